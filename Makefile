@@ -1,0 +1,39 @@
+# Every target works from a clean checkout: it makes its own environment in .venv first.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check bench soak format clean
+.DEFAULT_GOAL := demo
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(STAMP)            ## run the main job on embedded defaults, offline
+	$(BIN)/sigc demo
+
+test: $(STAMP)            ## the whole suite, random order, warnings as errors
+	$(BIN)/python -m pytest -q -n 2
+
+check: $(STAMP)           ## lint, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy tests benchmarks
+	$(BIN)/lint-imports
+
+bench: $(STAMP)           ## timings beside peers, one JSON report
+	$(BIN)/python -m benchmarks
+
+soak: $(STAMP)            ## long campaigns
+	$(BIN)/python -m pytest -q -m soak
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What a run does: load, compute, validate, execute, audit; and the backtest."""

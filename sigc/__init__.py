@@ -1,0 +1,1 @@
+"""sigc: production trading signals from a small pure language."""

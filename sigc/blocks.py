@@ -1,0 +1,221 @@
+"""Blocks of rows, their facts, and the protocol of what keeps them.
+
+A block is the unit of storage: the rows of one calendar period of one node (a data source, a signal, the
+output of a carried operator). What the planner must know of a stored block without opening it are its
+`Facts`: small, sent between processes, kept beside the block.
+
+Neighbours: `sigc.cache` keeps blocks on disk, `sigc.data` fills source blocks, `sigc.plan` decides keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from sigc.panel import Dates, Floats, Panel
+
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Block:
+    """Rows [start, stop) of the date grid; `label` names the period (`2016`, `2016-03`)."""
+
+    number: int
+    start: int
+    stop: int
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a stored block without opening it.
+
+    key: where it is stored (hex). name, label: for people (`momentum`, `2016`). rows: how many.
+    digests: one row digest after the other (`DIGEST_BYTES` each), so that what reads part of the block can
+    tell whether that part changed. state: digest of the carried state after the last row, empty if none.
+    source: the kind of entry: `source`, `signal`, `carried`.
+    """
+
+    key: str
+    name: str
+    label: str
+    rows: int
+    digests: bytes = b""
+    state: str = ""
+    source: str = "signal"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Carry:
+    """State vectors of carried operators after a block: values (components, assets), by asset name."""
+
+    names: tuple[str, ...]
+    values: Floats
+
+
+class BlockStore(Protocol):
+    """What keeps blocks under their keys: the parquet cache, or memory. Safe under threads and processes.
+
+    A block is there whole or not at all; a damaged one is dropped, noted in `incidents`, and reads as absent.
+    """
+
+    def facts(self, key: str) -> Facts | None: ...
+    def read(self, key: str) -> Panel | None: ...
+    def read_carry(self, key: str) -> Carry | None: ...
+    def write(self, facts: Facts, panel: Panel, carry: Carry | None = None) -> None: ...
+    def note(self, name: str, text: str) -> None:
+        """Keep a small text under a name (manifests, tips), replacing what was there, atomically."""
+        ...
+
+    def noted(self, name: str) -> str | None: ...
+    def lease(self, keys: Iterable[str]) -> AbstractContextManager[None]:
+        """While it is held, `keys` are not evicted."""
+        ...
+
+    def incidents(self) -> tuple[str, ...]:
+        """What was found damaged and dropped since this store was opened, one sentence each."""
+        ...
+
+
+def row_digests(panel: Panel) -> bytes:
+    """One digest per row over its date, the names of its valid assets and their values.
+
+    Assets that are missing in a row do not enter, so adding an asset changes no earlier row.
+    Category rows are digested by label text, not by code.
+    """
+    out = bytearray()
+    names_before: bytes | None = None
+    names_digest = b""
+    encoded = np.array([hashlib.blake2b(n.encode(), digest_size=8).digest() for n in panel.names], dtype="S8")
+    stamps = panel.dates.view("i8")
+    labels = None
+    if panel.labels is not None:
+        labels = np.array(
+            [hashlib.blake2b(t.encode(), digest_size=8).digest() for t in panel.labels], dtype="S8"
+        )
+    for row in range(len(stamps)):
+        values = panel.values[row]
+        valid = ~np.isnan(values)
+        mask = valid.tobytes()
+        if mask != names_before:
+            names_before = mask
+            names_digest = hashlib.sha256(encoded[valid].tobytes()).digest()
+        content = values[valid] if labels is None else labels[values[valid].astype(np.intp)]
+        state = hashlib.sha256(stamps[row].tobytes())
+        state.update(names_digest)
+        state.update(content.tobytes())
+        out += state.digest()[:DIGEST_BYTES]
+    return bytes(out)
+
+
+def digest(*parts: bytes | str) -> str:
+    """A hex digest over `parts`, length-framed so that different splits differ."""
+    state = hashlib.sha256()
+    for part in parts:
+        raw = part.encode() if isinstance(part, str) else part
+        state.update(len(raw).to_bytes(8, "little"))
+        state.update(raw)
+    return state.hexdigest()[:40]
+
+
+def grid(dates: Dates, rule: str = "auto") -> tuple[Block, ...]:
+    """The blocks of `dates` (ascending datetime64[ns]), cut on the calendar so that appending never moves a cut.
+
+    rule: `year`, `month`, `week`; `auto` takes years for daily or sparser rows, months for hourly ones,
+    weeks for denser ones; a number cuts every so many rows (for tests of the block laws).
+
+    >>> days = np.arange("2019-12-30", "2020-01-03", dtype="datetime64[D]")
+    >>> [(b.label, b.start, b.stop) for b in grid(days)]
+    [('2019', 0, 2), ('2020', 2, 4)]
+    """
+    days = dates.astype("datetime64[ns]")
+    if len(days) == 0:
+        return ()
+    if rule.isdigit():
+        cuts = list(range(0, len(days), int(rule)))
+        labels = [f"row{start}" for start in cuts]
+    else:
+        unit = {"year": "Y", "month": "M", "week": "W"}[_spacing(days) if rule == "auto" else rule]
+        periods = days.astype(f"datetime64[{unit}]")
+        cuts = [0, *(np.flatnonzero(periods[1:] != periods[:-1]) + 1).tolist()]
+        labels = [str(periods[start]) for start in cuts]
+    stops = [*cuts[1:], len(days)]
+    return tuple(Block(n, a, b, t) for n, (a, b, t) in enumerate(zip(cuts, stops, labels, strict=True)))
+
+
+def _spacing(days: Dates) -> str:
+    if len(days) < 3:
+        return "year"
+    typical = float(np.median(np.diff(days.view("i8")))) / 3.6e12  # hours
+    return "year" if typical >= 12 else "month" if typical >= 0.5 else "week"
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """The in-memory twin of the parquet cache: same contract, gone with the process."""
+
+    _facts: dict[str, Facts] = field(default_factory=dict)
+    _panels: dict[str, Panel] = field(default_factory=dict)
+    _carries: dict[str, Carry] = field(default_factory=dict)
+    _notes: dict[str, str] = field(default_factory=dict)
+
+    def facts(self, key: str) -> Facts | None:
+        return self._facts.get(key)
+
+    def read(self, key: str) -> Panel | None:
+        return self._panels.get(key)
+
+    def read_carry(self, key: str) -> Carry | None:
+        return self._carries.get(key)
+
+    def write(self, facts: Facts, panel: Panel, carry: Carry | None = None) -> None:
+        self._panels[facts.key] = panel
+        if carry is not None:
+            self._carries[facts.key] = carry
+        self._facts[facts.key] = facts  # last: a block with facts is whole
+
+    def note(self, name: str, text: str) -> None:
+        self._notes[name] = text
+
+    def noted(self, name: str) -> str | None:
+        return self._notes.get(name)
+
+    def lease(self, keys: Iterable[str]) -> AbstractContextManager[None]:
+        from contextlib import nullcontext
+
+        return nullcontext()
+
+    def incidents(self) -> tuple[str, ...]:
+        return ()
+
+
+def concat(panels: Sequence[Panel], names: tuple[str, ...] | None = None) -> Panel:
+    """Panels of consecutive rows as one, over `names` (default: the union, ordered by name)."""
+    if names is None:
+        names = tuple(sorted({n for p in panels for n in p.names}))
+    values = np.full((sum(len(p.dates) for p in panels), len(names)), np.nan)
+    at = 0
+    for panel, rows in zip(panels, _aligned(panels, names), strict=True):
+        values[at : at + len(panel.dates)] = rows
+        at += len(panel.dates)
+    dates = np.concatenate([p.dates for p in panels]) if panels else np.empty(0, "datetime64[ns]")
+    labels = panels[0].labels if panels else None
+    return Panel(dates, names, values, labels)
+
+
+def _aligned(panels: Sequence[Panel], names: tuple[str, ...]) -> Iterator[Floats]:
+    place = {n: i for i, n in enumerate(names)}
+    for panel in panels:
+        if panel.names == names:
+            yield panel.values
+            continue
+        out = np.full((len(panel.dates), len(names)), np.nan)
+        here = [i for i, n in enumerate(panel.names) if n in place]
+        out[:, [place[panel.names[i]] for i in here]] = panel.values[:, here]
+        yield out

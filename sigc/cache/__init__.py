@@ -1,0 +1,1 @@
+"""The content-addressed parquet cache of blocks."""

@@ -1,0 +1,1 @@
+"""Runs plans: in this process or on Dask workers."""

@@ -1,0 +1,125 @@
+"""What goes wrong, as values: where (`Span`), what and what to do (`Diagnostic`), and the caret printer.
+
+Errors in a user's source are never raised one by one: a stage gathers all of them and hands them on. The
+one exception class that carries them, `SigcError`, is what crosses a function that can't return them.
+The exit code of a command is the class of the first error (`exit_code`).
+
+Neighbours: the paragraphs behind the codes are in `sigc.lang.codes`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a finding weighs: only an error stops a run."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """A piece of one line of a file. Lines and columns count from 1, in characters."""
+
+    path: str
+    line: int
+    column: int
+    length: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding: its code (`E002`), where it is, what is wrong, what was expected, what to do.
+
+    `via` lists the places through which the span was reached (a macro call, an import), innermost first.
+    """
+
+    code: str
+    message: str
+    span: Span | None = None
+    severity: Severity = Severity.ERROR
+    expected: str = ""
+    hint: str = ""
+    via: tuple[Span, ...] = ()
+
+
+class SigcError(Exception):
+    """Carries diagnostics through code that can't return them. Always holds at least one."""
+
+    def __init__(self, *diagnostics: Diagnostic) -> None:
+        super().__init__("; ".join(f"{d.code}: {d.message}" for d in diagnostics))
+        self.diagnostics = diagnostics
+
+    def __reduce__(self) -> tuple[type[SigcError], tuple[Diagnostic, ...]]:
+        return type(self), self.diagnostics
+
+
+def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
+    """The exit code of the first error among `diagnostics`, 0 without one.
+
+    >>> exit_code([Diagnostic("E103", "look-ahead")])
+    3
+    """
+    for found in diagnostics:
+        if found.severity is Severity.ERROR:
+            return _class_of(found.code)
+    return 0
+
+
+def _class_of(code: str) -> int:
+    if code == "E302":
+        return 4
+    by_class = {"E0": 2, "E1": 3, "E2": 4, "E3": 5, "E4": 6, "E5": 4, "E6": 7, "E8": 8}
+    return by_class.get(code[:2], 1)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A help line for a mistyped `word`, empty when nothing in `known` is near."""
+    near = difflib.get_close_matches(word, sorted(set(known)), n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'?" if near else ""
+
+
+def render(found: Diagnostic, sources: Mapping[str, str]) -> str:
+    """A diagnostic as text, with the source line underlined when `sources` (path -> text) holds it.
+
+    >>> print(render(Diagnostic("E002", "unknown name 'prces'", Span("m.sig", 1, 5, 5)), {"m.sig": "r = prces"}))
+    m.sig:1:5: error[E002]: unknown name 'prces'
+       1 | r = prces
+         |     ^^^^^
+    """
+    head = f"{found.severity}[{found.code}]: {found.message}"
+    if found.expected:
+        head += f" (expected {found.expected})"
+    if found.span is None:
+        return head + (f"\n  help: {found.hint}" if found.hint else "")
+    span = found.span
+    lines = [f"{span.path}:{span.line}:{span.column}: {head}"]
+    excerpt = _excerpt(span, sources)
+    if excerpt:
+        if found.hint:
+            excerpt[-1] += f" {found.hint}"
+        lines += excerpt
+    elif found.hint:
+        lines.append(f"  help: {found.hint}")
+    lines += [f"  via {at.path}:{at.line}:{at.column}" for at in found.via]
+    return "\n".join(lines)
+
+
+def _excerpt(span: Span, sources: Mapping[str, str]) -> list[str]:
+    text = sources.get(span.path)
+    if text is None:
+        return []
+    rows = text.splitlines()
+    if not 1 <= span.line <= len(rows):
+        return []
+    row = rows[span.line - 1]
+    # Tabs keep their place under the caret: the padding repeats them.
+    pad = "".join("\t" if c == "\t" else " " for c in row[: span.column - 1])
+    carets = "^" * max(1, min(span.length, max(1, len(row) - span.column + 1)))
+    gutter = f"{span.line:>4}"
+    return [f"{gutter} | {row}", f"{' ' * len(gutter)} | {pad}{carets}"]

@@ -1,0 +1,1 @@
+"""The .sig language: text to a checked module."""

@@ -1,0 +1,1 @@
+"""Every operator of the language, each declared once."""

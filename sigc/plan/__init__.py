@@ -1,0 +1,1 @@
+"""A checked module to a plan of blocks."""

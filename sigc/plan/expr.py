@@ -1,0 +1,106 @@
+"""The expression DAG: what a strategy computes, with names, macros and numbers resolved.
+
+An `Expr` is equal to another by content, without spans: `shape` is the digest of operator, version,
+arguments and inputs, with data sources by name. `intern` shares equal ones, so that the DAG of a whole
+program holds each value once.
+
+Neighbours: `lower.py` makes it from a checked module; `blocks`, `halo`, `key`, `plan` cut it up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sigc.blocks import digest
+from sigc.errors import Span
+from sigc.ops.declare import REGISTRY, Carry, Kind, Missing
+
+SOURCE = "source"  # args: (("name", source),)
+COLUMN = "column"  # args: (("asset", name),): one asset's column, broadcast over all assets
+CONSTANT = "constant"  # args: (("value", number or string),)
+
+Scalar = float | int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Expr:
+    """One node. `inputs` in the order of the operator's input parameters, variadic ones spread at the end.
+
+    An optional input that was left out has no entry: `given` names the input parameters that are there.
+    args: the number arguments by name, sorted, all of them (defaults filled in).
+    """
+
+    op: str
+    inputs: tuple[Expr, ...] = field(default=(), compare=False)
+    args: tuple[tuple[str, Scalar | None], ...] = field(default=(), compare=False)
+    kind: Kind = field(default=Kind.PANEL, compare=False)
+    given: tuple[str, ...] = field(default=(), compare=False)
+    span: Span | None = field(default=None, compare=False, repr=False)
+    shape: str = field(default="", init=False)
+
+    def __post_init__(self) -> None:
+        version = str(REGISTRY[self.op].version) if self.op in REGISTRY else "1"
+        arguments = repr([(k, float(v) if isinstance(v, int) else v) for k, v in self.args])
+        parts = (self.op, version, arguments, repr(self.given), *(i.shape for i in self.inputs))
+        object.__setattr__(self, "shape", digest(*parts))
+
+    @property
+    def arguments(self) -> dict[str, Scalar | None]:
+        return dict(self.args)
+
+    @property
+    def carried(self) -> bool:
+        return self.op in REGISTRY and isinstance(REGISTRY[self.op].lookback, Carry)
+
+    @property
+    def rows_back(self) -> int:
+        """Earlier rows of its inputs this node itself reads."""
+        return REGISTRY[self.op].rows_back(self.arguments) if self.op in REGISTRY else 0
+
+    @property
+    def fills(self) -> bool:
+        """Whether this node itself may be valid where all inputs are missing."""
+        if self.op in REGISTRY:
+            return REGISTRY[self.op].missing is Missing.FILLS
+        return self.op in (COLUMN, CONSTANT)
+
+
+def source(name: str, kind: Kind = Kind.PANEL, span: Span | None = None) -> Expr:
+    """The leaf that reads a data source."""
+    return Expr(SOURCE, args=(("name", name),), kind=kind, span=span)
+
+
+def constant(value: float | str, span: Span | None = None) -> Expr:
+    """A number (or a category label) in an expression."""
+    kind = Kind.STRING if isinstance(value, str) else Kind.NUMBER
+    return Expr(CONSTANT, args=(("value", value),), kind=kind, span=span)
+
+
+def walk(roots: Iterable[Expr]) -> list[Expr]:
+    """All nodes below `roots`, each once, inputs before their consumers, in a stable order."""
+    seen: set[str] = set()
+    order: list[Expr] = []
+    for root in roots:
+        stack: list[tuple[Expr, bool]] = [(root, False)]
+        while stack:
+            node, done = stack.pop()
+            if done:
+                order.append(node)
+            elif node.shape not in seen:
+                seen.add(node.shape)
+                stack.append((node, True))
+                stack.extend((i, False) for i in reversed(node.inputs))
+    return order
+
+
+def lookback(root: Expr) -> int | None:
+    """Earlier rows of data that a value of `root` depends on; None when it is carried from the start."""
+    need: dict[str, int] = {}
+    for node in walk([root]):
+        before = [need[i.shape] for i in node.inputs]
+        if node.carried or any(b < 0 for b in before):
+            need[node.shape] = -1
+        else:
+            need[node.shape] = node.rows_back + max(before, default=0)
+    return None if need[root.shape] < 0 else need[root.shape]

@@ -1,0 +1,96 @@
+"""A strategy: the DAG with named roots, and what a run must know beside it. The result of `lower`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sigc.data.spec import SourceSpec
+from sigc.errors import Span
+from sigc.plan.expr import Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One term of a cost expression: `tc.bps`, `slippage.model`, ...; arguments by name, numbers or text.
+
+    tc.bps / slippage.bps: value. slippage.model: model, coef, eta, gamma. borrow.rate: value.
+    tc.per_share / tc.per_trade: value. tc.asymmetric: buy, sell.
+    """
+
+    name: str
+    arguments: tuple[tuple[str, float | str], ...]
+    span: Span | None = None
+
+    def get(self, name: str, default: float | str = 0.0) -> float | str:
+        return dict(self.arguments).get(name, default)
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """One limit: `values` is (limit,) or (low, high); flags are (1.0,) or (0.0,). soft: a penalty."""
+
+    name: str
+    values: tuple[float, ...]
+    soft: bool = False
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """walk_forward, cross_validate or cpcv with its arguments; `metric` is what train windows maximise."""
+
+    method: str
+    arguments: tuple[tuple[str, float | str], ...]
+    metric: str = "sharpe"
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """rebalance: every so many rows. benchmark: a source or an asset of the traded panel, or ''.
+
+    start, end: ISO dates, both inclusive, '' for open. drift: weights drift between rebalances.
+    """
+
+    rebalance: int = 1
+    benchmark: str = ""
+    start: str = ""
+    end: str = ""
+    drift: bool = False
+    validation: Validation | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Portfolio:
+    """A book: wanted weights and how they are traded."""
+
+    name: str
+    weights: Expr
+    costs: tuple[Cost, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    backtest: Backtest | None = None
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """name: the file's stem. params: the value of each, after overrides. grid: what a search may try.
+
+    traded: the data source whose returns the book earns (prices, px, close, else the first numeric one).
+    """
+
+    name: str
+    path: str
+    text: str
+    data: tuple[SourceSpec, ...]
+    params: tuple[tuple[str, float], ...]
+    grid: tuple[tuple[str, tuple[float, ...]], ...]
+    signals: tuple[tuple[str, Expr], ...]
+    portfolios: tuple[Portfolio, ...]
+    traded: str
+
+    @property
+    def roots(self) -> dict[str, Expr]:
+        """Everything that is stored under a name: signals, and `PORTFOLIO.weights`."""
+        return dict(self.signals) | {f"{p.name}.weights": p.weights for p in self.portfolios}
