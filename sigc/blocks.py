@@ -96,9 +96,7 @@ def row_digests(panel: Panel) -> bytes:
     stamps = panel.dates.view("i8")
     labels = None
     if panel.labels is not None:
-        labels = np.array(
-            [hashlib.blake2b(t.encode(), digest_size=8).digest() for t in panel.labels], dtype="S8"
-        )
+        labels = np.array([hashlib.blake2b(t.encode(), digest_size=8).digest() for t in panel.labels], dtype="S8")
     for row in range(len(stamps)):
         values = panel.values[row]
         valid = ~np.isnan(values)

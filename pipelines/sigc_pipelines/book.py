@@ -1,0 +1,92 @@
+"""The book of a backtest: wanted weights in, held weights and returns out. Accounting of the language
+reference, section 5.
+
+Weights are decided at the close of row t, traded then, and earn from row t + 1. The book starts flat.
+Between rebalances target weights are held; with `drift` they move with the returns.
+
+    gross[t]    = sum(held[t-1] * returns[t])
+    turnover[t] = sum(|held[t] - before[t]|)      before: held[t-1], drifted where asked
+    net[t]      = gross[t] - cost[t]
+
+Neighbours: `costs.py` prices the trades, `constraints.py` adjusts a wanted book, `performance.py` measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sigc.panel import Floats
+
+# row, wanted weights, weights held before -> weights to hold
+Adjust = Callable[[int, Floats, Floats], Floats]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Book:
+    """held, trades: (rows, assets) weights after each row and their change. gross, turnover: (rows,).
+
+    missing: held assets without a return, (rows,) counts; their return counted as 0.
+    """
+
+    held: Floats
+    trades: Floats
+    gross: Floats
+    turnover: Floats
+    missing: NDArray[np.int64]
+    rebalances: NDArray[np.intp]
+
+
+def keep_book(
+    wanted: Floats,
+    returns: Floats,
+    *,
+    rebalance: int = 1,
+    drift: bool = False,
+    adjust: Adjust | None = None,
+) -> Book:
+    """Hold `wanted` weights (rows, assets; NaN counts as 0) over close-to-close `returns` of the same shape.
+
+    rebalance: every so many rows from the first. adjust: what constraints leave of a wanted book.
+    """
+    rows = len(wanted)
+    at = np.arange(0, rows, rebalance)
+    clean = np.where(np.isnan(wanted), 0.0, wanted)
+    earned = np.where(np.isnan(returns), 0.0, returns)
+    if drift or adjust is not None:
+        held, trades = _sequential(clean, earned, at, drift, adjust)
+    else:
+        held = clean[(np.arange(rows) // rebalance) * rebalance]
+        trades = np.diff(held, axis=0, prepend=np.zeros((1, wanted.shape[1])))
+    into = np.vstack([np.zeros((1, wanted.shape[1])), held[:-1]])
+    missing = ((into != 0.0) & np.isnan(returns)).sum(axis=1)
+    return Book(held, trades, (into * earned).sum(axis=1), np.abs(trades).sum(axis=1), missing, at)
+
+
+def _sequential(
+    wanted: Floats, earned: Floats, at: NDArray[np.intp], drift: bool, adjust: Adjust | None
+) -> tuple[Floats, Floats]:
+    held = np.zeros_like(wanted)
+    trades = np.zeros_like(wanted)
+    now = np.zeros(wanted.shape[1])
+    due = np.zeros(len(wanted), dtype=bool)
+    due[at] = True
+    for row in range(len(wanted)):
+        if drift:
+            now = drifted(now, earned[row])
+        if due[row]:
+            target = wanted[row] if adjust is None else adjust(row, wanted[row], now)
+            trades[row] = target - now
+            now = target
+        held[row] = now
+    return held, trades
+
+
+def drifted(weights: Floats, returns: Floats) -> Floats:
+    """Weights after a row of returns without trading: w (1 + r) / (1 + w.r); a book worth nothing is flat."""
+    growth = 1.0 + float((weights * returns).sum())
+    moved: Floats = weights * (1.0 + returns)
+    return moved / growth if growth > 0.0 else np.zeros_like(weights)

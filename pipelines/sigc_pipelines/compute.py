@@ -1,0 +1,103 @@
+"""Load and compute: the two stages every use of a strategy shares, from backtest to live.
+
+loaded   = load(strategy, workspace)                 data read, laid on the grid
+computed = compute(loaded, roots, workspace)         blocks stored
+panel    = gather(computed, "momentum")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from sigc.config import DataSettings
+from sigc.data.catalog import Catalog
+from sigc.data.catalog import load as load_sources
+
+from sigc.blocks import BlockStore
+from sigc.engine.drive import Computed, Executor, drive
+from sigc.engine.task import Progress
+from sigc.errors import Diagnostic, SigcError
+from sigc.plan.expr import Expr, lookback
+from sigc.plan.grid import Grid, lay
+from sigc.plan.plan import Plan, make_plan
+from sigc.plan.strategy import Strategy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Workspace:
+    """Where work is done: the store, the executor, the settings of data. rule: how blocks are cut."""
+
+    store: BlockStore
+    executor: Executor
+    data: DataSettings = field(default_factory=DataSettings)
+    rule: str = "auto"
+    progress: Callable[[Progress], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A strategy with its data on the grid."""
+
+    strategy: Strategy
+    catalog: Catalog
+    grid: Grid
+
+    @property
+    def findings(self) -> tuple[Diagnostic, ...]:
+        return (*self.catalog.findings, *self.grid.findings)
+
+
+def load(strategy: Strategy, workspace: Workspace, until: str = "") -> Loaded:
+    """Read the sources of `strategy`. until: an ISO date after which no row is read.
+
+    Raises `SigcError` with everything that is wrong with the data.
+    """
+    catalog = load_sources(strategy.data, workspace.store, workspace.data)
+    return Loaded(strategy, catalog, lay(strategy, catalog, workspace.rule, until))
+
+
+def rows_between(grid: Grid, start: str = "", end: str = "") -> tuple[int, int]:
+    """The grid rows of the dates from `start` to `end`, both inclusive, '' for open. Raises E501 for none."""
+    first = int(np.searchsorted(grid.dates, np.datetime64(start, "D"))) if start else 0
+    last = len(grid.dates)
+    if end:
+        last = int(np.searchsorted(grid.dates, np.datetime64(end, "D") + 1))
+    if first >= last:
+        have = f"the data run from {_day(grid, 0)} to {_day(grid, -1)}" if len(grid.dates) else "no data"
+        message = f"no rows between {start or 'the start'} and {end or 'the end'}"
+        raise SigcError(Diagnostic("E501", message, hint=have))
+    return first, last
+
+
+def compute(
+    loaded: Loaded, roots: Mapping[str, Expr], workspace: Workspace, start: int = 0, stop: int | None = None
+) -> Computed:
+    """Compute the blocks of `roots` that touch the rows [start, stop). Raises E302 for too few rows."""
+    stop = len(loaded.grid.dates) if stop is None else stop
+    _long_enough(roots, stop)
+
+    def make() -> Plan:
+        return make_plan([loaded.strategy], loaded.grid, roots, start, stop)
+
+    def restore() -> Plan:
+        load_sources(loaded.strategy.data, workspace.store, workspace.data)
+        return make()
+
+    return drive(make(), workspace.store, workspace.executor, progress=workspace.progress, restore=restore)
+
+
+def _long_enough(roots: Mapping[str, Expr], rows: int) -> None:
+    errors = []
+    for name, root in roots.items():
+        need = lookback(root)
+        if need is not None and need >= rows:
+            message = f"'{name}' needs {need + 1} rows of data, there are {rows}"
+            errors.append(Diagnostic("E302", message, root.span, hint="load more history, or shorten the window"))
+    if errors:
+        raise SigcError(*errors)
+
+
+def _day(grid: Grid, row: int) -> str:
+    return str(grid.dates[row].astype("datetime64[D]"))

@@ -1,0 +1,111 @@
+"""What trading costs, as a fraction of the book per row. Terms add up; the models are listed in `MODELS`.
+
+Participation is |change of weight| x capital / (price x 20-day mean volume) where a volume source is
+declared, else |change of weight| with sigma 1. Square-root law: Almgren, Thum, Hauptmann, Li (2005),
+"Direct estimation of equity market impact"; linear and temporary/permanent split: Almgren, Chriss (2000).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sigc.panel import Floats
+from sigc.plan.strategy import Cost
+from sigc_pipelines.book import Book
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Market:
+    """What cost terms may look at, all (rows, assets): prices, 20-day mean volume and daily sigma, or None."""
+
+    capital: float
+    prices: Floats
+    volume: Floats | None = None
+    sigma: Floats | None = None
+
+
+def cost_of(costs: Sequence[Cost], book: Book, market: Market) -> Floats:
+    """Cost per row, (rows,), a fraction of the book. Without terms: zeros."""
+    total = np.zeros(len(book.turnover))
+    for term in costs:
+        total += TERMS[term.name](term, book, market)
+    return total
+
+
+def _bps(term: Cost, book: Book, market: Market) -> Floats:
+    return book.turnover * (_number(term, "value") / 1e4)
+
+
+def _per_share(term: Cost, book: Book, market: Market) -> Floats:
+    return _sum(_number(term, "value") * np.abs(book.trades) / market.prices)
+
+
+def _per_trade(term: Cost, book: Book, market: Market) -> Floats:
+    return (book.trades != 0.0).sum(axis=1) * (_number(term, "value") / market.capital)
+
+
+def _asymmetric(term: Cost, book: Book, market: Market) -> Floats:
+    bought, sold = np.maximum(book.trades, 0.0).sum(axis=1), np.maximum(-book.trades, 0.0).sum(axis=1)
+    return (bought * _number(term, "buy") + sold * _number(term, "sell")) / 1e4
+
+
+def _borrow(term: Cost, book: Book, market: Market) -> Floats:
+    short = np.maximum(-book.held, 0.0).sum(axis=1)
+    into = np.concatenate([[0.0], short[:-1]])
+    return into * (_number(term, "value") / 252.0)
+
+
+def _slippage(term: Cost, book: Book, market: Market) -> Floats:
+    size = np.abs(book.trades)
+    if market.volume is None or market.sigma is None:
+        part, sigma = size, np.ones_like(size)
+    else:
+        part = size * market.capital / (market.prices * market.volume)
+        sigma = market.sigma
+    return _sum(MODELS[str(term.get("model"))](term, size, part, sigma))
+
+
+def _linear(term: Cost, size: Floats, part: Floats, sigma: Floats) -> Floats:
+    return _number(term, "coef") * size * part
+
+
+def _square_root(term: Cost, size: Floats, part: Floats, sigma: Floats) -> Floats:
+    out: Floats = _number(term, "coef") * sigma * size * np.sqrt(part)
+    return out
+
+
+def _almgren_chriss(term: Cost, size: Floats, part: Floats, sigma: Floats) -> Floats:
+    out: Floats = size * (_number(term, "eta") * part + _number(term, "gamma") * np.sqrt(part))
+    return out
+
+
+def _sum(cells: Floats) -> Floats:
+    """Per row; a cell that can't be priced (no price, no volume yet) costs nothing."""
+    out: Floats = np.where(np.isfinite(cells), cells, 0.0).sum(axis=1)
+    return out
+
+
+def _number(term: Cost, name: str) -> float:
+    return float(term.get(name, _DEFAULTS.get(name, 0.0)))
+
+
+_DEFAULTS = {"coef": 0.1, "eta": 0.1, "gamma": 0.1}
+
+MODELS: Mapping[str, Callable[[Cost, Floats, Floats, Floats], Floats]] = {
+    "linear": _linear,
+    "square-root": _square_root,
+    "almgren-chriss": _almgren_chriss,
+}
+
+TERMS: Mapping[str, Callable[[Cost, Book, Market], Floats]] = {
+    "tc.bps": _bps,
+    "tc.per_share": _per_share,
+    "tc.per_trade": _per_trade,
+    "tc.asymmetric": _asymmetric,
+    "slippage.bps": _bps,
+    "slippage.model": _slippage,
+    "borrow.rate": _borrow,
+}

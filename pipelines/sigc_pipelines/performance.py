@@ -1,0 +1,230 @@
+"""Performance of a series of returns: every figure of the results block. 252 periods a year, risk-free 0.
+
+Sources: Sharpe (1994); Sortino, Price (1994), downside over all bars; probabilistic and deflated Sharpe:
+Bailey, Lopez de Prado (2012, 2014).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from sigc.panel import Dates, Floats
+
+PERIODS = 252
+_NORMAL = NormalDist()
+_EULER = 0.5772156649015329
+
+
+@dataclass(frozen=True, slots=True)
+class Drawdown:
+    """The deepest fall: depth as a positive fraction; dates ISO, '' where there is none (never recovered)."""
+
+    depth: float
+    peak: str
+    trough: str
+    recovery: str
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Figures of one book. Returns are fractions, VaR and CVaR signed returns, turnover two-sided a year."""
+
+    total_return: float
+    annualized_return: float
+    volatility: float
+    sharpe: float
+    sortino: float
+    max_drawdown: float
+    drawdown: Drawdown
+    calmar: float
+    win_rate: float
+    profit_factor: float
+    var_95: float
+    cvar_95: float
+    skew: float
+    kurtosis: float
+    turnover: float
+    gross_exposure: float
+    net_exposure: float
+    costs: float
+    bars: int
+    probabilistic_sharpe: float
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkMetrics:
+    """Figures against a benchmark. alpha, tracking_error annualised; captures are ratios of mean returns."""
+
+    total_return: float
+    alpha: float
+    beta: float
+    information_ratio: float
+    tracking_error: float
+    correlation: float
+    up_capture: float
+    down_capture: float
+
+
+def measure(dates: Dates, returns: Floats, turnover: Floats, costs: Floats, held: Floats) -> Metrics:
+    """All figures of net `returns` (rows,), with `turnover` and `costs` per row, and the `held` weights."""
+    bars = len(returns)
+    total = total_return(returns)
+    annual = (1.0 + total) ** (PERIODS / bars) - 1.0 if bars and total > -1.0 else -1.0 if bars else 0.0
+    fall = drawdown(dates, returns)
+    gains, losses = float(returns[returns > 0].sum()), float(-returns[returns < 0].sum())
+    active = int((returns != 0.0).sum())
+    var, cvar = value_at_risk(returns)
+    ratio = sharpe(returns)
+    return Metrics(
+        total_return=total,
+        annualized_return=annual,
+        volatility=_std(returns) * math.sqrt(PERIODS),
+        sharpe=ratio,
+        sortino=sortino(returns),
+        max_drawdown=fall.depth,
+        drawdown=fall,
+        calmar=annual / fall.depth if fall.depth > 0.0 else 0.0,
+        win_rate=float((returns > 0).sum()) / active if active else 0.0,
+        profit_factor=gains / losses if losses > 0.0 else math.inf if gains > 0.0 else 0.0,
+        var_95=var,
+        cvar_95=cvar,
+        skew=skew(returns),
+        kurtosis=kurtosis(returns),
+        turnover=float(turnover.sum()) / bars * PERIODS if bars else 0.0,
+        gross_exposure=float(np.abs(held).sum(axis=1).mean()) if bars else 0.0,
+        net_exposure=float(held.sum(axis=1).mean()) if bars else 0.0,
+        costs=float(costs.sum()),
+        bars=bars,
+        probabilistic_sharpe=probabilistic_sharpe(returns),
+    )
+
+
+def total_return(returns: Floats) -> float:
+    """Compounded."""
+    return float(np.prod(1.0 + returns)) - 1.0
+
+
+def equity(returns: Floats) -> Floats:
+    """The value of 1 put in before the first row, after each row."""
+    out: Floats = np.cumprod(1.0 + returns)
+    return out
+
+
+def sharpe(returns: Floats) -> float:
+    """Annualised mean over standard deviation (ddof 1); 0 without spread."""
+    if len(returns) < 2 or returns.max() == returns.min():
+        return 0.0
+    return float(returns.mean()) / _std(returns) * math.sqrt(PERIODS)
+
+
+def sortino(returns: Floats) -> float:
+    """Annualised mean over the downside deviation, taken over all bars; 0 without a loss."""
+    if len(returns) == 0:
+        return 0.0
+    downside = math.sqrt(float((np.minimum(returns, 0.0) ** 2).mean()))
+    return float(returns.mean()) / downside * math.sqrt(PERIODS) if downside > 0.0 else 0.0
+
+
+def drawdown(dates: Dates, returns: Floats) -> Drawdown:
+    """The deepest fall from a peak that starts at 1."""
+    if len(returns) == 0:
+        return Drawdown(0.0, "", "", "")
+    value = np.concatenate([[1.0], equity(returns)])
+    peak = np.maximum.accumulate(value)
+    depth = 1.0 - value / peak
+    trough = int(depth.argmax())
+    if depth[trough] <= 0.0:
+        return Drawdown(0.0, "", "", "")
+    top = int(value[: trough + 1].argmax())
+    back = np.flatnonzero(value[trough:] >= value[top])
+    day = np.concatenate([dates[:1], dates]).astype("datetime64[D]")
+    recovery = str(day[trough + back[0]]) if len(back) else ""
+    return Drawdown(float(depth[trough]), str(day[top]), str(day[trough]), recovery)
+
+
+def value_at_risk(returns: Floats, share: float = 0.05) -> tuple[float, float]:
+    """(VaR, CVaR): the `share` quantile of returns, and the mean of those at or below it; signed."""
+    if len(returns) == 0:
+        return 0.0, 0.0
+    var = float(np.quantile(returns, share))
+    return var, float(returns[returns <= var].mean())
+
+
+def skew(returns: Floats) -> float:
+    """Bias-corrected sample skewness; 0 without spread or under 3 rows."""
+    n = len(returns)
+    if n < 3 or returns.max() == returns.min():
+        return 0.0
+    d = returns - returns.mean()
+    m2, m3 = float((d**2).mean()), float((d**3).mean())
+    return math.sqrt(n * (n - 1)) / (n - 2) * m3 / m2**1.5
+
+
+def kurtosis(returns: Floats) -> float:
+    """Bias-corrected excess kurtosis; 0 without spread or under 4 rows."""
+    n = len(returns)
+    if n < 4 or returns.max() == returns.min():
+        return 0.0
+    d = returns - returns.mean()
+    m2, m4 = float((d**2).mean()), float((d**4).mean())
+    return (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * (m4 / m2**2 - 3.0) + 6.0)
+
+
+def probabilistic_sharpe(returns: Floats, against: float = 0.0) -> float:
+    """P(true Sharpe > `against`), both per bar for `against`; Bailey, Lopez de Prado (2012), eq. 3."""
+    n = len(returns)
+    if n < 2 or returns.max() == returns.min():
+        return 0.5
+    d = returns - returns.mean()
+    m2 = float((d**2).mean())
+    g3, g4 = float((d**3).mean()) / m2**1.5, float((d**4).mean()) / m2**2
+    ratio = float(returns.mean()) / _std(returns)
+    spread = 1.0 - g3 * ratio + (g4 - 1.0) / 4.0 * ratio**2
+    return _NORMAL.cdf((ratio - against) * math.sqrt(n - 1) / math.sqrt(max(spread, 1e-12)))
+
+
+def deflated_sharpe(returns: Floats, trials: Floats) -> float:
+    """The probabilistic Sharpe against the best of `trials` annualised Sharpe ratios under no skill.
+
+    Bailey, Lopez de Prado (2014): the expected maximum of N independent trials with that variance.
+    """
+    count = len(trials)
+    if count < 2:
+        return probabilistic_sharpe(returns)
+    spread = _std(trials / math.sqrt(PERIODS))
+    best = (1 - _EULER) * _NORMAL.inv_cdf(1 - 1 / count) + _EULER * _NORMAL.inv_cdf(1 - 1 / (count * math.e))
+    return probabilistic_sharpe(returns, spread * best)
+
+
+def compare(returns: Floats, benchmark: Floats) -> BenchmarkMetrics:
+    """Figures of `returns` against `benchmark` returns of the same rows."""
+    active = returns - benchmark
+    spread = benchmark.max() != benchmark.min() if len(benchmark) > 1 else False
+    error = _std(active) * math.sqrt(PERIODS)
+    beta = float(np.cov(returns, benchmark, ddof=1)[0, 1]) / _std(benchmark) ** 2 if spread else 0.0
+    flat = not spread or returns.max() == returns.min()
+    up, down = benchmark > 0, benchmark < 0
+    return BenchmarkMetrics(
+        total_return=total_return(benchmark),
+        alpha=(float(returns.mean()) - beta * float(benchmark.mean())) * PERIODS if len(returns) else 0.0,
+        beta=beta,
+        information_ratio=float(active.mean()) * PERIODS / error if error > 0.0 else 0.0,
+        tracking_error=error,
+        correlation=0.0 if flat else float(np.corrcoef(returns, benchmark)[0, 1]),
+        up_capture=float(returns[up].mean() / benchmark[up].mean()) if up.any() else 0.0,
+        down_capture=float(returns[down].mean() / benchmark[down].mean()) if down.any() else 0.0,
+    )
+
+
+def monthly(dates: Dates, returns: Floats) -> dict[str, float]:
+    """Compounded return by month, `YYYY-MM`."""
+    months = dates.astype("datetime64[M]")
+    return {str(m): total_return(returns[months == m]) for m in np.unique(months)}
+
+
+def _std(values: Floats) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0

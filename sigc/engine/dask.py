@@ -1,0 +1,188 @@
+"""The Dask engine: tasks on workers, fed in a window, so that tasks stay in the hundreds.
+
+The strategy's DAG is the graph: no dask.array, no HighLevelGraph, no futures that depend on futures. A
+future carries one or several tasks (batched until they are worth 0.2 s); what comes back are facts.
+
+Neighbours: `cluster.py` opens the client this engine is handed, `drive.py` feeds it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distributed import Client, Future, as_completed, get_worker
+from distributed.scheduler import KilledWorker
+
+from sigc.blocks import BlockStore
+from sigc.cache.parquet import ParquetStore
+from sigc.engine.run_block import run_block
+from sigc.engine.task import Outcome, Task
+from sigc.errors import Diagnostic, SigcError
+
+EVENTS = "sigc-workers"  # the topic on which the scheduler tells of workers that come and go
+_SECONDS_PER_CELL = 4e-9  # of one operator on one cell, for batching only
+_WORTH_A_TASK_S = 0.2
+_BLOCKS_PER_THREAD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAddress:
+    """Where workers open the same cache."""
+
+    directory: str
+    max_size_gb: float
+
+
+_stores: dict[StoreAddress, ParquetStore] = {}
+_stores_lock = threading.Lock()
+
+
+def open_store(address: StoreAddress) -> BlockStore:
+    """The cache at `address`, one per process."""
+    with _stores_lock:
+        if address not in _stores:
+            _stores[address] = ParquetStore(Path(address.directory), address.max_size_gb)
+        return _stores[address]
+
+
+def run_batch(tasks: tuple[Task, ...], address: StoreAddress) -> list[Outcome]:
+    """Run tasks one after the other on a worker."""
+    store = open_store(address)
+    before = len(store.incidents())
+    where = str(get_worker().address)
+    outcomes = []
+    for task in tasks:
+        outcome = run_block(task, store, where)
+        outcomes.append(outcome)
+        if outcome.lost:
+            break
+    found = store.incidents()[before:]
+    if found:
+        first = outcomes[0]
+        outcomes[0] = Outcome(first.number, first.facts, first.seconds, first.rows, first.lost, found, first.where)
+    return outcomes
+
+
+class DaskExecutor:
+    """Feeds tasks to the workers of `client`. deadline_s bounds one batch (0: none).
+
+    Raises `SigcError` with a readable cause for a task that failed, or whose workers were killed under it.
+    """
+
+    def __init__(self, client: Client, address: StoreAddress, slice_bytes: int, deadline_s: float = 0) -> None:
+        self._client = client
+        self._address = address
+        self._slice_bytes = slice_bytes
+        self._deadline_s = deadline_s
+        self._waiting = as_completed([])
+        self._batches: dict[str, tuple[Task, ...]] = {}
+        self._home: deque[Outcome] = deque()
+        self._incidents: deque[str] = deque()
+        client.subscribe_topic(EVENTS, self._hear)
+
+    @property
+    def window(self) -> int:
+        threads = sum(w["nthreads"] for w in self._client.scheduler_info(n_workers=-1)["workers"].values())
+        return _BLOCKS_PER_THREAD * max(1, threads)
+
+    @property
+    def slice_bytes(self) -> int:
+        return self._slice_bytes
+
+    def submit(self, tasks: Sequence[Task]) -> None:
+        for batch in _batches(tasks):
+            key = "sigc-" + "-".join([batch[0].outputs[0].key[:24], str(batch[0].number)])
+            future = self._client.submit(run_batch, batch, self._address, key=key, pure=False)
+            self._batches[future.key] = batch
+            self._waiting.add(future)
+
+    def next(self) -> Outcome:
+        if not self._home:
+            future = self._next_future()
+            batch = self._batches.pop(future.key)
+            self._home.extend(self._result(future, batch))
+        return self._home.popleft()
+
+    def cancel(self) -> None:
+        self._client.cancel(list(self._waiting.futures), force=True)
+        self._waiting = as_completed([])
+        self._batches.clear()
+        self._home.clear()
+
+    def incidents(self) -> list[str]:
+        found = list(self._incidents)
+        self._incidents.clear()
+        return found
+
+    def close(self) -> None:
+        self.cancel()
+        self._client.unsubscribe_topic(EVENTS)
+
+    def _next_future(self) -> Future:
+        if not self._deadline_s:
+            return next(self._waiting)
+        waiting = self._waiting
+        waiting.timeout = self._deadline_s
+        try:
+            return next(waiting)
+        except TimeoutError:
+            self._restart_busy()
+            raise SigcError(
+                Diagnostic(
+                    "E300",
+                    f"no block was finished within {self._deadline_s:.0f} s; its worker was restarted",
+                    hint="raise cluster.deadline_s, or make blocks smaller with a lower memory_limit",
+                )
+            ) from None
+
+    def _restart_busy(self) -> None:
+        busy = [w for w, keys in self._client.processing().items() if keys]
+        self._client.restart_workers(busy, timeout=30)
+
+    def _result(self, future: Future, batch: tuple[Task, ...]) -> list[Outcome]:
+        try:
+            outcomes: list[Outcome] = future.result()
+        except SigcError:
+            raise
+        except KilledWorker as killed:
+            raise SigcError(_killed(killed, batch)) from killed
+        except Exception as failure:
+            message = f"a worker failed on {_name(batch)}: {type(failure).__name__}: {failure}"
+            raise SigcError(Diagnostic("E300", message, batch[0].outputs[0].node.span)) from failure
+        return outcomes
+
+    def _hear(self, event: tuple[float, Any]) -> None:
+        _, message = event
+        self._incidents.append(str(message["text"]))
+
+
+def _batches(tasks: Sequence[Task]) -> list[tuple[Task, ...]]:
+    """Tasks put together until a batch is worth sending."""
+    batches: list[tuple[Task, ...]] = []
+    current: list[Task] = []
+    for task in tasks:
+        current.append(task)
+        if sum(t.weight for t in current) * _SECONDS_PER_CELL >= _WORTH_A_TASK_S:
+            batches.append(tuple(current))
+            current = []
+    if current:
+        batches.append(tuple(current))
+    return batches
+
+
+def _name(batch: tuple[Task, ...]) -> str:
+    return ", ".join(sorted({f"{o.name} {t.block.label}" for t in batch for o in t.outputs}))
+
+
+def _killed(killed: KilledWorker, batch: tuple[Task, ...]) -> Diagnostic:
+    message = (
+        f"workers died {killed.allowed_failures + 1} times while computing {_name(batch)}; "
+        f"the last was {killed.last_worker.address}"
+    )
+    hint = "most often memory: raise cluster.memory_limit or use fewer threads a worker"
+    return Diagnostic("E300", message, batch[0].outputs[0].node.span, hint=hint)

@@ -1,0 +1,135 @@
+"""Drive a plan to its end: feed ready tasks to an executor, take outcomes in, report, start over on a loss.
+
+    1. hand out what is ready, no more than the executor's window
+    2. wait for an outcome; take it in; more becomes ready
+    3. when a task finds a block gone that the plan counted on: forget the frontier, restore the sources,
+       start again; everything stored since is found
+
+Executors: `local.py` (threads in this process), `dask.py` (workers).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sigc.blocks import BlockStore
+from sigc.engine.frontier import Frontier
+from sigc.engine.task import Outcome, Progress, RunReport, Task
+from sigc.errors import Diagnostic, SigcError
+from sigc.plan.plan import Plan
+
+_RESTARTS = 3
+
+
+class Executor(Protocol):
+    """Where tasks run. `window` bounds what is handed out at once; `slice_bytes` the memory of a task."""
+
+    @property
+    def window(self) -> int: ...
+    @property
+    def slice_bytes(self) -> int: ...
+    def submit(self, tasks: Sequence[Task]) -> None: ...
+    def next(self) -> Outcome:
+        """Wait for one outcome. Raises `SigcError` for a task that failed."""
+        ...
+
+    def cancel(self) -> None:
+        """Drop what has not started; wait for what has."""
+        ...
+
+    def incidents(self) -> list[str]:
+        """What went wrong and was mended since last asked, one sentence each."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Computed:
+    """A finished run: `frontier` knows under which key each block is."""
+
+    plan: Plan
+    frontier: Frontier
+    store: BlockStore
+    report: RunReport
+
+
+def drive(
+    plan: Plan,
+    store: BlockStore,
+    executor: Executor,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    restore: Callable[[], Plan] | None = None,
+) -> Computed:
+    """Compute and store everything `plan` asks for. restore: makes lost source blocks anew, and the plan."""
+    begun = time.perf_counter()
+    earlier: list[RunReport] = []
+    for _ in range(_RESTARTS):
+        frontier = Frontier(plan, store, executor.slice_bytes)
+        with store.lease(frontier.keys()):
+            lost = _run(frontier, executor, progress, begun)
+        if not lost:
+            report = _total(earlier, frontier.report)
+            report.incidents += [*store.incidents(), *executor.incidents()]
+            report.seconds = time.perf_counter() - begun
+            return Computed(plan, frontier, store, report)
+        frontier.report.incidents.append(f"{len(lost)} stored block(s) were gone and were computed again")
+        earlier.append(frontier.report)
+        plan = restore() if restore is not None else plan
+    message = f"stored blocks vanish faster than they are computed ({', '.join(lost[:3])})"
+    raise SigcError(Diagnostic("E300", message, hint="is the cache larger than max_size_gb allows?"))
+
+
+def _run(
+    frontier: Frontier, executor: Executor, progress: Callable[[Progress], None] | None, begun: float
+) -> tuple[str, ...]:
+    """Run to the end, or to the first lost block, whose key is returned."""
+    flying = 0
+    try:
+        while True:
+            batch = frontier.ready(executor.window - flying)
+            if batch:
+                executor.submit(batch)
+                flying += len(batch)
+                frontier.report.tasks += len(batch)
+            if flying == 0:
+                if not frontier.finished:
+                    raise RuntimeError("the plan can't go on and is not finished")
+                return ()
+            outcome = executor.next()
+            flying -= 1
+            if outcome.lost:
+                executor.cancel()
+                return outcome.lost
+            frontier.complete(outcome)
+            frontier.report.incidents += outcome.incidents
+            if progress is not None:
+                progress(_progress(frontier, begun))
+    except BaseException:
+        executor.cancel()
+        raise
+
+
+def _progress(frontier: Frontier, begun: float) -> Progress:
+    report = frontier.report
+    return Progress(
+        done=report.blocks_computed + sum(report.joined.values()),
+        cached=report.blocks_cached,
+        failed=0,
+        total=frontier.total,
+        rows=report.rows,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def _total(earlier: list[RunReport], last: RunReport) -> RunReport:
+    for report in earlier:
+        for mine, theirs in ((last.computed, report.computed), (last.joined, report.joined)):
+            for name, count in theirs.items():
+                mine[name] = mine.get(name, 0) + count
+        last.rows += report.rows
+        last.tasks += report.tasks
+        last.incidents = report.incidents + last.incidents
+    return last

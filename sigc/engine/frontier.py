@@ -1,0 +1,260 @@
+"""The frontier of a run: which tasks can start now, given what is stored. No clock, no threads, no arrays.
+
+    frontier = Frontier(plan, store, slice_bytes)
+    while not frontier.finished:
+        for task in frontier.ready(limit): ...     # each is handed out once
+        frontier.complete(outcome)                 # what came back opens more
+
+A free stage's block is ready when every carried block its leaves touch is known. A chained stage has at most
+one task at a time: the key of its next block holds the state after the one before. A block whose key is
+stored is passed by; so that a restated row is recomputed just as far as its bytes matter.
+
+The last block of the grid grows: when its first rows are stored (a *tip*), only the rows after them are
+computed and joined.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, digest
+from sigc.engine.task import Outcome, Output, Piece, Read, RunReport, Task
+from sigc.errors import Diagnostic, SigcError
+from sigc.plan.expr import SOURCE, Expr, walk
+from sigc.plan.halo import needs, scope
+from sigc.plan.key import Recipe
+from sigc.plan.plan import Plan, Stage, is_leaf, memory
+
+
+class Frontier:
+    """The moving state of one run of `plan` against `store`. slice_bytes bounds the memory of a task."""
+
+    def __init__(self, plan: Plan, store: BlockStore, slice_bytes: int = 1 << 30) -> None:
+        self.plan = plan
+        self.report = RunReport()
+        self._store = store
+        self._slice_bytes = slice_bytes
+        self._digests = {
+            node.shape: plan.grid.leaves[str(node.arguments["name"])].digests
+            for node in walk(plan.roots.values())
+            if node.op == SOURCE
+        }
+        self._keys: dict[tuple[str, int], str] = {}
+        self._known: dict[str, int] = {}  # rows of a carried node that are stored
+        self._states: dict[str, tuple[str, str]] = {}  # state digest and the key it is kept under
+        self._chain: dict[int, int] = {}  # next block of a chained stage
+        self._open: dict[int, list[Block]] = {}
+        self._out: dict[int, Task] = {}
+        self._tasks = 0
+        for stage in plan.stages:
+            if stage.chained:
+                self._chain[stage.number] = 0
+                for node in stage.outputs:
+                    self._known[node.shape] = 0
+                    self._states[node.shape] = ("", "")
+                    rows = len(plan.grid.dates)
+                    self._digests[node.shape] = np.zeros((rows, DIGEST_BYTES), np.uint8)
+            else:
+                self._open[stage.number] = list(plan.blocks)
+
+    @property
+    def finished(self) -> bool:
+        chains = all(at >= self._last for at in self._chain.values())
+        return chains and not self._out and not any(self._open.values())
+
+    @property
+    def _last(self) -> int:
+        return self.plan.blocks[-1].number + 1 if self.plan.blocks else 0
+
+    @property
+    def total(self) -> int:
+        """Blocks this run stores or finds, all stages."""
+        chained = sum(self._last * len(s.outputs) for s in self.plan.stages if s.chained)
+        free = sum(len(self.plan.blocks) * len(s.outputs) for s in self.plan.stages if not s.chained)
+        return chained + free
+
+    def key(self, node: Expr, block: Block) -> str:
+        """Where a block of an output is stored, once it is."""
+        return self._keys[node.shape, block.number]
+
+    def keys(self) -> list[str]:
+        """All keys of the run that are known by now, those of source blocks included."""
+        sources = (b.key for leaf in self.plan.grid.leaves.values() for b in leaf.source.blocks)
+        return sorted({*self._keys.values(), *sources})
+
+    def ready(self, limit: int) -> list[Task]:
+        """Tasks that can start now and were not handed out yet: about `limit` of them at most."""
+        tasks: list[Task] = []
+        for stage in self.plan.stages:
+            if len(tasks) < limit:
+                tasks += self._advance(stage) if stage.chained else self._release(stage, limit - len(tasks))
+        return tasks
+
+    def complete(self, outcome: Outcome) -> None:
+        """Take in what a task stored."""
+        task = self._out.pop(outcome.number)
+        prefixed = {o.key for o in task.outputs if o.prefix}
+        for output, facts in zip(task.outputs, outcome.facts, strict=True):
+            counter = self.report.joined if facts.key in prefixed else self.report.computed
+            counter[output.name] = counter.get(output.name, 0) + 1
+            self._learn(output.node, task.block, facts)
+            if task.block.stop == len(self.plan.grid.dates):
+                self._store.note(self._tip(output.node, task.block), f"{facts.rows} {facts.key}")
+        self.report.rows += outcome.rows
+        for shape, seconds in outcome.seconds:
+            self.report.node_seconds[shape] = self.report.node_seconds.get(shape, 0.0) + seconds
+
+    def _advance(self, stage: Stage) -> list[Task]:
+        """Pass by what is stored of a chained stage; the tasks for the next missing block."""
+        if any(t.stage == stage.number for t in self._out.values()):
+            return []
+        while (number := self._chain[stage.number]) < self._last:
+            block = self.plan.grid.blocks[number]
+            if not self._complete_up_to(stage, block.stop):
+                return []
+            missing = self._missing(stage, block, chained=True)
+            if missing:
+                return self._hand_out(stage, block, missing)
+            self._chain[stage.number] = number + 1
+        return []
+
+    def _release(self, stage: Stage, limit: int) -> list[Task]:
+        """Tasks for the blocks of a free stage whose leaves are known."""
+        tasks: list[Task] = []
+        waiting: list[Block] = []
+        for block in self._open[stage.number]:
+            if len(tasks) >= limit or not self._complete_up_to(stage, block.stop):
+                waiting.append(block)
+            else:
+                tasks += self._hand_out(stage, block, self._missing(stage, block, chained=False))
+        self._open[stage.number] = waiting
+        return tasks
+
+    def _complete_up_to(self, stage: Stage, stop: int) -> bool:
+        own = {o.shape for o in stage.outputs}
+        return all(self._known[n.shape] >= stop for n in stage.order if n.shape in self._known and n.shape not in own)
+
+    def _missing(self, stage: Stage, block: Block, *, chained: bool) -> list[Output]:
+        missing = []
+        for node in stage.outputs:
+            if chained and self._known[node.shape] >= block.stop:
+                continue
+            state, carry = self._states.get(node.shape, ("", ""))
+            recipe = self.plan.recipes[node.shape]
+            key = recipe.key(self.plan.grid.dates, block.start, block.stop, self._digests, state)
+            name = self.plan.names[node.shape]
+            facts = self._store.facts(key)
+            if facts is None:
+                missing.append(Output(node, key, name, self._stored_prefix(recipe, block, state), carry))
+            else:
+                self.report.cached[name] = self.report.cached.get(name, 0) + 1
+                self._learn(node, block, facts)
+        return missing
+
+    def _learn(self, node: Expr, block: Block, facts: Facts) -> None:
+        self._keys[node.shape, block.number] = facts.key
+        if node.shape in self._known:
+            rows = np.frombuffer(facts.digests, np.uint8).reshape(-1, DIGEST_BYTES)
+            self._digests[node.shape][block.start : block.stop] = rows
+            self._known[node.shape] = block.stop
+            self._states[node.shape] = (facts.state, facts.key)
+
+    def _tip(self, node: Expr, block: Block) -> str:
+        first = self.plan.grid.dates[block.start].tobytes()
+        return "tip-" + digest(self.plan.recipes[node.shape].static, first)
+
+    def _stored_prefix(self, recipe: Recipe, block: Block, state: str) -> str:
+        """The key of a stored block of the first rows of `block`, '' if there is none that still holds."""
+        note = self._store.noted(self._tip(recipe.node, block))
+        if note is None:
+            return ""
+        rows, key = note.split()
+        stop = block.start + int(rows)
+        if stop >= block.stop:
+            return ""
+        expected = recipe.key(self.plan.grid.dates, block.start, stop, self._digests, state)
+        return key if key == expected and self._store.facts(key) is not None else ""
+
+    def _hand_out(self, stage: Stage, block: Block, missing: list[Output]) -> list[Task]:
+        """Tasks for the missing outputs of a block: one for all that start at the same row."""
+        by_start: dict[int, list[Output]] = {}
+        for output in missing:
+            start = block.start
+            if output.prefix and (facts := self._store.facts(output.prefix)):
+                start += facts.rows
+            by_start.setdefault(start, []).append(output)
+        tasks = []
+        for start, outputs in sorted(by_start.items()):
+            chosen = tuple(_continued(o) for o in outputs) if stage.chained else tuple(outputs)
+            task = self._task(stage, block, start, chosen)
+            self._out[task.number] = task
+            tasks.append(task)
+        return tasks
+
+    def _task(self, stage: Stage, block: Block, start: int, outputs: tuple[Output, ...]) -> Task:
+        nodes = [o.node for o in outputs]
+        order = scope(nodes, is_leaf)
+        need = needs(order, nodes, is_leaf)
+        own = {n.shape for n in nodes}
+        grid = self.plan.grid
+        leaves = [n for n in order if is_leaf(n) and n.shape not in own]
+        smaller = Stage(stage.number, stage.chained, tuple(nodes), tuple(order), need)
+        self._tasks += 1
+        return Task(
+            number=self._tasks,
+            stage=stage.number,
+            block=block,
+            start=start,
+            outputs=outputs,
+            order=tuple(order),
+            need=need,
+            reads=tuple(self._read(n, max(0, start - need[n.shape]), block.stop) for n in leaves),
+            dates=grid.dates[block.start : block.stop],
+            names=grid.names,
+            labels=grid.labels,
+            slice_rows=self._slice_rows(smaller, block.stop - start),
+            keep_all=any(self.plan.recipes[s].fills for s in own),
+            weight=(block.stop - start) * len(grid.names) * len(order),
+        )
+
+    def _slice_rows(self, stage: Stage, rows: int) -> int:
+        assets = len(self.plan.grid.names)
+        while rows > 1 and memory(stage, rows, assets) > self._slice_bytes:
+            rows = (rows + 1) // 2
+        needed = memory(stage, rows, assets)
+        if needed > self._slice_bytes:
+            names = ", ".join(self.plan.names[o.shape] for o in stage.outputs)
+            message = (
+                f"computing {names} for one row of {assets} assets takes {needed / 1e6:.0f} MB, more than the "
+                f"{self._slice_bytes / 1e6:.0f} MB a worker may use"
+            )
+            raise SigcError(Diagnostic("E300", message, hint="give workers more memory, or fewer threads"))
+        return max(1, rows)
+
+    def _read(self, node: Expr, low: int, stop: int) -> Read:
+        if node.op != SOURCE:
+            pieces = tuple(
+                Piece(self._keys[node.shape, b.number], b.start, b.stop)
+                for b in self.plan.grid.blocks
+                if b.stop > low and b.start < stop
+            )
+            return Read(node, self.plan.names[node.shape], low, np.arange(low, stop), pieces)
+        name = str(node.arguments["name"])
+        leaf = self.plan.grid.leaves[name]
+        rows = leaf.rows[low:stop]
+        first, last = _bounds(rows)
+        pieces = tuple(Piece(b.key, b.start, b.stop) for b in leaf.source.blocks if b.stop > first and b.start < last)
+        return Read(node, name, low, rows, pieces, leaf.broadcast)
+
+
+def _bounds(rows: NDArray[np.intp]) -> tuple[int, int]:
+    valid = rows[rows >= 0]
+    return (int(valid.min()), int(valid.max()) + 1) if len(valid) else (0, 0)
+
+
+def _continued(output: Output) -> Output:
+    """A carried output with a stored prefix goes on from the state kept with that prefix."""
+    if not output.prefix:
+        return output
+    return Output(output.node, output.key, output.name, output.prefix, output.prefix)

@@ -1,0 +1,43 @@
+"""Gather stored blocks into one panel over the traded assets: of a root, or of a data source."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sigc.blocks import BlockStore, concat
+from sigc.engine.drive import Computed
+from sigc.engine.run_block import lay_leaf, read_leaf
+from sigc.engine.task import Piece, Read
+from sigc.errors import Diagnostic, SigcError
+from sigc.panel import Panel
+from sigc.plan.expr import Expr, source
+from sigc.plan.grid import Grid
+
+
+def gather(computed: Computed, root: str | Expr, start: int = 0, stop: int | None = None) -> Panel:
+    """The rows [start, stop) of the grid of a root (by name or node); assets absent from a block are NaN."""
+    plan = computed.plan
+    node = plan.roots[root] if isinstance(root, str) else root
+    stop = len(plan.grid.dates) if stop is None else stop
+    panels = []
+    for block in plan.blocks:
+        if block.stop <= start or block.start >= stop:
+            continue
+        panel = computed.store.read(computed.frontier.key(node, block))
+        if panel is None:
+            message = f"block {block.label} of '{root}' vanished from the cache before it was read"
+            raise SigcError(Diagnostic("E300", message, hint="run again; is max_size_gb too small?"))
+        panels.append(panel.rows(max(0, start - block.start), min(stop, block.stop) - block.start))
+    if not panels:
+        return Panel(np.empty(0, "datetime64[ns]"), plan.grid.names, np.empty((0, len(plan.grid.names))))
+    return concat(panels, plan.grid.names)
+
+
+def source_panel(grid: Grid, store: BlockStore, name: str, start: int, stop: int) -> Panel:
+    """The rows [start, stop) of a data source as the plan sees it: on the grid's dates and assets."""
+    leaf = grid.leaves[name]
+    pieces = tuple(Piece(b.key, b.start, b.stop) for b in leaf.source.blocks)
+    read = Read(source(name), name, start, leaf.rows[start:stop], pieces, leaf.broadcast)
+    labels = grid.labels if leaf.source.labels else None
+    values = lay_leaf(read, read_leaf(read, store, start, stop), grid.names, grid.labels)
+    return Panel(grid.dates[start:stop], grid.names, values, labels)

@@ -1,0 +1,203 @@
+"""Compute one task: read leaves, evaluate, store. The same function in this process and on workers.
+
+1. per slice of rows: read each leaf over [start - need, stop), on the assets that occur in it
+2. evaluate the nodes (`evaluate.py`)
+3. join the rows to their stored prefix, drop assets without a valid row, store under the key
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from sigc.blocks import BlockStore, Carry, Facts, concat, digest, row_digests
+from sigc.engine.evaluate import Slice, evaluate, is_category
+from sigc.engine.task import Outcome, Output, Read, Task
+from sigc.ops.declare import REGISTRY
+from sigc.ops.declare import Carry as CarryRule
+from sigc.panel import Floats, Panel, canonical
+
+
+class BlockLostError(Exception):
+    """A block that the task was told to read is gone (evicted or damaged). Carries its key."""
+
+
+def run_block(task: Task, store: BlockStore, where: str = "") -> Outcome:
+    """Compute and store the outputs of `task`. Nothing is stored when a block it reads is lost."""
+    try:
+        carries = {o.node.shape: _carry(o, store) for o in task.outputs if o.node.carried}
+        prefixes = {o.key: _prefix(o, store) for o in task.outputs}
+        parts: dict[str, list[Panel]] = {o.key: [] for o in task.outputs}
+        seconds: dict[str, float] = {}
+        for start, stop in _slices(task):
+            _run_slice(task, store, start, stop, carries, parts, seconds)
+    except BlockLostError as lost:
+        return Outcome(task.number, lost=(str(lost),), where=where)
+    facts = [_store(task, o, prefixes[o.key], parts[o.key], carries, store) for o in task.outputs]
+    rows = (task.block.stop - task.start) * len(task.outputs)
+    return Outcome(task.number, tuple(facts), tuple(seconds.items()), rows, where=where)
+
+
+def _slices(task: Task) -> Iterator[tuple[int, int]]:
+    for start in range(task.start, task.block.stop, task.slice_rows):
+        yield start, min(task.block.stop, start + task.slice_rows)
+
+
+def _run_slice(
+    task: Task,
+    store: BlockStore,
+    start: int,
+    stop: int,
+    carries: dict[str, Carry],
+    parts: dict[str, list[Panel]],
+    seconds: dict[str, float],
+) -> None:
+    panels = [read_leaf(read, store, max(0, start - task.need[read.leaf.shape]), stop) for read in task.reads]
+    names = task.names if task.keep_all else _occurring(task, panels, carries)
+    dates = task.dates[start - task.block.start : stop - task.block.start]
+    if not names:  # no asset has begun yet
+        for output in task.outputs:
+            parts[output.key].append(Panel(dates, (), np.empty((len(dates), 0))))
+        return
+    leaves = {r.leaf.shape: lay_leaf(r, p, names, task.labels) for r, p in zip(task.reads, panels, strict=True)}
+    at = Slice(start, stop, names, task.labels, f"block {task.block.label or task.block.number}")
+    at.seconds = seconds
+    at.carries = {s: _spread(c, names, _initial(task, s)) for s, c in carries.items()}
+    outputs = tuple(o.node for o in task.outputs)
+    results = evaluate(task.order, outputs, task.need, leaves, at)
+    for output in task.outputs:
+        labels = task.labels if is_category(output.node) else None
+        parts[output.key].append(Panel(dates, names, canonical(results[output.node.shape]), labels))
+    for shape in carries:
+        carries[shape] = _gathered(names, at.carries[shape], _initial(task, shape))
+
+
+def read_leaf(read: Read, store: BlockStore, low: int, stop: int) -> Panel:
+    """The rows [low, stop) of a leaf over the assets it has there. Raises `BlockLostError`."""
+    rows = read.rows[low - read.low : stop - read.low]
+    valid = rows >= 0
+    if not valid.any():
+        return Panel(np.zeros(len(rows), "datetime64[ns]"), (), np.empty((len(rows), 0)))
+    first, last = int(rows[valid].min()), int(rows[valid].max()) + 1
+    panels, begun = [], None
+    for piece in read.pieces:
+        if piece.start < last and piece.stop > first:
+            panel = store.read(piece.key)
+            if panel is None:
+                raise BlockLostError(piece.key)
+            a, b = max(first, piece.start), min(last, piece.stop)
+            begun = a if begun is None else begun
+            panels.append(panel.rows(a - piece.start, b - piece.start))
+    whole = panels[0] if len(panels) == 1 else concat(panels)
+    offset = rows - (begun or 0)
+    if valid.all() and np.array_equal(offset, np.arange(len(whole.dates))):
+        return whole
+    values = whole.values[np.where(valid, offset, 0)]
+    values[~valid] = np.nan
+    return Panel(np.zeros(len(rows), "datetime64[ns]"), whole.names, values, whole.labels)
+
+
+def _occurring(task: Task, panels: list[Panel], carries: dict[str, Carry]) -> tuple[str, ...]:
+    """The traded assets that occur in any leaf or state: the others stay missing whatever is computed."""
+    found = {n for p, r in zip(panels, task.reads, strict=True) if not r.broadcast for n in p.names}
+    found.update(n for c in carries.values() for n in c.names)
+    if len(found) >= len(task.names) and found.issuperset(task.names):
+        return task.names
+    return tuple(n for n in task.names if n in found)
+
+
+def lay_leaf(read: Read, panel: Panel, names: tuple[str, ...], labels: tuple[str, ...]) -> Floats:
+    """The panel's values over `names`, its label codes turned into the plan's `labels`."""
+    values = panel.values
+    if panel.labels is not None and panel.labels != labels:
+        place = {t: float(i) for i, t in enumerate(labels)}
+        codes = np.array([*(place.get(t, np.nan) for t in panel.labels), np.nan])
+        values = codes[np.where(np.isnan(values), len(panel.labels), values).astype(np.intp)]
+    if read.broadcast:
+        column = values if values.shape[1] else np.full((len(values), 1), np.nan)
+        return np.repeat(column, len(names), axis=1)
+    if panel.names == names:
+        return values
+    own = {n: i for i, n in enumerate(panel.names)}
+    columns = np.array([own.get(n, -1) for n in names], dtype=np.intp)
+    if (columns >= 0).all():
+        return np.ascontiguousarray(values[:, columns])
+    out = np.full((len(values), len(names)), np.nan)
+    here = columns >= 0
+    out[:, here] = values[:, columns[here]]
+    return out
+
+
+def _carry(output: Output, store: BlockStore) -> Carry:
+    if not output.carry:
+        rule = REGISTRY[output.node.op].lookback
+        width = len(rule.initial) if isinstance(rule, CarryRule) else 0
+        return Carry((), np.empty((width, 0)))
+    carry = store.read_carry(output.carry)
+    if carry is None:
+        raise BlockLostError(output.carry)
+    return carry
+
+
+def _initial(task: Task, shape: str) -> Floats:
+    op = next(o.node.op for o in task.outputs if o.node.shape == shape)
+    rule = REGISTRY[op].lookback
+    return np.array(rule.initial if isinstance(rule, CarryRule) else (), dtype=np.float64)
+
+
+def _spread(carry: Carry, names: tuple[str, ...], initial: Floats) -> Floats:
+    state = np.tile(initial[:, None], (1, len(names)))
+    own = {n: i for i, n in enumerate(carry.names)}
+    here = [(i, own[n]) for i, n in enumerate(names) if n in own]
+    if here:
+        to, of = zip(*here, strict=True)
+        state[:, list(to)] = carry.values[:, list(of)]
+    return state
+
+
+def _gathered(names: tuple[str, ...], state: Floats, initial: Floats) -> Carry:
+    """The state without the assets that never were seen, so that adding such assets changes no byte."""
+    state = canonical(state)
+    start = canonical(initial[:, None])
+    seen = (state.view("i8") != start.view("i8")).any(axis=0)
+    return Carry(tuple(n for n, s in zip(names, seen, strict=True) if s), np.ascontiguousarray(state[:, seen]))
+
+
+def _prefix(output: Output, store: BlockStore) -> Panel | None:
+    if not output.prefix:
+        return None
+    panel = store.read(output.prefix)
+    if panel is None:
+        raise BlockLostError(output.prefix)
+    return panel
+
+
+def _store(
+    task: Task,
+    output: Output,
+    prefix: Panel | None,
+    parts: list[Panel],
+    carries: dict[str, Carry],
+    store: BlockStore,
+) -> Facts:
+    if prefix is not None:
+        parts = [prefix, *parts]
+    names = tuple(sorted({n for p in parts for n in _valid(p)}))
+    panel = concat(parts, names)
+    carry = carries.get(output.node.shape)
+    facts = Facts(
+        key=output.key,
+        name=output.name,
+        label=task.block.label,
+        rows=len(panel.dates),
+        digests=row_digests(panel) if carry is not None else b"",
+        state=digest("\n".join(carry.names), carry.values.tobytes()) if carry is not None else "",
+        source="carried" if carry is not None else "signal",
+    )
+    store.write(facts, panel, carry)
+    return facts
+
+
+def _valid(panel: Panel) -> list[str]:
+    return [n for n, v in zip(panel.names, ~np.isnan(panel.values).all(axis=0), strict=True) if v]

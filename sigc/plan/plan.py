@@ -1,0 +1,122 @@
+"""The plan: which nodes are stored, in which order stages come, and what one task does.
+
+Stages are cut only at carried operators (ema, cumsum, ...). A carried node's blocks form a chain: each
+needs the state after the one before. Everything else of a block runs in one task.
+
+    1. level(node) = the number of carried operators on the longest path below it
+    2. per level a chained stage that stores the carried nodes of that level
+    3. per level a free stage that stores the roots whose inputs are complete by then
+
+What is already stored is left out by `sigc.engine.drive`, which walks the plan block by block: the key of
+a carried block is known only when the state before it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sigc.blocks import Block
+from sigc.plan.expr import SOURCE, Expr, walk
+from sigc.plan.grid import Grid
+from sigc.plan.halo import needs, peak_rows, scope
+from sigc.plan.key import Recipe
+from sigc.plan.strategy import Strategy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """outputs: the nodes it stores. order: what it computes, inputs first, leaves included."""
+
+    number: int
+    chained: bool
+    outputs: tuple[Expr, ...]
+    order: tuple[Expr, ...]
+    need: Mapping[str, int]
+
+    @property
+    def reach(self) -> int:
+        """The longest need of any leaf."""
+        return max(self.need.values(), default=0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What is to be stored: `roots` by name, for the rows of `blocks`; names by node shape for people."""
+
+    strategies: tuple[Strategy, ...]
+    grid: Grid
+    blocks: tuple[Block, ...]
+    stages: tuple[Stage, ...]
+    roots: Mapping[str, Expr]
+    names: Mapping[str, str]
+    recipes: Mapping[str, Recipe]
+
+
+def is_leaf(node: Expr) -> bool:
+    """What a stage reads rather than computes: sources, and the stored output of a carried operator."""
+    return node.op == SOURCE or node.carried
+
+
+def make_plan(
+    strategies: Iterable[Strategy],
+    grid: Grid,
+    roots: Mapping[str, Expr],
+    start: int = 0,
+    stop: int | None = None,
+) -> Plan:
+    """Plan the blocks that touch the rows [start, stop) of the grid for all `roots` as one DAG."""
+    stop = len(grid.dates) if stop is None else stop
+    nodes = walk(roots.values())
+    level = _levels(nodes)
+    stages: list[Stage] = []
+    for depth in range(max(level.values(), default=0) + 1):
+        carried = [n for n in nodes if n.carried and level[n.shape] == depth]
+        free = [r for r in roots.values() if not r.carried and level[r.shape] == depth]
+        for outputs, chained in ((carried, True), (free, False)):
+            if outputs:
+                stages.append(_stage(len(stages), chained, _unique(outputs)))
+    stored = {o.shape: o for s in stages for o in s.outputs}
+    return Plan(
+        strategies=tuple(strategies),
+        grid=grid,
+        blocks=tuple(b for b in grid.blocks if b.stop > start and b.start < stop),
+        stages=tuple(stages),
+        roots=dict(roots),
+        names=_names(roots, stored),
+        recipes={shape: Recipe(node, grid) for shape, node in stored.items()},
+    )
+
+
+def _stage(number: int, chained: bool, outputs: tuple[Expr, ...]) -> Stage:
+    order = scope(outputs, is_leaf)
+    return Stage(number, chained, outputs, tuple(order), needs(order, outputs, is_leaf))
+
+
+def _unique(nodes: Iterable[Expr]) -> tuple[Expr, ...]:
+    return tuple({n.shape: n for n in nodes}.values())
+
+
+def _levels(nodes: list[Expr]) -> dict[str, int]:
+    level: dict[str, int] = {}
+    for node in nodes:
+        level[node.shape] = max((level[i.shape] + (1 if i.carried else 0) for i in node.inputs), default=0)
+    return level
+
+
+def _names(roots: Mapping[str, Expr], stored: Mapping[str, Expr]) -> dict[str, str]:
+    """A name for every stored node: a root's own, else `ROOT.op` after the first root that reads it."""
+    names: dict[str, str] = {}
+    for name, root in roots.items():
+        names.setdefault(root.shape, name)
+    for name, root in roots.items():
+        for node in walk([root]):
+            if node.shape in stored:
+                names.setdefault(node.shape, f"{name}.{node.op}")
+    return names
+
+
+def memory(stage: Stage, rows: int, assets: int) -> int:
+    """Estimated peak bytes of one task of `stage` over `rows` rows: arrays alive, plus outputs on their way."""
+    alive = peak_rows(list(stage.order), stage.need, rows)
+    return 8 * assets * (alive + 2 * rows * len(stage.outputs))
