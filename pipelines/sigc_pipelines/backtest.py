@@ -71,34 +71,67 @@ def backtest(
     start, stop = rows_between(loaded.grid, settings.start, settings.end)
     root = f"{portfolio.name}.weights"
     computed = compute(loaded, {root: portfolio.weights}, workspace, start, stop)
-    wanted = gather(computed, root, start, stop)
-    prices = source_panel(loaded.grid, workspace.store, loaded.strategy.traded, max(0, start - 1), stop)
-    returns = returns_of(prices.values)[-(stop - start) :]
-    adjust = adjuster(loaded, workspace, portfolio, capital, start, stop)
-    book = keep_book(wanted.values, returns, rebalance=settings.rebalance, drift=settings.drift, adjust=adjust)
-    market = _market(loaded, workspace, portfolio, capital, start, stop)
-    costs = cost_of(portfolio.costs, book, market)
-    net = book.gross - costs
-    bench = benchmark_returns(loaded, workspace, settings, start, stop)
-    return Result(
-        strategy=loaded.strategy.name,
-        portfolio=portfolio.name,
-        params=dict(loaded.strategy.params),
-        settings=settings,
-        dates=wanted.dates,
-        returns=net,
-        gross=book.gross,
-        costs=costs,
-        turnover=book.turnover,
-        weights=Panel(wanted.dates, wanted.names, book.held),
-        wanted=wanted,
-        metrics=measure(wanted.dates, net, book.turnover, costs, book.held),
-        benchmark=bench,
-        against=None if bench is None else compare(net, bench),
-        findings=(*loaded.findings, *_missing_returns(book)),
-        digests={n: leaf.source.fingerprint for n, leaf in sorted(loaded.grid.leaves.items())},
-        report=computed.report,
-    )
+    ledger = Accounts(loaded, workspace, replace(portfolio, backtest=settings), capital, start, stop)
+    return ledger.result(gather(computed, root, start, stop), computed.report)
+
+
+class Accounts:
+    """The accounting of one portfolio over the rows [start, stop), for any wanted weights over them.
+
+    Holds the returns, prices and benchmark, so that many trials of one portfolio read them once.
+    """
+
+    def __init__(
+        self, loaded: Loaded, workspace: Workspace, portfolio: Portfolio, capital: float, start: int, stop: int
+    ) -> None:
+        self.loaded = loaded
+        self.portfolio = portfolio
+        self.settings = portfolio.backtest or Backtest()
+        prices = source_panel(loaded.grid, workspace.store, loaded.strategy.traded, max(0, start - 1), stop)
+        self.dates = prices.dates[len(prices.dates) - (stop - start) :]
+        self.returns = returns_of(prices.values)[len(prices.dates) - (stop - start) :]
+        self.market = _market(loaded, workspace, portfolio, capital, start, stop)
+        self.benchmark = benchmark_returns(loaded, workspace, self.settings, start, stop)
+        self._adjust = adjuster(loaded, workspace, portfolio, capital, start, stop)
+
+    def book(self, wanted: Floats, low: int = 0, high: int | None = None) -> tuple[Book, Floats]:
+        """The book over the rows [low, high) of the accounts, flat before them, and its costs per row."""
+        high = len(self.dates) if high is None else high
+        adjust = self._adjust
+        book = keep_book(
+            wanted[low:high],
+            self.returns[low:high],
+            rebalance=self.settings.rebalance,
+            drift=self.settings.drift,
+            adjust=None if adjust is None else lambda row, want, held: adjust(low + row, want, held),
+        )
+        return book, cost_of(self.portfolio.costs, book, self.market.rows(low, high))
+
+    def result(self, wanted: Panel, report: RunReport, params: Mapping[str, float] | None = None) -> Result:
+        """The backtest of `wanted` (rows of the accounts, traded assets)."""
+        book, costs = self.book(wanted.values)
+        net = book.gross - costs
+        strategy = self.loaded.strategy
+        leaves = sorted(self.loaded.grid.leaves.items())
+        return Result(
+            strategy=strategy.name,
+            portfolio=self.portfolio.name,
+            params=dict(strategy.params) if params is None else dict(params),
+            settings=self.settings,
+            dates=self.dates,
+            returns=net,
+            gross=book.gross,
+            costs=costs,
+            turnover=book.turnover,
+            weights=Panel(self.dates, wanted.names, book.held),
+            wanted=wanted,
+            metrics=measure(self.dates, net, book.turnover, costs, book.held),
+            benchmark=self.benchmark,
+            against=None if self.benchmark is None else compare(net, self.benchmark),
+            findings=(*self.loaded.findings, *_missing_returns(book)),
+            digests={name: leaf.source.fingerprint for name, leaf in leaves},
+            report=report,
+        )
 
 
 def _market(

@@ -8,6 +8,7 @@ panel    = gather(computed, "momentum")
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +18,7 @@ from sigc.data.catalog import load as load_sources
 
 from sigc.blocks import BlockStore
 from sigc.engine.drive import Computed, Executor, drive
+from sigc.engine.frontier import outstanding
 from sigc.engine.task import Progress
 from sigc.errors import Diagnostic, SigcError
 from sigc.plan.expr import Expr, lookback
@@ -27,10 +29,13 @@ from sigc.plan.strategy import Strategy
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workspace:
-    """Where work is done: the store, the executor, the settings of data. rule: how blocks are cut."""
+    """Where work is done: the store, the engine, the settings of data. rule: how blocks are cut.
+
+    engine: opens an executor for work of a given weight (cells x operators that are not stored yet).
+    """
 
     store: BlockStore
-    executor: Executor
+    engine: Callable[[int], AbstractContextManager[Executor]]
     data: DataSettings = field(default_factory=DataSettings)
     rule: str = "auto"
     progress: Callable[[Progress], None] | None = None
@@ -85,7 +90,9 @@ def compute(
         load_sources(loaded.strategy.data, workspace.store, workspace.data)
         return make()
 
-    return drive(make(), workspace.store, workspace.executor, progress=workspace.progress, restore=restore)
+    plan = make()
+    with workspace.engine(outstanding(plan, workspace.store)) as executor:
+        return drive(plan, workspace.store, executor, progress=workspace.progress, restore=restore)
 
 
 def _long_enough(roots: Mapping[str, Expr], rows: int) -> None:

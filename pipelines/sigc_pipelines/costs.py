@@ -26,6 +26,12 @@ class Market:
     volume: Floats | None = None
     sigma: Floats | None = None
 
+    def rows(self, low: int, high: int) -> Market:
+        """The market over the rows [low, high)."""
+        volume = None if self.volume is None else self.volume[low:high]
+        sigma = None if self.sigma is None else self.sigma[low:high]
+        return Market(self.capital, self.prices[low:high], volume, sigma)
+
 
 def cost_of(costs: Sequence[Cost], book: Book, market: Market) -> Floats:
     """Cost per row, (rows,), a fraction of the book. Without terms: zeros."""

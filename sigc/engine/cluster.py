@@ -20,6 +20,7 @@ import dask
 import distributed
 import numba
 import numpy as np
+import psutil
 from distributed import Client, LocalCluster, Security
 from distributed.diagnostics.plugin import SchedulerPlugin, WorkerPlugin
 
@@ -200,3 +201,12 @@ def probe(client: Client, cache: Path, roots: Sequence[Path] = ()) -> None:
             errors.append(Diagnostic("E402", f"worker {worker}: {'; '.join(differs)}"))
     if errors:
         raise SigcError(*errors)
+
+
+def slice_bytes(client: Client) -> int:
+    """Memory one task may plan with: half of the smallest worker's limit, shared by its threads."""
+    limits = []
+    for worker in client.scheduler_info(n_workers=-1)["workers"].values():
+        limit = worker["memory_limit"] or psutil.virtual_memory().total // 4
+        limits.append(limit // 2 // worker["nthreads"])
+    return min(limits, default=1 << 30)

@@ -74,6 +74,12 @@ class Frontier:
         free = sum(len(self.plan.blocks) * len(s.outputs) for s in self.plan.stages if not s.chained)
         return chained + free
 
+    def reached(self, stage: Stage) -> bool:
+        """Whether every block of the stage is stored, or handed out."""
+        if stage.chained:
+            return self._chain[stage.number] >= self._last
+        return not self._open[stage.number]
+
     def key(self, node: Expr, block: Block) -> str:
         """Where a block of an output is stored, once it is."""
         return self._keys[node.shape, block.number]
@@ -258,3 +264,12 @@ def _continued(output: Output) -> Output:
     if not output.prefix:
         return output
     return Output(output.node, output.key, output.name, output.prefix, output.prefix)
+
+
+def outstanding(plan: Plan, store: BlockStore) -> int:
+    """The weight (cells x operators) of what is not stored yet, as far as it can be seen before it runs."""
+    frontier = Frontier(plan, store)
+    seen = sum(task.weight for task in frontier.ready(1 << 62))
+    rows = sum(b.stop - b.start for b in plan.blocks)
+    waiting = [s for s in plan.stages if not frontier.reached(s)]
+    return seen + sum(rows * len(plan.grid.names) * len(s.order) for s in waiting)

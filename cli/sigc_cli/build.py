@@ -1,0 +1,161 @@
+"""Put the parts together: config, compiled strategy, cache, engine. The only place that chooses among them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sigc.errors import Diagnostic, Severity, SigcError
+
+if TYPE_CHECKING:
+    from sigc.config import Config, LoadedConfig
+    from sigc.lang.check import Checked
+
+    from sigc.blocks import BlockStore
+    from sigc.engine.drive import Executor
+    from sigc.engine.task import Progress
+    from sigc.plan.strategy import Strategy
+    from sigc_pipelines.compute import Workspace
+
+# Seconds of work (cells x operators at this speed) above which a local cluster is worth its start.
+_SECONDS_PER_CELL = 3e-9
+_WORTH_A_CLUSTER_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compiled:
+    """A strategy file: its check, and how to lower it for given parameters."""
+
+    checked: Checked
+    strategy: Strategy
+    lower: Callable[[Mapping[str, float]], Strategy]
+    warnings: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a command line may say of how work is done. engine: auto | local | dask."""
+
+    config: Path | None = None
+    engine: str = "auto"
+    threads: int = 0
+    cache: bool = True
+    overrides: Mapping[str, object] = field(default_factory=dict)
+
+
+def configuration(choices: Choices) -> LoadedConfig:
+    """The configuration found for these choices. Raises every error of it at once."""
+    from sigc.config import load_config
+
+    return load_config(choices.config, os.environ, choices.overrides)
+
+
+def compile_file(path: Path, params: Mapping[str, float] | None = None) -> Compiled:
+    """Check and lower a strategy file. Raises all its errors at once."""
+    from sigc.lang.check import check_file
+
+    return _compiled(check_file(path, params or {}), params or {})
+
+
+def compile_text(text: str, path: str = "strategy.sig", params: Mapping[str, float] | None = None) -> Compiled:
+    """Check and lower a strategy given as text; `path` is where relative paths start."""
+    from sigc.lang.check import check_text
+
+    return _compiled(check_text(text, path, params or {}), params or {})
+
+
+def _compiled(checked: Checked, params: Mapping[str, float]) -> Compiled:
+    from sigc.plan.lower import lower
+
+    errors = [d for d in checked.diagnostics if d.severity is Severity.ERROR]
+    if errors:
+        raise SigcError(*errors)
+
+    def lowered(chosen: Mapping[str, float]) -> Strategy:
+        return lower(checked, {**params, **chosen})
+
+    warnings = tuple(d for d in checked.diagnostics if d.severity is Severity.WARNING)
+    return Compiled(checked, lowered({}), lowered, warnings)
+
+
+@contextmanager
+def workspace(
+    config: Config, choices: Choices, progress: Callable[[Progress], None] | None = None
+) -> Iterator[Workspace]:
+    """The store and engine that the config and the choices ask for; what is started ends with the block."""
+    from sigc.cache.parquet import ParquetStore
+
+    from sigc.blocks import MemoryStore
+    from sigc.ops import jit
+    from sigc_pipelines.compute import Workspace
+
+    settings = config.daemon.cache
+    directory = Path(settings.directory).expanduser()
+    jit.prepare(directory)
+    enabled = settings.enabled and choices.cache
+    with tempfile.TemporaryDirectory(prefix="sigc-") as scratch:
+        where = directory if enabled else Path(scratch)
+        on_disk = enabled or _asks_for_dask(config, choices)
+        store: BlockStore = ParquetStore(where, settings.max_size_gb) if on_disk else MemoryStore()
+
+        def engine(weight: int) -> object:
+            return _engine(config, choices, store, where if on_disk else None, weight)
+
+        yield Workspace(store, engine, config.data, progress=progress)  # type: ignore[arg-type]
+
+
+def _asks_for_dask(config: Config, choices: Choices) -> bool:
+    return choices.engine == "dask" or (choices.engine == "auto" and config.cluster.type in ("address", "class"))
+
+
+@contextmanager
+def _engine(
+    config: Config, choices: Choices, store: BlockStore, directory: Path | None, weight: int
+) -> Iterator[Executor]:
+    """Threads of this process for small work, workers of the configured cluster for the rest."""
+    from sigc.engine.local import LocalExecutor
+
+    large = weight * _SECONDS_PER_CELL > _WORTH_A_CLUSTER_S and config.cluster.type != "none"
+    if directory is not None and (_asks_for_dask(config, choices) or (choices.engine == "auto" and large)):
+        with _dask(config, directory) as executor:
+            yield executor
+        return
+    local = LocalExecutor(store, choices.threads)
+    try:
+        yield local
+    finally:
+        local.close()
+
+
+@contextmanager
+def _dask(config: Config, directory: Path) -> Iterator[Executor]:
+    from sigc.engine.cluster import open_client, slice_bytes
+    from sigc.engine.dask import DaskExecutor, StoreAddress
+
+    roots = [Path(config.data.directory)] if Path(config.data.directory).is_dir() else []
+    address = StoreAddress(str(directory.resolve()), config.daemon.cache.max_size_gb)
+    with open_client(config.cluster, directory.resolve(), roots) as client:
+        executor = DaskExecutor(client, address, slice_bytes(client), config.cluster.deadline_s)
+        try:
+            yield executor
+        finally:
+            executor.close()
+
+
+def parameters(pairs: tuple[str, ...]) -> dict[str, float]:
+    """`("lookback=60", ...)` as numbers. Raises E101 for what is not NAME=NUMBER."""
+    found: dict[str, float] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise SigcError(Diagnostic("E002", f"'-p {pair}' is not NAME=NUMBER", hint="for example -p lookback=60"))
+    return found

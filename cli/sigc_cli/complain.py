@@ -1,0 +1,48 @@
+"""Print diagnostics to people: on stderr, with the source line when its file can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import click
+
+from sigc.errors import Diagnostic, Severity, Span, render
+
+_MOST = 1_000_000  # bytes of a source that is read again for its line
+
+
+def complain(diagnostics: Iterable[Diagnostic], sources: Mapping[str, str] | None = None) -> None:
+    """Print every diagnostic, errors in red on a terminal."""
+    for found in diagnostics:
+        text = render(found, sources if sources is not None else _read(found.span))
+        colour = "red" if found.severity is Severity.ERROR else "yellow"
+        head, _, rest = text.partition("\n")
+        click.echo(click.style(head, fg=colour), err=True)
+        if rest:
+            click.echo(rest, err=True)
+
+
+def as_json(found: Diagnostic) -> dict[str, object]:
+    """A diagnostic as plain data."""
+    span = found.span
+    place = {} if span is None else {"path": span.path, "line": span.line, "column": span.column, "length": span.length}
+    return {
+        "code": found.code,
+        "severity": str(found.severity),
+        "message": found.message,
+        "hint": found.hint,
+        **place,
+    }
+
+
+def _read(span: Span | None) -> dict[str, str]:
+    if span is None:
+        return {}
+    path = Path(span.path)
+    try:
+        if path.stat().st_size > _MOST:
+            return {}
+        return {span.path: path.read_text(encoding="utf-8", errors="replace")}
+    except OSError:
+        return {}

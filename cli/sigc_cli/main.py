@@ -1,0 +1,103 @@
+"""The entry point: `sigc COMMAND`. Commands are imported when they are called, so that help and control are fast.
+
+stdout is data, stderr is talk. Exit codes: 0 ok, 1 general, 2 usage or syntax, 3 type, 4 data, 5 runtime,
+6 configuration, 7 broker, 8 validation or safety said no, 10 no daemon answers, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import click
+
+from sigc.errors import SigcError, exit_code
+from sigc_cli.complain import complain
+
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "backtest": "Backtest a strategy and print its results.",
+        "cache": "Look at the cache of computed blocks, clear it, verify it.",
+        "check": "Check strategy files: all errors, with the place of each.",
+        "completions": "Print the completion script of a shell.",
+        "config": "Show or validate the configuration.",
+        "convert": "Convert a data file between csv, parquet and arrow.",
+        "demo": "Make a synthetic universe and backtest a strategy on it, offline.",
+        "diff": "Compare two strategies, or two results.",
+        "doctor": "Check that this machine can run sigc.",
+        "explain": "Explain an error code, or show any stage of a strategy's compilation.",
+        "fmt": "Format strategy files.",
+        "init": "Scaffold a project in a folder.",
+        "optimize": "Search the parameter grid of a strategy.",
+        "run": "Run a strategy for one date.",
+        "validate": "Check a data file as sigc would read it.",
+    }
+)
+
+
+class _Lazy(click.Group):
+    """A group whose commands live in `sigc_cli.commands.NAME`, each as `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"sigc_cli.commands.{name}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS:
+            from sigc.errors import did_you_mean
+
+            hint = did_you_mean(args[0], COMMANDS)
+            ctx.fail(f"no command '{args[0]}'." + (f" {hint[0].upper()}{hint[1:]}" if hint else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="sigc-daemon", prog_name="sigc")
+def cli() -> None:
+    """sigc compiles trading signals and runs them: check, backtest, trade."""
+
+
+def main() -> None:
+    """Run the command line; every error leaves by its documented exit code."""
+    try:
+        code = cli.main(prog_name="sigc", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as usage:
+        click.echo(usage.format_message())
+        code = 0
+    except click.ClickException as usage:
+        usage.show()
+        code = usage.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        code = 130
+    except SigcError as error:
+        complain(error.diagnostics)
+        code = exit_code(error.diagnostics)
+    except BrokenPipeError:
+        # The reader of a pipe has gone; nothing more can be said, and nothing must be said at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except MemoryError:
+        click.echo("error[E300]: out of memory; use fewer threads or a smaller range", err=True)
+        code = 5
+    sys.exit(code or 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""Options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from sigc_cli.build import Choices
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+STRATEGY = click.argument("file", type=click.Path(path_type=Path))
+JSON = click.option("--json", "as_json", is_flag=True, help="Print data as JSON.")
+PARAMS = click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter.")
+CONFIG = click.option("--config", type=click.Path(path_type=Path), help="Configuration file.")
+
+
+def work(command: F) -> F:
+    """Options of commands that compute: --config, --engine, --threads, --no-cache."""
+    for option in (
+        click.option("--no-cache", is_flag=True, help="Keep nothing on disk."),
+        click.option("--threads", type=click.IntRange(0), default=0, help="Threads in this process (0: all CPUs)."),
+        click.option(
+            "--engine",
+            type=click.Choice(["auto", "local", "dask"]),
+            default="auto",
+            show_default=True,
+            help="Threads of this process, or the configured cluster.",
+        ),
+        CONFIG,
+    ):
+        command = option(command)
+    return command
+
+
+def choices(config: Path | None, engine: str, threads: int, no_cache: bool) -> Choices:
+    """The values of `work` as one."""
+    return Choices(config=config, engine=engine, threads=threads, cache=not no_cache)

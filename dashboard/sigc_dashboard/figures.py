@@ -1,0 +1,130 @@
+"""The plots of a report, each one function from a result to a Bokeh figure.
+
+Colours are readable on light and on dark paper; figures have no background of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from bokeh.models import HoverTool, NumeralTickFormatter, Span
+from bokeh.plotting import figure
+
+from sigc_pipelines.performance import equity
+
+if TYPE_CHECKING:
+    from sigc_pipelines.backtest import Result
+    from sigc_pipelines.study import Study
+
+MAIN, OTHER, UP, DOWN, GREY = "#2b7bd1", "#d98a29", "#2aa876", "#d9534f", "#8493a1"
+
+TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "equity": "Equity of 1 put in, net of costs",
+        "drawdown": "Drawdown",
+        "rolling": "Rolling Sharpe, 126 bars",
+        "exposure": "Gross and net exposure",
+        "turnover": "Turnover and cumulated costs",
+        "quantiles": "Annual next-day return by fifth of the wanted weight, lowest first",
+        "decay": "Rank information coefficient by horizon, and its decay",
+        "coverage": "Assets with a wanted weight",
+    }
+)
+
+
+def all_of(result: Result, study: Study) -> dict[str, Any]:
+    """Every figure by the name it has in `TITLES`."""
+    dates = result.dates.astype("datetime64[ms]")
+    return {
+        "equity": _equity(result, dates),
+        "drawdown": _drawdown(study, dates),
+        "rolling": _lines(dates, {"Sharpe": (study.rolling_sharpe, MAIN)}, "0.0", zero=True),
+        "exposure": _exposure(result, dates),
+        "turnover": _turnover(result, dates),
+        "quantiles": _bars([str(q + 1) for q in range(len(study.quantiles))], study.quantiles, "0.0%"),
+        "decay": _bars([f"{h} d" for h in study.ic], np.array(list(study.ic.values())), "0.000"),
+        "coverage": _lines(dates, {"assets": (study.coverage, GREY)}, "0"),
+    }
+
+
+def _plot(height: int = 220, **options: Any) -> Any:
+    plot = figure(
+        height=height,
+        sizing_mode="stretch_width",
+        toolbar_location="above",
+        tools="pan,box_zoom,reset,save",
+        background_fill_alpha=0,
+        border_fill_alpha=0,
+        outline_line_alpha=0,
+        **options,
+    )
+    plot.toolbar.logo = None
+    plot.toolbar.autohide = True
+    plot.grid.grid_line_color = GREY
+    plot.grid.grid_line_alpha = 0.25
+    for axis in plot.axis:
+        axis.axis_line_color = axis.major_tick_line_color = GREY
+        axis.minor_tick_line_alpha = 0
+        axis.major_label_text_color = GREY
+    return plot
+
+
+def _lines(dates: Any, series: Mapping[str, tuple[Any, str]], number: str, *, zero: bool = False) -> Any:
+    plot = _plot(x_axis_type="datetime")
+    for name, (values, colour) in series.items():
+        line = plot.line(dates, values, color=colour, width=1.5, legend_label=name)
+        tips = [("", "@x{%F}"), (name, f"@y{{{number}}}")]
+        plot.add_tools(HoverTool(renderers=[line], tooltips=tips, formatters={"@x": "datetime"}, mode="vline"))
+    plot.yaxis.formatter = NumeralTickFormatter(format=number)
+    if zero:
+        plot.add_layout(Span(location=0, dimension="width", line_color=GREY, line_dash="dashed"))
+    _legend(plot, len(series) > 1)
+    return plot
+
+
+def _legend(plot: Any, wanted: bool) -> None:
+    plot.legend.visible = wanted
+    plot.legend.location = "top_left"
+    plot.legend.orientation = "horizontal"
+    plot.legend.background_fill_alpha = 0
+    plot.legend.border_line_alpha = 0
+    plot.legend.label_text_color = GREY
+
+
+def _equity(result: Result, dates: Any) -> Any:
+    series = {"strategy": (equity(result.returns), MAIN)}
+    if result.benchmark is not None:
+        series[result.settings.benchmark] = (equity(result.benchmark), OTHER)
+    return _lines(dates, series, "0.00")
+
+
+def _drawdown(study: Study, dates: Any) -> Any:
+    plot = _plot(180, x_axis_type="datetime")
+    plot.varea(dates, study.drawdown, np.zeros(len(dates)), color=DOWN, alpha=0.35)
+    plot.line(dates, study.drawdown, color=DOWN)
+    plot.yaxis.formatter = NumeralTickFormatter(format="0%")
+    return plot
+
+
+def _exposure(result: Result, dates: Any) -> Any:
+    held = result.weights.values
+    gross, net = np.abs(held).sum(axis=1), held.sum(axis=1)
+    return _lines(dates, {"gross": (gross, MAIN), "net": (net, OTHER)}, "0.00", zero=True)
+
+
+def _turnover(result: Result, dates: Any) -> Any:
+    series = {"turnover a bar": (result.turnover, GREY), "costs, cumulated": (np.cumsum(result.costs), DOWN)}
+    return _lines(dates, series, "0.00%")
+
+
+def _bars(names: list[str], values: Any, number: str) -> Any:
+    plot = _plot(x_range=names)
+    colours = [UP if v >= 0 else DOWN for v in values]
+    bars = plot.vbar(x=names, top=values, width=0.6, color=colours)
+    plot.add_tools(HoverTool(renderers=[bars], tooltips=[("@x", f"@top{{{number}}}")]))
+    plot.yaxis.formatter = NumeralTickFormatter(format=number)
+    plot.xgrid.grid_line_color = None
+    return plot

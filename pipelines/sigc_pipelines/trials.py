@@ -1,0 +1,139 @@
+"""Parameter search: every combination of the grid planned as one DAG, so that what does not depend on a
+parameter is computed once; then each trial's book is kept and scored.
+
+    searched = search(strategies, loaded, workspace, "main")     one result per combination
+    best     = searched.best("sharpe")
+
+Walk-forward and cross-validation (`validation.py`) choose among the same trials.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from sigc.engine.drive import Computed
+from sigc.engine.gather import gather
+from sigc.errors import Diagnostic, SigcError, did_you_mean
+from sigc.panel import Floats
+from sigc.plan.expr import Expr
+from sigc.plan.strategy import Backtest, Portfolio, Strategy
+from sigc_pipelines.backtest import Accounts
+from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between
+from sigc_pipelines.performance import Metrics, deflated_sharpe, measure
+
+Params = Mapping[str, float]
+MOST_TRIALS = 10_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trial:
+    """One combination of parameters and its portfolio's wanted weights."""
+
+    params: Params
+    portfolio: Portfolio
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """A trial with its figures and net returns (rows,)."""
+
+    params: Params
+    metrics: Metrics
+    returns: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Search:
+    """All trials, in grid order. deflated: of the best by Sharpe, with all trials counted."""
+
+    scored: tuple[Scored, ...]
+    deflated: float
+
+    def best(self, metric: str = "sharpe") -> Scored:
+        """The trial with the highest `metric`; the first of equals."""
+        return max(self.scored, key=lambda s: score(s.metrics, metric))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Field:
+    """The computed trials of one portfolio: `wanted(i)` are the weights of trial i over the rows."""
+
+    trials: tuple[Trial, ...]
+    accounts: Accounts
+    computed: Computed
+    start: int
+    stop: int
+
+    def wanted(self, number: int) -> Floats:
+        return gather(self.computed, _root(number), self.start, self.stop).values
+
+
+def combinations(strategy: Strategy) -> Iterator[dict[str, float]]:
+    """Every combination of the grid, the last parameter turning fastest. Raises E101 beyond 10,000."""
+    names = [n for n, _ in strategy.grid]
+    values = [v for _, v in strategy.grid]
+    count = int(np.prod([len(v) for v in values])) if values else 1
+    if count > MOST_TRIALS:
+        message = f"the grid has {count} combinations, more than {MOST_TRIALS}"
+        raise SigcError(Diagnostic("E101", message, hint="use fewer or coarser ranges in 'params'"))
+    for chosen in itertools.product(*values):
+        yield dict(zip(names, chosen, strict=True))
+
+
+def field(
+    lower: Callable[[Params], Strategy],
+    loaded: Loaded,
+    workspace: Workspace,
+    portfolio: str,
+    *,
+    capital: float = 1_000_000.0,
+    overrides: Mapping[str, object] | None = None,
+) -> Field:
+    """Compute the wanted weights of all combinations as one plan. lower: the strategy for given parameters."""
+    trials = []
+    for params in combinations(loaded.strategy):
+        book = next(p for p in lower(params).portfolios if p.name == portfolio)
+        settings = replace(book.backtest or Backtest(), **(overrides or {}))  # type: ignore[arg-type]
+        trials.append(Trial(params, replace(book, backtest=settings)))
+    settings = trials[0].portfolio.backtest or Backtest()
+    start, stop = rows_between(loaded.grid, settings.start, settings.end)
+    roots: dict[str, Expr] = {_root(n): t.portfolio.weights for n, t in enumerate(trials)}
+    computed = compute(loaded, roots, workspace, start, stop)
+    accounts = Accounts(loaded, workspace, trials[0].portfolio, capital, start, stop)
+    return Field(tuple(trials), accounts, computed, start, stop)
+
+
+def search(of: Field) -> Search:
+    """Keep and measure the book of every trial over all rows."""
+    scored = []
+    for number, trial in enumerate(of.trials):
+        book, costs = of.accounts.book(of.wanted(number))
+        net = book.gross - costs
+        metrics = measure(of.accounts.dates, net, book.turnover, costs, book.held)
+        scored.append(Scored(trial.params, metrics, net))
+    ratios = np.array([s.metrics.sharpe for s in scored])
+    return Search(tuple(scored), deflated_sharpe(scored[int(ratios.argmax())].returns, ratios))
+
+
+def score(metrics: Metrics, metric: str) -> float:
+    """A figure by name, higher is better (drawdown, volatility and turnover count negative). Raises E101."""
+    name = {"return": "total_return", "annual_return": "annualized_return"}.get(metric, metric)
+    known = [f.name for f in fields(Metrics) if f.name != "drawdown"]
+    if name not in known:
+        hint = did_you_mean(metric, known)
+        raise SigcError(Diagnostic("E101", f"no metric '{metric}' to maximise", hint=hint))
+    value = float(getattr(metrics, name))
+    return -value if name in ("max_drawdown", "volatility", "turnover", "costs") else value
+
+
+def text_of(params: Params) -> str:
+    """`lookback=20 top=0.2`."""
+    return " ".join(f"{k}={v:g}" for k, v in params.items()) or "(no parameters)"
+
+
+def _root(number: int) -> str:
+    return f"trial{number}"
