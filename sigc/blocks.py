@@ -10,7 +10,7 @@ Neighbours: `sigc.cache` keeps blocks on disk, `sigc.data` fills source blocks, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -184,7 +184,7 @@ class MemoryStore:
     def noted(self, name: str) -> str | None:
         return self._notes.get(name)
 
-    def lease(self, keys: Iterable[str]) -> AbstractContextManager[None]:
+    def lease(self, keys: Iterable[str]) -> AbstractContextManager[None]:  # noqa: ARG002
         from contextlib import nullcontext
 
         return nullcontext()
@@ -194,26 +194,40 @@ class MemoryStore:
 
 
 def concat(panels: Sequence[Panel], names: tuple[str, ...] | None = None) -> Panel:
-    """Panels of consecutive rows as one, over `names` (default: the union, ordered by name)."""
+    """Panels of consecutive rows as one, over `names` (default: the union, ordered by name).
+
+    Category panels are united over the union of their labels.
+    """
     if names is None:
         names = tuple(sorted({n for p in panels for n in p.names}))
+    labels = None
+    if any(p.labels is not None for p in panels):
+        labels = tuple(sorted({t for p in panels for t in p.labels or ()}))
     values = np.full((sum(len(p.dates) for p in panels), len(names)), np.nan)
     at = 0
-    for panel, rows in zip(panels, _aligned(panels, names), strict=True):
-        values[at : at + len(panel.dates)] = rows
+    for panel in panels:
+        values[at : at + len(panel.dates)] = _aligned(panel, names, labels)
         at += len(panel.dates)
     dates = np.concatenate([p.dates for p in panels]) if panels else np.empty(0, "datetime64[ns]")
-    labels = panels[0].labels if panels else None
     return Panel(dates, names, values, labels)
 
 
-def _aligned(panels: Sequence[Panel], names: tuple[str, ...]) -> Iterator[Floats]:
+def _aligned(panel: Panel, names: tuple[str, ...], labels: tuple[str, ...] | None) -> Floats:
+    values = recode(panel, labels) if labels is not None else panel.values
+    if panel.names == names:
+        return values
     place = {n: i for i, n in enumerate(names)}
-    for panel in panels:
-        if panel.names == names:
-            yield panel.values
-            continue
-        out = np.full((len(panel.dates), len(names)), np.nan)
-        here = [i for i, n in enumerate(panel.names) if n in place]
-        out[:, [place[panel.names[i]] for i in here]] = panel.values[:, here]
-        yield out
+    out = np.full((len(panel.dates), len(names)), np.nan)
+    here = [i for i, n in enumerate(panel.names) if n in place]
+    out[:, [place[panel.names[i]] for i in here]] = values[:, here]
+    return out
+
+
+def recode(panel: Panel, labels: tuple[str, ...]) -> Floats:
+    """The codes of a category panel as codes into `labels`; a label that is not among them is missing."""
+    if panel.labels is None or panel.labels == labels:
+        return panel.values
+    place = {t: float(i) for i, t in enumerate(labels)}
+    codes = np.array([*(place.get(t, np.nan) for t in panel.labels), np.nan])
+    out: Floats = codes[np.where(np.isnan(panel.values), len(panel.labels), panel.values).astype(np.intp)]
+    return out

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sigc.blocks import BlockStore, Carry, Facts, concat, digest, row_digests
+from sigc.blocks import BlockStore, Carry, Facts, concat, digest, recode, row_digests
 from sigc.engine.evaluate import Slice, evaluate, is_category
 from sigc.engine.task import Outcome, Output, Read, Task
 from sigc.ops.declare import REGISTRY
@@ -109,11 +109,7 @@ def _occurring(task: Task, panels: list[Panel], carries: dict[str, Carry]) -> tu
 
 def lay_leaf(read: Read, panel: Panel, names: tuple[str, ...], labels: tuple[str, ...]) -> Floats:
     """The panel's values over `names`, its label codes turned into the plan's `labels`."""
-    values = panel.values
-    if panel.labels is not None and panel.labels != labels:
-        place = {t: float(i) for i, t in enumerate(labels)}
-        codes = np.array([*(place.get(t, np.nan) for t in panel.labels), np.nan])
-        values = codes[np.where(np.isnan(values), len(panel.labels), values).astype(np.intp)]
+    values = recode(panel, labels)
     if read.broadcast:
         column = values if values.shape[1] else np.full((len(values), 1), np.nan)
         return np.repeat(column, len(names), axis=1)

@@ -1,0 +1,206 @@
+"""The parquet cache: one file per block under the digest of everything its bytes depend on.
+
+    blocks/ab/<key>.parquet        a `date` column and one FixedSizeList<double> column `values`
+    blocks/ab/<key>.carry.parquet  state vectors of a carried operator, one row a component
+    blocks/ab/<key>.json           the facts, written last: a block is there when they are
+    notes/<name>                   small texts (manifests, tips)
+    leases/<pid>-<n>               keys that a running plan counts on
+
+A file is written under a temporary name, synced and renamed, so that it is there whole or not at all. Every
+read checks the checksum; what is damaged is dropped, told of in `incidents`, and reads as absent. Verified
+blocks stay in memory within a budget. Several processes may share a cache.
+
+Neighbours: `files.py` is the format of one file, `upkeep.py` counts, clears, verifies and evicts.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from sigc.blocks import Carry, Facts
+from sigc.cache import files
+from sigc.cache.upkeep import SUFFIXES, add_counts, evict, lease_file
+from sigc.errors import Diagnostic, SigcError
+from sigc.panel import Panel
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_MEMORY_BYTES = 256 << 20
+_EVICT_EVERY = 64  # writes between looks at the size
+
+
+class ParquetStore:
+    """A `BlockStore` in `directory`. max_size_gb: beyond it the least recently used blocks go."""
+
+    def __init__(self, directory: Path, max_size_gb: float = 10.0, memory_bytes: int = _MEMORY_BYTES) -> None:
+        self.directory = directory
+        self.max_bytes = int(max_size_gb * 1e9)
+        self._memory_bytes = memory_bytes
+        self._lock = threading.Lock()
+        self._memory: OrderedDict[str, Panel] = OrderedDict()
+        self._held_bytes = 0
+        self._facts: dict[str, Facts] = {}
+        self._incidents: list[str] = []
+        self._writes = 0
+        self._hits = self._misses = 0
+        _open(directory)
+
+    def facts(self, key: str) -> Facts | None:
+        """The facts of a stored block. A hit marks it as used."""
+        path = self._path(key, ".json")
+        try:
+            found = self._facts.get(key) or files.read_facts(path)
+            if not self._path(key, ".parquet").exists():
+                raise files.DamagedError("its data file is missing")
+        except FileNotFoundError:
+            self._forget(key)
+            self._count(0, 1)
+            return None
+        except files.DamagedError as damage:
+            self._drop(key, str(damage))
+            self._count(0, 1)
+            return None
+        with suppress(OSError):  # a read-only cache can't be marked, and may lose a block while we look
+            os.utime(path)
+        self._facts[key] = found
+        self._count(1, 0)
+        return found
+
+    def read(self, key: str) -> Panel | None:
+        with self._lock:
+            held = self._memory.get(key)
+            if held is not None:
+                self._memory.move_to_end(key)
+                return held
+        panel = self._verified(key, ".parquet", files.read_panel)
+        if panel is not None:
+            self._remember(key, panel)
+        return panel
+
+    def read_carry(self, key: str) -> Carry | None:
+        return self._verified(key, ".carry.parquet", files.read_carry)
+
+    def write(self, facts: Facts, panel: Panel, carry: Carry | None = None) -> None:
+        """Store a block. Raises `SigcError` (E300) when the disk does not take it; nothing is half-written."""
+        try:
+            self._path(facts.key, ".json").parent.mkdir(mode=0o700, exist_ok=True)
+            files.write_panel(self._path(facts.key, ".parquet"), facts, panel)
+            if carry is not None:
+                files.write_carry(self._path(facts.key, ".carry.parquet"), facts, carry)
+            files.write_facts(self._path(facts.key, ".json"), facts)
+        except OSError as failure:
+            message = f"the cache {self.directory} can't take block {facts.name}_{facts.label}: {failure.strerror}"
+            raise SigcError(Diagnostic("E300", message, hint="free space, or set daemon.cache.directory")) from failure
+        self._facts[facts.key] = facts
+        self._remember(facts.key, panel)
+        self._writes += 1
+        if self._writes % _EVICT_EVERY == 0:
+            self.evict()
+
+    def note(self, name: str, text: str) -> None:
+        files.replace(self._note(name), text.encode())
+
+    def noted(self, name: str) -> str | None:
+        try:
+            return self._note(name).read_text(encoding="utf-8")
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+
+    @contextmanager
+    def lease(self, keys: Iterable[str]) -> Iterator[None]:
+        path = lease_file(self.directory)
+        files.replace(path, "\n".join(sorted(keys)).encode())
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            self.flush_counts()
+
+    def incidents(self) -> tuple[str, ...]:
+        return tuple(self._incidents)
+
+    def evict(self) -> int:
+        """Drop least recently used blocks until the cache is within its size; returns the bytes freed."""
+        gone, freed = evict(self.directory, self.max_bytes)
+        for key in gone:
+            self._facts.pop(key, None)
+        return freed
+
+    def _verified(self, key: str, suffix: str, reader: Callable[[Path, str], T]) -> T | None:
+        """What `reader` makes of a file, None when it is absent or damaged (then the whole entry goes)."""
+        path = self._path(key, suffix)
+        try:
+            return reader(path, key)
+        except FileNotFoundError:
+            self._forget(key)
+            return None
+        except files.DamagedError as damage:
+            self._drop(key, str(damage))
+            return None
+
+    def _drop(self, key: str, why: str) -> None:
+        facts = self._facts.get(key)
+        name = f"{facts.name}_{facts.label}" if facts else key[:12]
+        text = f"cache entry {name} was damaged ({why}); it was dropped and is computed again"
+        log.warning(text)
+        self._incidents.append(text)
+        for suffix in SUFFIXES:
+            self._path(key, suffix).unlink(missing_ok=True)
+        self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        self._facts.pop(key, None)
+        with self._lock:
+            panel = self._memory.pop(key, None)
+            if panel is not None:
+                self._held_bytes -= panel.values.nbytes
+
+    def _remember(self, key: str, panel: Panel) -> None:
+        with self._lock:
+            if key in self._memory or panel.values.nbytes > self._memory_bytes // 2:
+                return
+            self._memory[key] = panel
+            self._held_bytes += panel.values.nbytes
+            while self._held_bytes > self._memory_bytes:
+                _, oldest = self._memory.popitem(last=False)
+                self._held_bytes -= oldest.values.nbytes
+
+    def _count(self, hits: int, misses: int) -> None:
+        with self._lock:
+            self._hits += hits
+            self._misses += misses
+
+    def flush_counts(self) -> None:
+        """Add this process's hits and misses to those of the cache."""
+        with self._lock:
+            hits, misses, self._hits, self._misses = self._hits, self._misses, 0, 0
+        if hits or misses:
+            add_counts(self.directory, hits, misses)
+
+    def _path(self, key: str, suffix: str) -> Path:
+        return self.directory / "blocks" / key[:2] / (key + suffix)
+
+    def _note(self, name: str) -> Path:
+        return self.directory / "notes" / name
+
+
+def _open(directory: Path) -> None:
+    """Make the folders, mode 0700. Raises E402 when that can't be."""
+    try:
+        for folder in (directory, *(directory / n for n in ("blocks", "notes", "leases"))):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if directory.stat().st_uid == os.getuid() and directory.stat().st_mode & 0o077:
+            directory.chmod(0o700)
+    except OSError as failure:
+        if directory.is_dir() and (directory / "blocks").is_dir():
+            return  # a read-only cache can still be read
+        message = f"the cache directory {directory} can't be used: {failure.strerror}"
+        raise SigcError(Diagnostic("E402", message, hint="set daemon.cache.directory")) from failure

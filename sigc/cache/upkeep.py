@@ -1,0 +1,220 @@
+"""Upkeep of a cache directory: what is in it, what may go, what is broken. Works on files alone.
+
+Entry names are NAME_LABEL (`prices_2015`, `momentum_2016`); patterns are globs over them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import fnmatch
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from sigc.cache import files
+
+SUFFIXES = (".json", ".parquet", ".carry.parquet")
+_serial = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stored block: its key, name_label, kind (source, signal, carried), bytes, and when it was used (unix s)."""
+
+    key: str
+    name: str
+    kind: str
+    bytes: int
+    used: float
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A cache at a glance. by_source, by_signal: (entries, bytes) by name. oldest, newest: unix s, by use."""
+
+    directory: str
+    entries: int
+    bytes: int
+    hits: int
+    misses: int
+    by_source: dict[str, tuple[int, int]]
+    by_signal: dict[str, tuple[int, int]]
+    oldest: float | None
+    newest: float | None
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of look-ups that were answered; 0 before the first."""
+        return self.hits / (self.hits + self.misses) if self.hits + self.misses else 0.0
+
+
+def entries(directory: Path) -> Iterator[Entry]:
+    """Every entry with readable facts, ordered by key."""
+    for path in sorted((directory / "blocks").glob("*/*.json")):
+        try:
+            facts = files.read_facts(path)
+            used = path.stat().st_mtime
+        except (OSError, files.DamagedError):
+            continue
+        yield Entry(facts.key, f"{facts.name}_{facts.label}", facts.source, _size(directory, facts.key), used)
+
+
+def status(directory: Path) -> Status:
+    """Count a cache."""
+    found = list(entries(directory))
+    hits, misses = counts(directory)
+    return Status(
+        directory=str(directory),
+        entries=len(found),
+        bytes=sum(e.bytes for e in found),
+        hits=hits,
+        misses=misses,
+        by_source=_grouped([e for e in found if e.kind == "source"]),
+        by_signal=_grouped([e for e in found if e.kind != "source"]),
+        oldest=min((e.used for e in found), default=None),
+        newest=max((e.used for e in found), default=None),
+    )
+
+
+def _grouped(found: list[Entry]) -> dict[str, tuple[int, int]]:
+    groups: dict[str, tuple[int, int]] = {}
+    for entry in found:
+        name = entry.name.rpartition("_")[0]
+        count, size = groups.get(name, (0, 0))
+        groups[name] = (count + 1, size + entry.bytes)
+    return dict(sorted(groups.items()))
+
+
+def matching(directory: Path, pattern: str | None) -> list[Entry]:
+    """The entries that `clear` would remove."""
+    return [e for e in entries(directory) if pattern is None or fnmatch.fnmatchcase(e.name, pattern)]
+
+
+def clear(directory: Path, pattern: str | None = None) -> tuple[int, int]:
+    """Remove entries whose name matches the glob, all without one; returns how many and their bytes.
+
+    Entries that a running plan holds stay.
+    """
+    leased = _leased(directory)
+    gone = [e for e in matching(directory, pattern) if e.key not in leased]
+    for entry in gone:
+        remove(directory, entry.key)
+    if pattern is None:
+        _clear_rest(directory, leased)
+    return len(gone), sum(e.bytes for e in gone)
+
+
+def _clear_rest(directory: Path, leased: set[str]) -> None:
+    """Leftovers without facts (interrupted writes), and notes, when nothing runs."""
+    if leased:
+        return
+    for path in (directory / "blocks").glob("*/*"):
+        path.unlink(missing_ok=True)
+    for path in (directory / "notes").glob("*"):
+        if path.name != "counts":
+            path.unlink(missing_ok=True)
+
+
+def verify(directory: Path) -> list[tuple[str, str]]:
+    """Read every entry from disk and check its checksums; (name or file, what is wrong) of each bad one."""
+    bad = []
+    for path in sorted((directory / "blocks").glob("*/*.json")):
+        key = path.stem
+        name = key[:12]
+        try:
+            facts = files.read_facts(path)
+            name = f"{facts.name}_{facts.label}"
+            panel = files.read_panel(path.with_suffix(".parquet"), key)
+            if len(panel.dates) != facts.rows:
+                raise files.DamagedError("it has another number of rows than its facts")
+            if facts.state:
+                files.read_carry(path.with_suffix(".carry.parquet"), key)
+        except FileNotFoundError as missing:
+            bad.append((name, f"{Path(str(missing.filename)).name} is missing"))
+        except (OSError, files.DamagedError) as damage:
+            bad.append((name, str(damage)))
+    return bad
+
+
+def remove(directory: Path, key: str) -> int:
+    """Remove an entry, facts first; returns its bytes."""
+    size = _size(directory, key)
+    for suffix in SUFFIXES:
+        (directory / "blocks" / key[:2] / (key + suffix)).unlink(missing_ok=True)
+    return size
+
+
+def evict(directory: Path, max_bytes: int) -> tuple[list[str], int]:
+    """Remove least recently used entries beyond `max_bytes`, never leased ones; returns keys and bytes."""
+    found = sorted(entries(directory), key=lambda e: (e.used, e.key))
+    total = sum(e.bytes for e in found)
+    gone: list[str] = []
+    freed = 0
+    if total <= max_bytes:
+        return gone, freed
+    leased = _leased(directory)
+    for entry in found:
+        if total - freed <= max_bytes:
+            break
+        if entry.key not in leased:
+            freed += remove(directory, entry.key)
+            gone.append(entry.key)
+    return gone, freed
+
+
+def lease_file(directory: Path) -> Path:
+    """A new file for a lease of this process; its name tells the process, so that a dead one's lease is void."""
+    me = psutil.Process()
+    return directory / "leases" / f"{me.pid}-{me.create_time():.2f}-{next(_serial)}"
+
+
+def _leased(directory: Path) -> set[str]:
+    keys: set[str] = set()
+    for path in (directory / "leases").glob("[0-9]*"):
+        pid, started, _ = path.name.split("-")
+        try:
+            alive = abs(psutil.Process(int(pid)).create_time() - float(started)) < 1.0
+        except (psutil.Error, ValueError):
+            alive = False
+        if not alive:
+            path.unlink(missing_ok=True)
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            keys.update(path.read_text(encoding="utf-8").split())
+    return keys
+
+
+def counts(directory: Path) -> tuple[int, int]:
+    """Hits and misses since the cache was made."""
+    try:
+        data = json.loads((directory / "notes" / "counts").read_text(encoding="utf-8"))
+        return int(data["hits"]), int(data["misses"])
+    except (OSError, ValueError, KeyError):
+        return 0, 0
+
+
+def add_counts(directory: Path, hits: int, misses: int) -> None:
+    """Add to the counts under a lock; a cache that can't be written keeps its old ones."""
+    with contextlib.suppress(OSError):
+        lock = os.open(directory / "leases" / "counts.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            before = counts(directory)
+            text = json.dumps({"hits": before[0] + hits, "misses": before[1] + misses})
+            files.replace(directory / "notes" / "counts", text.encode())
+        finally:
+            os.close(lock)
+
+
+def _size(directory: Path, key: str) -> int:
+    total = 0
+    for suffix in SUFFIXES:
+        with contextlib.suppress(FileNotFoundError):
+            total += (directory / "blocks" / key[:2] / (key + suffix)).stat().st_size
+    return total

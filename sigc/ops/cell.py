@@ -1,0 +1,221 @@
+"""Operators of one cell: arithmetic, comparison, logic, missing values. Any array may be a float instead.
+
+NaN is the one missing value. Comparisons with a missing side are false, `!=` too. x / 0 is NaN.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sigc.ops.declare import Axis, Flags, Kind, Missing, Number, Values, operator
+
+CELL = Axis.CELL
+FILLS = Missing.FILLS
+
+
+@operator(axis=CELL, example="prices + 1")
+def add(a: Values | float, b: Values | float) -> Values:
+    """a + b."""
+    return np.add(a, b)
+
+
+@operator(axis=CELL, example="high - low")
+def sub(a: Values | float, b: Values | float) -> Values:
+    """a - b."""
+    return np.subtract(a, b)
+
+
+@operator(axis=CELL, example="prices * volume")
+def mul(a: Values | float, b: Values | float) -> Values:
+    """a * b."""
+    return np.multiply(a, b)
+
+
+@operator(axis=CELL, example="high / low")
+def div(a: Values | float, b: Values | float) -> Values:
+    """a / b; NaN where b is 0."""
+    out: Values = np.where(np.equal(b, 0.0), np.nan, np.divide(a, b))
+    return out
+
+
+@operator(axis=CELL, example="volume % 100")
+def mod(a: Values | float, b: Values | float) -> Values:
+    """The remainder with the sign of b (numpy.mod); NaN where b is 0."""
+    out: Values = np.where(np.equal(b, 0.0), np.nan, np.mod(a, b))
+    return out
+
+
+@operator(axis=CELL, name="pow", renamed={"exp": "n"}, example="pow(prices, 2)")
+def power(x: Values | float, n: Values | float = 2.0) -> Values:
+    """x to the power n. NaN in, NaN out, also NaN ** 0; 0 to a negative power and negative roots are NaN."""
+    missing = np.isnan(x) | np.isnan(n) | (np.equal(x, 0.0) & np.less(n, 0.0))
+    out: Values = np.where(missing, np.nan, np.power(x, n))
+    return out
+
+
+@operator(axis=CELL, example="-prices")
+def neg(x: Values | float) -> Values:
+    """-x."""
+    return np.negative(x)
+
+
+@operator(axis=CELL, name="abs", example="abs(ret(prices))")
+def absolute(x: Values | float) -> Values:
+    """The absolute value."""
+    return np.abs(x)
+
+
+@operator(axis=CELL, example="sign(ret(prices))")
+def sign(x: Values | float) -> Values:
+    """-1, 0 or 1."""
+    return np.sign(x)
+
+
+@operator(axis=CELL, example="floor(prices)")
+def floor(x: Values | float) -> Values:
+    """The largest whole number not above x."""
+    return np.floor(x)
+
+
+@operator(axis=CELL, example="ceil(prices)")
+def ceil(x: Values | float) -> Values:
+    """The smallest whole number not below x."""
+    return np.ceil(x)
+
+
+@operator(axis=CELL, example="exp(ret(prices))")
+def exp(x: Values | float) -> Values:
+    """e to the power x."""
+    return np.exp(x)
+
+
+@operator(axis=CELL, aliases=("ln",), example="log(prices)")
+def log(x: Values | float) -> Values:
+    """The natural logarithm; NaN outside x > 0."""
+    return np.log(np.where(np.greater(x, 0.0), x, np.nan))
+
+
+@operator(axis=CELL, example="log10(volume)")
+def log10(x: Values | float) -> Values:
+    """The logarithm to base 10; NaN outside x > 0."""
+    return np.log10(np.where(np.greater(x, 0.0), x, np.nan))
+
+
+@operator(axis=CELL, example="sqrt(volume)")
+def sqrt(x: Values | float) -> Values:
+    """The square root; NaN below 0."""
+    return np.sqrt(x)
+
+
+@operator(axis=CELL, name="round", example="round(prices, 2)")
+def rounded(x: Values | float, decimals: Number = 0) -> Values:
+    """Rounded to `decimals` places, half to even."""
+    return np.round(x, int(decimals))
+
+
+@operator(axis=CELL, name="min", example="min(open, close)")
+def minimum(a: Values | float, b: Values | float) -> Values:
+    """The smaller; NaN if either is."""
+    return np.minimum(a, b)
+
+
+@operator(axis=CELL, name="max", example="max(open, close)")
+def maximum(a: Values | float, b: Values | float) -> Values:
+    """The larger; NaN if either is."""
+    return np.maximum(a, b)
+
+
+@operator(axis=CELL, renamed={"min": "lo", "max": "hi"}, example="clip(zscore(prices), lo=-3, hi=3)")
+def clip(x: Values | float, lo: Values | float | None = None, hi: Values | float | None = None) -> Values:
+    """max(min(x, hi), lo): where the bounds cross, lo wins. Either may be left out; both may be panels."""
+    out = x if hi is None else np.minimum(x, hi)
+    return np.array(out if lo is None else np.maximum(out, lo), dtype=np.float64)
+
+
+def _flag(truth: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Values:
+    return np.asarray(truth, dtype=np.float64)
+
+
+@operator(axis=CELL, result=Kind.BOOLEAN, missing=FILLS, example="prices > lag(prices)")
+def gt(a: Values | float, b: Values | float) -> Values:
+    """a > b."""
+    return _flag(np.greater(a, b))
+
+
+@operator(axis=CELL, result=Kind.BOOLEAN, missing=FILLS, example="prices < lag(prices)")
+def lt(a: Values | float, b: Values | float) -> Values:
+    """a < b."""
+    return _flag(np.less(a, b))
+
+
+@operator(axis=CELL, result=Kind.BOOLEAN, missing=FILLS, example="prices >= lag(prices)")
+def ge(a: Values | float, b: Values | float) -> Values:
+    """a >= b."""
+    return _flag(np.greater_equal(a, b))
+
+
+@operator(axis=CELL, result=Kind.BOOLEAN, missing=FILLS, example="prices <= lag(prices)")
+def le(a: Values | float, b: Values | float) -> Values:
+    """a <= b."""
+    return _flag(np.less_equal(a, b))
+
+
+@operator(axis=CELL, result=Kind.BOOLEAN, missing=FILLS, example="open == close")
+def eq(a: Values | float, b: Values | float) -> Values:
+    """a == b; of labels too (`sectors == "Energy"`)."""
+    return _flag(np.equal(a, b))
+
+
+@operator(axis=CELL, result=Kind.BOOLEAN, missing=FILLS, example="open != close")
+def ne(a: Values | float, b: Values | float) -> Values:
+    """a != b; false where either is missing."""
+    return _flag(np.not_equal(a, b) & ~np.isnan(a) & ~np.isnan(b))
+
+
+def _true(x: Values | float) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    return np.not_equal(x, 0.0) & ~np.isnan(x)
+
+
+@operator(axis=CELL, name="and", result=Kind.BOOLEAN, missing=FILLS, example="and(open > close, volume > 0)")
+def both(a: Flags | float, b: Flags | float) -> Flags:
+    """Both hold. Missing is false."""
+    return _flag(_true(a) & _true(b))
+
+
+@operator(axis=CELL, name="or", result=Kind.BOOLEAN, missing=FILLS, example="or(open > close, volume > 0)")
+def either(a: Flags | float, b: Flags | float) -> Flags:
+    """Either holds. Missing is false."""
+    return _flag(_true(a) | _true(b))
+
+
+@operator(axis=CELL, name="not", result=Kind.BOOLEAN, missing=FILLS, example="not(open > close)")
+def negated(x: Flags | float) -> Flags:
+    """Does not hold. Missing is false, so its negation holds."""
+    return _flag(~_true(x))
+
+
+@operator(axis=CELL, aliases=("if_else",), missing=FILLS, example="where(open > close, 1, -1)")
+def where(cond: Flags | float, a: Values | float, b: Values | float) -> Values:
+    """a where the condition holds, else b; a missing condition takes b."""
+    return np.where(_true(cond), a, b).astype(np.float64)
+
+
+@operator(axis=CELL, aliases=("isnan",), result=Kind.BOOLEAN, missing=FILLS, example="is_nan(prices)")
+def is_nan(x: Values | float) -> Flags:
+    """1 where x is missing."""
+    return _flag(np.isnan(x))
+
+
+@operator(axis=CELL, aliases=("fillna",), missing=FILLS, example="fill_nan(ret(prices), 0)")
+def fill_nan(x: Values | float, value: Values | float = 0.0) -> Values:
+    """x, or `value` where x is missing."""
+    return np.where(np.isnan(x), value, x).astype(np.float64)
+
+
+@operator(axis=CELL, missing=FILLS, example="coalesce(close, open)")
+def coalesce(*x: Values | float) -> Values:
+    """The first that is not missing."""
+    out = np.asarray(x[0], dtype=np.float64)
+    for other in x[1:]:
+        out = np.where(np.isnan(out), other, out)
+    return np.array(out)

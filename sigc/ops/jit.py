@@ -1,0 +1,70 @@
+"""Where compiled kernels are kept, and what decides whether they can be reused.
+
+`prepare` must run before the first kernel: it points numba's cache to a folder named by the digest of the
+kernel sources, numba's version and the CPU, so that an edit anywhere in the kernels, or another machine,
+never meets old code. (numba itself notices only edits of the file a function stands in.)
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
+
+
+def prepare(cache_directory: Path) -> Path:
+    """Keep compiled kernels under `cache_directory`, or in a private temporary folder if that can't be written.
+
+    Returns the folder. Calling it again with another directory has no effect on kernels already compiled.
+    """
+    name = hashlib.sha256("\n".join([kernel_sources_digest(), version("numba"), cpu_class()]).encode()).hexdigest()
+    folder = cache_directory / "jit" / name[:16]
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+    except OSError:
+        folder = Path(tempfile.mkdtemp(prefix="sigc-jit-"))
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.CACHE_DIR = str(folder)
+    return folder
+
+
+@functools.cache
+def kernel_sources_digest() -> str:
+    """A digest over all source files of this package."""
+    state = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        state.update(path.name.encode() + b"\0" + path.read_bytes())
+    return state.hexdigest()[:16]
+
+
+@functools.cache
+def cpu_class() -> str:
+    """The class of CPU within which kernels give equal bits: what numpy dispatches on."""
+    try:
+        features: dict[str, bool] = np._core._multiarray_umath.__cpu_features__  # type: ignore[attr-defined]
+    except AttributeError:
+        return "unknown"
+    for name in ("AVX512_SPR", "AVX512_ICL", "AVX512_SKX", "AVX2", "ASIMD"):
+        if features.get(name):
+            # All AVX-512 levels run the same loops for what kernels call.
+            return "AVX512" if name.startswith("AVX512") else name
+    return "baseline"
+
+
+def frozen(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`x` as a C-ordered read-only view, so that a loop is compiled for one kind of array only."""
+    view = np.ascontiguousarray(x, dtype=np.float64).view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,276 @@
+"""Windows down the dates, per asset. A value appears only when its window holds `window` valid rows.
+
+Inner loops: `loops/windows.py`, which says why a result can't depend on where the array begins.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from sigc.ops.declare import Axis, Periods, Range, Share, Values, Window, operator, rows
+from sigc.ops.jit import frozen
+
+Window3 = Annotated[int, Range(3, integer=True)]
+Window4 = Annotated[int, Range(4, integer=True)]
+
+_WINDOW = rows(lambda window: window - 1)
+
+
+def _shift(x: Values, periods: int) -> Values:
+    out = np.full(x.shape, np.nan)
+    if abs(periods) >= len(x):
+        return out
+    if periods > 0:
+        out[periods:] = x[:-periods]
+    elif periods < 0:
+        out[:periods] = x[-periods:]
+    else:
+        out[:] = x
+    return out
+
+
+@operator(
+    axis=Axis.TIME,
+    lookback=rows(lambda periods: periods),
+    peek=lambda periods: -periods,
+    aliases=("delay",),
+    example="lag(prices, 1)",
+)
+def lag(x: Values, periods: Periods = 1) -> Values:
+    """The value `periods` rows ago. A negative number looks ahead."""
+    return _shift(x, periods)
+
+
+@operator(
+    axis=Axis.TIME,
+    lookback=rows(lambda periods: -periods),
+    peek=lambda periods: periods,
+    example="lag(lead(prices, 5), 5)",
+)
+def lead(x: Values, periods: Periods = 1) -> Values:
+    """The value `periods` rows ahead: look-ahead, legal only where a later `lag` takes it back."""
+    return _shift(x, -periods)
+
+
+@operator(
+    axis=Axis.TIME,
+    lookback=rows(lambda periods: periods),
+    peek=lambda periods: max(0, -periods),
+    aliases=("pct_change",),
+    example="ret(prices, 20)",
+)
+def ret(x: Values, periods: Periods = 1) -> Values:
+    """The return over `periods` rows, x / lag(x) - 1; NaN where the earlier value is 0."""
+    before = _shift(x, periods)
+    out: Values = np.where(before == 0.0, np.nan, x / before - 1.0)
+    return out
+
+
+@operator(
+    axis=Axis.TIME,
+    lookback=rows(lambda periods: periods),
+    peek=lambda periods: max(0, -periods),
+    aliases=("diff",),
+    example="delta(prices, 1)",
+)
+def delta(x: Values, periods: Periods = 1) -> Values:
+    """The change over `periods` rows, x - lag(x)."""
+    out: Values = x - _shift(x, periods)
+    return out
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_sum",), windowed="sum", example="rolling_sum(volume, 20)")
+def rolling_sum(x: Values, window: Window = 20) -> Values:
+    """Sum of the last `window` rows."""
+    from sigc.ops.loops import windows
+
+    return windows.window_sum(frozen(x), window)
+
+
+@operator(
+    axis=Axis.TIME,
+    lookback=_WINDOW,
+    aliases=("ts_mean", "sma"),
+    windowed="mean",
+    example="rolling_mean(prices, 20)",
+)
+def rolling_mean(x: Values, window: Window = 20) -> Values:
+    """Mean of the last `window` rows. Equal rows have exactly that mean."""
+    from sigc.ops.loops import windows
+
+    return windows.window_moments(frozen(x), window)[0]
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_min",), example="rolling_min(low, 20)")
+def rolling_min(x: Values, window: Window = 20) -> Values:
+    """The smallest of the last `window` rows."""
+    from sigc.ops.loops import windows
+
+    return windows.window_extreme(frozen(x), window, -1.0)
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_max",), example="rolling_max(high, 20)")
+def rolling_max(x: Values, window: Window = 20) -> Values:
+    """The largest of the last `window` rows."""
+    from sigc.ops.loops import windows
+
+    return windows.window_extreme(frozen(x), window, 1.0)
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, windowed="median", example="rolling_median(prices, 21)")
+def rolling_median(x: Values, window: Window = 20) -> Values:
+    """Median of the last `window` rows."""
+    return rolling_quantile(x, window, 0.5)
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, example="rolling_quantile(prices, 60, 0.9)")
+def rolling_quantile(x: Values, window: Window = 20, q: Share = 0.5) -> Values:
+    """The `q` quantile of the last `window` rows, linear interpolation."""
+    from sigc.ops.loops import windows
+
+    return windows.window_quantile(frozen(x), window, float(q))
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_var",), windowed="var", example="rolling_var(ret(prices), 60)")
+def rolling_var(x: Values, window: Window = 20) -> Values:
+    """Variance of the last `window` rows, ddof 1."""
+    from sigc.ops.loops import windows
+
+    _, square = windows.window_moments(frozen(x), window)
+    return square / (window - 1) if window > 1 else np.full(x.shape, np.nan)
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_std",), windowed="std", example="rolling_std(ret(prices), 60)")
+def rolling_std(x: Values, window: Window = 20) -> Values:
+    """Standard deviation of the last `window` rows, ddof 1."""
+    out: Values = np.sqrt(rolling_var(x, window))
+    return out
+
+
+@operator(
+    axis=Axis.TIME,
+    lookback=_WINDOW,
+    aliases=("ts_corr",),
+    example="rolling_corr(prices, volume, 60)",
+)
+def rolling_corr(x: Values, y: Values, window: Window = 20) -> Values:
+    """Correlation over the last `window` rows; NaN unless all rows of both are valid, or without spread."""
+    from sigc.ops.loops import windows
+
+    xx, yy, xy = windows.window_comoments(frozen(x), frozen(y), window)
+    # The roots first: the product of two tiny sums would underflow.
+    value = xy / (np.sqrt(xx) * np.sqrt(yy))
+    flat = ~(_spread(x, window) & _spread(y, window))
+    value[flat] = np.nan
+    out: Values = np.clip(value, -1.0, 1.0)
+    return out
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_cov",), example="rolling_cov(prices, volume, 60)")
+def rolling_cov(x: Values, y: Values, window: Window = 20) -> Values:
+    """Covariance over the last `window` rows, ddof 1; NaN unless all rows of both are valid."""
+    from sigc.ops.loops import windows
+
+    _, _, xy = windows.window_comoments(frozen(x), frozen(y), window)
+    return xy / (window - 1) if window > 1 else np.full(x.shape, np.nan)
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_beta",), example="rolling_beta(ret(prices), ret(close), 60)")
+def rolling_beta(y: Values, x: Values, window: Window = 20) -> Values:
+    """Slope of y on x over the last `window` rows: cov(y, x) / var(x); NaN where x has no spread."""
+    from sigc.ops.loops import windows
+
+    xx, _, xy = windows.window_comoments(frozen(x), frozen(y), window)
+    value: Values = xy / xx
+    value[~_spread(x, window)] = np.nan
+    return value
+
+
+def _spread(x: Values, window: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Whether the rows of the window are not all equal (false with a gap)."""
+    low, high = rolling_min(x, window), rolling_max(x, window)
+    out: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = high > low
+    return out
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("wma",), example="decay_linear(prices, 10)")
+def decay_linear(x: Values, window: Window = 20) -> Values:
+    """Mean of the last `window` rows with weights 1..n, the newest heaviest."""
+    from sigc.ops.loops import windows
+
+    return windows.window_weighted(frozen(x), window)
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_argmax(prices, 20)")
+def ts_argmax(x: Values, window: Window = 20) -> Values:
+    """Rows since the largest of the last `window` rows, 0 is today, the latest wins ties."""
+    from sigc.ops.loops import windows
+
+    return windows.window_arg(frozen(x), window, 1.0)
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_argmin(prices, 20)")
+def ts_argmin(x: Values, window: Window = 20) -> Values:
+    """Rows since the smallest of the last `window` rows, 0 is today, the latest wins ties."""
+    from sigc.ops.loops import windows
+
+    return windows.window_arg(frozen(x), window, -1.0)
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_rank(prices, 20)")
+def ts_rank(x: Values, window: Window = 20) -> Values:
+    """Average rank of today's value in the last `window` rows, 1..n."""
+    from sigc.ops.loops import windows
+
+    return windows.window_rank(frozen(x), window)
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_skew(ret(prices), 60)")
+def ts_skew(x: Values, window: Window3 = 20) -> Values:
+    """Bias-corrected skewness of the last `window` rows (3 at least); no spread gives 0."""
+    from sigc.ops.loops import windows
+
+    n = float(window)
+    second, third, _ = windows.window_moments4(frozen(x), window)
+    m2, m3 = second / n, third / n
+    value = np.sqrt(n * (n - 1)) / (n - 2) * (m3 / (m2 * np.sqrt(m2)))
+    return _flat_is_zero(value, x, window)
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_kurt(ret(prices), 60)")
+def ts_kurt(x: Values, window: Window4 = 20) -> Values:
+    """Bias-corrected excess kurtosis of the last `window` rows (4 at least); no spread gives 0."""
+    from sigc.ops.loops import windows
+
+    n = float(window)
+    second, _, fourth = windows.window_moments4(frozen(x), window)
+    m2, m4 = second / n, fourth / n
+    value = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * (m4 / (m2 * m2) - 3.0) + 6.0)
+    return _flat_is_zero(value, x, window)
+
+
+def _flat_is_zero(value: Values, x: Values, window: int) -> Values:
+    low, high = rolling_min(x, window), rolling_max(x, window)
+    value[high == low] = 0.0
+    value[np.isnan(low)] = np.nan
+    return value
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_product(1 + ret(prices), 20)")
+def ts_product(x: Values, window: Window = 20) -> Values:
+    """Product of the last `window` rows."""
+    from sigc.ops.loops import windows
+
+    return windows.window_product(frozen(x), window)
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_zscore(prices, 20)")
+def ts_zscore(x: Values, window: Window = 20) -> Values:
+    """Today's distance from the mean of the last `window` rows, in their deviations (ddof 1); no spread gives 0."""
+    from sigc.ops.loops import windows
+
+    mean, square = windows.window_moments(frozen(x), window)
+    value = (x - mean) / np.sqrt(square / (window - 1)) if window > 1 else np.full(x.shape, np.nan)
+    return _flat_is_zero(value, x, window)
