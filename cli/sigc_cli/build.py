@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from sigc.errors import Diagnostic, Severity, SigcError
 
 if TYPE_CHECKING:
-    from sigc.config import Config, LoadedConfig
     from sigc.lang.check import Checked
 
     from sigc.blocks import BlockStore
+    from sigc.config import Config
+    from sigc.config_file import LoadedConfig
     from sigc.engine.drive import Executor
     from sigc.engine.task import Progress
     from sigc.plan.strategy import Strategy
@@ -50,7 +51,7 @@ class Choices:
 
 def configuration(choices: Choices) -> LoadedConfig:
     """The configuration found for these choices. Raises every error of it at once."""
-    from sigc.config import load_config
+    from sigc.config_file import load_config
 
     return load_config(choices.config, os.environ, choices.overrides)
 
@@ -88,9 +89,8 @@ def workspace(
     config: Config, choices: Choices, progress: Callable[[Progress], None] | None = None
 ) -> Iterator[Workspace]:
     """The store and engine that the config and the choices ask for; what is started ends with the block."""
-    from sigc.cache.parquet import ParquetStore
-
     from sigc.blocks import MemoryStore
+    from sigc.cache.parquet import ParquetStore
     from sigc.ops import jit
     from sigc_pipelines.compute import Workspace
 

@@ -12,11 +12,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from sigc.blocks import BlockStore
 from sigc.config import DataSettings
 from sigc.data.catalog import Catalog
 from sigc.data.catalog import load as load_sources
-
-from sigc.blocks import BlockStore
 from sigc.engine.drive import Computed, Executor, drive
 from sigc.engine.frontier import outstanding
 from sigc.engine.task import Progress

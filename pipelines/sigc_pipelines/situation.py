@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sigc.data.catalog import Source
 
+from sigc.data.catalog import Source
 from sigc.engine.gather import source_panel
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops.declare import REGISTRY, Kind

@@ -67,7 +67,7 @@ def write_panel(path: Path, facts: Facts, panel: Panel) -> None:
     meta = {"names": list(panel.names), "labels": None if panel.labels is None else list(panel.labels)}
     meta["entry"] = f"{facts.name}_{facts.label}"
     dates = pa.array(panel.dates.view("i8")).view(pa.timestamp("ns"))
-    _write(path, {"date": dates, "values": _lists(panel.values)}, meta, facts.key, panel.dates, panel.values)
+    _write(path, {"date": dates, **_lists(panel.values)}, meta, facts.key, panel.dates, panel.values)
 
 
 def read_panel(path: Path, key: str) -> Panel:
@@ -75,7 +75,7 @@ def read_panel(path: Path, key: str) -> Panel:
     table, meta = _read(path, key)
     dates = table["date"].to_numpy(zero_copy_only=False).astype("datetime64[ns]")
     names, labels = tuple(meta["names"]), meta["labels"]
-    values = _values(table["values"], len(names))
+    values = _values(table, meta)
     _check(meta, dates, values)
     return Panel(dates, names, values, None if labels is None else tuple(labels))
 
@@ -83,41 +83,40 @@ def read_panel(path: Path, key: str) -> Panel:
 def write_carry(path: Path, facts: Facts, carry: Carry) -> None:
     """State vectors as parquet, one row a component."""
     none = np.empty(0, "datetime64[ns]")
-    _write(path, {"values": _lists(carry.values)}, {"names": list(carry.names)}, facts.key, none, carry.values)
+    _write(path, _lists(carry.values), {"names": list(carry.names)}, facts.key, none, carry.values)
 
 
 def read_carry(path: Path, key: str) -> Carry:
     """Raises FileNotFoundError, `DamagedError`."""
     table, meta = _read(path, key)
-    values = _values(table["values"], len(meta["names"]))
+    values = _values(table, meta)
     _check(meta, np.empty(0, "datetime64[ns]"), values)
     return Carry(tuple(meta["names"]), values)
 
 
-def _lists(values: Floats) -> Any:
-    rows, width = values.shape
+def _lists(values: Floats) -> dict[str, Any]:
+    """The column `values`; none for a panel without assets, which parquet can't tell the rows of."""
+    if values.shape[1] == 0:
+        return {}
     flat = pa.array(np.ascontiguousarray(values).reshape(-1))
-    if width == 0:  # a list of nothing has no length to tell its rows by
-        return pa.array([[] for _ in range(rows)], type=pa.list_(pa.float64(), 0))
-    return pa.FixedSizeListArray.from_arrays(flat, width)
+    return {"values": pa.FixedSizeListArray.from_arrays(flat, values.shape[1])}
 
 
-def _values(column: Any, width: int) -> Floats:
-    if width == 0 or len(column) == 0:
-        return np.empty((len(column), width))
-    chunks = [c.flatten().to_numpy(zero_copy_only=False) for c in column.chunks]
+def _values(table: Any, meta: dict[str, Any]) -> Floats:
+    rows, width = int(meta["rows"]), len(meta["names"])
+    if width == 0 or rows == 0:
+        return np.empty((rows, width))
+    chunks = [c.flatten().to_numpy(zero_copy_only=False) for c in table["values"].chunks]
     flat = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
     try:
-        out: Floats = flat.reshape(len(column), width)
+        out: Floats = flat.reshape(rows, width)
     except ValueError as broken:
         raise DamagedError("its values do not fit its names") from broken
     return out
 
 
-def _write(
-    path: Path, columns: dict[str, Any], meta: dict[str, Any], key: str, dates: Any, values: Floats
-) -> None:
-    meta |= {"format": FORMAT, "key": key, "checksum": _checksum(meta, dates, values)}
+def _write(path: Path, columns: dict[str, Any], meta: dict[str, Any], key: str, dates: Any, values: Floats) -> None:
+    meta |= {"format": FORMAT, "key": key, "rows": len(values), "checksum": _checksum(meta, dates, values)}
     table = pa.table(columns).replace_schema_metadata({"sigc": json.dumps(meta)})
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -149,7 +148,7 @@ def _read(path: Path, key: str) -> tuple[Any, dict[str, Any]]:
             meta = json.loads(raw)
             if meta["format"] != FORMAT or meta["key"] != key:
                 raise DamagedError("it holds another block")
-            if file.metadata.num_rows * max(1, len(meta["names"])) > MOST_CELLS:
+            if max(file.metadata.num_rows, int(meta["rows"])) * max(1, len(meta["names"])) > MOST_CELLS:
                 raise DamagedError("it declares an absurd size")
             return file.read(use_threads=False), meta
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as broken:

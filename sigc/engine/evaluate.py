@@ -51,7 +51,7 @@ def evaluate(
     """The arrays of `outputs` over the slice, by node shape; `leaves` hold [start - need, stop) of each leaf."""
     operators()  # fills the registry
     values: dict[str, Value] = dict(leaves)
-    uses = _uses(order)
+    uses = _uses([n for n in order if n.shape not in leaves])
     results: dict[str, Floats] = {}
     wanted = {o.shape for o in outputs}
     for node in order:
@@ -69,11 +69,12 @@ def evaluate(
     return results
 
 
-def _uses(order: tuple[Expr, ...]) -> dict[str, int]:
-    uses = {n.shape: 0 for n in order}
-    for node in order:
+def _uses(computed: list[Expr]) -> dict[str, int]:
+    """How many inputs of the nodes to compute each node is."""
+    uses: dict[str, int] = {}
+    for node in computed:
         for i in node.inputs:
-            uses[i.shape] += 1
+            uses[i.shape] = uses.get(i.shape, 0) + 1
     return uses
 
 

@@ -56,15 +56,17 @@ def needs(
     return need
 
 
-def peak_rows(order: list[Expr], need: Mapping[str, int], rows: int) -> int:
+def peak_rows(order: list[Expr], need: Mapping[str, int], rows: int, leaves: frozenset[str]) -> int:
     """Rows (of one array of all assets) that are alive at once at most while `order` is evaluated.
 
-    Leaves and outputs count too. Multiply by assets x 8 bytes for an estimate of memory.
+    leaves: shapes of the nodes that are read; they and outputs count too. Multiply by assets x 8 bytes for an
+    estimate of memory.
     """
+    reads = {n.shape: () if n.shape in leaves else n.inputs for n in order}
     last: dict[str, int] = {}
     for at, node in enumerate(order):
         last[node.shape] = at
-        for i in node.inputs:
+        for i in reads[node.shape]:
             last[i.shape] = at
     alive, peak = 0, 0
     size = {n.shape: 0 if n.op == CONSTANT else rows + need[n.shape] for n in order}
@@ -72,7 +74,7 @@ def peak_rows(order: list[Expr], need: Mapping[str, int], rows: int) -> int:
         alive += size[node.shape]
         scratch = size[node.shape] + node.rows_back
         peak = max(peak, alive + scratch)
-        for i in {i.shape for i in node.inputs}:
+        for i in {i.shape for i in reads[node.shape]}:
             if last[i] == at:
                 alive -= size[i]
     return peak

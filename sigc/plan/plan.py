@@ -118,5 +118,7 @@ def _names(roots: Mapping[str, Expr], stored: Mapping[str, Expr]) -> dict[str, s
 
 def memory(stage: Stage, rows: int, assets: int) -> int:
     """Estimated peak bytes of one task of `stage` over `rows` rows: arrays alive, plus outputs on their way."""
-    alive = peak_rows(list(stage.order), stage.need, rows)
+    own = {o.shape for o in stage.outputs}
+    leaves = frozenset(n.shape for n in stage.order if is_leaf(n) and n.shape not in own)
+    alive = peak_rows(list(stage.order), stage.need, rows, leaves)
     return 8 * assets * (alive + 2 * rows * len(stage.outputs))

@@ -1,0 +1,120 @@
+"""Sources as the engine reads them: rows kept as stored blocks, known by dates, names and row digests.
+
+    catalog = load(specs, store, settings)        every problem of every source at once
+    panel   = read(source, store, start, stop)    rows of the source's own dates
+
+Reading order: `locate` (which file), `table` (its columns), `shape` (columns to a panel), `adjust`,
+`convert` (panel to stored blocks, with a manifest so that an unchanged file is not read again).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sigc.blocks import BlockStore, concat
+from sigc.config import DataSettings
+from sigc.data.convert import Converted, SourceBlock, convert
+from sigc.data.locate import Place, locate
+from sigc.data.spec import SourceSpec
+from sigc.errors import Diagnostic, SigcError
+from sigc.ops.declare import Kind
+from sigc.panel import Dates, Panel
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """A data source, converted.
+
+    dates: of its rows; a static panel has one row, dated 1970-01-01. names: assets, ordered. digests: one row
+    digest after the other. labels: of a category. fingerprint: of the file's content rows.
+    """
+
+    name: str
+    kind: Kind
+    static: bool
+    dates: Dates
+    names: tuple[str, ...]
+    digests: bytes
+    blocks: tuple[SourceBlock, ...]
+    labels: tuple[str, ...]
+    spec: SourceSpec
+    path: str
+    fingerprint: str
+    findings: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Catalog:
+    """All sources of a strategy by name, and what was noticed on the way."""
+
+    sources: dict[str, Source]
+    findings: tuple[Diagnostic, ...]
+
+
+class BlockMissingError(Exception):
+    """A block of a source is no longer in the store; loading again restores it."""
+
+
+def load(specs: Sequence[SourceSpec], store: BlockStore, settings: DataSettings) -> Catalog:
+    """Convert what has changed, and describe all sources. Raises `SigcError` with everything that is wrong."""
+    errors: list[Diagnostic] = []
+    sources: dict[str, Source] = {}
+    actions: dict[str, Place] = {}
+    for spec in specs:
+        if spec.is_actions:
+            _collect(errors, lambda spec=spec: actions.update({spec.name: locate(spec, settings)}))  # type: ignore[misc]
+    for spec in specs:
+        if not spec.is_actions:
+            _collect(errors, lambda spec=spec: sources.update({spec.name: _source(spec, actions, store, settings)}))  # type: ignore[misc]
+    if errors:
+        raise SigcError(*errors)
+    return Catalog(sources, tuple(f for s in sources.values() for f in s.findings))
+
+
+def _collect(errors: list[Diagnostic], step: object) -> None:
+    try:
+        step()  # type: ignore[operator]
+    except SigcError as error:
+        errors += error.diagnostics
+
+
+def _source(spec: SourceSpec, actions: dict[str, Place], store: BlockStore, settings: DataSettings) -> Source:
+    place = locate(spec, settings)
+    converted = convert(spec, place, actions.get(spec.actions), store, settings)
+    findings = tuple(replace(f, span=spec.span) for f in converted.findings)
+    return _described(spec, place, converted, findings)
+
+
+def _described(spec: SourceSpec, place: Place, of: Converted, findings: tuple[Diagnostic, ...]) -> Source:
+    return Source(
+        name=spec.name,
+        kind=Kind.CATEGORY if of.category else Kind.PANEL,
+        static=of.static,
+        dates=of.dates,
+        names=of.names,
+        digests=of.digests,
+        blocks=of.blocks,
+        labels=of.labels,
+        spec=spec,
+        path=place.text,
+        fingerprint=of.fingerprint,
+        findings=findings,
+    )
+
+
+def read(source: Source, store: BlockStore, start: int, stop: int) -> Panel:
+    """The rows [start, stop) of the source's dates. Raises `BlockMissingError` when the store has lost a block."""
+    panels = []
+    for block in source.blocks:
+        if block.start < stop and block.stop > start:
+            panel = store.read(block.key)
+            if panel is None:
+                raise BlockMissingError(block.key)
+            panels.append(panel.rows(max(0, start - block.start), min(stop, block.stop) - block.start))
+    if not panels:
+        labels = source.labels if source.kind is Kind.CATEGORY else None
+        return Panel(np.empty(0, "datetime64[ns]"), source.names, np.empty((0, len(source.names))), labels)
+    return concat(panels, source.names)

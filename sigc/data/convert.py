@@ -1,0 +1,359 @@
+"""A file to stored blocks, once: the manifest remembers what a version of a file was converted to.
+
+    1. the manifest of (file, version, options), if its blocks are still stored: done
+    2. read, shape, adjust; cut on the calendar; store the blocks the store lacks
+    3. write the manifest
+
+A block's key is the digest of its rows, so unchanged blocks of a changed file keep their keys. Large wide
+parquet files stream through in batches: memory is bounded by the block.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Iterator
+from itertools import pairwise
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, concat, digest, grid, row_digests
+from sigc.config import DataSettings
+from sigc.data import adjust
+from sigc.data.locate import Place
+from sigc.data.shape import Layout, check_ascending, dates_of, layout, numbers, to_panel
+from sigc.data.spec import SourceSpec
+from sigc.data.table import column_names, format_of, open_file, problem, read_table
+from sigc.errors import Diagnostic, Severity
+from sigc.panel import Dates, Panel, canonical
+
+FORMAT = "2"  # of source blocks and manifests
+_STREAM_CELLS = 20_000_000  # above so many a wide parquet file is read in batches
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceBlock:
+    """Rows [start, stop) of a source's own dates, stored under `key`."""
+
+    start: int
+    stop: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Converted:
+    """A source in the store, see `sigc.data.catalog.Source`."""
+
+    dates: Dates
+    names: tuple[str, ...]
+    digests: bytes
+    blocks: tuple[SourceBlock, ...]
+    labels: tuple[str, ...]
+    category: bool
+    static: bool
+    findings: tuple[Diagnostic, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the content, for the account of a run."""
+        return digest(self.digests)[:16]
+
+
+def convert(
+    spec: SourceSpec, place: Place, actions: Place | None, store: BlockStore, settings: DataSettings
+) -> Converted:
+    """Convert every file of a source that is new or changed. Raises `SigcError` for what is wrong in it."""
+    if spec.adjust != "none" and len(place.files) > 1:
+        # Factors run through all files, so a folder is adjusted as one.
+        return _as_one(spec, place, actions, store, settings)
+    parts = []
+    for file, version in zip(place.files, place.versions, strict=True):
+        name = "source-" + digest(FORMAT, file, version, _options(spec), *(actions.versions if actions else ()))
+        known = _recall(name, store)
+        if known is None:
+            known = _convert_file(spec, file, actions, store, settings)
+            store.note(name, _manifest(known))
+        parts.append((file, known))
+    return parts[0][1] if len(parts) == 1 else _joined(spec, parts)
+
+
+def _as_one(
+    spec: SourceSpec, place: Place, actions: Place | None, store: BlockStore, settings: DataSettings
+) -> Converted:
+    versions = (*place.files, *place.versions, *(actions.versions if actions else ()))
+    name = "source-" + digest(FORMAT, _options(spec), *versions)
+    known = _recall(name, store)
+    if known is None:
+        panels = [_panel(spec, file, settings) for file in place.files]
+        panels.sort(key=lambda p: int(p.dates[0].astype("i8")))
+        whole = concat(panels)
+        check_ascending(spec, place.text, whole.dates)
+        adjusted = _adjusted(spec, place.files, whole, actions, settings)
+        known = _stored(spec, [adjusted], store, settings, static=False)
+        store.note(name, _manifest(known))
+    return known
+
+
+def _options(spec: SourceSpec) -> str:
+    chosen = (spec.name, spec.format, spec.column, spec.date_col, spec.symbol_col, spec.adjust, spec.dtype)
+    return repr(chosen)
+
+
+def _convert_file(
+    spec: SourceSpec, file: str, actions: Place | None, store: BlockStore, settings: DataSettings
+) -> Converted:
+    columns = column_names(spec, file, settings.max_cells)
+    how = layout(spec, file, columns)
+    plain = how.shape == "wide" and spec.adjust == "none" and spec.dtype != "category"
+    if plain and format_of(spec, file) == "parquet":
+        rows = _rows(spec, file, len(columns), settings)
+        if rows * len(columns) > _STREAM_CELLS:
+            return _stored(spec, _streamed(spec, file, how), store, settings, static=False)
+    panel = _panel(spec, file, settings)
+    panel = _adjusted(spec, (file,), panel, actions, settings)
+    return _stored(spec, [panel], store, settings, static=how.shape == "static")
+
+
+def _rows(spec: SourceSpec, file: str, columns: int, settings: DataSettings) -> int:
+    with open_file(file) as handle:
+        rows = int(pq.ParquetFile(handle).metadata.num_rows)
+    if rows * columns > settings.max_cells:
+        message = f"declares {rows * columns:,} cells, more than the {settings.max_cells:,} allowed"
+        raise problem(spec, "E201", file, message, "raise data.max_cells if that is right")
+    return rows
+
+
+def _panel(spec: SourceSpec, file: str, settings: DataSettings) -> Panel:
+    how = layout(spec, file, column_names(spec, file, settings.max_cells))
+    wanted = [how.date, how.asset, how.value] if how.shape != "wide" else [how.date, *how.values]
+    table = read_table(spec, file, settings.max_cells, [c for c in wanted if c])
+    return to_panel(spec, file, table, how)
+
+
+def _streamed(spec: SourceSpec, file: str, how: Layout) -> Iterator[Panel]:
+    """A wide parquet file as panels of consecutive rows."""
+    order = sorted(range(len(how.values)), key=lambda i: how.values[i])
+    names = tuple(how.values[i] for i in order)
+    before: Dates = np.empty(0, "datetime64[ns]")
+    with open_file(file) as handle:
+        source = pq.ParquetFile(handle)
+        for batch in source.iter_batches(batch_size=256, columns=[how.date, *how.values], use_threads=False):
+            table = pa.Table.from_batches([batch])
+            dates = dates_of(spec, file, table[how.date], how.date)
+            check_ascending(spec, file, np.concatenate([before, dates]))
+            before = dates[-1:]
+            values = np.empty((len(dates), len(names)))
+            for i, name in enumerate(names):
+                values[:, i] = numbers(spec, file, table[name], name)
+            yield Panel(dates, names, values)
+
+
+def _adjusted(
+    spec: SourceSpec, files: tuple[str, ...], panel: Panel, actions: Place | None, settings: DataSettings
+) -> Panel:
+    if spec.adjust == "none":
+        return panel
+    split = _action(spec, files, actions, "split", settings)
+    dividend = _action(spec, files, actions, "dividend", settings) if spec.adjust == "split_div" else None
+    if split is None and dividend is None:
+        message = f"asks for adjust={spec.adjust}, and has neither a 'split' nor a 'dividend' column"
+        hint = "load a corporate_actions source, or drop adjust="
+        raise problem(spec, "E202", files[0], message, hint)
+    return adjust.forward(panel, split, dividend)
+
+
+def _action(
+    spec: SourceSpec, files: tuple[str, ...], actions: Place | None, column: str, settings: DataSettings
+) -> Panel | None:
+    """Splits or dividends: from the corporate actions source, else from the file's own column."""
+    panels = []
+    for file in actions.files if actions is not None else files:
+        own = SourceSpec(spec.name, file, format="" if actions else spec.format, column=column, span=spec.span)
+        names = [n for n, _ in column_names(own, file, settings.max_cells)]
+        if column in names:
+            panels.append(_panel(own, file, settings))
+    return concat(sorted(panels, key=lambda p: int(p.dates[0].astype("i8")))) if panels else None
+
+
+def _stored(
+    spec: SourceSpec, panels: list[Panel] | Iterator[Panel], store: BlockStore, settings: DataSettings, *, static: bool
+) -> Converted:
+    """Cut panels of consecutive rows into calendar blocks and store those that are new."""
+    digests = bytearray()
+    dates: list[Dates] = []
+    blocks: list[SourceBlock] = []
+    labels: set[str] = set()
+    names: set[str] = set()
+    missing = _Missing()
+    category = False
+    at = 0
+    for panel, label in _by_period(panels, static):
+        category = category or panel.labels is not None
+        labels.update(panel.labels or ())
+        names.update(panel.names)
+        missing.look(panel)
+        clean = Panel(panel.dates, panel.names, canonical(panel.values), panel.labels)
+        valid = ~np.isnan(clean.values).all(axis=0)
+        kept = tuple(n for n, v in zip(clean.names, valid, strict=True) if v)
+        clean = Panel(clean.dates, kept, clean.values[:, valid], clean.labels)
+        rows = row_digests(clean)
+        key = digest("source", FORMAT, rows)
+        if store.facts(key) is None:
+            store.write(Facts(key, spec.name, label, len(clean.dates), source="source"), clean)
+        digests += rows
+        dates.append(clean.dates)
+        blocks.append(SourceBlock(at, at + len(clean.dates), key))
+        at += len(clean.dates)
+    return Converted(
+        dates=np.concatenate(dates),
+        names=tuple(sorted(names)),
+        digests=bytes(digests),
+        blocks=tuple(blocks),
+        labels=tuple(sorted(labels)),
+        category=category,
+        static=static,
+        findings=missing.findings(spec, settings),
+    )
+
+
+def _by_period(panels: list[Panel] | Iterator[Panel], static: bool) -> Iterator[tuple[Panel, str]]:
+    """Panels cut where the calendar of blocks cuts; the rule is that of the first rows."""
+    waiting: list[Panel] = []
+    rule = ""
+    for panel in panels:
+        if static:
+            yield panel, "static"
+            return
+        rule = rule or _rule(panel.dates)
+        blocks = grid(panel.dates, rule)
+        for block in blocks:
+            part = panel.rows(block.start, block.stop)
+            if waiting and not _same_period(waiting[-1], part, rule):
+                yield _flush(waiting, rule)
+            waiting.append(part)
+    if waiting:
+        yield _flush(waiting, rule)
+
+
+def _rule(dates: Dates) -> str:
+    label = grid(dates)[0].label
+    return "year" if len(label) == 4 else "month" if len(label) == 7 else "week"
+
+
+def _same_period(a: Panel, b: Panel, rule: str) -> bool:
+    return len(grid(np.concatenate([a.dates[-1:], b.dates[:1]]), rule)) == 1
+
+
+def _flush(waiting: list[Panel], rule: str) -> tuple[Panel, str]:
+    whole = waiting[0] if len(waiting) == 1 else concat(waiting)
+    waiting.clear()
+    first: Block = grid(whole.dates[:1], rule)[0]
+    return whole, first.label
+
+
+class _Missing:
+    """Counts missing cells between an asset's first and last row."""
+
+    def __init__(self) -> None:
+        self.cells = 0
+        self.missing = 0
+        self.gap: dict[str, int] = {}
+
+    def look(self, panel: Panel) -> None:
+        holes = np.isnan(panel.values)
+        for name, column in zip(panel.names, holes.T, strict=True):
+            valid = np.flatnonzero(~column)
+            begun = name in self.gap
+            if not len(valid):
+                if begun:
+                    self.gap[name] += len(column)
+                continue
+            first, last = int(valid[0]), int(valid[-1])
+            inside = int(column[first : last + 1].sum())
+            before = first + self.gap[name] if begun else 0
+            self.missing += inside + before
+            self.cells += last - first + 1 + before
+            self.gap[name] = len(column) - last - 1
+
+    def findings(self, spec: SourceSpec, settings: DataSettings) -> tuple[Diagnostic, ...]:
+        share = self.missing / self.cells if self.cells else 1.0
+        limit = settings.validation.max_missing_pct
+        if share <= limit:
+            return ()
+        message = f"source '{spec.name}': {share:.1%} of the cells between first and last rows are missing"
+        return (Diagnostic("W002", message, spec.span, Severity.WARNING, hint=f"the limit is {limit:.1%}"),)
+
+
+def _joined(spec: SourceSpec, parts: list[tuple[str, Converted]]) -> Converted:
+    """The files of a folder one after the other, by their first date."""
+    parts = sorted(parts, key=lambda p: int(p[1].dates[0].astype("i8")))
+    blocks: list[SourceBlock] = []
+    at = 0
+    for (_, before), (file, after) in pairwise(parts):
+        if after.dates[0] <= before.dates[-1]:
+            day = str(after.dates[0].astype("datetime64[D]"))
+            raise problem(spec, "E201", file, f"begins on {day}, which another file of the folder has too")
+        if after.category != before.category or after.static or before.static:
+            raise problem(spec, "E201", file, "is of another kind than the other files of the folder")
+    for _, part in parts:
+        blocks += [SourceBlock(at + b.start, at + b.stop, b.key) for b in part.blocks]
+        at += len(part.dates)
+    converted = [p for _, p in parts]
+    return Converted(
+        dates=np.concatenate([p.dates for p in converted]),
+        names=tuple(sorted({n for p in converted for n in p.names})),
+        digests=b"".join(p.digests for p in converted),
+        blocks=tuple(blocks),
+        labels=tuple(sorted({t for p in converted for t in p.labels})),
+        category=converted[0].category,
+        static=False,
+        findings=tuple(dict.fromkeys(f for p in converted for f in p.findings)),
+    )
+
+
+def _manifest(of: Converted) -> str:
+    return json.dumps(
+        {
+            "dates": _packed(of.dates.view("i8").tobytes()),
+            "names": of.names,
+            "digests": base64.b64encode(of.digests).decode(),
+            "blocks": [[b.start, b.stop, b.key] for b in of.blocks],
+            "labels": of.labels,
+            "category": of.category,
+            "static": of.static,
+            "findings": [[f.code, f.message, f.hint] for f in of.findings],
+        },
+        separators=(",", ":"),
+    )
+
+
+def _packed(raw: bytes) -> str:
+    return base64.b64encode(zlib.compress(raw)).decode()
+
+
+def _recall(name: str, store: BlockStore) -> Converted | None:
+    """What a manifest says, if it can be read and every block is still stored."""
+    text = store.noted(name)
+    if text is None:
+        return None
+    try:
+        data = json.loads(text)
+        dates = np.frombuffer(zlib.decompress(base64.b64decode(data["dates"])), "i8").view("datetime64[ns]")
+        known = Converted(
+            dates=dates,
+            names=tuple(data["names"]),
+            digests=base64.b64decode(data["digests"]),
+            blocks=tuple(SourceBlock(*b) for b in data["blocks"]),
+            labels=tuple(data["labels"]),
+            category=data["category"],
+            static=data["static"],
+            findings=tuple(Diagnostic(c, m, None, Severity.WARNING, hint=h) for c, m, h in data["findings"]),
+        )
+    except (ValueError, KeyError, TypeError, zlib.error):
+        return None
+    whole = len(known.digests) == DIGEST_BYTES * len(known.dates)
+    return known if whole and all(store.facts(b.key) is not None for b in known.blocks) else None

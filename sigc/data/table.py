@@ -1,0 +1,115 @@
+"""A file's columns as an arrow table: csv, parquet, arrow, by format or extension. Sizes are checked unread."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.ipc as ipc
+import pyarrow.parquet as pq
+
+from sigc.data.spec import SourceSpec
+from sigc.errors import Diagnostic, SigcError
+
+MISSING = ["", "NaN", "nan", "NAN", "NA", "N/A", "na", "null", "NULL", "Null", "None"]
+_MOST_CSV_BYTES = 8 << 30
+
+
+def read_table(spec: SourceSpec, file: str, max_cells: int, columns: list[str] | None = None) -> Any:
+    """The table of a file, only `columns` where given. Raises E200, E201."""
+    kind = format_of(spec, file)
+    try:
+        with open_file(file) as handle:
+            match kind:
+                case "parquet":
+                    return _parquet(spec, file, handle, max_cells, columns)
+                case "arrow":
+                    return _arrow(spec, file, handle, max_cells, columns)
+                case _:
+                    return _csv(spec, file, handle)
+    except (pa.ArrowException, OSError, ValueError, EOFError) as failure:
+        text = str(failure).splitlines()[0][:200] if str(failure) else type(failure).__name__
+        raise problem(spec, "E201", file, f"is no readable {kind} file: {text}") from failure
+
+
+def column_names(spec: SourceSpec, file: str, max_cells: int) -> list[tuple[str, Any]]:
+    """(name, arrow type) of each column, without reading values where the format allows."""
+    kind = format_of(spec, file)
+    if kind == "parquet":
+        try:
+            with open_file(file) as handle:
+                return [(f.name, f.type) for f in pq.read_schema(handle)]
+        except (pa.ArrowException, OSError) as failure:
+            raise problem(spec, "E201", file, f"is no readable parquet file: {failure}") from failure
+    table = read_table(spec, file, max_cells)
+    return [(f.name, f.type) for f in table.schema]
+
+
+def format_of(spec: SourceSpec, file: str) -> str:
+    """csv, parquet or arrow. Raises E200 for an extension that says none."""
+    if spec.format in ("csv", "parquet", "arrow"):
+        return spec.format
+    name = file.lower()
+    for suffixes, kind in (((".csv", ".csv.gz", ".txt"), "csv"), ((".parquet", ".pq"), "parquet")):
+        if name.endswith(suffixes):
+            return kind
+    if name.endswith((".arrow", ".feather", ".ipc")):
+        return "arrow"
+    raise problem(spec, "E200", file, "has no extension that says its format", "write csv, parquet or arrow after load")
+
+
+def open_file(file: str) -> Any:
+    """A binary handle of a local file or URL."""
+    if "://" in file:
+        import fsspec
+
+        return fsspec.open(file, "rb", compression="infer").open()
+    if file.endswith(".gz"):
+        import gzip
+
+        return gzip.open(file, "rb")
+    return Path(file).open("rb")
+
+
+def _parquet(spec: SourceSpec, file: str, handle: Any, max_cells: int, columns: list[str] | None) -> Any:
+    source = pq.ParquetFile(handle)
+    about = source.metadata
+    _size(spec, file, about.num_rows * (len(columns) if columns else about.num_columns), max_cells)
+    return source.read(columns=columns)
+
+
+def _arrow(spec: SourceSpec, file: str, handle: Any, max_cells: int, columns: list[str] | None) -> Any:
+    raw = handle.read()
+    try:
+        reader = ipc.open_file(io.BytesIO(raw))
+        batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+    except pa.ArrowInvalid:
+        reader = ipc.open_stream(io.BytesIO(raw))
+        batches = list(reader)
+    _size(spec, file, sum(b.num_rows for b in batches) * len(reader.schema), max_cells)
+    table = pa.Table.from_batches(batches, reader.schema)
+    return table.select(columns) if columns else table
+
+
+def _csv(spec: SourceSpec, file: str, handle: Any) -> Any:
+    raw = handle.read(_MOST_CSV_BYTES + 1)
+    if len(raw) > _MOST_CSV_BYTES:
+        raise problem(spec, "E201", file, f"is larger than {_MOST_CSV_BYTES >> 30} GB", "convert it to parquet")
+    if not raw.strip():
+        raise problem(spec, "E201", file, "is empty")
+    convert = pacsv.ConvertOptions(null_values=MISSING, strings_can_be_null=True, timestamp_parsers=[pacsv.ISO8601])
+    return pacsv.read_csv(io.BytesIO(raw), convert_options=convert)
+
+
+def _size(spec: SourceSpec, file: str, cells: int, max_cells: int) -> None:
+    if cells > max_cells:
+        message = f"declares {cells:,} cells, more than the {max_cells:,} allowed"
+        raise problem(spec, "E201", file, message, "raise data.max_cells if that is right")
+
+
+def problem(spec: SourceSpec, code: str, file: str, message: str, hint: str = "") -> SigcError:
+    """An error about a file of a source."""
+    return SigcError(Diagnostic(code, f"source '{spec.name}': {file} {message}", spec.span, hint=hint))
