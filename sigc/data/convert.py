@@ -14,8 +14,8 @@ import base64
 import json
 import zlib
 from collections.abc import Iterator
-from itertools import pairwise
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa

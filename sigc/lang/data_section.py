@@ -1,0 +1,155 @@
+"""The lines of a data section, short form and long form, to loads.
+
+prices: load parquet from "prices.parquet" adjust=split      short
+prices = "prices.parquet"                                    named
+source = "bars.parquet"                                      long: then `format =`, `columns:`, `options:`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from sigc.lang.expression import Expression, span_of
+from sigc.lang.grammar import Line, Token
+from sigc.lang.nodes import Load, Name, Node, Number, Option, Text
+
+Try = Callable[[Callable[[], Any]], Any]
+_TRUE = {"true": 1.0, "false": 0.0}
+
+
+def read(lines: list[Line], section: str, path: str, attempt: Try) -> list[Load]:
+    """The loads of a section, in order. Errors go through `attempt`, line by line."""
+    reader = _Reader(section, path)
+    for line in lines:
+        attempt(lambda line=line: reader.line(line))  # type: ignore[misc]
+    return reader.loads()
+
+
+class _Reader:
+    def __init__(self, section: str, path: str) -> None:
+        self.section = section
+        self.path = path
+        self.short: list[Load] = []
+        self.named: list[Load] = []
+        self.columns: list[Load] = []
+        self.options: list[Option] = []
+        self.source: Token | None = None
+        self.format = ""
+        self.block = ""
+
+    def line(self, line: Line) -> None:
+        e = Expression(line.tokens, self.path)
+        name = e.expect("name", "a data source's name")
+        if e.take("="):
+            if self.block == "options":
+                self.options.append(self._option(e, name))
+            else:
+                self._assignment(e, name)
+            return
+        if not e.take(":"):
+            hint = f'write {name.text}: load csv from "FILE"'
+            raise e.fault(f"expected ':' after '{name.text}'", code="E003", hint=hint)
+        if name.text in ("columns", "options") and e.done:
+            self.block = name.text
+        elif e.peek("load"):
+            self.block = ""
+            self.short.append(self._load(e, name))
+        elif self.block == "columns":
+            self.columns.append(self._column(e, name))
+        elif self.block == "options":
+            self.options.append(self._option(e, name))
+        else:
+            hint = f'write {name.text}: load csv from "FILE"'
+            raise e.fault("expected 'load'", hint=hint)
+
+    def _load(self, e: Expression, name: Token) -> Load:
+        e.next()
+        kind = e.expect("name", "a format (csv, parquet, arrow)")
+        word = e.expect("name", "'from'")
+        if word.text != "from":
+            raise e.fault("expected 'from' after the format", word)
+        file = e.expect("string", "a file in quotes")
+        options = []
+        while not e.done:
+            option = e.expect("name", "an option such as adjust=split")
+            e.expect_op("=")
+            options.append(self._option(e, option, last=False))
+            e.take(",")
+        return Load(
+            name.text,
+            kind.text,
+            file.text,
+            tuple(options),
+            section=self.section,
+            span=span_of(self.path, name),
+            path_span=span_of(self.path, file),
+        )
+
+    def _assignment(self, e: Expression, name: Token) -> None:
+        self.block = ""
+        if name.text == "format":
+            self.format = (e.next() if not e.done else e.expect("name", "a format")).text
+            e.end()
+            return
+        file = e.expect("string", "a file in quotes")
+        e.end()
+        if name.text == "source":
+            self.source = file
+            return
+        span, at = span_of(self.path, name), span_of(self.path, file)
+        load = Load(name.text, "", file.text, section=self.section, written="named", span=span, path_span=at)
+        self.named.append(load)
+
+    def _column(self, e: Expression, column: Token) -> Load:
+        kind = e.expect("name", "a type (Numeric, Category, Symbol, Date)")
+        name = column
+        if e.take("as"):
+            name = e.expect("name", "a name after 'as'")
+        e.end()
+        role = {"symbol": "symbol", "date": "date"}.get(kind.text.lower(), "value")
+        return Load(
+            name.text,
+            "",
+            "",
+            column=column.text,
+            dtype=kind.text,
+            role=role,
+            section=self.section,
+            written="long",
+            span=span_of(self.path, name),
+            path_span=span_of(self.path, kind),
+        )
+
+    def _option(self, e: Expression, name: Token, *, last: bool = True) -> Option:
+        token = e.next() if not e.done else e.expect("name", "a value")
+        span = span_of(self.path, token)
+        value: Node
+        match token.kind:
+            case "number":
+                value = Number(float(token.text), span=span)
+            case "string":
+                value = Text(token.text, span=span)
+            case "name":
+                value = Name(token.text, span=span)
+            case _:
+                raise e.fault("expected a value", token)
+        if last:
+            e.end()
+        return Option(name.text, value, span=span_of(self.path, name))
+
+    def loads(self) -> list[Load]:
+        options = tuple(self.options)
+        if self.source is None:
+            named = [replace(n, format=self.format, options=options) for n in self.named]
+            return sorted([*self.short, *named, *self.columns], key=lambda x: x.span)
+        file, at = self.source.text, span_of(self.path, self.source)
+        columns = [replace(c, format=self.format, path=file, options=options, path_span=at) for c in self.columns]
+        if not any(c.role == "value" for c in columns):
+            # The whole file under the section's own name, or as prices.
+            name = self.section or "prices"
+            whole = Load(name, self.format, file, options, section=self.section, written="long", span=at, path_span=at)
+            columns.append(whole)
+        named = [replace(n, format=self.format, options=options) for n in self.named]
+        return sorted([*self.short, *named, *columns], key=lambda x: x.span)

@@ -1,0 +1,349 @@
+"""A module to what it means: names looked up, fns and macros opened, arguments bound, constants folded, checked.
+
+fns and macros are opened by value: arguments are resolved where the call stands, the body in the scope of its
+definition. That makes macros hygienic, and a body that doubles itself stays small, because values are shared.
+Bodies that nobody calls are resolved too, with unknown arguments, so that their errors show.
+
+    1. definitions: the file's, those of its imports, the built-in ones
+    2. signals, in the order of need; a cycle is E005
+    3. portfolios: weights (`bind.py` binds calls to operators), costs, constraints, backtest (`book.py`)
+    4. look-ahead of every root; what is never used
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+from sigc.errors import Diagnostic, Severity, Span, did_you_mean
+from sigc.lang.bind import Binder, number_value, text_value, unknown
+from sigc.lang.book import read_book
+from sigc.lang.nodes import (
+    Assign,
+    Binary,
+    Call,
+    Column,
+    Definition,
+    Load,
+    Module,
+    Name,
+    Node,
+    Number,
+    Signal,
+    Text,
+    Unary,
+)
+from sigc.lang.values import COLUMN, SOURCE, UNKNOWN, Program, Value
+from sigc.lang.vocabulary import ADJUST, DTYPES, FORMATS, LOAD_OPTIONS, NAMESPACES, READ_BY_NAME, TRADED
+from sigc.ops.declare import Kind
+from sigc.ops.table import names as operator_names
+
+MOST_STEPS = 200_000  # values resolved for one file
+_BINARY = {
+    "+": "add", "-": "sub", "*": "mul", "/": "div", "%": "mod", "**": "pow", ">": "gt", "<": "lt", ">=": "ge",
+    "<=": "le", "==": "eq", "!=": "ne", "and": "and", "or": "or",
+}  # fmt: skip
+Scope = dict[str, Value]
+
+
+class TooLargeError(Exception):
+    """The file resolves to more than `MOST_STEPS` values."""
+
+
+class Resolver:
+    """Resolves one module for given parameters; what is wrong gathers in `found`."""
+
+    def __init__(self, module: Module, definitions: Mapping[str, Definition], params: Mapping[str, float]) -> None:
+        self.module = module
+        self.definitions = definitions
+        self.found: list[Diagnostic] = []
+        self.via: tuple[Span, ...] = ()
+        self.steps = 0
+        self.used: set[str] = set()
+        self.labels: set[str] = set()
+        self.panels: set[str] = set()
+        self.binder = Binder(self)
+        self._signals: dict[str, Value] = {}
+        self._signal_nodes = {s.name: s for s in module.signals}
+        self._busy: list[str] = []
+        self._called: set[str] = set()
+        self.data = {load_name(x): x for x in module.data if x.role == "value"}
+        self.params = {p.name: p.values[0] for p in module.params}
+        self._override(params)
+
+    def program(self) -> Program:
+        """Everything resolved. Raises `TooLargeError`."""
+        self._duplicates()
+        self._loads()
+        signals = tuple((s.name, self.signal(s.name)) for s in self.module.signals)
+        books = tuple(read_book(self, p) for p in self.module.portfolios)
+        self._uncalled()
+        self._unused()
+        return Program(
+            params=dict(self.params),
+            data=self.module.data,
+            signals=signals,
+            books=books,
+            traded=self.traded(),
+            labels=frozenset(self.labels - self.panels),
+        )
+
+    # -- errors --------------------------------------------------------------------------------------------
+
+    def error(self, code: str, message: str, span: Span, hint: str = "", expected: str = "") -> Value:
+        """Note an error; returns the unknown value that stands for what is wrong, so that it is told once."""
+        self.found.append(Diagnostic(code, message, span, expected=expected, hint=hint, via=self.via))
+        return unknown(span)
+
+    def warn(self, code: str, message: str, span: Span, hint: str = "") -> None:
+        self.found.append(Diagnostic(code, message, span, Severity.WARNING, hint=hint))
+
+    # -- declarations ------------------------------------------------------------------------------------
+
+    def _override(self, params: Mapping[str, float]) -> None:
+        for name, value in params.items():
+            if name in self.params:
+                self.params[name] = float(value)
+            else:
+                hint = did_you_mean(name, self.params) or f"the file has: {', '.join(self.params) or 'none'}"
+                self.error("E002", f"no parameter '{name}'", Span(self.module.path, 1, 1), hint)
+
+    def _duplicates(self) -> None:
+        m = self.module
+        one_name = [*((load_name(x), x.span) for x in m.data), *((p.name, p.span) for p in m.params)]
+        one_name += [(s.name, s.span) for s in m.signals]
+        for group in (one_name, [(p.name, p.span) for p in m.portfolios], [(d.name, d.span) for d in m.definitions]):
+            seen: dict[str, Span] = {}
+            for name, span in group:
+                if name in seen:
+                    self.error("E004", f"'{name}' is defined twice", span, f"the first is in line {seen[name].line}")
+                seen.setdefault(name, span)
+
+    def _loads(self) -> None:
+        for load in self.module.data:
+            if load.written == "short" and load.format not in FORMATS and not load.format.isidentifier():
+                self.error("E001", f"'{load.format}' is no format", load.path_span)
+            for option in load.options:
+                self._load_option(load, option.name, option.value, option.span)
+
+    def _load_option(self, load: Load, name: str, value: Node, span: Span) -> None:
+        if name not in LOAD_OPTIONS:
+            hint = did_you_mean(name, LOAD_OPTIONS)
+            if load.written == "short":
+                self.error("E101", f"unknown load option '{name}'", span, hint or f"known: {', '.join(LOAD_OPTIONS)}")
+            else:
+                self.warn("W001", f"load option '{name}' is not known and has no effect", span, hint)
+            return
+        words = {"adjust": ADJUST, "dtype": DTYPES}.get(name)
+        text = value.text if isinstance(value, Name) else value.value if isinstance(value, Text) else ""
+        if words is not None and text not in words:
+            hint = did_you_mean(str(text), words) or f"one of {', '.join(words)}"
+            self.error("E101", f"'{text}' is no value of {name}", span, hint)
+
+    def traded(self) -> str:
+        """The data source whose returns books earn: prices, px or close, else the first numeric one."""
+        for name in TRADED:
+            if name in self.data:
+                return name
+        numeric = [n for n, x in self.data.items() if not is_category(x) and n not in READ_BY_NAME]
+        return numeric[0] if numeric else ""
+
+    # -- expressions -----------------------------------------------------------------------------------
+
+    def value(self, node: Node, scope: Scope) -> Value:
+        """What a node means in a scope."""
+        self.steps += 1
+        if self.steps > MOST_STEPS:
+            raise TooLargeError
+        match node:
+            case Number(value):
+                return number_value(value, node.span)
+            case Text(value):
+                return text_value(value, node.span)
+            case Name(text):
+                return self.name(text, node.span, scope)
+            case Unary("-", operand):
+                return self.binder.operator("neg", [self.value(operand, scope)], node.span, "-")
+            case Unary(_, operand):
+                return self.binder.operator("not", [self.value(operand, scope)], node.span, "not")
+            case Binary(op, left, right):
+                both = [self.value(left, scope), self.value(right, scope)]
+                return self.binder.operator(_BINARY[op], both, node.span, op)
+            case Column(panel, asset):
+                return self._column(self.value(panel, scope), asset, node)
+            case Call():
+                return self.call(node, scope)
+
+    def name(self, text: str, span: Span, scope: Scope) -> Value:
+        """A local, parameter, signal or data source."""
+        if text in scope:
+            self.used.add(f"local {id(scope)} {text}")
+            return replace(scope[text], span=span) if scope[text].op != UNKNOWN else scope[text]
+        if text in self.params:
+            self.used.add(f"param {text}")
+            return number_value(self.params[text], span)
+        if text in self._signal_nodes:
+            return self.signal(text, span)
+        load = self.data.get(text) or self._bare_section(text)
+        if load is not None:
+            return self._source(load, span)
+        if text in ("true", "false"):
+            return number_value(float(text == "true"), span)
+        known = [*scope, *self.params, *self._signal_nodes, *self.data]
+        hint = did_you_mean(text, known)
+        if not hint and text in operator_names():
+            hint = f"'{text}' is an operator: call it, {text}(...)"
+        return self.error("E002", f"unknown name '{text}'", span, hint)
+
+    def _bare_section(self, text: str) -> Load | None:
+        """`fundamentals` for the first numeric column of `data fundamentals:`."""
+        inside = [x for x in self.data.values() if x.section == text and not is_category(x)]
+        return inside[0] if inside else None
+
+    def _source(self, load: Load, span: Span) -> Value:
+        name = load_name(load)
+        self.used.add(f"data {name}")
+        kind = Kind.CATEGORY if is_category(load) else Kind.PANEL
+        return Value(SOURCE, kind, span, args=(("name", name),), open=not is_category(load) and load.dtype == "")
+
+    def _column(self, panel: Value, asset: str, node: Column) -> Value:
+        if panel.op == UNKNOWN:
+            return panel
+        if panel.kind in (Kind.NUMBER, Kind.STRING, Kind.CATEGORY):
+            return self.error("E100", f"a {panel.kind} has no columns", node.span, expected="a panel")
+        self.touch(panel)
+        return Value(
+            COLUMN, panel.kind, node.span, (panel,), (("asset", asset),), peek=panel.peek, culprit=panel.culprit
+        )
+
+    def touch(self, value: Value) -> None:
+        """Note that a source is read as numbers, not as labels."""
+        if value.op == SOURCE:
+            self.panels.add(str(dict(value.args)["name"]))
+
+    def call(self, node: Call, scope: Scope) -> Value:
+        """A call of a definition or an operator."""
+        first = node.args[0].value if node.method and node.args else None
+        if isinstance(first, Name) and first.text in NAMESPACES and first.text not in scope:
+            hint = "write costs = tc.bps(5)"
+            return self.error("E101", f"'{first.text}.{node.func}' stands only inside costs", node.func_span, hint)
+        definition = self.definitions.get(node.func)
+        if definition is not None:
+            return self._open(definition, node, scope)
+        return self.binder.call(node, scope)
+
+    def _open(self, definition: Definition, node: Call, scope: Scope) -> Value:
+        """The value of a fn or macro for these arguments."""
+        if definition.name in self._busy:
+            chain = " -> ".join([*self._busy[self._busy.index(definition.name) :], definition.name])
+            return self.error("E005", f"'{definition.name}' calls itself", node.func_span, f"recursion: {chain}")
+        self._called.add(definition.name)
+        inner = self.binder.formals(definition, node, scope)
+        if inner is None:
+            return unknown(node.span)
+        with self._inside(definition.name, node.span):
+            self._lets(definition.lets, inner)
+            result = self.value(definition.emit, inner)
+        return replace(result, span=node.span) if result.op != UNKNOWN else result
+
+    @contextmanager
+    def _inside(self, name: str, span: Span | None) -> Iterator[None]:
+        before = self.via
+        self._busy.append(name)
+        self.via = (span, *before) if span is not None else before
+        try:
+            yield
+        finally:
+            self._busy.pop()
+            self.via = before
+
+    def _lets(self, lets: tuple[Assign, ...], scope: Scope) -> None:
+        for let in lets:
+            scope[let.name] = self.value(let.value, scope)
+
+    def locals(self, assigns: tuple[Assign, ...], scope: Scope) -> None:
+        """Locals of a signal or portfolio, in order, each defined once."""
+        for assign in assigns:
+            if assign.name in scope:
+                self.error("E004", f"'{assign.name}' is defined twice", assign.span, "locals are not changed")
+            scope[assign.name] = self.value(assign.value, scope)
+
+    def unused_locals(self, assigns: tuple[Assign, ...], scope: Scope) -> None:
+        for assign in assigns:
+            if f"local {id(scope)} {assign.name}" not in self.used and not assign.name.startswith("_"):
+                self.warn("W001", f"'{assign.name}' is never used", assign.span, "remove it, or begin it with _")
+
+    def signal(self, name: str, span: Span | None = None) -> Value:
+        """The value a signal emits."""
+        node: Signal = self._signal_nodes[name]
+        mark = f"signal {name}"
+        if mark in self._busy:
+            chain = " -> ".join(b.removeprefix("signal ") for b in [*self._busy[self._busy.index(mark) :], mark])
+            return self.error("E005", f"signal '{name}' depends on itself", span or node.span, f"cycle: {chain}")
+        if name not in self._signals:
+            before, self.via = self.via, ()
+            with self._inside(mark, None):
+                scope: Scope = {}
+                self.locals(node.locals, scope)
+                value = self.value(node.emit, scope)
+                self.unused_locals(node.locals, scope)
+            self.via = before
+            self._signals[name] = self.root(value, f"signal '{name}'", node.emit.span)
+        value = self._signals[name]
+        return replace(value, span=span) if span is not None and value.op != UNKNOWN else value
+
+    def root(self, value: Value, what: str, span: Span) -> Value:
+        """An emitted value or weights: a panel that reads no future."""
+        if value.op == UNKNOWN:
+            return value
+        if value.kind not in (Kind.PANEL, Kind.BOOLEAN):
+            hint = "a category can group or be compared, not be emitted" if value.kind is Kind.CATEGORY else ""
+            return self.error("E100", f"{what} is a {value.kind}", span, hint, expected="a panel")
+        self.touch(value)
+        if value.peek > 0:
+            at = value.culprit or value
+            message = f"{what} reads {value.peek} row{'s' * (value.peek > 1)} of the future through '{at.label}'"
+            return self.error("E103", message, at.span, "use lag() to look back")
+        return value
+
+    # -- what nobody reads -------------------------------------------------------------------------------
+
+    def _uncalled(self) -> None:
+        """Resolve bodies that no call has opened, with unknown arguments."""
+        own = {d.name for d in self.module.definitions}
+        for name in sorted(own - self._called):
+            definition = self.definitions[name]
+            with self._inside(name, None):
+                scope: Scope = {f.name: unknown(f.span) for f in definition.formals}
+                self._lets(definition.lets, scope)
+                self.value(definition.emit, scope)
+
+    def _unused(self) -> None:
+        for param in self.module.params:
+            if f"param {param.name}" not in self.used:
+                self.warn("W001", f"parameter '{param.name}' is never used", param.span)
+        traded = self.traded()
+        benchmarks = {str(o.value) for p in self.module.portfolios if p.backtest for o in p.backtest.options}
+        for name, load in self.data.items():
+            read = f"data {name}" in self.used or name == traded or name in READ_BY_NAME
+            if not read and not any(name in b for b in benchmarks) and not is_category(load):
+                self.warn("W001", f"data source '{name}' is never used", load.span)
+
+
+def load_name(load: Load) -> str:
+    """The name expressions know a source by: `roe` of `data fundamentals:` is `fundamentals.roe`."""
+    return f"{load.section}.{load.name}" if load.section and load.name != load.section else load.name
+
+
+def is_category(load: Load) -> bool:
+    """Whether the text says that a source holds labels."""
+    if load.dtype.lower() == "category" or load.format == "sector":
+        return True
+    return any(
+        o.name == "dtype" and isinstance(o.value, Name | Text) and _word(o.value) == "category" for o in load.options
+    )
+
+
+def _word(node: Node) -> str:
+    return node.text if isinstance(node, Name) else node.value if isinstance(node, Text) else ""

@@ -1,0 +1,139 @@
+"""A checked module to a strategy: resolved values to the expression DAG, loads to source specs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from sigc.data.spec import SourceSpec
+from sigc.errors import SigcError
+from sigc.lang.check import Checked
+from sigc.lang.nodes import Load, Name, Number, Option, Text
+from sigc.lang.resolve import Resolver, is_category, load_name
+from sigc.lang.values import CONSTANT, Book, Program, Schedule, Value
+from sigc.lang.vocabulary import COLUMN_TYPES
+from sigc.plan.expr import Expr
+from sigc.plan.rules import rewrite
+from sigc.plan.strategy import Backtest, Constraint, Cost, Portfolio, Strategy, Validation
+
+_ACTIONS = "corporate_actions"
+
+
+def lower(checked: Checked, params: Mapping[str, float] | None = None) -> Strategy:
+    """The strategy of a checked file, for other values of its parameters if given. Raises its errors."""
+    program = checked.program
+    if program is not None and params and any(program.params.get(k) != v for k, v in params.items()):
+        program = _again(checked, params)
+    if program is None:
+        raise SigcError(*checked.diagnostics)
+    return _strategy(checked, program)
+
+
+def _again(checked: Checked, params: Mapping[str, float]) -> Program:
+    resolver = Resolver(checked.module, checked.definitions, params)
+    program = resolver.program()
+    errors = [d for d in resolver.found if d.severity == "error"]
+    if errors:
+        raise SigcError(*errors)
+    return program
+
+
+def _strategy(checked: Checked, program: Program) -> Strategy:
+    module = checked.module
+    path = Path(module.path)
+    signals, portfolios = _roots(program)
+    return Strategy(
+        name=path.stem,
+        path=module.path,
+        text=checked.sources[module.path],
+        data=tuple(_spec(x, program, path) for x in program.data if x.role == "value"),
+        params=tuple(program.params.items()),
+        grid=tuple((p.name, p.values) for p in module.params if len(p.values) > 1),
+        signals=signals,
+        portfolios=portfolios,
+        traded=program.traded,
+    )
+
+
+def _roots(program: Program) -> tuple[tuple[tuple[str, Expr], ...], tuple[Portfolio, ...]]:
+    """All roots, rewritten together so that they share what is equal."""
+    made: dict[int, Expr] = {}
+    roots = [_expr(v, made) for _, v in program.signals] + [_expr(b.weights, made) for b in program.books]
+    ready = rewrite(roots)
+    names = [n for n, _ in program.signals]
+    signals = tuple(zip(names, ready[: len(names)], strict=True))
+    books = zip(program.books, ready[len(names) :], strict=True)
+    return signals, tuple(_portfolio(b, w) for b, w in books)
+
+
+def _expr(value: Value, made: dict[int, Expr]) -> Expr:
+    """The node of a value. Values are shared by identity, so each is made once; depth is bounded by the parser."""
+    stack = [value]
+    while stack:
+        at = stack[-1]
+        waiting = [i for i in at.inputs if id(i) not in made]
+        if waiting:
+            stack += waiting
+            continue
+        stack.pop()
+        if id(at) not in made:
+            inputs = tuple(made[id(i)] for i in at.inputs)
+            kind = at.kind if at.op != CONSTANT else at.kind
+            made[id(at)] = Expr(at.op, inputs, at.args, kind, at.given, at.span)
+    return made[id(value)]
+
+
+def _portfolio(book: Book, weights: Expr) -> Portfolio:
+    return Portfolio(
+        name=book.name,
+        weights=weights,
+        costs=tuple(Cost(c.name, c.arguments, c.span) for c in book.costs),
+        constraints=tuple(Constraint(x.name, x.values, x.soft, x.span) for x in book.limits),
+        backtest=_backtest(book.backtest) if book.backtest is not None else None,
+        span=book.span,
+    )
+
+
+def _backtest(plan: Schedule) -> Backtest:
+    validation = None
+    if plan.method:
+        validation = Validation(plan.method, plan.arguments, plan.metric, plan.method_span)
+    return Backtest(plan.rebalance, plan.benchmark, plan.start, plan.end, plan.drift, validation, plan.span)
+
+
+def _spec(load: Load, program: Program, path: Path) -> SourceSpec:
+    name = load_name(load)
+    options = {o.name: _option(o) for o in load.options}
+    roles = {
+        x.role: x.column for x in program.data if x.written == "long" and x.path == load.path and x.role != "value"
+    }
+    dtype = COLUMN_TYPES.get(load.dtype.lower(), "") or str(options.get("dtype", "")) or "float64"
+    if is_category(load) or name in program.labels:
+        dtype = "category"
+    actions = any(load_name(x) == _ACTIONS for x in program.data)
+    adjust = str(options.get("adjust", "none"))
+    return SourceSpec(
+        name=name,
+        path=load.path,
+        format=str(options.get("format", load.format)),
+        column=load.column or str(options.get("column", "")),
+        date_col=roles.get("date", "") or str(options.get("date_col", "")),
+        symbol_col=roles.get("symbol", "") or str(options.get("symbol_col", "")),
+        adjust=adjust,
+        dtype=dtype,
+        base=str(path.parent),
+        actions=_ACTIONS if actions and adjust != "none" else "",
+        is_actions=name == _ACTIONS,
+        span=load.path_span,
+    )
+
+
+def _option(option: Option) -> str:
+    match option.value:
+        case Name(text):
+            return text
+        case Text(value):
+            return value
+        case Number(value):
+            return f"{value:g}"
+    return ""
