@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -92,14 +92,12 @@ def _read(
         events = list(yaml.parse(text, Loader=yaml.SafeLoader))
         aliases = [e for e in events if isinstance(e, yaml.AliasEvent)]
         if aliases:
-            mark = aliases[0].start_mark
-            span = Span(str(path), mark.line + 1, mark.column + 1)
+            span = _at(aliases[0].start_mark, path)
             raise SigcError(Diagnostic("E400", "aliases are not allowed", span, hint="write the value out"))
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as broken:
-        mark = broken.problem_mark
-        span = Span(str(path), mark.line + 1, mark.column + 1) if mark else None
-        raise SigcError(Diagnostic("E400", broken.problem or "this is no YAML", span)) from broken
+        where = _at(broken.problem_mark, path)
+        raise SigcError(Diagnostic("E400", broken.problem or "this is no YAML", where)) from broken
     except (yaml.YAMLError, RecursionError) as broken:
         raise SigcError(Diagnostic("E400", f"{path} is no YAML: {broken}")) from broken
     if node is None:
@@ -108,6 +106,10 @@ def _read(
         raise SigcError(Diagnostic("E400", "a configuration is a mapping of sections", _span(node, path)))
     reader = _Reader(path, environment, spans, errors)
     return dict(reader.mapping(node, ()))
+
+
+def _at(mark: Any, path: Path) -> Span | None:
+    return Span(str(path), mark.line + 1, mark.column + 1) if mark is not None else None
 
 
 def _span(node: yaml.Node, path: Path) -> Span:
@@ -123,7 +125,7 @@ class _Reader:
         self, path: Path, environment: Mapping[str, str], spans: dict[Location, Span], errors: list[Diagnostic]
     ) -> None:
         self.path, self.environment, self.spans, self.errors = path, environment, spans, errors
-        self.scalars = yaml.SafeLoader("")
+        self.scalars: Any = yaml.SafeLoader("")
 
     def mapping(self, node: yaml.MappingNode, at: Location) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -146,9 +148,10 @@ class _Reader:
                 return self.mapping(node, at)
             case yaml.SequenceNode():
                 return [self.value(v, (*at, str(i))) for i, v in enumerate(node.value)]
-            case _:
+            case yaml.ScalarNode():
                 self.spans.setdefault(at, _span(node, self.path))
                 return self.scalar(node)
+        return None
 
     def scalar(self, node: yaml.ScalarNode) -> Any:
         if "\ue000" not in node.value:
@@ -226,18 +229,15 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, field in model.model_fields.items():
         key = prefix + (field.alias or name)
         section = section_of(field.annotation)
-        if section is not None and section is field.annotation:
+        if section is not None:
             yield from _fields(section, key + ".")
         else:
             yield key, field
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The section class that an annotation is, or offers."""
-    for kind in (annotation, *get_args(annotation)):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
-    return None
+    """The section class that an annotation is, None for a setting (which may offer a section among others)."""
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def reference_yaml() -> str:
@@ -256,7 +256,7 @@ def _section_lines(model: type[BaseModel], depth: int) -> list[str]:
         if depth == 0:
             lines.append("")
         lines.append(f"{pad}# {field.description}")
-        if section is not None and section is field.annotation:
+        if section is not None:
             lines += [f"{pad}{key}:", *_section_lines(section, depth + 1)]
         else:
             lines.append(f"{pad}{key}: {_default_text(name, field)}")

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from sigc.errors import Diagnostic, Severity, SigcError
 
 if TYPE_CHECKING:
-    from sigc.lang.check import Checked
-
     from sigc.blocks import BlockStore
     from sigc.config import Config
     from sigc.config_file import LoadedConfig
     from sigc.engine.drive import Executor
     from sigc.engine.task import Progress
+    from sigc.lang.check import Checked
     from sigc.plan.strategy import Strategy
     from sigc_pipelines.compute import Workspace
 

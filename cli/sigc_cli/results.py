@@ -52,8 +52,9 @@ def _cell(value: object) -> str:
 
 def write_report(result: Result, loaded: Loaded, workspace: Workspace, path: Path) -> Path:
     """Write the self-contained HTML report; returns where it is."""
+    from sigc_cli.report_view import view
     from sigc_dashboard.report import render
     from sigc_pipelines.study import study
 
-    path.write_text(render(result, study(result, loaded, workspace)), encoding="utf-8")
+    path.write_text(render(view(result, study(result, loaded, workspace))), encoding="utf-8")
     return path

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import click
 
 from sigc.engine.task import Progress, RunReport
 from sigc_pipelines.backtest import Result
@@ -135,8 +135,9 @@ def percent(value: float) -> str:
     return f"{100 * value:.2f}%"
 
 
-def as_data(result: Result) -> dict[str, Any]:
+def as_data(result: Result, validated: Validated | None = None) -> dict[str, Any]:
     """A backtest as plain data, without time stamps: same inputs, same bytes."""
+    windows = None if validated is None else _windows(validated)
     m = dataclasses.asdict(result.metrics)
     return {
         "strategy": result.strategy,
@@ -148,7 +149,19 @@ def as_data(result: Result) -> dict[str, Any]:
         "monthly": monthly(result.dates, result.returns),
         "findings": [{"code": f.code, "message": f.message} for f in result.findings],
         "data": dict(result.digests),
+        "validation": windows,
         "series": {k: list(v) for k, v in series(result).items()},
+    }
+
+
+def _windows(validated: Validated) -> dict[str, Any]:
+    keys = ("params", "train_score", "test_score", "train_span", "test_span", "test_return")
+    return {
+        "method": validated.method,
+        "metric": validated.metric,
+        "degradation": validated.degradation,
+        "metrics": dataclasses.asdict(validated.metrics),
+        "windows": [{k: getattr(w, k) for k in keys} for w in validated.windows],
     }
 
 
@@ -165,6 +178,21 @@ def series(result: Result) -> dict[str, Any]:
     if result.benchmark is not None:
         columns["benchmark"] = result.benchmark.tolist()
     return columns
+
+
+def bytes_text(count: int) -> str:
+    """`1.2 GB`."""
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def moment(seconds: float) -> str:
+    """A moment in the reader's time zone."""
+    return datetime.datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def dump(data: Any) -> str:
@@ -197,7 +225,7 @@ class ProgressBar:
 
     def __call__(self, at: Progress) -> None:
         if self._live is None:
-            if not click.get_text_stream("stderr").isatty() or at.seconds < 0.5:
+            if not sys.stderr.isatty() or at.seconds < 0.5:
                 return
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn

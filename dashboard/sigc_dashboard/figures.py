@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from bokeh.models import HoverTool, NumeralTickFormatter, Span
+from bokeh.models import HoverTool, NumeralTickFormatter
+from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
-from sigc_pipelines.performance import equity
-
-if TYPE_CHECKING:
-    from sigc_pipelines.backtest import Result
-    from sigc_pipelines.study import Study
+from sigc_dashboard.view import BacktestView
 
 MAIN, OTHER, UP, DOWN, GREY = "#2b7bd1", "#d98a29", "#2aa876", "#d9534f", "#8493a1"
 
@@ -35,18 +32,23 @@ TITLES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def all_of(result: Result, study: Study) -> dict[str, Any]:
+def all_of(view: BacktestView) -> dict[str, Any]:
     """Every figure by the name it has in `TITLES`."""
-    dates = result.dates.astype("datetime64[ms]")
+    dates = view.dates.astype("datetime64[ms]")
+    money = {"strategy": (view.equity, MAIN)}
+    if view.benchmark is not None:
+        money[view.benchmark_name] = (view.benchmark, OTHER)
     return {
-        "equity": _equity(result, dates),
-        "drawdown": _drawdown(study, dates),
-        "rolling": _lines(dates, {"Sharpe": (study.rolling_sharpe, MAIN)}, "0.0", zero=True),
-        "exposure": _exposure(result, dates),
-        "turnover": _turnover(result, dates),
-        "quantiles": _bars([str(q + 1) for q in range(len(study.quantiles))], study.quantiles, "0.0%"),
-        "decay": _bars([f"{h} d" for h in study.ic], np.array(list(study.ic.values())), "0.000"),
-        "coverage": _lines(dates, {"assets": (study.coverage, GREY)}, "0"),
+        "equity": _lines(dates, money, "0.00"),
+        "drawdown": _drawdown(view, dates),
+        "rolling": _lines(dates, {"Sharpe": (view.rolling_sharpe, MAIN)}, "0.0", zero=True),
+        "exposure": _lines(dates, {"gross": (view.gross, MAIN), "net": (view.net, OTHER)}, "0.00", zero=True),
+        "turnover": _lines(
+            dates, {"turnover a bar": (view.turnover, GREY), "costs, cumulated": (view.costs, DOWN)}, "0.00%"
+        ),
+        "quantiles": _bars([str(q + 1) for q in range(len(view.quantiles))], view.quantiles, "0.0%"),
+        "decay": _bars([f"{h} d" for h in view.ic], np.array(list(view.ic.values())), "0.000"),
+        "coverage": _lines(dates, {"assets": (view.coverage, GREY)}, "0"),
     }
 
 
@@ -94,30 +96,12 @@ def _legend(plot: Any, wanted: bool) -> None:
     plot.legend.label_text_color = GREY
 
 
-def _equity(result: Result, dates: Any) -> Any:
-    series = {"strategy": (equity(result.returns), MAIN)}
-    if result.benchmark is not None:
-        series[result.settings.benchmark] = (equity(result.benchmark), OTHER)
-    return _lines(dates, series, "0.00")
-
-
-def _drawdown(study: Study, dates: Any) -> Any:
+def _drawdown(view: BacktestView, dates: Any) -> Any:
     plot = _plot(180, x_axis_type="datetime")
-    plot.varea(dates, study.drawdown, np.zeros(len(dates)), color=DOWN, alpha=0.35)
-    plot.line(dates, study.drawdown, color=DOWN)
+    plot.varea(dates, view.drawdown, np.zeros(len(dates)), color=DOWN, alpha=0.35)
+    plot.line(dates, view.drawdown, color=DOWN)
     plot.yaxis.formatter = NumeralTickFormatter(format="0%")
     return plot
-
-
-def _exposure(result: Result, dates: Any) -> Any:
-    held = result.weights.values
-    gross, net = np.abs(held).sum(axis=1), held.sum(axis=1)
-    return _lines(dates, {"gross": (gross, MAIN), "net": (net, OTHER)}, "0.00", zero=True)
-
-
-def _turnover(result: Result, dates: Any) -> Any:
-    series = {"turnover a bar": (result.turnover, GREY), "costs, cumulated": (np.cumsum(result.costs), DOWN)}
-    return _lines(dates, series, "0.00%")
 
 
 def _bars(names: list[str], values: Any, number: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,8 +20,8 @@ from sigc.data.catalog import load as load_sources
 from sigc.engine.drive import Computed, Executor, drive
 from sigc.engine.frontier import outstanding
 from sigc.engine.task import Progress
-from sigc.errors import Diagnostic, SigcError
-from sigc.plan.expr import Expr, lookback
+from sigc.errors import Diagnostic, Severity, SigcError
+from sigc.plan.expr import Expr, lookback, walk
 from sigc.plan.grid import Grid, lay
 from sigc.plan.plan import Plan, make_plan
 from sigc.plan.strategy import Strategy
@@ -95,15 +95,37 @@ def compute(
         return drive(plan, workspace.store, executor, progress=workspace.progress, restore=restore)
 
 
+def examine(loaded: Loaded) -> tuple[Diagnostic, ...]:
+    """What the data say of a strategy before it runs: E302 for roots, E501 for ranges, W003 for windows."""
+    rows = len(loaded.grid.dates)
+    found = list(_too_long(loaded.strategy.roots, rows))
+    for node in walk(loaded.strategy.roots.values()):
+        if node.rows_back >= rows:
+            message = f"a window of '{node.op}' is longer than the data ({rows} rows)"
+            found.append(Diagnostic("W003", message, node.span, Severity.WARNING))
+    for portfolio in loaded.strategy.portfolios:
+        if portfolio.backtest is not None:
+            try:
+                rows_between(loaded.grid, portfolio.backtest.start, portfolio.backtest.end)
+            except SigcError as error:
+                found += [replace(d, span=portfolio.backtest.span) for d in error.diagnostics]
+    return tuple(found)
+
+
 def _long_enough(roots: Mapping[str, Expr], rows: int) -> None:
+    errors = _too_long(roots, rows)
+    if errors:
+        raise SigcError(*errors)
+
+
+def _too_long(roots: Mapping[str, Expr], rows: int) -> list[Diagnostic]:
     errors = []
     for name, root in roots.items():
         need = lookback(root)
         if need is not None and need >= rows:
             message = f"'{name}' needs {need + 1} rows of data, there are {rows}"
             errors.append(Diagnostic("E302", message, root.span, hint="load more history, or shorten the window"))
-    if errors:
-        raise SigcError(*errors)
+    return errors
 
 
 def _day(grid: Grid, row: int) -> str:

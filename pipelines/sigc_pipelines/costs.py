@@ -50,17 +50,19 @@ def _per_share(term: Cost, book: Book, market: Market) -> Floats:
 
 
 def _per_trade(term: Cost, book: Book, market: Market) -> Floats:
-    return (book.trades != 0.0).sum(axis=1) * (_number(term, "value") / market.capital)
+    count: Floats = (book.trades != 0.0).sum(axis=1).astype(np.float64)
+    return count * (_number(term, "value") / market.capital)
 
 
 def _asymmetric(term: Cost, book: Book, market: Market) -> Floats:
-    bought, sold = np.maximum(book.trades, 0.0).sum(axis=1), np.maximum(-book.trades, 0.0).sum(axis=1)
+    bought: Floats = np.maximum(book.trades, 0.0).sum(axis=1)
+    sold: Floats = np.maximum(-book.trades, 0.0).sum(axis=1)
     return (bought * _number(term, "buy") + sold * _number(term, "sell")) / 1e4
 
 
 def _borrow(term: Cost, book: Book, market: Market) -> Floats:
     short = np.maximum(-book.held, 0.0).sum(axis=1)
-    into = np.concatenate([[0.0], short[:-1]])
+    into: Floats = np.concatenate([[0.0], short[:-1]])
     return into * (_number(term, "value") / 252.0)
 
 

@@ -110,8 +110,7 @@ def total_return(returns: Floats) -> float:
 
 def equity(returns: Floats) -> Floats:
     """The value of 1 put in before the first row, after each row."""
-    out: Floats = np.cumprod(1.0 + returns)
-    return out
+    return np.asarray(np.cumprod(1.0 + returns), dtype=np.float64)
 
 
 def sharpe(returns: Floats) -> float:
@@ -133,7 +132,7 @@ def drawdown(dates: Dates, returns: Floats) -> Drawdown:
     """The deepest fall from a peak that starts at 1."""
     if len(returns) == 0:
         return Drawdown(0.0, "", "", "")
-    value = np.concatenate([[1.0], equity(returns)])
+    value: Floats = np.concatenate([[1.0], equity(returns)])
     peak = np.maximum.accumulate(value)
     depth = 1.0 - value / peak
     trough = int(depth.argmax())
@@ -161,7 +160,7 @@ def skew(returns: Floats) -> float:
         return 0.0
     d = returns - returns.mean()
     m2, m3 = float((d**2).mean()), float((d**3).mean())
-    return math.sqrt(n * (n - 1)) / (n - 2) * m3 / m2**1.5
+    return math.sqrt(n * (n - 1)) / (n - 2) * m3 / float(m2**1.5)
 
 
 def kurtosis(returns: Floats) -> float:

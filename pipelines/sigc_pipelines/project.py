@@ -222,7 +222,7 @@ def _cones(program: _Program, at: Situation, size: int) -> tuple[sparse.csc_matr
         norms.append(place({0: sparse.csr_matrix(np.vstack([np.zeros(n), -norm.matrix]))}, rows))
         norm_bound.append(np.concatenate([[norm.high], -(norm.matrix @ norm.centre)]))
         norm_cones.append(clarabel.SecondOrderConeT(rows))
+    bounds: Floats = np.concatenate([*equal_bound, *upper_bound, *norm_bound])
     matrix = sparse.vstack([*equal, *upper, *norms], format="csc")
-    bound = np.concatenate([*equal_bound, *upper_bound, *norm_bound])
     counts = sum(len(b) for b in equal_bound), sum(len(b) for b in upper_bound)
-    return matrix, bound, [clarabel.ZeroConeT(counts[0]), clarabel.NonnegativeConeT(counts[1]), *norm_cones]
+    return matrix, bounds, [clarabel.ZeroConeT(counts[0]), clarabel.NonnegativeConeT(counts[1]), *norm_cones]

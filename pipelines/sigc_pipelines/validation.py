@@ -177,7 +177,8 @@ def _walk_forward(dates: Dates, arguments: dict[str, float | str]) -> Iterator[t
 def _later(day: np.datetime64, months: float) -> np.datetime64:
     month = day.astype("datetime64[M]")
     within = day - month.astype("datetime64[D]")
-    return (month + np.timedelta64(round(months), "M")).astype("datetime64[D]") + within
+    moved: np.datetime64 = (month + np.timedelta64(round(months), "M")).astype("datetime64[D]") + within
+    return moved
 
 
 def _cross_validate(dates: Dates, arguments: dict[str, float | str]) -> Iterator[tuple[Rows, Rows]]:

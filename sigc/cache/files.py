@@ -64,7 +64,7 @@ def read_facts(path: Path) -> Facts:
 
 def write_panel(path: Path, facts: Facts, panel: Panel) -> None:
     """A panel as parquet."""
-    meta = {"names": list(panel.names), "labels": None if panel.labels is None else list(panel.labels)}
+    meta: dict[str, Any] = {"names": list(panel.names), "labels": None if panel.labels is None else list(panel.labels)}
     meta["entry"] = f"{facts.name}_{facts.label}"
     dates = pa.array(panel.dates.view("i8")).view(pa.timestamp("ns"))
     _write(path, {"date": dates, **_lists(panel.values)}, meta, facts.key, panel.dates, panel.values)
@@ -165,5 +165,5 @@ def _check(meta: dict[str, Any], dates: Any, values: Floats) -> None:
 def _checksum(meta: dict[str, Any], dates: Any, values: Floats) -> str:
     state = hashlib.sha256(json.dumps([meta["names"], meta.get("labels")]).encode())
     state.update(np.ascontiguousarray(dates).view("i8").tobytes())
-    state.update(np.ascontiguousarray(values))
+    state.update(np.ascontiguousarray(values).data if values.size else b"")
     return state.hexdigest()

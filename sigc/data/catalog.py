@@ -9,8 +9,10 @@ Reading order: `locate` (which file), `table` (its columns), `shape` (columns to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +24,8 @@ from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops.declare import Kind
 from sigc.panel import Dates, Panel
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,20 +69,26 @@ def load(specs: Sequence[SourceSpec], store: BlockStore, settings: DataSettings)
     actions: dict[str, Place] = {}
     for spec in specs:
         if spec.is_actions:
-            _collect(errors, lambda spec=spec: actions.update({spec.name: locate(spec, settings)}))  # type: ignore[misc]
+            place = _collected(errors, partial(locate, spec, settings))
+            if place is not None:
+                actions[spec.name] = place
     for spec in specs:
         if not spec.is_actions:
-            _collect(errors, lambda spec=spec: sources.update({spec.name: _source(spec, actions, store, settings)}))  # type: ignore[misc]
+            source = _collected(errors, partial(_source, spec, actions, store, settings))
+            if source is not None:
+                sources[spec.name] = source
     if errors:
         raise SigcError(*errors)
     return Catalog(sources, tuple(f for s in sources.values() for f in s.findings))
 
 
-def _collect(errors: list[Diagnostic], step: object) -> None:
+def _collected(errors: list[Diagnostic], step: Callable[[], T]) -> T | None:
+    """What a step makes; its errors gathered, None, when it fails."""
     try:
-        step()  # type: ignore[operator]
+        return step()
     except SigcError as error:
         errors += error.diagnostics
+        return None
 
 
 def _source(spec: SourceSpec, actions: dict[str, Place], store: BlockStore, settings: DataSettings) -> Source:

@@ -197,7 +197,7 @@ def _stored(
         names.update(panel.names)
         missing.look(panel)
         clean = Panel(panel.dates, panel.names, canonical(panel.values), panel.labels)
-        valid = ~np.isnan(clean.values).all(axis=0)
+        valid = np.atleast_1d(~np.isnan(clean.values).all(axis=0))
         kept = tuple(n for n, v in zip(clean.names, valid, strict=True) if v)
         clean = Panel(clean.dates, kept, clean.values[:, valid], clean.labels)
         rows = row_digests(clean)

@@ -218,15 +218,17 @@ def numbers(spec: SourceSpec, file: str, column: Any, name: str) -> Floats:
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan)
     if _is_number(kind) or pa.types.is_boolean(kind):
-        out = pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        out = np.array(out, dtype=np.float64)
+        out: Floats = np.array(
+            pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64
+        )
     else:
         out = _parsed(spec, file, column, name)
     if np.isinf(out).any():
         at = int(np.flatnonzero(np.isinf(out))[0])
         raise problem(spec, "E201", file, f"row {at + 2}, column '{name}': the value is infinite")
     if spec.dtype == "float32":
-        return out.astype(np.float32).astype(np.float64)
+        rounded: Floats = out.astype(np.float32).astype(np.float64)
+        return rounded
     if spec.dtype == "int64" and not np.array_equal(np.round(out), out, equal_nan=True):
         at = int(np.flatnonzero((np.round(out) != out) & ~np.isnan(out))[0])
         raise problem(spec, "E201", file, f"row {at + 2}, column '{name}': {out[at]} is no whole number")

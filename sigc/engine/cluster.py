@@ -13,6 +13,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ SETTINGS: Mapping[str, Any] = {
 }
 
 
-class WorkerWatch(SchedulerPlugin):  # type: ignore[misc]
+class WorkerWatch(SchedulerPlugin):
     """Tells clients of workers that were lost."""
 
     name = "sigc-worker-watch"
@@ -65,7 +66,7 @@ class WorkerWatch(SchedulerPlugin):  # type: ignore[misc]
             scheduler.log_event(EVENTS, {"text": f"worker {worker} was lost; its blocks were computed again"})
 
 
-class Prepare(WorkerPlugin):  # type: ignore[misc]
+class Prepare(WorkerPlugin):
     """On every worker, those that join later too: the folder of compiled kernels, set before numba is used."""
 
     name = "sigc-prepare"
@@ -165,7 +166,7 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "numba": numba.__version__,
-        "distributed": distributed.__version__,
+        "distributed": version("distributed"),
         "kernels": jit.kernel_sources_digest(),
         "cpu": jit.cpu_class(),
     }

@@ -8,14 +8,16 @@ Neighbours: `cluster.py` opens the client this engine is handed, `drive.py` feed
 
 from __future__ import annotations
 
+import queue
 import threading
+import uuid
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distributed import Client, Future, as_completed, get_worker
+from distributed import Client, get_worker
 from distributed.scheduler import KilledWorker
 
 from sigc.blocks import BlockStore
@@ -79,8 +81,8 @@ class DaskExecutor:
         self._address = address
         self._slice_bytes = slice_bytes
         self._deadline_s = deadline_s
-        self._waiting = as_completed([])
-        self._batches: dict[str, tuple[Task, ...]] = {}
+        self._batches: dict[str, tuple[Any, tuple[Task, ...]]] = {}
+        self._arrived: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._home: deque[Outcome] = deque()
         self._incidents: deque[str] = deque()
         client.subscribe_topic(EVENTS, self._hear)
@@ -88,7 +90,7 @@ class DaskExecutor:
     @property
     def window(self) -> int:
         threads = sum(w["nthreads"] for w in self._client.scheduler_info(n_workers=-1)["workers"].values())
-        return _BLOCKS_PER_THREAD * max(1, threads)
+        return _BLOCKS_PER_THREAD * max(1, int(threads))
 
     @property
     def slice_bytes(self) -> int:
@@ -96,21 +98,22 @@ class DaskExecutor:
 
     def submit(self, tasks: Sequence[Task]) -> None:
         for batch in _batches(tasks):
-            key = "sigc-" + "-".join([batch[0].outputs[0].key[:24], str(batch[0].number)])
+            # A key is used once: a batch that is sent again after a loss must not meet its own earlier result.
+            key = f"sigc-{batch[0].outputs[0].key[:16]}-{uuid.uuid4().hex[:8]}"
             future = self._client.submit(run_batch, batch, self._address, key=key, pure=False)
-            self._batches[future.key] = batch
-            self._waiting.add(future)
+            self._batches[key] = (future, batch)
+            future.add_done_callback(lambda _, key=key: self._arrived.put(key))
 
     def next(self) -> Outcome:
-        if not self._home:
-            future = self._next_future()
-            batch = self._batches.pop(future.key)
-            self._home.extend(self._result(future, batch))
+        while not self._home:
+            key = self._next_key()
+            if key in self._batches:  # else it was cancelled
+                future, batch = self._batches.pop(key)
+                self._home.extend(self._result(future, batch))
         return self._home.popleft()
 
     def cancel(self) -> None:
-        self._client.cancel(list(self._waiting.futures), force=True)
-        self._waiting = as_completed([])
+        self._client.cancel([f for f, _ in self._batches.values()], force=True)
         self._batches.clear()
         self._home.clear()
 
@@ -123,28 +126,20 @@ class DaskExecutor:
         self.cancel()
         self._client.unsubscribe_topic(EVENTS)
 
-    def _next_future(self) -> Future:
-        if not self._deadline_s:
-            return next(self._waiting)
-        waiting = self._waiting
-        waiting.timeout = self._deadline_s
+    def _next_key(self) -> str:
         try:
-            return next(waiting)
-        except TimeoutError:
+            return self._arrived.get(timeout=self._deadline_s or None)
+        except queue.Empty:
             self._restart_busy()
-            raise SigcError(
-                Diagnostic(
-                    "E300",
-                    f"no block was finished within {self._deadline_s:.0f} s; its worker was restarted",
-                    hint="raise cluster.deadline_s, or make blocks smaller with a lower memory_limit",
-                )
-            ) from None
+            message = f"no block was finished within {self._deadline_s:.0f} s; the busy workers were restarted"
+            hint = "raise cluster.deadline_s, or make blocks smaller with a lower memory_limit"
+            raise SigcError(Diagnostic("E300", message, hint=hint)) from None
 
     def _restart_busy(self) -> None:
         busy = [w for w, keys in self._client.processing().items() if keys]
         self._client.restart_workers(busy, timeout=30)
 
-    def _result(self, future: Future, batch: tuple[Task, ...]) -> list[Outcome]:
+    def _result(self, future: Any, batch: tuple[Task, ...]) -> list[Outcome]:
         try:
             outcomes: list[Outcome] = future.result()
         except SigcError:

@@ -196,4 +196,5 @@ def _store(
 
 
 def _valid(panel: Panel) -> list[str]:
-    return [n for n, v in zip(panel.names, ~np.isnan(panel.values).all(axis=0), strict=True) if v]
+    seen = np.atleast_1d(~np.isnan(panel.values).all(axis=0))
+    return [n for n, v in zip(panel.names, seen, strict=True) if v]

@@ -1,4 +1,4 @@
-"""Calls to operators and definitions: arguments bound by position and name, kinds and ranges checked, numbers folded."""
+"""Calls bound to operators and definitions: arguments by position and name, kinds and ranges, numbers folded."""
 
 from __future__ import annotations
 
@@ -116,7 +116,8 @@ class Binder:
             for param, value in pairs:
                 self._input_ok(op, param, value, pairs, shown)
             return unknown(span)
-        if not all([self._input_ok(op, p, v, pairs, shown) for p, v in pairs]):
+        fits = [self._input_ok(op, p, v, pairs, shown) for p, v in pairs]  # all of them: each tells its error
+        if not all(fits):
             return unknown(span)
         args = self._numbers(op, {p.name: (p, v) for p, v in bound if not p.is_input}, shown)
         if args is None:
@@ -170,7 +171,7 @@ class Binder:
             self._wrong(op, param, value, shown, "a category panel")
             return False
         if op.name in ("eq", "ne") and (kind in (Kind.CATEGORY, Kind.STRING) or _text_beside(value, pairs)):
-            return self._comparable(op, value, pairs, shown)
+            return self._comparable(value, pairs, shown)
         if kind in (Kind.PANEL, Kind.BOOLEAN):
             self.of.touch(value)
             return True
@@ -179,7 +180,7 @@ class Binder:
         self._wrong(op, param, value, shown, "a panel")
         return False
 
-    def _comparable(self, op: Operator, value: Value, pairs: list[tuple[Parameter, Value]], shown: str) -> bool:
+    def _comparable(self, value: Value, pairs: list[tuple[Parameter, Value]], shown: str) -> bool:
         """category == "label", category == category."""
         other = next(v for _, v in pairs if v is not value) if len({id(v) for _, v in pairs}) > 1 else value
         for one in (value, other):

@@ -127,7 +127,7 @@ class Resolver:
             for option in load.options:
                 self._load_option(load, option.name, option.value, option.span)
 
-    def _load_option(self, load: Load, name: str, value: Node, span: Span) -> None:
+    def _load_option(self, load: Load, name: str, value: Node | tuple[Node, ...], span: Span) -> None:
         if name not in LOAD_OPTIONS:
             hint = did_you_mean(name, LOAD_OPTIONS)
             if load.written == "short":

@@ -74,7 +74,7 @@ def peak_rows(order: list[Expr], need: Mapping[str, int], rows: int, leaves: fro
         alive += size[node.shape]
         scratch = size[node.shape] + node.rows_back
         peak = max(peak, alive + scratch)
-        for i in {i.shape for i in reads[node.shape]}:
-            if last[i] == at:
-                alive -= size[i]
+        for shape in {i.shape for i in reads[node.shape]}:
+            if last[shape] == at:
+                alive -= size[shape]
     return peak

@@ -10,7 +10,7 @@ from sigc.errors import SigcError
 from sigc.lang.check import Checked
 from sigc.lang.nodes import Load, Name, Number, Option, Text
 from sigc.lang.resolve import Resolver, is_category, load_name
-from sigc.lang.values import CONSTANT, Book, Program, Schedule, Value
+from sigc.lang.values import Book, Program, Schedule, Value
 from sigc.lang.vocabulary import COLUMN_TYPES
 from sigc.plan.expr import Expr
 from sigc.plan.rules import rewrite
@@ -78,8 +78,7 @@ def _expr(value: Value, made: dict[int, Expr]) -> Expr:
         stack.pop()
         if id(at) not in made:
             inputs = tuple(made[id(i)] for i in at.inputs)
-            kind = at.kind if at.op != CONSTANT else at.kind
-            made[id(at)] = Expr(at.op, inputs, at.args, kind, at.given, at.span)
+            made[id(at)] = Expr(at.op, inputs, at.args, at.kind, at.given, at.span)
     return made[id(value)]
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from sigc.errors import Diagnostic, SigcError
 from sigc_cli.options import JSON, PARAMS, STRATEGY, choices, work
+
+if TYPE_CHECKING:
+    from sigc_cli.build import Compiled
+    from sigc_pipelines.compute import Loaded, Workspace
+    from sigc_pipelines.validation import Validated
 
 
 @click.command()
@@ -40,6 +45,7 @@ def command(
     from sigc_cli import show
     from sigc_cli.build import compile_file, configuration, parameters, workspace
     from sigc_cli.complain import complain
+    from sigc_cli.dates import day
     from sigc_cli.results import check_output, write
     from sigc_pipelines.backtest import backtest, pick
     from sigc_pipelines.compute import load
@@ -64,7 +70,7 @@ def command(
             click.echo(f"note: {incident}", err=True)
         click.echo(show.work(result.report), err=True)
         if as_json:
-            click.echo(show.dump(show.as_data(result)))
+            click.echo(show.dump(show.as_data(result, validated)))
         else:
             click.echo(show.results(result))
             if validated is not None:
@@ -78,7 +84,14 @@ def command(
             click.echo(f"report: {path}", err=True)
 
 
-def _validated(loaded, space, compiled, portfolio, capital, overrides):  # type: ignore[no-untyped-def]
+def _validated(
+    loaded: Loaded,
+    space: Workspace,
+    compiled: Compiled,
+    portfolio: str,
+    capital: float,
+    overrides: dict[str, str],
+) -> Validated | None:
     from sigc_pipelines.backtest import pick
     from sigc_pipelines.trials import field
     from sigc_pipelines.validation import validate
@@ -88,15 +101,3 @@ def _validated(loaded, space, compiled, portfolio, capital, overrides):  # type:
         return None
     of = field(compiled.lower, loaded, space, portfolio, capital=capital, overrides=overrides)
     return validate(of, settings.validation)
-
-
-def day(text: str) -> str:
-    """An ISO date as given, checked. Raises E500."""
-    if not text:
-        return ""
-    import datetime
-
-    try:
-        return datetime.date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise SigcError(Diagnostic("E500", f"'{text}' is no date", hint="write YYYY-MM-DD")) from None

@@ -1,0 +1,66 @@
+"""`sigc config show | validate | schema`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from sigc_cli.options import CONFIG, JSON
+
+
+@click.group()
+def command() -> None:
+    """Show or validate the configuration."""
+
+
+@command.command()
+@click.option("--origins", is_flag=True, help="Say where each setting comes from.")
+@JSON
+@CONFIG
+def show(origins: bool, as_json: bool, config: Path | None) -> None:
+    """Print the settings in force, as YAML."""
+    from sigc_cli.build import Choices, configuration
+
+    loaded = configuration(Choices(config=config))
+    data = loaded.config.model_dump(mode="json", by_alias=True)
+    if as_json:
+        click.echo(json.dumps({"file": str(loaded.path) if loaded.path else None, "settings": data}, indent=2))
+        return
+    if not origins:
+        import yaml
+
+        click.echo(yaml.safe_dump(data, sort_keys=False).rstrip())
+        return
+    for key, value in _flat(data, ""):
+        click.echo(f"{key} = {json.dumps(value)}    # {loaded.origins.get(key, 'default')}")
+
+
+def _flat(data: dict[str, object], prefix: str) -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = []
+    for key, value in data.items():
+        if isinstance(value, dict) and value:
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append((prefix + key, value))
+    return rows
+
+
+@command.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@CONFIG
+def validate(file: Path | None, config: Path | None) -> None:
+    """Check the configuration; all errors at once."""
+    from sigc_cli.build import Choices, configuration
+
+    loaded = configuration(Choices(config=file or config))
+    click.echo(f"{loaded.path or 'defaults'}: ok")
+
+
+@command.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration."""
+    from sigc.config import Config
+
+    click.echo(json.dumps(Config.model_json_schema(by_alias=True), indent=2))

@@ -1,0 +1,92 @@
+"""`sigc doctor`: can this machine run sigc? Each check one line; exit 1 if one fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from sigc.errors import SigcError
+from sigc_cli.options import CONFIG, JSON
+
+
+@click.command()
+@JSON
+@CONFIG
+def command(as_json: bool, config: Path | None) -> None:
+    """Check interpreter, packages, kernels, cache, memory and the data folder."""
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("python", lambda: f"{platform.python_version()} on {platform.machine()}"),
+        ("packages", _packages),
+        ("configuration", lambda: _configuration(config)),
+        ("cache", lambda: _cache(config)),
+        ("kernels", lambda: _kernels(config)),
+        ("resources", _resources),
+    ]
+    rows = []
+    for name, check in checks:
+        try:
+            rows.append((name, True, check()))
+        except SigcError as error:
+            rows.append((name, False, error.diagnostics[0].message))
+        except Exception as failure:  # a doctor reports what it meets
+            rows.append((name, False, f"{type(failure).__name__}: {failure}"))
+    if as_json:
+        click.echo(json.dumps([{"check": n, "ok": ok, "text": t} for n, ok, t in rows], indent=2))
+    else:
+        for name, ok, text in rows:
+            click.echo(f"{'ok  ' if ok else 'FAIL'}  {name:<14} {text}")
+    raise click.exceptions.Exit(0 if all(ok for _, ok, _ in rows) else 1)
+
+
+def _packages() -> str:
+    from importlib.metadata import version
+
+    return ", ".join(f"{n} {version(n)}" for n in ("numpy", "numba", "pyarrow", "dask", "pandas"))
+
+
+def _configuration(config: Path | None) -> str:
+    from sigc_cli.build import Choices, configuration
+
+    return str(configuration(Choices(config=config)).path or "defaults")
+
+
+def _cache(config: Path | None) -> str:
+    from sigc.cache.parquet import ParquetStore
+    from sigc_cli.build import Choices, configuration
+    from sigc_cli.show import bytes_text
+
+    settings = configuration(Choices(config=config)).config.daemon.cache
+    directory = Path(settings.directory).expanduser()
+    ParquetStore(directory, settings.max_size_gb)
+    if not os.access(directory, os.W_OK):
+        raise PermissionError(f"{directory} can't be written")
+    return f"{directory}, {bytes_text(shutil.disk_usage(directory).free)} free"
+
+
+def _kernels(config: Path | None) -> str:
+    import numpy as np
+
+    from sigc.ops import jit
+    from sigc.ops.table import operators, resolve
+    from sigc_cli.build import Choices, configuration
+
+    jit.prepare(Path(configuration(Choices(config=config)).config.daemon.cache.directory).expanduser())
+    kernel = resolve("rolling_std")
+    if kernel is None or not np.isfinite(kernel.kernel(np.arange(8.0)[:, None], 4)[-1, 0]):
+        raise ArithmeticError("rolling_std of 8 rows is not finite")
+    return f"{len(operators())} operators, {jit.cpu_class()}"
+
+
+def _resources() -> str:
+    import psutil
+
+    from sigc_cli.show import bytes_text
+
+    memory = psutil.virtual_memory()
+    return f"{len(os.sched_getaffinity(0))} CPUs, {bytes_text(memory.available)} of {bytes_text(memory.total)} free"

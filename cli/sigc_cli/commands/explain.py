@@ -1,0 +1,65 @@
+"""`sigc explain E103`, `sigc explain OPERATOR`, `sigc explain FILE --stage STAGE`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sigc.errors import Diagnostic, SigcError, did_you_mean
+from sigc_cli.options import CONFIG, PARAMS
+
+
+@click.command()
+@click.argument("what", metavar="CODE|OPERATOR|FILE")
+@click.option(
+    "--stage",
+    type=click.Choice(["parse", "format", "graph", "lookback", "plan"]),
+    default="graph",
+    show_default=True,
+    help="Which stage of a FILE's compilation; plan reads the data.",
+)
+@PARAMS
+@CONFIG
+def command(what: str, stage: str, params: tuple[str, ...], config: Path | None) -> None:
+    """Explain an error code or an operator, or show a stage of a strategy's compilation."""
+    from sigc.lang.codes import CODES
+
+    code = what.upper()
+    if code in CODES:
+        title, text = CODES[code]
+        click.echo(f"{code}: {title}\n")
+        click.echo(click.wrap_text(text, 88))
+        return
+    if not Path(what).exists() and "." not in what and "/" not in what:
+        _operator(what)
+        return
+    from sigc_cli.build import compile_file, parameters
+    from sigc_cli.stages import explain
+
+    compiled = compile_file(Path(what), parameters(params))
+    click.echo(_plan(compiled, config) if stage == "plan" else explain(compiled, stage))
+
+
+def _operator(name: str) -> None:
+    from sigc.lang.codes import CODES
+    from sigc.ops.reference import entry
+    from sigc.ops.table import names, resolve
+
+    operator = resolve(name) or resolve(name, windowed=True)
+    if operator is None:
+        hint = did_you_mean(name, [*names(), *CODES]) or "name an error code, an operator or a .sig file"
+        raise SigcError(Diagnostic("E002", f"nothing is called '{name}'", hint=hint))
+    click.echo(entry(operator))
+
+
+def _plan(compiled: object, config: Path | None) -> str:
+    from sigc_cli.build import Choices, Compiled, configuration, workspace
+    from sigc_cli.plan_text import plan_text
+    from sigc_pipelines.compute import load
+
+    if not isinstance(compiled, Compiled):
+        raise TypeError(compiled)
+    choices = Choices(config=config)
+    with workspace(configuration(choices).config, choices) as space:
+        return plan_text(load(compiled.strategy, space), space.store)

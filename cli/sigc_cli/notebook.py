@@ -1,0 +1,145 @@
+"""sigc in a notebook: compile a strategy, look at its signals as pandas frames, backtest it.
+
+import sigc
+s = sigc.compile("momentum.sig")
+s.signals("momentum", start="2016-01-01")     # dates x assets
+r = s.backtest()
+r.metrics.sharpe
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sigc.errors import Diagnostic, SigcError, did_you_mean
+from sigc_cli import show
+from sigc_cli.build import Choices, Compiled, compile_file, compile_text, configuration, workspace
+from sigc_pipelines import backtest as backtesting
+from sigc_pipelines.compute import compute, load, rows_between
+from sigc_pipelines.performance import BenchmarkMetrics, Metrics
+
+
+def compile(source: str | Path, params: Mapping[str, float] | None = None, **options: Any) -> CompiledStrategy:
+    """Check and lower a strategy: a path, or the text itself (anything with a line break).
+
+    options: fields of `Choices` (config, engine, threads, cache). Raises `SigcError` with all errors.
+    """
+    text = str(source)
+    if isinstance(source, str) and "\n" in text:
+        compiled = compile_text(text, params=params)
+    else:
+        compiled = compile_file(Path(source), params)
+    return CompiledStrategy(compiled, Choices(**options))
+
+
+class CompiledStrategy:
+    """A compiled strategy. Data are read when something is computed; blocks are kept in the cache."""
+
+    def __init__(self, compiled: Compiled, choices: Choices) -> None:
+        self._compiled = compiled
+        self._choices = choices
+        self._config = configuration(choices).config
+
+    @property
+    def name(self) -> str:
+        """The file's stem."""
+        return self._compiled.strategy.name
+
+    @property
+    def params(self) -> dict[str, float]:
+        """The parameters in force."""
+        return dict(self._compiled.strategy.params)
+
+    def with_params(self, **params: float) -> CompiledStrategy:
+        """The same strategy with other parameters."""
+        lowered = self._compiled.lower(params)
+        changed = Compiled(self._compiled.checked, lowered, self._compiled.lower, self._compiled.warnings)
+        return CompiledStrategy(changed, self._choices)
+
+    def signals(self, name: str, start: str | None = None, end: str | None = None) -> Any:
+        """A signal (or `PORTFOLIO.weights`) as a pandas frame, dates x assets; both dates inclusive."""
+        from sigc.engine.gather import gather
+
+        strategy = self._compiled.strategy
+        roots = strategy.roots
+        if name not in roots:
+            hint = did_you_mean(name, roots) or f"there are: {', '.join(roots)}"
+            raise SigcError(Diagnostic("E002", f"no signal '{name}'", hint=hint))
+        with workspace(self._config, self._choices) as space:
+            loaded = load(strategy, space)
+            first, stop = rows_between(loaded.grid, start or "", end or "")
+            computed = compute(loaded, {name: roots[name]}, space, first, stop)
+            return gather(computed, name, first, stop).to_pandas()
+
+    def backtest(
+        self,
+        portfolio: str | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        capital: float | None = None,
+    ) -> BacktestResult:
+        """Backtest a portfolio (default: the first)."""
+        overrides = {k: v for k, v in (("start", start), ("end", end)) if v}
+        money = self._config.backtest.capital if capital is None else capital
+        with workspace(self._config, self._choices) as space:
+            loaded = load(self._compiled.strategy, space)
+            book = backtesting.pick(loaded, portfolio or "")
+            result = backtesting.backtest(loaded, space, book, capital=money, overrides=overrides)
+            return BacktestResult(result)
+
+    def explain(self, stage: str = "graph") -> str:
+        """A stage of the compilation as text: parse, graph, or lookback."""
+        from sigc_cli.stages import explain
+
+        return explain(self._compiled, stage)
+
+    def __repr__(self) -> str:
+        s = self._compiled.strategy
+        signals = ", ".join(n for n, _ in s.signals) or "none"
+        return f"Strategy {s.name}: signals {signals}; portfolios {', '.join(p.name for p in s.portfolios) or 'none'}"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<b>{escape(self.name)}</b><pre>{escape(self.explain('graph'))}</pre>"
+
+
+class BacktestResult:
+    """A backtest: `metrics`, `against` the benchmark, and pandas `returns`, `weights`, `equity`."""
+
+    def __init__(self, result: backtesting.Result) -> None:
+        self.result = result
+        self.metrics: Metrics = result.metrics
+        self.against: BenchmarkMetrics | None = result.against
+
+    @property
+    def returns(self) -> Any:
+        """Net returns by date, a pandas series."""
+        return self._series(self.result.returns, "return")
+
+    @property
+    def equity(self) -> Any:
+        """The value of 1 put in, by date."""
+        from sigc_pipelines.performance import equity
+
+        return self._series(equity(self.result.returns), "equity")
+
+    @property
+    def weights(self) -> Any:
+        """Held weights, dates x assets."""
+        return self.result.weights.to_pandas()
+
+    def _series(self, values: Any, name: str) -> Any:
+        import pandas as pd
+
+        return pd.Series(values, index=pd.DatetimeIndex(self.result.dates, name="date"), name=name)
+
+    def __repr__(self) -> str:
+        return show.results(self.result)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(show.results(self.result))}</pre>"

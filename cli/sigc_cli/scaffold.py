@@ -1,0 +1,41 @@
+"""The files that `sigc init` and `sigc demo` write."""
+
+from __future__ import annotations
+
+MOMENTUM = """// Twelve-month momentum without the last month, neutral within sectors.
+data:
+  prices: load parquet from "PLACE/prices.parquet"
+  sectors: load sector from "PLACE/sectors.csv"
+  market: load csv from "PLACE/benchmark.csv"
+
+params:
+  lookback: [231, 126, 63]
+  skip = 21
+
+signal momentum:
+  past = ret(lag(prices, skip), lookback)
+  emit past.winsor(0.01).zscore().neutralize(by=sectors)
+
+portfolio main:
+  weights = momentum.long_short(top=0.2, bottom=0.2, cap=0.05)
+  costs = tc.bps(5) + borrow.rate(0.01)
+  backtest rebal=21 benchmark=market
+"""
+
+CONFIG = """# Settings of this project; every setting with its text: sigc config show --origins
+data:
+  directory: ./data
+daemon:
+  cache:
+    directory: ./.sigc/cache
+"""
+
+README = """# A sigc project
+
+    sigc check strategies/momentum.sig       # all errors, without opening data
+    sigc backtest strategies/momentum.sig    # results, --report html for the page
+    sigc optimize strategies/momentum.sig    # the grid of its params
+    sigc run strategies/momentum.sig --dry-run
+
+`data/` holds a synthetic universe; put your own prices.parquet there (a date column, then a column an asset).
+"""

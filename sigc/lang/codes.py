@@ -1,0 +1,114 @@
+"""Every error and warning code: a title and a paragraph for `sigc explain E103`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "E001": (
+            "unexpected token",
+            "The text does not follow the grammar at the caret: a bracket is left open, an operator lacks a side, or "
+            "a character means nothing. Comparisons can't be chained: write (a < x) and (x < b). What is wrong in "
+            "one line costs that line alone, so other errors of the file are told too.",
+        ),
+        "E002": (
+            "unknown name or function",
+            "A name is neither a local above it, nor a parameter, a signal or a data source; or a function is neither "
+            "an operator nor a fn or macro of the file or its imports. Names are case-sensitive. Locals are private "
+            "to their signal.",
+        ),
+        "E003": ("missing colon", "A section header, a parameter or a data source takes a colon behind its name."),
+        "E004": (
+            "duplicate definition",
+            "A name is given to two things: data sources, parameters and signals share one room, portfolios and "
+            "definitions have their own. Locals are set once.",
+        ),
+        "E005": (
+            "cycle or recursion",
+            "A signal depends on itself, a fn or macro calls itself, or imports run in a circle, directly or through "
+            "others; the help line shows the way round. It is also the refusal of a file that opens to too many "
+            "values.",
+        ),
+        "E100": (
+            "wrong kind",
+            "A value is of another kind than its place takes: windows are numbers known before the data, operators "
+            "over time and across assets take panels, by= takes labels, and only a panel can be emitted.",
+        ),
+        "E101": (
+            "wrong arguments",
+            "A call has too many or too few arguments, one of a name that is not there, or a number out of its range. "
+            "Windows, periods and spans are whole numbers of 1 or more, after constants are folded.",
+        ),
+        "E102": (
+            "missing or misplaced emit",
+            "A signal or macro emits exactly once, last; a portfolio sets weights exactly once.",
+        ),
+        "E103": (
+            "look-ahead",
+            "A signal or weight reads rows of the future, which no live run has. lead() and negative periods look "
+            "ahead; lag() by at least as many rows takes it back: lag(lead(x, 5), 5) is legal. Operators that "
+            "remember every row (ema, cumsum, rsi...) may not read the future even under a later lag, because "
+            "their state is stored as of each row.",
+        ),
+        "E200": (
+            "file not found",
+            "No file is at the path: relative paths are looked for beside the .sig file, then in the working "
+            "directory, then in data.directory. Two different files of that name in those places, and files outside "
+            "the data roots, are refused too.",
+        ),
+        "E201": (
+            "bad value",
+            "A file holds something that can't be: text in a numeric column, dates that repeat or run backwards, an "
+            "asset twice on a date, infinities, or nothing at all. The message names file, row (header is row 1) and "
+            "column.",
+        ),
+        "E202": (
+            "missing column",
+            "A column or source that is needed is not there: an asset asked for by x[AAPL], a column named in "
+            "columns:, the date, the benchmark, or a source that a constraint needs.",
+        ),
+        "E300": (
+            "runtime",
+            "Computing failed on a block. The message names the operator, the line and the dates; most often memory, "
+            "a lost worker, or a full disk.",
+        ),
+        "E302": (
+            "too few rows",
+            "The data hold fewer rows than the longest window needs, so every value would be missing. The message "
+            "gives the number needed.",
+        ),
+        "E400": ("configuration can't be read", "The file is missing, no YAML, too large, or uses aliases."),
+        "E401": ("unknown setting", "The configuration has a key that sigc does not know; see conf/sigc.yaml for all."),
+        "E402": (
+            "bad setting",
+            "A setting has a value it can't take, names a variable that is not set, or what it points to does not "
+            "work: a scheduler that does not answer, a cluster whose workers run other versions, a cache directory "
+            "that can't be written.",
+        ),
+        "E500": ("dates reversed", "A range ends before it begins, or a date is none of the calendar."),
+        "E501": (
+            "no rows in range",
+            "The data have no row between the dates asked for; the help line says what they have.",
+        ),
+        "E502": (
+            "constraint cannot be met",
+            "No book meets all hard constraints at once. The message names the smallest set of keys that clash; "
+            "loosen one, or move it under soft:.",
+        ),
+        "E600": ("broker refused", "The broker rejected an order or a login; its own text follows."),
+        "E601": (
+            "broker unreachable",
+            "The broker does not answer; orders in flight are resolved before more are sent.",
+        ),
+        "E602": ("broker disagrees", "Positions or orders at the broker differ from the ledger; see sigc reconcile."),
+        "W001": ("unused", "Nothing reads this name. Remove it, or begin a local's name with an underscore."),
+        "W002": (
+            "missing values",
+            "More cells are missing than data.validation.max_missing_pct allows, dates of the traded panel are absent "
+            "from a source, or returns of held assets are missing (they count as 0).",
+        ),
+        "W003": ("suspicious window", "A window is longer than the data: its values are missing throughout."),
+    }
+)
