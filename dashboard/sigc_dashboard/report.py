@@ -9,7 +9,7 @@ from __future__ import annotations
 from html import escape
 
 from bokeh.embed import components
-from bokeh.resources import INLINE
+from bokeh.resources import Resources
 
 from sigc_dashboard import figures
 from sigc_dashboard.style import CSS
@@ -28,7 +28,7 @@ def render(view: BacktestView) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(view.title)}: backtest</title>
 <style>{CSS}</style>
-{INLINE.render_js()}
+{Resources(mode="inline", components=["bokeh"]).render_js()}
 </head><body><main>
 <header><p class="kind">Backtest</p><h1>{escape(view.title)}</h1><p>{escape(view.subtitle)}</p></header>
 {_findings(view)}

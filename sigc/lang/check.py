@@ -77,6 +77,9 @@ def check_text(
     except TooLargeError:
         message = f"the file opens to more than {MOST_STEPS:,} values"
         found.append(Diagnostic("E005", message, Span(path, 1, 1), hint="do macros call one another too often?"))
+    except RecursionError:
+        message = "definitions or signals build on one another too deep"
+        found.append(Diagnostic("E005", message, Span(path, 1, 1), hint="put some of them into one"))
     found += resolver.found
     unique = _unique(found, broken=bool(errors))
     failed = any(d.severity is Severity.ERROR for d in unique)
@@ -120,7 +123,11 @@ class _Importer:
         here = path.resolve()
         found: dict[str, Definition] = {}
         for item in module.imports:
-            target = (path.parent / item.path).resolve()
+            try:
+                target = (path.parent / item.path).resolve()
+            except (OSError, ValueError):  # a name that no file can have
+                self.found.append(Diagnostic("E200", f"there is no file '{item.path!r}'", item.span))
+                continue
             error = self._refused(target, path, (*chain, here))
             if error:
                 code, message, hint = error

@@ -10,7 +10,7 @@ from sigc.errors import Diagnostic, Span
 from sigc.lang.grammar import Token
 from sigc.lang.nodes import Argument, Binary, Call, Column, Name, Node, Number, Text, Unary
 
-MOST_DEPTH = 100  # of nesting: below Python's own limit, beyond any honest program
+MOST_DEPTH = 50  # of nesting: below Python's own limit, beyond any honest program
 MOST_ARGUMENTS = 256
 
 _COMPARE = ("==", "!=", ">=", "<=", ">", "<")
@@ -132,7 +132,7 @@ class Expression:
             token = self.next()
             right = self._level(level + 1)
             count += 1
-            if count > 500:
+            if count > 150:
                 raise self.fault("too many operators in one line", token)
             left = Binary(token.text, left, right, span=self._from(left, right), op_span=span_of(self._path, token))
             if level == _COMPARISON and not self.done and self.current.text in _COMPARE:

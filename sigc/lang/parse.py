@@ -22,6 +22,7 @@ from sigc.lang.nodes import (
     Import,
     Load,
     Module,
+    Name,
     Node,
     Number,
     Option,
@@ -234,7 +235,7 @@ class _Parser:
                 if emit is not None:
                     self._error("E102", f"'{name.text}' emits twice", first, "remove one")
                     continue
-                emit = self._try(lambda line=line: self._whole(line.tokens[1:], line.tokens[0]))  # type: ignore[misc]
+                emit = self._value(Expression(line.tokens[1:], self.path, first), first)
             elif emit is not None:
                 self._error("E102", "nothing may follow emit", first, "move it before emit")
             else:
@@ -253,14 +254,17 @@ class _Parser:
         if not e.take("="):
             hint = did_you_mean(name.text, ("emit", "weights", "costs", "constraints", "backtest"))
             raise e.fault(f"expected '=' after '{name.text}'", hint=hint)
-        value = e.expression()
-        e.end()
-        return Assign(name.text, value, span=span_of(self.path, name))
+        return Assign(name.text, self._value(e, name), span=span_of(self.path, name))
 
-    def _whole(self, tokens: tuple[Token, ...], before: Token) -> Node:
-        e = Expression(tokens, self.path, before)
-        value = e.expression()
-        e.end()
+    def _value(self, e: Expression, at: Token) -> Node:
+        """The rest of a line as an expression. A broken one is told, and stands as a name without text: what was
+        to be defined is defined, so that its uses are no errors too."""
+        try:
+            value = e.expression()
+            e.end()
+        except SyntaxFault as fault:
+            self.errors.append(fault.diagnostic)
+            return Name("", span=span_of(self.path, at))
         return value
 
     def _portfolio(self, header: Line, body: list[Line]) -> None:

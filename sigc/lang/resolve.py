@@ -177,6 +177,8 @@ class Resolver:
 
     def name(self, text: str, span: Span, scope: Scope) -> Value:
         """A local, parameter, signal or data source."""
+        if not text:  # the parser has told of a broken expression here
+            return unknown(span)
         if text in scope:
             self.used.add(f"local {id(scope)} {text}")
             return replace(scope[text], span=span) if scope[text].op != UNKNOWN else scope[text]

@@ -1,0 +1,3 @@
+signal a:
+  x = (1 + 2
+  emit prices >

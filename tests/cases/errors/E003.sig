@@ -1,0 +1,4 @@
+data
+  prices: load csv from "p.csv"
+signal a
+  emit prices

@@ -1,0 +1,4 @@
+import "nowhere.sig"
+import "../strategies/macros.sig"
+signal a:
+  emit 1

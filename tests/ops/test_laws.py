@@ -1,0 +1,192 @@
+"""The contract of every operator in the registry. A new operator is tested here without a line of test."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given as given_
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from sigc.ops import jit
+from sigc.ops.declare import Carry, Kind, Missing, Operator
+from sigc.ops.table import operators, resolve
+from sigc.panel import canonical
+from tests.ops.samples import ASSETS, ROWS, inputs, numbers, panel, rows_of, run, same
+
+ALL = [pytest.param(op, id=op.name) for op in operators()]
+FINITE = [pytest.param(op, id=op.name) for op in operators() if not isinstance(op.lookback, Carry)]
+CARRIED = [pytest.param(op, id=op.name) for op in operators() if isinstance(op.lookback, Carry)]
+DIGESTS = Path(__file__).parent / "digests.json"
+
+
+@pytest.mark.parametrize("op", FINITE)
+@pytest.mark.parametrize(("start", "stop"), [(0, 20), (1, 2), (23, 24), (17, 61), (40, 55)])
+def test_blocks_equal_whole(op: Operator, start: int, stop: int) -> None:
+    given, args = inputs(op), numbers(op)
+    whole, _ = run(op, given, args)
+    back = op.rows_back(args)
+    low = max(0, start - back)
+    ahead = max(0, op.rows_ahead(args))
+    part, _ = run(op, rows_of(given, low, min(ROWS, stop + ahead)), args)
+    assert same(part[start - low : stop - low], whole[start:stop])
+
+
+@pytest.mark.parametrize("op", CARRIED)
+@pytest.mark.parametrize("cut", [0, 1, 7, 30, 60])
+def test_continuing_equals_running_through(op: Operator, cut: int) -> None:
+    given, args = inputs(op), numbers(op)
+    whole, end = run(op, given, args)
+    first, state = run(op, rows_of(given, 0, cut), args)
+    second, after = run(op, rows_of(given, cut, ROWS), args, state)
+    assert same(np.vstack([first, second]), whole)
+    assert same(after, end)
+
+
+@pytest.mark.parametrize("op", ALL)
+def test_the_future_is_not_read(op: Operator) -> None:
+    args = numbers(op)
+    if op.rows_ahead(args) > 0:
+        pytest.skip(f"'{op.name}' looks ahead by design; the checker refuses it in signals")
+    given = inputs(op)
+    whole, _ = run(op, given, args)
+    changed = {k: v.copy() for k, v in given.items()}
+    for v in changed.values():
+        v[40:] = 1.0
+    assert same(run(op, changed, args)[0][:40], whole[:40])
+
+
+@pytest.mark.parametrize("op", FINITE)
+def test_an_earlier_start_changes_nothing(op: Operator) -> None:
+    given, args = inputs(op), numbers(op)
+    back = op.rows_back(args)
+    huge = {k: np.vstack([v[:4] * 1e8 if k != "by" else v[:4], v]) for k, v in given.items()}
+    longer, _ = run(op, huge, args)
+    assert same(longer[4 + back :], run(op, given, args)[0][back:])
+
+
+@pytest.mark.parametrize("op", ALL)
+@pytest.mark.parametrize("where", [0, 3, ASSETS])
+def test_assets_that_are_missing_throughout_change_nothing(op: Operator, where: int) -> None:
+    given, args = inputs(op), numbers(op)
+    wider = {k: np.insert(v, [where] * 3, np.nan, axis=1) for k, v in given.items()}
+    kept = [i for i in range(ASSETS + 3) if not where <= i < where + 3]
+    result, state = run(op, wider, args)
+    plain, plain_state = run(op, given, args)
+    assert same(result[:, kept], plain)
+    if isinstance(op.lookback, Carry):
+        assert same(state[:, kept], plain_state)
+        fresh = np.tile(np.array(op.lookback.initial)[:, None], (1, 3))
+        untouched = state[:, where : where + 3]
+        # ffill counts the age of a gap; an asset never seen stays unseen whatever its age.
+        assert op.name == "ffill" or same(untouched, fresh)
+
+
+@pytest.mark.parametrize("op", [p for p in ALL if p.values[0].missing is Missing.PROPAGATES])
+def test_missing_in_missing_out(op: Operator) -> None:
+    given, args = inputs(op), numbers(op)
+    nothing = {k: np.full(v.shape, np.nan) for k, v in given.items()}
+    assert np.isnan(run(op, nothing, args)[0]).all()
+
+
+@pytest.mark.parametrize("op", ALL)
+def test_inputs_are_left_alone_and_may_be_views(op: Operator) -> None:
+    given, args = inputs(op), numbers(op)
+    views = {}
+    for k, v in given.items():
+        wide = np.zeros((v.shape[0], v.shape[1] * 2))
+        wide[:, ::2] = v
+        view = wide[:, ::2]
+        view.flags.writeable = False
+        views[k] = view
+    before = {k: v.copy() for k, v in views.items()}
+    result, _ = run(op, views, args)
+    assert same(result, run(op, given, args)[0])
+    assert all(same(views[k], before[k]) for k in views)
+
+
+@pytest.mark.parametrize("op", ALL)
+@pytest.mark.parametrize(("rows", "assets"), [(1, 1), (1, 4), (4, 1), (3, 3)])
+def test_small_shapes(op: Operator, rows: int, assets: int) -> None:
+    if any(p.variadic for p in op.inputs):
+        given = {"0": panel(0, rows, assets), "1": panel(1, rows, assets)}
+    else:
+        given = inputs(op, rows=rows, assets=assets)
+    result, _ = run(op, given, numbers(op))
+    assert result.shape == (rows, assets)
+
+
+@pytest.mark.parametrize("op", ALL)
+def test_declarations_are_whole(op: Operator) -> None:
+    assert op.doc.endswith((".", ")"))
+    assert op.example
+    assert resolve(op.name) is op
+    assert all(resolve(a) is op for a in op.aliases)
+    assert not op.windowed or resolve(op.windowed, windowed=True) is op
+    assert op.result in (Kind.PANEL, Kind.BOOLEAN)
+
+
+@pytest.mark.parametrize("op", ALL)
+def test_results_change_only_with_the_version(op: Operator) -> None:
+    """The digest of a result on fixed data, per class of CPU. Written by SIGC_WRITE_DIGESTS=1."""
+    import os
+
+    stored = json.loads(DIGESTS.read_text(encoding="utf-8"))
+    given, args = inputs(op, seed=3), numbers(op)
+    found = hashlib.sha256(canonical(run(op, given, args)[0]).tobytes()).hexdigest()[:16]
+    name = f"{op.name} {op.version}"
+    if os.environ.get("SIGC_WRITE_DIGESTS"):
+        stored.setdefault(jit.cpu_class(), {})[name] = found
+        DIGESTS.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    if jit.cpu_class() not in stored:
+        pytest.skip(f"no digests are stored for CPUs of class {jit.cpu_class()}")
+    assert stored[jit.cpu_class()].get(name) == found
+
+
+WINDOWS = ["rolling_sum", "rolling_mean", "rolling_std", "rolling_max", "ts_rank", "ts_zscore", "decay_linear"]
+
+
+@settings(max_examples=40, deadline=None)
+@given_(
+    name=st.sampled_from(WINDOWS),
+    window=st.integers(1, 40),
+    cut=st.integers(0, 60),
+    seed=st.integers(0, 10_000),
+    scale=st.sampled_from([1e-12, 1.0, 1e12]),
+)
+def test_any_window_and_cut(name: str, window: int, cut: int, seed: int, scale: float) -> None:
+    op = resolve(name)
+    assert op is not None
+    x = panel(seed) * scale
+    with np.errstate(all="ignore"):
+        whole = op.kernel(x, window=window)
+        low = max(0, cut - window + 1)
+        part = op.kernel(x[low:], window=window)
+    assert same(part[cut - low :], whole[cut:])
+
+
+@settings(max_examples=40, deadline=None)
+@given_(st.lists(st.floats(-5, 5).map(lambda v: round(v, 1)) | st.just(float("nan")), min_size=1, max_size=40))
+def test_ranks_are_those_of_a_plain_sort(values: list[float]) -> None:
+    import pandas as pd
+
+    op = resolve("rank")
+    assert op is not None
+    row = np.array([values])
+    count = int((~np.isnan(row)).sum())
+    expected = pd.Series(values).rank().to_numpy()
+    expected = (expected - 1) / (count - 1) if count > 1 else np.where(np.isnan(expected), np.nan, 0.5)
+    with np.errstate(all="ignore"):
+        ranks = op.kernel(row)[0]
+    assert np.allclose(ranks, expected, equal_nan=True, atol=1e-12)
+
+
+def test_a_rolling_std_of_a_constant_after_huge_values_is_zero() -> None:
+    x = np.concatenate([np.full(30, 1e8) * np.arange(30), np.full(40, 3.3)])[:, None]
+    op = resolve("rolling_std")
+    assert op is not None
+    assert (op.kernel(x, window=20)[-15:] == 0.0).all()
