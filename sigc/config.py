@@ -88,7 +88,9 @@ class ClusterSettings(Section):
     security: Literal["temporary", "none"] | TlsFiles = Field(
         "temporary", description="temporary certificates (local), none, or files ca, cert, key."
     )
-    dashboard_address: str = Field("", description="Where Dask's dashboard of a local cluster listens; empty for none.")
+    dashboard_address: str = Field(
+        "", description="Where Dask's dashboard of a local cluster listens; empty: a free port of 127.0.0.1."
+    )
     deadline_s: float = Field(
         0.0, ge=0, description="Seconds without a finished block after which workers are restarted; 0: never."
     )

@@ -16,13 +16,13 @@ _JIT = Path(os.environ.get("SIGC_TEST_JIT", str(Path(tempfile.gettempdir()) / f"
 jit.prepare(_JIT)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def jit_directory() -> Path:
     """Where this suite keeps compiled kernels."""
     return _JIT
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sp500() -> Path:
     """Real daily bars of US stocks, which the project ships no copy of."""
     folder = ROOT.parent / "shared" / "data" / "sp500"

@@ -92,7 +92,8 @@ def compute(
 
     plan = make()
     with workspace.engine(outstanding(plan, workspace.store)) as executor:
-        return drive(plan, workspace.store, executor, progress=workspace.progress, restore=restore)
+        done = drive(plan, workspace.store, executor, progress=workspace.progress, restore=restore)
+    return replace(done, again=lambda: compute(loaded, roots, workspace, start, stop))
 
 
 def examine(loaded: Loaded) -> tuple[Diagnostic, ...]:

@@ -37,14 +37,13 @@ SETTINGS: Mapping[str, Any] = {
     "distributed.scheduler.active-memory-manager.start": False,
     "distributed.scheduler.worker-ttl": "60 s",
     "distributed.scheduler.no-workers-timeout": "60 s",
-    "distributed.scheduler.events-log-length": 200,
-    "distributed.scheduler.transition-log-length": 200,
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.target": False,
     "distributed.admin.tick.interval": "1 s",
     "distributed.admin.system-monitor.interval": "10 s",
     "distributed.admin.log-length": 200,
+    "distributed.admin.low-level-log-length": 200,
     # A threshold of 1 GiB keeps numpy's blocks in the heap: 1.2 to 2.3 times faster than the default.
     "distributed.nanny.pre-spawn-environ": {
         "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
@@ -120,7 +119,8 @@ def _local(settings: ClusterSettings, scratch: str) -> LocalCluster:
         host="127.0.0.1",
         protocol="tls://" if secure else "tcp://",
         security=Security.temporary() if secure else None,
-        dashboard_address=settings.dashboard_address or None,
+        # Without an address it would listen on all interfaces.
+        dashboard_address=settings.dashboard_address or "127.0.0.1:0",
         local_directory=scratch,
         silence_logs=40,
     )

@@ -21,7 +21,7 @@ from sigc.engine.task import Outcome, Progress, RunReport, Task
 from sigc.errors import Diagnostic, SigcError
 from sigc.plan.plan import Plan
 
-_RESTARTS = 3
+_LOSSES = 3  # of the same block, after which something else is wrong
 
 
 class Executor(Protocol):
@@ -47,12 +47,16 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Computed:
-    """A finished run: `frontier` knows under which key each block is."""
+    """A finished run: `frontier` knows under which key each block is.
+
+    again: computes what has gone since, for a block that turns out damaged when it is gathered.
+    """
 
     plan: Plan
     frontier: Frontier
     store: BlockStore
     report: RunReport
+    again: Callable[[], Computed] | None = None
 
 
 def drive(
@@ -66,19 +70,23 @@ def drive(
     """Compute and store everything `plan` asks for. restore: makes lost source blocks anew, and the plan."""
     begun = time.perf_counter()
     earlier: list[RunReport] = []
-    for _ in range(_RESTARTS):
+    told = len(store.incidents())
+    losses: dict[str, int] = {}
+    while max(losses.values(), default=0) < _LOSSES:
         frontier = Frontier(plan, store, executor.slice_bytes)
         with store.lease(frontier.keys()):
             lost = _run(frontier, executor, progress, begun)
         if not lost:
             report = _total(earlier, frontier.report)
-            report.incidents += [*store.incidents(), *executor.incidents()]
+            report.incidents += [*store.incidents()[told:], *executor.incidents()]
             report.seconds = time.perf_counter() - begun
             return Computed(plan, frontier, store, report)
-        frontier.report.incidents.append(f"{len(lost)} stored block(s) were gone and were computed again")
+        for key in lost:
+            losses[key] = losses.get(key, 0) + 1
+        frontier.report.incidents.append(f"{len(lost)} stored block(s) were gone and were made again")
         earlier.append(frontier.report)
         plan = restore() if restore is not None else plan
-    message = f"stored blocks vanish faster than they are computed ({', '.join(lost[:3])})"
+    message = f"stored blocks vanish faster than they are made ({', '.join(lost[:3])})"
     raise SigcError(Diagnostic("E300", message, hint="is the cache larger than max_size_gb allows?"))
 
 
@@ -125,11 +133,9 @@ def _progress(frontier: Frontier, begun: float) -> Progress:
 
 
 def _total(earlier: list[RunReport], last: RunReport) -> RunReport:
-    for report in earlier:
-        for mine, theirs in ((last.computed, report.computed), (last.joined, report.joined)):
-            for name, count in theirs.items():
-                mine[name] = mine.get(name, 0) + count
-        last.rows += report.rows
-        last.tasks += report.tasks
-        last.incidents = report.incidents + last.incidents
+    for report in reversed(earlier):
+        found = last.incidents
+        last.incidents = []
+        last.add(report)
+        last.incidents += found
     return last

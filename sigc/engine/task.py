@@ -105,6 +105,16 @@ class RunReport:
     incidents: list[str] = field(default_factory=list)
     moved_bytes: int = 0
 
+    def add(self, later: RunReport) -> None:
+        """Count what a later run computed, and what it met."""
+        for mine, theirs in ((self.computed, later.computed), (self.joined, later.joined)):
+            for name, count in theirs.items():
+                mine[name] = mine.get(name, 0) + count
+        self.rows += later.rows
+        self.tasks += later.tasks
+        self.seconds += later.seconds
+        self.incidents += later.incidents
+
     @property
     def blocks_computed(self) -> int:
         return sum(self.computed.values())

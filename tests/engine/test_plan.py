@@ -1,0 +1,81 @@
+"""Need, levels, blocks and keys, by worked examples."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sigc.blocks import concat, grid, row_digests
+from sigc.panel import Panel
+from sigc.plan.expr import Expr, source
+from sigc.plan.halo import needs, scope
+from sigc.plan.plan import is_leaf
+from sigc.plan.rules import rewrite
+
+
+def op(name: str, *inputs: Expr, given: tuple[str, ...] = ("x",), **args: float) -> Expr:
+    return Expr(name, inputs, tuple(sorted(args.items())), given=given)
+
+
+def test_need_is_trimmed_per_node() -> None:
+    """The example of sigc.plan.halo."""
+    prices = source("prices")
+    back = op("ret", prices, periods=60)
+    z = op("zscore", back)
+    w = op("rolling_mean", z, window=5)
+    order = scope([w], is_leaf)
+    need = needs(order, [w], is_leaf)
+    assert [need[n.shape] for n in (w, z, back, prices)] == [0, 4, 4, 64]
+
+
+def test_stages_read_carried_nodes() -> None:
+    prices = source("prices")
+    smooth = op("ema", prices, span=5)
+    out = op("rolling_mean", smooth, window=10)
+    assert prices not in scope([out], is_leaf)
+    assert prices in scope([smooth], is_leaf)
+
+
+def test_equal_values_are_one_node() -> None:
+    a = op("lag", op("lag", source("p"), periods=2), periods=3)
+    b = op("lag", source("p"), periods=5)
+    first, second = rewrite([a, b])
+    assert first is second
+
+
+@given(st.integers(0, 400), st.integers(1, 400))
+def test_appending_moves_no_cut(first: int, more: int) -> None:
+    days = np.arange("2015-06-01", "2018-06-01", dtype="datetime64[D]").astype("datetime64[ns]")
+    before, after = grid(days[: first + 3]), grid(days[: first + 3 + more])
+    assert [(b.start, b.label) for b in before] == [(b.start, b.label) for b in after[: len(before)]]
+    assert all(a.stop == b.start for a, b in pairwise(after))
+
+
+def test_hours_are_cut_by_month_and_minutes_by_week() -> None:
+    hours = np.arange("2020-01-01", "2020-03-01", dtype="datetime64[h]").astype("datetime64[ns]")
+    minutes = np.arange("2020-01-01", "2020-01-15", dtype="datetime64[m]").astype("datetime64[ns]")
+    assert [b.label for b in grid(hours)] == ["2020-01", "2020-02"]
+    assert len(grid(minutes)) == 3
+
+
+def test_row_digests_ignore_assets_without_a_value() -> None:
+    days = np.arange("2020-01-01", "2020-01-04", dtype="datetime64[D]")
+    values = np.array([[1.0, np.nan], [2.0, 3.0], [np.nan, 4.0]])
+    plain = row_digests(Panel(days, ("A", "C"), values))
+    wider = row_digests(Panel(days, ("A", "B", "C"), np.insert(values, 1, np.nan, axis=1)))
+    renamed = row_digests(Panel(days, ("A", "D"), values))
+    assert plain == wider
+    assert plain[:16] == renamed[:16]
+    assert plain[16:32] != renamed[16:32]
+
+
+def test_labels_are_united() -> None:
+    days = np.arange("2020-01-01", "2020-01-02", dtype="datetime64[D]")
+    a = Panel(days, ("X",), np.array([[0.0]]), ("tech",))
+    b = Panel(days + 1, ("X", "Y"), np.array([[1.0, 0.0]]), ("energy", "tech"))
+    both = concat([a, b])
+    assert both.labels == ("energy", "tech")
+    assert np.array_equal(both.values, [[1.0, np.nan], [1.0, 0.0]], equal_nan=True)

@@ -1,0 +1,183 @@
+"""The Dask engine on a real local cluster: same bytes as in-process, workers killed under load, other clusters."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import pytest
+from distributed import Client
+
+from sigc.blocks import MemoryStore
+from sigc.cache.parquet import ParquetStore
+from sigc.config import ClusterSettings
+from sigc.engine.cluster import open_client, slice_bytes
+from sigc.engine.dask import DaskExecutor, StoreAddress
+from sigc.engine.drive import Executor
+from sigc.errors import SigcError
+from sigc_pipelines.compute import Workspace
+from tests.engine.test_laws import TEN, assert_same, everything
+from tests.world import workspace, write_world
+
+pytestmark = pytest.mark.xdist_group("dask")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    write_world(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory, jit_directory: Path) -> Path:
+    """One cache folder for the module; its compiled kernels are those of the whole suite."""
+    folder = tmp_path_factory.mktemp("cache")
+    jit_directory.joinpath("jit").mkdir(exist_ok=True)
+    (folder / "jit").symlink_to(jit_directory / "jit")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client(cache: Path) -> Iterator[Client]:
+    """One cluster of two workers for the whole matrix, over TLS, bound to loopback."""
+    with open_client(ClusterSettings(type="local", workers=2, threads=1, memory_limit="1GiB"), cache) as opened:
+        yield opened
+
+
+def dask_space(client: Client, directory: Path, slices: int = 0) -> Workspace:
+    """A workspace on the cluster; its store is a folder of its own."""
+    store = ParquetStore(directory)
+    executor = DaskExecutor(client, StoreAddress(str(directory), 10.0), slices or slice_bytes(client))
+
+    def engine(_: int) -> AbstractContextManager[Executor]:
+        return nullcontext(executor)
+
+    return Workspace(store, engine)
+
+
+@pytest.mark.parametrize("name", TEN)
+def test_same_bytes_as_in_process(world: Path, client: Client, tmp_path: Path, name: str) -> None:
+    right, _ = everything(world, name, workspace(MemoryStore()))
+    found, report = everything(world, name, dask_space(client, tmp_path))
+    assert_same(found, right)
+    assert report.blocks_computed > 0
+    warm, report = everything(world, name, dask_space(client, tmp_path))
+    assert_same(warm, right)
+    assert report.blocks_computed == 0
+
+
+def test_the_cluster_listens_on_loopback_with_tls(client: Client) -> None:
+    addresses = [client.scheduler.address, *client.scheduler_info(n_workers=-1)["workers"]]
+    assert all(a.startswith("tls://127.0.0.1:") for a in addresses)
+
+
+def test_a_worker_killed_in_the_middle(world: Path, client: Client, tmp_path: Path) -> None:
+    right, _ = everything(world, "carried", workspace(MemoryStore()))
+    victim = next(iter(client.run(os.getpid).values()))
+    space = dask_space(client, tmp_path)
+    killed = threading.Event()
+
+    def kill_once(_: object) -> None:
+        if not killed.is_set():
+            killed.set()
+            os.kill(victim, signal.SIGKILL)
+
+    space = Workspace(space.store, space.engine, progress=kill_once)
+    found, report = everything(world, "carried", space)
+    assert killed.is_set()
+    assert_same(found, right)
+    client.wait_for_workers(2, timeout=60)
+    assert any("was lost" in text for text in report.incidents + _told(client))
+
+
+def _told(client: Client) -> list[str]:
+    """What the scheduler has told since: events arrive on their own time."""
+    return [str(message["text"]) for _, message in client.get_events("sigc-workers")]
+
+
+def test_errors_on_a_worker_name_the_line(world: Path, client: Client, tmp_path: Path) -> None:
+    space = dask_space(client, tmp_path, slices=1000)
+    with pytest.raises(SigcError, match="a worker may use"):
+        everything(world, "momentum", space)
+
+
+def test_a_running_scheduler_by_address(world: Path, tmp_path: Path, cache: Path) -> None:
+    """`type: address`: processes of dask's own command line."""
+    with _process("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard") as scheduler:
+        address = _announced(scheduler, "Scheduler at:")
+        with _process("worker", address, "--nthreads", "1", "--no-dashboard", "--local-directory", str(tmp_path)):
+            settings = ClusterSettings(type="address", address=address, security="none")
+            with open_client(settings, cache) as client:
+                client.wait_for_workers(1, timeout=60)
+                right, _ = everything(world, "neutral", workspace(MemoryStore()))
+                found, _ = everything(world, "neutral", dask_space(client, tmp_path / "c"))
+                assert_same(found, right)
+
+
+def test_a_cluster_class(world: Path, tmp_path: Path, cache: Path) -> None:
+    options = {"n_workers": 0, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    settings = ClusterSettings.model_validate(
+        {"type": "class", "class": "distributed.LocalCluster", "options": options, "scale": 1, "security": "none"}
+    )
+    with open_client(settings, cache) as client:
+        found, _ = everything(world, "macros", dask_space(client, tmp_path))
+    assert_same(found, everything(world, "macros", workspace(MemoryStore()))[0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"type": "address", "address": "tcp://127.0.0.1:9", "security": "none"}, "no scheduler answers"),
+        ({"type": "class", "class": "nowhere.Cluster"}, "can't be imported"),
+    ],
+)
+def test_clusters_that_are_not_there(tmp_path: Path, settings: dict[str, str], message: str) -> None:
+    import dask
+
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(SigcError, match=message),
+        open_client(ClusterSettings.model_validate(settings), tmp_path),
+    ):
+        raise AssertionError("must not open")
+
+
+class _process:  # noqa: N801
+    """A dask process that ends with the block."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.arguments = arguments
+
+    def __enter__(self) -> subprocess.Popen[str]:
+        command = [
+            sys.executable,
+            "-W",
+            "ignore",
+            "-m",
+            "distributed.cli.dask_" + self.arguments[0],
+            *self.arguments[1:],
+        ]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        return self.process
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.communicate(timeout=30)
+
+
+def _announced(process: subprocess.Popen[str], mark: str) -> str:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if mark in line:
+            address = line.split(mark)[1].strip()
+            threading.Thread(target=process.stderr.read, daemon=True).start()  # so that its pipe never fills
+            return address
+    raise AssertionError("the process ended without its address")
