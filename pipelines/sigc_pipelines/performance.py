@@ -115,7 +115,7 @@ def equity(returns: Floats) -> Floats:
 
 def sharpe(returns: Floats) -> float:
     """Annualised mean over standard deviation (ddof 1); 0 without spread."""
-    if len(returns) < 2 or returns.max() == returns.min():
+    if _flat(returns):
         return 0.0
     return float(returns.mean()) / _std(returns) * math.sqrt(PERIODS)
 
@@ -156,7 +156,7 @@ def value_at_risk(returns: Floats, share: float = 0.05) -> tuple[float, float]:
 def skew(returns: Floats) -> float:
     """Bias-corrected sample skewness; 0 without spread or under 3 rows."""
     n = len(returns)
-    if n < 3 or returns.max() == returns.min():
+    if n < 3 or _flat(returns):
         return 0.0
     d = returns - returns.mean()
     m2, m3 = float((d**2).mean()), float((d**3).mean())
@@ -166,7 +166,7 @@ def skew(returns: Floats) -> float:
 def kurtosis(returns: Floats) -> float:
     """Bias-corrected excess kurtosis; 0 without spread or under 4 rows."""
     n = len(returns)
-    if n < 4 or returns.max() == returns.min():
+    if n < 4 or _flat(returns):
         return 0.0
     d = returns - returns.mean()
     m2, m4 = float((d**2).mean()), float((d**4).mean())
@@ -176,7 +176,7 @@ def kurtosis(returns: Floats) -> float:
 def probabilistic_sharpe(returns: Floats, against: float = 0.0) -> float:
     """P(true Sharpe > `against`), both per bar for `against`; Bailey, Lopez de Prado (2012), eq. 3."""
     n = len(returns)
-    if n < 2 or returns.max() == returns.min():
+    if _flat(returns):
         return 0.5
     d = returns - returns.mean()
     m2 = float((d**2).mean())
@@ -202,10 +202,10 @@ def deflated_sharpe(returns: Floats, trials: Floats) -> float:
 def compare(returns: Floats, benchmark: Floats) -> BenchmarkMetrics:
     """Figures of `returns` against `benchmark` returns of the same rows."""
     active = returns - benchmark
-    spread = benchmark.max() != benchmark.min() if len(benchmark) > 1 else False
+    spread = not _flat(benchmark)
     error = _std(active) * math.sqrt(PERIODS)
     beta = float(np.cov(returns, benchmark, ddof=1)[0, 1]) / _std(benchmark) ** 2 if spread else 0.0
-    flat = not spread or returns.max() == returns.min()
+    flat = not spread or _flat(returns)
     up, down = benchmark > 0, benchmark < 0
     return BenchmarkMetrics(
         total_return=total_return(benchmark),
@@ -223,6 +223,11 @@ def monthly(dates: Dates, returns: Floats) -> dict[str, float]:
     """Compounded return by month, `YYYY-MM`."""
     months = dates.astype("datetime64[M]")
     return {str(m): total_return(returns[months == m]) for m in np.unique(months)}
+
+
+def _flat(values: Floats) -> bool:
+    """No spread, or one that squares to nothing."""
+    return len(values) < 2 or bool(values.max() == values.min()) or float(values.var()) == 0.0
 
 
 def _std(values: Floats) -> float:

@@ -1,0 +1,318 @@
+"""Sources: every format and layout, every bad input with its place, adjustment, roots, folders, URLs."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.feather as feather
+import pyarrow.parquet as pq
+import pytest
+
+from sigc.blocks import MemoryStore
+from sigc.config import DataSettings
+from sigc.data.adjust import forward
+from sigc.data.catalog import Source, load, read
+from sigc.data.spec import SourceSpec
+from sigc.errors import SigcError
+from sigc.ops.declare import Kind
+from sigc.panel import Panel
+from tests.world import write_wide
+
+WIDE = "date,B,A\n2020-01-01,1,10\n2020-01-02,,20\n2020-01-03,3,NaN\n"
+
+
+def source(
+    folder: Path, name: str, text: str | None = None, store: MemoryStore | None = None, **spec: object
+) -> Source:
+    """A source of a file of that name; options of its spec by name."""
+    if text is not None:
+        (folder / name).write_text(text)
+    made = SourceSpec("prices", name, base=str(folder), **spec)  # type: ignore[arg-type]
+    return load([made], store or MemoryStore(), DataSettings()).sources["prices"]
+
+
+def panel(folder: Path, name: str, text: str | None = None, **spec: object) -> Panel:
+    store = MemoryStore()
+    found = source(folder, name, text, store, **spec)
+    return read(found, store, 0, len(found.dates))
+
+
+def refused(folder: Path, name: str, text: str, **spec: object) -> str:
+    with pytest.raises(SigcError) as caught:
+        source(folder, name, text, **spec)
+    return f"{caught.value.diagnostics[0].code} {caught.value.diagnostics[0].message}"
+
+
+def test_wide_csv(tmp_path: Path) -> None:
+    p = panel(tmp_path, "p.csv", WIDE)
+    assert p.names == ("A", "B")
+    assert np.array_equal(p.values, [[10, 1], [20, np.nan], [np.nan, 3]], equal_nan=True)
+    assert str(p.dates[0].astype("datetime64[D]")) == "2020-01-01"
+
+
+@pytest.mark.parametrize("date", ["2020-01-0{}", "2020/01/0{}", "01/0{}/2020", "2020010{}", "2020-01-0{} 00:00:00"])
+def test_dates(tmp_path: Path, date: str) -> None:
+    rows = "".join(f"{date.format(d)},{d}\n" for d in (1, 2, 3))
+    assert panel(tmp_path, "p.csv", f"date,A\n{rows}").equals(
+        panel(tmp_path, "q.csv", "date,A\n2020-01-01,1\n2020-01-02,2\n2020-01-03,3\n")
+    )
+
+
+@pytest.mark.parametrize("missing", ["", "NaN", "NA", "null", "nan"])
+def test_missing(tmp_path: Path, missing: str) -> None:
+    p = panel(tmp_path, "p.csv", f"date,A,B\n2020-01-01,{missing},1\n2020-01-02,2,3\n")
+    assert np.isnan(p.values[0, 0])
+    assert p.values[1, 0] == 2.0
+
+
+def test_long_equals_wide(tmp_path: Path) -> None:
+    long = "date,ticker,close,volume\n2020-01-01,B,1,7\n2020-01-01,A,10,7\n2020-01-02,A,20,7\n2020-01-03,B,3,7\n"
+    assert panel(tmp_path, "l.csv", long, column="close").equals(panel(tmp_path, "w.csv", WIDE))
+    assert panel(tmp_path, "l2.csv", long).equals(panel(tmp_path, "w.csv", WIDE))  # prices means close
+
+
+def test_formats_hold_the_same(tmp_path: Path) -> None:
+    expected = panel(tmp_path, "p.csv", WIDE)
+    table = pa.table(
+        {"date": expected.dates.astype("datetime64[D]"), "B": expected.values[:, 1], "A": expected.values[:, 0]}
+    )
+    pq.write_table(table, tmp_path / "p.parquet")
+    feather.write_feather(table, tmp_path / "p.arrow")
+    with gzip.open(tmp_path / "p.csv.gz", "wt") as out:
+        out.write(WIDE)
+    with pa.OSFile(str(tmp_path / "stream.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    for name in ("p.parquet", "p.arrow", "p.csv.gz", "stream.arrow"):
+        assert panel(tmp_path, name).equals(expected), name
+    assert panel(tmp_path, "p.parquet", format="price").equals(expected)
+
+
+def test_static_labels(tmp_path: Path) -> None:
+    found = source(tmp_path, "s.csv", "ticker,sector\nB,Tech\nA,Energy\nC,\n", dtype="category")
+    assert found.static
+    assert found.kind is Kind.CATEGORY
+    assert found.labels == ("Energy", "Tech")
+
+
+def test_labels_in_time(tmp_path: Path) -> None:
+    p = panel(tmp_path, "s.csv", "date,A,B\n2020-01-01,x,y\n2020-01-02,y,\n", dtype="category")
+    assert p.labels == ("x", "y")
+    assert np.array_equal(p.values, [[0, 1], [1, np.nan]], equal_nan=True)
+
+
+def test_dtypes(tmp_path: Path) -> None:
+    text = "date,A\n2020-01-01,0.1\n2020-01-02,2\n"
+    assert panel(tmp_path, "p.csv", text, dtype="float32").values[0, 0] == np.float32(0.1)
+    assert "row 2, column 'A': 0.1 is no whole number" in refused(tmp_path, "p.csv", text, dtype="int64")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "E201 source 'prices': "),
+        ("date,A\n", "has no rows"),
+        ("date,A\n2020-01-02,1\n2020-01-01,2\n", "is not sorted: the date 2020-01-01 comes after a later one, row 3"),
+        ("date,A\n2020-01-01,1\n2020-01-01,2\n", "has the date 2020-01-01 twice, row 3"),
+        ("date,A\n2020-01-01,1\n2020-01-02,abc\n", "row 3, column 'A': 'abc' is no number"),
+        ("date,A\n2020-01-01,1\n2020-01-02,inf\n", "row 3, column 'A': the value is infinite"),
+        ("date,A\n2020-01-01,1\nsoon,2\n", "row 3, column 'date': 'soon' is no date"),
+        ("date,A\n2020-01-01,1\n,2\n", "row 3, column 'date': the date is missing"),
+        ("date,A\n2020-01-01,1\n2020-01-02,2,3\n", "is no readable csv file"),
+        ("A,B\n1,2\n", "E202 source 'prices': "),
+        ("date\n2020-01-01\n", "has no column beside the date"),
+        ("date,A,A\n2020-01-01,1,2\n", "has two columns 'A'"),
+        ("date,ticker,close\n2020-01-01,A,1\n2020-01-01,A,2\n", "has 2020-01-01 of 'A' twice: rows 2 and 3"),
+        ("date,ticker,close\n2020-01-02,A,1\n2020-01-01,A,2\n", "is not sorted by date: row 3 (2020-01-01, 'A')"),
+        ("date,ticker,close\n2020-01-02,,1\n", "row 2, column 'ticker': the asset is missing"),
+        ("date,ticker,x,y\n2020-01-02,A,1,2\n", "has several columns and none is called 'prices'"),
+        ("ticker,sector\nA,x\nA,y\n", "has 'A' twice: row 3"),
+    ],
+)
+def test_bad_files_name_the_place(tmp_path: Path, text: str, message: str) -> None:
+    assert message in refused(tmp_path, "p.csv", text)
+
+
+def test_all_problems_of_all_sources(tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("date,A\n2020-01-01,x\n")
+    specs = [SourceSpec(n, f, base=str(tmp_path)) for n, f in (("a", "no.csv"), ("b", "bad.csv"), ("c", "nor.csv"))]
+    with pytest.raises(SigcError) as caught:
+        load(specs, MemoryStore(), DataSettings())
+    assert [d.code for d in caught.value.diagnostics] == ["E200", "E201", "E200"]
+
+
+def test_binary_rubbish(tmp_path: Path) -> None:
+    for name in ("p.parquet", "p.arrow", "p.csv"):
+        (tmp_path / name).write_bytes(b"\xff\xfe\x00PAR1" * 40)
+        with pytest.raises(SigcError):
+            source(tmp_path, name)
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    assert "E202" in refused(tmp_path, "p.csv", WIDE, column="C")
+
+
+def test_sizes_are_refused_unread(tmp_path: Path) -> None:
+    write_wide(tmp_path / "p.parquet", np.arange("2020-01-01", "2020-02-01", dtype="datetime64[D]"), np.ones((31, 13)))
+    spec = SourceSpec("prices", "p.parquet", base=str(tmp_path))
+    with pytest.raises(SigcError, match="declares .* cells, more than the 100 allowed"):  # noqa: RUF043
+        load([spec], MemoryStore(), DataSettings(max_cells=100))
+
+
+def test_gaps_are_reported(tmp_path: Path) -> None:
+    rows = "".join(f"2020-01-{d:02d},{d if d % 3 else ''}\n" for d in range(1, 20))
+    found = source(tmp_path, "p.csv", f"date,A\n{rows}")
+    assert [f.code for f in found.findings] == ["W002"]
+
+
+# -- where files may be ------------------------------------------------------------------------------------------
+
+
+def test_files_outside_the_roots_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    inside.mkdir()
+    outside.mkdir()
+    monkeypatch.chdir(inside)
+    (outside / "p.csv").write_text(WIDE)
+    (inside / "link.csv").symlink_to(outside / "p.csv")
+    for path in ("../out/p.csv", str(outside / "p.csv"), "link.csv", f"file://{outside}/p.csv", "/etc/passwd"):
+        with pytest.raises(SigcError, match="outside the data roots|no extension|no file"):
+            load([SourceSpec("prices", path, base=str(inside))], MemoryStore(), DataSettings())
+    allowed = DataSettings(roots=(str(outside),))
+    assert load([SourceSpec("prices", "link.csv", base=str(inside))], MemoryStore(), allowed).sources
+
+
+def test_urls(tmp_path: Path) -> None:
+    import fsspec
+
+    with fsspec.open("memory://bucket/p.csv", "w") as out:
+        out.write(WIDE)
+    spec = SourceSpec("prices", "memory://bucket/p.csv", base=str(tmp_path))
+    assert load([spec], MemoryStore(), DataSettings()).sources["prices"].names == ("A", "B")
+    with pytest.raises(SigcError, match="allowed prefixes"):
+        load([spec], MemoryStore(), DataSettings(url_prefixes=("s3://ours/",)))
+    for url in ("simplecache::memory://bucket/p.csv", "ftp://x/p.csv", "memory://bucket/q.csv"):
+        with pytest.raises(SigcError):
+            load([SourceSpec("prices", url, base=str(tmp_path))], MemoryStore(), DataSettings())
+
+
+def test_two_different_files_of_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "p.csv").write_text(WIDE)
+    monkeypatch.chdir(tmp_path / "b")
+    spec = SourceSpec("prices", "p.csv", base=str(tmp_path / "a"))
+    assert load([spec], MemoryStore(), DataSettings()).sources  # the same content: no matter which
+    (tmp_path / "b" / "p.csv").write_text(WIDE.replace("10", "11"))
+    with pytest.raises(SigcError, match="ambiguous"):
+        load([spec], MemoryStore(), DataSettings())
+
+
+def test_a_near_miss_is_suggested(tmp_path: Path) -> None:
+    (tmp_path / "prices.csv").write_text(WIDE)
+    with pytest.raises(SigcError) as caught:
+        source(tmp_path, "price.csv")
+    assert "prices.csv" in caught.value.diagnostics[0].hint
+
+
+# -- change ------------------------------------------------------------------------------------------------------
+
+
+def _days(count: int) -> np.ndarray:  # type: ignore[type-arg]
+    return np.arange(count).astype("timedelta64[D]") + np.datetime64("2019-11-01")
+
+
+def test_an_appended_row_keeps_earlier_blocks(tmp_path: Path) -> None:
+    store = MemoryStore()
+    values = np.random.default_rng(1).normal(size=(100, 13))
+    write_wide(tmp_path / "p.parquet", _days(99), values[:99])
+    before = source(tmp_path, "p.parquet", store=store)
+    write_wide(tmp_path / "p.parquet", _days(100), values)
+    after = source(tmp_path, "p.parquet", store=store)
+    assert after.blocks[0].key == before.blocks[0].key
+    assert after.blocks[1].key != before.blocks[1].key
+    assert after.digests[: len(before.digests)] == before.digests
+
+
+def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
+    store = MemoryStore()
+    first = source(tmp_path, "p.csv", WIDE, store)
+    stat = (tmp_path / "p.csv").stat()
+    (tmp_path / "p.csv").write_text(WIDE.replace("10", "99"))
+    import os
+
+    os.utime(tmp_path / "p.csv", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert source(tmp_path, "p.csv", store=store).digests == first.digests  # same size and time: taken as unchanged
+    os.utime(tmp_path / "p.csv")
+    assert source(tmp_path, "p.csv", store=store).digests != first.digests
+
+
+def test_a_folder_is_one_source(tmp_path: Path) -> None:
+    values = np.random.default_rng(1).normal(size=(100, 13))
+    write_wide(tmp_path / "all.parquet", _days(100), values)
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    write_wide(folder / "b.parquet", _days(100)[:60], values[:60])
+    write_wide(folder / "a.parquet", _days(100)[60:], values[60:])
+    whole, parts = source(tmp_path, "all.parquet"), source(tmp_path, "parts")
+    assert parts.digests == whole.digests
+    write_wide(folder / "c.parquet", _days(100)[90:], values[90:])
+    with pytest.raises(SigcError, match="which another file of the folder has too"):
+        source(tmp_path, "parts")
+
+
+def test_large_files_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sigc.data import convert
+
+    values = np.random.default_rng(1).normal(size=(900, 13))
+    values[values > 2] = np.nan
+    write_wide(tmp_path / "p.parquet", _days(900), values)
+    whole = source(tmp_path, "p.parquet")
+    monkeypatch.setattr(convert, "_STREAM_CELLS", 100)
+    streamed = source(tmp_path, "p.parquet")
+    assert [b.key for b in streamed.blocks] == [b.key for b in whole.blocks]
+
+
+# -- adjustment --------------------------------------------------------------------------------------------------
+
+ACTIONS = "date,ticker,close,split,dividend\n2020-01-01,A,100,1,0\n2020-01-02,A,51,2,0\n2020-01-03,A,50,1,1\n2020-01-06,A,52,1,0\n"
+
+
+def test_forward_adjustment(tmp_path: Path) -> None:
+    raw = panel(tmp_path, "p.csv", ACTIONS).values[:, 0]
+    split = panel(tmp_path, "p.csv", adjust="split").values[:, 0]
+    both = panel(tmp_path, "p.csv", adjust="split_div").values[:, 0]
+    assert raw.tolist() == [100, 51, 50, 52]
+    assert split.tolist() == [100, 102, 100, 104]
+    assert np.allclose(both[1:] / both[:-1] - 1, [102 / 100 - 1, 51 / 51 - 1, 52 / 50 - 1])
+
+
+def test_actions_from_a_file_of_their_own(tmp_path: Path) -> None:
+    wide = "date,A\n2020-01-01,100\n2020-01-02,51\n2020-01-03,50\n2020-01-06,52\n"
+    (tmp_path / "w.csv").write_text(wide)
+    (tmp_path / "a.csv").write_text("date,ticker,dividend,split\n2020-01-02,A,0,2\n2020-01-03,A,1,1\n")
+    specs = [
+        SourceSpec("prices", "w.csv", base=str(tmp_path), adjust="split_div", actions="acts"),
+        SourceSpec("acts", "a.csv", base=str(tmp_path), is_actions=True),
+    ]
+    store = MemoryStore()
+    found = load(specs, store, DataSettings()).sources["prices"]
+    assert read(found, store, 0, 4).equals(panel(tmp_path, "p.csv", ACTIONS, adjust="split_div"))
+
+
+def test_history_is_not_restated() -> None:
+    random = np.random.default_rng(4)
+    days = _days(60)
+    prices = Panel(days, ("A", "B"), random.uniform(10, 20, (60, 2)))
+    split = Panel(days, ("A", "B"), np.where(random.random((60, 2)) < 0.1, 2.0, 1.0))
+    dividend = Panel(days, ("A", "B"), np.where(random.random((60, 2)) < 0.1, 0.3, 0.0))
+    whole = forward(prices, split, dividend)
+    for stop in (1, 20, 59):
+        part = forward(prices.rows(0, stop), split.rows(0, stop), dividend.rows(0, stop))
+        assert part.values.tobytes() == whole.values[:stop].tobytes()
+
+
+def test_adjustment_needs_actions(tmp_path: Path) -> None:
+    assert "E202" in refused(tmp_path, "p.csv", WIDE, adjust="split")

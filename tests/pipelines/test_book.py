@@ -1,0 +1,139 @@
+"""Accounting, costs, performance: against definitions, by hand and by hypothesis."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from sigc.lang import vocabulary
+from sigc.plan.strategy import Cost
+from sigc_pipelines.book import keep_book
+from sigc_pipelines.constraints import DECLARED
+from sigc_pipelines.costs import MODELS, TERMS, Market, cost_of
+from sigc_pipelines.performance import (
+    compare,
+    deflated_sharpe,
+    drawdown,
+    equity,
+    measure,
+    monthly,
+    probabilistic_sharpe,
+    sharpe,
+    total_return,
+)
+
+DAYS = np.arange("2020-01-01", "2020-01-31", dtype="datetime64[D]").astype("datetime64[ns]")
+
+
+def test_a_book_by_hand() -> None:
+    wanted = np.array([[0.5, -0.5], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    returns = np.array([[0.1, 0.1], [0.1, 0.2], [0.5, np.nan], [0.1, 0.1]])
+    book = keep_book(wanted, returns)
+    assert np.allclose(book.gross, [0.0, 0.05 - 0.1, 0.5, 0.0])
+    assert np.allclose(book.turnover, [1.0, 1.0, 1.0, 1.0])
+    assert book.missing.tolist() == [0, 0, 0, 0]
+    every_two = keep_book(wanted, returns, rebalance=2)
+    assert np.allclose(every_two.held, [[0.5, -0.5], [0.5, -0.5], [0.0, 0.0], [0.0, 0.0]])
+    assert every_two.missing.tolist() == [0, 0, 1, 0]
+
+
+def test_drift_moves_weights_with_returns() -> None:
+    wanted = np.tile([[0.5, 0.5]], (3, 1))
+    returns = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
+    book = keep_book(wanted, returns, rebalance=3, drift=True)
+    assert np.allclose(book.held[1], [2 / 3, 1 / 3])
+    assert np.allclose(book.turnover, [1.0, 0.0, 0.0])
+
+
+@given(hnp.arrays(float, (6, 3), elements=st.floats(-1, 1)), st.integers(1, 7))
+def test_both_ways_of_keeping_a_book_agree(wanted: np.ndarray, every: int) -> None:  # type: ignore[type-arg]
+    returns = np.zeros(wanted.shape)
+    fast = keep_book(wanted, returns, rebalance=every)
+    slow = keep_book(wanted, returns, rebalance=every, adjust=lambda _, want, __: want)
+    assert np.array_equal(fast.held, slow.held)
+    assert np.allclose(fast.turnover, slow.turnover)
+
+
+def _cost(name: str, **arguments: float | str) -> Cost:
+    return Cost(name, tuple(arguments.items()))
+
+
+@pytest.mark.parametrize(
+    ("term", "expected"),
+    [
+        (_cost("tc.bps", value=10.0), [0.001, 0.0005]),
+        (_cost("slippage.bps", value=10.0), [0.001, 0.0005]),
+        (_cost("tc.per_share", value=0.01), [0.01 * (0.5 / 10 + 0.5 / 20), 0.01 * 0.5 / 10]),
+        (_cost("tc.per_trade", value=2.0), [4 / 1000, 2 / 1000]),
+        (_cost("tc.asymmetric", buy=10.0, sell=20.0), [0.0005 + 0.001, 0.0005]),
+        (_cost("borrow.rate", value=0.252), [0.0, 0.0005]),
+        (_cost("slippage.model", model="linear", coef=0.1), [0.05, 0.025]),
+        (_cost("slippage.model", model="square-root", coef=0.1), [0.1 * 2 * 0.5**1.5, 0.1 * 0.5**1.5]),
+        (
+            _cost("slippage.model", model="almgren-chriss", eta=0.2, gamma=0.4),
+            [0.1 + 0.4 * 2 * 0.5**1.5, 0.05 + 0.4 * 0.5**1.5],
+        ),
+    ],
+)
+def test_costs_by_hand(term: Cost, expected: list[float]) -> None:
+    book = keep_book(np.array([[0.5, -0.5], [1.0, -0.5]]), np.zeros((2, 2)))
+    market = Market(1000.0, np.array([[10.0, 20.0], [10.0, 20.0]]))
+    assert np.allclose(cost_of([term], book, market), expected)
+
+
+def test_participation_takes_volume() -> None:
+    book = keep_book(np.array([[0.5, 0.0]]), np.zeros((1, 2)))
+    ones = np.ones((1, 2))
+    market = Market(1000.0, 10 * ones, volume=100 * ones, sigma=0.02 * ones)
+    term = _cost("slippage.model", model="square-root", coef=1.0)
+    assert np.allclose(cost_of([term], book, market), 0.02 * 0.5 * np.sqrt(0.5))
+
+
+def test_vocabulary_and_tables_agree() -> None:
+    assert set(vocabulary.COSTS) == set(TERMS)
+    assert set(vocabulary.SLIPPAGE_MODELS) == set(MODELS)
+    assert set(vocabulary.CONSTRAINTS) == set(DECLARED)
+
+
+def test_drawdown_starts_at_one() -> None:
+    fall = drawdown(DAYS[:5], np.array([-0.5, 0.0, 1.0, 0.0, -0.1]))
+    assert fall.depth == pytest.approx(0.5)
+    assert fall.trough == "2020-01-01"
+    assert fall.recovery == "2020-01-03"
+
+
+@given(hnp.arrays(float, 30, elements=st.floats(-0.2, 0.2)))
+def test_performance_is_consistent(returns: np.ndarray) -> None:  # type: ignore[type-arg]
+    zeros = np.zeros(30)
+    m = measure(DAYS, returns, zeros, zeros, np.zeros((30, 1)))
+    assert m.total_return == pytest.approx(equity(returns)[-1] - 1)
+    assert 0.0 <= m.max_drawdown <= 1.0
+    assert m.var_95 >= m.cvar_95 - 1e-15
+    assert np.prod([1 + r for r in monthly(DAYS, returns).values()]) - 1 == pytest.approx(m.total_return)
+    assert 0.0 <= m.probabilistic_sharpe <= 1.0
+    assert np.isfinite(m.sharpe)
+
+
+def test_a_flat_book_has_no_sharpe() -> None:
+    assert sharpe(np.zeros(10)) == 0.0
+    assert sharpe(np.full(10, 0.01)) == 0.0
+    assert measure(DAYS[:0], np.empty(0), np.empty(0), np.empty(0), np.empty((0, 2))).total_return == 0.0
+
+
+def test_more_trials_deflate_more() -> None:
+    returns = np.random.default_rng(1).normal(0.001, 0.01, 500)
+    few = deflated_sharpe(returns, np.array([0.5, 1.5]))
+    many = deflated_sharpe(returns, np.linspace(-1, 1.5, 200))
+    assert probabilistic_sharpe(returns) > few > many
+
+
+def test_a_book_against_itself() -> None:
+    returns = np.random.default_rng(2).normal(0, 0.01, 30)
+    same = compare(returns, returns)
+    assert same.beta == pytest.approx(1.0)
+    assert same.correlation == pytest.approx(1.0)
+    assert same.tracking_error == 0.0
+    assert same.total_return == pytest.approx(total_return(returns))
