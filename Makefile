@@ -16,7 +16,7 @@ demo: $(STAMP)            ## run the main job on embedded defaults, offline
 	$(BIN)/sigc demo
 
 test: $(STAMP)            ## the whole suite, random order, warnings as errors
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 check: $(STAMP)           ## lint, types, layers
 	$(BIN)/ruff check .

@@ -7,7 +7,6 @@ stdout is data, stderr is talk. Exit codes: 0 ok, 1 general, 2 usage or syntax, 
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -89,10 +88,6 @@ def main() -> None:
     except SigcError as error:
         complain(error.diagnostics)
         code = exit_code(error.diagnostics)
-    except BrokenPipeError:
-        # The reader of a pipe has gone; nothing more can be said, and nothing must be said at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except MemoryError:
         click.echo("error[E300]: out of memory; use fewer threads or a smaller range", err=True)
         code = 5

@@ -7,6 +7,7 @@
     4. trades below `min_trade` are taken back to what was held, and the rest is solved again
     5. every limit is checked on the result; E502 names the smallest set of keys that clash
 
+A wanted book without any weight (a signal that has not begun) owes no minimum.
 Assets without a price keep their held weight. Same inputs, same bytes: one thread, fixed tolerances.
 """
 
@@ -27,6 +28,7 @@ from sigc_pipelines.constraints import Box, Norm, Part, Row, Situation, excess, 
 
 TOLERANCE = 1e-7  # by which a solved book may miss a limit
 _DUST = 1e-10
+_MINIMA = frozenset({"min_gross", "min_net", "min_positions"})
 SOFT_PENALTY = 10.0  # per unit of a soft limit's excess
 
 
@@ -39,6 +41,8 @@ class _Asked:
 def project(constraints: Sequence[Constraint], at: Situation) -> Floats:
     """The book to hold. Raises E502 when the hard limits can't all be met."""
     wanted = np.where(at.tradable, at.wanted, at.held)
+    if not wanted.any():  # a book that wants nothing yet owes no minimum
+        constraints = [c for c in constraints if c.name not in _MINIMA]
     asked = [_Asked(c, parts(c, at)) for c in constraints]
     book = _nearest(asked, wanted, at, frozen=~at.tradable)
     smallest = max((c.values[0] for c in constraints if c.name == "min_trade"), default=0.0)

@@ -14,9 +14,6 @@ from sigc.lang.expression import Expression, SyntaxFault, span_of
 from sigc.lang.grammar import MOST_BYTES, Line, Token, lines_of
 from sigc.lang.nodes import (
     Assign,
-    Backtest,
-    Call,
-    Constraint,
     Definition,
     Formal,
     Import,
@@ -24,14 +21,12 @@ from sigc.lang.nodes import (
     Module,
     Name,
     Node,
-    Number,
-    Option,
     Param,
     Portfolio,
     Signal,
-    Text,
 )
-from sigc.lang.vocabulary import METHODS, SECTIONS
+from sigc.lang.portfolio_section import PortfolioReader
+from sigc.lang.vocabulary import SECTIONS
 
 
 def parse(text: str, path: str) -> tuple[Module, tuple[Diagnostic, ...]]:
@@ -40,7 +35,7 @@ def parse(text: str, path: str) -> tuple[Module, tuple[Diagnostic, ...]]:
         message = f"the file has {len(text):,} characters, more than {MOST_BYTES:,}"
         return Module(path), (Diagnostic("E001", message, Span(path, 1, 1)),)
     lines, comments, errors = lines_of(text, path)
-    parser = _Parser(path, list(errors))
+    parser = Parser(path, list(errors))
     parser.sections(list(lines))
     found = sorted(parser.errors, key=lambda d: d.span or Span("", 0, 0))
     module = Module(
@@ -56,7 +51,9 @@ def parse(text: str, path: str) -> tuple[Module, tuple[Diagnostic, ...]]:
     return module, tuple(found)
 
 
-class _Parser:
+class Parser:
+    """Reads the sections of one file; errors gather in `errors`."""
+
     def __init__(self, path: str, errors: list[Diagnostic]) -> None:
         self.path = path
         self.errors = errors
@@ -88,7 +85,7 @@ class _Parser:
     def _stray(self, line: Line) -> None:
         word = line.tokens[0].text
         hint = did_you_mean(word, SECTIONS) or "a file is made of data:, params:, fn, macro, signal and portfolio"
-        self._error("E001", f"'{word}' starts no section", line.tokens[0], hint)
+        self.error("E001", f"'{word}' starts no section", line.tokens[0], hint)
 
     def _section(self, header: Line, body: list[Line]) -> None:
         body = self._indented(header, body)
@@ -101,7 +98,7 @@ class _Parser:
             "portfolio": self._portfolio,
             "import": self._import,
         }
-        self._try(lambda: readers[header.tokens[0].text](header, body))
+        self.attempt(lambda: readers[header.tokens[0].text](header, body))
 
     def _indented(self, header: Line, body: list[Line]) -> list[Line]:
         """The body without lines that fell back to the header's column, each run of them one error."""
@@ -113,7 +110,7 @@ class _Parser:
             if line.indent <= header.indent:
                 if not out:
                     hint = "indent it, or start a section"
-                    self._error("E001", f"'{line.tokens[0].text}' is outside of any section", line.tokens[0], hint)
+                    self.error("E001", f"'{line.tokens[0].text}' is outside of any section", line.tokens[0], hint)
                 out = True
             elif not out:
                 kept.append(line)
@@ -124,12 +121,12 @@ class _Parser:
         rest = self._after_colon(header, 2 if section else 1)
         lines = [*rest, *body]
         if not lines:
-            self._error("E001", "the data section is empty", header.tokens[0], 'add NAME: load csv from "FILE"')
-        self.data += data_section.read(lines, section, self.path, self._try)
+            self.error("E001", "the data section is empty", header.tokens[0], 'add NAME: load csv from "FILE"')
+        self.data += data_section.read(lines, section, self.path, self.attempt)
 
     def _params(self, header: Line, body: list[Line]) -> None:
         for line in [*self._after_colon(header, 1), *body]:
-            self._try(lambda line=line: self.params.append(self._param(line)))  # type: ignore[misc]
+            self.attempt(lambda line=line: self.params.append(self._param(line)))  # type: ignore[misc]
 
     def _param(self, line: Line) -> Param:
         e = Expression(line.tokens, self.path)
@@ -202,7 +199,7 @@ class _Parser:
         value = e.expression()
         e.end()
         for line in body:
-            self._error("E001", "a fn is one expression", line.tokens[0], "use macro for let and emit")
+            self.error("E001", "a fn is one expression", line.tokens[0], "use macro for let and emit")
         return value
 
     def _macro(self, header: Line, body: list[Line]) -> None:
@@ -233,20 +230,20 @@ class _Parser:
             first = line.tokens[0]
             if first.text == "emit" and not (len(line.tokens) > 1 and line.tokens[1].text == "="):
                 if emit is not None:
-                    self._error("E102", f"'{name.text}' emits twice", first, "remove one")
+                    self.error("E102", f"'{name.text}' emits twice", first, "remove one")
                     continue
                 emit = self._value(Expression(line.tokens[1:], self.path, first), first)
             elif emit is not None:
-                self._error("E102", "nothing may follow emit", first, "move it before emit")
+                self.error("E102", "nothing may follow emit", first, "move it before emit")
             else:
-                made = self._try(lambda line=line: self._assign(line, word))  # type: ignore[misc]
+                made = self.attempt(lambda line=line: self.assign(line, word))  # type: ignore[misc]
                 if made is not None:
                     locals_.append(made)
         if emit is None and len(self.errors) == broken:
-            self._error("E102", f"'{name.text}' does not emit", name, "end it with 'emit EXPRESSION'")
+            self.error("E102", f"'{name.text}' does not emit", name, "end it with 'emit EXPRESSION'")
         return locals_, emit
 
-    def _assign(self, line: Line, word: str = "") -> Assign:
+    def assign(self, line: Line, word: str = "") -> Assign:
         e = Expression(line.tokens, self.path)
         if word and e.peek(word):
             e.next()
@@ -270,7 +267,7 @@ class _Parser:
     def _portfolio(self, header: Line, body: list[Line]) -> None:
         name = self._name_of(header)
         lines = [*self._after_colon(header, 2), *body]
-        reader = _PortfolioReader(self, name)
+        reader = PortfolioReader(self, name)
         reader.read(lines)
         if reader.weights is not None:
             self.portfolios.append(
@@ -304,7 +301,7 @@ class _Parser:
         tokens = header.tokens
         if len(tokens) <= at or tokens[at].text != ":":
             last = tokens[at - 1]
-            self._error("E003", f"expected ':' after '{last.text}'", last, "add ':'")
+            self.error("E003", f"expected ':' after '{last.text}'", last, "add ':'")
             return []
         rest = tokens[at + 1 :]
         return [Line(rest, header.indent + 1, header=False)] if rest else []
@@ -313,131 +310,12 @@ class _Parser:
         rest = e.rest()
         return [Line(rest, 1, header=False)] if rest else []
 
-    def _try(self, step: Callable[[], Any]) -> Any:
+    def attempt(self, step: Callable[[], Any]) -> Any:
         try:
             return step()
         except SyntaxFault as fault:
             self.errors.append(fault.diagnostic)
             return None
 
-    def _error(self, code: str, message: str, at: Token, hint: str = "") -> None:
+    def error(self, code: str, message: str, at: Token, hint: str = "") -> None:
         self.errors.append(Diagnostic(code, message, span_of(self.path, at), hint=hint))
-
-
-class _PortfolioReader:
-    """The lines of a portfolio, with their sub-blocks `constraints:` and `soft:`."""
-
-    def __init__(self, parser: _Parser, name: Token) -> None:
-        self.parser = parser
-        self.path = parser.path
-        self.name = name
-        self.locals: list[Assign] = []
-        self.weights: Node | None = None
-        self.costs: Node | None = None
-        self.constraints: list[Constraint] = []
-        self.backtest: Backtest | None = None
-        self.seen_weights = False
-
-    def read(self, lines: list[Line]) -> None:
-        block = ""
-        soft_indent = -1
-        broken = len(self.parser.errors)
-        for line in lines:
-            words = [t.text for t in line.tokens[:2]]
-            if words == ["constraints", ":"]:
-                block, soft_indent = "constraints", -1
-                line = Line(line.tokens[2:], line.indent + 1, header=False)
-                if not line.tokens:
-                    continue
-            elif words == ["soft", ":"] and block:
-                soft_indent = line.indent
-                continue
-            elif words[0] == "backtest" and words[1:] != ["="]:
-                block = ""
-                self._try_backtest(line)
-                continue
-            elif words[1:] == ["="] and words[0] in ("weights", "costs"):
-                block = ""
-            if block:
-                soft = soft_indent >= 0 and line.indent > soft_indent
-                made = self.parser._try(lambda line=line, soft=soft: self._constraint(line, soft))  # type: ignore[misc]
-                if made is not None:
-                    self.constraints.append(made)
-            else:
-                self.parser._try(lambda line=line: self._statement(line))  # type: ignore[misc]
-        if not self.seen_weights and len(self.parser.errors) == broken:
-            hint = "add 'weights = EXPRESSION'"
-            self.parser._error("E102", f"portfolio '{self.name.text}' has no weights", self.name, hint)
-
-    def _statement(self, line: Line) -> None:
-        self.seen_weights = self.seen_weights or line.tokens[0].text == "weights"
-        made = self.parser._assign(line)
-        if made.name == "weights":
-            if self.weights is not None:
-                self.parser._error("E004", "weights are defined twice", line.tokens[0], "remove one")
-            self.weights = made.value
-        elif made.name == "costs":
-            self.costs = made.value
-        else:
-            self.locals.append(made)
-
-    def _constraint(self, line: Line, soft: bool) -> Constraint:
-        e = Expression(line.tokens, self.path)
-        name = e.expect("name", "a constraint's name")
-        if not e.take("=") and not e.take(":"):
-            raise e.fault(f"expected '=' after '{name.text}'", code="E003")
-        values: list[Node] = []
-        if e.take("["):
-            values.append(e.expression())
-            while e.take(","):
-                values.append(e.expression())
-            e.expect_op("]")
-        else:
-            values.append(e.expression())
-        e.end()
-        return Constraint(name.text, tuple(values), soft, span=span_of(self.path, name))
-
-    def _try_backtest(self, line: Line) -> None:
-        made = self.parser._try(lambda: self._backtest(line))
-        if made is not None:
-            if self.backtest is not None:
-                self.parser._error("E004", "there are two backtest lines", line.tokens[0], "remove one")
-            self.backtest = made
-
-    def _backtest(self, line: Line) -> Backtest:
-        e = Expression(line.tokens, self.path)
-        head = e.next()
-        options: list[Option] = []
-        method: Call | None = None
-        dates = {"from": "", "to": ""}
-        while not e.done:
-            if e.current.text in dates and e.current.kind == "name":
-                word = e.next()
-                if not e.done and e.current.kind == "date":
-                    dates[word.text] = e.next().text
-                else:
-                    raise e.fault(f"expected a date after '{word.text}'", word, hint="write YYYY-MM-DD")
-            elif e.current.text in METHODS and e.follows("("):
-                node = e.primary()
-                method = node if isinstance(node, Call) else None
-            else:
-                options.append(self._option(e))
-            e.take(",")
-        span = span_of(self.path, head)
-        return Backtest(tuple(options), method, dates["from"], dates["to"], span=span)
-
-    def _option(self, e: Expression) -> Option:
-        name = e.expect("name", "an option such as rebal=21")
-        if not e.take("="):
-            hint = did_you_mean(name.text, (*METHODS, "rebal", "benchmark", "drift", "from", "to"))
-            raise e.fault(f"expected '=' after '{name.text}'", hint=hint)
-        value: Node
-        if not e.done and e.current.kind == "days":
-            token = e.next()
-            value = Number(float(token.text[:-1]), days=True, span=span_of(self.path, token))
-        elif not e.done and e.current.kind == "string":
-            token = e.next()
-            value = Text(token.text, span=span_of(self.path, token))
-        else:
-            value = e.primary()
-        return Option(name.text, value, span=span_of(self.path, name))

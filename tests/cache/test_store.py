@@ -82,7 +82,7 @@ def test_notes_are_replaced(make: Make) -> None:
     ),
     st.booleans(),
 )
-def test_round_trip_is_bit_exact(tmp_path_factory: pytest.TempPathFactory, values: np.ndarray, labelled: bool) -> None:  # type: ignore[type-arg]
+def test_round_trip_is_bit_exact(tmp_path_factory: pytest.TempPathFactory, values: np.ndarray, labelled: bool) -> None:
     names = tuple(f"N{i}é" for i in range(values.shape[1]))
     panel = Panel(DAYS[: len(values)], names, canonical(values), ("x", "y") if labelled else None)
     folder = tmp_path_factory.mktemp("round")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,23 +25,21 @@ from tests.world import write_wide
 WIDE = "date,B,A\n2020-01-01,1,10\n2020-01-02,,20\n2020-01-03,3,NaN\n"
 
 
-def source(
-    folder: Path, name: str, text: str | None = None, store: MemoryStore | None = None, **spec: object
-) -> Source:
+def source(folder: Path, name: str, text: str | None = None, store: MemoryStore | None = None, **spec: Any) -> Source:
     """A source of a file of that name; options of its spec by name."""
     if text is not None:
         (folder / name).write_text(text)
-    made = SourceSpec("prices", name, base=str(folder), **spec)  # type: ignore[arg-type]
+    made = SourceSpec("prices", name, base=str(folder), **spec)
     return load([made], store or MemoryStore(), DataSettings()).sources["prices"]
 
 
-def panel(folder: Path, name: str, text: str | None = None, **spec: object) -> Panel:
+def panel(folder: Path, name: str, text: str | None = None, **spec: Any) -> Panel:
     store = MemoryStore()
     found = source(folder, name, text, store, **spec)
     return read(found, store, 0, len(found.dates))
 
 
-def refused(folder: Path, name: str, text: str, **spec: object) -> str:
+def refused(folder: Path, name: str, text: str, **spec: Any) -> str:
     with pytest.raises(SigcError) as caught:
         source(folder, name, text, **spec)
     return f"{caught.value.diagnostics[0].code} {caught.value.diagnostics[0].message}"
@@ -49,7 +48,7 @@ def refused(folder: Path, name: str, text: str, **spec: object) -> str:
 def test_wide_csv(tmp_path: Path) -> None:
     p = panel(tmp_path, "p.csv", WIDE)
     assert p.names == ("A", "B")
-    assert np.array_equal(p.values, [[10, 1], [20, np.nan], [np.nan, 3]], equal_nan=True)
+    assert np.array_equal(p.values, np.array([[10, 1], [20, np.nan], [np.nan, 3]]), equal_nan=True)
     assert str(p.dates[0].astype("datetime64[D]")) == "2020-01-01"
 
 
@@ -100,7 +99,7 @@ def test_static_labels(tmp_path: Path) -> None:
 def test_labels_in_time(tmp_path: Path) -> None:
     p = panel(tmp_path, "s.csv", "date,A,B\n2020-01-01,x,y\n2020-01-02,y,\n", dtype="category")
     assert p.labels == ("x", "y")
-    assert np.array_equal(p.values, [[0, 1], [1, np.nan]], equal_nan=True)
+    assert np.array_equal(p.values, np.array([[0, 1], [1, np.nan]]), equal_nan=True)
 
 
 def test_dtypes(tmp_path: Path) -> None:
@@ -157,7 +156,7 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 def test_sizes_are_refused_unread(tmp_path: Path) -> None:
     write_wide(tmp_path / "p.parquet", np.arange("2020-01-01", "2020-02-01", dtype="datetime64[D]"), np.ones((31, 13)))
     spec = SourceSpec("prices", "p.parquet", base=str(tmp_path))
-    with pytest.raises(SigcError, match="declares .* cells, more than the 100 allowed"):  # noqa: RUF043
+    with pytest.raises(SigcError, match="declares .* cells, more than the 100 allowed"):
         load([spec], MemoryStore(), DataSettings(max_cells=100))
 
 
@@ -220,7 +219,7 @@ def test_a_near_miss_is_suggested(tmp_path: Path) -> None:
 # -- change ------------------------------------------------------------------------------------------------------
 
 
-def _days(count: int) -> np.ndarray:  # type: ignore[type-arg]
+def _days(count: int) -> np.ndarray:
     return np.arange(count).astype("timedelta64[D]") + np.datetime64("2019-11-01")
 
 

@@ -13,6 +13,7 @@ from sigc.engine.gather import gather
 from sigc.engine.task import RunReport
 from sigc.errors import SigcError
 from sigc.panel import Panel
+from sigc_cli.universe import business_days
 from sigc_pipelines.compute import Workspace, compute, load
 from tests.world import STRATEGIES, strategy, workspace, write_strategy, write_wide, write_world
 
@@ -106,7 +107,7 @@ def run(folder: Path, store: MemoryStore | ParquetStore) -> tuple[dict[str, Pane
 def test_an_appended_day_recomputes_one_block_per_node(tmp_path: Path) -> None:
     """On 25 years, carried operators included."""
     random = np.random.default_rng(3)
-    dates = np.busday_offset("1999-01-04", np.arange(25 * 261)).astype("datetime64[ns]")
+    dates = business_days("1999-01-04", 25 * 261)
     close = np.round(50 * np.exp(random.normal(0, 0.01, (len(dates), 6)).cumsum(axis=0)), 2)
     names = tuple("ABCDEF")
     write_wide(tmp_path / "prices.parquet", dates[:-1], close[:-1], names)
@@ -137,7 +138,7 @@ def test_a_restated_price_recomputes_what_its_halo_touches(tmp_path: Path) -> No
 def test_a_carried_chain_stops_where_its_state_is_equal_again(tmp_path: Path) -> None:
     text = 'data:\n  prices: load parquet from "prices.parquet"\nsignal peak:\n  emit cummax(prices)\n'
     write_world(tmp_path, 1000)
-    dates = np.busday_offset("2015-01-02", np.arange(1000)).astype("datetime64[ns]")
+    dates = business_days("2015-01-02", 1000)
     close = np.tile(np.linspace(10, 90, 1000)[:, None], (1, 3))
     write_wide(tmp_path / "prices.parquet", dates, close, ("A", "B", "C"))
     store = MemoryStore()

@@ -78,4 +78,4 @@ def test_labels_are_united() -> None:
     b = Panel(days + 1, ("X", "Y"), np.array([[1.0, 0.0]]), ("energy", "tech"))
     both = concat([a, b])
     assert both.labels == ("energy", "tech")
-    assert np.array_equal(both.values, [[1.0, np.nan], [1.0, 0.0]], equal_nan=True)
+    assert np.array_equal(both.values, np.array([[1.0, np.nan], [1.0, 0.0]]), equal_nan=True)

@@ -86,7 +86,7 @@ def test_assets_that_are_missing_throughout_change_nothing(op: Operator, where: 
         assert op.name == "ffill" or same(untouched, fresh)
 
 
-@pytest.mark.parametrize("op", [p for p in ALL if p.values[0].missing is Missing.PROPAGATES])
+@pytest.mark.parametrize("op", [pytest.param(op, id=op.name) for op in operators() if op.missing is Missing.PROPAGATES])
 def test_missing_in_missing_out(op: Operator) -> None:
     given, args = inputs(op), numbers(op)
     nothing = {k: np.full(v.shape, np.nan) for k, v in given.items()}

@@ -77,7 +77,7 @@ def _by_row(x: Frame, of: Callable[[pd.Series], Any]) -> Frame:
     return pd.concat([pd.Series(r, dtype=float).reindex(x.columns) for r in rows], axis=1).T.set_axis(x.index)
 
 
-def _spread(x: Frame, of: Callable[[pd.Series], float]) -> Frame:
+def _spread(x: Frame, of: Callable[[pd.Series], Any]) -> Frame:
     return _by_row(x, lambda r: pd.Series(of(r), index=r.index))
 
 
@@ -255,7 +255,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "rank_pct": lambda x: 100 * _by_row(x, _cs_rank),
     "scale": lambda x: _by_row(x, lambda r: r / r.abs().sum() if r.abs().sum() else r * 0.0),
     "demean": lambda x: _by_row(x, lambda r: r - r.mean()),
-    "winsor": lambda x: _by_row(x, lambda r: r.clip(r.quantile(0.01), r.quantile(0.99))),
+    "winsor": lambda x: _by_row(x, lambda r: r.clip(float(r.quantile(0.01)), float(r.quantile(0.99)))),
     "neutralize": lambda x, by: _groups(x, by, lambda r: r - r.mean()),
     "group_mean": lambda x, by: _groups(x, by, lambda r: r * 0 + r.mean()),
     "group_count": lambda x, by: _groups(x, by, lambda r: r * 0 + len(r)),
@@ -348,12 +348,12 @@ def test_values(op: Operator, shape: str) -> None:
 
 def _size(op: Operator, given: dict[str, Floats], expected: Floats) -> Floats:
     """What an error is measured against: the result, or, where terms cancel, the size of what is summed."""
-    scale = np.abs(expected)
+    scale: Floats = np.abs(expected)
     first = np.nanmax(np.abs(next(iter(given.values()))), initial=0.0)
     if op.name in ("macd", "demean", "neutralize", "delta", "sub", "rolling_std", "rolling_mean", "mad", "std", "atr"):
-        return np.maximum(scale, first)
+        return np.asarray(np.maximum(scale, first))
     if op.name in ("rolling_var", "rolling_cov", "var"):
-        return np.maximum(scale, first**2)
+        return np.asarray(np.maximum(scale, first**2))
     if op.name in ("zscore", "group_zscore", "ts_zscore", "ts_skew", "ts_kurt", "rolling_corr", "ret", "rsi", "mod"):
         return np.maximum(scale, 1.0)
     return np.maximum(scale, 1e-300)

@@ -49,7 +49,7 @@ def test_drift_moves_weights_with_returns() -> None:
 
 
 @given(hnp.arrays(float, (6, 3), elements=st.floats(-1, 1)), st.integers(1, 7))
-def test_both_ways_of_keeping_a_book_agree(wanted: np.ndarray, every: int) -> None:  # type: ignore[type-arg]
+def test_both_ways_of_keeping_a_book_agree(wanted: np.ndarray, every: int) -> None:
     returns = np.zeros(wanted.shape)
     fast = keep_book(wanted, returns, rebalance=every)
     slow = keep_book(wanted, returns, rebalance=every, adjust=lambda _, want, __: want)
@@ -106,7 +106,7 @@ def test_drawdown_starts_at_one() -> None:
 
 
 @given(hnp.arrays(float, 30, elements=st.floats(-0.2, 0.2)))
-def test_performance_is_consistent(returns: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_performance_is_consistent(returns: np.ndarray) -> None:
     zeros = np.zeros(30)
     m = measure(DAYS, returns, zeros, zeros, np.zeros((30, 1)))
     assert m.total_return == pytest.approx(equity(returns)[-1] - 1)

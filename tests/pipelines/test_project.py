@@ -71,15 +71,14 @@ def test_each_limit_is_kept_by_the_nearest_book(name: str, values: tuple[float, 
 def test_many_limits_are_kept_or_refused(chosen: list[tuple[str, tuple[float, ...]]], seed: int) -> None:
     at = situation(seed)
     limits = [Constraint(n, v) for n, v in chosen]
+    refusal = ""
     try:
         book = project(limits, at)
     except SigcError as error:
-        refused = error.diagnostics[0]
-    else:
-        refused = None
-    if refused is not None:
-        assert refused.code == "E502"
-        assert any(n in refused.message for n, _ in chosen)
+        refusal = str(error)
+    if refusal:
+        assert refusal.startswith("E502")
+        assert any(n in refusal for n, _ in chosen)
         return
     for limit in limits:
         assert all(excess(p, book, at.held) <= TOLERANCE for p in parts(limit, at)), limit.name

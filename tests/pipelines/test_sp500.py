@@ -64,7 +64,7 @@ def reference(sp500: Path) -> dict[str, float]:
         k = int(np.ceil(len(valid) * 0.2 - 1e-9))
         weights.loc[day, valid.index[-k:]] = 1 / k
         weights.loc[day, valid.index[:k]] = -1 / k
-    inside = weights.loc["2011-01-03":"2018-12-31"]  # type: ignore[misc]
+    inside = weights.loc["2011-01-03":"2018-12-31"]
     held = inside.iloc[(np.arange(len(inside)) // 21) * 21].set_axis(inside.index)
     returns = prices.pct_change(fill_method=None).loc[inside.index].fillna(0)
     before = held.shift(1).fillna(0)

@@ -74,7 +74,7 @@ def test_same_bytes_as_in_process(world: Path, client: Client, tmp_path: Path, n
 
 
 def test_the_cluster_listens_on_loopback_with_tls(client: Client) -> None:
-    addresses = [client.scheduler.address, *client.scheduler_info(n_workers=-1)["workers"]]
+    addresses = [client.scheduler_info()["address"], *client.scheduler_info(n_workers=-1)["workers"]]
     assert all(a.startswith("tls://127.0.0.1:") for a in addresses)
 
 
