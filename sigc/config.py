@@ -91,6 +91,7 @@ class ClusterSettings(Section):
     dashboard_address: str = Field(
         "", description="Where Dask's dashboard of a local cluster listens; empty: a free port of 127.0.0.1."
     )
+    connect_timeout_s: float = Field(30.0, gt=0, description="Seconds to wait for a scheduler to answer.")
     deadline_s: float = Field(
         0.0, ge=0, description="Seconds without a finished block after which workers are restarted; 0: never."
     )

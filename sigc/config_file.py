@@ -49,8 +49,9 @@ def load_config(
     errors: list[Diagnostic] = []
     spans: dict[Location, Span] = {}
     data: dict[str, Any] = {}
+    unset: set[Location] = set()  # settings whose variable is missing: told already
     if found is not None:
-        data = _read(found, environment, spans, errors)
+        data = _read(found, environment, spans, errors, unset)
     origins = {".".join(at): f"{span.path}:{span.line}" for at, span in spans.items()}
     for key, value, origin in [*_from_environment(environment), *_from_overrides(overrides or {})]:
         _put(data, key.split("."), value)
@@ -59,7 +60,8 @@ def load_config(
     try:
         config = Config.model_validate(data)
     except ValidationError as invalid:
-        errors += [_diagnostic(e, spans, str(found or "configuration")) for e in invalid.errors()]
+        wrong = [e for e in invalid.errors() if tuple(str(p) for p in e["loc"]) not in unset]
+        errors += [_diagnostic(e, spans, str(found or "configuration")) for e in wrong]
         config = Config()
     if errors:
         raise SigcError(*sorted(errors, key=lambda d: (d.span is None, d.span)))
@@ -79,7 +81,11 @@ def find(path: Path | None, environment: Mapping[str, str]) -> Path | None:
 
 
 def _read(
-    path: Path, environment: Mapping[str, str], spans: dict[Location, Span], errors: list[Diagnostic]
+    path: Path,
+    environment: Mapping[str, str],
+    spans: dict[Location, Span],
+    errors: list[Diagnostic],
+    unset: set[Location],
 ) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MOST_BYTES:
@@ -104,7 +110,7 @@ def _read(
         return {}
     if not isinstance(node, yaml.MappingNode):
         raise SigcError(Diagnostic("E400", "a configuration is a mapping of sections", _span(node, path)))
-    reader = _Reader(path, environment, spans, errors)
+    reader = _Reader(path, environment, spans, errors, unset)
     return dict(reader.mapping(node, ()))
 
 
@@ -122,9 +128,15 @@ class _Reader:
     """Turns YAML nodes into data, filling in variables and noting where each key stands."""
 
     def __init__(
-        self, path: Path, environment: Mapping[str, str], spans: dict[Location, Span], errors: list[Diagnostic]
+        self,
+        path: Path,
+        environment: Mapping[str, str],
+        spans: dict[Location, Span],
+        errors: list[Diagnostic],
+        unset: set[Location],
     ) -> None:
-        self.path, self.environment, self.spans, self.errors = path, environment, spans, errors
+        self.path, self.environment, self.spans = path, environment, spans
+        self.errors, self.unset = errors, unset
         self.scalars: Any = yaml.SafeLoader("")
 
     def mapping(self, node: yaml.MappingNode, at: Location) -> dict[str, Any]:
@@ -150,25 +162,26 @@ class _Reader:
                 return [self.value(v, (*at, str(i))) for i, v in enumerate(node.value)]
             case yaml.ScalarNode():
                 self.spans.setdefault(at, _span(node, self.path))
-                return self.scalar(node)
+                return self.scalar(node, at)
         return None
 
-    def scalar(self, node: yaml.ScalarNode) -> Any:
+    def scalar(self, node: yaml.ScalarNode, at: Location) -> Any:
         if "\ue000" not in node.value:
             return self.scalars.construct_object(node)
-        text = _VARIABLE.sub(functools.partial(self.variable, node), node.value)
+        text = _VARIABLE.sub(functools.partial(self.variable, node, at), node.value)
         if node.style in ("'", '"'):
             return text
         resolved = self.scalars.resolve(yaml.ScalarNode, text, (True, False))
         return self.scalars.construct_object(yaml.ScalarNode(resolved, text, node.start_mark, node.end_mark))
 
-    def variable(self, node: yaml.Node, match: re.Match[str]) -> str:
+    def variable(self, node: yaml.Node, at: Location, match: re.Match[str]) -> str:
         name, has_default, default = match.group(1), match.group(2), match.group(3)
         value = self.environment.get(name)
         if value is not None:
             return value
         if has_default:
             return default
+        self.unset.add(at)
         hint = f"set it, or write ${{{name}:-default}}"
         self.errors.append(Diagnostic("E402", f"variable {name} is not set", _span(node, self.path), hint=hint))
         return ""

@@ -15,6 +15,7 @@ from sigc.blocks import BlockStore
 from sigc.engine.drive import Executor
 from sigc.engine.local import LocalExecutor
 from sigc.lang.check import check_file
+from sigc.ops.table import operators
 from sigc.plan.lower import lower
 from sigc.plan.strategy import Strategy
 from sigc_cli.universe import business_days
@@ -44,7 +45,14 @@ def write_world(folder: Path, rows: int = 790, *, changed: tuple[int, int] | Non
     if changed is not None:
         close[changed] *= 1.01
     dates = business_days("2015-01-02", total)[:rows]
-    tables = {"prices": close, "volume": volume, "high": close * (1 + spread), "low": close * (1 - spread)}
+    tables = {
+        "open": np.round(close * 1.001, 2),
+        "close": close,
+        "prices": close,
+        "volume": volume,
+        "high": close * (1 + spread),
+        "low": close * (1 - spread),
+    }
     for name, values in tables.items():
         write_wide(folder / f"{name}.parquet", dates, values[:rows])
     lines = [f"{n},{SECTORS[i % 3]}" for i, n in enumerate(NAMES) if i != 5]
@@ -70,9 +78,20 @@ def write_wide(path: Path, dates: NDArray[np.datetime64], values: Floats, names:
     pq.write_table(pa.table(columns), path)
 
 
+def every_operator() -> str:
+    """A strategy with a signal for every operator's example."""
+    fields = ("prices", "open", "high", "low", "close", "volume")
+    data = [f'  {n}: load parquet from "{n}.parquet"' for n in fields]
+    signals = [f"signal s_{op.name}:\n  emit {op.example}" for op in operators() if op.name != "lead"]
+    return "\n".join(["data:", *data, '  sectors: load sector from "sectors.csv"', *signals]) + "\n"
+
+
 def strategy(folder: Path, name: str) -> Strategy:
-    """A strategy of tests/cases, copied beside the files of a world."""
+    """A strategy of tests/cases, or `operators`: every operator's example; beside the files of a world."""
     path = folder / f"{name}.sig"
+    if name == "operators":
+        path.write_text(every_operator())
+        return lower(check_file(path))
     path.write_text((STRATEGIES / path.name).read_text(encoding="utf-8"))
     return lower(check_file(path))
 

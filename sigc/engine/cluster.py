@@ -92,7 +92,7 @@ def open_client(settings: ClusterSettings, cache: Path, roots: Sequence[Path] = 
 def _connect(settings: ClusterSettings, stack: ExitStack) -> Client:
     match settings.type:
         case "address":
-            return _client(settings.address, security=_security(settings))
+            return _client(settings.address, _security(settings), settings)
         case "class":
             cluster = _class(settings.class_)(**settings.options)
             stack.callback(cluster.close)
@@ -101,12 +101,12 @@ def _connect(settings: ClusterSettings, stack: ExitStack) -> Client:
                 cluster.scale(scale)
             elif scale is not None:
                 cluster.adapt(minimum=scale.minimum, maximum=scale.maximum)
-            client = _client(cluster, security=_security(settings))
+            client = _client(cluster, _security(settings), settings)
             client.wait_for_workers(1, timeout=120)
             return client
         case _:
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="sigc-workers-"))
-            return _client(stack.enter_context(_local(settings, scratch)), security=None)
+            return _client(stack.enter_context(_local(settings, scratch)), None, settings)
 
 
 def _local(settings: ClusterSettings, scratch: str) -> LocalCluster:
@@ -126,9 +126,9 @@ def _local(settings: ClusterSettings, scratch: str) -> LocalCluster:
     )
 
 
-def _client(target: Any, security: Any) -> Client:
+def _client(target: Any, security: Any, settings: ClusterSettings) -> Client:
     try:
-        return Client(target, security=security, timeout=30, set_as_default=False)
+        return Client(target, security=security, timeout=settings.connect_timeout_s, set_as_default=False)
     except (OSError, TimeoutError) as failure:
         message = f"no scheduler answers at {target}: {failure}"
         raise SigcError(

@@ -12,7 +12,7 @@ import queue
 import threading
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ from sigc.cache.parquet import ParquetStore
 from sigc.engine.run_block import run_block
 from sigc.engine.task import Outcome, Task
 from sigc.errors import Diagnostic, SigcError
+from sigc.ops.fingerprint import kernel_digests
 
 EVENTS = "sigc-workers"  # the topic on which the scheduler tells of workers that come and go
 _SECONDS_PER_CELL = 4e-9  # of one operator on one cell, for batching only
 _WORTH_A_TASK_S = 0.2
 _BLOCKS_PER_THREAD = 3
+_MOST_HANGS = 2  # deadlines missed in a row, workers restarted each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class DaskExecutor:
         self._arrived: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._home: deque[Outcome] = deque()
         self._incidents: deque[str] = deque()
+        self._hung = 0
         client.subscribe_topic(EVENTS, self._hear)
 
     @property
@@ -95,6 +98,19 @@ class DaskExecutor:
     @property
     def slice_bytes(self) -> int:
         return self._slice_bytes
+
+    def prepare(self, operators: Collection[str]) -> None:
+        """Refuse workers whose kernels make other bits than ours of the same data. One that died is skipped."""
+        ours = kernel_digests(operators)
+        answers = self._client.run(kernel_digests, sorted(operators), on_error="return")
+        errors = []
+        for worker, theirs in sorted(answers.items()):
+            differs = [] if isinstance(theirs, Exception) else sorted(n for n, d in ours.items() if theirs.get(n) != d)
+            if differs:
+                message = f"worker {worker} computes other bits than this machine: {', '.join(differs)}"
+                errors.append(Diagnostic("E402", message, hint="use workers of the same class of CPU"))
+        if errors:
+            raise SigcError(*errors)
 
     def submit(self, tasks: Sequence[Task]) -> None:
         for batch in _batches(tasks):
@@ -127,16 +143,25 @@ class DaskExecutor:
         self._client.unsubscribe_topic(EVENTS)
 
     def _next_key(self) -> str:
-        try:
-            return self._arrived.get(timeout=self._deadline_s or None)
-        except queue.Empty:
-            self._restart_busy()
-            message = f"no block was finished within {self._deadline_s:.0f} s; the busy workers were restarted"
-            hint = "raise cluster.deadline_s, or make blocks smaller with a lower memory_limit"
-            raise SigcError(Diagnostic("E300", message, hint=hint)) from None
+        """The key of a batch that came home. Workers that are silent beyond the deadline are restarted."""
+        while True:
+            try:
+                key = self._arrived.get(timeout=self._deadline_s or None)
+            except queue.Empty:
+                self._hung += 1
+                if self._hung > _MOST_HANGS:
+                    message = f"no block was finished within {self._deadline_s:.0f} s, {self._hung} times in a row"
+                    hint = "raise cluster.deadline_s, or make blocks smaller with a lower memory_limit"
+                    raise SigcError(Diagnostic("E300", message, hint=hint)) from None
+                self._restart_busy()
+            else:
+                self._hung = 0
+                return key
 
     def _restart_busy(self) -> None:
+        """Restart the workers that hold tasks; the scheduler sends the tasks again."""
         busy = [w for w, keys in self._client.processing().items() if keys]
+        self._incidents.append(f"{len(busy)} worker(s) finished nothing for {self._deadline_s:.0f} s: restarted")
         self._client.restart_workers(busy, timeout=30)
 
     def _result(self, future: Any, batch: tuple[Task, ...]) -> list[Outcome]:

@@ -11,7 +11,7 @@ Executors: `local.py` (threads in this process), `dask.py` (workers).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +31,10 @@ class Executor(Protocol):
     def window(self) -> int: ...
     @property
     def slice_bytes(self) -> int: ...
+    def prepare(self, operators: Collection[str]) -> None:
+        """Before the first task of a run: make sure that these operators compute the same everywhere."""
+        ...
+
     def submit(self, tasks: Sequence[Task]) -> None: ...
     def next(self) -> Outcome:
         """Wait for one outcome. Raises `SigcError` for a task that failed."""
@@ -71,6 +75,7 @@ def drive(
     begun = time.perf_counter()
     earlier: list[RunReport] = []
     told = len(store.incidents())
+    executor.prepare({n.op for s in plan.stages for n in s.order})
     losses: dict[str, int] = {}
     while max(losses.values(), default=0) < _LOSSES:
         frontier = Frontier(plan, store, executor.slice_bytes)

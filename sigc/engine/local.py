@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import psutil
@@ -33,6 +33,9 @@ class LocalExecutor:
     @property
     def slice_bytes(self) -> int:
         return self._memory // self._threads
+
+    def prepare(self, operators: Collection[str]) -> None:
+        """Nothing to compare: there is one machine."""
 
     def submit(self, tasks: Sequence[Task]) -> None:
         self._flying.update(self._pool.submit(run_block, t, self._store, "this process") for t in tasks)

@@ -137,7 +137,8 @@ class _Importer:
                 text = read_text(target)
             except SigcError as failure:
                 first = failure.diagnostics[0]
-                self.found.append(Diagnostic(first.code, first.message, item.span, hint=first.hint))
+                message = first.message.replace(str(target), item.path)
+                self.found.append(Diagnostic(first.code, message, item.span, hint=first.hint))
                 continue
             shown = str(path.parent / item.path)
             self.sources[shown] = text

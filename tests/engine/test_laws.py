@@ -18,6 +18,7 @@ from sigc_pipelines.compute import Workspace, compute, load
 from tests.world import STRATEGIES, strategy, workspace, write_strategy, write_wide, write_world
 
 TEN = sorted(p.stem for p in STRATEGIES.glob("*.sig"))
+ALL = [*TEN, "operators"]  # and one with a signal for every operator
 
 
 def everything(folder: Path, name: str, space: Workspace, until: str = "") -> tuple[dict[str, Panel], RunReport]:
@@ -44,20 +45,20 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(world: Path) -> dict[str, dict[str, Panel]]:
     """Every strategy computed as one block."""
-    return {name: everything(world, name, workspace(MemoryStore(), rule="100000"))[0] for name in TEN}
+    return {name: everything(world, name, workspace(MemoryStore(), rule="100000"))[0] for name in ALL}
 
 
 def test_there_are_ten() -> None:
     assert len(TEN) == 10
 
 
-@pytest.mark.parametrize("name", TEN)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("rule", ["year", "month", "37"])
 def test_blocks_of_any_size(world: Path, whole: dict[str, dict[str, Panel]], name: str, rule: str) -> None:
     assert_same(everything(world, name, workspace(MemoryStore(), rule=rule))[0], whole[name])
 
 
-@pytest.mark.parametrize("name", TEN)
+@pytest.mark.parametrize("name", ALL)
 def test_two_threads_small_slices_cold_and_warm(
     world: Path, whole: dict[str, dict[str, Panel]], name: str, tmp_path: Path
 ) -> None:
@@ -71,7 +72,7 @@ def test_two_threads_small_slices_cold_and_warm(
     assert report.tasks == 0
 
 
-@pytest.mark.parametrize("name", TEN)
+@pytest.mark.parametrize("name", ALL)
 def test_appended_day_by_day(world: Path, whole: dict[str, dict[str, Panel]], name: str) -> None:
     space = workspace(MemoryStore())
     dates = next(iter(whole[name].values())).dates
@@ -80,7 +81,7 @@ def test_appended_day_by_day(world: Path, whole: dict[str, dict[str, Panel]], na
     assert_same(found, whole[name])
 
 
-@pytest.mark.parametrize("name", TEN)
+@pytest.mark.parametrize("name", ALL)
 def test_the_past_does_not_know_the_future(world: Path, whole: dict[str, dict[str, Panel]], name: str) -> None:
     found, _ = everything(world, name, workspace(MemoryStore()), until="2016-07-29")
     for root, panel in found.items():

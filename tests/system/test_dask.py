@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from sigc.engine.dask import DaskExecutor, StoreAddress
 from sigc.engine.drive import Executor
 from sigc.errors import SigcError
 from sigc_pipelines.compute import Workspace
-from tests.engine.test_laws import TEN, assert_same, everything
+from tests.engine.test_laws import ALL, assert_same, everything
 from tests.world import workspace, write_world
 
 pytestmark = pytest.mark.xdist_group("dask")
@@ -62,7 +63,7 @@ def dask_space(client: Client, directory: Path, slices: int = 0) -> Workspace:
     return Workspace(store, engine)
 
 
-@pytest.mark.parametrize("name", TEN)
+@pytest.mark.parametrize("name", ALL)
 def test_same_bytes_as_in_process(world: Path, client: Client, tmp_path: Path, name: str) -> None:
     right, _ = everything(world, name, workspace(MemoryStore()))
     found, report = everything(world, name, dask_space(client, tmp_path))
@@ -100,6 +101,50 @@ def test_a_worker_killed_in_the_middle(world: Path, client: Client, tmp_path: Pa
 def _told(client: Client) -> list[str]:
     """What the scheduler has told since: events arrive on their own time."""
     return [str(message["text"]) for _, message in client.get_events("sigc-workers")]
+
+
+def test_a_worker_that_hangs_is_restarted(world: Path, client: Client, tmp_path: Path) -> None:
+    """SIGSTOP: it answers nothing, and its connection stays open."""
+    right, _ = everything(world, "carried", workspace(MemoryStore()))
+    client.wait_for_workers(2, timeout=60)
+    victim = next(iter(client.run(os.getpid).values()))
+    store = ParquetStore(tmp_path)
+    executor = DaskExecutor(client, StoreAddress(str(tmp_path), 10.0), slice_bytes(client), deadline_s=3)
+    stopped = threading.Event()
+
+    def stop_once(_: object) -> None:
+        if not stopped.is_set():
+            stopped.set()
+            os.kill(victim, signal.SIGSTOP)
+
+    space = Workspace(store, lambda _: nullcontext(executor), progress=stop_once)
+    found, _ = everything(world, "carried", space)
+    assert stopped.is_set()
+    assert_same(found, right)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(victim, signal.SIGKILL)  # if no task had come its way, it is stopped still
+    client.wait_for_workers(2, timeout=60)
+
+
+def test_workers_that_make_other_bits_are_refused(world: Path, client: Client, tmp_path: Path) -> None:
+    client.run(_spoil)
+    try:
+        with pytest.raises(SigcError, match="computes other bits than this machine: zscore"):
+            everything(world, "momentum", dask_space(client, tmp_path))
+    finally:
+        client.restart()
+
+
+def _spoil() -> None:
+    """On a worker: another kernel under the name of zscore."""
+    from dataclasses import replace
+
+    from sigc.ops import declare, table
+
+    table.operators()
+    op = declare.REGISTRY["zscore"]
+    declare.REGISTRY["zscore"] = replace(op, kernel=lambda x: op.kernel(x) * (1 + 1e-15) + 1e-15)
+    table._by_name.cache_clear()
 
 
 def test_errors_on_a_worker_name_the_line(world: Path, client: Client, tmp_path: Path) -> None:
