@@ -27,7 +27,7 @@ TITLES: Mapping[str, str] = MappingProxyType(
         "turnover": "Turnover and cumulated costs",
         "quantiles": "Annual next-day return by fifth of the wanted weight, lowest first",
         "decay": "Rank information coefficient by horizon, and its decay",
-        "coverage": "Assets with a wanted weight",
+        "coverage": "Assets in the wanted book",
     }
 )
 
@@ -100,7 +100,7 @@ def _drawdown(view: BacktestView, dates: Any) -> Any:
     plot = _plot(180, x_axis_type="datetime")
     plot.varea(dates, view.drawdown, np.zeros(len(dates)), color=DOWN, alpha=0.35)
     plot.line(dates, view.drawdown, color=DOWN)
-    plot.yaxis.formatter = NumeralTickFormatter(format="0%")
+    plot.yaxis.formatter = NumeralTickFormatter(format="0.0%")
     return plot
 
 

@@ -227,7 +227,7 @@ def monthly(dates: Dates, returns: Floats) -> dict[str, float]:
 
 def _flat(values: Floats) -> bool:
     """No spread, or one that squares to nothing."""
-    return len(values) < 2 or bool(values.max() == values.min()) or float(values.var()) == 0.0
+    return len(values) < 2 or bool(values.max() == values.min()) or float(values.var()) ** 2 == 0.0
 
 
 def _std(values: Floats) -> float:

@@ -55,7 +55,7 @@ def study(result: Result, loaded: Loaded, workspace: Workspace) -> Study:
         quantiles=quantile_returns(wanted, prices),
         rolling_sharpe=rolling_sharpe(result.returns),
         drawdown=value / peak - 1.0,
-        coverage=np.isfinite(result.wanted.values).sum(axis=1).astype(np.float64),
+        coverage=(np.nan_to_num(result.wanted.values) != 0.0).sum(axis=1).astype(np.float64),
     )
 
 

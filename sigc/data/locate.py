@@ -85,8 +85,6 @@ def _version(path: Path) -> str:
 
 
 def _remote(spec: SourceSpec, settings: DataSettings) -> Place:
-    import fsspec
-
     url = spec.path
     scheme = url.split("://", 1)[0]
     if "::" in url or scheme not in _SCHEMES:
@@ -95,6 +93,8 @@ def _remote(spec: SourceSpec, settings: DataSettings) -> Place:
         raise _error(spec, f"'{url}' is under none of the allowed prefixes", hint="see data.url_prefixes")
     if scheme == "file":
         return locate_local_url(spec, settings)
+    import fsspec
+
     try:
         system, path = fsspec.core.url_to_fs(url)
         about = system.info(path)

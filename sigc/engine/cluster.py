@@ -40,6 +40,8 @@ SETTINGS: Mapping[str, Any] = {
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.target": False,
+    # A paused worker would not come back: nothing of ours is spilled. Plans are cut to fit instead.
+    "distributed.worker.memory.pause": False,
     "distributed.admin.tick.interval": "1 s",
     "distributed.admin.system-monitor.interval": "10 s",
     "distributed.admin.log-length": 200,
@@ -53,6 +55,9 @@ SETTINGS: Mapping[str, Any] = {
         "OPENBLAS_NUM_THREADS": "1",
     },
 }
+
+
+_INTERPRETER_BYTES = 320 << 20  # of a worker with its libraries and compiled kernels
 
 
 class WorkerWatch(SchedulerPlugin):
@@ -205,9 +210,9 @@ def probe(client: Client, cache: Path, roots: Sequence[Path] = ()) -> None:
 
 
 def slice_bytes(client: Client) -> int:
-    """Memory one task may plan with: half of the smallest worker's limit, shared by its threads."""
+    """Memory one task may plan with: what the smallest worker has beside its interpreter, shared by its threads."""
     limits = []
     for worker in client.scheduler_info(n_workers=-1)["workers"].values():
         limit = worker["memory_limit"] or psutil.virtual_memory().total // 4
-        limits.append(limit // 2 // worker["nthreads"])
+        limits.append(max(limit // 8, (limit - _INTERPRETER_BYTES) // 2) // worker["nthreads"])
     return min(limits, default=1 << 30)

@@ -31,6 +31,7 @@ EVENTS = "sigc-workers"  # the topic on which the scheduler tells of workers tha
 _SECONDS_PER_CELL = 4e-9  # of one operator on one cell, for batching only
 _WORTH_A_TASK_S = 0.2
 _BLOCKS_PER_THREAD = 3
+_WORKER_MEMORY_BYTES = 32 << 20  # of blocks kept by a worker: its tasks rarely read one twice
 _MOST_HANGS = 2  # deadlines missed in a row, workers restarted each time
 
 
@@ -50,7 +51,7 @@ def open_store(address: StoreAddress) -> BlockStore:
     """The cache at `address`, one per process."""
     with _stores_lock:
         if address not in _stores:
-            _stores[address] = ParquetStore(Path(address.directory), address.max_size_gb)
+            _stores[address] = ParquetStore(Path(address.directory), address.max_size_gb, _WORKER_MEMORY_BYTES)
         return _stores[address]
 
 

@@ -18,8 +18,10 @@ from sigc.ops.declare import REGISTRY, Carry, Kind
 from sigc.ops.table import operators
 from sigc.panel import Floats
 from sigc.plan.expr import COLUMN, CONSTANT, Expr
+from sigc.plan.rules.fuse import groups
 
 Value = Floats | float
+_TILE_CELLS = 32_768  # 256 kB an array: several fit the second-level cache
 
 
 @dataclass(slots=True)
@@ -54,15 +56,18 @@ def evaluate(
     uses = _uses([n for n in order if n.shape not in leaves])
     results: dict[str, Floats] = {}
     wanted = {o.shape for o in outputs}
+    fused = groups(order, wanted, leaves)
+    inside = {n.shape for members in fused.values() for n in members[:-1]}
     for node in order:
-        if node.shape in leaves:
+        if node.shape in leaves or node.shape in inside:
             continue
         begun = time.perf_counter()
-        values[node.shape] = _apply(node, values, need, at)
+        members = fused.get(node.shape, (node,))
+        values[node.shape] = (_fused if len(members) > 1 else _apply)(node, members, values, need, at)
         at.seconds[node.shape] = at.seconds.get(node.shape, 0.0) + time.perf_counter() - begun
-        for i in node.inputs:
+        for i in (i for m in members for i in m.inputs):
             uses[i.shape] -= 1
-            if uses[i.shape] == 0 and i.shape not in wanted:
+            if uses[i.shape] == 0 and i.shape not in wanted and i.shape not in inside:
                 del values[i.shape]
     for output in outputs:
         results[output.shape] = _tail(_full(values[output.shape], at), at.stop - at.start)
@@ -88,7 +93,7 @@ def _full(value: Value, at: Slice) -> Floats:
     return value
 
 
-def _apply(node: Expr, values: Mapping[str, Value], need: Mapping[str, int], at: Slice) -> Value:
+def _apply(node: Expr, _: tuple[Expr, ...], values: Mapping[str, Value], need: Mapping[str, int], at: Slice) -> Value:
     rows = at.rows(need[node.shape])
     if node.op == CONSTANT:
         return _constant(node, at)
@@ -96,14 +101,37 @@ def _apply(node: Expr, values: Mapping[str, Value], need: Mapping[str, int], at:
     inputs = [_input(values[i.shape], reach) for i in node.inputs]
     if node.op == COLUMN:
         return _column(node, inputs[0], at)
+    result = _attempt(node, inputs, at)
+    return result if isinstance(result, float) else _tail(result, rows)
+
+
+def _fused(
+    node: Expr, members: tuple[Expr, ...], values: Mapping[str, Value], need: Mapping[str, int], at: Slice
+) -> Value:
+    """A group of cell-by-cell nodes over tiles of rows: its intermediates never leave the cache."""
+    rows = at.rows(need[node.shape])
+    inside = {m.shape for m in members}
+    outside = {i.shape: _input(values[i.shape], rows) for m in members for i in m.inputs if i.shape not in inside}
+    out = np.empty((rows, len(at.names)))
+    step = max(1, _TILE_CELLS // max(1, len(at.names)))
+    for low in range(0, rows, step):
+        high = min(rows, low + step)
+        tile: dict[str, Any] = {s: v if isinstance(v, float) else v[low:high] for s, v in outside.items()}
+        for member in members:
+            tile[member.shape] = _attempt(member, [tile[i.shape] for i in member.inputs], at)
+        out[low:high] = tile[node.shape]
+    return out
+
+
+def _attempt(node: Expr, inputs: list[Value], at: Slice) -> Any:
+    """Call the kernel; a failure names the operator, the line and the block."""
     try:
-        result = _call(node, inputs, at)
+        return _call(node, inputs, at)
     except SigcError:
         raise
     except Exception as failure:
         message = f"'{node.op}' failed on {at.where}: {type(failure).__name__}: {failure}"
         raise SigcError(Diagnostic("E300", message, node.span)) from failure
-    return result if isinstance(result, float) else _tail(result, rows)
 
 
 def _input(value: Value, rows: int) -> Value:

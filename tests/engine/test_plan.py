@@ -9,11 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigc.blocks import concat, grid, row_digests
+from sigc.ops.table import operators
 from sigc.panel import Panel
 from sigc.plan.expr import Expr, source
 from sigc.plan.halo import needs, scope
 from sigc.plan.plan import is_leaf
 from sigc.plan.rules import rewrite
+from sigc.plan.rules.fuse import groups
+
+operators()  # fills the registry
 
 
 def op(name: str, *inputs: Expr, given: tuple[str, ...] = ("x",), **args: float) -> Expr:
@@ -79,3 +83,19 @@ def test_labels_are_united() -> None:
     both = concat([a, b])
     assert both.labels == ("energy", "tech")
     assert np.array_equal(both.values, np.array([[1.0, np.nan], [1.0, 0.0]]), equal_nan=True)
+
+
+def test_chains_of_cells_are_fused() -> None:
+    """(p - q) / (p - r) with a rolling mean of it: one group of three, read whole by the window."""
+    p, q, r = source("p"), source("q"), source("r")
+    top = op("sub", p, q, given=("a", "b"))
+    bottom = op("sub", p, r, given=("a", "b"))
+    ratio = op("div", top, bottom, given=("a", "b"))
+    mean = op("rolling_mean", ratio, window=5)
+    order = scope([mean], is_leaf)
+    found = groups(order, {mean.shape}, {p.shape, q.shape, r.shape})
+    assert found == {ratio.shape: (top, bottom, ratio)}
+    # What two others read stands on its own.
+    both = op("add", mean, top, given=("a", "b"))
+    order = scope([both], is_leaf)
+    assert groups(order, {both.shape}, {p.shape, q.shape, r.shape}) == {ratio.shape: (bottom, ratio)}
