@@ -105,7 +105,7 @@ def workspace(
         def engine(weight: int) -> object:
             return _engine(config, choices, store, where if on_disk else None, weight)
 
-        yield Workspace(store, engine, config.data, progress=progress)  # type: ignore[arg-type]
+        yield Workspace(store, engine, config.data, ttl_hours=settings.ttl_hours, progress=progress)  # type: ignore[arg-type]
 
 
 def _asks_for_dask(config: Config, choices: Choices) -> bool:

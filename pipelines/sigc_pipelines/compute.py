@@ -30,6 +30,7 @@ from sigc.plan.strategy import Strategy
 @dataclass(frozen=True, slots=True, eq=False)
 class Workspace:
     """Where work is done: the store, the engine, the settings of data. rule: how blocks are cut.
+    ttl_hours: how long a URL is taken as unchanged.
 
     engine: opens an executor for work of a given weight (cells x operators that are not stored yet).
     """
@@ -38,6 +39,7 @@ class Workspace:
     engine: Callable[[int], AbstractContextManager[Executor]]
     data: DataSettings = field(default_factory=DataSettings)
     rule: str = "auto"
+    ttl_hours: float = 0.0
     progress: Callable[[Progress], None] | None = None
 
 
@@ -59,7 +61,7 @@ def load(strategy: Strategy, workspace: Workspace, until: str = "") -> Loaded:
 
     Raises `SigcError` with everything that is wrong with the data.
     """
-    catalog = load_sources(strategy.data, workspace.store, workspace.data)
+    catalog = load_sources(strategy.data, workspace.store, workspace.data, workspace.ttl_hours)
     return Loaded(strategy, catalog, lay(strategy, catalog, workspace.rule, until))
 
 

@@ -9,6 +9,7 @@ Reading order: `locate` (which file), `table` (its columns), `shape` (columns to
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from sigc.blocks import BlockStore, concat
+from sigc.blocks import BlockStore, concat, digest
 from sigc.config import DataSettings
 from sigc.data.convert import Converted, SourceBlock, convert
 from sigc.data.locate import Place, locate
@@ -62,19 +63,23 @@ class BlockMissingError(Exception):
     """A block of a source is no longer in the store; loading again restores it."""
 
 
-def load(specs: Sequence[SourceSpec], store: BlockStore, settings: DataSettings) -> Catalog:
-    """Convert what has changed, and describe all sources. Raises `SigcError` with everything that is wrong."""
+def load(specs: Sequence[SourceSpec], store: BlockStore, settings: DataSettings, ttl_hours: float = 0.0) -> Catalog:
+    """Convert what has changed, and describe all sources. Raises `SigcError` with everything that is wrong.
+
+    ttl_hours: how long a URL that was looked at is taken as unchanged; local files are looked at each time.
+    """
+    look = partial(_located, store=store, settings=settings, ttl_hours=ttl_hours)
     errors: list[Diagnostic] = []
     sources: dict[str, Source] = {}
     actions: dict[str, Place] = {}
     for spec in specs:
         if spec.is_actions:
-            place = _collected(errors, partial(locate, spec, settings))
+            place = _collected(errors, partial(look, spec))
             if place is not None:
                 actions[spec.name] = place
     for spec in specs:
         if not spec.is_actions:
-            source = _collected(errors, partial(_source, spec, actions, store, settings))
+            source = _collected(errors, partial(_source, spec, look, actions, store, settings))
             if source is not None:
                 sources[spec.name] = source
     if errors:
@@ -91,8 +96,26 @@ def _collected(errors: list[Diagnostic], step: Callable[[], T]) -> T | None:
         return None
 
 
-def _source(spec: SourceSpec, actions: dict[str, Place], store: BlockStore, settings: DataSettings) -> Source:
-    place = locate(spec, settings)
+def _located(spec: SourceSpec, *, store: BlockStore, settings: DataSettings, ttl_hours: float) -> Place:
+    """Where a source is; of a URL the time and version of each look are noted."""
+    note = "seen-" + digest(spec.path)
+    at, _, version = (store.noted(note) or "0 ").partition(" ")
+    fresh = ttl_hours > 0.0 and time.time() - float(at) < 3600.0 * ttl_hours
+    recent = version if fresh else ""
+    place = locate(spec, settings, recent)
+    if place.remote and not recent:
+        store.note(note, f"{time.time():.0f} {place.versions[0]}")
+    return place
+
+
+def _source(
+    spec: SourceSpec,
+    look: Callable[[SourceSpec], Place],
+    actions: dict[str, Place],
+    store: BlockStore,
+    settings: DataSettings,
+) -> Source:
+    place = look(spec)
     converted = convert(spec, place, actions.get(spec.actions), store, settings)
     findings = tuple(replace(f, span=spec.span) for f in converted.findings)
     return _described(spec, place, converted, findings)

@@ -35,10 +35,13 @@ class Place:
     remote: bool = False
 
 
-def locate(spec: SourceSpec, settings: DataSettings) -> Place:
-    """Find the file of a source. Raises E200 when there is none, or it may not be read."""
+def locate(spec: SourceSpec, settings: DataSettings, recent: str = "") -> Place:
+    """Find the file of a source. Raises E200 when there is none, or it may not be read.
+
+    recent: the version of a URL that was looked at lately enough; it is not asked again.
+    """
     if _URL.match(spec.path):
-        return _remote(spec, settings)
+        return _remote(spec, settings, recent)
     path = _local(spec, settings)
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.is_file() and p.name.lower().endswith(_SUFFIXES))
@@ -84,7 +87,7 @@ def _version(path: Path) -> str:
     return f"{about.st_size}-{about.st_mtime_ns}-{about.st_ino}"
 
 
-def _remote(spec: SourceSpec, settings: DataSettings) -> Place:
+def _remote(spec: SourceSpec, settings: DataSettings, recent: str) -> Place:
     url = spec.path
     scheme = url.split("://", 1)[0]
     if "::" in url or scheme not in _SCHEMES:
@@ -93,6 +96,8 @@ def _remote(spec: SourceSpec, settings: DataSettings) -> Place:
         raise _error(spec, f"'{url}' is under none of the allowed prefixes", hint="see data.url_prefixes")
     if scheme == "file":
         return locate_local_url(spec, settings)
+    if recent:
+        return Place(url, (url,), (recent,), remote=True)
     import fsspec
 
     try:

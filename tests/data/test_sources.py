@@ -197,6 +197,24 @@ def test_urls(tmp_path: Path) -> None:
             load([SourceSpec("prices", url, base=str(tmp_path))], MemoryStore(), DataSettings())
 
 
+def test_a_url_is_not_asked_again_within_its_time(tmp_path: Path) -> None:
+    import fsspec
+
+    spec = SourceSpec("prices", "memory://ttl/p.csv", base=str(tmp_path))
+    store = MemoryStore()
+
+    def digests(ttl_hours: float) -> bytes:
+        return load([spec], store, DataSettings(), ttl_hours).sources["prices"].digests
+
+    with fsspec.open(spec.path, "w") as out:
+        out.write(WIDE)
+    first = digests(1.0)
+    with fsspec.open(spec.path, "w") as out:
+        out.write(WIDE.replace("10", "11"))
+    assert digests(1.0) == first
+    assert digests(0.0) != first
+
+
 def test_two_different_files_of_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
