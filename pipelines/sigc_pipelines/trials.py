@@ -69,7 +69,7 @@ class Field:
     stop: int
 
     def wanted(self, number: int) -> Floats:
-        return gather(self.computed, _root(number), self.start, self.stop).values
+        return gather(self.computed, _root(self.trials[number]), self.start, self.stop).values
 
 
 def combinations(strategy: Strategy) -> Iterator[dict[str, float]]:
@@ -101,7 +101,7 @@ def field(
         trials.append(Trial(params, replace(book, backtest=settings)))
     settings = trials[0].portfolio.backtest or Backtest()
     start, stop = rows_between(loaded.grid, settings.start, settings.end)
-    roots: dict[str, Expr] = {_root(n): t.portfolio.weights for n, t in enumerate(trials)}
+    roots: dict[str, Expr] = {_root(t): t.portfolio.weights for t in trials}
     computed = compute(loaded, roots, workspace, start, stop)
     accounts = Accounts(loaded, workspace, trials[0].portfolio, capital, start, stop)
     return Field(tuple(trials), accounts, computed, start, stop)
@@ -135,5 +135,7 @@ def text_of(params: Params) -> str:
     return " ".join(f"{k}={v:g}" for k, v in params.items()) or "(no parameters)"
 
 
-def _root(number: int) -> str:
-    return f"trial{number}"
+def _root(trial: Trial) -> str:
+    """`main.weights:lookback=60,top=0.2`: under this name its blocks stand in the cache."""
+    chosen = ",".join(f"{k}={repr(v).removesuffix('.0')}" for k, v in trial.params.items())
+    return f"{trial.portfolio.name}.weights:{chosen}"
