@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sigc.blocks import BlockStore
 from sigc.engine.frontier import Frontier
-from sigc.plan.plan import is_leaf, make_plan, memory
+from sigc.plan.plan import is_read, make_plan, memory
 from sigc_pipelines.compute import Loaded
 
 
@@ -26,7 +26,7 @@ def plan_text(loaded: Loaded, store: BlockStore) -> str:
         peak = memory(stage, rows, len(grid.names)) / 1e6
         lines.append(f"stage {stage.number} ({how}): stores {names}; about {peak:.0f} MB a block")
         for node in stage.order:
-            what = "read" if is_leaf(node) and node.shape not in own else "computed"
+            what = "read" if is_read(node, own) else "computed"
             name = str(node.arguments.get("name", "")) or plan.names.get(node.shape, node.op)
             lines.append(f"  {name}: {what} from {stage.need[node.shape]} rows before the block")
     cached = frontier.report.cached

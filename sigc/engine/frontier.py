@@ -24,7 +24,7 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.plan.expr import SOURCE, Expr, walk
 from sigc.plan.halo import needs, scope
 from sigc.plan.key import Recipe
-from sigc.plan.plan import Plan, Stage, is_leaf, memory
+from sigc.plan.plan import Plan, Stage, is_leaf, is_read, memory
 
 
 class Frontier:
@@ -204,7 +204,7 @@ class Frontier:
         need = needs(order, nodes, is_leaf)
         own = {n.shape for n in nodes}
         grid = self.plan.grid
-        leaves = [n for n in order if is_leaf(n) and n.shape not in own]
+        leaves = [n for n in order if is_read(n, own)]
         smaller = Stage(stage.number, stage.chained, tuple(nodes), tuple(order), need)
         self._tasks += 1
         return Task(

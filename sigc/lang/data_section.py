@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sigc.lang.expression import Expression, span_of
+from sigc.errors import Diagnostic
+from sigc.lang.expression import Expression, SyntaxFault, span_of
 from sigc.lang.grammar import Line, Token
 from sigc.lang.nodes import Load, Name, Node, Number, Option, Text
 
@@ -24,7 +25,7 @@ def read(lines: list[Line], section: str, path: str, attempt: Try) -> list[Load]
     reader = _Reader(section, path)
     for line in lines:
         attempt(lambda line=line: reader.line(line))  # type: ignore[misc]
-    return reader.loads()
+    return attempt(reader.loads) or []
 
 
 class _Reader:
@@ -141,9 +142,12 @@ class _Reader:
 
     def loads(self) -> list[Load]:
         options = tuple(self.options)
+        if self.source is None and self.columns:
+            hint = 'add source = "FILE"'
+            raise SyntaxFault(Diagnostic("E001", "columns: belong to no file", self.columns[0].span, hint=hint))
         if self.source is None:
             named = [replace(n, format=self.format, options=options) for n in self.named]
-            return sorted([*self.short, *named, *self.columns], key=lambda x: x.span)
+            return sorted([*self.short, *named], key=lambda x: x.span)
         file, at = self.source.text, span_of(self.path, self.source)
         columns = [replace(c, format=self.format, path=file, options=options, path_span=at) for c in self.columns]
         if not any(c.role == "value" for c in columns):

@@ -6,6 +6,8 @@ High to low: call and `.method()`; `**` (right); unary `-`; `* / %`; `+ -`; comp
 
 from __future__ import annotations
 
+import math
+
 from sigc.errors import Diagnostic, Span
 from sigc.lang.grammar import Token
 from sigc.lang.nodes import Argument, Binary, Call, Column, Name, Node, Number, Text, Unary
@@ -200,6 +202,8 @@ class Expression:
         span = span_of(self._path, token)
         match token.kind:
             case "number":
+                if math.isinf(float(token.text)):
+                    raise self.fault(f"the number {token.text} is too large", token)
                 return Number(float(token.text), span=span)
             case "days":
                 raise self.fault(f"'{token.text}' stands only after rebal=", token)
@@ -273,6 +277,8 @@ class Expression:
             value = _folded(node)
         except (ArithmeticError, ValueError):
             raise self.fault("expected a number", begin) from None
+        if not math.isfinite(value):
+            raise self.fault("the number is too large", begin)
         return value
 
     def _from(self, left: Node, right: Node) -> Span:

@@ -13,7 +13,7 @@ a carried block is known only when the state before it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sigc.blocks import Block
@@ -56,6 +56,11 @@ class Plan:
 def is_leaf(node: Expr) -> bool:
     """What a stage reads rather than computes: sources, and the stored output of a carried operator."""
     return node.op == SOURCE or node.carried
+
+
+def is_read(node: Expr, outputs: Collection[str]) -> bool:
+    """Whether a task with these outputs (shapes) reads a node. A source is read even where it is emitted as it is."""
+    return node.op == SOURCE or (node.carried and node.shape not in outputs)
 
 
 def make_plan(
@@ -119,6 +124,6 @@ def _names(roots: Mapping[str, Expr], stored: Mapping[str, Expr]) -> dict[str, s
 def memory(stage: Stage, rows: int, assets: int) -> int:
     """Estimated peak bytes of one task of `stage` over `rows` rows: arrays alive, plus outputs on their way."""
     own = {o.shape for o in stage.outputs}
-    leaves = frozenset(n.shape for n in stage.order if is_leaf(n) and n.shape not in own)
+    leaves = frozenset(n.shape for n in stage.order if is_read(n, own))
     alive = peak_rows(list(stage.order), stage.need, rows, leaves)
     return 8 * assets * (alive + 2 * rows * len(stage.outputs))
