@@ -1,5 +1,5 @@
 # Every target works from a clean checkout: it makes its own environment in .venv first.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from sigc.errors import Diagnostic, Severity, SigcError
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ def workspace(
 
     settings = config.daemon.cache
     directory = Path(settings.directory).expanduser()
-    jit.prepare(directory)
+    fresh = not any(jit.prepare(directory).rglob("*.nbi"))
     enabled = settings.enabled and choices.cache
     with tempfile.TemporaryDirectory(prefix="sigc-") as scratch:
         where = directory if enabled else Path(scratch)
@@ -103,6 +105,8 @@ def workspace(
         store: BlockStore = ParquetStore(where, settings.max_size_gb) if on_disk else MemoryStore()
 
         def engine(weight: int) -> object:
+            if fresh and weight:
+                click.echo("compiling the kernels in use, once on this machine...", err=True)
             return _engine(config, choices, store, where if on_disk else None, weight)
 
         yield Workspace(store, engine, config.data, ttl_hours=settings.ttl_hours, progress=progress)  # type: ignore[arg-type]

@@ -128,7 +128,7 @@ class _Reader:
         span = span_of(self.path, token)
         value: Node
         match token.kind:
-            case "number":
+            case "number" if len(token.text) < 20:
                 value = Number(float(token.text), span=span)
             case "string":
                 value = Text(token.text, span=span)

@@ -32,7 +32,6 @@ def command(directory: Path, assets: int, days: int, seed: int) -> None:
     overrides = {"daemon.cache.directory": str(directory.resolve() / "cache")}
     choices = Choices(engine="local", overrides=overrides)
     settings = configuration(choices).config
-    click.echo("Compiling kernels on first use...", err=True)
     bar = show.ProgressBar()
     with workspace(settings, choices, bar) as space:
         try:
