@@ -17,7 +17,7 @@ from pathlib import Path
 from sigc.config import cache_home
 from sigc.ops import jit
 
-WORKLOADS = ("check_speed", "kernels", "backtests")
+WORKLOADS = ("check_speed", "kernels", "backtests", "daily")
 LARGE = ("scale",)
 
 

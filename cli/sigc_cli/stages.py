@@ -5,8 +5,6 @@ from __future__ import annotations
 from sigc.plan.expr import Expr, lookback, walk
 from sigc_cli.build import Compiled
 
-STAGES = ("parse", "format", "graph", "lookback", "plan")
-
 
 def explain(compiled: Compiled, stage: str) -> str:
     """The text of a stage that needs no data: parse, format, graph, lookback."""

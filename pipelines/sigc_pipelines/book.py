@@ -37,7 +37,6 @@ class Book:
     gross: Floats
     turnover: Floats
     missing: NDArray[np.int64]
-    rebalances: NDArray[np.intp]
 
 
 def keep_book(
@@ -63,7 +62,7 @@ def keep_book(
         trades = np.diff(held, axis=0, prepend=np.zeros((1, wanted.shape[1])))
     into = np.vstack([np.zeros((1, wanted.shape[1])), held[:-1]])
     missing = ((into != 0.0) & np.isnan(returns)).sum(axis=1)
-    return Book(held, trades, (into * earned).sum(axis=1), np.abs(trades).sum(axis=1), missing, at)
+    return Book(held, trades, (into * earned).sum(axis=1), np.abs(trades).sum(axis=1), missing)
 
 
 def _sequential(

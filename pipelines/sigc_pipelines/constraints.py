@@ -243,7 +243,6 @@ DECLARED: Mapping[str, Callable[[tuple[float, ...], Situation], Iterator[Part]]]
 }
 
 SECTOR_KEYS = frozenset({"max_sector", "sector_neutral", "sector_deviation"})
-RETURN_KEYS = frozenset({"target_volatility", "max_tracking_error"})
 BETA_KEYS = frozenset({"beta", "max_beta", "min_beta"})
 VOLUME_KEYS = frozenset({"min_adv", "max_participation"})
 BOOK_KEYS = frozenset({"sector_deviation", "max_tracking_error"})

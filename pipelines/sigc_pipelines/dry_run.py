@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from sigc.blocks import digest
 from sigc.engine.gather import gather
 from sigc.engine.task import RunReport
-from sigc.errors import Diagnostic, SigcError
+from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Floats
 from sigc_pipelines.backtest import pick
 from sigc_pipelines.compute import Loaded, Workspace, compute
@@ -45,3 +47,14 @@ def dry_run(loaded: Loaded, workspace: Workspace, portfolio: str = "") -> DryRun
         digests={n: leaf.source.fingerprint for n, leaf in sorted(loaded.grid.leaves.items())},
         report=computed.report,
     )
+
+
+def staleness(loaded: Loaded, now: np.datetime64, limit_hours: float) -> tuple[Diagnostic, ...]:
+    """A warning when the newest row is older than `limit_hours` at `now`, counted from the end of its day."""
+    newest = loaded.grid.dates[-1].astype("datetime64[D]") + np.timedelta64(1, "D")
+    age = (now - newest) / np.timedelta64(1, "h")
+    if age <= limit_hours:
+        return ()
+    message = f"the newest row is of {newest - np.timedelta64(1, 'D')}, {age / 24:.0f} days ago"
+    hint = f"data.validation.max_stale_hours is {limit_hours:g}"
+    return (Diagnostic("W002", message, severity=Severity.WARNING, hint=hint),)

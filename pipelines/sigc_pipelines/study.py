@@ -34,7 +34,6 @@ class Study:
     """
 
     ic: Mapping[int, float]
-    daily_ic: Floats
     quantiles: Floats
     rolling_sharpe: Floats
     drawdown: Floats
@@ -46,12 +45,10 @@ def study(result: Result, loaded: Loaded, workspace: Workspace) -> Study:
     start, stop = rows_between(loaded.grid, result.settings.start, result.settings.end)
     prices = source_panel(loaded.grid, workspace.store, loaded.strategy.traded, start, stop).values
     wanted = np.where(np.isfinite(prices), result.wanted.values, np.nan)
-    daily = rank_ic(wanted, prices, 1)
     value = equity(result.returns)
     peak = np.maximum.accumulate(np.concatenate([[1.0], value]))[1:]
     return Study(
         ic={h: _mean(rank_ic(wanted, prices, h)) for h in HORIZONS},
-        daily_ic=daily,
         quantiles=quantile_returns(wanted, prices),
         rolling_sharpe=rolling_sharpe(result.returns),
         drawdown=value / peak - 1.0,

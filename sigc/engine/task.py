@@ -103,7 +103,6 @@ class RunReport:
     seconds: float = 0.0
     node_seconds: dict[str, float] = field(default_factory=dict)
     incidents: list[str] = field(default_factory=list)
-    moved_bytes: int = 0
 
     def add(self, later: RunReport) -> None:
         """Count what a later run computed, and what it met."""
@@ -138,9 +137,3 @@ class Progress:
     @property
     def rows_per_s(self) -> float:
         return self.rows / self.seconds if self.seconds > 0 else 0.0
-
-    @property
-    def left_s(self) -> float:
-        """Estimated seconds to the end; NaN before the first block is done."""
-        open_blocks = self.total - self.done - self.cached
-        return self.seconds / self.done * open_blocks if self.done else float("nan")

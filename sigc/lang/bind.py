@@ -130,8 +130,6 @@ class Binder:
         self, op: Operator, pairs: list[tuple[Parameter, Value]], args: dict[str, Scalar], span: Span, shown: str
     ) -> Value:
         inputs = tuple(v for _, v in pairs)
-        if "max_leverage" in args:  # a portfolio's own limit is put in by `book.py`
-            self.of.used.add("scale_vol")
         deepest = max(inputs, key=lambda v: v.peek)
         before = deepest.peek
         ahead = op.rows_ahead(args)

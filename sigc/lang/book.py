@@ -163,7 +163,7 @@ def _schedule(of: Resolver, line: Backtest, scope: Scope) -> Schedule:
                 of.error("E101", f"unknown backtest option '{other}'", option.span, hint)
     _dates(of, line)
     method, arguments, metric, span = _method(of, line.method, scope)
-    return Schedule(rebalance, benchmark, drift, line.start, line.end, method, arguments, metric, line.span, span, line)
+    return Schedule(rebalance, benchmark, drift, line.start, line.end, method, arguments, metric, line.span, span)
 
 
 def _single(option: Option) -> Node:

@@ -136,7 +136,7 @@ class Expression:
             count += 1
             if count > 150:
                 raise self.fault("too many operators in one line", token)
-            left = Binary(token.text, left, right, span=self._from(left, right), op_span=span_of(self._path, token))
+            left = Binary(token.text, left, right, span=self._from(left, right))
             if level == _COMPARISON and not self.done and self.current.text in _COMPARE:
                 hint = "write (a < x) and (x < b)"
                 raise self.fault("comparisons can't be chained", self.current, hint=hint)
@@ -172,11 +172,11 @@ class Expression:
     def _power(self) -> Node:
         base = self.primary()
         if self.peek("**"):
-            token = self.next()
+            self.next()
             self._deeper()
             exponent = self._unary()
             self._depth -= 1
-            return Binary("**", base, exponent, span=self._from(base, exponent), op_span=span_of(self._path, token))
+            return Binary("**", base, exponent, span=self._from(base, exponent))
         return base
 
     def primary(self) -> Node:

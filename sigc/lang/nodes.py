@@ -83,7 +83,6 @@ class Binary:
     left: Node
     right: Node
     span: Span = _span()
-    op_span: Span = _span()
 
 
 @dataclass(frozen=True, slots=True)

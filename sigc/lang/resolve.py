@@ -216,7 +216,7 @@ class Resolver:
             return self.error("E100", f"a {panel.kind} has no columns", node.span, expected="a panel")
         self.touch(panel)
         return Value(
-            COLUMN, panel.kind, node.span, (panel,), (("asset", asset),), peek=panel.peek, culprit=panel.culprit
+            COLUMN, panel.kind, node.asset_span, (panel,), (("asset", asset),), peek=panel.peek, culprit=panel.culprit
         )
 
     def touch(self, value: Value) -> None:

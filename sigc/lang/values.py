@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sigc.errors import Span
-from sigc.lang.nodes import Backtest, Load
+from sigc.lang.nodes import Load
 from sigc.ops.declare import Kind
 
 SOURCE, COLUMN, CONSTANT, UNKNOWN = "source", "column", "constant", "unknown"
@@ -79,7 +79,6 @@ class Schedule:
     metric: str
     span: Span
     method_span: Span | None
-    written: Backtest
 
 
 @dataclass(frozen=True, slots=True, eq=False)

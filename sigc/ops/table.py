@@ -7,7 +7,8 @@ import functools
 from sigc.ops import carried, cell, cross, rolling, technical, weights
 from sigc.ops.declare import REGISTRY, Operator
 
-MODULES = (cell, rolling, carried, technical, cross, weights)
+# Importing a module declares its operators, in this order.
+_MODULES = (cell, rolling, carried, technical, cross, weights)
 
 
 def operators() -> tuple[Operator, ...]:

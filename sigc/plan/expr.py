@@ -71,12 +71,6 @@ def source(name: str, kind: Kind = Kind.PANEL, span: Span | None = None) -> Expr
     return Expr(SOURCE, args=(("name", name),), kind=kind, span=span)
 
 
-def constant(value: float | str, span: Span | None = None) -> Expr:
-    """A number (or a category label) in an expression."""
-    kind = Kind.STRING if isinstance(value, str) else Kind.NUMBER
-    return Expr(CONSTANT, args=(("value", value),), kind=kind, span=span)
-
-
 def walk(roots: Iterable[Expr]) -> list[Expr]:
     """All nodes below `roots`, each once, inputs before their consumers, in a stable order."""
     seen: set[str] = set()

@@ -9,12 +9,14 @@ import click
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc_cli.options import CONFIG, PARAMS
 
+STAGES = ["parse", "format", "graph", "lookback", "plan"]
+
 
 @click.command()
 @click.argument("what", metavar="CODE|OPERATOR|FILE")
 @click.option(
     "--stage",
-    type=click.Choice(["parse", "format", "graph", "lookback", "plan"]),
+    type=click.Choice(STAGES),
     default="graph",
     show_default=True,
     help="Which stage of a FILE's compilation; plan reads the data.",

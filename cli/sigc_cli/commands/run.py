@@ -34,12 +34,15 @@ def command(
 
     No row after the date is read. Trading needs the ledger, which this version has not: say --dry-run.
     """
+    import numpy as np
+
     from sigc_cli import show
     from sigc_cli.build import compile_file, configuration, parameters, workspace
     from sigc_cli.complain import complain
     from sigc_cli.dates import day
     from sigc_pipelines.compute import load
     from sigc_pipelines.dry_run import dry_run as run
+    from sigc_pipelines.dry_run import staleness
 
     if not dry_run:
         raise click.UsageError("this version computes and does not trade: add --dry-run")
@@ -47,7 +50,8 @@ def command(
     begun = time.perf_counter()
     compiled = compile_file(file, parameters(params))
     bar = show.ProgressBar()
-    with workspace(configuration(chosen).config, chosen, bar) as space:
+    settings = configuration(chosen).config
+    with workspace(settings, chosen, bar) as space:
         try:
             at = time.perf_counter()
             loaded = load(compiled.strategy, space, until=day(date))
@@ -55,7 +59,9 @@ def command(
             done = run(loaded, space, portfolio)
         finally:
             bar.close()
-    complain([*compiled.warnings, *loaded.findings])
+    limit = settings.data.validation.max_stale_hours
+    stale = () if date else staleness(loaded, np.datetime64("now"), limit)
+    complain([*compiled.warnings, *loaded.findings, *stale])
     held = {n: w for n, w in zip(done.names, done.weights.tolist(), strict=True) if w != 0.0 and w == w}
     times = {"compile": at - begun, "load": load_s, "compute": done.report.seconds}
     if as_json:
