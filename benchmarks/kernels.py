@@ -40,13 +40,20 @@ def main() -> dict[str, float]:
     figures: dict[str, float] = {}
     with np.errstate(all="ignore"):
         for op in operators():
-            given = [codes if p.kind is Kind.CATEGORY else x for p in op.inputs]
+            given = (
+                {} if op.name == "coalesce" else {p.name: codes if p.kind is Kind.CATEGORY else x for p in op.inputs}
+            )
+            both = (x, x) if op.name == "coalesce" else ()
             args = {p.name: 0.1 if p.default is Default.REQUIRED else p.default for p in op.numbers}
             if isinstance(op.lookback, Carry):
                 args["state"] = np.tile(np.array(op.lookback.initial)[:, None], (1, ASSETS))  # type: ignore[assignment]
-            ours = median_s(lambda op=op, given=given, args=args: op.kernel(*given, **args), 3) / x.size * 1e9  # type: ignore[misc]
+            ours = (
+                median_s(lambda op=op, both=both, given=given, args=args: op.kernel(*both, **given, **args), 3)
+                / x.size
+                * 1e9
+            )
             figures[op.name] = ours
             if op.name in PANDAS:
-                theirs = median_s(lambda op=op: PANDAS[op.name](frame), 3) / x.size * 1e9  # type: ignore[misc]
+                theirs = median_s(lambda op=op: PANDAS[op.name](frame), 3) / x.size * 1e9
                 figures[f"{op.name}: ratio to pandas"] = ours / theirs
     return figures

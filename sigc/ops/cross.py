@@ -12,6 +12,8 @@ import numpy as np
 from sigc.ops.declare import Axis, Labels, Range, Share, Values, Window, operator
 from sigc.ops.jit import frozen
 
+_MOST_CODES = 100_000
+
 Tail = Annotated[float, Range(0.0, 0.5)]
 
 
@@ -38,22 +40,28 @@ def _variance(x: Values) -> tuple[Values, Values]:
     return mean, rows.squares(x, mean) / (count - 1.0)
 
 
-def order_of(x: Values) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int64]], ...]:
-    """Columns in ascending order of (value, column), and the number of valid cells, per row."""
+def _keys(x: Values) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.uint64]], int]:
+    """Sorted keys of each row, and how many of their bits say the column."""
     from sigc.ops.loops import rows
 
     bits = max(1, int(x.shape[1] - 1).bit_length())
     keys = rows.packed(x, bits)
     keys.sort(axis=1)
-    return rows.ordered(x, keys, bits)
+    return keys, bits
+
+
+def order_of(x: Values) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int64]], ...]:
+    """Columns in ascending order of (value, column), and the number of valid cells, per row."""
+    from sigc.ops.loops import rows
+
+    return rows.ordered(x, *_keys(x))
 
 
 def average_ranks(x: Values) -> tuple[Values, Values]:
     """Average ranks 1..N, and N per row."""
     from sigc.ops.loops import rows
 
-    order, count = order_of(x)
-    return rows.average_ranks(x, order, count), count.astype(np.float64)
+    return rows.average_ranks(x, *_keys(x))
 
 
 def _sorted(x: Values) -> tuple[Values, Values]:
@@ -65,13 +73,7 @@ def zscore(x: Values) -> Values:
     """(x - mean) / std of the date, ddof 1; no spread or a lone asset gives 0."""
     from sigc.ops.loops import rows
 
-    x = frozen(x)
-    _, _, _, low, high = rows.sums(x)
-    mean, variance = _variance(x)
-    out = (x - mean[:, None]) / np.sqrt(variance)[:, None]
-    flat = low == high
-    out[flat] = _spread(x, np.zeros(len(x)))[flat]
-    return out
+    return rows.standardized(frozen(x))
 
 
 @operator(axis=Axis.CROSS, aliases=("cs_rank",), example="rank(ret(prices, 20))")
@@ -120,15 +122,25 @@ def winsor(x: Values, p: Tail = 0.01) -> Values:
     return out
 
 
-def _groups(by: Labels) -> int:
+def _codes(by: Labels) -> tuple[Values, int]:
+    """Labels as codes 0..n-1 and n. Numbers that serve as labels (industry codes, say) are numbered first."""
+    by = frozen(by)
     valid = by[~np.isnan(by)]
-    return int(valid.max()) + 1 if valid.size else 0
+    if not valid.size:
+        return by, 0
+    if valid.min() >= 0.0 and valid.max() < _MOST_CODES and not np.any(valid % 1.0):
+        return by, int(valid.max()) + 1
+    unique = np.unique(valid)
+    codes = np.where(np.isnan(by), np.nan, np.searchsorted(unique, by).astype(np.float64))
+    return frozen(codes), len(unique)
 
 
 @operator(axis=Axis.CROSS, example="neutralize(zscore(ret(prices, 20)), by=sectors)")
 def neutralize(x: Values, by: Labels | None = None) -> Values:
     """x - mean of its group; a missing label gives NaN. Without `by` it demeans."""
-    return demean(x) if by is None else x - group_mean(x, by)
+    from sigc.ops.loops import rows
+
+    return demean(x) if by is None else rows.group_centred(frozen(x), *_codes(by))
 
 
 @operator(axis=Axis.CROSS, example="group_mean(ret(prices), sectors)")
@@ -136,7 +148,7 @@ def group_mean(x: Values, by: Labels) -> Values:
     """The mean of the group."""
     from sigc.ops.loops import rows
 
-    return rows.group_moments(frozen(x), frozen(by), _groups(by))[1]
+    return rows.group_moments(frozen(x), *_codes(by))[1]
 
 
 @operator(axis=Axis.CROSS, example="group_count(ret(prices), sectors)")
@@ -144,7 +156,7 @@ def group_count(x: Values, by: Labels) -> Values:
     """How many valid assets the group has."""
     from sigc.ops.loops import rows
 
-    return rows.group_moments(frozen(x), frozen(by), _groups(by))[0]
+    return rows.group_moments(frozen(x), *_codes(by))[0]
 
 
 @operator(axis=Axis.CROSS, example="group_zscore(ret(prices), sectors)")
@@ -152,8 +164,8 @@ def group_zscore(x: Values, by: Labels) -> Values:
     """(x - mean) / std within the group, ddof 1; no spread or a lone asset gives 0."""
     from sigc.ops.loops import rows
 
-    x, by = frozen(x), frozen(by)
-    groups = _groups(by)
+    x = frozen(x)
+    by, groups = _codes(by)
     count, mean, square = rows.group_moments(x, by, groups)
     out = (x - mean) / np.sqrt(square / (count - 1.0))
     low, high = _group_extremes(x, by, groups)
@@ -182,8 +194,7 @@ def _group_ranks(x: Values, by: Labels, groups: int) -> tuple[Values, Values]:
 @operator(axis=Axis.CROSS, example="group_rank(ret(prices), sectors)")
 def group_rank(x: Values, by: Labels) -> Values:
     """(average rank - 1) / (n - 1) within the group; a lone asset 0.5."""
-    x, by = frozen(x), frozen(by)
-    ranks, size = _group_ranks(x, by, _groups(by))
+    ranks, size = _group_ranks(frozen(x), *_codes(by))
     out: Values = np.where(size == 1.0, 0.5, (ranks - 1.0) / (size - 1.0))
     out[np.isnan(ranks)] = np.nan
     return out

@@ -63,9 +63,9 @@ def lead(x: Values, periods: Periods = 1) -> Values:
 )
 def ret(x: Values, periods: Periods = 1) -> Values:
     """The return over `periods` rows, x / lag(x) - 1; NaN where the earlier value is 0."""
-    before = _shift(x, periods)
-    out: Values = np.where(before == 0.0, np.nan, x / before - 1.0)
-    return out
+    from sigc.ops.loops import windows
+
+    return windows.change(frozen(x), periods)
 
 
 @operator(
@@ -97,10 +97,10 @@ def rolling_sum(x: Values, window: Window = 20) -> Values:
     example="rolling_mean(prices, 20)",
 )
 def rolling_mean(x: Values, window: Window = 20) -> Values:
-    """Mean of the last `window` rows. Equal rows have exactly that mean."""
+    """Mean of the last `window` rows."""
     from sigc.ops.loops import windows
 
-    return windows.window_moments(frozen(x), window)[0]
+    return windows.window_sum(frozen(x), window) / window
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_min",), example="rolling_min(low, 20)")
@@ -162,8 +162,7 @@ def rolling_corr(x: Values, y: Values, window: Window = 20) -> Values:
     xx, yy, xy = windows.window_comoments(frozen(x), frozen(y), window)
     # The roots first: the product of two tiny sums would underflow.
     value = xy / (np.sqrt(xx) * np.sqrt(yy))
-    flat = ~(_spread(x, window) & _spread(y, window))
-    value[flat] = np.nan
+    value[(xx == 0.0) | (yy == 0.0)] = np.nan  # equal values have exactly no squares, see loops/windows.py
     out: Values = np.clip(value, -1.0, 1.0)
     return out
 
@@ -184,15 +183,8 @@ def rolling_beta(y: Values, x: Values, window: Window = 20) -> Values:
 
     xx, _, xy = windows.window_comoments(frozen(x), frozen(y), window)
     value: Values = xy / xx
-    value[~_spread(x, window)] = np.nan
+    value[xx == 0.0] = np.nan
     return value
-
-
-def _spread(x: Values, window: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Whether the rows of the window are not all equal (false with a gap)."""
-    low, high = rolling_min(x, window), rolling_max(x, window)
-    out: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = high > low
-    return out
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("wma",), example="decay_linear(prices, 10)")
@@ -236,7 +228,7 @@ def ts_skew(x: Values, window: Window3 = 20) -> Values:
     second, third, _ = windows.window_moments4(frozen(x), window)
     m2, m3 = second / n, third / n
     value = np.sqrt(n * (n - 1)) / (n - 2) * (m3 / (m2 * np.sqrt(m2)))
-    return _flat_is_zero(value, x, window)
+    return _flat_is_zero(value, second)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_kurt(ret(prices), 60)")
@@ -248,13 +240,12 @@ def ts_kurt(x: Values, window: Window4 = 20) -> Values:
     second, _, fourth = windows.window_moments4(frozen(x), window)
     m2, m4 = second / n, fourth / n
     value = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * (m4 / (m2 * m2) - 3.0) + 6.0)
-    return _flat_is_zero(value, x, window)
+    return _flat_is_zero(value, second)
 
 
-def _flat_is_zero(value: Values, x: Values, window: int) -> Values:
-    low, high = rolling_min(x, window), rolling_max(x, window)
-    value[high == low] = 0.0
-    value[np.isnan(low)] = np.nan
+def _flat_is_zero(value: Values, squares: Values) -> Values:
+    """0 where the window has no spread: there, and only there, the sum of squares is exactly 0."""
+    value[squares == 0.0] = 0.0
     return value
 
 
@@ -273,4 +264,4 @@ def ts_zscore(x: Values, window: Window = 20) -> Values:
 
     mean, square = windows.window_moments(frozen(x), window)
     value = (x - mean) / np.sqrt(square / (window - 1)) if window > 1 else np.full(x.shape, np.nan)
-    return _flat_is_zero(value, x, window)
+    return _flat_is_zero(value, square)

@@ -377,3 +377,16 @@ def test_edges_of_the_table() -> None:
     assert cell("clip", 5.0, 3.0, 2.0) == 3.0
     assert cell("where", np.nan, 1.0, 2.0) == 2.0
     assert cell("round", 2.5) == 2.0
+
+
+def test_any_numbers_serve_as_labels() -> None:
+    """Industry codes need not be 0, 1, 2: negative, huge and fractional ones group alike."""
+    x = panel(1, 23, 6)
+    codes = np.tile([0.0, 1.0, 2.0, 0.0, 1.0, np.nan], (23, 1))
+    strange = np.choose(np.nan_to_num(codes).astype(int), [-40.5, 1e15, 20102010.0])
+    strange[np.isnan(codes)] = np.nan
+    for name in ("neutralize", "group_mean", "group_rank", "group_zscore", "group_count"):
+        op = resolve(name)
+        assert op is not None
+        with np.errstate(all="ignore"):
+            assert np.array_equal(op.kernel(x, codes), op.kernel(x, strange), equal_nan=True), name

@@ -52,6 +52,54 @@ def squares(x: Floats, mean: Floats) -> Floats:
 
 
 @njit(**OPTIONS)
+def standardized(x: Floats) -> Floats:
+    """(x - mean) / std of each row, ddof 1; 0 without spread or for a lone asset."""
+    rows, cols = x.shape
+    out = np.empty((rows, cols))
+    for t in range(rows):
+        n, total, low, high = 0, 0.0, np.inf, -np.inf
+        for j in range(cols):
+            v = x[t, j]
+            if v == v:
+                n += 1
+                total += v
+                low = min(low, v)
+                high = max(high, v)
+        mean = total / n
+        square = 0.0
+        for j in range(cols):
+            v = x[t, j]
+            if v == v:
+                square += (v - mean) * (v - mean)
+        std = np.sqrt(square / (n - 1.0))
+        for j in range(cols):
+            v = x[t, j]
+            out[t, j] = (v - mean) / std if low < high else (0.0 if v == v else np.nan)
+    return out
+
+
+@njit(**OPTIONS)
+def group_centred(x: Floats, by: Floats, groups: int) -> Floats:
+    """x - mean of its group in the row; NaN without value or label."""
+    rows, cols = x.shape
+    out = np.empty((rows, cols))
+    n, s = np.zeros(groups), np.zeros(groups)
+    for t in range(rows):
+        n[:] = 0.0
+        s[:] = 0.0
+        for j in range(cols):
+            if x[t, j] == x[t, j] and by[t, j] == by[t, j]:
+                g = int(by[t, j])
+                n[g] += 1.0
+                s[g] += x[t, j]
+        for g in range(groups):
+            s[g] /= n[g]
+        for j in range(cols):
+            out[t, j] = x[t, j] - s[int(by[t, j])] if by[t, j] == by[t, j] else np.nan
+    return out
+
+
+@njit(**OPTIONS)
 def packed(x: Floats, bits: int) -> NDArray[np.uint64]:
     """Keys that sort like the values: the value's bits in order, the last `bits` of them the column; missing last."""
     rows, cols = x.shape
@@ -74,64 +122,71 @@ def packed(x: Floats, bits: int) -> NDArray[np.uint64]:
 
 
 @njit(**OPTIONS)
-def ordered(x: Floats, keys: NDArray[np.uint64], bits: int) -> tuple[Ints, Ints]:
-    """From sorted keys: columns in ascending order of (value, column), and how many are valid, per row.
+def arrange(row: Floats, keys: NDArray[np.uint64], bits: int, order: Ints) -> int:
+    """From a row's sorted keys: its columns in ascending order of (value, column); returns how many are valid.
 
     Keys hold a value without its last bits, so that neighbours may be out of order: mended by insertion, or,
     where very many values are that near, by a full sort.
     """
+    mask = np.uint64((1 << bits) - 1)
+    n = 0
+    moves = 0
+    while n < len(row) and keys[n] != np.uint64(0xFFFFFFFFFFFFFFFF):
+        c = np.int64(keys[n] & mask)
+        v = row[c]
+        k = n
+        while k > 0:
+            p = order[k - 1]
+            w = row[p]
+            if w < v or (w == v and p < c):
+                break
+            order[k] = p
+            k -= 1
+            moves += 1
+        order[k] = c
+        n += 1
+        if moves > 64 * len(row) + 1024:
+            valid = np.flatnonzero(row == row)
+            by_value = np.argsort(row[valid], kind="mergesort")  # stable: equal values stay in column order
+            n = len(valid)
+            for i in range(n):
+                order[i] = valid[by_value[i]]
+            return n
+    return n
+
+
+@njit(**OPTIONS)
+def ordered(x: Floats, keys: NDArray[np.uint64], bits: int) -> tuple[Ints, Ints]:
+    """Per row: columns in ascending order of (value, column), and how many are valid."""
     rows, cols = x.shape
     order = np.empty((rows, cols), np.int64)
     count = np.zeros(rows, np.int64)
-    mask = np.uint64((1 << bits) - 1)
     for t in range(rows):
-        n = 0
-        for j in range(cols):
-            if x[t, j] == x[t, j]:
-                n += 1
-        count[t] = n
-        moves = 0
-        for i in range(n):
-            c = np.int64(keys[t, i] & mask)
-            v = x[t, c]
-            k = i
-            while k > 0:
-                p = order[t, k - 1]
-                w = x[t, p]
-                if w < v or (w == v and p < c):
-                    break
-                order[t, k] = p
-                k -= 1
-                moves += 1
-            order[t, k] = c
-            if moves > 64 * n + 1024:
-                break
-        if moves > 64 * n + 1024:
-            valid = np.flatnonzero(x[t] == x[t])
-            by_value = np.argsort(x[t][valid], kind="mergesort")  # stable: equal values stay in column order
-            for i in range(n):
-                order[t, i] = valid[by_value[i]]
+        count[t] = arrange(x[t], keys[t], bits, order[t])
     return order, count
 
 
 @njit(**OPTIONS)
-def average_ranks(x: Floats, order: Ints, count: Ints) -> Floats:
-    """Ranks 1..n of the valid cells, equal values sharing the mean of theirs."""
+def average_ranks(x: Floats, keys: NDArray[np.uint64], bits: int) -> tuple[Floats, Floats]:
+    """Ranks 1..n of the valid cells, equal values sharing the mean of theirs; and n per row."""
     rows, cols = x.shape
     out = np.full((rows, cols), np.nan)
+    count = np.zeros(rows)
+    order = np.empty(cols, np.int64)
     for t in range(rows):
-        n = count[t]
+        n = arrange(x[t], keys[t], bits, order)
+        count[t] = n
         i = 0
         while i < n:
             k = i
-            v = x[t, order[t, i]]
-            while k + 1 < n and x[t, order[t, k + 1]] == v:
+            v = x[t, order[i]]
+            while k + 1 < n and x[t, order[k + 1]] == v:
                 k += 1
             r = 0.5 * (i + k) + 1.0
             for at in range(i, k + 1):
-                out[t, order[t, at]] = r
+                out[t, order[at]] = r
             i = k + 1
-    return out
+    return out, count
 
 
 @njit(**OPTIONS)

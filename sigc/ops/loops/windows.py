@@ -317,16 +317,25 @@ def window_rank(x: Floats, n: int) -> Floats:
     out = np.full((rows, cols), np.nan)
     for t in range(n - 1, rows):
         for j in range(cols):
-            out[t, j] = 1.0 + (x[t, j] - x[t, j])
+            out[t, j] = 1.0 if x[t, j] == x[t, j] else np.nan
         for k in range(1, n):
             for j in range(cols):
                 v, now = x[t - k, j], x[t, j]
-                if v < now:
-                    out[t, j] += 1.0
-                elif v == now:
-                    out[t, j] += 0.5
-                elif v != v:
-                    out[t, j] = np.nan
+                below = 1.0 if v < now else 0.0
+                level = 0.5 if v == now else 0.0
+                out[t, j] += below + level if v == v else np.nan
+    return out
+
+
+@njit(**OPTIONS)
+def change(x: Floats, periods: int) -> Floats:
+    """x / x[periods rows ago] - 1; NaN where there is none or it is 0. Negative periods look ahead."""
+    rows, cols = x.shape
+    out = np.full((rows, cols), np.nan)
+    for t in range(max(0, periods), min(rows, rows + periods)):
+        for j in range(cols):
+            before = x[t - periods, j]
+            out[t, j] = x[t, j] / before - 1.0 if before != 0.0 else np.nan
     return out
 
 
