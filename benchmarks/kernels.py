@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -47,13 +48,9 @@ def main() -> dict[str, float]:
             args = {p.name: 0.1 if p.default is Default.REQUIRED else p.default for p in op.numbers}
             if isinstance(op.lookback, Carry):
                 args["state"] = np.tile(np.array(op.lookback.initial)[:, None], (1, ASSETS))  # type: ignore[assignment]
-            ours = (
-                median_s(lambda op=op, both=both, given=given, args=args: op.kernel(*both, **given, **args), 3)
-                / x.size
-                * 1e9
-            )
+            ours = median_s(partial(op.kernel, *both, **given, **args), 3) / x.size * 1e9
             figures[op.name] = ours
             if op.name in PANDAS:
-                theirs = median_s(lambda op=op: PANDAS[op.name](frame), 3) / x.size * 1e9
+                theirs = median_s(partial(PANDAS[op.name], frame), 3) / x.size * 1e9
                 figures[f"{op.name}: ratio to pandas"] = ours / theirs
     return figures

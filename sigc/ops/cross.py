@@ -12,7 +12,7 @@ import numpy as np
 from sigc.ops.declare import Axis, Labels, Range, Share, Values, Window, operator
 from sigc.ops.jit import frozen
 
-_MOST_CODES = 100_000
+_MOST_CODES = 100_000.0
 
 Tail = Annotated[float, Range(0.0, 0.5)]
 
@@ -124,12 +124,13 @@ def winsor(x: Values, p: Tail = 0.01) -> Values:
 
 def _codes(by: Labels) -> tuple[Values, int]:
     """Labels as codes 0..n-1 and n. Numbers that serve as labels (industry codes, say) are numbered first."""
+    from sigc.ops.loops import rows
+
     by = frozen(by)
+    count = rows.plain_codes(by, _MOST_CODES)
+    if count >= 0:
+        return by, count
     valid = by[~np.isnan(by)]
-    if not valid.size:
-        return by, 0
-    if valid.min() >= 0.0 and valid.max() < _MOST_CODES and not np.any(valid % 1.0):
-        return by, int(valid.max()) + 1
     unique = np.unique(valid)
     codes = np.where(np.isnan(by), np.nan, np.searchsorted(unique, by).astype(np.float64))
     return frozen(codes), len(unique)

@@ -79,6 +79,20 @@ def standardized(x: Floats) -> Floats:
 
 
 @njit(**OPTIONS)
+def plain_codes(by: Floats, most: float) -> int:
+    """How many codes there are if all labels are whole numbers from 0 to below `most`; else -1."""
+    high = -1.0
+    for t in range(by.shape[0]):
+        for j in range(by.shape[1]):
+            v = by[t, j]
+            if v == v:
+                if v < 0.0 or v >= most or v != np.floor(v):
+                    return -1
+                high = max(high, v)
+    return int(high) + 1
+
+
+@njit(**OPTIONS)
 def group_centred(x: Floats, by: Floats, groups: int) -> Floats:
     """x - mean of its group in the row; NaN without value or label."""
     rows, cols = x.shape
