@@ -34,11 +34,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _MEMORY_BYTES = 256 << 20
-_EVICT_EVERY = 64  # writes between looks at the size
 
 
 class ParquetStore:
-    """A `BlockStore` in `directory`. max_size_gb: beyond it the least recently used blocks go."""
+    """A `BlockStore` in `directory`. max_size_gb: beyond it the least recently used blocks go when a run ends."""
 
     def __init__(self, directory: Path, max_size_gb: float = 10.0, memory_bytes: int = _MEMORY_BYTES) -> None:
         self.directory = directory
@@ -49,7 +48,6 @@ class ParquetStore:
         self._held_bytes = 0
         self._facts: dict[str, Facts] = {}
         self._incidents: list[str] = []
-        self._writes = 0
         self._hits = self._misses = 0
         _open(directory)
 
@@ -101,9 +99,6 @@ class ParquetStore:
             raise SigcError(Diagnostic("E300", message, hint="free space, or set daemon.cache.directory")) from failure
         self._facts[facts.key] = facts
         self._remember(facts.key, panel)
-        self._writes += 1
-        if self._writes % _EVICT_EVERY == 0:
-            self.evict()
 
     def note(self, name: str, text: str) -> None:
         files.replace(self._note(name), text.encode())
@@ -123,6 +118,8 @@ class ParquetStore:
         finally:
             path.unlink(missing_ok=True)
             self.flush_counts()
+            with suppress(OSError):  # a read-only cache keeps its size
+                self.evict()
 
     def incidents(self) -> tuple[str, ...]:
         return tuple(self._incidents)

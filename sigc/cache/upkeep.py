@@ -152,12 +152,12 @@ def remove(directory: Path, key: str) -> int:
 
 def evict(directory: Path, max_bytes: int) -> tuple[list[str], int]:
     """Remove least recently used entries beyond `max_bytes`, never leased ones; returns keys and bytes."""
-    found = sorted(entries(directory), key=lambda e: (e.used, e.key))
-    total = sum(e.bytes for e in found)
     gone: list[str] = []
     freed = 0
-    if total <= max_bytes:
+    if size(directory) <= max_bytes:
         return gone, freed
+    found = sorted(entries(directory), key=lambda e: (e.used, e.key))
+    total = sum(e.bytes for e in found)
     leased = _leased(directory)
     for entry in found:
         if total - freed <= max_bytes:
@@ -166,6 +166,15 @@ def evict(directory: Path, max_bytes: int) -> tuple[list[str], int]:
             freed += remove(directory, entry.key)
             gone.append(entry.key)
     return gone, freed
+
+
+def size(directory: Path) -> int:
+    """Bytes of all entries, without opening one."""
+    total = 0
+    for folder in (directory / "blocks").iterdir():
+        with contextlib.suppress(OSError):  # another process may clear it meanwhile
+            total += sum(e.stat().st_size for e in os.scandir(folder))
+    return total
 
 
 def lease_file(directory: Path) -> Path:

@@ -279,3 +279,11 @@ def test_hits_and_misses_are_counted_over_processes(tmp_path: Path) -> None:
     found = upkeep.status(tmp_path)
     assert (found.hits, found.misses) == (2, 2)
     assert found.hit_rate == 0.5
+
+
+def test_a_run_leaves_the_cache_within_its_size(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path, max_size_gb=30e-6)
+    with store.lease([]):
+        for n in range(40):
+            store.write(facts(digest(str(n)), some(n)), some(n))
+    assert 0 < upkeep.size(tmp_path) <= 30_000
