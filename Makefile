@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench soak format clean
+.PHONY: demo test check bench soak reference format clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml constraints.txt
@@ -30,6 +30,10 @@ bench: $(STAMP)           ## timings beside peers, one JSON report
 
 soak: $(STAMP)            ## long campaigns
 	$(BIN)/python -m pytest -q -m soak
+
+reference: $(STAMP)       ## docs/operators.md and conf/sigc.yaml from the declarations
+	$(BIN)/python -c "from sigc.ops.reference import markdown; print(markdown(), end='')" > docs/operators.md
+	$(BIN)/python -c "from sigc.config_file import reference_yaml; print(reference_yaml(), end='')" > conf/sigc.yaml
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
