@@ -17,7 +17,7 @@ from sigc.blocks import BlockStore
 from sigc.config import DataSettings
 from sigc.data.catalog import Catalog
 from sigc.data.catalog import load as load_sources
-from sigc.engine.drive import Computed, Executor, drive
+from sigc.engine.drive import Computed, EngineLostError, Executor, drive
 from sigc.engine.frontier import outstanding
 from sigc.engine.task import Progress
 from sigc.errors import Diagnostic, Severity, SigcError
@@ -25,6 +25,8 @@ from sigc.plan.expr import Expr, lookback, walk
 from sigc.plan.grid import Grid, lay
 from sigc.plan.plan import Plan, make_plan
 from sigc.plan.strategy import Strategy
+
+_MOST_ENGINES = 3  # lost in one run
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,9 +94,18 @@ def compute(
         load_sources(loaded.strategy.data, workspace.store, workspace.data)
         return make()
 
-    plan = make()
-    with workspace.engine(outstanding(plan, workspace.store)) as executor:
-        done = drive(plan, workspace.store, executor, progress=workspace.progress, restore=restore)
+    lost: list[str] = []
+    while True:
+        plan = make()
+        try:
+            with workspace.engine(outstanding(plan, workspace.store)) as executor:
+                done = drive(plan, workspace.store, executor, progress=workspace.progress, restore=restore)
+            break
+        except EngineLostError as gone:  # what is stored by now is found by the next engine
+            lost.append(f"{gone}; another was opened and went on")
+            if len(lost) > _MOST_ENGINES:
+                raise SigcError(Diagnostic("E300", str(gone), hint="is the cluster being shut down?")) from gone
+    done.report.incidents[:0] = lost
     return replace(done, again=lambda: compute(loaded, roots, workspace, start, stop))
 
 

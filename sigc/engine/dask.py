@@ -13,6 +13,7 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Collection, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from distributed.scheduler import KilledWorker
 
 from sigc.blocks import BlockStore
 from sigc.cache.parquet import ParquetStore
+from sigc.engine.drive import EngineLostError
 from sigc.engine.run_block import run_block
 from sigc.engine.task import Outcome, Task
 from sigc.errors import Diagnostic, SigcError
@@ -89,6 +91,7 @@ class DaskExecutor:
         self._home: deque[Outcome] = deque()
         self._incidents: deque[str] = deque()
         self._hung = 0
+        self._scheduler = str(client.scheduler_info()["address"])
         client.subscribe_topic(EVENTS, self._hear)
 
     @property
@@ -130,7 +133,8 @@ class DaskExecutor:
         return self._home.popleft()
 
     def cancel(self) -> None:
-        self._client.cancel([f for f, _ in self._batches.values()], force=True)
+        if self._client.status == "running":
+            self._client.cancel([f for f, _ in self._batches.values()], force=True)
         self._batches.clear()
         self._home.clear()
 
@@ -141,7 +145,8 @@ class DaskExecutor:
 
     def close(self) -> None:
         self.cancel()
-        self._client.unsubscribe_topic(EVENTS)
+        if self._client.status == "running":
+            self._client.unsubscribe_topic(EVENTS)
 
     def _next_key(self) -> str:
         """The key of a batch that came home. Workers that are silent beyond the deadline are restarted."""
@@ -170,6 +175,8 @@ class DaskExecutor:
             outcomes: list[Outcome] = future.result()
         except SigcError:
             raise
+        except CancelledError as lost:
+            raise EngineLostError(f"the scheduler {self._scheduler} was lost") from lost
         except KilledWorker as killed:
             raise SigcError(_killed(killed, batch)) from killed
         except Exception as failure:

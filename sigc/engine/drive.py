@@ -24,6 +24,10 @@ from sigc.plan.plan import Plan
 _LOSSES = 3  # of the same block, after which something else is wrong
 
 
+class EngineLostError(Exception):
+    """The engine itself is gone (its scheduler died). What was stored stays: another engine can go on."""
+
+
 class Executor(Protocol):
     """Where tasks run. `window` bounds what is handed out at once; `slice_bytes` the memory of a task."""
 
@@ -37,7 +41,7 @@ class Executor(Protocol):
 
     def submit(self, tasks: Sequence[Task]) -> None: ...
     def next(self) -> Outcome:
-        """Wait for one outcome. Raises `SigcError` for a task that failed."""
+        """Wait for one outcome. Raises `SigcError` for a task that failed, `EngineLostError`."""
         ...
 
     def cancel(self) -> None:

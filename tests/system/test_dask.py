@@ -171,6 +171,49 @@ def test_a_running_scheduler_by_address(world: Path, tmp_path: Path, cache: Path
                 assert_same(found, right)
 
 
+def test_a_scheduler_killed_and_restarted(
+    world: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run goes on where the cache ends, on the scheduler that comes back at the same address."""
+    right, _ = everything(world, "operators", workspace(MemoryStore()))
+    store = ParquetStore(tmp_path / "c")
+    address = StoreAddress(str(tmp_path / "c"), 10.0)
+    with contextlib.ExitStack() as running:
+        scheduler = running.enter_context(_process("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"))
+        place = _announced(scheduler, "Scheduler at:")
+        words = ("worker", place, "--nthreads", "1", "--no-dashboard", "--local-directory", str(tmp_path))
+        running.enter_context(_process(*words))
+        killed = threading.Event()
+
+        def kill_once(_: object) -> None:
+            if not killed.is_set():
+                killed.set()
+                scheduler.kill()
+                scheduler.wait()
+                port = place.rpartition(":")[2]
+                again = _process("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
+                _announced(running.enter_context(again), "Scheduler at:")
+                running.enter_context(_process(*words))
+
+        @contextlib.contextmanager
+        def engine(_: int) -> Iterator[Executor]:
+            with open_client(ClusterSettings(type="address", address=place, security="none"), cache) as client:
+                client.wait_for_workers(1, timeout=60)
+                executor = DaskExecutor(client, address, slice_bytes(client))
+                try:
+                    yield executor
+                finally:
+                    executor.close()
+
+        # Many small blocks, each sent by itself, so that some are in flight when the scheduler dies.
+        monkeypatch.setattr("sigc.engine.dask._WORTH_A_TASK_S", 0.0)
+        space = Workspace(store, engine, rule="month", progress=kill_once)
+        found, report = everything(world, "operators", space)
+    assert killed.is_set()
+    assert_same(found, right)
+    assert any("was lost; another was opened" in text for text in report.incidents), report
+
+
 def test_a_cluster_class(world: Path, tmp_path: Path, cache: Path) -> None:
     options = {"n_workers": 0, "threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     settings = ClusterSettings.model_validate(
