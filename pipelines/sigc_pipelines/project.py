@@ -123,6 +123,17 @@ class _Program:
         self.low = np.full(assets, -np.inf)
         self.high = np.full(assets, np.inf)
 
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """The groups of columns that any row uses: w always, (long, short) and (bought, sold) as pairs."""
+        used = {g for row in self.rows for g in row[0]} | {g for equal in self.equal for g in equal[0]}
+        return (0, *((1, 2) if used & {1, 2} else ()), *((3, 4) if used & {3, 4} else ()))
+
+    @property
+    def size(self) -> int:
+        """How many columns there are."""
+        return self.assets * len(self.groups) + self.slacks
+
     def add(self, part: Part, soft: bool) -> None:
         match part:
             case Box(low, high) if soft:
@@ -170,10 +181,12 @@ def _solve(asked: list[_Asked], wanted: Floats, at: Situation, frozen: NDArray[n
     program.high = np.where(frozen, wanted, program.high)
     if (program.low > program.high).any():
         return None
-    size = 5 * n + program.slacks
+    size = program.size
     quadratic = sparse.diags(np.concatenate([np.ones(n), np.full(size - n, 1e-9)]), format="csc")
-    linear = np.concatenate([-wanted, np.zeros(4 * n), np.full(program.slacks, SOFT_PENALTY)])
-    matrix, bound, cones = _cones(program, at, size)
+    linear = np.zeros(size)
+    linear[:n] = -wanted
+    linear[size - program.slacks :] = SOFT_PENALTY
+    matrix, bound, cones = _cones(program, at)
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.tol_feas = settings.tol_gap_abs = settings.tol_gap_rel = 1e-10
@@ -189,17 +202,21 @@ def _solve(asked: list[_Asked], wanted: Floats, at: Situation, frozen: NDArray[n
     return np.where(near, at.held, book)
 
 
-def _cones(program: _Program, at: Situation, size: int) -> tuple[sparse.csc_matrix, Floats, list[object]]:
+def _cones(program: _Program, at: Situation) -> tuple[sparse.csc_matrix, Floats, list[object]]:
     n = program.assets
+    groups, size = program.groups, program.size
     eye = sparse.identity(n, format="csr")
 
     def place(blocks: dict[int, sparse.spmatrix], rows: int) -> sparse.spmatrix:
-        groups = [blocks.get(g, sparse.csr_matrix((rows, n))) for g in range(5)]
-        return sparse.hstack([*groups, sparse.csr_matrix((rows, program.slacks))], format="csr")
+        chosen = [blocks.get(g, sparse.csr_matrix((rows, n))) for g in groups]
+        return sparse.hstack([*chosen, sparse.csr_matrix((rows, program.slacks))], format="csr")
 
     # w = long - short; w - held = bought - sold; then the equalities asked for.
-    equal = [place({0: eye, 1: -eye, 2: eye}, n), place({0: eye, 3: -eye, 4: eye}, n)]
-    equal_bound = [np.zeros(n), at.held]
+    equal, equal_bound = [], []
+    for positive_side, negative_side, offset in ((1, 2, np.zeros(n)), (3, 4, at.held)):
+        if positive_side in groups:
+            equal.append(place({0: eye, positive_side: -eye, negative_side: eye}, n))
+            equal_bound.append(offset)
     fixed = program.low == program.high
     if fixed.any():
         equal.append(place({0: eye[fixed]}, int(fixed.sum())))
@@ -217,7 +234,7 @@ def _cones(program: _Program, at: Situation, size: int) -> tuple[sparse.csc_matr
     for blocks, slack, bound in program.rows:
         row = place({g: sparse.csr_matrix(v[None]) for g, v in blocks.items()}, 1).tolil()
         if slack >= 0:
-            row[0, 5 * n + slack] = -1.0
+            row[0, size - program.slacks + slack] = -1.0
         upper.append(row.tocsr())
         upper_bound.append(np.array([bound]))
     norms, norm_bound, norm_cones = [], [], []
