@@ -86,7 +86,7 @@ def rolling_sum(x: Values, window: Window = 20) -> Values:
     """Sum of the last `window` rows."""
     from sigc.ops.loops import windows
 
-    return windows.window_sum(frozen(x), window)
+    return windows.window_fold(frozen(x), window, False, 1.0)
 
 
 @operator(
@@ -100,7 +100,7 @@ def rolling_mean(x: Values, window: Window = 20) -> Values:
     """Mean of the last `window` rows."""
     from sigc.ops.loops import windows
 
-    return windows.window_sum(frozen(x), window) / window
+    return windows.window_fold(frozen(x), window, False, float(window))
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_min",), example="rolling_min(low, 20)")
@@ -138,15 +138,15 @@ def rolling_var(x: Values, window: Window = 20) -> Values:
     """Variance of the last `window` rows, ddof 1."""
     from sigc.ops.loops import windows
 
-    _, square = windows.window_moments(frozen(x), window)
-    return square / (window - 1) if window > 1 else np.full(x.shape, np.nan)
+    return windows.window_moments(frozen(x), window, windows.VARIANCE) if window > 1 else np.full(x.shape, np.nan)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_std",), windowed="std", example="rolling_std(ret(prices), 60)")
 def rolling_std(x: Values, window: Window = 20) -> Values:
     """Standard deviation of the last `window` rows, ddof 1."""
-    out: Values = np.sqrt(rolling_var(x, window))
-    return out
+    from sigc.ops.loops import windows
+
+    return windows.window_moments(frozen(x), window, windows.DEVIATION) if window > 1 else np.full(x.shape, np.nan)
 
 
 @operator(
@@ -159,12 +159,7 @@ def rolling_corr(x: Values, y: Values, window: Window = 20) -> Values:
     """Correlation over the last `window` rows; NaN unless all rows of both are valid, or without spread."""
     from sigc.ops.loops import windows
 
-    xx, yy, xy = windows.window_comoments(frozen(x), frozen(y), window)
-    # The roots first: the product of two tiny sums would underflow.
-    value = xy / (np.sqrt(xx) * np.sqrt(yy))
-    value[(xx == 0.0) | (yy == 0.0)] = np.nan  # equal values have exactly no squares, see loops/windows.py
-    out: Values = np.clip(value, -1.0, 1.0)
-    return out
+    return windows.window_comoments(frozen(x), frozen(y), window, windows.CORRELATION)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_cov",), example="rolling_cov(prices, volume, 60)")
@@ -172,8 +167,9 @@ def rolling_cov(x: Values, y: Values, window: Window = 20) -> Values:
     """Covariance over the last `window` rows, ddof 1; NaN unless all rows of both are valid."""
     from sigc.ops.loops import windows
 
-    _, _, xy = windows.window_comoments(frozen(x), frozen(y), window)
-    return xy / (window - 1) if window > 1 else np.full(x.shape, np.nan)
+    if window == 1:
+        return np.full(x.shape, np.nan)
+    return windows.window_comoments(frozen(x), frozen(y), window, windows.COVARIANCE)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_beta",), example="rolling_beta(ret(prices), ret(close), 60)")
@@ -181,10 +177,7 @@ def rolling_beta(y: Values, x: Values, window: Window = 20) -> Values:
     """Slope of y on x over the last `window` rows: cov(y, x) / var(x); NaN where x has no spread."""
     from sigc.ops.loops import windows
 
-    xx, _, xy = windows.window_comoments(frozen(x), frozen(y), window)
-    value: Values = xy / xx
-    value[xx == 0.0] = np.nan
-    return value
+    return windows.window_comoments(frozen(x), frozen(y), window, windows.BETA)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("wma",), example="decay_linear(prices, 10)")
@@ -224,11 +217,7 @@ def ts_skew(x: Values, window: Window3 = 20) -> Values:
     """Bias-corrected skewness of the last `window` rows (3 at least); no spread gives 0."""
     from sigc.ops.loops import windows
 
-    n = float(window)
-    second, third, _ = windows.window_moments4(frozen(x), window)
-    m2, m3 = second / n, third / n
-    value = np.sqrt(n * (n - 1)) / (n - 2) * (m3 / (m2 * np.sqrt(m2)))
-    return _flat_is_zero(value, second)
+    return windows.window_shape(frozen(x), window, False)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_kurt(ret(prices), 60)")
@@ -236,17 +225,7 @@ def ts_kurt(x: Values, window: Window4 = 20) -> Values:
     """Bias-corrected excess kurtosis of the last `window` rows (4 at least); no spread gives 0."""
     from sigc.ops.loops import windows
 
-    n = float(window)
-    second, _, fourth = windows.window_moments4(frozen(x), window)
-    m2, m4 = second / n, fourth / n
-    value = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * (m4 / (m2 * m2) - 3.0) + 6.0)
-    return _flat_is_zero(value, second)
-
-
-def _flat_is_zero(value: Values, squares: Values) -> Values:
-    """0 where the window has no spread: there, and only there, the sum of squares is exactly 0."""
-    value[squares == 0.0] = 0.0
-    return value
+    return windows.window_shape(frozen(x), window, True)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_product(1 + ret(prices), 20)")
@@ -254,7 +233,7 @@ def ts_product(x: Values, window: Window = 20) -> Values:
     """Product of the last `window` rows."""
     from sigc.ops.loops import windows
 
-    return windows.window_product(frozen(x), window)
+    return windows.window_fold(frozen(x), window, True, 1.0)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_zscore(prices, 20)")
@@ -262,6 +241,6 @@ def ts_zscore(x: Values, window: Window = 20) -> Values:
     """Today's distance from the mean of the last `window` rows, in their deviations (ddof 1); no spread gives 0."""
     from sigc.ops.loops import windows
 
-    mean, square = windows.window_moments(frozen(x), window)
-    value = (x - mean) / np.sqrt(square / (window - 1)) if window > 1 else np.full(x.shape, np.nan)
-    return _flat_is_zero(value, square)
+    if window > 1:
+        return windows.window_moments(frozen(x), window, windows.ZSCORE)
+    return np.where(np.isfinite(x), 0.0, np.nan)

@@ -4,9 +4,20 @@ Sums, products and moments are combined in a doubling tree: windows of 1, 2, 4, 
 window of n rows is put together from its powers of two, the newest first. The tree is placed by the row it
 ends at, never by the array, so neither blocks nor an earlier start change it; nothing runs along, so nothing
 drifts. Moments merge by the formulas of Chan, Golub, LeVeque (1979) and Pebay (2008): no cancellation, and
-equal values have exactly no spread.
+equal values have exactly no spread. Extremes are exact in any order, so theirs go by segments of n rows.
 
-Work goes by tiles of columns, so that a tile's rows stay in the second-level cache.
+All levels of a row are made before the next row. `now` is the level in hand, `made` what is put together so far,
+`ring` the last w values of every level of w rows: they own its rows w to 2w - 1, row t the one at w + t % w. So the
+place where a level of row t goes still holds that of row t - w, and these two are the next level:
+
+    n = 6 = 4 + 2    row t    now = x[t]                    ring[1] holds x[t-1]
+                              now = 2 rows up to t          ring[2 + t % 2] holds those up to t-2;  made = now
+                              now = 4 rows up to t          made joins ring[4 + (t-2) % 4], the 4 rows up to t-2
+
+Work goes by tiles of columns, so that a ring stays in the second-level cache. Rows of a tile are slices: an index
+of two variables would be checked for wrapping at every element. Quantities that go together lie in one row, each
+TILE after the other: with an array for each, the compiler would have to test so many pairs for overlap that it gives
+up on vectors.
 """
 
 from __future__ import annotations
@@ -17,257 +28,388 @@ from numpy.typing import NDArray
 
 from sigc.ops.jit import OPTIONS
 
-TILE = 64
 Floats = NDArray[np.float64]
 
+# No multiple of a power of two: rows of a ring must not meet in the same sets of the first-level cache.
+TILE, PART = 504, 200  # PART where there are more than two quantities
+VARIANCE, DEVIATION, ZSCORE = 0, 1, 2
+CORRELATION, COVARIANCE, BETA = 0, 1, 2
+
 
 @njit(**OPTIONS)
-def window_sum(x: Floats, n: int) -> Floats:
+def _room(rows: int, cols: int) -> Floats:
+    """Rows that begin with a cache line, if `cols` is a multiple of 8: no vector lies across two lines."""
+    space = np.empty(rows * cols + 8)
+    skip = (-space.ctypes.data // 8) % 8
+    return space[skip : skip + rows * cols].reshape(rows, cols)
+
+
+@njit(**OPTIONS)
+def _ring(n: int, cols: int) -> Floats:
+    """Room for every level of the tree."""
+    rows = 2
+    while rows <= n:
+        rows *= 2
+    return _room(rows, cols)
+
+
+@njit(**OPTIONS)
+def _copy(into: Floats, values: Floats) -> None:
+    for j in range(len(into)):
+        into[j] = values[j]
+
+
+@njit(**OPTIONS)
+def _doubled(now: Floats, held: Floats, product: bool) -> None:
+    """`now` joins the window before it; `held` becomes what `now` was."""
+    if product:
+        for j in range(len(now)):
+            v = now[j]
+            now[j] = v * held[j]
+            held[j] = v
+    else:
+        for j in range(len(now)):
+            v = now[j]
+            now[j] = v + held[j]
+            held[j] = v
+
+
+@njit(**OPTIONS)
+def _joined(made: Floats, older: Floats, product: bool) -> None:
+    if product:
+        for j in range(len(made)):
+            made[j] *= older[j]
+    else:
+        for j in range(len(made)):
+            made[j] += older[j]
+
+
+@njit(**OPTIONS)
+def window_fold(x: Floats, n: int, product: bool, divisor: float) -> Floats:
+    """The sum or the product, divided."""
     rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    level = np.empty((rows, TILE))
+    out = np.empty((rows, cols))
+    ring, buffer = _ring(n, TILE), _room(1, TILE)[0]
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
+        now = buffer[:wide]
+        ring[:] = np.nan
         for t in range(rows):
-            for j in range(wide):
-                level[t, j] = x[t, j0 + j]
-        m, width, offset = n, 1, 0
-        while m > 0:
-            if m & 1:
-                for t in range(n - 1, rows):
+            made = out[t, j0 : j0 + wide]
+            _copy(now, x[t, j0 : j0 + wide])
+            width, offset = 1, 0
+            while width <= n:
+                if n & width:
                     if offset == 0:
-                        for j in range(wide):
-                            out[t, j0 + j] = level[t, j]
+                        _copy(made, now)
                     else:
-                        for j in range(wide):
-                            out[t, j0 + j] += level[t - offset, j]
-                offset += width
-            m >>= 1
-            if m > 0:
-                for t in range(rows - 1, 2 * width - 2, -1):
-                    for j in range(wide):
-                        level[t, j] += level[t - width, j]
+                        _joined(made, ring[width + ((t - offset) & (width - 1)), :wide], product)
+                    offset += width
+                held = ring[width + (t & (width - 1)), :wide]
                 width *= 2
+                if width > n:
+                    _copy(held, now)
+                else:
+                    _doubled(now, held, product)
+            for j in range(wide):
+                made[j] /= divisor
     return out
 
 
 @njit(**OPTIONS)
-def window_product(x: Floats, n: int) -> Floats:
-    rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    level = np.empty((rows, TILE))
-    for j0 in range(0, cols, TILE):
-        wide = min(TILE, cols - j0)
-        for t in range(rows):
-            for j in range(wide):
-                level[t, j] = x[t, j0 + j]
-        m, width, offset = n, 1, 0
-        while m > 0:
-            if m & 1:
-                for t in range(n - 1, rows):
-                    if offset == 0:
-                        for j in range(wide):
-                            out[t, j0 + j] = level[t, j]
-                    else:
-                        for j in range(wide):
-                            out[t, j0 + j] *= level[t - offset, j]
-                offset += width
-            m >>= 1
-            if m > 0:
-                for t in range(rows - 1, 2 * width - 2, -1):
-                    for j in range(wide):
-                        level[t, j] *= level[t - width, j]
-                width *= 2
-    return out
+def _larger(a: float, b: float) -> float:
+    """NaN wins."""
+    return a if (a > b or a != a) else b
+
+
+@njit(**OPTIONS)
+def _forwards(x: Floats, now: Floats, after: Floats, made: Floats, sign: float) -> None:
+    for j in range(len(x)):
+        v = _larger(x[j] * sign + 0.0, now[j])  # no -0: which of equal values is taken must not matter
+        now[j] = v
+        made[j] = _larger(v, after[j]) * sign + 0.0
+
+
+@njit(**OPTIONS)
+def _backwards(x: Floats, later: Floats, after: Floats, sign: float) -> None:
+    for j in range(len(x)):
+        after[j] = _larger(x[j] * sign + 0.0, later[j])
 
 
 @njit(**OPTIONS)
 def window_extreme(x: Floats, n: int, sign: float) -> Floats:
-    """The maximum for sign 1, the minimum for sign -1; NaN wins."""
+    """The maximum for sign 1, the minimum for sign -1; NaN wins.
+
+    Rows are cut into segments of n. A window is the end of one, known from behind (`after` its i-th row), and the
+    begin of the next, known as it is walked (`now`): van Herk (1992), Gil and Werman (1993).
+    """
     rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    level = np.empty((rows, TILE))
+    out = np.empty((rows, cols))
+    after, now = _room(n + 1, TILE), _room(1, TILE)[0]
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
-        for t in range(rows):
-            for j in range(wide):
-                level[t, j] = x[t, j0 + j] * sign
-        width = 1
-        while 2 * width <= n:
-            for t in range(rows - 1, 2 * width - 2, -1):
-                for j in range(wide):
-                    a, b = level[t, j], level[t - width, j]
-                    level[t, j] = a if (a > b or a != a) else b
-            width *= 2
-        for t in range(n - 1, rows):
-            for j in range(wide):
-                a, b = level[t, j], level[t - (n - width), j]
-                out[t, j0 + j] = (a if (a > b or a != a) else b) * sign
+        after[:n] = np.nan
+        after[n] = -np.inf
+        for begin in range(0, rows, n):
+            now[:] = -np.inf
+            for t in range(begin, min(begin + n, rows)):
+                _forwards(x[t, j0 : j0 + wide], now, after[t - begin + 1], out[t, j0 : j0 + wide], sign)
+            if begin + n < rows:
+                for at in range(n - 1, 0, -1):
+                    _backwards(x[begin + at, j0 : j0 + wide], after[at + 1], after[at], sign)
     return out
 
 
 @njit(**OPTIONS)
-def window_moments(x: Floats, n: int) -> tuple[Floats, Floats]:
-    """Mean and sum of squared deviations."""
-    rows, cols = x.shape
-    mean = np.full((rows, cols), np.nan)
-    square = np.full((rows, cols), np.nan)
-    lm = np.empty((rows, TILE))
-    ls = np.empty((rows, TILE))
-    for j0 in range(0, cols, TILE):
-        wide = min(TILE, cols - j0)
-        for t in range(rows):
-            for j in range(wide):
-                v = x[t, j0 + j]
-                lm[t, j] = v
-                ls[t, j] = v - v  # 0, or NaN
-        m, width, offset = n, 1, 0
-        while m > 0:
-            if m & 1:
-                total = offset + width
-                share, both = width / total, offset * (width / total)
-                for t in range(n - 1, rows):
-                    if offset == 0:
-                        for j in range(wide):
-                            mean[t, j0 + j] = lm[t, j]
-                            square[t, j0 + j] = ls[t, j]
-                    else:
-                        for j in range(wide):
-                            d = lm[t - offset, j] - mean[t, j0 + j]
-                            mean[t, j0 + j] += d * share
-                            square[t, j0 + j] += ls[t - offset, j] + d * d * both
-                offset += width
-            m >>= 1
-            if m > 0:
-                half = 0.5 * width
-                for t in range(rows - 1, 2 * width - 2, -1):
-                    for j in range(wide):
-                        d = lm[t - width, j] - lm[t, j]
-                        lm[t, j] += d * 0.5
-                        ls[t, j] += ls[t - width, j] + d * d * half
-                width *= 2
-    return mean, square
+def _moments_paired(x: Floats, now: Floats, held: Floats) -> None:
+    """Two rows: mean and sum of squared deviations."""
+    for j in range(len(x)):
+        m, before = x[j], held[j]
+        d = before - m
+        held[j] = m
+        now[j] = m + d * 0.5
+        now[TILE + j] = d * d * 0.5 + ((m - m) + (before - before))  # NaN also with an infinite row
 
 
 @njit(**OPTIONS)
-def window_comoments(x: Floats, y: Floats, n: int) -> tuple[Floats, Floats, Floats]:
-    """Sums of squared deviations of x, of y, and of their products; NaN unless all rows of both are valid."""
-    rows, cols = x.shape
-    xx = np.full((rows, cols), np.nan)
-    yy = np.full((rows, cols), np.nan)
-    xy = np.full((rows, cols), np.nan)
-    mx = np.empty((rows, TILE))
-    my = np.empty((rows, TILE))
-    lx = np.empty((rows, TILE))
-    ly = np.empty((rows, TILE))
-    lz = np.empty((rows, TILE))
-    ax = np.empty((rows, TILE))
-    ay = np.empty((rows, TILE))
-    for j0 in range(0, cols, TILE):
-        wide = min(TILE, cols - j0)
-        for t in range(rows):
-            for j in range(wide):
-                a, b = x[t, j0 + j], y[t, j0 + j]
-                missing = (a - a) + (b - b)  # 0, or NaN
-                mx[t, j], my[t, j] = a + missing, b + missing
-                lx[t, j] = ly[t, j] = lz[t, j] = missing
-        m, width, offset = n, 1, 0
-        while m > 0:
-            if m & 1:
-                total = offset + width
-                share, both = width / total, offset * (width / total)
-                for t in range(n - 1, rows):
-                    s = t - offset
-                    if offset == 0:
-                        for j in range(wide):
-                            ax[t, j], ay[t, j] = mx[t, j], my[t, j]
-                            xx[t, j0 + j], yy[t, j0 + j], xy[t, j0 + j] = lx[t, j], ly[t, j], lz[t, j]
-                    else:
-                        for j in range(wide):
-                            dx, dy = mx[s, j] - ax[t, j], my[s, j] - ay[t, j]
-                            ax[t, j] += dx * share
-                            ay[t, j] += dy * share
-                            xx[t, j0 + j] += lx[s, j] + dx * dx * both
-                            yy[t, j0 + j] += ly[s, j] + dy * dy * both
-                            xy[t, j0 + j] += lz[s, j] + dx * dy * both
-                offset += width
-            m >>= 1
-            if m > 0:
-                half = 0.5 * width
-                for t in range(rows - 1, 2 * width - 2, -1):
-                    s = t - width
-                    for j in range(wide):
-                        dx, dy = mx[s, j] - mx[t, j], my[s, j] - my[t, j]
-                        mx[t, j] += dx * 0.5
-                        my[t, j] += dy * 0.5
-                        lx[t, j] += lx[s, j] + dx * dx * half
-                        ly[t, j] += ly[s, j] + dy * dy * half
-                        lz[t, j] += lz[s, j] + dx * dy * half
-                width *= 2
-    return xx, yy, xy
+def _moments_doubled(now: Floats, held: Floats, wide: int, width: int) -> None:
+    half = 0.5 * width
+    for j in range(wide):
+        m, s, hm, hs = now[j], now[TILE + j], held[j], held[TILE + j]
+        d = hm - m
+        now[j] = m + d * 0.5
+        now[TILE + j] = s + (hs + d * d * half)
+        held[j], held[TILE + j] = m, s
 
 
 @njit(**OPTIONS)
-def window_moments4(x: Floats, n: int) -> tuple[Floats, Floats, Floats]:
-    """Sums of second, third and fourth powers of deviations."""
+def _moments_joined(made: Floats, older: Floats, wide: int, offset: int, width: int) -> None:
+    """`offset` rows, and `width` before them."""
+    share = width / (offset + width)
+    both = offset * share
+    for j in range(wide):
+        d = older[j] - made[j]
+        made[j] += d * share
+        made[TILE + j] += older[TILE + j] + d * d * both
+
+
+@njit(**OPTIONS)
+def window_moments(x: Floats, n: int, what: int) -> Floats:
+    """VARIANCE, DEVIATION or ZSCORE of the window, ddof 1."""
     rows, cols = x.shape
-    second = np.full((rows, cols), np.nan)
-    third = np.full((rows, cols), np.nan)
-    fourth = np.full((rows, cols), np.nan)
-    lm = np.empty((rows, TILE))
-    l2 = np.empty((rows, TILE))
-    l3 = np.empty((rows, TILE))
-    l4 = np.empty((rows, TILE))
-    am = np.empty((rows, TILE))
+    out = np.empty((rows, cols))
+    ring, now, made = _ring(n, 2 * TILE), _room(1, 2 * TILE)[0], _room(1, 2 * TILE)[0]
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
+        ring[:] = np.nan
         for t in range(rows):
-            for j in range(wide):
-                v = x[t, j0 + j]
-                lm[t, j] = v
-                l2[t, j] = l3[t, j] = l4[t, j] = v - v
-        m, width, offset = n, 1, 0
-        while m > 0:
-            if m & 1:
-                for t in range(n - 1, rows):
-                    s = t - offset
+            here, there = x[t, j0 : j0 + wide], out[t, j0 : j0 + wide]
+            _moments_paired(here, now, ring[1])
+            width, offset = 2, n & 1
+            if offset:
+                for j in range(wide):
+                    made[j], made[TILE + j] = here[j], here[j] - here[j]  # no spread, or NaN
+            while width <= n:
+                if n & width:
                     if offset == 0:
-                        for j in range(wide):
-                            am[t, j] = lm[t, j]
-                            second[t, j0 + j], third[t, j0 + j], fourth[t, j0 + j] = l2[t, j], l3[t, j], l4[t, j]
+                        _copy(made, now)
                     else:
-                        a, b = float(offset), float(width)
-                        c = a + b
-                        for j in range(wide):
-                            d = lm[s, j] - am[t, j]
-                            p2, p3 = second[t, j0 + j], third[t, j0 + j]
-                            q2, q3 = l2[s, j], l3[s, j]
-                            fourth[t, j0 + j] += (
-                                l4[s, j]
-                                + d**4 * (a * b * (a * a - a * b + b * b) / (c * c * c))
-                                + 6.0 * d * d * (a * a * q2 + b * b * p2) / (c * c)
-                                + 4.0 * d * (a * q3 - b * p3) / c
-                            )
-                            third[t, j0 + j] += (
-                                q3 + d**3 * (a * b * (a - b) / (c * c)) + 3.0 * d * (a * q2 - b * p2) / c
-                            )
-                            second[t, j0 + j] += q2 + d * d * (a * b / c)
-                            am[t, j] += d * (b / c)
-                offset += width
-            m >>= 1
-            if m > 0:
-                w = float(width)
-                for t in range(rows - 1, 2 * width - 2, -1):
-                    s = t - width
-                    for j in range(wide):
-                        d = lm[s, j] - lm[t, j]
-                        p2, p3, q2, q3 = l2[t, j], l3[t, j], l2[s, j], l3[s, j]
-                        l4[t, j] += l4[s, j] + d**4 * (w / 8.0) + 1.5 * d * d * (q2 + p2) + 2.0 * d * (q3 - p3)
-                        l3[t, j] += q3 + 1.5 * d * (q2 - p2)
-                        l2[t, j] += q2 + d * d * (0.5 * w)
-                        lm[t, j] += d * 0.5
+                        _moments_joined(made, ring[width + ((t - offset) & (width - 1))], wide, offset, width)
+                    offset += width
+                held = ring[width + (t & (width - 1))]
                 width *= 2
-    return second, third, fourth
+                if width > n:
+                    _copy(held, now)
+                else:
+                    _moments_doubled(now, held, wide, width // 2)
+            if what == VARIANCE:
+                for j in range(wide):
+                    there[j] = made[TILE + j] / (n - 1)
+            elif what == DEVIATION:
+                for j in range(wide):
+                    there[j] = np.sqrt(made[TILE + j] / (n - 1))
+            else:
+                for j in range(wide):
+                    s = made[TILE + j]
+                    there[j] = (here[j] - made[j]) / np.sqrt(s / (n - 1)) if s != 0.0 else 0.0
+    return out
+
+
+@njit(**OPTIONS)
+def _comoments_paired(x: Floats, y: Floats, now: Floats, held: Floats) -> None:
+    """Two rows: means of x and y, sums of squared deviations of x, of y, and of their products."""
+    for j in range(len(x)):
+        missing = (x[j] - x[j]) + (y[j] - y[j])  # 0, or NaN
+        mx, my = x[j] + missing, y[j] + missing
+        dx, dy = held[j] - mx, held[PART + j] - my
+        held[j], held[PART + j] = mx, my
+        now[j] = mx + dx * 0.5
+        now[PART + j] = my + dy * 0.5
+        now[2 * PART + j] = dx * dx * 0.5
+        now[3 * PART + j] = dy * dy * 0.5
+        now[4 * PART + j] = dx * dy * 0.5
+
+
+@njit(**OPTIONS)
+def _comoments_doubled(now: Floats, held: Floats, wide: int, width: int) -> None:
+    half = 0.5 * width
+    for j in range(wide):
+        mx, my = now[j], now[PART + j]
+        xx, yy, xy = now[2 * PART + j], now[3 * PART + j], now[4 * PART + j]
+        dx, dy = held[j] - mx, held[PART + j] - my
+        now[j] = mx + dx * 0.5
+        now[PART + j] = my + dy * 0.5
+        now[2 * PART + j] = xx + (held[2 * PART + j] + dx * dx * half)
+        now[3 * PART + j] = yy + (held[3 * PART + j] + dy * dy * half)
+        now[4 * PART + j] = xy + (held[4 * PART + j] + dx * dy * half)
+        held[j], held[PART + j] = mx, my
+        held[2 * PART + j], held[3 * PART + j], held[4 * PART + j] = xx, yy, xy
+
+
+@njit(**OPTIONS)
+def _comoments_joined(made: Floats, older: Floats, wide: int, offset: int, width: int) -> None:
+    share = width / (offset + width)
+    both = offset * share
+    for j in range(wide):
+        dx, dy = older[j] - made[j], older[PART + j] - made[PART + j]
+        made[j] += dx * share
+        made[PART + j] += dy * share
+        made[2 * PART + j] += older[2 * PART + j] + dx * dx * both
+        made[3 * PART + j] += older[3 * PART + j] + dy * dy * both
+        made[4 * PART + j] += older[4 * PART + j] + dx * dy * both
+
+
+@njit(**OPTIONS)
+def _comoments_finished(made: Floats, out: Floats, n: int, what: int) -> None:
+    for j in range(len(out)):
+        xx, yy, xy = made[2 * PART + j], made[3 * PART + j], made[4 * PART + j]
+        if what == CORRELATION:
+            # The roots first: the product of two tiny sums would underflow. Equal values have exactly no squares.
+            v = xy / (np.sqrt(xx) * np.sqrt(yy))
+            v = -1.0 if v < -1.0 else (1.0 if v > 1.0 else v)
+            out[j] = np.nan if xx == 0.0 or yy == 0.0 else v
+        elif what == COVARIANCE:
+            out[j] = xy / (n - 1)
+        else:
+            out[j] = np.nan if xx == 0.0 else xy / xx
+
+
+@njit(**OPTIONS)
+def window_comoments(x: Floats, y: Floats, n: int, what: int) -> Floats:
+    """CORRELATION, COVARIANCE (ddof 1) or BETA (of y on x); NaN unless all rows of both are valid."""
+    rows, cols = x.shape
+    out = np.empty((rows, cols))
+    ring, now, made = _ring(n, 5 * PART), _room(1, 5 * PART)[0], _room(1, 5 * PART)[0]
+    for j0 in range(0, cols, PART):
+        wide = min(PART, cols - j0)
+        ring[:] = np.nan
+        for t in range(rows):
+            xs, ys = x[t, j0 : j0 + wide], y[t, j0 : j0 + wide]
+            _comoments_paired(xs, ys, now, ring[1])
+            width, offset = 2, n & 1
+            if offset:
+                for j in range(wide):
+                    missing = (xs[j] - xs[j]) + (ys[j] - ys[j])  # 0, or NaN
+                    made[j], made[PART + j] = xs[j] + missing, ys[j] + missing
+                    made[2 * PART + j] = made[3 * PART + j] = made[4 * PART + j] = missing
+            while width <= n:
+                if n & width:
+                    if offset == 0:
+                        _copy(made, now)
+                    else:
+                        _comoments_joined(made, ring[width + ((t - offset) & (width - 1))], wide, offset, width)
+                    offset += width
+                held = ring[width + (t & (width - 1))]
+                width *= 2
+                if width > n:
+                    _copy(held, now)
+                else:
+                    _comoments_doubled(now, held, wide, width // 2)
+            _comoments_finished(made, out[t, j0 : j0 + wide], n, what)
+    return out
+
+
+@njit(**OPTIONS)
+def _powers_doubled(now: Floats, held: Floats, wide: int, width: int) -> None:
+    """Mean and sums of second, third and fourth powers of deviations."""
+    w = float(width)
+    for j in range(wide):
+        m, p2, p3, p4 = now[j], now[PART + j], now[2 * PART + j], now[3 * PART + j]
+        q2, q3, q4 = held[PART + j], held[2 * PART + j], held[3 * PART + j]
+        d = held[j] - m
+        now[3 * PART + j] = p4 + (q4 + d**4 * (w / 8.0) + 1.5 * d * d * (q2 + p2) + 2.0 * d * (q3 - p3))
+        now[2 * PART + j] = p3 + (q3 + 1.5 * d * (q2 - p2))
+        now[PART + j] = p2 + (q2 + d * d * (0.5 * w))
+        now[j] = m + d * 0.5
+        held[j], held[PART + j], held[2 * PART + j], held[3 * PART + j] = m, p2, p3, p4
+
+
+@njit(**OPTIONS)
+def _powers_joined(made: Floats, older: Floats, wide: int, offset: int, width: int) -> None:
+    a, b = float(offset), float(width)
+    c = a + b
+    for j in range(wide):
+        d = older[j] - made[j]
+        p2, p3 = made[PART + j], made[2 * PART + j]
+        q2, q3 = older[PART + j], older[2 * PART + j]
+        made[3 * PART + j] += (
+            older[3 * PART + j]
+            + d**4 * (a * b * (a * a - a * b + b * b) / (c * c * c))
+            + 6.0 * d * d * (a * a * q2 + b * b * p2) / (c * c)
+            + 4.0 * d * (a * q3 - b * p3) / c
+        )
+        made[2 * PART + j] += q3 + d**3 * (a * b * (a - b) / (c * c)) + 3.0 * d * (a * q2 - b * p2) / c
+        made[PART + j] += q2 + d * d * (a * b / c)
+        made[j] += d * (b / c)
+
+
+@njit(**OPTIONS)
+def _powers_finished(made: Floats, out: Floats, rows: int, kurtosis: bool) -> None:
+    """The usual bias corrections; no spread gives 0."""
+    n = float(rows)
+    if kurtosis:
+        for j in range(len(out)):
+            m2, m4 = made[PART + j] / n, made[3 * PART + j] / n
+            v = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * (m4 / (m2 * m2) - 3.0) + 6.0)
+            out[j] = 0.0 if made[PART + j] == 0.0 else v
+    else:
+        factor = np.sqrt(n * (n - 1)) / (n - 2)
+        for j in range(len(out)):
+            m2, m3 = made[PART + j] / n, made[2 * PART + j] / n
+            v = factor * (m3 / (m2 * np.sqrt(m2)))
+            out[j] = 0.0 if made[PART + j] == 0.0 else v
+
+
+@njit(**OPTIONS)
+def window_shape(x: Floats, n: int, kurtosis: bool) -> Floats:
+    """Excess kurtosis or skewness."""
+    rows, cols = x.shape
+    out = np.empty((rows, cols))
+    ring, now, made = _ring(n, 4 * PART), _room(1, 4 * PART)[0], _room(1, 4 * PART)[0]
+    for j0 in range(0, cols, PART):
+        wide = min(PART, cols - j0)
+        ring[:] = np.nan
+        for t in range(rows):
+            here = x[t, j0 : j0 + wide]
+            for j in range(wide):
+                now[j] = here[j]
+                now[PART + j] = now[2 * PART + j] = now[3 * PART + j] = here[j] - here[j]  # 0, or NaN
+            width, offset = 1, 0
+            while width <= n:
+                if n & width:
+                    if offset == 0:
+                        _copy(made, now)
+                    else:
+                        _powers_joined(made, ring[width + ((t - offset) & (width - 1))], wide, offset, width)
+                    offset += width
+                held = ring[width + (t & (width - 1))]
+                width *= 2
+                if width > n:
+                    _copy(held, now)
+                else:
+                    _powers_doubled(now, held, wide, width // 2)
+            _powers_finished(made, out[t, j0 : j0 + wide], n, kurtosis)
+    return out
 
 
 @njit(**OPTIONS)
