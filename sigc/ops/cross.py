@@ -5,14 +5,17 @@ Aggregates are broadcast to the valid cells of their date. Inner loops: `loops/r
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sigc.ops.declare import Axis, Labels, Range, Share, Values, Window, operator
 from sigc.ops.jit import frozen
 
 _MOST_CODES = 100_000.0
+_KEYS_AT_ONCE = 1 << 17
 
 Tail = Annotated[float, Range(0.0, 0.5)]
 
@@ -40,28 +43,31 @@ def _variance(x: Values) -> tuple[Values, Values]:
     return mean, rows.squares(x, mean) / (count - 1.0)
 
 
-def _keys(x: Values) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.uint64]], int]:
-    """Sorted keys of each row, and how many of their bits say the column."""
+def sorted_keys(x: Values) -> Iterator[tuple[slice, NDArray[np.uint64], int]]:
+    """Some rows at a time, that what is made of them stays in the cache: which, their sorted keys, and how many bits
+    of a key say the column."""
     from sigc.ops.loops import rows
 
-    bits = max(1, int(x.shape[1] - 1).bit_length())
-    keys = rows.packed(x, bits)
-    keys.sort(axis=1)
-    return keys, bits
+    assets = max(1, x.shape[1])
+    bits = max(1, (assets - 1).bit_length())
+    step = max(1, _KEYS_AT_ONCE // assets)
+    room = np.empty((min(step, len(x)), x.shape[1]), np.uint64)
+    for begin in range(0, len(x), step):
+        part = slice(begin, min(begin + step, len(x)))
+        keys = room[: part.stop - begin]
+        rows.pack(x[part], bits, keys)
+        keys.sort(axis=1)
+        yield part, keys, bits
 
 
-def order_of(x: Values) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.int64]], ...]:
-    """Columns in ascending order of (value, column), and the number of valid cells, per row."""
+def _ranks(x: Values, buckets: float) -> Values:
     from sigc.ops.loops import rows
 
-    return rows.ordered(x, *_keys(x))
-
-
-def average_ranks(x: Values) -> tuple[Values, Values]:
-    """Average ranks 1..N, and N per row."""
-    from sigc.ops.loops import rows
-
-    return rows.average_ranks(x, *_keys(x))
+    x = frozen(x)
+    out = np.empty(x.shape)
+    for part, keys, bits in sorted_keys(x):
+        rows.ranks(x[part], keys, bits, buckets, out[part])
+    return out
 
 
 def _sorted(x: Values) -> tuple[Values, Values]:
@@ -79,11 +85,7 @@ def zscore(x: Values) -> Values:
 @operator(axis=Axis.CROSS, aliases=("cs_rank",), example="rank(ret(prices, 20))")
 def rank(x: Values) -> Values:
     """(average rank - 1) / (N - 1): 0 lowest, 1 highest; a lone asset 0.5."""
-    ranks, count = average_ranks(frozen(x))
-    out = (ranks - 1.0) / (count - 1.0)[:, None]
-    lone = count == 1
-    out[lone] = np.where(np.isnan(ranks[lone]), np.nan, 0.5)
-    return out
+    return _ranks(x, 0.0)
 
 
 @operator(axis=Axis.CROSS, example="rank_pct(ret(prices, 20))")
@@ -122,18 +124,25 @@ def winsor(x: Values, p: Tail = 0.01) -> Values:
     return out
 
 
-def _codes(by: Labels) -> tuple[Values, int]:
-    """Labels as codes 0..n-1 and n. Numbers that serve as labels (industry codes, say) are numbered first."""
+def _codes(by: Labels) -> tuple[NDArray[np.uint32], NDArray[np.int64], int]:
+    """Labels as codes 1..n, 0 missing, of the rows that differ from the one before; for each row which of those is
+    its own; and n. Numbers that serve as labels (industry codes, say) are numbered first."""
     from sigc.ops.loops import rows
 
     by = frozen(by)
-    count = rows.plain_codes(by, _MOST_CODES)
+    first, place = rows.label_rows(by.view(np.uint64))
+    codes, count = rows.plain_codes(by, first, _MOST_CODES)
     if count >= 0:
-        return by, count
-    valid = by[~np.isnan(by)]
-    unique = np.unique(valid)
-    codes = np.where(np.isnan(by), np.nan, np.searchsorted(unique, by).astype(np.float64))
-    return frozen(codes), len(unique)
+        return codes, place, count
+    some = by[first]
+    unique = np.unique(some[~np.isnan(some)])
+    return np.where(np.isnan(some), 0, np.searchsorted(unique, some) + 1).astype(np.uint32), place, len(unique)
+
+
+def _by_group(x: Values, by: Labels, what: int) -> Values:
+    from sigc.ops.loops import rows
+
+    return rows.group_statistics(frozen(x), *_codes(by), what)
 
 
 @operator(axis=Axis.CROSS, example="neutralize(zscore(ret(prices, 20)), by=sectors)")
@@ -141,7 +150,7 @@ def neutralize(x: Values, by: Labels | None = None) -> Values:
     """x - mean of its group; a missing label gives NaN. Without `by` it demeans."""
     from sigc.ops.loops import rows
 
-    return demean(x) if by is None else rows.group_centred(frozen(x), *_codes(by))
+    return demean(x) if by is None else _by_group(x, by, rows.CENTRED)
 
 
 @operator(axis=Axis.CROSS, example="group_mean(ret(prices), sectors)")
@@ -149,7 +158,7 @@ def group_mean(x: Values, by: Labels) -> Values:
     """The mean of the group."""
     from sigc.ops.loops import rows
 
-    return rows.group_moments(frozen(x), *_codes(by))[1]
+    return _by_group(x, by, rows.MEAN)
 
 
 @operator(axis=Axis.CROSS, example="group_count(ret(prices), sectors)")
@@ -157,7 +166,7 @@ def group_count(x: Values, by: Labels) -> Values:
     """How many valid assets the group has."""
     from sigc.ops.loops import rows
 
-    return rows.group_moments(frozen(x), *_codes(by))[0]
+    return _by_group(x, by, rows.COUNT)
 
 
 @operator(axis=Axis.CROSS, example="group_zscore(ret(prices), sectors)")
@@ -165,39 +174,19 @@ def group_zscore(x: Values, by: Labels) -> Values:
     """(x - mean) / std within the group, ddof 1; no spread or a lone asset gives 0."""
     from sigc.ops.loops import rows
 
-    x = frozen(x)
-    by, groups = _codes(by)
-    count, mean, square = rows.group_moments(x, by, groups)
-    out = (x - mean) / np.sqrt(square / (count - 1.0))
-    low, high = _group_extremes(x, by, groups)
-    out[(low == high) & ~np.isnan(count)] = 0.0
-    return out
-
-
-def _group_extremes(x: Values, by: Labels, groups: int) -> tuple[Values, Values]:
-    """Per cell the smallest and largest value of its group."""
-    low = np.full((len(x), groups + 1), np.inf)
-    high = np.full((len(x), groups + 1), -np.inf)
-    code = np.where(np.isnan(by) | np.isnan(x), groups, by).astype(np.intp)
-    at = np.broadcast_to(np.arange(len(x))[:, None], x.shape)
-    np.minimum.at(low, (at, code), np.where(np.isnan(x), np.inf, x))
-    np.maximum.at(high, (at, code), np.where(np.isnan(x), -np.inf, x))
-    return np.take_along_axis(low, code, 1), np.take_along_axis(high, code, 1)
-
-
-def _group_ranks(x: Values, by: Labels, groups: int) -> tuple[Values, Values]:
-    from sigc.ops.loops import rows
-
-    order, count = order_of(x)
-    return rows.group_ranks(x, by, order, count, groups)
+    return _by_group(x, by, rows.ZSCORE)
 
 
 @operator(axis=Axis.CROSS, example="group_rank(ret(prices), sectors)")
 def group_rank(x: Values, by: Labels) -> Values:
     """(average rank - 1) / (n - 1) within the group; a lone asset 0.5."""
-    ranks, size = _group_ranks(frozen(x), *_codes(by))
-    out: Values = np.where(size == 1.0, 0.5, (ranks - 1.0) / (size - 1.0))
-    out[np.isnan(ranks)] = np.nan
+    from sigc.ops.loops import rows
+
+    x = frozen(x)
+    codes, place, groups = _codes(by)
+    out = np.empty(x.shape)
+    for part, keys, bits in sorted_keys(x):
+        rows.group_ranks(x[part], keys, bits, codes, place[part], groups, out[part])
     return out
 
 
@@ -213,9 +202,7 @@ def quantile(x: Values, q: Share = 0.5) -> Values:
 @operator(axis=Axis.CROSS, aliases=("ntile",), example="bucket(ret(prices, 20), 5)")
 def bucket(x: Values, n: Window = 5) -> Values:
     """ceil(average rank * n / N): 1..n, the highest values in bucket n."""
-    ranks, count = average_ranks(frozen(x))
-    out: Values = np.ceil((ranks * n) / count[:, None])
-    return out
+    return _ranks(x, float(n))
 
 
 @operator(axis=Axis.CROSS, example="median(ret(prices))")

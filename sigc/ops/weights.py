@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from sigc.ops.cross import order_of
+from sigc.ops.cross import sorted_keys
 from sigc.ops.declare import Axis, Default, Missing, Range, Share, Values, Window, operator, rows
 from sigc.ops.jit import frozen
 from sigc.ops.rolling import ret, rolling_std
@@ -25,9 +25,11 @@ def long_short(x: Values, top: Share = 0.2, bottom: Share = 0.2, cap: Positive |
     from sigc.ops.loops import rows as loops
 
     x = frozen(x)
-    order, count = order_of(x)
     most = math.inf if cap is None else float(cap)
-    return loops.long_short(order, count, x.shape[1], float(top), float(bottom), most)
+    out = np.empty(x.shape)
+    for part, keys, bits in sorted_keys(x):
+        loops.long_short(x[part], keys, bits, float(top), float(bottom), most, out[part])
+    return out
 
 
 @operator(axis=Axis.CROSS, missing=Missing.FILLS, example="long_only(zscore(prices), top=0.2)")

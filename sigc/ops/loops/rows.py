@@ -12,6 +12,12 @@ from sigc.ops.jit import OPTIONS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Keys = NDArray[np.uint64]
+Codes = NDArray[np.uint32]  # unsigned, so that an index is not checked for wrapping
+Columns = NDArray[np.int32]
+
+MISSING = np.uint64(0xFFFFFFFFFFFFFFFF)
+CENTRED, MEAN, COUNT, ZSCORE = 0, 1, 2, 3
 
 
 @njit(**OPTIONS)
@@ -79,128 +85,204 @@ def standardized(x: Floats) -> Floats:
 
 
 @njit(**OPTIONS)
-def plain_codes(by: Floats, most: float) -> int:
-    """How many codes there are if all labels are whole numbers from 0 to below `most`; else -1."""
-    high = -1.0
-    for t in range(by.shape[0]):
-        for j in range(by.shape[1]):
-            v = by[t, j]
-            if v == v:
-                if v < 0.0 or v >= most or v != np.floor(v):
-                    return -1
-                high = max(high, v)
-    return int(high) + 1
+def label_rows(by: Keys) -> tuple[Ints, Ints]:
+    """Which rows, as bits, differ from the one before, and for each row the place of its own among those."""
+    rows, cols = by.shape
+    place, first = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
+    found = 0
+    for t in range(rows):
+        here, before = by[t], by[max(t - 1, 0)]
+        differ = np.uint64(0)
+        for j in range(cols):
+            differ |= here[j] ^ before[j]
+        if t == 0 or differ:
+            first[found] = t
+            found += 1
+        place[t] = found - 1
+    return first[:found], place
 
 
 @njit(**OPTIONS)
-def group_centred(x: Floats, by: Floats, groups: int) -> Floats:
-    """x - mean of its group in the row; NaN without value or label."""
+def plain_codes(by: Floats, first: Ints, most: float) -> tuple[Codes, int]:
+    """Rows `first` of labels as codes 1.. (0 missing) and how many, if all are whole numbers from 0 to below `most`;
+    else -1."""
+    cols = by.shape[1]
+    codes = np.empty((len(first), cols), np.uint32)
+    high, strange = np.uint32(0), 0
+    for i in range(len(first)):
+        here, code = by[first[i]], codes[i]
+        for j in range(cols):
+            v = here[j]
+            whole = v >= 0.0 and v < most
+            c = np.uint32(v + 1.0) if whole else np.uint32(0)
+            strange += (v == v) and not (whole and np.float64(c) == v + 1.0)
+            high = max(high, c)
+            code[j] = c
+    return codes, -1 if strange else int(high)
+
+
+@njit(**OPTIONS)
+def group_sums(x: Floats, code: Codes, count: Floats, total: Floats) -> None:
+    """Of one row, by group; group 0 is what has no value or no label."""
+    count[:] = 0.0
+    total[:] = 0.0
+    for j in range(len(x)):
+        v = x[j]
+        g = code[j] if v == v else np.uint32(0)
+        count[g] += 1.0
+        total[g] += v
+
+
+@njit(**OPTIONS)
+def group_deviations(x: Floats, code: Codes, count: Floats, mean: Floats, dev: Floats, some: Floats) -> None:
+    """The standard deviation by group of one row, ddof 1; -1 where all values are equal. `some` is room."""
+    dev[:] = 0.0
+    for j in range(len(x)):
+        some[code[j] if x[j] == x[j] else np.uint32(0)] = x[j]
+    spread = np.zeros(len(dev), np.uint8)
+    for j in range(len(x)):
+        v = x[j]
+        g = code[j] if v == v else np.uint32(0)
+        d = v - mean[g]
+        dev[g] += d * d
+        spread[g] |= v != some[g]
+    for g in range(len(dev)):
+        dev[g] = np.sqrt(dev[g] / (count[g] - 1.0)) if spread[g] else -1.0
+
+
+@njit(**OPTIONS)
+def group_statistics(x: Floats, codes: Codes, place: Ints, groups: int, what: int) -> Floats:
+    """CENTRED, MEAN, COUNT or ZSCORE of each cell by its group in the row; NaN without value or label."""
     rows, cols = x.shape
     out = np.empty((rows, cols))
-    n, s = np.zeros(groups), np.zeros(groups)
+    count, mean = np.empty(groups + 1), np.empty(groups + 1)
+    dev, some = np.empty(groups + 1), np.empty(groups + 1)
     for t in range(rows):
-        n[:] = 0.0
-        s[:] = 0.0
-        for j in range(cols):
-            if x[t, j] == x[t, j] and by[t, j] == by[t, j]:
-                g = int(by[t, j])
-                n[g] += 1.0
-                s[g] += x[t, j]
-        for g in range(groups):
-            s[g] /= n[g]
-        for j in range(cols):
-            out[t, j] = x[t, j] - s[int(by[t, j])] if by[t, j] == by[t, j] else np.nan
+        here, code, made = x[t], codes[place[t]], out[t]
+        group_sums(here, code, count, mean)
+        for g in range(groups + 1):
+            mean[g] /= count[g]
+        count[0] = mean[0] = np.nan
+        if what == CENTRED:
+            for j in range(cols):
+                made[j] = here[j] - mean[code[j]]
+        elif what == ZSCORE:
+            group_deviations(here, code, count, mean, dev, some)
+            for j in range(cols):
+                g = code[j]
+                flat = 0.0 if here[j] == here[j] and g > 0 else np.nan
+                made[j] = flat if dev[g] < 0.0 else (here[j] - mean[g]) / dev[g]
+        else:
+            wanted = mean if what == MEAN else count
+            for j in range(cols):
+                made[j] = wanted[code[j] if here[j] == here[j] else np.uint32(0)]
     return out
 
 
 @njit(**OPTIONS)
-def packed(x: Floats, bits: int) -> NDArray[np.uint64]:
+def pack(x: Floats, bits: int, keys: Keys) -> None:
     """Keys that sort like the values: the value's bits in order, the last `bits` of them the column; missing last."""
-    rows, cols = x.shape
-    keys = np.empty((rows, cols), np.uint64)
-    mask = np.uint64((1 << bits) - 1)
-    one = np.empty(1)
-    raw = one.view(np.uint64)
-    top = np.uint64(1 << 63)
-    for t in range(rows):
-        for j in range(cols):
-            v = x[t, j]
-            if v != v:
-                keys[t, j] = np.uint64(0xFFFFFFFFFFFFFFFF)
-                continue
-            one[0] = v + 0.0
-            b = raw[0]
+    raw = x.view(np.uint64)
+    mask, top = np.uint64((1 << bits) - 1), np.uint64(1 << 63)
+    for t in range(len(x)):
+        here, bit, key = x[t], raw[t], keys[t]
+        for j in range(len(here)):
+            b = bit[j] if here[j] != 0.0 else np.uint64(0)  # -0 is 0
             b = ~b if b & top else b | top
-            keys[t, j] = (b & ~mask) | np.uint64(j)
-    return keys
+            key[j] = (b & ~mask) | np.uint64(j) if here[j] == here[j] else MISSING
 
 
 @njit(**OPTIONS)
-def arrange(row: Floats, keys: NDArray[np.uint64], bits: int, order: Ints) -> int:
-    """From a row's sorted keys: its columns in ascending order of (value, column); returns how many are valid.
-
-    Keys hold a value without its last bits, so that neighbours may be out of order: mended by insertion, or,
-    where very many values are that near, by a full sort.
-    """
-    mask = np.uint64((1 << bits) - 1)
-    n = 0
+def mend(row: Floats, n: int, order: Columns, values: Floats) -> None:
+    """Order that is nearly right made right, by insertion, or by a full sort where very much is to be moved."""
     moves = 0
-    while n < len(row) and keys[n] != np.uint64(0xFFFFFFFFFFFFFFFF):
-        c = np.int64(keys[n] & mask)
-        v = row[c]
-        k = n
-        while k > 0:
-            p = order[k - 1]
-            w = row[p]
-            if w < v or (w == v and p < c):
-                break
-            order[k] = p
+    for i in range(1, n):
+        v, c, k = values[i], order[i], i
+        while k > 0 and (values[k - 1] > v or (values[k - 1] == v and order[k - 1] > c)):
+            values[k], order[k] = values[k - 1], order[k - 1]
             k -= 1
-            moves += 1
-        order[k] = c
-        n += 1
-        if moves > 64 * len(row) + 1024:
+        values[k], order[k] = v, c
+        moves += i - k
+        if moves > 64 * n:
             valid = np.flatnonzero(row == row)
             by_value = np.argsort(row[valid], kind="mergesort")  # stable: equal values stay in column order
-            n = len(valid)
+            for m in range(n):
+                order[m] = valid[by_value[m]]
+                values[m] = row[order[m]]
+            return
+
+
+@njit(**OPTIONS)
+def arrange(row: Floats, keys: Keys, bits: int, order: Columns, values: Floats) -> tuple[int, bool]:
+    """From a row's sorted keys: its columns in ascending order of (value, column).
+
+    Returns how many are valid, and whether some may be equal: then, and only then, `values` are the values in order.
+    Keys hold a value without its last bits, so that very near ones may have to be mended.
+    """
+    mask = np.uint64((1 << bits) - 1)
+    n = len(keys)
+    while n > 0 and keys[n - 1] == MISSING:
+        n -= 1
+    near, late = 0, 0
+    for i in range(n):
+        order[i] = np.int32(keys[i] & mask)
+    for i in range(1, n):
+        near += (keys[i] ^ keys[i - 1]) <= mask
+    if near:
+        for i in range(n):
+            values[i] = row[order[i]]
+        for i in range(1, n):
+            late += values[i] < values[i - 1]
+        if late:
+            mend(row, n, order, values)
+    return n, near > 0
+
+
+@njit(**OPTIONS)
+def equals(values: Floats, n: int, first: Columns, last: Columns) -> None:
+    """Of ascending values, the places of the first and the last that each equals. Without branches: ties are many."""
+    first[0], last[n - 1] = 0, n - 1
+    for i in range(1, n):
+        first[i] = i if values[i] != values[i - 1] else 0
+    for i in range(n - 1):
+        last[i] = i if values[i] != values[i + 1] else n
+    at = np.int32(0)
+    for i in range(n):
+        at = max(at, first[i])
+        first[i] = at
+    at = np.int32(n)
+    for i in range(n - 1, -1, -1):
+        at = min(at, last[i])
+        last[i] = at
+
+
+@njit(**OPTIONS)
+def ranks(x: Floats, keys: Keys, bits: int, buckets: float, out: Floats) -> None:
+    """Average ranks r = 1..n of the valid cells as (r - 1) / (n - 1), or, with buckets, ceil(r * buckets / n)."""
+    cols = x.shape[1]
+    order, first, last = np.empty(cols, np.int32), np.empty(cols, np.int32), np.empty(cols, np.int32)
+    values = np.empty(cols)
+    for t in range(len(x)):
+        made = out[t]
+        n, tied = arrange(x[t], keys[t], bits, order, values)
+        if n < cols:
+            made[:] = np.nan
+        if tied:
+            equals(values, n, first, last)
             for i in range(n):
-                order[i] = valid[by_value[i]]
-            return n
-    return n
-
-
-@njit(**OPTIONS)
-def ordered(x: Floats, keys: NDArray[np.uint64], bits: int) -> tuple[Ints, Ints]:
-    """Per row: columns in ascending order of (value, column), and how many are valid."""
-    rows, cols = x.shape
-    order = np.empty((rows, cols), np.int64)
-    count = np.zeros(rows, np.int64)
-    for t in range(rows):
-        count[t] = arrange(x[t], keys[t], bits, order[t])
-    return order, count
-
-
-@njit(**OPTIONS)
-def average_ranks(x: Floats, keys: NDArray[np.uint64], bits: int) -> tuple[Floats, Floats]:
-    """Ranks 1..n of the valid cells, equal values sharing the mean of theirs; and n per row."""
-    rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    count = np.zeros(rows)
-    order = np.empty(cols, np.int64)
-    for t in range(rows):
-        n = arrange(x[t], keys[t], bits, order)
-        count[t] = n
-        i = 0
-        while i < n:
-            k = i
-            v = x[t, order[i]]
-            while k + 1 < n and x[t, order[k + 1]] == v:
-                k += 1
-            r = 0.5 * (i + k) + 1.0
-            for at in range(i, k + 1):
-                out[t, order[at]] = r
-            i = k + 1
-    return out, count
+                made[order[i]] = 0.5 * (first[i] + last[i])
+        else:
+            for i in range(n):
+                made[order[i]] = i
+        if buckets > 0.0:
+            for j in range(cols):
+                made[j] = np.ceil(((made[j] + 1.0) * buckets) / n)
+        elif n == 1:
+            for j in range(cols):
+                made[j] += 0.5
+        else:
+            for j in range(cols):
+                made[j] /= n - 1.0
 
 
 @njit(**OPTIONS)
@@ -220,90 +302,63 @@ def quantiles(ascending: Floats, count: Floats, q: float) -> Floats:
 
 
 @njit(**OPTIONS)
-def group_moments(x: Floats, by: Floats, groups: int) -> tuple[Floats, Floats, Floats]:
-    """Per cell the count and mean of its group, and the sum of squares around it; NaN without value or label."""
-    rows, cols = x.shape
-    count = np.full((rows, cols), np.nan)
-    mean = np.full((rows, cols), np.nan)
-    square = np.full((rows, cols), np.nan)
-    n, s, q = np.zeros(groups), np.zeros(groups), np.zeros(groups)
-    for t in range(rows):
-        n[:] = 0.0
-        s[:] = 0.0
-        q[:] = 0.0
+def group_ranks(x: Floats, keys: Keys, bits: int, codes: Codes, place: Ints, groups: int, out: Floats) -> None:
+    """Average ranks r = 1..n within the group as (r - 1) / (n - 1); a lone asset 0.5; NaN without value or label."""
+    cols = x.shape[1]
+    order, values, first = np.empty(cols, np.int32), np.empty(cols), np.empty(cols, np.int32)
+    size, begin, least = np.empty(groups + 1, np.int32), np.empty(groups + 1, np.int32), np.empty(groups + 1)
+    for t in range(len(x)):
+        here, code, made = x[t], codes[place[t]], out[t]
+        n, tied = arrange(here, keys[t], bits, order, values)
+        made[:] = np.nan
+        size[:] = 0
+        if not tied:
+            for i in range(n):
+                g = code[order[i]]
+                made[order[i]] = size[g]
+                size[g] += 1
+        else:
+            # Walking up, the place of the first equal of the group; walking down, that of the last.
+            least[:] = np.nan
+            for i in range(n):
+                g = code[order[i]]
+                begin[g] = begin[g] if values[i] == least[g] else size[g]
+                least[g] = values[i]
+                first[i] = begin[g]
+                size[g] += 1
+            begin[:] = size
+            least[:] = np.nan
+            last = size.copy()
+            for i in range(n - 1, -1, -1):
+                g = code[order[i]]
+                begin[g] -= 1
+                last[g] = last[g] if values[i] == least[g] else begin[g]
+                least[g] = values[i]
+                made[order[i]] = 0.5 * (first[i] + last[g])
         for j in range(cols):
-            if x[t, j] == x[t, j] and by[t, j] == by[t, j]:
-                g = int(by[t, j])
-                n[g] += 1.0
-                s[g] += x[t, j]
-        for j in range(cols):
-            if x[t, j] == x[t, j] and by[t, j] == by[t, j]:
-                g = int(by[t, j])
-                d = x[t, j] - s[g] / n[g]
-                q[g] += d * d
-        for j in range(cols):
-            if x[t, j] == x[t, j] and by[t, j] == by[t, j]:
-                g = int(by[t, j])
-                count[t, j], mean[t, j], square[t, j] = n[g], s[g] / n[g], q[g]
-    return count, mean, square
+            g = code[j]
+            most = size[g] - 1.0
+            v = made[j] / most if most > 0.0 else made[j] + 0.5
+            made[j] = v if g > 0 else np.nan
 
 
 @njit(**OPTIONS)
-def group_ranks(x: Floats, by: Floats, order: Ints, count: Ints, groups: int) -> tuple[Floats, Floats]:
-    """Per cell the average rank 1..n within its group, and that n."""
-    rows, cols = x.shape
-    rank = np.full((rows, cols), np.nan)
-    size = np.full((rows, cols), np.nan)
-    begin = np.zeros(groups + 1, np.int64)
-    fill = np.zeros(groups + 1, np.int64)
-    sorted_ = np.empty(cols, np.int64)
-    for t in range(rows):
-        begin[:] = 0
-        for i in range(count[t]):
-            c = order[t, i]
-            if by[t, c] == by[t, c]:
-                begin[int(by[t, c]) + 1] += 1
-        for g in range(groups):
-            begin[g + 1] += begin[g]
-        fill[:] = begin
-        for i in range(count[t]):  # walks in ascending order: each group's part is ascending too
-            c = order[t, i]
-            if by[t, c] == by[t, c]:
-                g = int(by[t, c])
-                sorted_[fill[g]] = c
-                fill[g] += 1
-        for g in range(groups):
-            a, b = begin[g], begin[g + 1]
-            i = a
-            while i < b:
-                k = i
-                v = x[t, sorted_[i]]
-                while k + 1 < b and x[t, sorted_[k + 1]] == v:
-                    k += 1
-                r = 0.5 * (i + k) - a + 1.0
-                for at in range(i, k + 1):
-                    rank[t, sorted_[at]] = r
-                    size[t, sorted_[at]] = b - a
-                i = k + 1
-    return rank, size
-
-
-@njit(**OPTIONS)
-def long_short(order: Ints, count: Ints, cols: int, top: float, bottom: float, cap: float) -> Floats:
+def long_short(x: Floats, keys: Keys, bits: int, top: float, bottom: float, cap: float, out: Floats) -> None:
     """+1/k for the k largest, -1/m for the m smallest, the rest 0; rows with fewer than 2 valid cells are 0."""
-    rows = len(count)
-    out = np.zeros((rows, cols))
-    for t in range(rows):
-        n = count[t]
+    cols = x.shape[1]
+    order, values = np.empty(cols, np.int32), np.empty(cols)
+    for t in range(len(x)):
+        made = out[t]
+        made[:] = 0.0
+        n, _ = arrange(x[t], keys[t], bits, order, values)
         if n < 2:
             continue
         k = min(int(np.ceil(n * top - 1e-9)), n)
         m = min(int(np.ceil(n * bottom - 1e-9)), n - k)
         for i in range(n - k, n):
-            out[t, order[t, i]] = min(1.0 / k, cap)
+            made[order[i]] = min(1.0 / k, cap)
         for i in range(m):
-            out[t, order[t, i]] = -min(1.0 / m, cap)
-    return out
+            made[order[i]] = -min(1.0 / m, cap)
 
 
 @njit(**OPTIONS)
