@@ -1,6 +1,7 @@
 """Operators across the assets of a date, over the cells that are not missing. NaN in, NaN out.
 
-Aggregates are broadcast to the valid cells of their date. Inner loops: `loops/rows.py`.
+Aggregates are broadcast to the valid cells of their date. Inner loops: `loops/rows.py` and, for
+quantiles, `loops/quantiles.py`.
 """
 
 from __future__ import annotations
@@ -70,10 +71,6 @@ def _ranks(x: Values, buckets: float) -> Values:
     return out
 
 
-def _sorted(x: Values) -> tuple[Values, Values]:
-    return np.sort(x, axis=1), (~np.isnan(x)).sum(axis=1).astype(np.float64)
-
-
 @operator(axis=Axis.CROSS, aliases=("cs_zscore",), example="zscore(ret(prices, 20))")
 def zscore(x: Values) -> Values:
     """(x - mean) / std of the date, ddof 1; no spread or a lone asset gives 0."""
@@ -116,12 +113,9 @@ def demean(x: Values) -> Values:
 @operator(axis=Axis.CROSS, aliases=("winsorize",), example="winsor(ret(prices), 0.01)")
 def winsor(x: Values, p: Tail = 0.01) -> Values:
     """Clipped at the p and 1 - p quantiles of the date, linear interpolation."""
-    from sigc.ops.loops import rows
+    from sigc.ops.loops import quantiles
 
-    ascending, count = _sorted(frozen(x))
-    low, high = rows.quantiles(ascending, count, float(p)), rows.quantiles(ascending, count, 1.0 - float(p))
-    out: Values = np.minimum(np.maximum(x, low[:, None]), high[:, None])
-    return out
+    return quantiles.clipped(frozen(x), float(p), 1.0 - float(p))
 
 
 def _codes(by: Labels) -> tuple[NDArray[np.uint32], NDArray[np.int64], int]:
@@ -193,10 +187,9 @@ def group_rank(x: Values, by: Labels) -> Values:
 @operator(axis=Axis.CROSS, example="quantile(ret(prices), 0.9)")
 def quantile(x: Values, q: Share = 0.5) -> Values:
     """The q quantile of the date, linear interpolation, broadcast."""
-    from sigc.ops.loops import rows
+    from sigc.ops.loops import quantiles
 
-    ascending, count = _sorted(frozen(x))
-    return _spread(x, rows.quantiles(ascending, count, float(q)))
+    return quantiles.quantiles(frozen(x), float(q))
 
 
 @operator(axis=Axis.CROSS, aliases=("ntile",), example="bucket(ret(prices, 20), 5)")
@@ -214,7 +207,9 @@ def median(x: Values) -> Values:
 @operator(axis=Axis.CROSS, example="mad(ret(prices))")
 def mad(x: Values) -> Values:
     """The median absolute distance from the median, unscaled, broadcast."""
-    return median(np.abs(x - median(x)))
+    from sigc.ops.loops import quantiles
+
+    return quantiles.distances(frozen(x))
 
 
 @operator(axis=Axis.CROSS, aliases=("cs_mean",), example="mean(ret(prices))")

@@ -185,6 +185,28 @@ def test_ranks_are_those_of_a_plain_sort(values: list[float]) -> None:
     assert np.allclose(ranks, expected, equal_nan=True, atol=1e-12)
 
 
+HOSTILE = st.floats(width=64) | st.sampled_from([0.0, -0.0, 1.0, 1.0 + 2**-52, 5e-324, 1e308, -1e308, float("nan")])
+
+
+@settings(max_examples=80, deadline=None)
+@given_(
+    rows=st.lists(st.lists(HOSTILE, min_size=6, max_size=6), min_size=1, max_size=4),
+    q=st.sampled_from([0.0, 0.01, 0.3, 0.5, 0.99, 1.0]),
+)
+def test_quantiles_are_those_of_a_plain_sort(rows: list[list[float]], q: float) -> None:
+    op = resolve("quantile")
+    assert op is not None
+    x = np.array(rows)
+    with np.errstate(all="ignore"):
+        found = op.kernel(x, q=q)
+        for row, got in zip(x, found, strict=True):
+            valid = np.sort(row[~np.isnan(row)])
+            place = q * (len(valid) - 1)
+            a, b = (valid[int(place)], valid[min(int(place) + 1, len(valid) - 1)]) if len(valid) else (np.nan, np.nan)
+            expected = a if a == b else a + (b - a) * (place - int(place))
+            assert np.array_equal(got, np.where(np.isnan(row), np.nan, expected), equal_nan=True)
+
+
 def test_a_rolling_std_of_a_constant_after_huge_values_is_zero() -> None:
     x = np.concatenate([np.full(30, 1e8) * np.arange(30), np.full(40, 3.3)])[:, None]
     op = resolve("rolling_std")

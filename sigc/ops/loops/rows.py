@@ -286,22 +286,6 @@ def ranks(x: Floats, keys: Keys, bits: int, buckets: float, out: Floats) -> None
 
 
 @njit(**OPTIONS)
-def quantiles(ascending: Floats, count: Floats, q: float) -> Floats:
-    """Per row the q quantile of the first `count` cells of sorted rows, linear interpolation."""
-    rows = len(ascending)
-    out = np.full(rows, np.nan)
-    for t in range(rows):
-        n = int(count[t])
-        if n > 0:
-            place = q * (n - 1)
-            low = int(np.floor(place))
-            high = min(low + 1, n - 1)
-            a, b = ascending[t, low], ascending[t, high]
-            out[t] = a if a == b else a + (b - a) * (place - low)
-    return out
-
-
-@njit(**OPTIONS)
 def group_ranks(x: Floats, keys: Keys, bits: int, codes: Codes, place: Ints, groups: int, out: Floats) -> None:
     """Average ranks r = 1..n within the group as (r - 1) / (n - 1); a lone asset 0.5; NaN without value or label."""
     cols = x.shape[1]
