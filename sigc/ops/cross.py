@@ -1,7 +1,7 @@
 """Operators across the assets of a date, over the cells that are not missing. NaN in, NaN out.
 
-Aggregates are broadcast to the valid cells of their date. Inner loops: `loops/rows.py` and, for
-quantiles, `loops/quantiles.py`.
+Aggregates are broadcast to the valid cells of their date. Inner loops: `loops/rows.py`, and
+`ranks.py`, `groups.py`, `quantiles.py` beside it.
 """
 
 from __future__ import annotations
@@ -21,33 +21,10 @@ _KEYS_AT_ONCE = 1 << 17
 Tail = Annotated[float, Range(0.0, 0.5)]
 
 
-def _spread(x: Values, per_row: Values) -> Values:
-    """A value per row, (rows,), in the valid cells of the row."""
-    out: Values = np.where(np.isnan(x), np.nan, per_row[:, None])
-    return out
-
-
-def _mean(x: Values) -> tuple[Values, Values]:
-    from sigc.ops.loops import rows
-
-    count, total, _, low, high = rows.sums(x)
-    mean = total / count
-    flat = low == high
-    mean[flat] = low[flat]  # exactly: no rounding of n * v / n
-    return count, mean
-
-
-def _variance(x: Values) -> tuple[Values, Values]:
-    from sigc.ops.loops import rows
-
-    count, mean = _mean(x)
-    return mean, rows.squares(x, mean) / (count - 1.0)
-
-
 def sorted_keys(x: Values) -> Iterator[tuple[slice, NDArray[np.uint64], int]]:
     """Some rows at a time, that what is made of them stays in the cache: which, their sorted keys, and how many bits
     of a key say the column."""
-    from sigc.ops.loops import rows
+    from sigc.ops.loops import ranks
 
     assets = max(1, x.shape[1])
     bits = max(1, (assets - 1).bit_length())
@@ -56,27 +33,27 @@ def sorted_keys(x: Values) -> Iterator[tuple[slice, NDArray[np.uint64], int]]:
     for begin in range(0, len(x), step):
         part = slice(begin, min(begin + step, len(x)))
         keys = room[: part.stop - begin]
-        rows.pack(x[part], bits, keys)
+        ranks.pack(x[part], bits, keys)
         keys.sort(axis=1)
         yield part, keys, bits
 
 
 def _ranks(x: Values, buckets: float) -> Values:
-    from sigc.ops.loops import rows
+    from sigc.ops.loops import ranks
 
     x = frozen(x)
     out = np.empty(x.shape)
     for part, keys, bits in sorted_keys(x):
-        rows.ranks(x[part], keys, bits, buckets, out[part])
+        ranks.ranks(x[part], keys, bits, buckets, out[part])
     return out
 
 
-@operator(axis=Axis.CROSS, aliases=("cs_zscore",), example="zscore(ret(prices, 20))")
+@operator(axis=Axis.CROSS, version=2, aliases=("cs_zscore",), example="zscore(ret(prices, 20))")
 def zscore(x: Values) -> Values:
     """(x - mean) / std of the date, ddof 1; no spread or a lone asset gives 0."""
     from sigc.ops.loops import rows
 
-    return rows.standardized(frozen(x))
+    return rows.standing(frozen(x), rows.ZSCORE)
 
 
 @operator(axis=Axis.CROSS, aliases=("cs_rank",), example="rank(ret(prices, 20))")
@@ -91,23 +68,20 @@ def rank_pct(x: Values) -> Values:
     return 100.0 * rank(x)
 
 
-@operator(axis=Axis.CROSS, example="scale(zscore(ret(prices, 20)))")
+@operator(axis=Axis.CROSS, version=2, example="scale(zscore(ret(prices, 20)))")
 def scale(x: Values) -> Values:
     """x / sum of absolute values of the date; a sum of 0 gives 0."""
     from sigc.ops.loops import rows
 
-    x = frozen(x)
-    size = rows.sums(x)[2]
-    out: Values = x / np.where(size == 0.0, 1.0, size)[:, None]
-    return out
+    return rows.standing(frozen(x), rows.SHARE)
 
 
-@operator(axis=Axis.CROSS, aliases=("as_xs",), example="demean(ret(prices))")
+@operator(axis=Axis.CROSS, version=2, aliases=("as_xs",), example="demean(ret(prices))")
 def demean(x: Values) -> Values:
     """x - mean of the date."""
-    x = frozen(x)
-    out: Values = x - _mean(x)[1][:, None]
-    return out
+    from sigc.ops.loops import rows
+
+    return rows.standing(frozen(x), rows.CENTRED)
 
 
 @operator(axis=Axis.CROSS, aliases=("winsorize",), example="winsor(ret(prices), 0.01)")
@@ -121,11 +95,11 @@ def winsor(x: Values, p: Tail = 0.01) -> Values:
 def _codes(by: Labels) -> tuple[NDArray[np.uint32], NDArray[np.int64], int]:
     """Labels as codes 1..n, 0 missing, of the rows that differ from the one before; for each row which of those is
     its own; and n. Numbers that serve as labels (industry codes, say) are numbered first."""
-    from sigc.ops.loops import rows
+    from sigc.ops.loops import groups
 
     by = frozen(by)
-    first, place = rows.label_rows(by.view(np.uint64))
-    codes, count = rows.plain_codes(by, first, _MOST_CODES)
+    first, place = groups.label_rows(by.view(np.uint64))
+    codes, count = groups.plain_codes(by, first, _MOST_CODES)
     if count >= 0:
         return codes, place, count
     some = by[first]
@@ -134,53 +108,53 @@ def _codes(by: Labels) -> tuple[NDArray[np.uint32], NDArray[np.int64], int]:
 
 
 def _by_group(x: Values, by: Labels, what: int) -> Values:
-    from sigc.ops.loops import rows
+    from sigc.ops.loops import groups
 
-    return rows.group_statistics(frozen(x), *_codes(by), what)
+    return groups.group_statistics(frozen(x), *_codes(by), what)
 
 
-@operator(axis=Axis.CROSS, example="neutralize(zscore(ret(prices, 20)), by=sectors)")
+@operator(axis=Axis.CROSS, version=2, example="neutralize(zscore(ret(prices, 20)), by=sectors)")
 def neutralize(x: Values, by: Labels | None = None) -> Values:
     """x - mean of its group; a missing label gives NaN. Without `by` it demeans."""
-    from sigc.ops.loops import rows
+    from sigc.ops.loops import groups
 
-    return demean(x) if by is None else _by_group(x, by, rows.CENTRED)
+    return demean(x) if by is None else _by_group(x, by, groups.CENTRED)
 
 
 @operator(axis=Axis.CROSS, example="group_mean(ret(prices), sectors)")
 def group_mean(x: Values, by: Labels) -> Values:
     """The mean of the group."""
-    from sigc.ops.loops import rows
+    from sigc.ops.loops import groups
 
-    return _by_group(x, by, rows.MEAN)
+    return _by_group(x, by, groups.MEAN)
 
 
 @operator(axis=Axis.CROSS, example="group_count(ret(prices), sectors)")
 def group_count(x: Values, by: Labels) -> Values:
     """How many valid assets the group has."""
-    from sigc.ops.loops import rows
+    from sigc.ops.loops import groups
 
-    return _by_group(x, by, rows.COUNT)
+    return _by_group(x, by, groups.COUNT)
 
 
 @operator(axis=Axis.CROSS, example="group_zscore(ret(prices), sectors)")
 def group_zscore(x: Values, by: Labels) -> Values:
     """(x - mean) / std within the group, ddof 1; no spread or a lone asset gives 0."""
-    from sigc.ops.loops import rows
+    from sigc.ops.loops import groups
 
-    return _by_group(x, by, rows.ZSCORE)
+    return _by_group(x, by, groups.ZSCORE)
 
 
 @operator(axis=Axis.CROSS, example="group_rank(ret(prices), sectors)")
 def group_rank(x: Values, by: Labels) -> Values:
     """(average rank - 1) / (n - 1) within the group; a lone asset 0.5."""
-    from sigc.ops.loops import rows
+    from sigc.ops.loops import ranks
 
     x = frozen(x)
     codes, place, groups = _codes(by)
     out = np.empty(x.shape)
     for part, keys, bits in sorted_keys(x):
-        rows.group_ranks(x[part], keys, bits, codes, place[part], groups, out[part])
+        ranks.group_ranks(x[part], keys, bits, codes, place[part], groups, out[part])
     return out
 
 
@@ -212,33 +186,41 @@ def mad(x: Values) -> Values:
     return quantiles.distances(frozen(x))
 
 
-@operator(axis=Axis.CROSS, aliases=("cs_mean",), example="mean(ret(prices))")
+@operator(axis=Axis.CROSS, version=2, aliases=("cs_mean",), example="mean(ret(prices))")
 def mean(x: Values) -> Values:
     """The mean of the date, broadcast."""
-    return _spread(x, _mean(frozen(x))[1])
+    from sigc.ops.loops import rows
+
+    return rows.level(frozen(x), rows.MEAN)
 
 
-@operator(axis=Axis.CROSS, aliases=("cs_std",), example="std(ret(prices))")
+@operator(axis=Axis.CROSS, version=2, aliases=("cs_std",), example="std(ret(prices))")
 def std(x: Values) -> Values:
     """The standard deviation of the date, ddof 1, broadcast; NaN for a lone asset."""
-    return _spread(x, np.sqrt(_variance(frozen(x))[1]))
+    from sigc.ops.loops import rows
+
+    return rows.level(frozen(x), rows.DEVIATION)
 
 
-@operator(axis=Axis.CROSS, aliases=("cs_var",), example="var(ret(prices))")
+@operator(axis=Axis.CROSS, version=2, aliases=("cs_var",), example="var(ret(prices))")
 def var(x: Values) -> Values:
     """The variance of the date, ddof 1, broadcast; NaN for a lone asset."""
-    return _spread(x, _variance(frozen(x))[1])
+    from sigc.ops.loops import rows
+
+    return rows.level(frozen(x), rows.VARIANCE)
 
 
-@operator(axis=Axis.CROSS, name="sum", aliases=("cs_sum",), example="sum(volume)")
+@operator(axis=Axis.CROSS, version=2, name="sum", aliases=("cs_sum",), example="sum(volume)")
 def total(x: Values) -> Values:
     """The sum of the date, broadcast."""
     from sigc.ops.loops import rows
 
-    return _spread(x, rows.sums(frozen(x))[1])
+    return rows.level(frozen(x), rows.TOTAL)
 
 
 @operator(axis=Axis.CROSS, aliases=("cs_count",), example="count(prices)")
 def count(x: Values) -> Values:
     """How many assets are valid on the date, broadcast."""
-    return _spread(x, (~np.isnan(x)).sum(axis=1).astype(np.float64))
+    from sigc.ops.loops import rows
+
+    return rows.level(frozen(x), rows.COUNT)

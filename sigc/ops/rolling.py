@@ -1,6 +1,6 @@
 """Windows down the dates, per asset. A value appears only when its window holds `window` valid rows.
 
-Inner loops: `loops/windows.py`, which says why a result can't depend on where the array begins.
+Inner loops: `loops/windows.py` and `loops/scans.py`, which say why a result can't depend on where the array begins.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def lead(x: Values, periods: Periods = 1) -> Values:
 )
 def ret(x: Values, periods: Periods = 1) -> Values:
     """The return over `periods` rows, x / lag(x) - 1; NaN where the earlier value is 0."""
-    from sigc.ops.loops import windows
+    from sigc.ops.loops import scans
 
-    return windows.change(frozen(x), periods)
+    return scans.change(frozen(x), periods)
 
 
 @operator(
@@ -106,17 +106,17 @@ def rolling_mean(x: Values, window: Window = 20) -> Values:
 @operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_min",), example="rolling_min(low, 20)")
 def rolling_min(x: Values, window: Window = 20) -> Values:
     """The smallest of the last `window` rows."""
-    from sigc.ops.loops import windows
+    from sigc.ops.loops import scans
 
-    return windows.window_extreme(frozen(x), window, -1.0)
+    return scans.window_extreme(frozen(x), window, -1.0)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_max",), example="rolling_max(high, 20)")
 def rolling_max(x: Values, window: Window = 20) -> Values:
     """The largest of the last `window` rows."""
-    from sigc.ops.loops import windows
+    from sigc.ops.loops import scans
 
-    return windows.window_extreme(frozen(x), window, 1.0)
+    return scans.window_extreme(frozen(x), window, 1.0)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, windowed="median", example="rolling_median(prices, 21)")
@@ -128,9 +128,9 @@ def rolling_median(x: Values, window: Window = 20) -> Values:
 @operator(axis=Axis.TIME, lookback=_WINDOW, example="rolling_quantile(prices, 60, 0.9)")
 def rolling_quantile(x: Values, window: Window = 20, q: Share = 0.5) -> Values:
     """The `q` quantile of the last `window` rows, linear interpolation."""
-    from sigc.ops.loops import windows
+    from sigc.ops.loops import scans
 
-    return windows.window_quantile(frozen(x), window, float(q))
+    return scans.window_quantile(frozen(x), window, float(q))
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_var",), windowed="var", example="rolling_var(ret(prices), 60)")
@@ -183,33 +183,33 @@ def rolling_beta(y: Values, x: Values, window: Window = 20) -> Values:
 @operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("wma",), example="decay_linear(prices, 10)")
 def decay_linear(x: Values, window: Window = 20) -> Values:
     """Mean of the last `window` rows with weights 1..n, the newest heaviest."""
-    from sigc.ops.loops import windows
+    from sigc.ops.loops import scans
 
-    return windows.window_weighted(frozen(x), window)
+    return scans.window_weighted(frozen(x), window)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_argmax(prices, 20)")
 def ts_argmax(x: Values, window: Window = 20) -> Values:
     """Rows since the largest of the last `window` rows, 0 is today, the latest wins ties."""
-    from sigc.ops.loops import windows
+    from sigc.ops.loops import scans
 
-    return windows.window_arg(frozen(x), window, 1.0)
+    return scans.window_arg(frozen(x), window, 1.0)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_argmin(prices, 20)")
 def ts_argmin(x: Values, window: Window = 20) -> Values:
     """Rows since the smallest of the last `window` rows, 0 is today, the latest wins ties."""
-    from sigc.ops.loops import windows
+    from sigc.ops.loops import scans
 
-    return windows.window_arg(frozen(x), window, -1.0)
+    return scans.window_arg(frozen(x), window, -1.0)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_rank(prices, 20)")
 def ts_rank(x: Values, window: Window = 20) -> Values:
     """Average rank of today's value in the last `window` rows, 1..n."""
-    from sigc.ops.loops import windows
+    from sigc.ops.loops import scans
 
-    return windows.window_rank(frozen(x), window)
+    return scans.window_rank(frozen(x), window)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_skew(ret(prices), 60)")

@@ -22,13 +22,13 @@ def long_short(x: Values, top: Share = 0.2, bottom: Share = 0.2, cap: Positive |
     Ties by asset position: longs from the end, shorts from the start. Fewer than 2 valid assets: all 0. `cap`
     clips a weight without redistribution. bottom=0 is long-only.
     """
-    from sigc.ops.loops import rows as loops
+    from sigc.ops.loops import ranks
 
     x = frozen(x)
     most = math.inf if cap is None else float(cap)
     out = np.empty(x.shape)
     for part, keys, bits in sorted_keys(x):
-        loops.long_short(x[part], keys, bits, float(top), float(bottom), most, out[part])
+        ranks.long_short(x[part], keys, bits, float(top), float(bottom), most, out[part])
     return out
 
 

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from sigc.ops import jit
-from sigc.ops.declare import Carry, Kind, Missing, Operator
+from sigc.ops.declare import Axis, Carry, Kind, Missing, Operator
 from sigc.ops.table import operators, resolve
 from sigc.panel import canonical
 from tests.ops.samples import ASSETS, ROWS, inputs, numbers, panel, rows_of, run, same
@@ -84,6 +84,27 @@ def test_assets_that_are_missing_throughout_change_nothing(op: Operator, where: 
         untouched = state[:, where : where + 3]
         # ffill counts the age of a gap; an asset never seen stays unseen whatever its age.
         assert op.name == "ffill" or same(untouched, fresh)
+
+
+@pytest.mark.parametrize(
+    "op", [pytest.param(op, id=op.name) for op in operators() if not any(p.variadic for p in op.inputs)]
+)
+def test_more_assets_than_loops_take_at_once(op: Operator) -> None:
+    """Neither missing assets nor a later start nor the company change a bit, where loops go by tiles and lanes."""
+    given, args = inputs(op, rows=40, assets=1100), numbers(op)
+    whole, _ = run(op, given, args)
+    if op.axis in (Axis.TIME, Axis.CELL):
+        few, _ = run(op, {k: v[:, 490:720] for k, v in given.items()}, args)
+        assert same(few, whole[:, 490:720])
+    else:
+        wider = {k: np.insert(v, [0, 1, 31, 700, 1100, 1100], np.nan, axis=1) for k, v in given.items()}
+        found, _ = run(op, wider, args)
+        assert same(np.delete(found, [0, 2, 33, 703, 1104, 1105], axis=1), whole)
+    if not isinstance(op.lookback, Carry):
+        back = op.rows_back(args)
+        later, _ = run(op, rows_of(given, 13, 40), args)
+        ahead = max(0, op.rows_ahead(args))
+        assert same(later[back : 27 - ahead], whole[13 + back : 40 - ahead])
 
 
 @pytest.mark.parametrize("op", [pytest.param(op, id=op.name) for op in operators() if op.missing is Missing.PROPAGATES])

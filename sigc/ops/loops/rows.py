@@ -1,5 +1,6 @@
 """Rows across assets. Only the valid cells of a row are walked, in the order of the assets: a column that is
-missing throughout changes no bit, because it is never added, compared or counted.
+missing throughout changes no bit, because it is never added, compared or counted. Sums over a row go in lanes, for
+vectors: the place of a value among the valid ones, not its column, says which.
 """
 
 from __future__ import annotations
@@ -11,338 +12,114 @@ from numpy.typing import NDArray
 from sigc.ops.jit import OPTIONS
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Keys = NDArray[np.uint64]
-Codes = NDArray[np.uint32]  # unsigned, so that an index is not checked for wrapping
-Columns = NDArray[np.int32]
 
-MISSING = np.uint64(0xFFFFFFFFFFFFFFFF)
-CENTRED, MEAN, COUNT, ZSCORE = 0, 1, 2, 3
+MEAN, VARIANCE, DEVIATION, TOTAL, COUNT = 0, 1, 2, 3, 4
+CENTRED, ZSCORE, SHARE = 0, 1, 2
+LANES = 32
 
 
 @njit(**OPTIONS)
-def sums(x: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Per row: count, sum, sum of absolutes, minimum, maximum of the valid cells."""
-    rows, cols = x.shape
-    count, total, size = np.zeros(rows), np.zeros(rows), np.zeros(rows)
-    low, high = np.full(rows, np.nan), np.full(rows, np.nan)
-    for t in range(rows):
-        n, s, a, lo, hi = 0, 0.0, 0.0, np.inf, -np.inf
-        for j in range(cols):
-            v = x[t, j]
-            if v == v:
-                n += 1
-                s += v
-                a += abs(v)
-                lo = min(lo, v)
-                hi = max(hi, v)
-        count[t], total[t], size[t] = n, s, a
-        if n:
-            low[t], high[t] = lo, hi
-    return count, total, size, low, high
+def compact(row: Floats, some: Floats) -> int:
+    """The valid cells, one after the other; returns how many."""
+    n = 0
+    for j in range(len(row)):
+        v = row[j]
+        some[n] = v
+        n += v == v
+    return n
 
 
 @njit(**OPTIONS)
-def squares(x: Floats, mean: Floats) -> Floats:
-    """Per row: sum of squared distances from `mean` (rows,)."""
-    rows, cols = x.shape
-    out = np.zeros(rows)
-    for t in range(rows):
-        s = 0.0
-        for j in range(cols):
-            v = x[t, j]
-            if v == v:
-                s += (v - mean[t]) * (v - mean[t])
-        out[t] = s
-    return out
+def lane_sum(values: Floats, n: int, lanes: Floats) -> float:
+    """The sum of the first n: the i-th goes to lane i % LANES, then lanes are halved. `lanes` is room."""
+    lanes[:] = 0.0
+    whole = n - n % LANES
+    for i in range(0, whole, LANES):
+        part = values[i : i + LANES]
+        for k in range(LANES):
+            lanes[k] += part[k]
+    for k in range(n - whole):
+        lanes[k] += values[whole + k]
+    wide = LANES // 2
+    while wide > 0:
+        for k in range(wide):
+            lanes[k] += lanes[k + wide]
+        wide //= 2
+    return lanes[0]
 
 
 @njit(**OPTIONS)
-def standardized(x: Floats) -> Floats:
-    """(x - mean) / std of each row, ddof 1; 0 without spread or for a lone asset."""
+def lane_mean(values: Floats, n: int, lanes: Floats) -> tuple[float, bool]:
+    """The mean, exactly the value where all are equal, and whether they are."""
+    differ = 0
+    for i in range(n):
+        differ += values[i] != values[0]
+    return (lane_sum(values, n, lanes) / n, False) if differ else (values[0], True)
+
+
+@njit(**OPTIONS)
+def lane_variance(values: Floats, n: int, mean: float, lanes: Floats) -> float:
+    """Around the mean, ddof 1; `values` are lost."""
+    for i in range(n):
+        d = values[i] - mean
+        values[i] = d * d
+    return lane_sum(values, n, lanes) / (n - 1.0)
+
+
+@njit(**OPTIONS)
+def level(x: Floats, what: int) -> Floats:
+    """TOTAL, MEAN, VARIANCE, DEVIATION or COUNT of the row's valid cells, in those cells."""
     rows, cols = x.shape
     out = np.empty((rows, cols))
+    some, lanes = np.empty(cols + 1), np.empty(LANES)
     for t in range(rows):
-        n, total, low, high = 0, 0.0, np.inf, -np.inf
+        here, made = x[t], out[t]
+        n = compact(here, some)
+        v = float(n)
+        if n > 0 and what == TOTAL:
+            v = lane_sum(some, n, lanes)
+        elif n > 0 and what != COUNT:
+            v, _ = lane_mean(some, n, lanes)
+            if what != MEAN:
+                v = lane_variance(some, n, v, lanes)
+            if what == DEVIATION:
+                v = np.sqrt(v)
         for j in range(cols):
-            v = x[t, j]
-            if v == v:
-                n += 1
-                total += v
-                low = min(low, v)
-                high = max(high, v)
-        mean = total / n
-        square = 0.0
-        for j in range(cols):
-            v = x[t, j]
-            if v == v:
-                square += (v - mean) * (v - mean)
-        std = np.sqrt(square / (n - 1.0))
-        for j in range(cols):
-            v = x[t, j]
-            out[t, j] = (v - mean) / std if low < high else (0.0 if v == v else np.nan)
+            made[j] = v if here[j] == here[j] else np.nan
     return out
 
 
 @njit(**OPTIONS)
-def label_rows(by: Keys) -> tuple[Ints, Ints]:
-    """Which rows, as bits, differ from the one before, and for each row the place of its own among those."""
-    rows, cols = by.shape
-    place, first = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
-    found = 0
-    for t in range(rows):
-        here, before = by[t], by[max(t - 1, 0)]
-        differ = np.uint64(0)
-        for j in range(cols):
-            differ |= here[j] ^ before[j]
-        if t == 0 or differ:
-            first[found] = t
-            found += 1
-        place[t] = found - 1
-    return first[:found], place
-
-
-@njit(**OPTIONS)
-def plain_codes(by: Floats, first: Ints, most: float) -> tuple[Codes, int]:
-    """Rows `first` of labels as codes 1.. (0 missing) and how many, if all are whole numbers from 0 to below `most`;
-    else -1."""
-    cols = by.shape[1]
-    codes = np.empty((len(first), cols), np.uint32)
-    high, strange = np.uint32(0), 0
-    for i in range(len(first)):
-        here, code = by[first[i]], codes[i]
-        for j in range(cols):
-            v = here[j]
-            whole = v >= 0.0 and v < most
-            c = np.uint32(v + 1.0) if whole else np.uint32(0)
-            strange += (v == v) and not (whole and np.float64(c) == v + 1.0)
-            high = max(high, c)
-            code[j] = c
-    return codes, -1 if strange else int(high)
-
-
-@njit(**OPTIONS)
-def group_sums(x: Floats, code: Codes, count: Floats, total: Floats) -> None:
-    """Of one row, by group; group 0 is what has no value or no label."""
-    count[:] = 0.0
-    total[:] = 0.0
-    for j in range(len(x)):
-        v = x[j]
-        g = code[j] if v == v else np.uint32(0)
-        count[g] += 1.0
-        total[g] += v
-
-
-@njit(**OPTIONS)
-def group_deviations(x: Floats, code: Codes, count: Floats, mean: Floats, dev: Floats, some: Floats) -> None:
-    """The standard deviation by group of one row, ddof 1; -1 where all values are equal. `some` is room."""
-    dev[:] = 0.0
-    for j in range(len(x)):
-        some[code[j] if x[j] == x[j] else np.uint32(0)] = x[j]
-    spread = np.zeros(len(dev), np.uint8)
-    for j in range(len(x)):
-        v = x[j]
-        g = code[j] if v == v else np.uint32(0)
-        d = v - mean[g]
-        dev[g] += d * d
-        spread[g] |= v != some[g]
-    for g in range(len(dev)):
-        dev[g] = np.sqrt(dev[g] / (count[g] - 1.0)) if spread[g] else -1.0
-
-
-@njit(**OPTIONS)
-def group_statistics(x: Floats, codes: Codes, place: Ints, groups: int, what: int) -> Floats:
-    """CENTRED, MEAN, COUNT or ZSCORE of each cell by its group in the row; NaN without value or label."""
+def standing(x: Floats, what: int) -> Floats:
+    """The row CENTRED on its mean, as a ZSCORE, or a SHARE of the sum of its absolutes; flat rows give 0."""
     rows, cols = x.shape
     out = np.empty((rows, cols))
-    count, mean = np.empty(groups + 1), np.empty(groups + 1)
-    dev, some = np.empty(groups + 1), np.empty(groups + 1)
+    some, lanes = np.empty(cols + 1), np.empty(LANES)
     for t in range(rows):
-        here, code, made = x[t], codes[place[t]], out[t]
-        group_sums(here, code, count, mean)
-        for g in range(groups + 1):
-            mean[g] /= count[g]
-        count[0] = mean[0] = np.nan
-        if what == CENTRED:
-            for j in range(cols):
-                made[j] = here[j] - mean[code[j]]
-        elif what == ZSCORE:
-            group_deviations(here, code, count, mean, dev, some)
-            for j in range(cols):
-                g = code[j]
-                flat = 0.0 if here[j] == here[j] and g > 0 else np.nan
-                made[j] = flat if dev[g] < 0.0 else (here[j] - mean[g]) / dev[g]
-        else:
-            wanted = mean if what == MEAN else count
-            for j in range(cols):
-                made[j] = wanted[code[j] if here[j] == here[j] else np.uint32(0)]
-    return out
-
-
-@njit(**OPTIONS)
-def pack(x: Floats, bits: int, keys: Keys) -> None:
-    """Keys that sort like the values: the value's bits in order, the last `bits` of them the column; missing last."""
-    raw = x.view(np.uint64)
-    mask, top = np.uint64((1 << bits) - 1), np.uint64(1 << 63)
-    for t in range(len(x)):
-        here, bit, key = x[t], raw[t], keys[t]
-        for j in range(len(here)):
-            b = bit[j] if here[j] != 0.0 else np.uint64(0)  # -0 is 0
-            b = ~b if b & top else b | top
-            key[j] = (b & ~mask) | np.uint64(j) if here[j] == here[j] else MISSING
-
-
-@njit(**OPTIONS)
-def mend(row: Floats, n: int, order: Columns, values: Floats) -> None:
-    """Order that is nearly right made right, by insertion, or by a full sort where very much is to be moved."""
-    moves = 0
-    for i in range(1, n):
-        v, c, k = values[i], order[i], i
-        while k > 0 and (values[k - 1] > v or (values[k - 1] == v and order[k - 1] > c)):
-            values[k], order[k] = values[k - 1], order[k - 1]
-            k -= 1
-        values[k], order[k] = v, c
-        moves += i - k
-        if moves > 64 * n:
-            valid = np.flatnonzero(row == row)
-            by_value = np.argsort(row[valid], kind="mergesort")  # stable: equal values stay in column order
-            for m in range(n):
-                order[m] = valid[by_value[m]]
-                values[m] = row[order[m]]
-            return
-
-
-@njit(**OPTIONS)
-def arrange(row: Floats, keys: Keys, bits: int, order: Columns, values: Floats) -> tuple[int, bool]:
-    """From a row's sorted keys: its columns in ascending order of (value, column).
-
-    Returns how many are valid, and whether some may be equal: then, and only then, `values` are the values in order.
-    Keys hold a value without its last bits, so that very near ones may have to be mended.
-    """
-    mask = np.uint64((1 << bits) - 1)
-    n = len(keys)
-    while n > 0 and keys[n - 1] == MISSING:
-        n -= 1
-    near, late = 0, 0
-    for i in range(n):
-        order[i] = np.int32(keys[i] & mask)
-    for i in range(1, n):
-        near += (keys[i] ^ keys[i - 1]) <= mask
-    if near:
-        for i in range(n):
-            values[i] = row[order[i]]
-        for i in range(1, n):
-            late += values[i] < values[i - 1]
-        if late:
-            mend(row, n, order, values)
-    return n, near > 0
-
-
-@njit(**OPTIONS)
-def equals(values: Floats, n: int, first: Columns, last: Columns) -> None:
-    """Of ascending values, the places of the first and the last that each equals. Without branches: ties are many."""
-    first[0], last[n - 1] = 0, n - 1
-    for i in range(1, n):
-        first[i] = i if values[i] != values[i - 1] else 0
-    for i in range(n - 1):
-        last[i] = i if values[i] != values[i + 1] else n
-    at = np.int32(0)
-    for i in range(n):
-        at = max(at, first[i])
-        first[i] = at
-    at = np.int32(n)
-    for i in range(n - 1, -1, -1):
-        at = min(at, last[i])
-        last[i] = at
-
-
-@njit(**OPTIONS)
-def ranks(x: Floats, keys: Keys, bits: int, buckets: float, out: Floats) -> None:
-    """Average ranks r = 1..n of the valid cells as (r - 1) / (n - 1), or, with buckets, ceil(r * buckets / n)."""
-    cols = x.shape[1]
-    order, first, last = np.empty(cols, np.int32), np.empty(cols, np.int32), np.empty(cols, np.int32)
-    values = np.empty(cols)
-    for t in range(len(x)):
-        made = out[t]
-        n, tied = arrange(x[t], keys[t], bits, order, values)
-        if n < cols:
+        here, made = x[t], out[t]
+        n = compact(here, some)
+        if n == 0:
             made[:] = np.nan
-        if tied:
-            equals(values, n, first, last)
+        elif what == SHARE:
             for i in range(n):
-                made[order[i]] = 0.5 * (first[i] + last[i])
-        else:
-            for i in range(n):
-                made[order[i]] = i
-        if buckets > 0.0:
+                some[i] = abs(some[i])
+            size = lane_sum(some, n, lanes)
+            size = 1.0 if size == 0.0 else size
             for j in range(cols):
-                made[j] = np.ceil(((made[j] + 1.0) * buckets) / n)
-        elif n == 1:
-            for j in range(cols):
-                made[j] += 0.5
+                made[j] = here[j] / size
         else:
-            for j in range(cols):
-                made[j] /= n - 1.0
-
-
-@njit(**OPTIONS)
-def group_ranks(x: Floats, keys: Keys, bits: int, codes: Codes, place: Ints, groups: int, out: Floats) -> None:
-    """Average ranks r = 1..n within the group as (r - 1) / (n - 1); a lone asset 0.5; NaN without value or label."""
-    cols = x.shape[1]
-    order, values, first = np.empty(cols, np.int32), np.empty(cols), np.empty(cols, np.int32)
-    size, begin, least = np.empty(groups + 1, np.int32), np.empty(groups + 1, np.int32), np.empty(groups + 1)
-    for t in range(len(x)):
-        here, code, made = x[t], codes[place[t]], out[t]
-        n, tied = arrange(here, keys[t], bits, order, values)
-        made[:] = np.nan
-        size[:] = 0
-        if not tied:
-            for i in range(n):
-                g = code[order[i]]
-                made[order[i]] = size[g]
-                size[g] += 1
-        else:
-            # Walking up, the place of the first equal of the group; walking down, that of the last.
-            least[:] = np.nan
-            for i in range(n):
-                g = code[order[i]]
-                begin[g] = begin[g] if values[i] == least[g] else size[g]
-                least[g] = values[i]
-                first[i] = begin[g]
-                size[g] += 1
-            begin[:] = size
-            least[:] = np.nan
-            last = size.copy()
-            for i in range(n - 1, -1, -1):
-                g = code[order[i]]
-                begin[g] -= 1
-                last[g] = last[g] if values[i] == least[g] else begin[g]
-                least[g] = values[i]
-                made[order[i]] = 0.5 * (first[i] + last[g])
-        for j in range(cols):
-            g = code[j]
-            most = size[g] - 1.0
-            v = made[j] / most if most > 0.0 else made[j] + 0.5
-            made[j] = v if g > 0 else np.nan
-
-
-@njit(**OPTIONS)
-def long_short(x: Floats, keys: Keys, bits: int, top: float, bottom: float, cap: float, out: Floats) -> None:
-    """+1/k for the k largest, -1/m for the m smallest, the rest 0; rows with fewer than 2 valid cells are 0."""
-    cols = x.shape[1]
-    order, values = np.empty(cols, np.int32), np.empty(cols)
-    for t in range(len(x)):
-        made = out[t]
-        made[:] = 0.0
-        n, _ = arrange(x[t], keys[t], bits, order, values)
-        if n < 2:
-            continue
-        k = min(int(np.ceil(n * top - 1e-9)), n)
-        m = min(int(np.ceil(n * bottom - 1e-9)), n - k)
-        for i in range(n - k, n):
-            made[order[i]] = min(1.0 / k, cap)
-        for i in range(m):
-            made[order[i]] = -min(1.0 / m, cap)
+            mean, flat = lane_mean(some, n, lanes)
+            if what == CENTRED:
+                for j in range(cols):
+                    made[j] = here[j] - mean
+            elif flat:
+                for j in range(cols):
+                    made[j] = 0.0 if here[j] == here[j] else np.nan
+            else:
+                deviation = np.sqrt(lane_variance(some, n, mean, lanes))
+                for j in range(cols):
+                    made[j] = (here[j] - mean) / deviation
+    return out
 
 
 @njit(**OPTIONS)

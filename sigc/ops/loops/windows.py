@@ -4,7 +4,7 @@ Sums, products and moments are combined in a doubling tree: windows of 1, 2, 4, 
 window of n rows is put together from its powers of two, the newest first. The tree is placed by the row it
 ends at, never by the array, so neither blocks nor an earlier start change it; nothing runs along, so nothing
 drifts. Moments merge by the formulas of Chan, Golub, LeVeque (1979) and Pebay (2008): no cancellation, and
-equal values have exactly no spread. Extremes are exact in any order, so theirs go by segments of n rows.
+equal values have exactly no spread. (What needs no tree: `scans.py`.)
 
 All levels of a row are made before the next row. `now` is the level in hand, `made` what is put together so far,
 `ring` the last w values of every level of w rows: they own its rows w to 2w - 1, row t the one at w + t % w. So the
@@ -37,7 +37,7 @@ CORRELATION, COVARIANCE, BETA = 0, 1, 2
 
 
 @njit(**OPTIONS)
-def _room(rows: int, cols: int) -> Floats:
+def room(rows: int, cols: int) -> Floats:
     """Rows that begin with a cache line, if `cols` is a multiple of 8: no vector lies across two lines."""
     space = np.empty(rows * cols + 8)
     skip = (-space.ctypes.data // 8) % 8
@@ -50,7 +50,7 @@ def _ring(n: int, cols: int) -> Floats:
     rows = 2
     while rows <= n:
         rows *= 2
-    return _room(rows, cols)
+    return room(rows, cols)
 
 
 @njit(**OPTIONS)
@@ -89,7 +89,7 @@ def window_fold(x: Floats, n: int, product: bool, divisor: float) -> Floats:
     """The sum or the product, divided."""
     rows, cols = x.shape
     out = np.empty((rows, cols))
-    ring, buffer = _ring(n, TILE), _room(1, TILE)[0]
+    ring, buffer = _ring(n, TILE), room(1, TILE)[0]
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
         now = buffer[:wide]
@@ -113,50 +113,6 @@ def window_fold(x: Floats, n: int, product: bool, divisor: float) -> Floats:
                     _doubled(now, held, product)
             for j in range(wide):
                 made[j] /= divisor
-    return out
-
-
-@njit(**OPTIONS)
-def _larger(a: float, b: float) -> float:
-    """NaN wins."""
-    return a if (a > b or a != a) else b
-
-
-@njit(**OPTIONS)
-def _forwards(x: Floats, now: Floats, after: Floats, made: Floats, sign: float) -> None:
-    for j in range(len(x)):
-        v = _larger(x[j] * sign + 0.0, now[j])  # no -0: which of equal values is taken must not matter
-        now[j] = v
-        made[j] = _larger(v, after[j]) * sign + 0.0
-
-
-@njit(**OPTIONS)
-def _backwards(x: Floats, later: Floats, after: Floats, sign: float) -> None:
-    for j in range(len(x)):
-        after[j] = _larger(x[j] * sign + 0.0, later[j])
-
-
-@njit(**OPTIONS)
-def window_extreme(x: Floats, n: int, sign: float) -> Floats:
-    """The maximum for sign 1, the minimum for sign -1; NaN wins.
-
-    Rows are cut into segments of n. A window is the end of one, known from behind (`after` its i-th row), and the
-    begin of the next, known as it is walked (`now`): van Herk (1992), Gil and Werman (1993).
-    """
-    rows, cols = x.shape
-    out = np.empty((rows, cols))
-    after, now = _room(n + 1, TILE), _room(1, TILE)[0]
-    for j0 in range(0, cols, TILE):
-        wide = min(TILE, cols - j0)
-        after[:n] = np.nan
-        after[n] = -np.inf
-        for begin in range(0, rows, n):
-            now[:] = -np.inf
-            for t in range(begin, min(begin + n, rows)):
-                _forwards(x[t, j0 : j0 + wide], now, after[t - begin + 1], out[t, j0 : j0 + wide], sign)
-            if begin + n < rows:
-                for at in range(n - 1, 0, -1):
-                    _backwards(x[begin + at, j0 : j0 + wide], after[at + 1], after[at], sign)
     return out
 
 
@@ -198,7 +154,7 @@ def window_moments(x: Floats, n: int, what: int) -> Floats:
     """VARIANCE, DEVIATION or ZSCORE of the window, ddof 1."""
     rows, cols = x.shape
     out = np.empty((rows, cols))
-    ring, now, made = _ring(n, 2 * TILE), _room(1, 2 * TILE)[0], _room(1, 2 * TILE)[0]
+    ring, now, made = _ring(n, 2 * TILE), room(1, 2 * TILE)[0], room(1, 2 * TILE)[0]
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
         ring[:] = np.nan
@@ -299,7 +255,7 @@ def window_comoments(x: Floats, y: Floats, n: int, what: int) -> Floats:
     """CORRELATION, COVARIANCE (ddof 1) or BETA (of y on x); NaN unless all rows of both are valid."""
     rows, cols = x.shape
     out = np.empty((rows, cols))
-    ring, now, made = _ring(n, 5 * PART), _room(1, 5 * PART)[0], _room(1, 5 * PART)[0]
+    ring, now, made = _ring(n, 5 * PART), room(1, 5 * PART)[0], room(1, 5 * PART)[0]
     for j0 in range(0, cols, PART):
         wide = min(PART, cols - j0)
         ring[:] = np.nan
@@ -385,7 +341,7 @@ def window_shape(x: Floats, n: int, kurtosis: bool) -> Floats:
     """Excess kurtosis or skewness."""
     rows, cols = x.shape
     out = np.empty((rows, cols))
-    ring, now, made = _ring(n, 4 * PART), _room(1, 4 * PART)[0], _room(1, 4 * PART)[0]
+    ring, now, made = _ring(n, 4 * PART), room(1, 4 * PART)[0], room(1, 4 * PART)[0]
     for j0 in range(0, cols, PART):
         wide = min(PART, cols - j0)
         ring[:] = np.nan
@@ -409,108 +365,4 @@ def window_shape(x: Floats, n: int, kurtosis: bool) -> Floats:
                 else:
                     _powers_doubled(now, held, wide, width // 2)
             _powers_finished(made, out[t, j0 : j0 + wide], n, kurtosis)
-    return out
-
-
-@njit(**OPTIONS)
-def window_weighted(x: Floats, n: int) -> Floats:
-    """Mean with weights 1..n, the newest heaviest; summed from the newest to the oldest."""
-    rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    total = 0.5 * n * (n + 1)
-    for t in range(n - 1, rows):
-        for j in range(cols):
-            out[t, j] = n * x[t, j]
-        for k in range(1, n):
-            weight = float(n - k)
-            for j in range(cols):
-                out[t, j] += weight * x[t - k, j]
-        for j in range(cols):
-            out[t, j] /= total
-    return out
-
-
-@njit(**OPTIONS)
-def window_arg(x: Floats, n: int, sign: float) -> Floats:
-    """Rows since the extreme (sign 1: maximum), the latest of equals; NaN with a gap in the window."""
-    rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    best = np.empty(cols)
-    for t in range(n - 1, rows):
-        for j in range(cols):
-            best[j] = x[t, j] * sign
-            out[t, j] = 0.0
-        for k in range(1, n):
-            for j in range(cols):
-                v = x[t - k, j] * sign
-                if (v > best[j] or v != v) and best[j] == best[j]:
-                    best[j] = v
-                    out[t, j] = k
-        for j in range(cols):
-            if best[j] != best[j]:
-                out[t, j] = np.nan
-    return out
-
-
-@njit(**OPTIONS)
-def window_rank(x: Floats, n: int) -> Floats:
-    """The average rank, 1..n, of the newest row within its window."""
-    rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    for t in range(n - 1, rows):
-        for j in range(cols):
-            out[t, j] = 1.0 if x[t, j] == x[t, j] else np.nan
-        for k in range(1, n):
-            for j in range(cols):
-                v, now = x[t - k, j], x[t, j]
-                below = 1.0 if v < now else 0.0
-                level = 0.5 if v == now else 0.0
-                out[t, j] += below + level if v == v else np.nan
-    return out
-
-
-@njit(**OPTIONS)
-def change(x: Floats, periods: int) -> Floats:
-    """x / x[periods rows ago] - 1; NaN where there is none or it is 0. Negative periods look ahead."""
-    rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    for t in range(max(0, periods), min(rows, rows + periods)):
-        for j in range(cols):
-            before = x[t - periods, j]
-            out[t, j] = x[t, j] / before - 1.0 if before != 0.0 else np.nan
-    return out
-
-
-@njit(**OPTIONS)
-def window_quantile(x: Floats, n: int, q: float) -> Floats:
-    """Linear interpolation between order statistics of the window, kept sorted per column."""
-    rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    held = np.empty(n)
-    place = q * (n - 1)
-    low = int(np.floor(place))
-    high = min(low + 1, n - 1)
-    share = place - low
-    column = np.empty(rows)
-    for j in range(cols):
-        for t in range(rows):
-            column[t] = x[t, j]
-        size = 0
-        for t in range(rows):
-            if t >= n and column[t - n] == column[t - n]:
-                at = np.searchsorted(held[:size], column[t - n])
-                for i in range(at, size - 1):
-                    held[i] = held[i + 1]
-                size -= 1
-            v = column[t]
-            if v == v:
-                i = size
-                while i > 0 and held[i - 1] > v:
-                    held[i] = held[i - 1]
-                    i -= 1
-                held[i] = v
-                size += 1
-            if size == n:
-                a, b = held[low], held[high]
-                out[t, j] = a if a == b else a + (b - a) * share
     return out
