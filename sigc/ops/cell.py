@@ -5,12 +5,23 @@ NaN is the one missing value. Comparisons with a missing side are false, `!=` to
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 
 from sigc.ops.declare import Axis, Flags, Kind, Missing, Number, Values, operator
 
+Truth: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+
 CELL = Axis.CELL
 FILLS = Missing.FILLS
+
+
+def _without(made: Values | np.float64, where: Truth) -> Values:
+    """A result just made, changed in place to NaN where the condition holds: a copy would cost as much again."""
+    out: Values = np.asarray(made)
+    np.copyto(out, np.nan, where=where)
+    return out
 
 
 @operator(axis=CELL, example="prices + 1")
@@ -34,23 +45,20 @@ def mul(a: Values | float, b: Values | float) -> Values:
 @operator(axis=CELL, example="high / low")
 def div(a: Values | float, b: Values | float) -> Values:
     """a / b; NaN where b is 0."""
-    out: Values = np.where(np.equal(b, 0.0), np.nan, np.divide(a, b))
-    return out
+    return _without(np.divide(a, b), np.equal(b, 0.0))
 
 
 @operator(axis=CELL, example="volume % 100")
 def mod(a: Values | float, b: Values | float) -> Values:
     """The remainder with the sign of b (numpy.mod); NaN where b is 0."""
-    out: Values = np.where(np.equal(b, 0.0), np.nan, np.mod(a, b))
-    return out
+    return _without(np.mod(a, b), np.equal(b, 0.0))
 
 
 @operator(axis=CELL, name="pow", renamed={"exp": "n"}, example="pow(prices, 2)")
 def power(x: Values | float, n: Values | float = 2.0) -> Values:
     """x to the power n. NaN in, NaN out, also NaN ** 0; 0 to a negative power and negative roots are NaN."""
     missing = np.isnan(x) | np.isnan(n) | (np.equal(x, 0.0) & np.less(n, 0.0))
-    out: Values = np.where(missing, np.nan, np.power(x, n))
-    return out
+    return _without(np.power(x, n), missing)
 
 
 @operator(axis=CELL, example="-prices")
@@ -92,13 +100,13 @@ def exp(x: Values | float) -> Values:
 @operator(axis=CELL, aliases=("ln",), example="log(prices)")
 def log(x: Values | float) -> Values:
     """The natural logarithm; NaN outside x > 0."""
-    return np.log(np.where(np.greater(x, 0.0), x, np.nan))
+    return _without(np.log(x), np.less_equal(x, 0.0))
 
 
 @operator(axis=CELL, example="log10(volume)")
 def log10(x: Values | float) -> Values:
     """The logarithm to base 10; NaN outside x > 0."""
-    return np.log10(np.where(np.greater(x, 0.0), x, np.nan))
+    return _without(np.log10(x), np.less_equal(x, 0.0))
 
 
 @operator(axis=CELL, example="sqrt(volume)")
@@ -128,11 +136,13 @@ def maximum(a: Values | float, b: Values | float) -> Values:
 @operator(axis=CELL, renamed={"min": "lo", "max": "hi"}, example="clip(zscore(prices), lo=-3, hi=3)")
 def clip(x: Values | float, lo: Values | float | None = None, hi: Values | float | None = None) -> Values:
     """max(min(x, hi), lo): where the bounds cross, lo wins. Either may be left out; both may be panels."""
-    out = x if hi is None else np.minimum(x, hi)
-    return np.array(out if lo is None else np.maximum(out, lo), dtype=np.float64)
+    out = np.array(x, dtype=np.float64) if hi is None else np.minimum(x, hi)
+    if lo is None:
+        return np.asarray(out)
+    return np.maximum(out, lo, out=out if np.ndim(lo) <= np.ndim(out) > 0 else None)
 
 
-def _flag(truth: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Values:
+def _flag(truth: Truth) -> Values:
     return np.asarray(truth, dtype=np.float64)
 
 
@@ -172,7 +182,7 @@ def ne(a: Values | float, b: Values | float) -> Values:
     return _flag(np.not_equal(a, b) & ~np.isnan(a) & ~np.isnan(b))
 
 
-def _true(x: Values | float) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _true(x: Values | float) -> Truth:
     return np.not_equal(x, 0.0) & ~np.isnan(x)
 
 
@@ -197,7 +207,7 @@ def negated(x: Flags | float) -> Flags:
 @operator(axis=CELL, aliases=("if_else",), missing=FILLS, example="where(open > close, 1, -1)")
 def where(cond: Flags | float, a: Values | float, b: Values | float) -> Values:
     """a where the condition holds, else b; a missing condition takes b."""
-    return np.where(_true(cond), a, b).astype(np.float64)
+    return np.where(_true(cond), a, b).astype(np.float64, copy=False)
 
 
 @operator(axis=CELL, aliases=("isnan",), result=Kind.BOOLEAN, missing=FILLS, example="is_nan(prices)")
@@ -209,13 +219,13 @@ def is_nan(x: Values | float) -> Flags:
 @operator(axis=CELL, aliases=("fillna",), missing=FILLS, example="fill_nan(ret(prices), 0)")
 def fill_nan(x: Values | float, value: Values | float = 0.0) -> Values:
     """x, or `value` where x is missing."""
-    return np.where(np.isnan(x), value, x).astype(np.float64)
+    return np.where(np.isnan(x), value, x).astype(np.float64, copy=False)
 
 
 @operator(axis=CELL, missing=FILLS, example="coalesce(close, open)")
 def coalesce(*x: Values | float) -> Values:
     """The first that is not missing."""
-    out = np.asarray(x[0], dtype=np.float64)
+    out = np.array(np.broadcast_arrays(*x)[0], dtype=np.float64)
     for other in x[1:]:
-        out = np.where(np.isnan(out), other, out)
-    return np.array(out)
+        np.copyto(out, other, where=np.isnan(out))
+    return out

@@ -77,8 +77,8 @@ def ret(x: Values, periods: Periods = 1) -> Values:
 )
 def delta(x: Values, periods: Periods = 1) -> Values:
     """The change over `periods` rows, x - lag(x)."""
-    out: Values = x - _shift(x, periods)
-    return out
+    out = _shift(x, periods)
+    return np.subtract(x, out, out=out)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_sum",), windowed="sum", example="rolling_sum(volume, 20)")

@@ -26,10 +26,7 @@ def macd(x: Values, fast: Window = 12, slow: Window = 26, signal: Window = 9, *,
     from sigc.ops.loops import running
 
     after = state.copy()
-    x = frozen(x)
-    line = running.ema(x, 2.0 / (fast + 1.0), after[0]) - running.ema(x, 2.0 / (slow + 1.0), after[1])
-    out: Values = line - running.ema(frozen(line), 2.0 / (signal + 1.0), after[2])
-    return out, after
+    return running.macd(frozen(x), 2.0 / (fast + 1.0), 2.0 / (slow + 1.0), 2.0 / (signal + 1.0), after), after
 
 
 @operator(axis=Axis.TIME, lookback=Carry((_NAN, 0.0, 0.0)), example="atr(high, low, close, 14)")

@@ -16,17 +16,39 @@ Floats = NDArray[np.float64]
 
 
 @njit(**OPTIONS)
+def smooth(x: Floats, alpha: float, last: Floats, out: Floats) -> None:
+    """One row: `last` goes on by a share alpha of what is valid."""
+    keep = 1.0 - alpha
+    for j in range(len(x)):
+        v, y = x[j], last[j]
+        y = v if y != y else (alpha * v + keep * y if v == v else y)
+        last[j] = y
+        out[j] = y if v == v else np.nan
+
+
+@njit(**OPTIONS)
 def ema(x: Floats, alpha: float, last: Floats) -> Floats:
     """`last` (assets,) is read and written."""
-    rows, cols = x.shape
-    out = np.empty((rows, cols))
-    keep = 1.0 - alpha
-    for t in range(rows):
-        for j in range(cols):
-            v, y = x[t, j], last[j]
-            y = v if y != y else (alpha * v + keep * y if v == v else y)
-            last[j] = y
-            out[t, j] = y if v == v else np.nan
+    out = np.empty(x.shape)
+    for t in range(len(x)):
+        smooth(x[t], alpha, last, out[t])
+    return out
+
+
+@njit(**OPTIONS)
+def macd(x: Floats, fast: float, slow: float, signal: float, last: Floats) -> Floats:
+    """The line, fast - slow, less its own mean; all three by their alphas. `last` (3, assets) is read and written."""
+    out = np.empty(x.shape)
+    line, mean = np.empty(x.shape[1]), np.empty(x.shape[1])
+    for t in range(len(x)):
+        made = out[t]
+        smooth(x[t], fast, last[0], line)
+        smooth(x[t], slow, last[1], mean)
+        for j in range(len(made)):
+            line[j] -= mean[j]
+        smooth(line, signal, last[2], mean)
+        for j in range(len(made)):
+            made[j] = line[j] - mean[j]
     return out
 
 
