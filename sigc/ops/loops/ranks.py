@@ -34,23 +34,32 @@ def pack(x: Floats, bits: int, keys: Keys) -> None:
 
 
 @njit(**OPTIONS)
-def mend(row: Floats, n: int, order: Columns, values: Floats) -> None:
-    """Order that is nearly right made right, by insertion, or by a full sort where very much is to be moved."""
+def insert(n: int, gap: int, most: int, order: Columns, values: Floats) -> bool:
+    """Every `gap`-th put into order of (value, column) by insertion; false if given up after `most` moves."""
     moves = 0
-    for i in range(1, n):
+    for i in range(gap, n):
         v, c, k = values[i], order[i], i
-        while k > 0 and (values[k - 1] > v or (values[k - 1] == v and order[k - 1] > c)):
-            values[k], order[k] = values[k - 1], order[k - 1]
-            k -= 1
+        while k >= gap and (values[k - gap] > v or (values[k - gap] == v and order[k - gap] > c)):
+            values[k], order[k] = values[k - gap], order[k - gap]
+            k -= gap
+            moves += 1
         values[k], order[k] = v, c
-        moves += i - k
-        if moves > 64 * n:
-            valid = np.flatnonzero(row == row)
-            by_value = np.argsort(row[valid], kind="mergesort")  # stable: equal values stay in column order
-            for m in range(n):
-                order[m] = valid[by_value[m]]
-                values[m] = row[order[m]]
-            return
+        if moves > most:
+            return False
+    return True
+
+
+@njit(**OPTIONS)
+def mend(n: int, order: Columns, values: Floats) -> None:
+    """Order that is nearly right made right; Shell's sort (1959) where it is not so near."""
+    if insert(n, 1, 16 * n, order, values):
+        return
+    gap = 1
+    while gap < n // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        insert(n, gap, n * n, order, values)
+        gap //= 3
 
 
 @njit(**OPTIONS)
@@ -75,7 +84,7 @@ def arrange(row: Floats, keys: Keys, bits: int, order: Columns, values: Floats) 
         for i in range(1, n):
             late += values[i] < values[i - 1]
         if late:
-            mend(row, n, order, values)
+            mend(n, order, values)
     return n, near > 0
 
 
@@ -131,7 +140,8 @@ def group_ranks(x: Floats, keys: Keys, bits: int, codes: Codes, place: Ints, gro
     """Average ranks r = 1..n within the group as (r - 1) / (n - 1); a lone asset 0.5; NaN without value or label."""
     cols = x.shape[1]
     order, values, first = np.empty(cols, np.int32), np.empty(cols), np.empty(cols, np.int32)
-    size, begin, least = np.empty(groups + 1, np.int32), np.empty(groups + 1, np.int32), np.empty(groups + 1)
+    size, begin, last = np.empty(groups + 1, np.int32), np.empty(groups + 1, np.int32), np.empty(groups + 1, np.int32)
+    least = np.empty(groups + 1)
     for t in range(len(x)):
         here, code, made = x[t], codes[place[t]], out[t]
         n, tied = arrange(here, keys[t], bits, order, values)
@@ -151,9 +161,8 @@ def group_ranks(x: Floats, keys: Keys, bits: int, codes: Codes, place: Ints, gro
                 least[g] = values[i]
                 first[i] = begin[g]
                 size[g] += 1
-            begin[:] = size
-            least[:] = np.nan
-            last = size.copy()
+            for g in range(groups + 1):
+                begin[g], last[g], least[g] = size[g], size[g], np.nan
             for i in range(n - 1, -1, -1):
                 g = code[order[i]]
                 begin[g] -= 1

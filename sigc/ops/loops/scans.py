@@ -61,59 +61,113 @@ def window_extreme(x: Floats, n: int, sign: float) -> Floats:
 
 
 @njit(**OPTIONS)
-def window_weighted(x: Floats, n: int) -> Floats:
-    """Mean with weights 1..n, the newest heaviest; summed from the newest to the oldest."""
-    rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    total = 0.5 * n * (n + 1)
-    for t in range(n - 1, rows):
-        for j in range(cols):
-            out[t, j] = n * x[t, j]
-        for k in range(1, n):
-            weight = float(n - k)
-            for j in range(cols):
-                out[t, j] += weight * x[t - k, j]
-        for j in range(cols):
-            out[t, j] /= total
-    return out
+def _forwards_at(x: Floats, t: int, now: Floats, after: Floats, made: Floats, sign: float) -> None:
+    """As `_forwards`, with the row of the extreme, the latest of equals, TILE behind its value."""
+    for j in range(len(x)):
+        v, before = x[j] * sign, now[j]
+        later = v >= before or v != v
+        best = v if later else before
+        at = float(t) if later else now[TILE + j]
+        now[j], now[TILE + j] = best, at
+        older = after[j]
+        gap = (best - best) + (older - older) if best != best or older != older else 0.0
+        made[j] = t - (at if best >= older else after[TILE + j]) + gap
+
+
+@njit(**OPTIONS)
+def _backwards_at(x: Floats, t: int, later: Floats, after: Floats, sign: float) -> None:
+    for j in range(len(x)):
+        v, best = x[j] * sign, later[j]
+        earlier = v > best or v != v
+        after[j] = v if earlier and best == best else best
+        after[TILE + j] = float(t) if earlier else later[TILE + j]
 
 
 @njit(**OPTIONS)
 def window_arg(x: Floats, n: int, sign: float) -> Floats:
-    """Rows since the extreme (sign 1: maximum), the latest of equals; NaN with a gap in the window."""
+    """Rows since the extreme (sign 1: maximum), the latest of equals; NaN with a gap in the window. See above."""
     rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    best = np.empty(cols)
-    for t in range(n - 1, rows):
-        for j in range(cols):
-            best[j] = x[t, j] * sign
-            out[t, j] = 0.0
-        for k in range(1, n):
-            for j in range(cols):
-                v = x[t - k, j] * sign
-                if (v > best[j] or v != v) and best[j] == best[j]:
-                    best[j] = v
-                    out[t, j] = k
-        for j in range(cols):
-            if best[j] != best[j]:
-                out[t, j] = np.nan
+    out = np.empty((rows, cols))
+    after, now = room(n + 1, 2 * TILE), room(1, 2 * TILE)[0]
+    for j0 in range(0, cols, TILE):
+        wide = min(TILE, cols - j0)
+        after[:n] = np.nan
+        after[n] = -np.inf
+        for begin in range(0, rows, n):
+            now[:] = -np.inf
+            for t in range(begin, min(begin + n, rows)):
+                _forwards_at(x[t, j0 : j0 + wide], t, now, after[t - begin + 1], out[t, j0 : j0 + wide], sign)
+            if begin + n < rows:
+                for at in range(n - 1, 0, -1):
+                    _backwards_at(x[begin + at, j0 : j0 + wide], begin + at, after[at + 1], after[at], sign)
     return out
 
 
 @njit(**OPTIONS)
+def _weighed(a: Floats, b: Floats, c: Floats, d: Floats, weight: float, made: Floats) -> None:
+    """Four rows, the newest first and by itself the heaviest."""
+    for j in range(len(made)):
+        v = made[j] + weight * a[j]
+        v = v + (weight - 1.0) * b[j]
+        v = v + (weight - 2.0) * c[j]
+        made[j] = v + (weight - 3.0) * d[j]
+
+
+@njit(**OPTIONS)
+def window_weighted(x: Floats, n: int) -> Floats:
+    """Mean with weights 1..n, the newest heaviest; summed from the newest to the oldest."""
+    out = np.full(x.shape, np.nan)
+    total = 0.5 * n * (n + 1)
+    for t in range(n - 1, len(x)):
+        here, made = x[t], out[t]
+        for j in range(len(made)):
+            made[j] = n * here[j]
+        k = 1
+        while k + 3 < n:
+            a, b, c, d = x[t - k], x[t - k - 1], x[t - k - 2], x[t - k - 3]
+            _weighed(a, b, c, d, float(n - k), made)
+            k += 4
+        while k < n:
+            older, weight = x[t - k], float(n - k)
+            for j in range(len(made)):
+                made[j] += weight * older[j]
+            k += 1
+        for j in range(len(made)):
+            made[j] /= total
+    return out
+
+
+@njit(**OPTIONS)
+def _below(v: float, now: float) -> float:
+    """1 below, 0.5 level, NaN for none."""
+    return (1.0 if v < now else 0.0) + (0.5 if v == now else 0.0) + (v - v if v != v else 0.0)
+
+
+@njit(**OPTIONS)
+def _ranked(now: Floats, a: Floats, b: Floats, c: Floats, d: Floats, made: Floats) -> None:
+    for j in range(len(made)):
+        v = now[j]
+        made[j] += (_below(a[j], v) + _below(b[j], v)) + (_below(c[j], v) + _below(d[j], v))
+
+
+@njit(**OPTIONS)
 def window_rank(x: Floats, n: int) -> Floats:
-    """The average rank, 1..n, of the newest row within its window."""
-    rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    for t in range(n - 1, rows):
-        for j in range(cols):
-            out[t, j] = 1.0 if x[t, j] == x[t, j] else np.nan
-        for k in range(1, n):
-            for j in range(cols):
-                v, now = x[t - k, j], x[t, j]
-                below = 1.0 if v < now else 0.0
-                level = 0.5 if v == now else 0.0
-                out[t, j] += below + level if v == v else np.nan
+    """The average rank, 1..n, of the newest row within its window. Halves add up exactly, in any order."""
+    out = np.full(x.shape, np.nan)
+    for t in range(n - 1, len(x)):
+        now, made = x[t], out[t]
+        for j in range(len(made)):
+            made[j] = 1.0 if now[j] == now[j] else np.nan
+        k = 1
+        while k + 3 < n:
+            a, b, c, d = x[t - k], x[t - k - 1], x[t - k - 2], x[t - k - 3]
+            _ranked(now, a, b, c, d, made)
+            k += 4
+        while k < n:
+            older = x[t - k]
+            for j in range(len(made)):
+                made[j] += _below(older[j], now[j])
+            k += 1
     return out
 
 
