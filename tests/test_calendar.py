@@ -14,7 +14,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sigc.calendar import Calendar, age_alarm, open_calendar
@@ -136,6 +136,7 @@ def opened(name: str) -> Calendar:
     return _OPENED[name]
 
 
+@settings(deadline=None)
 @given(NAMES, INSTANTS)
 def test_laws_of_instants(name: str, now: datetime) -> None:
     calendar = opened(name)
@@ -145,6 +146,7 @@ def test_laws_of_instants(name: str, now: datetime) -> None:
     assert calendar.is_open(now) == any(s.open <= now < s.close for s in (last, coming))
 
 
+@settings(deadline=None)
 @given(NAMES, INSTANTS, st.integers(0, 30))
 def test_laws_of_days(name: str, now: datetime, days: int) -> None:
     calendar, day = opened(name), now.date()
