@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
-from functools import cache
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigc.calendar import Calendar, open_calendar
 from sigc.daemon.jobs import Fire, Job, Kind, Misfire, Window, fire, fires, next_job_fires
 from sigc.daemon.misfire import MOST_FIRES, Due, Reason, due
 from sigc.daemon.triggers import Cron, parse_relative, parse_trigger
 from sigc.errors import SigcError
+from tests.daemon.play import NEW_YORK, S, nyse
 
-NEW_YORK = ZoneInfo("America/New_York")
 START = datetime(2024, 3, 1, tzinfo=UTC)
-S = timedelta(seconds=1)
-
-
-@cache
-def nyse() -> Calendar:
-    return open_calendar("nyse", None, today=date(2026, 3, 2))
 
 
 def every(hours: int, **settings: object) -> Job:

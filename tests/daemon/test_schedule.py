@@ -1,26 +1,19 @@
-"""What happens to fires: laws over random histories, the rules one by one, and a year of a small desk."""
+"""What happens to fires: the rules one by one, what other jobs learn, and restarts."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from datetime import UTC, date, datetime, timedelta
-from functools import cache
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from sigc.calendar import Calendar, open_calendar
-from sigc.daemon.dependencies import dependents, needed, told
-from sigc.daemon.job_record import read, restored, saved
+from sigc.daemon.dependencies import needed, told
+from sigc.daemon.job_record import restored, saved
 from sigc.daemon.job_state import (
     Action,
     CancelRun,
     DependencyFinished,
     DidNotRun,
-    Event,
     FireDue,
     FireFinished,
     FireMissed,
@@ -44,193 +37,11 @@ from sigc.daemon.job_state import (
     Waiting,
     fresh,
 )
-from sigc.daemon.jobs import Condition, Fire, Job, Kind, Misfire, Overlap, fire
+from sigc.daemon.jobs import Condition, Fire, Job, Kind, Misfire, Overlap
 from sigc.daemon.misfire import Miss, Reason, due
-from sigc.daemon.schedule import MOST_QUEUED, next_wake, step
+from sigc.daemon.schedule import MOST_QUEUED, next_wake
 from sigc.daemon.triggers import parse_trigger
-
-NEW_YORK = ZoneInfo("America/New_York")
-T = datetime(2024, 3, 4, 14, tzinfo=UTC)
-S = timedelta(seconds=1)
-BOTH = frozenset(Condition)
-
-
-def after(seconds: float) -> datetime:
-    return T + seconds * S
-
-
-def one(job: Job, seconds: float = 0) -> Fire:
-    return fire(job, after(seconds))
-
-
-def walk(state: JobState, *events: Event) -> tuple[JobState, list[Action]]:
-    """The state after the events, and the actions of the last of them."""
-    actions: tuple[Action, ...] = ()
-    for event in events:
-        state, actions = step(state, event)
-    return state, list(actions)
-
-
-def misses(actions: list[Action] | tuple[Action, ...]) -> list[tuple[Fire, Reason]]:
-    return [(a.miss.fire, a.miss.reason) for a in actions if isinstance(a, RecordMiss)]
-
-
-# Laws over random histories.
-
-
-class Watch:
-    """Plays a controller at random and holds every step to the laws."""
-
-    def __init__(self, job: Job) -> None:
-        self.state = fresh(job)
-        self.now = T
-        self.given: list[Fire] = []
-        self.ended: Counter[Fire] = Counter()
-        self.starts: Counter[Fire] = Counter()
-        self.asked: Fire | None = None  # a start without an answer
-        self.runs: dict[str, Fire | None] = {}  # going on; None: from elsewhere
-        self.sure: set[Fire] = set()  # failed before trading, last time
-        self.number = 0
-
-    def tell(self, event: Event) -> None:
-        before = self.state
-        self.state, actions = step(before, event)
-        for action in actions:
-            self.check(action)
-        self.check_fires()
-        record = json.loads(json.dumps(saved(self.state)))
-        assert read(before.job, record) == self.state
-        assert hash(self.state) == hash(read(before.job, record))
-
-    def check(self, action: Action) -> None:
-        job = self.state.job
-        match action:
-            case StartRun(fire=begun, attempt=attempt):
-                assert self.asked is None
-                assert not self.runs
-                assert begun.by_hand or (self.state.enabled and not self.state.paused)
-                self.starts[begun] += 1
-                assert attempt == self.starts[begun] <= job.retries + 1
-                if attempt > 1:
-                    assert job.kind is not Kind.EXECUTE
-                    assert job.kind is not Kind.REBALANCE or begun in self.sure
-                self.asked = begun
-            case CancelRun(run=run):
-                assert run in self.runs
-                assert job.overlap is Overlap.CANCEL_OLD
-            case RecordMiss(miss=miss):
-                assert miss.fire not in self.starts or miss.reason is Reason.REFUSED
-                self.ended[miss.fire] += 1
-            case FireFinished(fire=over):
-                assert over in self.starts
-                self.ended[over] += 1
-            case RetryAt(fire=again, attempt=attempt, at=at):
-                assert self.starts[again] == attempt - 1
-                assert at - self.now == job.backoff_s * 2 ** (attempt - 2) * S
-            case QueueFire():
-                assert job.overlap is not Overlap.SKIP
-            case DidNotRun(fire=quiet):
-                assert not quiet.by_hand or job.deadline_s is not None
-
-    def check_fires(self) -> None:
-        """Every fire is either over, once, or in the state, once."""
-        held = [p.fire for p in self.state.queue] + ([self.state.phase.pending.fire] if self.state.phase else [])
-        assert len(held) == len(set(held))
-        for known in self.given:
-            assert self.ended[known] + held.count(known) == 1, known
-        assert self.state.busy or not self.state.queue
-        assert len(self.state.queue) <= MOST_QUEUED
-        places = [self.given.index(p.fire) for p in self.state.queue]
-        assert places == sorted(places)
-
-    def turn(self, what: str, data: st.DataObject) -> None:
-        job = self.state.job
-        self.now += data.draw(st.sampled_from([1, 5, 40, 400])) * S
-        met = data.draw(st.sampled_from([BOTH, BOTH, frozenset[Condition]()]))
-        match what:
-            case "fire" if job.trigger is not None:
-                self.given.append(fire(job, self.now))
-                since = data.draw(st.sampled_from([0, 100]))
-                self.tell(
-                    FireDue(self.given[-1], self.now, tuple((d, self.now - since * S) for d in job.depends_on), met)
-                )
-            case "by hand":
-                self.given.append(Fire(self.now, self.now, job.name, True))
-                self.tell(Requested(Fire(self.now, self.now, job.name), self.now, data.draw(st.booleans())))
-            case "answer" if self.asked is not None:
-                begun, self.asked = self.asked, None
-                if data.draw(st.integers(0, 4)) == 0:
-                    self.tell(RunRefused(begun.planned, self.now))
-                else:
-                    self.number += 1
-                    self.runs[f"run{self.number}"] = begun
-                    self.tell(RunStarted(f"run{self.number}", self.now, begun.planned))
-            case "elsewhere" if not self.runs and self.asked is None:
-                self.number += 1
-                self.runs[f"run{self.number}"] = None
-                self.tell(RunStarted(f"run{self.number}", self.now))
-            case "end" if self.runs:
-                run = data.draw(st.sampled_from(sorted(self.runs)))
-                begun_or_none, sure = self.runs.pop(run), data.draw(st.booleans())
-                if begun_or_none is not None:
-                    (self.sure.add if sure else self.sure.discard)(begun_or_none)
-                self.tell(RunFinished(run, data.draw(st.booleans()), self.now, sure, data.draw(st.integers(0, 5)) == 0))
-            case "dependency" if job.depends_on:
-                result = Result(
-                    job.depends_on[0], self.now - data.draw(st.sampled_from([0, 50])) * S, data.draw(st.booleans())
-                )
-                chained = self.state.chained
-                # A job that its dependencies alone start is given its fires by them.
-                before = {p.fire for p in self.held()}
-                state, _ = step(self.state, DependencyFinished(result, self.now))
-                if state.chained != chained and state.chained is not None:
-                    assert fire(job, state.chained) not in before
-                    self.given.append(fire(job, state.chained))
-                self.tell(DependencyFinished(result, self.now))
-            case "switch":
-                self.tell(Switched(data.draw(st.booleans()), self.now))
-            case "hold":
-                self.tell(Held(data.draw(st.booleans()), self.now))
-            case _:
-                self.tell(Tick(self.now, met))
-
-    def held(self) -> list[Pending]:
-        return [*self.state.queue, *([self.state.phase.pending] if self.state.phase else [])]
-
-
-WATCHED = st.builds(
-    Job,
-    name=st.just("watched"),
-    kind=st.sampled_from(list(Kind)),
-    trigger=st.sampled_from([parse_trigger("0 * * * *", "UTC"), None]),
-    conditions=st.sets(st.sampled_from(list(Condition))).map(frozenset),
-    depends_on=st.sampled_from([(), ("other",)]),
-    retries=st.integers(0, 3),
-    backoff_s=st.sampled_from([1.0, 30.0]),
-    deadline_s=st.sampled_from([None, 60.0, 1000.0]),
-    overlap=st.sampled_from(list(Overlap)),
-)
-TURNS = st.sampled_from(
-    ["fire", "fire", "by hand", "answer", "answer", "elsewhere", "end", "end", "tick", "dependency", "switch", "hold"]
-)
-
-
-@settings(deadline=None, max_examples=400)
-@given(WATCHED, st.lists(TURNS, max_size=60), st.data())
-def test_laws_of_any_history(job: Job, turns: list[str], data: st.DataObject) -> None:
-    watch = Watch(job)
-    for what in turns:
-        watch.turn(what, data)
-
-
-@pytest.mark.soak
-@settings(deadline=None, max_examples=20_000)
-@given(WATCHED, st.lists(TURNS, max_size=200), st.data())
-def test_laws_of_many_histories(job: Job, turns: list[str], data: st.DataObject) -> None:
-    watch = Watch(job)
-    for what in turns:
-        watch.turn(what, data)
-
+from tests.daemon.play import BOTH, S, T, after, misses, nyse, one, walk
 
 # Rules one by one.
 
@@ -560,94 +371,3 @@ def test_a_start_without_an_answer_over_a_restart(kind: Kind) -> None:
     assert [a for a in walk(found, Tick(after(11)))[1] if isinstance(a, StartRun)] == (
         [StartRun(one(job), 1)] if kind is Kind.COMPUTE else []
     )
-
-
-# A year of a small desk: signals before the open, trading after it, a report when trading is done.
-
-
-@cache
-def nyse() -> Calendar:
-    return open_calendar("nyse", None, today=date(2026, 3, 2))
-
-
-class Desk:
-    """The controller's turn as the README of the daemon tells it; runs take their time and all succeed."""
-
-    def __init__(self, jobs: list[Job], start: datetime, run_s: float) -> None:
-        self.jobs = {job.name: job for job in jobs}
-        self.states = {job.name: fresh(job) for job in jobs}
-        self.handled = {job.name: start for job in jobs}
-        self.running: list[tuple[datetime, str, str]] = []
-        self.run_s = run_s
-        self.begun: list[Fire] = []
-        self.missed: list[tuple[Fire, Reason]] = []
-
-    def turn(self, now: datetime) -> None:
-        for name, job in self.jobs.items():
-            found = due(job, self.handled[name], now, nyse())
-            self.handled[name] = found.handled
-            met = frozenset({Condition.MARKET_OPEN}) if nyse().is_open(now) else frozenset[Condition]()
-            for miss in found.misses:
-                self.tell(name, FireMissed(miss), now)
-            for one_due in found.runs:
-                self.tell(
-                    name, FireDue(one_due, now, needed(job, one_due.planned, self.jobs, {"nyse": nyse()}), met), now
-                )
-            self.tell(name, Tick(now, met), now)
-        for end, name, run in [r for r in self.running if r[0] <= now]:
-            self.running.remove((end, name, run))
-            self.tell(name, RunFinished(run, True, now), now)
-
-    def tell(self, name: str, event: Event, now: datetime) -> None:
-        self.states[name], actions = step(self.states[name], event)
-        for action in actions:
-            if isinstance(action, StartRun):
-                self.begun.append(action.fire)
-                run = f"{name}-{action.fire.planned:%Y%m%dT%H%M}"
-                self.running.append((now + self.run_s * S, name, run))
-                self.tell(name, RunStarted(run, now, action.fire.planned), now)
-        self.missed += misses(actions)
-        for event in told(actions, now):
-            for other in dependents(self.jobs.values())[name]:
-                self.tell(other, event, now)
-
-    def days(self, name: str) -> list[date]:
-        return [f.planned.astimezone(NEW_YORK).date() for f in self.begun if f.job == name]
-
-
-SIGNALS = Job("signals", trigger=parse_trigger("0 9 * * 1-5", "America/New_York"), jitter_s=60)
-TRADE = Job(
-    "trade",
-    Kind.EXECUTE,
-    parse_trigger("close-15m", ""),
-    depends_on=("signals",),
-    conditions=frozenset({Condition.MARKET_OPEN}),
-)
-REPORT = Job("report", Kind.REPORT, depends_on=("trade",))
-
-
-def test_a_year_of_sessions() -> None:
-    desk = Desk([SIGNALS, TRADE, REPORT], datetime(2024, 1, 1, tzinfo=UTC), run_s=120)
-    sessions = nyse().sessions(date(2024, 1, 1), date(2024, 12, 31))
-    now = datetime(2024, 1, 1, tzinfo=UTC)
-    # Looked at every hour, and each five minutes while the market is open.
-    while now < datetime(2025, 1, 1, tzinfo=UTC):
-        now += 300 * S if nyse().is_open(now) else 3600 * S
-        desk.turn(now)
-    assert not [m for m in desk.missed if m[0].job != "signals"]
-    assert desk.days("trade") == desk.days("report") == desk.days("signals") == [s.day for s in sessions]
-    traded = {f.planned for f in desk.begun if f.job == "trade"}
-    assert traded == {s.close - 900 * S for s in sessions}
-    assert datetime(2024, 7, 3, 12, 45, tzinfo=NEW_YORK) in traded
-
-
-def test_a_day_on_which_the_signals_are_late() -> None:
-    desk = Desk([SIGNALS, TRADE, REPORT], datetime(2024, 7, 3, tzinfo=UTC), run_s=4.5 * 3600)
-    now = datetime(2024, 7, 3, tzinfo=UTC)
-    while now < datetime(2024, 7, 4, tzinfo=UTC):
-        now += 60 * S
-        desk.turn(now)
-    # Half day: the signals end at half past one, the market closed at one.
-    assert desk.days("signals") == [date(2024, 7, 3)]
-    assert desk.days("trade") == []
-    assert [(f.job, reason) for f, reason in desk.missed] == [("trade", Reason.MARKET_CLOSED)]

@@ -13,18 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigc.calendar import Calendar, open_calendar
 from sigc.daemon.triggers import Cron, Relative, fires_between, next_fires, parse_relative, parse_trigger
 from sigc.errors import SigcError
+from tests.daemon.play import NEW_YORK, nyse
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 FIRST, LAST = datetime(2024, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)
-NEW_YORK = ZoneInfo("America/New_York")
-
-
-@cache
-def nyse() -> Calendar:
-    return open_calendar("nyse", None, today=date(2026, 3, 2))
 
 
 def at(text: str, zone: str = "America/New_York") -> datetime:
