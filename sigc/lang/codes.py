@@ -110,5 +110,11 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "from a source, or returns of held assets are missing (they count as 0).",
         ),
         "W003": ("suspicious window", "A window is longer than the data: its values are missing throughout."),
+        "W004": (
+            "calendar runs out",
+            "The sessions of a trading calendar are known for fewer than 60 more days. The table is computed anew by a "
+            "reload or a restart; when that adds no days, the exchange has published no more, or the package "
+            "exchange_calendars is old.",
+        ),
     }
 )
