@@ -79,6 +79,11 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The data hold fewer rows than the longest window needs, so every value would be missing. The message "
             "gives the number needed.",
         ),
+        "E311": (
+            "in use by another process",
+            "A daemon of this name already runs: it holds the PID file, the work directory or the name. The message "
+            "gives its PID. Stop it, or start this one under another --name.",
+        ),
         "E400": ("configuration can't be read", "The file is missing, no YAML, too large, or uses aliases."),
         "E401": ("unknown setting", "The configuration has a key that sigc does not know; see conf/sigc.yaml for all."),
         "E402": (
@@ -86,6 +91,11 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "A setting has a value it can't take, names a variable that is not set, or what it points to does not "
             "work: a scheduler that does not answer, a cluster whose workers run other versions, a cache directory "
             "that can't be written.",
+        ),
+        "E403": (
+            "port in use",
+            "A port that was asked for is taken, or may not be listened on. The message names the port, the setting and "
+            "the holder where the system tells it. A port that was not asked for moves to the next free one.",
         ),
         "E500": ("dates reversed", "A range ends before it begins, or a date is none of the calendar."),
         "E501": (

@@ -1,0 +1,1 @@
+"""The long-running service: its process, its log, its controls over HTTP."""
