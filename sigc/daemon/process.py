@@ -43,11 +43,18 @@ class Launched:
 class Report:
     """The daemon's end of the pipe to its starter. Without a starter (in the foreground) it says nothing."""
 
-    def __init__(self, descriptor: int | None = None) -> None:
+    def __init__(self, descriptor: int | None = None, on_ready: Callable[[], None] | None = None) -> None:
         self._descriptor = descriptor
+        self._on_ready = on_ready
+
+    def also(self, on_ready: Callable[[], None]) -> Report:
+        """The same report, which calls `on_ready` too."""
+        return Report(self._descriptor, on_ready)
 
     def ready(self, text: str = "") -> None:
         """Let the starter go, with exit code 0. What is reported after that is heard by nobody."""
+        if self._on_ready is not None:
+            self._on_ready()
         self._last(0, text)
 
     def failed(self, code: int, text: str) -> None:

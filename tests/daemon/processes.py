@@ -29,26 +29,33 @@ class Script:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment(**(env or {})),
-            text=True,
+            bufsize=0,
         )
+        assert self.process.stdout is not None
+        self._out = self.process.stdout
+        self._read = b""
 
     def line(self) -> str:
-        """The next line it prints, without the newline; fails when it ends or says nothing."""
-        assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE_S)
-        assert ready, "the script says nothing"
-        return self.process.stdout.readline().rstrip("\n")
+        """The next line it prints, without the newline; empty when it has ended; fails when it says nothing."""
+        while b"\n" not in self._read:
+            ready, _, _ = select.select([self._out], [], [], PATIENCE_S)
+            assert ready, "the script says nothing"
+            more = os.read(self._out.fileno(), 65_536)
+            if not more:
+                break
+            self._read += more
+        line, _, self._read = self._read.partition(b"\n")
+        return line.decode()
 
     def say(self, text: str) -> None:
         """A line on its standard input."""
         assert self.process.stdin is not None
-        self.process.stdin.write(text + "\n")
-        self.process.stdin.flush()
+        self.process.stdin.write(text.encode() + b"\n")
 
     def end(self) -> tuple[int, str, str]:
         """Its exit code, the rest of what it printed, and what it printed as errors."""
         out, err = self.process.communicate(timeout=PATIENCE_S)
-        return self.process.returncode, out, err
+        return self.process.returncode, (self._read + out).decode(), err.decode()
 
     def __enter__(self) -> Script:
         return self
@@ -58,7 +65,10 @@ class Script:
     ) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate(timeout=PATIENCE_S)
+        self.process.wait(timeout=PATIENCE_S)
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def gone(pid: int) -> bool:
