@@ -113,6 +113,17 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The broker does not answer; orders in flight are resolved before more are sent.",
         ),
         "E602": ("broker disagrees", "Positions or orders at the broker differ from the ledger; see sigc reconcile."),
+        "E900": (
+            "no daemon answers",
+            "Nothing listens at the address, or what listens does not answer in time. Start one by sigc daemon; sigc ps "
+            "lists those that run. The address is --address, else daemon.rpc.address, else that of the daemon of the "
+            "configuration's name.",
+        ),
+        "E901": (
+            "the daemon refused",
+            "The daemon is there and says no: the token is wrong or its role too low, the verb is unknown to it, it is "
+            "starting or stopping, or its state is against it (a paused strategy, a run under way). Nothing was changed.",
+        ),
         "W001": ("unused", "Nothing reads this name. Remove it, or begin a local's name with an underscore."),
         "W002": (
             "missing values",

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from sigc.daemon.address import address_text, is_loopback, parse_address
 from sigc.daemon.identity import is_alive, started
 from sigc.daemon.instance import instance_name, make_directory, places, runtime_dirs
-from sigc.daemon.ports import Port, address_text, is_loopback, listen, parse_address
+from sigc.daemon.ports import Port, listen
 from sigc.daemon.registry import register, running, this_process, unregister
 from sigc.errors import SigcError, exit_code
 from tests.daemon.processes import Script
