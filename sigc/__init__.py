@@ -16,7 +16,12 @@ from typing import Any
 __version__ = "0.1.0"
 
 # The notebook functions put all layers together, as only the command line's package may.
-_HOMES = {"compile": "sigc_cli.notebook", "SigcError": "sigc.errors", "Panel": "sigc.panel"}
+_HOMES = {
+    "compile": "sigc_cli.notebook",
+    "SigcError": "sigc.errors",
+    "Panel": "sigc.panel",
+    "Client": "sigc.daemon.client",
+}
 
 
 def __getattr__(name: str) -> Any:

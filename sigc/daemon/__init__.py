@@ -1,1 +1,1 @@
-"""The daemon: what runs when, and the process that does it (see README.md)."""
+"""The daemon: what runs when, its process, its log, its controls over HTTP (see README.md)."""

@@ -79,6 +79,11 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The data hold fewer rows than the longest window needs, so every value would be missing. The message "
             "gives the number needed.",
         ),
+        "E311": (
+            "in use by another process",
+            "A daemon of this name already runs: it holds the PID file, the work directory or the name. The message "
+            "gives its PID. Stop it, or start this one under another --name.",
+        ),
         "E400": ("configuration can't be read", "The file is missing, no YAML, too large, or uses aliases."),
         "E401": ("unknown setting", "The configuration has a key that sigc does not know; see conf/sigc.yaml for all."),
         "E402": (
@@ -86,6 +91,11 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "A setting has a value it can't take, names a variable that is not set, or what it points to does not "
             "work: a scheduler that does not answer, a cluster whose workers run other versions, a cache directory "
             "that can't be written.",
+        ),
+        "E403": (
+            "port in use",
+            "A port that was asked for is taken, or may not be listened on. The message names the port, the setting and "
+            "the holder where the system tells it. A port that was not asked for moves to the next free one.",
         ),
         "E500": ("dates reversed", "A range ends before it begins, or a date is none of the calendar."),
         "E501": (
@@ -103,6 +113,17 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The broker does not answer; orders in flight are resolved before more are sent.",
         ),
         "E602": ("broker disagrees", "Positions or orders at the broker differ from the ledger; see sigc reconcile."),
+        "E900": (
+            "no daemon answers",
+            "Nothing listens at the address, or what listens does not answer in time. Start one by sigc daemon; sigc ps "
+            "lists those that run. The address is --address, else daemon.rpc.address, else that of the daemon of the "
+            "configuration's name.",
+        ),
+        "E901": (
+            "the daemon refused",
+            "The daemon is there and says no: the token is wrong or its role too low, the verb is unknown to it, it is "
+            "starting or stopping, or its state is against it (a paused strategy, a run under way). Nothing was changed.",
+        ),
         "W001": ("unused", "Nothing reads this name. Remove it, or begin a local's name with an underscore."),
         "W002": (
             "missing values",

@@ -15,7 +15,24 @@ CASES = Path(__file__).parent.parent / "cases"
 ERRORS = sorted((CASES / "errors").glob("*.sig"))
 STRATEGIES = sorted((CASES / "strategies").glob("*.sig"))
 # What only data, a run, the configuration or a broker decide; tested where that is.
-_ELSEWHERE = {"E201", "E202", "E300", "E302", "E400", "E401", "E402", "E501", "E502", "E600", "E601", "E602"}
+_ELSEWHERE = {
+    "E201",
+    "E202",
+    "E300",
+    "E302",
+    "E311",
+    "E400",
+    "E401",
+    "E402",
+    "E403",
+    "E501",
+    "E502",
+    "E600",
+    "E601",
+    "E602",
+    "E900",
+    "E901",
+}
 
 
 def _rendered(path: Path) -> str:

@@ -1,0 +1,36 @@
+"""Addresses as settings and commands write them: `127.0.0.1:5555`, `[::1]:5555`."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from sigc.errors import Diagnostic, SigcError
+
+
+def parse_address(text: str, setting: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT` or `[IPV6]:PORT`. Raises E402.
+
+    >>> parse_address("[::1]:5555", "daemon.rpc.address")
+    ('::1', 5555)
+    """
+    host, colon, number = text.rpartition(":")
+    if not colon or not host or not number.isdecimal() or int(number) > 65_535 or (":" in host) != (host[0] == "["):
+        raise SigcError(Diagnostic("E402", f"'{text}' ({setting}) is no address", expected="HOST:PORT"))
+    return host.strip("[]"), int(number)
+
+
+def address_text(host: str, number: int) -> str:
+    """The counterpart of `parse_address`."""
+    return f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`.
+
+    >>> is_loopback("localhost"), is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

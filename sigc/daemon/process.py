@@ -1,0 +1,190 @@
+"""Going to the background, so that whoever started the daemon learns whether it is ready.
+
+    starter --fork--> middle --setsid, fork--> daemon        the middle one ends at once
+    starter <======== pipe: pid, then ready or failed ====== daemon
+
+The daemon is no session's leader, so no terminal can become its own. The working directory stays what it was: paths
+given on the command line are relative to it, also when the daemon starts itself again with the same arguments.
+
+Call `daemonize` before any loop, thread or lock is made: a fork copies them in whatever state they are.
+Neighbours: `pidfile` (one at a time), `supervisor` (starts again after a crash), `systemd` (does both itself).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sigc.errors import Diagnostic, SigcError, exit_code, render
+
+_MOST_BYTES = 65_536  # of what a daemon says before it is ready
+_MOST_TEXT = 8_000
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """What the starter learns: the exit code to end with, a text for people, the daemon's PID."""
+
+    code: int
+    text: str
+    pid: int | None
+
+
+class Report:
+    """The daemon's end of the pipe to its starter. Without a starter (in the foreground) it says nothing."""
+
+    def __init__(self, descriptor: int | None = None, on_ready: Callable[[], None] | None = None) -> None:
+        self._descriptor = descriptor
+        self._on_ready = on_ready
+
+    def also(self, on_ready: Callable[[], None]) -> Report:
+        """The same report, which calls `on_ready` too."""
+        return Report(self._descriptor, on_ready)
+
+    def ready(self, text: str = "") -> None:
+        """Let the starter go, with exit code 0. What is reported after that is heard by nobody."""
+        if self._on_ready is not None:
+            self._on_ready()
+        self._last(0, text)
+
+    def failed(self, code: int, text: str) -> None:
+        """Let the starter go with the error, unless it is gone."""
+        self._last(code or 1, text)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the starter still waits."""
+        return self._descriptor is not None
+
+    def pid(self) -> None:
+        """Tell the starter who we are."""
+        self._send({"pid": os.getpid()})
+
+    def _last(self, code: int, text: str) -> None:
+        self._send({"code": code, "text": text[:_MOST_TEXT]})
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _send(self, said: dict[str, object]) -> None:
+        if self._descriptor is not None:
+            with contextlib.suppress(BrokenPipeError):  # the starter was killed: the daemon lives on
+                os.write(self._descriptor, json.dumps(said).encode() + b"\n")
+
+
+def run(serve: Callable[[Report], int], report: Report) -> int:
+    """Serve, and turn what goes wrong into an exit code that is both reported and printed."""
+    try:
+        code = serve(report)
+    except SigcError as error:
+        text, code = "\n".join(render(d, {}) for d in error.diagnostics), exit_code(error.diagnostics)
+        print(text, file=sys.stderr)  # noqa: T201
+        report.failed(code, text)
+    except Exception as error:
+        traceback.print_exc()
+        code = 1
+        report.failed(code, f"{type(error).__name__}: {error}")
+    if report.is_open:
+        report.failed(code, "the daemon ended before it was ready")
+    return code
+
+
+def daemonize(serve: Callable[[Report], int], output: Path | None = None, timeout_s: float = 120.0) -> Launched:
+    """Run `serve` in the background; return in the starter when it is ready or has failed.
+
+    output: a file that what the daemon prints is added to; without it that is dropped. The daemon itself never
+    returns from here: it raises SystemExit with what `serve` returned.
+    """
+    if threading.active_count() > 1:
+        raise RuntimeError("going to the background must come before any thread is started")
+    printed = _open_output(output)
+    reading, writing = os.pipe()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    middle = os.fork()
+    if middle == 0:
+        os.close(reading)
+        report = Report(writing)
+        _leave_session(report, printed)
+        report.pid()
+        raise SystemExit(run(serve, report))
+    os.close(writing)
+    os.close(printed)
+    try:
+        return _await(reading, timeout_s, output)
+    except KeyboardInterrupt:
+        # Its PID may not have been read yet, but the group it is in has the number of the middle one.
+        os.waitid(os.P_PID, middle, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(middle, signal.SIGTERM)
+        raise
+    finally:
+        os.waitpid(middle, 0)
+        os.close(reading)
+
+
+def _open_output(output: Path | None) -> int:
+    try:
+        return os.open(output or os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as failure:
+        message = f"the log {output} (daemon.log_file) can't be written: {failure.strerror}"
+        raise SigcError(Diagnostic("E402", message)) from failure
+
+
+def _leave_session(report: Report, printed: int) -> None:
+    """In the middle process: start the daemon, which alone returns from here, with files of its own."""
+    try:
+        os.setsid()
+        if os.fork() != 0:
+            os._exit(0)
+    except OSError as failure:
+        report.failed(1, f"the daemon can't be started: {failure.strerror}")
+        os._exit(1)
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    for target, source in ((0, nothing), (1, printed), (2, printed)):
+        os.dup2(source, target)
+    # What the shell had open would be held for days: Python's own files are marked to close on exec, those are not.
+    for descriptor in sorted(int(path.name) for path in Path("/dev/fd").iterdir()):
+        with contextlib.suppress(OSError):  # the listing's own is closed by now
+            if descriptor > 2 and os.get_inheritable(descriptor):
+                os.close(descriptor)
+
+
+def _await(reading: int, timeout_s: float, output: Path | None) -> Launched:
+    pid: int | None = None
+    log = f"; its log is {output}" if output is not None else ""
+    try:
+        for line in _lines(reading, timeout_s):
+            said = json.loads(line)
+            if "pid" in said:
+                pid = said["pid"]
+            else:
+                return Launched(said["code"], said["text"], pid)
+    except TimeoutError:
+        return Launched(1, f"not ready after {timeout_s:g} s, still starting as PID {pid}{log}", pid)
+    return Launched(1, f"the daemon died before it was ready{log}", pid)
+
+
+def _lines(reading: int, timeout_s: float) -> Iterator[bytes]:
+    """Each line as it comes, until the last writer is gone. Raises TimeoutError."""
+    end = time.monotonic() + timeout_s
+    text = b""
+    while len(text) < _MOST_BYTES:
+        ready, _, _ = select.select([reading], [], [], max(0.0, end - time.monotonic()))
+        if not ready:
+            raise TimeoutError
+        read = os.read(reading, _MOST_BYTES)
+        if not read:
+            return
+        *lines, text = (text + read).split(b"\n")
+        yield from lines

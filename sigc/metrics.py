@@ -1,0 +1,184 @@
+"""Every metric declared once: its name, kind, labels and text; one registry of ours that all are kept in.
+
+    metrics = Metrics()
+    metrics.add(TRADES, strategy="momentum")
+    metrics.observe(COMPUTATION_SECONDS, 1.7, strategy="momentum")
+    metrics.render()                       # Prometheus text
+    metrics.forget("momentum")             # the strategy is gone, and so are its numbers
+
+A new metric is one declaration here. Labels are bounded: a value is cut, and a metric that has its `most` label sets
+takes no new ones (counted in sigc_metrics_refused_total), so no user text can fill the memory of whoever scrapes.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import prometheus_client as prometheus
+
+CONTENT_TYPE = prometheus.CONTENT_TYPE_PLAIN_0_0_4
+Series = prometheus.Counter | prometheus.Gauge | prometheus.Histogram
+_LONGEST_LABEL = 128
+prometheus.disable_created_metrics()  # a second series a counter, for nothing we ask
+
+
+class Kind(StrEnum):
+    """What a number does: a counter only grows, a gauge is as it is now, a histogram counts by size."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A metric: its name as Prometheus has it, with unit; bounds of a histogram's buckets; most label sets."""
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    most: int = 500
+
+
+_SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
+_QUICK_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
+_C, _G, _H = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
+_BY_STRATEGY = ("strategy",)
+
+# The process.
+UPTIME = Metric("sigc_daemon_uptime_seconds", _G, "Seconds since the daemon started.")
+MEMORY = Metric("sigc_daemon_memory_bytes", _G, "Resident memory of the controller and its workers.")
+INFO = Metric(
+    "sigc_daemon_info", _G, "1; name, version and broker (paper or live) as labels.", ("name", "version", "broker")
+)
+READY = Metric("sigc_daemon_ready", _G, "1 when the daemon is ready, else 0.")
+CPU = Metric("sigc_daemon_cpu_ratio", _G, "Processor time of controller and workers over what they may use.")
+LOOP_LAG = Metric("sigc_loop_lag_seconds", _H, "How late the loop comes to what is due.", (), _QUICK_SECONDS)
+CHECK = Metric("sigc_health_check_ok", _G, "1 when a check of health passes, else 0.", ("check",), most=50)
+RPC_SECONDS = Metric("sigc_rpc_duration_seconds", _H, "Time to answer a call.", ("verb",), _QUICK_SECONDS, 100)
+RPC_REFUSED = Metric("sigc_rpc_refused_total", _C, "Calls refused before they reached a verb.", ("status",), most=50)
+# Computing.
+COMPUTATION_SECONDS = Metric(
+    "sigc_computation_duration_seconds", _H, "Time to compute a strategy's signals.", _BY_STRATEGY, _SECONDS
+)
+COMPUTATIONS = Metric("sigc_computation_total", _C, "Computations of signals that were begun.", _BY_STRATEGY)
+COMPUTATION_ERRORS = Metric("sigc_computation_errors_total", _C, "Computations of signals that failed.", _BY_STRATEGY)
+RUN_SECONDS = Metric("sigc_run_duration_seconds", _H, "Time of a whole run.", _BY_STRATEGY, _SECONDS)
+STAGE_SECONDS = Metric(
+    "sigc_stage_duration_seconds", _H, "Time of one stage of a run.", ("strategy", "stage"), _SECONDS
+)
+RUNS = Metric("sigc_run_total", _C, "Runs by how they ended.", ("strategy", "outcome"))
+RUNS_ACTIVE = Metric("sigc_run_active_count", _G, "Runs under way.")
+BLOCKS = Metric("sigc_blocks_computed_total", _C, "Blocks computed.")
+CACHE_HITS = Metric("sigc_cache_hits_total", _C, "Blocks found in the cache.")
+CACHE_MISSES = Metric("sigc_cache_misses_total", _C, "Blocks that were not in the cache.")
+CACHE_BYTES = Metric("sigc_cache_bytes", _G, "Size of the cache on disk.")
+WORKERS = Metric("sigc_workers_count", _G, "Workers of the cluster that answer.")
+WORKER_MEMORY = Metric("sigc_worker_memory_bytes", _G, "Resident memory of a worker.", ("worker",))
+# Schedule and data.
+LAST_FIRE = Metric("sigc_schedule_last_fire_timestamp_seconds", _G, "When a job last started.", ("job",))
+NEXT_FIRE = Metric("sigc_schedule_next_fire_timestamp_seconds", _G, "When a job is due next.", ("job",))
+MISSES = Metric("sigc_schedule_missed_total", _C, "Fires of a job that did not run.", ("job",))
+DATA_AGE = Metric("sigc_data_age_seconds", _G, "Age of the newest row of a data source.", ("source",))
+DATA_ROWS = Metric("sigc_data_rows", _G, "Rows of a data source.", ("source",))
+# Trading.
+POSITIONS = Metric("sigc_positions_count", _G, "Positions held.", _BY_STRATEGY)
+TRADES = Metric("sigc_trades_total", _C, "Fills of orders.", _BY_STRATEGY)
+ORDERS = Metric("sigc_orders_total", _C, "Orders by the status they came to.", ("strategy", "status"))
+NAV = Metric("sigc_nav_dollars", _G, "Net asset value.", _BY_STRATEGY)
+DAILY_RETURN = Metric("sigc_daily_return_ratio", _G, "Return since the last session's close.", _BY_STRATEGY)
+DRAWDOWN = Metric("sigc_drawdown_ratio", _G, "Loss from the highest net asset value, positive.", _BY_STRATEGY)
+GROSS = Metric("sigc_gross_exposure_ratio", _G, "Sum of absolute weights.", _BY_STRATEGY)
+NET = Metric("sigc_net_exposure_ratio", _G, "Sum of weights.", _BY_STRATEGY)
+TURNOVER = Metric("sigc_turnover_ratio", _G, "Sum of absolute changes of weight at the last rebalance.", _BY_STRATEGY)
+BREAKER = Metric("sigc_breaker_tripped", _G, "1 when a circuit breaker is tripped, else 0.", ("breaker",), most=100)
+ALERTS = Metric("sigc_alerts_total", _C, "Alerts raised.", ("severity",), most=10)
+# Of this module.
+REFUSED = Metric("sigc_metrics_refused_total", _C, "Label sets that a metric had no room for.", ("metric",))
+
+METRICS: tuple[Metric, ...] = tuple(value for value in dict(globals()).values() if isinstance(value, Metric))
+
+
+class Metrics:
+    """The numbers of one daemon. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._registry = prometheus.CollectorRegistry()
+        self._lock = threading.Lock()
+        self._sets: dict[str, set[tuple[str, ...]]] = {metric.name: set() for metric in METRICS}
+        self._series = {metric.name: _series(metric, self._registry) for metric in METRICS}
+
+    def add(self, metric: Metric, amount: float = 1.0, /, **labels: str) -> None:
+        """Count. Raises ValueError for a negative amount, wrong labels or a metric of another kind."""
+        with self._lock:
+            series = self._one(metric, Kind.COUNTER, labels)
+            if isinstance(series, prometheus.Counter):
+                series.inc(amount)
+
+    def put(self, metric: Metric, value: float, /, **labels: str) -> None:
+        """Set a gauge. Raises ValueError for wrong labels or a metric of another kind."""
+        with self._lock:
+            series = self._one(metric, Kind.GAUGE, labels)
+            if isinstance(series, prometheus.Gauge):
+                series.set(value)
+
+    def observe(self, metric: Metric, value: float, /, **labels: str) -> None:
+        """Add one size to a histogram. Raises ValueError for wrong labels or a metric of another kind."""
+        with self._lock:
+            series = self._one(metric, Kind.HISTOGRAM, labels)
+            if isinstance(series, prometheus.Histogram) and math.isfinite(value):  # NaN would spoil the sum for good
+                series.observe(value)
+
+    def forget(self, strategy: str) -> None:
+        """Drop every number of a strategy that is gone."""
+        self.leave("strategy", strategy)
+
+    def leave(self, label: str, value: str) -> None:
+        """Drop every number whose `label` is `value`: of a worker, a job, a source that is gone."""
+        with self._lock:
+            for metric in METRICS:
+                if label not in metric.labels:
+                    continue
+                known, at = self._sets[metric.name], metric.labels.index(label)
+                for values in [v for v in known if v[at] == value[:_LONGEST_LABEL]]:
+                    known.remove(values)
+                    self._series[metric.name].remove(*values)
+
+    def render(self) -> bytes:
+        """All numbers as Prometheus' text (`CONTENT_TYPE`)."""
+        return prometheus.generate_latest(self._registry)
+
+    def _one(self, metric: Metric, kind: Kind, labels: Mapping[str, str]) -> Series | None:
+        """The series of these labels, None when the metric has no room for another."""
+        if metric.kind is not kind or set(labels) != set(metric.labels):
+            raise ValueError(f"{metric.name} is a {metric.kind} with labels {metric.labels}, not {sorted(labels)}")
+        series = self._series[metric.name]
+        if not metric.labels:
+            return series
+        values, known = tuple(str(labels[name])[:_LONGEST_LABEL] for name in metric.labels), self._sets[metric.name]
+        if values not in known:
+            if len(known) >= metric.most:
+                refused = self._one(REFUSED, Kind.COUNTER, {"metric": metric.name})
+                if isinstance(refused, prometheus.Counter):
+                    refused.inc()
+                return None
+            known.add(values)
+        return series.labels(*values)
+
+
+def _series(metric: Metric, registry: prometheus.CollectorRegistry) -> Series:
+    match metric.kind:
+        case Kind.COUNTER:
+            return prometheus.Counter(metric.name, metric.help, metric.labels, registry=registry)
+        case Kind.GAUGE:
+            return prometheus.Gauge(metric.name, metric.help, metric.labels, registry=registry)
+        case Kind.HISTOGRAM:
+            return prometheus.Histogram(
+                metric.name, metric.help, metric.labels, registry=registry, buckets=metric.buckets
+            )
