@@ -99,6 +99,144 @@ class ClusterSettings(Section):
     )
 
 
+class PaperSettings(Section):
+    """The paper broker: a simulation with a book of its own, filled at the data's next prices."""
+
+    slippage_bps: float = Field(0.0, ge=0, description="By how much fills are worse than the price.")
+    commission_bps: float = Field(0.0, ge=0, description="Commission on the value of a fill.")
+    commission_per_share: float = Field(0.0, ge=0, description="Commission a share.")
+    min_commission: float = Field(0.0, ge=0, description="Least commission of a fill.")
+    max_volume_pct: float = Field(
+        1.0, gt=0, le=1, description="Largest share of a session's volume that is filled (0.1 is 10 %)."
+    )
+    leverage: float = Field(4.0, gt=0, description="Gross value of positions and open orders over equity, at most.")
+    shorting: bool = Field(True, description="Whether more may be sold than is held.")
+    borrow_bps: float = Field(0.0, ge=0, description="Yearly fee on the value of short positions.")
+    quantity_step: str = Field(
+        "1", pattern=r"^\d+(\.\d+)?$", description="Quantities are multiples of it; 1 is whole shares."
+    )
+
+
+class BrokerSettings(Section):
+    """Where orders go."""
+
+    type: str = Field("paper", description="paper, or the name of a broker that is installed.")
+    timeout_s: float = Field(30.0, gt=0, description="Seconds to wait for an answer.")
+    paper: PaperSettings = Field(PaperSettings(), description="The paper broker.")
+
+
+class ExecutionSettings(Section):
+    """How target weights become orders."""
+
+    sizing: Literal["capital", "nav"] = Field(
+        "capital", description="What weights are a share of: the book's capital, or its worth."
+    )
+    capital: float = Field(1_000_000.0, gt=0, description="Money of a book when it is opened.")
+    style: Literal["immediate", "twap"] = Field(
+        "immediate", description="All orders at once, or in slices over a window."
+    )
+    window_minutes: float = Field(60.0, gt=0, description="Length of a twap.")
+    slices: int = Field(6, ge=1, le=500, description="Slices of a twap.")
+    order_type: Literal["market", "limit"] = Field("market", description="At any price, or at a limit.")
+    limit_offset_bps: float = Field(10.0, ge=0, description="How far a limit lies beyond the reference price.")
+    time_in_force: Literal["day", "ioc"] = Field(
+        "day", description="day: to the session's end; ioc: at once or not at all."
+    )
+    lot: str = Field(
+        "", pattern=r"^(\d+(\.\d+)?)?$", description="Quantities are multiples of it; empty: what the broker allows."
+    )
+    min_order_value: float = Field(0.0, ge=0, description="Smaller orders are not sent.")
+    cut_off: str = Field(
+        "close-5m",
+        pattern=r"^(open|close)([+-]\d+[mh])?$",
+        description="When nothing is sent any more, against the session.",
+    )
+    lookup_grace_s: float = Field(
+        10.0, ge=0, description="How long an order without an answer may stay unseen before it is sent again."
+    )
+    lookup_backoff_s: float = Field(
+        0.5, gt=0, description="First wait between two looks for it; it doubles, up to 30 s."
+    )
+    load_deadline_s: float = Field(600.0, gt=0, description="Longest time of the stage load.")
+    compute_deadline_s: float = Field(3600.0, gt=0, description="Longest time of the stage compute.")
+    validate_deadline_s: float = Field(120.0, gt=0, description="Longest time of the stage validate.")
+    execute_deadline_s: float = Field(28800.0, gt=0, description="Longest time of the stage execute.")
+
+
+class SafetySettings(Section):
+    """What no run and no order may exceed. Money is in the account's currency, shares of the book are fractions (0.1 is 10 %)."""
+
+    on_data_error: Literal["halt", "hold", "use_cache", "alert"] = Field(
+        "halt",
+        description="Data that can't be judged or are anomalous: refuse the run, keep the positions, go on with a warning.",
+    )
+    on_stale_data: Literal["halt", "hold", "use_cache", "alert"] = Field(
+        "halt", description="The newest row is not of the as-of session."
+    )
+    on_missing_symbol: Literal["halt", "hold", "exclude", "alert"] = Field(
+        "hold",
+        description="A wanted or held asset without a price: refuse, keep its position, want none of it, go on with a warning.",
+    )
+    max_missing_pct: float = Field(
+        0.05, ge=0, le=1, description="Share of the wanted and held assets that may lack a price."
+    )
+    min_rows: int = Field(2, ge=1, description="Fewest rows of data.")
+    max_return: float = Field(0.5, gt=0, description="A larger return of a session is an anomaly.")
+    max_volume_ratio: float = Field(10.0, gt=0, description="More volume than so many times its average is an anomaly.")
+    max_anomalies_pct: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of assets with anomalies above which on_data_error applies; below, a warning.",
+    )
+    max_deviation: float = Field(
+        0.0,
+        ge=0,
+        description="Largest turnover against the strategy's own, in standard deviations of its history; 0: off.",
+    )
+    neutral: bool = Field(False, description="Whether the net of the book must be 0 within max_net.")
+    max_position: float = Field(1.0, gt=0, description="Largest weight of an asset.")
+    max_sector: float = Field(0.0, ge=0, description="Largest net weight of a sector; 0: off.")
+    max_gross: float = Field(4.0, gt=0, description="Largest sum of absolute weights.")
+    max_gross_in_flight: float = Field(
+        8.0, gt=0, description="The same if every order that adds were filled and none that reduces."
+    )
+    max_net: float = Field(4.0, gt=0, description="Largest absolute sum of weights.")
+    max_turnover: float = Field(4.0, gt=0, description="Largest value of a session's orders over the book's worth.")
+    max_change: float = Field(2.0, gt=0, description="Largest change of one asset's weight in a session.")
+    max_order_value: float = Field(0.0, ge=0, description="Largest value of an order; 0: off.")
+    max_order_shares: float = Field(0.0, ge=0, description="Largest quantity of an order; 0: off.")
+    max_orders_per_run: int = Field(10_000, ge=0, description="Most orders of a run.")
+    max_orders_per_session: int = Field(50_000, ge=0, description="Most orders of a book in a session.")
+    min_cash: float = Field(
+        -4.0, description="Least cash over the book's worth once all is filled; negative is borrowed."
+    )
+    allow_short: bool = Field(True, description="Whether positions may be negative.")
+    restricted: tuple[str, ...] = Field((), description="Assets that are not traded.")
+
+
+class AuditSettings(Section):
+    """The account of everything that happened."""
+
+    mirror: bool = Field(True, description="Write the records as JSON lines to work_dir/audit too, a file a day.")
+    compress_days: int = Field(7, ge=0, description="Mirror files older than this are compressed.")
+    retention_days: int = Field(
+        0, ge=0, description="Mirror files older than this are deleted; 0: never. The ledger keeps all."
+    )
+    sign_key: str = Field("", description="File of an ed25519 private key (PEM, mode 0600) that signs every record.")
+    anchor: str = Field(
+        "",
+        description="File that the chain's head is appended to each day, best on another machine's disk; empty: work_dir/audit/anchors.jsonl.",
+    )
+
+
+class ScheduleSettings(Section):
+    """When things run."""
+
+    timezone: str = Field("America/New_York", description="Zone of clock times.")
+    calendar: str = Field("nyse", description="Whose sessions: nyse, weekdays, always, or a code such as XLON.")
+
+
 class BacktestSettings(Section):
     """What a backtest assumes."""
 
@@ -110,6 +248,7 @@ class BacktestSettings(Section):
 class DaemonSettings(Section):
     """The daemon."""
 
+    work_dir: str = Field("", description="Where the ledger and all state are; empty: by the daemon's name and user.")
     cache: CacheSettings = Field(default_factory=CacheSettings, description="The parquet cache of blocks.")
 
 
@@ -120,3 +259,8 @@ class Config(Section):
     data: DataSettings = Field(DataSettings(), description="Where data come from.")
     cluster: ClusterSettings = Field(ClusterSettings(), description="The Dask cluster that large work runs on.")
     backtest: BacktestSettings = Field(BacktestSettings(), description="What a backtest assumes.")
+    schedule: ScheduleSettings = Field(ScheduleSettings(), description="When things run.")
+    broker: BrokerSettings = Field(BrokerSettings(), description="Where orders go.")
+    execution: ExecutionSettings = Field(ExecutionSettings(), description="How target weights become orders.")
+    safety: SafetySettings = Field(SafetySettings(), description="What no run and no order may exceed.")
+    audit: AuditSettings = Field(AuditSettings(), description="The account of everything that happened.")

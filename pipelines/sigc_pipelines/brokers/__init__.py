@@ -1,0 +1,1 @@
+"""Brokers: the protocol, its contract, the embedded one (see README.md)."""

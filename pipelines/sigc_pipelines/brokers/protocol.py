@@ -1,0 +1,187 @@
+"""What a broker is to us: eight questions, and five ways to fail.
+
+Reads may be retried. `submit` may be called once for an answer: its failures say what is known of the order.
+
+    Rejected        it is not in the book, and will not be
+    NotSent         it is not in the book: nothing reached the broker (Throttled: it asked us to wait)
+    OutcomeUnknown  it may or may not be: look it up by its client order id, never send another
+    Unreachable     a read got no answer
+
+Neighbours: `contract.py` is what every broker must pass; `paper.py` the embedded one; `faulty.py` makes any of them
+fail as real ones do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from sigc.store.records import ZERO, Charge, Fill, OrderType, Side, TimeInForce
+
+
+class BrokerError(Exception):
+    """What a broker, or the way to it, says no with."""
+
+
+class RejectedError(BrokerError):
+    """The broker refused the order or the cancel: it is not in the book and will not be."""
+
+
+class NotSentError(BrokerError):
+    """The request did not reach the book. retry_after_s: how long to wait before it is sent again."""
+
+    def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(message, retry_after_s)
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class ThrottledError(NotSentError):
+    """The broker asks us to slow down."""
+
+
+class OutcomeUnknownError(BrokerError):
+    """The request was sent and not answered: the order may or may not be in the book."""
+
+
+class UnreachableError(BrokerError):
+    """A read was not answered."""
+
+
+class OrderStatus(StrEnum):
+    """Where an order stands in the broker's book."""
+
+    NEW = "new"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still be filled."""
+        return self in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """An order as it is sent. quantity > 0; limit: only of limit orders."""
+
+    client_order_id: str
+    asset: str
+    side: Side
+    quantity: Decimal
+    order_type: OrderType = OrderType.MARKET
+    limit: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.DAY
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerOrder:
+    """An order as the broker has it."""
+
+    request: OrderRequest
+    broker_order_id: str
+    status: OrderStatus
+    filled: Decimal = ZERO
+    submitted: datetime | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a broker can do. name: of its kind; is_live: whether it is real money.
+
+    quantity_step: quantities are multiples of it (1: whole shares). tradable: None when any asset may be asked for.
+    """
+
+    name: str
+    is_live: bool
+    quantity_step: Decimal = Decimal(1)
+    shorting: bool = True
+    order_types: frozenset[OrderType] = frozenset(OrderType)
+    times_in_force: frozenset[TimeInForce] = frozenset(TimeInForce)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The account's money. equity: cash and positions at the broker's marks. buying_power: what may be bought."""
+
+    cash: Decimal
+    equity: Decimal
+    buying_power: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Activities:
+    """Fills and charges after a cursor, oldest first, and the cursor to go on from."""
+
+    fills: tuple[Fill, ...]
+    charges: tuple[Charge, ...]
+    cursor: str
+
+
+class Broker(Protocol):
+    """A broker. Every call has a timeout of its own; none retries."""
+
+    def capabilities(self) -> Capabilities:
+        """What it can do; needs no connection."""
+        ...
+
+    def account(self) -> Account:
+        """Raises UnreachableError."""
+        ...
+
+    def positions(self) -> dict[str, Decimal]:
+        """Quantity by asset, without zeros. Raises UnreachableError."""
+        ...
+
+    def submit(self, request: OrderRequest) -> BrokerOrder:
+        """Put an order into the book. A client order id that is known already gives that order, and no other.
+
+        Raises RejectedError, NotSentError (ThrottledError), OutcomeUnknownError.
+        """
+        ...
+
+    def order(self, client_order_id: str) -> BrokerOrder | None:
+        """The order of that id, None without one; a fresh one may be missing. Raises UnreachableError."""
+        ...
+
+    def orders(self, since: datetime) -> tuple[BrokerOrder, ...]:
+        """Every order submitted at or after `since`, and every open one, by submission. Raises UnreachableError."""
+        ...
+
+    def cancel(self, client_order_id: str) -> None:
+        """Ask for an order to be taken from the book; nothing when it is not open any more.
+
+        Raises RejectedError when there is no such order, UnreachableError.
+        """
+        ...
+
+    def activities(self, cursor: str) -> Activities:
+        """Fills and charges after `cursor` ('' for all); some may come twice. Raises UnreachableError."""
+        ...
+
+
+class Simulated(Protocol):
+    """What a broker that is a simulation must be told: the market, and who its customers are."""
+
+    def mark(
+        self, session: str, at: datetime, prices: dict[str, Decimal | None], volumes: dict[str, Decimal | None]
+    ) -> None:
+        """The prices of the close (instant `at`) of a session; None for an asset that had no price.
+
+        Once for an asset and session, in order of sessions: again or earlier changes nothing. Open orders for these
+        assets that were submitted before `at` are filled, as far as volume allows; what is left of day orders expires.
+        """
+        ...
+
+    def deposit(self, id: str, amount: Decimal) -> None:
+        """Put cash into the account, once per id."""
+        ...

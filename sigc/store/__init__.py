@@ -1,0 +1,1 @@
+"""The ledger: what was decided, sent, filled and said (see README.md)."""

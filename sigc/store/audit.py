@@ -1,0 +1,102 @@
+"""The audit chain: every record holds the digest of the one before, so that none can be changed, dropped or swapped.
+
+    canonical   the record as JSON: sorted keys, no spaces; the very text that is digested, stored and mirrored
+    digest      sha256 of the previous digest and the canonical text
+
+Records are appended by `append`, within the transaction that changes what they tell of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+GENESIS = "0" * 64
+Sign = Callable[[bytes], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened: its name (`order.sent`), to which run and book, who asked for it, and what there is to tell."""
+
+    name: str
+    payload: Mapping[str, Any]
+    run: str = ""
+    strategy: str = ""
+    portfolio: str = ""
+    who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One link of the chain. record: the canonical text that the digest is of."""
+
+    seq: int
+    record: str
+    digest: str
+    signature: str
+
+
+def canonical(value: Mapping[str, Any]) -> str:
+    """The one text of a record. Raises ValueError for numbers that are not finite.
+
+    >>> canonical({"b": Decimal("1.50"), "a": [1, None]})
+    '{"a":[1,null],"b":"1.50"}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Decimal():
+            return str(value)
+        case datetime():
+            return value.isoformat()
+        case Enum():
+            return value.value
+        case tuple() | frozenset() | set():
+            return sorted(value) if not isinstance(value, tuple) else list(value)
+    raise TypeError(f"{type(value).__name__} has no place in an audit record")
+
+
+def digest_of(previous: str, record: str) -> str:
+    """The digest of a record after `previous`."""
+    return hashlib.sha256(f"{previous}\n{record}".encode()).hexdigest()
+
+
+def head(connection: sqlite3.Connection) -> tuple[int, str]:
+    """The number and digest of the newest record; 0 and GENESIS before the first."""
+    row = connection.execute("SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+    return (0, GENESIS) if row is None else (int(row[0]), str(row[1]))
+
+
+def append(connection: sqlite3.Connection, at: datetime, event: Event, sign: Sign | None = None) -> AuditRecord:
+    """Add a record to the chain, in the transaction that is open."""
+    seq, previous = head(connection)
+    seq += 1
+    record = canonical(
+        {
+            "seq": seq,
+            "at": at,
+            "event": event.name,
+            "run": event.run,
+            "strategy": event.strategy,
+            "portfolio": event.portfolio,
+            "who": event.who,
+            "payload": event.payload,
+        }
+    )
+    digest = digest_of(previous, record)
+    signature = "" if sign is None else sign(digest.encode())
+    connection.execute(
+        "INSERT INTO audit (seq, at, event, run, strategy, record, digest, signature) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (seq, at.isoformat(), event.name, event.run, event.strategy, record, digest, signature),
+    )
+    return AuditRecord(seq, record, digest, signature)

@@ -1,0 +1,159 @@
+"""The ledger's tables, by version. A change is one more script at the end of `MIGRATIONS`; nothing above is edited.
+
+Decimals, instants and JSON are TEXT. `seq` orders the audit chain; what is appended there is never updated.
+"""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x51C1ED6E  # tells a ledger of ours from any other SQLite file
+
+_FIRST = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+CREATE TABLE runs (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    strategy TEXT NOT NULL,
+    portfolio TEXT NOT NULL,
+    session TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    slot TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    as_of TEXT NOT NULL,
+    started TEXT NOT NULL,
+    finished TEXT,
+    cut_off TEXT,
+    who TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    broker TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    message TEXT NOT NULL DEFAULT '',
+    digests TEXT NOT NULL DEFAULT '{}',
+    limits TEXT NOT NULL DEFAULT '{}',
+    traded INTEGER NOT NULL DEFAULT 0
+) STRICT;
+-- What may be traded once: a run that decided to trade, or still may.
+CREATE UNIQUE INDEX one_trade ON runs (strategy, portfolio, session, slot, revision)
+    WHERE kind = 'trade' AND (traded = 1 OR outcome = 'open');
+CREATE INDEX runs_open ON runs (number) WHERE outcome = 'open';
+
+CREATE TABLE stages (
+    run TEXT NOT NULL REFERENCES runs (id),
+    name TEXT NOT NULL,
+    started TEXT NOT NULL,
+    seconds REAL NOT NULL,
+    outcome TEXT NOT NULL,
+    findings TEXT NOT NULL,
+    PRIMARY KEY (run, name)
+) STRICT, WITHOUT ROWID;
+
+-- What an order was judged by: the price and sector of each asset that is held or ordered.
+CREATE TABLE marks (
+    run TEXT NOT NULL REFERENCES runs (id),
+    asset TEXT NOT NULL,
+    price TEXT,
+    sector TEXT,
+    PRIMARY KEY (run, asset)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE intents (
+    number INTEGER PRIMARY KEY,
+    client_order_id TEXT NOT NULL UNIQUE,
+    run TEXT NOT NULL REFERENCES runs (id),
+    place INTEGER NOT NULL,
+    asset TEXT NOT NULL,
+    side TEXT NOT NULL,
+    quantity TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    order_type TEXT NOT NULL,
+    limit_price TEXT,
+    time_in_force TEXT NOT NULL,
+    parent TEXT NOT NULL,
+    slice INTEGER NOT NULL,
+    not_before TEXT,
+    state TEXT NOT NULL,
+    filled TEXT NOT NULL DEFAULT '0',
+    broker_order_id TEXT NOT NULL DEFAULT '',
+    sent_at TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    message TEXT NOT NULL DEFAULT '',
+    UNIQUE (run, place)
+) STRICT;
+CREATE INDEX intents_in_flight ON intents (number)
+    WHERE state IN ('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled');
+
+CREATE TABLE fills (
+    number INTEGER PRIMARY KEY,
+    execution_id TEXT NOT NULL UNIQUE,
+    client_order_id TEXT NOT NULL,
+    asset TEXT NOT NULL,
+    side TEXT NOT NULL,
+    quantity TEXT NOT NULL,
+    price TEXT NOT NULL,
+    commission TEXT NOT NULL,
+    at TEXT NOT NULL
+) STRICT;
+CREATE INDEX fills_of_order ON fills (client_order_id);
+
+CREATE TABLE charges (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    asset TEXT NOT NULL,
+    amount TEXT NOT NULL,
+    at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE books (
+    strategy TEXT NOT NULL,
+    portfolio TEXT NOT NULL,
+    capital TEXT NOT NULL,
+    cash TEXT NOT NULL,
+    opened TEXT NOT NULL,
+    PRIMARY KEY (strategy, portfolio)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE positions (
+    strategy TEXT NOT NULL,
+    portfolio TEXT NOT NULL,
+    asset TEXT NOT NULL,
+    quantity TEXT NOT NULL,
+    average_price TEXT NOT NULL,
+    PRIMARY KEY (strategy, portfolio, asset)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE nav (
+    strategy TEXT NOT NULL,
+    portfolio TEXT NOT NULL,
+    session TEXT NOT NULL,
+    nav TEXT NOT NULL,
+    cash TEXT NOT NULL,
+    gross TEXT NOT NULL,
+    net TEXT NOT NULL,
+    PRIMARY KEY (strategy, portfolio, session)
+) STRICT, WITHOUT ROWID;
+
+-- What a person, or a rule, has decided: halted, paused, accepted differences. scope: '' for all, or a strategy.
+CREATE TABLE control (
+    name TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    value TEXT NOT NULL,
+    who TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at TEXT NOT NULL,
+    PRIMARY KEY (name, scope)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY,
+    at TEXT NOT NULL,
+    event TEXT NOT NULL,
+    run TEXT NOT NULL,
+    strategy TEXT NOT NULL,
+    record TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    signature TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_of_run ON audit (run) WHERE run <> '';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST,)
