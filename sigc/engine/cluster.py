@@ -110,6 +110,9 @@ def _connect(settings: ClusterSettings, stack: ExitStack) -> Client:
             client.wait_for_workers(1, timeout=120)
             return client
         case _:
+            # A nanny starts its worker again by itself. The cluster would close it for good if, so long after one loss,
+            # the worker happened to be away once more: two losses within seconds, and it would be gone for ever.
+            stack.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": "3650 days"}))
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="sigc-workers-"))
             return _client(stack.enter_context(_local(settings, scratch)), None, settings)
 
