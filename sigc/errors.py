@@ -72,7 +72,7 @@ def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
 
 
 def _class_of(code: str) -> int:
-    by_code = {"E302": 4, "E311": 12, "E900": 10, "E901": 11}
+    by_code = {"E302": 4, "E311": 12, "E312": 1, "E900": 10, "E901": 11}
     if code in by_code:
         return by_code[code]
     by_class = {"E0": 2, "E1": 3, "E2": 4, "E3": 5, "E4": 6, "E5": 4, "E6": 7, "E8": 8}

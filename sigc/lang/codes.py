@@ -79,11 +79,17 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The data hold fewer rows than the longest window needs, so every value would be missing. The message "
             "gives the number needed.",
         ),
+        "E310": (
+            "ledger unusable",
+            "The ledger of the work dir can't be opened, read or written: a full or failing disk, missing rights, or a "
+            "file of another version. Nothing was half-written; the help line says what to do.",
+        ),
         "E311": (
             "in use by another process",
             "A daemon of this name already runs: it holds the PID file, the work directory or the name. The message "
             "gives its PID. Stop it, or start this one under another --name.",
         ),
+        "E312": ("not in the ledger", "No run, order or book of that name is in the ledger of this work dir."),
         "E400": ("configuration can't be read", "The file is missing, no YAML, too large, or uses aliases."),
         "E401": ("unknown setting", "The configuration has a key that sigc does not know; see conf/sigc.yaml for all."),
         "E402": (
@@ -113,6 +119,26 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The broker does not answer; orders in flight are resolved before more are sent.",
         ),
         "E602": ("broker disagrees", "Positions or orders at the broker differ from the ledger; see sigc reconcile."),
+        "E603": (
+            "order unresolved",
+            "Whether the broker has an order is not known, and could not be learnt before the cut-off. The strategy is "
+            "halted; nothing of it is sent until the order is resolved at the next start, or by a person.",
+        ),
+        "E800": (
+            "traded already",
+            "A run of this strategy, portfolio, session and slot has traded, or is under way. A wanted repeat is a new "
+            "revision: --force with --reason.",
+        ),
+        "E801": (
+            "validation said no",
+            "A check of the data, of the target weights or of the book failed, so nothing was traded. The findings name "
+            "the check, the assets, the value and the limit.",
+        ),
+        "E802": (
+            "not now",
+            "The strategy is halted or paused, or the session's cut-off has passed. The message says since when, by whom and why.",
+        ),
+        "E803": ("too late", "A stage of the run took longer than its deadline; nothing more was sent."),
         "E900": (
             "no daemon answers",
             "Nothing listens at the address, or what listens does not answer in time. Start one by sigc daemon; sigc ps "

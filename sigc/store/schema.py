@@ -103,6 +103,15 @@ CREATE TABLE charges (
     at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Who bore which part of a charge.
+CREATE TABLE charge_shares (
+    id TEXT NOT NULL REFERENCES charges (id),
+    strategy TEXT NOT NULL,
+    portfolio TEXT NOT NULL,
+    amount TEXT NOT NULL,
+    PRIMARY KEY (id, strategy, portfolio)
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE books (
     strategy TEXT NOT NULL,
     portfolio TEXT NOT NULL,

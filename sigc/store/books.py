@@ -1,0 +1,311 @@
+"""Books in the ledger: cash and positions per (strategy, portfolio), changed by fills and charges, valued at closes.
+
+A fill is known by the broker's execution id: recorded twice, it counts once. What the broker reports is taken in whole
+(`take_in`): its fills, its charges and the cursor to go on from, in one transaction.
+
+The law that holds at any commit: cash = capital + sum of the book's fills' cash + sum of its charges, and a position is
+the sum of its fills.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from sigc.store import orders
+from sigc.store.audit import Event
+from sigc.store.ledger import Transaction
+from sigc.store.records import ZERO, BookKey, Charge, Fill, Nav, Position, Side
+
+_CENT = Decimal("0.01")
+_AVERAGE = Decimal("0.0000000001")
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """A book's money. opened: when it was given its capital."""
+
+    key: BookKey
+    capital: Decimal
+    cash: Decimal
+    opened: datetime
+
+
+def open_book(tx: Transaction, key: BookKey, capital: Decimal, at: datetime) -> Book:
+    """The book, opened with its capital if it is new."""
+    known = book(tx.connection, key)
+    if known is not None:
+        return known
+    tx.connection.execute(
+        "INSERT INTO books (strategy, portfolio, capital, cash, opened) VALUES (?, ?, ?, ?, ?)",
+        (key.strategy, key.portfolio, str(capital), str(capital), at.isoformat()),
+    )
+    tx.audit(Event("book.opened", {"capital": capital}, strategy=key.strategy, portfolio=key.portfolio))
+    return Book(key, capital, capital, at)
+
+
+def book(connection: sqlite3.Connection, key: BookKey) -> Book | None:
+    """A book, None before it is opened."""
+    row = connection.execute(
+        "SELECT capital, cash, opened FROM books WHERE strategy = ? AND portfolio = ?", (key.strategy, key.portfolio)
+    ).fetchone()
+    return None if row is None else Book(key, Decimal(row[0]), Decimal(row[1]), datetime.fromisoformat(row[2]))
+
+
+def books(connection: sqlite3.Connection) -> tuple[Book, ...]:
+    """All books, by key."""
+    rows = connection.execute(
+        "SELECT strategy, portfolio, capital, cash, opened FROM books ORDER BY strategy, portfolio"
+    )
+    return tuple(Book(BookKey(s, p), Decimal(c), Decimal(m), datetime.fromisoformat(at)) for s, p, c, m, at in rows)
+
+
+def positions(connection: sqlite3.Connection, key: BookKey | None = None) -> tuple[Position, ...]:
+    """What a book, or every book, holds, by asset."""
+    rows = connection.execute(
+        "SELECT strategy, portfolio, asset, quantity, average_price FROM positions"
+        " WHERE ? IS NULL OR (strategy = ? AND portfolio = ?) ORDER BY strategy, portfolio, asset",
+        (None, None, None) if key is None else (key.strategy, key.strategy, key.portfolio),
+    )
+    return tuple(Position(BookKey(s, p), a, Decimal(q), Decimal(c)) for s, p, a, q, c in rows)
+
+
+def quantities(connection: sqlite3.Connection, key: BookKey) -> dict[str, Decimal]:
+    """Quantity by asset of a book, without zeros."""
+    return {p.asset: p.quantity for p in positions(connection, key)}
+
+
+def cursor(connection: sqlite3.Connection) -> str:
+    """Up to where the broker's activities were taken in."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'activities'").fetchone()
+    return "" if row is None else str(row[0])
+
+
+def take_in(tx: Transaction, fills: tuple[Fill, ...], charges: tuple[Charge, ...], to: str) -> tuple[Fill, ...]:
+    """Record what the broker reports; what is known already is passed over. Returns the fills that are new."""
+    new = tuple(f for f in fills if _add_fill(tx, f))
+    for charge in charges:
+        _add_charge(tx, charge)
+    tx.connection.execute(
+        "INSERT INTO meta (key, value) VALUES ('activities', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (to,),
+    )
+    return new
+
+
+def _add_fill(tx: Transaction, fill: Fill) -> bool:
+    added = tx.connection.execute(
+        "INSERT OR IGNORE INTO fills (execution_id, client_order_id, asset, side, quantity, price, commission, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(fill.execution_id, fill.client_order_id, fill.asset, fill.side, str(fill.quantity), str(fill.price)),
+            *(str(fill.commission), fill.at.isoformat()),
+        ),
+    )
+    if added.rowcount == 0:
+        return False
+    said: dict[str, object] = {
+        "execution_id": fill.execution_id,
+        "client_order_id": fill.client_order_id,
+        "asset": fill.asset,
+    }
+    said |= {"side": fill.side, "quantity": fill.quantity, "price": fill.price, "commission": fill.commission}
+    intent = orders.get(tx.connection, fill.client_order_id)
+    if intent is None:
+        tx.audit(Event("fill.foreign", said | {"at": fill.at}))  # an order that this ledger did not send
+        return True
+    orders.filled(tx, intent, fill.quantity)
+    key = BookKey(intent.key.strategy, intent.key.portfolio)
+    held = _move_position(tx, key, fill)
+    _add_cash(tx, key, fill.cash)
+    name = "fill" if intent.filled + fill.quantity <= intent.quantity else "fill.excess"
+    said |= {"at": fill.at, "slippage_bps": _slippage_bps(fill, intent.reference), "position": held}
+    tx.audit(Event(name, said, intent.run, key.strategy, key.portfolio))
+    return True
+
+
+def _slippage_bps(fill: Fill, reference: Decimal) -> float:
+    """How much worse than the price the order was sized by, in basis points; negative when better."""
+    return round(float((fill.price / reference - 1) * fill.side.sign * 10_000), 4) if reference else 0.0
+
+
+def _move_position(tx: Transaction, key: BookKey, fill: Fill) -> Decimal:
+    row = tx.connection.execute(
+        "SELECT quantity, average_price FROM positions WHERE strategy = ? AND portfolio = ? AND asset = ?",
+        (key.strategy, key.portfolio, fill.asset),
+    ).fetchone()
+    held, average = (ZERO, ZERO) if row is None else (Decimal(row[0]), Decimal(row[1]))
+    after, price = moved_position(held, average, fill)
+    where = (key.strategy, key.portfolio, fill.asset)
+    if after == 0:
+        tx.connection.execute("DELETE FROM positions WHERE strategy = ? AND portfolio = ? AND asset = ?", where)
+    else:
+        tx.connection.execute(
+            "INSERT INTO positions (strategy, portfolio, asset, quantity, average_price) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (strategy, portfolio, asset) DO UPDATE SET quantity = excluded.quantity,"
+            " average_price = excluded.average_price",
+            (*where, str(after), str(price)),
+        )
+    return after
+
+
+def moved_position(held: Decimal, average: Decimal, fill: Fill) -> tuple[Decimal, Decimal]:
+    """Quantity and average price after a fill: averaged when it adds, kept when it reduces, new when it turns.
+
+    >>> at = datetime(2024, 1, 2)
+    >>> fill = Fill("e1", "o1", "AAPL", Side.BUY, Decimal(10), Decimal(30), ZERO, at)
+    >>> moved_position(Decimal(10), Decimal(20), fill)
+    (Decimal('20'), Decimal('25.0000000000'))
+    """
+    change = fill.side.sign * fill.quantity
+    after = held + change
+    if after == 0:
+        return ZERO, ZERO
+    if held * change >= 0:
+        return after, ((held * average + change * fill.price) / after).quantize(_AVERAGE)
+    return after, average if held * after > 0 else fill.price
+
+
+def _add_charge(tx: Transaction, charge: Charge) -> None:
+    added = tx.connection.execute(
+        "INSERT OR IGNORE INTO charges (id, kind, asset, amount, at) VALUES (?, ?, ?, ?, ?)",
+        (charge.id, charge.kind, charge.asset, str(charge.amount), charge.at.isoformat()),
+    )
+    if added.rowcount == 0:
+        return
+    said: dict[str, object] = {
+        "id": charge.id,
+        "kind": charge.kind,
+        "asset": charge.asset,
+        "amount": charge.amount,
+        "at": charge.at,
+    }
+    shares = _shares(tx.connection, charge)
+    if not shares:
+        tx.audit(Event("charge.foreign", said))
+    for key, amount in shares.items():
+        _add_cash(tx, key, amount)
+        tx.connection.execute(
+            "INSERT INTO charge_shares (id, strategy, portfolio, amount) VALUES (?, ?, ?, ?)",
+            (charge.id, key.strategy, key.portfolio, str(amount)),
+        )
+        tx.audit(Event("charge", said | {"share": amount}, strategy=key.strategy, portfolio=key.portfolio))
+
+
+def _shares(connection: sqlite3.Connection, charge: Charge) -> Mapping[BookKey, Decimal]:
+    """Who bears a charge: the books that hold the asset (short, for a borrow fee) by size, else all by capital.
+
+    The last bears what rounding to cents leaves.
+    """
+    rows = [p for p in positions(connection) if p.asset == charge.asset]
+    sizes = {p.book: -p.quantity for p in rows if p.quantity < 0} or {p.book: p.quantity for p in rows}
+    sizes = sizes or {b.key: b.capital for b in books(connection)}
+    total, left = sum(sizes.values(), ZERO), charge.amount
+    shares: dict[BookKey, Decimal] = {}
+    for key in sorted(sizes):
+        is_last = key == max(sizes)
+        shares[key] = left if is_last else (charge.amount * sizes[key] / total).quantize(_CENT, ROUND_HALF_EVEN)
+        left -= shares[key]
+    return shares
+
+
+def _add_cash(tx: Transaction, key: BookKey, amount: Decimal) -> None:
+    (cash,) = tx.connection.execute(
+        "SELECT cash FROM books WHERE strategy = ? AND portfolio = ?", (key.strategy, key.portfolio)
+    ).fetchone()
+    tx.connection.execute(
+        "UPDATE books SET cash = ? WHERE strategy = ? AND portfolio = ?",
+        (str(Decimal(cash) + amount), key.strategy, key.portfolio),
+    )
+
+
+def fills_of(connection: sqlite3.Connection, run: str) -> tuple[Fill, ...]:
+    """The fills of a run's orders, as they came."""
+    return _fills(connection, "JOIN intents i USING (client_order_id) WHERE i.run = ?", run)
+
+
+def fills_of_book(connection: sqlite3.Connection, key: BookKey) -> tuple[Fill, ...]:
+    """All fills of a book, as they came."""
+    return _fills(
+        connection,
+        "JOIN intents i USING (client_order_id) JOIN runs r ON r.id = i.run WHERE r.strategy = ? AND r.portfolio = ?",
+        key.strategy,
+        key.portfolio,
+    )
+
+
+def _fills(connection: sqlite3.Connection, where: str, *values: str) -> tuple[Fill, ...]:
+    rows = connection.execute(
+        "SELECT f.execution_id, f.client_order_id, f.asset, f.side, f.quantity, f.price, f.commission, f.at"  # noqa: S608
+        f" FROM fills f {where} ORDER BY f.number",
+        values,
+    )
+    return tuple(
+        Fill(e, c, a, Side(s), Decimal(q), Decimal(p), Decimal(m), datetime.fromisoformat(at))
+        for e, c, a, s, q, p, m, at in rows
+    )
+
+
+def charged(connection: sqlite3.Connection, key: BookKey) -> Decimal:
+    """The sum of the charges that a book bore."""
+    rows = connection.execute(
+        "SELECT amount FROM charge_shares WHERE strategy = ? AND portfolio = ?", (key.strategy, key.portfolio)
+    )
+    return sum((Decimal(amount) for (amount,) in rows), ZERO)
+
+
+def put_nav(tx: Transaction, nav: Nav) -> None:
+    """Record what a book was worth at a close; a session that is known already is left as it is."""
+    key = nav.book
+    added = tx.connection.execute(
+        "INSERT OR IGNORE INTO nav (strategy, portfolio, session, nav, cash, gross, net) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (key.strategy, key.portfolio, nav.session, str(nav.nav), str(nav.cash), str(nav.gross), str(nav.net)),
+    )
+    if added.rowcount:
+        said = {"session": nav.session, "nav": nav.nav, "cash": nav.cash, "gross": nav.gross, "net": nav.net}
+        tx.audit(Event("nav", said, strategy=key.strategy, portfolio=key.portfolio))
+
+
+def navs(connection: sqlite3.Connection, key: BookKey, after: str = "") -> tuple[Nav, ...]:
+    """What a book was worth at each close after a session, in order."""
+    rows = connection.execute(
+        "SELECT session, nav, cash, gross, net FROM nav WHERE strategy = ? AND portfolio = ? AND session > ?"
+        " ORDER BY session",
+        (key.strategy, key.portfolio, after),
+    )
+    return tuple(Nav(key, s, *(Decimal(v) for v in values)) for s, *values in rows)
+
+
+def last_nav(connection: sqlite3.Connection, key: BookKey) -> Nav | None:
+    """The newest, None before the first close."""
+    row = connection.execute(
+        "SELECT session, nav, cash, gross, net FROM nav WHERE strategy = ? AND portfolio = ?"
+        " ORDER BY session DESC LIMIT 1",
+        (key.strategy, key.portfolio),
+    ).fetchone()
+    return None if row is None else Nav(key, row[0], *(Decimal(v) for v in row[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What an asset was judged by: its last price (None: never one) and its sector."""
+
+    price: Decimal | None
+    sector: str
+
+
+def put_marks(tx: Transaction, run: str, marks: Mapping[str, Mark]) -> None:
+    """Record the prices and sectors that a run's orders are judged by."""
+    tx.connection.executemany(
+        "INSERT OR REPLACE INTO marks (run, asset, price, sector) VALUES (?, ?, ?, ?)",
+        [(run, asset, None if m.price is None else str(m.price), m.sector) for asset, m in sorted(marks.items())],
+    )
+
+
+def marks_of(connection: sqlite3.Connection, run: str) -> dict[str, Mark]:
+    """The prices and sectors of a run, by asset."""
+    rows = connection.execute("SELECT asset, price, sector FROM marks WHERE run = ? ORDER BY asset", (run,))
+    return {asset: Mark(None if price is None else Decimal(price), sector or "") for asset, price, sector in rows}

@@ -1,0 +1,211 @@
+"""Orders in the ledger: intents and the states they pass through, each change with its audit record.
+
+    planned -> sending -> acknowledged | rejected | unknown        the outcome of one request
+    unknown -> acknowledged | rejected | planned                   looked up: there, refused, or certainly absent
+    planned -> denied | expired | cancelled                        never sent
+    acknowledged -> partially_filled -> filled | cancelled | expired
+
+An order in `sending` after a crash is one in `unknown`: it may or may not be in the broker's book.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
+
+from sigc.store.audit import Event
+from sigc.store.ledger import Transaction
+from sigc.store.records import (
+    BookKey,
+    Intent,
+    IntentState,
+    OrderType,
+    RunKey,
+    RunKind,
+    Side,
+    TimeInForce,
+)
+
+S = IntentState
+# From which states each may be come to.
+_FROM: Mapping[IntentState, frozenset[IntentState]] = MappingProxyType(
+    {
+        S.PLANNED: frozenset({S.SENDING, S.UNKNOWN}),
+        S.SENDING: frozenset({S.PLANNED}),
+        S.UNKNOWN: frozenset({S.SENDING}),
+        S.ACKNOWLEDGED: frozenset({S.SENDING, S.UNKNOWN, S.PLANNED}),
+        S.PARTIALLY_FILLED: frozenset({S.SENDING, S.UNKNOWN, S.PLANNED, S.ACKNOWLEDGED, S.PARTIALLY_FILLED}),
+        S.FILLED: frozenset(S) - {S.FILLED},
+        S.CANCELLED: frozenset({S.PLANNED, S.SENDING, S.UNKNOWN, S.ACKNOWLEDGED, S.PARTIALLY_FILLED}),
+        S.EXPIRED: frozenset({S.PLANNED, S.SENDING, S.UNKNOWN, S.ACKNOWLEDGED, S.PARTIALLY_FILLED}),
+        S.REJECTED: frozenset({S.SENDING, S.UNKNOWN, S.ACKNOWLEDGED}),
+        S.DENIED: frozenset({S.PLANNED}),
+    }
+)
+_IN_FLIGHT = "('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')"  # the index's own words
+_SELECT = (
+    "SELECT i.client_order_id, i.run, r.strategy, r.portfolio, r.session, r.kind, r.slot, i.place, i.asset, i.side,"
+    " i.quantity, i.reference, i.order_type, i.limit_price, i.time_in_force, i.parent, i.slice, i.not_before, i.state,"
+    " i.filled, i.broker_order_id, i.sent_at, i.attempts, i.message FROM intents i JOIN runs r ON r.id = i.run"
+)
+
+
+class ImpossibleError(Exception):
+    """An order can't come to that state from where it stands: a mistake of ours, never of the market."""
+
+
+def plan(tx: Transaction, intents: Iterable[Intent]) -> None:
+    """Write the orders of a run, before any of them is sent."""
+    for intent in intents:
+        tx.connection.execute(
+            "INSERT INTO intents (client_order_id, run, place, asset, side, quantity, reference, order_type,"
+            " limit_price, time_in_force, parent, slice, not_before, state)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(intent.client_order_id, intent.run, intent.place, intent.asset, intent.side, str(intent.quantity)),
+                *(str(intent.reference), intent.order_type, _decimal_text(intent.limit), intent.time_in_force),
+                *(intent.parent, intent.slice, _time_text(intent.not_before), intent.state),
+            ),
+        )
+        said: dict[str, object] = {"asset": intent.asset, "side": intent.side, "quantity": intent.quantity}
+        said |= {"reference": intent.reference, "type": intent.order_type, "limit": intent.limit}
+        if intent.parent:
+            said |= {"parent": intent.parent, "slice": intent.slice, "not_before": intent.not_before}
+        tx.audit(_event("order.planned", intent, said))
+
+
+def sending(tx: Transaction, intent: Intent, at: datetime) -> None:
+    """Mark an order before the request: from here on it may be in the broker's book."""
+    _move(tx, intent, S.SENDING, "order.sending", {"attempt": intent.attempts + 1})
+    tx.connection.execute(
+        "UPDATE intents SET sent_at = ?, attempts = attempts + 1 WHERE client_order_id = ?",
+        (at.isoformat(), intent.client_order_id),
+    )
+
+
+def acknowledged(tx: Transaction, intent: Intent, broker_order_id: str) -> None:
+    """The broker has it. An order that fills arrived for before is left as it is."""
+    tx.connection.execute(
+        "UPDATE intents SET broker_order_id = ? WHERE client_order_id = ?", (broker_order_id, intent.client_order_id)
+    )
+    if state_of(tx.connection, intent.client_order_id) in _FROM[S.ACKNOWLEDGED]:
+        _move(tx, intent, S.ACKNOWLEDGED, "order.acknowledged", {"broker_order_id": broker_order_id})
+
+
+def moved(tx: Transaction, intent: Intent, to: IntentState, message: str = "") -> None:
+    """Bring an order to a state. Raises ImpossibleError for one that can't follow."""
+    _move(tx, intent, to, f"order.{'absent' if to is S.PLANNED else to}", {"message": message})
+
+
+def filled(tx: Transaction, intent: Intent, quantity: Decimal) -> None:
+    """Add to what was filled, and bring the order to where that leaves it."""
+    total = intent.filled + quantity
+    state = intent.state
+    if total >= intent.quantity:
+        state = S.FILLED
+    elif state in _FROM[S.PARTIALLY_FILLED]:
+        state = S.PARTIALLY_FILLED  # a fill that comes late leaves a cancelled order cancelled
+    tx.connection.execute(
+        "UPDATE intents SET filled = ?, state = ? WHERE client_order_id = ?",
+        (str(total), state, intent.client_order_id),
+    )
+
+
+def get(connection: sqlite3.Connection, client_order_id: str) -> Intent | None:
+    """The order of that id, None without one."""
+    row = connection.execute(f"{_SELECT} WHERE i.client_order_id = ?", (client_order_id,)).fetchone()
+    return None if row is None else _intent(row)
+
+
+def state_of(connection: sqlite3.Connection, client_order_id: str) -> IntentState:
+    """Where an order stands now."""
+    (state,) = connection.execute("SELECT state FROM intents WHERE client_order_id = ?", (client_order_id,)).fetchone()
+    return IntentState(state)
+
+
+def of_run(connection: sqlite3.Connection, run: str) -> tuple[Intent, ...]:
+    """The orders of a run, in their turn."""
+    return _many(connection, "WHERE i.run = ? ORDER BY i.place", run)
+
+
+def in_flight(connection: sqlite3.Connection, book: BookKey | None = None) -> tuple[Intent, ...]:
+    """Orders that may still be filled, of one book or of all, oldest first."""
+    where = f"WHERE i.state IN {_IN_FLIGHT}"
+    if book is None:
+        return _many(connection, f"{where} ORDER BY i.number")
+    return _many(
+        connection, f"{where} AND r.strategy = ? AND r.portfolio = ? ORDER BY i.number", book.strategy, book.portfolio
+    )
+
+
+def of_session(connection: sqlite3.Connection, key: RunKey) -> tuple[Intent, ...]:
+    """All orders of a book for a session, whatever their run, slot and state."""
+    where = "WHERE r.strategy = ? AND r.portfolio = ? AND r.session = ? ORDER BY i.number"
+    return _many(connection, where, key.strategy, key.portfolio, key.session)
+
+
+def recent(
+    connection: sqlite3.Connection, most: int = 100, strategy: str = "", is_open: bool = False
+) -> tuple[Intent, ...]:
+    """The newest orders first, of one strategy and only those in flight where asked."""
+    where = "WHERE ? IN ('', r.strategy)" + (f" AND i.state IN {_IN_FLIGHT}" if is_open else "")
+    return _many(connection, f"{where} ORDER BY i.number DESC LIMIT ?", strategy, most)
+
+
+def _move(tx: Transaction, intent: Intent, to: IntentState, event: str, said: Mapping[str, object]) -> None:
+    """The step itself; refused when the order has moved on in the meantime to where it can't follow."""
+    now = state_of(tx.connection, intent.client_order_id)
+    if now not in _FROM[to]:
+        raise ImpossibleError(f"order {intent.client_order_id} is {now}, it can't become {to}")
+    message = said.get("message", intent.message)
+    tx.connection.execute(
+        "UPDATE intents SET state = ?, message = ? WHERE client_order_id = ?", (to, message, intent.client_order_id)
+    )
+    tx.audit(_event(event, intent, {"was": now, **said}))
+
+
+def _event(name: str, intent: Intent, said: Mapping[str, object]) -> Event:
+    payload = {"client_order_id": intent.client_order_id, "asset": intent.asset, **said}
+    return Event(name, payload, intent.run, intent.key.strategy, intent.key.portfolio)
+
+
+def _many(connection: sqlite3.Connection, where: str, *values: object) -> tuple[Intent, ...]:
+    return tuple(_intent(row) for row in connection.execute(f"{_SELECT} {where}", values))
+
+
+def _intent(row: tuple[str, ...]) -> Intent:
+    id, run, strategy, portfolio, session, kind, slot, place, asset, side, quantity, reference, *rest = row
+    order_type, limit, time_in_force, parent, slice, not_before, state, done, broker_id, sent_at, attempts, said = rest
+    return Intent(
+        client_order_id=id,
+        run=run,
+        key=RunKey(strategy, portfolio, session, RunKind(kind), slot),
+        place=int(place),
+        asset=asset,
+        side=Side(side),
+        quantity=Decimal(quantity),
+        reference=Decimal(reference),
+        order_type=OrderType(order_type),
+        limit=Decimal(limit) if limit is not None else None,
+        time_in_force=TimeInForce(time_in_force),
+        parent=parent,
+        slice=int(slice),
+        not_before=datetime.fromisoformat(not_before) if not_before is not None else None,
+        state=IntentState(state),
+        filled=Decimal(done),
+        broker_order_id=broker_id,
+        sent_at=datetime.fromisoformat(sent_at) if sent_at is not None else None,
+        attempts=int(attempts),
+        message=said,
+    )
+
+
+def _decimal_text(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _time_text(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
