@@ -21,7 +21,7 @@ from sigc.plan.lower import lower
 from sigc_cli.datafile import write_file
 from sigc_cli.universe import business_days
 from sigc_pipelines.compute import Workspace, load
-from sigc_pipelines.dry_run import dry_run
+from sigc_pipelines.outlook import look
 
 ASSETS = 500
 DAYS_OF_TIMING = 7
@@ -71,7 +71,7 @@ def _years(years: float) -> float:
 
             space = Workspace(store, engine)
             begun = time.perf_counter()
-            dry_run(load(strategy, space), space)
+            look(load(strategy, space), space)
             seconds.append(time.perf_counter() - begun)
             executor.close()
     return float(np.median(seconds[1:]))

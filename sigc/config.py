@@ -157,6 +157,9 @@ class ExecutionSettings(Section):
     lookup_backoff_s: float = Field(
         0.5, gt=0, description="First wait between two looks for it; it doubles, up to 30 s."
     )
+    fill_wait_s: float = Field(
+        60.0, ge=0, description="How long a run waits for fills of what it sent; later ones are taken in all the same."
+    )
     load_deadline_s: float = Field(600.0, gt=0, description="Longest time of the stage load.")
     compute_deadline_s: float = Field(3600.0, gt=0, description="Longest time of the stage compute.")
     validate_deadline_s: float = Field(120.0, gt=0, description="Longest time of the stage validate.")

@@ -97,7 +97,7 @@ def _world(loaded: Loaded, workspace: Workspace, portfolio: Portfolio, start: in
     if keys & BETA_KEYS and portfolio.backtest is not None:
         bench = benchmark_returns(loaded, workspace, portfolio.backtest, low, stop)
         betas = None if bench is None else _betas(returns, bench)
-    category = _category(loaded)
+    category = category_of(loaded)
     sectors = read(category.name) if category is not None and keys & SECTOR_KEYS else None
     return _World(
         warm=warm,
@@ -119,7 +119,8 @@ def _betas(returns: Floats, bench: Floats) -> Floats:
     return out
 
 
-def _category(loaded: Loaded) -> Source | None:
+def category_of(loaded: Loaded) -> Source | None:
+    """The first category source: its labels are the sectors."""
     found = [s for s in loaded.catalog.sources.values() if s.kind is Kind.CATEGORY]
     return found[0] if found else None
 
@@ -128,7 +129,7 @@ def _sources_there(loaded: Loaded, portfolio: Portfolio) -> None:
     named = loaded.grid.leaves
     has_benchmark = portfolio.backtest is not None and bool(portfolio.backtest.benchmark)
     asked: tuple[tuple[frozenset[str], bool, str], ...] = (
-        (SECTOR_KEYS, _category(loaded) is not None, "a category source (load sector from ...)"),
+        (SECTOR_KEYS, category_of(loaded) is not None, "a category source (load sector from ...)"),
         (VOLUME_KEYS, "volume" in named, "a source named 'volume'"),
         (frozenset({"min_market_cap"}), "market_cap" in named, "a source named 'market_cap'"),
         (BETA_KEYS, has_benchmark, "'benchmark=' in the backtest line"),

@@ -18,7 +18,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from sigc.store import orders
 from sigc.store.audit import Event
 from sigc.store.ledger import Transaction
-from sigc.store.records import ZERO, BookKey, Charge, Fill, Nav, Position, Side
+from sigc.store.records import ZERO, BookKey, Charge, Fill, Nav, Position, RunKey, Side
 
 _CENT = Decimal("0.01")
 _AVERAGE = Decimal("0.0000000001")
@@ -227,14 +227,22 @@ def fills_of(connection: sqlite3.Connection, run: str) -> tuple[Fill, ...]:
     return _fills(connection, "JOIN intents i USING (client_order_id) WHERE i.run = ?", run)
 
 
-def fills_of_book(connection: sqlite3.Connection, key: BookKey) -> tuple[Fill, ...]:
-    """All fills of a book, as they came."""
-    return _fills(
-        connection,
-        "JOIN intents i USING (client_order_id) JOIN runs r ON r.id = i.run WHERE r.strategy = ? AND r.portfolio = ?",
-        key.strategy,
-        key.portfolio,
+def fills_of_book(connection: sqlite3.Connection, key: BookKey, after: datetime | None = None) -> tuple[Fill, ...]:
+    """The fills of a book as they came, those after an instant where asked."""
+    where = (
+        "JOIN intents i USING (client_order_id) JOIN runs r ON r.id = i.run WHERE r.strategy = ? AND r.portfolio = ?"
     )
+    if after is None:
+        return _fills(connection, where, key.strategy, key.portfolio)
+    return _fills(connection, f"{where} AND f.at > ?", key.strategy, key.portfolio, after.isoformat())
+
+
+def fills_of_session(connection: sqlite3.Connection, key: RunKey) -> tuple[Fill, ...]:
+    """The fills of all orders of a book for a session."""
+    where = (
+        "JOIN intents i USING (client_order_id) JOIN runs r ON r.id = i.run WHERE r.strategy = ? AND r.portfolio = ?"
+    )
+    return _fills(connection, f"{where} AND r.session = ?", key.strategy, key.portfolio, key.session)
 
 
 def _fills(connection: sqlite3.Connection, where: str, *values: str) -> tuple[Fill, ...]:
@@ -249,10 +257,12 @@ def _fills(connection: sqlite3.Connection, where: str, *values: str) -> tuple[Fi
     )
 
 
-def charged(connection: sqlite3.Connection, key: BookKey) -> Decimal:
-    """The sum of the charges that a book bore."""
+def charged(connection: sqlite3.Connection, key: BookKey, after: datetime | None = None) -> Decimal:
+    """The sum of the charges that a book bore, of those after an instant where asked."""
     rows = connection.execute(
-        "SELECT amount FROM charge_shares WHERE strategy = ? AND portfolio = ?", (key.strategy, key.portfolio)
+        "SELECT s.amount FROM charge_shares s JOIN charges c USING (id)"
+        " WHERE s.strategy = ? AND s.portfolio = ? AND c.at > ?",
+        (key.strategy, key.portfolio, "" if after is None else after.isoformat()),
     )
     return sum((Decimal(amount) for (amount,) in rows), ZERO)
 
@@ -294,7 +304,7 @@ class Mark:
     """What an asset was judged by: its last price (None: never one) and its sector."""
 
     price: Decimal | None
-    sector: str
+    sector: str = ""
 
 
 def put_marks(tx: Transaction, run: str, marks: Mapping[str, Mark]) -> None:
@@ -309,3 +319,13 @@ def marks_of(connection: sqlite3.Connection, run: str) -> dict[str, Mark]:
     """The prices and sectors of a run, by asset."""
     rows = connection.execute("SELECT asset, price, sector FROM marks WHERE run = ? ORDER BY asset", (run,))
     return {asset: Mark(None if price is None else Decimal(price), sector or "") for asset, price, sector in rows}
+
+
+def last_prices(connection: sqlite3.Connection, key: BookKey) -> dict[str, Decimal]:
+    """The prices by which the book's newest decided run was judged."""
+    row = connection.execute(
+        "SELECT id FROM runs WHERE strategy = ? AND portfolio = ? AND traded = 1 ORDER BY number DESC LIMIT 1",
+        (key.strategy, key.portfolio),
+    ).fetchone()
+    marks = marks_of(connection, row[0]) if row is not None else {}
+    return {asset: mark.price for asset, mark in marks.items() if mark.price is not None}

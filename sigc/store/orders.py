@@ -74,7 +74,7 @@ def plan(tx: Transaction, intents: Iterable[Intent]) -> None:
         said |= {"reference": intent.reference, "type": intent.order_type, "limit": intent.limit}
         if intent.parent:
             said |= {"parent": intent.parent, "slice": intent.slice, "not_before": intent.not_before}
-        tx.audit(_event("order.planned", intent, said))
+        tx.audit(event("order.planned", intent, said))
 
 
 def sending(tx: Transaction, intent: Intent, at: datetime) -> None:
@@ -155,7 +155,7 @@ def recent(
     return _many(connection, f"{where} ORDER BY i.number DESC LIMIT ?", strategy, most)
 
 
-def _move(tx: Transaction, intent: Intent, to: IntentState, event: str, said: Mapping[str, object]) -> None:
+def _move(tx: Transaction, intent: Intent, to: IntentState, name: str, said: Mapping[str, object]) -> None:
     """The step itself; refused when the order has moved on in the meantime to where it can't follow."""
     now = state_of(tx.connection, intent.client_order_id)
     if now not in _FROM[to]:
@@ -164,10 +164,11 @@ def _move(tx: Transaction, intent: Intent, to: IntentState, event: str, said: Ma
     tx.connection.execute(
         "UPDATE intents SET state = ?, message = ? WHERE client_order_id = ?", (to, message, intent.client_order_id)
     )
-    tx.audit(_event(event, intent, {"was": now, **said}))
+    tx.audit(event(name, intent, {"was": now, **said}))
 
 
-def _event(name: str, intent: Intent, said: Mapping[str, object]) -> Event:
+def event(name: str, intent: Intent, said: Mapping[str, object]) -> Event:
+    """An event of an order."""
     payload = {"client_order_id": intent.client_order_id, "asset": intent.asset, **said}
     return Event(name, payload, intent.run, intent.key.strategy, intent.key.portfolio)
 

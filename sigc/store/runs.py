@@ -76,6 +76,18 @@ def last_session(connection: sqlite3.Connection, strategy: str, portfolio: str) 
     return str(found or "")
 
 
+def past_turnovers(connection: sqlite3.Connection, strategy: str, portfolio: str, most: int = 60) -> tuple[float, ...]:
+    """What the last runs of a book ordered, as a share of its worth then; oldest first."""
+    rows = connection.execute(
+        "SELECT sum(CAST(i.quantity AS REAL) * CAST(i.reference AS REAL)) / CAST(n.nav AS REAL) FROM runs r"
+        " JOIN intents i ON i.run = r.id JOIN nav n USING (strategy, portfolio)"
+        " WHERE r.strategy = ? AND r.portfolio = ? AND r.traded = 1 AND n.session = r.as_of AND CAST(n.nav AS REAL) > 0"
+        " GROUP BY r.number ORDER BY r.number DESC LIMIT ?",
+        (strategy, portfolio, most),
+    )
+    return tuple(float(value) for (value,) in rows)[::-1]
+
+
 def mark_decided(tx: Transaction, run: Run) -> None:
     """The run trades: its key is used up."""
     tx.connection.execute("UPDATE runs SET traded = 1 WHERE id = ?", (run.id,))

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sigc.store.records import ZERO, Charge, Fill, OrderType, Side, TimeInForce
 
@@ -169,6 +169,7 @@ class Broker(Protocol):
         ...
 
 
+@runtime_checkable
 class Simulated(Protocol):
     """What a broker that is a simulation must be told: the market, and who its customers are."""
 

@@ -1,0 +1,122 @@
+"""What a run leaves as files: `work_dir/runs/ID/`, each written beside its place and renamed.
+
+weights.json    wanted, target and held weights by asset: written before anything is decided
+account.json    the run, its stages with findings, orders, fills
+report.html     the same for people, where a renderer is handed in
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from sigc.failpoint import failpoint
+from sigc.panel import Floats
+from sigc.store import books, orders, runs
+from sigc.store.ledger import Ledger
+from sigc.store.records import Fill, Intent, Run, Stage
+
+FOLDER = "runs"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Everything that is known of a run. weights: by asset, each with wanted, target and held."""
+
+    run: Run
+    stages: tuple[Stage, ...]
+    intents: tuple[Intent, ...]
+    fills: tuple[Fill, ...]
+    weights: Mapping[str, Mapping[str, float]]
+
+
+Render = Callable[[Account], str]
+
+
+def folder_of(work_dir: Path, run: str) -> Path:
+    """Where the files of a run are."""
+    return work_dir / FOLDER / run
+
+
+def write_weights(
+    work_dir: Path, run: str, names: tuple[str, ...], wanted: Floats, target: Floats, held: Floats
+) -> Path:
+    """The weights a run is about: every asset that is wanted or held."""
+    rows = zip(names, wanted.tolist(), target.tolist(), held.tolist(), strict=True)
+    weights = {n: {"wanted": w if w == w else 0.0, "target": t, "held": h} for n, w, t, h in rows if w or t or h}
+    return _write(folder_of(work_dir, run) / "weights.json", _json(weights))
+
+
+def read_weights(work_dir: Path, run: str) -> dict[str, dict[str, float]]:
+    """What `write_weights` wrote; nothing when the run did not come so far."""
+    path = folder_of(work_dir, run) / "weights.json"
+    if not path.is_file():
+        return {}
+    found: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def account_of(ledger: Ledger, run: str) -> Account:
+    """A run as the ledger has it now. Raises E312."""
+    with ledger.reading() as connection:
+        found = runs.find(connection, run)
+        return Account(
+            found,
+            runs.stages_of(connection, found.id),
+            orders.of_run(connection, found.id),
+            books.fills_of(connection, found.id),
+            read_weights(ledger.directory, found.id),
+        )
+
+
+def write_account(ledger: Ledger, run: str, render: Render | None = None) -> Path:
+    """Write what is known of a run; again after later fills."""
+    account = account_of(ledger, run)
+    failpoint("artifacts:before")
+    path = _write(folder_of(ledger.directory, run) / "account.json", _json(as_data(account)))
+    if render is not None:
+        _write(path.with_name("report.html"), render(account))
+    failpoint("artifacts:after")
+    return path.parent
+
+
+def as_data(account: Account) -> dict[str, Any]:
+    """An account as plain data."""
+    data: dict[str, Any] = _plain(asdict(account))
+    return data
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case dict():
+            return {str(k): _plain(v) for k, v in value.items()}
+        case list() | tuple():
+            return [_plain(v) for v in value]
+        case Decimal():
+            return str(value)
+        case datetime():
+            return value.isoformat()
+        case _:
+            return value
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    failpoint("artifact:rename")
+    part.replace(path)
+    return path

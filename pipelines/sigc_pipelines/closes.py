@@ -1,0 +1,62 @@
+"""Closing prices as they became known: what positions are worth, and what a simulated broker fills at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+
+from sigc.engine.gather import source_panel
+from sigc.panel import Dates, Floats
+from sigc_pipelines.compute import Loaded, Workspace
+from sigc_pipelines.sizing import decimal
+
+Prices = dict[str, Decimal | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Closes:
+    """Prices and volumes (rows, assets) of the traded panel over some days; NaN where there is none."""
+
+    dates: Dates
+    names: tuple[str, ...]
+    prices: Floats
+    volumes: Floats | None
+
+    def on(self, day: str) -> tuple[Prices, Prices]:
+        """Prices and volumes by asset of that very day; None for an asset, or all, without one."""
+        at = int(np.searchsorted(self.dates, np.datetime64(day, "D")))
+        if at == len(self.dates) or str(self.dates[at].astype("datetime64[D]")) != day:
+            return dict.fromkeys(self.names), dict.fromkeys(self.names)
+        nothing = np.full(len(self.names), np.nan)
+        return self._row(self.prices[at], 0.0), self._row(nothing if self.volumes is None else self.volumes[at], -1.0)
+
+    def last(self, day: str, before: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """The newest price of each asset on or before a day, `before` where these days have none."""
+        stop = int(np.searchsorted(self.dates, np.datetime64(day, "D") + 1))
+        known = dict(before)
+        block = self.prices[:stop]
+        valid = np.isfinite(block) & (block > 0.0)
+        newest = stop - 1 - np.argmax(valid[::-1], axis=0)
+        for asset in np.flatnonzero(valid.any(axis=0)):
+            known[self.names[asset]] = decimal(float(block[newest[asset], asset]))
+        return known
+
+    def _row(self, values: Floats, least: float) -> Prices:
+        return {
+            name: decimal(value) if np.isfinite(value) and value > least else None
+            for name, value in zip(self.names, values.tolist(), strict=True)
+        }
+
+
+def closes(loaded: Loaded, workspace: Workspace, since: str) -> Closes:
+    """The days from `since` to the last on the grid."""
+    grid = loaded.grid
+    start = int(np.searchsorted(grid.dates, np.datetime64(since, "D")))
+    prices = source_panel(grid, workspace.store, loaded.strategy.traded, start, len(grid.dates))
+    volumes = None
+    if "volume" in grid.leaves:
+        volumes = source_panel(grid, workspace.store, "volume", start, len(grid.dates)).values
+    return Closes(prices.dates, prices.names, prices.values, volumes)

@@ -1,0 +1,96 @@
+"""The ledger beside the broker: trade only when both say the same, or when a named person accepted the difference.
+
+Positions are compared as the sum over all books. Cash is compared where the account is ours alone: at a simulation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from sigc.clock import Clock
+from sigc.errors import Diagnostic
+from sigc.store import books, control
+from sigc.store.audit import canonical
+from sigc.store.ledger import Ledger
+from sigc.store.records import ZERO
+from sigc_pipelines.brokers.protocol import Broker, Simulated, UnreachableError
+from sigc_pipelines.settle import settle
+
+ACCEPTED = "accepted"
+CASH = "(cash)"
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Difference:
+    """An asset (or `CASH`) of which ledger and broker have different amounts."""
+
+    asset: str
+    ledger: Decimal
+    broker: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.asset}: ledger {self.ledger}, broker {self.broker}"
+
+
+def differences(ledger: Ledger, broker: Broker) -> tuple[Difference, ...]:
+    """Every difference, by asset. Raises UnreachableError."""
+    theirs = broker.positions()
+    account = broker.account() if isinstance(broker, Simulated) else None
+    with ledger.reading() as connection:
+        ours: dict[str, Decimal] = {}
+        for position in books.positions(connection):
+            ours[position.asset] = ours.get(position.asset, ZERO) + position.quantity
+        cash = sum((b.cash for b in books.books(connection)), ZERO)
+    found = [
+        Difference(asset, ours.get(asset, ZERO), theirs.get(asset, ZERO))
+        for asset in sorted({*ours, *theirs})
+        if ours.get(asset, ZERO) != theirs.get(asset, ZERO)
+    ]
+    if account is not None and account.cash != cash:
+        found.append(Difference(CASH, cash, account.cash))
+    return tuple(found)
+
+
+def settled_differences(ledger: Ledger, broker: Broker, clock: Clock, patience_s: float) -> tuple[Difference, ...]:
+    """The differences that are left when fills that were on their way have had time to arrive."""
+    until = clock.now() + timedelta(seconds=patience_s)
+    wait = 0.1
+    while True:
+        settle(ledger, broker)
+        found = differences(ledger, broker)
+        if not found or clock.now() >= until:
+            return found
+        clock.sleep(wait)
+        wait = min(2 * wait, 5.0)
+
+
+def refusal(
+    ledger: Ledger, broker: Broker, clock: Clock, patience_s: float, accepted_by: tuple[str, str] | None = None
+) -> Diagnostic | None:
+    """Why nothing may be traded (E601, E602), or None. accepted_by: who accepts what differs, and the reason."""
+    try:
+        found = settled_differences(ledger, broker, clock, patience_s)
+    except UnreachableError as silent:
+        return Diagnostic("E601", f"the broker does not say what it holds: {silent}", hint="nothing was sent")
+    if not found:
+        return None
+    digest = hashlib.sha256(canonical({d.asset: [d.ledger, d.broker] for d in found}).encode()).hexdigest()
+    if accepted_by is not None:
+        who, reason = accepted_by
+        with ledger.transaction("accept") as tx:
+            control.put(tx, ACCEPTED, "", digest, who, f"{reason} [{'; '.join(map(str, found))}]")
+        return None
+    with ledger.reading() as connection:
+        known = control.get(connection, ACCEPTED, "")
+    if known is not None and known.value == digest:
+        return None
+    shown = "; ".join(map(str, found[:_SHOWN])) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+    return Diagnostic(
+        "E602",
+        f"ledger and broker differ: {shown}",
+        hint="find out why; who knows accepts it by --accept-differences --reason '...'",
+    )

@@ -1,0 +1,158 @@
+"""What a strategy wants, and what there is to see, over rows of the grid: the result of the stage compute.
+
+    outlook = look(loaded, workspace)                     the last row: a live run
+    outlook = look(loaded, workspace, "main", 0, rows)    many rows at once: a replay
+    sight   = outlook.at("2024-01-02")                    one as-of date, the same bits either way
+
+The same bits, because a value depends only on rows up to its date (engine, law 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sigc.blocks import digest
+from sigc.engine.gather import gather, source_panel
+from sigc.engine.task import RunReport
+from sigc.errors import Diagnostic, SigcError
+from sigc.ops.declare import REGISTRY
+from sigc.panel import Dates, Floats
+from sigc_pipelines.backtest import pick
+from sigc_pipelines.compute import Loaded, Workspace, compute
+from sigc_pipelines.situation import adjuster, category_of
+
+AVERAGE_ROWS = 20  # of the mean volume that a session's volume is compared with
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """One as-of date. names: the traded assets, ordered; all arrays are (assets,), NaN where there is nothing.
+
+    rows: how many there are up to the date. within: what constraints leave of the wanted weights, given the held ones.
+    sectors: a label per asset, '' where unknown; None without a category source. digest: over names and wanted weights.
+    """
+
+    as_of: str
+    rows: int
+    names: tuple[str, ...]
+    wanted: Floats
+    prices: Floats
+    previous: Floats
+    volumes: Floats | None
+    mean_volumes: Floats | None
+    sectors: tuple[str, ...] | None
+    within: Callable[[Floats], Floats]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlook:
+    """Rows [start, stop) of the grid: wanted weights of one portfolio, and prices with `AVERAGE_ROWS` rows before."""
+
+    loaded: Loaded
+    portfolio: str
+    start: int
+    dates: Dates
+    names: tuple[str, ...]
+    wanted: Floats
+    digests: Mapping[str, str]
+    report: RunReport
+    _low: int
+    _prices: Floats
+    _volumes: Floats | None
+    _mean_volumes: Floats | None
+    _sectors: Floats | None
+    _adjust: Callable[[int, Floats, Floats], Floats] | None
+
+    @property
+    def days(self) -> tuple[str, ...]:
+        """The ISO dates of the rows."""
+        return tuple(str(d) for d in self.dates.astype("datetime64[D]"))
+
+    def at(self, as_of: str) -> Sight:
+        """The newest row on or before a date. Raises E501 without one."""
+        row = int(np.searchsorted(self.dates, np.datetime64(as_of, "D") + 1)) - 1
+        if row < 0:
+            raise SigcError(Diagnostic("E501", f"there are no rows on or before {as_of}"))
+        wanted, at = self.wanted[row], self.start + row - self._low
+        day = str(self.dates[row].astype("datetime64[D]"))
+
+        def within(held: Floats) -> Floats:
+            clean = np.where(np.isnan(wanted), 0.0, wanted)
+            return clean if self._adjust is None else self._adjust(row, clean, held)
+
+        return Sight(
+            as_of=day,
+            rows=self.start + row + 1,
+            names=self.names,
+            wanted=wanted,
+            prices=self._prices[at],
+            previous=self._prices[at - 1] if at else np.full(len(self.names), np.nan),
+            volumes=None if self._volumes is None else self._volumes[at],
+            mean_volumes=None if self._mean_volumes is None else self._mean_volumes[at],
+            sectors=self._labels(at),
+            within=within,
+            digest=digest("\n".join(self.names), wanted.tobytes()),
+        )
+
+    def _labels(self, at: int) -> tuple[str, ...] | None:
+        if self._sectors is None:
+            return None
+        labels = self.loaded.grid.labels
+        return tuple("" if code != code else labels[int(code)] for code in self._sectors[at].tolist())
+
+
+def look(
+    loaded: Loaded,
+    workspace: Workspace,
+    portfolio: str = "",
+    start: int | None = None,
+    stop: int | None = None,
+    *,
+    capital: float = 1_000_000.0,
+) -> Outlook:
+    """Compute a portfolio's wanted weights over the rows [start, stop), the last row by default.
+
+    capital: of constraints on participation. Raises E501 without rows, E302 for too few.
+    """
+    rows = len(loaded.grid.dates)
+    if rows == 0:
+        raise SigcError(Diagnostic("E501", "there are no rows on or before that date"))
+    stop = rows if stop is None else stop
+    start = stop - 1 if start is None else start
+    book = pick(loaded, portfolio)
+    root = f"{book.name}.weights"
+    computed = compute(loaded, {root: book.weights}, workspace, start, stop)
+    panel = gather(computed, root, start, stop)
+    low = max(0, start - AVERAGE_ROWS)
+
+    def read(name: str) -> Floats:
+        return source_panel(loaded.grid, workspace.store, name, low, stop).values
+
+    volumes = read("volume") if "volume" in loaded.grid.leaves else None
+    category = category_of(loaded)
+    return Outlook(
+        loaded=loaded,
+        portfolio=book.name,
+        start=start,
+        dates=panel.dates,
+        names=panel.names,
+        wanted=panel.values,
+        digests={n: leaf.source.fingerprint for n, leaf in sorted(loaded.grid.leaves.items())},
+        report=computed.report,
+        _low=low,
+        _prices=read(loaded.strategy.traded),
+        _volumes=volumes,
+        _mean_volumes=None if volumes is None else _mean_before(volumes),
+        _sectors=None if category is None else read(category.name),
+        _adjust=adjuster(loaded, workspace, book, capital, start, stop),
+    )
+
+
+def _mean_before(volumes: Floats) -> Floats:
+    """The mean of the `AVERAGE_ROWS` rows before each row; NaN where there are fewer."""
+    mean: Floats = REGISTRY["rolling_mean"].kernel(volumes, window=AVERAGE_ROWS)
+    return np.vstack([np.full((1, volumes.shape[1]), np.nan), mean[:-1]])

@@ -1,0 +1,455 @@
+"""One run of one portfolio of a strategy: load -> compute -> validate -> execute -> audit.
+
+    load      data up to the as-of date; what the broker filled since; the NAV of every session since
+    compute   wanted weights of the as-of row
+    validate  data, then the target book within its constraints, against every limit
+    execute   ledger and broker compared; orders sized, written down, sent (`execute.py`)
+    audit     the run's files, and its verdict
+
+The same for live, paper, dry run and replay: they differ in the broker and the clock. A dry run stops before anything is
+written down, and shows the orders that would go out.
+
+The instant at which a run *decides* is one transaction: its orders, the prices they are judged by, and that its key is
+used up. Before it, a run that dies is as if it had never been; after it, `recover.py` brings it to its end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
+
+import numpy as np
+
+from sigc.calendar import Calendar
+from sigc.config import Config
+from sigc.errors import Diagnostic, SigcError
+from sigc.panel import Floats
+from sigc.store import books, control, orders, runs
+from sigc.store.ledger import Ledger
+from sigc.store.records import (
+    ZERO,
+    BookKey,
+    Finding,
+    Intent,
+    Outcome,
+    Run,
+    RunKey,
+    RunKind,
+    Stage,
+    StageName,
+    Weight,
+)
+from sigc_pipelines import compare
+from sigc_pipelines.artifacts import Render, write_account, write_weights
+from sigc_pipelines.brokers.protocol import Broker, Simulated
+from sigc_pipelines.checks.data import Treatment, judge_data
+from sigc_pipelines.checks.view import DataView, WeightsView
+from sigc_pipelines.checks.weights import judge_weights
+from sigc_pipelines.closes import Closes
+from sigc_pipelines.compute import Loaded
+from sigc_pipelines.execute import Desk, Execution
+from sigc_pipelines.judging import judge_of
+from sigc_pipelines.outlook import Outlook, Sight
+from sigc_pipelines.session import Moment, moment
+from sigc_pipelines.sizing import decimal, lot_of, size, write_down
+from sigc_pipelines.valuing import Standing, bring_up_to_date, sessions_to_value, standing
+
+
+class Feed(Protocol):
+    """Where a run's data and weights come from: computed for its date, or for many dates at once (a replay)."""
+
+    def load(self, until: str) -> Loaded:
+        """The sources, no row after `until`."""
+        ...
+
+    def closes(self, loaded: Loaded, since: str) -> Closes:
+        """Closing prices from a day on."""
+        ...
+
+    def look(self, loaded: Loaded, portfolio: str) -> Outlook:
+        """The wanted weights, at least of the last row."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be run. id: of the run; who: asked for it; slot: the scheduled fire of an intraday job.
+
+    is_forced: although it was traded, or is paused; needs a reason. accepts_differences: between ledger and broker.
+    digests: of strategy text, configuration and code.
+    """
+
+    id: str
+    strategy: str
+    portfolio: str
+    kind: RunKind
+    who: str
+    reason: str = ""
+    slot: str = ""
+    is_forced: bool = False
+    accepts_differences: bool = False
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How others follow a run, and end it. stage: told the name of each; stop: set to send nothing more."""
+
+    stage: Callable[[StageName], None] = lambda _: None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Trading:
+    """Where runs are carried out: the ledger, the broker, the clock, the calendar, all settings."""
+
+    ledger: Ledger
+    broker: Broker
+    clock: Clock
+    calendar: Calendar
+    config: Config
+    render: Render | None = None
+
+    @property
+    def desk(self) -> Desk:
+        """What execution needs of it."""
+        return Desk(self.ledger, self.broker, self.clock, self.config.execution)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ended:
+    """A run that has ended. problems: why it was refused or failed. orders: sent, or such as would have been."""
+
+    run: Run
+    stages: tuple[Stage, ...]
+    orders: tuple[Intent, ...]
+    sight: Sight | None
+    target: Floats | None
+    problems: tuple[Diagnostic, ...]
+
+
+class Cancelled(Exception):
+    """Somebody asked for the run to end."""
+
+
+def carry_out(trading: Trading, request: Request, feed: Feed, watch: Watch | None = None) -> Ended:
+    """Run it. Raises SigcError when it can't begin (E800, E802) or the ledger fails (E310); all else is its outcome."""
+    return _Pass(trading, request, feed, watch or Watch()).carry_out()
+
+
+class _Pass:
+    """One pass through the stages."""
+
+    def __init__(self, trading: Trading, request: Request, feed: Feed, watch: Watch) -> None:
+        self.trading, self.request, self.feed, self.watch = trading, request, feed, watch
+        self.ledger = trading.ledger
+        self.book = BookKey(request.strategy, request.portfolio)
+        self.stages: list[Stage] = []
+        self.sight: Sight | None = None
+        self.target: Floats | None = None
+        self.orders: tuple[Intent, ...] = ()
+
+    @property
+    def is_dry(self) -> bool:
+        return self.request.kind is not RunKind.TRADE
+
+    def carry_out(self) -> Ended:
+        at = moment(self.trading.calendar, self.trading.clock.now(), self.trading.config.execution.cut_off)
+        self.run = self._opened(at)
+        outcome, problems = Outcome.FAILED, ()
+        message = "it ended by a mistake of ours"
+        try:
+            outcome, message = self._stages(at)
+        except SigcError as error:
+            if error.diagnostics[0].code in ("E310", "E311"):
+                raise  # the ledger itself: nothing can be written, and the next start gives the verdict
+            problems = error.diagnostics
+            is_refusal = error.diagnostics[0].code.startswith("E8")
+            outcome = Outcome.REFUSED if is_refusal else Outcome.FAILED
+            message = error.diagnostics[0].message
+        except Cancelled:
+            outcome, message = Outcome.CANCELLED, "cancelled before anything was decided"
+        finally:
+            if not self._is_left_open(outcome):
+                self._close(outcome, message)
+        return Ended(self.run, tuple(self.stages), self.orders, self.sight, self.target, problems)
+
+    def _is_left_open(self, outcome: Outcome) -> bool:
+        """A run that failed after it decided is not over: its orders are resolved at the next start."""
+        with self.ledger.reading() as connection:
+            return outcome is Outcome.FAILED and runs.is_decided(connection, self.run.id)
+
+    def _close(self, outcome: Outcome, message: str) -> None:
+        now = self.trading.clock.now()
+        with self.ledger.transaction("run-close") as tx:
+            runs.close_run(tx, self.run, now, outcome, message)
+            self.run = runs.find(tx.connection, self.run.id)
+        if not self.is_dry:
+            write_account(self.ledger, self.run.id, self.trading.render)
+
+    # Opening
+
+    def _opened(self, at: Moment) -> Run:
+        request, now = self.request, self.trading.clock.now()
+        key = RunKey(request.strategy, request.portfolio, str(at.session.day), request.kind, request.slot)
+        limits = self.trading.config.safety.model_dump(mode="json")
+        with self.ledger.transaction("run-open") as tx:
+            revision = 0
+            if not self.is_dry:
+                self._refuse_held(tx.connection)
+                revision = self._revision(tx.connection, key)
+                books.open_book(tx, self.book, decimal(self.trading.config.execution.capital), now)
+            run = Run(
+                id=request.id,
+                key=key,
+                as_of=str(at.as_of.day),
+                revision=revision,
+                started=now,
+                who=request.who,
+                reason=request.reason,
+                broker=self.trading.broker.capabilities().name,
+                cut_off=at.cut_off,
+                digests=dict(request.digests),
+            )
+            runs.open_run(tx, run, limits)
+        if not self.is_dry and isinstance(self.trading.broker, Simulated):
+            self._fund(self.trading.broker)
+        return run
+
+    def _fund(self, broker: Simulated) -> None:
+        """A simulated account holds what its books were given; each deposit has an id, and is made once."""
+        with self.ledger.reading() as connection:
+            for book in books.books(connection):
+                broker.deposit(f"{self.ledger.id}/{book.key.strategy}/{book.key.portfolio}", book.capital)
+
+    def _refuse_held(self, connection: object) -> None:
+        for name in (control.HALTED, control.PAUSED):
+            held = control.holds(connection, name, self.request.strategy)  # type: ignore[arg-type]
+            if held is not None and not (name == control.PAUSED and self.request.is_forced):
+                what = f"{held.scope or 'everything'} is {name} since {held.at.isoformat(timespec='seconds')}"
+                raise SigcError(Diagnostic("E802", f"{what} by {held.who}: {held.reason or held.value}"))
+
+    def _revision(self, connection: object, key: RunKey) -> int:
+        """0 for the first run of a key; a wanted repeat is the next one."""
+        latest = runs.latest_revision(connection, key)  # type: ignore[arg-type]
+        last = runs.last_session(connection, key.strategy, key.portfolio)  # type: ignore[arg-type]
+        if last > key.session:
+            message = f"{key.strategy} ({key.portfolio}) has traded for the session {last} already"
+            raise SigcError(Diagnostic("E800", f"{message}; {key.session} is past", hint="--dry-run looks back"))
+        if latest is None:
+            return 0
+        if not self.request.is_forced:
+            message = f"{key.strategy} ({key.portfolio}) was traded for the session {key.session} already"
+            raise SigcError(Diagnostic("E800", message, hint="trade it again on purpose: --force --reason '...'"))
+        return latest + 1
+
+    # Stages
+
+    @contextmanager
+    def _stage(self, name: StageName, deadline_s: float = 0.0) -> Iterator[list[Finding]]:
+        """Time a stage, record how it went, refuse to go on when it came too late or somebody wants it to end."""
+        if self.watch.stop.is_set() and name is not StageName.AUDIT:
+            raise Cancelled
+        self.watch.stage(name)
+        started, begun = self.trading.clock.now(), time.perf_counter()
+        findings: list[Finding] = []
+        outcome = "failed"
+        try:
+            yield findings
+            outcome = "refused" if any(f.weight is Weight.ERROR for f in findings) else "done"
+            if deadline_s and time.perf_counter() - begun > deadline_s:
+                outcome = "late"
+        except SigcError as error:
+            said = tuple(Finding(d.code, Weight.ERROR, d.message) for d in error.diagnostics)
+            findings += [f for f in said if f.message not in {g.message for g in findings}]
+            raise
+        finally:
+            stage = Stage(self.run.id, name, started, time.perf_counter() - begun, outcome, tuple(findings))
+            self.stages.append(stage)
+            with contextlib.suppress() if outcome != "failed" else contextlib.suppress(SigcError):
+                with self.ledger.transaction("stage") as tx:
+                    runs.add_stage(tx, self.run, stage)
+        if outcome == "late":
+            raise SigcError(Diagnostic("E803", f"the stage {name} took longer than its deadline of {deadline_s:g} s"))
+
+    def _stages(self, at: Moment) -> tuple[Outcome, str]:
+        execution = self.trading.config.execution
+        with self._stage(StageName.LOAD, execution.load_deadline_s) as findings:
+            loaded = self.feed.load(self.run.as_of)
+            findings += [Finding(d.code, Weight.WARNING, d.message) for d in loaded.findings]
+            now = self._standing(loaded, at)
+        with self._stage(StageName.COMPUTE, execution.compute_deadline_s) as findings:
+            outlook = self.feed.look(loaded, self.request.portfolio)
+            sight = self.sight = outlook.at(self.run.as_of)
+            self._note({"weights": sight.digest} | {f"data:{n}": d for n, d in outlook.digests.items()})
+        with self._stage(StageName.VALIDATE, execution.validate_deadline_s) as findings:
+            target, held = self._target(sight, now, findings)
+            self.target = target
+            self._refuse(findings)
+        with self._stage(StageName.EXECUTE) as findings:
+            outcome, message = self._execute(at, now, sight, target, held, findings)
+        with self._stage(StageName.AUDIT):
+            if not self.is_dry:
+                write_account(self.ledger, self.run.id, self.trading.render)
+        return outcome, message
+
+    def _note(self, digests: dict[str, str]) -> None:
+        with self.ledger.transaction("stage") as tx:
+            runs.add_digests(tx, self.run.id, digests)
+        self.run = replace(self.run, digests=dict(self.run.digests) | digests)
+
+    def _standing(self, loaded: Loaded, at: Moment) -> Standing:
+        """The book as of the last complete session. A dry run looks at it, and changes nothing."""
+        with self.ledger.reading() as connection:
+            last = books.last_nav(connection, self.book)
+            before = books.last_prices(connection, self.book)
+        sessions = sessions_to_value(self.trading.calendar, last.session if last else "", at.as_of)
+        closes = self.feed.closes(loaded, str(sessions[0].day) if sessions else str(at.as_of.day))
+        prices = closes.last(str(at.as_of.day), before)
+        if not self.is_dry:
+            prices = bring_up_to_date(self.ledger, self.trading.broker, self.book, sessions, closes, before)
+        with self.ledger.reading() as connection:
+            if self.is_dry and books.book(connection, self.book) is None:
+                capital = decimal(self.trading.config.execution.capital)
+                return Standing(books.Book(self.book, capital, capital, self.run.started), capital, {}, prices)
+            return standing(connection, self.book, prices)
+
+    def _target(self, sight: Sight, now: Standing, findings: list[Finding]) -> tuple[Floats, Floats]:
+        """The weights to trade to, and those that are held: (assets,) both."""
+        limits = self.trading.config.safety
+        held = self._held_weights(sight, now)
+        wanted = {n for n, w in zip(sight.names, sight.wanted.tolist(), strict=True) if w == w and w != 0.0}
+        view = DataView(
+            as_of=self.run.as_of,
+            newest=sight.as_of,
+            rows=sight.rows,
+            names=sight.names,
+            prices=sight.prices,
+            previous=sight.previous,
+            volumes=sight.volumes,
+            mean_volumes=sight.mean_volumes,
+            sectors=sight.sectors,
+        )
+        verdict = judge_data(view, wanted, set(now.positions), limits)
+        findings += verdict.findings
+        target = sight.within(held)
+        for i, name in enumerate(sight.names):
+            match verdict.treatments.get(name, Treatment.TRADE):
+                case Treatment.HOLD:
+                    target[i] = held[i]
+                case Treatment.EXCLUDE:
+                    target[i] = 0.0
+                case Treatment.TRADE:
+                    pass
+        with self.ledger.reading() as connection:
+            past = runs.past_turnovers(connection, self.book.strategy, self.book.portfolio)
+        findings += judge_weights(WeightsView(sight.names, target, held, sight.sectors, past), limits)
+        return target, held
+
+    def _held_weights(self, sight: Sight, now: Standing) -> Floats:
+        money = self._money(now)
+        if money <= 0:
+            raise SigcError(Diagnostic("E801", f"the book is worth {now.worth}: there is nothing to trade with"))
+        held = [now.positions.get(n, ZERO) * now.prices.get(n, ZERO) / money for n in sight.names]
+        return np.array([float(w) for w in held])
+
+    def _money(self, now: Standing) -> Decimal:
+        return now.book.capital if self.trading.config.execution.sizing == "capital" else now.worth
+
+    def _refuse(self, findings: list[Finding]) -> None:
+        errors = [f for f in findings if f.weight is Weight.ERROR]
+        if errors:
+            raise SigcError(*(Diagnostic("E801", f.message) for f in errors))
+
+    def _execute(
+        self, at: Moment, now: Standing, sight: Sight, target: Floats, held: Floats, findings: list[Finding]
+    ) -> tuple[Outcome, str]:
+        settings, broker, clock = self.trading.config.execution, self.trading.broker, self.trading.clock
+        if not self.is_dry:
+            accepted = (self.request.who, self.request.reason) if self.request.accepts_differences else None
+            no = compare.refusal(self.ledger, broker, clock, settings.lookup_grace_s, accepted)
+            if no is not None:
+                raise SigcError(no)
+        step = broker.capabilities().quantity_step
+        with self.ledger.reading() as connection:
+            flying = orders.in_flight(connection, self.book)
+        in_flight: dict[str, Decimal] = {}
+        for one in flying:
+            in_flight[one.asset] = in_flight.get(one.asset, ZERO) + one.side.sign * one.remaining
+        sized = size(
+            self._changes(sight, target, held, now),
+            now.positions,
+            in_flight,
+            now.prices,
+            self._money(now),
+            lot_of(settings, step),
+            decimal(settings.min_order_value),
+        )
+        opens = max(clock.now(), at.session.open)
+        intents = write_down(sized, self.run, self.ledger.id, settings, step, opens)
+        marks = self._marks(sight, now, {o.asset for o in sized})
+        if self.is_dry:
+            self.orders = intents
+            return Outcome.DONE, f"{len(intents)} orders would go out"
+        write_weights(self.ledger.directory, self.run.id, sight.names, sight.wanted, target, held)
+        with self.ledger.transaction("intents") as tx:
+            runs.mark_decided(tx, self.run)
+            books.put_marks(tx, self.run.id, marks)
+            orders.plan(tx, intents)
+            tx.audit(runs.event("run.decided", self.run, _decided(sight, target, intents)))
+        outcome, message, found = finish(self.trading, self.run, self.watch.stop)
+        findings += found
+        with self.ledger.reading() as connection:
+            self.orders = orders.of_run(connection, self.run.id)
+        return outcome, message
+
+    def _changes(self, sight: Sight, target: Floats, held: Floats, now: Standing) -> dict[str, Decimal]:
+        """The target weight of every asset that is not kept as it is. Positions outside the universe are kept."""
+        return {
+            name: decimal(t)
+            for name, t, h in zip(sight.names, target.tolist(), held.tolist(), strict=True)
+            if t != h or (t == 0.0 and name in now.positions)
+        }
+
+    def _marks(self, sight: Sight, now: Standing, ordered: set[str]) -> dict[str, books.Mark]:
+        sectors = dict(zip(sight.names, sight.sectors, strict=True)) if sight.sectors else {}
+        return {n: books.Mark(now.prices.get(n), sectors.get(n, "")) for n in sorted({*now.positions, *ordered})}
+
+
+def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> tuple[Outcome, str, tuple[Finding, ...]]:
+    """Bring a run that has decided to its end: first by itself, or again after a crash."""
+    ends = run.cut_off or trading.clock.now()
+    ends = min(ends, run.started + timedelta(seconds=trading.config.execution.execute_deadline_s))
+    done = Execution(trading.desk, run, judge_of(trading.ledger, run, trading.clock), ends, stop).run()
+    with trading.ledger.reading() as connection:
+        sent = orders.of_run(connection, run.id)
+    if done.doubtful:
+        return Outcome.UNRESOLVED, f"{len(done.doubtful)} order(s) without a known outcome", done.findings
+    counts: dict[str, int] = {}
+    for intent in sent:
+        counts[intent.state] = counts.get(intent.state, 0) + 1
+    text = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
+    return Outcome.DONE, f"{len(sent)} orders" + (f": {text}" if text else ""), done.findings
+
+
+def _decided(sight: Sight, target: Floats, intents: tuple[Intent, ...]) -> dict[str, object]:
+    """What the audit keeps of the signals: how many, their exposure, the digest of the weights."""
+    return {
+        "weights": sight.digest,
+        "wanted": int(np.count_nonzero(np.nan_to_num(sight.wanted))),
+        "gross": round(float(np.abs(target).sum()), 12),
+        "net": round(float(target.sum()), 12),
+        "orders": len(intents),
+    }
+
+
+def now_of(trading: Trading) -> datetime:
+    """The instant of the run's clock."""
+    return trading.clock.now()

@@ -1,0 +1,93 @@
+"""What a book is worth: positions at closes, NAV by session, weights.
+
+NAV of a session = cash + sum of quantity x close, as of that session's close: fills and charges that came later are
+taken out again, so that it is the same whenever it is computed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from sigc.calendar import Calendar, Session
+from sigc.store import books
+from sigc.store.ledger import Ledger
+from sigc.store.records import ZERO, BookKey, Nav
+from sigc_pipelines.brokers.protocol import Broker, Simulated
+from sigc_pipelines.closes import Closes
+from sigc_pipelines.settle import settle
+
+_CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A book now. worth: cash and positions at the last prices. prices: the newest known, by asset."""
+
+    book: books.Book
+    worth: Decimal
+    positions: Mapping[str, Decimal]
+    prices: Mapping[str, Decimal]
+
+
+def standing(connection: sqlite3.Connection, key: BookKey, prices: Mapping[str, Decimal]) -> Standing:
+    """A book at these prices; a position without one counts at its average price."""
+    book = books.book(connection, key)
+    if book is None:
+        raise KeyError(f"there is no book {key}")
+    held = books.positions(connection, key)
+    known = {p.asset: p.average_price for p in held} | dict(prices)
+    worth = book.cash + sum((p.quantity * known[p.asset] for p in held), ZERO)
+    return Standing(book, worth, {p.asset: p.quantity for p in held}, known)
+
+
+def sessions_to_value(calendar: Calendar, last: str, as_of: Session) -> tuple[Session, ...]:
+    """The sessions after the one that was valued last, up to the as-of session; that alone when none was."""
+    if not last:
+        return (as_of,)
+    found = calendar.sessions(datetime.fromisoformat(last).date(), as_of.day)
+    return tuple(s for s in found if str(s.day) > last)
+
+
+def bring_up_to_date(
+    ledger: Ledger,
+    broker: Broker,
+    key: BookKey,
+    sessions: Sequence[Session],
+    closes: Closes,
+    prices: dict[str, Decimal],
+) -> dict[str, Decimal]:
+    """Let a simulated broker trade the sessions, take in what was filled, record the NAV of each; the newest prices."""
+    if isinstance(broker, Simulated):
+        for session in sessions:
+            broker.mark(str(session.day), session.close, *closes.on(str(session.day)))
+    settle(ledger, broker)
+    navs = []
+    for session in sessions:
+        prices = closes.last(str(session.day), prices)
+        with ledger.reading() as connection:
+            navs.append(nav_at(connection, key, session, prices))
+    with ledger.transaction("fills") as tx:
+        for nav in navs:
+            books.put_nav(tx, nav)
+    return prices
+
+
+def nav_at(connection: sqlite3.Connection, key: BookKey, session: Session, prices: Mapping[str, Decimal]) -> Nav:
+    """What the book was worth at a session's close, at these prices."""
+    now = standing(connection, key, prices)
+    cash, held = now.book.cash, dict(now.positions)
+    for fill in books.fills_of_book(connection, key, after=session.close):
+        cash -= fill.cash
+        held[fill.asset] = held.get(fill.asset, ZERO) - fill.side.sign * fill.quantity
+    cash -= books.charged(connection, key, after=session.close)
+    values = [quantity * now.prices[asset] for asset, quantity in held.items() if asset in now.prices]
+    net, gross = sum(values, ZERO), sum((abs(v) for v in values), ZERO)
+    return Nav(key, str(session.day), _cents(cash + net), _cents(cash), _cents(gross), _cents(net))
+
+
+def _cents(amount: Decimal) -> Decimal:
+    return amount.quantize(_CENT, ROUND_HALF_EVEN)
