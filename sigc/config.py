@@ -195,16 +195,26 @@ class SafetySettings(Section):
     max_deviation: float = Field(
         0.0,
         ge=0,
-        description="Largest turnover against the strategy's own, in standard deviations of its history; 0: off.",
+        description="How far a turnover may lie above the mean of the strategy's own, in standard deviations; 0: off.",
     )
-    neutral: bool = Field(False, description="Whether the net of the book must be 0 within max_net.")
+    min_history: int = Field(20, ge=2, description="Fewest runs that max_deviation judges by; before, it is off.")
+    neutral: bool = Field(False, description="Whether the weights of the book must sum to 0.")
+    neutral_tolerance: float = Field(
+        0.01, ge=0, le=1, description="How far from 0 that sum may be, over the sum of absolute weights."
+    )
     max_position: float = Field(1.0, gt=0, description="Largest weight of an asset.")
     max_sector: float = Field(0.0, ge=0, description="Largest net weight of a sector; 0: off.")
+    max_sector_in_flight: float = Field(
+        0.0, ge=0, description="The same if only the purchases in flight were filled, or only the sales; 0: off."
+    )
     max_gross: float = Field(4.0, gt=0, description="Largest sum of absolute weights.")
     max_gross_in_flight: float = Field(
         8.0, gt=0, description="The same if every order that adds were filled and none that reduces."
     )
     max_net: float = Field(4.0, gt=0, description="Largest absolute sum of weights.")
+    max_net_in_flight: float = Field(
+        8.0, gt=0, description="The same if only the purchases in flight were filled, or only the sales."
+    )
     max_turnover: float = Field(4.0, gt=0, description="Largest value of a session's orders over the book's worth.")
     max_change: float = Field(2.0, gt=0, description="Largest change of one asset's weight in a session.")
     max_order_value: float = Field(0.0, ge=0, description="Largest value of an order; 0: off.")
@@ -213,6 +223,9 @@ class SafetySettings(Section):
     max_orders_per_session: int = Field(50_000, ge=0, description="Most orders of a book in a session.")
     min_cash: float = Field(
         -4.0, description="Least cash over the book's worth once all is filled; negative is borrowed."
+    )
+    min_cash_in_flight: float = Field(
+        -8.0, description="The same if all purchases in flight were filled and no sale; 0: nothing is ever borrowed."
     )
     allow_short: bool = Field(True, description="Whether positions may be negative.")
     restricted: tuple[str, ...] = Field((), description="Assets that are not traded.")

@@ -1,0 +1,1 @@
+"""Checks: what no run and no order may exceed (see README.md)."""

@@ -1,0 +1,372 @@
+"""Pre-trade checks: one order, before it is sent, against all that is in flight. Exact to the digit.
+
+`judge` says what speaks against an order; nothing does when it gives nothing. It is asked twice: when the orders of a
+run are decided, and again right before each is sent. An order that is counted in the exposure already is judged against
+all others.
+
+What is beyond a limit is denied, with one exception: an order that reduces an exposure which is beyond its limit. What
+can't be evaluated (no price of what is held, a book worth nothing) is denied too, unless the order only takes its
+position nearer to zero: one must be able to get out.
+
+Read first: `exposure.py`, for what the worst case is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, localcontext
+
+from sigc.config import SafetySettings
+from sigc.store.records import ZERO, Finding, Intent, Side, Weight
+from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, findings, listed
+from sigc_pipelines.checks.exposure import EXACT, Exposure, Line, Range, worst_price
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An order to be judged. without, with_it: its asset's line without the order, and with all that it may fill."""
+
+    order: Intent
+    at: Exposure
+    now: datetime
+    cut_off: datetime | None
+    counted: Decimal
+    without: Line
+    with_it: Line
+
+    @property
+    def open(self) -> Decimal:
+        """What the order may still fill."""
+        return self.order.quantity - self.order.filled
+
+    @property
+    def is_way_out(self) -> bool:
+        """Whether all it can do, whatever else is filled, is take the position nearer to zero."""
+        line = self.with_it
+        return line.lowest >= 0 if self.order.side is Side.SELL else line.highest <= 0
+
+
+def judge(
+    order: Intent, at: Exposure, limits: SafetySettings, now: datetime, cut_off: datetime | None
+) -> tuple[Finding, ...]:
+    """What speaks against sending `order` now, each with its value and limit; nothing: it may be sent."""
+    assets = (order.asset,)
+    with localcontext(EXACT):
+        broken = findings(SOUND, order, limits, Weight.DENIAL, assets)
+        if broken:
+            return broken  # nothing else can be measured of it
+        counted = at.in_flight(order.client_order_id)
+        without = at.line(order.asset).open(order.side, -counted)
+        with_it = without.open(order.side, order.quantity - order.filled)
+        case = Case(order, at, now, cut_off, counted, without, with_it)
+        return findings(CHECKS, case, limits, Weight.DENIAL, assets)
+
+
+@check()
+def quantity(order: Intent, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
+    """The quantity is a number above zero, and not all of it is filled."""
+    if order.quantity.is_finite() and order.filled.is_finite() and order.quantity > order.filled >= 0:
+        return None
+    return Breach(
+        f"a quantity of {order.quantity} with {order.filled} filled can't be sent", value=_number(order.quantity)
+    )
+
+
+@check()
+def price(order: Intent, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
+    """The price the order was sized by, and its limit if it has one, are numbers above zero."""
+    prices = {"price": order.reference} | ({} if order.limit is None else {"limit": order.limit})
+    for name, value in prices.items():
+        if not (value.is_finite() and value > 0):
+            return Breach(f"{value} is no {name} of {order.asset}", value=_number(value))
+    return None
+
+
+@check("restricted")
+def restricted(case: Case, limits: SafetySettings) -> Breach | None:
+    """The asset may be traded."""
+    return Breach(f"{case.order.asset} is restricted") if case.order.asset in limits.restricted else None
+
+
+@check()
+def cut_off(case: Case, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
+    """It is sent before the session's cut-off."""
+    if case.cut_off is None:
+        raise UnevaluableError("no cut-off is known")
+    due = case.now if case.order.not_before is None else max(case.now, case.order.not_before)
+    return (
+        Breach(f"due at {due.isoformat()}, and the cut-off is {case.cut_off.isoformat()}")
+        if due >= case.cut_off
+        else None
+    )
+
+
+@check("max_orders_per_run")
+def orders_per_run(case: Case, limits: SafetySettings) -> Breach | None:
+    """How many orders the run has sent, with this one."""
+    return _count(case, case.at.orders_of_run[case.order.run], limits.max_orders_per_run, "run")
+
+
+@check("max_orders_per_session")
+def orders_per_session(case: Case, limits: SafetySettings) -> Breach | None:
+    """How many orders the book has sent in the session, with this one."""
+    return _count(case, case.at.orders, limits.max_orders_per_session, "session")
+
+
+@check("max_order_value")
+def order_value(case: Case, limits: SafetySettings) -> Breach | None:
+    """The order's value, at its price or at its limit where that is more."""
+    if limits.max_order_value == 0:
+        return None
+    return _beyond(case.order.quantity * worst_price(case.order), _exact(limits.max_order_value), "the order's value")
+
+
+@check("max_order_shares")
+def order_shares(case: Case, limits: SafetySettings) -> Breach | None:
+    """The order's quantity."""
+    if limits.max_order_shares == 0:
+        return None
+    return _beyond(case.order.quantity, _exact(limits.max_order_shares), "the order's quantity")
+
+
+@check()
+def duplicate(case: Case, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
+    """No other order on this side of the asset is in flight, but slices of the same parent."""
+    rivals = case.at.rivals(case.order)
+    return (
+        Breach(f"{case.order.asset} is being {_verb(case.order)} already, by {listed(rivals, 3)}") if rivals else None
+    )
+
+
+@check()
+def children(case: Case, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
+    """The slices of a parent come to no more than the parent."""
+    parent = case.order.parent
+    if not parent:
+        return None
+    if parent not in case.at.parents:
+        raise UnevaluableError(f"the parent {parent} is not known")
+    total = case.at.sliced.get(parent, ZERO) - case.counted + case.open
+    return _beyond(total, case.at.parents[parent], f"the slices of {parent} come to a quantity that")
+
+
+@check("allow_short")
+def short(case: Case, limits: SafetySettings) -> Breach | None:
+    """A sale leaves no negative position where none is allowed."""
+    if limits.allow_short or case.order.side is Side.BUY or case.with_it.lowest >= 0:
+        return None
+    text = f"{case.order.asset} may come to {case.with_it.lowest}, and short positions are not allowed"
+    return Breach(text, value=float(case.with_it.lowest), limit=0.0)
+
+
+@check("max_position")
+def position(case: Case, limits: SafetySettings) -> Breach | None:
+    """The asset's weight in the worst case."""
+
+    def measured() -> Breach | None:
+        worst = _side(case, case.with_it.lowest, case.with_it.highest) * _price(case)
+        now = abs(case.without.quantity) * _price(case)
+        return _share(case, worst, limits.max_position, f"the weight of {case.order.asset}", now)
+
+    return _unless_way_out(case, measured)
+
+
+@check("max_change")
+def change(case: Case, limits: SafetySettings) -> Breach | None:
+    """The change of the asset's weight in the session, in the worst case."""
+
+    def measured() -> Breach | None:
+        line = case.with_it
+        worst = _side(case, line.changed - line.selling, line.changed + line.buying) * _price(case)
+        now = abs(line.changed) * _price(case)
+        return _share(case, worst, limits.max_change, f"the change of {case.order.asset} in the session", now)
+
+    return _unless_way_out(case, measured)
+
+
+@check("max_gross_in_flight")
+def gross_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
+    """The sum of absolute weights when all that adds is filled and nothing that reduces."""
+
+    def measured() -> Breach | None:
+        _all_priced(case)
+        counted = case.at.line(case.order.asset)
+        others = case.at.gross_in_flight - counted.reach * _price(case)
+        if case.with_it.reach <= case.without.reach:
+            return None
+        worst = others + case.with_it.reach * _price(case)
+        return _share(case, worst, limits.max_gross_in_flight, "the gross in flight")
+
+    return _unless_way_out(case, measured)
+
+
+@check("max_net_in_flight")
+def net_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
+    """The absolute sum of weights when only what is on this order's side is filled."""
+
+    def measured() -> Breach | None:
+        _all_priced(case)
+        return _net(case, case.at.net, limits.max_net_in_flight, "the net in flight")
+
+    return _unless_way_out(case, measured)
+
+
+@check("max_sector_in_flight")
+def sector_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
+    """The absolute net weight of the asset's sector when only what is on this order's side is filled."""
+    if limits.max_sector_in_flight == 0:
+        return None
+
+    def measured() -> Breach | None:
+        _all_priced(case)
+        sector = case.with_it.sector
+        if not sector:
+            raise UnevaluableError(f"the sector of {case.order.asset} is not known")
+        range = case.at.sectors.get(sector, Range())
+        return _net(case, range, limits.max_sector_in_flight, f"the net of sector {sector} in flight")
+
+    return _unless_way_out(case, measured)
+
+
+@check("max_turnover")
+def turnover(case: Case, limits: SafetySettings) -> Breach | None:
+    """The value of the session's fills and of all orders in flight."""
+
+    def measured() -> Breach | None:
+        at = case.at
+        value = at.turnover + at.buying + at.selling + (case.open - case.counted) * worst_price(case.order)
+        return _share(case, value, limits.max_turnover, "the session's turnover")
+
+    return _unless_way_out(case, measured)
+
+
+@check("min_cash")
+def cash(case: Case, limits: SafetySettings) -> Breach | None:
+    """The cash once all is filled, over the book's worth."""
+    return _cash(case, case.at.proceeds, limits.min_cash, "the cash once all is filled")
+
+
+@check("min_cash_in_flight")
+def cash_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
+    """The cash when all that is bought is filled and nothing that is sold, over the book's worth."""
+    return _cash(case, ZERO, limits.min_cash_in_flight, "the cash with no sale filled")
+
+
+SOUND = (quantity, price)
+CHECKS = (
+    restricted,
+    cut_off,
+    orders_per_run,
+    orders_per_session,
+    order_value,
+    order_shares,
+    duplicate,
+    children,
+    short,
+    position,
+    change,
+    gross_in_flight,
+    net_in_flight,
+    sector_in_flight,
+    turnover,
+    cash,
+    cash_in_flight,
+)
+
+
+def _unless_way_out(case: Case, measured: Callable[[], Breach | None]) -> Breach | None:
+    """What is measured; what can't be is no obstacle on the way out."""
+    try:
+        return measured()
+    except UnevaluableError:
+        if case.is_way_out:
+            return None
+        raise
+
+
+def _share(case: Case, value: Decimal, limit: float, what: str, now: Decimal | None = None) -> Breach | None:
+    """`value` as a share of the book, unless it is less than what there is `now` and that is beyond the limit too."""
+    nav = _nav(case)
+    most = _exact(limit) * nav
+    if value <= most or (now is not None and now > most and value < now):
+        return None
+    return Breach(
+        f"{what} may come to {value / nav:.6g}; the limit is {limit:g}", value=float(value / nav), limit=limit
+    )
+
+
+def _net(case: Case, range: Range, limit: float, what: str) -> Breach | None:
+    worst = _side(case, range.lowest, range.highest) + (case.open - case.counted) * _price(case)
+    return _share(case, worst, limit, what, abs(range.now))
+
+
+def _cash(case: Case, proceeds: Decimal, limit: float, what: str) -> Breach | None:
+    """What a purchase leaves, given what open sales bring; sales are never short of cash."""
+    if case.order.side is Side.SELL:
+        return None
+
+    def measured() -> Breach | None:
+        nav = _nav(case)
+        if not case.at.cash.is_finite():
+            raise UnevaluableError("the book's cash is not known")
+        left = case.at.cash + proceeds - case.at.buying - (case.open - case.counted) * worst_price(case.order)
+        if left >= _exact(limit) * nav:
+            return None
+        text = f"{what} may come to {left / nav:.6g} of the book; the least is {limit:g}"
+        return Breach(text, value=float(left / nav), limit=limit)
+
+    return _unless_way_out(case, measured)
+
+
+def _count(case: Case, sent: int, limit: int, of: str) -> Breach | None:
+    number = sent + (not case.at.is_counted(case.order.client_order_id))
+    return (
+        Breach(f"order {number} of the {of}; the limit is {limit}", value=number, limit=limit)
+        if number > limit
+        else None
+    )
+
+
+def _beyond(value: Decimal, limit: Decimal, what: str) -> Breach | None:
+    if value <= limit:
+        return None
+    return Breach(f"{what} is {value:f}; the limit is {limit:f}", value=float(value), limit=float(limit))
+
+
+def _side(case: Case, lowest: Decimal, highest: Decimal) -> Decimal:
+    """The exposure that this order adds to: upwards for a purchase, downwards for a sale."""
+    return highest if case.order.side is Side.BUY else -lowest
+
+
+def _nav(case: Case) -> Decimal:
+    nav = case.at.nav
+    if not (nav.is_finite() and nav > 0):
+        raise UnevaluableError(f"the book is worth {nav}")
+    return nav
+
+
+def _price(case: Case) -> Decimal:
+    price = case.with_it.price
+    if price is None:
+        raise UnevaluableError(f"no price of {case.order.asset} is known")
+    return price
+
+
+def _all_priced(case: Case) -> None:
+    if case.at.unpriced:
+        raise UnevaluableError(f"no price is known of {listed(sorted(case.at.unpriced), 3)}")
+
+
+def _exact(limit: float) -> Decimal:
+    """A limit as it was written: 0.1 is a tenth."""
+    return Decimal(repr(limit))
+
+
+def _number(value: Decimal) -> float | None:
+    return float(value) if value.is_finite() else None
+
+
+def _verb(order: Intent) -> str:
+    return "bought" if order.side is Side.BUY else "sold"

@@ -1,0 +1,153 @@
+"""Checks of wanted weights. What is beyond a limit is reported with the assets, the value and the limit.
+
+Neighbours: `data.py` judges what the weights were computed from, `orders.py` what they become.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sigc.config import SafetySettings
+from sigc.panel import Floats
+from sigc.store.records import Finding, Weight
+from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, findings, listed
+from sigc_pipelines.checks.view import WeightsView
+
+# What sums of floats may be off by: a book of a thousand weights of 0.001 has a gross of 1 within it.
+TOLERANCE = 1e-9
+
+
+def judge_weights(view: WeightsView, limits: SafetySettings) -> tuple[Finding, ...]:
+    """Every limit that the wanted weights exceed; none of them may be traded then."""
+    return findings(CHECKS, view, limits, Weight.ERROR)
+
+
+@check()
+def finite(view: WeightsView, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
+    """Weights are numbers, one for each asset."""
+    if view.target.shape != (len(view.names),):
+        raise UnevaluableError(f"{view.target.shape} weights for {len(view.names)} assets")
+    bad = _assets(view, ~np.isfinite(view.target))
+    return Breach(f"weights that are no finite numbers: {listed(bad)}", bad) if bad else None
+
+
+@check("max_position")
+def position(view: WeightsView, limits: SafetySettings) -> Breach | None:
+    """The absolute weight of each asset."""
+    return _each(view, np.abs(_target(view)), limits.max_position, "weighs")
+
+
+@check("max_sector")
+def sector(view: WeightsView, limits: SafetySettings) -> Breach | None:
+    """The net weight of each sector."""
+    if limits.max_sector == 0:
+        return None
+    target = _target(view)
+    if view.sectors is None:
+        raise UnevaluableError("the strategy has no sectors")
+    unknown = [n for n, label, w in zip(view.names, view.sectors, target, strict=True) if not label and w != 0]
+    if unknown:
+        raise UnevaluableError(f"no sector is known of {listed(unknown)}")
+    labels = np.array(view.sectors)
+    nets = {str(s): math.fsum(target[labels == s]) for s in np.unique(labels)}
+    beyond = {s: net for s, net in nets.items() if _is_beyond(abs(net), limits.max_sector)}
+    if not beyond:
+        return None
+    worst = max(beyond, key=lambda s: abs(beyond[s]))
+    text = "; ".join(f"sector {s} weighs {net:.6g}" for s, net in sorted(beyond.items()))
+    members = _assets(view, np.isin(labels, list(beyond)) & (target != 0))
+    return Breach(f"{text}; the limit is {limits.max_sector:g}", members, abs(beyond[worst]), limits.max_sector)
+
+
+@check("max_gross")
+def gross(view: WeightsView, limits: SafetySettings) -> Breach | None:
+    """The sum of absolute weights."""
+    return _whole(math.fsum(np.abs(_target(view))), limits.max_gross, "the gross")
+
+
+@check("max_net")
+def net(view: WeightsView, limits: SafetySettings) -> Breach | None:
+    """The absolute sum of weights."""
+    return _whole(abs(math.fsum(_target(view))), limits.max_net, "the net")
+
+
+@check("neutral_tolerance")
+def neutral(view: WeightsView, limits: SafetySettings) -> Breach | None:
+    """The absolute sum of weights over the sum of absolute weights, of a book that must be neutral."""
+    if not limits.neutral:
+        return None
+    target = _target(view)
+    whole = math.fsum(np.abs(target))
+    share = abs(math.fsum(target)) / whole if whole > 0 else 0.0
+    return _whole(share, limits.neutral_tolerance, "the net over the gross")
+
+
+@check("max_turnover")
+def turnover(view: WeightsView, limits: SafetySettings) -> Breach | None:
+    """The sum of absolute changes of weights."""
+    return _whole(math.fsum(np.abs(_changes(view))), limits.max_turnover, "the turnover")
+
+
+@check("max_change")
+def change(view: WeightsView, limits: SafetySettings) -> Breach | None:
+    """The absolute change of each asset's weight."""
+    return _each(view, np.abs(_changes(view)), limits.max_change, "changes by")
+
+
+@check("max_deviation")
+def deviation(view: WeightsView, limits: SafetySettings) -> Breach | None:
+    """How many standard deviations of its history the turnover lies above its mean."""
+    past = view.past_turnovers
+    if limits.max_deviation == 0 or len(past) < limits.min_history:
+        return None
+    value = math.fsum(np.abs(_changes(view)))
+    mean = math.fsum(past) / len(past)
+    spread = math.sqrt(math.fsum((p - mean) ** 2 for p in past) / (len(past) - 1))
+    if not math.isfinite(spread):
+        raise UnevaluableError("a turnover of the history is no finite number")
+    above = value - mean
+    score = 0.0 if above <= TOLERANCE else above / spread if spread > 0 else math.inf
+    return _whole(score, limits.max_deviation, "the turnover's distance from its mean in standard deviations")
+
+
+CHECKS = (finite, position, sector, gross, net, neutral, turnover, change, deviation)
+
+
+def _target(view: WeightsView) -> Floats:
+    if not np.isfinite(view.target).all():
+        raise UnevaluableError("not all weights are finite")
+    return view.target
+
+
+def _changes(view: WeightsView) -> Floats:
+    if not np.isfinite(view.held).all():
+        raise UnevaluableError("not all weights that are held are finite")
+    changes: Floats = _target(view) - view.held
+    return changes
+
+
+def _is_beyond(value: float, limit: float) -> bool:
+    return value > limit + TOLERANCE
+
+
+def _whole(value: float, limit: float, what: str) -> Breach | None:
+    if not _is_beyond(value, limit):
+        return None
+    return Breach(f"{what} is {value:.6g}; the limit is {limit:g}", (), value, limit)
+
+
+def _each(view: WeightsView, values: Floats, limit: float, verb: str) -> Breach | None:
+    beyond = values > limit + TOLERANCE
+    if not beyond.any():
+        return None
+    bad = _assets(view, beyond)
+    texts = [f"{name} {verb} {value:.6g}" for name, value in zip(bad, values[beyond], strict=True)]
+    return Breach(f"{listed(texts)}; the limit is {limit:g}", bad, float(values.max()), limit)
+
+
+def _assets(view: WeightsView, where: NDArray[np.bool_] | Sequence[bool]) -> tuple[str, ...]:
+    return tuple(view.names[i] for i in np.flatnonzero(where))
