@@ -122,6 +122,7 @@ class BrokerSettings(Section):
 
     type: str = Field("paper", description="paper, or the name of a broker that is installed.")
     timeout_s: float = Field(30.0, gt=0, description="Seconds to wait for an answer.")
+    options: dict[str, Any] = Field({}, description="Settings of an installed broker; its own text says which.")
     paper: PaperSettings = Field(PaperSettings(), description="The paper broker.")
 
 

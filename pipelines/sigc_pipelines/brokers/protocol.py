@@ -13,6 +13,7 @@ fail as real ones do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -98,7 +99,8 @@ class BrokerOrder:
 class Capabilities:
     """What a broker can do. name: of its kind; is_live: whether it is real money.
 
-    quantity_step: quantities are multiples of it (1: whole shares). tradable: None when any asset may be asked for.
+    quantity_step: quantities are multiples of it (1: whole shares). simulated: whether it must be told the market, see
+    `Simulated`.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Capabilities:
     shorting: bool = True
     order_types: frozenset[OrderType] = frozenset(OrderType)
     times_in_force: frozenset[TimeInForce] = frozenset(TimeInForce)
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +177,7 @@ class Simulated(Protocol):
     """What a broker that is a simulation must be told: the market, and who its customers are."""
 
     def mark(
-        self, session: str, at: datetime, prices: dict[str, Decimal | None], volumes: dict[str, Decimal | None]
+        self, session: str, at: datetime, prices: Mapping[str, Decimal | None], volumes: Mapping[str, Decimal | None]
     ) -> None:
         """The prices of the close (instant `at`) of a session; None for an asset that had no price.
 
@@ -186,3 +189,8 @@ class Simulated(Protocol):
     def deposit(self, id: str, amount: Decimal) -> None:
         """Put cash into the account, once per id."""
         ...
+
+
+def simulation(broker: Broker) -> Simulated | None:
+    """What must be told the market, of a broker that is a simulation; None for one that trades."""
+    return broker if broker.capabilities().simulated and isinstance(broker, Simulated) else None

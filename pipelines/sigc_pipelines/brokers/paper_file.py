@@ -1,0 +1,215 @@
+"""The paper broker's book on the disk: one SQLite file that any number of threads and processes may have open.
+
+WAL and synchronous=FULL: what was answered is on the disk, and a kill at any moment leaves the book whole. Decimals and
+instants are TEXT; instants have one width, so that they compare as text. Numbers of fills and charges only grow, and
+are given inside the transaction that commits them: who has read up to a number has read all up to it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import hashlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sigc.errors import Diagnostic, SigcError
+from sigc_pipelines.brokers.protocol import NotSentError, OutcomeUnknownError, UnreachableError
+
+_APPLICATION_ID = 0x51C9A9E2  # tells a paper broker's book from any other SQLite file
+_VERSION = 1
+_SCHEMA = (
+    """
+    CREATE TABLE account (  -- one row; worth, bound: of all holdings, kept in step with them
+        book TEXT NOT NULL,
+        cash TEXT NOT NULL,
+        worth TEXT NOT NULL,
+        bound TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE deposits (
+        id TEXT PRIMARY KEY,
+        amount TEXT NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE holdings (  -- buys, sells: what is open; session: the last one marked; price: the last one known
+        asset TEXT PRIMARY KEY,
+        quantity TEXT NOT NULL,
+        buys TEXT NOT NULL,
+        sells TEXT NOT NULL,
+        session TEXT NOT NULL,
+        price TEXT
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE orders (
+        number INTEGER PRIMARY KEY,
+        client_order_id TEXT NOT NULL UNIQUE,
+        asset TEXT NOT NULL,
+        side TEXT NOT NULL,
+        quantity TEXT NOT NULL,
+        order_type TEXT NOT NULL,
+        limit_price TEXT,
+        time_in_force TEXT NOT NULL,
+        submitted TEXT NOT NULL,
+        status TEXT NOT NULL,
+        filled TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX orders_open ON orders (status) WHERE status = 'new'",
+    "CREATE INDEX orders_submitted ON orders (submitted)",
+    """
+    CREATE TABLE fills (
+        number INTEGER PRIMARY KEY,
+        execution_id TEXT NOT NULL UNIQUE,
+        client_order_id TEXT NOT NULL,
+        asset TEXT NOT NULL,
+        side TEXT NOT NULL,
+        quantity TEXT NOT NULL,
+        price TEXT NOT NULL,
+        commission TEXT NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE charges (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        kind TEXT NOT NULL,
+        asset TEXT NOT NULL,
+        amount TEXT NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT
+    """,
+)
+
+
+def instant_text(at: datetime) -> str:
+    """An instant in UTC, always as long."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+class BookFile:
+    """The open file. durable: False trades safety against power cuts for speed (replays)."""
+
+    def __init__(self, path: Path, created: datetime, *, durable: bool, timeout_s: float) -> None:
+        """Open the book, made when there is none. Raises SigcError E310."""
+        self.path = path
+        self._turn = threading.RLock()
+        self._connect = functools.partial(_connect, path, created, durable=durable, timeout_s=timeout_s)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _alone(path.parent):
+                self._connection = self._connect()
+        except (sqlite3.Error, OSError) as error:
+            hint = "look at the rights and the space of its folder, and whether the file is what it should be"
+            raise SigcError(
+                Diagnostic("E310", f"the paper broker's book {path} can't be used: {error}", hint=hint)
+            ) from (error)
+
+    def close(self) -> None:
+        """Let the file go; again: nothing."""
+        with self._turn:
+            self._connection.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One state of the book. Raises UnreachableError."""
+        with self._turn:
+            try:
+                self._connection.execute("BEGIN")
+                try:
+                    yield self._connection
+                finally:
+                    self._undo()
+            except sqlite3.Error as error:
+                raise UnreachableError(f"the paper broker's book can't be read: {error}") from error
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """All of the block, or nothing of it. Raises NotSentError (nothing), OutcomeUnknownError (either)."""
+        with self._turn:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._connection
+            except sqlite3.Error as error:
+                self._undo()
+                raise NotSentError(f"the paper broker's book can't be written: {error}") from error
+            except BaseException:
+                self._undo()
+                raise
+            try:
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._undo()
+                raise OutcomeUnknownError(f"the paper broker's book may not be written: {error}") from error
+
+    def _undo(self) -> None:
+        if self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error:  # given up: the file is as it was before the transaction
+                self._connection.close()
+                self._connection = self._connect()
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """One process at a time makes a book in a folder."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _connect(path: Path, created: datetime, *, durable: bool, timeout_s: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
+    try:
+        tables = _check(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+        if not tables:
+            _create(connection, created)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check(connection: sqlite3.Connection) -> int:
+    """How many tables there are. Raises sqlite3.DatabaseError for a file that is not ours, or newer than we are."""
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if tables and application != _APPLICATION_ID:
+        raise sqlite3.DatabaseError("it is something else")
+    if version > _VERSION:
+        raise sqlite3.DatabaseError(f"it has version {version}, this sigc knows versions up to {_VERSION}")
+    return int(tables)
+
+
+def _create(connection: sqlite3.Connection, created: datetime) -> None:
+    """An empty book. Its name tells it from one that was made at another time."""
+    book = hashlib.sha256(instant_text(created).encode()).hexdigest()[:8]
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in _SCHEMA:
+            connection.execute(statement)
+        connection.execute("INSERT INTO account VALUES (?, '0', '0', '0')", (book,))
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

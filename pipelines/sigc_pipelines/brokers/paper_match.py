@@ -1,0 +1,144 @@
+"""How the paper broker fills: prices, commissions, shares of volume, borrow fees. Pure, in exact decimals.
+
+A fill is never better than the market was: slippage and the rounding of the price to six decimals are against us.
+Money is rounded to cents, halves to even. What rounds nowhere is exact: `EXACT` has digits to spare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+
+from sigc.config import PaperSettings
+from sigc.store.records import ZERO, Side
+from sigc_pipelines.brokers.protocol import OrderRequest
+
+EXACT = Context(prec=80)
+LARGEST = Decimal(10) ** 15  # a larger quantity, price or deposit is a mistake
+CENT = Decimal("0.01")
+TICK = Decimal("0.000001")
+_BPS = Decimal(10_000)
+_YEAR_DAYS = Decimal(365)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the broker asks for, as fractions (slippage 0.0005 is 5 bps) and money."""
+
+    slippage: Decimal
+    commission_rate: Decimal
+    commission_per_share: Decimal
+    min_commission: Decimal
+    max_volume: Decimal
+    leverage: Decimal
+    shorting: bool
+    borrow_rate: Decimal
+    step: Decimal
+
+    @classmethod
+    def of(cls, settings: PaperSettings) -> Terms:
+        """The settings in decimals, as they are written."""
+        return cls(
+            slippage=_decimal(settings.slippage_bps) / _BPS,
+            commission_rate=_decimal(settings.commission_bps) / _BPS,
+            commission_per_share=_decimal(settings.commission_per_share),
+            min_commission=_decimal(settings.min_commission),
+            max_volume=_decimal(settings.max_volume_pct),
+            leverage=_decimal(settings.leverage),
+            shorting=settings.shorting,
+            borrow_rate=_decimal(settings.borrow_bps) / _BPS,
+            step=Decimal(settings.quantity_step),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What one order gets at a mark."""
+
+    quantity: Decimal
+    price: Decimal
+    commission: Decimal
+
+
+def _decimal(number: float) -> Decimal:
+    return Decimal(repr(number))
+
+
+def known(number: Decimal | None) -> Decimal | None:
+    """A price or volume that is a number; None for one that is missing, infinite, NaN or absurd."""
+    return number if number is not None and number.is_finite() and abs(number) <= LARGEST else None
+
+
+def execution_price(mark: Decimal, side: Side, terms: Terms) -> Decimal:
+    """What one pays or gets when the market is at `mark`.
+
+    >>> terms = Terms.of(PaperSettings(slippage_bps=5))
+    >>> execution_price(Decimal(100), Side.BUY, terms), execution_price(Decimal(100), Side.SELL, terms)
+    (Decimal('100.050000'), Decimal('99.950000'))
+    """
+    price = mark * (1 + side.sign * terms.slippage)
+    return price.quantize(TICK, rounding=ROUND_CEILING if side is Side.BUY else ROUND_FLOOR)
+
+
+def reaches(request: OrderRequest, price: Decimal) -> bool:
+    """Whether an order may be filled at that price: no worse than its limit, and a price at all."""
+    return price > ZERO and (request.limit is None or request.side.sign * (request.limit - price) >= ZERO)
+
+
+def commission(quantity: Decimal, price: Decimal, terms: Terms) -> Decimal:
+    """Of one fill, in cents.
+
+    >>> commission(Decimal(100), Decimal("10.005"), Terms.of(PaperSettings(commission_bps=10, min_commission=0.5)))
+    Decimal('1.00')
+    """
+    asked = quantity * (price * terms.commission_rate + terms.commission_per_share)
+    return max(asked, terms.min_commission).quantize(CENT, rounding=ROUND_HALF_EVEN)
+
+
+def borrow_fee(value: Decimal, since: str, until: str, terms: Terms) -> Decimal:
+    """For a short position of that value (positive) from one session to a later one, in cents.
+
+    >>> borrow_fee(Decimal(73_000), "2024-01-05", "2024-01-08", Terms.of(PaperSettings(borrow_bps=100)))
+    Decimal('6.00')
+    """
+    days = (date.fromisoformat(until[:10]) - date.fromisoformat(since[:10])).days
+    return (value * terms.borrow_rate * days / _YEAR_DAYS).quantize(CENT, rounding=ROUND_HALF_EVEN)
+
+
+def shares(wanted: Sequence[Decimal], available: Decimal | None, step: Decimal) -> tuple[Decimal, ...]:
+    """How `available` is shared among orders that want so much: by what they want, in whole steps.
+
+    Steps that are left over go to the largest remainders, the earlier order first. None: there is enough for all.
+
+    >>> shares([Decimal(100), Decimal(300), Decimal(100)], Decimal(99), Decimal(1))
+    (Decimal('20'), Decimal('59'), Decimal('20'))
+    """
+    units = [int(each // step) for each in wanted]
+    whole = sum(units)
+    if available is None or available >= sum(wanted, ZERO):
+        return tuple(wanted)
+    supply = min(int(max(available, ZERO) // step), whole)
+    if not supply:
+        return (ZERO,) * len(wanted)
+    given = [supply * unit // whole for unit in units]
+    by_remainder = sorted(range(len(units)), key=lambda at: (-(supply * units[at] % whole), at))
+    for at in by_remainder[: supply - sum(given)]:
+        given[at] += 1
+    return tuple(step * units for units in given)
+
+
+def match(
+    wanted: Mapping[OrderRequest, Decimal], mark: Decimal, volume: Decimal | None, terms: Terms
+) -> dict[OrderRequest, Execution]:
+    """What each order of one asset gets of a session. wanted: what is left of it, in the order of submission."""
+    prices = {request: execution_price(mark, request.side, terms) for request in wanted}
+    reached = [request for request in wanted if reaches(request, prices[request])]
+    available = None if volume is None else volume * terms.max_volume
+    given = shares([wanted[request] for request in reached], available, terms.step)
+    return {
+        request: Execution(quantity, prices[request], commission(quantity, prices[request], terms))
+        for request, quantity in zip(reached, given, strict=True)
+        if quantity > ZERO
+    }

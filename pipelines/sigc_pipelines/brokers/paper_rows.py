@@ -1,0 +1,235 @@
+"""The rows of the paper broker's book as values, read and written within a transaction of `paper_file.py`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sigc.store.records import ZERO, Charge, Fill, OrderType, Side, TimeInForce
+from sigc_pipelines.brokers.paper_file import instant_text
+from sigc_pipelines.brokers.protocol import Activities, BrokerOrder, OrderRequest, OrderStatus
+
+Row = tuple[Any, ...]
+_ORDER = (
+    "SELECT number, client_order_id, asset, side, quantity, order_type, limit_price, time_in_force, submitted, "
+    "status, filled, (SELECT book FROM account) FROM orders"
+)
+_HOLDING = "SELECT asset, quantity, buys, sells, session, price FROM holdings"
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """An asset in the book. buys, sells: what is open. session: the last one marked. price: the last one known."""
+
+    asset: str
+    quantity: Decimal = ZERO
+    buys: Decimal = ZERO
+    sells: Decimal = ZERO
+    session: str = ""
+    price: Decimal | None = None
+
+    @property
+    def worth(self) -> Decimal:
+        """Of the position at the last price."""
+        return self.quantity * (self.price or ZERO)
+
+    @property
+    def bound(self) -> Decimal:
+        """The largest value, long or short, that open orders can lead to.
+
+        >>> Holding("A", Decimal(100), sells=Decimal(250), price=Decimal(2)).bound  # 100 long to 150 short
+        Decimal('300')
+        """
+        return max(abs(self.quantity + self.buys), abs(self.quantity - self.sells)) * (self.price or ZERO)
+
+    def opened(self, side: Side, quantity: Decimal) -> Holding:
+        """With so much more in open orders (less of it, when negative)."""
+        if side is Side.BUY:
+            return replace(self, buys=self.buys + quantity)
+        return replace(self, sells=self.sells + quantity)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """The account. worth, bound: the sums over all holdings."""
+
+    cash: Decimal
+    worth: Decimal
+    bound: Decimal
+
+    def buying_power(self, leverage: Decimal) -> Decimal:
+        """By how much `bound` may grow; negative when it is too large already."""
+        return leverage * (self.cash + self.worth) - self.bound
+
+
+def book_name(book: sqlite3.Connection) -> str:
+    """What tells this book from another one at the same place."""
+    (name,) = book.execute("SELECT book FROM account").fetchone()
+    return str(name)
+
+
+def money(book: sqlite3.Connection) -> Money:
+    """The account as it stands."""
+    cash, worth, bound = book.execute("SELECT cash, worth, bound FROM account").fetchone()
+    return Money(Decimal(cash), Decimal(worth), Decimal(bound))
+
+
+def put_money(book: sqlite3.Connection, now: Money) -> None:
+    """The account from now on."""
+    book.execute("UPDATE account SET cash = ?, worth = ?, bound = ?", (str(now.cash), str(now.worth), str(now.bound)))
+
+
+def holding(book: sqlite3.Connection, asset: str) -> Holding:
+    """An asset as it stands, an empty one when it is new."""
+    row = book.execute(f"{_HOLDING} WHERE asset = ?", (asset,)).fetchone()
+    return Holding(asset) if row is None else _holding(row)
+
+
+def holdings(book: sqlite3.Connection) -> dict[str, Holding]:
+    """All assets, sorted."""
+    return {row[0]: _holding(row) for row in book.execute(f"{_HOLDING} ORDER BY asset")}
+
+
+def put_holdings(book: sqlite3.Connection, now: Iterable[Holding]) -> None:
+    """These assets from now on."""
+    book.executemany(
+        "INSERT OR REPLACE INTO holdings VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (h.asset, str(h.quantity), str(h.buys), str(h.sells), h.session, None if h.price is None else str(h.price))
+            for h in now
+        ],
+    )
+
+
+def find_order(book: sqlite3.Connection, client_order_id: str) -> BrokerOrder | None:
+    """The order of that id."""
+    row = book.execute(f"{_ORDER} WHERE client_order_id = ?", (client_order_id,)).fetchone()
+    return None if row is None else _order(row)
+
+
+def orders_since(book: sqlite3.Connection, since: datetime) -> tuple[BrokerOrder, ...]:
+    """Submitted at or after `since`, or open, in the order of submission."""
+    # Two searches, each by its index: one with OR would read the whole table.
+    found = {row[0]: row for row in book.execute(f"{_ORDER} WHERE status = 'new'")}
+    found |= {row[0]: row for row in book.execute(f"{_ORDER} WHERE submitted >= ?", (instant_text(since),))}
+    return tuple(_order(found[number]) for number in sorted(found))
+
+
+def open_orders(book: sqlite3.Connection, before: datetime, assets: Iterable[str]) -> dict[str, list[BrokerOrder]]:
+    """Open orders for these assets submitted before an instant, by asset, in the order of submission."""
+    found: dict[str, list[BrokerOrder]] = {asset: [] for asset in assets}
+    rows = book.execute(f"{_ORDER} WHERE status = 'new' AND submitted < ? ORDER BY number", (instant_text(before),))
+    for row in rows:
+        if row[2] in found:
+            found[row[2]].append(_order(row))
+    return found
+
+
+def insert_order(book: sqlite3.Connection, request: OrderRequest, at: datetime) -> None:
+    """Put a new order into the book."""
+    limit = None if request.limit is None else str(request.limit)
+    book.execute(
+        "INSERT INTO orders VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, 'new', '0')",
+        (
+            request.client_order_id,
+            request.asset,
+            request.side,
+            str(request.quantity),
+            request.order_type,
+            limit,
+            request.time_in_force,
+            instant_text(at),
+        ),
+    )
+
+
+def close_orders(book: sqlite3.Connection, closed: Iterable[BrokerOrder]) -> None:
+    """These orders are as they will stay."""
+    book.executemany(
+        "UPDATE orders SET status = ?, filled = ? WHERE client_order_id = ?",
+        [(order.status, str(order.filled), order.request.client_order_id) for order in closed],
+    )
+
+
+def insert_activities(book: sqlite3.Connection, fills: Iterable[Fill], charges: Iterable[Charge]) -> None:
+    """Put fills and charges into the book, each with the next number."""
+    book.executemany(
+        "INSERT INTO fills VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                fill.execution_id,
+                fill.client_order_id,
+                fill.asset,
+                fill.side,
+                str(fill.quantity),
+                str(fill.price),
+                str(fill.commission),
+                instant_text(fill.at),
+            )
+            for fill in fills
+        ],
+    )
+    book.executemany(
+        "INSERT INTO charges VALUES (NULL, ?, ?, ?, ?, ?)",
+        [(each.id, each.kind, each.asset, str(each.amount), instant_text(each.at)) for each in charges],
+    )
+
+
+def activities(book: sqlite3.Connection, cursor: str) -> Activities:
+    """Fills and charges after a cursor: `book:fill:charge`, the last numbers read. One of another book is as none."""
+    name = book_name(book)
+    fill, charge = _numbers(cursor, name)
+    fills = book.execute("SELECT * FROM fills WHERE number > ? ORDER BY number", (fill,)).fetchall()
+    charges = book.execute("SELECT * FROM charges WHERE number > ? ORDER BY number", (charge,)).fetchall()
+    read = f"{name}:{fills[-1][0] if fills else fill}:{charges[-1][0] if charges else charge}"
+    return Activities(tuple(map(_fill, fills)), tuple(map(_charge, charges)), read)
+
+
+def _numbers(cursor: str, book: str) -> tuple[int, int]:
+    name, _, numbers = cursor.partition(":")
+    fill, _, charge = numbers.partition(":")
+    return (int(fill), int(charge)) if name == book and fill.isdecimal() and charge.isdecimal() else (0, 0)
+
+
+def _holding(row: Row) -> Holding:
+    asset, quantity, buys, sells, session, price = row
+    known = None if price is None else Decimal(price)
+    return Holding(asset, Decimal(quantity), Decimal(buys), Decimal(sells), session, known)
+
+
+def _order(row: Row) -> BrokerOrder:
+    number, id, asset, side, quantity, order_type, limit, time_in_force, submitted, status, filled, book = row
+    request = OrderRequest(
+        client_order_id=id,
+        asset=asset,
+        side=Side(side),
+        quantity=Decimal(quantity),
+        order_type=OrderType(order_type),
+        limit=None if limit is None else Decimal(limit),
+        time_in_force=TimeInForce(time_in_force),
+    )
+    at = datetime.fromisoformat(submitted)
+    return BrokerOrder(request, f"{book}-{number}", OrderStatus(status), Decimal(filled), at)
+
+
+def _fill(row: Row) -> Fill:
+    _, execution_id, client_order_id, asset, side, quantity, price, commission, at = row
+    return Fill(
+        execution_id=execution_id,
+        client_order_id=client_order_id,
+        asset=asset,
+        side=Side(side),
+        quantity=Decimal(quantity),
+        price=Decimal(price),
+        commission=Decimal(commission),
+        at=datetime.fromisoformat(at),
+    )
+
+
+def _charge(row: Row) -> Charge:
+    _, id, kind, asset, amount, at = row
+    return Charge(id, kind, asset, Decimal(amount), datetime.fromisoformat(at))

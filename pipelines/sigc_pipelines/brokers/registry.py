@@ -1,0 +1,65 @@
+"""Which broker a configuration names: the embedded one, or one that is installed.
+
+An installed broker is an entry point of the group `sigc.brokers`: a callable that is given `broker.options` and what
+every broker needs, and gives a `Broker`.
+
+    [project.entry-points."sigc.brokers"]
+    mine = "my_package.broker:open_mine"        # open_mine(settings, directory, clock) -> Broker
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from sigc.clock import Clock
+from sigc.config import BrokerSettings
+from sigc.errors import Diagnostic, SigcError, did_you_mean
+from sigc_pipelines.brokers.paper import PaperBroker
+from sigc_pipelines.brokers.protocol import Broker
+
+GROUP = "sigc.brokers"
+PAPER = "paper"
+BOOK = "paper.sqlite"
+# settings: the section `broker`, its own settings in settings.options. directory: where it may keep files.
+OpenBroker = Callable[[BrokerSettings, Path, Clock], Broker]
+
+
+def open_broker(settings: BrokerSettings, directory: Path, clock: Clock, *, durable: bool = True) -> Broker:
+    """The broker of that type. durable: see `PaperBroker`; an installed broker keeps its own promises.
+
+    Raises SigcError: E402 for one that is not installed, or does not load; what the broker itself raises.
+    """
+    if settings.type == PAPER:
+        book = directory / BOOK
+        return PaperBroker(book, settings.paper, clock, durable=durable, timeout_s=settings.timeout_s)
+    return _load(settings.type)(settings, directory, clock)
+
+
+def close_broker(broker: Broker) -> None:
+    """Let go of what a broker holds: files, connections. One without `close` holds nothing."""
+    close = getattr(broker, "close", None)
+    if close is not None:
+        close()
+
+
+def installed() -> dict[str, EntryPoint]:
+    """Brokers from outside, by name."""
+    return {entry.name: entry for entry in sorted(entry_points(group=GROUP)) if entry.name != PAPER}
+
+
+def _load(name: str) -> OpenBroker:
+    found = installed()
+    if name not in found:
+        names = [PAPER, *found]
+        hint = did_you_mean(name, names) or f"install one that has an entry point of the group {GROUP}"
+        raise SigcError(
+            Diagnostic("E402", f"broker.type: no broker '{name}' is installed", expected=" or ".join(names), hint=hint)
+        )
+    try:
+        loaded: OpenBroker = found[name].load()
+    except Exception as error:
+        message = f"broker.type: the broker '{name}' ({found[name].value}) does not load: {error}"
+        raise SigcError(Diagnostic("E402", message, hint="install it anew, or choose another")) from error
+    return loaded
