@@ -13,7 +13,7 @@ from sigc.engine.task import RunReport
 from sigc.errors import Diagnostic, Severity, SigcError, did_you_mean
 from sigc.ops.declare import REGISTRY
 from sigc.panel import Dates, Floats, Panel
-from sigc.plan.strategy import Backtest, Portfolio
+from sigc.plan.strategy import Backtest, Portfolio, Strategy
 from sigc_pipelines.book import Book, keep_book
 from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between
 from sigc_pipelines.costs import Market, cost_of
@@ -46,15 +46,19 @@ class Result:
 
 
 def pick(loaded: Loaded, name: str = "") -> Portfolio:
+    """The portfolio of that name of a loaded strategy, see `pick_of`."""
+    return pick_of(loaded.strategy, name)
+
+
+def pick_of(strategy: Strategy, name: str = "") -> Portfolio:
     """The portfolio of that name, or the only (first) one. Raises E002 when there is none."""
-    portfolios = loaded.strategy.portfolios
-    if not portfolios:
-        message = f"{loaded.strategy.path} has no portfolio to backtest"
+    if not strategy.portfolios:
+        message = f"{strategy.path} has no portfolio to backtest"
         raise SigcError(Diagnostic("E002", message, hint="add 'portfolio main:' with 'weights = ...'"))
-    for portfolio in portfolios:
+    for portfolio in strategy.portfolios:
         if portfolio.name == name or not name:
             return portfolio
-    hint = did_you_mean(name, [p.name for p in portfolios])
+    hint = did_you_mean(name, [p.name for p in strategy.portfolios])
     raise SigcError(Diagnostic("E002", f"no portfolio '{name}'", hint=hint))
 
 

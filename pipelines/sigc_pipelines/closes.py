@@ -25,6 +25,12 @@ class Closes:
     prices: Floats
     volumes: Floats | None
 
+    def has(self, day: str) -> bool:
+        """Whether any asset has a price of that very day."""
+        at = int(np.searchsorted(self.dates, np.datetime64(day, "D")))
+        is_there = at < len(self.dates) and str(self.dates[at].astype("datetime64[D]")) == day
+        return is_there and bool(np.isfinite(self.prices[at]).any())
+
     def on(self, day: str) -> tuple[Prices, Prices]:
         """Prices and volumes by asset of that very day; None for an asset, or all, without one."""
         at = int(np.searchsorted(self.dates, np.datetime64(day, "D")))

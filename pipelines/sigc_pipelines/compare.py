@@ -16,7 +16,7 @@ from sigc.store import books, control
 from sigc.store.audit import canonical
 from sigc.store.ledger import Ledger
 from sigc.store.records import ZERO
-from sigc_pipelines.brokers.protocol import Broker, Simulated, UnreachableError
+from sigc_pipelines.brokers.protocol import Broker, UnreachableError, simulation
 from sigc_pipelines.settle import settle
 
 ACCEPTED = "accepted"
@@ -39,7 +39,7 @@ class Difference:
 def differences(ledger: Ledger, broker: Broker) -> tuple[Difference, ...]:
     """Every difference, by asset. Raises UnreachableError."""
     theirs = broker.positions()
-    account = broker.account() if isinstance(broker, Simulated) else None
+    account = broker.account() if simulation(broker) is not None else None
     with ledger.reading() as connection:
         ours: dict[str, Decimal] = {}
         for position in books.positions(connection):

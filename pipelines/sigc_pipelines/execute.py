@@ -37,8 +37,8 @@ from sigc_pipelines.brokers.protocol import (
     OrderStatus,
     OutcomeUnknownError,
     RejectedError,
-    Simulated,
     UnreachableError,
+    simulation,
 )
 from sigc_pipelines.settle import settle
 
@@ -281,7 +281,7 @@ class Execution:
 
     def _await_fills(self) -> None:
         """Take in fills until nothing works any more or the time is up. A simulation fills at its marks: no wait."""
-        waits = 0.0 if isinstance(self._desk.broker, Simulated) else self._desk.settings.fill_wait_s
+        waits = 0.0 if simulation(self._desk.broker) else self._desk.settings.fill_wait_s
         until = min(self._ends, self._desk.clock.now() + timedelta(seconds=waits))
         pause = self._desk.settings.lookup_backoff_s
         while True:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from datetime import datetime
 from decimal import Decimal
 
 from sigc.clock import Clock
@@ -25,14 +24,14 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
     """The judge of a run's orders: by the limits and prices that the run decided with."""
     with ledger.reading() as connection:
         limits = SafetySettings.model_validate(runs.limits_of(connection, run.id))
-    known: list[tuple[int, Exposure]] = []
+    known: list[tuple[tuple[int, int], Exposure]] = []
 
     def judged(tx: Transaction, intent: Intent) -> tuple[Finding, ...]:
         halt = control.holds(tx.connection, control.HALTED, run.key.strategy)
         if halt is not None:
             why = f"{halt.scope or 'everything'} is halted by {halt.who}: {halt.reason or halt.value}"
             return (Finding("halted", Weight.DENIAL, why, (intent.asset,)),)
-        changes = _fills(tx.connection)
+        changes = _ended(tx.connection)
         if not known or known[0][0] != changes:
             known[:] = [(changes, exposure(tx.connection, run))]
         at = known[0][1]
@@ -66,7 +65,10 @@ def exposure(connection: sqlite3.Connection, run: Run) -> Exposure:
     )
 
 
-def _fills(connection: sqlite3.Connection) -> int:
-    """Grows with every fill."""
-    (number,) = connection.execute("SELECT coalesce(max(number), 0) FROM fills").fetchone()
-    return int(number)
+def _ended(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Changes with every fill, and with every order that ends without one."""
+    (fills,) = connection.execute("SELECT coalesce(max(number), 0) FROM fills").fetchone()
+    (ended,) = connection.execute(
+        "SELECT count(*) FROM intents WHERE state IN ('cancelled', 'expired', 'rejected')"
+    ).fetchone()
+    return int(fills), int(ended)

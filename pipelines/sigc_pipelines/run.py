@@ -6,8 +6,8 @@
     execute   ledger and broker compared; orders sized, written down, sent (`execute.py`)
     audit     the run's files, and its verdict
 
-The same for live, paper, dry run and replay: they differ in the broker and the clock. A dry run stops before anything is
-written down, and shows the orders that would go out.
+The same for live, paper, dry run and replay: they differ in the broker and the clock. A dry run stops before anything
+is written down, and shows the orders that would go out.
 
 The instant at which a run *decides* is one transaction: its orders, the prices they are judged by, and that its key is
 used up. Before it, a run that dies is as if it had never been; after it, `recover.py` brings it to its end.
@@ -15,19 +15,20 @@ used up. Before it, a run that dies is as if it had never been; after it, `recov
 
 from __future__ import annotations
 
-import contextlib
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol
 
 import numpy as np
 
 from sigc.calendar import Calendar
+from sigc.clock import Clock
 from sigc.config import Config
 from sigc.errors import Diagnostic, SigcError
 from sigc.panel import Floats
@@ -48,7 +49,7 @@ from sigc.store.records import (
 )
 from sigc_pipelines import compare
 from sigc_pipelines.artifacts import Render, write_account, write_weights
-from sigc_pipelines.brokers.protocol import Broker, Simulated
+from sigc_pipelines.brokers.protocol import Broker, simulation
 from sigc_pipelines.checks.data import Treatment, judge_data
 from sigc_pipelines.checks.view import DataView, WeightsView
 from sigc_pipelines.checks.weights import judge_weights
@@ -135,7 +136,7 @@ class Ended:
     problems: tuple[Diagnostic, ...]
 
 
-class Cancelled(Exception):
+class CancelledError(Exception):
     """Somebody asked for the run to end."""
 
 
@@ -163,8 +164,8 @@ class _Pass:
     def carry_out(self) -> Ended:
         at = moment(self.trading.calendar, self.trading.clock.now(), self.trading.config.execution.cut_off)
         self.run = self._opened(at)
-        outcome, problems = Outcome.FAILED, ()
-        message = "it ended by a mistake of ours"
+        problems: tuple[Diagnostic, ...] = ()
+        outcome, message = Outcome.FAILED, "it ended by a mistake of ours"
         try:
             outcome, message = self._stages(at)
         except SigcError as error:
@@ -174,7 +175,7 @@ class _Pass:
             is_refusal = error.diagnostics[0].code.startswith("E8")
             outcome = Outcome.REFUSED if is_refusal else Outcome.FAILED
             message = error.diagnostics[0].message
-        except Cancelled:
+        except CancelledError:
             outcome, message = Outcome.CANCELLED, "cancelled before anything was decided"
         finally:
             if not self._is_left_open(outcome):
@@ -219,27 +220,30 @@ class _Pass:
                 digests=dict(request.digests),
             )
             runs.open_run(tx, run, limits)
-        if not self.is_dry and isinstance(self.trading.broker, Simulated):
-            self._fund(self.trading.broker)
+        if not self.is_dry:
+            self._fund()
         return run
 
-    def _fund(self, broker: Simulated) -> None:
+    def _fund(self) -> None:
         """A simulated account holds what its books were given; each deposit has an id, and is made once."""
+        broker = simulation(self.trading.broker)
+        if broker is None:
+            return
         with self.ledger.reading() as connection:
             for book in books.books(connection):
                 broker.deposit(f"{self.ledger.id}/{book.key.strategy}/{book.key.portfolio}", book.capital)
 
-    def _refuse_held(self, connection: object) -> None:
+    def _refuse_held(self, connection: sqlite3.Connection) -> None:
         for name in (control.HALTED, control.PAUSED):
-            held = control.holds(connection, name, self.request.strategy)  # type: ignore[arg-type]
+            held = control.holds(connection, name, self.request.strategy)
             if held is not None and not (name == control.PAUSED and self.request.is_forced):
                 what = f"{held.scope or 'everything'} is {name} since {held.at.isoformat(timespec='seconds')}"
                 raise SigcError(Diagnostic("E802", f"{what} by {held.who}: {held.reason or held.value}"))
 
-    def _revision(self, connection: object, key: RunKey) -> int:
+    def _revision(self, connection: sqlite3.Connection, key: RunKey) -> int:
         """0 for the first run of a key; a wanted repeat is the next one."""
-        latest = runs.latest_revision(connection, key)  # type: ignore[arg-type]
-        last = runs.last_session(connection, key.strategy, key.portfolio)  # type: ignore[arg-type]
+        latest = runs.latest_revision(connection, key)
+        last = runs.last_session(connection, key.strategy, key.portfolio)
         if last > key.session:
             message = f"{key.strategy} ({key.portfolio}) has traded for the session {last} already"
             raise SigcError(Diagnostic("E800", f"{message}; {key.session} is past", hint="--dry-run looks back"))
@@ -256,7 +260,7 @@ class _Pass:
     def _stage(self, name: StageName, deadline_s: float = 0.0) -> Iterator[list[Finding]]:
         """Time a stage, record how it went, refuse to go on when it came too late or somebody wants it to end."""
         if self.watch.stop.is_set() and name is not StageName.AUDIT:
-            raise Cancelled
+            raise CancelledError
         self.watch.stage(name)
         started, begun = self.trading.clock.now(), time.perf_counter()
         findings: list[Finding] = []
@@ -273,9 +277,8 @@ class _Pass:
         finally:
             stage = Stage(self.run.id, name, started, time.perf_counter() - begun, outcome, tuple(findings))
             self.stages.append(stage)
-            with contextlib.suppress() if outcome != "failed" else contextlib.suppress(SigcError):
-                with self.ledger.transaction("stage") as tx:
-                    runs.add_stage(tx, self.run, stage)
+            with self.ledger.transaction("stage") as tx:
+                runs.add_stage(tx, self.run, stage)
         if outcome == "late":
             raise SigcError(Diagnostic("E803", f"the stage {name} took longer than its deadline of {deadline_s:g} s"))
 
@@ -312,6 +315,7 @@ class _Pass:
             before = books.last_prices(connection, self.book)
         sessions = sessions_to_value(self.trading.calendar, last.session if last else "", at.as_of)
         closes = self.feed.closes(loaded, str(sessions[0].day) if sessions else str(at.as_of.day))
+        sessions = tuple(s for s in sessions if closes.has(str(s.day)))  # what has no data yet is valued later
         prices = closes.last(str(at.as_of.day), before)
         if not self.is_dry:
             prices = bring_up_to_date(self.ledger, self.trading.broker, self.book, sessions, closes, before)
@@ -448,8 +452,3 @@ def _decided(sight: Sight, target: Floats, intents: tuple[Intent, ...]) -> dict[
         "net": round(float(target.sum()), 12),
         "orders": len(intents),
     }
-
-
-def now_of(trading: Trading) -> datetime:
-    """The instant of the run's clock."""
-    return trading.clock.now()

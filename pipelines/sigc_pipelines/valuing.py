@@ -16,7 +16,7 @@ from sigc.calendar import Calendar, Session
 from sigc.store import books
 from sigc.store.ledger import Ledger
 from sigc.store.records import ZERO, BookKey, Nav
-from sigc_pipelines.brokers.protocol import Broker, Simulated
+from sigc_pipelines.brokers.protocol import Broker, simulation
 from sigc_pipelines.closes import Closes
 from sigc_pipelines.settle import settle
 
@@ -61,9 +61,10 @@ def bring_up_to_date(
     prices: dict[str, Decimal],
 ) -> dict[str, Decimal]:
     """Let a simulated broker trade the sessions, take in what was filled, record the NAV of each; the newest prices."""
-    if isinstance(broker, Simulated):
+    simulated = simulation(broker)
+    if simulated is not None:
         for session in sessions:
-            broker.mark(str(session.day), session.close, *closes.on(str(session.day)))
+            simulated.mark(str(session.day), session.close, *closes.on(str(session.day)))
     settle(ledger, broker)
     navs = []
     for session in sessions:

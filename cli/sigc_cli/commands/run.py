@@ -1,8 +1,7 @@
-"""`sigc run FILE --dry-run`: load and compute for one date, in this process."""
+"""`sigc run FILE`: one run of one portfolio for one date, traded by the configured broker or dry."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
@@ -12,9 +11,14 @@ from sigc_cli.options import JSON, PARAMS, STRATEGY, choices, work
 
 @click.command()
 @STRATEGY
-@click.option("--dry-run", is_flag=True, help="Load and compute; trade nothing.")
-@click.option("--date", default="", metavar="DATE", help="As of the last row on or before this date.")
+@click.option("--dry-run", is_flag=True, help="Show the orders that would go out; trade nothing.")
+@click.option("--date", default="", metavar="DATE", help="As of the last session on or before this date.")
 @click.option("--portfolio", default="", help="Which portfolio (default: the first).")
+@click.option("--slot", default="", help="The scheduled fire, where a session is traded several times.")
+@click.option("--force", is_flag=True, help="Although it was traded, or is paused: a new revision; needs --reason.")
+@click.option("--accept-differences", is_flag=True, help="Between ledger and broker; needs --reason.")
+@click.option("--reason", default="", metavar="TEXT", help="Why; kept in the audit with who.")
+@click.option("--work-dir", type=click.Path(path_type=Path), help="Where the ledger is (daemon.work_dir).")
 @PARAMS
 @JSON
 @work
@@ -23,6 +27,11 @@ def command(
     dry_run: bool,
     date: str,
     portfolio: str,
+    slot: str,
+    force: bool,
+    accept_differences: bool,
+    reason: str,
+    work_dir: Path | None,
     params: tuple[str, ...],
     as_json: bool,
     config: Path | None,
@@ -30,51 +39,41 @@ def command(
     threads: int,
     no_cache: bool,
 ) -> None:
-    """Run FILE for one date: the as-of date, the wanted weights, the time of each stage.
+    """Run FILE for one date: load, compute, validate, execute, audit.
 
-    No row after the date is read. Trading needs the ledger, which this version has not: say --dry-run.
+    No row after the date is read. A session is traded once; a wanted repeat is --force with a --reason.
     """
-    import numpy as np
-
-    from sigc_cli import show
+    from sigc.errors import SigcError
+    from sigc_cli import show, show_run
     from sigc_cli.build import compile_file, configuration, parameters, workspace
+    from sigc_cli.build_trading import Wish, request, trading, user
     from sigc_cli.complain import complain
     from sigc_cli.dates import day
-    from sigc_pipelines.compute import load
-    from sigc_pipelines.dry_run import dry_run as run
-    from sigc_pipelines.dry_run import staleness
+    from sigc_cli.workdir import work_dir as place_of
+    from sigc_pipelines.backtest import pick_of
+    from sigc_pipelines.feed import FreshFeed
+    from sigc_pipelines.run import carry_out
 
-    if not dry_run:
-        raise click.UsageError("this version computes and does not trade: add --dry-run")
     chosen = choices(config, engine, threads, no_cache)
-    begun = time.perf_counter()
+    wish = Wish(day(date), portfolio, dry_run, force, accept_differences, reason, slot)
     compiled = compile_file(file, parameters(params))
+    loaded = configuration(chosen)
+    settings = loaded.config
+    asked = request(compiled.strategy, pick_of(compiled.strategy, portfolio).name, settings, wish, user())
+    complain(compiled.warnings)
     bar = show.ProgressBar()
-    settings = configuration(chosen).config
-    with workspace(settings, chosen, bar) as space:
+    with (
+        workspace(settings, chosen, bar) as space,
+        trading(settings, place_of(loaded, work_dir), wish) as (desk, earlier),
+    ):
+        for verdict in earlier:
+            click.echo(f"{verdict.run}: {verdict.outcome}, {verdict.message}", err=True)
         try:
-            at = time.perf_counter()
-            loaded = load(compiled.strategy, space, until=day(date))
-            load_s = time.perf_counter() - at
-            done = run(loaded, space, portfolio)
+            ended = carry_out(desk, asked, FreshFeed(compiled.strategy, space, settings.execution.capital))
         finally:
             bar.close()
-    limit = settings.data.validation.max_stale_hours
-    stale = () if date else staleness(loaded, np.datetime64("now"), limit)
-    complain([*compiled.warnings, *loaded.findings, *stale])
-    held = {n: w for n, w in zip(done.names, done.weights.tolist(), strict=True) if w != 0.0 and w == w}
-    times = {"compile": at - begun, "load": load_s, "compute": done.report.seconds}
-    if as_json:
-        data = {"strategy": compiled.strategy.name, "portfolio": done.portfolio, "as_of": done.as_of, "dry_run": True}
-        data |= {"weights": held, "digest": done.digest, "seconds": times, "data": dict(done.digests)}
-        click.echo(show.dump(data))
-        return
-    click.echo(f"{compiled.strategy.name} ({done.portfolio}), dry run as of {done.as_of}")
-    gross, net = sum(abs(w) for w in held.values()), sum(held.values())
-    click.echo(f"{len(held)} of {len(done.names)} assets, gross {gross:.4f}, net {net:+.4f}, digest {done.digest[:16]}")
-    rows = [("asset", "weight"), *((n, f"{w:+.6f}") for n, w in sorted(held.items(), key=lambda x: (-abs(x[1]), x[0])))]
-    click.echo("\n" + show.table(rows[:41]))
-    if len(rows) > 41:
-        click.echo(f"... and {len(rows) - 41} more (--json prints all)")
-    click.echo("\n" + ", ".join(f"{k} {1000 * v:.0f} ms" for k, v in times.items()))
-    click.echo(show.work(done.report), err=True)
+        click.echo(show.dump(show_run.as_data(ended)) if as_json else show_run.text(ended))
+    if ended.problems:
+        raise SigcError(*ended.problems)
+    if ended.run.outcome == "unresolved":
+        raise SigcError(show_run.unresolved(ended))

@@ -20,18 +20,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, localcontext
 
+from sigc.store.books import Mark
 from sigc.store.records import IN_FLIGHT, ZERO, Fill, Intent, IntentState, Side
 
 # Enough digits for sums and products of prices and quantities to be exact, so that their order does not matter.
 EXACT = Context(prec=100)
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What an asset is valued at, None when no price is known, and its sector, '' when unknown."""
-
-    price: Decimal | None
-    sector: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,128 @@
+"""Put the parts of trading together: the ledger of a work dir, the configured broker, clock, calendar; and recover."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sigc.errors import Diagnostic, SigcError
+
+if TYPE_CHECKING:
+    from sigc.calendar import Calendar
+    from sigc.clock import Clock
+    from sigc.config import Config
+    from sigc.plan.strategy import Strategy
+    from sigc_pipelines.recover import Verdict
+    from sigc_pipelines.run import Request, Trading
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asks of a run, as given on a command line."""
+
+    date: str = ""
+    portfolio: str = ""
+    is_dry: bool = False
+    is_forced: bool = False
+    accepts_differences: bool = False
+    reason: str = ""
+    slot: str = ""
+
+
+def user() -> str:
+    """Who is at the keyboard."""
+    return f"{getpass.getuser()}@cli"
+
+
+def calendar_of(config: Config, work_dir: Path, now: datetime) -> Calendar:
+    """The configured trading calendar; its table is kept in the work dir."""
+    from sigc.calendar import open_calendar
+
+    schedule = config.schedule
+    return open_calendar(schedule.calendar, zone=schedule.timezone, directory=work_dir / "calendars", today=now.date())
+
+
+def clock_of(calendar: Calendar, date: str) -> Clock:
+    """The machine's clock, or one turned to just after the close of an as-of date other than the current one."""
+    from sigc.clock import HandClock, SystemClock
+    from sigc_pipelines.session import instant_of
+
+    now = SystemClock()
+    if not date:
+        return now
+    at = instant_of(calendar, date)
+    return now if calendar.last_complete(now.now()) == calendar.last_complete(at) else HandClock(at)
+
+
+@contextmanager
+def trading(config: Config, work_dir: Path, wish: Wish) -> Iterator[tuple[Trading, tuple[Verdict, ...]]]:
+    """Everything that runs are carried out with, and the verdicts on what an earlier process left.
+
+    Raises SigcError: E311 while another process has the work dir, E310 when its ledger can't be used, E402 for the
+    calendar or broker, E802 for an earlier date on a live broker.
+    """
+    from sigc.clock import HandClock, SystemClock
+    from sigc.store.ledger import Ledger
+    from sigc_pipelines.brokers.registry import close_broker, open_broker
+    from sigc_pipelines.recover import recover
+    from sigc_pipelines.run import Trading
+
+    calendar = calendar_of(config, work_dir, SystemClock().now())
+    clock = clock_of(calendar, wish.date)
+    with Ledger.open(work_dir, SystemClock()) as ledger:
+        broker = open_broker(config.broker, work_dir, clock)
+        try:
+            if isinstance(clock, HandClock) and broker.capabilities().is_live and not wish.is_dry:
+                message = f"a live broker can't trade as of {wish.date}"
+                raise SigcError(Diagnostic("E802", message, hint="--dry-run shows what would have been ordered"))
+            made = Trading(ledger, broker, clock, calendar, config)
+            yield made, () if wish.is_dry else recover(made)
+        finally:
+            close_broker(broker)
+
+
+def request(strategy: Strategy, portfolio: str, config: Config, wish: Wish, who: str, id: str = "") -> Request:
+    """A run to be carried out: named, and with the digests of what it is made of."""
+    from sigc.store.records import RunKind
+    from sigc_pipelines.run import Request
+
+    if (wish.is_forced or wish.accepts_differences) and not wish.reason:
+        raise SigcError(Diagnostic("E002", "--force and --accept-differences need --reason '...'"))
+    return Request(
+        id=id or f"{strategy.name}-{secrets.token_hex(4)}",
+        strategy=strategy.name,
+        portfolio=portfolio,
+        kind=RunKind.DRY if wish.is_dry else RunKind.TRADE,
+        who=who,
+        reason=wish.reason,
+        slot=wish.slot,
+        is_forced=wish.is_forced,
+        accepts_differences=wish.accepts_differences,
+        digests=digests(strategy, config),
+    )
+
+
+def digests(strategy: Strategy, config: Config) -> Mapping[str, str]:
+    """Of the strategy (its text and parameters), of the settings that a run depends on, of the code."""
+    from sigc import __version__
+    from sigc.ops import jit
+    from sigc.store.audit import canonical
+
+    settings = config.model_dump(mode="json", include={"data", "schedule", "broker", "execution", "safety"})
+    params = "\n".join(f"{name}={value!r}" for name, value in strategy.params)
+    return {
+        "strategy": _sha(f"{strategy.text}\n{params}"),
+        "config": _sha(canonical(settings)),
+        "code": f"{__version__}-{jit.kernel_sources_digest()[:16]}",
+    }
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:40]

@@ -1,0 +1,85 @@
+"""At start: every run that was left open gets a verdict, every order without an outcome is resolved.
+
+    not decided         interrupted: nothing of it was sent; it may be run again
+    decided             brought to its end: unknown orders looked up, planned ones sent while the session is on
+    closed, unresolved  its orders are looked up again; once all are known, the halt they left is lifted
+
+Called by whoever opens the ledger to write, before anything else is begun. It may itself be interrupted anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sigc.store import control, orders, runs
+from sigc.store.records import UNRESOLVED, Outcome, Run, Stage, StageName
+from sigc_pipelines.artifacts import write_account
+from sigc_pipelines.execute import UNRESOLVED_HALT
+from sigc_pipelines.run import Trading, finish
+from sigc_pipelines.settle import settle
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a run that was left open, or of one whose orders were."""
+
+    run: str
+    outcome: Outcome
+    message: str
+
+
+def recover(trading: Trading, tell: Callable[[Verdict], None] = lambda _: None) -> tuple[Verdict, ...]:
+    """Resolve everything that an earlier process left. Raises SigcError E310 when the ledger fails."""
+    with trading.ledger.reading() as connection:
+        left = runs.left_open(connection)
+        doubtful = {i.run for i in orders.in_flight(connection) if i.state in UNRESOLVED} - {r.id for r in left}
+        closed = tuple(runs.find(connection, id) for id in sorted(doubtful))
+    verdicts = []
+    for run in left:
+        verdicts.append(_end(trading, run))
+        tell(verdicts[-1])
+    for run in closed:
+        verdicts.append(_resolve(trading, run))
+        tell(verdicts[-1])
+    settle(trading.ledger, trading.broker)
+    _lift_halts(trading)
+    return tuple(verdicts)
+
+
+def _end(trading: Trading, run: Run) -> Verdict:
+    with trading.ledger.reading() as connection:
+        is_decided = runs.is_decided(connection, run.id)
+    if not is_decided:
+        return _close(trading, run, Outcome.INTERRUPTED, "the process ended before anything was decided")
+    started = trading.clock.now()
+    outcome, message, findings = finish(trading, run)
+    seconds = (trading.clock.now() - started).total_seconds()
+    with trading.ledger.transaction("stage") as tx:
+        runs.add_stage(tx, run, Stage(run.id, StageName.EXECUTE, started, seconds, "resumed", findings))
+    return _close(trading, run, outcome, f"resumed after the process ended: {message}")
+
+
+def _resolve(trading: Trading, run: Run) -> Verdict:
+    """The verdict stands; its orders are looked up again."""
+    _, message, _ = finish(trading, run)
+    write_account(trading.ledger, run.id, trading.render)
+    return Verdict(run.id, run.outcome, message)
+
+
+def _close(trading: Trading, run: Run, outcome: Outcome, message: str) -> Verdict:
+    with trading.ledger.transaction("run-close") as tx:
+        runs.close_run(tx, run, trading.clock.now(), outcome, message)
+    write_account(trading.ledger, run.id, trading.render)
+    return Verdict(run.id, outcome, message)
+
+
+def _lift_halts(trading: Trading) -> None:
+    """A halt that an order without an outcome left ends with the doubt; a person's stays."""
+    with trading.ledger.reading() as connection:
+        held = [c for c in control.every(connection, control.HALTED) if c.value == UNRESOLVED_HALT]
+        doubtful = {i.key.strategy for i in orders.in_flight(connection) if i.state in UNRESOLVED}
+    for one in held:
+        if one.scope not in doubtful:
+            with trading.ledger.transaction("control") as tx:
+                control.drop(tx, one.name, one.scope, "sigc", "every order's outcome is known")
