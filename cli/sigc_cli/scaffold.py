@@ -25,7 +25,10 @@ portfolio main:
 CONFIG = """# Settings of this project; every setting with its text: sigc config show --origins
 data:
   directory: ./data
+schedule:
+  calendar: weekdays   # of the synthetic data; nyse or another exchange for real ones
 daemon:
+  work_dir: ./.sigc/state
   cache:
     directory: ./.sigc/cache
 """
@@ -35,7 +38,9 @@ README = """# A sigc project
     sigc check strategies/momentum.sig       # all errors, without opening data
     sigc backtest strategies/momentum.sig    # results, --report html for the page
     sigc optimize strategies/momentum.sig    # the grid of its params
-    sigc run strategies/momentum.sig --dry-run
+    sigc run strategies/momentum.sig --date 2021-06-30 --dry-run
+    sigc run strategies/momentum.sig --date 2021-06-30      # the same, traded by the paper broker
+    sigc positions; sigc orders; sigc runs list; sigc audit verify
 
 `data/` holds a synthetic universe; put your own prices.parquet there (a date column, then a column an asset).
 """

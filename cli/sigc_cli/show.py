@@ -13,6 +13,7 @@ from typing import Any
 from sigc.engine.task import Progress, RunReport
 from sigc_pipelines.backtest import Result
 from sigc_pipelines.performance import equity, monthly
+from sigc_pipelines.replay import Replay
 from sigc_pipelines.trials import Search, score, text_of
 from sigc_pipelines.validation import Validated
 
@@ -76,6 +77,15 @@ def work(report: RunReport) -> str:
     if joined:
         parts.insert(1, f"{joined} extended")
     return ", ".join(parts) + f" in {report.seconds:.2f} s"
+
+
+def replayed(replay: Replay) -> str:
+    """What lies between the simple accounting and the orders."""
+    rows = [("", "Total Return", "")]
+    rows += [("simple accounting, before costs", percent(replay.simple), "")]
+    rows += [(f"+ {step.name}", percent(step.effect), step.note) for step in replay.steps]
+    rows += [("orders", percent(replay.result.metrics.total_return), f"{len(replay.runs)} runs")]
+    return f"=== From Weights to Orders ===\n{table(rows)}"
 
 
 def validated(result: Validated) -> str:

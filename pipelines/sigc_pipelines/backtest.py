@@ -111,6 +111,13 @@ class Accounts:
         )
         return book, cost_of(self.portfolio.costs, book, self.market.rows(low, high))
 
+    def held(self, wanted: Floats, *, drift: bool, delay: int = 0) -> Book:
+        """The book over all rows: with or without drift, traded so many rows after it was decided."""
+        rows = len(self.dates) - delay
+        settings = self.settings
+        returns = self.returns[delay:]
+        return keep_book(wanted[:rows], returns, rebalance=settings.rebalance, drift=drift, adjust=self._adjust)
+
     def result(self, wanted: Panel, report: RunReport, params: Mapping[str, float] | None = None) -> Result:
         """The backtest of `wanted` (rows of the accounts, traded assets)."""
         book, costs = self.book(wanted.values)

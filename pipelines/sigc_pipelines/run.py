@@ -60,7 +60,7 @@ from sigc_pipelines.judging import judge_of
 from sigc_pipelines.outlook import Outlook, Sight
 from sigc_pipelines.session import Moment, moment
 from sigc_pipelines.sizing import decimal, lot_of, size, write_down
-from sigc_pipelines.valuing import Standing, bring_up_to_date, sessions_to_value, standing
+from sigc_pipelines.valuing import Standing, follow, newest_prices, standing
 
 
 class Feed(Protocol):
@@ -310,18 +310,17 @@ class _Pass:
 
     def _standing(self, loaded: Loaded, at: Moment) -> Standing:
         """The book as of the last complete session. A dry run looks at it, and changes nothing."""
+        trading, capital = self.trading, decimal(self.trading.config.execution.capital)
+
+        def closes_since(day: str) -> Closes:
+            return self.feed.closes(loaded, day)
+
+        if self.is_dry:
+            prices = newest_prices(self.ledger, trading.calendar, self.book, at.as_of, closes_since)
+        else:
+            prices = follow(self.ledger, trading.broker, trading.calendar, self.book, at.as_of, closes_since)
         with self.ledger.reading() as connection:
-            last = books.last_nav(connection, self.book)
-            before = books.last_prices(connection, self.book)
-        sessions = sessions_to_value(self.trading.calendar, last.session if last else "", at.as_of)
-        closes = self.feed.closes(loaded, str(sessions[0].day) if sessions else str(at.as_of.day))
-        sessions = tuple(s for s in sessions if closes.has(str(s.day)))  # what has no data yet is valued later
-        prices = closes.last(str(at.as_of.day), before)
-        if not self.is_dry:
-            prices = bring_up_to_date(self.ledger, self.trading.broker, self.book, sessions, closes, before)
-        with self.ledger.reading() as connection:
-            if self.is_dry and books.book(connection, self.book) is None:
-                capital = decimal(self.trading.config.execution.capital)
+            if books.book(connection, self.book) is None:
                 return Standing(books.Book(self.book, capital, capital, self.run.started), capital, {}, prices)
             return standing(connection, self.book, prices)
 

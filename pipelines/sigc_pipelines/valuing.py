@@ -7,9 +7,9 @@ taken out again, so that it is the same whenever it is computed.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from sigc.calendar import Calendar, Session
@@ -21,6 +21,7 @@ from sigc_pipelines.closes import Closes
 from sigc_pipelines.settle import settle
 
 _CENT = Decimal("0.01")
+ClosesSince = Callable[[str], Closes]  # closing prices from an ISO date on
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +45,52 @@ def standing(connection: sqlite3.Connection, key: BookKey, prices: Mapping[str, 
     return Standing(book, worth, {p.asset: p.quantity for p in held}, known)
 
 
-def sessions_to_value(calendar: Calendar, last: str, as_of: Session) -> tuple[Session, ...]:
-    """The sessions after the one that was valued last, up to the as-of session; that alone when none was."""
-    if not last:
-        return (as_of,)
-    found = calendar.sessions(datetime.fromisoformat(last).date(), as_of.day)
-    return tuple(s for s in found if str(s.day) > last)
-
-
-def bring_up_to_date(
-    ledger: Ledger,
-    broker: Broker,
-    key: BookKey,
-    sessions: Sequence[Session],
-    closes: Closes,
-    prices: dict[str, Decimal],
+def follow(
+    ledger: Ledger, broker: Broker, calendar: Calendar, key: BookKey, as_of: Session, closes_since: ClosesSince
 ) -> dict[str, Decimal]:
-    """Let a simulated broker trade the sessions, take in what was filled, record the NAV of each; the newest prices."""
+    """Let a simulated broker trade what has closed since, take in what was filled, record the NAV of each session.
+
+    The newest price of each asset. A session without data is left until it has some. Again: nothing new.
+    """
+    sessions, closes, before = _unvalued(ledger, calendar, key, as_of, closes_since)
     simulated = simulation(broker)
     if simulated is not None:
         for session in sessions:
             simulated.mark(str(session.day), session.close, *closes.on(str(session.day)))
     settle(ledger, broker)
-    navs = []
+    navs, prices = [], before
     for session in sessions:
         prices = closes.last(str(session.day), prices)
         with ledger.reading() as connection:
             navs.append(nav_at(connection, key, session, prices))
-    with ledger.transaction("fills") as tx:
-        for nav in navs:
-            books.put_nav(tx, nav)
-    return prices
+    if navs:
+        with ledger.transaction("fills") as tx:
+            for nav in navs:
+                books.put_nav(tx, nav)
+    return closes.last(str(as_of.day), prices)
+
+
+def newest_prices(
+    ledger: Ledger, calendar: Calendar, key: BookKey, as_of: Session, closes_since: ClosesSince
+) -> dict[str, Decimal]:
+    """What `follow` gives, with nothing changed."""
+    _, closes, before = _unvalued(ledger, calendar, key, as_of, closes_since)
+    return closes.last(str(as_of.day), before)
+
+
+def _unvalued(
+    ledger: Ledger, calendar: Calendar, key: BookKey, as_of: Session, closes_since: ClosesSince
+) -> tuple[tuple[Session, ...], Closes, dict[str, Decimal]]:
+    """The sessions with data whose NAV is not known, up to the as-of one; their closes; the prices known before."""
+    with ledger.reading() as connection:
+        last = books.last_nav(connection, key)
+        before = books.last_prices(connection, key)
+    sessions: tuple[Session, ...] = (as_of,)
+    if last is not None:
+        since = date.fromisoformat(last.session)
+        sessions = tuple(s for s in calendar.sessions(since, as_of.day) if s.day > since) if since < as_of.day else ()
+    closes = closes_since(str(sessions[0].day if sessions else as_of.day))
+    return tuple(s for s in sessions if closes.has(str(s.day))), closes, before
 
 
 def nav_at(connection: sqlite3.Connection, key: BookKey, session: Session, prices: Mapping[str, Decimal]) -> Nav:

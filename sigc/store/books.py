@@ -267,6 +267,19 @@ def charged(connection: sqlite3.Connection, key: BookKey, after: datetime | None
     return sum((Decimal(amount) for (amount,) in rows), ZERO)
 
 
+def charges_by_day(connection: sqlite3.Connection, key: BookKey) -> dict[str, Decimal]:
+    """What a book was charged, by the UTC date of the charge."""
+    rows = connection.execute(
+        "SELECT c.at, s.amount FROM charge_shares s JOIN charges c USING (id)"
+        " WHERE s.strategy = ? AND s.portfolio = ? ORDER BY c.at",
+        (key.strategy, key.portfolio),
+    )
+    found: dict[str, Decimal] = {}
+    for at, amount in rows:
+        found[at[:10]] = found.get(at[:10], ZERO) + Decimal(amount)
+    return found
+
+
 def put_nav(tx: Transaction, nav: Nav) -> None:
     """Record what a book was worth at a close; a session that is known already is left as it is."""
     key = nav.book

@@ -155,6 +155,16 @@ def recent(
     return _many(connection, f"{where} ORDER BY i.number DESC LIMIT ?", strategy, most)
 
 
+def counts(connection: sqlite3.Connection, book: BookKey) -> dict[str, int]:
+    """How many orders of a book stand where."""
+    rows = connection.execute(
+        "SELECT i.state, count(*) FROM intents i JOIN runs r ON r.id = i.run"
+        " WHERE r.strategy = ? AND r.portfolio = ? GROUP BY i.state ORDER BY i.state",
+        (book.strategy, book.portfolio),
+    )
+    return dict(rows.fetchall())
+
+
 def _move(tx: Transaction, intent: Intent, to: IntentState, name: str, said: Mapping[str, object]) -> None:
     """The step itself; refused when the order has moved on in the meantime to where it can't follow."""
     now = state_of(tx.connection, intent.client_order_id)

@@ -10,8 +10,11 @@ import click
 from sigc_cli.options import JSON, PARAMS, STRATEGY, choices, work
 
 if TYPE_CHECKING:
+    from sigc.config import Config
+    from sigc.plan.strategy import Portfolio
     from sigc_cli.build import Compiled
     from sigc_pipelines.compute import Loaded, Workspace
+    from sigc_pipelines.replay import Replay
     from sigc_pipelines.validation import Validated
 
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--portfolio", default="", help="Which portfolio (default: the first).")
 @PARAMS
 @click.option("--capital", type=float, help="Capital for costs that need it.")
+@click.option("--orders", "with_orders", is_flag=True, help="Trade every rebalance with orders, at a paper broker.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write results: .json, .csv or .parquet.")
 @click.option("--report", type=click.Choice(["html"]), help="Write a self-contained report beside the output.")
 @JSON
@@ -33,6 +37,7 @@ def command(
     portfolio: str,
     params: tuple[str, ...],
     capital: float | None,
+    with_orders: bool,
     output: Path | None,
     report: str | None,
     as_json: bool,
@@ -41,7 +46,11 @@ def command(
     threads: int,
     no_cache: bool,
 ) -> None:
-    """Backtest FILE and print its results."""
+    """Backtest FILE and print its results.
+
+    With --orders the stages of a live run are gone through on every rebalance date, with the paper broker and a
+    hand-turned clock; what the simple accounting leaves out is listed.
+    """
     from sigc_cli import show
     from sigc_cli.build import compile_file, configuration, parameters, workspace
     from sigc_cli.complain import complain
@@ -61,8 +70,12 @@ def command(
             loaded = load(compiled.strategy, space)
             book = pick(loaded, portfolio)
             money = settings.backtest.capital if capital is None else capital
-            result = backtest(loaded, space, book, capital=money, overrides=overrides)
-            validated = _validated(loaded, space, compiled, book.name, money, overrides)
+            if with_orders:
+                replayed = _replayed(loaded, space, book, settings, money, overrides)
+                result, validated = replayed.result, None
+            else:
+                result = backtest(loaded, space, book, capital=money, overrides=overrides)
+                validated = _validated(loaded, space, compiled, book.name, money, overrides)
         finally:
             bar.close()
         complain([*compiled.warnings, *result.findings])
@@ -73,6 +86,8 @@ def command(
             click.echo(show.dump(show.as_data(result, validated)))
         else:
             click.echo(show.results(result))
+            if with_orders:
+                click.echo("\n" + show.replayed(replayed))
             if validated is not None:
                 click.echo("\n" + show.validated(validated))
         if output is not None:
@@ -82,6 +97,20 @@ def command(
 
             path = write_report(result, loaded, space, (output or file).with_suffix(".html"))
             click.echo(f"report: {path}", err=True)
+
+
+def _replayed(
+    loaded: Loaded, space: Workspace, book: Portfolio, config: Config, capital: float, overrides: dict[str, str]
+) -> Replay:
+    import datetime
+
+    from sigc_cli.build_trading import calendar_of
+    from sigc_pipelines.replay import replay
+
+    calendar = calendar_of(
+        config, Path(config.daemon.cache.directory).expanduser(), datetime.datetime.now(datetime.UTC)
+    )
+    return replay(loaded, space, book, config, calendar, capital=capital, overrides=overrides)
 
 
 def _validated(
