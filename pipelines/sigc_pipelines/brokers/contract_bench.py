@@ -19,6 +19,7 @@ from sigc_pipelines.brokers.protocol import (
     NotSentError,
     OrderRequest,
     OutcomeUnknownError,
+    RejectedError,
     UnreachableError,
 )
 
@@ -27,15 +28,22 @@ _PATIENCE = 60  # attempts, before a broker is held to be down
 
 
 class Bench(Protocol):
-    """A broker under test with an account of its own: funded, nothing held, nothing ordered, prices known.
+    """A broker under test with an account of its own: funded, nothing held, nothing ordered, prices known."""
 
-    assets: at least two that may be traded, at prices near 100, and 1000 of each affordable. nowhere: an asset that no
-    broker knows. faults: the ways to fail that `fail_next` can bring about.
-    """
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """At least two that may be traded; their price is 100, and 1000 of each are affordable."""
+        ...
 
-    assets: tuple[str, ...]
-    nowhere: str
-    faults: frozenset[Fault]
+    @property
+    def nowhere(self) -> str:
+        """An asset that the broker does not know."""
+        ...
+
+    @property
+    def faults(self) -> frozenset[Fault]:
+        """The ways to fail that `fail_next` can bring about."""
+        ...
 
     @property
     def broker(self) -> Broker:
@@ -99,6 +107,8 @@ class Customer:
             except OutcomeUnknownError:
                 self.bench.settle()
                 found = self.find(request)
+                if found is not None and found.request != request:
+                    raise RejectedError(f"{request.client_order_id} is another order") from None
                 if found is not None:
                     return found
             except NotSentError:

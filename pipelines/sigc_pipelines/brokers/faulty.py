@@ -106,6 +106,13 @@ class FaultyBroker:
         """Let the next requests of the kind that a fault is for meet it, whatever the rates are."""
         self._next.extend(faults)
 
+    def deliver(self) -> None:
+        """What was under way and is due by now arrives; each request does this first."""
+        with self._turn:
+            for request in self._memory.due(self._clock.now()):
+                self._take(request)
+                self._memory.arrived(request)
+
     def capabilities(self) -> Capabilities:
         """Of the inner broker."""
         return self.inner.capabilities()
@@ -124,7 +131,7 @@ class FaultyBroker:
         """Hand the order on, or not, and answer, or not."""
         id = request.client_order_id
         with self._turn:
-            self._deliver()
+            self.deliver()
             attempt = self._memory.attempt("submit", id)
             fault = self._planned(of_submit=True) or self.faults.of_submit(self._draw("submit", id, attempt))
             match fault:
@@ -158,7 +165,7 @@ class FaultyBroker:
     def cancel(self, client_order_id: str) -> None:
         """Hand the cancel on, or not, and answer, or not."""
         with self._turn:
-            self._deliver()
+            self.deliver()
             attempt = self._memory.attempt("cancel", client_order_id)
             planned = self._planned(of_submit=False)
             draw = self._draw("cancel", client_order_id, attempt)
@@ -183,7 +190,7 @@ class FaultyBroker:
     ) -> None:
         """To the inner broker, after what arrives late."""
         with self._turn:
-            self._deliver()
+            self.deliver()
             self._market().mark(session, at, prices, volumes)
 
     def deposit(self, id: str, amount: Decimal) -> None:
@@ -200,16 +207,10 @@ class FaultyBroker:
         with suppress(RejectedError):
             self.inner.submit(request)
 
-    def _deliver(self) -> None:
-        """What was under way and is due arrives."""
-        for request in self._memory.due(self._clock.now()):
-            self._take(request)
-            self._memory.arrived(request)
-
     def _reach(self, operation: str, key: str = "") -> None:
         """Raises UnreachableError when this read is to fail."""
         with self._turn:
-            self._deliver()
+            self.deliver()
             attempt = self._memory.attempt(operation, key)
             planned = self._planned(of_submit=False)
             if planned is not None or self._draw(operation, key, attempt) < self.faults.unreachable:
