@@ -73,6 +73,54 @@ broker.close()
 print("done")
 """
 
+# The disk is full (no file may grow) at some moment: what is said of each order then, and what is there afterwards.
+FULL = """
+import resource, signal, sys
+from decimal import Decimal
+from pathlib import Path
+from sigc.clock import HandClock
+from sigc.store.records import Side
+from sigc_pipelines.brokers.paper import PaperBroker
+from sigc_pipelines.brokers.protocol import NotSentError, OrderRequest, OutcomeUnknownError
+from tests.brokers.story import SETTINGS, START
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+book = Path(sys.argv[1])
+broker = PaperBroker(book, SETTINGS, HandClock(START))
+broker.deposit("disk", Decimal(100_000))
+broker.mark("2024-01-01", START, {"A": Decimal(10)}, {})
+room = book.with_name(book.name + "-wal").stat().st_size + int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+said = {}
+for number in range(30):
+    order = OrderRequest(f"disk-{number}", "A", Side.BUY, Decimal(1))
+    try:
+        broker.submit(order)
+        said[order] = True
+    except NotSentError:
+        said[order] = False
+    except OutcomeUnknownError:
+        said[order] = None
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+for order, is_taken in said.items():
+    assert is_taken is None or (broker.order(order.client_order_id) is not None) == is_taken, order
+    broker.submit(order)
+print(sum(1 for taken in said.values() if taken), sum(1 for taken in said.values() if not taken))
+assert len(broker.orders(START)) == 30
+assert broker.account().buying_power == 4 * 100_000 - 30 * 10
+broker.close()
+"""
+
+
+@pytest.mark.parametrize("room", [1, 5_000, 40_000, 100_001])
+def test_a_full_disk_takes_no_order_by_halves(tmp_path: Path, room: int) -> None:
+    with Script(FULL, str(tmp_path / "paper.sqlite"), str(room)) as script:
+        line = script.line()
+        assert line, script.end()
+        taken, refused = map(int, line.split())
+        assert (taken > 0) == (room > 12_000)
+        assert refused > 0
+        assert script.end()[0] == 0
+
 
 def test_killed_at_some_statements(tmp_path: Path) -> None:
     _die_at_statements(tmp_path, every=5)
