@@ -1,0 +1,121 @@
+"""The contract of a broker, second part: what a request that fails has done, and what it has not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from sigc_pipelines.brokers.contract_stand import Bench, Contract, Customer, close
+from sigc_pipelines.brokers.faulty import Fault
+from sigc_pipelines.brokers.protocol import (
+    Broker,
+    NotSentError,
+    OrderStatus,
+    OutcomeUnknownError,
+    ThrottledError,
+    UnreachableError,
+)
+
+_READS: dict[str, Callable[[Broker], object]] = {
+    "account": lambda broker: broker.account(),
+    "positions": lambda broker: broker.positions(),
+    "order": lambda broker: broker.order("contract-1"),
+    "activities": lambda broker: broker.activities(""),
+}
+
+
+class WireContract(Contract):
+    """What a request that fails has done, and what it has not."""
+
+    @pytest.fixture
+    def customer(self, bench: Bench, request: pytest.FixtureRequest) -> Customer:
+        """Who speaks to it; a test is skipped when the bench can't bring its fault about."""
+        wanted = request.node.callspec.params.get("fault") if hasattr(request.node, "callspec") else None
+        if wanted is not None and wanted not in bench.faults:
+            pytest.skip(f"this bench has no fault '{wanted}'")
+        return Customer(bench)
+
+    @pytest.mark.parametrize("restarted", [False, True])
+    @pytest.mark.parametrize("fault", [Fault.UNKNOWN, Fault.LOST, Fault.LATE])
+    def test_without_an_answer_the_same_id_is_safe(
+        self, bench: Bench, customer: Customer, fault: Fault, restarted: bool
+    ) -> None:
+        request = customer.request(bench.assets[0])
+        bench.fail_next(fault)
+        with pytest.raises(OutcomeUnknownError):
+            bench.broker.submit(request)
+        if restarted:
+            bench.restart()
+        customer.place(request)
+        bench.settle()
+        close(bench)
+        order = customer.known(request)
+        assert (order.status, order.filled) == (OrderStatus.FILLED, request.quantity)
+        assert customer.ask(lambda broker: broker.positions()) == {bench.assets[0]: request.quantity}
+        assert [fill.client_order_id for fill in customer.activities().fills] == [request.client_order_id]
+
+    @pytest.mark.parametrize("fault", [Fault.UNKNOWN, Fault.LOST, Fault.LATE])
+    def test_without_an_answer_a_look_tells(self, bench: Bench, customer: Customer, fault: Fault) -> None:
+        request = customer.request(bench.assets[0])
+        bench.fail_next(fault)
+        with pytest.raises(OutcomeUnknownError):
+            bench.broker.submit(request)
+        found = customer.find(request)
+        if fault is Fault.LOST:
+            assert found is None
+        else:
+            assert found is not None
+            assert found.request == request
+
+    @pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.REFUSED])
+    def test_not_sent_is_not_there(self, bench: Bench, customer: Customer, fault: Fault) -> None:
+        request = customer.request(bench.assets[0])
+        bench.fail_next(fault)
+        with pytest.raises(NotSentError) as told:
+            bench.broker.submit(request)
+        assert isinstance(told.value, ThrottledError) == (fault is Fault.THROTTLED)
+        assert told.value.retry_after_s > 0
+        assert customer.find(request) is None
+        assert customer.place(request).request == request
+
+    @pytest.mark.parametrize("read", list(_READS))
+    @pytest.mark.parametrize("fault", [Fault.UNREACHABLE])
+    def test_a_read_without_an_answer_says_so(self, bench: Bench, customer: Customer, fault: Fault, read: str) -> None:
+        customer.place(customer.request(bench.assets[0]))
+        bench.settle()
+        bench.fail_next(fault)
+        with pytest.raises(UnreachableError):
+            _READS[read](bench.broker)
+        assert customer.ask(_READS[read]) is not None
+
+    @pytest.mark.parametrize("fault", [Fault.UNREACHABLE])
+    def test_a_cancel_without_an_answer_may_be_repeated(self, bench: Bench, customer: Customer, fault: Fault) -> None:
+        request = customer.request(bench.assets[0])
+        customer.place(request)
+        bench.fail_next(fault)
+        with pytest.raises(UnreachableError):
+            bench.broker.cancel(request.client_order_id)
+        customer.cancel(request.client_order_id)
+        close(bench)
+        assert customer.known(request).status is OrderStatus.CANCELLED
+        assert customer.ask(lambda broker: broker.positions()) == {}
+
+    def test_late_reads_lose_nothing(self, bench: Bench, customer: Customer) -> None:
+        """Whatever is not shown yet is shown by the time the bench calls settled, to who reads on from his cursor."""
+        cursor = ""
+        seen: set[str] = set()
+        requests = []
+        for number in range(5):
+            request = customer.request(bench.assets[number % 2], quantity=number + 1)
+            placed = customer.place(request)
+            early = customer.look(request.client_order_id)
+            assert early is None or early == placed
+            requests.append(request)
+            close(bench)
+            read = customer.read(cursor)
+            cursor = read.cursor
+            seen |= {fill.client_order_id for fill in read.fills}
+        seen |= {fill.client_order_id for fill in customer.activities(cursor).fills}
+        assert seen == {request.client_order_id for request in requests}
+        assert all(customer.known(request).status is OrderStatus.FILLED for request in requests)

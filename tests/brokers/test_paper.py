@@ -1,0 +1,334 @@
+"""The paper broker by worked numbers: costs, borrow, limits of the account, sessions, and the state of its file."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from sigc.clock import HandClock
+from sigc.config import PaperSettings
+from sigc.errors import SigcError
+from sigc.store.records import OrderType, Side
+from sigc_pipelines.brokers.paper import PaperBroker
+from sigc_pipelines.brokers.paper_match import shares
+from sigc_pipelines.brokers.protocol import (
+    NotSentError,
+    OrderRequest,
+    OrderStatus,
+    RejectedError,
+    UnreachableError,
+    simulation,
+)
+from tests.brokers.story import read, tell
+
+START = datetime(2024, 1, 5, 15, tzinfo=UTC)  # a Friday
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+Opening = Callable[..., PaperBroker]
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock(START)
+
+
+@pytest.fixture
+def opened(tmp_path: Path, clock: HandClock) -> Iterator[Opening]:
+    """Opens the broker of this test; closes all of them at its end."""
+    brokers: list[PaperBroker] = []
+
+    def open_one(capital: int = 10_000, timeout_s: float = 30.0, **settings: object) -> PaperBroker:
+        terms = PaperSettings.model_validate(settings)
+        broker = PaperBroker(tmp_path / "paper.sqlite", terms, clock, durable=False, timeout_s=timeout_s)
+        brokers.append(broker)
+        if capital:
+            broker.deposit("start", Decimal(capital))
+            close(broker, -1, "100")
+        return broker
+
+    yield open_one
+    for broker in brokers:
+        broker.close()
+
+
+def close(broker: PaperBroker, day: int, price: str | None, volume: str | None = None, asset: str = "A") -> None:
+    at = (START + timedelta(days=day)).replace(hour=21)
+    known = None if price is None else Decimal(price)
+    broker.mark(at.date().isoformat(), at, {asset: known}, {asset: None if volume is None else Decimal(volume)})
+
+
+def buy(id: str, quantity: str, limit: str | None = None, side: Side = Side.BUY) -> OrderRequest:
+    order_type = OrderType.MARKET if limit is None else OrderType.LIMIT
+    return OrderRequest(id, "A", side, Decimal(quantity), order_type, None if limit is None else Decimal(limit))
+
+
+def sell(id: str, quantity: str, limit: str | None = None) -> OrderRequest:
+    return buy(id, quantity, limit, Side.SELL)
+
+
+# Prices, commissions, fees.
+
+
+def test_slippage_and_commission_by_hand(opened: Opening) -> None:
+    broker = opened(slippage_bps=10, commission_bps=1, commission_per_share=0.01, min_commission=1)
+    broker.submit(buy("b", "30"))
+    broker.submit(sell("s", "200"))
+    close(broker, 0, "50.1234567")  # kept as 50.123457
+    bought, sold = broker.activities("").fills
+    assert (bought.price, sold.price) == (Decimal("50.173581"), Decimal("50.073333"))  # 50.1735804.., 50.0733335..
+    assert (bought.commission, sold.commission) == (Decimal("1.00"), Decimal("3.00"))  # 0.45 below the least, 3.0014..
+    assert broker.account().cash == 10_000 - 30 * Decimal("50.173581") - 1 + 200 * Decimal("50.073333") - 3
+
+
+def test_borrow_is_charged_for_calendar_days(opened: Opening) -> None:
+    broker = opened(borrow_bps=365)
+    broker.submit(sell("s", "100"))
+    close(broker, 0, "80")  # Friday: filled
+    assert broker.activities("").charges == ()
+    close(broker, 3, "90")  # Monday: three days of 100 x 80 x 3.65 % / 365
+    close(broker, 4, None)  # Tuesday without a price: a day of 100 x 90
+    charges = broker.activities("").charges
+    assert [charge.amount for charge in charges] == [Decimal("-2.40"), Decimal("-0.90")]
+    assert [charge.asset for charge in charges] == ["A", "A"]
+    assert broker.account().cash == 10_000 + 8_000 - Decimal("3.30")
+
+
+def test_a_limit_counts_slippage(opened: Opening) -> None:
+    broker = opened(slippage_bps=10)
+    for id, limit in (("reached", "100.10"), ("missed", "100.09")):
+        broker.submit(buy(id, "1", limit))
+    for id, limit in (("reached-s", "99.90"), ("missed-s", "99.91")):
+        broker.submit(sell(id, "1", limit))
+    close(broker, 0, "100")
+    found = {order.request.client_order_id: order.status for order in broker.orders(EPOCH)}
+    assert {id for id, status in found.items() if status is OrderStatus.FILLED} == {"reached", "reached-s"}
+
+
+def test_an_order_without_reach_takes_no_share(opened: Opening) -> None:
+    broker = opened(max_volume_pct=0.1)
+    broker.submit(buy("far", "50", "90"))
+    broker.submit(buy("one", "10"))
+    broker.submit(sell("two", "30"))
+    close(broker, 0, "100", volume="209")  # 20 shares of 209 may be ours: a quarter, and three quarters
+    filled = {order.request.client_order_id: order.filled for order in broker.orders(EPOCH)}
+    assert filled == {"far": 0, "one": 5, "two": 15}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "available", "step", "given"),
+    [
+        (["1", "1", "1"], "2", "1", ["1", "1", "0"]),
+        (["5", "5"], "0.9", "1", ["0", "0"]),
+        (["0.5", "1.5"], "1.2", "0.5", ["0.5", "0.5"]),
+        (["3", "4"], None, "1", ["3", "4"]),
+        (["3", "4"], "7", "1", ["3", "4"]),
+        (["3", "4"], "-1", "1", ["0", "0"]),
+    ],
+)
+def test_shares_by_hand(wanted: list[str], available: str | None, step: str, given: list[str]) -> None:
+    supply = None if available is None else Decimal(available)
+    assert shares([Decimal(w) for w in wanted], supply, Decimal(step)) == tuple(Decimal(g) for g in given)
+
+
+# What the account bears.
+
+
+@pytest.mark.parametrize(("quantity", "is_borne"), [("199", True), ("200", True), ("201", False)])
+@pytest.mark.parametrize("side", list(Side))
+def test_buying_power_ends_where_it_says(opened: Opening, side: Side, quantity: str, is_borne: bool) -> None:
+    broker = opened(leverage=2)
+    assert broker.account().buying_power == 20_000
+    if is_borne:
+        broker.submit(buy("b", quantity, side=side))
+        assert broker.account().buying_power == 20_000 - 100 * int(quantity)
+    else:
+        with pytest.raises(RejectedError, match="buying power"):
+            broker.submit(buy("b", quantity, side=side))
+        assert broker.account().buying_power == 20_000
+
+
+def test_a_book_under_water_may_be_reduced_and_not_grown(opened: Opening) -> None:
+    broker = opened(leverage=2)
+    broker.submit(buy("b", "200"))
+    close(broker, 0, "100")
+    close(broker, 3, "60")  # equity 2,000, gross 12,000
+    assert broker.account().buying_power == 0
+    broker.submit(sell("less", "200"))
+    broker.submit(sell("turned", "200"))  # as far short as it is long now
+    with pytest.raises(RejectedError):
+        broker.submit(sell("further", "1"))
+    with pytest.raises(RejectedError):
+        broker.submit(buy("more", "1"))
+
+
+def test_open_sales_count_without_shorting(opened: Opening) -> None:
+    broker = opened(shorting=False)
+    broker.submit(buy("b", "10"))
+    with pytest.raises(RejectedError, match="shorting"):
+        broker.submit(sell("early", "1"))  # what is only ordered may not be sold
+    close(broker, 0, "100")
+    broker.submit(sell("s", "6"))
+    with pytest.raises(RejectedError, match="shorting"):
+        broker.submit(sell("t", "5"))
+    broker.submit(sell("u", "4"))
+
+
+@pytest.mark.parametrize("amount", ["0", "-5", "NaN", "Infinity", "1.001", "1e30"])
+def test_a_deposit_is_an_amount_of_money(opened: Opening, amount: str) -> None:
+    broker = opened()
+    with pytest.raises(RejectedError):
+        broker.deposit("odd", Decimal(amount))
+    assert broker.account().cash == 10_000
+
+
+def test_a_deposit_is_made_once(opened: Opening) -> None:
+    broker = opened()
+    broker.deposit("start", Decimal("10000.00"))
+    with pytest.raises(RejectedError):
+        broker.deposit("start", Decimal(20_000))
+    broker.deposit("second", Decimal("0.01"))
+    assert broker.account().cash == Decimal("10000.01")
+
+
+@pytest.mark.parametrize("quantity", ["1e40", "1e400", "sNaN", "0.1"])
+def test_absurd_orders_are_rejected(opened: Opening, quantity: str) -> None:
+    broker = opened()
+    with pytest.raises(RejectedError):
+        broker.submit(buy("b", quantity))
+    assert broker.orders(EPOCH) == ()
+
+
+@pytest.mark.parametrize("price", ["NaN", "-5", "0", "Infinity", "1e-9", "1e20", None])
+def test_a_price_that_is_none_fills_nothing(opened: Opening, price: str | None) -> None:
+    broker = opened()
+    broker.submit(buy("b", "10"))
+    close(broker, 0, price)
+    order = broker.order("b")
+    assert order is not None
+    assert order.status is OrderStatus.EXPIRED
+    assert broker.account().equity == 10_000
+
+
+# Sessions.
+
+
+def test_a_session_is_marked_once_for_an_asset(opened: Opening) -> None:
+    broker = opened()
+    broker.submit(buy("a", "10"))
+    close(broker, 0, "50")
+    before = read(broker)
+    close(broker, 0, "60")
+    close(broker, -1, "70")
+    assert read(broker) == before
+    close(broker, 0, "30", asset="B")
+    broker.submit(OrderRequest("b", "B", Side.BUY, Decimal(1)))
+    assert broker.account().buying_power == 4 * 10_000 - 10 * 50 - 30
+
+
+def test_an_order_waits_for_a_close_after_it(opened: Opening, clock: HandClock) -> None:
+    broker = opened()
+    clock.turn(START.replace(hour=21))
+    broker.submit(buy("late", "10"))
+    close(broker, 0, "50")  # at the very instant of its submission
+    order = broker.order("late")
+    assert order is not None
+    assert order.status is OrderStatus.NEW
+    close(broker, 3, "60")
+    assert [fill.price for fill in broker.activities("").fills] == [Decimal(60)]
+
+
+# The file.
+
+
+def test_equal_histories_give_equal_books(tmp_path: Path) -> None:
+    assert tell(tmp_path / "one.sqlite", sessions=8) == tell(tmp_path / "two.sqlite", sessions=8)
+    assert tell(tmp_path / "one.sqlite", sessions=8) != tell(tmp_path / "three.sqlite", sessions=8, seed=1)
+
+
+def test_a_cursor_of_another_book_is_as_none(opened: Opening, clock: HandClock, tmp_path: Path) -> None:
+    broker = opened()
+    broker.submit(buy("b", "10"))
+    close(broker, 0, "50")
+    cursor = broker.activities("").cursor
+    assert broker.activities(cursor).fills == ()
+    clock.turn(START + timedelta(days=1))
+    another = PaperBroker(tmp_path / "another.sqlite", PaperSettings(), clock)
+    another.deposit("start", Decimal(1_000))
+    close(another, 1, "50")
+    another.submit(buy("c", "10"))
+    close(another, 3, "50")
+    assert [fill.client_order_id for fill in another.activities(cursor).fills] == ["c"]
+    another.close()
+
+
+def test_threads_share_a_broker(opened: Opening) -> None:
+    broker = opened()
+    requests = [buy(f"b{number}", "1") for number in range(40)]
+    threads = [threading.Thread(target=lambda: [broker.submit(each) for each in requests]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(broker.orders(EPOCH)) == 40
+    close(broker, 0, "50")
+    assert broker.positions() == {"A": 40}
+
+
+def test_a_book_that_another_process_writes_is_waited_for(opened: Opening, tmp_path: Path) -> None:
+    broker = opened(timeout_s=0.05)
+    other = sqlite3.connect(tmp_path / "paper.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(NotSentError, match="locked"):
+        broker.submit(buy("b", "1"))
+    with pytest.raises(UnreachableError, match="locked"):
+        broker.cancel("b")
+    with pytest.raises(UnreachableError, match="locked"):
+        close(broker, 0, "50")
+    assert broker.account().cash == 10_000, "readers don't wait"
+    other.execute("ROLLBACK")
+    other.close()
+    assert broker.order("b") is None
+    assert broker.submit(buy("b", "1")).status is OrderStatus.NEW
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [("PRAGMA user_version = 99", "version 99"), ("PRAGMA application_id = 7", "something else")],
+)
+def test_a_file_that_is_not_ours_is_left_alone(opened: Opening, tmp_path: Path, statement: str, message: str) -> None:
+    opened().close()
+    connection = sqlite3.connect(tmp_path / "paper.sqlite")
+    connection.execute(statement)
+    connection.close()
+    with pytest.raises(SigcError, match=message) as told:
+        opened()
+    assert told.value.diagnostics[0].code == "E310"
+
+
+def test_a_file_that_is_no_database_is_told(opened: Opening, tmp_path: Path) -> None:
+    (tmp_path / "paper.sqlite").write_bytes(b"no database, and longer than the header of one would be" * 40)
+    with pytest.raises(SigcError, match="paper.sqlite"):
+        opened()
+
+
+def test_a_copy_of_the_book_is_a_book(opened: Opening, clock: HandClock, tmp_path: Path) -> None:
+    broker = opened()
+    broker.submit(buy("b", "10"))
+    before = read(broker)
+    for name in ("paper.sqlite", "paper.sqlite-wal"):  # as a crash would leave them
+        shutil.copy(tmp_path / name, tmp_path / name.replace("paper", "copy"))
+    copy = PaperBroker(tmp_path / "copy.sqlite", PaperSettings(), clock)
+    assert read(copy) == before
+    copy.close()
+
+
+def test_paper_is_a_simulation(opened: Opening) -> None:
+    broker = opened()
+    assert simulation(broker) is broker
+    assert not broker.capabilities().is_live

@@ -1,0 +1,89 @@
+"""Brokers by name: the embedded one, and one that is really installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from sigc.clock import HandClock
+from sigc.config import BrokerSettings
+from sigc.errors import SigcError
+from sigc_pipelines.brokers.protocol import simulation
+from sigc_pipelines.brokers.registry import close_broker, installed, open_broker
+from tests.daemon.processes import environment
+
+CLOCK = HandClock(datetime(2024, 1, 5, 15, tzinfo=UTC))
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of installed distributions; one of them brings brokers."""
+    site = tmp_path / "site"
+    information = site / "far_broker-1.0.dist-info"
+    information.mkdir(parents=True)
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: far-broker\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(
+        "[sigc.brokers]\nfaraway = far_broker:open_far\nbroken = far_broker:absent\npaper = far_broker:open_far\n"
+    )
+    (site / "far_broker.py").write_text(
+        textwrap.dedent(
+            """
+            from sigc_pipelines.brokers.paper import PaperBroker
+
+            def open_far(settings, directory, clock):
+                return PaperBroker(directory / settings.options["file"], settings.paper, clock)
+            """
+        )
+    )
+    monkeypatch.syspath_prepend(str(site))
+    return site
+
+
+def test_paper_is_the_default(tmp_path: Path) -> None:
+    broker = open_broker(BrokerSettings(), tmp_path / "work", CLOCK)
+    market = simulation(broker)
+    assert market is not None
+    market.deposit("start", Decimal(5))
+    close_broker(broker)
+    again = open_broker(BrokerSettings(), tmp_path / "work", CLOCK, durable=False)
+    assert again.account().cash == 5
+    assert (tmp_path / "work" / "paper.sqlite").is_file()
+    close_broker(again)
+
+
+def test_an_installed_broker_is_opened_with_its_options(site: Path, tmp_path: Path) -> None:
+    assert set(installed()) == {"faraway", "broken"}, "no one takes the name of the embedded one"
+    broker = open_broker(BrokerSettings(type="faraway", options={"file": "far.sqlite"}), tmp_path, CLOCK)
+    assert broker.capabilities().name == "paper"
+    assert (tmp_path / "far.sqlite").is_file()
+    close_broker(broker)
+
+
+@pytest.mark.parametrize(("name", "hint"), [("papr", "did you mean 'paper'?"), ("farawy", "did you mean 'faraway'?")])
+def test_a_name_that_is_near_is_told(site: Path, tmp_path: Path, name: str, hint: str) -> None:
+    with pytest.raises(SigcError) as told:
+        open_broker(BrokerSettings(type=name), tmp_path, CLOCK)
+    (found,) = told.value.diagnostics
+    assert (found.code, found.hint) == ("E402", hint)
+    assert found.expected == "paper or broken or faraway"
+
+
+def test_a_broker_that_does_not_load_is_told(site: Path, tmp_path: Path) -> None:
+    with pytest.raises(SigcError, match="far_broker:absent") as told:
+        open_broker(BrokerSettings(type="broken"), tmp_path, CLOCK)
+    assert told.value.diagnostics[0].code == "E402"
+
+
+def test_brokers_need_no_pytest() -> None:
+    script = (
+        "import sys, sigc_pipelines.brokers.registry, sigc_pipelines.brokers.faulty, "
+        "sigc_pipelines.brokers.contract_bench; print('pytest' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
