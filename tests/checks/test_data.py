@@ -1,0 +1,168 @@
+"""Checks of data: each at its limit, under each policy; and what becomes of each asset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sigc.config import SafetySettings
+from sigc.store.records import Weight
+from sigc_pipelines.checks.data import DataVerdict, Treatment, judge_data
+from sigc_pipelines.checks.view import DataView
+
+NAN = float("nan")
+NAMES = tuple(f"A{i}" for i in range(100))
+
+
+def view(**changed: Any) -> DataView:
+    """A hundred assets that went from 100 to 101 on their usual volume; changes of arrays are by place."""
+    arrays = {
+        "prices": np.full(100, 101.0),
+        "previous": np.full(100, 100.0),
+        "volumes": np.full(100, 1000.0),
+        "mean_volumes": np.full(100, 1000.0),
+    }
+    plain: dict[str, Any] = {"as_of": "2024-01-03", "newest": "2024-01-03", "rows": 250}
+    for name, value in changed.items():
+        if name in arrays and value is not None:
+            for place, number in value.items():
+                arrays[name][place] = number
+        else:
+            plain[name] = value
+    return DataView(names=NAMES, **(arrays | plain))
+
+
+def judged(of: DataView, wanted: tuple[str, ...] = NAMES, held: tuple[str, ...] = (), **limits: Any) -> DataVerdict:
+    return judge_data(of, wanted, held, SafetySettings.model_validate(limits))
+
+
+def checks(verdict: DataVerdict) -> list[str]:
+    return [f.check for f in verdict.findings]
+
+
+def test_good_data_are_traded_on() -> None:
+    verdict = judged(view(), held=("A7",))
+    assert verdict.findings == ()
+    assert not verdict.is_refused
+    assert not verdict.use_cache
+    assert verdict.treatments == dict.fromkeys(NAMES, Treatment.TRADE)
+
+
+@pytest.mark.parametrize("check", ["fresh", "rows", "complete", "anomalies"])
+@pytest.mark.parametrize("policy", ["halt", "hold", "use_cache", "alert"])
+def test_policies(check: str, policy: str) -> None:
+    broken = {
+        "fresh": view(newest="2024-01-02"),
+        "rows": view(rows=1),
+        "complete": view(prices=dict.fromkeys(range(6), NAN), previous=dict.fromkeys(range(6), NAN)),
+        "anomalies": view(prices={1: 151.0, 2: 10.0}),
+    }[check]
+    setting = "on_stale_data" if check == "fresh" else "on_data_error"
+    others: dict[str, Any] = {"on_stale_data": "alert", "on_data_error": "alert", "on_missing_symbol": "alert"}
+    verdict = judged(broken, **(others | {setting: policy}))
+    assert check in checks(verdict)
+    weight = next(f.weight for f in verdict.findings if f.check == check)
+    assert weight is (Weight.ERROR if policy == "halt" else Weight.WARNING)
+    assert verdict.is_refused is (policy == "halt")
+    assert verdict.use_cache is (policy == "use_cache")
+    assert set(verdict.treatments.values()) == {Treatment.HOLD if policy == "hold" else Treatment.TRADE}
+
+
+@pytest.mark.parametrize(
+    ("policy", "treatment"),
+    [("halt", Treatment.TRADE), ("hold", Treatment.HOLD), ("exclude", Treatment.EXCLUDE), ("alert", Treatment.TRADE)],
+)
+@pytest.mark.parametrize("price", [NAN, 0.0, -1.0, float("inf")])
+def test_assets_without_a_price(policy: str, treatment: Treatment, price: float) -> None:
+    odd = view(prices={3: price, 4: NAN}, previous={3: NAN, 4: NAN})
+    verdict = judged(odd, wanted=("A1", "A3"), held=("A2",), on_missing_symbol=policy, max_missing_pct=1.0)
+    assert checks(verdict) == ["missing"]
+    assert verdict.findings[0].assets == ("A3",)  # A4 is neither wanted nor held
+    assert verdict.is_refused is (policy == "halt")
+    assert verdict.treatments == {"A1": Treatment.TRADE, "A2": Treatment.TRADE, "A3": treatment}
+
+
+def test_an_asset_that_the_data_do_not_have_is_missing() -> None:
+    verdict = judged(view(), wanted=("A1",), held=("ZZZ",), max_missing_pct=0.5)
+    assert verdict.findings[0].assets == ("ZZZ",)
+    assert verdict.treatments["ZZZ"] is Treatment.HOLD
+
+
+def test_keeping_all_is_more_than_excluding_one() -> None:
+    verdict = judged(
+        view(newest="2024-01-02", prices={3: NAN}),
+        on_stale_data="hold",
+        on_missing_symbol="exclude",
+        max_anomalies_pct=1.0,
+    )
+    assert set(verdict.treatments.values()) == {Treatment.HOLD}
+
+
+@pytest.mark.parametrize(("missing", "is_found"), [(4, False), (5, False), (6, True)])
+def test_completeness_at_its_limit(missing: int, is_found: bool) -> None:
+    gone = view(prices=dict.fromkeys(range(missing), NAN), previous=dict.fromkeys(range(missing), NAN))
+    verdict = judged(gone, max_missing_pct=0.05)
+    assert ("complete" in checks(verdict)) is is_found
+    assert "missing" in checks(verdict)
+    assert checks(judged(gone, wanted=("A99",), max_missing_pct=0.0)) == []  # of what is wanted or held
+    assert judged(view(), wanted=()).findings == ()
+
+
+@pytest.mark.parametrize(("number", "is_found"), [(1, True), (2, False), (3, False)])
+def test_rows_at_their_limit(number: int, is_found: bool) -> None:
+    assert ("rows" in checks(judged(view(rows=number), min_rows=2))) is is_found
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_odd"),
+    [
+        ({"prices": {5: 150.0}}, False),
+        ({"prices": {5: 150.1}}, True),
+        ({"prices": {5: 50.0}}, False),
+        ({"prices": {5: 49.9}}, True),
+        ({"volumes": {5: 10_000.0}}, False),
+        ({"volumes": {5: 10_001.0}}, True),
+        ({"volumes": {5: 0.0}}, False),
+        ({"volumes": {5: -1.0}}, True),
+        ({"volumes": {5: NAN}}, True),
+        ({"mean_volumes": {5: 0.0}}, True),
+        ({"mean_volumes": {5: 0.0}, "volumes": {5: 0.0}}, False),
+        ({"mean_volumes": {5: NAN}}, False),  # nothing to compare with yet
+        ({"previous": {5: NAN}}, True),  # a gap
+        ({"volumes": None, "mean_volumes": None}, False),
+    ],
+)
+def test_anomalies_at_their_limits(changed: dict[str, Any], is_odd: bool) -> None:
+    few = judged(view(**changed), max_anomalies_pct=0.01)
+    assert checks(few) == (["unusual"] if is_odd else [])
+    assert not few.is_refused
+    many = judged(view(**changed), max_anomalies_pct=0.0099)
+    assert checks(many) == (["anomalies"] if is_odd else [])
+    assert many.is_refused is is_odd
+    if is_odd:
+        assert many.findings[0].assets == ("A5",)
+        assert many.findings[0].value == 0.01
+
+
+@pytest.mark.parametrize("policy", ["halt", "hold", "use_cache", "alert"])
+def test_the_future_is_an_error_under_every_policy(policy: str) -> None:
+    verdict = judged(view(newest="2024-01-04"), on_stale_data=policy, on_data_error=policy)
+    assert checks(verdict) == ["causal"]
+    assert verdict.is_refused
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2024-13-01"])
+def test_a_date_that_is_none_fails(text: str) -> None:
+    for broken in (view(newest=text), view(as_of=text)):
+        verdict = judged(broken, on_stale_data="alert")
+        assert set(checks(verdict)) == {"causal", "fresh"}
+        assert verdict.is_refused
+
+
+def test_arrays_that_do_not_fit_fail() -> None:
+    odd = DataView("2024-01-03", "2024-01-03", 10, NAMES, np.ones(3), np.ones(100))
+    verdict = judged(odd)
+    assert verdict.is_refused
+    assert {"complete", "anomalies"} <= set(checks(verdict))

@@ -1,0 +1,301 @@
+"""Pre-trade checks at their boundaries, to the cent; what can't be measured; the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from sigc.config import SafetySettings
+from sigc.store.records import Intent, IntentState, Weight
+from sigc_pipelines.checks.exposure import Exposure, Mark
+from sigc_pipelines.checks.orders import CHECKS, SOUND, judge
+from tests.checks.orders import CUT_OFF, NOW, book, denied, fill, limits, order
+
+# Of each limit: the setting, the book, and the order that is one unit below it, at it, one above it. A unit is a share of
+# 100, or the last digit of a price.
+_In = tuple[dict[str, Any], Callable[[], Exposure], Callable[[int], Intent]]
+
+
+def _flat() -> Exposure:
+    return book()
+
+
+def _with(*orders: Intent, **more: Any) -> Callable[[], Exposure]:
+    def made() -> Exposure:
+        at = book(**more)
+        for one in orders:
+            at.add(one)
+        return at
+
+    return made
+
+
+def _filled(at: Exposure, one: Intent) -> Exposure:
+    at.add(one)
+    at.fill(fill("f", one, one.quantity))
+    return at
+
+
+BOUNDARIES: dict[str, _In] = {
+    "order_value": (
+        {"max_order_value": 1000.0},
+        _flat,
+        lambda d: order("1", "buy", 10, reference=Decimal(100) + Decimal(d) / 1000),
+    ),
+    "order_value of a limit": (
+        {"max_order_value": 1000.0},
+        _flat,
+        lambda d: order("1", "buy", 10, reference=90, limit=Decimal(100) + Decimal(d) / 1000),
+    ),
+    "order_shares": ({"max_order_shares": 10.0}, _flat, lambda d: order("1", "sell", Decimal(10) + Decimal(d) / 1000)),
+    "position of a purchase": ({"max_position": 0.1}, _with(positions={"A": 2}), lambda d: order("1", "buy", 8 + d)),
+    "position of a sale": ({"max_position": 0.1}, _with(positions={"A": 2}), lambda d: order("1", "sell", 12 + d)),
+    "position in flight": (
+        {"max_position": 0.1},
+        _with(order("1", "buy", 5), order("2", "sell", 9), positions={"A": 2}),
+        lambda d: order("3", "buy", 3 + d, parent="p"),
+    ),
+    "change": (
+        {"max_change": 0.1},
+        lambda: _filled(book(positions={"A": 50}), order("0", "buy", 4)),
+        lambda d: order("1", "buy", 6 + d),
+    ),
+    "change back": (
+        {"max_change": 0.1},
+        lambda: _filled(book(positions={"A": 50}), order("0", "buy", 4)),
+        lambda d: order("1", "sell", 14 + d),
+    ),
+    "gross_in_flight": (
+        {"max_gross_in_flight": 0.5},
+        _with(order("1", "sell", 10, "B"), positions={"C": -20}),
+        lambda d: order("2", "buy", 20 + d),
+    ),
+    "gross_in_flight across zero": (
+        {"max_gross_in_flight": 0.5},
+        _with(order("1", "buy", 10, "B"), positions={"A": 20}),
+        lambda d: order("2", "sell", 60 + d),
+    ),
+    "net_in_flight upwards": (
+        {"max_net_in_flight": 0.3},
+        _with(order("1", "sell", 90, "B"), positions={"C": 10}),
+        lambda d: order("2", "buy", 20 + d),
+    ),
+    "net_in_flight downwards": (
+        {"max_net_in_flight": 0.3},
+        _with(order("1", "buy", 90, "B"), positions={"C": -10}),
+        lambda d: order("2", "sell", 20 + d),
+    ),
+    "sector_in_flight": (
+        {"max_sector_in_flight": 0.3},
+        _with(order("1", "buy", 15, "B"), positions={"C": 5, "A": 500}),
+        lambda d: order("2", "buy", 10 + d, "C"),
+    ),
+    "turnover": (
+        {"max_turnover": 0.5},
+        lambda: _filled(_with(order("1", "sell", 10, "B"))(), order("0", "buy", 10, "C")),
+        lambda d: order("2", "buy", 30 + d),
+    ),
+    "cash": (
+        {"min_cash": 0.0},
+        _with(order("1", "sell", 10, "B"), order("2", "buy", 50, "C")),
+        lambda d: order("3", "buy", 60 + d),
+    ),
+    "cash_in_flight": (
+        {"min_cash_in_flight": 0.0},
+        _with(order("1", "sell", 10, "B"), order("2", "buy", 50, "C")),
+        lambda d: order("3", "buy", 50 + d),
+    ),
+    "short": (
+        {"allow_short": False},
+        _with(order("1", "buy", 5), positions={"A": 10}),
+        lambda d: order("2", "sell", 10 + d),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDARIES)
+def test_a_limit_may_be_met_and_not_exceeded(name: str) -> None:
+    narrowed, made, one = BOUNDARIES[name]
+    check = name.split(" ")[0]
+    assert check not in denied(made(), one(-1), **narrowed)
+    assert check not in denied(made(), one(0), **narrowed)
+    assert check in denied(made(), one(+1), **narrowed)
+    (found,) = [f for f in judge(one(+1), made(), limits(**narrowed), NOW, CUT_OFF) if f.check == check]
+    assert found.weight is Weight.DENIAL
+    assert found.assets == (one(0).asset,)
+    assert found.value is not None
+    assert found.limit is not None
+    assert abs(found.value) > abs(found.limit) or check in ("cash", "cash_in_flight", "short")
+
+
+@pytest.mark.parametrize("bad", ["NaN", "Infinity", "-Infinity", "-1", "0"])
+@pytest.mark.parametrize("what", ["quantity", "price", "limit"])
+def test_what_is_no_number_is_denied(bad: str, what: str) -> None:
+    made = {
+        "quantity": order("1", "sell", bad),
+        "price": order("1", "sell", 1, reference=bad),
+        "limit": order("1", "sell", 1, limit=Decimal(bad)),
+    }
+    expected = "quantity" if what == "quantity" else "price"
+    assert denied(book(positions={"A": 5}), made[what]) == (expected,)
+
+
+@pytest.mark.parametrize("nav", ["0", "-1", "NaN", "Infinity"])
+def test_shares_of_a_book_without_worth_can_not_be_evaluated(nav: str) -> None:
+    adding = denied(book(nav=nav), order("1", "buy", 1))
+    assert set(adding) == {
+        "position",
+        "change",
+        "gross_in_flight",
+        "net_in_flight",
+        "turnover",
+        "cash",
+        "cash_in_flight",
+    }
+    assert denied(book(nav=nav, positions={"A": 5}), order("1", "sell", 5)) == ()
+    assert denied(book(nav=nav, positions={"A": -5}), order("1", "buy", 5)) == ()
+    assert denied(book(nav=nav, positions={"A": 5}), order("1", "sell", 6)) != ()
+
+
+@pytest.mark.parametrize("price", [None, Decimal("NaN"), Decimal("Infinity"), Decimal(0), Decimal(-1)])
+def test_what_has_no_price_can_not_be_added_to(price: Decimal | None) -> None:
+    at = book(positions={"A": 5}, prices={"A": price})
+    assert {"position", "change", "gross_in_flight", "net_in_flight"} <= set(denied(at, order("1", "buy", 1)))
+    assert denied(at, order("1", "sell", 5)) == ()
+    # The whole book has no known exposure: what adds elsewhere is denied, what reduces is not.
+    other = book(positions={"A": 5, "B": 5}, prices={"A": price})
+    assert set(denied(other, order("1", "buy", 1, "B"))) == {"gross_in_flight", "net_in_flight"}
+    assert denied(other, order("1", "sell", 5, "B")) == ()
+
+
+def test_the_sector_must_be_known_where_it_is_limited() -> None:
+    at = Exposure.of(Decimal(100), Decimal(100), {}, {"A": Mark(Decimal(1))})
+    assert denied(at, order("1", "buy", 1, reference=1), max_sector_in_flight=1.0) == ("sector_in_flight",)
+    assert denied(at, order("1", "buy", 1, reference=1)) == ()
+
+
+def test_counts() -> None:
+    at = book()
+    for number, run in enumerate(("run-1", "run-1", "run-2")):
+        at.add(order(str(number), "buy", 1, run=run, asset=f"{'ABC'[number]}"))
+    fourth = order("4", "sell", 1)
+    assert denied(at, fourth, max_orders_per_run=3) == ()
+    assert denied(at, fourth, max_orders_per_run=2) == ("orders_per_run",)
+    assert denied(at, fourth, max_orders_per_session=4) == ()
+    assert denied(at, fourth, max_orders_per_session=3) == ("orders_per_session",)
+    again = order("0", "buy", 1)  # counted already: it is one of the three
+    assert denied(at, again, max_orders_per_session=3, max_orders_per_run=2) == ()
+    at.close("1")
+    assert denied(at, fourth, max_orders_per_session=3) == ("orders_per_session",)
+    assert denied(book(), fourth, max_orders_per_session=0) == ("orders_per_session",)
+
+
+def test_the_restricted_are_not_traded_even_to_get_out() -> None:
+    assert denied(book(positions={"A": 5}), order("1", "sell", 5), restricted=("A",)) == ("restricted",)
+    assert denied(book(), order("1", "buy", 5, "B"), restricted=("A",)) == ()
+
+
+def test_nothing_is_sent_from_the_cut_off_on() -> None:
+    second = timedelta(microseconds=1)
+
+    def checks(one: Intent, now: Any, cut_off: Any = CUT_OFF) -> list[str]:
+        return [f.check for f in judge(one, book(), limits(), now, cut_off)]
+
+    assert checks(order("1", "buy", 1), CUT_OFF - second) == []
+    assert checks(order("1", "buy", 1), CUT_OFF) == ["cut_off"]
+    assert checks(order("1", "buy", 1), CUT_OFF + second) == ["cut_off"]
+    assert checks(order("1", "buy", 1), NOW, None) == ["cut_off"]
+    assert checks(order("1", "buy", 1), NOW.replace(tzinfo=None)) == ["cut_off"]  # no instant at all
+    assert checks(order("1", "buy", 1, not_before=CUT_OFF), NOW) == ["cut_off"]
+    assert checks(order("1", "buy", 1, not_before=CUT_OFF - second), NOW) == []
+
+
+def test_one_order_a_side_but_for_slices_of_a_parent() -> None:
+    at = book(parents={"p": Decimal(10), "q": Decimal(10)})
+    at.add(order("1", "buy", 4, parent="p", slice=1))
+    assert denied(at, order("2", "buy", 4, parent="p", slice=2)) == ()
+    assert denied(at, order("2", "buy", 4, parent="q", slice=1)) == ("duplicate",)
+    assert denied(at, order("2", "buy", 4)) == ("duplicate",)
+    assert denied(at, order("2", "sell", 4)) == ()
+    assert denied(at, order("2", "buy", 4, "B")) == ()
+    assert denied(at, order("1", "buy", 4, parent="p", slice=1)) == ()  # itself
+    at.close("1")
+    assert denied(at, order("2", "buy", 4)) == ()
+
+
+def test_slices_come_to_no_more_than_their_parent() -> None:
+    at = book(parents={"p": Decimal(10)})
+    first, second = order("1", "buy", 4, parent="p"), order("2", "buy", 3, parent="p")
+    at.add(first)
+    at.add(second)
+    assert denied(at, order("3", "buy", 2, parent="p")) == ()
+    assert denied(at, order("3", "buy", 3, parent="p")) == ()
+    assert denied(at, order("3", "buy", 4, parent="p")) == ("children",)
+    at.fill(fill("f", first, Decimal(1)))
+    at.close("1")  # three of its four go back to the parent
+    assert denied(at, order("3", "buy", 6, parent="p")) == ()
+    assert denied(at, order("3", "buy", 7, parent="p")) == ("children",)
+    assert denied(at, order("3", "buy", 1, parent="unheard of")) == ("duplicate", "children")
+
+
+WAYS_OUT: list[tuple[dict[str, Any], dict[str, int], Intent]] = [
+    ({"max_position": 0.1}, {"A": 50}, order("1", "sell", 1)),
+    ({"max_position": 0.1}, {"A": 50}, order("1", "sell", 50)),
+    ({"max_position": 0.1}, {"A": 50}, order("1", "sell", 99)),  # short by 49: less than it was
+    ({"max_position": 0.1}, {"A": -50}, order("1", "buy", 1)),
+    ({"max_gross_in_flight": 0.1}, {"A": 50}, order("1", "sell", 1)),
+    ({"max_gross_in_flight": 0.1}, {"A": -50, "B": 9}, order("1", "buy", 50)),
+    ({"max_net_in_flight": 0.1}, {"A": 50}, order("1", "sell", 1)),
+    ({"max_net_in_flight": 0.1}, {"A": -50}, order("1", "buy", 99)),
+    ({"max_sector_in_flight": 0.1}, {"B": 50}, order("1", "sell", 1, "B")),
+    ({"max_sector_in_flight": 0.1}, {"B": 50}, order("1", "sell", 20, "C")),
+    ({"min_cash": 2.0, "min_cash_in_flight": 2.0}, {"A": 50}, order("1", "sell", 1)),
+    ({"allow_short": False}, {"A": -50}, order("1", "buy", 1)),
+]
+
+
+@pytest.mark.parametrize(("narrowed", "positions", "way_out"), WAYS_OUT)
+def test_what_reduces_an_exposure_beyond_its_limit_is_not_denied(
+    narrowed: dict[str, Any], positions: dict[str, int], way_out: Intent
+) -> None:
+    assert denied(book(positions=positions), way_out, **narrowed) == ()
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "positions", "more"),
+    [
+        ({"max_position": 0.1}, {"A": 50}, order("1", "buy", 1)),
+        ({"max_position": 0.1}, {"A": 50}, order("1", "sell", 100)),  # as much, on the other side
+        ({"max_gross_in_flight": 0.1}, {"A": 50}, order("1", "sell", 101)),
+        ({"max_net_in_flight": 0.1}, {"A": 50}, order("1", "sell", 100)),
+        ({"max_net_in_flight": 0.1}, {"A": 50}, order("1", "buy", 1, "B")),
+    ],
+)
+def test_what_does_not_reduce_it_is(narrowed: dict[str, Any], positions: dict[str, int], more: Intent) -> None:
+    assert len(denied(book(positions=positions), more, **narrowed)) == 1
+
+
+def test_an_order_in_flight_is_judged_against_the_others() -> None:
+    at = book(cash=1000)
+    one = order("1", "buy", 10)
+    narrowed = {"min_cash_in_flight": 0.0, "max_position": 0.1, "max_turnover": 0.1, "max_gross_in_flight": 0.1}
+    assert denied(at, one, **narrowed) == ()
+    at.add(one)
+    assert denied(at, one, **narrowed) == ()
+    at.add(one)  # again: not twice
+    assert denied(at, one, **narrowed) == ()
+    assert at.in_flight("1") == 10
+    other = order("2", "buy", 1, "B", state=IntentState.PLANNED)
+    assert set(denied(at, other, **narrowed)) == {"gross_in_flight", "turnover", "cash_in_flight"}
+
+
+def test_every_check_is_declared() -> None:
+    names = [c.name for c in (*SOUND, *CHECKS)]
+    assert len(set(names)) == len(names)
+    for each in CHECKS:
+        assert each.text.endswith(".")
+        assert not each.setting or each.default == SafetySettings.model_fields[each.setting].default
