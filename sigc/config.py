@@ -188,7 +188,7 @@ class SafetySettings(Section):
     max_return: float = Field(0.5, gt=0, description="A larger return of a session is an anomaly.")
     max_volume_ratio: float = Field(10.0, gt=0, description="More volume than so many times its average is an anomaly.")
     max_anomalies_pct: float = Field(
-        0.01,
+        0.05,
         ge=0,
         le=1,
         description="Share of assets with anomalies above which on_data_error applies; below, a warning.",

@@ -32,7 +32,10 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "fmt": "Format strategy files.",
         "init": "Scaffold a project in a folder.",
         "optimize": "Search the parameter grid of a strategy.",
-        "run": "Run a strategy for one date.",
+        "orders": "Show orders and where each stands.",
+        "positions": "Show positions, cash and NAV of every book.",
+        "run": "Run a strategy for one date, and trade it.",
+        "runs": "Look at past runs: list, show, diff, logs, cancel.",
         "validate": "Check a data file as sigc would read it.",
     }
 )

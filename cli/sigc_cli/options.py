@@ -17,6 +17,8 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print data as JSON.
 PARAMS = click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter.")
 CONFIG = click.option("--config", type=click.Path(path_type=Path), help="Configuration file.")
 
+WORK_DIR = click.option("--work-dir", type=click.Path(path_type=Path), help="Where the ledger is (daemon.work_dir).")
+
 
 def work(command: F) -> F:
     """Options of commands that compute: --config, --engine, --threads, --no-cache."""

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sigc.failpoint import failpoint
-from sigc.panel import Floats
 from sigc.store import books, orders, runs
 from sigc.store.ledger import Ledger
 from sigc.store.records import Fill, Intent, Run, Stage
+
+if TYPE_CHECKING:
+    from sigc.panel import Floats
 
 FOLDER = "runs"
 
@@ -62,46 +66,45 @@ def read_weights(work_dir: Path, run: str) -> dict[str, dict[str, float]]:
     return found
 
 
-def account_of(ledger: Ledger, run: str) -> Account:
+def account_of(connection: sqlite3.Connection, work_dir: Path, run: str) -> Account:
     """A run as the ledger has it now. Raises E312."""
-    with ledger.reading() as connection:
-        found = runs.find(connection, run)
-        return Account(
-            found,
-            runs.stages_of(connection, found.id),
-            orders.of_run(connection, found.id),
-            books.fills_of(connection, found.id),
-            read_weights(ledger.directory, found.id),
-        )
+    found = runs.find(connection, run)
+    return Account(
+        found,
+        runs.stages_of(connection, found.id),
+        orders.of_run(connection, found.id),
+        books.fills_of(connection, found.id),
+        read_weights(work_dir, found.id),
+    )
 
 
 def write_account(ledger: Ledger, run: str, render: Render | None = None) -> Path:
     """Write what is known of a run; again after later fills."""
-    account = account_of(ledger, run)
+    with ledger.reading() as connection:
+        account = account_of(connection, ledger.directory, run)
     failpoint("artifacts:before")
-    path = _write(folder_of(ledger.directory, run) / "account.json", _json(as_data(account)))
+    path = _write(folder_of(ledger.directory, run) / "account.json", _json(plain(account)))
     if render is not None:
         _write(path.with_name("report.html"), render(account))
     failpoint("artifacts:after")
     return path.parent
 
 
-def as_data(account: Account) -> dict[str, Any]:
-    """An account as plain data."""
-    data: dict[str, Any] = _plain(asdict(account))
-    return data
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A record as plain data: decimals and instants as text, names of states as they are."""
     match value:
-        case dict():
-            return {str(k): _plain(v) for k, v in value.items()}
+        case Mapping():
+            return {str(k): plain(v) for k, v in value.items()}
         case list() | tuple():
-            return [_plain(v) for v in value]
+            return [plain(v) for v in value]
         case Decimal():
             return str(value)
         case datetime():
             return value.isoformat()
+        case _ if is_dataclass(value):
+            return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        case Enum():
+            return value.value
         case _:
             return value
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sigc_cli.options import JSON, PARAMS, STRATEGY, choices, work
+from sigc_cli.options import JSON, PARAMS, STRATEGY, WORK_DIR, choices, work
 
 
 @click.command()
@@ -18,7 +18,7 @@ from sigc_cli.options import JSON, PARAMS, STRATEGY, choices, work
 @click.option("--force", is_flag=True, help="Although it was traded, or is paused: a new revision; needs --reason.")
 @click.option("--accept-differences", is_flag=True, help="Between ledger and broker; needs --reason.")
 @click.option("--reason", default="", metavar="TEXT", help="Why; kept in the audit with who.")
-@click.option("--work-dir", type=click.Path(path_type=Path), help="Where the ledger is (daemon.work_dir).")
+@WORK_DIR
 @PARAMS
 @JSON
 @work

@@ -1,0 +1,156 @@
+"""What sigc prints of the ledger: runs, orders, positions, audit records; as tables and as plain data."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sigc.store import books as store_books
+from sigc.store import runs as store_runs
+from sigc.store.records import ZERO, Intent, Nav, Position, Run, Weight
+from sigc_pipelines.artifacts import Account, plain
+
+_MOST = 40
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as text, columns aligned, the first row underlined."""
+    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
+    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
+
+
+def dump(data: Any) -> str:
+    """Records as JSON."""
+    return json.dumps(plain(data), indent=2, allow_nan=False)
+
+
+def runs(found: Sequence[Run]) -> str:
+    """Runs as a table."""
+    if not found:
+        return "no runs"
+    rows = [("run", "kind", "as of", "session", "rev", "outcome", "message")]
+    rows += [
+        (r.id, str(r.key.kind), r.as_of, r.key.session, str(r.revision), str(r.outcome), r.message[:80]) for r in found
+    ]
+    return table(rows)
+
+
+def account(found: Account) -> str:
+    """A run, whole."""
+    run = found.run
+    lines = [
+        f"{run.key.strategy} ({run.key.portfolio}), {run.broker} {run.key.kind} {run.id}, revision {run.revision}",
+        f"as of {run.as_of}, for the session {run.key.session}: {run.outcome}, {run.message}",
+        f"by {run.who}" + (f": {run.reason}" if run.reason else ""),
+    ]
+    for stage in found.stages:
+        lines.append(f"  {stage.name:<9} {stage.outcome:<8} {1000 * stage.seconds:8.1f} ms")
+        lines += [f"    {f.weight}: {f.check}: {f.message}" for f in stage.findings if f.weight is not Weight.INFO]
+    lines += [f"  {name}: {digest}" for name, digest in sorted(run.digests.items())]
+    if found.intents:
+        lines += ["", orders(found.intents)]
+    return "\n".join(lines)
+
+
+def orders(found: Sequence[Intent], most: int = _MOST) -> str:
+    """Orders as a table."""
+    if not found:
+        return "no orders"
+    rows = [("strategy", "session", "asset", "side", "quantity", "price", "state", "filled", "client order id")]
+    for o in found[:most]:
+        price = o.reference if o.limit is None else o.limit
+        names = (o.key.strategy, o.key.session, o.asset, str(o.side))
+        rows.append((*names, str(o.quantity), str(price), str(o.state), str(o.filled), o.client_order_id))
+    more = f"\n... and {len(found) - most} more (--json prints all)" if len(found) > most else ""
+    return table(rows) + more
+
+
+@dataclass(frozen=True, slots=True)
+class BookView:
+    """A book: its money, what it holds, the newest price of each, its worth at its last close."""
+
+    book: store_books.Book
+    positions: tuple[Position, ...]
+    prices: dict[str, Decimal]
+    nav: Nav | None
+
+
+def books_of(connection: sqlite3.Connection, strategy: str = "") -> tuple[BookView, ...]:
+    """Every book, or those of one strategy."""
+    return tuple(
+        BookView(
+            book,
+            store_books.positions(connection, book.key),
+            store_books.last_prices(connection, book.key),
+            store_books.last_nav(connection, book.key),
+        )
+        for book in store_books.books(connection)
+        if strategy in ("", book.key.strategy)
+    )
+
+
+def books(found: Sequence[BookView]) -> str:
+    """Books as text."""
+    if not found:
+        return "no books: nothing was traded"
+    texts = []
+    for one in found:
+        nav = f", NAV {one.nav.nav} at the close of {one.nav.session}" if one.nav else ""
+        head = f"{one.book.key.strategy} ({one.book.key.portfolio}): cash {one.book.cash:.2f}{nav}"
+        rows = [("asset", "quantity", "average price", "last price", "value")]
+        rows += [
+            (
+                p.asset,
+                str(p.quantity),
+                f"{p.average_price:.4f}",
+                str(one.prices.get(p.asset, "-")),
+                f"{p.quantity * one.prices.get(p.asset, p.average_price):.2f}",
+            )
+            for p in one.positions
+        ]
+        texts.append(head + ("\n" + table(rows) if one.positions else "\n  no positions"))
+    return "\n\n".join(texts)
+
+
+def differences(one: Account, two: Account) -> list[tuple[str, str, str]]:
+    """What differs between two runs: name, and the value in each."""
+    first, second = _facts(one), _facts(two)
+    return [
+        (name, first.get(name, "-"), second.get(name, "-"))
+        for name in sorted({*first, *second})
+        if first.get(name) != second.get(name)
+    ]
+
+
+def _facts(account: Account) -> dict[str, str]:
+    run = account.run
+    facts = {"as of": run.as_of, "session": run.key.session, "outcome": str(run.outcome), "broker": run.broker}
+    facts |= {f"digest {name}": value for name, value in run.digests.items()}
+    facts |= {f"wanted {asset}": repr(w["wanted"]) for asset, w in account.weights.items() if w["wanted"]}
+    orders: dict[str, Decimal] = {}
+    for intent in account.intents:
+        orders[intent.asset] = orders.get(intent.asset, ZERO) + intent.side.sign * intent.quantity
+    return facts | {f"ordered {asset}": str(quantity) for asset, quantity in orders.items()}
+
+
+def records_of(connection: sqlite3.Connection, id: str) -> list[dict[str, Any]]:
+    """The audit records of a run, in order. Raises E312."""
+    run = store_runs.find(connection, id).id
+    rows = connection.execute("SELECT record FROM audit WHERE run = ? ORDER BY seq", (run,))
+    return [json.loads(record) for (record,) in rows]
+
+
+def record_line(record: dict[str, Any]) -> str:
+    """An audit record as one line."""
+    said = " ".join(f"{k}={_short(v)}" for k, v in record["payload"].items() if v not in ("", None, [], {}))
+    return f"{record['seq']:>7} {record['at'][:23]} {record['event']:<20} {said}"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
