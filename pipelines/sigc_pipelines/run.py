@@ -155,6 +155,7 @@ class _Pass:
         self.stages: list[Stage] = []
         self.sight: Sight | None = None
         self.target: Floats | None = None
+        self.kept: set[str] = set()
         self.orders: tuple[Intent, ...] = ()
 
     @property
@@ -347,6 +348,7 @@ class _Pass:
             match verdict.treatments.get(name, Treatment.TRADE):
                 case Treatment.HOLD:
                     target[i] = held[i]
+                    self.kept.add(name)
                 case Treatment.EXCLUDE:
                     target[i] = 0.0
                 case Treatment.TRADE:
@@ -387,7 +389,7 @@ class _Pass:
         for one in flying:
             in_flight[one.asset] = in_flight.get(one.asset, ZERO) + one.side.sign * one.remaining
         sized = size(
-            self._changes(sight, target, held, now),
+            self._changes(sight, target, held, now, in_flight),
             now.positions,
             in_flight,
             now.prices,
@@ -413,12 +415,17 @@ class _Pass:
             self.orders = orders.of_run(connection, self.run.id)
         return outcome, message
 
-    def _changes(self, sight: Sight, target: Floats, held: Floats, now: Standing) -> dict[str, Decimal]:
-        """The target weight of every asset that is not kept as it is. Positions outside the universe are kept."""
+    def _changes(
+        self, sight: Sight, target: Floats, held: Floats, now: Standing, in_flight: Mapping[str, Decimal]
+    ) -> dict[str, Decimal]:
+        """The target weight of every asset that is not kept as it is. Positions outside the universe are kept.
+
+        A target that equals what is held, to the bit, is a wish to keep it: rounding to shares must not trade it.
+        """
         return {
             name: decimal(t)
             for name, t, h in zip(sight.names, target.tolist(), held.tolist(), strict=True)
-            if t != h or (t == 0.0 and name in now.positions)
+            if name not in self.kept and (t != h or name in in_flight or (t == 0.0 and name in now.positions))
         }
 
     def _marks(self, sight: Sight, now: Standing, ordered: set[str]) -> dict[str, books.Mark]:

@@ -8,8 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from sigc.config import SafetySettings
+from sigc.store.books import Mark
 from sigc.store.records import ZERO, Fill, Intent, RunKey, Side
-from sigc_pipelines.checks.exposure import Exposure, Mark
+from sigc_pipelines.checks.exposure import Exposure
 from sigc_pipelines.checks.orders import judge
 
 NOW = datetime(2024, 1, 2, 15, tzinfo=UTC)

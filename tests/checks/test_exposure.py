@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sigc.config import SafetySettings
+from sigc.store.books import Mark
 from sigc.store.records import ZERO, Fill, Intent, IntentState
-from sigc_pipelines.checks.exposure import Exposure, Mark
+from sigc_pipelines.checks.exposure import Exposure
 from sigc_pipelines.checks.orders import judge
 from tests.checks.orders import CUT_OFF, NOW, fill, limits, order
 
