@@ -124,6 +124,7 @@ def test_an_order_without_reach_takes_no_share(opened: Opening) -> None:
     ("wanted", "available", "step", "given"),
     [
         (["1", "1", "1"], "2", "1", ["1", "1", "0"]),
+        (["1", "2"], "2", "1", ["1", "1"]),  # two thirds go before one third
         (["5", "5"], "0.9", "1", ["0", "0"]),
         (["0.5", "1.5"], "1.2", "0.5", ["0.5", "0.5"]),
         (["3", "4"], None, "1", ["3", "4"]),
