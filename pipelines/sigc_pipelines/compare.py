@@ -56,14 +56,22 @@ def differences(ledger: Ledger, broker: Broker) -> tuple[Difference, ...]:
 
 
 def settled_differences(ledger: Ledger, broker: Broker, clock: Clock, patience_s: float) -> tuple[Difference, ...]:
-    """The differences that are left when fills that were on their way have had time to arrive."""
+    """The differences that are left when fills that were on their way have had time to arrive.
+
+    Raises UnreachableError when the broker does not answer for so long.
+    """
     until = clock.now() + timedelta(seconds=patience_s)
     wait = 0.1
     while True:
-        settle(ledger, broker)
-        found = differences(ledger, broker)
-        if not found or clock.now() >= until:
-            return found
+        is_over = clock.now() >= until
+        try:
+            settle(ledger, broker)
+            found = differences(ledger, broker)
+            if not found or is_over:
+                return found
+        except UnreachableError:
+            if is_over:
+                raise
         clock.sleep(wait)
         wait = min(2 * wait, 5.0)
 

@@ -285,7 +285,12 @@ class Execution:
         until = min(self._ends, self._desk.clock.now() + timedelta(seconds=waits))
         pause = self._desk.settings.lookup_backoff_s
         while True:
-            settle(self._desk.ledger, self._desk.broker, self._findings)
+            try:
+                settle(self._desk.ledger, self._desk.broker)
+            except UnreachableError as silent:
+                if self._desk.clock.now() >= until:
+                    message = f"the broker did not say what was filled: {silent}"
+                    self._findings.append(Finding("broker", Weight.WARNING, message))
             now = self._desk.clock.now()
             if now >= until or self._stop.is_set() or not any(i.state in WORKING for i in self._intents()):
                 return

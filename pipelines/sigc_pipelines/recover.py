@@ -10,11 +10,13 @@ Called by whoever opens the ledger to write, before anything else is begun. It m
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sigc.store import control, orders, runs
 from sigc.store.records import UNRESOLVED, Outcome, Run, Stage, StageName
 from sigc_pipelines.artifacts import write_account
+from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.execute import UNRESOLVED_HALT
 from sigc_pipelines.run import Trading, finish
 from sigc_pipelines.settle import settle
@@ -42,7 +44,8 @@ def recover(trading: Trading, tell: Callable[[Verdict], None] = lambda _: None) 
     for run in closed:
         verdicts.append(_resolve(trading, run))
         tell(verdicts[-1])
-    settle(trading.ledger, trading.broker)
+    with suppress(UnreachableError):  # fills are taken in before anything is traded on them
+        settle(trading.ledger, trading.broker)
     _lift_halts(trading)
     return tuple(verdicts)
 

@@ -35,6 +35,7 @@ from sigc_pipelines.outlook import Outlook, look
 from sigc_pipelines.performance import compare, measure, total_return
 from sigc_pipelines.run import Ended, Request, Trading, carry_out
 from sigc_pipelines.session import instant_of
+from sigc_pipelines.settle import settle
 from sigc_pipelines.valuing import follow
 
 
@@ -139,7 +140,10 @@ def _trade(
             ended.append(carry_out(trading, request, feed))
         else:
             as_of = trading.calendar.last_complete(clock.now())
-            follow(trading.ledger, trading.broker, trading.calendar, key, as_of, lambda _: feed.prices)
+            follow(
+                *(trading.ledger, trading.broker, trading.calendar, key, as_of, lambda _: feed.prices),
+                lambda: settle(trading.ledger, trading.broker),
+            )
     return tuple(ended)
 
 

@@ -1,9 +1,9 @@
 """One run of one portfolio of a strategy: load -> compute -> validate -> execute -> audit.
 
-    load      data up to the as-of date; what the broker filled since; the NAV of every session since
+    load      data up to the as-of date; what the broker filled since, until ledger and broker agree; NAVs
     compute   wanted weights of the as-of row
     validate  data, then the target book within its constraints, against every limit
-    execute   ledger and broker compared; orders sized, written down, sent (`execute.py`)
+    execute   orders sized, written down, sent (`execute.py`)
     audit     the run's files, and its verdict
 
 The same for live, paper, dry run and replay: they differ in the broker and the clock. A dry run stops before anything
@@ -319,11 +319,22 @@ class _Pass:
         if self.is_dry:
             prices = newest_prices(self.ledger, trading.calendar, self.book, at.as_of, closes_since)
         else:
-            prices = follow(self.ledger, trading.broker, trading.calendar, self.book, at.as_of, closes_since)
+            prices = follow(
+                *(self.ledger, trading.broker, trading.calendar, self.book, at.as_of, closes_since), self._agree
+            )
         with self.ledger.reading() as connection:
             if books.book(connection, self.book) is None:
                 return Standing(books.Book(self.book, capital, capital, self.run.started), capital, {}, prices)
             return standing(connection, self.book, prices)
+
+    def _agree(self) -> None:
+        """Ledger and broker say the same, or a named person accepts what differs; else nothing is traded."""
+        request = self.request
+        accepted = (request.who, request.reason) if request.accepts_differences else None
+        patience_s = self.trading.config.execution.lookup_grace_s
+        no = compare.refusal(self.ledger, self.trading.broker, self.trading.clock, patience_s, accepted)
+        if no is not None:
+            raise SigcError(no)
 
     def _target(self, sight: Sight, now: Standing, findings: list[Finding]) -> tuple[Floats, Floats]:
         """The weights to trade to, and those that are held: (assets,) both."""
@@ -377,11 +388,6 @@ class _Pass:
         self, at: Moment, now: Standing, sight: Sight, target: Floats, held: Floats, findings: list[Finding]
     ) -> tuple[Outcome, str]:
         settings, broker, clock = self.trading.config.execution, self.trading.broker, self.trading.clock
-        if not self.is_dry:
-            accepted = (self.request.who, self.request.reason) if self.request.accepts_differences else None
-            no = compare.refusal(self.ledger, broker, clock, settings.lookup_grace_s, accepted)
-            if no is not None:
-                raise SigcError(no)
         step = broker.capabilities().quantity_step
         with self.ledger.reading() as connection:
             flying = orders.in_flight(connection, self.book)

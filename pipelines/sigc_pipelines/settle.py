@@ -6,12 +6,13 @@ anyone who holds the ledger, and twice in a row: what is known already is passed
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 from sigc.failpoint import failpoint
 from sigc.store import books, orders
 from sigc.store.ledger import Ledger
-from sigc.store.records import UNRESOLVED, WORKING, Fill, Finding, Intent, IntentState, Weight
+from sigc.store.records import UNRESOLVED, WORKING, Fill, Intent, IntentState
 from sigc_pipelines.brokers.protocol import Broker, BrokerOrder, OrderStatus, UnreachableError
 
 _LISTED_BEFORE = timedelta(hours=1)
@@ -22,19 +23,13 @@ _ENDED = {
 }
 
 
-def settle(ledger: Ledger, broker: Broker, findings: list[Finding] | None = None) -> tuple[Fill, ...]:
-    """Take in what is new; the fills that were. A broker that does not answer is a finding, and is asked again later.
+def settle(ledger: Ledger, broker: Broker) -> tuple[Fill, ...]:
+    """Take in what is new; the fills that were. Raises UnreachableError when the broker does not answer.
 
     Statuses are read after fills: an order that ended with more filled than we know of waits for the next sweep.
     """
-    try:
-        new = _take_in(ledger, broker)
-        _take_ends(ledger, broker)
-    except UnreachableError as silent:
-        if findings is not None:
-            message = f"the broker did not say what was filled: {silent}"
-            findings.append(Finding("broker", Weight.WARNING, message))
-        return ()
+    new = _take_in(ledger, broker)
+    _take_ends(ledger, broker)
     return new
 
 
@@ -91,5 +86,6 @@ def cancel(ledger: Ledger, broker: Broker, run: str) -> tuple[Intent, ...]:
             except UnreachableError:
                 left.append(intent)
             failpoint("cancel-call:after")
-    settle(ledger, broker)
+    with suppress(UnreachableError):  # what was cancelled is seen by a later sweep
+        settle(ledger, broker)
     return tuple(left)

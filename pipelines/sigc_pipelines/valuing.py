@@ -18,7 +18,6 @@ from sigc.store.ledger import Ledger
 from sigc.store.records import ZERO, BookKey, Nav
 from sigc_pipelines.brokers.protocol import Broker, simulation
 from sigc_pipelines.closes import Closes
-from sigc_pipelines.settle import settle
 
 _CENT = Decimal("0.01")
 ClosesSince = Callable[[str], Closes]  # closing prices from an ISO date on
@@ -46,18 +45,25 @@ def standing(connection: sqlite3.Connection, key: BookKey, prices: Mapping[str, 
 
 
 def follow(
-    ledger: Ledger, broker: Broker, calendar: Calendar, key: BookKey, as_of: Session, closes_since: ClosesSince
+    ledger: Ledger,
+    broker: Broker,
+    calendar: Calendar,
+    key: BookKey,
+    as_of: Session,
+    closes_since: ClosesSince,
+    take_in: Callable[[], object],
 ) -> dict[str, Decimal]:
     """Let a simulated broker trade what has closed since, take in what was filled, record the NAV of each session.
 
-    The newest price of each asset. A session without data is left until it has some. Again: nothing new.
+    take_in: brings the ledger to what the broker says, or raises: a NAV is not recorded on fills that are not known.
+    Returns the newest price of each asset. A session without data is left until it has some. Again: nothing new.
     """
     sessions, closes, before = _unvalued(ledger, calendar, key, as_of, closes_since)
     simulated = simulation(broker)
     if simulated is not None:
         for session in sessions:
             simulated.mark(str(session.day), session.close, *closes.on(str(session.day)))
-    settle(ledger, broker)
+    take_in()
     navs, prices = [], before
     for session in sessions:
         prices = closes.last(str(session.day), prices)

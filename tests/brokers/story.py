@@ -36,7 +36,7 @@ def request(number: int, draw: random.Random) -> OrderRequest:
 
 def steps(broker: PaperBroker, clock: HandClock, sessions: int, seed: int = 0) -> Iterator[Callable[[], object]]:
     """What happens, one request at a time."""
-    draw = random.Random(seed)  # noqa: S311  # a story, no secret
+    draw = random.Random(seed)  # a story, no secret
     yield lambda: broker.deposit("story", DEPOSIT)
     for session in range(sessions):
         day = START + timedelta(days=session)

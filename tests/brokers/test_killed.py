@@ -154,7 +154,7 @@ def test_killed_at_random_at_length(tmp_path: Path) -> None:
 
 def _die_at_random(directory: Path, seed: int, kills: int, sessions: int) -> None:
     undisturbed = tell(directory / "undisturbed.sqlite", sessions)
-    draw = random.Random(seed)  # noqa: S311  # chance, no secret
+    draw = random.Random(seed)  # chance, no secret
     book = directory / "paper.sqlite"
     for _ in range(kills):
         with Script(TOLD, str(book), str(sessions)) as script:

@@ -31,7 +31,7 @@ class Market:
 
     @classmethod
     def of(cls, seed: int) -> Market:
-        return cls(random.Random(seed))  # noqa: S311
+        return cls(random.Random(seed))
 
     def marks(self) -> dict[str, Mark]:
         return {a: Mark(Decimal(self.dice.randint(1, 5000)) / 100, SECTORS[a].strip()) for a in ASSETS}

@@ -50,7 +50,7 @@ def model(job: Job, hours: int, last: datetime, now: datetime) -> tuple[list[dat
 
 
 def test_a_thousand_histories_of_downtime() -> None:
-    chance = random.Random(7)  # noqa: S311
+    chance = random.Random(7)
     told: Counter[str] = Counter()
     for _ in range(1000):
         hours = chance.choice([1, 2, 3, 6, 12])

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,7 +31,7 @@ from sigc.errors import SigcError
 from sigc.failpoint import arm
 from sigc.store import books, orders, runs
 from sigc.store.ledger import Ledger
-from sigc.store.records import BookKey, Intent, IntentState, Outcome, RunKind
+from sigc.store.records import BookKey, Intent, IntentState, Outcome, RunKind, Side
 from sigc_pipelines.brokers.faulty import Faults, FaultyBroker
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.compare import settled_differences
@@ -176,7 +177,7 @@ def _work(work: Callable[[], int], kill: Kill | None, writing: int) -> NoReturn:
         os._exit(code)
 
 
-def kills(random: random.Random, number: int, most_points: int = 150, most_s: float = 0.25) -> Iterator[Kill]:
+def kills(random: random.Random, number: int, most_points: int = 70, most_s: float = 0.15) -> Iterator[Kill]:
     """So many kills: two of three at fail points, one at any time."""
     for _ in range(number):
         if random.random() < 2 / 3:
@@ -185,15 +186,18 @@ def kills(random: random.Random, number: int, most_points: int = 150, most_s: fl
             yield Kill(after_s=random.uniform(0.005, most_s))
 
 
-def history(floor: Floor, folder: Path) -> tuple[dict[tuple[object, ...], Intent], list[object]]:
+Named = dict[tuple[str, str, Side, Decimal, Decimal], Intent]
+
+
+def history(floor: Floor, folder: Path) -> tuple[Named, list[object]]:
     """All orders of a ledger by what they are, and NAV, cash and positions."""
-    with Ledger.open(folder, Paced(instant_of(floor.calendar, "2016-01-04"), time.time()), durable=False) as ledger:
-        with ledger.reading() as connection:
-            found = orders.recent(connection, 1_000_000)
-            book = books.book(connection, KEY)
-            money: list[object] = [None if book is None else book.cash, books.quantities(connection, KEY)]
-            money += [(n.session, n.nav, n.cash) for n in books.navs(connection, KEY)]
-            assert not runs.left_open(connection)
+    clock = Paced(instant_of(floor.calendar, "2016-01-04"), time.time())
+    with Ledger.open(folder, clock, durable=False) as ledger, ledger.reading() as connection:
+        found = orders.recent(connection, 1_000_000)
+        book = books.book(connection, KEY)
+        money: list[object] = [None if book is None else book.cash, books.quantities(connection, KEY)]
+        money += [(n.session, n.nav, n.cash) for n in books.navs(connection, KEY)]
+        assert not runs.left_open(connection)
     named = {(i.key.session, i.asset, i.side, i.quantity, i.reference): i for i in found}
     assert len(named) == len(found), "an order was written down twice"
     return named, money

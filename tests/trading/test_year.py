@@ -65,7 +65,8 @@ def test_nav_positions_and_cash_are_those_of_the_fills(here: Floor, sp500: Path)
     assert len(fills) > 2_000
     assert charges
     assert states["expired"] > 0  # orders larger than a thousandth of a session's volume: partial fills
-    prices = pd.read_parquet(sp500 / "prices.parquet").set_index("date").ffill()
+    frame = pd.read_parquet(sp500 / "prices.parquet").set_index("date").ffill().loc["2017"]
+    prices: dict[str, dict[str, float]] = {str(day)[:10]: dict(row) for day, row in frame.iterrows()}
     cash = Decimal(1_000_000)
     quantity: defaultdict[str, Decimal] = defaultdict(Decimal)
     flows = sorted(
@@ -78,8 +79,10 @@ def test_nav_positions_and_cash_are_those_of_the_fills(here: Floor, sp500: Path)
             cash -= change * price + cost
             if asset:
                 quantity[asset] += change
-        row = prices.loc[nav.session]
-        worth = cash + sum(q * Decimal(repr(float(row[a]))) for a, q in quantity.items() if q)
+        worth = cash
+        for asset, held_then in quantity.items():
+            if held_then:
+                worth += held_then * Decimal(repr(float(prices[nav.session][asset])))
         assert nav.nav == worth.quantize(CENT, ROUND_HALF_EVEN), nav.session
         assert nav.cash == cash.quantize(CENT, ROUND_HALF_EVEN), nav.session
     assert len(navs) == 251
