@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sigc.config import Config
     from sigc.plan.strategy import Strategy
     from sigc_pipelines.recover import Verdict
-    from sigc_pipelines.run import Request, Trading
+    from sigc_pipelines.trading import Request, Trading
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def trading(config: Config, work_dir: Path, wish: Wish) -> Iterator[tuple[Tradin
     from sigc.store.ledger import Ledger
     from sigc_pipelines.brokers.registry import close_broker, open_broker
     from sigc_pipelines.recover import recover
-    from sigc_pipelines.run import Trading
+    from sigc_pipelines.trading import Trading
 
     calendar = calendar_of(config, work_dir, SystemClock().now())
     clock = clock_of(calendar, wish.date)
@@ -91,7 +91,7 @@ def trading(config: Config, work_dir: Path, wish: Wish) -> Iterator[tuple[Tradin
 def request(strategy: Strategy, portfolio: str, config: Config, wish: Wish, who: str, id: str = "") -> Request:
     """A run to be carried out: named, and with the digests of what it is made of."""
     from sigc.store.records import RunKind
-    from sigc_pipelines.run import Request
+    from sigc_pipelines.trading import Request
 
     if (wish.is_forced or wish.accepts_differences) and not wish.reason:
         raise SigcError(Diagnostic("E002", "--force and --accept-differences need --reason '...'"))

@@ -7,7 +7,7 @@ from typing import Any
 from sigc.errors import Diagnostic
 from sigc.store.records import Intent, RunKind, Weight
 from sigc_cli import show
-from sigc_pipelines.run import Ended
+from sigc_pipelines.trading import Ended
 
 _MOST = 40
 

@@ -43,6 +43,8 @@ class Closes:
         """The newest price of each asset on or before a day, `before` where these days have none."""
         stop = int(np.searchsorted(self.dates, np.datetime64(day, "D") + 1))
         known = dict(before)
+        if stop == 0:
+            return known
         block = self.prices[:stop]
         valid = np.isfinite(block) & (block > 0.0)
         newest = stop - 1 - np.argmax(valid[::-1], axis=0)

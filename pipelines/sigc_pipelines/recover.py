@@ -18,8 +18,9 @@ from sigc.store.records import UNRESOLVED, Outcome, Run, Stage, StageName
 from sigc_pipelines.artifacts import write_account
 from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.execute import UNRESOLVED_HALT
-from sigc_pipelines.run import Trading, finish
+from sigc_pipelines.run import finish
 from sigc_pipelines.settle import settle
+from sigc_pipelines.trading import Trading
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,10 @@ from sigc_pipelines.compute import Loaded, Workspace, rows_between
 from sigc_pipelines.feed import ReplayFeed
 from sigc_pipelines.outlook import Outlook, look
 from sigc_pipelines.performance import compare, measure, total_return
-from sigc_pipelines.run import Ended, Request, Trading, carry_out
+from sigc_pipelines.run import carry_out
 from sigc_pipelines.session import instant_of
 from sigc_pipelines.settle import settle
+from sigc_pipelines.trading import Ended, Request, Trading
 from sigc_pipelines.valuing import follow
 
 

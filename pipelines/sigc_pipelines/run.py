@@ -18,22 +18,17 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Protocol
 
 import numpy as np
 
-from sigc.calendar import Calendar
-from sigc.clock import Clock
-from sigc.config import Config
 from sigc.errors import Diagnostic, SigcError
 from sigc.panel import Floats
 from sigc.store import books, control, orders, runs
-from sigc.store.ledger import Ledger
 from sigc.store.records import (
     ZERO,
     BookKey,
@@ -48,92 +43,20 @@ from sigc.store.records import (
     Weight,
 )
 from sigc_pipelines import compare
-from sigc_pipelines.artifacts import Render, write_account, write_weights
-from sigc_pipelines.brokers.protocol import Broker, simulation
+from sigc_pipelines.artifacts import write_account, write_weights
+from sigc_pipelines.brokers.protocol import simulation
 from sigc_pipelines.checks.data import Treatment, judge_data
 from sigc_pipelines.checks.view import DataView, WeightsView
 from sigc_pipelines.checks.weights import judge_weights
 from sigc_pipelines.closes import Closes
 from sigc_pipelines.compute import Loaded
-from sigc_pipelines.execute import Desk, Execution
+from sigc_pipelines.execute import Execution
 from sigc_pipelines.judging import judge_of
-from sigc_pipelines.outlook import Outlook, Sight
+from sigc_pipelines.outlook import Sight
 from sigc_pipelines.session import Moment, moment
 from sigc_pipelines.sizing import decimal, lot_of, size, write_down
+from sigc_pipelines.trading import Ended, Feed, Request, Trading, Watch
 from sigc_pipelines.valuing import Standing, follow, newest_prices, standing
-
-
-class Feed(Protocol):
-    """Where a run's data and weights come from: computed for its date, or for many dates at once (a replay)."""
-
-    def load(self, until: str) -> Loaded:
-        """The sources, no row after `until`."""
-        ...
-
-    def closes(self, loaded: Loaded, since: str) -> Closes:
-        """Closing prices from a day on."""
-        ...
-
-    def look(self, loaded: Loaded, portfolio: str) -> Outlook:
-        """The wanted weights, at least of the last row."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be run. id: of the run; who: asked for it; slot: the scheduled fire of an intraday job.
-
-    is_forced: although it was traded, or is paused; needs a reason. accepts_differences: between ledger and broker.
-    digests: of strategy text, configuration and code.
-    """
-
-    id: str
-    strategy: str
-    portfolio: str
-    kind: RunKind
-    who: str
-    reason: str = ""
-    slot: str = ""
-    is_forced: bool = False
-    accepts_differences: bool = False
-    digests: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """How others follow a run, and end it. stage: told the name of each; stop: set to send nothing more."""
-
-    stage: Callable[[StageName], None] = lambda _: None
-    stop: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(frozen=True, slots=True)
-class Trading:
-    """Where runs are carried out: the ledger, the broker, the clock, the calendar, all settings."""
-
-    ledger: Ledger
-    broker: Broker
-    clock: Clock
-    calendar: Calendar
-    config: Config
-    render: Render | None = None
-
-    @property
-    def desk(self) -> Desk:
-        """What execution needs of it."""
-        return Desk(self.ledger, self.broker, self.clock, self.config.execution)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ended:
-    """A run that has ended. problems: why it was refused or failed. orders: sent, or such as would have been."""
-
-    run: Run
-    stages: tuple[Stage, ...]
-    orders: tuple[Intent, ...]
-    sight: Sight | None
-    target: Floats | None
-    problems: tuple[Diagnostic, ...]
 
 
 class CancelledError(Exception):

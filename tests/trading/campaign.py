@@ -37,8 +37,9 @@ from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.compare import settled_differences
 from sigc_pipelines.feed import ReplayFeed
 from sigc_pipelines.recover import recover
-from sigc_pipelines.run import Request, Trading, carry_out
+from sigc_pipelines.run import carry_out
 from sigc_pipelines.session import instant_of
+from sigc_pipelines.trading import Request, Trading
 from tests.trading.floor import Floor
 
 PACE = 60.0

@@ -22,8 +22,9 @@ from sigc_pipelines.brokers.protocol import Broker
 from sigc_pipelines.compute import Workspace
 from sigc_pipelines.feed import FreshFeed
 from sigc_pipelines.recover import recover
-from sigc_pipelines.run import Ended, Request, Trading, carry_out
+from sigc_pipelines.run import carry_out
 from sigc_pipelines.session import instant_of
+from sigc_pipelines.trading import Ended, Request, Trading
 from tests.world import workspace, write_strategy, write_world
 
 TEXT = """data:

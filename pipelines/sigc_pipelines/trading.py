@@ -1,0 +1,97 @@
+"""What a run is carried out with, and what comes of it: the values at the border of `run.py`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from sigc.calendar import Calendar
+from sigc.clock import Clock
+from sigc.config import Config
+from sigc.errors import Diagnostic
+from sigc.store.ledger import Ledger
+from sigc.store.records import Intent, Run, RunKind, Stage, StageName
+from sigc_pipelines.artifacts import Render
+from sigc_pipelines.brokers.protocol import Broker
+from sigc_pipelines.execute import Desk
+
+if TYPE_CHECKING:
+    from sigc.panel import Floats
+    from sigc_pipelines.closes import Closes
+    from sigc_pipelines.compute import Loaded
+    from sigc_pipelines.outlook import Outlook, Sight
+
+
+class Feed(Protocol):
+    """Where a run's data and weights come from: computed for its date, or for many dates at once (a replay)."""
+
+    def load(self, until: str) -> Loaded:
+        """The sources, no row after `until`."""
+        ...
+
+    def closes(self, loaded: Loaded, since: str) -> Closes:
+        """Closing prices from a day on."""
+        ...
+
+    def look(self, loaded: Loaded, portfolio: str) -> Outlook:
+        """The wanted weights, at least of the last row."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be run. id: of the run; who: asked for it; slot: the scheduled fire of an intraday job.
+
+    is_forced: although it was traded, or is paused; needs a reason. accepts_differences: between ledger and broker.
+    digests: of strategy text, configuration and code.
+    """
+
+    id: str
+    strategy: str
+    portfolio: str
+    kind: RunKind
+    who: str
+    reason: str = ""
+    slot: str = ""
+    is_forced: bool = False
+    accepts_differences: bool = False
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How others follow a run, and end it. stage: told the name of each; stop: set to send nothing more."""
+
+    stage: Callable[[StageName], None] = lambda _: None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Trading:
+    """Where runs are carried out: the ledger, the broker, the clock, the calendar, all settings."""
+
+    ledger: Ledger
+    broker: Broker
+    clock: Clock
+    calendar: Calendar
+    config: Config
+    render: Render | None = None
+
+    @property
+    def desk(self) -> Desk:
+        """What execution needs of it."""
+        return Desk(self.ledger, self.broker, self.clock, self.config.execution)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ended:
+    """A run that has ended. problems: why it was refused or failed. orders: sent, or such as would have been."""
+
+    run: Run
+    stages: tuple[Stage, ...]
+    orders: tuple[Intent, ...]
+    sight: Sight | None
+    target: Floats | None
+    problems: tuple[Diagnostic, ...]
