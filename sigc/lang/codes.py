@@ -79,6 +79,12 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The data hold fewer rows than the longest window needs, so every value would be missing. The message "
             "gives the number needed.",
         ),
+        "E310": (
+            "ledger can't be used",
+            "The ledger in the work dir can't be opened, read or written: the disk is full or broken, the rights are wrong, "
+            "too many files are open, it is of another version, or there is none. Nothing was half-written: what was being "
+            "written is there whole or not at all. Remove the cause and run again.",
+        ),
         "E311": (
             "in use by another process",
             "A daemon of this name already runs: it holds the PID file, the work directory or the name. The message "
@@ -113,6 +119,17 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The broker does not answer; orders in flight are resolved before more are sent.",
         ),
         "E602": ("broker disagrees", "Positions or orders at the broker differ from the ledger; see sigc reconcile."),
+        "E810": (
+            "audit chain broken",
+            "An audit record is not what was written: changed, dropped, doubled, swapped, cut off or replaced. The message "
+            "names the first such record and how it shows. Stop, keep the ledger as it is, and compare with the mirror, "
+            "with copies and with the anchors.",
+        ),
+        "E811": (
+            "anchors can't be read",
+            "The file of anchors of the audit chain can't be read, or has a line that is none. Whether the chain was cut "
+            "off or written anew can't be told without it.",
+        ),
         "E900": (
             "no daemon answers",
             "Nothing listens at the address, or what listens does not answer in time. Start one by sigc daemon; sigc ps "
