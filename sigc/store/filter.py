@@ -218,7 +218,9 @@ def _compared(left: _Value, sign: str, right: _Value) -> Test:
 
 
 def _alike(a: Any, b: Any) -> tuple[Any, Any]:
-    """Two values as numbers where both are: of two texts, neither."""
+    """Two values as numbers where both are: of two texts, neither; and true is no 1."""
+    if isinstance(a, bool) != isinstance(b, bool):
+        return _ABSENT, None
     if isinstance(a, str) and isinstance(b, str):
         return a, b
     x, y = _decimal(a), _decimal(b)
