@@ -19,6 +19,7 @@ from sigc_cli.complain import complain
 
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
+        "audit": "Query, verify and report the audit records.",
         "backtest": "Backtest a strategy and print its results.",
         "cache": "Look at the cache of computed blocks, clear it, verify it.",
         "check": "Check strategy files: all errors, with the place of each.",

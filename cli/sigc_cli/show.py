@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sigc.engine.task import Progress, RunReport
+from sigc_cli.table import table as table
 from sigc_pipelines.backtest import Result
 from sigc_pipelines.performance import equity, monthly
 from sigc_pipelines.replay import Replay
@@ -131,13 +132,6 @@ def searched(search: Search, metric: str, most: int) -> str:
     ]
     head = f"=== {len(ranked)} trials, best {metric} first ==="
     return f"{head}\n{table(rows)}\n\n{_rows([('Deflated Sharpe', percent(search.deflated))])}"
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as text, columns aligned, the first row underlined."""
-    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
-    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
 
 
 def percent(value: float) -> str:

@@ -80,9 +80,10 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "gives the number needed.",
         ),
         "E310": (
-            "ledger unusable",
-            "The ledger of the work dir can't be opened, read or written: a full or failing disk, missing rights, or a "
-            "file of another version. Nothing was half-written; the help line says what to do.",
+            "ledger can't be used",
+            "The ledger in the work dir can't be opened, read or written: the disk is full or broken, the rights are wrong, "
+            "too many files are open, it is of another version, or there is none. Nothing was half-written: what was being "
+            "written is there whole or not at all. Remove the cause and run again.",
         ),
         "E311": (
             "in use by another process",
@@ -139,6 +140,17 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The strategy is halted or paused, or the session's cut-off has passed. The message says since when, by whom and why.",
         ),
         "E803": ("too late", "A stage of the run took longer than its deadline; nothing more was sent."),
+        "E810": (
+            "audit chain broken",
+            "An audit record is not what was written: changed, dropped, doubled, swapped, cut off or replaced. The message "
+            "names the first such record and how it shows. Stop, keep the ledger as it is, and compare with the mirror, "
+            "with copies and with the anchors.",
+        ),
+        "E811": (
+            "anchors can't be read",
+            "The file of anchors of the audit chain can't be read, or has a line that is none. Whether the chain was cut "
+            "off or written anew can't be told without it.",
+        ),
         "E900": (
             "no daemon answers",
             "Nothing listens at the address, or what listens does not answer in time. Start one by sigc daemon; sigc ps "

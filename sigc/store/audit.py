@@ -18,6 +18,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+from sigc.errors import Diagnostic, SigcError
+
 GENESIS = "0" * 64
 Sign = Callable[[bytes], str]
 
@@ -75,6 +77,18 @@ def head(connection: sqlite3.Connection) -> tuple[int, str]:
     """The number and digest of the newest record; 0 and GENESIS before the first."""
     row = connection.execute("SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
     return (0, GENESIS) if row is None else (int(row[0]), str(row[1]))
+
+
+def ledger_id(connection: sqlite3.Connection) -> str:
+    """The name of the ledger, by which anchors know it. Raises E310 when even that can't be read."""
+    try:
+        row = connection.execute("SELECT value FROM meta WHERE key = 'ledger'").fetchone()
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # SQLite's own message may be damaged, too
+        hint = "restore the newest copy of the ledger, and keep the broken file for its audit records"
+        raise SigcError(Diagnostic("E310", f"the ledger is damaged: {error}", hint=hint)) from error
+    if row is None:
+        raise SigcError(Diagnostic("E310", "the ledger has no name: it was not made by sigc, or is damaged"))
+    return str(row[0])
 
 
 def append(connection: sqlite3.Connection, at: datetime, event: Event, sign: Sign | None = None) -> AuditRecord:
