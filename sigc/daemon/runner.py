@@ -1,0 +1,160 @@
+"""The border between the daemon and what it runs: orders go in, ends come out; how the work is done is not known here.
+
+    runner = make_runner(config, strategies, services)
+    runner.check()                       every strategy file, before anything of this configuration is in force
+    runner.recover(watch)                once, before anything is scheduled: each run left open gets its verdict
+    runner.run(order, watch)             one run, blocking, in a thread; several at a time
+    runner.close()
+
+A new configuration gets a new runner; the old one is closed when the last of its runs has ended. The real one is built
+in `sigc_cli.build_daemon`; `runs.py` calls it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sigc.clock import Clock
+from sigc.errors import Diagnostic
+from sigc.store.ledger import Ledger
+from sigc.store.records import Outcome
+
+if TYPE_CHECKING:
+    from sigc.config import Config
+    from sigc.metrics import Metrics
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyEntry:
+    """A strategy as configured: its name, its file (resolved), which portfolio trades, with how much money."""
+
+    name: str
+    file: Path
+    portfolio: str = ""
+    enabled: bool = True
+    capital: float | None = None
+    params: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """What is to be run.
+
+    kind: trade, dry, compute, or another kind of job the runner knows. date: an ISO date, '' for the newest data.
+    slot: the scheduled fire of an intraday job. is_forced: against a pause, or again for a session that was traded;
+    then `reason` says why. who: the caller's token and name, or the job.
+    """
+
+    id: str
+    strategy: str
+    file: Path
+    portfolio: str = ""
+    kind: str = "dry"
+    date: str = ""
+    params: Mapping[str, float] = field(default_factory=dict)
+    slot: str = ""
+    is_forced: bool = False
+    reason: str = ""
+    who: str = ""
+    job: str = ""
+    fire: datetime | None = None
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended. stages: seconds by stage. session: the day it traded for; as_of: the newest row it read.
+
+    is_before_trading: it is certain that no order was sent. result: plain data for whoever asked (weights, orders).
+    """
+
+    outcome: Outcome
+    message: str = ""
+    stages: Mapping[str, float] = field(default_factory=dict)
+    session: str = ""
+    as_of: str = ""
+    is_before_trading: bool = False
+    findings: tuple[Diagnostic, ...] = ()
+    result: Mapping[str, Any] = _NOTHING
+
+
+class Watch(Protocol):
+    """How a run is followed and ended from outside. Safe to call from any thread."""
+
+    @property
+    def cancelled(self) -> threading.Event:
+        """Set when the run is to end as soon as it can."""
+        ...
+
+    def stage(self, name: str) -> None:
+        """The stage that begins now."""
+        ...
+
+    def progress(self, done: int, total: int, text: str = "") -> None:
+        """How far the stage is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A strategy file that was looked at: the digest of its text, the portfolio that would trade, what is wrong."""
+
+    strategy: str
+    digest: str = ""
+    portfolio: str = ""
+    problems: tuple[Diagnostic, ...] = ()
+
+
+class Runner(Protocol):
+    """What does the work of one configuration."""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of runs it can do."""
+        ...
+
+    def check(self) -> tuple[Checked, ...]:
+        """Look at every strategy file; no data are opened."""
+        ...
+
+    def run(self, order: RunOrder, watch: Watch) -> RunEnd:
+        """Do one run. What goes wrong with it is its end, or a SigcError."""
+        ...
+
+    def recover(self, watch: Watch) -> tuple[str, ...]:
+        """Give every run that a crash left open its verdict; a line of text for each."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+# Opens an executor (sigc.engine.drive.Executor) on the daemon's cluster, whose workers share the cache at that path.
+Engine = Callable[[Path], AbstractContextManager[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the daemon lends a runner. cluster: None when the configuration has none. scratch: for temporary files."""
+
+    ledger: Ledger
+    metrics: Metrics
+    clock: Clock
+    scratch: Path
+    cluster: Engine | None = None
+
+
+class MakeRunner(Protocol):
+    """Builds the runner of a configuration; called in a thread, it may import what is heavy."""
+
+    def __call__(self, config: Config, strategies: tuple[StrategyEntry, ...], services: Services) -> Runner: ...
