@@ -18,7 +18,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sigc.clock import Clock
@@ -29,8 +28,6 @@ from sigc.store.records import Outcome
 if TYPE_CHECKING:
     from sigc.config import Config
     from sigc.metrics import Metrics
-
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ class RunEnd:
     as_of: str = ""
     is_before_trading: bool = False
     findings: tuple[Diagnostic, ...] = ()
-    result: Mapping[str, Any] = _NOTHING
+    result: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Watch(Protocol):
