@@ -112,13 +112,13 @@ class _Reader:
         if len(at) > _MOST_DEPTH:
             self.errors.append(Diagnostic("E400", "nested too deep", _span(node, self.path)))
             return None
+        self.spans.setdefault(at, _span(node, self.path))
         match node:
             case yaml.MappingNode():
                 return self.mapping(node, at)
             case yaml.SequenceNode():
                 return [self.value(v, (*at, str(i))) for i, v in enumerate(node.value)]
             case yaml.ScalarNode():
-                self.spans.setdefault(at, _span(node, self.path))
                 return self.scalar(node, at)
         return None
 

@@ -19,7 +19,8 @@ from sigc.config_source import Location
 from sigc.daemon.job_entries import Defaults, read_jobs
 from sigc.daemon.jobs import TRADING, Job, Kind
 from sigc.daemon.runner import StrategyEntry
-from sigc.errors import Diagnostic, Span, did_you_mean
+from sigc.daemon.triggers import check_zone
+from sigc.errors import Diagnostic, SigcError, Span, did_you_mean
 
 if TYPE_CHECKING:
     from sigc.config_file import LoadedConfig
@@ -76,8 +77,14 @@ def examine(data: Mapping[str, Any], spans: Spans) -> list[Diagnostic]:
         at = entries[number][1]
         return spans.get((*at, "schedule" if at[0] == "strategies" and key == "trigger" else key) if key else at)
 
-    jobs, wrong = read_jobs([entry for entry, _ in entries], _defaults(data), place)
-    return [*wrong, *_twice(names, spans), *_without_strategy(jobs, names, place)]
+    defaults, bad_zone = _defaults(data), []
+    try:
+        check_zone(defaults.zone)
+    except SigcError as unknown:
+        bad_zone = [replace(d, span=spans.get(("schedule", "timezone"))) for d in unknown.diagnostics]
+        defaults = replace(defaults, zone="UTC")  # told once is enough
+    jobs, wrong = read_jobs([entry for entry, _ in entries], defaults, place)
+    return [*bad_zone, *wrong, *_twice(names, spans), *_without_strategy(jobs, names, place)]
 
 
 def _entries(data: Mapping[str, Any]) -> tuple[list[tuple[Mapping[str, object], Location]], dict[str, list[Location]]]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sigc.clock import Clock
+from sigc.daemon.messages import WorkerStatus
 from sigc.errors import Diagnostic
 from sigc.store.ledger import Ledger
 from sigc.store.records import Outcome
@@ -131,13 +132,49 @@ class Runner(Protocol):
         """Give every run that a crash left open its verdict; a line of text for each."""
         ...
 
+    def is_fresh(self, strategy: str) -> bool:
+        """Whether the strategy's data are those of the session that is to be traded; it may take a while."""
+        ...
+
+    def free(self) -> None:
+        """Drop what is kept in memory only to be fast."""
+        ...
+
+    def checks(self) -> Mapping[str, str]:
+        """How its connections are: `ok`, or what is wrong, by name (data_connection, broker_connection)."""
+        ...
+
     def close(self) -> None:
         """Let go of what it holds."""
         ...
 
 
-# Opens an executor (sigc.engine.drive.Executor) on the daemon's cluster, whose workers share the cache at that path.
-Engine = Callable[[Path], AbstractContextManager[Any]]
+class Cluster(Protocol):
+    """The daemon's long-lived workers, as a runner and the status see them. Safe to use from several threads."""
+
+    def executor(self, cache: Path) -> AbstractContextManager[Any]:
+        """A `sigc.engine.drive.Executor` on it, opened when it is not yet; workers share the cache at that path."""
+        ...
+
+    def workers(self) -> tuple[WorkerStatus, ...]:
+        """Its workers as they are; none while it is closed."""
+        ...
+
+    def check(self) -> str:
+        """`ok`, or what is wrong with it; a cluster that is not open because nothing needs it is ok."""
+        ...
+
+    def close(self) -> None:
+        """End what was started."""
+        ...
+
+    def link(self) -> str:
+        """Where Dask's own dashboard is, '' while it is closed."""
+        ...
+
+    def targets(self) -> tuple[str, ...]:
+        """Addresses (HOST:PORT) where scheduler and workers serve Dask's metrics."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +185,18 @@ class Services:
     metrics: Metrics
     clock: Clock
     scratch: Path
-    cluster: Engine | None = None
+    cluster: Cluster | None = None
 
 
-class MakeRunner(Protocol):
-    """Builds the runner of a configuration; called in a thread, it may import what is heavy."""
+MakeRunner = Callable[["Config", tuple[StrategyEntry, ...], Services], Runner]
 
-    def __call__(self, config: Config, strategies: tuple[StrategyEntry, ...], services: Services) -> Runner: ...
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the daemon is handed by who puts it together; each is called in a thread and may import what is heavy.
+
+    make_runner: builds the runner of a configuration. open_ledger: opens the ledger of a work dir.
+    """
+
+    make_runner: MakeRunner
+    open_ledger: Callable[[Config, Path, Clock], Ledger]
