@@ -100,7 +100,9 @@ class Wanted:
     portfolio: str = ""
     is_dry: bool = False
     params: Mapping[str, float] = field(default_factory=dict)
+    slot: str = ""
     is_forced: bool = False
+    accepts_differences: bool = False
     reason: str = ""
 
     def request(self) -> RunRequest:
@@ -114,7 +116,9 @@ class Wanted:
             date=date.fromisoformat(self.date) if self.date else None,
             is_dry=self.is_dry,
             params=self.params,
+            slot=self.slot,
             is_forced=self.is_forced,
+            accepts_differences=self.accepts_differences,
             reason=self.reason,
         )
 

@@ -292,6 +292,7 @@ class Controller:
             params={} if entry is None else entry.params,
             slot=slot_of(job, one, self.calendars.get(job.calendar)),
             who=f"job {job.name}",
+            capital=None if entry is None else entry.capital,
             job=job.name,
             fire=one.planned,
             command=job.command,

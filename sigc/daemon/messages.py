@@ -193,7 +193,9 @@ class RunRequest:
     date: date | None = None
     is_dry: bool = False
     params: Mapping[str, float] = field(default_factory=dict)
+    slot: Annotated[str, Match(r"[A-Za-z0-9_.:-]{0,64}")] = ""
     is_forced: bool = False
+    accepts_differences: bool = False
     reason: Text = ""
 
 

@@ -97,8 +97,8 @@ async def _run(call: Call[Controller], request: RunRequest, kind: str) -> RunSta
     if kind == "trade" and not is_known and daemon.configured.loaded.config.broker.type != "paper":
         hint = "add it under strategies: of the configuration, or run it with --dry-run"
         raise refusal(f"{entry.file} is no configured strategy, so it may run dry or on paper only", hint)
-    if kind == "trade" and request.is_forced and not request.reason:
-        raise refusal("a forced run needs a reason", "give one by --reason '...'")
+    if (request.is_forced or request.accepts_differences) and not request.reason:
+        raise refusal("a run that is forced, or accepts differences, needs a reason", "give one by --reason '...'")
     order = RunOrder(
         daemon.new_id(),
         entry.name,
@@ -107,9 +107,12 @@ async def _run(call: Call[Controller], request: RunRequest, kind: str) -> RunSta
         kind,
         request.date.isoformat() if request.date else "",
         {**entry.params, **request.params},
+        slot=request.slot,
         is_forced=request.is_forced,
+        accepts_differences=request.accepts_differences,
         reason=request.reason,
         who=who_of(call),
+        capital=entry.capital,
     )
     return (await daemon.order(order)).status()
 

@@ -49,7 +49,8 @@ class RunOrder:
 
     kind: trade, dry, compute, or another kind of job the runner knows. date: an ISO date, '' for the newest data.
     slot: the scheduled fire of an intraday job. is_forced: against a pause, or again for a session that was traded;
-    then `reason` says why. who: the caller's token and name, or the job.
+    accepts_differences: between ledger and broker; then `reason` says why. who: the caller's token and name, or a job.
+    capital: of its book when it is opened; None: as the settings say.
     """
 
     id: str
@@ -61,8 +62,10 @@ class RunOrder:
     params: Mapping[str, float] = field(default_factory=dict)
     slot: str = ""
     is_forced: bool = False
+    accepts_differences: bool = False
     reason: str = ""
     who: str = ""
+    capital: float | None = None
     job: str = ""
     fire: datetime | None = None
     command: tuple[str, ...] = ()
