@@ -1,39 +1,20 @@
 """Every setting declared once: its key, type, default and text; YAML and environment to a `Config`.
 
 A new setting is one field here. From the declarations come validation, `sigc config show`, the JSON schema and
-conf/sigc.yaml (`sigc.settings_text`). Reading files and environment: `sigc.config_file`.
+conf/sigc.yaml. The daemon's own sections are in `sigc.config_daemon`. Reading files and environment:
+`sigc.config_file`.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from sigc.config_daemon import CacheSettings, DaemonSettings, ScheduleSettings, StrategySettings
+from sigc.config_section import Section
 
-class Section(BaseModel):
-    """A section: unknown keys are errors, values are not changed after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-def cache_home() -> str:
-    """Where a user's cache is by default: $XDG_CACHE_HOME/sigc or ~/.cache/sigc."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return str(Path(base) / "sigc")
-
-
-class CacheSettings(Section):
-    """The parquet cache of blocks."""
-
-    enabled: bool = Field(True, description="Keep computed blocks on disk.")
-    directory: str = Field(default_factory=cache_home, description="Folder of the cache; several daemons may share it.")
-    max_size_gb: float = Field(10.0, gt=0, description="Beyond it the least recently used blocks go.")
-    ttl_hours: float = Field(
-        24.0, gt=0, description="After that age a data source behind a URL is looked at again for changes."
-    )
+__all__ = ["CacheSettings", "Config", "DaemonSettings", "ScheduleSettings", "Section", "StrategySettings"]
 
 
 class ValidationSettings(Section):
@@ -247,26 +228,12 @@ class AuditSettings(Section):
     )
 
 
-class ScheduleSettings(Section):
-    """When things run."""
-
-    timezone: str = Field("America/New_York", description="Zone of clock times.")
-    calendar: str = Field("nyse", description="Whose sessions: nyse, weekdays, always, or a code such as XLON.")
-
-
 class BacktestSettings(Section):
     """What a backtest assumes."""
 
     capital: float = Field(
         1_000_000.0, gt=0, description="Money of the book, for costs a share, a trade or of market impact."
     )
-
-
-class DaemonSettings(Section):
-    """The daemon."""
-
-    work_dir: str = Field("", description="Where the ledger and all state are; empty: by the daemon's name and user.")
-    cache: CacheSettings = Field(default_factory=CacheSettings, description="The parquet cache of blocks.")
 
 
 class Config(Section):
@@ -276,6 +243,9 @@ class Config(Section):
     data: DataSettings = Field(DataSettings(), description="Where data come from.")
     cluster: ClusterSettings = Field(ClusterSettings(), description="The Dask cluster that large work runs on.")
     backtest: BacktestSettings = Field(BacktestSettings(), description="What a backtest assumes.")
+    strategies: tuple[StrategySettings, ...] = Field(
+        (), description="What the daemon runs: {name, file, portfolio, enabled, schedule, capital, params} each."
+    )
     schedule: ScheduleSettings = Field(ScheduleSettings(), description="When things run.")
     broker: BrokerSettings = Field(BrokerSettings(), description="Where orders go.")
     execution: ExecutionSettings = Field(ExecutionSettings(), description="How target weights become orders.")

@@ -1,15 +1,14 @@
-"""Find, read and check a configuration: every error at once, each with file, line and column.
+"""Check a configuration and lay what is given over the defaults: every error at once, each with file, line and column.
 
 Found at --config, $SIGC_CONFIG, ./sigc.yaml, ~/.sigc/config.yaml, /etc/sigc/sigc.yaml, /etc/sigc/config.yaml.
 Precedence: command line, environment (SIGC_DATA__DIRECTORY), file, defaults. `${VAR}` and `${VAR:-default}`.
-E400: the file can't be read; E401: an unknown key; E402: a bad value.
+Reading: `config_source.py`. E400: the file can't be read; E401: an unknown key; E402: a bad value.
 """
 
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
 from sigc.config import Config
+from sigc.config_source import Location, Source, find, read
 from sigc.errors import Diagnostic, SigcError, Span, did_you_mean
 
-_MOST_BYTES = 1_000_000
-_MOST_DEPTH = 20
-# `${VAR}` stands unquoted in flow mappings too, where YAML takes no braces: before parsing, they are replaced
-# by characters of the private use area, one for one, so that every column stays where it was.
-_WRITTEN = re.compile(r"\$\{([A-Za-z_][^{}\n]*)\}")
-_VARIABLE = re.compile("\ue000\ue001([A-Za-z_][A-Za-z0-9_]*)(:-([^\ue002]*))?\ue002")
 _PREFIX = "SIGC_"
 _OTHER_VARIABLES = frozenset({"SIGC_CONFIG", "SIGC_RPC_TOKEN"})  # are no settings of this file
-Location = tuple[str, ...]
+Examine = Callable[[Mapping[str, Any], Mapping[Location, Span]], Iterable[Diagnostic]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +36,18 @@ class LoadedConfig:
 
 
 def load_config(
-    path: Path | None, environment: Mapping[str, str], overrides: Mapping[str, object] | None = None
+    path: Path | None,
+    environment: Mapping[str, str],
+    overrides: Mapping[str, object] | None = None,
+    examine: Examine | None = None,
 ) -> LoadedConfig:
-    """The configuration in force. overrides: by dotted key. Raises every error of it at once."""
+    """The configuration in force. overrides: by dotted key. Raises every error of it at once.
+
+    examine: looks at the data too, for what only upper layers can judge (cron expressions, names of jobs).
+    """
     found = find(path, environment)
-    errors: list[Diagnostic] = []
-    spans: dict[Location, Span] = {}
-    data: dict[str, Any] = {}
-    unset: set[Location] = set()  # settings whose variable is missing: told already
-    if found is not None:
-        data = _read(found, environment, spans, errors, unset)
+    source = Source({}, {}, [], set()) if found is None else read(found, environment)
+    data, spans, errors = source.data, source.spans, source.errors
     origins = {".".join(at): f"{span.path}:{span.line}" for at, span in spans.items()}
     for key, value, origin in [*_from_environment(environment), *_from_overrides(overrides or {})]:
         _put(data, key.split("."), value)
@@ -60,131 +56,14 @@ def load_config(
     try:
         config = Config.model_validate(data)
     except ValidationError as invalid:
-        wrong = [e for e in invalid.errors() if tuple(str(p) for p in e["loc"]) not in unset]
+        wrong = [e for e in invalid.errors() if tuple(str(p) for p in e["loc"]) not in source.unset]
         errors += [_diagnostic(e, spans, str(found or "configuration")) for e in wrong]
         config = Config()
+    if examine is not None:
+        errors += examine(data, spans)
     if errors:
         raise SigcError(*sorted(errors, key=lambda d: (d.span is None, d.span)))
     return LoadedConfig(config, origins, found)
-
-
-def find(path: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """The configuration file: the one named, else the first there is, else none. Raises E400."""
-    named = path or (Path(environment["SIGC_CONFIG"]) if environment.get("SIGC_CONFIG") else None)
-    if named is not None:
-        if not named.is_file():
-            raise SigcError(Diagnostic("E400", f"there is no configuration file {named}"))
-        return named
-    home = Path(environment.get("HOME", "/nonexistent"))
-    places = (Path("sigc.yaml"), home / ".sigc/config.yaml", Path("/etc/sigc/sigc.yaml"), Path("/etc/sigc/config.yaml"))
-    return next((p for p in places if p.is_file()), None)
-
-
-def _read(
-    path: Path,
-    environment: Mapping[str, str],
-    spans: dict[Location, Span],
-    errors: list[Diagnostic],
-    unset: set[Location],
-) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise SigcError(Diagnostic("E400", f"{path} is larger than {_MOST_BYTES:,} bytes"))
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as failure:
-        raise SigcError(Diagnostic("E400", f"{path} can't be read: {failure}")) from failure
-    try:
-        text = _WRITTEN.sub("\ue000\ue001\\1\ue002", text)
-        events = list(yaml.parse(text, Loader=yaml.SafeLoader))
-        aliases = [e for e in events if isinstance(e, yaml.AliasEvent)]
-        if aliases:
-            span = _at(aliases[0].start_mark, path)
-            raise SigcError(Diagnostic("E400", "aliases are not allowed", span, hint="write the value out"))
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as broken:
-        where = _at(broken.problem_mark, path)
-        raise SigcError(Diagnostic("E400", broken.problem or "this is no YAML", where)) from broken
-    except (yaml.YAMLError, RecursionError) as broken:
-        raise SigcError(Diagnostic("E400", f"{path} is no YAML: {broken}")) from broken
-    if node is None:
-        return {}
-    if not isinstance(node, yaml.MappingNode):
-        raise SigcError(Diagnostic("E400", "a configuration is a mapping of sections", _span(node, path)))
-    reader = _Reader(path, environment, spans, errors, unset)
-    return dict(reader.mapping(node, ()))
-
-
-def _at(mark: Any, path: Path) -> Span | None:
-    return Span(str(path), mark.line + 1, mark.column + 1) if mark is not None else None
-
-
-def _span(node: yaml.Node, path: Path) -> Span:
-    start, end = node.start_mark, node.end_mark
-    length = max(1, end.column - start.column) if start.line == end.line else 1
-    return Span(str(path), start.line + 1, start.column + 1, length)
-
-
-class _Reader:
-    """Turns YAML nodes into data, filling in variables and noting where each key stands."""
-
-    def __init__(
-        self,
-        path: Path,
-        environment: Mapping[str, str],
-        spans: dict[Location, Span],
-        errors: list[Diagnostic],
-        unset: set[Location],
-    ) -> None:
-        self.path, self.environment, self.spans = path, environment, spans
-        self.errors, self.unset = errors, unset
-        self.scalars: Any = yaml.SafeLoader("")
-
-    def mapping(self, node: yaml.MappingNode, at: Location) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = str(key_node.value)
-            if key in found:
-                self.errors.append(Diagnostic("E400", f"'{key}' is given twice", _span(key_node, self.path)))
-                continue
-            here = (*at, key)
-            self.spans[here] = _span(key_node, self.path)
-            found[key] = self.value(value_node, here)
-        return found
-
-    def value(self, node: yaml.Node, at: Location) -> Any:
-        if len(at) > _MOST_DEPTH:
-            self.errors.append(Diagnostic("E400", "nested too deep", _span(node, self.path)))
-            return None
-        match node:
-            case yaml.MappingNode():
-                return self.mapping(node, at)
-            case yaml.SequenceNode():
-                return [self.value(v, (*at, str(i))) for i, v in enumerate(node.value)]
-            case yaml.ScalarNode():
-                self.spans.setdefault(at, _span(node, self.path))
-                return self.scalar(node, at)
-        return None
-
-    def scalar(self, node: yaml.ScalarNode, at: Location) -> Any:
-        if "\ue000" not in node.value:
-            return self.scalars.construct_object(node)
-        text = _VARIABLE.sub(functools.partial(self.variable, node, at), node.value)
-        if node.style in ("'", '"'):
-            return text
-        resolved = self.scalars.resolve(yaml.ScalarNode, text, (True, False))
-        return self.scalars.construct_object(yaml.ScalarNode(resolved, text, node.start_mark, node.end_mark))
-
-    def variable(self, node: yaml.Node, at: Location, match: re.Match[str]) -> str:
-        name, has_default, default = match.group(1), match.group(2), match.group(3)
-        value = self.environment.get(name)
-        if value is not None:
-            return value
-        if has_default:
-            return default
-        self.unset.add(at)
-        hint = f"set it, or write ${{{name}:-default}}"
-        self.errors.append(Diagnostic("E402", f"variable {name} is not set", _span(node, self.path), hint=hint))
-        return ""
 
 
 def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:

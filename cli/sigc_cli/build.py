@@ -53,8 +53,9 @@ class Choices:
 def configuration(choices: Choices) -> LoadedConfig:
     """The configuration found for these choices. Raises every error of it at once."""
     from sigc.config_file import load_config
+    from sigc.daemon.configured import examine
 
-    return load_config(choices.config, os.environ, choices.overrides)
+    return load_config(choices.config, os.environ, choices.overrides, examine)
 
 
 def compile_file(path: Path, params: Mapping[str, float] | None = None) -> Compiled:
@@ -112,6 +113,11 @@ def workspace(
         yield Workspace(store, engine, config.data, ttl_hours=settings.ttl_hours, progress=progress)  # type: ignore[arg-type]
 
 
+def is_large(weight: int) -> bool:
+    """Whether work of that weight (cells x operators) is worth the start of a cluster."""
+    return weight * _SECONDS_PER_CELL > _WORTH_A_CLUSTER_S
+
+
 def _asks_for_dask(config: Config, choices: Choices) -> bool:
     return choices.engine == "dask" or (choices.engine == "auto" and config.cluster.type in ("address", "class"))
 
@@ -123,7 +129,7 @@ def _engine(
     """Threads of this process for small work, workers of the configured cluster for the rest."""
     from sigc.engine.local import LocalExecutor
 
-    large = weight * _SECONDS_PER_CELL > _WORTH_A_CLUSTER_S and config.cluster.type != "none"
+    large = is_large(weight) and config.cluster.type != "none"
     if directory is not None and (_asks_for_dask(config, choices) or (choices.engine == "auto" and large)):
         with _dask(config, directory) as executor:
             yield executor

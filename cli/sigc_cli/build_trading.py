@@ -46,7 +46,9 @@ def calendar_of(config: Config, work_dir: Path, now: datetime) -> Calendar:
     from sigc.calendar import open_calendar
 
     schedule = config.schedule
-    return open_calendar(schedule.calendar, zone=schedule.timezone, directory=work_dir / "calendars", today=now.date())
+    return open_calendar(
+        schedule.calendar, work_dir / "calendars", schedule.overrides, today=now.date(), zone=schedule.timezone
+    )
 
 
 def clock_of(calendar: Calendar, date: str) -> Clock:

@@ -100,6 +100,12 @@ class ParquetStore:
         self._facts[facts.key] = facts
         self._remember(facts.key, panel)
 
+    def free(self) -> None:
+        """Drop what is held in memory; the disk has it all."""
+        with self._lock:
+            self._memory.clear()
+            self._held_bytes = 0
+
     def note(self, name: str, text: str) -> None:
         files.replace(self._note(name), text.encode())
 

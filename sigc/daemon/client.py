@@ -101,6 +101,11 @@ class Client:
             else http.client.HTTPSConnection(host, port, timeout=timeout_s, context=target.tls)
         )
 
+    @property
+    def address(self) -> str:
+        """Where the daemon is."""
+        return self._target.address
+
     @overload
     def get(self, verb: str, fields: Mapping[str, object] = ..., *, reply: type[T]) -> T: ...
     @overload

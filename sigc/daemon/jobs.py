@@ -74,7 +74,8 @@ class Job:
     days on which the exchange has no session. `misfire` None is skip for kinds that trade, else latest. A fire
     more than `grace_s` late counts as missed, and runs by `misfire` while younger than `misfire_window_s`. A
     failed run is tried again up to `retries` times after backoff_s, 2 backoff_s, 4 backoff_s..., never once it
-    may have traded. `deadline_s` after its fire a job that has not finished is told of.
+    may have traded. `deadline_s` after its fire a job that has not finished is told of. `command` is what a
+    script runs: a program and its arguments, no shell.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Job:
     overlap: Overlap = Overlap.SKIP
     enabled: bool = True
     strategy: str = ""
+    command: tuple[str, ...] = ()
 
     @property
     def misfire_policy(self) -> Misfire:

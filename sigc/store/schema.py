@@ -165,4 +165,43 @@ CREATE TABLE audit (
 CREATE INDEX audit_of_run ON audit (run) WHERE run <> '';
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+# What the daemon was asked to run, by whom, and how it ended; the state of each job; the fires that did not run.
+_DAEMON = """
+CREATE TABLE run_orders (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    strategy TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    portfolio TEXT NOT NULL,
+    file TEXT NOT NULL,
+    date TEXT NOT NULL,
+    slot TEXT NOT NULL,
+    job TEXT NOT NULL,
+    fire TEXT NOT NULL,
+    who TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    asked TEXT NOT NULL,
+    finished TEXT,
+    outcome TEXT NOT NULL DEFAULT 'open',
+    message TEXT NOT NULL DEFAULT '',
+    session TEXT NOT NULL DEFAULT '',
+    as_of TEXT NOT NULL DEFAULT '',
+    before_trading INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX run_orders_of_strategy ON run_orders (strategy, number);
+CREATE INDEX run_orders_of_job ON run_orders (job, number) WHERE job <> '';
+CREATE INDEX run_orders_open ON run_orders (number) WHERE outcome = 'open';
+
+CREATE TABLE job_states (job TEXT PRIMARY KEY, record TEXT NOT NULL, at TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE misses (
+    number INTEGER PRIMARY KEY,
+    job TEXT NOT NULL,
+    planned TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at TEXT NOT NULL
+) STRICT;
+CREATE INDEX misses_of_job ON misses (job, number);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _DAEMON)

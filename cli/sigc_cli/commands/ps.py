@@ -1,0 +1,29 @@
+"""`sigc ps`: the daemons that run on this machine."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+
+import click
+
+from sigc_cli.options import JSON
+from sigc_cli.remote import print_json
+
+
+@click.command()
+@JSON
+def command(as_json: bool) -> None:
+    """List the daemons that run on this machine: name, PID, address, work directory."""
+    from sigc.daemon.instance import runtime_dirs
+    from sigc.daemon.registry import running
+    from sigc_cli.daemon_text import table
+
+    found = running(runtime_dirs(os.environ, os.getuid()))
+    if as_json:
+        print_json([asdict(entry) for entry in found])
+    elif found:
+        rows = [("name", "pid", "address", "work dir")]
+        click.echo(table([*rows, *((e.name, str(e.pid), e.address, e.work_dir) for e in found)]))
+    else:
+        click.echo("no daemon runs here; start one by `sigc daemon`", err=True)

@@ -1,0 +1,23 @@
+"""`sigc resume [STRATEGY]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sigc_cli.hold import hold
+from sigc_cli.options import JSON
+from sigc_cli.remote import which
+
+
+@click.command()
+@click.argument("strategy", required=False)
+@click.option("--reason", default="", help="Why; it is kept with the decision.")
+@JSON
+@which
+def command(
+    strategy: str | None, reason: str, as_json: bool, address: str | None, name: str | None, config: Path | None
+) -> None:
+    """Take the pause of STRATEGY, or of everything, back."""
+    hold("resume", strategy, reason, as_json, (config, address, name))

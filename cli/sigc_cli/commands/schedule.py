@@ -1,0 +1,132 @@
+"""`sigc schedule list | next | enable | disable | run | history`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sigc_cli.options import JSON
+from sigc_cli.remote import daemon, print_json, which
+
+
+@click.group()
+def command() -> None:
+    """Look at the daemon's jobs; enable, disable and run them."""
+
+
+@command.command("list")
+@JSON
+@which
+def list_(as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
+    """Every job: when it fires next, what it does now, how it ended last."""
+    from sigc.daemon.messages import JobsReply
+    from sigc_cli.daemon_text import jobs_table
+
+    with daemon(config, address, name) as client:
+        found = client.get("schedule/list", reply=JobsReply)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(jobs_table(found.jobs, found.zone) if found.jobs else "no jobs are configured")
+
+
+@command.command("next")
+@click.option("-n", "most", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many fires.")
+@JSON
+@which
+def next_(most: int, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
+    """The next fires of all jobs, in order."""
+    from sigc.daemon.messages import NextReply
+    from sigc_cli.daemon_text import moment, table
+
+    with daemon(config, address, name) as client:
+        found = client.get("schedule/next", {"most": most}, reply=NextReply)
+    if as_json:
+        print_json(found)
+        return
+    rows = [(moment(one.at, found.zone), one.job, one.strategy or "-") for one in found.fires]
+    click.echo(table([(f"at ({found.zone})", "job", "strategy"), *rows]) if rows else "nothing is due")
+
+
+@command.command()
+@click.argument("job")
+@click.option("--reason", default="", help="Why; it is kept with the decision.")
+@JSON
+@which
+def enable(job: str, reason: str, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
+    """Have JOB fire again."""
+    _switch("enable", job, reason, as_json, (config, address, name))
+
+
+@command.command()
+@click.argument("job")
+@click.option("--reason", default="", help="Why; it is kept with the decision.")
+@JSON
+@which
+def disable(job: str, reason: str, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
+    """Have JOB fire no more, until it is enabled."""
+    _switch("disable", job, reason, as_json, (config, address, name))
+
+
+@command.command()
+@click.argument("job")
+@click.option("--dry-run", is_flag=True, help="Compute, trade nothing.")
+@click.option("--force", is_flag=True, help="Though it is paused, or its session was traded; with --reason.")
+@click.option("--reason", default="", help="Why it is forced.")
+@JSON
+@which
+def run(
+    job: str,
+    dry_run: bool,
+    force: bool,
+    reason: str,
+    as_json: bool,
+    address: str | None,
+    name: str | None,
+    config: Path | None,
+) -> None:
+    """Run JOB now."""
+    from sigc.daemon.messages import JobRunReply, JobRunRequest
+
+    with daemon(config, address, name) as client:
+        found = client.post("schedule/run", JobRunRequest(job, dry_run, force, reason), reply=JobRunReply)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"run {found.run} has begun" if found.run else found.message)
+
+
+@command.command()
+@click.argument("job")
+@click.option("-n", "most", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many fires.")
+@JSON
+@which
+def history(job: str, most: int, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
+    """The newest fires of JOB: those that ran, and those that did not, with the reason."""
+    from sigc.daemon.messages import HistoryReply
+    from sigc_cli.daemon_text import moment, table
+
+    with daemon(config, address, name) as client:
+        found = client.get("schedule/history", {"job": job, "most": most}, reply=HistoryReply)
+    if as_json:
+        print_json(found)
+        return
+    rows = [("at", "planned", "outcome", "run", "message")]
+    for one in found.entries:
+        times = (moment(one.at, found.zone), moment(one.planned, found.zone))
+        rows.append((*times, one.outcome, one.run or "-", one.message or "-"))
+    click.echo(table(rows) if len(rows) > 1 else f"{job} has not fired yet")
+
+
+def _switch(
+    verb: str, job: str, reason: str, as_json: bool, target: tuple[Path | None, str | None, str | None]
+) -> None:
+    from sigc.daemon.messages import JobRequest, SwitchReply
+
+    with daemon(*target) as client:
+        found = client.post(f"schedule/{verb}", JobRequest(job, reason), reply=SwitchReply)
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(f"job {job} {'is' if found.is_changed else 'was'} {verb}d{'' if found.is_changed else ' already'}")

@@ -1,0 +1,325 @@
+"""What the daemon runs: the whole pipeline over one cache, one ledger and one broker, in threads or on its cluster.
+
+trade, dry     load, compute, validate, execute, audit (`sigc_pipelines.run.carry_out`)
+compute        load and compute: what the next trade needs is stored by then
+data_refresh   the sources, looked at again
+script         a program
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from sigc import metrics as m
+from sigc.blocks import BlockStore, MemoryStore
+from sigc.cache.parquet import ParquetStore
+from sigc.calendar import Calendar
+from sigc.clock import Clock, HandClock
+from sigc.config import Config
+from sigc.daemon.runner import Checked, RunEnd, RunOrder, Services, StrategyEntry, Watch
+from sigc.engine.drive import Executor
+from sigc.engine.local import LocalExecutor
+from sigc.engine.task import Progress
+from sigc.errors import Diagnostic, SigcError
+from sigc.lang.check import check_file
+from sigc.ops import jit
+from sigc.store import books, orders, runs
+from sigc.store.records import BookKey, Outcome, RunKind
+from sigc_cli import show_run
+from sigc_cli.build import Compiled, compile_file, is_large
+from sigc_cli.build_trading import calendar_of, digests
+from sigc_cli.script import run_script
+from sigc_pipelines.backtest import pick_of
+from sigc_pipelines.brokers.registry import close_broker, open_broker
+from sigc_pipelines.compute import Workspace, load
+from sigc_pipelines.feed import FreshFeed
+from sigc_pipelines.recover import recover
+from sigc_pipelines.run import CancelledError, Ended, Request, Trading, carry_out
+from sigc_pipelines.run import Watch as Followed
+from sigc_pipelines.session import instant_of, moment
+
+KINDS = frozenset({"trade", "dry", "compute", "data_refresh", "script"})
+
+
+class DaemonRunner:
+    """Runs the strategies of one configuration. Safe to use from several threads."""
+
+    kinds = KINDS
+
+    def __init__(self, config: Config, strategies: tuple[StrategyEntry, ...], services: Services) -> None:
+        self._config, self._strategies, self._services = config, strategies, services
+        settings = config.daemon.cache
+        self._directory = Path(settings.directory).expanduser() if settings.enabled else services.scratch / "cache"
+        jit.prepare(self._directory)
+        on_disk = settings.enabled or config.cluster.type in ("address", "class")
+        self._store = ParquetStore(self._directory, settings.max_size_gb) if on_disk else None
+        self._turn = threading.Lock()
+        self._calendar: Calendar | None = None
+        self._opened_on = ""
+        self._work_dir = services.ledger.directory
+        self._broker = open_broker(config.broker, self._work_dir, services.clock)
+
+    def check(self) -> tuple[Checked, ...]:
+        """Every strategy file: its errors and warnings."""
+        return tuple(self._checked(entry) for entry in self._strategies)
+
+    def run(self, order: RunOrder, watch: Watch) -> RunEnd:
+        """One run of any kind this version knows."""
+        try:
+            match order.kind:
+                case "script":
+                    return run_script(order, watch)
+                case "data_refresh":
+                    return self._refresh(order, watch)
+                case "compute":
+                    return self._compute(order, watch)
+                case "dry" | "trade":
+                    return self._carry_out(order, watch)
+                case other:
+                    return RunEnd(Outcome.REFUSED, f"runs of kind '{other}' are not known", is_before_trading=True)
+        except CancelledError:
+            return RunEnd(Outcome.CANCELLED, "cancelled", is_before_trading=not self._is_decided(order.id))
+        finally:
+            if self._store is not None:
+                self._store.flush_counts()
+
+    def recover(self, watch: Watch) -> tuple[str, ...]:  # noqa: ARG002
+        """Bring every run that was left open to its end, and look every order up whose outcome is not known."""
+        verdicts = recover(self._trading(self._services.clock))
+        return tuple(f"{verdict.run}: {verdict.outcome}, {verdict.message}" for verdict in verdicts)
+
+    def is_fresh(self, strategy: str) -> bool:
+        """Whether the strategy's data reach the last session that is complete."""
+        entry = next((s for s in self._strategies if s.name == strategy), None)
+        if entry is None:
+            return False
+        as_of = self._as_of()
+        loaded = load(compile_file(entry.file, entry.params).strategy, self._workspace(None), as_of)
+        return len(loaded.grid.dates) > 0 and str(loaded.grid.dates[-1].astype("datetime64[D]")) == as_of
+
+    def free(self) -> None:
+        """Drop the blocks that are kept in memory."""
+        if self._store is not None:
+            self._store.free()
+
+    def checks(self) -> Mapping[str, str]:
+        """The sources of data that are files, and the broker's account."""
+        return {"data_connection": self._data_check(), "broker_connection": self._broker_check()}
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        close_broker(self._broker)
+
+    # Trading.
+
+    def _carry_out(self, order: RunOrder, watch: Watch) -> RunEnd:
+        compiled = compile_file(order.file, order.params)
+        config = self._config
+        if order.capital is not None:
+            execution = config.execution.model_copy(update={"capital": order.capital})
+            config = config.model_copy(update={"execution": execution})
+        portfolio = pick_of(compiled.strategy, order.portfolio).name
+        request = Request(
+            id=order.id,
+            strategy=order.strategy,
+            portfolio=portfolio,
+            kind=RunKind(order.kind),
+            who=order.who,
+            reason=order.reason,
+            slot=order.slot,
+            is_forced=order.is_forced,
+            accepts_differences=order.accepts_differences,
+            digests=digests(compiled.strategy, config),
+        )
+        feed = FreshFeed(compiled.strategy, self._workspace(watch), config.execution.capital)
+        followed = Followed(lambda stage: watch.stage(str(stage)), watch.cancelled)
+        with self._desk(order, config) as desk:
+            ended = carry_out(desk, request, feed, followed)
+        if order.kind == RunKind.TRADE:
+            self._count(ended)
+        return self._end(ended, compiled)
+
+    @contextmanager
+    def _desk(self, order: RunOrder, config: Config) -> Iterator[Trading]:
+        """The broker and clock of a run: the daemon's own, or for an earlier date ones that are turned back to it."""
+        clock = self._clock_of(order.date)
+        if not isinstance(clock, HandClock) or clock is self._services.clock:
+            yield replace(self._trading(clock), config=config)
+            return
+        if self._broker.capabilities().is_live and order.kind == RunKind.TRADE:
+            message = f"a live broker can't trade as of {order.date}"
+            raise SigcError(Diagnostic("E802", message, hint="--dry-run shows what would have been ordered"))
+        broker = open_broker(config.broker, self._work_dir, clock)
+        try:
+            yield Trading(self._services.ledger, broker, clock, self._sessions(), config)
+        finally:
+            close_broker(broker)
+
+    def _clock_of(self, date: str) -> Clock:
+        """The daemon's clock, or one turned to just after the close of an as-of date other than the current one."""
+        if not date:
+            return self._services.clock
+        calendar, at = self._sessions(), instant_of(self._sessions(), date)
+        is_current = calendar.last_complete(self._services.clock.now()) == calendar.last_complete(at)
+        return self._services.clock if is_current else HandClock(at)
+
+    def _trading(self, clock: Clock) -> Trading:
+        return Trading(self._services.ledger, self._broker, clock, self._sessions(), self._config)
+
+    def _end(self, ended: Ended, compiled: Compiled) -> RunEnd:
+        run = ended.run
+        outcome, message = run.outcome, run.message
+        if outcome is Outcome.OPEN:
+            outcome, message = Outcome.UNRESOLVED, "orders may be out: the next start of the daemon resolves them"
+        return RunEnd(
+            outcome,
+            message,
+            {str(stage.name): stage.seconds for stage in ended.stages},
+            run.key.session,
+            run.as_of,
+            not self._is_decided(run.id),
+            (*compiled.warnings, *ended.problems),
+            {**show_run.as_data(ended), "text": show_run.text(ended)},
+        )
+
+    def _is_decided(self, run: str) -> bool:
+        with self._services.ledger.reading() as connection:
+            return runs.is_decided(connection, run)
+
+    def _count(self, ended: Ended) -> None:
+        """The numbers of a book after its run."""
+        key, metrics = ended.run.key, self._services.metrics
+        with self._services.ledger.reading() as connection:
+            held = [p for p in books.positions(connection, BookKey(key.strategy, key.portfolio)) if p.quantity]
+            fills = books.fills_of(connection, ended.run.id)
+            sent = orders.of_run(connection, ended.run.id)
+            nav = books.last_nav(connection, BookKey(key.strategy, key.portfolio))
+        metrics.put(m.POSITIONS, len(held), strategy=key.strategy)
+        metrics.add(m.TRADES, len(fills), strategy=key.strategy)
+        for order in sent:
+            metrics.add(m.ORDERS, strategy=key.strategy, status=str(order.state))
+        if nav is not None:
+            metrics.put(m.NAV, float(nav.nav), strategy=key.strategy)
+            if nav.nav:
+                metrics.put(m.GROSS, float(nav.gross / nav.nav), strategy=key.strategy)
+                metrics.put(m.NET, float(nav.net / nav.nav), strategy=key.strategy)
+
+    # Computing.
+
+    def _compute(self, order: RunOrder, watch: Watch) -> RunEnd:
+        compiled = compile_file(order.file, order.params)
+        feed = FreshFeed(compiled.strategy, self._workspace(watch), self._config.execution.capital)
+        watch.stage("load")
+        as_of = self._as_of()
+        loaded = feed.load(as_of)
+        alive(watch)
+        watch.stage("compute")
+        sight = feed.look(loaded, order.portfolio).at(as_of)
+        wanted = sum(1 for weight in sight.wanted.tolist() if weight != 0.0 and weight == weight)
+        message = f"{wanted} of {len(sight.names)} assets"
+        findings = (*compiled.warnings, *loaded.findings)
+        result = {"as_of": as_of, "digest": sight.digest}
+        return RunEnd(Outcome.DONE, message, {}, "", as_of, True, findings, result)
+
+    def _refresh(self, order: RunOrder, watch: Watch) -> RunEnd:
+        """Look at every source again, behind URLs too, and keep what has changed."""
+        watch.stage("load")
+        wanted = [s for s in self._strategies if order.strategy in ("", s.name)]
+        space = replace(self._workspace(watch), ttl_hours=0.0)
+        newest = ""
+        for number, entry in enumerate(wanted, 1):
+            alive(watch)
+            loaded = load(compile_file(entry.file, entry.params).strategy, space)
+            if len(loaded.grid.dates):
+                newest = max(newest, str(loaded.grid.dates[-1].astype("datetime64[D]")))
+            watch.progress(number, len(wanted), entry.name)
+        return RunEnd(Outcome.DONE, f"data of {len(wanted)} strategies", as_of=newest, is_before_trading=True)
+
+    def _as_of(self) -> str:
+        now, cut_off = self._services.clock.now(), self._config.execution.cut_off
+        return str(moment(self._sessions(), now, cut_off).as_of.day)
+
+    def _sessions(self) -> Calendar:
+        """The trading calendar; opened again each day, so that it never runs out."""
+        now = self._services.clock.now()
+        with self._turn:
+            if self._calendar is None or self._opened_on != str(now.date()):
+                self._calendar, self._opened_on = calendar_of(self._config, self._work_dir, now), str(now.date())
+            return self._calendar
+
+    def _workspace(self, watch: Watch | None) -> Workspace:
+        told = [0, 0]
+
+        def progress(found: Progress) -> None:
+            for place, (metric, count) in enumerate(((m.BLOCKS, found.done), (m.CACHE_HITS, found.cached))):
+                self._services.metrics.add(metric, max(0, count - told[place]))
+                told[place] = count
+            if watch is not None:
+                alive(watch)
+                watch.progress(found.done + found.cached, found.total)
+
+        store: BlockStore = self._store or MemoryStore()  # without a cache: kept as long as the run
+        ttl_hours = self._config.daemon.cache.ttl_hours
+        engine = partial(self._engine, store)
+        return Workspace(store, engine, self._config.data, ttl_hours=ttl_hours, progress=progress)
+
+    @contextmanager
+    def _engine(self, store: BlockStore, weight: int) -> Iterator[Executor]:
+        """Threads of this process for small work, the daemon's cluster for the rest."""
+        cluster = self._services.cluster
+        large = self._config.cluster.type in ("address", "class") or is_large(weight)
+        if cluster is not None and self._store is not None and large:
+            with cluster.executor(self._directory) as executor:
+                yield executor
+            return
+        local = LocalExecutor(store, self._config.daemon.limits.worker_threads)
+        try:
+            yield local
+        finally:
+            local.close()
+
+    # Looking.
+
+    def _checked(self, entry: StrategyEntry) -> Checked:
+        try:
+            found = check_file(entry.file, entry.params)
+            problems = found.diagnostics
+            if not found.ok:
+                return Checked(entry.name, problems=problems)
+            portfolio = pick_of(compile_file(entry.file, entry.params).strategy, entry.portfolio).name
+            digest = hashlib.sha256(entry.file.read_bytes()).hexdigest()
+        except SigcError as error:
+            return Checked(entry.name, problems=error.diagnostics)
+        except OSError as failure:
+            message = f"strategy '{entry.name}': {entry.file} can't be read: {failure.strerror}"
+            return Checked(entry.name, problems=(Diagnostic("E200", message),))
+        return Checked(entry.name, digest, portfolio, problems)
+
+    def _data_check(self) -> str:
+        for entry in self._strategies:
+            if not os.access(entry.file, os.R_OK):
+                return f"{entry.file} of strategy '{entry.name}' can't be read"
+        given = Path(self._config.data.directory).expanduser()
+        if given.exists() and not os.access(given, os.R_OK | os.X_OK):
+            return f"{given} (data.directory) can't be read"
+        return "ok"
+
+    def _broker_check(self) -> str:
+        try:
+            self._broker.account()
+        except Exception as failure:  # whatever keeps it from answering
+            return f"{type(failure).__name__}: {failure}"[:300]
+        return "ok"
+
+
+def alive(watch: Watch) -> None:
+    """Raises CancelledError when the run is to end."""
+    if watch.cancelled.is_set():
+        raise CancelledError

@@ -1,0 +1,157 @@
+"""From the first answer to ready: what is slow or may fail, step by step, each step's name in `why` while it goes on.
+
+    1 the ledger, and with it what people decided
+    2 the runner, and every strategy file
+    3 recovery: each run that a crash left open gets its verdict, before anything new is scheduled
+    4 the cluster, when it is one that must be there
+    5 calendars and the schedule
+
+An error ends the start, but for a cluster that does not answer yet: that one is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from sigc.calendar import Calendar, open_calendar
+from sigc.clock import Clock
+from sigc.config import ScheduleSettings
+from sigc.daemon.books import Books
+from sigc.daemon.configured import Configured
+from sigc.daemon.controller import Controller, InForce, LastRun, Phase, status_text
+from sigc.daemon.jobs import Condition, Job
+from sigc.daemon.runner import Runner
+from sigc.errors import Diagnostic, SigcError
+from sigc.store import jobs, runs
+from sigc.store.jobs import OrderedRun
+from sigc.store.ledger import Transaction
+from sigc.store.records import Outcome
+
+ALIVE = "alive"  # the file that says when the daemon last was
+log = logging.getLogger("sigc.daemon")
+
+
+class Alone:
+    """Follows what nobody follows: recovery."""
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+
+    def stage(self, name: str) -> None:
+        """Nobody is told."""
+
+    def progress(self, done: int, total: int, text: str = "") -> None:
+        """Nobody is told."""
+
+
+async def boot(daemon: Controller) -> asyncio.Task[None]:
+    """All the steps; the schedule's task when it is ready. Raises every error that ends the start."""
+    start, work_dir = daemon.start, daemon.start.places.work_dir
+    daemon.why = "the ledger is opened"
+    opening = partial(daemon.parts.open_ledger, start.config, work_dir, daemon.clock)
+    daemon.has_books(await Books.open(opening))
+    await daemon.read_decisions()
+    daemon.why = "strategies are checked"
+    daemon.put_in_force(await make_in_force(daemon, start.configured))
+    daemon.why = "runs that were left open get their verdicts"
+    await _recover(daemon)
+    await _read_last_runs(daemon)
+    daemon.why = "the schedule is read"
+    daemon.calendars = await asyncio.to_thread(open_calendars, daemon.configured, work_dir, daemon.clock.now())
+    alive = await asyncio.to_thread(read_alive, work_dir)
+    await daemon.timetable.restore(daemon.configured.jobs, daemon.calendars, alive, daemon.decided)
+    daemon.why, daemon.phase = "", Phase.RUNNING
+    return asyncio.get_running_loop().create_task(daemon.timetable.run())
+
+
+async def make_in_force(daemon: Controller, found: Configured) -> InForce:
+    """A runner of the configuration, with every strategy checked. Raises all that is wrong with them."""
+    config, services = found.loaded.config, daemon.services()
+    runner = await asyncio.to_thread(daemon.parts.make_runner, config, found.strategies, services)
+    try:
+        checked = await asyncio.to_thread(runner.check)
+        problems = [d for one in checked for d in one.problems if d.severity == "error"]
+        problems += _impossible(found.jobs, runner)
+        if problems:
+            raise SigcError(*problems)
+    except BaseException:
+        await asyncio.to_thread(runner.close)
+        raise
+    for warning in (d for one in checked for d in one.problems):
+        log.warning("%s", warning.message, extra={"code": warning.code})
+    return InForce(found, runner, checked)
+
+
+def _impossible(listed: Iterable[Job], runner: Runner) -> list[Diagnostic]:
+    kinds = {"execute": "trade", "rebalance": "trade"}
+    return [
+        Diagnostic("E402", f"job '{job.name}' is of kind {job.kind}, which this version does not run")
+        for job in listed
+        if kinds.get(job.kind, job.kind) not in runner.kinds
+    ]
+
+
+async def _recover(daemon: Controller) -> None:
+    for line in await asyncio.to_thread(daemon.in_force.runner.recover, Alone()):
+        log.warning("recovered: %s", line)
+    for order in await daemon.books.read(jobs.left_open):
+        await daemon.books.write(partial(_verdict, order))
+
+
+def _verdict(order: OrderedRun, tx: Transaction) -> None:
+    """What became of a run that a crash cut off: what the ledger knows of its trading, else that it was interrupted."""
+    outcome, message, session, as_of, before = Outcome.INTERRUPTED, "the daemon ended while it ran", "", "", True
+    if order.kind == "trade":
+        with contextlib.suppress(SigcError):
+            run = runs.find(tx.connection, order.id)
+            before = not runs.is_decided(tx.connection, order.id)
+            session, as_of = run.key.session, run.as_of
+            if run.outcome is not Outcome.OPEN:
+                outcome, message = run.outcome, run.message
+    jobs.end(tx, order, outcome, message, session, as_of, before)
+
+
+async def _read_last_runs(daemon: Controller) -> None:
+    for strategy in daemon.configured.strategies:
+        found = await daemon.books.read(partial(jobs.last_of, strategy=strategy.name))
+        if found is not None:
+            at = found.finished or found.asked
+            daemon.last[strategy.name] = LastRun(found.id, at, status_text(found.outcome))
+
+
+def open_calendars(found: Configured, work_dir: Path, now: datetime) -> Mapping[str, Calendar]:
+    """The calendars that the jobs need, by name. Raises E402. For a thread: an exchange's is computed once a while."""
+    settings: ScheduleSettings = found.loaded.config.schedule
+    needs = {job.calendar for job in found.jobs if job.needs_calendar or Condition.MARKET_OPEN in job.conditions}
+    return {
+        name: open_calendar(
+            name,
+            work_dir / "calendars",
+            settings.overrides if name == settings.calendar else {},
+            today=now.date(),
+            zone=settings.timezone,
+        )
+        for name in sorted(needs | {settings.calendar})
+    }
+
+
+def read_alive(work_dir: Path) -> datetime | None:
+    """When the daemon of this work dir last was alive, None when that is not known."""
+    try:
+        return datetime.fromisoformat((work_dir / ALIVE).read_text(encoding="ascii").strip()).astimezone(UTC)
+    except (OSError, ValueError):
+        return None
+
+
+def write_alive(work_dir: Path, clock: Clock) -> None:
+    """Say that we are: so the next start knows for how long nobody was."""
+    temporary = work_dir / f".{ALIVE}"
+    temporary.write_text(clock.now().isoformat() + "\n", encoding="ascii")
+    temporary.replace(work_dir / ALIVE)

@@ -1,0 +1,218 @@
+"""What the daemon does all along, whatever else happens: each a task of the loop, the slow part of it in a thread.
+
+    lag      how late the loop comes           usage    memory and processor time, and what is done above limits
+    checks   health                            alive    the file that tells the next start when we last were
+    mirror   state.json                        dog      systemd's watchdog
+
+And the plain pages, answered from what these have found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from sigc import __version__, metrics
+from sigc.daemon import health
+from sigc.daemon.boot import write_alive
+from sigc.daemon.controller import Controller, Phase
+from sigc.daemon.pages import Page, Pages, as_json
+from sigc.daemon.status import status_of
+from sigc.daemon.systemd import Notifier, watchdog_interval_s
+from sigc.daemon.typed import encode
+from sigc.daemon.usage import machine_memory
+from sigc.errors import SigcError
+from sigc.store.audit import Event
+
+_LAG_EVERY_S = 0.5
+_USAGE_EVERY_S = 10.0
+_ALIVE_EVERY_S = 5.0
+_MIRROR_EVERY_S = 30.0
+_MIRROR_REST_S = 1.0  # between two writes, however much happens
+_COLLECT_REST_S = 60.0
+log = logging.getLogger("sigc.daemon")
+
+
+class Chores:
+    """The daemon's own tasks."""
+
+    def __init__(self, daemon: Controller, notifier: Notifier) -> None:
+        self._daemon, self._notifier = daemon, notifier
+        self._tasks: list[asyncio.Task[None]] = []
+        self._clock_watch = health.ClockWatch()
+        self._collected_at = -_COLLECT_REST_S
+        broker = daemon.start.config.broker.type
+        daemon.metrics.put(metrics.INFO, 1, name=daemon.start.name, version=__version__, broker=broker)
+
+    def begin(self) -> None:
+        """Start them all."""
+        work: list[Callable[[], Awaitable[None]]] = [self._lag, self._usage, self._checks, self._alive]
+        if self._daemon.start.config.daemon.state.persist:
+            work.append(self._mirror)
+        interval = watchdog_interval_s(os.environ)
+        if interval is not None:
+            work.append(partial(self._dog, interval))
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._kept(one)) for one in work]
+
+    async def end(self) -> None:
+        """Stop them, and write the mirror a last time."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        daemon = self._daemon.start.config.daemon
+        if daemon.state.persist and daemon.shutdown.save_state:
+            await self._write_mirror()
+
+    async def _kept(self, work: Callable[[], Awaitable[None]]) -> None:
+        """A chore that fails is told of and begun again: none may stop without a word."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                log.exception("a chore failed")
+                await asyncio.sleep(5.0)
+
+    # Tasks.
+
+    async def _lag(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _LAG_EVERY_S
+            await asyncio.sleep(_LAG_EVERY_S)
+            late = max(0.0, loop.time() - due)
+            self._daemon.lag_s = max(late, 0.9 * self._daemon.lag_s)
+            self._daemon.metrics.observe(metrics.LOOP_LAG, late)
+
+    async def _usage(self) -> None:
+        daemon = self._daemon
+        while True:
+            sample = await asyncio.to_thread(daemon.usage.sample)
+            daemon.metrics.put(metrics.MEMORY, sample.memory_bytes)
+            daemon.metrics.put(metrics.CPU, sample.cpu_pct / 100)
+            threshold = daemon.configured.loaded.config.daemon.limits.gc_threshold_mb
+            now = time.monotonic()
+            above = threshold is not None and sample.memory_bytes > threshold << 20
+            if above and now - self._collected_at > _COLLECT_REST_S:
+                self._collected_at = now
+                await asyncio.to_thread(daemon.free_memory)
+                log.warning("memory is above daemon.limits.gc_threshold_mb: caches in memory were dropped")
+            await asyncio.sleep(_USAGE_EVERY_S)
+
+    async def _checks(self) -> None:
+        daemon = self._daemon
+        while True:
+            interval = daemon.configured.loaded.config.daemon.health.interval_seconds
+            if daemon.phase is Phase.RUNNING:
+                before = daemon.health.status
+                daemon.health = await asyncio.to_thread(self._examine)
+                for name, text in daemon.health.checks.items():
+                    daemon.metrics.put(metrics.CHECK, float(text == health.OK), check=name)
+                if daemon.health.status != before and daemon.health.status == "degraded":
+                    bad = {name: text for name, text in daemon.health.checks.items() if text != health.OK}
+                    log.error("health is degraded", extra={"checks": bad})
+                    with contextlib.suppress(SigcError):
+                        await daemon.books.audit(Event("health.degraded", {"checks": bad}))
+                daemon.metrics.put(metrics.WORKERS, len(daemon.workers()))
+            else:
+                interval = 0.2
+            await asyncio.sleep(interval)
+
+    def _examine(self) -> health.Health:
+        """Every check. In a thread."""
+        daemon = self._daemon
+        config = daemon.configured.loaded.config
+        limit = config.daemon.memory_limit_mb
+        paths = [daemon.start.places.work_dir, Path(config.daemon.cache.directory).expanduser()]
+        now, turned = daemon.clock.now(), daemon.timetable.turned_at
+        checks: dict[str, health.Check] = {
+            "memory": lambda: health.memory(daemon.usage.last.memory_bytes, limit << 20 if limit else machine_memory()),
+            "disk": lambda: health.disk(paths, config.daemon.health.min_free_mb),
+            "scheduler_lag": lambda: health.lateness((now - turned).total_seconds() if turned else 0.0),
+            "clock": self._clock_watch.check,
+            "calendar": lambda: health.calendars(daemon.calendars.values(), now),
+        }
+        checks |= {name: partial(str, text) for name, text in daemon.in_force.runner.checks().items()}
+        if daemon.cluster is not None:
+            checks["cluster"] = daemon.cluster.check
+        return health.examine(checks)
+
+    async def _alive(self) -> None:
+        while True:
+            if self._daemon.phase is Phase.RUNNING:
+                await asyncio.to_thread(write_alive, self._daemon.start.places.work_dir, self._daemon.clock)
+            await asyncio.sleep(_ALIVE_EVERY_S)
+
+    async def _mirror(self) -> None:
+        changed = self._daemon.changed
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), _MIRROR_EVERY_S)
+            changed.clear()
+            await self._write_mirror()
+            await asyncio.sleep(_MIRROR_REST_S)
+
+    async def _write_mirror(self) -> None:
+        daemon = self._daemon
+        state = encode(status_of(daemon)) | {"written": daemon.clock.now().isoformat()}
+        state |= {"runs": [encode(live.status(with_result=False)) for live in daemon.under_way()]}
+        given = daemon.start.config.daemon.state.file
+        path = Path(given).expanduser() if given else daemon.start.places.work_dir / "state.json"
+        try:
+            await asyncio.to_thread(_replace, path, json.dumps(state, indent=2, sort_keys=True) + "\n")
+        except OSError as failure:
+            log.error("the mirror of the state can't be written: %s", failure, extra={"path": str(path)})
+
+    async def _dog(self, interval_s: float) -> None:
+        while True:
+            self._notifier.watchdog()
+            await asyncio.sleep(interval_s)
+
+    # Pages.
+
+    def health_pages(self) -> Pages:
+        """/health, /live, /ready."""
+        return {"/health": self._health, "/live": lambda: as_json(200, {"status": "alive"}), "/ready": self._ready}
+
+    def metrics_pages(self, path: str) -> Pages:
+        """The numbers, and where Dask's own are."""
+        return {path: self._numbers, "/http_sd": self._targets}
+
+    def _health(self) -> Page:
+        daemon = self._daemon
+        is_up = daemon.phase is Phase.RUNNING
+        status = daemon.health.status if is_up else str(daemon.phase)
+        checks: Mapping[str, str] = daemon.health.checks
+        uptime = round(time.monotonic() - daemon.began, 3)
+        return as_json(200 if is_up else 503, {"status": status, "checks": dict(checks), "uptime_seconds": uptime})
+
+    def _ready(self) -> Page:
+        is_ready = self._daemon.is_ready
+        return as_json(200 if is_ready else 503, {"ready": is_ready, "reason": self._daemon.why})
+
+    def _numbers(self) -> Page:
+        daemon = self._daemon
+        daemon.metrics.put(metrics.UPTIME, time.monotonic() - daemon.began)
+        daemon.metrics.put(metrics.READY, float(daemon.is_ready))
+        return Page(200, metrics.CONTENT_TYPE, daemon.metrics.render())
+
+    def _targets(self) -> Page:
+        cluster = self._daemon.cluster
+        targets = [] if cluster is None else list(cluster.targets())
+        found = [{"targets": targets, "labels": {"job": "dask", "daemon": self._daemon.start.name}}] if targets else []
+        return as_json(200, found)
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

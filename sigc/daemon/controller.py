@@ -1,0 +1,406 @@
+"""The daemon itself: what it runs, what people decided, and its way from starting over running to stopping.
+
+    boot      ledger, strategies, recovery, cluster, schedule; then it is ready
+    order     a run, checked against what is decided and under way
+    hold      pause and resume
+    stop      refuse, finish, flush, close
+
+One object of one loop: verbs call it, `serve` drives it. Parts: `runs.py`, `timetable.py`, `books.py`; `reload.py`
+changes what is in force, `status.py` tells how it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Awaitable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+from sigc import metrics as m
+from sigc.calendar import Calendar
+from sigc.clock import Clock
+from sigc.daemon.books import Books
+from sigc.daemon.configured import Configured
+from sigc.daemon.health import Health
+from sigc.daemon.job_state import DidNotRun, JobState, RunFinished
+from sigc.daemon.jobs import TRADING, Fire, Job, Kind
+from sigc.daemon.messages import WorkerStatus
+from sigc.daemon.runner import Checked, Cluster, Parts, Runner, RunOrder, Services
+from sigc.daemon.runs import LiveRun, Runs
+from sigc.daemon.start import Doors, Start
+from sigc.daemon.timetable import Decided, Duties, Timetable, slot_of
+from sigc.daemon.usage import Usage, collect
+from sigc.errors import Diagnostic, SigcError
+from sigc.store import control
+from sigc.store.ledger import Transaction
+from sigc.store.records import Outcome, RunKind
+
+_ALIVE = "alive"  # the file that says when the daemon last was
+_SWITCHED_OFF = "disabled"  # jobs, in the ledger's control state
+_KINDS: Mapping[Kind, str] = {Kind.EXECUTE: RunKind.TRADE, Kind.REBALANCE: RunKind.TRADE}
+log = logging.getLogger("sigc.daemon")
+T = TypeVar("T")
+
+
+class Phase(StrEnum):
+    """Where in its life the daemon is."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+
+
+@dataclass(eq=False)
+class InForce:
+    """A configuration that is in force, its runner, and how many runs of it are under way."""
+
+    configured: Configured
+    runner: Runner
+    checked: tuple[Checked, ...]
+    users: int = 0
+    is_retired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the daemon is to end. timeout_s: for runs under way."""
+
+    timeout_s: float
+    is_forced: bool = False
+    is_restart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """How the newest run of a strategy ended, or that it goes on."""
+
+    id: str
+    at: datetime
+    status: str
+
+
+@dataclass(eq=False)
+class Controller:
+    """One daemon. What boots late is None or empty before."""
+
+    start: Start
+    doors: Doors
+    parts: Parts
+    clock: Clock
+    metrics: m.Metrics
+    usage: Usage
+    scratch: Path
+    phase: Phase = Phase.STARTING
+    why: str = "starting"  # not ready
+    began: float = field(default_factory=time.monotonic)
+    ports: dict[str, int] = field(default_factory=dict)
+    health: Health = field(default_factory=lambda: Health({}))
+    lag_s: float = 0.0
+    cluster: Cluster | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    decided: Decided = field(default_factory=Decided)
+    last: dict[str, LastRun] = field(default_factory=dict)
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
+    stop_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    ending: Ending | None = None
+    cut_off: asyncio.Event = field(default_factory=asyncio.Event)  # the rest of the time to finish is taken away
+    reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)  # something that the mirror of the state shows
+    asked: dict[Fire, RunOrder] = field(default_factory=dict)  # by hand, of a job, until it begins
+    _retired: list[InForce] = field(default_factory=list)
+    _books: Books | None = None
+    _runs: Runs | None = None
+    _timetable: Timetable | None = None
+    _in_force: InForce | None = None
+
+    # What is there from some point of the start on.
+
+    @property
+    def books(self) -> Books:
+        """The ledger."""
+        return self._there(self._books)
+
+    @property
+    def runs(self) -> Runs:
+        """Runs under way."""
+        return self._there(self._runs)
+
+    @property
+    def timetable(self) -> Timetable:
+        """The schedule."""
+        return self._there(self._timetable)
+
+    @property
+    def in_force(self) -> InForce:
+        """The configuration in force, with its runner."""
+        return self._there(self._in_force)
+
+    @property
+    def configured(self) -> Configured:
+        """What is configured; while it starts, what is going to be."""
+        return self.start.configured if self._in_force is None else self._in_force.configured
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether new work may come."""
+        return self.phase is Phase.RUNNING and not self.why
+
+    def under_way(self, strategy: str = "") -> tuple[LiveRun, ...]:
+        """Runs that are not over."""
+        return () if self._runs is None else self._runs.under_way(strategy)
+
+    def job_states(self) -> Mapping[str, JobState]:
+        """How each job is; none while it starts."""
+        return {} if self._timetable is None else self._timetable.states
+
+    def next_fire(self, job: str) -> Fire | None:
+        """The next fire of a job, as far as it is known."""
+        return None if self._timetable is None else self._timetable.upcoming.get(job)
+
+    def has_books(self, books: Books) -> None:
+        """The ledger is open: from now on changes can be audited, and runs be written down."""
+        self._books = books
+        most = self.start.config.daemon.max_runs
+        self._runs = Runs(books, self.metrics, self.clock, most, self._run_ended)
+        duties = Duties(self._begin_fire, self._runs.cancel, self._is_fresh, self._alert)
+        self._timetable = Timetable(books, self.metrics, self.clock, duties)
+
+    def workers(self) -> tuple[WorkerStatus, ...]:
+        """The cluster's, as they are."""
+        return () if self.cluster is None else self.cluster.workers()
+
+    def free_memory(self) -> None:
+        """Drop what can be had again. For a thread."""
+        if self._in_force is not None:
+            self._in_force.runner.free()
+        collect()
+
+    def closings(self) -> Iterator[tuple[str, Awaitable[object]]]:
+        """What is to be closed at the end, in order."""
+        if self._runs is not None:
+            self._runs.close()
+        if self._in_force is not None:
+            yield "the runner", asyncio.to_thread(self._in_force.runner.close)
+        if self.cluster is not None:
+            yield "the cluster", asyncio.to_thread(self.cluster.close)
+        if self._books is not None:
+            yield "the ledger", self._books.close()
+
+    def services(self) -> Services:
+        """What a runner is lent."""
+        return Services(self.books.ledger, self.metrics, self.clock, self.scratch, self.cluster)
+
+    def put_in_force(self, new: InForce) -> None:
+        """From now on this configuration counts. The old runner is closed when its last run has ended."""
+        old, self._in_force = self._in_force, new
+        if old is not None:
+            names = {s.name for s in new.configured.strategies}
+            for gone in sorted({s.name for s in old.configured.strategies} - names):
+                self.metrics.forget(gone)
+            old.is_retired = True
+            self._close_if_unused(old)
+
+    def _there(self, part: T | None) -> T:
+        if part is None:
+            raise refusal(f"the daemon is {self.phase}: {self.why}")
+        return part
+
+    # Runs.
+
+    async def order(self, order: RunOrder) -> LiveRun:
+        """Begin a run that somebody asked for. Raises E901 for what is decided, or under way, against it."""
+        self._refuse(order)
+        live = await self._begin(order)
+        if order.kind != RunKind.DRY:
+            self.timetable.began(order.id, order.strategy)
+        return live
+
+    async def order_of_job(self, order: RunOrder, one: Fire) -> bool:
+        """Have a job run by hand; whether the run began. One that waits behind another keeps its order."""
+        self.asked[one] = order
+        await self.timetable.request(one, order.is_forced)
+        if self.runs.find(order.id) is not None:
+            return True
+        if all(pending.fire != one for pending in self.timetable.states[one.job].queue):
+            self.asked.pop(one, None)
+        return False
+
+    def new_id(self) -> str:
+        """The id of a run: when, and a few random digits."""
+        return f"r{self.clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+
+    def _refuse(self, order: RunOrder) -> None:
+        if not self.is_ready:
+            raise refusal(f"the daemon is {self.phase}: {self.why}")
+        if order.kind == RunKind.DRY:
+            return
+        entry = self.configured.strategy(order.strategy)
+        if entry is not None and not entry.enabled:
+            raise refusal(f"strategy '{order.strategy}' is disabled in the configuration", "a dry run is possible")
+        if self.decided.holds(order.strategy) and not order.is_forced:
+            hint = "`sigc resume`, or run it with --force --reason '...'"
+            raise refusal(f"strategy '{order.strategy}' is paused", hint)
+        going = [live for live in self.under_way(order.strategy) if live.order.kind != RunKind.DRY]
+        if going:
+            hint = f"wait for it, or end it by `sigc runs cancel {going[0].order.id}`"
+            raise refusal(f"a run of '{order.strategy}' is under way: {going[0].order.id}", hint)
+
+    async def _begin(self, order: RunOrder) -> LiveRun:
+        used = self.in_force
+        used.users += 1
+        try:
+            live = await self.runs.begin(order, used.runner)
+        except BaseException:
+            self._released(used)
+            raise
+        if order.kind != RunKind.DRY:
+            self.last[order.strategy] = LastRun(order.id, live.asked, "running")
+        self.changed.set()
+        return live
+
+    async def _begin_fire(self, job: Job, one: Fire) -> tuple[str, str]:
+        """A run for a fire of the schedule: its id, or why there is none."""
+        order = self.order_of(job, one)
+        try:
+            order = self.asked.pop(one, order)
+            if self.phase is not Phase.RUNNING:
+                return "", f"the daemon is {self.phase}"
+            entry = self.configured.strategy(job.strategy)
+            if job.strategy and entry is None:
+                return "", f"strategy '{job.strategy}' is not configured"
+            await self._begin(order)
+        except SigcError as error:
+            return "", str(error)
+        return order.id, ""
+
+    def order_of(self, job: Job, one: Fire) -> RunOrder:
+        """The order that a fire of a job is."""
+        entry = self.configured.strategy(job.strategy)
+        return RunOrder(
+            self.new_id(),
+            job.strategy,
+            Path() if entry is None else entry.file,
+            "" if entry is None else entry.portfolio,
+            str(_KINDS.get(job.kind, job.kind)),
+            params={} if entry is None else entry.params,
+            slot=slot_of(job, one, self.calendars.get(job.calendar)),
+            who=f"job {job.name}",
+            capital=None if entry is None else entry.capital,
+            job=job.name,
+            fire=one.planned,
+            command=job.command,
+        )
+
+    def _run_ended(self, live: LiveRun) -> None:
+        order, end = live.order, live.end
+        for used in (self._in_force, *self._retired):
+            if used is not None and used.runner is live.runner:
+                self._released(used)
+                break
+        if end is None:
+            return
+        if order.kind != RunKind.DRY:
+            self.last[order.strategy] = LastRun(order.id, live.finished or live.asked, status_text(end.outcome))
+            is_done, is_cancelled = end.outcome is Outcome.DONE, end.outcome is Outcome.CANCELLED
+            event = RunFinished(order.id, is_done, self.clock.now(), end.is_before_trading, is_cancelled)
+            self.timetable.ended(order.job, order.strategy, event)
+        elif order.job:
+            event = RunFinished(order.id, end.outcome is Outcome.DONE, self.clock.now(), True)
+            self.timetable.ended(order.job, order.strategy, event)
+        self.changed.set()
+
+    def _released(self, used: InForce) -> None:
+        used.users -= 1
+        self._close_if_unused(used)
+
+    def _close_if_unused(self, used: InForce) -> None:
+        if not used.is_retired:
+            return
+        if used.users > 0:
+            if used not in self._retired:
+                self._retired.append(used)
+            return
+        if used in self._retired:
+            self._retired.remove(used)
+        threading.Thread(target=used.runner.close, name="sigc-close").start()
+
+    async def _is_fresh(self, strategy: str) -> bool:
+        return await asyncio.to_thread(self.in_force.runner.is_fresh, strategy)
+
+    def _alert(self, job: Job, found: DidNotRun) -> None:
+        self.metrics.add(m.ALERTS, severity="critical" if job.kind in TRADING else "warning")
+        said = {"job": job.name, "planned": found.fire.planned.isoformat(), "why": str(found.reason)}
+        log.error("job did not run", extra=said)
+
+    # What people decide.
+
+    async def hold(self, strategy: str, is_held: bool, who: str, reason: str) -> bool:
+        """Pause ('' is everything) or resume; whether that changed anything. Durable when it returns."""
+
+        def decide(tx: Transaction) -> bool:
+            if not is_held:
+                return control.drop(tx, control.PAUSED, strategy, who, reason)
+            if control.get(tx.connection, control.PAUSED, strategy) is not None:
+                return False
+            control.put(tx, control.PAUSED, strategy, "true", who, reason)
+            return True
+
+        is_changed = await self.books.write(decide)
+        await self.read_decisions()
+        self.timetable.hold(self.decided.held)
+        self.changed.set()
+        return is_changed
+
+    async def switch(self, job: str, is_enabled: bool, who: str, reason: str) -> bool:
+        """Enable or disable a job; whether that changed anything."""
+        before = self.timetable.states[job].enabled
+
+        def decide(tx: Transaction) -> None:
+            if is_enabled:
+                control.drop(tx, _SWITCHED_OFF, job, who, reason)
+            else:
+                control.put(tx, _SWITCHED_OFF, job, "true", who, reason)
+
+        if before == is_enabled:
+            return False
+        await self.books.write(decide)
+        await self.read_decisions()
+        await self.timetable.switch(job, is_enabled)
+        return True
+
+    async def read_decisions(self) -> None:
+        """What is paused and switched off, from the ledger."""
+        held = await self.books.read(lambda c: control.every(c, control.PAUSED))
+        off = await self.books.read(lambda c: control.every(c, _SWITCHED_OFF))
+        self.decided = Decided(frozenset(h.scope for h in held), frozenset(o.scope for o in off))
+
+    def stop(self, ending: Ending) -> None:
+        """Begin to end. Asked again, the shorter time counts, and a stop is no restart any more."""
+        before = self.ending
+        is_restart = ending.is_restart and (before is None or before.is_restart)
+        self.ending = Ending(
+            ending.timeout_s, ending.is_forced or (before is not None and before.is_forced), is_restart
+        )
+        asyncio.get_running_loop().call_later(0.0 if ending.is_forced else ending.timeout_s, self.cut_off.set)
+        self.stop_asked.set()
+
+
+def refusal(message: str, hint: str = "") -> SigcError:
+    """What the daemon says when its state is against a call."""
+    return SigcError(Diagnostic("E901", message, hint=hint))
+
+
+def status_text(outcome: Outcome) -> str:
+    """How people call an outcome.
+
+    >>> status_text(Outcome.DONE), status_text(Outcome.REFUSED)
+    ('success', 'refused')
+    """
+    return "success" if outcome is Outcome.DONE else str(outcome)

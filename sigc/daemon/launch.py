@@ -1,0 +1,41 @@
+"""`sigc daemon` from its command line: judged here, to the background if wished, supervised if nobody else does.
+
+launch -> start_of               every mistake of the configuration, on the terminal, with its exit code
+       -> daemonize              returns to the starter when it is ready
+          -> supervise           a small parent that starts it again
+             -> serve            the daemon
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, MutableMapping
+
+from sigc.daemon.instance import make_directory
+from sigc.daemon.process import Launched, Report, daemonize, run
+from sigc.daemon.runner import Parts
+from sigc.daemon.serve import RESTARTED, serve
+from sigc.daemon.start import Options, Start, start_of
+from sigc.daemon.supervisor import Recovery, is_needed, supervise
+
+
+def launch(options: Options, parts: Parts, environment: MutableMapping[str, str], say: Callable[[str], None]) -> int:
+    """The exit code. say: what the starter is told, on its terminal. Raises SigcError for what is wrong at once."""
+    start = start_of(options, environment)
+    if environment.pop(RESTARTED, "") == str(os.getpid()):
+        return run(lambda report: serve(start, parts, report), Report())  # we are in the background, and supervised
+    if not options.is_background:
+        return run(lambda report: _supervised(start, parts, report), Report())
+    make_directory(start.places.work_dir, "daemon.work_dir")
+    launched: Launched = daemonize(lambda report: _supervised(start, parts, report), start.log.path)
+    if launched.text:
+        say(launched.text)
+    return launched.code
+
+
+def _supervised(start: Start, parts: Parts, report: Report) -> int:
+    wanted = start.config.daemon.recovery
+    if not wanted.enabled or not is_needed(os.environ):
+        return serve(start, parts, report)
+    recovery = Recovery(wanted.max_restarts, wanted.restart_delay_seconds)
+    return supervise(lambda own: serve(start, parts, own), report, recovery)

@@ -1,0 +1,112 @@
+"""A new configuration, checked as a whole, then in force at once; or an error, and the old one stays.
+
+    plan     what would change
+    reload   read, check every strategy file and calendar, audit, swap; runs under way finish on the old one
+
+Settings of what is bound once (addresses, places, the cluster) need a restart; the reply names them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sigc.daemon.boot import make_in_force, open_calendars
+from sigc.daemon.configured import Configured
+from sigc.daemon.controller import Controller, refusal
+from sigc.daemon.logs import open_log
+from sigc.daemon.messages import Change, ReloadReply
+from sigc.daemon.start import log_settings, read_config
+from sigc.store.audit import Event
+
+_NEEDS_RESTART = (
+    "daemon.rpc.",
+    "daemon.health.enabled",
+    "daemon.health.host",
+    "daemon.health.port",
+    "daemon.metrics.",
+    "daemon.dashboard.",
+    "daemon.recovery.",
+    "daemon.pid_file",
+    "daemon.work_dir",
+    "daemon.max_runs",
+    "cluster.",
+    "audit.",
+)
+log = logging.getLogger("sigc.daemon")
+
+
+async def plan(daemon: Controller) -> ReloadReply:
+    """What a reload would change. Raises every error of the configuration and of the strategy files."""
+    found = await asyncio.to_thread(read_config, daemon.start.options, os.environ)
+    new = await make_in_force(daemon, found)
+    await asyncio.to_thread(new.runner.close)
+    return ReloadReply(tuple(changes(daemon, found)), False, _warnings(new.checked))
+
+
+async def reload(daemon: Controller, who: str) -> ReloadReply:
+    """Put the configuration of the file in force. Raises every error of it; then nothing has changed."""
+    if not daemon.is_ready:
+        raise refusal(f"the daemon is {daemon.phase}: {daemon.why}")
+    async with daemon.reloading:
+        found = await asyncio.to_thread(read_config, daemon.start.options, os.environ)
+        work_dir, now = daemon.start.places.work_dir, daemon.clock.now()
+        calendars = await asyncio.to_thread(open_calendars, found, work_dir, now)
+        new = await make_in_force(daemon, found)
+        told = tuple(changes(daemon, found))
+        files = {one.strategy: one.digest for one in new.checked}
+        payload = {"changes": [_plain(change) for change in told], "digest": found.digest, "files": files}
+        try:
+            await daemon.books.audit(Event("config.reloaded", payload, who=who))
+            open_log(
+                log_settings(found.loaded.config, work_dir, daemon.start.options.is_background), daemon.doors.secrets
+            )
+        except BaseException:
+            await asyncio.to_thread(new.runner.close)
+            raise
+        daemon.calendars = calendars
+        daemon.put_in_force(new)
+        await daemon.timetable.adopt(found.jobs, calendars, daemon.decided)
+    log.info("configuration reloaded", extra={"changes": len(told), "who": who})
+    daemon.changed.set()
+    return ReloadReply(told, True, _warnings(new.checked))
+
+
+def changes(daemon: Controller, new: Configured) -> Iterator[Change]:
+    """The differences between what is in force and `new`: settings, strategies, jobs, and texts of strategy files."""
+    old = daemon.configured
+    one, two = (dict(_flat(found.loaded.config.model_dump(mode="json", by_alias=True))) for found in (old, new))
+    for key in sorted(one.keys() | two.keys()):
+        before, after = one.get(key), two.get(key)
+        if before != after:
+            kind = "added" if before is None else "removed" if after is None else "changed"
+            yield Change(key, kind, _text(before), _text(after), key.startswith(_NEEDS_RESTART))
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each setting by its dotted key; strategies and jobs by their names."""
+    for key, value in data.items():
+        here = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{here}.")
+        elif isinstance(value, list) and value and all(isinstance(v, Mapping) and "name" in v for v in value):
+            for entry in value:
+                yield f"{here}.{entry['name']}", entry
+        else:
+            yield here, value
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else json.dumps(value, sort_keys=True)
+
+
+def _plain(change: Change) -> dict[str, Any]:
+    return {"what": change.what, "kind": change.kind, "before": change.before, "after": change.after}
+
+
+def _warnings(checked: Any) -> tuple[Any, ...]:
+    return tuple(problem for one in checked for problem in one.problems)

@@ -1,0 +1,145 @@
+"""The verbs about runs: begin, follow, cancel, look back."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+from sigc.daemon.control_verbs import who_of
+from sigc.daemon.controller import Controller, refusal
+from sigc.daemon.logs import lines_of_run
+from sigc.daemon.messages import (
+    CancelReply,
+    LogsReply,
+    LogsRequest,
+    OneRun,
+    RunRequest,
+    RunsReply,
+    RunsRequest,
+    RunStatus,
+)
+from sigc.daemon.runner import RunOrder, StrategyEntry
+from sigc.daemon.runs import past_status
+from sigc.daemon.verbs import Call, Role, verb
+from sigc.errors import did_you_mean
+from sigc.store import jobs
+
+
+@verb("run", "POST", Role.TRADE)
+async def run(call: Call[Controller], request: RunRequest) -> RunStatus:
+    """Run a strategy now, and trade what it wants; the reply comes at once, with the run's id."""
+    return await _run(call, request, "dry" if request.is_dry else "trade")
+
+
+@verb("run/dry", "POST", Role.OPERATE)
+async def run_dry(call: Call[Controller], request: RunRequest) -> RunStatus:
+    """Run a strategy now, and trade nothing."""
+    return await _run(call, request, "dry")
+
+
+@verb("runs/list", "GET", Role.READ)
+async def runs_list(call: Call[Controller], request: RunsRequest) -> RunsReply:
+    """The newest runs, those under way among them."""
+    daemon = call.daemon
+    found = await daemon.books.read(partial(jobs.recent, most=request.most, strategy=request.strategy or ""))
+    listed = []
+    for order in found:
+        live = daemon.runs.find(order.id)
+        listed.append(past_status(order) if live is None else live.status(with_result=False))
+    return RunsReply(tuple(listed))
+
+
+@verb("runs/show", "GET", Role.READ)
+async def runs_show(call: Call[Controller], request: OneRun) -> RunStatus:
+    """One run: how far it is, or how it ended."""
+    live = call.daemon.runs.find(request.id)
+    if live is not None:
+        return live.status()
+    order = await call.daemon.books.read(partial(jobs.find, id=request.id))
+    if order is None:
+        raise refusal(f"there is no run {request.id}")
+    return past_status(order)
+
+
+@verb("runs/events", "GET", Role.READ)
+async def runs_events(call: Call[Controller], request: OneRun) -> AsyncIterator[RunStatus]:
+    """One run as it goes on: an event at each change, its end the last."""
+    live = call.daemon.runs.find(request.id)
+    if live is None:
+        yield await runs_show.run(call, request)
+        return
+    async for status in call.daemon.runs.follow(live):
+        yield status
+
+
+@verb("runs/cancel", "POST", Role.OPERATE, is_urgent=True)
+def runs_cancel(call: Call[Controller], request: OneRun) -> CancelReply:
+    """End a run as soon as it can."""
+    return CancelReply(call.daemon.runs.cancel(request.id))
+
+
+@verb("runs/logs", "GET", Role.READ)
+async def runs_logs(call: Call[Controller], request: LogsRequest) -> LogsReply:
+    """The last lines of the log that belong to a run."""
+    path = call.daemon.start.log.path
+    if path is None:
+        raise refusal("the log goes to stderr, which can't be read back", "set daemon.log_file, or ask the journal")
+    return LogsReply(await asyncio.to_thread(lines_of_run, path, request.id, request.most))
+
+
+async def _run(call: Call[Controller], request: RunRequest, kind: str) -> RunStatus:
+    daemon = call.daemon
+    entry = await asyncio.to_thread(_entry, daemon, request)
+    is_known = daemon.configured.strategy(entry.name) is not None
+    if kind == "trade" and not is_known and daemon.configured.loaded.config.broker.type != "paper":
+        hint = "add it under strategies: of the configuration, or run it with --dry-run"
+        raise refusal(f"{entry.file} is no configured strategy, so it may run dry or on paper only", hint)
+    if (request.is_forced or request.accepts_differences) and not request.reason:
+        raise refusal("a run that is forced, or accepts differences, needs a reason", "give one by --reason '...'")
+    order = RunOrder(
+        daemon.new_id(),
+        entry.name,
+        entry.file,
+        request.portfolio or entry.portfolio,
+        kind,
+        request.date.isoformat() if request.date else "",
+        {**entry.params, **request.params},
+        slot=request.slot,
+        is_forced=request.is_forced,
+        accepts_differences=request.accepts_differences,
+        reason=request.reason,
+        who=who_of(call),
+        capital=entry.capital,
+    )
+    return (await daemon.order(order)).status()
+
+
+def _entry(daemon: Controller, request: RunRequest) -> StrategyEntry:
+    """The strategy that is meant: by its name, or by a file inside the roots. Raises E901. For a thread."""
+    found = daemon.configured
+    if (request.strategy is None) == (request.file == ""):
+        raise refusal("say either strategy or file")
+    if request.strategy is not None:
+        entry = found.strategy(request.strategy)
+        if entry is None:
+            known = [strategy.name for strategy in found.strategies]
+            raise refusal(f"there is no strategy '{request.strategy}'", did_you_mean(request.strategy, known))
+        return entry
+    path = Path(request.file)
+    resolved = path.resolve()
+    known_entry = next((s for s in found.strategies if s.file.resolve() == resolved), None)
+    if known_entry is not None:
+        return known_entry
+    if not path.is_absolute() or not any(resolved.is_relative_to(root) for root in found.roots):
+        hint = "add its folder to daemon.strategy_roots"
+        raise refusal(f"{path} is not inside the folders that strategies may be run from", hint)
+    if not resolved.is_file():
+        raise refusal(f"there is no file {path}")
+    name = re.sub(r"[^a-z0-9_-]", "-", path.stem.lower()).lstrip("-_0123456789")[:63] or "strategy"
+    if found.strategy(name) is not None:
+        hint = f"run it by its name, or give this file another one than {path.name}"
+        raise refusal(f"strategy '{name}' is configured with another file than {path}", hint)
+    return StrategyEntry(name, resolved)

@@ -1,0 +1,205 @@
+"""The border between the daemon and what it runs: orders go in, ends come out; how the work is done is not known here.
+
+    runner = make_runner(config, strategies, services)
+    runner.check()                       every strategy file, before anything of this configuration is in force
+    runner.recover(watch)                once, before anything is scheduled: each run left open gets its verdict
+    runner.run(order, watch)             one run, blocking, in a thread; several at a time
+    runner.close()
+
+A new configuration gets a new runner; the old one is closed when the last of its runs has ended. The real one is built
+in `sigc_cli.build_daemon`; `runs.py` calls it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sigc.clock import Clock
+from sigc.daemon.messages import WorkerStatus
+from sigc.errors import Diagnostic
+from sigc.store.ledger import Ledger
+from sigc.store.records import Outcome
+
+if TYPE_CHECKING:
+    from sigc.config import Config
+    from sigc.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyEntry:
+    """A strategy as configured: its name, its file (resolved), which portfolio trades, with how much money."""
+
+    name: str
+    file: Path
+    portfolio: str = ""
+    enabled: bool = True
+    capital: float | None = None
+    params: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """What is to be run.
+
+    kind: trade, dry, compute, or another kind of job the runner knows. date: an ISO date, '' for the newest data.
+    slot: the scheduled fire of an intraday job. is_forced: against a pause, or again for a session that was traded;
+    accepts_differences: between ledger and broker; then `reason` says why. who: the caller's token and name, or a job.
+    capital: of its book when it is opened; None: as the settings say.
+    """
+
+    id: str
+    strategy: str
+    file: Path
+    portfolio: str = ""
+    kind: str = "dry"
+    date: str = ""
+    params: Mapping[str, float] = field(default_factory=dict)
+    slot: str = ""
+    is_forced: bool = False
+    accepts_differences: bool = False
+    reason: str = ""
+    who: str = ""
+    capital: float | None = None
+    job: str = ""
+    fire: datetime | None = None
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended. stages: seconds by stage. session: the day it traded for; as_of: the newest row it read.
+
+    is_before_trading: it is certain that no order was sent. result: plain data for whoever asked (weights, orders).
+    """
+
+    outcome: Outcome
+    message: str = ""
+    stages: Mapping[str, float] = field(default_factory=dict)
+    session: str = ""
+    as_of: str = ""
+    is_before_trading: bool = False
+    findings: tuple[Diagnostic, ...] = ()
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Watch(Protocol):
+    """How a run is followed and ended from outside. Safe to call from any thread."""
+
+    @property
+    def cancelled(self) -> threading.Event:
+        """Set when the run is to end as soon as it can."""
+        ...
+
+    def stage(self, name: str) -> None:
+        """The stage that begins now."""
+        ...
+
+    def progress(self, done: int, total: int, text: str = "") -> None:
+        """How far the stage is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A strategy file that was looked at: the digest of its text, the portfolio that would trade, what is wrong."""
+
+    strategy: str
+    digest: str = ""
+    portfolio: str = ""
+    problems: tuple[Diagnostic, ...] = ()
+
+
+class Runner(Protocol):
+    """What does the work of one configuration."""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of runs it can do."""
+        ...
+
+    def check(self) -> tuple[Checked, ...]:
+        """Look at every strategy file; no data are opened."""
+        ...
+
+    def run(self, order: RunOrder, watch: Watch) -> RunEnd:
+        """Do one run. What goes wrong with it is its end, or a SigcError."""
+        ...
+
+    def recover(self, watch: Watch) -> tuple[str, ...]:
+        """Give every run that a crash left open its verdict; a line of text for each."""
+        ...
+
+    def is_fresh(self, strategy: str) -> bool:
+        """Whether the strategy's data are those of the session that is to be traded; it may take a while."""
+        ...
+
+    def free(self) -> None:
+        """Drop what is kept in memory only to be fast."""
+        ...
+
+    def checks(self) -> Mapping[str, str]:
+        """How its connections are: `ok`, or what is wrong, by name (data_connection, broker_connection)."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+class Cluster(Protocol):
+    """The daemon's long-lived workers, as a runner and the status see them. Safe to use from several threads."""
+
+    def executor(self, cache: Path) -> AbstractContextManager[Any]:
+        """A `sigc.engine.drive.Executor` on it, opened when it is not yet; workers share the cache at that path."""
+        ...
+
+    def workers(self) -> tuple[WorkerStatus, ...]:
+        """Its workers as they are; none while it is closed."""
+        ...
+
+    def check(self) -> str:
+        """`ok`, or what is wrong with it; a cluster that is not open because nothing needs it is ok."""
+        ...
+
+    def close(self) -> None:
+        """End what was started."""
+        ...
+
+    def link(self) -> str:
+        """Where Dask's own dashboard is, '' while it is closed."""
+        ...
+
+    def targets(self) -> tuple[str, ...]:
+        """Addresses (HOST:PORT) where scheduler and workers serve Dask's metrics."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the daemon lends a runner. cluster: None when the configuration has none. scratch: for temporary files."""
+
+    ledger: Ledger
+    metrics: Metrics
+    clock: Clock
+    scratch: Path
+    cluster: Cluster | None = None
+
+
+MakeRunner = Callable[["Config", tuple[StrategyEntry, ...], Services], Runner]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the daemon is handed by who puts it together; each is called in a thread and may import what is heavy.
+
+    make_runner: builds the runner of a configuration. open_ledger: opens the ledger of a work dir.
+    """
+
+    make_runner: MakeRunner
+    open_ledger: Callable[[Config, Path, Clock], Ledger]

@@ -1,0 +1,285 @@
+"""Runs under way: written down, begun in a thread, followed, ended with a verdict; all others wait their turn.
+
+    live = await runs.begin(order, runner)     durable before it begins
+    async for status in runs.follow(live): ... each change as it comes, the end last
+    runs.cancel(live.order.id)
+
+Everything here is of the loop, but for `_Watch`, which a run calls from its thread, and `_work`, which is that thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sigc import metrics as m
+from sigc.clock import Clock
+from sigc.daemon.books import Books
+from sigc.daemon.logs import of_run
+from sigc.daemon.messages import RunStatus
+from sigc.daemon.runner import RunEnd, Runner, RunOrder
+from sigc.errors import SigcError
+from sigc.store import jobs
+from sigc.store.jobs import OrderedRun
+from sigc.store.records import Outcome
+
+_KEPT = 200  # ended runs that are remembered with their results; the ledger has all without
+_TOLD_EVERY_S = 0.1
+log = logging.getLogger("sigc.runs")
+
+
+@dataclass(eq=False)
+class LiveRun:
+    """A run and how far it is. end: None while it is not over."""
+
+    order: RunOrder
+    runner: Runner
+    asked: datetime
+    state: str = "waiting"
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    text: str = ""
+    stages: dict[str, float] = field(default_factory=dict)
+    finished: datetime | None = None
+    end: RunEnd | None = None
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    stage_began: float = 0.0
+
+    def tell(self) -> None:
+        """Wake whoever follows."""
+        told, self.news = self.news, asyncio.Event()
+        told.set()
+
+    def status(self, with_result: bool = True) -> RunStatus:
+        """As it goes over the wire."""
+        end, order = self.end, self.order
+        ended: Mapping[str, Any] = {}
+        if end is not None:
+            ended = {"outcome": str(end.outcome), "message": end.message, "session": end.session, "as_of": end.as_of}
+            ended |= {"findings": end.findings, "result": end.result} if with_result else {}
+        return RunStatus(
+            order.id,
+            order.strategy,
+            order.kind,
+            self.state,
+            self.asked,
+            self.stage,
+            self.done,
+            self.total,
+            self.text,
+            self.finished,
+            who=order.who,
+            job=order.job,
+            reason=order.reason,
+            stages={**self.stages, **(end.stages if end is not None else {})},
+            **ended,
+        )
+
+
+class Runs:
+    """The runs of one daemon. most: at a time. ended: told of each end, in the loop, when it is durable."""
+
+    def __init__(
+        self, books: Books, metrics: m.Metrics, clock: Clock, most: int, ended: Callable[[LiveRun], None]
+    ) -> None:
+        self._books, self._metrics, self._clock, self._ended = books, metrics, clock, ended
+        self._threads = ThreadPoolExecutor(most, "sigc-run")
+        self._live: dict[str, LiveRun] = {}
+        self._past: dict[str, LiveRun] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def begin(self, order: RunOrder, runner: Runner) -> LiveRun:
+        """Write the order down and begin, or let it wait. Raises E310 when it can't be written: then nothing began."""
+        live = LiveRun(order, runner, self._clock.now())
+        self._live[order.id] = live
+        try:
+            await self._books.write(lambda tx: jobs.ask(tx, ordered(live)))
+        except BaseException:
+            del self._live[order.id]
+            raise
+        self._metrics.put(m.RUNS_ACTIVE, len(self._live))
+        task = asyncio.get_running_loop().create_task(self._follow_through(live))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return live
+
+    def under_way(self, strategy: str = "") -> tuple[LiveRun, ...]:
+        """Runs that are not over, oldest first; of one strategy or of all."""
+        return tuple(live for live in self._live.values() if strategy in ("", live.order.strategy))
+
+    def find(self, id: str) -> LiveRun | None:
+        """A run under way, or ended lately."""
+        return self._live.get(id) or self._past.get(id)
+
+    def cancel(self, id: str) -> bool:
+        """End a run as soon as it can; whether it was under way."""
+        live = self._live.get(id)
+        if live is None:
+            return False
+        live.cancelled.set()
+        log.info("cancelled", extra={"of": id})
+        return True
+
+    async def follow(self, live: LiveRun) -> AsyncIterator[RunStatus]:
+        """How it is, at once and at each change; the last one is its end."""
+        while True:
+            news = live.news
+            yield live.status()
+            if live.end is not None:
+                return
+            await news.wait()
+
+    async def finish(self, timeout_s: float) -> bool:
+        """Wait for all; whether all ended within the time."""
+        if self._tasks:
+            _, pending = await asyncio.wait(self._tasks, timeout=timeout_s)
+            return not pending
+        return True
+
+    def close(self) -> None:
+        """No more begin. A thread that does not end is left to the end of the process."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _follow_through(self, live: LiveRun) -> None:
+        watch = _Watch(live, asyncio.get_running_loop(), self._metrics)
+        end = await asyncio.get_running_loop().run_in_executor(self._threads, self._work, live, watch)
+        watch.end_stage()
+        order = live.order
+        try:
+            done = (end.outcome, end.message, end.session, end.as_of, end.is_before_trading)
+            await self._books.write(lambda tx: jobs.end(tx, ordered(live), *done))
+        except SigcError:
+            log.exception("the end of a run can't be written down; the next start gives its verdict")
+        seconds = max(0.0, (self._clock.now() - live.asked).total_seconds())
+        self._metrics.observe(m.RUN_SECONDS, seconds, strategy=order.strategy)
+        self._metrics.add(m.RUNS, strategy=order.strategy, outcome=str(end.outcome))
+        if end.outcome is Outcome.FAILED and live.stage in ("load", "compute"):
+            self._metrics.add(m.COMPUTATION_ERRORS, strategy=order.strategy)
+        live.end, live.state, live.finished = end, "ended", self._clock.now()
+        del self._live[order.id]
+        self._metrics.put(m.RUNS_ACTIVE, len(self._live))
+        self._past[order.id] = live
+        while len(self._past) > _KEPT:
+            del self._past[next(iter(self._past))]
+        with of_run(order.id):
+            level = logging.INFO if end.outcome is Outcome.DONE else logging.WARNING
+            said = {"strategy": order.strategy, "kind": order.kind, "outcome": str(end.outcome), "why": end.message}
+            log.log(level, "run ended", extra={**said, "seconds": round(seconds, 3)})
+        live.tell()
+        live.over.set()
+        self._ended(live)
+
+    def _work(self, live: LiveRun, watch: _Watch) -> RunEnd:
+        """In a thread of its own: whatever happens is the run's end."""
+        order = live.order
+        with of_run(order.id):
+            if live.cancelled.is_set():
+                return RunEnd(Outcome.CANCELLED, "cancelled before it began", is_before_trading=True)
+            watch.begin()
+            log.info("run begins", extra={"strategy": order.strategy, "kind": order.kind, "who": order.who})
+            try:
+                return live.runner.run(order, watch)
+            except SigcError as error:
+                refused = error.diagnostics[0].code.startswith("E8")
+                outcome = Outcome.REFUSED if refused else Outcome.FAILED
+                before = order.kind != "trade"
+                return RunEnd(outcome, str(error), findings=error.diagnostics, is_before_trading=before)
+            except Exception as error:
+                log.exception("run failed")
+                message = f"{type(error).__name__}: {error}"
+                return RunEnd(Outcome.FAILED, message, is_before_trading=order.kind != "trade")
+
+
+class _Watch:
+    """What a run says from its thread; the loop hears of it, not more often than is worth it."""
+
+    def __init__(self, live: LiveRun, loop: asyncio.AbstractEventLoop, metrics: m.Metrics) -> None:
+        self._live, self._loop, self._metrics = live, loop, metrics
+        self._told_at = 0.0
+
+    @property
+    def cancelled(self) -> threading.Event:
+        return self._live.cancelled
+
+    def begin(self) -> None:
+        self._set(state="running")
+
+    def stage(self, name: str) -> None:
+        self.end_stage()
+        self._live.stage_began = time.monotonic()
+        if name == "compute":
+            self._metrics.add(m.COMPUTATIONS, strategy=self._live.order.strategy)
+        self._set(stage=name, done=0, total=0, text="")
+
+    def progress(self, done: int, total: int, text: str = "") -> None:
+        now = time.monotonic()
+        if now - self._told_at >= _TOLD_EVERY_S or done == total:
+            self._told_at = now
+            self._set(done=done, total=total, text=text)
+
+    def end_stage(self) -> None:
+        """Keep how long the stage took that ends now."""
+        live = self._live
+        if not live.stage or live.stage_began == 0.0:
+            return
+        seconds, strategy = time.monotonic() - live.stage_began, live.order.strategy
+        live.stage_began = 0.0
+        live.stages[live.stage] = live.stages.get(live.stage, 0.0) + seconds
+        self._metrics.observe(m.STAGE_SECONDS, seconds, strategy=strategy, stage=live.stage)
+        if live.stage == "compute":
+            self._metrics.observe(m.COMPUTATION_SECONDS, seconds, strategy=strategy)
+
+    def _set(self, **fields: object) -> None:
+        for name, value in fields.items():
+            setattr(self._live, name, value)
+        with contextlib.suppress(RuntimeError):  # a forced stop has closed the loop before the run has ended
+            self._loop.call_soon_threadsafe(self._live.tell)
+
+
+def ordered(live: LiveRun) -> OrderedRun:
+    """The order as the ledger has it."""
+    order = live.order
+    return OrderedRun(
+        id=order.id,
+        strategy=order.strategy,
+        kind=order.kind,
+        portfolio=order.portfolio,
+        file=str(order.file),
+        date=order.date,
+        slot=order.slot,
+        job=order.job,
+        fire=order.fire,
+        who=order.who,
+        reason=order.reason,
+        asked=live.asked,
+    )
+
+
+def past_status(order: OrderedRun) -> RunStatus:
+    """An order of the ledger as it goes over the wire."""
+    return RunStatus(
+        order.id,
+        order.strategy,
+        order.kind,
+        "ended" if order.finished is not None else "interrupted",
+        order.asked,
+        finished=order.finished,
+        outcome=str(order.outcome),
+        message=order.message,
+        session=order.session,
+        as_of=order.as_of,
+        who=order.who,
+        job=order.job,
+        reason=order.reason,
+    )

@@ -1,0 +1,119 @@
+"""The verbs about the schedule: jobs, their next fires and their history; enable, disable, run now."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+
+from sigc.daemon.control_verbs import who_of
+from sigc.daemon.controller import Controller, refusal, status_text
+from sigc.daemon.job_state import JobState, Running
+from sigc.daemon.jobs import TRADING, Fire
+from sigc.daemon.messages import (
+    HistoryEntry,
+    HistoryReply,
+    HistoryRequest,
+    JobRequest,
+    JobRunReply,
+    JobRunRequest,
+    JobsReply,
+    NextReply,
+    NextRequest,
+    SwitchReply,
+    Upcoming,
+)
+from sigc.daemon.status import job_of
+from sigc.daemon.verbs import Call, Nothing, Role, verb
+from sigc.errors import did_you_mean
+from sigc.store import jobs
+
+
+@verb("schedule/list", "GET", Role.READ)
+async def schedule_list(call: Call[Controller], request: Nothing) -> JobsReply:  # noqa: ARG001
+    """Every job: when it fires next, what it does now, how it ended last."""
+    daemon, listed = call.daemon, []
+    for name in sorted(daemon.timetable.states):
+        found = await daemon.books.read(partial(jobs.recent, most=1, job=name))
+        last = (found[0].asked, status_text(found[0].outcome), found[0].id) if found else (None, "", "")
+        listed.append(job_of(daemon, name, last))
+    return JobsReply(tuple(listed), daemon.configured.loaded.config.schedule.timezone)
+
+
+@verb("schedule/next", "GET", Role.READ)
+async def schedule_next(call: Call[Controller], request: NextRequest) -> NextReply:
+    """The next fires of all jobs, in order."""
+    daemon = call.daemon
+    found = await asyncio.to_thread(daemon.timetable.next_fires, request.most)
+    fires = tuple(Upcoming(job.name, job.strategy, one.planned, one.at) for job, one in found)
+    return NextReply(fires, daemon.configured.loaded.config.schedule.timezone)
+
+
+@verb("schedule/enable", "POST", Role.OPERATE)
+async def schedule_enable(call: Call[Controller], request: JobRequest) -> SwitchReply:
+    """Have a job fire again."""
+    return await _switch(call, request, True)
+
+
+@verb("schedule/disable", "POST", Role.OPERATE)
+async def schedule_disable(call: Call[Controller], request: JobRequest) -> SwitchReply:
+    """Have a job fire no more, until it is enabled."""
+    return await _switch(call, request, False)
+
+
+@verb("schedule/run", "POST", Role.TRADE)
+async def schedule_run(call: Call[Controller], request: JobRunRequest) -> JobRunReply:
+    """Run a job now; the rule of overlap holds for it too."""
+    daemon = call.daemon
+    job = _state(daemon, request.job).job
+    if not daemon.is_ready:
+        raise refusal(f"the daemon is {daemon.phase}: {daemon.why}")
+    if request.is_forced and job.kind in TRADING and not request.is_dry and not request.reason:
+        raise refusal("a forced run needs a reason", "give one by --reason '...'")
+    now = daemon.clock.now()
+    one = Fire(now, now, job.name, by_hand=True)
+    order = replace(daemon.order_of(job, one), is_forced=request.is_forced, reason=request.reason, who=who_of(call))
+    order = replace(order, kind="dry") if request.is_dry else order
+    if await daemon.order_of_job(order, one):
+        return JobRunReply(order.id)
+    if any(pending.fire == one for pending in _state(daemon, job.name).queue):
+        return JobRunReply("", "it waits behind the run that goes on")
+    raise refusal(_why_not(_state(daemon, job.name), request.is_forced), "`sigc schedule history` has the record")
+
+
+@verb("schedule/history", "GET", Role.READ)
+async def schedule_history(call: Call[Controller], request: HistoryRequest) -> HistoryReply:
+    """The newest fires of a job: those that ran, and those that did not."""
+    daemon, name = call.daemon, request.job
+    ran = await daemon.books.read(partial(jobs.recent, most=request.most, job=name))
+    missed = await daemon.books.read(partial(jobs.misses, job=name, most=request.most))
+    if not ran and not missed:
+        _state(daemon, name)
+    entries = [HistoryEntry(o.asked, o.fire, status_text(o.outcome), o.id, o.message) for o in ran]
+    entries += [HistoryEntry(miss.at, miss.planned, "missed", "", miss.reason) for miss in missed]
+    newest = sorted(entries, key=lambda entry: entry.at, reverse=True)[: request.most]
+    return HistoryReply(tuple(newest), daemon.configured.loaded.config.schedule.timezone)
+
+
+def _why_not(state: JobState, is_forced: bool) -> str:
+    if state.paused and not is_forced:
+        return f"job '{state.job.name}' is paused: `sigc resume`, or run it with --force --reason '...'"
+    going = state.phase.run if isinstance(state.phase, Running) else next(iter(sorted(state.others)), "")
+    return f"job '{state.job.name}' did not run" + (f": {going} is under way" if going else "")
+
+
+async def _switch(call: Call[Controller], request: JobRequest, is_enabled: bool) -> SwitchReply:
+    daemon = call.daemon
+    state = _state(daemon, request.job)
+    if is_enabled and not state.job.enabled:
+        hint = "set enabled: true there, and reload"
+        raise refusal(f"job '{request.job}' is disabled by the configuration", hint)
+    is_changed = await daemon.switch(request.job, is_enabled, who_of(call), request.reason)
+    return SwitchReply(is_changed, is_enabled)
+
+
+def _state(daemon: Controller, name: str) -> JobState:
+    state = daemon.timetable.states.get(name)
+    if state is None:
+        raise refusal(f"there is no job '{name}'", did_you_mean(name, daemon.timetable.states))
+    return state

@@ -1,0 +1,145 @@
+"""How the daemon is, as it goes over the wire and into the mirror of its state: from memory, but for `look`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from sigc import __version__
+from sigc.daemon.controller import Controller
+from sigc.daemon.identity import started
+from sigc.daemon.jobs import Fire
+from sigc.daemon.messages import Details, JobStatus, StatusReply, StrategyStatus, WorkerStatus
+from sigc.daemon.triggers import Cron, Relative, Trigger
+from sigc.daemon.usage import machine_memory
+
+_OF_THE_CACHE = ("directory", "entries", "bytes", "hits", "misses")
+
+
+def status_of(daemon: Controller, details: Details | None = None) -> StatusReply:
+    """The whole block."""
+    config, sample = daemon.configured.loaded.config, daemon.usage.last
+    limit = config.daemon.memory_limit_mb
+    return StatusReply(
+        name=daemon.start.name,
+        status=str(daemon.phase),
+        pid=os.getpid(),
+        identity=started(os.getpid()) or "",
+        version=__version__,
+        uptime_seconds=round(time.monotonic() - daemon.began, 3),
+        memory_bytes=sample.memory_bytes,
+        memory_limit_bytes=limit << 20 if limit else machine_memory(),
+        cpu_pct=sample.cpu_pct,
+        zone=config.schedule.timezone,
+        is_ready=daemon.is_ready,
+        is_paused="" in daemon.decided.held,
+        reason=daemon.why,
+        strategies=tuple(strategy_of(daemon, entry.name, entry.enabled) for entry in daemon.configured.strategies),
+        detailed=details,
+    )
+
+
+def strategy_of(daemon: Controller, name: str, is_enabled: bool) -> StrategyStatus:
+    """One strategy."""
+    state = "disabled" if not is_enabled else "paused" if daemon.decided.holds(name) else "active"
+    fires = [
+        one
+        for job, held in daemon.job_states().items()
+        if held.job.strategy == name and held.enabled and (one := daemon.next_fire(job)) is not None
+    ]
+    last = daemon.last.get(name)
+    return StrategyStatus(
+        name,
+        state,
+        None if last is None else last.at,
+        min((one.at for one in fires), default=None) if state == "active" else None,
+        "never run" if last is None else last.status,
+        "" if last is None else last.id,
+    )
+
+
+def look(daemon: Controller) -> tuple[Mapping[str, object], tuple[WorkerStatus, ...], str]:
+    """What takes a while to find out: the cache, the workers, Dask's page. For a thread."""
+    from sigc.cache import upkeep  # heavy, and loaded by the runner in its thread already
+
+    cluster = daemon.cluster
+    workers, link = ((), "") if cluster is None else (cluster.workers(), cluster.link())
+    settings = daemon.configured.loaded.config.daemon.cache
+    found = asdict(upkeep.status(Path(settings.directory).expanduser())) if settings.enabled else {}
+    return {k: v for k, v in found.items() if k in _OF_THE_CACHE}, workers, link
+
+
+def details_of(daemon: Controller, looked: tuple[Mapping[str, object], tuple[WorkerStatus, ...], str]) -> Details:
+    """What `--detailed` adds. looked: by `look`."""
+    cache, workers, link = looked
+    config = daemon.configured.loaded.config
+    checks = daemon.health.checks
+    places = daemon.start.places
+    log_file = daemon.start.log.path
+    return Details(
+        cluster=config.cluster.type,
+        cluster_dashboard=link,
+        workers=workers,
+        cache=cache,
+        queue=tuple(live.status(with_result=False) for live in daemon.under_way()),
+        connections={name: text for name, text in checks.items() if name.endswith("_connection")},
+        checks=checks,
+        versions=daemon.versions,
+        ports=daemon.ports,
+        places={
+            "configuration": str(daemon.configured.loaded.path or ""),
+            "work_dir": str(places.work_dir),
+            "pid_file": str(places.pid_file),
+            "log": str(log_file or "stderr"),
+        },
+        loop_lag_ms=round(1000 * daemon.lag_s, 2),
+        jobs=len(daemon.job_states()),
+    )
+
+
+def job_of(daemon: Controller, name: str, last: tuple[datetime | None, str, str]) -> JobStatus:
+    """One job. last: when its newest run began, how it ended, its id."""
+    state = daemon.timetable.states[name]
+    job, one = state.job, daemon.next_fire(name)
+    return JobStatus(
+        name,
+        str(job.kind),
+        trigger_text(job.trigger),
+        job.zone,
+        job.strategy,
+        state.enabled,
+        state.paused,
+        "idle" if state.phase is None else type(state.phase).__name__.lower(),
+        _at(one) if state.enabled else None,
+        last[0],
+        last[1],
+        job.depends_on,
+        last[2],
+    )
+
+
+def trigger_text(trigger: Trigger | None) -> str:
+    """A trigger as it is written.
+
+    >>> from sigc.daemon.triggers import parse_relative
+    >>> trigger_text(parse_relative("close-1h30m")), trigger_text(Cron("0 9 * * *", "UTC")), trigger_text(None)
+    ('close-1h30m', '0 9 * * *', '')
+    """
+    match trigger:
+        case None:
+            return ""
+        case Cron(text=text):
+            return text
+        case Relative(anchor=anchor, offset=offset):
+            seconds = int(abs(offset.total_seconds()))
+            parts = ((seconds // 3600, "h"), (seconds % 3600 // 60, "m"), (seconds % 60, "s"))
+            text = "".join(f"{number}{unit}" for number, unit in parts if number)
+            return anchor + ("" if not text else ("-" if offset.total_seconds() < 0 else "+") + text)
+
+
+def _at(one: Fire | None) -> datetime | None:
+    return None if one is None else one.at

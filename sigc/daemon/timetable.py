@@ -1,0 +1,385 @@
+"""The schedule at work: what happens goes through `schedule.step`, what comes out is done, and both are kept.
+
+One event at a time, in order:
+
+    fires that are due, runs that begin and end, decisions of people   -> post(job, event)
+    step(state, event) -> state, actions                               the state is durable before its actions are done
+    StartRun -> begin(job, fire)        CancelRun -> cancel(run)       RecordMiss -> the ledger, DidNotRun -> alert
+    FireFinished -> DependencyFinished for the jobs that wait for it
+
+After a restart each job goes on by `job_record.restored`. Calendars are opened in a thread, and so is what a long
+downtime leaves to be sorted out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from zoneinfo import ZoneInfo
+
+from sigc import metrics as m
+from sigc.calendar import Calendar
+from sigc.clock import Clock
+from sigc.daemon.books import Books
+from sigc.daemon.dependencies import dependents, needed, told
+from sigc.daemon.job_record import restored, saved
+from sigc.daemon.job_state import (
+    Action,
+    CancelRun,
+    DidNotRun,
+    Event,
+    FireDue,
+    FireMissed,
+    Held,
+    JobState,
+    RecordMiss,
+    Requested,
+    RunFinished,
+    Running,
+    RunRefused,
+    RunStarted,
+    StartRun,
+    Switched,
+    Tick,
+    Waiting,
+    fresh,
+)
+from sigc.daemon.jobs import Condition, Fire, Job, fires, next_job_fires
+from sigc.daemon.misfire import due
+from sigc.daemon.schedule import next_wake, step
+from sigc.errors import SigcError
+from sigc.store import jobs as store
+from sigc.store.ledger import Transaction
+from sigc.store.records import Outcome
+
+_LOOK_EVERY_S = 30.0  # at what waits for a condition
+_AFTER_TROUBLE_S = 5.0
+_LONGEST_SLEEP_S = 60.0  # a clock that is set forward is noticed then
+log = logging.getLogger("sigc.schedule")
+Calendars = Mapping[str, Calendar]
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """What the timetable has others do.
+
+    begin: start a run for a job's fire; its id, or why it is refused. fresh: whether a strategy's data are fresh.
+    """
+
+    begin: Callable[[Job, Fire], Awaitable[tuple[str, str]]]
+    cancel: Callable[[str], bool]
+    fresh: Callable[[str], Awaitable[bool]]
+    alert: Callable[[Job, DidNotRun], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What people decided: names of strategies that are paused ('' for all), jobs that are switched off."""
+
+    held: frozenset[str] = frozenset()
+    off: frozenset[str] = frozenset()
+
+    def holds(self, strategy: str) -> bool:
+        """Whether runs of that strategy are paused."""
+        return "" in self.held or strategy in self.held
+
+
+class Timetable:
+    """The jobs of one daemon. What happens is queued by anyone in the loop and handled by `run` alone, in order."""
+
+    def __init__(self, books: Books, metrics: m.Metrics, clock: Clock, duties: Duties) -> None:
+        self._books, self._metrics, self._clock, self._duties = books, metrics, clock, duties
+        self.states: dict[str, JobState] = {}
+        self.handled: dict[str, datetime] = {}
+        self.upcoming: dict[str, Fire | None] = {}
+        self.calendars: Calendars = {}
+        self.turned_at: datetime | None = None
+        self._queue: deque[tuple[Callable[[], Awaitable[None]], asyncio.Future[None] | None]] = deque()
+        self._news = asyncio.Event()
+
+    # The life of the table.
+
+    async def restore(
+        self, jobs: tuple[Job, ...], calendars: Calendars, alive: datetime | None, decided: Decided
+    ) -> None:
+        """Go on where the last life ended, before `run`. alive: when it last was."""
+        now = self._clock.now()
+        self.calendars = calendars
+        records = await self._books.read(store.states)
+        for job in jobs:
+            record = records.get(job.name)
+            if record is None:
+                continue
+            of_fires = await self._books.read(partial(store.of_fires, job=job.name))
+            state, actions = restored(job, record["state"], now, alive or now, of_fires)
+            same = record["trigger"] == repr(job.trigger)
+            self.handled[job.name] = datetime.fromisoformat(record["handled"]) if same else now
+            await self._commit(job.name, state, actions)
+            await self._end_runs(job.name)
+        await self._adopt(jobs, calendars, decided)
+
+    async def adopt(self, jobs: tuple[Job, ...], calendars: Calendars, decided: Decided) -> None:
+        """Have these jobs from now on: those that stay keep what is going on with them."""
+        await self._in_turn(lambda: self._adopt(jobs, calendars, decided))
+
+    async def run(self) -> None:
+        """Turn until cancelled."""
+        while True:
+            while self._queue:
+                await self._handle(*self._queue.popleft())
+            pause_s = 0.0
+            try:
+                await self._look()
+            except Exception:
+                log.exception("a turn of the schedule failed")
+                pause_s = _AFTER_TROUBLE_S
+            if not self._queue:
+                self._news.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), max(pause_s, self._sleep_s()))
+
+    def wake(self) -> None:
+        """Look at the clock now."""
+        self._news.set()
+
+    # What happens.
+
+    def post(self, name: str, event: Event) -> None:
+        """An event of a job, to be handled in its turn."""
+        self._put(lambda: self._apply(name, event), None)
+
+    def hold(self, held: frozenset[str]) -> None:
+        """What is paused now: names of strategies, '' for all."""
+        for name, state in self.states.items():
+            self.post(name, Held("" in held or state.job.strategy in held, self._clock.now()))
+
+    def began(self, run: str, strategy: str) -> None:
+        """A run by hand of a strategy began: its jobs count it as going on."""
+        for name, state in self.states.items():
+            if strategy and state.job.strategy == strategy:
+                self.post(name, RunStarted(run, self._clock.now()))
+
+    def ended(self, job: str, strategy: str, event: RunFinished) -> None:
+        """A run ended, of a job or by hand."""
+        for name, state in self.states.items():
+            if name == job or (not job and strategy and state.job.strategy == strategy):
+                self.post(name, event)
+
+    async def request(self, one: Fire, force: bool) -> None:
+        """Have a job run now; returns when it is known what became of it."""
+        await self._in_turn(lambda: self._apply(one.job, Requested(one, self._clock.now(), force)))
+
+    async def switch(self, name: str, enabled: bool) -> None:
+        """Enable or disable a job."""
+        await self._in_turn(lambda: self._apply(name, Switched(enabled, self._clock.now())))
+
+    def next_fires(self, most: int) -> tuple[tuple[Job, Fire], ...]:
+        """The next fires of all jobs that are enabled, in order. May take long: for a thread."""
+        now = self._clock.now()
+        found: list[tuple[Job, Fire]] = []
+        for state in list(self.states.values()):
+            if state.enabled:
+                calendar = self.calendars.get(state.job.calendar)
+                with contextlib.suppress(SigcError):  # beyond the calendar's end nothing is known
+                    found += [(state.job, one) for one in next_job_fires(state.job, now, most, calendar)]
+        return tuple(sorted(found, key=lambda pair: (pair[1].at, pair[0].name))[:most])
+
+    # One turn.
+
+    def _put(self, work: Callable[[], Awaitable[None]], done: asyncio.Future[None] | None) -> None:
+        self._queue.append((work, done))
+        self._news.set()
+
+    async def _in_turn(self, work: Callable[[], Awaitable[None]]) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._put(work, done)
+        await done
+
+    async def _handle(self, work: Callable[[], Awaitable[None]], done: asyncio.Future[None] | None) -> None:
+        try:
+            await work()
+        except Exception as error:
+            if done is None or done.done():
+                log.exception("an event of the schedule failed")
+            else:
+                done.set_exception(error)
+        else:
+            if done is not None and not done.done():
+                done.set_result(None)
+
+    async def _adopt(self, jobs: tuple[Job, ...], calendars: Calendars, decided: Decided) -> None:
+        now = self._clock.now()
+        self.calendars = calendars
+        for gone in self.states.keys() - {job.name for job in jobs}:
+            for kept in (self.states, self.handled, self.upcoming):
+                kept.pop(gone, None)
+            self._metrics.leave("job", gone)
+        for job in jobs:
+            name, before = job.name, self.states.get(job.name)
+            self.states[name] = fresh(job) if before is None else replace(before, job=job)
+            if before is None or before.job.trigger != job.trigger:
+                self.handled[name] = now
+            self._plan_next(name)
+            enabled = job.enabled and name not in decided.off
+            await self._apply(
+                name, Switched(enabled, now), Held(decided.holds(job.strategy), now), is_new=before is None
+            )
+
+    async def _look(self) -> None:
+        """Fires that are due, and ticks for what waits."""
+        now = self.turned_at = self._clock.now()
+        for name, state in list(self.states.items()):
+            one = self.upcoming.get(name)
+            if one is not None and one.at <= now:
+                await self._fire(name, state.job, now)
+            state = self.states[name]
+            wake = next_wake(state)
+            if (wake is not None and wake <= now) or isinstance(state.phase, Waiting):
+                await self._apply(name, Tick(now, await self._met(state.job, now)))
+
+    async def _fire(self, name: str, job: Job, now: datetime) -> None:
+        calendar = self.calendars.get(job.calendar)
+        found = await asyncio.to_thread(due, job, self.handled[name], now, calendar)
+        met = await self._met(job, now)
+        if found.more:
+            log.warning("more fires were missed than are told of", extra={"job": name})
+        jobs = {state.job.name: state.job for state in self.states.values()}
+        events: list[Event] = [FireMissed(missed) for missed in found.misses]
+        for one in found.runs:
+            needs = await asyncio.to_thread(needed, job, one.planned, jobs, self.calendars)
+            events.append(FireDue(one, now, needs, met))
+        # Kept together with what becomes of the fires: after a crash each was handled, or will be.
+        await self._apply(name, *events, is_new=True, handled=found.handled)
+        self._plan_next(name)
+
+    async def _met(self, job: Job, now: datetime) -> frozenset[Condition]:
+        met: set[Condition] = set()
+        if Condition.MARKET_OPEN in job.conditions:
+            calendar = self.calendars.get(job.calendar)
+            with contextlib.suppress(SigcError):
+                if calendar is not None and calendar.is_open(now):
+                    met.add(Condition.MARKET_OPEN)
+        if Condition.DATA_FRESH in job.conditions and await self._duties.fresh(job.strategy):
+            met.add(Condition.DATA_FRESH)
+        return frozenset(met)
+
+    async def _apply(self, name: str, *events: Event, is_new: bool = False, handled: datetime | None = None) -> None:
+        """What happened to a job: its new state is durable, then the actions are done."""
+        before = self.states.get(name)
+        if before is None:
+            return
+        state, actions = before, tuple[Action, ...]()
+        for event in events:
+            state, more = step(state, event)
+            actions += more
+        if state != before or actions or is_new:
+            await self._commit(name, state, actions, handled)
+
+    async def _commit(
+        self, name: str, state: JobState, actions: tuple[Action, ...], handled: datetime | None = None
+    ) -> None:
+        handled = handled or self.handled[name]
+        await self._save(name, state, handled, actions)
+        self.states[name], self.handled[name] = state, handled
+        await self._do(name, actions)
+        others = dependents(s.job for s in self.states.values()).get(name, ())
+        for outcome in told(actions, self._clock.now()):
+            for other in others:
+                self.post(other, outcome)
+
+    async def _save(self, name: str, state: JobState, handled: datetime, actions: tuple[Action, ...]) -> None:
+        record = {"state": saved(state), "handled": handled.isoformat(), "trigger": repr(state.job.trigger)}
+        misses = [action.miss for action in actions if isinstance(action, RecordMiss)]
+
+        def write(tx: Transaction) -> None:
+            store.save_state(tx, name, record)
+            for miss in misses:
+                store.miss(tx, name, miss.fire.planned, str(miss.reason), state.job.strategy)
+
+        await self._books.write(write)
+        for miss in misses:
+            self._metrics.add(m.MISSES, job=name)
+            said = {"job": name, "planned": miss.fire.planned.isoformat(), "why": str(miss.reason)}
+            log.warning("a fire does not run", extra=said)
+
+    async def _do(self, name: str, actions: tuple[Action, ...]) -> None:
+        for action in actions:
+            match action:
+                case StartRun(fire=one):
+                    await self._start(name, one)
+                case CancelRun(run=run):
+                    self._duties.cancel(run)
+                case DidNotRun():
+                    self._duties.alert(self.states[name].job, action)
+                case _:
+                    pass
+
+    async def _start(self, name: str, one: Fire) -> None:
+        job, now = self.states[name].job, self._clock.now()
+        run, why = await self._duties.begin(job, one)
+        if run:
+            self._metrics.put(m.LAST_FIRE, now.timestamp(), job=name)
+            self.post(name, RunStarted(run, now, one.planned))
+        else:
+            log.warning("a run is refused", extra={"job": name, "why": why})
+            self.post(name, RunRefused(one.planned, now))
+
+    async def _end_runs(self, name: str) -> None:
+        """After a restart: runs that the state holds for going on have their verdicts by now."""
+        state = self.states[name]
+        runs = {*state.others, *([state.phase.run] if isinstance(state.phase, Running) else [])}
+        for run in sorted(runs):
+            order = await self._books.read(partial(store.find, id=run))
+            ok = order is not None and order.outcome is Outcome.DONE
+            before = order is not None and order.is_before_trading
+            await self._apply(name, RunFinished(run, ok, self._clock.now(), before))
+
+    def _plan_next(self, name: str) -> None:
+        """Find the next fire of a job; near ones are found fast, so this may stay in the loop."""
+        job, calendar = self.states[name].job, self.calendars.get(self.states[name].job.calendar)
+        handled = self.handled[name]
+        try:
+            soon = fires(job, handled, handled + timedelta(days=1), calendar)
+            found = soon[:1] or next_job_fires(job, handled, 1, calendar)
+        except SigcError as error:
+            log.error("no next fire can be told: %s", error, extra={"job": name})
+            found = ()
+        self.upcoming[name] = found[0] if found else None
+        if found:
+            self._metrics.put(m.NEXT_FIRE, found[0].at.timestamp(), job=name)
+
+    def _sleep_s(self) -> float:
+        """Until something is due."""
+        now = self._clock.now()
+        times = [one.at for one in self.upcoming.values() if one is not None]
+        times += [wake for state in self.states.values() if (wake := next_wake(state)) is not None]
+        waits = any(isinstance(state.phase, Waiting) for state in self.states.values())
+        longest = _LOOK_EVERY_S if waits else _LONGEST_SLEEP_S
+        until = (min(times) - now).total_seconds() if times else longest
+        return min(max(until, 0.001), longest)
+
+
+def slot_of(job: Job, one: Fire, calendar: Calendar | None) -> str:
+    """'' for the fire of a job that has one on its day, else the fire's time: what tells sessions' runs apart.
+
+    >>> from datetime import UTC
+    >>> from sigc.daemon.jobs import fire
+    >>> from sigc.daemon.triggers import Cron
+    >>> job = Job("twice", trigger=Cron("0 9,15 * * *", "UTC"), zone="UTC", skip_holidays=False)
+    >>> slot_of(job, fire(job, datetime(2024, 1, 2, 9, tzinfo=UTC)), None)
+    '0900'
+    """
+    if one.by_hand or job.trigger is None:
+        return ""
+    zone = ZoneInfo(job.zone)
+    local = one.planned.astimezone(zone)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    near = fires(job, midnight - timedelta(seconds=1), midnight + timedelta(days=1, hours=1), calendar)
+    same = [other for other in near if other.planned.astimezone(zone).date() == local.date()]
+    return f"{local:%H%M}" if len(same) > 1 else ""
