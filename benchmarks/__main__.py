@@ -14,7 +14,7 @@ import platform
 import sys
 from pathlib import Path
 
-from sigc.config import cache_home
+from sigc.config_daemon import cache_home
 from sigc.ops import jit
 
 WORKLOADS = ("check_speed", "kernels", "backtests", "daily")

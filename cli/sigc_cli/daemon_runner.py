@@ -41,9 +41,10 @@ from sigc_pipelines.brokers.registry import close_broker, open_broker
 from sigc_pipelines.compute import Workspace, load
 from sigc_pipelines.feed import FreshFeed
 from sigc_pipelines.recover import recover
-from sigc_pipelines.run import CancelledError, Ended, Request, Trading, carry_out
-from sigc_pipelines.run import Watch as Followed
+from sigc_pipelines.run import CancelledError, carry_out
 from sigc_pipelines.session import instant_of, moment
+from sigc_pipelines.trading import Ended, Request, Trading
+from sigc_pipelines.trading import Watch as Followed
 
 KINDS = frozenset({"trade", "dry", "compute", "data_refresh", "script"})
 

@@ -75,7 +75,7 @@ def in_child(arm: Callable[[], None], ledger: Path, audit: Path, settings: Audit
 
 def main(folder: Path) -> None:
     ledger = write(folder / "work", RECORDS, every=EVERY)
-    dice = random.Random(4)  # noqa: S311
+    dice = random.Random(4)
     arms = [die_at("mirror:append", n) for n in range(1, 16)] + [die_at("mirror:rotate", n) for n in range(1, 8)]
     arms.append(die_at("anchor", 1))
     arms += [die_after(dice.randrange(1, 2600)) for _ in range(30)]
@@ -107,7 +107,7 @@ def main(folder: Path) -> None:
         assert not [n for n in names if n.endswith(".part")]
         assert len(day_files(audit)) == len([n for n in names if n not in ("retained.json", ANCHORS)])  # no day twice
         shutil.rmtree(audit)
-    print(killed, torn)  # noqa: T201
+    print(killed, torn)
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ def rehash(links: list[Link], start: int, stop: int) -> None:
 
 def test_every_one_of_8000_mutations_is_found(chain: Chain) -> None:
     for number in range(8_000):
-        dice = random.Random(number)  # noqa: S311
+        dice = random.Random(number)
         mutation = MUTATIONS[number % len(MUTATIONS)]
         links = list(chain.links)
         first = mutation(links, dice)
@@ -213,7 +213,7 @@ def test_every_one_of_2000_mutations_of_lines_is_found(chain: Chain) -> None:
     assert whole.is_whole
     assert whole.records == RECORDS
     for number in range(2_000):
-        dice = random.Random(number)  # noqa: S311
+        dice = random.Random(number)
         lines = list(original)
         at = dice.randrange(len(lines))
         match number % 5:
@@ -234,7 +234,7 @@ def test_every_one_of_2000_mutations_of_lines_is_found(chain: Chain) -> None:
 
 def test_without_a_key_an_anchor_tells_that_the_chain_was_written_anew(chain: Chain) -> None:
     for number in range(500):
-        dice = random.Random(number)  # noqa: S311
+        dice = random.Random(number)
         links = list(chain.links)
         first = dice.choice([written_anew, forged])(links, dice)
         rehash(links, first - 1, len(links)) if len(links) >= first else None
@@ -314,7 +314,7 @@ def test_flipped_bits_of_the_file_never_pass_for_other_records(chain: Chain, tmp
     damaged = tmp_path / FILE
     found = 0
     for number in range(300):
-        dice = random.Random(number)  # noqa: S311
+        dice = random.Random(number)
         raw = bytearray(original)
         raw[dice.randrange(4096, len(raw))] ^= 1 << dice.randrange(8)
         damaged.write_bytes(raw)
