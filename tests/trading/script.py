@@ -179,9 +179,10 @@ def scene(
     rates: Faults = Faults(late_s=20.0),  # noqa: B008
     hook: Callable[[int, OrderRequest], None] | None = None,
     is_silent: bool = False,
+    is_recovering: bool = True,
     seed: int = 0,
 ) -> Iterator[Scene]:
-    """A process that begins a minute after the close of a day (or `at`), recovers, and trades at a faulty broker."""
+    """A process that begins a minute after the close of a day (or `at`), recovers (or not), and trades at a faulty broker."""
     clock = HandClock(at or instant_of(floor.calendar, day))
     floor.work_dir.mkdir(parents=True, exist_ok=True)
     paper = PaperBroker(floor.work_dir / "paper.sqlite", floor.config.broker.paper, clock, durable=False)
@@ -190,7 +191,7 @@ def scene(
     if hook is not None:
         broker.hook = hook
     try:
-        with floor.open(day, broker, clock) as trading:
+        with floor.open(day, broker, clock, is_recovering=is_recovering) as trading:
             yield Scene(floor, trading, broker, paper, clock)
     finally:
         broker.close()
