@@ -180,12 +180,15 @@ def scene(
     hook: Callable[[int, OrderRequest], None] | None = None,
     is_silent: bool = False,
     is_recovering: bool = True,
+    patience_s: float = 30.0,
     seed: int = 0,
 ) -> Iterator[Scene]:
     """A process that begins a minute after the close of a day (or `at`), recovers (or not), and trades at a faulty broker."""
     clock = HandClock(at or instant_of(floor.calendar, day))
     floor.work_dir.mkdir(parents=True, exist_ok=True)
-    paper = PaperBroker(floor.work_dir / "paper.sqlite", floor.config.broker.paper, clock, durable=False)
+    paper = PaperBroker(
+        floor.work_dir / "paper.sqlite", floor.config.broker.paper, clock, durable=False, timeout_s=patience_s
+    )
     broker = Hooked(paper, rates, clock, seed=seed, memory=floor.work_dir / "faulty.sqlite")
     broker.is_silent = is_silent
     if hook is not None:
