@@ -43,7 +43,7 @@ from sigc.store.records import (
     Weight,
 )
 from sigc_pipelines import compare
-from sigc_pipelines.artifacts import write_account, write_weights
+from sigc_pipelines.artifacts import refresh, write_account, write_weights
 from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, simulation
 from sigc_pipelines.checks.data import Treatment, judge_data
 from sigc_pipelines.checks.view import DataView, WeightsView
@@ -222,7 +222,7 @@ class _Pass:
             outcome, message = self._execute(at, now, sight, target, held, findings)
         with self._stage(StageName.AUDIT):
             if not self.is_dry:
-                write_account(self.ledger, self.run.id, self.trading.render)
+                refresh(self.ledger, self.book, self.trading.render)
         return outcome, message
 
     def _note(self, digests: dict[str, str]) -> None:
@@ -386,7 +386,7 @@ def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> t
 
 
 def _ends(trading: Trading, run: Run) -> datetime:
-    """When nothing is sent any more: the cut-off, or the stage's deadline, which runs from the first order's time on."""
+    """When nothing is sent any more: the cut-off, or the stage's deadline, which begins when the first order is due."""
     with trading.ledger.reading() as connection:
         due = [i.not_before for i in orders.of_run(connection, run.id) if i.not_before is not None]
     begins = max(run.started, min(due, default=run.started))

@@ -17,18 +17,14 @@ from sigc_pipelines.run import carry_out
 from sigc_pipelines.settle import cancel, settle
 from sigc_pipelines.trading import Request, Watch
 from tests.trading.floor import Floor
-from tests.trading.script import D1, D2, Scene, before_cut_off, free, scene, written
+from tests.trading.script import D1, D2, KilledError, Scene, before_cut_off, free, scene, written
 
 S = IntentState
 
 
-class KilledError(BaseException):
-    """Stands for a process that ends there: nothing of ours catches it."""
-
-
 @pytest.fixture
 def floor(tmp_path: Path) -> Floor:
-    return written(tmp_path, {n: 0.1 for n in "ABCDE"})
+    return written(tmp_path, dict.fromkeys("ABCDE", 0.1))
 
 
 def halt(desk: Scene, scope: str = "") -> None:
@@ -93,7 +89,7 @@ def test_the_cut_off_passes_while_orders_are_sent(floor: Floor) -> None:
 
 
 def test_the_deadline_of_the_stage_is_one_too(tmp_path: Path) -> None:
-    floor = written(tmp_path, {n: 0.1 for n in "ABCDE"}, config=free(execution={"execute_deadline_s": 75.0}))
+    floor = written(tmp_path, dict.fromkeys("ABCDE", 0.1), config=free(execution={"execute_deadline_s": 75.0}))
     with scene(floor, D1) as desk:
         desk.broker.hook = lambda _number, _request: desk.clock.sleep(30.0)
         assert [i.state for i in desk.run("one").orders] == [S.ACKNOWLEDGED] * 3 + [S.EXPIRED] * 2
@@ -113,7 +109,13 @@ def test_a_stop_in_the_middle_sends_nothing_more(floor: Floor) -> None:
     with scene(floor, D1) as desk:
         desk.broker.hook = lambda number, _: watch.stop.set() if number == 2 else None
         ended = carry_out(desk.trading, asked("one"), floor.feed(), watch)
-        assert [i.state for i in ended.orders] == [S.ACKNOWLEDGED, S.ACKNOWLEDGED, S.CANCELLED, S.CANCELLED, S.CANCELLED]
+        assert [i.state for i in ended.orders] == [
+            S.ACKNOWLEDGED,
+            S.ACKNOWLEDGED,
+            S.CANCELLED,
+            S.CANCELLED,
+            S.CANCELLED,
+        ]
         assert ended.run.outcome is Outcome.DONE
         assert len(desk.booked()) == 2
     with scene(floor, D1) as later:
