@@ -31,7 +31,8 @@ from tests.trading.floor import Floor
 from tests.trading.script import DAYS, free, written
 
 ROOT = Path(__file__).parent.parent.parent
-CODE = ("sigc/store", "pipelines/sigc_pipelines", "tests/trading")
+_HERE = tuple(f"tests/trading/{name}.py" for name in ("campaign", "chunks", "floor", "script"))
+CODE = ("sigc/store", "sigc/failpoint.py", "pipelines/sigc_pipelines", *_HERE)
 
 
 @dataclass(slots=True)
@@ -155,6 +156,7 @@ def market(folder: Path, seed: int, assets: int, days: int) -> Floor:
 def _code() -> str:
     """A digest of the sources that a proof is about, and of the campaign itself."""
     digest = hashlib.sha256()
-    for path in sorted(p for folder in CODE for p in (ROOT / folder).rglob("*.py")):
+    named = [ROOT / name for name in CODE]
+    for path in sorted(p for one in named for p in (one.rglob("*.py") if one.is_dir() else (one,))):
         digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
