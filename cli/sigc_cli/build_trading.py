@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sigc.clock import Clock
     from sigc.config import Config
     from sigc.plan.strategy import Strategy
+    from sigc.store.audit import Sign
     from sigc_pipelines.recover import Verdict
     from sigc_pipelines.trading import Request, Trading
 
@@ -51,6 +52,13 @@ def calendar_of(config: Config, work_dir: Path, now: datetime) -> Calendar:
     )
 
 
+def sign_of(config: Config) -> Sign | None:
+    """What signs the audit, when a key is configured. Raises E402 for one that can't be used."""
+    from sigc.store.signing import signer
+
+    return signer(Path(config.audit.sign_key).expanduser()) if config.audit.sign_key else None
+
+
 def clock_of(calendar: Calendar, date: str) -> Clock:
     """The machine's clock, or one turned to just after the close of an as-of date other than the current one."""
     from sigc.clock import HandClock, SystemClock
@@ -78,7 +86,7 @@ def trading(config: Config, work_dir: Path, wish: Wish) -> Iterator[tuple[Tradin
 
     calendar = calendar_of(config, work_dir, SystemClock().now())
     clock = clock_of(calendar, wish.date)
-    with Ledger.open(work_dir, SystemClock()) as ledger:
+    with Ledger.open(work_dir, SystemClock(), sign=sign_of(config)) as ledger:
         broker = open_broker(config.broker, work_dir, clock)
         try:
             if isinstance(clock, HandClock) and broker.capabilities().is_live and not wish.is_dry:

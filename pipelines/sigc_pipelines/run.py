@@ -4,7 +4,7 @@
     compute   wanted weights of the as-of row
     validate  data, then the target book within its constraints, against every limit
     execute   orders sized, written down, sent (`execute.py`)
-    audit     the run's files, and its verdict
+    audit     the verdict; the run's files; the audit mirrored and anchored
 
 The same for live, paper, dry run and replay: they differ in the broker and the clock. A dry run stops before anything
 is written down, and shows the orders that would go out.
@@ -53,6 +53,7 @@ from sigc_pipelines.compute import Loaded
 from sigc_pipelines.execute import Execution
 from sigc_pipelines.judging import judge_of
 from sigc_pipelines.outlook import Sight
+from sigc_pipelines.publish import publish
 from sigc_pipelines.session import Moment, moment
 from sigc_pipelines.sizing import decimal, lot_of, size, write_down
 from sigc_pipelines.trading import Ended, Feed, Request, Trading, Watch
@@ -118,6 +119,7 @@ class _Pass:
             self.run = runs.find(tx.connection, self.run.id)
         if not self.is_dry:
             write_account(self.ledger, self.run.id, self.trading.render)
+        publish(self.ledger, self.trading.config.audit)  # what went wrong was told in the stage audit
 
     # Opening
 
@@ -222,9 +224,8 @@ class _Pass:
             self._refuse(findings)
         with self._stage(StageName.EXECUTE) as findings:
             outcome, message = self._execute(at, now, sight, target, held, findings)
-        with self._stage(StageName.AUDIT):
-            if not self.is_dry:
-                write_account(self.ledger, self.run.id, self.trading.render)
+        with self._stage(StageName.AUDIT) as findings:
+            findings += publish(self.ledger, self.trading.config.audit)
         return outcome, message
 
     def _note(self, digests: dict[str, str]) -> None:
