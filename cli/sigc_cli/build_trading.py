@@ -80,6 +80,7 @@ def trading(config: Config, work_dir: Path, wish: Wish) -> Iterator[tuple[Tradin
     """
     from sigc.clock import HandClock, SystemClock
     from sigc.store.ledger import Ledger
+    from sigc_cli.run_view import render
     from sigc_pipelines.brokers.registry import close_broker, open_broker
     from sigc_pipelines.recover import recover
     from sigc_pipelines.trading import Trading
@@ -92,7 +93,7 @@ def trading(config: Config, work_dir: Path, wish: Wish) -> Iterator[tuple[Tradin
             if isinstance(clock, HandClock) and broker.capabilities().is_live and not wish.is_dry:
                 message = f"a live broker can't trade as of {wish.date}"
                 raise SigcError(Diagnostic("E802", message, hint="--dry-run shows what would have been ordered"))
-            made = Trading(ledger, broker, clock, calendar, config)
+            made = Trading(ledger, broker, clock, calendar, config, render)
             yield made, () if wish.is_dry else recover(made)
         finally:
             close_broker(broker)

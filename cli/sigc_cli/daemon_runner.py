@@ -35,6 +35,7 @@ from sigc.store.records import BookKey, Outcome, RunKind
 from sigc_cli import show_run
 from sigc_cli.build import Compiled, compile_file, is_large
 from sigc_cli.build_trading import calendar_of, digests
+from sigc_cli.run_view import render
 from sigc_cli.script import run_script
 from sigc_pipelines.backtest import pick_of
 from sigc_pipelines.brokers.registry import close_broker, open_broker
@@ -159,7 +160,7 @@ class DaemonRunner:
             raise SigcError(Diagnostic("E802", message, hint="--dry-run shows what would have been ordered"))
         broker = open_broker(config.broker, self._work_dir, clock)
         try:
-            yield Trading(self._services.ledger, broker, clock, self._sessions(), config)
+            yield Trading(self._services.ledger, broker, clock, self._sessions(), config, render)
         finally:
             close_broker(broker)
 
@@ -172,7 +173,7 @@ class DaemonRunner:
         return self._services.clock if is_current else HandClock(at)
 
     def _trading(self, clock: Clock) -> Trading:
-        return Trading(self._services.ledger, self._broker, clock, self._sessions(), self._config)
+        return Trading(self._services.ledger, self._broker, clock, self._sessions(), self._config, render)
 
     def _end(self, ended: Ended, compiled: Compiled) -> RunEnd:
         run = ended.run

@@ -246,10 +246,18 @@ class _Pass:
             prices = follow(
                 *(self.ledger, trading.broker, trading.calendar, self.book, at.as_of, closes_since), self._agree
             )
+            self._tell_what_became_of_the_last()
         with self.ledger.reading() as connection:
             if books.book(connection, self.book) is None:
                 return Standing(books.Book(self.book, capital, capital, self.run.started), capital, {}, prices)
             return standing(connection, self.book, prices)
+
+    def _tell_what_became_of_the_last(self) -> None:
+        """The files of the book's run before this one, with what was filled since."""
+        with self.ledger.reading() as connection:
+            last = runs.last_decided(connection, self.book.strategy, self.book.portfolio)
+        if last:
+            write_account(self.ledger, last, self.trading.render)
 
     def _agree(self) -> None:
         """Ledger and broker say the same, or a named person accepts what differs; else nothing is traded."""
