@@ -25,7 +25,7 @@ from sigc.daemon.boot import write_alive
 from sigc.daemon.controller import Controller, Phase
 from sigc.daemon.pages import Page, Pages, as_json
 from sigc.daemon.status import status_of
-from sigc.daemon.systemd import Notifier, watchdog_interval_s
+from sigc.daemon.systemd import watchdog_interval_s
 from sigc.daemon.typed import encode
 from sigc.daemon.usage import machine_memory
 from sigc.errors import SigcError
@@ -43,8 +43,8 @@ log = logging.getLogger("sigc.daemon")
 class Chores:
     """The daemon's own tasks."""
 
-    def __init__(self, daemon: Controller, notifier: Notifier) -> None:
-        self._daemon, self._notifier = daemon, notifier
+    def __init__(self, daemon: Controller) -> None:
+        self._daemon = daemon
         self._tasks: list[asyncio.Task[None]] = []
         self._clock_watch = health.ClockWatch()
         self._collected_at = -_COLLECT_REST_S
@@ -173,7 +173,7 @@ class Chores:
 
     async def _dog(self, interval_s: float) -> None:
         while True:
-            self._notifier.watchdog()
+            self._daemon.notifier.watchdog()
             await asyncio.sleep(interval_s)
 
     # Pages.
