@@ -35,6 +35,7 @@ from sigc.daemon.messages import WorkerStatus
 from sigc.daemon.runner import Checked, Cluster, Parts, Runner, RunOrder, Services
 from sigc.daemon.runs import LiveRun, Runs
 from sigc.daemon.start import Doors, Start
+from sigc.daemon.systemd import Notifier
 from sigc.daemon.timetable import Decided, Duties, Timetable, slot_of
 from sigc.daemon.usage import Usage, collect
 from sigc.errors import Diagnostic, SigcError
@@ -97,6 +98,7 @@ class Controller:
     metrics: m.Metrics
     usage: Usage
     scratch: Path
+    notifier: Notifier = field(default_factory=lambda: Notifier(""))
     phase: Phase = Phase.STARTING
     why: str = "starting"  # not ready
     began: float = field(default_factory=time.monotonic)

@@ -155,6 +155,19 @@ class Runner(Protocol):
 class Cluster(Protocol):
     """The daemon's long-lived workers, as a runner and the status see them. Safe to use from several threads."""
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it must be there all along."""
+        ...
+
+    def open(self) -> object:
+        """Open it, or find that it answers. Raises SigcError."""
+        ...
+
+    def rest(self) -> bool:
+        """Close it when it had no work for a while; whether that was so."""
+        ...
+
     def executor(self, cache: Path) -> AbstractContextManager[Any]:
         """A `sigc.engine.drive.Executor` on it, opened when it is not yet; workers share the cache at that path."""
         ...
