@@ -12,12 +12,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sigc.errors import Diagnostic, SigcError
+from sigc.errors import Diagnostic, SigcError, did_you_mean
 
 if TYPE_CHECKING:
     from sigc.calendar import Calendar
     from sigc.clock import Clock
     from sigc.config import Config
+    from sigc.config_file import LoadedConfig
+    from sigc.daemon.runner import StrategyEntry
     from sigc.plan.strategy import Strategy
     from sigc.store.audit import Sign
     from sigc_pipelines.recover import Verdict
@@ -99,7 +101,31 @@ def trading(config: Config, work_dir: Path, wish: Wish) -> Iterator[tuple[Tradin
             close_broker(broker)
 
 
-def request(strategy: Strategy, portfolio: str, config: Config, wish: Wish, who: str, id: str = "") -> Request:
+def entry_of(loaded: LoadedConfig, what: str) -> StrategyEntry:
+    """The configured strategy of that name or file, else the file under its own name. Raises E901, E200."""
+    from sigc.daemon.configured import configured, name_of
+    from sigc.daemon.runner import StrategyEntry
+
+    known = configured(loaded).strategies
+    path = Path(what)
+    found = next((s for s in known if s.name == what or s.file.resolve() == path.resolve()), None)
+    if found is not None or path.suffix == ".sig" or path.is_file():
+        return found or StrategyEntry(name_of(path), path)
+    hint = did_you_mean(what, [s.name for s in known]) or "give the path of a .sig file"
+    raise SigcError(Diagnostic("E901", f"there is no strategy '{what}'", hint=hint))
+
+
+def capital_of(config: Config, entry: StrategyEntry) -> Config:
+    """The settings of one strategy: with its own capital, where it has one."""
+    if entry.capital is None:
+        return config
+    execution = config.execution.model_copy(update={"capital": entry.capital})
+    return config.model_copy(update={"execution": execution})
+
+
+def request(
+    strategy: Strategy, name: str, portfolio: str, config: Config, wish: Wish, who: str, id: str = ""
+) -> Request:
     """A run to be carried out: named, and with the digests of what it is made of."""
     from sigc.store.records import RunKind
     from sigc_pipelines.trading import Request
@@ -107,8 +133,8 @@ def request(strategy: Strategy, portfolio: str, config: Config, wish: Wish, who:
     if (wish.is_forced or wish.accepts_differences) and not wish.reason:
         raise SigcError(Diagnostic("E002", "--force and --accept-differences need --reason '...'"))
     return Request(
-        id=id or f"{strategy.name}-{secrets.token_hex(4)}",
-        strategy=strategy.name,
+        id=f"{name}-{secrets.token_hex(4)}",
+        strategy=name,
         portfolio=portfolio,
         kind=RunKind.DRY if wish.is_dry else RunKind.TRADE,
         who=who,
