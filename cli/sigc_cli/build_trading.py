@@ -123,9 +123,7 @@ def capital_of(config: Config, entry: StrategyEntry) -> Config:
     return config.model_copy(update={"execution": execution})
 
 
-def request(
-    strategy: Strategy, name: str, portfolio: str, config: Config, wish: Wish, who: str, id: str = ""
-) -> Request:
+def request(strategy: Strategy, name: str, portfolio: str, config: Config, wish: Wish, who: str) -> Request:
     """A run to be carried out: named, and with the digests of what it is made of."""
     from sigc.store.records import RunKind
     from sigc_pipelines.trading import Request
