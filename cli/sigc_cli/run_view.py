@@ -38,7 +38,7 @@ def view(account: Account) -> RunView:
         tiles=(
             ("Assets wanted", str(sum(1 for w in account.weights.values() if w["wanted"]))),
             ("Gross target", f"{gross:.3f}"),
-            ("Net target", f"{net:+.3f}"),
+            ("Net target", f"{round(net, 3) + 0.0:+.3f}"),
             ("Orders", str(len(account.intents))),
             ("Filled value", f"{traded:,.2f}"),
         ),
