@@ -86,7 +86,7 @@ def refusal(
         return Diagnostic("E601", f"the broker does not say what it holds: {silent}", hint="nothing was sent")
     if not found:
         return None
-    digest = hashlib.sha256(canonical({d.asset: [d.ledger, d.broker] for d in found}).encode()).hexdigest()
+    digest = _digest(found)
     if accepted_by is not None:
         who, reason = accepted_by
         with ledger.transaction("accept") as tx:
@@ -102,3 +102,9 @@ def refusal(
         f"ledger and broker differ: {shown}",
         hint="find out why; who knows accepts it by --accept-differences --reason '...'",
     )
+
+
+def _digest(found: tuple[Difference, ...]) -> str:
+    """What is accepted: by how much each asset differs, whatever there is of it besides."""
+    excess = {d.asset: format((d.broker - d.ledger).normalize(), "f") for d in found}
+    return hashlib.sha256(canonical(excess).encode()).hexdigest()

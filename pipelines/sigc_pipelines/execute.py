@@ -97,6 +97,7 @@ class Execution:
         while wakes := self._turn():
             now = self._desk.clock.now()
             if now >= gives_up:
+                self._drop_what_may_not_go()
                 self._halt()
                 break
             self._sleep(min(*wakes, gives_up, self._ends if now < self._ends else gives_up))
@@ -113,13 +114,13 @@ class Execution:
 
     def _turn(self) -> list[datetime]:
         """Everything that is due now; when the rest is."""
-        self._drop_what_is_late()
+        self._drop_what_may_not_go()
         wakes = []
         for intent in self._intents():
             match intent.state:
                 case IntentState.PLANNED:
                     due = self._due(intent)
-                    if due <= self._desk.clock.now():
+                    if due <= self._desk.clock.now() and self._may_send():
                         self._send(intent)
                         wakes += self._next(intent)
                     else:
@@ -155,11 +156,21 @@ class Execution:
 
     # Sending
 
-    def _drop_what_is_late(self) -> None:
+    def _may_send(self) -> bool:
+        return self._desk.clock.now() < self._ends and not self._is_stopped()
+
+    def _is_stopped(self) -> bool:
+        """Whether somebody wants nothing more to be sent: of this process, or by a cancel that the ledger keeps."""
+        if self._stop.is_set():
+            return True
+        with self._desk.ledger.reading() as connection:
+            return control.get(connection, control.CANCELLED, self._run.id) is not None
+
+    def _drop_what_may_not_go(self) -> None:
         """What was never sent and may not be any more ends here."""
-        is_over = self._desk.clock.now() >= self._ends
-        if not is_over and not self._stop.is_set():
+        if self._may_send():
             return
+        is_over = self._desk.clock.now() >= self._ends
         planned = [i for i in self._intents() if i.state is IntentState.PLANNED]
         if not planned:
             return
@@ -270,12 +281,17 @@ class Execution:
         return next((o for o in self._desk.broker.orders(since) if o.request.client_order_id == id), None)
 
     def _halt(self) -> None:
-        """Nothing more of this strategy until its orders are resolved."""
+        """Nothing more of this strategy until its orders are resolved. A person's halt is left as it is."""
         left = [i for i in self._intents() if i.state in UNRESOLVED]
+        if not left:
+            return
         assets = tuple(sorted(i.asset for i in left))
         why = f"{len(left)} order(s) without a known outcome at the cut-off"
+        strategy = self._run.key.strategy
         with self._desk.ledger.transaction("control") as tx:
-            control.put(tx, control.HALTED, self._run.key.strategy, UNRESOLVED_HALT, "sigc", why)
+            held = control.get(tx.connection, control.HALTED, strategy)
+            if held is None or held.value == UNRESOLVED_HALT:
+                control.put(tx, control.HALTED, strategy, UNRESOLVED_HALT, "sigc", why)
             tx.audit(runs.event("alert", self._run, {"severity": "critical", "message": why, "assets": assets}))
         self._findings.append(Finding("unresolved", Weight.ERROR, why, assets))
 

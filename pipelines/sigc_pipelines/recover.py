@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sigc.store import control, orders, runs
-from sigc.store.records import UNRESOLVED, Outcome, Run, Stage, StageName
+from sigc.store.records import UNRESOLVED, IntentState, Outcome, Run, Stage, StageName
 from sigc_pipelines.artifacts import write_account
 from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.execute import UNRESOLVED_HALT
@@ -48,6 +48,7 @@ def recover(trading: Trading, tell: Callable[[Verdict], None] = lambda _: None) 
     with suppress(UnreachableError):  # fills are taken in before anything is traded on them
         settle(trading.ledger, trading.broker)
     _lift_halts(trading)
+    _forget_cancels(trading)
     return tuple(verdicts)
 
 
@@ -87,3 +88,15 @@ def _lift_halts(trading: Trading) -> None:
         if one.scope not in doubtful:
             with trading.ledger.transaction("control") as tx:
                 control.drop(tx, one.name, one.scope, "sigc", "every order's outcome is known")
+
+
+def _forget_cancels(trading: Trading) -> None:
+    """That a run was cancelled need not be known when nothing of it can be sent any more."""
+    with trading.ledger.reading() as connection:
+        kept = control.every(connection, control.CANCELLED)
+        live = {r.id for r in runs.left_open(connection)}
+        live |= {i.run for i in orders.in_flight(connection) if i.state in UNRESOLVED or i.state is IntentState.PLANNED}
+    for one in kept:
+        if one.scope not in live:
+            with trading.ledger.transaction("control") as tx:
+                control.drop(tx, one.name, one.scope, "sigc", "nothing of it is left to be sent")

@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -44,7 +44,7 @@ from sigc.store.records import (
 )
 from sigc_pipelines import compare
 from sigc_pipelines.artifacts import write_account, write_weights
-from sigc_pipelines.brokers.protocol import simulation
+from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, simulation
 from sigc_pipelines.checks.data import Treatment, judge_data
 from sigc_pipelines.checks.view import DataView, WeightsView
 from sigc_pipelines.checks.weights import judge_weights
@@ -57,7 +57,7 @@ from sigc_pipelines.publish import publish
 from sigc_pipelines.session import Moment, moment
 from sigc_pipelines.sizing import decimal, lot_of, size, write_down
 from sigc_pipelines.trading import Ended, Feed, Request, Trading, Watch
-from sigc_pipelines.valuing import Standing, follow, newest_prices, standing
+from sigc_pipelines.valuing import ClosesSince, Standing, follow, newest_prices, standing
 
 
 class CancelledError(Exception):
@@ -146,8 +146,6 @@ class _Pass:
                 digests=dict(request.digests),
             )
             runs.open_run(tx, run, limits)
-        if not self.is_dry:
-            self._fund()
         return run
 
     def _fund(self) -> None:
@@ -243,9 +241,7 @@ class _Pass:
         if self.is_dry:
             prices = newest_prices(self.ledger, trading.calendar, self.book, at.as_of, closes_since)
         else:
-            prices = follow(
-                *(self.ledger, trading.broker, trading.calendar, self.book, at.as_of, closes_since), self._agree
-            )
+            prices = self._followed(at, closes_since)
             self._tell_what_became_of_the_last()
         with self.ledger.reading() as connection:
             if books.book(connection, self.book) is None:
@@ -258,6 +254,19 @@ class _Pass:
             last = runs.last_decided(connection, self.book.strategy, self.book.portfolio)
         if last:
             write_account(self.ledger, last, self.trading.render)
+
+    def _followed(self, at: Moment, closes_since: ClosesSince) -> dict[str, Decimal]:
+        """The newest prices, when everything up to the as-of session is taken in."""
+        trading = self.trading
+        try:
+            self._fund()
+            return follow(
+                *(self.ledger, trading.broker, trading.calendar, self.book, at.as_of, closes_since), self._agree
+            )
+        except UnreachableError as silent:
+            raise SigcError(Diagnostic("E601", str(silent), hint="nothing was sent; run again")) from silent
+        except RejectedError as no:
+            raise SigcError(Diagnostic("E600", str(no))) from no
 
     def _agree(self) -> None:
         """Ledger and broker say the same, or a named person accepts what differs; else nothing is traded."""
@@ -335,7 +344,7 @@ class _Pass:
             lot_of(settings, step),
             decimal(settings.min_order_value),
         )
-        opens = max(clock.now(), at.session.open)
+        opens = max(clock.now(), at.session.open) if at.session.open < at.cut_off else clock.now()
         intents = write_down(sized, self.run, self.ledger.id, settings, step, opens)
         marks = self._marks(sight, now, {o.asset for o in sized})
         if self.is_dry:
@@ -373,9 +382,7 @@ class _Pass:
 
 def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> tuple[Outcome, str, tuple[Finding, ...]]:
     """Bring a run that has decided to its end: first by itself, or again after a crash."""
-    ends = run.cut_off or trading.clock.now()
-    ends = min(ends, run.started + timedelta(seconds=trading.config.execution.execute_deadline_s))
-    done = Execution(trading.desk, run, judge_of(trading.ledger, run, trading.clock), ends, stop).run()
+    done = Execution(trading.desk, run, judge_of(trading.ledger, run, trading.clock), _ends(trading, run), stop).run()
     with trading.ledger.reading() as connection:
         sent = orders.of_run(connection, run.id)
     if done.doubtful:
@@ -385,6 +392,15 @@ def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> t
         counts[intent.state] = counts.get(intent.state, 0) + 1
     text = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
     return Outcome.DONE, f"{len(sent)} orders" + (f": {text}" if text else ""), done.findings
+
+
+def _ends(trading: Trading, run: Run) -> datetime:
+    """When nothing is sent any more: the cut-off, or the stage's deadline, which runs from the first order's time on."""
+    with trading.ledger.reading() as connection:
+        due = [i.not_before for i in orders.of_run(connection, run.id) if i.not_before is not None]
+    begins = max(run.started, min(due, default=run.started))
+    late = begins + timedelta(seconds=trading.config.execution.execute_deadline_s)
+    return late if run.cut_off is None else min(run.cut_off, late)
 
 
 def _decided(sight: Sight, target: Floats, intents: tuple[Intent, ...]) -> dict[str, object]:

@@ -10,12 +10,13 @@ from contextlib import suppress
 from datetime import timedelta
 
 from sigc.failpoint import failpoint
-from sigc.store import books, orders
+from sigc.store import books, control, orders, runs
 from sigc.store.ledger import Ledger
-from sigc.store.records import UNRESOLVED, WORKING, Fill, Intent, IntentState
-from sigc_pipelines.brokers.protocol import Broker, BrokerOrder, OrderStatus, UnreachableError
+from sigc.store.records import UNRESOLVED, WORKING, Fill, Intent, IntentState, Run
+from sigc_pipelines.brokers.protocol import Broker, BrokerOrder, OrderStatus, RejectedError, UnreachableError
 
 _LISTED_BEFORE = timedelta(hours=1)
+_MAY_STILL_ARRIVE = timedelta(days=5)  # an order that was given up as absent
 _ENDED = {
     OrderStatus.CANCELLED: IntentState.CANCELLED,
     OrderStatus.EXPIRED: IntentState.EXPIRED,
@@ -26,7 +27,8 @@ _ENDED = {
 def settle(ledger: Ledger, broker: Broker) -> tuple[Fill, ...]:
     """Take in what is new; the fills that were. Raises UnreachableError when the broker does not answer.
 
-    Statuses are read after fills: an order that ended with more filled than we know of waits for the next sweep.
+    Statuses are read after fills: an order that ended with more filled than we know of waits for the next sweep. An
+    order that was given up as absent, and is in the book after all, is in flight again.
     """
     new = _take_in(ledger, broker)
     _take_ends(ledger, broker)
@@ -48,42 +50,46 @@ def _take_in(ledger: Ledger, broker: Broker) -> tuple[Fill, ...]:
 def _take_ends(ledger: Ledger, broker: Broker) -> None:
     with ledger.reading() as connection:
         working = {i.client_order_id: i for i in orders.in_flight(connection) if i.state in WORKING}
-    if not working:
+        absent = {i.client_order_id: i for i in orders.given_up(connection, ledger.clock.now() - _MAY_STILL_ARRIVE)}
+    known = [i.sent_at for i in (*working.values(), *absent.values()) if i.sent_at is not None]
+    if not known:
         return
-    since = min(i.sent_at for i in working.values() if i.sent_at is not None) - _LISTED_BEFORE
-    listed = [o for o in broker.orders(since) if o.request.client_order_id in working]
-    ended = [
-        (working[o.request.client_order_id], o) for o in listed if _has_ended(working[o.request.client_order_id], o)
-    ]
-    if ended:
+    listed = {o.request.client_order_id: o for o in broker.orders(min(known) - _LISTED_BEFORE)}
+    ended = [(i, listed[id]) for id, i in working.items() if id in listed and _has_ended(i, listed[id])]
+    here = [(i, listed[id]) for id, i in absent.items() if id in listed and listed[id].status.is_open]
+    if ended or here:
         with ledger.transaction("expire") as tx:
             for intent, order in ended:
                 orders.moved(tx, intent, _ENDED[order.status], order.message)
+            for intent, order in here:
+                orders.arrived(tx, intent, order.broker_order_id)
 
 
 def _has_ended(intent: Intent, order: BrokerOrder) -> bool:
     return order.status in _ENDED and order.filled == intent.filled
 
 
-def cancel(ledger: Ledger, broker: Broker, run: str) -> tuple[Intent, ...]:
-    """Take the open orders of a run from the book; those that could not be reached, or whose outcome is not known.
+def cancel(ledger: Ledger, broker: Broker, run: Run, who: str, reason: str) -> tuple[Intent, ...]:
+    """End the orders of a run: none is sent any more, those that are open at the broker are taken from its book.
 
-    What was never sent is cancelled here; what is at the broker ends when the broker says so, in a later `settle`.
+    Gives those that could not be reached, or whose outcome is not known: nothing of them is sent again, and what is
+    found in the book later is cancelled by asking again. That the run is cancelled holds over a crash.
     """
-    with ledger.reading() as connection:
-        found = orders.of_run(connection, run)
-    planned = [i for i in found if i.state is IntentState.PLANNED]
-    if planned:
-        with ledger.transaction("cancel") as tx:
-            for intent in planned:
+    with ledger.transaction("cancel") as tx:
+        control.put(tx, control.CANCELLED, run.id, "by hand", who, reason)
+        tx.audit(runs.event("run.cancel", run, {"by": who, "reason": reason}))
+        for intent in orders.of_run(tx.connection, run.id):
+            if intent.state is IntentState.PLANNED:
                 orders.moved(tx, intent, IntentState.CANCELLED, "cancelled before it was sent")
+    with ledger.reading() as connection:
+        found = orders.of_run(connection, run.id)
     left = [i for i in found if i.state in UNRESOLVED]
     for intent in found:
         if intent.state in WORKING:
             failpoint("cancel-call:before")
             try:
                 broker.cancel(intent.client_order_id)
-            except UnreachableError:
+            except (UnreachableError, RejectedError):
                 left.append(intent)
             failpoint("cancel-call:after")
     with suppress(UnreachableError):  # what was cancelled is seen by a later sweep

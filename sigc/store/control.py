@@ -1,6 +1,6 @@
 """What a person or a rule has decided, kept until it is taken back: halted, paused, disabled jobs.
 
-Each has a name (`halted`), a scope ('' for all, else a strategy or a job) and a value; who said it, why and when. It is
+Each has a name (`halted`), a scope ('' for all, else a strategy, a job or a run) and a value; who said it, why and when. It is
 set and dropped in one transaction with its audit record, so it holds after any crash.
 """
 
@@ -15,6 +15,7 @@ from sigc.store.ledger import Transaction
 
 HALTED = "halted"  # no order of that strategy (or of any) is sent
 PAUSED = "paused"  # no run of that strategy (or of any) is started
+CANCELLED = "cancelled"  # nothing more of that run (its id is the scope) is sent
 
 
 @dataclass(frozen=True, slots=True)

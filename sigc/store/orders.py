@@ -4,6 +4,7 @@
     unknown -> acknowledged | rejected | planned                   looked up: there, refused, or certainly absent
     planned -> denied | expired | cancelled                        never sent
     acknowledged -> partially_filled -> filled | cancelled | expired
+    expired | cancelled -> acknowledged                            absent when it was given up, and then it arrived
 
 An order in `sending` after a crash is one in `unknown`: it may or may not be in the broker's book.
 """
@@ -46,6 +47,8 @@ _FROM: Mapping[IntentState, frozenset[IntentState]] = MappingProxyType(
     }
 )
 _IN_FLIGHT = "('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')"  # the index's own words
+# The words of another index.
+_GIVEN_UP = "i.state IN ('expired', 'cancelled') AND i.attempts > 0 AND i.broker_order_id = ''"
 _SELECT = (
     "SELECT i.client_order_id, i.run, r.strategy, r.portfolio, r.session, r.kind, r.slot, i.place, i.asset, i.side,"
     " i.quantity, i.reference, i.order_type, i.limit_price, i.time_in_force, i.parent, i.slice, i.not_before, i.state,"
@@ -95,6 +98,15 @@ def acknowledged(tx: Transaction, intent: Intent, broker_order_id: str) -> None:
         _move(tx, intent, S.ACKNOWLEDGED, "order.acknowledged", {"broker_order_id": broker_order_id})
 
 
+def arrived(tx: Transaction, intent: Intent, broker_order_id: str) -> None:
+    """An order that was given up, because the broker did not have it, is in the book after all."""
+    tx.connection.execute(
+        "UPDATE intents SET state = ?, broker_order_id = ? WHERE client_order_id = ?",
+        (S.ACKNOWLEDGED, broker_order_id, intent.client_order_id),
+    )
+    tx.audit(event("order.arrived", intent, {"was": intent.state, "broker_order_id": broker_order_id}))
+
+
 def moved(tx: Transaction, intent: Intent, to: IntentState, message: str = "") -> None:
     """Bring an order to a state. Raises ImpossibleError for one that can't follow."""
     _move(tx, intent, to, f"order.{'absent' if to is S.PLANNED else to}", {"message": message})
@@ -139,6 +151,12 @@ def in_flight(connection: sqlite3.Connection, book: BookKey | None = None) -> tu
     return _many(
         connection, f"{where} AND r.strategy = ? AND r.portfolio = ? ORDER BY i.number", book.strategy, book.portfolio
     )
+
+
+def given_up(connection: sqlite3.Connection, since: datetime) -> tuple[Intent, ...]:
+    """Orders that were sent, found absent and not sent again, oldest first; those last sent at or after an instant."""
+    where = f"WHERE {_GIVEN_UP} AND i.sent_at >= ? ORDER BY i.number"
+    return _many(connection, where, since.isoformat())
 
 
 def of_session(connection: sqlite3.Connection, key: RunKey) -> tuple[Intent, ...]:

@@ -204,4 +204,10 @@ CREATE TABLE misses (
 CREATE INDEX misses_of_job ON misses (job, number);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _DAEMON)
+# Orders that were given up as absent: looked for in each sweep, as they may arrive late.
+_GIVEN_UP = """
+CREATE INDEX intents_given_up ON intents (number)
+    WHERE state IN ('expired', 'cancelled') AND attempts > 0 AND broker_order_id = '';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _DAEMON, _GIVEN_UP)

@@ -261,7 +261,7 @@ def main(folder: Path, name: str, is_long: bool) -> None:
             calls, told = calls + 1, told + was_told
             k += 1 if is_long else fault.stride
         met[fault.name] = (calls, told)
-    print(json.dumps(met))  # noqa: T201
+    print(json.dumps(met))
 
 
 if __name__ == "__main__":

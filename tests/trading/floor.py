@@ -76,7 +76,9 @@ class Floor:
     calendar: Calendar
 
     @contextmanager
-    def open(self, day: str, broker: Broker | None = None, clock: Clock | None = None) -> Iterator[Trading]:
+    def open(
+        self, day: str, broker: Broker | None = None, clock: Clock | None = None, *, is_recovering: bool = True
+    ) -> Iterator[Trading]:
         """The ledger and broker as a process has them that begins just after the close of a day."""
         clock = clock or HandClock(instant_of(self.calendar, day))
         paper = (
@@ -87,7 +89,8 @@ class Floor:
         try:
             with Ledger.open(self.work_dir, clock, durable=False) as ledger:
                 trading = Trading(ledger, broker or paper, clock, self.calendar, self.config)  # type: ignore[arg-type]
-                recover(trading)
+                if is_recovering:
+                    recover(trading)
                 yield trading
         finally:
             if paper is not None:

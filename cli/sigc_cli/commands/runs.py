@@ -110,9 +110,7 @@ def cancel(id: str, reason: str, config: Path | None, work_dir: Path | None) -> 
     with trading(loaded.config, place, Wish(is_dry=True)) as (desk, _):
         with desk.ledger.reading() as connection:
             run = runs.find(connection, id)
-        with desk.ledger.transaction("control") as tx:
-            tx.audit(runs.event("run.cancel", run, {"by": user(), "reason": reason}))
-        left = cancel_orders(desk.ledger, desk.broker, run.id)
+        left = cancel_orders(desk.ledger, desk.broker, run, user(), reason)
     click.echo(f"{run.id}: open orders were cancelled" + (f", {len(left)} not reached" if left else ""))
     if left:
         raise SigcError(Diagnostic("E601", f"{len(left)} orders could not be cancelled", hint="run it again"))
