@@ -156,7 +156,7 @@ class SafetySettings(Section):
 
     on_data_error: Literal["halt", "hold", "use_cache", "alert"] = Field(
         "halt",
-        description="Data that can't be judged or are anomalous: refuse the run, keep the positions, go on with a warning.",
+        description="Data that can't be judged or are anomalous: refuse the run, keep the positions, trade to the last run's target, go on with a warning.",
     )
     on_stale_data: Literal["halt", "hold", "use_cache", "alert"] = Field(
         "halt", description="The newest row is not of the as-of session."

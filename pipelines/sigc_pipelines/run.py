@@ -43,7 +43,7 @@ from sigc.store.records import (
     Weight,
 )
 from sigc_pipelines import compare
-from sigc_pipelines.artifacts import write_account, write_weights
+from sigc_pipelines.artifacts import read_weights, write_account, write_weights
 from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, simulation
 from sigc_pipelines.checks.data import Treatment, judge_data
 from sigc_pipelines.checks.view import DataView, WeightsView
@@ -295,7 +295,7 @@ class _Pass:
         )
         verdict = judge_data(view, wanted, set(now.positions), limits)
         findings += verdict.findings
-        target = sight.within(held)
+        target = self._last_target(sight, findings) if verdict.use_cache else sight.within(held)
         for i, name in enumerate(sight.names):
             match verdict.treatments.get(name, Treatment.TRADE):
                 case Treatment.HOLD:
@@ -309,6 +309,17 @@ class _Pass:
             past = runs.past_turnovers(connection, self.book.strategy, self.book.portfolio)
         findings += judge_weights(WeightsView(sight.names, target, held, sight.sectors, past), limits)
         return target, held
+
+    def _last_target(self, sight: Sight, findings: list[Finding]) -> Floats:
+        """What the book's last run traded to; an error without one."""
+        with self.ledger.reading() as connection:
+            last = runs.last_decided(connection, self.book.strategy, self.book.portfolio)
+        known = read_weights(self.ledger.directory, last) if last else {}
+        if known:
+            findings.append(Finding("use_cache", Weight.WARNING, f"the target is that of the run {last}"))
+        else:
+            findings.append(Finding("use_cache", Weight.ERROR, "there is no earlier run whose target could be used"))
+        return np.array([known[n]["target"] if n in known else 0.0 for n in sight.names])
 
     def _held_weights(self, sight: Sight, now: Standing) -> Floats:
         money = self._money(now)
@@ -395,7 +406,7 @@ def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> t
 
 
 def _ends(trading: Trading, run: Run) -> datetime:
-    """When nothing is sent any more: the cut-off, or the stage's deadline, which runs from the first order's time on."""
+    """When nothing is sent any more: the cut-off, or the deadline, which runs from the first order's time on."""
     with trading.ledger.reading() as connection:
         due = [i.not_before for i in orders.of_run(connection, run.id) if i.not_before is not None]
     begins = max(run.started, min(due, default=run.started))

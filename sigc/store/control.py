@@ -1,7 +1,7 @@
 """What a person or a rule has decided, kept until it is taken back: halted, paused, disabled jobs.
 
-Each has a name (`halted`), a scope ('' for all, else a strategy, a job or a run) and a value; who said it, why and when. It is
-set and dropped in one transaction with its audit record, so it holds after any crash.
+Each has a name (`halted`), a scope ('' for all, else a strategy, a job or a run) and a value; who said it, why and
+when. It is set and dropped in one transaction with its audit record, so it holds after any crash.
 """
 
 from __future__ import annotations
