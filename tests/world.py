@@ -27,10 +27,10 @@ STRATEGIES = Path(__file__).parent / "cases" / "strategies"
 Floats = NDArray[np.float64]
 
 
-def write_world(folder: Path, rows: int = 790, *, changed: tuple[int, int] | None = None) -> None:
+def write_world(folder: Path, rows: int = 790, *, changed: tuple[int | slice, int | slice] | None = None) -> None:
     """The files that the strategies of tests/cases read: the first `rows` days of a fixed history.
 
-    changed: a (row, asset) whose price is restated.
+    changed: a (row, asset), or slices of them, whose prices are restated.
     """
     random = np.random.default_rng(11)
     total = 1000

@@ -1,7 +1,7 @@
 """What a run leaves as files: `work_dir/runs/ID/`, each written beside its place and renamed.
 
 weights.json    wanted, target and held weights by asset: written before anything is decided
-account.json    the run, its stages with findings, orders, fills
+account.json    the run, its stages with findings, orders, fills: written again when more is known (`refresh`)
 report.html     the same for people, where a renderer is handed in
 """
 
@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any
 from sigc.failpoint import failpoint
 from sigc.store import books, orders, runs
 from sigc.store.ledger import Ledger
-from sigc.store.records import Fill, Intent, Run, Stage
+from sigc.store.records import BookKey, Fill, Intent, Run, RunKind, Stage
 
 if TYPE_CHECKING:
     from sigc.panel import Floats
 
 FOLDER = "runs"
+_ACCOUNT = "account.json"
+_MOST = 500  # runs of two sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +81,33 @@ def account_of(connection: sqlite3.Connection, work_dir: Path, run: str) -> Acco
 
 
 def write_account(ledger: Ledger, run: str, render: Render | None = None) -> Path:
-    """Write what is known of a run; again after later fills."""
+    """Write what is known of a run."""
     with ledger.reading() as connection:
         account = account_of(connection, ledger.directory, run)
     failpoint("artifacts:before")
-    path = _write(folder_of(ledger.directory, run) / "account.json", _json(plain(account)))
+    path = folder_of(ledger.directory, run) / _ACCOUNT
     if render is not None:
         _write(path.with_name("report.html"), render(account))
+    _write(path, _json(plain(account)))  # last: where it tells all, so does the report
     failpoint("artifacts:after")
     return path.parent
+
+
+def refresh(ledger: Ledger, book: BookKey, render: Render | None = None) -> None:
+    """Write the files of a book's last two sessions again where the ledger knows more by now: fills, a verdict."""
+    with ledger.reading() as connection:
+        found = [
+            r for r in runs.recent(connection, _MOST, book.strategy, book.portfolio) if r.key.kind is RunKind.TRADE
+        ]
+        last = sorted({r.key.session for r in found})[-2:]
+        stale = [r.id for r in found if r.key.session in last and not _is_told(connection, ledger.directory, r.id)]
+    for run in reversed(stale):
+        write_account(ledger, run, render)
+
+
+def _is_told(connection: sqlite3.Connection, work_dir: Path, run: str) -> bool:
+    path = folder_of(work_dir, run) / _ACCOUNT
+    return path.is_file() and path.read_text("utf-8") == _json(plain(account_of(connection, work_dir, run)))
 
 
 def plain(value: Any) -> Any:

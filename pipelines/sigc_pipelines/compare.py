@@ -1,6 +1,8 @@
 """The ledger beside the broker: trade only when both say the same, or when a named person accepted the difference.
 
-Positions are compared as the sum over all books. Cash is compared where the account is ours alone: at a simulation.
+Positions are compared as the sum over all books. Cash is compared where the account is ours alone: at a simulation. Of
+orders it is compared whether those that work are in the book, and those of ours that are open in the book are known
+(they are not when an old copy of either was put back).
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ from decimal import Decimal
 
 from sigc.clock import Clock
 from sigc.errors import Diagnostic
-from sigc.store import books, control
+from sigc.store import books, control, orders
 from sigc.store.audit import canonical
 from sigc.store.ledger import Ledger
-from sigc.store.records import ZERO
+from sigc.store.records import WORKING, ZERO, Intent, IntentState
 from sigc_pipelines.brokers.protocol import Broker, UnreachableError, simulation
-from sigc_pipelines.settle import settle
+from sigc_pipelines.settle import LISTED_BEFORE, settle
+from sigc_pipelines.sizing import PREFIX
 
 ACCEPTED = "accepted"
 CASH = "(cash)"
@@ -26,7 +29,10 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True, order=True)
 class Difference:
-    """An asset (or `CASH`) of which ledger and broker have different amounts."""
+    """An asset (or `CASH`, or an order by its id) of which ledger and broker have different amounts.
+
+    Of an order it is what may still be filled.
+    """
 
     asset: str
     ledger: Decimal
@@ -52,7 +58,31 @@ def differences(ledger: Ledger, broker: Broker) -> tuple[Difference, ...]:
     ]
     if account is not None and account.cash != cash:
         found.append(Difference(CASH, cash, account.cash))
-    return tuple(found)
+    found += [Difference(i.client_order_id, i.remaining, ZERO) for i in _missing(ledger, broker)]
+    return (*found, *_unknown(ledger, broker))
+
+
+def _missing(ledger: Ledger, broker: Broker) -> tuple[Intent, ...]:
+    """The orders that work, as the ledger says, and are not in the book."""
+    with ledger.reading() as connection:
+        working = [i for i in orders.in_flight(connection) if i.state in WORKING]
+    since = min((i.sent_at for i in working if i.sent_at is not None), default=None)
+    if since is None:
+        return ()
+    listed = {o.request.client_order_id for o in broker.orders(since - LISTED_BEFORE)}
+    return tuple(i for i in working if i.client_order_id not in listed)
+
+
+def _unknown(ledger: Ledger, broker: Broker) -> tuple[Difference, ...]:
+    """The orders that are open in the book under a name of ours, and not in the ledger."""
+    open = [o for o in broker.orders(ledger.clock.now()) if o.status.is_open]
+    ours = [o for o in open if o.request.client_order_id.startswith(PREFIX)]
+    with ledger.reading() as connection:
+        return tuple(
+            Difference(o.request.client_order_id, ZERO, o.request.quantity - o.filled)
+            for o in ours
+            if orders.get(connection, o.request.client_order_id) is None
+        )
 
 
 def settled_differences(ledger: Ledger, broker: Broker, clock: Clock, patience_s: float) -> tuple[Difference, ...]:
@@ -82,6 +112,7 @@ def refusal(
     """Why nothing may be traded (E601, E602), or None. accepted_by: who accepts what differs, and the reason."""
     try:
         found = settled_differences(ledger, broker, clock, patience_s)
+        gone = _missing(ledger, broker) if found and accepted_by is not None else ()
     except UnreachableError as silent:
         return Diagnostic("E601", f"the broker does not say what it holds: {silent}", hint="nothing was sent")
     if not found:
@@ -91,6 +122,8 @@ def refusal(
         who, reason = accepted_by
         with ledger.transaction("accept") as tx:
             control.put(tx, ACCEPTED, "", digest, who, f"{reason} [{'; '.join(map(str, found))}]")
+            for intent in gone:
+                orders.moved(tx, intent, IntentState.CANCELLED, f"the broker does not have it; {who}: {reason}")
         return None
     with ledger.reading() as connection:
         known = control.get(connection, ACCEPTED, "")

@@ -40,10 +40,9 @@ from sigc_pipelines.brokers.protocol import (
     UnreachableError,
     simulation,
 )
-from sigc_pipelines.settle import settle
+from sigc_pipelines.settle import LISTED_BEFORE, settle
 
 _LONGEST_WAIT_S = 30.0
-_LISTED_BEFORE = timedelta(hours=1)  # how far the broker's clock may be behind ours
 UNRESOLVED_HALT = "unresolved"  # the value of the halt that an order without an outcome leaves
 # Says what is wrong with an order that is about to be sent; called with the state of the ledger at that moment.
 Judge = Callable[[Transaction, Intent], tuple[Finding, ...]]
@@ -277,7 +276,7 @@ class Execution:
         found = self._desk.broker.order(id)
         if found is not None:
             return found
-        since = (intent.sent_at or self._run.started) - _LISTED_BEFORE
+        since = (intent.sent_at or self._run.started) - LISTED_BEFORE
         return next((o for o in self._desk.broker.orders(since) if o.request.client_order_id == id), None)
 
     def _halt(self) -> None:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from sigc.store import control, orders, runs
+from sigc.store import books, control, orders, runs
 from sigc.store.records import UNRESOLVED, IntentState, Outcome, Run, Stage, StageName
-from sigc_pipelines.artifacts import write_account
+from sigc_pipelines.artifacts import refresh, write_account
 from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.execute import UNRESOLVED_HALT
 from sigc_pipelines.run import finish
@@ -49,6 +49,10 @@ def recover(trading: Trading, tell: Callable[[Verdict], None] = lambda _: None) 
         settle(trading.ledger, trading.broker)
     _lift_halts(trading)
     _forget_cancels(trading)
+    with trading.ledger.reading() as connection:
+        known = books.books(connection)
+    for book in known:
+        refresh(trading.ledger, book.key, trading.render)
     return tuple(verdicts)
 
 

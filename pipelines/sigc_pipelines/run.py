@@ -43,7 +43,7 @@ from sigc.store.records import (
     Weight,
 )
 from sigc_pipelines import compare
-from sigc_pipelines.artifacts import read_weights, write_account, write_weights
+from sigc_pipelines.artifacts import read_weights, refresh, write_account, write_weights
 from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, simulation
 from sigc_pipelines.checks.data import Treatment, judge_data
 from sigc_pipelines.checks.view import DataView, WeightsView
@@ -223,6 +223,8 @@ class _Pass:
         with self._stage(StageName.EXECUTE) as findings:
             outcome, message = self._execute(at, now, sight, target, held, findings)
         with self._stage(StageName.AUDIT) as findings:
+            if not self.is_dry:
+                refresh(self.ledger, self.book, self.trading.render)
             findings += publish(self.ledger, self.trading.config.audit)
         return outcome, message
 
@@ -242,18 +244,10 @@ class _Pass:
             prices = newest_prices(self.ledger, trading.calendar, self.book, at.as_of, closes_since)
         else:
             prices = self._followed(at, closes_since)
-            self._tell_what_became_of_the_last()
         with self.ledger.reading() as connection:
             if books.book(connection, self.book) is None:
                 return Standing(books.Book(self.book, capital, capital, self.run.started), capital, {}, prices)
             return standing(connection, self.book, prices)
-
-    def _tell_what_became_of_the_last(self) -> None:
-        """The files of the book's run before this one, with what was filled since."""
-        with self.ledger.reading() as connection:
-            last = runs.last_decided(connection, self.book.strategy, self.book.portfolio)
-        if last:
-            write_account(self.ledger, last, self.trading.render)
 
     def _followed(self, at: Moment, closes_since: ClosesSince) -> dict[str, Decimal]:
         """The newest prices, when everything up to the as-of session is taken in."""

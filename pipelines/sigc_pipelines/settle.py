@@ -15,7 +15,7 @@ from sigc.store.ledger import Ledger
 from sigc.store.records import UNRESOLVED, WORKING, Fill, Intent, IntentState, Run
 from sigc_pipelines.brokers.protocol import Broker, BrokerOrder, OrderStatus, RejectedError, UnreachableError
 
-_LISTED_BEFORE = timedelta(hours=1)
+LISTED_BEFORE = timedelta(hours=1)  # how far the broker's clock may be behind ours
 _MAY_STILL_ARRIVE = timedelta(days=5)  # an order that was given up as absent
 _ENDED = {
     OrderStatus.CANCELLED: IntentState.CANCELLED,
@@ -54,7 +54,7 @@ def _take_ends(ledger: Ledger, broker: Broker) -> None:
     known = [i.sent_at for i in (*working.values(), *absent.values()) if i.sent_at is not None]
     if not known:
         return
-    listed = {o.request.client_order_id: o for o in broker.orders(min(known) - _LISTED_BEFORE)}
+    listed = {o.request.client_order_id: o for o in broker.orders(min(known) - LISTED_BEFORE)}
     ended = [(i, listed[id]) for id, i in working.items() if id in listed and _has_ended(i, listed[id])]
     here = [(i, listed[id]) for id, i in absent.items() if id in listed and listed[id].status.is_open]
     if ended or here:

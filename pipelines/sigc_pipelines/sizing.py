@@ -19,6 +19,7 @@ from sigc.config import ExecutionSettings
 from sigc.store.audit import canonical
 from sigc.store.records import ZERO, Intent, OrderType, Run, Side, TimeInForce
 
+PREFIX = "sigc-"  # of every order's name
 _BPS = Decimal(10_000)
 _TICK, _SMALL_TICK = Decimal("0.01"), Decimal("0.0001")  # of limits, from 1 on and below
 
@@ -117,7 +118,7 @@ def client_order_id(ledger: str, run: Run, order: Order, slice: int = 0) -> str:
     content = {"ledger": ledger, "strategy": key.strategy, "portfolio": key.portfolio, "session": key.session}
     content |= {"slot": key.slot, "asset": order.asset, "side": order.side, "quantity": _plain(order.quantity)}
     content |= {"slice": str(slice), "revision": str(run.revision)}
-    return f"sigc-{hashlib.sha256(canonical(content).encode()).hexdigest()[:32]}"
+    return f"{PREFIX}{hashlib.sha256(canonical(content).encode()).hexdigest()[:32]}"
 
 
 def limit_of(order: Order, offset_bps: float) -> Decimal:

@@ -95,6 +95,10 @@ def _column(value: Column, days: int) -> NDArray[np.float64]:
     return np.array([given[0]] * (_BEFORE - 1) + (given + [given[-1]] * days)[:days])
 
 
+class KilledError(BaseException):
+    """Stands for a process that ends there: nothing of ours catches it."""
+
+
 class Hooked(FaultyBroker):
     """A faulty broker that does something of a test's own just before each submit (`hook`, by its number from 1)."""
 

@@ -165,6 +165,42 @@ def test_an_accepted_difference_stays_accepted_while_we_trade(floor: Floor) -> N
         assert {d.asset for d in found} <= {"A", CASH}
 
 
+def test_orders_that_the_book_does_not_have(floor: Floor) -> None:
+    """Its file was put away: what works in the ledger is nowhere. A person says so, and it is ordered anew."""
+    with scene(floor, D1) as desk:
+        desk.run("one")
+    (floor.work_dir / "paper.sqlite").unlink()
+    with scene(floor, D1) as desk:
+        ended = desk.run("two", slot="2")
+        assert [d.code for d in ended.problems] == ["E602"]
+        assert "sigc-" in ended.problems[0].message
+    with scene(floor, D2) as desk:
+        assert accepted(desk, "four") is Outcome.DONE
+        assert set(desk.states("one").values()) == {S.CANCELLED}
+        assert len(desk.intents("four")) == 1  # A twice as much; B was never sold, and is wanted no more
+
+
+def test_orders_that_the_ledger_does_not_have(floor: Floor, tmp_path: Path) -> None:
+    """An old copy of the ledger was put back: our orders are open in the book, and it does not know them."""
+    with scene(floor, D1):
+        pass
+    for name in ("ledger.sqlite", "ledger.sqlite-wal"):
+        if (floor.work_dir / name).exists():
+            (tmp_path / name).write_bytes((floor.work_dir / name).read_bytes())
+    with scene(floor, D1) as desk:
+        desk.run("one")
+    for path in floor.work_dir.glob("ledger.sqlite*"):
+        path.unlink()
+    for name in ("ledger.sqlite", "ledger.sqlite-wal"):
+        if (tmp_path / name).exists():
+            (floor.work_dir / name).write_bytes((tmp_path / name).read_bytes())
+    with scene(floor, D1) as desk:
+        ended = desk.run("two")
+        assert [d.code for d in ended.problems] == ["E602"]
+        assert "ledger 0, broker 1000" in ended.problems[0].message
+        assert len(desk.booked()) == 2
+
+
 def test_a_silent_broker_is_no_broker_that_agrees(floor: Floor) -> None:
     with scene(floor, D1, is_silent=True) as desk:
         ended = desk.run("one")

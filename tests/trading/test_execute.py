@@ -40,7 +40,7 @@ def test_acknowledged(floor: Floor) -> None:
         ended = desk.run("one")
         assert (ended.run.outcome, ended.run.message) == (Outcome.DONE, "3 orders: 3 acknowledged")
         # Sales first, then by asset.
-        assert [(i.asset, i.side.value, i.quantity, i.attempts) for i in ended.orders] == [
+        assert [(i.asset, i.side.value, int(i.quantity), i.attempts) for i in ended.orders] == [
             ("C", "sell", 1000, 1),
             ("A", "buy", 1000, 1),
             ("B", "buy", 1000, 1),

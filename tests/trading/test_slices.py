@@ -14,14 +14,10 @@ from sigc.store.records import Intent, IntentState, OrderType, Outcome, TimeInFo
 from sigc_pipelines.brokers.faulty import Fault
 from sigc_pipelines.brokers.protocol import OrderRequest
 from tests.trading.floor import Floor
-from tests.trading.script import D1, D2, D3, D4, Scene, before_cut_off, free, scene, written
+from tests.trading.script import D1, D2, D3, D4, KilledError, Scene, before_cut_off, free, scene, written
 
 S = IntentState
 TWAP = {"style": "twap", "slices": 4, "window_minutes": 60.0}
-
-
-class KilledError(BaseException):
-    """Stands for a process that ends there."""
 
 
 def twap(folder: Path, weight: float = 0.1, **execution: object) -> Floor:
@@ -150,9 +146,9 @@ def test_day_orders_expire_and_the_next_run_orders_the_rest(tmp_path: Path) -> N
         with desk.trading.ledger.reading() as connection:
             found = orders.recent(connection, 100)[::-1]
         assert [(i.quantity, i.filled, i.state) for i in found] == [
-            (1000, 400, S.EXPIRED),
-            (600, 400, S.EXPIRED),
-            (200, 200, S.FILLED),
+            (Decimal(1000), Decimal(400), S.EXPIRED),
+            (Decimal(600), Decimal(400), S.EXPIRED),
+            (Decimal(200), Decimal(200), S.FILLED),
         ]
         assert len(desk.audit("fill")) == 3
 

@@ -17,13 +17,9 @@ from sigc_pipelines.run import carry_out
 from sigc_pipelines.settle import cancel, settle
 from sigc_pipelines.trading import Request, Watch
 from tests.trading.floor import Floor
-from tests.trading.script import D1, D2, Scene, before_cut_off, free, scene, written
+from tests.trading.script import D1, D2, KilledError, Scene, before_cut_off, free, scene, written
 
 S = IntentState
-
-
-class KilledError(BaseException):
-    """Stands for a process that ends there: nothing of ours catches it."""
 
 
 @pytest.fixture

@@ -1,0 +1,225 @@
+"""Trading from the command line, on real files: a run, a repeat, what the ledger says of it, exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from sigc.clock import SystemClock
+from sigc.errors import SigcError, exit_code
+from sigc.store import control
+from sigc.store.ledger import Ledger
+from sigc_cli.main import cli
+from tests.trading.script import D1, D2, D3, written
+
+SETTINGS = """
+daemon: {{work_dir: {work}, cache: {{directory: {cache}}}}}
+cluster: {{type: none}}
+schedule: {{calendar: weekdays}}
+safety: {{max_volume_ratio: 1000000, max_return: 100}}
+broker: {{paper: {{slippage_bps: 0, commission_bps: 0, borrow_bps: 0}}}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jit_directory: Path) -> Path:
+    """A folder with a scripted strategy, entered: a thousand shares of A are bought, of B sold short, and turned."""
+    written(tmp_path, {"A": [0.1, 0.1, -0.1], "B": [-0.1, -0.1, 0.1]})
+    cache = tmp_path / "cache"
+    cache.mkdir(mode=0o700)
+    (cache / "jit").symlink_to(jit_directory / "jit")
+    (tmp_path / "sigc.yaml").write_text(SETTINGS.format(work=tmp_path / "work", cache=cache))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def sigc(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, list(arguments), standalone_mode=False, catch_exceptions=True)
+
+
+def code(result: Result) -> int:
+    match result.exception:
+        case SigcError() as error:
+            return exit_code(error.diagnostics)
+        case click.ClickException() as error:
+            return error.exit_code
+        case SystemExit() as left:
+            return int(str(left.code))
+    return result.exit_code
+
+
+def data(*arguments: str) -> Any:
+    result = sigc(*arguments, "--json")
+    return json.loads(result.stdout)
+
+
+def run(day: str, *arguments: str) -> Any:
+    return data("run", "scripted.sig", "--date", day, *arguments)
+
+
+def test_a_run_and_what_the_ledger_says_of_it(project: Path) -> None:
+    done = run(D1)
+    assert (done["outcome"], done["as_of"], done["session"], done["broker"]) == ("done", D1, D2, "paper")
+    assert [(o["asset"], o["side"], o["quantity"], o["state"]) for o in done["orders"]] == [
+        ("B", "sell", "1000", "acknowledged"),
+        ("A", "buy", "1000", "acknowledged"),
+    ]
+    assert set(done["digests"]) >= {"strategy", "config", "code", "weights", "data:prices"}
+    assert [o["client_order_id"] for o in data("orders", "--run", done["id"])] == [
+        o["client_order_id"] for o in done["orders"]
+    ]
+    (book,) = data("positions")
+    assert (book["book"]["cash"], book["positions"]) == ("1000000.0", [])
+    run(D2)
+    (book,) = data("positions")
+    assert {p["asset"]: p["quantity"] for p in book["positions"]} == {"A": "1000", "B": "-1000"}
+    assert book["nav"]["session"] == D2
+    shown = data("runs", "show", done["id"])
+    assert [f["asset"] for f in shown["fills"]] == ["A", "B"]
+    assert {o["state"] for o in shown["intents"]} == {"filled"}
+    text = sigc("runs", "show", done["id"]).stdout
+    assert "scripted (main), paper trade" in text
+    assert "execute   done" in text
+    assert sigc("positions").stdout.count("1000") >= 2
+    assert len(data("runs", "list")) == 2
+    assert sigc("runs").stdout == sigc("runs", "list").stdout
+
+
+def test_a_second_run_is_refused_and_a_wanted_one_is_a_revision(project: Path) -> None:
+    run(D1)
+    again = sigc("run", "scripted.sig", "--date", D1)
+    assert (code(again), again.stdout) == (8, "")
+    assert isinstance(again.exception, SigcError)
+    assert again.exception.diagnostics[0].code == "E800"
+    assert code(sigc("run", "scripted.sig", "--date", D1, "--force")) == 2  # why?
+    forced = run(D1, "--force", "--reason", "the first was a rehearsal")
+    assert (forced["revision"], forced["outcome"]) == (1, "done")
+    opened = [r for r in data("runs", "logs", forced["id"]) if r["event"] == "run.opened"]
+    assert opened[0]["payload"]["reason"] == "the first was a rehearsal"
+    assert opened[0]["who"].endswith("@cli")
+    assert code(sigc("run", "scripted.sig", "--date", "2016-01-01", "--force", "--reason", "earlier")) == 8
+    assert [r["revision"] for r in data("runs", "list")] == [1, 0]
+
+
+def test_a_dry_run_changes_nothing(project: Path) -> None:
+    dry = run(D1, "--dry-run")
+    assert (dry["kind"], len(dry["orders"])) == ("dry", 2)
+    assert data("orders") == []
+    assert run(D1)["outcome"] == "done"
+    assert run(D1, "--dry-run")["orders"] == []  # they are on their way
+
+
+def test_diff(project: Path) -> None:
+    first, second, third = run(D1), run(D2), run(D3)
+    assert code(sigc("runs", "diff", first["id"], first["id"])) == 0
+    found = sigc("runs", "diff", first["id"], third["id"])
+    assert code(found) == 1
+    assert "wanted A" in found.stdout
+    names = {name for name, _, _ in data("runs", "diff", second["id"], third["id"])}
+    assert {"as of", "session", "digest weights", "ordered A", "ordered B"} <= names
+    assert "digest strategy" not in names
+
+
+def test_logs(project: Path) -> None:
+    done = run(D1)
+    events = [r["event"] for r in data("runs", "logs", done["id"])]
+    assert events[0] == "run.opened"
+    assert events[-1] == "run.closed"
+    assert events.index("run.decided") < events.index("order.sending") < events.index("order.acknowledged")
+    lines = sigc("runs", "logs", done["id"]).stdout.splitlines()
+    assert len(lines) == len(events)
+    assert "order.planned" in "".join(lines)
+
+
+def test_cancel(project: Path) -> None:
+    done = run(D1)
+    assert code(sigc("runs", "cancel", done["id"])) == 2  # --reason
+    result = sigc("runs", "cancel", done["id"], "--reason", "changed my mind")
+    assert (code(result), result.stdout) == (0, f"{done['id']}: open orders were cancelled\n")
+    assert {o["state"] for o in data("orders")} == {"cancelled"}
+    assert data("orders", "--open") == []
+    assert [r["payload"]["reason"] for r in data("runs", "logs", done["id"]) if r["event"] == "run.cancel"] == [
+        "changed my mind"
+    ]
+    assert len(run(D2)["orders"]) == 2  # what was not bought is ordered for the next session
+
+
+def test_ids_that_are_none(project: Path) -> None:
+    run(D1)
+    for command in (("show",), ("logs",), ("cancel", "--reason", "x")):
+        assert code(sigc("runs", *command[:1], "nothing", *command[1:])) == 1
+    assert code(sigc("runs", "diff", "nothing", "else")) == 1
+    assert code(sigc("orders", "--run", "nothing")) == 1
+    assert data("orders", "--strategy", "other") == []
+    assert data("positions", "--strategy", "other") == []
+
+
+@pytest.mark.parametrize("command", [("orders",), ("positions",), ("runs", "list"), ("runs", "show", "x")])
+def test_without_a_ledger(project: Path, command: tuple[str, ...]) -> None:
+    result = sigc(*command)
+    assert code(result) == 5
+    assert isinstance(result.exception, SigcError)
+    assert result.exception.diagnostics[0].code == "E310"
+
+
+def test_exit_codes_of_a_run(project: Path) -> None:
+    (project / "sigc.yaml").write_text(
+        (project / "sigc.yaml").read_text().replace("max_return: 100", "max_position: 0.05")
+    )
+    refused = sigc("run", "scripted.sig", "--date", D1, "--json")
+    assert code(refused) == 8
+    told = json.loads(refused.stdout)
+    assert told["outcome"] == "refused"
+    assert any(f["check"] == "position" or "0.05" in f["message"] for f in told["findings"])
+    assert code(sigc("run", "scripted.sig", "--date", "1900-01-01")) in (4, 6)
+    assert code(sigc("run", "scripted.sig", "--date", "never")) in (2, 4)
+    assert code(sigc("run", "nowhere.sig")) == 4
+
+
+@pytest.mark.parametrize(("name", "word"), [(control.HALTED, "halted"), (control.PAUSED, "paused")])
+def test_what_a_person_holds_is_refused(project: Path, name: str, word: str) -> None:
+    hold(project, lambda tx: control.put(tx, name, "scripted", "by hand", "ann", "wait"))
+    result = sigc("run", "scripted.sig", "--date", D1)
+    assert code(result) == 8
+    assert f"{word} since" in str(result.exception)
+    forced = sigc("run", "scripted.sig", "--date", D1, "--force", "--reason", "go")
+    assert code(forced) == (8 if name == control.HALTED else 0)
+    hold(project, lambda tx: control.drop(tx, name, "scripted", "ann", "go"))
+    if name == control.HALTED:
+        assert run(D1)["outcome"] == "done"
+
+
+def hold(project: Path, decide: Callable[[Any], object]) -> None:
+    with Ledger.open(project / "work", SystemClock(), durable=False) as ledger, ledger.transaction("control") as tx:
+        decide(tx)
+
+
+def test_one_process_trades_at_a_time(project: Path) -> None:
+    with Ledger.open(project / "work", SystemClock(), durable=False):
+        result = sigc("run", "scripted.sig", "--date", D1)
+        assert code(result) == 12
+        assert isinstance(result.exception, SigcError)
+        assert result.exception.diagnostics[0].code == "E311"
+    assert run(D1)["outcome"] == "done"
+
+
+def test_differences_are_refused_and_accepted(project: Path) -> None:
+    """The broker has forgotten our orders: refused, until a person says so; then they are ordered again."""
+    run(D1)
+    (project / "work" / "paper.sqlite").unlink()
+    refused = sigc("run", "scripted.sig", "--date", D2)
+    assert code(refused) == 7
+    assert isinstance(refused.exception, SigcError)
+    assert refused.exception.diagnostics[0].code == "E602"
+    assert code(sigc("run", "scripted.sig", "--date", D2, "--accept-differences")) == 2  # why?
+    accepted = run(D2, "--accept-differences", "--reason", "a new paper account")
+    assert [o["quantity"] for o in accepted["orders"]] == ["1000", "1000"]
+    gone = data("orders")[2:]
+    assert {o["state"] for o in gone} == {"cancelled"}
+    assert all("a new paper account" in o["message"] for o in gone)

@@ -1,0 +1,218 @@
+"""The stages of a run: deadlines, what may be read, digests, the files it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sigc.failpoint import arm
+from sigc.store.records import IntentState, Outcome, RunKind, StageName
+from sigc_pipelines.artifacts import Account, folder_of
+from sigc_pipelines.brokers.protocol import OrderRequest
+from sigc_pipelines.compute import load
+from sigc_pipelines.run import carry_out
+from sigc_pipelines.trading import Request
+from tests.trading.floor import Floor, ordered
+from tests.trading.floor import floor as small_floor
+from tests.trading.script import D1, D2, D3, KilledError, free, scene, written
+from tests.world import write_world
+
+DEADLINES = ("load_deadline_s", "compute_deadline_s", "validate_deadline_s")
+
+
+@pytest.fixture
+def floor(tmp_path: Path) -> Floor:
+    return written(tmp_path, {"A": [0.1, 0.2], "B": [-0.1, 0.0]})
+
+
+@pytest.mark.parametrize("deadline", DEADLINES)
+def test_a_stage_that_is_late_ends_the_run(floor: Floor, deadline: str) -> None:
+    late = StageName(deadline.removesuffix("_deadline_s"))
+    with scene(replace(floor, config=free(execution={deadline: 1e-9})), D1) as desk:
+        ended = desk.run("one")
+        assert [d.code for d in ended.problems] == ["E803"]
+        assert (ended.run.outcome, ended.stages[-1].name, ended.stages[-1].outcome) == (Outcome.REFUSED, late, "late")
+        assert (ended.orders, desk.booked()) == ((), [])
+    with scene(floor, D1) as desk:
+        assert desk.run("two").run.outcome is Outcome.DONE
+
+
+def test_every_stage_is_recorded(floor: Floor) -> None:
+    with scene(floor, D1) as desk:
+        ended = desk.run("one")
+        assert [(s.name, s.outcome) for s in ended.stages] == [(name, "done") for name in StageName]
+        assert all(s.seconds >= 0 for s in ended.stages)
+        assert [r["payload"]["stage"] for r in desk.audit("run.stage")] == [str(name) for name in StageName]
+        (decided,) = desk.audit("run.decided")
+        assert decided["payload"]["gross"] == pytest.approx(0.2)
+        assert decided["payload"]["weights"] == ended.run.digests["weights"]
+
+
+def test_digests_of_what_went_in(floor: Floor) -> None:
+    with scene(floor, D1) as desk:
+        first = desk.run("one", digests={"strategy": "text", "config": "yaml", "code": "1"}).run.digests
+    assert set(first) == {
+        "strategy",
+        "config",
+        "code",
+        "weights",
+        "data:prices",
+        "data:volume",
+        "data:target",
+        "data:sectors",
+    }
+    with scene(floor, D2) as desk:
+        second = desk.run("two").run.digests
+    assert {n: d for n, d in first.items() if n.startswith("data:")} == {
+        n: d for n, d in second.items() if n.startswith("data:")
+    }
+    assert first["weights"] != second["weights"]
+
+
+@pytest.mark.parametrize("harm", ["gone", "changed"])
+def test_no_row_after_the_date_is_read(tmp_path: Path, harm: str) -> None:
+    """The same run on files that end at the date, or that say something else after it: the same bits."""
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "harmed").mkdir()
+    whole, harmed = small_floor(tmp_path / "whole"), small_floor(tmp_path / "harmed")
+    row = 345  # 2016-04-28; the last that counts
+    if harm == "gone":
+        write_world(tmp_path / "harmed", row + 1)
+    else:
+        write_world(tmp_path / "harmed", changed=(slice(row + 1, None), slice(None)))
+    day = str(_days(whole)[row])
+    for kind in (RunKind.DRY, RunKind.TRADE):
+        one, two = whole.day(day, f"{kind}", kind=kind), harmed.day(day, f"{kind}", kind=kind)
+        assert one.sight is not None
+        assert two.sight is not None
+        assert one.sight.wanted.tobytes() == two.sight.wanted.tobytes()
+        assert one.sight.prices.tobytes() == two.sight.prices.tobytes()
+        assert one.run.digests["weights"] == two.run.digests["weights"]
+        assert ordered(one.orders) == ordered(two.orders)
+        assert one.run.as_of == day
+        assert len(one.orders) > 3
+
+
+def _days(floor: Floor) -> list[object]:
+    return [d.astype("datetime64[D]") for d in load(floor.strategy, floor.space).grid.dates]
+
+
+def _render(account: Account) -> str:
+    return f"<p>{account.run.id}: {account.run.outcome}, {len(account.fills)} fills</p>"
+
+
+def read(floor: Floor, run: str) -> dict[str, object]:
+    data: dict[str, object] = json.loads((folder_of(floor.work_dir, run) / "account.json").read_text())
+    return data
+
+
+def test_the_files_of_a_run(floor: Floor) -> None:
+    with scene(floor, D1) as desk:
+        trading = replace(desk.trading, render=_render)
+        carry_out(trading, Request("one", "scripted", "main", RunKind.TRADE, "ann", "because"), floor.feed())
+        folder = folder_of(floor.work_dir, "one")
+        assert sorted(p.name for p in folder.iterdir()) == ["account.json", "report.html", "weights.json"]
+        assert json.loads((folder / "weights.json").read_text()) == {
+            "A": {"wanted": 0.1, "target": 0.1, "held": 0.0},
+            "B": {"wanted": -0.1, "target": -0.1, "held": 0.0},
+        }
+        told = read(floor, "one")
+        assert told["run"]["outcome"] == "done"  # type: ignore[index]
+        assert len(told["intents"]) == 2  # type: ignore[arg-type]
+        assert (folder / "report.html").read_text() == "<p>one: done, 0 fills</p>"
+
+
+def test_the_files_tell_of_fills_that_came_later(floor: Floor) -> None:
+    with scene(floor, D1) as desk:
+        desk.run("one")
+        assert read(floor, "one")["fills"] == []
+    with scene(floor, D2) as desk:
+        desk.run("two")
+        told = read(floor, "one")
+        assert len(told["fills"]) == 2  # type: ignore[arg-type]
+        assert {i["state"] for i in told["intents"]} == {"filled"}  # type: ignore[attr-defined]
+        written_at = (folder_of(floor.work_dir, "one") / "account.json").stat().st_mtime_ns
+    with scene(floor, D3) as desk:
+        desk.run("three")
+        assert (folder_of(floor.work_dir, "one") / "account.json").stat().st_mtime_ns == written_at
+
+
+def test_a_dry_run_leaves_no_files_and_no_orders(floor: Floor) -> None:
+    with scene(floor, D1) as desk:
+        ended = desk.run("dry", kind=RunKind.DRY)
+        assert len(ended.orders) == 2
+        assert not folder_of(floor.work_dir, "dry").exists()
+        assert desk.intents() == {}
+        assert desk.booked() == []
+        assert desk.paper.account().cash == 0
+
+
+@pytest.mark.parametrize("passage", range(1, 8))
+def test_files_are_whole_after_a_death_at_any_rename(floor: Floor, passage: int) -> None:
+    """weights, then report and account at the audit stage and at the end: each as it was, or as it becomes."""
+    child = os.fork()
+    if child == 0:
+        left = [passage]
+
+        def die(name: str) -> None:
+            left[0] -= name == "artifact:rename"
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        code = 70
+        try:
+            with scene(floor, D1) as desk:
+                arm(die)
+                request = Request("one", "scripted", "main", RunKind.TRADE, "ann")
+                carry_out(replace(desk.trading, render=_render), request, floor.feed())
+            code = 0
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code == (-signal.SIGKILL if passage <= 5 else 0)
+    folder = folder_of(floor.work_dir, "one")
+    for path in folder.glob("[!.]*.json") if folder.exists() else ():
+        assert isinstance(json.loads(path.read_text()), dict)
+    with scene(floor, D1) as desk:
+        told = {o["id"]: o["outcome"] for o in [read(floor, "one")["run"]]}  # type: ignore[index]
+        assert told == {"one": str(desk.record("one").outcome)}
+        assert desk.record("one").outcome in (Outcome.DONE, Outcome.INTERRUPTED)
+        if desk.record("one").outcome is Outcome.DONE:
+            assert json.loads((folder / "weights.json").read_text())["A"]["target"] == 0.1
+            assert len(read(floor, "one")["intents"]) == 2  # type: ignore[arg-type]
+
+
+def test_a_strategy_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """Its data went away: an error of the data, the run failed, the key is free."""
+    floor = written(tmp_path, {"A": 0.1})
+    kept = (tmp_path / "scripted.parquet").read_bytes()
+    (tmp_path / "scripted.parquet").unlink()
+    with scene(floor, D1) as desk:
+        ended = desk.run("one")
+        assert ended.run.outcome is Outcome.FAILED
+        assert ended.problems[0].code.startswith("E2")
+        (tmp_path / "scripted.parquet").write_bytes(kept)
+        assert desk.run("two").run.outcome is Outcome.DONE
+
+
+def test_a_run_is_judged_by_the_limits_it_was_opened_with(tmp_path: Path) -> None:
+    """It died before its order was sent, and the limits were narrowed: it is brought to its end as it was decided."""
+    floor = written(tmp_path, {"A": 0.1})
+    narrow = replace(floor, config=free(safety={"max_order_value": 1_000.0}))
+
+    def die(_number: int, _request: OrderRequest) -> None:
+        raise KilledError
+
+    with scene(floor, D1, hook=die) as desk, pytest.raises(KilledError):
+        desk.run("one")
+    with scene(narrow, D1) as desk:
+        assert desk.states() == {"A": IntentState.ACKNOWLEDGED}
+    with scene(replace(narrow, work_dir=tmp_path / "other"), D1) as desk:
+        (order,) = desk.run("two").orders
+        assert order.state is IntentState.DENIED
+        assert "the limit is 1000" in order.message
