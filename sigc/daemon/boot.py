@@ -14,12 +14,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import platform
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
+from sigc import __version__
 from sigc.calendar import Calendar, open_calendar
 from sigc.clock import Clock
 from sigc.config import Config, ScheduleSettings
@@ -63,6 +66,9 @@ async def boot(daemon: Controller) -> asyncio.Task[None]:
     daemon.cluster = cluster_of(start.config)
     daemon.why = "strategies are checked"
     daemon.put_in_force(await make_in_force(daemon, start.configured))
+    daemon.versions = await asyncio.to_thread(versions)
+    if start.config.daemon.dashboard.enabled:
+        log.warning("daemon.dashboard is enabled, but this version has no status page yet")
     daemon.why = "runs that were left open get their verdicts"
     await _recover(daemon)
     await _read_last_runs(daemon)
@@ -171,6 +177,12 @@ def open_calendars(found: Configured, work_dir: Path, now: datetime) -> Mapping[
         )
         for name in sorted(needs | {settings.calendar})
     }
+
+
+def versions() -> Mapping[str, str]:
+    """Of what decides results."""
+    packages = ("numpy", "numba", "pyarrow", "dask", "exchange_calendars", "tornado")
+    return {"sigc": __version__, "python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def read_alive(work_dir: Path) -> datetime | None:

@@ -4,6 +4,7 @@
     checks   health                            alive    the file that tells the next start when we last were
     mirror   state.json                        dog      systemd's watchdog
     cluster  one of ours rests, one of others is connected to again
+    days     calendars are opened again each day, so that they never run out
 
 And the plain pages, answered from what these have found.
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from sigc import __version__, metrics
 from sigc.daemon import health
-from sigc.daemon.boot import NO_CLUSTER, write_alive
+from sigc.daemon.boot import NO_CLUSTER, open_calendars, write_alive
 from sigc.daemon.controller import Controller, Phase
 from sigc.daemon.pages import Page, Pages, as_json
 from sigc.daemon.status import status_of
@@ -36,6 +37,7 @@ _LAG_EVERY_S = 0.5
 _USAGE_EVERY_S = 10.0
 _ALIVE_EVERY_S = 5.0
 _CLUSTER_EVERY_S = 2.0
+_DAYS_EVERY_S = 600.0
 _MIRROR_EVERY_S = 30.0
 _MIRROR_REST_S = 1.0  # between two writes, however much happens
 _COLLECT_REST_S = 60.0
@@ -56,6 +58,7 @@ class Chores:
     def begin(self) -> None:
         """Start them all."""
         work: list[Callable[[], Awaitable[None]]] = [self._lag, self._usage, self._checks, self._alive, self._cluster]
+        work.append(self._days)
         if self._daemon.start.config.daemon.state.persist:
             work.append(self._mirror)
         interval = watchdog_interval_s(os.environ)
@@ -168,6 +171,19 @@ class Chores:
                     daemon.why = ""
                     daemon.notifier.status("ready")
                     await self._tell("cluster.found", {})
+
+    async def _days(self) -> None:
+        daemon = self._daemon
+        day = daemon.clock.now().date()
+        while True:
+            await asyncio.sleep(_DAYS_EVERY_S)
+            now = daemon.clock.now()
+            if now.date() == day or daemon.phase is not Phase.RUNNING:
+                continue
+            async with daemon.reloading:
+                found = await asyncio.to_thread(open_calendars, daemon.configured, daemon.start.places.work_dir, now)
+                daemon.calendars, day = found, now.date()
+                await daemon.timetable.adopt(daemon.configured.jobs, found, daemon.decided)
 
     async def _tell(self, event: str, payload: Mapping[str, object]) -> None:
         """What happened by itself, in the log and in the audit."""

@@ -197,7 +197,8 @@ class Controller:
 
     def services(self) -> Services:
         """What a runner is lent."""
-        return Services(self.books.ledger, self.metrics, self.clock, self.scratch, self.cluster)
+        ledger = self.books.ledger
+        return Services(ledger, self.metrics, self.clock, self.scratch, self.cluster, self.usage.spent)
 
     def put_in_force(self, new: InForce) -> None:
         """From now on this configuration counts. The old runner is closed when its last run has ended."""

@@ -13,6 +13,7 @@ in `sigc_cli.build_daemon`; `runs.py` calls it.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -195,13 +196,17 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the daemon lends a runner. cluster: None when the configuration has none. scratch: for temporary files."""
+    """What the daemon lends a runner. cluster: None when the configuration has none. scratch: for temporary files.
+
+    spent: processor seconds of the daemon and its workers so far.
+    """
 
     ledger: Ledger
     metrics: Metrics
     clock: Clock
     scratch: Path
     cluster: Cluster | None = None
+    spent: Callable[[], float] = time.process_time
 
 
 MakeRunner = Callable[["Config", tuple[StrategyEntry, ...], Services], Runner]
