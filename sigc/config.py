@@ -75,6 +75,9 @@ class ClusterSettings(Section):
         "", description="Where Dask's dashboard of a local cluster listens; empty: a free port of 127.0.0.1."
     )
     connect_timeout_s: float = Field(30.0, gt=0, description="Seconds to wait for a scheduler to answer.")
+    idle_minutes: float = Field(
+        15.0, ge=0, description="The daemon closes local workers that had no work for so long; 0: never."
+    )
     deadline_s: float = Field(
         0.0, ge=0, description="Seconds without a finished block after which workers are restarted; 0: never."
     )
@@ -153,7 +156,7 @@ class SafetySettings(Section):
 
     on_data_error: Literal["halt", "hold", "use_cache", "alert"] = Field(
         "halt",
-        description="Data that can't be judged or are anomalous: refuse the run, keep the positions, go on with a warning.",
+        description="Data that can't be judged or are anomalous: refuse the run, keep the positions, trade to the last run's target, go on with a warning.",
     )
     on_stale_data: Literal["halt", "hold", "use_cache", "alert"] = Field(
         "halt", description="The newest row is not of the as-of session."

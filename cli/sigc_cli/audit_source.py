@@ -39,8 +39,12 @@ def opened(override: Path | None, config: Path | None) -> Iterator[Here]:
 
     loaded = configuration(Choices(config=config))
     directory = work_dir(loaded, override)
-    with closing(connect_reader(directory / FILE)) as connection, told(directory / FILE):
-        yield Here(connection, directory, ZoneInfo(loaded.config.schedule.timezone), loaded.config.audit)
+    with closing(connect_reader(directory / FILE)) as connection:
+        try:
+            yield Here(connection, directory, ZoneInfo(loaded.config.schedule.timezone), loaded.config.audit)
+        except sqlite3.Error as error:
+            with told(directory / FILE):
+                raise error
 
 
 def verify_here(

@@ -29,8 +29,9 @@ def make_runner(config: Config, strategies: tuple[StrategyEntry, ...], services:
     return DaemonRunner(config, strategies, services)
 
 
-def open_ledger(config: Config, work_dir: Path, clock: Clock) -> Ledger:  # noqa: ARG001
-    """The ledger of a work dir."""
+def open_ledger(config: Config, work_dir: Path, clock: Clock) -> Ledger:
+    """The ledger of a work dir, whose records are signed where a key is set."""
     from sigc.store.ledger import Ledger
+    from sigc_cli.build_trading import sign_of
 
-    return Ledger.open(work_dir, clock)
+    return Ledger.open(work_dir, clock, sign=sign_of(config))

@@ -12,13 +12,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sigc.errors import Diagnostic, SigcError
+from sigc.errors import Diagnostic, SigcError, did_you_mean
 
 if TYPE_CHECKING:
     from sigc.calendar import Calendar
     from sigc.clock import Clock
     from sigc.config import Config
+    from sigc.config_file import LoadedConfig
+    from sigc.daemon.runner import StrategyEntry
     from sigc.plan.strategy import Strategy
+    from sigc.store.audit import Sign
     from sigc_pipelines.recover import Verdict
     from sigc_pipelines.trading import Request, Trading
 
@@ -51,6 +54,13 @@ def calendar_of(config: Config, work_dir: Path, now: datetime) -> Calendar:
     )
 
 
+def sign_of(config: Config) -> Sign | None:
+    """What signs the audit, when a key is configured. Raises E402 for one that can't be used."""
+    from sigc.store.signing import signer
+
+    return signer(Path(config.audit.sign_key).expanduser()) if config.audit.sign_key else None
+
+
 def clock_of(calendar: Calendar, date: str) -> Clock:
     """The machine's clock, or one turned to just after the close of an as-of date other than the current one."""
     from sigc.clock import HandClock, SystemClock
@@ -72,25 +82,48 @@ def trading(config: Config, work_dir: Path, wish: Wish) -> Iterator[tuple[Tradin
     """
     from sigc.clock import HandClock, SystemClock
     from sigc.store.ledger import Ledger
+    from sigc_cli.run_view import render
     from sigc_pipelines.brokers.registry import close_broker, open_broker
     from sigc_pipelines.recover import recover
     from sigc_pipelines.trading import Trading
 
     calendar = calendar_of(config, work_dir, SystemClock().now())
     clock = clock_of(calendar, wish.date)
-    with Ledger.open(work_dir, SystemClock()) as ledger:
+    with Ledger.open(work_dir, SystemClock(), sign=sign_of(config)) as ledger:
         broker = open_broker(config.broker, work_dir, clock)
         try:
             if isinstance(clock, HandClock) and broker.capabilities().is_live and not wish.is_dry:
                 message = f"a live broker can't trade as of {wish.date}"
                 raise SigcError(Diagnostic("E802", message, hint="--dry-run shows what would have been ordered"))
-            made = Trading(ledger, broker, clock, calendar, config)
+            made = Trading(ledger, broker, clock, calendar, config, render)
             yield made, () if wish.is_dry else recover(made)
         finally:
             close_broker(broker)
 
 
-def request(strategy: Strategy, portfolio: str, config: Config, wish: Wish, who: str, id: str = "") -> Request:
+def entry_of(loaded: LoadedConfig, what: str) -> StrategyEntry:
+    """The configured strategy of that name or file, else the file under its own name. Raises E901, E200."""
+    from sigc.daemon.configured import configured, name_of
+    from sigc.daemon.runner import StrategyEntry
+
+    known = configured(loaded).strategies
+    path = Path(what)
+    found = next((s for s in known if s.name == what or s.file.resolve() == path.resolve()), None)
+    if found is not None or path.suffix == ".sig" or path.is_file():
+        return found or StrategyEntry(name_of(path), path)
+    hint = did_you_mean(what, [s.name for s in known]) or "give the path of a .sig file"
+    raise SigcError(Diagnostic("E901", f"there is no strategy '{what}'", hint=hint))
+
+
+def capital_of(config: Config, entry: StrategyEntry) -> Config:
+    """The settings of one strategy: with its own capital, where it has one."""
+    if entry.capital is None:
+        return config
+    execution = config.execution.model_copy(update={"capital": entry.capital})
+    return config.model_copy(update={"execution": execution})
+
+
+def request(strategy: Strategy, name: str, portfolio: str, config: Config, wish: Wish, who: str) -> Request:
     """A run to be carried out: named, and with the digests of what it is made of."""
     from sigc.store.records import RunKind
     from sigc_pipelines.trading import Request
@@ -98,8 +131,8 @@ def request(strategy: Strategy, portfolio: str, config: Config, wish: Wish, who:
     if (wish.is_forced or wish.accepts_differences) and not wish.reason:
         raise SigcError(Diagnostic("E002", "--force and --accept-differences need --reason '...'"))
     return Request(
-        id=id or f"{strategy.name}-{secrets.token_hex(4)}",
-        strategy=strategy.name,
+        id=f"{name}-{secrets.token_hex(4)}",
+        strategy=name,
         portfolio=portfolio,
         kind=RunKind.DRY if wish.is_dry else RunKind.TRADE,
         who=who,

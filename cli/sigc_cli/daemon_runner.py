@@ -21,9 +21,11 @@ from sigc import metrics as m
 from sigc.blocks import BlockStore, MemoryStore
 from sigc.cache.parquet import ParquetStore
 from sigc.calendar import Calendar
-from sigc.clock import Clock, HandClock
+from sigc.clock import Clock, HandClock, SystemClock
 from sigc.config import Config
+from sigc.daemon.pace import Pace, Paced
 from sigc.daemon.runner import Checked, RunEnd, RunOrder, Services, StrategyEntry, Watch
+from sigc.daemon.usage import usable_cpus
 from sigc.engine.drive import Executor
 from sigc.engine.local import LocalExecutor
 from sigc.engine.task import Progress
@@ -35,6 +37,7 @@ from sigc.store.records import BookKey, Outcome, RunKind
 from sigc_cli import show_run
 from sigc_cli.build import Compiled, compile_file, is_large
 from sigc_cli.build_trading import calendar_of, digests
+from sigc_cli.run_view import render
 from sigc_cli.script import run_script
 from sigc_pipelines.backtest import pick_of
 from sigc_pipelines.brokers.registry import close_broker, open_broker
@@ -66,6 +69,9 @@ class DaemonRunner:
         self._opened_on = ""
         self._work_dir = services.ledger.directory
         self._broker = open_broker(config.broker, self._work_dir, services.clock)
+        share = config.daemon.cpu_limit_pct
+        # The machine's clock, whatever day it is for the runs: processors are spent in real time.
+        self._pace = None if share is None else Pace(share, usable_cpus(), services.spent, SystemClock())
 
     def check(self) -> tuple[Checked, ...]:
         """Every strategy file: its errors and warnings."""
@@ -159,7 +165,7 @@ class DaemonRunner:
             raise SigcError(Diagnostic("E802", message, hint="--dry-run shows what would have been ordered"))
         broker = open_broker(config.broker, self._work_dir, clock)
         try:
-            yield Trading(self._services.ledger, broker, clock, self._sessions(), config)
+            yield Trading(self._services.ledger, broker, clock, self._sessions(), config, render)
         finally:
             close_broker(broker)
 
@@ -172,7 +178,7 @@ class DaemonRunner:
         return self._services.clock if is_current else HandClock(at)
 
     def _trading(self, clock: Clock) -> Trading:
-        return Trading(self._services.ledger, self._broker, clock, self._sessions(), self._config)
+        return Trading(self._services.ledger, self._broker, clock, self._sessions(), self._config, render)
 
     def _end(self, ended: Ended, compiled: Compiled) -> RunEnd:
         run = ended.run
@@ -278,13 +284,18 @@ class DaemonRunner:
         large = self._config.cluster.type in ("address", "class") or is_large(weight)
         if cluster is not None and self._store is not None and large:
             with cluster.executor(self._directory) as executor:
-                yield executor
+                yield self._paced(executor)
             return
-        local = LocalExecutor(store, self._config.daemon.limits.worker_threads)
+        daemon = self._config.daemon
+        memory = (daemon.memory_limit_mb or 0) << 19  # half of what the daemon may take
+        local = LocalExecutor(store, daemon.limits.worker_threads, memory)
         try:
-            yield local
+            yield self._paced(local)
         finally:
             local.close()
+
+    def _paced(self, executor: Executor) -> Executor:
+        return executor if self._pace is None else Paced(executor, self._pace)
 
     # Looking.
 

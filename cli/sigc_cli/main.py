@@ -8,6 +8,7 @@ running, 130 interrupted.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -102,6 +103,9 @@ def main() -> None:
     except SigcError as error:
         complain(error.diagnostics)
         code = exit_code(error.diagnostics)
+    except BrokenPipeError:  # whoever read us has gone: `sigc audit query | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     except MemoryError:
         click.echo("error[E300]: out of memory; use fewer threads or a smaller range", err=True)
         code = 5

@@ -13,8 +13,8 @@ from sigc_pipelines.study import Study
 _MOST_WEIGHTS = 20
 
 
-def view(result: Result, study: Study) -> BacktestView:
-    """Everything the page of a backtest shows."""
+def view(result: Result, study: Study, steps: Rows = ()) -> BacktestView:
+    """Everything the page of a backtest shows. steps: from weights to orders, where orders were traded."""
     weights, more = _weights(result)
     held = result.weights.values
     return BacktestView(
@@ -25,6 +25,7 @@ def view(result: Result, study: Study) -> BacktestView:
         months=monthly(result.dates, result.returns),
         years=_years(result),
         figures=_figures(result),
+        steps=steps,
         weights=weights,
         more_weights=more,
         made_of=(

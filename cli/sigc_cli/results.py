@@ -10,6 +10,7 @@ from sigc.errors import Diagnostic, SigcError
 if TYPE_CHECKING:
     from sigc_pipelines.backtest import Result
     from sigc_pipelines.compute import Loaded, Workspace
+    from sigc_pipelines.replay import Replay
 
 _SUFFIXES = (".json", ".csv", ".parquet")
 
@@ -50,11 +51,14 @@ def _cell(value: object) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def write_report(result: Result, loaded: Loaded, workspace: Workspace, path: Path) -> Path:
-    """Write the self-contained HTML report; returns where it is."""
+def write_report(
+    result: Result, loaded: Loaded, workspace: Workspace, path: Path, replay: Replay | None = None
+) -> Path:
+    """Write the self-contained HTML report; returns where it is. replay: of a backtest with orders."""
+    from sigc_cli import show
     from sigc_cli.report_view import view
     from sigc_dashboard.report import render
     from sigc_pipelines.study import study
 
-    path.write_text(render(view(result, study(result, loaded, workspace))), encoding="utf-8")
+    path.write_text(render(view(result, study(result, loaded, workspace), show.steps(replay))), encoding="utf-8")
     return path

@@ -1,4 +1,4 @@
-"""Jobs of kind script: a program of the configuration, without a shell, that ends with its run."""
+"""Jobs of kind script: a program of the configuration, without a shell, that ends with its run and with the daemon."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 
 from sigc.daemon.runner import RunEnd, RunOrder, Watch
@@ -14,7 +15,21 @@ from sigc.store.records import Outcome
 _STOP_PATIENCE_S = 5.0  # before it is killed
 _LOOK_EVERY_S = 0.2
 _MOST_SAID = 8_000
+_NOT_FOUND = 127
 _OURS = ("SIGC_", "NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "LISTEN_")  # of the daemon's environment, not for a script
+# Becomes the program, after it has asked the kernel to die with the daemon. Done here and not after a fork of the
+# daemon, which has threads.
+_BECOME = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 15, 0, 0, 0)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit(1)
+try:
+    os.execvp(sys.argv[2], sys.argv[2:])
+except OSError as failure:
+    print(f"{sys.argv[2]} can't be run: {failure.strerror}")
+    sys.exit(127)
+"""
 
 
 def run_script(order: RunOrder, watch: Watch) -> RunEnd:
@@ -22,28 +37,26 @@ def run_script(order: RunOrder, watch: Watch) -> RunEnd:
     watch.stage("script")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     with tempfile.TemporaryFile() as output:
-        try:
-            process = subprocess.Popen(  # noqa: S603 -- what the operator has configured
-                order.command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**kept, "SIGC_RUN": order.id, "SIGC_JOB": order.job, "SIGC_STRATEGY": order.strategy},
-                start_new_session=True,
-            )
-        except OSError as failure:
-            message = f"{order.command[0]} can't be run: {failure.strerror}"
-            return RunEnd(Outcome.FAILED, message, is_before_trading=True)
+        process = subprocess.Popen(  # noqa: S603 -- what the operator has configured
+            [sys.executable, "-I", "-S", "-c", _BECOME, str(os.getpid()), *order.command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**kept, "SIGC_RUN": order.id, "SIGC_JOB": order.job, "SIGC_STRATEGY": order.strategy},
+            start_new_session=True,
+        )
         try:
             code = _wait(process, watch)
         finally:
             _end_group(process)
         output.seek(0)
         said = output.read(_MOST_SAID).decode("utf-8", "replace")
+    result = {"output": said, "exit_code": code}
     if watch.cancelled.is_set():
-        return RunEnd(Outcome.CANCELLED, "cancelled", is_before_trading=True, result={"output": said})
+        return RunEnd(Outcome.CANCELLED, "cancelled", is_before_trading=True, result=result)
     outcome = Outcome.DONE if code == 0 else Outcome.FAILED
-    return RunEnd(outcome, f"exit code {code}", is_before_trading=True, result={"output": said, "exit_code": code})
+    message = said.strip()[:200] if code == _NOT_FOUND else f"exit code {code}"
+    return RunEnd(outcome, message, is_before_trading=True, result=result)
 
 
 def _wait(process: subprocess.Popen[bytes], watch: Watch) -> int:

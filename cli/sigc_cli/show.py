@@ -89,6 +89,15 @@ def replayed(replay: Replay) -> str:
     return f"=== From Weights to Orders ===\n{table(rows)}"
 
 
+def steps(replay: Replay | None) -> tuple[tuple[str, str], ...]:
+    """The same as pairs of texts, for the report."""
+    if replay is None:
+        return ()
+    parts = [(f"+ {step.name}: {step.note}", percent(step.effect)) for step in replay.steps]
+    total = percent(replay.result.metrics.total_return)
+    return (("simple accounting, before costs", percent(replay.simple)), *parts, ("orders", total))
+
+
 def validated(result: Validated) -> str:
     """The windows of a walk-forward or cross-validation, and what was left of the score out of sample."""
     m = result.metrics

@@ -36,6 +36,7 @@ def render(view: BacktestView) -> str:
 {sections}
 <section><h2>Months</h2>{_months(view)}</section>
 <section><h2>Figures</h2>{_table(view.figures)}</section>
+{f"<section><h2>From weights to orders</h2>{_table(view.steps)}</section>" if view.steps else ""}
 <section><h2>Last weights</h2>{_weights(view)}</section>
 <section><h2>Made of</h2>{_table(view.made_of)}</section>
 </main>{script}</body></html>

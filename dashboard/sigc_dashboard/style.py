@@ -22,5 +22,8 @@ h2 { font-size:16px; margin:0 0 8px; }
 .facts td { padding:3px 0; word-break:break-all; }
 .heat { width:100%; } .heat th { font-weight:500; color:var(--soft); padding:4px 6px; font-size:13px; }
 .heat td { text-align:right; padding:4px 6px; font-size:13px; border:1px solid var(--paper); }
+.rows { width:100%; } .rows th { text-align:left; font-weight:500; color:var(--soft); padding:4px 12px 4px 0; font-size:13px; }
+.rows td { padding:4px 12px 4px 0; border-top:1px solid var(--line); font-size:14px; white-space:nowrap; }
+.verdict { font-weight:600; } .verdict.good { color:var(--up); } .verdict.bad { color:var(--down); }
 .findings { background:var(--paper); border:1px solid #e0b04c; border-radius:8px; padding:10px 16px 10px 34px; margin:16px 0 0; }
 """

@@ -17,6 +17,7 @@ class BacktestView:
     """A backtest to draw. Series are (rows,) along `dates`; returns are fractions.
 
     tiles: (label, text, sign). months: `YYYY-MM` -> return; years: `YYYY` -> return. ic: by horizon in rows.
+    steps: what the simple accounting leaves out, with its size; nothing where no orders were traded.
     weights: the largest of the last row, as text; more_weights: how many are not shown.
     """
 
@@ -27,6 +28,7 @@ class BacktestView:
     months: Mapping[str, float]
     years: Mapping[str, float]
     figures: Rows
+    steps: Rows
     weights: Rows
     more_weights: int
     made_of: Rows

@@ -37,7 +37,7 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
         at = known[0][1]
         found = judge(intent, at, limits, clock.now(), run.cut_off)
         if found:
-            at.close(intent.client_order_id)
+            at.withdraw(intent.client_order_id)
         return found
 
     return judged

@@ -19,7 +19,7 @@ import numpy as np
 
 from sigc.calendar import Calendar
 from sigc.clock import HandClock
-from sigc.config import Config
+from sigc.config import AuditSettings, Config
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Floats, Panel
 from sigc.plan.strategy import Backtest, Portfolio
@@ -75,7 +75,7 @@ def replay(
     outlook = look(loaded, workspace, portfolio.name, start, stop, capital=capital)
     prices = closes(loaded, workspace, outlook.days[0])
     execution = config.execution.model_copy(update={"capital": capital})
-    config = config.model_copy(update={"execution": execution})
+    config = config.model_copy(update={"execution": execution, "audit": AuditSettings(mirror=False)})
     days, odd = _sessions(outlook, calendar)
     key = BookKey(loaded.strategy.name, portfolio.name)
     with tempfile.TemporaryDirectory(prefix="sigc-replay-") as scratch:

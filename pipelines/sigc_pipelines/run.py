@@ -4,7 +4,7 @@
     compute   wanted weights of the as-of row
     validate  data, then the target book within its constraints, against every limit
     execute   orders sized, written down, sent (`execute.py`)
-    audit     the run's files, and its verdict
+    audit     the verdict; the run's files; the audit mirrored and anchored
 
 The same for live, paper, dry run and replay: they differ in the broker and the clock. A dry run stops before anything
 is written down, and shows the orders that would go out.
@@ -43,7 +43,7 @@ from sigc.store.records import (
     Weight,
 )
 from sigc_pipelines import compare
-from sigc_pipelines.artifacts import refresh, write_account, write_weights
+from sigc_pipelines.artifacts import read_weights, refresh, write_account, write_weights
 from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, simulation
 from sigc_pipelines.checks.data import Treatment, judge_data
 from sigc_pipelines.checks.view import DataView, WeightsView
@@ -53,6 +53,7 @@ from sigc_pipelines.compute import Loaded
 from sigc_pipelines.execute import Execution
 from sigc_pipelines.judging import judge_of
 from sigc_pipelines.outlook import Sight
+from sigc_pipelines.publish import publish
 from sigc_pipelines.session import Moment, moment
 from sigc_pipelines.sizing import decimal, lot_of, size, write_down
 from sigc_pipelines.trading import Ended, Feed, Request, Trading, Watch
@@ -118,6 +119,7 @@ class _Pass:
             self.run = runs.find(tx.connection, self.run.id)
         if not self.is_dry:
             write_account(self.ledger, self.run.id, self.trading.render)
+        publish(self.ledger, self.trading.config.audit)  # what went wrong was told in the stage audit
 
     # Opening
 
@@ -220,9 +222,10 @@ class _Pass:
             self._refuse(findings)
         with self._stage(StageName.EXECUTE) as findings:
             outcome, message = self._execute(at, now, sight, target, held, findings)
-        with self._stage(StageName.AUDIT):
+        with self._stage(StageName.AUDIT) as findings:
             if not self.is_dry:
                 refresh(self.ledger, self.book, self.trading.render)
+            findings += publish(self.ledger, self.trading.config.audit)
         return outcome, message
 
     def _note(self, digests: dict[str, str]) -> None:
@@ -286,7 +289,7 @@ class _Pass:
         )
         verdict = judge_data(view, wanted, set(now.positions), limits)
         findings += verdict.findings
-        target = sight.within(held)
+        target = self._last_target(sight, findings) if verdict.use_cache else sight.within(held)
         for i, name in enumerate(sight.names):
             match verdict.treatments.get(name, Treatment.TRADE):
                 case Treatment.HOLD:
@@ -300,6 +303,17 @@ class _Pass:
             past = runs.past_turnovers(connection, self.book.strategy, self.book.portfolio)
         findings += judge_weights(WeightsView(sight.names, target, held, sight.sectors, past), limits)
         return target, held
+
+    def _last_target(self, sight: Sight, findings: list[Finding]) -> Floats:
+        """What the book's last run traded to; an error without one."""
+        with self.ledger.reading() as connection:
+            last = runs.last_decided(connection, self.book.strategy, self.book.portfolio)
+        known = read_weights(self.ledger.directory, last) if last else {}
+        if known:
+            findings.append(Finding("use_cache", Weight.WARNING, f"the target is that of the run {last}"))
+        else:
+            findings.append(Finding("use_cache", Weight.ERROR, "there is no earlier run whose target could be used"))
+        return np.array([known[n]["target"] if n in known else 0.0 for n in sight.names])
 
     def _held_weights(self, sight: Sight, now: Standing) -> Floats:
         money = self._money(now)
@@ -386,7 +400,7 @@ def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> t
 
 
 def _ends(trading: Trading, run: Run) -> datetime:
-    """When nothing is sent any more: the cut-off, or the stage's deadline, which begins when the first order is due."""
+    """When nothing is sent any more: the cut-off, or the deadline, which runs from the first order's time on."""
     with trading.ledger.reading() as connection:
         due = [i.not_before for i in orders.of_run(connection, run.id) if i.not_before is not None]
     begins = max(run.started, min(due, default=run.started))

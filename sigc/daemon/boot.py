@@ -14,16 +14,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import platform
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
+from sigc import __version__
 from sigc.calendar import Calendar, open_calendar
 from sigc.clock import Clock
-from sigc.config import ScheduleSettings
+from sigc.config import Config, ScheduleSettings
 from sigc.daemon.books import Books
+from sigc.daemon.cluster import DaskCluster
 from sigc.daemon.configured import Configured
 from sigc.daemon.controller import Controller, InForce, LastRun, Phase, status_text
 from sigc.daemon.jobs import Condition, Job
@@ -34,6 +38,7 @@ from sigc.store.jobs import OrderedRun
 from sigc.store.ledger import Transaction
 from sigc.store.records import Outcome
 
+NO_CLUSTER = "the cluster does not answer"
 ALIVE = "alive"  # the file that says when the daemon last was
 log = logging.getLogger("sigc.daemon")
 
@@ -58,11 +63,16 @@ async def boot(daemon: Controller) -> asyncio.Task[None]:
     opening = partial(daemon.parts.open_ledger, start.config, work_dir, daemon.clock)
     daemon.has_books(await Books.open(opening))
     await daemon.read_decisions()
+    daemon.cluster = cluster_of(start.config)
     daemon.why = "strategies are checked"
     daemon.put_in_force(await make_in_force(daemon, start.configured))
+    daemon.versions = await asyncio.to_thread(versions)
+    if start.config.daemon.dashboard.enabled:
+        log.warning("daemon.dashboard is enabled, but this version has no status page yet")
     daemon.why = "runs that were left open get their verdicts"
     await _recover(daemon)
     await _read_last_runs(daemon)
+    await _await_cluster(daemon)
     daemon.why = "the schedule is read"
     daemon.calendars = await asyncio.to_thread(open_calendars, daemon.configured, work_dir, daemon.clock.now())
     alive = await asyncio.to_thread(read_alive, work_dir)
@@ -118,6 +128,33 @@ def _verdict(order: OrderedRun, tx: Transaction) -> None:
     jobs.end(tx, order, outcome, message, session, as_of, before)
 
 
+def cluster_of(config: Config) -> DaskCluster | None:
+    """The cluster that the settings name; without a cache on the disk there is nothing that workers could share."""
+    cache, held = config.daemon.cache, config.cluster.type in ("address", "class")
+    if config.cluster.type == "none" or not (cache.enabled or held):
+        return None
+    data = Path(config.data.directory).expanduser()
+    roots = (data.absolute(),) if data.is_dir() else ()
+    place = Path(cache.directory).expanduser()
+    return DaskCluster(config.cluster, place, cache.max_size_gb, roots, config.daemon.memory_limit_mb)
+
+
+async def _await_cluster(daemon: Controller) -> None:
+    """A cluster that must be there is waited for: it may come up after us."""
+    cluster, wait_s = daemon.cluster, 1.0
+    while cluster is not None and cluster.is_held:
+        daemon.why = daemon.why if daemon.why.startswith(NO_CLUSTER) else "the cluster is connected to"
+        try:
+            await asyncio.to_thread(cluster.open)
+        except SigcError as error:
+            daemon.why = f"{NO_CLUSTER}: {error}"
+            log.warning("%s", daemon.why)
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, 30.0)
+        else:
+            return
+
+
 async def _read_last_runs(daemon: Controller) -> None:
     for strategy in daemon.configured.strategies:
         found = await daemon.books.read(partial(jobs.last_of, strategy=strategy.name))
@@ -140,6 +177,12 @@ def open_calendars(found: Configured, work_dir: Path, now: datetime) -> Mapping[
         )
         for name in sorted(needs | {settings.calendar})
     }
+
+
+def versions() -> Mapping[str, str]:
+    """Of what decides results."""
+    packages = ("numpy", "numba", "pyarrow", "dask", "exchange_calendars", "tornado")
+    return {"sigc": __version__, "python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def read_alive(work_dir: Path) -> datetime | None:

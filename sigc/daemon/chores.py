@@ -3,6 +3,8 @@
     lag      how late the loop comes           usage    memory and processor time, and what is done above limits
     checks   health                            alive    the file that tells the next start when we last were
     mirror   state.json                        dog      systemd's watchdog
+    cluster  one of ours rests, one of others is connected to again
+    days     calendars are opened again each day, so that they never run out
 
 And the plain pages, answered from what these have found.
 """
@@ -21,11 +23,11 @@ from pathlib import Path
 
 from sigc import __version__, metrics
 from sigc.daemon import health
-from sigc.daemon.boot import write_alive
+from sigc.daemon.boot import NO_CLUSTER, open_calendars, write_alive
 from sigc.daemon.controller import Controller, Phase
 from sigc.daemon.pages import Page, Pages, as_json
 from sigc.daemon.status import status_of
-from sigc.daemon.systemd import Notifier, watchdog_interval_s
+from sigc.daemon.systemd import watchdog_interval_s
 from sigc.daemon.typed import encode
 from sigc.daemon.usage import machine_memory
 from sigc.errors import SigcError
@@ -34,6 +36,8 @@ from sigc.store.audit import Event
 _LAG_EVERY_S = 0.5
 _USAGE_EVERY_S = 10.0
 _ALIVE_EVERY_S = 5.0
+_CLUSTER_EVERY_S = 2.0
+_DAYS_EVERY_S = 600.0
 _MIRROR_EVERY_S = 30.0
 _MIRROR_REST_S = 1.0  # between two writes, however much happens
 _COLLECT_REST_S = 60.0
@@ -43,8 +47,8 @@ log = logging.getLogger("sigc.daemon")
 class Chores:
     """The daemon's own tasks."""
 
-    def __init__(self, daemon: Controller, notifier: Notifier) -> None:
-        self._daemon, self._notifier = daemon, notifier
+    def __init__(self, daemon: Controller) -> None:
+        self._daemon = daemon
         self._tasks: list[asyncio.Task[None]] = []
         self._clock_watch = health.ClockWatch()
         self._collected_at = -_COLLECT_REST_S
@@ -53,7 +57,8 @@ class Chores:
 
     def begin(self) -> None:
         """Start them all."""
-        work: list[Callable[[], Awaitable[None]]] = [self._lag, self._usage, self._checks, self._alive]
+        work: list[Callable[[], Awaitable[None]]] = [self._lag, self._usage, self._checks, self._alive, self._cluster]
+        work.append(self._days)
         if self._daemon.start.config.daemon.state.persist:
             work.append(self._mirror)
         interval = watchdog_interval_s(os.environ)
@@ -118,9 +123,7 @@ class Chores:
                     daemon.metrics.put(metrics.CHECK, float(text == health.OK), check=name)
                 if daemon.health.status != before and daemon.health.status == "degraded":
                     bad = {name: text for name, text in daemon.health.checks.items() if text != health.OK}
-                    log.error("health is degraded", extra={"checks": bad})
-                    with contextlib.suppress(SigcError):
-                        await daemon.books.audit(Event("health.degraded", {"checks": bad}))
+                    await self._tell("health.degraded", {"checks": bad})
                 daemon.metrics.put(metrics.WORKERS, len(daemon.workers()))
             else:
                 interval = 0.2
@@ -144,6 +147,49 @@ class Chores:
         if daemon.cluster is not None:
             checks["cluster"] = daemon.cluster.check
         return health.examine(checks)
+
+    async def _cluster(self) -> None:
+        """Have one that must be there answer: while it does not, we are not ready. Close one that has rested."""
+        daemon = self._daemon
+        while True:
+            await asyncio.sleep(_CLUSTER_EVERY_S)
+            cluster = daemon.cluster
+            if cluster is None or daemon.phase is not Phase.RUNNING:
+                continue
+            if not cluster.is_held:
+                await asyncio.to_thread(cluster.rest)
+                continue
+            try:
+                await asyncio.to_thread(cluster.open)
+            except SigcError as error:
+                lost, daemon.why = not daemon.why, f"{NO_CLUSTER}: {error}"
+                if lost:
+                    daemon.notifier.status(daemon.why)
+                    await self._tell("cluster.lost", {"why": str(error)})
+            else:
+                if daemon.why.startswith(NO_CLUSTER):
+                    daemon.why = ""
+                    daemon.notifier.status("ready")
+                    await self._tell("cluster.found", {})
+
+    async def _days(self) -> None:
+        daemon = self._daemon
+        day = daemon.clock.now().date()
+        while True:
+            await asyncio.sleep(_DAYS_EVERY_S)
+            now = daemon.clock.now()
+            if now.date() == day or daemon.phase is not Phase.RUNNING:
+                continue
+            async with daemon.reloading:
+                found = await asyncio.to_thread(open_calendars, daemon.configured, daemon.start.places.work_dir, now)
+                daemon.calendars, day = found, now.date()
+                await daemon.timetable.adopt(daemon.configured.jobs, found, daemon.decided)
+
+    async def _tell(self, event: str, payload: Mapping[str, object]) -> None:
+        """What happened by itself, in the log and in the audit."""
+        log.warning(event, extra=dict(payload))
+        with contextlib.suppress(SigcError):
+            await self._daemon.books.audit(Event(event, payload))
 
     async def _alive(self) -> None:
         while True:
@@ -173,7 +219,7 @@ class Chores:
 
     async def _dog(self, interval_s: float) -> None:
         while True:
-            self._notifier.watchdog()
+            self._daemon.notifier.watchdog()
             await asyncio.sleep(interval_s)
 
     # Pages.

@@ -28,6 +28,7 @@ from typing import Any, TypeVar, overload
 
 from sigc.daemon.access import TOKEN_FILE, read_token
 from sigc.daemon.address import is_loopback, parse_address
+from sigc.daemon.instance import DEFAULT
 from sigc.daemon.registry import Running, running
 from sigc.daemon.typed import MismatchError, decode, to_json
 from sigc.daemon.verbs import PREFIX
@@ -224,7 +225,11 @@ def _entry(wish: Wish, address: str | None, entries: tuple[Running, ...]) -> Run
     if address is not None:
         return next((e for e in entries if e.address == address), None)
     if wish.name is not None:
-        return next((e for e in entries if e.name == wish.name), None)
+        named = next((e for e in entries if e.name == wish.name), None)
+        if named is not None or wish.name != DEFAULT:
+            return named
+        # Daemons of the default name that were given ports of their own are called after these.
+        entries = tuple(e for e in entries if e.name.startswith(f"{DEFAULT}-"))
     if len(entries) > 1:
         names = ", ".join(f"{e.name} at {e.address}" for e in entries)
         raise NoDaemonError(Diagnostic("E900", f"several daemons run: {names}", hint="say which by --address"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,6 +63,15 @@ def configured(loaded: LoadedConfig) -> Configured:
     text = json.dumps(data, sort_keys=True, default=str)
     resolved = tuple(sorted(root.resolve() for root in roots))
     return Configured(loaded, strategies, own, resolved, hashlib.sha256(text.encode()).hexdigest())
+
+
+def name_of(file: Path) -> str:
+    """What a strategy is called that is not configured: after its file.
+
+    >>> name_of(Path("strategies/2_Momentum US.sig"))
+    'momentum-us'
+    """
+    return re.sub(r"[^a-z0-9_-]", "-", file.stem.lower()).lstrip("-_0123456789")[:63] or "strategy"
 
 
 def folder(loaded: LoadedConfig) -> Path:

@@ -35,6 +35,7 @@ from sigc.daemon.messages import WorkerStatus
 from sigc.daemon.runner import Checked, Cluster, Parts, Runner, RunOrder, Services
 from sigc.daemon.runs import LiveRun, Runs
 from sigc.daemon.start import Doors, Start
+from sigc.daemon.systemd import Notifier
 from sigc.daemon.timetable import Decided, Duties, Timetable, slot_of
 from sigc.daemon.usage import Usage, collect
 from sigc.errors import Diagnostic, SigcError
@@ -97,6 +98,7 @@ class Controller:
     metrics: m.Metrics
     usage: Usage
     scratch: Path
+    notifier: Notifier = field(default_factory=lambda: Notifier(""))
     phase: Phase = Phase.STARTING
     why: str = "starting"  # not ready
     began: float = field(default_factory=time.monotonic)
@@ -195,7 +197,8 @@ class Controller:
 
     def services(self) -> Services:
         """What a runner is lent."""
-        return Services(self.books.ledger, self.metrics, self.clock, self.scratch, self.cluster)
+        ledger = self.books.ledger
+        return Services(ledger, self.metrics, self.clock, self.scratch, self.cluster, self.usage.spent)
 
     def put_in_force(self, new: InForce) -> None:
         """From now on this configuration counts. The old runner is closed when its last run has ended."""

@@ -34,6 +34,7 @@ from sigc.errors import Diagnostic, SigcError
 LEVELS: Mapping[str, int] = MappingProxyType(
     {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 )
+_TALKERS = ("distributed", "asyncio", "numba", "fsspec")  # of others, who tell each step of theirs
 _MODE = 0o640
 _MOST_TEXT = 32_000  # of one field: a log is no place for a file
 _MOST_LOOKED_AT = 20_000_000
@@ -81,6 +82,8 @@ def open_log(settings: LogSettings, secrets: Secrets) -> None:
     replaced = list(root.handlers)
     root.handlers[:] = [handler]
     root.setLevel(LEVELS[settings.level])
+    for talker in _TALKERS:
+        logging.getLogger(talker).setLevel(max(logging.WARNING, LEVELS[settings.level]))
     for old in replaced:
         _close(old)
     logging.captureWarnings(True)

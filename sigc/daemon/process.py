@@ -111,16 +111,20 @@ def daemonize(serve: Callable[[Report], int], output: Path | None = None, timeou
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
+    # An interrupt waits until it can be handed on: between the fork and the `try` it would leave a daemon behind.
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     middle = os.fork()
     if middle == 0:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         os.close(reading)
         report = Report(writing)
         _leave_session(report, printed)
         report.pid()
         raise SystemExit(run(serve, report))
-    os.close(writing)
-    os.close(printed)
     try:
+        os.close(writing)
+        os.close(printed)
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         return _await(reading, timeout_s, output)
     except KeyboardInterrupt:
         # Its PID may not have been read yet, but the group it is in has the number of the middle one.

@@ -16,8 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sigc.daemon.boot import make_in_force, open_calendars
-from sigc.daemon.configured import Configured
-from sigc.daemon.controller import Controller, refusal
+from sigc.daemon.controller import Controller, InForce, refusal
 from sigc.daemon.logs import open_log
 from sigc.daemon.messages import Change, ReloadReply
 from sigc.daemon.start import log_settings, read_config
@@ -45,7 +44,7 @@ async def plan(daemon: Controller) -> ReloadReply:
     found = await asyncio.to_thread(read_config, daemon.start.options, os.environ)
     new = await make_in_force(daemon, found)
     await asyncio.to_thread(new.runner.close)
-    return ReloadReply(tuple(changes(daemon, found)), False, _warnings(new.checked))
+    return ReloadReply(tuple(changes(daemon.in_force, new)), False, _warnings(new.checked))
 
 
 async def reload(daemon: Controller, who: str) -> ReloadReply:
@@ -53,38 +52,48 @@ async def reload(daemon: Controller, who: str) -> ReloadReply:
     if not daemon.is_ready:
         raise refusal(f"the daemon is {daemon.phase}: {daemon.why}")
     async with daemon.reloading:
-        found = await asyncio.to_thread(read_config, daemon.start.options, os.environ)
-        work_dir, now = daemon.start.places.work_dir, daemon.clock.now()
-        calendars = await asyncio.to_thread(open_calendars, found, work_dir, now)
-        new = await make_in_force(daemon, found)
-        told = tuple(changes(daemon, found))
-        files = {one.strategy: one.digest for one in new.checked}
-        payload = {"changes": [_plain(change) for change in told], "digest": found.digest, "files": files}
+        daemon.notifier.reloading()
         try:
-            await daemon.books.audit(Event("config.reloaded", payload, who=who))
-            open_log(
-                log_settings(found.loaded.config, work_dir, daemon.start.options.is_background), daemon.doors.secrets
-            )
-        except BaseException:
-            await asyncio.to_thread(new.runner.close)
-            raise
-        daemon.calendars = calendars
-        daemon.put_in_force(new)
-        await daemon.timetable.adopt(found.jobs, calendars, daemon.decided)
+            return await _reload(daemon, who)
+        finally:
+            daemon.notifier.ready(f"{len(daemon.configured.strategies)} strategies")
+
+
+async def _reload(daemon: Controller, who: str) -> ReloadReply:
+    found = await asyncio.to_thread(read_config, daemon.start.options, os.environ)
+    work_dir, now = daemon.start.places.work_dir, daemon.clock.now()
+    calendars = await asyncio.to_thread(open_calendars, found, work_dir, now)
+    new = await make_in_force(daemon, found)
+    told = tuple(changes(daemon.in_force, new))
+    files = {one.strategy: one.digest for one in new.checked}
+    payload = {"changes": [_plain(change) for change in told], "digest": found.digest, "files": files}
+    try:
+        await daemon.books.audit(Event("config.reloaded", payload, who=who))
+        open_log(log_settings(found.loaded.config, work_dir, daemon.start.options.is_background), daemon.doors.secrets)
+    except BaseException:
+        await asyncio.to_thread(new.runner.close)
+        raise
+    daemon.calendars = calendars
+    daemon.put_in_force(new)
+    await daemon.timetable.adopt(found.jobs, calendars, daemon.decided)
     log.info("configuration reloaded", extra={"changes": len(told), "who": who})
     daemon.changed.set()
     return ReloadReply(told, True, _warnings(new.checked))
 
 
-def changes(daemon: Controller, new: Configured) -> Iterator[Change]:
-    """The differences between what is in force and `new`: settings, strategies, jobs, and texts of strategy files."""
-    old = daemon.configured
-    one, two = (dict(_flat(found.loaded.config.model_dump(mode="json", by_alias=True))) for found in (old, new))
+def changes(old: InForce, new: InForce) -> Iterator[Change]:
+    """The differences: settings, strategies, jobs, and the texts of strategy files."""
+    one, two = (dict(_flat(f.configured.loaded.config.model_dump(mode="json", by_alias=True))) for f in (old, new))
     for key in sorted(one.keys() | two.keys()):
         before, after = one.get(key), two.get(key)
         if before != after:
             kind = "added" if before is None else "removed" if after is None else "changed"
             yield Change(key, kind, _text(before), _text(after), key.startswith(_NEEDS_RESTART))
+    texts = {found.strategy: found.digest for found in old.checked}
+    for found in new.checked:
+        before = texts.get(found.strategy, found.digest)
+        if before != found.digest:
+            yield Change(f"strategies.{found.strategy}.text", "changed", before[:12], found.digest[:12])
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
+from sigc.daemon.configured import name_of
 from sigc.daemon.control_verbs import who_of
 from sigc.daemon.controller import Controller, refusal
 from sigc.daemon.logs import lines_of_run
@@ -138,7 +138,7 @@ def _entry(daemon: Controller, request: RunRequest) -> StrategyEntry:
         raise refusal(f"{path} is not inside the folders that strategies may be run from", hint)
     if not resolved.is_file():
         raise refusal(f"there is no file {path}")
-    name = re.sub(r"[^a-z0-9_-]", "-", path.stem.lower()).lstrip("-_0123456789")[:63] or "strategy"
+    name = name_of(path)
     if found.strategy(name) is not None:
         hint = f"run it by its name, or give this file another one than {path.name}"
         raise refusal(f"strategy '{name}' is configured with another file than {path}", hint)

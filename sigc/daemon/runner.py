@@ -13,6 +13,7 @@ in `sigc_cli.build_daemon`; `runs.py` calls it.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -155,6 +156,19 @@ class Runner(Protocol):
 class Cluster(Protocol):
     """The daemon's long-lived workers, as a runner and the status see them. Safe to use from several threads."""
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it must be there all along."""
+        ...
+
+    def open(self) -> object:
+        """Open it, or find that it answers. Raises SigcError."""
+        ...
+
+    def rest(self) -> bool:
+        """Close it when it had no work for a while; whether that was so."""
+        ...
+
     def executor(self, cache: Path) -> AbstractContextManager[Any]:
         """A `sigc.engine.drive.Executor` on it, opened when it is not yet; workers share the cache at that path."""
         ...
@@ -182,13 +196,17 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the daemon lends a runner. cluster: None when the configuration has none. scratch: for temporary files."""
+    """What the daemon lends a runner. cluster: None when the configuration has none. scratch: for temporary files.
+
+    spent: processor seconds of the daemon and its workers so far.
+    """
 
     ledger: Ledger
     metrics: Metrics
     clock: Clock
     scratch: Path
     cluster: Cluster | None = None
+    spent: Callable[[], float] = time.process_time
 
 
 MakeRunner = Callable[["Config", tuple[StrategyEntry, ...], Services], Runner]

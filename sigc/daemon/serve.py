@@ -141,10 +141,10 @@ def _pid_file(start: Start) -> PidFile | None:
 async def _live(start: Start, parts: Parts, held: Held, report: Report, clock: Clock) -> Ending:
     sys.setswitchinterval(0.001)  # runs compute in threads; the loop must not wait 5 ms for each of them
     metrics, notifier = Metrics(), Notifier.of(os.environ)
-    daemon = Controller(start, held.doors, parts, clock, metrics, Usage(), held.scratch)
+    daemon = Controller(start, held.doors, parts, clock, metrics, Usage(), held.scratch, notifier)
     daemon.ports = dict(held.entry.ports)
     server = RpcServer(daemon, VERBS, held.doors.access, _hooks(daemon))
-    chores = Chores(daemon, notifier)
+    chores = Chores(daemon)
     pages = _pages(start, chores)
     server.start([held.sockets[RPC]], held.doors.tls)
     for setting, page in pages.items():
@@ -154,7 +154,7 @@ async def _live(start: Start, parts: Parts, held: Held, report: Report, clock: C
     log.info("starting", extra={"daemon": start.name, "pid": os.getpid(), "address": held.entry.address})
     schedule: asyncio.Task[None] | None = None
     try:
-        schedule = await _until_stopped(daemon, lambda: _ready(daemon, held, report, notifier))
+        schedule = await _until_stopped(daemon, lambda: _ready(daemon, held, report))
     except SigcError as error:
         log.error("the start failed: %s", error)
         daemon.stop(Ending(0.0, is_forced=True))
@@ -195,13 +195,13 @@ async def _until_stopped(daemon: Controller, ready: Callable[[], None]) -> async
         asked.cancel()
 
 
-def _ready(daemon: Controller, held: Held, report: Report, notifier: Notifier) -> None:
+def _ready(daemon: Controller, held: Held, report: Report) -> None:
     start = daemon.start
     log_place = f"; its log is {start.log.path}" if start.log.path else ""
     text = f"daemon '{start.name}' is ready: PID {os.getpid()} at {held.entry.address}{log_place}"
     log.info("ready", extra={"strategies": len(daemon.configured.strategies), "jobs": len(daemon.configured.jobs)})
     report.ready(text)
-    notifier.ready(f"{len(daemon.configured.strategies)} strategies")
+    daemon.notifier.ready(f"{len(daemon.configured.strategies)} strategies")
 
 
 async def _shut_down(

@@ -144,6 +144,10 @@ class Timetable:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), max(pause_s, self._sleep_s()))
 
+    async def settle(self) -> None:
+        """Wait until all that happened so far is handled."""
+        await self._in_turn(_nothing)
+
     def wake(self) -> None:
         """Look at the clock now."""
         self._news.set()
@@ -322,7 +326,11 @@ class Timetable:
 
     async def _start(self, name: str, one: Fire) -> None:
         job, now = self.states[name].job, self._clock.now()
-        run, why = await self._duties.begin(job, one)
+        try:
+            run, why = await self._duties.begin(job, one)
+        except Exception as error:
+            log.exception("a run can't be begun", extra={"job": name})
+            run, why = "", f"{type(error).__name__}: {error}"
         if run:
             self._metrics.put(m.LAST_FIRE, now.timestamp(), job=name)
             self.post(name, RunStarted(run, now, one.planned))
@@ -363,6 +371,10 @@ class Timetable:
         longest = _LOOK_EVERY_S if waits else _LONGEST_SLEEP_S
         until = (min(times) - now).total_seconds() if times else longest
         return min(max(until, 0.001), longest)
+
+
+async def _nothing() -> None:
+    """What `settle` waits for."""
 
 
 def slot_of(job: Job, one: Fire, calendar: Calendar | None) -> str:

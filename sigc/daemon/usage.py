@@ -30,13 +30,15 @@ class Usage:
         self._process = psutil.Process(pid)
         self._before: dict[tuple[int, float], float] = {}
         self._at = time.monotonic()
+        self._known: list[psutil.Process] = []
         self.last = self.sample()
 
     def sample(self) -> Sample:
         """As it is now; processor time since the last sample."""
         memory, spent, now = 0, 0.0, time.monotonic()
         seen: dict[tuple[int, float], float] = {}
-        for process in [self._process, *self._descendants()]:
+        self._known = self._descendants()
+        for process in [self._process, *self._known]:
             try:
                 with process.oneshot():
                     times = process.cpu_times()
@@ -51,6 +53,17 @@ class Usage:
         self._before, self._at = seen, now
         self.last = Sample(memory, round(cpu, 1), len(seen))
         return self.last
+
+    def spent(self) -> float:
+        """Processor seconds of all of them so far; those that are new count from the next sample on."""
+        total = 0.0
+        for process in [self._process, *self._known]:
+            try:
+                times = process.cpu_times()
+            except psutil.Error:
+                continue
+            total += times.user + times.system
+        return total
 
     def _descendants(self) -> list[psutil.Process]:
         try:

@@ -19,6 +19,7 @@ from pathlib import Path
 from sigc.errors import Diagnostic, SigcError
 from sigc.failpoint import failpoint
 from sigc.store.audit import canonical, head, ledger_id
+from sigc.store.files import sync_directory
 from sigc.store.records import Finding, Weight
 
 FILE = "anchors.jsonl"
@@ -119,15 +120,6 @@ def _mend(path: Path, handle: int) -> None:
 def _write(handle: int, data: bytes) -> None:
     while data:
         data = data[os.write(handle, data) :]
-
-
-def sync_directory(path: Path) -> None:
-    """Make what was created, renamed or removed in a folder survive a power cut."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _parsed(line: bytes, path: Path, number: int) -> Anchor:

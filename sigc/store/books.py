@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from sigc.store import orders
+from sigc.store import orders, runs
 from sigc.store.audit import Event
 from sigc.store.ledger import Transaction
 from sigc.store.records import ZERO, BookKey, Charge, Fill, Nav, Position, RunKey, Side
@@ -336,9 +336,6 @@ def marks_of(connection: sqlite3.Connection, run: str) -> dict[str, Mark]:
 
 def last_prices(connection: sqlite3.Connection, key: BookKey) -> dict[str, Decimal]:
     """The prices by which the book's newest decided run was judged."""
-    row = connection.execute(
-        "SELECT id FROM runs WHERE strategy = ? AND portfolio = ? AND traded = 1 ORDER BY number DESC LIMIT 1",
-        (key.strategy, key.portfolio),
-    ).fetchone()
-    marks = marks_of(connection, row[0]) if row is not None else {}
+    run = runs.last_decided(connection, key.strategy, key.portfolio)
+    marks = marks_of(connection, run) if run else {}
     return {asset: mark.price for asset, mark in marks.items() if mark.price is not None}

@@ -10,15 +10,17 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from sigc.errors import Diagnostic, SigcError
+from sigc.store.files import sync_directory
 from sigc.store.schema import APPLICATION_ID, MIGRATIONS
 
 FILE = "ledger.sqlite"
 LOCK = "lock"
+_MAGIC = b"SQLite format 3\0"
 _HINTS = {
     sqlite3.SQLITE_FULL: "free space on the disk, then run again: nothing was half-written",
     sqlite3.SQLITE_READONLY: "make the work dir writable for this user, then run again",
@@ -71,16 +73,18 @@ class Lock:
             self._handle = -1
 
 
-def connect_writer(path: Path, synchronous: str = "FULL") -> sqlite3.Connection:
+def connect_writer(path: Path, synchronous: str = "FULL", migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
     """The one connection that writes, migrated to the newest schema. Every transaction is explicit."""
     with told(path):
+        _look_at(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA busy_timeout = 5000")
             connection.execute("PRAGMA foreign_keys = ON")
+            version = _version(connection, path, len(migrations))  # before anything is changed in a file of others
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {synchronous}")
-            _migrate(connection, path)
+            _migrate(connection, path, version, migrations)
         except BaseException:
             connection.close()
             raise
@@ -97,7 +101,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         try:
             connection.execute("PRAGMA busy_timeout = 5000")
             connection.execute("PRAGMA query_only = ON")
-            version = _version(connection, path)
+            version = _version(connection, path, len(MIGRATIONS))
             if version < len(MIGRATIONS):
                 hint = "`sigc run` brings it up to date, and keeps a copy"
                 raise SigcError(Diagnostic("E310", f"the ledger {path} is of the old version {version}", hint=hint))
@@ -107,11 +111,23 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    version = _version(connection, path)
-    if 0 < version < len(MIGRATIONS):
+def _look_at(path: Path) -> None:
+    """Refuse a file that is no database: SQLite takes a short one for an empty database, and writes over it."""
+    if path.exists():
+        with path.open("rb") as file:
+            start = file.read(len(_MAGIC))
+        if start.strip(b"\0") and not _MAGIC.startswith(start):
+            raise _foreign(path)
+
+
+def _foreign(path: Path) -> SigcError:
+    return SigcError(Diagnostic("E310", f"{path} is no ledger of sigc", hint="set daemon.work_dir to another folder"))
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, version: int, migrations: Sequence[str]) -> None:
+    if 0 < version < len(migrations):
         _copy(connection, path.with_name(f"{path.name}.v{version}"))
-    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+    for number, script in enumerate(migrations[version:], version + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:
             for statement in _statements(script):
@@ -125,17 +141,15 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             raise
 
 
-def _version(connection: sqlite3.Connection, path: Path) -> int:
+def _version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
     """The schema's version, 0 for a fresh file. Raises E310 for a file that is not ours or newer than we are."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if tables and application != APPLICATION_ID:
-        raise SigcError(
-            Diagnostic("E310", f"{path} is no ledger of sigc", hint="set daemon.work_dir to another folder")
-        )
-    if version > len(MIGRATIONS):
-        message = f"the ledger {path} has version {version}, this sigc knows versions up to {len(MIGRATIONS)}"
+        raise _foreign(path)
+    if version > newest:
+        message = f"the ledger {path} has version {version}, this sigc knows versions up to {newest}"
         raise SigcError(Diagnostic("E310", message, hint="run the sigc that wrote it, or a newer one"))
     return int(version)
 
@@ -143,13 +157,15 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
 def _copy(connection: sqlite3.Connection, to: Path) -> None:
     """A whole copy beside the ledger, there completely or not at all."""
     part = to.with_name(f"{to.name}.part")
-    part.unlink(missing_ok=True)
+    for left in to.parent.glob(f"{part.name}*"):  # by a process that died: the file, and its journal
+        left.unlink()
     target = sqlite3.connect(part)
     try:
         connection.backup(target)
     finally:
         target.close()
     part.replace(to)
+    sync_directory(to.parent)
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -50,7 +50,13 @@ class Ledger:
     """The one writer of a work dir's ledger. Any thread may write, one at a time."""
 
     def __init__(
-        self, directory: Path, connection: sqlite3.Connection, lock: Lock, clock: Clock, sign: Sign | None
+        self,
+        directory: Path,
+        connection: sqlite3.Connection,
+        lock: Lock,
+        clock: Clock,
+        sign: Sign | None,
+        synchronous: str,
     ) -> None:
         self.directory = directory
         self.path = directory / FILE
@@ -58,7 +64,9 @@ class Ledger:
         self._connection = connection
         self._lock = lock
         self._sign = sign
+        self._synchronous = synchronous
         self._turn = threading.RLock()
+        self._is_lost = False
         (self.id,) = connection.execute("SELECT value FROM meta WHERE key = 'ledger'").fetchone()
 
     @classmethod
@@ -70,11 +78,12 @@ class Ledger:
         lock = Lock(directory)
         try:
             path = directory / FILE
-            connection = connect_writer(path, "FULL" if durable else "OFF")
+            synchronous = "FULL" if durable else "OFF"
+            connection = connect_writer(path, synchronous)
             try:
                 with told(path):
                     _name(connection, clock)
-                    return cls(directory, connection, lock, clock, sign)
+                    return cls(directory, connection, lock, clock, sign, synchronous)
             except BaseException:
                 connection.close()
                 raise
@@ -100,6 +109,7 @@ class Ledger:
     def transaction(self, name: str) -> Iterator[Transaction]:
         """All of the block, or nothing of it. name: one of `failpoint.TRANSACTIONS`. Raises SigcError E310."""
         with self._turn, told(self.path):
+            self._regain()
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 failpoint(f"{name}:begun")
@@ -115,6 +125,7 @@ class Ledger:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The writer's own view, between its transactions."""
         with self._turn, told(self.path):
+            self._regain()
             yield self._connection
 
     def reader(self) -> sqlite3.Connection:
@@ -123,16 +134,20 @@ class Ledger:
 
     def _undo(self) -> None:
         # SQLite has rolled back by itself where it had to; what is left of the transaction goes here.
-        if self._connection.in_transaction:
-            try:
+        try:
+            if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            except sqlite3.Error:
-                self._reopen()
+        except sqlite3.Error:
+            self._is_lost = True
 
-    def _reopen(self) -> None:
-        """A connection that can't even roll back is given up: the file is as it was before the transaction."""
-        self._connection.close()
-        self._connection = connect_writer(self.path)
+    def _regain(self) -> None:
+        """A connection that could not even roll back is given up: the file is as it was before the transaction."""
+        if self._is_lost:
+            fresh = connect_writer(self.path, self._synchronous)
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = fresh
+            self._is_lost = False
 
 
 def _name(connection: sqlite3.Connection, clock: Clock) -> None:

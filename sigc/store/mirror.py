@@ -27,8 +27,9 @@ from pathlib import Path
 from sigc.config import AuditSettings
 from sigc.errors import Diagnostic, SigcError
 from sigc.failpoint import failpoint
-from sigc.store.anchor import Anchor, sync_directory
+from sigc.store.anchor import Anchor
 from sigc.store.audit import canonical
+from sigc.store.files import sync_directory, write_whole
 from sigc.store.records import Finding, Weight
 from sigc.store.verify import IsSigned, Place, Verdict, parsed, verify_lines
 
@@ -270,7 +271,7 @@ def _rotate(directory: Path, settings: AuditSettings, today: date) -> None:
 def _pack(directory: Path, file: DayFile) -> None:
     packed = gzip.compress(file.raw(), mtime=0)
     to = file.path.with_name(file.path.name + ".gz")
-    _write_whole(to, packed)
+    write_whole(to, packed)
     failpoint("mirror:rotate")
     file.path.unlink()
     sync_directory(directory)
@@ -282,18 +283,6 @@ def _delete(directory: Path, old: Sequence[DayFile]) -> None:
         line = _last_line(file)
         if line:
             last = _known(line, file)
-            _write_whole(directory / RETAINED, (canonical({"seq": last.seq, "digest": last.digest}) + "\n").encode())
+            write_whole(directory / RETAINED, (canonical({"seq": last.seq, "digest": last.digest}) + "\n").encode())
         file.path.unlink()
         sync_directory(directory)
-
-
-def _write_whole(to: Path, data: bytes) -> None:
-    """A file that is there completely or not at all."""
-    part = to.with_name(f"{to.name}.part")
-    with part.open("wb") as file:
-        part.chmod(0o600)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(to)
-    sync_directory(to.parent)

@@ -76,6 +76,15 @@ def last_session(connection: sqlite3.Connection, strategy: str, portfolio: str) 
     return str(found or "")
 
 
+def last_decided(connection: sqlite3.Connection, strategy: str, portfolio: str) -> str:
+    """The id of a book's newest run that traded; '' before the first."""
+    row = connection.execute(
+        "SELECT id FROM runs WHERE strategy = ? AND portfolio = ? AND traded = 1 ORDER BY number DESC LIMIT 1",
+        (strategy, portfolio),
+    ).fetchone()
+    return "" if row is None else str(row[0])
+
+
 def past_turnovers(connection: sqlite3.Connection, strategy: str, portfolio: str, most: int = 60) -> tuple[float, ...]:
     """What the last runs of a book ordered, as a share of its worth then; oldest first."""
     rows = connection.execute(

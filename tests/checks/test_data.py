@@ -57,7 +57,7 @@ def test_policies(check: str, policy: str) -> None:
         "fresh": view(newest="2024-01-02"),
         "rows": view(rows=1),
         "complete": view(prices=dict.fromkeys(range(6), NAN), previous=dict.fromkeys(range(6), NAN)),
-        "anomalies": view(prices={1: 151.0, 2: 10.0}),
+        "anomalies": view(prices=dict.fromkeys(range(1, 8), 10.0)),
     }[check]
     setting = "on_stale_data" if check == "fresh" else "on_data_error"
     others: dict[str, Any] = {"on_stale_data": "alert", "on_data_error": "alert", "on_missing_symbol": "alert"}

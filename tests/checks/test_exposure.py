@@ -68,7 +68,10 @@ def test_step_by_step_equals_rebuilt(seed: int) -> None:
             intents[one.client_order_id] = replace(one, limit=limit, parent=parent, run=dice.choice(["r", "s"]))
             at.add(intents[one.client_order_id])
         elif what < 0.8 or not alive:
-            of = dice.choice(list(intents.values()))  # closed ones too: a fill may come late
+            sent = [i for i in intents.values() if i.state is not IntentState.DENIED]
+            if not sent:
+                continue
+            of = dice.choice(sent)  # closed ones too: a fill may come late
             done = fill(str(step), of, market.part(of.quantity), Decimal(dice.randint(1, 5000)) / 100, Decimal(1) / 100)
             at.fill(done)
             fills.append(done)
@@ -79,6 +82,10 @@ def test_step_by_step_equals_rebuilt(seed: int) -> None:
             intents[of.client_order_id] = replace(
                 of, filled=filled, state=IntentState.FILLED if filled >= of.quantity else state
             )
+        elif dice.random() < 0.3 and (unsent := [i for i in alive if not i.filled]):
+            of = dice.choice(unsent)
+            at.withdraw(of.client_order_id)
+            intents[of.client_order_id] = replace(of, state=IntentState.DENIED)
         else:
             of = dice.choice(alive)
             at.close(of.client_order_id)

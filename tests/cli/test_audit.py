@@ -173,3 +173,22 @@ def test_nothing_heavy_is_imported(work: Path) -> None:
         text=True,
     )
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+def test_whoever_reads_may_stop_reading(work: Path) -> None:
+    write(work, 2_000, sign=signer(work.parent / "audit.pem"))
+    paths = os.pathsep.join(str(ROOT / p) for p in (".", "cli", "pipelines", "dashboard"))
+    command = f"{sys.executable} -m sigc_cli.main audit query --json | head -2"
+    done = subprocess.run(
+        ["sh", "-c", command], env=os.environ | {"PYTHONPATH": paths}, cwd=work.parent, capture_output=True, text=True
+    )
+    assert done.stdout.startswith("[\n")
+    assert done.stderr == ""
+
+
+def test_signing_that_began_later_is_explained(work: Path) -> None:
+    folder = work.parent / "later"
+    write(folder, 3)
+    write(folder, 3, sign=signer(work.parent / "audit.pem"))
+    assert "--signed-from" in run("verify", "--work-dir", str(folder)).stderr
+    assert "3 good" in run("verify", "--work-dir", str(folder), "--signed-from", "4").stdout

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from sigc.daemon.process import daemonize
-from sigc.errors import SigcError
 from tests.daemon.processes import PATIENCE_S, Script, environment, gone
 
 _DAEMON = """
@@ -136,8 +135,16 @@ def test_interrupting_the_starter_ends_the_daemon(tmp_path: Path) -> None:
 
 
 def test_a_log_that_cannot_be_written_is_told_before_anything_starts(tmp_path: Path) -> None:
-    with pytest.raises(SigcError, match=r"daemon\.log_file"):
-        daemonize(lambda _: 0, tmp_path / "missing" / "log")
+    script = """
+import sys
+from pathlib import Path
+from sigc.daemon.process import daemonize
+daemonize(lambda _: 0, Path(sys.argv[1]))
+"""
+    with Script(script, str(tmp_path / "missing" / "log")) as starter:
+        code, _, err = starter.end()
+    assert code == 1
+    assert "daemon.log_file" in err
 
 
 def test_threads_are_refused(tmp_path: Path) -> None:

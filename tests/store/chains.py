@@ -17,6 +17,14 @@ from sigc.store.ledger import Ledger
 START = datetime(2024, 1, 2, 14, 30, tzinfo=UTC)
 EVENTS = ("run.opened", "order.sent", "order.filled", "order.denied", "user.paused")
 
+# What a next version might be: a column, rows that are moved, an index.
+SECOND = """
+ALTER TABLE control ADD COLUMN note TEXT NOT NULL DEFAULT '';
+CREATE TABLE copied (seq INTEGER PRIMARY KEY, record TEXT NOT NULL) STRICT;
+INSERT INTO copied SELECT seq, record FROM audit;
+CREATE INDEX copied_records ON copied (record);
+"""
+
 
 def event(number: int) -> Event:
     """The record of that number: odd texts and numbers among what is plain."""

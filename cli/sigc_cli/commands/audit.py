@@ -120,7 +120,9 @@ def verify(
         from sigc_cli.complain import complain
 
         message = f"{what}: record {verdict.bad} is bad: {verdict.reason}"
-        hint = f"the {verdict.records} records before it are good" if verdict.records else "none before it is good"
+        hint = f"{verdict.records} records before it are good"
+        if verdict.reason.endswith("not signed"):
+            hint += "; where signing began later, give its first record by --signed-from"
         found = Diagnostic("E810", message, hint=hint)
         complain((found,))
         ctx.exit(exit_code((found,)))

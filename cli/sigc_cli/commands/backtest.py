@@ -70,6 +70,7 @@ def command(
             loaded = load(compiled.strategy, space)
             book = pick(loaded, portfolio)
             money = settings.backtest.capital if capital is None else capital
+            replayed = None
             if with_orders:
                 replayed = _replayed(loaded, space, book, settings, money, overrides)
                 result, validated = replayed.result, None
@@ -86,7 +87,7 @@ def command(
             click.echo(show.dump(show.as_data(result, validated)))
         else:
             click.echo(show.results(result))
-            if with_orders:
+            if replayed is not None:
                 click.echo("\n" + show.replayed(replayed))
             if validated is not None:
                 click.echo("\n" + show.validated(validated))
@@ -95,7 +96,7 @@ def command(
         if report is not None:
             from sigc_cli.results import write_report
 
-            path = write_report(result, loaded, space, (output or file).with_suffix(".html"))
+            path = write_report(result, loaded, space, (output or file).with_suffix(".html"), replayed)
             click.echo(f"report: {path}", err=True)
 
 

@@ -1,16 +1,23 @@
-"""`sigc run FILE`: one run of one portfolio for one date, traded by the configured broker or dry."""
+"""`sigc run FILE`: one run of one portfolio for one date; by the daemon when one answers, else in this process."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from sigc_cli.options import JSON, PARAMS, STRATEGY, WORK_DIR, choices, work
+from sigc_cli.options import JSON, PARAMS, WORK_DIR, choices, work
+
+if TYPE_CHECKING:
+    from sigc.errors import Diagnostic
+    from sigc_cli.build import Choices
+    from sigc_cli.build_trading import Wish
+    from sigc_cli.remote import Wanted
 
 
 @click.command()
-@STRATEGY
+@click.argument("what", metavar="FILE")
 @click.option("--dry-run", is_flag=True, help="Show the orders that would go out; trade nothing.")
 @click.option("--date", default="", metavar="DATE", help="As of the last session on or before this date.")
 @click.option("--portfolio", default="", help="Which portfolio (default: the first).")
@@ -18,12 +25,15 @@ from sigc_cli.options import JSON, PARAMS, STRATEGY, WORK_DIR, choices, work
 @click.option("--force", is_flag=True, help="Although it was traded, or is paused: a new revision; needs --reason.")
 @click.option("--accept-differences", is_flag=True, help="Between ledger and broker; needs --reason.")
 @click.option("--reason", default="", metavar="TEXT", help="Why; kept in the audit with who.")
+@click.option("--detach", is_flag=True, help="Return at once with the run's id; needs a daemon.")
+@click.option("--address", metavar="HOST:PORT", help="Where the daemon listens.")
+@click.option("--name", metavar="NAME", help="The daemon of that name.")
 @WORK_DIR
 @PARAMS
 @JSON
 @work
 def command(
-    file: Path,
+    what: str,
     dry_run: bool,
     date: str,
     portfolio: str,
@@ -31,6 +41,9 @@ def command(
     force: bool,
     accept_differences: bool,
     reason: str,
+    detach: bool,
+    address: str | None,
+    name: str | None,
     work_dir: Path | None,
     params: tuple[str, ...],
     as_json: bool,
@@ -39,33 +52,104 @@ def command(
     threads: int,
     no_cache: bool,
 ) -> None:
-    """Run FILE for one date: load, compute, validate, execute, audit.
+    """Run FILE (or a configured strategy's name) for one date: load, compute, validate, execute, audit.
 
-    No row after the date is read. A session is traded once; a wanted repeat is --force with a --reason.
+    No row after the date is read. A session is traded once; a wanted repeat is --force with a --reason. Goes to the
+    daemon when one answers; runs in this process when nobody listens and the work dir is free, or with --work-dir.
     """
-    from sigc.errors import SigcError
-    from sigc_cli import show, show_run
-    from sigc_cli.build import compile_file, configuration, parameters, workspace
-    from sigc_cli.build_trading import Wish, request, trading, user
-    from sigc_cli.complain import complain
+    from sigc_cli.build import parameters
     from sigc_cli.dates import day
+    from sigc_cli.remote import Wanted
+
+    wanted = Wanted(
+        *(what, day(date), portfolio, dry_run, parameters(params)),
+        slot=slot,
+        is_forced=force,
+        accepts_differences=accept_differences,
+        reason=reason,
+    )
+    if work_dir is None and _by_daemon(wanted, detach, as_json, (config, address, name)):
+        return
+    if detach:
+        raise click.UsageError("--detach needs a daemon: start one by `sigc daemon`")
+    from sigc_cli.build_trading import Wish
+
+    wish = Wish(wanted.date, portfolio, dry_run, force, accept_differences, reason, slot)
+    _here(wanted, wish, choices(config, engine, threads, no_cache), work_dir, name, as_json)
+
+
+def _by_daemon(
+    wanted: Wanted, is_detached: bool, as_json: bool, which: tuple[Path | None, str | None, str | None]
+) -> bool:
+    """Have the daemon run it; False when nobody listens. Raises E900 for a daemon that hangs, E901 for a refusal."""
+    from sigc.daemon.client import NoDaemonError
+    from sigc.errors import Severity, SigcError
+    from sigc_cli.complain import complain
+    from sigc_cli.remote import daemon, print_json, run_over_rpc
+
+    config, address, name = which
+    try:
+        with daemon(config, address, name) as client:
+            ended = run_over_rpc(client, wanted, is_detached=is_detached)
+    except NoDaemonError as gone:
+        if not gone.is_refused or address is not None:
+            raise
+        return False
+    if as_json:
+        print_json(ended.result if ended.result and not is_detached else ended)
+    elif is_detached:
+        click.echo(ended.id)
+    else:
+        click.echo(ended.result.get("text") or f"{ended.strategy} {ended.id}: {ended.outcome}, {ended.message}")
+    complain(d for d in ended.findings if d.severity is not Severity.ERROR)
+    problem = _problem(ended.outcome, ended.message)
+    if problem is not None and not is_detached:
+        errors = tuple(d for d in ended.findings if d.severity is Severity.ERROR)
+        raise SigcError(*(errors or (problem,)))
+    return True
+
+
+def _problem(outcome: str, message: str) -> Diagnostic | None:
+    """What is wrong with a run that ended so, as an error; None for a good one."""
+    from sigc.errors import Diagnostic
+
+    match outcome:
+        case "done" | "" | "open":
+            return None
+        case "unresolved":
+            hint = "nothing more of this strategy is sent until its orders are looked up at the next start"
+            return Diagnostic("E603", message, hint=hint)
+        case "refused":
+            return Diagnostic("E801", message)
+        case other:
+            return Diagnostic("E300", f"{other}: {message}")
+
+
+def _here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | None, name: str | None, as_json: bool) -> None:
+    from sigc.errors import Diagnostic, SigcError
+    from sigc_cli import show, show_run
+    from sigc_cli.build import compile_file, configuration, workspace
+    from sigc_cli.build_trading import capital_of, entry_of, request, trading, user
+    from sigc_cli.complain import complain
     from sigc_cli.workdir import work_dir as place_of
     from sigc_pipelines.backtest import pick_of
     from sigc_pipelines.feed import FreshFeed
     from sigc_pipelines.run import carry_out
 
-    chosen = choices(config, engine, threads, no_cache)
-    wish = Wish(day(date), portfolio, dry_run, force, accept_differences, reason, slot)
-    compiled = compile_file(file, parameters(params))
     loaded = configuration(chosen)
-    settings = loaded.config
-    asked = request(compiled.strategy, pick_of(compiled.strategy, portfolio).name, settings, wish, user())
+    entry = entry_of(loaded, wanted.what)
+    compiled = compile_file(entry.file, {**entry.params, **wanted.params})
+    settings = capital_of(loaded.config, entry)
+    portfolio = pick_of(compiled.strategy, wish.portfolio or entry.portfolio).name
+    asked = request(compiled.strategy, entry.name, portfolio, settings, wish, user())
     complain(compiled.warnings)
+    place = place_of(loaded, work_dir, name)
+    click.echo(f"no daemon answers; running in this process, with the ledger of {place}", err=True)
     bar = show.ProgressBar()
-    with (
-        workspace(settings, chosen, bar) as space,
-        trading(settings, place_of(loaded, work_dir), wish) as (desk, earlier),
-    ):
+    with workspace(settings, chosen, bar) as space, trading(settings, place, wish) as (desk, earlier):
+        if desk.broker.capabilities().is_live and not wish.is_dry:
+            message = "a live broker is traded by the daemon alone"
+            raise SigcError(Diagnostic("E900", message, hint="start it by `sigc daemon`, or add --dry-run"))
         for verdict in earlier:
             click.echo(f"{verdict.run}: {verdict.outcome}, {verdict.message}", err=True)
         try:
@@ -75,5 +159,6 @@ def command(
         click.echo(show.dump(show_run.as_data(ended)) if as_json else show_run.text(ended))
     if ended.problems:
         raise SigcError(*ended.problems)
-    if ended.run.outcome == "unresolved":
-        raise SigcError(show_run.unresolved(ended))
+    problem = _problem(str(ended.run.outcome), ended.run.message)
+    if problem is not None:
+        raise SigcError(problem)

@@ -4,7 +4,7 @@ What a check finds is weighed by the policy of its kind:
 
     halt       an error: the run is refused
     hold       a warning: positions are kept (of all assets; of those without a price, for on_missing_symbol)
-    use_cache  a warning: go on with what was stored last instead of what was loaded
+    use_cache  a warning: trade to the target of the book's last run instead of what these data say
     exclude    a warning: nothing of these assets is wanted
     alert      a warning: go on as if nothing were
 
@@ -44,7 +44,7 @@ class Treatment(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DataVerdict:
-    """What the data are good for. use_cache: compute from what was stored last; treatments: of wanted and held assets.
+    """What the data are good for. use_cache: trade to the last run's target; treatments: of wanted and held assets.
 
     A finding of weight ERROR refuses the run whatever the treatments say.
     """

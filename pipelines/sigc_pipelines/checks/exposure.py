@@ -8,7 +8,8 @@ lie in [q - s, q + b], and any point of it can be reached. From that follow the 
     cash in flight     cash - b x price                         every purchase is filled and no sale
 
 Adding an order or a fill costs the same for a book of any size, and gives what a rebuild from the session's orders and
-fills (`Exposure.of`) gives, to the digit. Positions are valued at marks, orders at what they are sized by.
+fills (`Exposure.of`) gives, to the digit. Positions are valued at marks, orders at the price they were sized by, or at
+their limit where that is worse; what a market order slips, and commissions, are not in it.
 
 Neighbour: `orders.py` asks what one more order would make of it.
 """
@@ -109,6 +110,15 @@ class _Flight:
     remaining: Decimal
 
 
+@dataclass(slots=True)
+class _Known:
+    """An order that was ever counted, and how much of its parent it has taken."""
+
+    run: str
+    parent: str
+    kept: Decimal = ZERO
+
+
 @dataclass(slots=True, eq=False)
 class Exposure:
     """The book of a session, kept up by `add`, `fill` and `close`. Not for several threads at once.
@@ -136,9 +146,7 @@ class Exposure:
     _lines: dict[str, Line] = field(default_factory=dict)
     _flights: dict[str, _Flight] = field(default_factory=dict)
     _groups: dict[tuple[str, Side], Counter[str]] = field(default_factory=dict)
-    _kept: dict[str, tuple[str, Decimal]] = field(
-        default_factory=dict
-    )  # of each order ever counted: its parent and share
+    _known: dict[str, _Known] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -152,7 +160,10 @@ class Exposure:
         fills: Iterable[Fill] = (),
         parents: Mapping[str, Decimal] | None = None,
     ) -> Exposure:
-        """From the book as it is now, and all intents and fills of its session. marks: of what is held or ordered."""
+        """From the book as it is now, the intents and fills of its session, and what is in flight from before it.
+
+        marks: of all that is held or ordered.
+        """
         with localcontext(EXACT):
             at = cls(nav, cash, marks, parents or {})
             for asset, quantity in positions.items():
@@ -178,7 +189,7 @@ class Exposure:
 
     def is_counted(self, client_order_id: str) -> bool:
         """Whether an order is among those of the session, in flight or not."""
-        return client_order_id in self._kept
+        return client_order_id in self._known
 
     def rivals(self, order: Intent) -> tuple[str, ...]:
         """Orders (or parents of slices) in flight on the same side of the same asset that `order` has no part in."""
@@ -211,6 +222,14 @@ class Exposure:
                 self._keep(client_order_id, -flight.remaining)
                 self._shrink(flight, flight.remaining)
 
+    def withdraw(self, client_order_id: str) -> None:
+        """An order that was never sent, as it was denied: it is none of the session's any more."""
+        self.close(client_order_id)
+        known = self._known.pop(client_order_id, None)
+        if known is not None:
+            self.orders -= 1
+            self.orders_of_run[known.run] -= 1
+
     def totals(self) -> Totals:
         """All sums as one value."""
         return Totals(
@@ -223,8 +242,8 @@ class Exposure:
             self.proceeds,
             self.turnover,
             self.orders,
-            dict(self.orders_of_run),
-            dict(self.sliced),
+            {run: n for run, n in self.orders_of_run.items() if n},
+            {parent: taken for parent, taken in self.sliced.items() if taken},
             frozenset(self.unpriced),
             {a: line for a, line in sorted(self._lines.items()) if not line.is_empty or line.changed},
         )
@@ -232,15 +251,15 @@ class Exposure:
     def _count(self, order: Intent) -> None:
         if order.state is IntentState.DENIED:
             return
-        if order.client_order_id not in self._kept:
+        if order.client_order_id not in self._known:
             self.orders += 1
             self.orders_of_run[order.run] += 1
-            self._kept[order.client_order_id] = (order.parent, ZERO)
-        known = self._flights.get(order.client_order_id)
-        if known is not None:
-            self._shrink(known, known.remaining)
+            self._known[order.client_order_id] = _Known(order.run, order.parent)
+        flight = self._flights.get(order.client_order_id)
+        if flight is not None:
+            self._shrink(flight, flight.remaining)
         kept = order.quantity if order.state in IN_FLIGHT else order.filled
-        self._keep(order.client_order_id, kept - self._kept[order.client_order_id][1])
+        self._keep(order.client_order_id, kept - self._known[order.client_order_id].kept)
         if order.remaining > 0:
             flight = _Flight(order, ZERO)
             self._flights[order.client_order_id] = flight
@@ -249,10 +268,10 @@ class Exposure:
 
     def _keep(self, client_order_id: str, more: Decimal) -> None:
         """More (or less) of a sliced order is taken by this slice."""
-        parent, kept = self._kept.get(client_order_id, ("", ZERO))
-        if parent:
-            self._kept[client_order_id] = (parent, kept + more)
-            self.sliced[parent] = self.sliced.get(parent, ZERO) + more
+        known = self._known.get(client_order_id)
+        if known is not None and known.parent:
+            known.kept += more
+            self.sliced[known.parent] = self.sliced.get(known.parent, ZERO) + more
 
     def _shrink(self, flight: _Flight, by: Decimal) -> None:
         """Less of an order may be filled; nothing: it is not in flight any more."""

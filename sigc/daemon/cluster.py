@@ -1,0 +1,233 @@
+"""The Dask cluster that the controller keeps: opened when it is needed, replaced when it is lost, closed when it rests.
+
+    cluster = DaskCluster(settings, cache, roots, most_memory_mb)
+    with cluster.executor(directory) as executor: ...       a run's own executor on the shared client
+    cluster.workers() · cluster.link() · cluster.targets() · cluster.check()
+
+A local cluster is started by the first large piece of work and closed after `cluster.idle_minutes` without any, so that
+a resting daemon costs nothing; a remote one is connected to at the start (`is_held`). What is lost is opened anew, at
+most `_MOST_OPENINGS` times an hour: a cluster that dies again and again is told of instead.
+
+Dask and tornado's second loop are of threads; nothing here is called from the daemon's loop but in a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from sigc.daemon.messages import WorkerStatus
+from sigc.errors import Diagnostic, SigcError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from sigc.config import ClusterSettings
+    from sigc.engine.drive import Executor
+
+_MOST_OPENINGS = 6
+_WITHIN_S = 3600.0
+_ANSWER_WITHIN_S = 10.0
+_ONE_WORKER_MB = 512  # less is no use for the libraries alone
+log = logging.getLogger("sigc.cluster")
+
+
+class DaskCluster:
+    """The cluster of one daemon. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        cache: Path,
+        max_size_gb: float,
+        roots: tuple[Path, ...],
+        most_mb: int | None = None,
+    ) -> None:
+        self._settings = _within(settings, most_mb)
+        self._cache, self._max_size_gb, self._roots = cache, max_size_gb, roots
+        self._turn = threading.Lock()
+        self._stack: ExitStack | None = None
+        self._client: Client | None = None
+        self._opened_at: deque[float] = deque()
+        self._users = 0
+        self._rested_at = time.monotonic()
+        self._trouble = ""
+        self._is_closed = False
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is one that must be there all along: not ours to start."""
+        return self._settings.type in ("address", "class")
+
+    def open(self) -> Client:
+        """The client, of a cluster that answers; opened, or opened anew when the last one is lost. Raises SigcError."""
+        with self._turn:
+            if self._is_closed:
+                raise SigcError(Diagnostic("E300", "the cluster is closed: the daemon is stopping"))
+            if self._client is not None and not _answers(self._client):
+                log.warning("the cluster was lost; it is opened anew")
+                self._drop(is_lost=True)
+            if self._client is None:
+                self._client = self._opened()
+            return self._client
+
+    @contextmanager
+    def executor(self, directory: Path) -> Iterator[Executor]:
+        """A run's own executor, over the cache at `directory`."""
+        from distributed import Client
+
+        from sigc.engine.cluster import slice_bytes
+        from sigc.engine.dask import DaskExecutor, StoreAddress
+
+        held = self.open()
+        with self._turn:
+            self._users += 1
+        try:
+            # A client of its own: what one run is told of its workers, and cancels, is no other run's business.
+            address = held.scheduler_info()["address"]
+            patience_s = self._settings.connect_timeout_s
+            with Client(address, security=held.security, timeout=patience_s, set_as_default=False) as client:
+                store = StoreAddress(str(directory.resolve()), self._max_size_gb)
+                executor = DaskExecutor(client, store, slice_bytes(client), self._settings.deadline_s)
+                try:
+                    yield executor
+                finally:
+                    executor.close()
+        finally:
+            with self._turn:
+                self._users -= 1
+                self._rested_at = time.monotonic()
+
+    def rest(self) -> bool:
+        """Close one of ours that nobody has needed for a while; whether that was so."""
+        idle_s = 60 * self._settings.idle_minutes
+        with self._turn:
+            rested = time.monotonic() - self._rested_at
+            if self._client is None or self._users or self.is_held or not idle_s or rested < idle_s:
+                return False
+            self._drop()
+        log.info("the cluster had no work and is closed", extra={"minutes": self._settings.idle_minutes})
+        return True
+
+    def workers(self) -> tuple[WorkerStatus, ...]:
+        """Its workers as the scheduler last heard of them."""
+        found = self._info().get("workers", {})
+        return tuple(_worker(address, told) for address, told in sorted(found.items()))
+
+    def link(self) -> str:
+        """Where Dask's own page is."""
+        client = self._client
+        return "" if client is None else str(client.dashboard_link or "")
+
+    def targets(self) -> tuple[str, ...]:
+        """Where scheduler and workers serve Dask's metrics, as HOST:PORT."""
+        info = self._info()
+        if not info:
+            return ()
+        host, port = urlsplit(str(info["address"])).hostname, info.get("services", {}).get("dashboard")
+        found = [f"{host}:{port}"] if port else []
+        for worker in info.get("workers", {}).values():
+            number = worker.get("services", {}).get("dashboard")
+            if number:
+                found.append(f"{worker['host']}:{number}")
+        return tuple(sorted(found))
+
+    def check(self) -> str:
+        """`ok`, or what is wrong."""
+        client = self._client
+        if client is None:
+            return self._trouble or ("ok" if not self.is_held else "not connected")
+        if not _answers(client):
+            return "the scheduler does not answer"
+        wanted = self._settings.workers if self._settings.type == "local" else 1
+        there = len(self.workers())
+        return "ok" if there >= wanted else f"{there} of {wanted} workers are there"
+
+    def close(self) -> None:
+        """End what was started here."""
+        with self._turn:
+            self._is_closed = True
+            self._drop()
+
+    def _opened(self) -> Client:
+        from sigc.engine.cluster import open_client
+
+        now = time.monotonic()
+        while self._opened_at and now - self._opened_at[0] > _WITHIN_S:
+            self._opened_at.popleft()
+        if len(self._opened_at) >= _MOST_OPENINGS:
+            message = f"the cluster was lost {_MOST_OPENINGS} times within an hour, and is not opened again"
+            raise SigcError(Diagnostic("E300", message, hint="look at the memory of its workers, and at its log"))
+        began = time.monotonic()
+        stack = ExitStack()
+        try:
+            client = stack.enter_context(open_client(self._settings, self._cache.resolve(), self._roots))
+        except BaseException as failure:
+            stack.close()
+            self._trouble = str(failure)
+            raise
+        self._opened_at.append(now)
+        self._stack, self._trouble, self._rested_at = stack, "", time.monotonic()
+        said = {"type": self._settings.type, "seconds": round(time.monotonic() - began, 2)}
+        log.info("the cluster is open", extra={**said, "dashboard": str(client.dashboard_link or "")})
+        return client
+
+    def _drop(self, is_lost: bool = False) -> None:
+        """Let go of it. Saying good-bye to one that is lost takes half a minute, which nobody should wait for."""
+        stack, self._stack, self._client = self._stack, None, None
+        if stack is None:
+            return
+        if is_lost:
+            threading.Thread(target=_close, args=(stack,), name="sigc-cluster-close", daemon=True).start()
+        else:
+            _close(stack)
+
+    def _info(self) -> Mapping[str, Any]:
+        client = self._client
+        if client is None:
+            return {}
+        try:
+            found: Mapping[str, Any] = client.scheduler_info(n_workers=-1)
+        except Exception:
+            return {}
+        return found
+
+
+def _close(stack: ExitStack) -> None:
+    with contextlib.suppress(Exception):  # one that is lost can't be closed in good order
+        stack.close()
+
+
+def _answers(client: Client) -> bool:
+    """Whether the scheduler answers, within moments."""
+    scheduler = client.scheduler
+    if client.status != "running" or scheduler is None:
+        return False
+    try:
+        client.sync(scheduler.identity, callback_timeout=_ANSWER_WITHIN_S)
+    except Exception:
+        return False
+    return True
+
+
+def _worker(address: str, told: Mapping[str, Any]) -> WorkerStatus:
+    metrics = told.get("metrics", {})
+    states = metrics.get("task_counts", {})
+    tasks = sum(count for state, count in states.items() if state in ("executing", "ready", "waiting"))
+    return WorkerStatus(address, int(metrics.get("memory", 0)), int(told.get("memory_limit") or 0), int(tasks))
+
+
+def _within(settings: ClusterSettings, most_mb: int | None) -> ClusterSettings:
+    """Local workers share what the daemon may take, less what the controller itself needs."""
+    if most_mb is None or settings.type != "local" or settings.memory_limit != "auto":
+        return settings
+    each = max(_ONE_WORKER_MB, (most_mb - _ONE_WORKER_MB) // settings.workers)
+    return settings.model_copy(update={"memory_limit": f"{each}MiB"})

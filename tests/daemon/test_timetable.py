@@ -1,0 +1,344 @@
+"""The schedule at work over a real ledger, with a hand-turned clock: what fires, what is durable, what a crash leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sigc.calendar import open_calendar
+from sigc.clock import HandClock
+from sigc.daemon.books import Books
+from sigc.daemon.job_state import DidNotRun, RunFinished, Running, Waiting
+from sigc.daemon.jobs import Condition, Fire, Job, Kind, Misfire, Overlap
+from sigc.daemon.timetable import Decided, Duties, Timetable
+from sigc.daemon.triggers import parse_trigger
+from sigc.errors import SigcError
+from sigc.metrics import Metrics
+from sigc.store import jobs as store
+from sigc.store.jobs import OrderedRun
+from sigc.store.ledger import Ledger
+from sigc.store.records import Outcome
+
+DAY = datetime(2024, 1, 2, tzinfo=UTC)  # a Tuesday
+NONE = Decided()
+
+
+def at(hour: int, minute: int = 0, day: int = 2) -> datetime:
+    return datetime(2024, 1, day, hour, minute, tzinfo=UTC)
+
+
+def job(name: str, trigger: str | None = "0 9 * * *", **more: Any) -> Job:
+    given: dict[str, Any] = {"zone": "UTC", "calendar": "always", "skip_holidays": False, "strategy": "s"} | more
+    return Job(name, trigger=None if trigger is None else parse_trigger(trigger, "UTC"), **given)
+
+
+@dataclass
+class Floor:
+    """A timetable, and what it had done: runs begin at once, and end when the test says so."""
+
+    books: Books
+    clock: HandClock
+    table: Timetable
+    begun: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    alerts: list[tuple[str, str]] = field(default_factory=list)
+    refuse: str = ""
+    is_fresh: bool = True
+
+    async def begin(self, one_job: Job, one: Fire) -> tuple[str, str]:
+        if self.refuse:
+            return "", self.refuse
+        before = await self.books.read(partial(store.recent, most=1000))
+        id = f"{one_job.name}-{len(before) + 1}"
+        order = OrderedRun(id, one_job.strategy, "compute", "", "", "", "", one_job.name, one.planned, "t", "", DAY)
+        await self.books.write(lambda tx: store.ask(tx, order))
+        self.begun.append(id)
+        return id, ""
+
+    def cancel(self, run: str) -> bool:
+        self.cancelled.append(run)
+        return True
+
+    async def fresh(self) -> bool:
+        return self.is_fresh
+
+    def alert(self, one_job: Job, found: DidNotRun) -> None:
+        self.alerts.append((one_job.name, str(found.reason)))
+
+    async def turn(self, to: datetime) -> None:
+        """The clock shows `to`, and everything that follows from it has happened."""
+        self.clock.turn(to)
+        self.table.wake()
+        for _ in range(6):
+            await self.table.settle()
+
+    async def end(self, run: str, outcome: Outcome = Outcome.DONE, before_trading: bool = True) -> None:
+        """A run ends."""
+        order = await self.books.read(partial(store.find, id=run))
+        assert order is not None
+        await self.books.write(lambda tx: store.end(tx, order, outcome, "", "", "", before_trading))
+        ok, cancelled = outcome is Outcome.DONE, outcome is Outcome.CANCELLED
+        self.table.ended(order.job, order.strategy, RunFinished(run, ok, self.clock.now(), before_trading, cancelled))
+        await self.turn(self.clock.now())
+
+    async def misses(self, name: str) -> list[str]:
+        return [miss.reason for miss in await self.books.read(partial(store.misses, job=name))]
+
+
+@asynccontextmanager
+async def floor(
+    folder: Path, listed: tuple[Job, ...], now: datetime = DAY, decided: Decided = NONE, alive: datetime | None = None
+) -> AsyncIterator[Floor]:
+    """A life of the timetable; it ends as by kill -9: nothing is told."""
+    clock = HandClock(now)
+    books = await Books.open(lambda: Ledger.open(folder, clock, durable=False))
+    made: list[Floor] = []
+    duties = Duties(
+        lambda j, f: made[0].begin(j, f),
+        lambda run: made[0].cancel(run),
+        lambda _: made[0].fresh(),
+        lambda j, d: made[0].alert(j, d),
+    )
+    table = Timetable(books, Metrics(), clock, duties)
+    made.append(Floor(books, clock, table))
+    calendars = {"always": open_calendar("always", None, today=now.date())}
+    await table.restore(listed, calendars, alive, decided)
+    running = asyncio.ensure_future(table.run())
+    try:
+        yield made[0]
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        await books.close()
+
+
+def phase(now: Floor, name: str = "a") -> type:
+    return type(now.table.states[name].phase)
+
+
+def played(play: Callable[[Path], Coroutine[Any, Any, None]]) -> Callable[[Path], None]:
+    def test(tmp_path: Path) -> None:
+        asyncio.run(asyncio.wait_for(play(tmp_path), 60))
+
+    test.__name__, test.__doc__ = play.__name__, play.__doc__
+    return test
+
+
+@played
+async def test_a_fire_runs_once(folder: Path) -> None:
+    async with floor(folder, (job("a"),)) as now:
+        await now.turn(at(8, 59))
+        assert now.begun == []
+        await now.turn(at(9))
+        assert now.begun == ["a-1"]
+        await now.turn(at(9, 30))
+        assert now.begun == ["a-1"]
+        assert phase(now) is Running
+        await now.end("a-1")
+        assert phase(now) is type(None)
+        assert now.table.upcoming["a"] is not None
+        await now.turn(at(9, day=3))
+        assert now.begun == ["a-1", "a-2"]
+
+
+@played
+async def test_overlap_skips_queues_and_cancels(folder: Path) -> None:
+    listed = tuple(job(str(rule), "0 9,10 * * *", overlap=rule) for rule in Overlap)
+    async with floor(folder, listed) as now:
+        await now.turn(at(9))
+        assert sorted(now.begun) == ["cancel_old-3", "queue-2", "skip-1"]
+        await now.turn(at(10))
+        assert await now.misses("skip") == ["an earlier run was going on"]
+        assert now.cancelled == ["cancel_old-3"]
+        assert len(now.begun) == 3
+        await now.end("queue-2")
+        await now.end("cancel_old-3", Outcome.CANCELLED)
+        assert now.begun[3:] == ["queue-4", "cancel_old-5"]
+
+
+@played
+async def test_a_run_by_hand_counts_as_going_on(folder: Path) -> None:
+    async with floor(folder, (job("a"), job("other", strategy="t"))) as now:
+        now.table.began("manual", "s")
+        await now.turn(at(9))
+        assert now.begun == ["other-1"]
+        assert await now.misses("a") == ["an earlier run was going on"]
+        now.table.ended("", "s", RunFinished("manual", True, now.clock.now()))
+        await now.turn(at(9, day=3))
+        assert now.begun == ["other-1", "a-2"]
+
+
+@played
+async def test_dependencies_and_failures(folder: Path) -> None:
+    listed = (job("signals", "0 8 * * *"), job("trade", "0 9 * * *", depends_on=("signals",), kind=Kind.EXECUTE))
+    async with floor(folder, listed) as now:
+        await now.turn(at(8))
+        await now.turn(at(9))
+        assert now.begun == ["signals-1"]
+        await now.end("signals-1")
+        assert now.begun == ["signals-1", "trade-2"]
+        await now.end("trade-2")
+        await now.turn(at(8, day=3))
+        await now.end("signals-3", Outcome.FAILED)
+        await now.turn(at(9, day=3))
+        assert len(now.begun) == 3
+        assert await now.misses("trade") == ["a job it depends on did not finish"]
+        assert ("trade", "a job it depends on did not finish") in now.alerts
+
+
+@played
+async def test_retries_come_after_their_backoff(folder: Path) -> None:
+    async with floor(folder, (job("a", retries=2, backoff_s=60),)) as now:
+        await now.turn(at(9))
+        await now.end("a-1", Outcome.FAILED)
+        await now.turn(at(9) + timedelta(seconds=59))
+        assert now.begun == ["a-1"]
+        await now.turn(at(9, 1))
+        assert now.begun == ["a-1", "a-2"]
+        await now.end("a-2", Outcome.FAILED)
+        await now.turn(at(9, 3))
+        assert now.begun == ["a-1", "a-2", "a-3"]
+
+
+@played
+async def test_a_condition_is_waited_for(folder: Path) -> None:
+    async with floor(folder, (job("a", conditions=frozenset({Condition.DATA_FRESH}), deadline_s=3600),)) as now:
+        now.is_fresh = False
+        await now.turn(at(9))
+        assert phase(now) is Waiting
+        now.is_fresh = True
+        await now.turn(at(9, 20))
+        assert now.begun == ["a-1"]
+
+
+@played
+async def test_a_pause_and_a_switch(folder: Path) -> None:
+    async with floor(folder, (job("a"), job("b", strategy="t"))) as now:
+        now.table.hold(frozenset({"s"}))
+        await now.table.switch("b", False)
+        await now.turn(at(9))
+        assert now.begun == []
+        assert (await now.misses("a"), await now.misses("b")) == (["paused"], ["disabled"])
+        now.table.hold(frozenset())
+        await now.table.switch("b", True)
+        await now.turn(at(9, day=3))
+        assert sorted(now.begun) == ["a-1", "b-2"]
+    async with floor(folder, (job("a"),), at(10, day=3), Decided(frozenset({""}))) as later:
+        assert later.table.states["a"].paused
+
+
+@played
+async def test_a_refusal_is_recorded(folder: Path) -> None:
+    async with floor(folder, (job("a"),)) as now:
+        now.refuse = "it was traded"
+        await now.turn(at(9))
+        assert await now.misses("a") == ["the run was refused"]
+        assert now.table.states["a"].phase is None
+
+
+@pytest.mark.parametrize("policy", list(Misfire))
+def test_what_was_missed_while_it_was_down(tmp_path: Path, policy: Misfire) -> None:
+    listed = (job("a", "0 * * * *", misfire=policy, overlap=Overlap.QUEUE),)
+
+    async def play() -> None:
+        async with floor(tmp_path, listed, at(8, 30)) as now:
+            await now.turn(at(9))
+            await now.end("a-1")
+        async with floor(tmp_path, listed, at(12, 30), alive=at(9, 5)) as later:
+            await later.turn(at(12, 30))
+            expected = {Misfire.SKIP: 0, Misfire.LATEST: 1, Misfire.ALL: 3}[policy]
+            done = 0
+            while len(later.begun) > done:
+                done = len(later.begun)
+                await later.end(later.begun[-1])
+            assert len(later.begun) == expected
+            assert len(await later.misses("a")) == 3 - expected
+
+    asyncio.run(play())
+
+
+@played
+async def test_a_run_that_a_crash_cut_off(folder: Path) -> None:
+    listed = (job("a", retries=1, backoff_s=60), job("t", "0 9 * * *", kind=Kind.EXECUTE))
+    async with floor(folder, listed) as now:
+        await now.turn(at(9))
+        assert len(now.begun) == 2
+    # What recovery does at the start: each order that was left open gets its verdict.
+    ledger = Ledger.open(folder, HandClock(at(9, 1)), durable=False)
+    with ledger.reading() as connection:
+        left = store.left_open(connection)
+    with ledger.transaction("control") as tx:
+        for order in left:
+            store.end(tx, order, Outcome.INTERRUPTED, "", "", "", order.job == "a")
+    ledger.close()
+    assert len(left) == 2
+    async with floor(folder, listed, at(9, 1), alive=at(9)) as later:
+        await later.turn(at(9, 2))
+        assert later.begun == ["a-3"]  # tried again; what may have traded is not
+        assert later.table.states["t"].phase is None
+
+
+@played
+async def test_new_jobs_changed_jobs_and_jobs_that_go(folder: Path) -> None:
+    async with floor(folder, (job("a"), job("b"))) as now:
+        await now.turn(at(8))
+        changed = (job("b", "0 7 * * *"), job("c"))
+        await now.table.adopt(changed, now.table.calendars, NONE)
+        await now.turn(at(9))
+        assert now.begun == ["c-1"]  # a is gone; b would have fired before it was changed
+        await now.turn(at(7, day=3))
+        assert now.begun == ["c-1", "b-2"]
+
+
+@played
+async def test_a_trigger_that_changed_while_it_was_down_misses_nothing(folder: Path) -> None:
+    async with floor(folder, (job("a", "0 9 * * *"),)) as now:
+        await now.turn(at(8))
+    async with floor(folder, (job("a", "0 10 * * *"),), at(12), alive=at(8)) as later:
+        await later.turn(at(12))
+        assert later.begun == []
+        assert await later.misses("a") == []
+
+
+@played
+async def test_by_hand(folder: Path) -> None:
+    async with floor(folder, (job("a"),)) as now:
+        one = Fire(now.clock.now(), now.clock.now(), "a", by_hand=True)
+        await now.table.request(one, force=False)
+        assert now.begun == ["a-1"]
+        second = replace(one, planned=one.planned + timedelta(seconds=1))
+        await now.table.request(second, force=False)
+        assert now.begun == ["a-1"]
+        assert await now.misses("a") == ["an earlier run was going on"]
+
+
+@played
+async def test_the_next_fires_of_all(folder: Path) -> None:
+    async with floor(folder, (job("a"), job("b", "0 8,10 * * *"), job("off", enabled=False))) as now:
+        found = [(one.name, fire.planned.hour) for one, fire in now.table.next_fires(4)]
+        assert found == [("b", 8), ("a", 9), ("b", 10), ("b", 8)]
+
+
+def test_a_full_disk_starts_nothing(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with floor(tmp_path, (job("a"),)) as now:
+            now.books.ledger._connection.execute("PRAGMA max_page_count = 1")
+            with pytest.raises(SigcError):
+                await now.books.write(lambda tx: store.save_state(tx, "x", {"big": "x" * 100_000}))
+            now.books.ledger._connection.execute("PRAGMA query_only = ON")
+            await now.turn(at(9))
+            assert now.begun == []
+            now.books.ledger._connection.execute("PRAGMA query_only = OFF")
+            now.books.ledger._connection.execute("PRAGMA max_page_count = 100000")
+            await now.turn(at(9) + timedelta(seconds=30))
+            assert now.begun == ["a-1"]
+
+    asyncio.run(play())
