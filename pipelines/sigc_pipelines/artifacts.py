@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
@@ -100,14 +101,19 @@ def refresh(ledger: Ledger, book: BookKey, render: Render | None = None) -> None
             r for r in runs.recent(connection, _MOST, book.strategy, book.portfolio) if r.key.kind is RunKind.TRADE
         ]
         last = sorted({r.key.session for r in found})[-2:]
-        stale = [r.id for r in found if r.key.session in last and not _is_told(connection, ledger.directory, r.id)]
+        stale = [r.id for r in found if r.key.session in last and not _is_told(connection, ledger.directory, r)]
     for run in reversed(stale):
         write_account(ledger, run, render)
 
 
-def _is_told(connection: sqlite3.Connection, work_dir: Path, run: str) -> bool:
-    path = folder_of(work_dir, run) / _ACCOUNT
-    return path.is_file() and path.read_text("utf-8") == _json(plain(account_of(connection, work_dir, run)))
+def _is_told(connection: sqlite3.Connection, work_dir: Path, run: Run) -> bool:
+    """Whether the file has the verdict, the fills and where each order stands: all that changes after it."""
+    try:
+        told = json.loads((folder_of(work_dir, run.id) / _ACCOUNT).read_text("utf-8"))
+        then = told["run"]["outcome"], Counter(i["state"] for i in told["intents"]), len(told["fills"])
+    except (FileNotFoundError, ValueError, KeyError):  # none, or not as we write it
+        return False
+    return then == (run.outcome, orders.states_of(connection, run.id), books.count_fills(connection, run.id))
 
 
 def plain(value: Any) -> Any:

@@ -227,6 +227,12 @@ def fills_of(connection: sqlite3.Connection, run: str) -> tuple[Fill, ...]:
     return _fills(connection, "JOIN intents i USING (client_order_id) WHERE i.run = ?", run)
 
 
+def count_fills(connection: sqlite3.Connection, run: str) -> int:
+    """How many fills a run's orders have."""
+    query = "SELECT count(*) FROM fills JOIN intents USING (client_order_id) WHERE run = ?"
+    return int(connection.execute(query, (run,)).fetchone()[0])
+
+
 def fills_of_book(connection: sqlite3.Connection, key: BookKey, after: datetime | None = None) -> tuple[Fill, ...]:
     """The fills of a book as they came, those after an instant where asked."""
     where = (

@@ -173,6 +173,12 @@ def recent(
     return _many(connection, f"{where} ORDER BY i.number DESC LIMIT ?", strategy, most)
 
 
+def states_of(connection: sqlite3.Connection, run: str) -> dict[str, int]:
+    """How many orders of a run stand where."""
+    rows = connection.execute("SELECT state, count(*) FROM intents WHERE run = ? GROUP BY state", (run,))
+    return dict(rows.fetchall())
+
+
 def counts(connection: sqlite3.Connection, book: BookKey) -> dict[str, int]:
     """How many orders of a book stand where."""
     rows = connection.execute(

@@ -153,7 +153,9 @@ def play(folder: Path, seed: int, count: Count, days: int = 38) -> None:
         dict.fromkeys(ASSETS, 0.0),
         {a: prices[:, i].tolist() for i, a in enumerate(ASSETS)},
         dict.fromkeys(ASSETS, 8_000.0),
-        config=free({"max_volume_pct": 0.1, "leverage": 100.0, "slippage_bps": 0.0}, safety=safety),
+        config=free(
+            {"max_volume_pct": 0.1, "leverage": 100.0, "slippage_bps": 0.0}, safety=safety, audit={"mirror": False}
+        ),
         days=days,
         sectors=SECTORS,
     )

@@ -139,7 +139,12 @@ def test_the_files_tell_of_fills_that_came_later(floor: Floor) -> None:
         written_at = (folder_of(floor.work_dir, "one") / "account.json").stat().st_mtime_ns
     with scene(floor, D3) as desk:
         desk.run("three")
-        assert (folder_of(floor.work_dir, "one") / "account.json").stat().st_mtime_ns == written_at
+        path = folder_of(floor.work_dir, "one") / "account.json"
+        assert path.stat().st_mtime_ns == written_at
+    path = folder_of(floor.work_dir, "three") / "account.json"
+    path.write_text(path.read_text()[:100])  # somebody's editor
+    with scene(floor, D3):
+        assert read(floor, "three")["run"]["outcome"] == "done"  # type: ignore[index]
 
 
 def test_a_dry_run_leaves_no_files_and_no_orders(floor: Floor) -> None:
