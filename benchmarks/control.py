@@ -246,7 +246,7 @@ def _memory(site: Path, pid: int) -> dict[str, float]:
         _sigc(site, "run", "strategies/momentum.sig", "--dry-run", "--date", "2021-06-30")
         seen.append(process.memory_info().rss)
     third = max(1, RUNS // 3)
-    middle, last = statistics.median(seen[third : 2 * third]), statistics.median(seen[-third:])
+    middle, last = float(statistics.median(seen[third : 2 * third])), float(statistics.median(seen[-third:]))
     return {f"memory after {RUNS} runs MB": seen[-1] / 1e6, "memory: last third over middle third": last / middle}
 
 
