@@ -21,7 +21,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -31,7 +31,7 @@ from sigc.errors import SigcError
 from sigc.failpoint import arm
 from sigc.store import books, orders, runs
 from sigc.store.ledger import Ledger
-from sigc.store.records import BookKey, Intent, IntentState, Outcome, RunKind, Side
+from sigc.store.records import BookKey, Intent, IntentState, Outcome, Side
 from sigc_pipelines.brokers.faulty import Faults, FaultyBroker
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.compare import settled_differences
@@ -39,12 +39,11 @@ from sigc_pipelines.feed import ReplayFeed
 from sigc_pipelines.recover import recover
 from sigc_pipelines.run import carry_out
 from sigc_pipelines.session import instant_of
-from sigc_pipelines.trading import Request, Trading
+from sigc_pipelines.trading import Trading
 from tests.trading.floor import Floor
 
 PACE = 60.0
 BAD = Faults(unknown=0.2, lost=0.05, late=0.03, throttled=0.05, refused=0.03, unreachable=0.1, late_s=4.0, lag_s=2.0)
-KEY = BookKey("momentum", "main")
 _PATIENCE_S = 120.0
 
 
@@ -74,7 +73,7 @@ class Kill:
 
 @dataclass(slots=True)
 class Tally:
-    """What was done so far; kept in a file by the soak, so that it may be resumed."""
+    """What was done so far."""
 
     kills: int = 0
     days: int = 0
@@ -121,7 +120,7 @@ class Campaign:
             recover(trading)
             id = f"{day}-{os.getpid()}-{time.monotonic_ns()}"
             try:
-                ended = carry_out(trading, Request(id, "momentum", "main", RunKind.TRADE, "campaign"), self.feed)
+                ended = carry_out(trading, self.floor.asked(id, "campaign"), self.feed)
             except SigcError as error:
                 return 0 if error.diagnostics[0].code == "E800" else 75
             if ended.run.outcome is Outcome.DONE:
@@ -195,9 +194,10 @@ def history(floor: Floor, folder: Path) -> tuple[Named, list[object]]:
     clock = Paced(instant_of(floor.calendar, "2016-01-04"), time.time())
     with Ledger.open(folder, clock, durable=False) as ledger, ledger.reading() as connection:
         found = orders.recent(connection, 1_000_000)
-        book = books.book(connection, KEY)
-        money: list[object] = [None if book is None else book.cash, books.quantities(connection, KEY)]
-        money += [(n.session, n.nav, n.cash) for n in books.navs(connection, KEY)]
+        key = BookKey(floor.strategy.name, "main")
+        book = books.book(connection, key)
+        money: list[object] = [None if book is None else book.cash, books.quantities(connection, key)]
+        money += [(n.session, n.nav, n.cash) for n in books.navs(connection, key)]
         assert not runs.left_open(connection)
     named = {(i.key.session, i.asset, i.side, i.quantity, i.reference): i for i in found}
     assert len(named) == len(found), "an order was written down twice"
@@ -236,6 +236,5 @@ def calm_history(floor: Floor, feed: ReplayFeed, folder: Path, days: list[str]) 
     calm = Campaign(floor, feed, folder, 0, Faults())
     for day in days:
         with calm.open(day, time.time(), Faults()) as trading:
-            request = Request(day, "momentum", "main", RunKind.TRADE, "calm")
-            assert carry_out(trading, request, replace(feed)).run.outcome is Outcome.DONE
+            assert carry_out(trading, floor.asked(day, "calm"), feed).run.outcome is Outcome.DONE
     calm.settled(days[-1])

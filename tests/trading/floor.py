@@ -19,8 +19,10 @@ from sigc.store.ledger import Ledger
 from sigc.store.records import Intent, RunKind
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import Broker
-from sigc_pipelines.compute import Workspace
-from sigc_pipelines.feed import FreshFeed
+from sigc_pipelines.closes import closes
+from sigc_pipelines.compute import Workspace, load
+from sigc_pipelines.feed import FreshFeed, ReplayFeed
+from sigc_pipelines.outlook import look
 from sigc_pipelines.recover import recover
 from sigc_pipelines.run import carry_out
 from sigc_pipelines.session import instant_of
@@ -102,8 +104,19 @@ class Floor:
 
     def run(self, trading: Trading, id: str, **how: Any) -> Ended:
         """One run."""
-        asked = Request(id, self.strategy.name, "main", RunKind.TRADE, "tester", digests={"strategy": "s"})
+        asked = replace(self.asked(id), digests={"strategy": "s"})
         return carry_out(trading, replace(asked, **how), self.feed())
+
+    def asked(self, id: str, who: str = "tester") -> Request:
+        """A trade, asked for."""
+        return Request(id, self.strategy.name, "main", RunKind.TRADE, who)
+
+    def replayed(self, first: str) -> ReplayFeed:
+        """Data and weights of all days from one on, computed now."""
+        loaded = load(self.strategy, self.space)
+        dates = [str(d) for d in loaded.grid.dates.astype("datetime64[D]")]
+        outlook = look(loaded, self.space, "main", dates.index(first), len(dates))
+        return ReplayFeed(outlook, closes(loaded, self.space, first))
 
     def day(self, day: str, id: str = "", **how: Any) -> Ended:
         """A process that begins, runs as of a day, and ends."""

@@ -1,32 +1,24 @@
-"""300 kills at a broker that fails in a third of all calls: no order is doubled, none is lost, none is wrong."""
+"""Kills at a broker that fails in a third of all calls: no order is doubled, none is lost, none is wrong."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from sigc_pipelines.closes import closes
-from sigc_pipelines.compute import load
-from sigc_pipelines.feed import ReplayFeed
-from sigc_pipelines.outlook import look
+import pytest
+
 from tests.trading.campaign import Campaign, Tally, calm_history, kills, verify
-from tests.trading.floor import Floor, floor
+from tests.trading.chunks import Chunks
+from tests.trading.floor import floor
 
 SEED = int(os.environ.get("SIGC_SEED", "20240115"))
 FIRST, LAST = "2016-01-04", "2018-01-15"
-
-
-def prepared(folder: Path) -> tuple[Floor, ReplayFeed]:
-    """Data and weights of all days, computed before any fork."""
-    here = floor(folder)
-    loaded = load(here.strategy, here.space)
-    dates = [str(d) for d in loaded.grid.dates.astype("datetime64[D]")]
-    outlook = look(loaded, here.space, "main", dates.index(FIRST), len(dates))
-    return here, ReplayFeed(outlook, closes(loaded, here.space, FIRST))
+SOAK = Path(os.environ.get("SIGC_SOAK_DIR", Path(__file__).parent.parent.parent / "build" / "soak"))
 
 
 def test_three_hundred_kills(tmp_path: Path) -> None:
-    here, feed = prepared(tmp_path)
+    here = floor(tmp_path)
+    feed = here.replayed(FIRST)
     campaign, tally = Campaign(here, feed, tmp_path / "bad", SEED), Tally()
     waiting = kills(campaign.random, 1_000)
     done = []
@@ -39,4 +31,26 @@ def test_three_hundred_kills(tmp_path: Path) -> None:
     calm_history(here, feed, tmp_path / "calm", done)
     number = verify(campaign, tmp_path / "calm")
     print(f"seed {SEED}: {tally.kills} kills, {tally.days} days, {number} orders, {len(tally.points)} points")
-    assert tally.kills >= 200
+    assert tally.kills >= 300
+
+
+@pytest.mark.soak
+def test_ten_thousand_kills() -> None:
+    """In chunks, each proven when it is done; an interrupted soak goes on behind the last one."""
+    chunks = Chunks(SOAK / "kills", SEED)
+    done = chunks.work(kills=10_000, orders=50_000, processes=2)
+    print(f"seed {SEED}: {done.kills} kills, {done.days} days, {done.orders} orders, by point: {dict(done.points)}")
+    assert done.kills >= 10_000
+    assert done.orders >= 50_000
+
+
+def test_a_chunk_is_not_done_twice(tmp_path: Path) -> None:
+    """A small soak that is asked for more goes on behind what is proven, and proofs of other code do not count."""
+    small = {"assets": 6, "days": 3}
+    first = Chunks(tmp_path, SEED, **small).work(kills=1, orders=10, processes=1)
+    proofs = {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("*.json")}
+    again = Chunks(tmp_path, SEED, **small).work(kills=1, orders=first.orders + 10, processes=2)
+    assert again.orders > first.orders
+    assert again.kills > first.kills
+    assert {n: (tmp_path / n).stat().st_mtime_ns for n in proofs} == proofs
+    assert Chunks(tmp_path, SEED + 1, **small).done().orders == 0
