@@ -56,9 +56,11 @@ async def stop(call: Call[Controller], request: StopRequest) -> StopReply:
     return _end(call, request, False)
 
 
-@verb("restart", "POST", Role.OPERATE)
+@verb("restart", "POST", Role.OPERATE, timeout_s=60.0)
 async def restart(call: Call[Controller], request: StopRequest) -> StopReply:
-    """Stop, and start again as the same process with the same arguments."""
+    """Stop, and start again as the same process with the same arguments; not with a configuration that has errors."""
+    if not request.is_forced:
+        await plan(call.daemon)
     return _end(call, request, True)
 
 

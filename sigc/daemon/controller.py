@@ -102,6 +102,7 @@ class Controller:
     phase: Phase = Phase.STARTING
     why: str = "starting"  # not ready
     began: float = field(default_factory=time.monotonic)
+    life: str = field(default_factory=lambda: secrets.token_hex(8))
     ports: dict[str, int] = field(default_factory=dict)
     health: Health = field(default_factory=lambda: Health({}))
     lag_s: float = 0.0
@@ -229,7 +230,7 @@ class Controller:
         """Have a job run by hand; whether the run began. One that waits behind another keeps its order."""
         self.asked[one] = order
         await self.timetable.request(one, order.is_forced)
-        if self.runs.find(order.id) is not None:
+        if await self.runs.known(order.id) is not None:
             return True
         if all(pending.fire != one for pending in self.timetable.states[one.job].queue):
             self.asked.pop(one, None)
@@ -237,7 +238,7 @@ class Controller:
 
     def new_id(self) -> str:
         """The id of a run: when, and a few random digits."""
-        return f"r{self.clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
+        return f"r{self.clock.now():%Y%m%d}-{secrets.token_hex(8)}"
 
     def _refuse(self, order: RunOrder) -> None:
         if not self.is_ready:

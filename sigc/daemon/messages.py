@@ -97,7 +97,10 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class StatusReply:
-    """status: starting, running or stopping. zone: of the times people are shown. identity: of the process."""
+    """status: starting, running or stopping. zone: of the times people are shown. identity: of the process.
+
+    life: of this start; a restart keeps the process and has another.
+    """
 
     name: str
     status: str
@@ -111,6 +114,7 @@ class StatusReply:
     zone: str
     is_ready: bool
     is_paused: bool
+    life: str
     reason: str = ""
     strategies: tuple[StrategyStatus, ...] = ()
     detailed: Details | None = None
