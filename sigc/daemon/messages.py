@@ -226,10 +226,19 @@ class RunsReply:
 
 
 @dataclass(frozen=True, slots=True)
-class CancelReply:
-    """Whether the run was under way; it ends as soon as it can."""
+class CancelRequest:
+    """A run by its id, and why it is to end."""
 
-    is_cancelled: bool
+    id: RunId
+    reason: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReply:
+    """was_going: whether the run was under way; it ends as soon as it can. left: open orders that were not reached."""
+
+    was_going: bool
+    left: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from sigc.daemon.controller import Controller, refusal
 from sigc.daemon.logs import lines_of_run
 from sigc.daemon.messages import (
     CancelReply,
+    CancelRequest,
     LogsReply,
     LogsRequest,
     OneRun,
@@ -75,9 +76,18 @@ async def runs_events(call: Call[Controller], request: OneRun) -> AsyncIterator[
 
 
 @verb("runs/cancel", "POST", Role.OPERATE, is_urgent=True)
-def runs_cancel(call: Call[Controller], request: OneRun) -> CancelReply:
-    """End a run as soon as it can."""
-    return CancelReply(call.daemon.runs.cancel(request.id))
+async def runs_cancel(call: Call[Controller], request: CancelRequest) -> CancelReply:
+    """End a run as soon as it can, and take its open orders from the broker's book."""
+    daemon = call.daemon
+    found = await daemon.runs.known(request.id)
+    if found is None:
+        raise refusal(f"there is no run {request.id}")
+    was_going = daemon.runs.cancel(request.id)
+    left = 0
+    if found.kind == "trade":
+        cancel = daemon.in_force.runner.cancel
+        left = await asyncio.to_thread(cancel, request.id, who_of(call), request.reason)
+    return CancelReply(was_going, left)
 
 
 @verb("runs/logs", "GET", Role.READ)

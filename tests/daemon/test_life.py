@@ -342,3 +342,29 @@ def test_a_reload_with_an_error_keeps_what_is_in_force(site: Site) -> None:
     with ledger(site) as connection:
         events = [*connection.execute("SELECT event FROM audit WHERE event = 'config.reloaded'")]
     assert len(events) == 1
+
+
+def test_orders_of_a_run_are_cancelled_through_the_daemon(daemon: Daemon) -> None:
+    site = daemon.site
+    traded = site.run(date=DAYS[0])
+    assert traded.result["orders"]
+    done = site.sigc("runs", "cancel", traded.id, "--reason", "not today")
+    assert (done.returncode, done.stdout) == (0, f"{traded.id}: open orders were cancelled\n"), done.stderr
+    shown = json.loads(site.sigc("orders", "--json").stdout)
+    assert {order["state"] for order in shown} == {"cancelled"}
+    assert site.sigc("runs", "cancel", "r-none", "--reason", "x").returncode == 11
+
+
+def test_the_watchdog_is_fed_and_the_log_is_opened_anew(site: Site) -> None:
+    with Daemon(site, WATCHDOG_USEC="400000") as daemon:
+        daemon.until("WATCHDOG=1")
+        daemon.until("WATCHDOG=1")
+        site.sigc("pause")
+        (site.folder / "daemon.log").rename(site.folder / "moved.log")
+        daemon.signal(signal.SIGUSR1)
+        daemon.until("WATCHDOG=1")
+        daemon.until("WATCHDOG=1")
+        site.sigc("resume")
+        assert site.sigc("stop").returncode == 0
+        assert daemon.end()[0] == 0
+    assert [record["verb"] for record in site.log() if record["text"] == "call"] == ["resume", "stop"]
