@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from sigc.daemon.controller import Controller, Ending, refusal
+from sigc.daemon.controller import Controller, Ending
 from sigc.daemon.identity import started
 from sigc.daemon.messages import (
     HoldReply,
@@ -17,6 +17,7 @@ from sigc.daemon.messages import (
     StopReply,
     StopRequest,
 )
+from sigc.daemon.ordering import refusal
 from sigc.daemon.reload import plan, reload
 from sigc.daemon.status import details_of, look, status_of
 from sigc.daemon.verbs import Call, Role, verb

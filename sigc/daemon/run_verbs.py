@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sigc.daemon.configured import name_of
 from sigc.daemon.control_verbs import who_of
-from sigc.daemon.controller import Controller, refusal
+from sigc.daemon.controller import Controller
 from sigc.daemon.logs import lines_of_run
 from sigc.daemon.messages import (
     CancelReply,
@@ -24,6 +24,7 @@ from sigc.daemon.messages import (
     RunsRequest,
     RunStatus,
 )
+from sigc.daemon.ordering import refusal
 from sigc.daemon.runner import RunOrder, StrategyEntry
 from sigc.daemon.runs import past_status
 from sigc.daemon.verbs import Call, Role, verb
