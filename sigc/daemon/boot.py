@@ -29,8 +29,9 @@ from sigc.config import Config, ScheduleSettings
 from sigc.daemon.books import Books
 from sigc.daemon.cluster import DaskCluster
 from sigc.daemon.configured import Configured
-from sigc.daemon.controller import Controller, InForce, LastRun, Phase, status_text
+from sigc.daemon.controller import Controller, InForce, LastRun, Phase
 from sigc.daemon.jobs import Condition, Job
+from sigc.daemon.ordering import kind_of, status_text
 from sigc.daemon.runner import Runner
 from sigc.errors import Diagnostic, SigcError
 from sigc.store import jobs, runs
@@ -100,11 +101,10 @@ async def make_in_force(daemon: Controller, found: Configured) -> InForce:
 
 
 def _impossible(listed: Iterable[Job], runner: Runner) -> list[Diagnostic]:
-    kinds = {"execute": "trade", "rebalance": "trade"}
     return [
         Diagnostic("E402", f"job '{job.name}' is of kind {job.kind}, which this version does not run")
         for job in listed
-        if kinds.get(job.kind, job.kind) not in runner.kinds
+        if kind_of(job) not in runner.kinds
     ]
 
 

@@ -76,6 +76,8 @@ class Held:
 
 def serve(start: Start, parts: Parts, report: Report, clock: Clock | None = None) -> int:
     """Run until the end; the exit code. Raises SigcError for what keeps it from starting."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end_early)  # until the loop has its own: what is held by then is let go of
     with contextlib.ExitStack() as undo:
         held = _hold(start, undo)
         undo.pop_all()
@@ -87,6 +89,10 @@ def serve(start: Start, parts: Parts, report: Report, clock: Clock | None = None
     if ending.is_restart:
         start_again()
     return 0
+
+
+def _end_early(number: int, frame: object) -> None:  # noqa: ARG001
+    raise SystemExit(0)
 
 
 def start_again() -> None:
