@@ -18,7 +18,7 @@ from sigc.config_daemon import cache_home
 from sigc.ops import jit
 
 WORKLOADS = ("check_speed", "kernels", "backtests", "daily")
-LARGE = ("scale",)
+LARGE = ("scale", "control")
 
 
 def main() -> None:

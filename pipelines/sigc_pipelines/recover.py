@@ -18,7 +18,7 @@ from sigc.store.records import UNRESOLVED, IntentState, Outcome, Run, Stage, Sta
 from sigc_pipelines.artifacts import refresh, write_account
 from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.execute import UNRESOLVED_HALT
-from sigc_pipelines.run import finish
+from sigc_pipelines.finish import finish
 from sigc_pipelines.settle import settle
 from sigc_pipelines.trading import Trading
 

@@ -16,12 +16,10 @@ used up. Before it, a run that dies is as if it had never been; after it, `recov
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -29,6 +27,7 @@ import numpy as np
 from sigc.errors import Diagnostic, SigcError
 from sigc.panel import Floats
 from sigc.store import books, control, orders, runs
+from sigc.store.audit import Event
 from sigc.store.records import (
     ZERO,
     BookKey,
@@ -50,8 +49,7 @@ from sigc_pipelines.checks.view import DataView, WeightsView
 from sigc_pipelines.checks.weights import judge_weights
 from sigc_pipelines.closes import Closes
 from sigc_pipelines.compute import Loaded
-from sigc_pipelines.execute import Execution
-from sigc_pipelines.judging import judge_of
+from sigc_pipelines.finish import finish
 from sigc_pipelines.outlook import Sight
 from sigc_pipelines.publish import publish
 from sigc_pipelines.session import Moment, moment
@@ -88,7 +86,11 @@ class _Pass:
 
     def carry_out(self) -> Ended:
         at = moment(self.trading.calendar, self.trading.clock.now(), self.trading.config.execution.cut_off)
-        self.run = self._opened(at)
+        try:
+            self.run = self._opened(at)
+        except SigcError as no:
+            self._audit_refusal(at, no)
+            raise
         problems: tuple[Diagnostic, ...] = ()
         outcome, message = Outcome.FAILED, "it ended by a mistake of ours"
         try:
@@ -147,6 +149,16 @@ class _Pass:
             )
             runs.open_run(tx, run, limits)
         return run
+
+    def _audit_refusal(self, at: Moment, no: SigcError) -> None:
+        """A run that may not begin leaves no run, but its record; a ledger that fails leaves nothing."""
+        found, request = no.diagnostics[0], self.request
+        if not found.code.startswith("E8"):
+            return
+        said = {"id": request.id, "session": str(at.session.day), "slot": request.slot, "reason": request.reason}
+        said |= {"code": found.code, "message": found.message}
+        with self.ledger.transaction("run-open") as tx:
+            tx.audit(Event("run.refused", said, "", request.strategy, request.portfolio, request.who))
 
     def _fund(self) -> None:
         """A simulated account holds what its books were given; each deposit has an id, and is made once."""
@@ -383,29 +395,6 @@ class _Pass:
     def _marks(self, sight: Sight, now: Standing, ordered: set[str]) -> dict[str, books.Mark]:
         sectors = dict(zip(sight.names, sight.sectors, strict=True)) if sight.sectors else {}
         return {n: books.Mark(now.prices.get(n), sectors.get(n, "")) for n in sorted({*now.positions, *ordered})}
-
-
-def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> tuple[Outcome, str, tuple[Finding, ...]]:
-    """Bring a run that has decided to its end: first by itself, or again after a crash."""
-    done = Execution(trading.desk, run, judge_of(trading.ledger, run, trading.clock), _ends(trading, run), stop).run()
-    with trading.ledger.reading() as connection:
-        sent = orders.of_run(connection, run.id)
-    if done.doubtful:
-        return Outcome.UNRESOLVED, f"{len(done.doubtful)} order(s) without a known outcome", done.findings
-    counts: dict[str, int] = {}
-    for intent in sent:
-        counts[intent.state] = counts.get(intent.state, 0) + 1
-    text = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
-    return Outcome.DONE, f"{len(sent)} orders" + (f": {text}" if text else ""), done.findings
-
-
-def _ends(trading: Trading, run: Run) -> datetime:
-    """When nothing is sent any more: the cut-off, or the deadline, which runs from the first order's time on."""
-    with trading.ledger.reading() as connection:
-        due = [i.not_before for i in orders.of_run(connection, run.id) if i.not_before is not None]
-    begins = max(run.started, min(due, default=run.started))
-    late = begins + timedelta(seconds=trading.config.execution.execute_deadline_s)
-    return late if run.cut_off is None else min(run.cut_off, late)
 
 
 def _decided(sight: Sight, target: Floats, intents: tuple[Intent, ...]) -> dict[str, object]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sigc.errors import SigcError
 from sigc.store.records import Outcome
 from tests.trading.floor import Floor, floor, settings
 
@@ -59,3 +61,15 @@ def test_alert_goes_on_with_the_newest_rows(traded: Floor) -> None:
     ended = stale(traded, "alert").day(AFTER)
     assert ended.run.outcome is Outcome.DONE
     assert any(f.check == "fresh" for s in ended.stages for f in s.findings)
+
+
+def test_a_run_that_may_not_begin_is_in_the_audit(traded: Floor) -> None:
+    with pytest.raises(SigcError, match="traded for the session"):
+        traded.day(LAST, "again", who="ann", reason="by mistake")
+    with traded.open(LAST) as trading, trading.ledger.reading() as connection:
+        (record,) = connection.execute("SELECT record FROM audit WHERE event = 'run.refused'").fetchone()
+    said = json.loads(record)
+    assert said["who"] == "ann"
+    assert said["payload"]["id"] == "again"
+    assert said["payload"]["code"] == "E800"
+    assert said["payload"]["reason"] == "by mistake"
