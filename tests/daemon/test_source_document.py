@@ -145,9 +145,6 @@ def test_the_rpc_commands(terminal: Terminal) -> None:
         text = terminal.sigc("sigc run momentum_strategy.sig")
         assert ": done, 16 orders" in text
         assert "0 orders would go out" in terminal.sigc("sigc run momentum_strategy.sig --dry-run")
-        # A book that has traded a later session is not taken back: the date is shown, not traded.
-        terminal.sigc("sigc run momentum_strategy.sig --date 2024-01-15", code=8)
-        assert "orders would go out" in terminal.sigc("sigc run momentum_strategy.sig --dry-run --date 2024-01-15")
         assert "for the session 2024-01-16: done" in terminal.sigc("sigc run value_strategy.sig --date 2024-01-15")
         said = terminal.sigc("sigc status")
         when = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
@@ -158,6 +155,9 @@ def test_the_rpc_commands(terminal: Terminal) -> None:
             rf"  value_strategy: active\n    Last run: {when}\n    Next run: {when}\n    Status: success\n",
             said,
         ), said
+        # A book that has traded a later session is not taken back: the date is shown, not traded.
+        terminal.sigc("sigc run momentum_strategy.sig --date 2024-01-15", code=8)
+        assert "orders would go out" in terminal.sigc("sigc run momentum_strategy.sig --dry-run --date 2024-01-15")
         for line, state in (
             ("sigc pause", ["paused", "paused"]),
             ("sigc resume", ["active", "active"]),
