@@ -266,10 +266,14 @@ def _hooks(daemon: Controller) -> Hooks:
             return "the daemon is stopping"
         return ""
 
+    def answered(name: str, seconds: float) -> None:
+        daemon.metrics.observe(RPC_SECONDS, seconds, verb=name)
+        log.debug("a call is answered", extra={"verb": name, "seconds": round(seconds, 6)})
+
     return Hooks(
         audit,
         gate,
-        lambda name, seconds: daemon.metrics.observe(RPC_SECONDS, seconds, verb=name),
+        answered,
         lambda status: daemon.metrics.add(RPC_REFUSED, status=str(status)),
     )
 
