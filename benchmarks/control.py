@@ -235,7 +235,8 @@ def _idle(pid: int) -> float:
     before, begun = process.cpu_times(), time.perf_counter()
     time.sleep(IDLE_S)
     after = process.cpu_times()
-    return (after.user + after.system - before.user - before.system) / (time.perf_counter() - begun)
+    used = float(after.user + after.system - before.user - before.system)
+    return used / (time.perf_counter() - begun)
 
 
 def _memory(site: Path, pid: int) -> dict[str, float]:
