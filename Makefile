@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench soak reference format clean
+.PHONY: demo up down test check bench soak reference format clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml constraints.txt
@@ -14,6 +14,12 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)            ## run the main job on embedded defaults, offline
 	$(BIN)/sigc demo
+
+up: $(STAMP)              ## the same, and its daemon stays: prints where it listens
+	$(BIN)/sigc demo --leave-running
+
+down: $(STAMP)            ## stop that daemon
+	$(BIN)/sigc stop --config sigc-demo/sigc.yaml
 
 test: $(STAMP)            ## the whole suite, random order, warnings as errors
 	$(BIN)/python -m pytest -q -n 2 --dist loadgroup

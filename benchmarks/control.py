@@ -235,7 +235,8 @@ def _idle(pid: int) -> float:
     before, begun = process.cpu_times(), time.perf_counter()
     time.sleep(IDLE_S)
     after = process.cpu_times()
-    return (after.user + after.system - before.user - before.system) / (time.perf_counter() - begun)
+    used = float(after.user + after.system - before.user - before.system)
+    return used / (time.perf_counter() - begun)
 
 
 def _memory(site: Path, pid: int) -> dict[str, float]:
@@ -246,7 +247,7 @@ def _memory(site: Path, pid: int) -> dict[str, float]:
         _sigc(site, "run", "strategies/momentum.sig", "--dry-run", "--date", "2021-06-30")
         seen.append(process.memory_info().rss)
     third = max(1, RUNS // 3)
-    middle, last = statistics.median(seen[third : 2 * third]), statistics.median(seen[-third:])
+    middle, last = float(statistics.median(seen[third : 2 * third])), float(statistics.median(seen[-third:]))
     return {f"memory after {RUNS} runs MB": seen[-1] / 1e6, "memory: last third over middle third": last / middle}
 
 

@@ -46,6 +46,7 @@ from sigc_pipelines.feed import FreshFeed
 from sigc_pipelines.recover import recover
 from sigc_pipelines.run import CancelledError, carry_out
 from sigc_pipelines.session import instant_of, moment
+from sigc_pipelines.settle import cancel
 from sigc_pipelines.trading import Ended, Request, Trading
 from sigc_pipelines.trading import Watch as Followed
 
@@ -96,6 +97,16 @@ class DaemonRunner:
         finally:
             if self._store is not None:
                 self._store.flush_counts()
+
+    def cancel(self, run: str, who: str, reason: str) -> int:
+        """Take the open orders of a run from the broker's book; none for a run that never came to the ledger."""
+        ledger = self._services.ledger
+        try:
+            with ledger.reading() as connection:
+                found = runs.find(connection, run)
+        except SigcError:
+            return 0
+        return len(cancel(ledger, self._broker, found, who, reason))
 
     def recover(self, watch: Watch) -> tuple[str, ...]:  # noqa: ARG002
         """Bring every run that was left open to its end, and look every order up whose outcome is not known."""

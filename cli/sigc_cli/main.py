@@ -28,7 +28,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "config": "Show or validate the configuration.",
         "convert": "Convert a data file between csv, parquet and arrow.",
         "daemon": "Run the daemon: strategies on schedule.",
-        "demo": "Make a synthetic universe and backtest a strategy on it, offline.",
+        "demo": "Make a synthetic universe, backtest a strategy on it, trade it on paper; offline.",
         "diff": "Compare two strategies, or two results.",
         "doctor": "Check that this machine can run sigc.",
         "explain": "Explain an error code, or show any stage of a strategy's compilation.",

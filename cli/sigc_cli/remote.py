@@ -78,14 +78,17 @@ def wait_until_ended(reply: StopReply, address: str, pinger: Client) -> bool:
 def wait_until_ready(client: Client, before: StatusReply) -> StatusReply:
     """Wait for a daemon that starts again; how it is then. Raises E901 when it is not ready in time."""
     end, last = time.monotonic() + _READY_WITHIN_S, "it does not answer"
+    is_local = is_alive(before.pid, before.identity)
     while time.monotonic() < end:
+        if is_local and not is_alive(before.pid, before.identity):
+            raise SigcError(Diagnostic("E901", "the daemon has ended instead of starting again", hint="see its log"))
         try:
             now = client.get("status", reply=StatusReply)
         except (NoDaemonError, SigcError) as gone:
             last = str(gone)
         else:
             last = now.reason or now.status
-            if now.uptime_seconds < before.uptime_seconds and now.is_ready:
+            if now.life != before.life and now.is_ready:
                 return now
         time.sleep(_LOOK_EVERY_S)
     raise SigcError(Diagnostic("E901", f"the daemon is not ready again after {_READY_WITHIN_S:.0f} s: {last}"))

@@ -33,6 +33,20 @@ daemon:
     directory: ./.sigc/cache
 """
 
+DEMO_CONFIG = """# Written by `sigc demo`: the defaults, but for places and ports of its own.
+daemon:
+  rpc: {{address: "127.0.0.1:{rpc}"}}
+  work_dir: "{folder}/state"
+  pid_file: "{folder}/sigc.pid"
+  cache: {{directory: "{folder}/cache"}}
+  health: {{port: {health}}}
+  metrics: {{port: {metrics}}}
+schedule:
+  calendar: weekdays   # of the synthetic data
+strategies:
+  - {{name: momentum, file: {strategy}}}
+"""
+
 README = """# A sigc project
 
     sigc check strategies/momentum.sig       # all errors, without opening data

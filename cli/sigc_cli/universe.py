@@ -18,13 +18,16 @@ SECTORS = (
 )  # fmt: skip
 
 
+START = "2019-01-02"
+
+
 def business_days(start: str, count: int) -> Dates:
     """`count` weekdays from `start` on."""
     first = np.busday_offset(np.datetime64(start, "D"), 0, roll="forward")
     return np.busday_offset(first, np.arange(count)).astype("datetime64[ns]")
 
 
-def write_universe(folder: Path, assets: int = 500, days: int = 1260, start: str = "2019-01-02", seed: int = 7) -> None:
+def write_universe(folder: Path, assets: int = 500, days: int = 1260, start: str = START, seed: int = 7) -> None:
     """Write prices.parquet, volume.parquet, sectors.csv and benchmark.csv into `folder`."""
     from sigc_cli.datafile import write_file
 

@@ -29,8 +29,9 @@ from sigc.config import Config, ScheduleSettings
 from sigc.daemon.books import Books
 from sigc.daemon.cluster import DaskCluster
 from sigc.daemon.configured import Configured
-from sigc.daemon.controller import Controller, InForce, LastRun, Phase, status_text
+from sigc.daemon.controller import Controller, InForce, LastRun, Phase
 from sigc.daemon.jobs import Condition, Job
+from sigc.daemon.ordering import kind_of, status_text
 from sigc.daemon.runner import Runner
 from sigc.errors import Diagnostic, SigcError
 from sigc.store import jobs, runs
@@ -59,26 +60,31 @@ class Alone:
 async def boot(daemon: Controller) -> asyncio.Task[None]:
     """All the steps; the schedule's task when it is ready. Raises every error that ends the start."""
     start, work_dir = daemon.start, daemon.start.places.work_dir
-    daemon.why = "the ledger is opened"
+    _step(daemon, "the ledger is opened")
     opening = partial(daemon.parts.open_ledger, start.config, work_dir, daemon.clock)
     daemon.has_books(await Books.open(opening))
     await daemon.read_decisions()
     daemon.cluster = cluster_of(start.config)
-    daemon.why = "strategies are checked"
+    _step(daemon, "strategies are checked")
     daemon.put_in_force(await make_in_force(daemon, start.configured))
     daemon.versions = await asyncio.to_thread(versions)
     if start.config.daemon.dashboard.enabled:
         log.warning("daemon.dashboard is enabled, but this version has no status page yet")
-    daemon.why = "runs that were left open get their verdicts"
+    _step(daemon, "runs that were left open get their verdicts")
     await _recover(daemon)
     await _read_last_runs(daemon)
     await _await_cluster(daemon)
-    daemon.why = "the schedule is read"
+    _step(daemon, "the schedule is read")
     daemon.calendars = await asyncio.to_thread(open_calendars, daemon.configured, work_dir, daemon.clock.now())
     alive = await asyncio.to_thread(read_alive, work_dir)
     await daemon.timetable.restore(daemon.configured.jobs, daemon.calendars, alive, daemon.decided)
     daemon.why, daemon.phase = "", Phase.RUNNING
     return asyncio.get_running_loop().create_task(daemon.timetable.run())
+
+
+def _step(daemon: Controller, name: str) -> None:
+    daemon.why = name
+    log.debug("%s", name)
 
 
 async def make_in_force(daemon: Controller, found: Configured) -> InForce:
@@ -100,11 +106,10 @@ async def make_in_force(daemon: Controller, found: Configured) -> InForce:
 
 
 def _impossible(listed: Iterable[Job], runner: Runner) -> list[Diagnostic]:
-    kinds = {"execute": "trade", "rebalance": "trade"}
     return [
         Diagnostic("E402", f"job '{job.name}' is of kind {job.kind}, which this version does not run")
         for job in listed
-        if kinds.get(job.kind, job.kind) not in runner.kinds
+        if kind_of(job) not in runner.kinds
     ]
 
 

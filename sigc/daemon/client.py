@@ -139,17 +139,20 @@ class Client:
         if response.status != http.HTTPStatus.OK:
             self._reply(response.status, response.read(_MOST_BYTES), None)
         is_error = False
-        while True:
-            with self._told():
-                line = response.readline(_MOST_BYTES)
-            if not line:
-                return
-            if line.startswith(b"event: error"):
-                is_error = True
-            elif line.startswith(b"data: "):
-                if is_error:
-                    raise _refused(409, line.removeprefix(b"data: "))
-                yield json.loads(line.removeprefix(b"data: "))
+        try:
+            while True:
+                with self._told():
+                    line = response.readline(_MOST_BYTES)
+                if not line:
+                    return
+                if line.startswith(b"event: error"):
+                    is_error = True
+                elif line.startswith(b"data: "):
+                    if is_error:
+                        raise _refused(409, line.removeprefix(b"data: "))
+                    yield json.loads(line.removeprefix(b"data: "))
+        finally:
+            response.close()
 
     def close(self) -> None:
         """Let the connection go."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from sigc.daemon.controller import Controller, Ending, refusal
+from sigc.daemon.controller import Controller, Ending
 from sigc.daemon.identity import started
 from sigc.daemon.messages import (
     HoldReply,
@@ -17,6 +17,7 @@ from sigc.daemon.messages import (
     StopReply,
     StopRequest,
 )
+from sigc.daemon.ordering import refusal
 from sigc.daemon.reload import plan, reload
 from sigc.daemon.status import details_of, look, status_of
 from sigc.daemon.verbs import Call, Role, verb
@@ -56,9 +57,11 @@ async def stop(call: Call[Controller], request: StopRequest) -> StopReply:
     return _end(call, request, False)
 
 
-@verb("restart", "POST", Role.OPERATE)
+@verb("restart", "POST", Role.OPERATE, timeout_s=60.0)
 async def restart(call: Call[Controller], request: StopRequest) -> StopReply:
-    """Stop, and start again as the same process with the same arguments."""
+    """Stop, and start again as the same process with the same arguments; not with a configuration that has errors."""
+    if not request.is_forced:
+        await plan(call.daemon)
     return _end(call, request, True)
 
 

@@ -30,22 +30,21 @@ from sigc.daemon.books import Books
 from sigc.daemon.configured import Configured
 from sigc.daemon.health import Health
 from sigc.daemon.job_state import DidNotRun, JobState, RunFinished
-from sigc.daemon.jobs import TRADING, Fire, Job, Kind
+from sigc.daemon.jobs import TRADING, Fire, Job
 from sigc.daemon.messages import WorkerStatus
+from sigc.daemon.ordering import check_order, order_of, refusal, status_text
 from sigc.daemon.runner import Checked, Cluster, Parts, Runner, RunOrder, Services
 from sigc.daemon.runs import LiveRun, Runs
 from sigc.daemon.start import Doors, Start
 from sigc.daemon.systemd import Notifier
-from sigc.daemon.timetable import Decided, Duties, Timetable, slot_of
+from sigc.daemon.timetable import Decided, Duties, Timetable
 from sigc.daemon.usage import Usage, collect
-from sigc.errors import Diagnostic, SigcError
+from sigc.errors import SigcError
 from sigc.store import control
 from sigc.store.ledger import Transaction
 from sigc.store.records import Outcome, RunKind
 
-_ALIVE = "alive"  # the file that says when the daemon last was
 _SWITCHED_OFF = "disabled"  # jobs, in the ledger's control state
-_KINDS: Mapping[Kind, str] = {Kind.EXECUTE: RunKind.TRADE, Kind.REBALANCE: RunKind.TRADE}
 log = logging.getLogger("sigc.daemon")
 T = TypeVar("T")
 
@@ -102,6 +101,7 @@ class Controller:
     phase: Phase = Phase.STARTING
     why: str = "starting"  # not ready
     began: float = field(default_factory=time.monotonic)
+    life: str = field(default_factory=lambda: secrets.token_hex(8))
     ports: dict[str, int] = field(default_factory=dict)
     health: Health = field(default_factory=lambda: Health({}))
     lag_s: float = 0.0
@@ -219,7 +219,10 @@ class Controller:
 
     async def order(self, order: RunOrder) -> LiveRun:
         """Begin a run that somebody asked for. Raises E901 for what is decided, or under way, against it."""
-        self._refuse(order)
+        if not self.is_ready:
+            raise refusal(f"the daemon is {self.phase}: {self.why}")
+        going = [live.order.id for live in self.under_way(order.strategy) if live.order.kind != RunKind.DRY]
+        check_order(order, self.configured, self.decided, going)
         live = await self._begin(order)
         if order.kind != RunKind.DRY:
             self.timetable.began(order.id, order.strategy)
@@ -229,7 +232,7 @@ class Controller:
         """Have a job run by hand; whether the run began. One that waits behind another keeps its order."""
         self.asked[one] = order
         await self.timetable.request(one, order.is_forced)
-        if self.runs.find(order.id) is not None:
+        if await self.runs.known(order.id) is not None:
             return True
         if all(pending.fire != one for pending in self.timetable.states[one.job].queue):
             self.asked.pop(one, None)
@@ -237,23 +240,7 @@ class Controller:
 
     def new_id(self) -> str:
         """The id of a run: when, and a few random digits."""
-        return f"r{self.clock.now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
-
-    def _refuse(self, order: RunOrder) -> None:
-        if not self.is_ready:
-            raise refusal(f"the daemon is {self.phase}: {self.why}")
-        if order.kind == RunKind.DRY:
-            return
-        entry = self.configured.strategy(order.strategy)
-        if entry is not None and not entry.enabled:
-            raise refusal(f"strategy '{order.strategy}' is disabled in the configuration", "a dry run is possible")
-        if self.decided.holds(order.strategy) and not order.is_forced:
-            hint = "`sigc resume`, or run it with --force --reason '...'"
-            raise refusal(f"strategy '{order.strategy}' is paused", hint)
-        going = [live for live in self.under_way(order.strategy) if live.order.kind != RunKind.DRY]
-        if going:
-            hint = f"wait for it, or end it by `sigc runs cancel {going[0].order.id}`"
-            raise refusal(f"a run of '{order.strategy}' is under way: {going[0].order.id}", hint)
+        return f"r{self.clock.now():%Y%m%d}-{secrets.token_hex(8)}"
 
     async def _begin(self, order: RunOrder) -> LiveRun:
         used = self.in_force
@@ -285,21 +272,7 @@ class Controller:
 
     def order_of(self, job: Job, one: Fire) -> RunOrder:
         """The order that a fire of a job is."""
-        entry = self.configured.strategy(job.strategy)
-        return RunOrder(
-            self.new_id(),
-            job.strategy,
-            Path() if entry is None else entry.file,
-            "" if entry is None else entry.portfolio,
-            str(_KINDS.get(job.kind, job.kind)),
-            params={} if entry is None else entry.params,
-            slot=slot_of(job, one, self.calendars.get(job.calendar)),
-            who=f"job {job.name}",
-            capital=None if entry is None else entry.capital,
-            job=job.name,
-            fire=one.planned,
-            command=job.command,
-        )
+        return order_of(self.configured, job, one, self.new_id(), self.calendars.get(job.calendar))
 
     def _run_ended(self, live: LiveRun) -> None:
         order, end = live.order, live.end
@@ -393,17 +366,3 @@ class Controller:
         )
         asyncio.get_running_loop().call_later(0.0 if ending.is_forced else ending.timeout_s, self.cut_off.set)
         self.stop_asked.set()
-
-
-def refusal(message: str, hint: str = "") -> SigcError:
-    """What the daemon says when its state is against a call."""
-    return SigcError(Diagnostic("E901", message, hint=hint))
-
-
-def status_text(outcome: Outcome) -> str:
-    """How people call an outcome.
-
-    >>> status_text(Outcome.DONE), status_text(Outcome.REFUSED)
-    ('success', 'refused')
-    """
-    return "success" if outcome is Outcome.DONE else str(outcome)

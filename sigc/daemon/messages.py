@@ -97,7 +97,10 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class StatusReply:
-    """status: starting, running or stopping. zone: of the times people are shown. identity: of the process."""
+    """status: starting, running or stopping. zone: of the times people are shown. identity: of the process.
+
+    life: of this start; a restart keeps the process and has another.
+    """
 
     name: str
     status: str
@@ -111,6 +114,7 @@ class StatusReply:
     zone: str
     is_ready: bool
     is_paused: bool
+    life: str
     reason: str = ""
     strategies: tuple[StrategyStatus, ...] = ()
     detailed: Details | None = None
@@ -222,10 +226,19 @@ class RunsReply:
 
 
 @dataclass(frozen=True, slots=True)
-class CancelReply:
-    """Whether the run was under way; it ends as soon as it can."""
+class CancelRequest:
+    """A run by its id, and why it is to end."""
 
-    is_cancelled: bool
+    id: RunId
+    reason: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReply:
+    """was_going: whether the run was under way; it ends as soon as it can. left: open orders that were not reached."""
+
+    was_going: bool
+    left: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sigc.daemon.boot import make_in_force, open_calendars
-from sigc.daemon.controller import Controller, InForce, refusal
+from sigc.daemon.controller import Controller, InForce
 from sigc.daemon.logs import open_log
 from sigc.daemon.messages import Change, ReloadReply
+from sigc.daemon.ordering import refusal
 from sigc.daemon.start import log_settings, read_config
 from sigc.store.audit import Event
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 from sigc.daemon.configured import name_of
 from sigc.daemon.control_verbs import who_of
-from sigc.daemon.controller import Controller, refusal
+from sigc.daemon.controller import Controller
 from sigc.daemon.logs import lines_of_run
 from sigc.daemon.messages import (
     CancelReply,
+    CancelRequest,
     LogsReply,
     LogsRequest,
     OneRun,
@@ -21,6 +24,7 @@ from sigc.daemon.messages import (
     RunsRequest,
     RunStatus,
 )
+from sigc.daemon.ordering import refusal
 from sigc.daemon.runner import RunOrder, StrategyEntry
 from sigc.daemon.runs import past_status
 from sigc.daemon.verbs import Call, Role, verb
@@ -55,13 +59,10 @@ async def runs_list(call: Call[Controller], request: RunsRequest) -> RunsReply:
 @verb("runs/show", "GET", Role.READ)
 async def runs_show(call: Call[Controller], request: OneRun) -> RunStatus:
     """One run: how far it is, or how it ended."""
-    live = call.daemon.runs.find(request.id)
-    if live is not None:
-        return live.status()
-    order = await call.daemon.books.read(partial(jobs.find, id=request.id))
-    if order is None:
+    found = await call.daemon.runs.known(request.id)
+    if found is None:
         raise refusal(f"there is no run {request.id}")
-    return past_status(order)
+    return found
 
 
 @verb("runs/events", "GET", Role.READ)
@@ -76,9 +77,18 @@ async def runs_events(call: Call[Controller], request: OneRun) -> AsyncIterator[
 
 
 @verb("runs/cancel", "POST", Role.OPERATE, is_urgent=True)
-def runs_cancel(call: Call[Controller], request: OneRun) -> CancelReply:
-    """End a run as soon as it can."""
-    return CancelReply(call.daemon.runs.cancel(request.id))
+async def runs_cancel(call: Call[Controller], request: CancelRequest) -> CancelReply:
+    """End a run as soon as it can, and take its open orders from the broker's book."""
+    daemon = call.daemon
+    found = await daemon.runs.known(request.id)
+    if found is None:
+        raise refusal(f"there is no run {request.id}")
+    was_going = daemon.runs.cancel(request.id)
+    left = 0
+    if found.kind == "trade":
+        cancel = daemon.in_force.runner.cancel
+        left = await asyncio.to_thread(cancel, request.id, who_of(call), request.reason)
+    return CancelReply(was_going, left)
 
 
 @verb("runs/logs", "GET", Role.READ)
@@ -99,8 +109,13 @@ async def _run(call: Call[Controller], request: RunRequest, kind: str) -> RunSta
         raise refusal(f"{entry.file} is no configured strategy, so it may run dry or on paper only", hint)
     if (request.is_forced or request.accepts_differences) and not request.reason:
         raise refusal("a run that is forced, or accepts differences, needs a reason", "give one by --reason '...'")
+    ids = _ids(call)
+    for id in ids:
+        before = await daemon.runs.known(id)
+        if before is not None:
+            return before  # it was asked for under this key already, maybe in an earlier life
     order = RunOrder(
-        daemon.new_id(),
+        ids[0] if ids else daemon.new_id(),
         entry.name,
         entry.file,
         request.portfolio or entry.portfolio,
@@ -115,6 +130,15 @@ async def _run(call: Call[Controller], request: RunRequest, kind: str) -> RunSta
         capital=entry.capital,
     )
     return (await daemon.order(order)).status()
+
+
+def _ids(call: Call[Controller]) -> tuple[str, ...]:
+    """The id of the run that the caller's key stands for, and how it would be called if it was asked for yesterday."""
+    if not call.key:
+        return ()
+    digest = hashlib.sha256(f"{call.token}\n{call.verb}\n{call.key}".encode()).hexdigest()[:16]
+    today = call.daemon.clock.now()
+    return tuple(f"r{day:%Y%m%d}-{digest}" for day in (today, today - timedelta(days=1)))
 
 
 def _entry(daemon: Controller, request: RunRequest) -> StrategyEntry:

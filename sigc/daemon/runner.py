@@ -132,6 +132,10 @@ class Runner(Protocol):
         """Do one run. What goes wrong with it is its end, or a SigcError."""
         ...
 
+    def cancel(self, run: str, who: str, reason: str) -> int:
+        """Send nothing more of a run, and take its open orders back; how many could not be reached."""
+        ...
+
     def recover(self, watch: Watch) -> tuple[str, ...]:
         """Give every run that a crash left open its verdict; a line of text for each."""
         ...

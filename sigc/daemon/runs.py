@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sigc import metrics as m
@@ -31,7 +32,7 @@ from sigc.store import jobs
 from sigc.store.jobs import OrderedRun
 from sigc.store.records import Outcome
 
-_KEPT = 200  # ended runs that are remembered with their results; the ledger has all without
+_KEPT = 20  # ended runs that are remembered with their results; the ledger has all without
 _TOLD_EVERY_S = 0.1
 log = logging.getLogger("sigc.runs")
 
@@ -96,7 +97,7 @@ class Runs:
         self._books, self._metrics, self._clock, self._ended = books, metrics, clock, ended
         self._threads = ThreadPoolExecutor(most, "sigc-run")
         self._live: dict[str, LiveRun] = {}
-        self._past: dict[str, LiveRun] = {}
+        self._past: dict[str, RunStatus] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self, order: RunOrder, runner: Runner) -> LiveRun:
@@ -119,8 +120,16 @@ class Runs:
         return tuple(live for live in self._live.values() if strategy in ("", live.order.strategy))
 
     def find(self, id: str) -> LiveRun | None:
-        """A run under way, or ended lately."""
-        return self._live.get(id) or self._past.get(id)
+        """A run under way."""
+        return self._live.get(id)
+
+    async def known(self, id: str) -> RunStatus | None:
+        """Any run: under way, ended lately with its result, or from the ledger without."""
+        live = self._live.get(id)
+        if live is not None:
+            return live.status()
+        order = None if id in self._past else await self._books.read(partial(jobs.find, id=id))
+        return self._past.get(id) or (None if order is None else past_status(order))
 
     def cancel(self, id: str) -> bool:
         """End a run as soon as it can; whether it was under way."""
@@ -169,7 +178,7 @@ class Runs:
         live.end, live.state, live.finished = end, "ended", self._clock.now()
         del self._live[order.id]
         self._metrics.put(m.RUNS_ACTIVE, len(self._live))
-        self._past[order.id] = live
+        self._past[order.id] = live.status()
         while len(self._past) > _KEPT:
             del self._past[next(iter(self._past))]
         with of_run(order.id):

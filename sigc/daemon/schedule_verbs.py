@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from sigc.daemon.control_verbs import who_of
-from sigc.daemon.controller import Controller, refusal, status_text
+from sigc.daemon.controller import Controller
 from sigc.daemon.job_state import JobState, Running
 from sigc.daemon.jobs import TRADING, Fire
 from sigc.daemon.messages import (
@@ -23,6 +23,7 @@ from sigc.daemon.messages import (
     SwitchReply,
     Upcoming,
 )
+from sigc.daemon.ordering import refusal, status_text
 from sigc.daemon.status import job_of
 from sigc.daemon.verbs import Call, Nothing, Role, verb
 from sigc.errors import did_you_mean

@@ -76,6 +76,8 @@ class Held:
 
 def serve(start: Start, parts: Parts, report: Report, clock: Clock | None = None) -> int:
     """Run until the end; the exit code. Raises SigcError for what keeps it from starting."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end_early)  # until the loop has its own: what is held by then is let go of
     with contextlib.ExitStack() as undo:
         held = _hold(start, undo)
         undo.pop_all()
@@ -87,6 +89,10 @@ def serve(start: Start, parts: Parts, report: Report, clock: Clock | None = None
     if ending.is_restart:
         start_again()
     return 0
+
+
+def _end_early(number: int, frame: object) -> None:  # noqa: ARG001
+    raise SystemExit(0)
 
 
 def start_again() -> None:
@@ -260,10 +266,14 @@ def _hooks(daemon: Controller) -> Hooks:
             return "the daemon is stopping"
         return ""
 
+    def answered(name: str, seconds: float) -> None:
+        daemon.metrics.observe(RPC_SECONDS, seconds, verb=name)
+        log.debug("a call is answered", extra={"verb": name, "seconds": round(seconds, 6)})
+
     return Hooks(
         audit,
         gate,
-        lambda name, seconds: daemon.metrics.observe(RPC_SECONDS, seconds, verb=name),
+        answered,
         lambda status: daemon.metrics.add(RPC_REFUSED, status=str(status)),
     )
 

@@ -37,6 +37,7 @@ def status_of(daemon: Controller, details: Details | None = None) -> StatusReply
         zone=config.schedule.timezone,
         is_ready=daemon.is_ready,
         is_paused="" in daemon.decided.held,
+        life=daemon.life,
         reason=daemon.why,
         strategies=tuple(strategy_of(daemon, entry.name, entry.enabled) for entry in daemon.configured.strategies),
         detailed=details,

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,8 +22,9 @@ import psutil
 import yaml
 
 from sigc.daemon.access import read_token
-from sigc.daemon.client import Client, Target
+from sigc.daemon.client import Client, NoDaemonError, Target
 from sigc.daemon.messages import RunStatus, StatusReply
+from sigc.errors import SigcError
 from sigc_cli.remote import Wanted, run_over_rpc
 from tests.daemon.processes import PATIENCE_S, ROOT, gone
 from tests.trading.floor import PAPER, SAFETY, TEXT
@@ -136,6 +138,16 @@ class Site:
         """How the daemon is."""
         with self.client() as client:
             return client.get("status", reply=StatusReply)
+
+    def wait_until_ready(self) -> StatusReply:
+        """How a daemon is that nobody told us of, once it is ready."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            with contextlib.suppress(NoDaemonError, SigcError):
+                found = self.status()
+                if found.is_ready:
+                    return found
+        raise AssertionError("no daemon is ready")
 
     def run(self, what: str = "momentum", **wanted: Any) -> RunStatus:
         """Run a strategy in the daemon, to its end."""

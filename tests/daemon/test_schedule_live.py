@@ -75,7 +75,7 @@ def test_a_script_that_is_cancelled_ends_with_all_it_started(site: Site) -> None
         run = json.loads(site.sigc("schedule", "run", "long", "--json").stdout)["run"]
         sleeper = int(begun.read_text())
         with site.client() as client:
-            assert client.post("runs/cancel", {"id": run})["is_cancelled"]
+            assert client.post("runs/cancel", {"id": run})["was_going"]
         assert ended(site, run).outcome == "cancelled"
         assert gone(sleeper)
         run = json.loads(site.sigc("schedule", "run", "nope", "--json").stdout)["run"]

@@ -1,4 +1,4 @@
-"""`sigc demo`: the main job on a synthetic universe, offline: make data, check, backtest, report."""
+"""`sigc demo`: the main job on a synthetic universe, offline: data, backtest, report, a daemon that trades it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,38 @@ import click
 @click.option("--assets", type=click.IntRange(20, 20_000), default=500, show_default=True)
 @click.option("--days", type=click.IntRange(300, 20_000), default=1260, show_default=True)
 @click.option("--seed", type=int, default=7, show_default=True)
-def command(directory: Path, assets: int, days: int, seed: int) -> None:
-    """Make a universe of ASSETS x DAYS in DIRECTORY and backtest a momentum strategy on it."""
+@click.option("--leave-running", is_flag=True, help="Leave the daemon running, and print where it listens.")
+def command(directory: Path, assets: int, days: int, seed: int, leave_running: bool) -> None:
+    """Make a universe of ASSETS x DAYS in DIRECTORY, backtest a momentum strategy on it, trade it on paper.
+
+    The last is done by a daemon with places and ports of its own, which is stopped again.
+    """
+    from sigc_cli.demo_daemon import DemoDaemon
+    from sigc_cli.universe import START, business_days
+
+    demo = DemoDaemon(directory)
+    demo.refuse_running()
+    file = _backtested(directory, assets, days, seed)
+    demo.write(file)
+    with demo.running(keep=leave_running):
+        demo.show([str(day)[:10] for day in business_days(START, days)[-2:]])
+    if leave_running:
+        click.echo(f"\n{demo.addresses()}\nStop it: sigc stop --config {demo.config}")
+
+
+def _backtested(directory: Path, assets: int, days: int, seed: int) -> Path:
+    """Data, strategy, results and report in DIRECTORY; the strategy's file."""
     from sigc_cli import show
     from sigc_cli.build import Choices, compile_file, configuration, workspace
     from sigc_cli.complain import complain
     from sigc_cli.results import write, write_report
     from sigc_cli.scaffold import MOMENTUM
-    from sigc_cli.universe import write_universe
+    from sigc_cli.universe import START, write_universe
     from sigc_pipelines.backtest import backtest, pick
     from sigc_pipelines.compute import load
 
     click.echo(f"Making a synthetic universe: {assets} assets x {days} days in {directory}/data", err=True)
-    write_universe(directory / "data", assets, days, seed=seed)
+    write_universe(directory / "data", assets, days, START, seed)
     file = directory / "momentum.sig"
     file.write_text(MOMENTUM.replace("PLACE", "data"), encoding="utf-8")
     compiled = compile_file(file)
@@ -45,3 +64,4 @@ def command(directory: Path, assets: int, days: int, seed: int) -> None:
         write(result, directory / "results.json")
         report = write_report(result, loaded, space, directory / "report.html")
     click.echo(f"\nReport:  {report}\nResults: {directory / 'results.json'}\nAgain:   sigc backtest {file}")
+    return file

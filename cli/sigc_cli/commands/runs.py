@@ -97,8 +97,35 @@ def logs(id: str, as_json: bool, config: Path | None, work_dir: Path | None) -> 
 @CONFIG
 @WORK_DIR
 def cancel(id: str, reason: str, config: Path | None, work_dir: Path | None) -> None:
-    """Take the open orders of a run from the broker's book. What a broker can't be asked about stays, and is told."""
+    """End a run, and take its open orders from the broker's book; what the broker can't be asked about stays.
+
+    Goes to the daemon when one answers.
+    """
     from sigc.errors import Diagnostic, SigcError
+
+    left = None if work_dir is not None else _cancel_by_daemon(id, reason, config)
+    left = _cancel_here(id, reason, config, work_dir) if left is None else left
+    click.echo(f"{id}: open orders were cancelled" + (f", {left} not reached" if left else ""))
+    if left:
+        raise SigcError(Diagnostic("E601", f"{left} orders could not be cancelled", hint="run it again"))
+
+
+def _cancel_by_daemon(id: str, reason: str, config: Path | None) -> int | None:
+    """How many orders the daemon could not reach; None when nobody listens."""
+    from sigc.daemon.client import NoDaemonError
+    from sigc.daemon.messages import CancelReply, CancelRequest
+    from sigc_cli.remote import daemon
+
+    try:
+        with daemon(config, None, None) as client:
+            return client.post("runs/cancel", CancelRequest(id, reason), reply=CancelReply).left
+    except NoDaemonError as gone:
+        if not gone.is_refused:
+            raise
+        return None
+
+
+def _cancel_here(id: str, reason: str, config: Path | None, work_dir: Path | None) -> int:
     from sigc.store import runs
     from sigc_cli.build import Choices, configuration
     from sigc_cli.build_trading import Wish, trading, user
@@ -110,7 +137,4 @@ def cancel(id: str, reason: str, config: Path | None, work_dir: Path | None) -> 
     with trading(loaded.config, place, Wish(is_dry=True)) as (desk, _):
         with desk.ledger.reading() as connection:
             run = runs.find(connection, id)
-        left = cancel_orders(desk.ledger, desk.broker, run, user(), reason)
-    click.echo(f"{run.id}: open orders were cancelled" + (f", {len(left)} not reached" if left else ""))
-    if left:
-        raise SigcError(Diagnostic("E601", f"{len(left)} orders could not be cancelled", hint="run it again"))
+        return len(cancel_orders(desk.ledger, desk.broker, run, user(), reason))

@@ -1,0 +1,73 @@
+"""Orders of runs: what a fire of a job orders, and what is decided or under way against an order. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sigc.calendar import Calendar
+from sigc.daemon.configured import Configured
+from sigc.daemon.jobs import Fire, Job, Kind
+from sigc.daemon.runner import RunOrder
+from sigc.daemon.timetable import Decided, slot_of
+from sigc.errors import Diagnostic, SigcError
+from sigc.store.records import Outcome, RunKind
+
+KINDS: Mapping[Kind, str] = {Kind.EXECUTE: RunKind.TRADE, Kind.REBALANCE: RunKind.TRADE}
+
+
+def kind_of(job: Job) -> str:
+    """The kind of a job's runs.
+
+    >>> kind_of(Job("a", Kind.EXECUTE)), kind_of(Job("a", Kind.COMPUTE))
+    ('trade', 'compute')
+    """
+    return str(KINDS.get(job.kind, job.kind))
+
+
+def order_of(found: Configured, job: Job, one: Fire, id: str, calendar: Calendar | None) -> RunOrder:
+    """The order that a fire of a job is."""
+    entry = found.strategy(job.strategy)
+    return RunOrder(
+        id,
+        job.strategy,
+        Path() if entry is None else entry.file,
+        "" if entry is None else entry.portfolio,
+        kind_of(job),
+        params={} if entry is None else entry.params,
+        slot=slot_of(job, one, calendar),
+        who=f"job {job.name}",
+        capital=None if entry is None else entry.capital,
+        job=job.name,
+        fire=one.planned,
+        command=job.command,
+    )
+
+
+def check_order(order: RunOrder, found: Configured, decided: Decided, going: Sequence[str]) -> None:
+    """Raises E901 for what is against a run that somebody asked for. going: runs of its strategy, none of them dry."""
+    if order.kind == RunKind.DRY:
+        return
+    entry = found.strategy(order.strategy)
+    if entry is not None and not entry.enabled:
+        raise refusal(f"strategy '{order.strategy}' is disabled in the configuration", "a dry run is possible")
+    if decided.holds(order.strategy) and not order.is_forced:
+        hint = "`sigc resume`, or run it with --force --reason '...'"
+        raise refusal(f"strategy '{order.strategy}' is paused", hint)
+    if going:
+        hint = f"wait for it, or end it by `sigc runs cancel {going[0]}`"
+        raise refusal(f"a run of '{order.strategy}' is under way: {going[0]}", hint)
+
+
+def refusal(message: str, hint: str = "") -> SigcError:
+    """What the daemon says when its state is against a call."""
+    return SigcError(Diagnostic("E901", message, hint=hint))
+
+
+def status_text(outcome: Outcome) -> str:
+    """How people call an outcome.
+
+    >>> status_text(Outcome.DONE), status_text(Outcome.REFUSED)
+    ('success', 'refused')
+    """
+    return "success" if outcome is Outcome.DONE else str(outcome)
