@@ -35,7 +35,7 @@ bench: $(STAMP)           ## timings beside peers, one JSON report
 	$(BIN)/python -m benchmarks
 
 soak: $(STAMP)            ## long campaigns
-	$(BIN)/python -m pytest -q -m soak
+	$(BIN)/python -m pytest -q -s -m soak
 
 reference: $(STAMP)       ## docs/operators.md and conf/sigc.yaml from the declarations
 	$(BIN)/python -c "from sigc.ops.reference import markdown; print(markdown(), end='')" > docs/operators.md
