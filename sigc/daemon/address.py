@@ -34,3 +34,18 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def as_reached(host: str) -> str:
+    """How this machine reaches a server that listens on `host`: one that listens everywhere, by loopback.
+
+    >>> as_reached("0.0.0.0"), as_reached("::"), as_reached("10.0.0.7")
+    ('127.0.0.1', '::1', '10.0.0.7')
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if not address.is_unspecified:
+        return host
+    return "127.0.0.1" if address.version == 4 else "::1"

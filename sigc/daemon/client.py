@@ -27,7 +27,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, TypeVar, overload
 
 from sigc.daemon.access import TOKEN_FILE, read_token
-from sigc.daemon.address import is_loopback, parse_address
+from sigc.daemon.address import address_text, as_reached, is_loopback, parse_address
 from sigc.daemon.instance import DEFAULT
 from sigc.daemon.registry import Running, running
 from sigc.daemon.typed import MismatchError, decode, to_json
@@ -83,7 +83,8 @@ def find_daemon(wish: Wish, directories: Iterable[Path]) -> Target:
     address = wish.address or wish.configured_address
     entry = _entry(wish, address, entries)
     at = address or (entry.address if entry is not None else DEFAULT_ADDRESS)
-    host, _ = parse_address(at, "--address" if wish.address else "daemon.rpc.address")
+    host, number = parse_address(at, "--address" if wish.address else "daemon.rpc.address")
+    at = address_text(as_reached(host), number)
     has_tls = entry.tls if entry is not None else not is_loopback(host)
     places = [Path(entry.work_dir)] if entry is not None else []
     places += [wish.work_dir] if wish.work_dir is not None else []
@@ -226,7 +227,8 @@ class Client:
 
 def _entry(wish: Wish, address: str | None, entries: tuple[Running, ...]) -> Running | None:
     if address is not None:
-        return next((e for e in entries if e.address == address), None)
+        reached = _reached(address)
+        return next((e for e in entries if _reached(e.address) == reached), None)
     if wish.name is not None:
         named = next((e for e in entries if e.name == wish.name), None)
         if named is not None or wish.name != DEFAULT:
@@ -237,6 +239,11 @@ def _entry(wish: Wish, address: str | None, entries: tuple[Running, ...]) -> Run
         names = ", ".join(f"{e.name} at {e.address}" for e in entries)
         raise NoDaemonError(Diagnostic("E900", f"several daemons run: {names}", hint="say which by --address"))
     return entries[0] if entries else None
+
+
+def _reached(address: str) -> tuple[str, int]:
+    host, number = parse_address(address, "--address")
+    return as_reached(host), number
 
 
 def _token(places: Iterable[Path]) -> str:
