@@ -19,8 +19,13 @@ from sigc.daemon.start import Options, Start, start_of
 from sigc.daemon.supervisor import Recovery, is_needed, supervise
 
 
-def launch(options: Options, parts: Parts, environment: MutableMapping[str, str], say: Callable[[str], None]) -> int:
-    """The exit code. say: what the starter is told, on its terminal. Raises SigcError for what is wrong at once."""
+def launch(
+    options: Options, parts: Parts, environment: MutableMapping[str, str], say: Callable[[str, bool], None]
+) -> int:
+    """The exit code. say: told what the starter is told, and whether that is an error.
+
+    Raises SigcError for what is wrong at once.
+    """
     start = start_of(options, environment)
     if environment.pop(RESTARTED, "") == str(os.getpid()):
         return run(lambda report: serve(start, parts, report), Report())  # we are in the background, and supervised
@@ -29,7 +34,7 @@ def launch(options: Options, parts: Parts, environment: MutableMapping[str, str]
     make_directory(start.places.work_dir, "daemon.work_dir")
     launched: Launched = daemonize(lambda report: _supervised(start, parts, report), start.log.path)
     if launched.text:
-        say(launched.text)
+        say(launched.text, launched.code != 0)
     return launched.code
 
 

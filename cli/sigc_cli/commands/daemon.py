@@ -36,5 +36,5 @@ def command(
     from sigc_cli.build_daemon import parts
 
     options = Options(config, port, pid_file, log_level, work_dir, name, is_background)
-    code = launch(options, parts(), os.environ, click.echo)
+    code = launch(options, parts(), os.environ, lambda text, is_error: click.echo(text, err=is_error))
     raise click.exceptions.Exit(code)
