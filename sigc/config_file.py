@@ -20,6 +20,7 @@ from pydantic_core import PydanticUndefined
 from sigc.config import Config
 from sigc.config_source import Location, Source, find, read
 from sigc.errors import Diagnostic, SigcError, Span, did_you_mean
+from sigc.secret import hidden, secrets_of
 
 _PREFIX = "SIGC_"
 _OTHER_VARIABLES = frozenset({"SIGC_CONFIG", "SIGC_RPC_TOKEN"})  # are no settings of this file
@@ -28,11 +29,17 @@ Examine = Callable[[Mapping[str, Any], Mapping[Location, Span]], Iterable[Diagno
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A configuration, where each given setting came from (`path:line`, `$VAR`, `command line`), and its file."""
+    """A configuration, where each given setting came from (`path:line`, `$VAR`, `command line`), file, secrets."""
 
     config: Config
     origins: Mapping[str, str]
     path: Path | None
+    secrets: frozenset[str] = frozenset()
+
+    def shown(self) -> dict[str, Any]:
+        """All settings as plain data for people: without secrets."""
+        shown: dict[str, Any] = hidden(self.config.model_dump(mode="json", by_alias=True), self.secrets)
+        return shown
 
 
 def load_config(
@@ -63,7 +70,13 @@ def load_config(
         errors += examine(data, spans)
     if errors:
         raise SigcError(*sorted(errors, key=lambda d: (d.span is None, d.span)))
-    return LoadedConfig(config, origins, found)
+    return LoadedConfig(config, origins, found, frozenset(source.secrets | secrets_in(config)))
+
+
+def secrets_in(config: Config) -> set[str]:
+    """What is secret by its name in settings that are free in form, and passwords of URLs anywhere."""
+    free = {"broker": config.broker.options, "cluster": config.cluster.options, "jobs": config.schedule.jobs}
+    return secrets_of(free) | secrets_of(config.model_dump(mode="json"), by_name=False)
 
 
 def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:

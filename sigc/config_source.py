@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sigc.errors import Diagnostic, SigcError, Span
+from sigc.secret import is_secret_name
 
 _MOST_BYTES = 1_000_000
 _MOST_DEPTH = 20
@@ -28,12 +29,13 @@ Location = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Data of a file, where each key stands, what is wrong, and the settings whose variable is missing."""
+    """Data of a file, where each key stands, what is wrong, settings whose variable is missing, secret variables."""
 
     data: dict[str, Any]
     spans: dict[Location, Span]
     errors: list[Diagnostic]
     unset: set[Location]
+    secrets: set[str] = field(default_factory=set)
 
 
 def find(path: Path | None, environment: Mapping[str, str]) -> Path | None:
@@ -93,7 +95,7 @@ class _Reader:
 
     def __init__(self, path: Path, environment: Mapping[str, str], found: Source) -> None:
         self.path, self.environment = path, environment
-        self.spans, self.errors, self.unset = found.spans, found.errors, found.unset
+        self.spans, self.errors, self.unset, self.secrets = found.spans, found.errors, found.unset, found.secrets
         self.scalars: Any = yaml.SafeLoader("")
 
     def mapping(self, node: yaml.MappingNode, at: Location) -> dict[str, Any]:
@@ -135,6 +137,8 @@ class _Reader:
         name, has_default, default = match.group(1), match.group(2), match.group(3)
         value = self.environment.get(name)
         if value is not None:
+            if value and is_secret_name(name):
+                self.secrets.add(value)
             return value
         if has_default:
             return default

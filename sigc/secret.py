@@ -2,7 +2,9 @@
 
     reveal("file:/etc/sigc/token", "daemon.rpc.token", os.environ)
 
-Revealed where it is used, and told to the log's `Secrets` there, so that it appears nowhere.
+Revealed where it is used, and told to the log's `Secrets` there, so that it appears nowhere. What else is secret
+without being declared so is told by its name (`is_secret_name`) or its place (the password of a URL): `hidden` takes
+it out of what is shown, `masked` out of the line of a file.
 """
 
 from __future__ import annotations
@@ -10,12 +12,19 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from sigc.errors import Diagnostic, SigcError
 
 _MOST_BYTES = 65_536
+HIDDEN = "**********"
+_NAME = re.compile(
+    r"token|secret|passw|passphrase|credential|private|(api|access|auth|account)_?key|(^|_)(key|auth)$", re.I
+)
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:\"']*):([^/@\s\"']+)(?=@)")
+_ENTRY = re.compile(r"""([\w.-]+)(["']?\s*:\s*)("[^"]*"|'[^']*'|[^\s,}\]#\[{"'][^\s,}\]#]*)""")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -52,3 +61,87 @@ def _read(path: Path, setting: str, forbidden: int) -> str:
         return content.decode("utf-8").strip()
     except UnicodeDecodeError:
         raise SigcError(Diagnostic("E402", f"{path} ({setting}) is no text")) from None
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what has this name is to be shown to nobody.
+
+    >>> [is_secret_name(name) for name in ("api_key", "DB_PASSWORD", "base_url", "keyboard")]
+    [True, True, False, False]
+    """
+    return _NAME.search(name) is not None
+
+
+def passwords_of(text: str) -> list[str]:
+    """The passwords of the URLs in a text.
+
+    >>> passwords_of("https://ann:hunter22@host/prices.csv")
+    ['hunter22']
+    """
+    return [match.group(2) for match in _URL_PASSWORD.finditer(text)] if "://" in text else []
+
+
+def without_passwords(text: str) -> str:
+    """The text, its URLs without their passwords.
+
+    >>> without_passwords("can't reach https://ann:hunter22@host/prices.csv")
+    "can't reach https://ann:**********@host/prices.csv"
+    """
+    return _URL_PASSWORD.sub(rf"\1:{HIDDEN}", text) if "://" in text else text
+
+
+def secrets_of(data: Any, *, by_name: bool = True, is_named: bool = False) -> set[str]:
+    """Every secret text in plain data: the password of a URL, and with by_name what is under a secret name.
+
+    >>> sorted(secrets_of({"api_key": "hunter22", "url": "https://ann:hunter23@host", "retries": 3}))
+    ['hunter22', 'hunter23']
+    """
+    match data:
+        case Mapping():
+            parts = ((value, is_named or (by_name and is_secret_name(str(key)))) for key, value in data.items())
+        case list() | tuple():
+            parts = ((value, is_named) for value in data)
+        case str() if data:
+            return {data} if is_named else set(passwords_of(data))
+        case _:
+            return set()
+    return {text for part, named in parts for text in secrets_of(part, by_name=by_name, is_named=named)}
+
+
+def hidden(data: Any, secrets: Iterable[str]) -> Any:
+    """Plain data, with the secrets taken out of every text.
+
+    >>> hidden({"command": ["login", "--with=hunter22"], "retries": 3}, ["hunter22"])
+    {'command': ['login', '--with=**********'], 'retries': 3}
+    """
+    longest_first = sorted(secrets, key=lambda text: (-len(text), text))
+    return _hidden(data, longest_first)
+
+
+def _hidden(data: Any, secrets: list[str]) -> Any:
+    match data:
+        case Mapping():
+            return {key: _hidden(value, secrets) for key, value in data.items()}
+        case list() | tuple():
+            return [_hidden(value, secrets) for value in data]
+        case str():
+            for secret in secrets:
+                data = data.replace(secret, HIDDEN)
+    return data
+
+
+def masked(text: str, *, by_name: bool = True) -> str:
+    """The text of a file, its secrets blanked out character by character: every column stays.
+
+    by_name: of a configuration, where what follows a secret name is one; else passwords of URLs alone.
+
+    >>> masked('rpc: {adress: a, token: hunter22}')
+    'rpc: {adress: a, token: ********}'
+    """
+
+    def blank(match: re.Match[str]) -> str:
+        name, colon, value = match.groups()
+        return name + colon + ("*" * len(value) if is_secret_name(name) else value)
+
+    text = _ENTRY.sub(blank, text) if by_name else text
+    return _URL_PASSWORD.sub(lambda found: f"{found[1]}:{'*' * len(found[2])}", text)

@@ -81,6 +81,8 @@ def trading(config: Config, work_dir: Path, wish: Wish) -> Iterator[tuple[Tradin
     calendar or broker, E802 for an earlier date on a live broker.
     """
     from sigc.clock import HandClock, SystemClock
+    from sigc.config_file import secrets_in
+    from sigc.daemon.redact import Secrets
     from sigc.store.ledger import Ledger
     from sigc_cli.run_view import render
     from sigc_pipelines.brokers.registry import close_broker, open_broker
@@ -89,7 +91,10 @@ def trading(config: Config, work_dir: Path, wish: Wish) -> Iterator[tuple[Tradin
 
     calendar = calendar_of(config, work_dir, SystemClock().now())
     clock = clock_of(calendar, wish.date)
+    secrets = Secrets()
+    secrets.add_all(secrets_in(config))
     with Ledger.open(work_dir, SystemClock(), sign=sign_of(config)) as ledger:
+        ledger.hide = secrets.hide
         broker = open_broker(config.broker, work_dir, clock)
         try:
             if isinstance(clock, HandClock) and broker.capabilities().is_live and not wish.is_dry:

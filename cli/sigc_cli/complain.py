@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from sigc.errors import Diagnostic, Severity, Span, render
+from sigc.secret import masked
 
 _MOST = 1_000_000  # bytes of a source that is read again for its line
 
@@ -43,6 +44,7 @@ def _read(span: Span | None) -> dict[str, str]:
     try:
         if path.stat().st_size > _MOST:
             return {}
-        return {span.path: path.read_text(encoding="utf-8", errors="replace")}
+        text = path.read_text(encoding="utf-8", errors="replace")
+        return {span.path: masked(text, by_name=path.suffix in (".yaml", ".yml"))}
     except OSError:
         return {}

@@ -213,7 +213,8 @@ class Chores:
         given = daemon.start.config.daemon.state.file
         path = Path(given).expanduser() if given else daemon.start.places.work_dir / "state.json"
         try:
-            await asyncio.to_thread(_replace, path, json.dumps(state, indent=2, sort_keys=True) + "\n")
+            text = daemon.doors.secrets.hide(json.dumps(state, indent=2, sort_keys=True))
+            await asyncio.to_thread(_replace, path, f"{text}\n")
         except OSError as failure:
             log.error("the mirror of the state can't be written: %s", failure, extra={"path": str(path)})
 
@@ -236,13 +237,14 @@ class Chores:
         daemon = self._daemon
         is_up = daemon.phase is Phase.RUNNING
         status = daemon.health.status if is_up else str(daemon.phase)
-        checks: Mapping[str, str] = daemon.health.checks
+        checks = {name: daemon.doors.secrets.hide(text) for name, text in daemon.health.checks.items()}
         uptime = round(time.monotonic() - daemon.began, 3)
-        return as_json(200 if is_up else 503, {"status": status, "checks": dict(checks), "uptime_seconds": uptime})
+        return as_json(200 if is_up else 503, {"status": status, "checks": checks, "uptime_seconds": uptime})
 
     def _ready(self) -> Page:
         is_ready = self._daemon.is_ready
-        return as_json(200 if is_ready else 503, {"ready": is_ready, "reason": self._daemon.why})
+        why = self._daemon.doors.secrets.hide(self._daemon.why)
+        return as_json(200 if is_ready else 503, {"ready": is_ready, "reason": why})
 
     def _numbers(self) -> Page:
         daemon = self._daemon

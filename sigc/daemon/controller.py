@@ -169,6 +169,7 @@ class Controller:
     def has_books(self, books: Books) -> None:
         """The ledger is open: from now on changes can be audited, and runs be written down."""
         self._books = books
+        books.ledger.hide = self.doors.secrets.hide
         most = self.start.config.daemon.max_runs
         self._runs = Runs(books, self.metrics, self.clock, most, self._run_ended)
         duties = Duties(self._begin_fire, self._runs.cancel, self._is_fresh, self._alert)

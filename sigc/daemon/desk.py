@@ -56,12 +56,14 @@ class Hooks:
 
     audit: records an entry, and raises when it can't. gate: why a verb is not to be had now (starting, stopping),
     empty when it is. observe: told how long each answered call took. refused: told the status of each refusal.
+    hide: takes secrets out of a text, so of every reply.
     """
 
     audit: Callable[[AuditEntry], Awaitable[None]]
     gate: Callable[[Verb[Any]], str] = lambda _: ""
     observe: Callable[[str, float], None] = lambda *_: None
     refused: Callable[[int], None] = lambda _: None
+    hide: Callable[[str], str] = str
 
 
 class Desk(Generic[D]):
@@ -170,14 +172,18 @@ class Desk(Generic[D]):
         try:
             value = verb.run(call, request)
             value = await value if inspect.isawaitable(value) else value
-            return 200, to_json(value), ""
+            return 200, self.said(value), ""
         except SigcError as error:
             reply = ErrorReply(str(error), error.diagnostics)
-            return _status(error), to_json(reply), str(error)
+            return _status(error), self.said(reply), str(error)
         except Exception as error:
             log.exception("call failed", extra={"verb": verb.name})
             said = Diagnostic("E300", f"{verb.name} failed in the daemon: {type(error).__name__}; see its log")
             return 500, to_json(ErrorReply(said.message, (said,))), type(error).__name__
+
+    def said(self, value: Any) -> bytes:
+        """A reply or an event as its bytes."""
+        return self._hooks.hide(to_json(value).decode()).encode()
 
     async def _audit(self, entry: AuditEntry) -> bool:
         try:

@@ -13,6 +13,7 @@ from collections.abc import Callable, MutableMapping
 
 from sigc.daemon.instance import make_directory
 from sigc.daemon.process import Launched, Report, daemonize, run
+from sigc.daemon.redact import Secrets
 from sigc.daemon.runner import Parts
 from sigc.daemon.serve import RESTARTED, serve
 from sigc.daemon.start import Options, Start, start_of
@@ -27,12 +28,16 @@ def launch(
     Raises SigcError for what is wrong at once.
     """
     start = start_of(options, environment)
+    secrets = Secrets()
+    secrets.add_all(start.configured.loaded.secrets)
     if environment.pop(RESTARTED, "") == str(os.getpid()):
-        return run(lambda report: serve(start, parts, report), Report())  # we are in the background, and supervised
+        return run(
+            lambda report: serve(start, parts, report), Report(hide=secrets.hide)
+        )  # we are in the background, and supervised
     if not options.is_background:
-        return run(lambda report: _supervised(start, parts, report), Report())
+        return run(lambda report: _supervised(start, parts, report), Report(hide=secrets.hide))
     make_directory(start.places.work_dir, "daemon.work_dir")
-    launched: Launched = daemonize(lambda report: _supervised(start, parts, report), start.log.path)
+    launched: Launched = daemonize(lambda report: _supervised(start, parts, report), start.log.path, hide=secrets.hide)
     if launched.text:
         say(launched.text, launched.code != 0)
     return launched.code

@@ -41,15 +41,24 @@ class Launched:
 
 
 class Report:
-    """The daemon's end of the pipe to its starter. Without a starter (in the foreground) it says nothing."""
+    """The daemon's end of the pipe to its starter. Without a starter (in the foreground) it says nothing.
 
-    def __init__(self, descriptor: int | None = None, on_ready: Callable[[], None] | None = None) -> None:
+    hide: takes secrets out of what is told and printed.
+    """
+
+    def __init__(
+        self,
+        descriptor: int | None = None,
+        on_ready: Callable[[], None] | None = None,
+        hide: Callable[[str], str] = str,
+    ) -> None:
         self._descriptor = descriptor
         self._on_ready = on_ready
+        self.hide = hide
 
     def also(self, on_ready: Callable[[], None]) -> Report:
         """The same report, which calls `on_ready` too."""
-        return Report(self._descriptor, on_ready)
+        return Report(self._descriptor, on_ready, self.hide)
 
     def ready(self, text: str = "") -> None:
         """Let the starter go, with exit code 0. What is reported after that is heard by nobody."""
@@ -87,23 +96,29 @@ def run(serve: Callable[[Report], int], report: Report) -> int:
     try:
         code = serve(report)
     except SigcError as error:
-        text, code = "\n".join(render(d, {}) for d in error.diagnostics), exit_code(error.diagnostics)
+        text = report.hide("\n".join(render(d, {}) for d in error.diagnostics))
+        code = exit_code(error.diagnostics)
         print(text, file=sys.stderr)  # noqa: T201
         report.failed(code, text)
     except Exception as error:
-        traceback.print_exc()
+        print(report.hide(traceback.format_exc()), end="", file=sys.stderr)  # noqa: T201
         code = 1
-        report.failed(code, f"{type(error).__name__}: {error}")
+        report.failed(code, report.hide(f"{type(error).__name__}: {error}"))
     if report.is_open:
         report.failed(code, "the daemon ended before it was ready")
     return code
 
 
-def daemonize(serve: Callable[[Report], int], output: Path | None = None, timeout_s: float = 120.0) -> Launched:
+def daemonize(
+    serve: Callable[[Report], int],
+    output: Path | None = None,
+    timeout_s: float = 120.0,
+    hide: Callable[[str], str] = str,
+) -> Launched:
     """Run `serve` in the background; return in the starter when it is ready or has failed.
 
-    output: a file that what the daemon prints is added to; without it that is dropped. The daemon itself never
-    returns from here: it raises SystemExit with what `serve` returned.
+    output: a file that what the daemon prints is added to; without it that is dropped. hide: see `Report`. The
+    daemon itself never returns from here: it raises SystemExit with what `serve` returned.
     """
     if threading.active_count() > 1:
         raise RuntimeError("going to the background must come before any thread is started")
@@ -117,7 +132,7 @@ def daemonize(serve: Callable[[Report], int], output: Path | None = None, timeou
     if middle == 0:
         signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         os.close(reading)
-        report = Report(writing)
+        report = Report(writing, hide=hide)
         _leave_session(report, printed)
         report.pid()
         raise SystemExit(run(serve, report))

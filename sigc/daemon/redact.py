@@ -13,7 +13,9 @@ import re
 import threading
 import unicodedata
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+
+from sigc.secret import without_passwords
 
 HIDDEN = "[secret]"
 _SHORTEST_LINE = 8
@@ -31,14 +33,18 @@ class Secrets:
 
     def add(self, value: str) -> None:
         """Hide `value` from now on, and the forms it takes inside other texts. An empty one hides nothing."""
+        self.add_all((value,))
+
+    def add_all(self, values: Iterable[str]) -> None:
+        """Hide each of them."""
         with self._lock:
-            self._forms |= frozenset(_forms(value))
+            self._forms |= {form for value in values for form in _forms(value)}
             # The longest first: a secret that begins with another must not leave its end behind.
             longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
             self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def hide(self, text: str) -> str:
-        """The text without the secrets.
+        """The text without the secrets, and without the password of any URL.
 
         >>> secrets = Secrets()
         >>> secrets.add("hunter22")
@@ -46,7 +52,7 @@ class Secrets:
         'login with [secret] failed'
         """
         pattern = self._pattern
-        return text if pattern is None else pattern.sub(HIDDEN, text)
+        return without_passwords(text if pattern is None else pattern.sub(HIDDEN, text))
 
     def __repr__(self) -> str:
         return f"Secrets({len(self._forms)} forms)"

@@ -21,6 +21,7 @@ from sigc.daemon.logs import open_log
 from sigc.daemon.messages import Change, ReloadReply
 from sigc.daemon.ordering import refusal
 from sigc.daemon.start import log_settings, read_config
+from sigc.secret import hidden
 from sigc.store.audit import Event
 
 _NEEDS_RESTART = (
@@ -43,6 +44,7 @@ log = logging.getLogger("sigc.daemon")
 async def plan(daemon: Controller) -> ReloadReply:
     """What a reload would change. Raises every error of the configuration and of the strategy files."""
     found = await asyncio.to_thread(read_config, daemon.start.options, os.environ)
+    daemon.doors.secrets.add_all(found.loaded.secrets)
     new = await make_in_force(daemon, found)
     await asyncio.to_thread(new.runner.close)
     return ReloadReply(tuple(changes(daemon.in_force, new)), False, _warnings(new.checked))
@@ -62,6 +64,7 @@ async def reload(daemon: Controller, who: str) -> ReloadReply:
 
 async def _reload(daemon: Controller, who: str) -> ReloadReply:
     found = await asyncio.to_thread(read_config, daemon.start.options, os.environ)
+    daemon.doors.secrets.add_all(found.loaded.secrets)
     work_dir, now = daemon.start.places.work_dir, daemon.clock.now()
     calendars = await asyncio.to_thread(open_calendars, found, work_dir, now)
     new = await make_in_force(daemon, found)
@@ -85,11 +88,13 @@ async def _reload(daemon: Controller, who: str) -> ReloadReply:
 def changes(old: InForce, new: InForce) -> Iterator[Change]:
     """The differences: settings, strategies, jobs, and the texts of strategy files."""
     one, two = (dict(_flat(f.configured.loaded.config.model_dump(mode="json", by_alias=True))) for f in (old, new))
+    secrets = old.configured.loaded.secrets | new.configured.loaded.secrets
     for key in sorted(one.keys() | two.keys()):
         before, after = one.get(key), two.get(key)
         if before != after:
             kind = "added" if before is None else "removed" if after is None else "changed"
-            yield Change(key, kind, _text(before), _text(after), key.startswith(_NEEDS_RESTART))
+            shown = (_text(hidden(before, secrets)), _text(hidden(after, secrets)))
+            yield Change(key, kind, *shown, key.startswith(_NEEDS_RESTART))
     texts = {found.strategy: found.digest for found in old.checked}
     for found in new.checked:
         before = texts.get(found.strategy, found.digest)

@@ -41,7 +41,6 @@ from sigc.daemon.desk import Desk, Hooks, error_body
 from sigc.daemon.guard import Granted, Guard, Head, Refusal
 from sigc.daemon.once import Replies, Reply
 from sigc.daemon.openapi import document
-from sigc.daemon.typed import to_json
 from sigc.daemon.verbs import Call, Nothing, Role, Verb, by_route, verb
 from sigc.errors import Diagnostic, SigcError
 
@@ -242,7 +241,7 @@ class _Exchange(HTTPMessageDelegate):
             return
         try:
             await self._connection.write_headers(_line(200), _headers({"Content-Type": "text/event-stream"}))
-            async with contextlib.aclosing(_with_heartbeat(events, self._server.limits.heartbeat_s)) as paced:
+            async with contextlib.aclosing(_with_heartbeat(events, self._server)) as paced:
                 async for event in paced:
                     await self._connection.write(event)
         except SigcError as error:
@@ -256,13 +255,13 @@ class _Exchange(HTTPMessageDelegate):
             self._connection.finish()
 
 
-async def _with_heartbeat(events: AsyncIterator[Any], every_s: float) -> AsyncGenerator[bytes, None]:
+async def _with_heartbeat(events: AsyncIterator[Any], server: RpcServer[Any]) -> AsyncGenerator[bytes, None]:
     """Each event as its bytes, and a comment when there is none for a while: so a caller who is gone is noticed."""
     upcoming: asyncio.Task[Any] | None = None
     try:
         while True:
             upcoming = upcoming or asyncio.ensure_future(anext(events))
-            done, _ = await asyncio.wait([upcoming], timeout=every_s)
+            done, _ = await asyncio.wait([upcoming], timeout=server.limits.heartbeat_s)
             if not done:
                 yield b": still here\n\n"
                 continue
@@ -271,7 +270,7 @@ async def _with_heartbeat(events: AsyncIterator[Any], every_s: float) -> AsyncGe
             except StopAsyncIteration:
                 return
             upcoming = None
-            yield b"data: " + to_json(event) + b"\n\n"
+            yield b"data: " + server.desk.said(event) + b"\n\n"
     finally:
         if upcoming is not None and not upcoming.done():
             upcoming.cancel()

@@ -275,6 +275,7 @@ def _hooks(daemon: Controller) -> Hooks:
         gate,
         answered,
         lambda status: daemon.metrics.add(RPC_REFUSED, status=str(status)),
+        daemon.doors.secrets.hide,
     )
 
 

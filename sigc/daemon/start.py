@@ -107,6 +107,7 @@ def log_settings(config: Config, work_dir: Path, is_background: bool) -> LogSett
 def open_doors(start: Start, environment: Mapping[str, str]) -> Doors:
     """Tokens and certificate; a token is made when none is set. Raises E402."""
     rpc, secrets = start.config.daemon.rpc, Secrets()
+    secrets.add_all(start.configured.loaded.secrets)
     tokens = []
     given = environment.get(TOKEN_VARIABLE) if rpc.token is None else rpc.token.get_secret_value()
     if given is None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from sigc.config import DataSettings
 from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError, did_you_mean
+from sigc.secret import without_passwords
 
 _URL = re.compile(r"^[a-z][a-z0-9+.-]*://")
 _SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq", ".arrow", ".feather", ".ipc")
@@ -97,7 +98,7 @@ def _remote(spec: SourceSpec, settings: DataSettings, recent: str) -> Place:
     if scheme == "file":
         return locate_local_url(spec, settings)
     if recent:
-        return Place(url, (url,), (recent,), remote=True)
+        return Place(without_passwords(url), (url,), (recent,), remote=True)
     import fsspec
 
     try:
@@ -110,7 +111,7 @@ def _remote(spec: SourceSpec, settings: DataSettings, recent: str) -> Place:
         raise _error(spec, f"there is no file '{url}'") from missing
     except Exception as failure:  # every filesystem has errors of its own
         raise _error(spec, f"'{url}' can't be reached: {type(failure).__name__}: {failure}") from failure
-    return Place(url, (url,), (version,), remote=True)
+    return Place(without_passwords(url), (url,), (version,), remote=True)
 
 
 def locate_local_url(spec: SourceSpec, settings: DataSettings) -> Place:
@@ -121,4 +122,4 @@ def locate_local_url(spec: SourceSpec, settings: DataSettings) -> Place:
 
 
 def _error(spec: SourceSpec, message: str, hint: str = "") -> SigcError:
-    return SigcError(Diagnostic("E200", f"source '{spec.name}': {message}", spec.span, hint=hint))
+    return SigcError(Diagnostic("E200", f"source '{spec.name}': {without_passwords(message)}", spec.span, hint=hint))

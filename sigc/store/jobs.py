@@ -78,7 +78,7 @@ def end(
     tx.connection.execute(
         "UPDATE run_orders SET finished = ?, outcome = ?, message = ?, session = ?, as_of = ?, before_trading = ?"
         " WHERE id = ?",
-        (tx.at.isoformat(), outcome, message, session, as_of, int(before), order.id),
+        (tx.at.isoformat(), outcome, tx.hide(message), session, as_of, int(before), order.id),
     )
     said = {"outcome": outcome, "message": message, "session": session, "as_of": as_of}
     tx.audit(_event("run.ended", order, said))

@@ -18,10 +18,11 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
 
@@ -34,20 +35,41 @@ from sigc.store.connection import FILE, Lock, connect_reader, connect_writer, to
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transaction:
-    """A transaction that is open. at: its instant, the same for all it writes."""
+    """A transaction that is open. at: its instant, the same for all it writes. hide: takes secrets out of a text."""
 
     connection: sqlite3.Connection
     at: datetime
     sign: Sign | None = None
     records: list[AuditRecord] = field(default_factory=list)
+    hide: Callable[[str], str] = str
 
     def audit(self, event: Event) -> None:
         """Record what this transaction changes."""
-        self.records.append(audit.append(self.connection, self.at, event, self.sign))
+        payload = {name: self._hidden(value) for name, value in event.payload.items()}
+        self.records.append(audit.append(self.connection, self.at, replace(event, payload=payload), self.sign))
+
+    def _hidden(self, value: object) -> object:
+        match value:
+            case Enum():
+                return value
+            case str():
+                return self.hide(value)
+            case Mapping():
+                return {name: self._hidden(inner) for name, inner in value.items()}
+            case list():
+                return [self._hidden(inner) for inner in value]
+            case tuple():
+                return tuple(self._hidden(inner) for inner in value)
+        return value
 
 
 class Ledger:
-    """The one writer of a work dir's ledger. Any thread may write, one at a time."""
+    """The one writer of a work dir's ledger. Any thread may write, one at a time.
+
+    hide: set it to what takes secrets out of a text; messages and records are written without them.
+    """
+
+    hide: Callable[[str], str]
 
     def __init__(
         self,
@@ -63,6 +85,7 @@ class Ledger:
         self.clock = clock
         self._connection = connection
         self._lock = lock
+        self.hide = str
         self._sign = sign
         self._synchronous = synchronous
         self._turn = threading.RLock()
@@ -113,7 +136,7 @@ class Ledger:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 failpoint(f"{name}:begun")
-                yield Transaction(self._connection, self.clock.now(), self._sign)
+                yield Transaction(self._connection, self.clock.now(), self._sign, hide=self.hide)
                 failpoint(f"{name}:written")
                 self._connection.execute("COMMIT")
             except BaseException:

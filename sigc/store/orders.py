@@ -196,7 +196,8 @@ def _move(tx: Transaction, intent: Intent, to: IntentState, name: str, said: Map
         raise ImpossibleError(f"order {intent.client_order_id} is {now}, it can't become {to}")
     message = said.get("message", intent.message)
     tx.connection.execute(
-        "UPDATE intents SET state = ?, message = ? WHERE client_order_id = ?", (to, message, intent.client_order_id)
+        "UPDATE intents SET state = ?, message = ? WHERE client_order_id = ?",
+        (to, tx.hide(str(message)), intent.client_order_id),
     )
     tx.audit(event(name, intent, {"was": now, **said}))
 

@@ -121,7 +121,7 @@ def add_stage(tx: Transaction, run: Run, stage: Stage) -> None:
         "INSERT INTO stages (run, name, started, seconds, outcome, findings) VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (run, name) DO UPDATE SET started = excluded.started, seconds = excluded.seconds,"
         " outcome = excluded.outcome, findings = excluded.findings",
-        (run.id, stage.name, stage.started.isoformat(), stage.seconds, stage.outcome, json.dumps(findings)),
+        (run.id, stage.name, stage.started.isoformat(), stage.seconds, stage.outcome, tx.hide(json.dumps(findings))),
     )
     loud = [f for f in findings if f["weight"] != Weight.INFO]
     tx.audit(event("run.stage", run, {"stage": stage.name, "outcome": stage.outcome, "findings": loud}))
@@ -131,7 +131,7 @@ def close_run(tx: Transaction, run: Run, at: datetime, outcome: Outcome, message
     """Give the run its verdict."""
     tx.connection.execute(
         "UPDATE runs SET outcome = ?, message = ?, finished = ? WHERE id = ?",
-        (outcome, message, at.isoformat(), run.id),
+        (outcome, tx.hide(message), at.isoformat(), run.id),
     )
     tx.audit(event("run.closed", run, {"outcome": outcome, "message": message}))
 

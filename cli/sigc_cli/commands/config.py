@@ -24,7 +24,7 @@ def show(origins: bool, as_json: bool, config: Path | None) -> None:
     from sigc_cli.build import Choices, configuration
 
     loaded = configuration(Choices(config=config))
-    data = loaded.config.model_dump(mode="json", by_alias=True)
+    data = loaded.shown()
     if as_json:
         click.echo(json.dumps({"file": str(loaded.path) if loaded.path else None, "settings": data}, indent=2))
         return
