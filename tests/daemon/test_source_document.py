@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -195,7 +196,8 @@ def test_cache_health_metrics_and_trouble(terminal: Terminal) -> None:
             re.search(rf"^{name}(_count)?[ {{]", metrics, re.MULTILINE) for name in SEVEN if "errors" not in name
         )
         assert all(f"# TYPE {name.removesuffix('_total')}" in metrics for name in SEVEN)
-        assert str(daemon.pid) in terminal.shell(f"lsof -i :{port}")
+        if shutil.which("lsof"):  # a tool of the operator's, not of ours
+            assert str(daemon.pid) in terminal.shell(f"lsof -i :{port}")
         assert "sigc.pid" in terminal.shell("ls -la sigc.pid")
         assert terminal.sigc("sigc status").startswith("sigc daemon status")
         assert terminal.sigc(f"sigc status --address 127.0.0.1:{port}").startswith("sigc daemon status")
