@@ -21,7 +21,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -34,11 +34,42 @@ _MARK = DEMO_CONFIG.partition("\n")[0]
 _LAST_WAIT_S = 60.0  # for a command that was under way when we were interrupted
 
 
+class _Signals:
+    """Ends the demo on a signal: at once, or where it is held as soon as it is not any more."""
+
+    def __init__(self) -> None:
+        self._is_held = False
+        self._asked: int | None = None
+
+    def __call__(self, number: int, _: object) -> None:
+        self._asked = number
+        if not self._is_held:
+            self._leave()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """A piece of work that no signal cuts off."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
+        self._leave()
+
+    def _leave(self) -> None:
+        asked, self._asked = self._asked, None
+        if asked == signal.SIGINT:
+            raise KeyboardInterrupt
+        if asked is not None:
+            raise SystemExit(128 + asked)
+
+
 @dataclass(frozen=True, slots=True)
 class DemoDaemon:
     """The daemon of one demo's folder."""
 
     folder: Path
+    signals: _Signals = field(default_factory=_Signals)
 
     @property
     def config(self) -> Path:
@@ -78,7 +109,7 @@ class DemoDaemon:
     @contextlib.contextmanager
     def running(self, *, keep: bool) -> Iterator[None]:
         """The daemon, ready; at the end it is stopped, and with keep=True only when something went wrong."""
-        before = signal.signal(signal.SIGTERM, _leave)
+        before = {number: signal.signal(number, self.signals) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             name = "demo-" + _address(self.config)["RPC"].rpartition(":")[2]
             self._shown("daemon", "--name", name, "--daemonize")
@@ -89,7 +120,8 @@ class DemoDaemon:
             self._end()
             raise
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def show(self, dates: Sequence[str]) -> None:
         """Trade the strategy as of each date, and look at what came of it."""
@@ -108,17 +140,20 @@ class DemoDaemon:
         """Give a command, which is shown; its output if it is captured. Raises Exit with its exit code."""
         words = [*arguments, "--config", str(self.config)]
         click.echo(f"\n$ sigc {' '.join(words)}")
-        process = subprocess.Popen(  # noqa: S603 -- ourselves
-            [sys.executable, "-m", "sigc_cli.main", *words],
-            env=_environment(),
-            stdout=subprocess.PIPE if captures else None,
-            text=True,
-        )
+        process: subprocess.Popen[str] | None = None
         try:
+            with self.signals.held():  # one that cut off the making of a process would leave it behind unknown
+                process = subprocess.Popen(  # noqa: S603 -- ourselves
+                    [sys.executable, "-m", "sigc_cli.main", *words],
+                    env=_environment(),
+                    stdout=subprocess.PIPE if captures else None,
+                    text=True,
+                )
             out, _ = process.communicate()
         except BaseException:
-            with contextlib.suppress(subprocess.TimeoutExpired):  # so that a daemon that is being started can be found
-                process.communicate(timeout=_LAST_WAIT_S)
+            if process is not None:  # so that a daemon that is being started can be found
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.communicate(timeout=_LAST_WAIT_S)
             raise
         if process.returncode != 0:
             click.echo(f"the demo ends here: exit code {process.returncode}", err=True)
@@ -140,10 +175,6 @@ def _environment() -> dict[str, str]:
     """The caller's, without what would change the demo's settings, or is meant for the caller alone."""
     others = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY")
     return {k: v for k, v in os.environ.items() if not k.startswith("SIGC_") and k not in others}
-
-
-def _leave(*_: object) -> None:
-    raise SystemExit(128 + signal.SIGTERM)
 
 
 def _free_ports(count: int) -> list[int]:
