@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _MOST_OPENINGS = 6
 _WITHIN_S = 3600.0
 _ANSWER_WITHIN_S = 10.0
+_GOOD_BYE_S = 5.0
 _ONE_WORKER_MB = 512  # less is no use for the libraries alone
 log = logging.getLogger("sigc.cluster")
 
@@ -61,6 +62,7 @@ class DaskCluster:
         self._rested_at = time.monotonic()
         self._trouble = ""
         self._is_closed = False
+        self._closing: list[threading.Thread] = []
 
     @property
     def is_held(self) -> bool:
@@ -152,10 +154,12 @@ class DaskCluster:
         return "ok" if there >= wanted else f"{there} of {wanted} workers are there"
 
     def close(self) -> None:
-        """End what was started here."""
+        """End what was started here; a good-bye that takes too long is left to the end of the process."""
         with self._turn:
             self._is_closed = True
             self._drop()
+        for thread in self._closing:
+            thread.join(_GOOD_BYE_S)
 
     def _opened(self) -> Client:
         from sigc.engine.cluster import open_client
@@ -186,7 +190,9 @@ class DaskCluster:
         if stack is None:
             return
         if is_lost:
-            threading.Thread(target=_close, args=(stack,), name="sigc-cluster-close", daemon=True).start()
+            closing = threading.Thread(target=_close, args=(stack,), name="sigc-cluster-close", daemon=True)
+            closing.start()
+            self._closing = [*(thread for thread in self._closing if thread.is_alive()), closing]
         else:
             _close(stack)
 

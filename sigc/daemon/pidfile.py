@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from sigc.errors import Diagnostic, SigcError
 
 _SETTING = "daemon.pid_file"
 _MOST_BYTES = 64
+_MOST_LOOKS, _LOOK_S = 10, 0.02
 _PID = re.compile(rb"\s*\d{0,20}\s*")
 
 
@@ -45,7 +47,11 @@ class PidFile:
 
 
 def take_pid_file(path: Path) -> PidFile:
-    """Take the PID file for this process. Raises E311 when a live process has it, E402 when it can't be written."""
+    """Take the PID file for this process. Raises E311 when a live process has it, E402 when it can't be written.
+
+    Who only looks (`read_pid_file`) has the lock for a moment too, and is waited for.
+    """
+    looked = 0
     while True:
         descriptor = _open(path)
         try:
@@ -57,7 +63,11 @@ def take_pid_file(path: Path) -> PidFile:
         except BlockingIOError:
             holder = _holder(descriptor)
             os.close(descriptor)
-            raise SigcError(_in_use(path, holder)) from None
+            looked += 1
+            if looked > _MOST_LOOKS:
+                raise SigcError(_in_use(path, holder)) from None
+            time.sleep(_LOOK_S)
+            continue
         except BaseException:
             os.close(descriptor)
             raise

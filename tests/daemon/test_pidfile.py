@@ -128,3 +128,22 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(SigcError, match=r"daemon\.pid_file.*can't be written"):
         take_pid_file(tmp_path / "file" / "sigc.pid")
     assert read_pid_file(tmp_path / "none") is None
+
+
+_LOOKER = """
+import sys
+from pathlib import Path
+from sigc.daemon.pidfile import read_pid_file
+print("looking")
+while True:
+    read_pid_file(Path(sys.argv[1]))
+"""
+
+
+def test_who_looks_all_the_time_keeps_nobody_from_starting(tmp_path: Path) -> None:
+    path = tmp_path / "sigc.pid"
+    with Script(_LOOKER, str(path)) as looker:
+        assert looker.line() == "looking"
+        for _ in range(300):
+            with take_pid_file(path):
+                pass

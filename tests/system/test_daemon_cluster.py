@@ -83,7 +83,7 @@ def test_a_local_cluster_is_opened_when_needed_and_rests(tmp_path: Path, jit_dir
         assert cluster.rest()
         assert cluster.workers() == ()
         client = cluster.open()
-        client.sync(client.cluster.scheduler.close)  # type: ignore[union-attr]
+        client.close()
         assert cluster.open() is not client
     finally:
         cluster.close()
