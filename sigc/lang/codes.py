@@ -119,7 +119,10 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "broker unreachable",
             "The broker does not answer; orders in flight are resolved before more are sent.",
         ),
-        "E602": ("broker disagrees", "Positions or orders at the broker differ from the ledger; see sigc reconcile."),
+        "E602": (
+            "broker disagrees",
+            "Positions, orders or cash at the broker differ from the ledger. Who knows why accepts it by sigc run --accept-differences --reason.",
+        ),
         "E603": (
             "order unresolved",
             "Whether the broker has an order is not known, and could not be learnt before the cut-off. The strategy is "
