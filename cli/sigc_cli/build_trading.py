@@ -120,11 +120,11 @@ def entry_of(loaded: LoadedConfig, what: str) -> StrategyEntry:
     raise SigcError(Diagnostic("E901", f"there is no strategy '{what}'", hint=hint))
 
 
-def capital_of(config: Config, entry: StrategyEntry) -> Config:
+def with_capital(config: Config, capital: float | None) -> Config:
     """The settings of one strategy: with its own capital, where it has one."""
-    if entry.capital is None:
+    if capital is None:
         return config
-    execution = config.execution.model_copy(update={"capital": entry.capital})
+    execution = config.execution.model_copy(update={"capital": capital})
     return config.model_copy(update={"execution": execution})
 
 

@@ -36,7 +36,7 @@ from sigc.store import books, orders, runs
 from sigc.store.records import BookKey, Outcome, RunKind
 from sigc_cli import show_run
 from sigc_cli.build import Compiled, compile_file, is_large
-from sigc_cli.build_trading import calendar_of, digests
+from sigc_cli.build_trading import calendar_of, digests, with_capital
 from sigc_cli.run_view import render
 from sigc_cli.script import run_script
 from sigc_pipelines.backtest import pick_of
@@ -139,10 +139,7 @@ class DaemonRunner:
 
     def _carry_out(self, order: RunOrder, watch: Watch) -> RunEnd:
         compiled = compile_file(order.file, order.params)
-        config = self._config
-        if order.capital is not None:
-            execution = config.execution.model_copy(update={"capital": order.capital})
-            config = config.model_copy(update={"execution": execution})
+        config = with_capital(self._config, order.capital)
         portfolio = pick_of(compiled.strategy, order.portfolio).name
         request = Request(
             id=order.id,

@@ -12,16 +12,10 @@ from typing import Any
 from sigc.store import books as store_books
 from sigc.store import runs as store_runs
 from sigc.store.records import ZERO, Intent, Nav, Position, Run, Weight
+from sigc_cli.table import table
 from sigc_pipelines.artifacts import Account, plain
 
 _MOST = 40
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as text, columns aligned, the first row underlined."""
-    widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
-    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
 
 
 def dump(data: Any) -> str:

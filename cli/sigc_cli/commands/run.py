@@ -129,7 +129,7 @@ def _here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | None, na
     from sigc.errors import Diagnostic, SigcError
     from sigc_cli import show, show_run
     from sigc_cli.build import compile_file, configuration, workspace
-    from sigc_cli.build_trading import capital_of, entry_of, request, trading, user
+    from sigc_cli.build_trading import entry_of, request, trading, user, with_capital
     from sigc_cli.complain import complain
     from sigc_cli.workdir import work_dir as place_of
     from sigc_pipelines.backtest import pick_of
@@ -139,7 +139,7 @@ def _here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | None, na
     loaded = configuration(chosen)
     entry = entry_of(loaded, wanted.what)
     compiled = compile_file(entry.file, {**entry.params, **wanted.params})
-    settings = capital_of(loaded.config, entry)
+    settings = with_capital(loaded.config, entry.capital)
     portfolio = pick_of(compiled.strategy, wish.portfolio or entry.portfolio).name
     asked = request(compiled.strategy, entry.name, portfolio, settings, wish, user())
     complain(compiled.warnings)

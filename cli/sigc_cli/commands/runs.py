@@ -66,12 +66,13 @@ def diff(first: str, second: str, as_json: bool, config: Path | None, work_dir: 
     """What differs between two runs: inputs, weights, orders. Exit code 1 when anything does."""
     from sigc_cli import ledger_view
     from sigc_cli.reading import ledger
+    from sigc_cli.table import table
     from sigc_pipelines.artifacts import account_of
 
     with ledger(config, work_dir) as (connection, place):
         found = ledger_view.differences(*(account_of(connection, place, id) for id in (first, second)))
     rows = [("what", first, second), *found]
-    click.echo(ledger_view.dump(found) if as_json else ledger_view.table(rows) if found else "nothing differs")
+    click.echo(ledger_view.dump(found) if as_json else table(rows) if found else "nothing differs")
     if found:
         raise SystemExit(1)
 
