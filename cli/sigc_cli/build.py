@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sigc.blocks import BlockStore
     from sigc.config import Config
     from sigc.config_file import LoadedConfig
+    from sigc.data.held import Held
     from sigc.engine.drive import Executor
     from sigc.engine.task import Progress
     from sigc.lang.check import Checked
@@ -88,9 +89,15 @@ def _compiled(checked: Checked, params: Mapping[str, float]) -> Compiled:
 
 @contextmanager
 def workspace(
-    config: Config, choices: Choices, progress: Callable[[Progress], None] | None = None
+    config: Config,
+    choices: Choices,
+    progress: Callable[[Progress], None] | None = None,
+    held: Mapping[str, Held] | None = None,
 ) -> Iterator[Workspace]:
-    """The store and engine that the config and the choices ask for; what is started ends with the block."""
+    """The store and engine that the config and the choices ask for; what is started ends with the block.
+
+    held: sources given from memory, by name.
+    """
     from sigc.blocks import MemoryStore
     from sigc.cache.parquet import ParquetStore
     from sigc.ops import jit
@@ -110,7 +117,7 @@ def workspace(
                 click.echo("compiling the kernels in use, once on this machine...", err=True)
             return _engine(config, choices, store, where if on_disk else None, weight)
 
-        yield Workspace(store, engine, config.data, ttl_hours=settings.ttl_hours, progress=progress)  # type: ignore[arg-type]
+        yield Workspace(store, engine, config.data, ttl_hours=settings.ttl_hours, progress=progress, held=held or {})  # type: ignore[arg-type]
 
 
 def is_large(weight: int) -> bool:

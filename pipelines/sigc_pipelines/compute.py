@@ -17,6 +17,7 @@ from sigc.blocks import BlockStore
 from sigc.config import DataSettings
 from sigc.data.catalog import Catalog
 from sigc.data.catalog import load as load_sources
+from sigc.data.held import Held
 from sigc.engine.drive import Computed, EngineLostError, Executor, drive
 from sigc.engine.frontier import outstanding
 from sigc.engine.task import Progress
@@ -32,7 +33,7 @@ _MOST_ENGINES = 3  # lost in one run
 @dataclass(frozen=True, slots=True, eq=False)
 class Workspace:
     """Where work is done: the store, the engine, the settings of data. rule: how blocks are cut.
-    ttl_hours: how long a URL is taken as unchanged.
+    ttl_hours: how long a URL is taken as unchanged. held: sources given from memory, by name.
 
     engine: opens an executor for work of a given weight (cells x operators that are not stored yet).
     """
@@ -43,6 +44,7 @@ class Workspace:
     rule: str = "auto"
     ttl_hours: float = 0.0
     progress: Callable[[Progress], None] | None = None
+    held: Mapping[str, Held] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +65,7 @@ def load(strategy: Strategy, workspace: Workspace, until: str = "") -> Loaded:
 
     Raises `SigcError` with everything that is wrong with the data.
     """
-    catalog = load_sources(strategy.data, workspace.store, workspace.data, workspace.ttl_hours)
+    catalog = load_sources(strategy.data, workspace.store, workspace.data, workspace.ttl_hours, workspace.held)
     return Loaded(strategy, catalog, lay(strategy, catalog, workspace.rule, until))
 
 
@@ -91,7 +93,7 @@ def compute(
         return make_plan([loaded.strategy], loaded.grid, roots, start, stop)
 
     def restore() -> Plan:
-        load_sources(loaded.strategy.data, workspace.store, workspace.data)
+        load_sources(loaded.strategy.data, workspace.store, workspace.data, held=workspace.held)
         return make()
 
     lost: list[str] = []

@@ -12,6 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from sigc.ops.jit import frozen
 from sigc.panel import Dates, Floats
 
 PERIODS = 252
@@ -71,7 +72,10 @@ class BenchmarkMetrics:
 
 def measure(dates: Dates, returns: Floats, turnover: Floats, costs: Floats, held: Floats) -> Metrics:
     """All figures of net `returns` (rows,), with `turnover` and `costs` per row, and the `held` weights."""
+    from sigc.ops.loops import books
+
     bars = len(returns)
+    gross, net = books.exposures(frozen(held))
     total = total_return(returns)
     annual = (1.0 + total) ** (PERIODS / bars) - 1.0 if bars and total > -1.0 else -1.0 if bars else 0.0
     fall = drawdown(dates, returns)
@@ -95,8 +99,8 @@ def measure(dates: Dates, returns: Floats, turnover: Floats, costs: Floats, held
         skew=skew(returns),
         kurtosis=kurtosis(returns),
         turnover=float(turnover.sum()) / bars * PERIODS if bars else 0.0,
-        gross_exposure=float(np.abs(held).sum(axis=1).mean()) if bars else 0.0,
-        net_exposure=float(held.sum(axis=1).mean()) if bars else 0.0,
+        gross_exposure=float(gross.mean()) if bars else 0.0,
+        net_exposure=float(net.mean()) if bars else 0.0,
         costs=float(costs.sum()),
         bars=bars,
         probabilistic_sharpe=probabilistic_sharpe(returns),

@@ -93,7 +93,7 @@ def _as_one(
         whole = concat(panels)
         check_ascending(spec, place.text, whole.dates)
         adjusted = _adjusted(spec, place.files, whole, actions, settings)
-        known = _stored(spec, [adjusted], store, settings, static=False)
+        known = store_panels(spec, [adjusted], store, settings, static=False)
         store.note(name, _manifest(known))
     return known
 
@@ -112,10 +112,10 @@ def _convert_file(
     if plain and format_of(spec, file) == "parquet":
         rows = _rows(spec, file, len(columns), settings)
         if rows * len(columns) > _STREAM_CELLS:
-            return _stored(spec, _streamed(spec, file, how), store, settings, static=False)
+            return store_panels(spec, _streamed(spec, file, how), store, settings, static=False)
     panel = _panel(spec, file, settings)
     panel = _adjusted(spec, (file,), panel, actions, settings)
-    return _stored(spec, [panel], store, settings, static=how.shape == "static")
+    return store_panels(spec, [panel], store, settings, static=how.shape == "static")
 
 
 def _rows(spec: SourceSpec, file: str, columns: int, settings: DataSettings) -> int:
@@ -179,7 +179,7 @@ def _action(
     return concat(sorted(panels, key=lambda p: int(p.dates[0].astype("i8")))) if panels else None
 
 
-def _stored(
+def store_panels(
     spec: SourceSpec, panels: list[Panel] | Iterator[Panel], store: BlockStore, settings: DataSettings, *, static: bool
 ) -> Converted:
     """Cut panels of consecutive rows into calendar blocks and store those that are new."""

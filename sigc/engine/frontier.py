@@ -221,6 +221,7 @@ class Frontier:
             labels=grid.labels,
             slice_rows=self._slice_rows(smaller, block.stop - start),
             keep_all=any(self.plan.recipes[s].fills for s in own),
+            grid_rows=len(grid.dates),
             weight=(block.stop - start) * len(grid.names) * len(order),
         )
 

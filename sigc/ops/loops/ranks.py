@@ -178,8 +178,6 @@ def equals(values: Floats, n: int, first: Columns, last: Columns) -> None:
         last[i] = at
 
 
-
-
 @njit(**OPTIONS)
 def ranks(x: Floats, buckets: float, out: Floats) -> None:
     """Average ranks r = 1..n of the valid cells as (r - 1) / (n - 1), or, with buckets, ceil(r * buckets / n)."""
