@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,19 +106,26 @@ def workspace(
 
     settings = config.daemon.cache
     directory = Path(settings.directory).expanduser()
-    fresh = not any(jit.prepare(directory).rglob("*.nbi"))
+    fresh = jit.is_fresh(jit.prepare(directory))
     enabled = settings.enabled and choices.cache
-    with tempfile.TemporaryDirectory(prefix="sigc-") as scratch:
-        where = directory if enabled else Path(scratch)
-        on_disk = enabled or _asks_for_dask(config, choices)
+    on_disk = enabled or _asks_for_dask(config, choices)
+    with ExitStack() as stack:
+        where = directory
+        if on_disk and not enabled:
+            where = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sigc-")))
         store: BlockStore = ParquetStore(where, settings.max_size_gb) if on_disk else MemoryStore()
 
         def engine(weight: int) -> object:
             if fresh and weight:
-                click.echo("compiling the kernels in use, once on this machine...", err=True)
+                _tell_of_compiling()
             return _engine(config, choices, store, where if on_disk else None, weight)
 
         yield Workspace(store, engine, config.data, ttl_hours=settings.ttl_hours, progress=progress, held=held or {})  # type: ignore[arg-type]
+
+
+@functools.cache
+def _tell_of_compiling() -> None:
+    click.echo("compiling the kernels in use, once on this machine...", err=True)
 
 
 def is_large(weight: int) -> bool:
