@@ -1,10 +1,10 @@
-"""Orders and ranks of rows across assets.
+"""Orders and ranks of rows across assets, in time linear in the assets.
 
-A row is put in order by one pass into buckets (`spread`) that are finer than its values, so that what is left for
-`insert` is next to nothing: linear in the assets, whatever the width. Buckets part the values evenly between the
-smallest and the largest; where that leaves too many in one (heavy tails, infinities), evenly by their bits, which is
-nearly by their logarithm; and what resists both is sorted as Shell did (1959). The order is the same each way: by
-(value, column).
+A row goes into buckets finer than its values, one pass (`spread`), so that what is left for `insert` is next to
+nothing. Buckets lie close around the middle of the row and ever wider apart towards the tails: v becomes
+1 - s / (|v - c| + s) on either side of c, the middle and the spread of a sample, whatever the tails are. A row that
+still has too many values in one bucket (two far clusters, say) is sorted by the digits of its bits (`by_digits`). The
+order is the same either way: by (value, column).
 
 Read: `arrange` (a row to the order of its columns), then what is made of an order.
 """
@@ -22,48 +22,82 @@ Ints = NDArray[np.int64]
 Codes = NDArray[np.uint32]  # unsigned, so that an index is not checked for wrapping
 Columns = NDArray[np.uint32]
 
-FINENESS = 4  # buckets for each asset
+FINENESS = 3  # buckets for each asset
 _ONE = np.uint32(1)
-_MOST = 2**63 - 1
-_FEW = 64
+_SAMPLE, _FEW, _DIGIT = 32, 64, 11
 
 
 @njit(**OPTIONS)
-def bounds(row: Floats) -> tuple[int, float, float]:
-    """How many cells are valid, the smallest and the largest of them."""
-    n, low, high = 0, np.inf, -np.inf
+def valid_cells(row: Floats) -> int:
+    """How many cells are not missing."""
+    n = 0
     for j in range(len(row)):
+        n += row[j] == row[j]
+    return n
+
+
+@njit(**OPTIONS)
+def middle(row: Floats, some: Floats) -> tuple[float, float]:
+    """The median and half the distance of the quartiles, of a few cells; (0, 0) if they are too few. `some` is room."""
+    found, step = 0, max(1, len(row) // len(some))
+    for j in range(0, len(row), step):
         v = row[j]
-        n += v == v
-        low = min(low, v if v == v else np.inf)
-        high = max(high, v if v == v else -np.inf)
-    return n, low, high
+        if v == v and found < len(some):
+            k = found
+            while k > 0 and some[k - 1] > v:
+                some[k] = some[k - 1]
+                k -= 1
+            some[k] = v
+            found += 1
+    if found < 8:
+        return 0.0, 0.0
+    return some[found // 2], 0.6 * (some[3 * found // 4] - some[found // 4])
 
 
 @njit(**OPTIONS)
-def by_value(row: Floats, low: float, scale: float, last: int, place: Codes) -> None:
-    """The bucket of each cell, from `low` on, `scale` of them for each unit; `last` for a missing one."""
-    none = np.int32(last)
+def by_distance(row: Floats, c: float, s: float, last: int, place: Codes) -> None:
+    """The bucket of each cell, below `last`; `last` for a missing one. Every step keeps order, rounding too."""
+    half, none = 0.5 * (last - 1), np.int32(last)
     for j in range(len(row)):
-        v = row[j]
-        b = np.int32((v - low) * scale)
-        place[j] = b if v == v else none
+        d = row[j] - c
+        q = s / (abs(d) + s) * half
+        b = np.int32(q if d < 0.0 else 2.0 * half - q)
+        place[j] = b if d == d else none
 
 
 @njit(**OPTIONS)
-def by_bits(row: Floats, low: float, high: float, last: int, place: Codes, room: Floats) -> None:
-    """The same, by whole numbers that order like the values: their bits."""
-    for j in range(len(row)):
-        room[j] = row[j] + 0.0  # -0 is 0
-    raw, ends = room.view(np.int64), np.array([low + 0.0, high + 0.0]).view(np.int64)
-    least = ends[0] ^ ((ends[0] >> 63) & _MOST)
-    span = np.uint64((ends[1] ^ ((ends[1] >> 63) & _MOST)) - least)
-    shift = np.uint64(0)
-    while (span >> shift) >= np.uint64(last):
-        shift += np.uint64(1)
-    for j in range(len(row)):
-        k = raw[j] ^ ((raw[j] >> 63) & _MOST)
-        place[j] = np.uint32(np.uint64(k - least) >> shift) if row[j] == row[j] else np.uint32(last)
+def by_digits(row: Floats, order: Columns, values: Floats) -> None:
+    """Columns and values in order, missing ones last: a radix sort of their bits, from the last digit up."""
+    cols = len(row)
+    keys, others, columns = np.empty(cols, np.uint64), np.empty(cols, np.uint64), np.empty(cols, np.uint32)
+    for j in range(cols):
+        values[j] = row[j] + 0.0  # -0 is 0
+        order[j] = np.uint32(j)
+    raw, top = values.view(np.uint64), np.uint64(1 << 63)
+    for j in range(cols):
+        b = raw[j]
+        keys[j] = (~b if b & top else b | top) if values[j] == values[j] else np.uint64(0xFFFFFFFFFFFFFFFF)
+    count, mask = np.empty(1 << _DIGIT, np.uint32), np.uint64((1 << _DIGIT) - 1)
+    for digit in range(0, 64, _DIGIT):
+        shift = np.uint64(digit)
+        count[:] = 0
+        for j in range(cols):
+            count[(keys[j] >> shift) & mask] += _ONE
+        total = np.uint32(0)
+        for b in range(len(count)):
+            here = count[b]
+            count[b] = total
+            total += here
+        for j in range(cols):
+            b = (keys[j] >> shift) & mask
+            at = count[b]
+            count[b] = at + _ONE
+            others[at], columns[at] = keys[j], order[j]
+        keys, others = others, keys
+        for j in range(cols):
+            order[j] = columns[j]
+    for j in range(cols):
+        values[j] = row[order[j]]
 
 
 @njit(**OPTIONS)
@@ -113,47 +147,37 @@ def insert(n: int, most: int, order: Columns, values: Floats) -> bool:
 
 
 @njit(**OPTIONS)
-def shell_sort(n: int, order: Columns, values: Floats) -> None:
-    """Into order of (value, column), however they stand."""
-    gap = 1
-    while gap < n // 3:
-        gap = 3 * gap + 1
-    while gap > 0:
-        for i in range(gap, n):
-            v, c, k = values[i], order[i], i
-            while k >= gap and (values[k - gap] > v or (values[k - gap] == v and order[k - gap] > c)):
-                values[k], order[k] = values[k - gap], order[k - gap]
-                k -= gap
-            values[k], order[k] = v, c
-        gap //= 3
+def room_of(cols: int) -> tuple[Columns, Floats, Codes, Codes, Floats]:
+    """For a row's order, its values in order, the bucket of each cell, the count of each bucket (the last is for
+    missing cells), and a sample."""
+    count = np.empty(FINENESS * cols + 3, np.uint32)
+    return np.empty(cols, np.uint32), np.empty(cols), np.empty(cols, np.uint32), count, np.empty(_SAMPLE)
 
 
 @njit(**OPTIONS)
-def room_of(cols: int) -> tuple[Columns, Codes, Codes]:
-    """For the order of a row, the bucket of each cell, and the count of each bucket: the last is for missing cells."""
-    return np.empty(cols, np.uint32), np.empty(cols, np.uint32), np.empty(FINENESS * cols + 3, np.uint32)
-
-
-@njit(**OPTIONS)
-def arrange(row: Floats, place: Codes, count: Codes, order: Columns, values: Floats) -> tuple[int, bool]:
+def arrange(row: Floats, order: Columns, values: Floats, place: Codes, count: Codes, some: Floats) -> tuple[int, bool]:
     """A row's columns in ascending order of (value, column), and its values in that order.
 
-    Returns how many are valid, and whether some are equal. place: room for a cell each; count: for a bucket each.
+    Returns how many are valid, and whether some are equal. The rest is room, see `room_of`.
     """
-    n, low, high = bounds(row)
+    n = valid_cells(row)
     if n == 0:
         return 0, False
-    last = len(count) - 1
-    done, scale = False, (last - 1) / (high - low) if high > low else 0.0
-    if 0.0 <= scale < np.inf and high - low < np.inf:
-        by_value(row, low, scale, last, place)
+    c, s = middle(row, some)
+    done = False
+    if n <= _FEW:
+        listed = 0
+        for j in range(len(row)):
+            if row[j] == row[j]:
+                order[listed], values[listed] = np.uint32(j), row[j]
+                listed += 1
+        done = insert(n, n * n, order, values)
+    elif 0.0 < s < np.inf and abs(c) < np.inf:
+        by_distance(row, c, s, len(count) - 1, place)
         spread(row, place, count, order, values)
         done = insert(n, 4 * n, order, values)
     if not done:
-        by_bits(row, low, high, last, place, values)
-        spread(row, place, count, order, values)
-        if not insert(n, 16 * n, order, values):
-            shell_sort(n, order, values)
+        by_digits(row, order, values)
     tied = 0
     for i in range(1, n):
         tied += values[i] == values[i - 1]
@@ -182,12 +206,11 @@ def equals(values: Floats, n: int, first: Columns, last: Columns) -> None:
 def ranks(x: Floats, buckets: float, out: Floats) -> None:
     """Average ranks r = 1..n of the valid cells as (r - 1) / (n - 1), or, with buckets, ceil(r * buckets / n)."""
     cols = x.shape[1]
-    order, place, count = room_of(cols)
+    order, values, place, count, some = room_of(cols)
     first, last = np.empty(cols, np.uint32), np.empty(cols, np.uint32)
-    values = np.empty(cols)
     for t in range(len(x)):
         made = out[t]
-        n, tied = arrange(x[t], place, count, order, values)
+        n, tied = arrange(x[t], order, values, place, count, some)
         if n < cols:
             made[:] = np.nan
         if tied:
@@ -212,13 +235,13 @@ def ranks(x: Floats, buckets: float, out: Floats) -> None:
 def group_ranks(x: Floats, codes: Codes, label: Ints, groups: int, out: Floats) -> None:
     """Average ranks r = 1..n within the group as (r - 1) / (n - 1); a lone asset 0.5; NaN without value or label."""
     cols = x.shape[1]
-    order, place, count = room_of(cols)
-    values, first = np.empty(cols), np.empty(cols, np.int32)
+    order, values, place, count, some = room_of(cols)
+    first = np.empty(cols, np.int32)
     size, begin, last = np.empty(groups + 1, np.int32), np.empty(groups + 1, np.int32), np.empty(groups + 1, np.int32)
     least = np.empty(groups + 1)
     for t in range(len(x)):
         here, code, made = x[t], codes[label[t]], out[t]
-        n, tied = arrange(here, place, count, order, values)
+        n, tied = arrange(here, order, values, place, count, some)
         made[:] = np.nan
         size[:] = 0
         if not tied:
@@ -281,7 +304,6 @@ def edges(count: Codes, k: int, m: int) -> tuple[int, int, int, int]:
 @njit(**OPTIONS)
 def picked(
     row: Floats,
-    ends: tuple[float, float],
     k: int,
     m: int,
     long: float,
@@ -290,15 +312,16 @@ def picked(
     count: Codes,
     order: Columns,
     values: Floats,
+    some: Floats,
     made: Floats,
 ) -> bool:
     """A book of the k largest and the m smallest, without putting the row in order; false where that takes more than
     a look into two buckets."""
-    last, low, high = len(count) - 1, ends[0], ends[1]
-    scale = (last - 1) / (high - low) if high > low else 0.0
-    if not (0.0 < scale < np.inf and high - low < np.inf):
+    last = len(count) - 1
+    c, s = middle(row, some)
+    if not (0.0 < s < np.inf and abs(c) < np.inf):
         return False
-    by_value(row, low, scale, last, place)
+    by_distance(row, c, s, last, place)
     tally(place, count)
     best, take, worst, give = edges(count, k, m)
     for j in range(len(row)):
@@ -323,20 +346,19 @@ def picked(
 def long_short(x: Floats, top: float, bottom: float, cap: float, out: Floats) -> None:
     """+1/k for the k largest, -1/m for the m smallest, the rest 0; rows with fewer than 2 valid cells are 0."""
     cols = x.shape[1]
-    order, place, count = room_of(cols)
-    values = np.empty(cols)
+    order, values, place, count, some = room_of(cols)
     for t in range(len(x)):
         row, made = x[t], out[t]
-        n, low, high = bounds(row)
+        n = valid_cells(row)
         if n < 2:
             made[:] = 0.0
             continue
         k = min(int(np.ceil(n * top - 1e-9)), n)
         m = min(int(np.ceil(n * bottom - 1e-9)), n - k)
         long, short = min(1.0 / k, cap), -min(1.0 / m, cap)
-        if picked(row, (low, high), k, m, long, short, place, count, order, values, made):
+        if picked(row, k, m, long, short, place, count, order, values, some, made):
             continue
-        arrange(row, place, count, order, values)
+        arrange(row, order, values, place, count, some)
         made[:] = 0.0
         for i in range(n - k, n):
             made[order[i]] = long
