@@ -15,6 +15,8 @@ from sigc.ops.loops.windows import TILE, room
 
 Floats = NDArray[np.float64]
 
+NARROW = 128  # columns of which a whole window stays in the first-level cache
+
 
 @njit(**OPTIONS)
 def _larger(a: float, b: float) -> float:
@@ -184,35 +186,75 @@ def change(x: Floats, periods: int) -> Floats:
 
 
 @njit(**OPTIONS)
+def _swapped(one: Floats, next: Floats, old: Floats, new: Floats) -> None:
+    """A place in ascending order: with `old` gone what came after it moves up; `new` stays or goes on."""
+    for j in range(len(one)):
+        v = one[j] if one[j] < old[j] else next[j]
+        w = new[j]
+        one[j] = v if v < w else w
+        new[j] = w if v < w else v
+
+
+@njit(**OPTIONS)
+def _four_swapped(a: Floats, b: Floats, c: Floats, d: Floats, e: Floats, old: Floats, new: Floats) -> None:
+    """Four places at once, so that what goes on stays in registers."""
+    for j in range(len(a)):
+        o, w = old[j], new[j]
+        v = a[j] if a[j] < o else b[j]
+        a[j] = v if v < w else w
+        w = w if v < w else v
+        v = b[j] if b[j] < o else c[j]
+        b[j] = v if v < w else w
+        w = w if v < w else v
+        v = c[j] if c[j] < o else d[j]
+        c[j] = v if v < w else w
+        w = w if v < w else v
+        v = d[j] if d[j] < o else e[j]
+        d[j] = v if v < w else w
+        new[j] = w if v < w else v
+
+
+@njit(**OPTIONS)
+def _filled(x: Floats, t: int, row: Floats, missing: Floats, change: float) -> None:
+    """Row t, infinite where it is missing or before the first; `missing` counts these."""
+    if t < 0:
+        row[:] = np.inf
+        return
+    here = x[t]
+    for j in range(len(here)):
+        v = here[j]
+        row[j] = v if v == v else np.inf
+        missing[j] += change if v != v else 0.0
+
+
+@njit(**OPTIONS)
 def window_quantile(x: Floats, n: int, q: float) -> Floats:
-    """Linear interpolation between order statistics of the window, kept sorted per column."""
+    """Linear interpolation between order statistics of the window: each column's is kept in order (`held`), and from
+    row to row one value is taken out and one put in, in one walk over its places for all columns at once."""
     rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    held = np.empty(n)
+    out = np.empty((rows, cols))
     place = q * (n - 1)
     low = int(np.floor(place))
     high = min(low + 1, n - 1)
     share = place - low
-    column = np.empty(rows)
-    for j in range(cols):
+    held, old, new, missing = room(n + 1, NARROW), room(1, NARROW)[0], room(1, NARROW)[0], room(1, NARROW)[0]
+    for j0 in range(0, cols, NARROW):
+        part = x[:, j0 : min(j0 + NARROW, cols)]
+        held[:] = np.inf
+        missing[:] = 0.0
         for t in range(rows):
-            column[t] = x[t, j]
-        size = 0
-        for t in range(rows):
-            if t >= n and column[t - n] == column[t - n]:
-                at = np.searchsorted(held[:size], column[t - n])
-                for i in range(at, size - 1):
-                    held[i] = held[i + 1]
-                size -= 1
-            v = column[t]
-            if v == v:
-                i = size
-                while i > 0 and held[i - 1] > v:
-                    held[i] = held[i - 1]
-                    i -= 1
-                held[i] = v
-                size += 1
-            if size == n:
-                a, b = held[low], held[high]
-                out[t, j] = a if a == b else a + (b - a) * share
+            _filled(part, t, new, missing, 1.0)
+            _filled(part, t - n, old, missing, -1.0)
+            k = 0
+            while k + 4 <= n:
+                _four_swapped(held[k], held[k + 1], held[k + 2], held[k + 3], held[k + 4], old, new)
+                k += 4
+            while k < n:
+                _swapped(held[k], held[k + 1], old, new)
+                k += 1
+            made, lower, upper = out[t, j0 : j0 + NARROW], held[low], held[high]
+            for j in range(len(made)):
+                a, b = lower[j], upper[j]
+                v = a if a == b else a + (b - a) * share
+                made[j] = v if missing[j] == 0.0 and t >= n - 1 else np.nan
     return out
