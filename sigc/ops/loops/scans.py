@@ -15,6 +15,7 @@ from sigc.ops.loops.windows import TILE, room
 
 Floats = NDArray[np.float64]
 
+SLOPE, RSQUARE, RESIDUAL = 0, 1, 2
 NARROW = 128  # columns of which a whole window stays in the first-level cache
 
 
@@ -170,6 +171,66 @@ def window_rank(x: Floats, n: int) -> Floats:
             for j in range(len(made)):
                 made[j] += _below(older[j], now[j])
             k += 1
+    return out
+
+
+@njit(**OPTIONS)
+def _distances(now: Floats, older: Floats, k: float, sums: Floats) -> None:
+    """A row k rows ago by its distance from today's: its sum, times k, and squared."""
+    wide = len(now)
+    for j in range(wide):
+        d = older[j] - now[j]
+        sums[0, j] += d
+        sums[1, j] += k * d
+        sums[2, j] += d * d
+
+
+@njit(**OPTIONS)
+def _four_distances(now: Floats, a: Floats, b: Floats, c: Floats, d: Floats, k: float, sums: Floats) -> None:
+    """The same for four rows from k on."""
+    total, weighted, squared = sums[0], sums[1], sums[2]
+    for j in range(len(now)):
+        v = now[j]
+        da, db, dc, dd = a[j] - v, b[j] - v, c[j] - v, d[j] - v
+        total[j] += (da + db) + (dc + dd)
+        weighted[j] += (k * da + (k + 1.0) * db) + ((k + 2.0) * dc + (k + 3.0) * dd)
+        squared[j] += (da * da + db * db) + (dc * dc + dd * dd)
+
+
+@njit(**OPTIONS)
+def window_trend(x: Floats, n: int, what: int) -> Floats:
+    """SLOPE a row of the line through the window by least squares, RSQUARE: its share of the variance, or RESIDUAL: how
+    far today is above it.
+
+    Sums are of distances from today's value, which is one of the window: they cancel no more than n times, and equal
+    values have no distance at all.
+    """
+    rows, cols = x.shape
+    out = np.full((rows, cols), np.nan)
+    sums = room(3, cols)
+    middle, spread = 0.5 * (n - 1), n * (n * n - 1.0) / 12.0
+    for t in range(n - 1, rows):
+        now, made = x[t], out[t]
+        sums[:] = 0.0
+        k = 1
+        while k + 3 < n:
+            _four_distances(now, x[t - k], x[t - k - 1], x[t - k - 2], x[t - k - 3], float(k), sums)
+            k += 4
+        while k < n:
+            _distances(now, x[t - k], float(k), sums)
+            k += 1
+        total, weighted, squared = sums[0], sums[1], sums[2]
+        for j in range(cols):
+            covariance = middle * total[j] - weighted[j]
+            slope = covariance / spread
+            if what == SLOPE:
+                made[j] = slope
+            elif what == RSQUARE:
+                variance = squared[j] - total[j] * total[j] / n
+                v = covariance * slope / variance
+                made[j] = np.nan if squared[j] == 0.0 else (1.0 if v > 1.0 else v)
+            else:
+                made[j] = -total[j] / n - slope * middle
     return out
 
 
