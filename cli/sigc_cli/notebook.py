@@ -24,6 +24,7 @@ from sigc_pipelines.performance import BenchmarkMetrics, Metrics
 if TYPE_CHECKING:
     from sigc.config import Config, DataSettings
     from sigc.data.held import Held
+    from sigc.panel import Panel
     from sigc.plan.strategy import Strategy
 
 
@@ -101,6 +102,17 @@ class CompiledStrategy:
             first, stop = rows_between(loaded.grid, start or "", end or "")
             computed = compute(loaded, {name: roots[name]}, space, first, stop)
             return gather(computed, name, first, stop).to_pandas()
+
+    def panels(self, start: str | None = None, end: str | None = None) -> dict[str, Panel]:
+        """Every signal and every `PORTFOLIO.weights` as a panel, computed as one graph; both dates inclusive."""
+        from sigc.engine.gather import gather
+
+        roots = self._compiled.strategy.roots
+        with workspace(self._config, self._choices, held=self._held) as space:
+            loaded = load(self._compiled.strategy, space)
+            first, stop = rows_between(loaded.grid, start or "", end or "")
+            computed = compute(loaded, roots, space, first, stop)
+            return {name: gather(computed, name, first, stop) for name in roots}
 
     def backtest(
         self,

@@ -19,7 +19,7 @@ from sigc.data.catalog import Catalog
 from sigc.data.catalog import load as load_sources
 from sigc.data.held import Held
 from sigc.engine.drive import Computed, EngineLostError, Executor, drive
-from sigc.engine.frontier import outstanding
+from sigc.engine.frontier import outstanding, weight_at_most
 from sigc.engine.task import Progress
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.plan.expr import Expr, lookback, walk
@@ -28,6 +28,7 @@ from sigc.plan.plan import Plan, make_plan
 from sigc.plan.strategy import Strategy
 
 _MOST_ENGINES = 3  # lost in one run
+_LITTLE = 300_000_000  # cells x operators, about a second of work
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +101,7 @@ def compute(
     while True:
         plan = make()
         try:
-            with workspace.engine(outstanding(plan, workspace.store)) as executor:
+            with workspace.engine(_weight(plan, workspace.store)) as executor:
                 done = drive(plan, workspace.store, executor, progress=workspace.progress, restore=restore)
             break
         except EngineLostError as gone:  # what is stored by now is found by the next engine
@@ -109,6 +110,12 @@ def compute(
                 raise SigcError(Diagnostic("E300", str(gone), hint="is the cluster being shut down?")) from gone
     done.report.incidents[:0] = lost
     return replace(done, again=lambda: compute(loaded, roots, workspace, start, stop))
+
+
+def _weight(plan: Plan, store: BlockStore) -> int:
+    """What is to be done, for the choice of an engine: looked at closely only where it may be much."""
+    most = weight_at_most(plan)
+    return most if most < _LITTLE else outstanding(plan, store)
 
 
 def examine(loaded: Loaded) -> tuple[Diagnostic, ...]:

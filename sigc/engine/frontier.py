@@ -47,6 +47,7 @@ class Frontier:
         self._open: dict[int, list[Block]] = {}
         self._out: dict[int, Task] = {}
         self._parts: dict[tuple[str, ...], Stage] = {}
+        self._sliced: dict[tuple[str, ...], int] = {}
         self._tasks = 0
         for stage in plan.stages:
             if stage.chained:
@@ -234,6 +235,13 @@ class Frontier:
         return self._parts[known]
 
     def _slice_rows(self, stage: Stage, rows: int) -> int:
+        known = (*(o.shape for o in stage.outputs), str(rows))
+        if known not in self._sliced:
+            self._sliced[known] = self._fitting(stage, rows)
+        return self._sliced[known]
+
+    def _fitting(self, stage: Stage, rows: int) -> int:
+        """How many of the rows fit into the memory of a task."""
         assets = len(self.plan.grid.names)
         while rows > 1 and memory(stage, rows, assets) > self._slice_bytes:
             rows = (rows + 1) // 2
@@ -273,6 +281,12 @@ def _continued(output: Output) -> Output:
     if not output.prefix:
         return output
     return Output(output.node, output.key, output.name, output.prefix, output.prefix)
+
+
+def weight_at_most(plan: Plan) -> int:
+    """The weight (cells x operators) of the plan if nothing were stored."""
+    rows = sum(b.stop - b.start for b in plan.blocks)
+    return rows * len(plan.grid.names) * sum(len(s.order) for s in plan.stages)
 
 
 def outstanding(plan: Plan, store: BlockStore) -> int:
