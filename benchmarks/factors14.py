@@ -1,5 +1,6 @@
 """Fourteen factors of open, high, low, close and volume over 20 days, 800 stocks x 3,400 days, of the kind that
-feature sets for machine learning are made of; beside plain pandas. Results compared: every cell of every factor.
+feature sets for machine learning are made of; beside plain pandas, with the same formulas. Results compared: every
+cell of every factor.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ FACTORS = {
     "ma": "rolling_mean(close, 20) / close",
     "std": "rolling_std(close, 20) / close",
     "beta": "ts_slope(close, 20) / close",
-    "rsqr": "ts_rsquare(close, 20)",
-    "resi": "ts_residual(close, 20) / close",
+    "rsqr": "pow(ts_slope(close, 20) / rolling_std(close, 20), 2) * 35",
+    "resi": "(close - rolling_mean(close, 20) - ts_slope(close, 20) * 9.5) / close",
     "top": "rolling_max(high, 20) / close",
     "bottom": "rolling_min(low, 20) / close",
     "qtlu": "rolling_quantile(close, 20, 0.8) / close",
@@ -67,19 +68,20 @@ def pandas(assets: int, days: int) -> Callable[[], list[Result]]:
         lowest, highest = low.rolling(N).min(), high.rolling(N).max()
         moved = close.diff()
         up = (close > close.shift(1)).astype(float)
+        log_volume = pd.DataFrame(np.log(volume + 1.0))
         found = {
             "roc": close.shift(N) / close,
             "ma": mean / close,
             "std": deviation / close,
             "beta": slope / close,
-            "rsqr": slope**2 * spread / deviation**2,
+            "rsqr": (slope / deviation) ** 2 * spread,
             "resi": (close - mean - slope * (N - 1) / 2) / close,
             "top": highest / close,
             "bottom": lowest / close,
             "qtlu": window.quantile(0.8) / close,
             "place": window.rank() / N,
             "rsv": (close - lowest) / (highest - lowest + 1e-12),
-            "corr": window.corr(np.log(volume + 1.0).rolling(N).obj),
+            "corr": window.corr(log_volume),
             "cntp": up.rolling(N).mean(),
             "sump": moved.clip(lower=0.0).rolling(N).sum() / (moved.abs().rolling(N).sum() + 1e-12),
         }

@@ -33,4 +33,11 @@ def bars(assets: int, days: int, seed: int = 1) -> dict[str, pd.DataFrame]:
     high = np.maximum(opened, close) * np.exp(np.abs(random.normal(0.0, 0.006, shape)))
     low = np.minimum(opened, close) * np.exp(-np.abs(random.normal(0.0, 0.006, shape)))
     volume = pd.DataFrame(np.exp(random.normal(13.0, 0.6, shape)).round(), close.index, close.columns)
-    return {"open": opened, "high": high, "low": low, "close": close, "volume": volume, "vwap": (high + low + close) / 3}
+    return {
+        "open": opened,
+        "high": high,
+        "low": low,
+        "close": close,
+        "volume": volume,
+        "vwap": (high + low + close) / 3,
+    }

@@ -20,6 +20,7 @@ from sigc_cli.build import Choices, Compiled, compile_file, compile_text, config
 from sigc_pipelines import backtest as backtesting
 from sigc_pipelines.compute import compute, load, rows_between
 from sigc_pipelines.performance import BenchmarkMetrics, Metrics
+from sigc_pipelines.trials import Search, field, search
 
 if TYPE_CHECKING:
     from sigc.config import Config, DataSettings
@@ -129,6 +130,15 @@ class CompiledStrategy:
             book = backtesting.pick(loaded, portfolio or "")
             result = backtesting.backtest(loaded, space, book, capital=money, overrides=overrides)
             return BacktestResult(result)
+
+    def optimize(self, portfolio: str | None = None, start: str | None = None, end: str | None = None) -> Search:
+        """Backtest every combination of the parameter grid, planned as one graph; `.best("sharpe")` of them."""
+        overrides = {k: v for k, v in (("start", start), ("end", end)) if v}
+        with workspace(self._config, self._choices, held=self._held) as space:
+            loaded = load(self._compiled.strategy, space)
+            book = backtesting.pick(loaded, portfolio or "")
+            capital = self._config.backtest.capital
+            return search(field(self._compiled.lower, loaded, space, book.name, capital=capital, overrides=overrides))
 
     def explain(self, stage: str = "graph") -> str:
         """A stage of the compilation as text: parse, graph, or lookback."""

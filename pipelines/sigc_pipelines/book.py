@@ -30,13 +30,15 @@ Adjust = Callable[[int, Floats, Floats], Floats]
 class Book:
     """held: (rows, assets) weights after each row. gross, turnover: (rows,).
 
-    missing: held assets without a return, (rows,) counts; their return counted as 0. moved: what was traded, where it
-    is not the change of what was held.
+    exposures: gross and net, the sums of absolute weights and of weights, (rows,) each. missing: held assets without a
+    return, (rows,) counts; their return counted as 0. moved: what was traded, where it is not the change of what was
+    held.
     """
 
     held: Floats
     gross: Floats
     turnover: Floats
+    exposures: tuple[Floats, Floats]
     missing: NDArray[np.int64]
     moved: Floats | None = None
 
@@ -64,17 +66,25 @@ def keep_book(
 
     rows = len(wanted)
     if not drift and adjust is None:
-        held = wanted if books.is_whole(frozen(wanted)) else np.where(np.isnan(wanted), 0.0, wanted)
-        if rebalance > 1:
-            held = held[(np.arange(rows) // rebalance) * rebalance]
-        gross, turnover, missing = books.followed(frozen(held), frozen(returns))
-        return Book(held, gross, turnover, missing)
+        return _as_wanted(wanted if rebalance == 1 else wanted[(np.arange(rows) // rebalance) * rebalance], returns)
     clean = np.where(np.isnan(wanted), 0.0, wanted)
     earned = np.where(np.isnan(returns), 0.0, returns)
     held, trades = _sequential(clean, earned, np.arange(0, rows, rebalance), drift, adjust)
     into = np.vstack([np.zeros((1, wanted.shape[1])), held[:-1]])
     missing = ((into != 0.0) & np.isnan(returns)).sum(axis=1)
-    return Book(held, (into * earned).sum(axis=1), np.abs(trades).sum(axis=1), missing, trades)
+    gross, turnover = (into * earned).sum(axis=1), np.abs(trades).sum(axis=1)
+    return Book(held, gross, turnover, books.exposures(frozen(held)), missing, trades)
+
+
+def _as_wanted(held: Floats, returns: Floats) -> Book:
+    """The book that holds just what is wanted. What is wanted is looked at once: weights are rarely missing."""
+    from sigc.ops.loops import books
+
+    sums, counts = books.followed(frozen(held), frozen(returns))
+    if counts[1].any():
+        held = np.where(np.isnan(held), 0.0, held)
+        sums, counts = books.followed(frozen(held), frozen(returns))
+    return Book(held, sums[0], sums[1], (sums[2], sums[3]), counts[0])
 
 
 def _sequential(

@@ -16,7 +16,8 @@ def returns_of(prices: Floats) -> Floats:
     """Close-to-close returns, (rows, assets); NaN in the first row and where either price is missing or 0."""
     from sigc.ops.loops import books
 
-    return books.returns_of(frozen(prices))
+    out: Floats = books.returns_of(frozen(prices))
+    return out
 
 
 def benchmark_returns(loaded: Loaded, workspace: Workspace, settings: Backtest, start: int, stop: int) -> Floats | None:

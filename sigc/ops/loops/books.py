@@ -29,17 +29,6 @@ def returns_of(prices: Floats) -> Floats:
 
 
 @njit(**OPTIONS)
-def is_whole(weights: Floats) -> bool:
-    """Whether no cell is missing."""
-    missing = 0
-    for t in range(len(weights)):
-        row = weights[t]
-        for j in range(len(row)):
-            missing += row[j] != row[j]
-    return missing == 0
-
-
-@njit(**OPTIONS)
 def total(lanes: Floats) -> float:
     """Lanes halved until one is left; they are lost."""
     wide = LANES // 2
@@ -60,42 +49,51 @@ def earned(into: Floats, returns: Floats, lanes: Floats) -> tuple[float, int]:
         w, r = into[i : i + LANES], returns[i : i + LANES]
         for k in range(LANES):
             v = w[k] * r[k]
-            lanes[k] += v if r[k] == r[k] else 0.0
+            lanes[k] += v if v == v else 0.0
     for k in range(cols - whole):
         v = into[whole + k] * returns[whole + k]
-        lanes[k] += v if returns[whole + k] == returns[whole + k] else 0.0
+        lanes[k] += v if v == v else 0.0
     for j in range(cols):
-        missing += (into[j] != 0.0) and (returns[j] != returns[j])
+        missing += (returns[j] != returns[j]) and (abs(into[j]) > 0.0)
     return total(lanes), missing
 
 
 @njit(**OPTIONS)
-def distance(a: Floats, b: Floats, lanes: Floats) -> float:
-    """The sum of absolute differences."""
-    cols = len(a)
-    whole = cols - cols % LANES
+def moved(held: Floats, before: Floats, lanes: Floats) -> tuple[float, float, float, int]:
+    """Of one row: the sums of absolute changes, of absolute weights and of weights; how many weights are missing."""
+    cols = len(held)
+    whole, missing = cols - cols % LANES, 0
     lanes[:] = 0.0
+    change, absolute, signed = lanes[0], lanes[1], lanes[2]
     for i in range(0, whole, LANES):
-        x, y = a[i : i + LANES], b[i : i + LANES]
+        x, y = held[i : i + LANES], before[i : i + LANES]
         for k in range(LANES):
-            lanes[k] += abs(x[k] - y[k])
+            w = x[k]
+            missing += w != w
+            change[k] += abs(w - y[k])
+            absolute[k] += abs(w)
+            signed[k] += w
     for k in range(cols - whole):
-        lanes[k] += abs(a[whole + k] - b[whole + k])
-    return total(lanes)
+        w = held[whole + k]
+        missing += w != w
+        change[k] += abs(w - before[whole + k])
+        absolute[k] += abs(w)
+        signed[k] += w
+    return total(change), total(absolute), total(signed), missing
 
 
 @njit(**OPTIONS)
-def followed(held: Floats, returns: Floats) -> tuple[Floats, Floats, Ints]:
-    """Of a book that is held as it is, flat before: what it earned by row, what it traded, held assets without a
-    return."""
+def followed(held: Floats, returns: Floats) -> tuple[Floats, Ints]:
+    """Of a book that is held as it is, flat before, by row: what it earned, what it traded, its gross and its net
+    exposure, (4, rows); and how many held assets have no return, and how many weights are missing, (2, rows)."""
     rows, cols = held.shape
-    gross, turnover, missing = np.zeros(rows), np.zeros(rows), np.zeros(rows, np.int64)
-    lanes, flat = np.empty(LANES), np.zeros(cols)
+    sums, counts = np.empty((4, rows)), np.empty((2, rows), np.int64)
+    lanes, flat = np.empty((3, LANES)), np.zeros(cols)
     for t in range(rows):
         before = held[t - 1] if t > 0 else flat
-        gross[t], missing[t] = earned(before, returns[t], lanes)
-        turnover[t] = distance(held[t], before, lanes)
-    return gross, turnover, missing
+        sums[0, t], counts[0, t] = earned(before, returns[t], lanes[0])
+        sums[1, t], sums[2, t], sums[3, t], counts[1, t] = moved(held[t], before, lanes)
+    return sums, counts
 
 
 @njit(**OPTIONS)
@@ -103,19 +101,7 @@ def exposures(held: Floats) -> tuple[Floats, Floats]:
     """Gross and net exposure by row: the sum of absolute weights, and that of weights."""
     rows, cols = held.shape
     gross, net = np.empty(rows), np.empty(rows)
-    whole = cols - cols % LANES
-    absolute, signed = np.empty(LANES), np.empty(LANES)
+    lanes, flat = np.empty((3, LANES)), np.zeros(cols)
     for t in range(rows):
-        row = held[t]
-        absolute[:] = 0.0
-        signed[:] = 0.0
-        for i in range(0, whole, LANES):
-            w = row[i : i + LANES]
-            for k in range(LANES):
-                absolute[k] += abs(w[k])
-                signed[k] += w[k]
-        for k in range(cols - whole):
-            absolute[k] += abs(row[whole + k])
-            signed[k] += row[whole + k]
-        gross[t], net[t] = total(absolute), total(signed)
+        _, gross[t], net[t], _ = moved(held[t], flat, lanes)
     return gross, net
