@@ -1,5 +1,7 @@
-"""Loops over single cells, where numpy would take several passes. A number comes as an array of one row, which every row
-is taken with."""
+"""Loops over single cells, where numpy would take several passes.
+
+A number comes as an array of one row, which every row is taken with.
+"""
 
 from __future__ import annotations
 
