@@ -24,7 +24,7 @@ from sigc.calendar import Calendar
 from sigc.clock import Clock, HandClock, SystemClock
 from sigc.config import Config
 from sigc.daemon.pace import Pace, Paced
-from sigc.daemon.runner import Checked, RunEnd, RunOrder, Services, StrategyEntry, Watch
+from sigc.daemon.runner import Checked, Kept, RunEnd, RunOrder, RunVerdict, Services, StrategyEntry, Watch
 from sigc.daemon.usage import usable_cpus
 from sigc.engine.drive import Executor
 from sigc.engine.local import LocalExecutor
@@ -33,7 +33,7 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.lang.check import check_file
 from sigc.ops import jit
 from sigc.store import books, orders, runs
-from sigc.store.records import BookKey, Outcome, RunKind
+from sigc.store.records import UNRESOLVED, BookKey, Outcome, RunKind
 from sigc_cli import show_run
 from sigc_cli.build import Compiled, compile_file, is_large
 from sigc_cli.build_trading import calendar_of, digests, with_capital
@@ -43,6 +43,8 @@ from sigc_pipelines.backtest import pick_of
 from sigc_pipelines.brokers.registry import close_broker, open_broker
 from sigc_pipelines.compute import Workspace, load
 from sigc_pipelines.feed import FreshFeed
+from sigc_pipelines.keep import keep
+from sigc_pipelines.publish import publish
 from sigc_pipelines.recover import recover
 from sigc_pipelines.run import CancelledError, carry_out
 from sigc_pipelines.session import instant_of, moment
@@ -50,13 +52,9 @@ from sigc_pipelines.settle import cancel
 from sigc_pipelines.trading import Ended, Request, Trading
 from sigc_pipelines.trading import Watch as Followed
 
-KINDS = frozenset({"trade", "dry", "compute", "data_refresh", "script"})
-
 
 class DaemonRunner:
     """Runs the strategies of one configuration. Safe to use from several threads."""
-
-    kinds = KINDS
 
     def __init__(self, config: Config, strategies: tuple[StrategyEntry, ...], services: Services) -> None:
         self._config, self._strategies, self._services = config, strategies, services
@@ -108,10 +106,15 @@ class DaemonRunner:
             return 0
         return len(cancel(ledger, self._broker, found, who, reason))
 
-    def recover(self, watch: Watch) -> tuple[str, ...]:  # noqa: ARG002
-        """Bring every run that was left open to its end, and look every order up whose outcome is not known."""
-        verdicts = recover(self._trading(self._services.clock))
-        return tuple(f"{verdict.run}: {verdict.outcome}, {verdict.message}" for verdict in verdicts)
+    def keep(self, strategy: str, watch: Watch) -> Kept:
+        """Every run that was left open brought to its end, every order without an outcome looked up; the book kept."""
+        trading = self._trading(self._services.clock)
+        found = recover(trading, strategy=strategy)
+        verdicts = tuple(RunVerdict(verdict.run, verdict.outcome, verdict.message) for verdict in found)
+        if not strategy:
+            return Kept(verdicts)
+        left, problems = self._kept(trading, strategy, watch)
+        return Kept(verdicts, (*self._doubts(strategy), *left), problems)
 
     def is_fresh(self, strategy: str) -> bool:
         """Whether the strategy's data reach the last session that is complete."""
@@ -188,11 +191,31 @@ class DaemonRunner:
     def _trading(self, clock: Clock) -> Trading:
         return Trading(self._services.ledger, self._broker, clock, self._sessions(), self._config, render)
 
+    def _kept(self, trading: Trading, strategy: str, watch: Watch) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What is left to be done of a strategy's book, and what is wrong; one that is not configured is left."""
+        entry = next((s for s in self._strategies if s.name == strategy), None)
+        with self._services.ledger.reading() as connection:
+            is_traded = any(book.key.strategy == strategy for book in books.books(connection))
+        if entry is None or not is_traded:
+            return (), tuple(f.message for f in publish(self._services.ledger, self._config.audit))
+        compiled = compile_file(entry.file, entry.params)
+        config = with_capital(self._config, entry.capital)
+        key = BookKey(strategy, pick_of(compiled.strategy, entry.portfolio).name)
+        feed = FreshFeed(compiled.strategy, self._workspace(watch), config.execution.capital)
+        kept = keep(replace(trading, config=config), feed, key)
+        left = () if kept.is_current else (f"the last session has no data yet; valued to {kept.valued or 'none'}",)
+        return left, tuple(f.message for f in kept.findings)
+
+    def _doubts(self, strategy: str) -> tuple[str, ...]:
+        with self._services.ledger.reading() as connection:
+            doubtful = [i for i in orders.in_flight(connection) if i.key.strategy == strategy and i.state in UNRESOLVED]
+        return (f"{len(doubtful)} order(s) without a known outcome",) if doubtful else ()
+
     def _end(self, ended: Ended, compiled: Compiled) -> RunEnd:
         run = ended.run
         outcome, message = run.outcome, run.message
         if outcome is Outcome.OPEN:
-            outcome, message = Outcome.UNRESOLVED, "orders may be out: the next start of the daemon resolves them"
+            outcome, message = Outcome.UNRESOLVED, "orders may be out: they are being resolved"
         return RunEnd(
             outcome,
             message,

@@ -12,10 +12,8 @@ An error ends the start, but for a cluster that does not answer yet: that one is
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import platform
-import threading
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -32,29 +30,13 @@ from sigc.daemon.configured import Configured
 from sigc.daemon.controller import Controller, InForce, LastRun, Phase
 from sigc.daemon.jobs import Condition, Job
 from sigc.daemon.ordering import kind_of, status_text
-from sigc.daemon.runner import Runner
+from sigc.daemon.tending import Alone, write_verdict
 from sigc.errors import Diagnostic, SigcError
-from sigc.store import jobs, runs
-from sigc.store.jobs import OrderedRun
-from sigc.store.ledger import Transaction
-from sigc.store.records import Outcome
+from sigc.store import jobs
 
 NO_CLUSTER = "the cluster does not answer"
 ALIVE = "alive"  # the file that says when the daemon last was
 log = logging.getLogger("sigc.daemon")
-
-
-class Alone:
-    """Follows what nobody follows: recovery."""
-
-    def __init__(self) -> None:
-        self.cancelled = threading.Event()
-
-    def stage(self, name: str) -> None:
-        """Nobody is told."""
-
-    def progress(self, done: int, total: int, text: str = "") -> None:
-        """Nobody is told."""
 
 
 async def boot(daemon: Controller) -> asyncio.Task[None]:
@@ -94,7 +76,7 @@ async def make_in_force(daemon: Controller, found: Configured) -> InForce:
     try:
         checked = await asyncio.to_thread(runner.check)
         problems = [d for one in checked for d in one.problems if d.severity == "error"]
-        problems += _impossible(found.jobs, runner)
+        problems += _impossible(found.jobs, daemon.parts.kinds)
         if problems:
             raise SigcError(*problems)
     except BaseException:
@@ -105,32 +87,19 @@ async def make_in_force(daemon: Controller, found: Configured) -> InForce:
     return InForce(found, runner, checked)
 
 
-def _impossible(listed: Iterable[Job], runner: Runner) -> list[Diagnostic]:
+def _impossible(listed: Iterable[Job], kinds: frozenset[str]) -> list[Diagnostic]:
     return [
         Diagnostic("E402", f"job '{job.name}' is of kind {job.kind}, which this version does not run")
         for job in listed
-        if kind_of(job) not in runner.kinds
+        if kind_of(job) not in kinds
     ]
 
 
 async def _recover(daemon: Controller) -> None:
-    for line in await asyncio.to_thread(daemon.in_force.runner.recover, Alone()):
-        log.warning("recovered: %s", line)
+    for found in (await asyncio.to_thread(daemon.in_force.runner.keep, "", Alone())).verdicts:
+        log.warning("recovered: %s: %s, %s", found.run, found.outcome, found.message)
     for order in await daemon.books.read(jobs.left_open):
-        await daemon.books.write(partial(_verdict, order))
-
-
-def _verdict(order: OrderedRun, tx: Transaction) -> None:
-    """What became of a run that a crash cut off: what the ledger knows of its trading, else that it was interrupted."""
-    outcome, message, session, as_of, before = Outcome.INTERRUPTED, "the daemon ended while it ran", "", "", True
-    if order.kind == "trade":
-        with contextlib.suppress(SigcError):
-            run = runs.find(tx.connection, order.id)
-            before = not runs.is_decided(tx.connection, order.id)
-            session, as_of = run.key.session, run.as_of
-            if run.outcome is not Outcome.OPEN:
-                outcome, message = run.outcome, run.message
-    jobs.end(tx, order, outcome, message, session, as_of, before)
+        await daemon.books.write(partial(write_verdict, order))
 
 
 def cluster_of(config: Config) -> DaskCluster | None:

@@ -5,6 +5,7 @@
     mirror   state.json                        dog      systemd's watchdog
     cluster  one of ours rests, one of others is connected to again
     days     calendars are opened again each day, so that they never run out
+    books    what `tending.py` does for each strategy's book between its runs
 
 And the plain pages, answered from what these have found.
 """
@@ -28,6 +29,7 @@ from sigc.daemon.controller import Controller, Phase
 from sigc.daemon.pages import Page, Pages, as_json
 from sigc.daemon.status import status_of
 from sigc.daemon.systemd import watchdog_interval_s
+from sigc.daemon.tending import Tending
 from sigc.daemon.typed import encode
 from sigc.daemon.usage import machine_memory
 from sigc.errors import SigcError
@@ -51,6 +53,8 @@ class Chores:
         self._daemon = daemon
         self._tasks: list[asyncio.Task[None]] = []
         self._clock_watch = health.ClockWatch()
+        self._tending = Tending(daemon)
+        daemon.on_end = self._tending.run_ended
         self._collected_at = -_COLLECT_REST_S
         broker = daemon.start.config.broker.type
         daemon.metrics.put(metrics.INFO, 1, name=daemon.start.name, version=__version__, broker=broker)
@@ -58,7 +62,7 @@ class Chores:
     def begin(self) -> None:
         """Start them all."""
         work: list[Callable[[], Awaitable[None]]] = [self._lag, self._usage, self._checks, self._alive, self._cluster]
-        work.append(self._days)
+        work += [self._days, self._books]
         if self._daemon.start.config.daemon.state.persist:
             work.append(self._mirror)
         interval = watchdog_interval_s(os.environ)
@@ -67,15 +71,17 @@ class Chores:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._kept(one)) for one in work]
 
-    async def end(self) -> None:
-        """Stop them, and write the mirror a last time."""
+    async def end(self) -> bool:
+        """Stop them, and write the mirror a last time; whether nothing is left that a thread is still at."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        is_over = await self._tending.end()
         daemon = self._daemon.start.config.daemon
         if daemon.state.persist and daemon.shutdown.save_state:
             await self._write_mirror()
+        return is_over
 
     async def _kept(self, work: Callable[[], Awaitable[None]]) -> None:
         """A chore that fails is told of and begun again: none may stop without a word."""
@@ -184,6 +190,11 @@ class Chores:
                 found = await asyncio.to_thread(open_calendars, daemon.configured, daemon.start.places.work_dir, now)
                 daemon.calendars, day = found, now.date()
                 await daemon.timetable.adopt(daemon.configured.jobs, found, daemon.decided)
+
+    async def _books(self) -> None:
+        while self._daemon.phase is Phase.STARTING:
+            await asyncio.sleep(0.2)
+        await self._tending.turn()
 
     async def _tell(self, event: str, payload: Mapping[str, object]) -> None:
         """What happened by itself, in the log and in the audit."""

@@ -16,7 +16,8 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -116,6 +117,7 @@ class Controller:
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
     changed: asyncio.Event = field(default_factory=asyncio.Event)  # something that the mirror of the state shows
     asked: dict[Fire, RunOrder] = field(default_factory=dict)  # by hand, of a job, until it begins
+    on_end: Callable[[LiveRun], None] = lambda _: None  # told of each run that has ended
     _retired: list[InForce] = field(default_factory=list)
     _books: Books | None = None
     _runs: Runs | None = None
@@ -292,6 +294,17 @@ class Controller:
             event = RunFinished(order.id, end.outcome is Outcome.DONE, self.clock.now(), True)
             self.timetable.ended(order.job, order.strategy, event)
         self.changed.set()
+        self.on_end(live)
+
+    @contextmanager
+    def using(self) -> Iterator[InForce]:
+        """The configuration in force, whose runner is not closed meanwhile, whatever is reloaded."""
+        used = self.in_force
+        used.users += 1
+        try:
+            yield used
+        finally:
+            self._released(used)
 
     def _released(self, used: InForce) -> None:
         used.users -= 1
