@@ -37,6 +37,7 @@ from sigc.store.records import UNRESOLVED, BookKey, Outcome, RunKind
 from sigc_cli import show_run
 from sigc_cli.build import Compiled, compile_file, is_large
 from sigc_cli.build_trading import calendar_of, digests, with_capital
+from sigc_cli.daemon_numbers import count_from_here, tell_book, tell_doubts, tell_sources
 from sigc_cli.run_view import render
 from sigc_cli.script import run_script
 from sigc_pipelines.backtest import pick_of
@@ -112,6 +113,7 @@ class DaemonRunner:
         found = recover(trading, strategy=strategy)
         verdicts = tuple(RunVerdict(verdict.run, verdict.outcome, verdict.message) for verdict in found)
         if not strategy:
+            count_from_here(self._services.metrics, self._services.ledger)
             return Kept(verdicts)
         left, problems = self._kept(trading, strategy, watch)
         return Kept(verdicts, (*self._doubts(strategy), *left), problems)
@@ -122,7 +124,7 @@ class DaemonRunner:
         if entry is None:
             return False
         as_of = self._as_of()
-        loaded = load(compile_file(entry.file, entry.params).strategy, self._workspace(None), as_of)
+        loaded = load(compile_file(entry.file, entry.params).strategy, self._workspace(None, strategy), as_of)
         return len(loaded.grid.dates) > 0 and str(loaded.grid.dates[-1].astype("datetime64[D]")) == as_of
 
     def free(self) -> None:
@@ -156,12 +158,13 @@ class DaemonRunner:
             accepts_differences=order.accepts_differences,
             digests=digests(compiled.strategy, config),
         )
-        feed = FreshFeed(compiled.strategy, self._workspace(watch), config.execution.capital)
+        feed = FreshFeed(compiled.strategy, self._workspace(watch, order.strategy), config.execution.capital)
         followed = Followed(lambda stage: watch.stage(str(stage)), watch.cancelled)
         with self._desk(order, config) as desk:
             ended = carry_out(desk, request, feed, followed)
         if order.kind == RunKind.TRADE:
-            self._count(ended)
+            tell_doubts(self._services.metrics, self._services.ledger, ended.run.id, order.strategy)
+            tell_book(self._services.metrics, self._services.ledger, BookKey(order.strategy, portfolio))
         return self._end(ended, compiled)
 
     @contextmanager
@@ -201,8 +204,11 @@ class DaemonRunner:
         compiled = compile_file(entry.file, entry.params)
         config = with_capital(self._config, entry.capital)
         key = BookKey(strategy, pick_of(compiled.strategy, entry.portfolio).name)
-        feed = FreshFeed(compiled.strategy, self._workspace(watch), config.execution.capital)
-        kept = keep(replace(trading, config=config), feed, key)
+        feed = FreshFeed(compiled.strategy, self._workspace(watch, strategy), config.execution.capital)
+        try:
+            kept = keep(replace(trading, config=config), feed, key)
+        finally:
+            tell_book(self._services.metrics, self._services.ledger, key)
         left = () if kept.is_current else (f"the last session has no data yet; valued to {kept.valued or 'none'}",)
         return left, tuple(f.message for f in kept.findings)
 
@@ -231,29 +237,11 @@ class DaemonRunner:
         with self._services.ledger.reading() as connection:
             return runs.is_decided(connection, run)
 
-    def _count(self, ended: Ended) -> None:
-        """The numbers of a book after its run."""
-        key, metrics = ended.run.key, self._services.metrics
-        with self._services.ledger.reading() as connection:
-            held = [p for p in books.positions(connection, BookKey(key.strategy, key.portfolio)) if p.quantity]
-            fills = books.fills_of(connection, ended.run.id)
-            sent = orders.of_run(connection, ended.run.id)
-            nav = books.last_nav(connection, BookKey(key.strategy, key.portfolio))
-        metrics.put(m.POSITIONS, len(held), strategy=key.strategy)
-        metrics.add(m.TRADES, len(fills), strategy=key.strategy)
-        for order in sent:
-            metrics.add(m.ORDERS, strategy=key.strategy, status=str(order.state))
-        if nav is not None:
-            metrics.put(m.NAV, float(nav.nav), strategy=key.strategy)
-            if nav.nav:
-                metrics.put(m.GROSS, float(nav.gross / nav.nav), strategy=key.strategy)
-                metrics.put(m.NET, float(nav.net / nav.nav), strategy=key.strategy)
-
     # Computing.
 
     def _compute(self, order: RunOrder, watch: Watch) -> RunEnd:
         compiled = compile_file(order.file, order.params)
-        feed = FreshFeed(compiled.strategy, self._workspace(watch), self._config.execution.capital)
+        feed = FreshFeed(compiled.strategy, self._workspace(watch, order.strategy), self._config.execution.capital)
         watch.stage("load")
         as_of = self._as_of()
         loaded = feed.load(as_of)
@@ -270,10 +258,10 @@ class DaemonRunner:
         """Look at every source again, behind URLs too, and keep what has changed."""
         watch.stage("load")
         wanted = [s for s in self._strategies if order.strategy in ("", s.name)]
-        space = replace(self._workspace(watch), ttl_hours=0.0)
         newest = ""
         for number, entry in enumerate(wanted, 1):
             alive(watch)
+            space = replace(self._workspace(watch, entry.name), ttl_hours=0.0)
             loaded = load(compile_file(entry.file, entry.params).strategy, space)
             if len(loaded.grid.dates):
                 newest = max(newest, str(loaded.grid.dates[-1].astype("datetime64[D]")))
@@ -292,12 +280,14 @@ class DaemonRunner:
                 self._calendar, self._opened_on = calendar_of(self._config, self._work_dir, now), str(now.date())
             return self._calendar
 
-    def _workspace(self, watch: Watch | None) -> Workspace:
-        told = [0, 0]
+    def _workspace(self, watch: Watch | None, strategy: str) -> Workspace:
+        told, services = [0, 0], self._services
+        counted = (m.BLOCKS, m.CACHE_MISSES) if self._store is not None else (m.BLOCKS,)
 
         def progress(found: Progress) -> None:
-            for place, (metric, count) in enumerate(((m.BLOCKS, found.done), (m.CACHE_HITS, found.cached))):
-                self._services.metrics.add(metric, max(0, count - told[place]))
+            for place, (metrics, count) in enumerate(((counted, found.done), ((m.CACHE_HITS,), found.cached))):
+                for metric in metrics:
+                    services.metrics.add(metric, max(0, count - told[place]))
                 told[place] = count
             if watch is not None:
                 alive(watch)
@@ -306,7 +296,8 @@ class DaemonRunner:
         store: BlockStore = self._store or MemoryStore()  # without a cache: kept as long as the run
         ttl_hours = self._config.daemon.cache.ttl_hours
         engine = partial(self._engine, store)
-        return Workspace(store, engine, self._config.data, ttl_hours=ttl_hours, progress=progress)
+        seen = partial(tell_sources, services.metrics, services.clock, strategy)
+        return Workspace(store, engine, self._config.data, ttl_hours=ttl_hours, progress=progress, seen=seen)
 
     @contextmanager
     def _engine(self, store: BlockStore, weight: int) -> Iterator[Executor]:

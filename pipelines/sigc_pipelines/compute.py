@@ -34,7 +34,8 @@ class Workspace:
     """Where work is done: the store, the engine, the settings of data. rule: how blocks are cut.
     ttl_hours: how long a URL is taken as unchanged.
 
-    engine: opens an executor for work of a given weight (cells x operators that are not stored yet).
+    engine: opens an executor for work of a given weight (cells x operators that are not stored yet). seen: told of
+    the sources that were read.
     """
 
     store: BlockStore
@@ -43,6 +44,7 @@ class Workspace:
     rule: str = "auto"
     ttl_hours: float = 0.0
     progress: Callable[[Progress], None] | None = None
+    seen: Callable[[Catalog], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +66,8 @@ def load(strategy: Strategy, workspace: Workspace, until: str = "") -> Loaded:
     Raises `SigcError` with everything that is wrong with the data.
     """
     catalog = load_sources(strategy.data, workspace.store, workspace.data, workspace.ttl_hours)
+    if workspace.seen is not None:
+        workspace.seen(catalog)
     return Loaded(strategy, catalog, lay(strategy, catalog, workspace.rule, until))
 
 

@@ -25,11 +25,12 @@ from pathlib import Path
 from sigc import __version__, metrics
 from sigc.daemon import health
 from sigc.daemon.boot import NO_CLUSTER, open_calendars, write_alive
-from sigc.daemon.controller import Controller, Phase
+from sigc.daemon.controller import DID_NOT_RUN, RUN_FAILED, Controller, Phase
 from sigc.daemon.pages import Page, Pages, as_json
 from sigc.daemon.status import status_of
 from sigc.daemon.systemd import watchdog_interval_s
-from sigc.daemon.tending import Tending
+from sigc.daemon.tending import NOT_KEPT, Tending
+from sigc.daemon.timetable import MISSED
 from sigc.daemon.typed import encode
 from sigc.daemon.usage import machine_memory
 from sigc.errors import SigcError
@@ -43,6 +44,17 @@ _DAYS_EVERY_S = 600.0
 _MIRROR_EVERY_S = 30.0
 _MIRROR_REST_S = 1.0  # between two writes, however much happens
 _COLLECT_REST_S = 60.0
+_SIZED_REST = 100  # times as long as it took: the cache's size is looked at again
+_BAD = {"health.degraded": False, "cluster.lost": True}  # whether it is critical
+ALERTS = (
+    *_BAD.items(),
+    (DID_NOT_RUN, True),
+    (RUN_FAILED, False),
+    (RUN_FAILED, True),
+    (NOT_KEPT, True),
+    (MISSED, False),
+)
+_REFUSALS = ("401", "403", "429")
 log = logging.getLogger("sigc.daemon")
 
 
@@ -57,6 +69,12 @@ class Chores:
         daemon.on_end = self._tending.run_ended
         self._collected_at = -_COLLECT_REST_S
         broker = daemon.start.config.broker.type
+        for event, is_critical in ALERTS:  # a counter that is there before its first event shows that event
+            severity = "critical" if is_critical else "warning"
+            daemon.metrics.add(metrics.ALERTS, 0, event=event, severity=severity)
+        for status in _REFUSALS:
+            daemon.metrics.add(metrics.RPC_REFUSED, 0, status=status)
+        self._sized_next = 0.0
         daemon.metrics.put(metrics.INFO, 1, name=daemon.start.name, version=__version__, broker=broker)
 
     def begin(self) -> None:
@@ -130,10 +148,25 @@ class Chores:
                 if daemon.health.status != before and daemon.health.status == "degraded":
                     bad = {name: text for name, text in daemon.health.checks.items() if text != health.OK}
                     await self._tell("health.degraded", {"checks": bad})
-                daemon.metrics.put(metrics.WORKERS, len(daemon.workers()))
+                await asyncio.to_thread(self._measure)
             else:
                 interval = 0.2
             await asyncio.sleep(interval)
+
+    def _measure(self) -> None:
+        """The workers, and the size of the cache. In a thread."""
+        daemon = self._daemon
+        workers = daemon.workers()
+        daemon.metrics.put(metrics.WORKERS, len(workers))
+        for worker in workers:
+            daemon.metrics.put(metrics.WORKER_MEMORY, worker.memory_bytes, worker=worker.address)
+        daemon.metrics.keep_only(metrics.WORKER_MEMORY, "worker", {worker.address for worker in workers})
+        cache, began = daemon.configured.loaded.config.daemon.cache, time.monotonic()
+        if cache.enabled and began >= self._sized_next:
+            from sigc.cache.upkeep import size  # heavy, and loaded by the runner in its thread already
+
+            daemon.metrics.put(metrics.CACHE_BYTES, size(Path(cache.directory).expanduser()))
+            self._sized_next = time.monotonic() + _SIZED_REST * (time.monotonic() - began)
 
     def _examine(self) -> health.Health:
         """Every check. In a thread."""
@@ -197,7 +230,9 @@ class Chores:
         await self._tending.turn()
 
     async def _tell(self, event: str, payload: Mapping[str, object]) -> None:
-        """What happened by itself, in the log and in the audit."""
+        """What happened by itself, in the log and in the audit; what is bad of it is an alert."""
+        if event in _BAD:
+            self._daemon.alert(event, is_critical=_BAD[event])
         log.warning(event, extra=dict(payload))
         with contextlib.suppress(SigcError):
             await self._daemon.books.audit(Event(event, payload))

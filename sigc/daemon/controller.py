@@ -46,6 +46,8 @@ from sigc.store.ledger import Transaction
 from sigc.store.records import Outcome, RunKind
 
 _SWITCHED_OFF = "disabled"  # jobs, in the ledger's control state
+DID_NOT_RUN = "job.did_not_run"
+RUN_FAILED = "run.failed"
 log = logging.getLogger("sigc.daemon")
 T = TypeVar("T")
 
@@ -285,6 +287,8 @@ class Controller:
                 break
         if end is None:
             return
+        if end.outcome in (Outcome.FAILED, Outcome.UNRESOLVED):
+            self.alert(RUN_FAILED, is_critical=order.kind == RunKind.TRADE)
         if order.kind != RunKind.DRY:
             self.last[order.strategy] = LastRun(order.id, live.finished or live.asked, status_text(end.outcome))
             is_done, is_cancelled = end.outcome is Outcome.DONE, end.outcome is Outcome.CANCELLED
@@ -325,9 +329,13 @@ class Controller:
         return await asyncio.to_thread(self.in_force.runner.is_fresh, strategy)
 
     def _alert(self, job: Job, found: DidNotRun) -> None:
-        self.metrics.add(m.ALERTS, severity="critical" if job.kind in TRADING else "warning")
+        self.alert(DID_NOT_RUN, is_critical=job.kind in TRADING)
         said = {"job": job.name, "planned": found.fire.planned.isoformat(), "why": str(found.reason)}
         log.error("job did not run", extra=said)
+
+    def alert(self, event: str, *, is_critical: bool = False) -> None:
+        """Count what an operator must hear of."""
+        self.metrics.add(m.ALERTS, event=event, severity="critical" if is_critical else "warning")
 
     # What people decide.
 

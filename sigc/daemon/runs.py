@@ -190,8 +190,8 @@ class Runs:
         seconds = max(0.0, (self._clock.now() - live.asked).total_seconds())
         self._metrics.observe(m.RUN_SECONDS, seconds, strategy=order.strategy)
         self._metrics.add(m.RUNS, strategy=order.strategy, outcome=str(end.outcome))
-        if end.outcome is Outcome.FAILED and live.stage in ("load", "compute"):
-            self._metrics.add(m.COMPUTATION_ERRORS, strategy=order.strategy)
+        has_failed = end.outcome is Outcome.FAILED and live.stage in ("load", "compute")
+        self._metrics.add(m.COMPUTATION_ERRORS, float(has_failed), strategy=order.strategy)
         live.end, live.state, live.finished = end, "ended", self._clock.now()
         del self._live[order.id]
         self._metrics.put(m.RUNS_ACTIVE, len(self._live))

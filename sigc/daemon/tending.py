@@ -42,6 +42,7 @@ _LONGEST_WAIT = timedelta(minutes=15)
 _LOOK_EVERY_S = 1.0  # at the clock
 _AT_A_TIME = 4
 _GOOD_BYE_S = 2.0
+NOT_KEPT = "book.not_kept"
 log = logging.getLogger("sigc.daemon")
 
 
@@ -196,5 +197,6 @@ class Tending:
             extra={"strategy": strategy, "why": told},
         )
         if is_wrong:
+            self._daemon.alert(NOT_KEPT, is_critical=True)
             with contextlib.suppress(SigcError):
-                await self._daemon.books.audit(Event("book.not_kept", {"why": told}, strategy=strategy))
+                await self._daemon.books.audit(Event(NOT_KEPT, {"why": told}, strategy=strategy))

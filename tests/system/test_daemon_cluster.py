@@ -46,6 +46,7 @@ def test_a_daemon_on_a_scheduler_that_comes_and_goes(tmp_path: Path, jit_directo
         "security": "none",
         "connect_timeout_s": 5,
     }
+    site.settings["daemon"]["health"]["interval_seconds"] = 0.2
     site.write()
     with Daemon(site, wait=False) as daemon:
         with scheduler(port, tmp_path):
@@ -54,7 +55,10 @@ def test_a_daemon_on_a_scheduler_that_comes_and_goes(tmp_path: Path, jit_directo
             assert done.outcome == "done", done.message
             found = json.loads(site.sigc("status", "--json", "--detailed").stdout)["detailed"]
             assert len(found["workers"]) == 1
+            resident = f'sigc_worker_memory_bytes{{worker="{found["workers"][0]["address"]}"}} '
+            site.until(lambda: resident in site.page("metrics", "/metrics")[1].decode(), "the worker is measured")
         daemon.until("STATUS=the cluster does not answer")
+        site.until(lambda: resident not in site.page("metrics", "/metrics")[1].decode(), "a gone worker leaves")
         assert not site.status().is_ready
         assert site.page("health", "/ready")[0] == 503
         assert site.page("health", "/live")[0] == 200
