@@ -93,6 +93,7 @@ def workspace(
     """The store and engine that the config and the choices ask for; what is started ends with the block."""
     from sigc.blocks import MemoryStore
     from sigc.cache.parquet import ParquetStore
+    from sigc.data.connections import Connections
     from sigc.ops import jit
     from sigc_pipelines.compute import Workspace
 
@@ -110,7 +111,9 @@ def workspace(
                 click.echo("compiling the kernels in use, once on this machine...", err=True)
             return _engine(config, choices, store, where if on_disk else None, weight)
 
-        yield Workspace(store, engine, config.data, ttl_hours=settings.ttl_hours, progress=progress)  # type: ignore[arg-type]
+        ways = Connections(config.daemon.connections.data_pool_size, config.daemon.connections.timeout_seconds)
+        ttl_hours = settings.ttl_hours
+        yield Workspace(store, engine, config.data, ttl_hours=ttl_hours, progress=progress, connections=ways)  # type: ignore[arg-type]
 
 
 def is_large(weight: int) -> bool:

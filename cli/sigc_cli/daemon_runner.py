@@ -26,6 +26,7 @@ from sigc.config import Config
 from sigc.daemon.pace import Pace, Paced
 from sigc.daemon.runner import Checked, Kept, RunEnd, RunOrder, RunVerdict, Services, StrategyEntry, Watch
 from sigc.daemon.usage import usable_cpus
+from sigc.data.connections import Connections
 from sigc.engine.drive import Executor
 from sigc.engine.local import LocalExecutor
 from sigc.engine.task import Progress
@@ -41,6 +42,7 @@ from sigc_cli.daemon_numbers import count_from_here, tell_book, tell_doubts, tel
 from sigc_cli.run_view import render
 from sigc_cli.script import run_script
 from sigc_pipelines.backtest import pick_of
+from sigc_pipelines.brokers.protocol import Broker
 from sigc_pipelines.brokers.registry import close_broker, open_broker
 from sigc_pipelines.compute import Workspace, load
 from sigc_pipelines.feed import FreshFeed
@@ -68,7 +70,9 @@ class DaemonRunner:
         self._calendar: Calendar | None = None
         self._opened_on = ""
         self._work_dir = services.ledger.directory
-        self._broker = open_broker(config.broker, self._work_dir, services.clock)
+        ways = config.daemon.connections
+        self._ways = Connections(ways.data_pool_size, ways.timeout_seconds)
+        self._broker = self._opened_broker(services.clock)
         share = config.daemon.cpu_limit_pct
         # The machine's clock, whatever day it is for the runs: processors are spent in real time.
         self._pace = None if share is None else Pace(share, usable_cpus(), services.spent, SystemClock())
@@ -177,11 +181,14 @@ class DaemonRunner:
         if self._broker.capabilities().is_live and order.kind == RunKind.TRADE:
             message = f"a live broker can't trade as of {order.date}"
             raise SigcError(Diagnostic("E802", message, hint="--dry-run shows what would have been ordered"))
-        broker = open_broker(config.broker, self._work_dir, clock)
+        broker = self._opened_broker(clock)
         try:
             yield Trading(self._services.ledger, broker, clock, self._sessions(), config, render)
         finally:
             close_broker(broker)
+
+    def _opened_broker(self, clock: Clock) -> Broker:
+        return open_broker(self._config.broker, self._work_dir, clock, connections=self._config.daemon.connections)
 
     def _clock_of(self, date: str) -> Clock:
         """The daemon's clock, or one turned to just after the close of an as-of date other than the current one."""
@@ -281,10 +288,14 @@ class DaemonRunner:
             return self._calendar
 
     def _workspace(self, watch: Watch | None, strategy: str) -> Workspace:
-        told, services = [0, 0], self._services
+        told, services, last_s = [0, 0], self._services, 0.0
         counted = (m.BLOCKS, m.CACHE_MISSES) if self._store is not None else (m.BLOCKS,)
 
         def progress(found: Progress) -> None:
+            nonlocal last_s
+            if found.seconds < last_s:  # another computation of the same run
+                told[:] = 0, 0
+            last_s = found.seconds
             for place, (metrics, count) in enumerate(((counted, found.done), ((m.CACHE_HITS,), found.cached))):
                 for metric in metrics:
                     services.metrics.add(metric, max(0, count - told[place]))
@@ -297,7 +308,9 @@ class DaemonRunner:
         ttl_hours = self._config.daemon.cache.ttl_hours
         engine = partial(self._engine, store)
         seen = partial(tell_sources, services.metrics, services.clock, strategy)
-        return Workspace(store, engine, self._config.data, ttl_hours=ttl_hours, progress=progress, seen=seen)
+        return Workspace(
+            store, engine, self._config.data, ttl_hours=ttl_hours, progress=progress, seen=seen, connections=self._ways
+        )
 
     @contextmanager
     def _engine(self, store: BlockStore, weight: int) -> Iterator[Executor]:

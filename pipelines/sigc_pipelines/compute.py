@@ -17,6 +17,7 @@ from sigc.blocks import BlockStore
 from sigc.config import DataSettings
 from sigc.data.catalog import Catalog
 from sigc.data.catalog import load as load_sources
+from sigc.data.connections import Connections
 from sigc.engine.drive import Computed, EngineLostError, Executor, drive
 from sigc.engine.frontier import outstanding
 from sigc.engine.task import Progress
@@ -35,7 +36,7 @@ class Workspace:
     ttl_hours: how long a URL is taken as unchanged.
 
     engine: opens an executor for work of a given weight (cells x operators that are not stored yet). seen: told of
-    the sources that were read.
+    the sources that were read. connections: how sources are reached.
     """
 
     store: BlockStore
@@ -45,6 +46,7 @@ class Workspace:
     ttl_hours: float = 0.0
     progress: Callable[[Progress], None] | None = None
     seen: Callable[[Catalog], None] | None = None
+    connections: Connections = field(default_factory=Connections)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +67,7 @@ def load(strategy: Strategy, workspace: Workspace, until: str = "") -> Loaded:
 
     Raises `SigcError` with everything that is wrong with the data.
     """
-    catalog = load_sources(strategy.data, workspace.store, workspace.data, workspace.ttl_hours)
+    catalog = load_sources(strategy.data, workspace.store, workspace.data, workspace.ttl_hours, workspace.connections)
     if workspace.seen is not None:
         workspace.seen(catalog)
     return Loaded(strategy, catalog, lay(strategy, catalog, workspace.rule, until))
@@ -95,7 +97,7 @@ def compute(
         return make_plan([loaded.strategy], loaded.grid, roots, start, stop)
 
     def restore() -> Plan:
-        load_sources(loaded.strategy.data, workspace.store, workspace.data)
+        load_sources(loaded.strategy.data, workspace.store, workspace.data, connections=workspace.connections)
         return make()
 
     lost: list[str] = []

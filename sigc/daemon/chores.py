@@ -165,7 +165,8 @@ class Chores:
         if cache.enabled and began >= self._sized_next:
             from sigc.cache.upkeep import size  # heavy, and loaded by the runner in its thread already
 
-            daemon.metrics.put(metrics.CACHE_BYTES, size(Path(cache.directory).expanduser()))
+            with contextlib.suppress(OSError):  # no cache yet
+                daemon.metrics.put(metrics.CACHE_BYTES, size(Path(cache.directory).expanduser()))
             self._sized_next = time.monotonic() + _SIZED_REST * (time.monotonic() - began)
 
     def _examine(self) -> health.Health:

@@ -19,6 +19,7 @@ import numpy as np
 
 from sigc.blocks import BlockStore, concat, digest
 from sigc.config import DataSettings
+from sigc.data.connections import Connections
 from sigc.data.convert import Converted, SourceBlock, convert
 from sigc.data.locate import Place, locate
 from sigc.data.spec import SourceSpec
@@ -63,37 +64,42 @@ class BlockMissingError(Exception):
     """A block of a source is no longer in the store; loading again restores it."""
 
 
-def load(specs: Sequence[SourceSpec], store: BlockStore, settings: DataSettings, ttl_hours: float = 0.0) -> Catalog:
+def load(
+    specs: Sequence[SourceSpec],
+    store: BlockStore,
+    settings: DataSettings,
+    ttl_hours: float = 0.0,
+    connections: Connections | None = None,
+) -> Catalog:
     """Convert what has changed, and describe all sources. Raises `SigcError` with everything that is wrong.
 
     ttl_hours: how long a URL that was looked at is taken as unchanged; local files are looked at each time.
+    connections: how many sources are read at a time, and how long an answer is waited for.
     """
+    ways = connections or Connections()
+    specs = [replace(spec, timeout_s=ways.timeout_s) for spec in specs]
     look = partial(_located, store=store, settings=settings, ttl_hours=ttl_hours)
     errors: list[Diagnostic] = []
-    sources: dict[str, Source] = {}
-    actions: dict[str, Place] = {}
-    for spec in specs:
-        if spec.is_actions:
-            place = _collected(errors, partial(look, spec))
-            if place is not None:
-                actions[spec.name] = place
-    for spec in specs:
-        if not spec.is_actions:
-            source = _collected(errors, partial(_source, spec, look, actions, store, settings))
-            if source is not None:
-                sources[spec.name] = source
+    actions = _gathered([s for s in specs if s.is_actions], look, ways, errors)
+    make = partial(_source, look=look, actions=actions, store=store, settings=settings)
+    sources = _gathered([s for s in specs if not s.is_actions], make, ways, errors)
     if errors:
         raise SigcError(*errors)
     return Catalog(sources, tuple(f for s in sources.values() for f in s.findings))
 
 
-def _collected(errors: list[Diagnostic], step: Callable[[], T]) -> T | None:
-    """What a step makes; its errors gathered, None, when it fails."""
-    try:
-        return step()
-    except SigcError as error:
-        errors += error.diagnostics
-        return None
+def _gathered(
+    specs: Sequence[SourceSpec], make: Callable[[SourceSpec], T], ways: Connections, errors: list[Diagnostic]
+) -> dict[str, T]:
+    """What is made of each spec, by name and in their order; errors gathered, of those that fail."""
+    made = ways.gather([partial(make, spec) for spec in specs], are_remote=any(spec.is_url for spec in specs))
+    found: dict[str, T] = {}
+    for spec, one in zip(specs, made, strict=True):
+        if isinstance(one, SigcError):
+            errors += one.diagnostics
+        else:
+            found[spec.name] = one
+    return found
 
 
 def _located(spec: SourceSpec, *, store: BlockStore, settings: DataSettings, ttl_hours: float) -> Place:
