@@ -24,7 +24,7 @@ from sigc.engine.task import Progress
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.plan.expr import Expr, lookback, walk
 from sigc.plan.grid import Grid, lay
-from sigc.plan.plan import Plan, make_plan
+from sigc.plan.plan import Plan, least_memory, make_plan
 from sigc.plan.strategy import Strategy
 
 _MOST_ENGINES = 3  # lost in one run
@@ -37,6 +37,7 @@ class Workspace:
 
     engine: opens an executor for work of a given weight (cells x operators that are not stored yet). seen: told of
     the sources that were read. connections: how sources are reached.
+    memory_bytes: what a plan must fit into, 0 for whatever there is.
     """
 
     store: BlockStore
@@ -47,6 +48,7 @@ class Workspace:
     progress: Callable[[Progress], None] | None = None
     seen: Callable[[Catalog], None] | None = None
     connections: Connections = field(default_factory=Connections)
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +91,10 @@ def rows_between(grid: Grid, start: str = "", end: str = "") -> tuple[int, int]:
 def compute(
     loaded: Loaded, roots: Mapping[str, Expr], workspace: Workspace, start: int = 0, stop: int | None = None
 ) -> Computed:
-    """Compute the blocks of `roots` that touch the rows [start, stop). Raises E302 for too few rows."""
+    """Compute the blocks of `roots` that touch the rows [start, stop).
+
+    Raises E302 for too few rows, E300 for a plan that can't fit into memory, before anything is computed.
+    """
     stop = len(loaded.grid.dates) if stop is None else stop
     _long_enough(roots, stop)
 
@@ -103,6 +108,7 @@ def compute(
     lost: list[str] = []
     while True:
         plan = make()
+        _fits(plan, workspace.memory_bytes)
         try:
             with workspace.engine(outstanding(plan, workspace.store)) as executor:
                 done = drive(plan, workspace.store, executor, progress=workspace.progress, restore=restore)
@@ -130,6 +136,17 @@ def examine(loaded: Loaded) -> tuple[Diagnostic, ...]:
             except SigcError as error:
                 found += [replace(d, span=portfolio.backtest.span) for d in error.diagnostics]
     return tuple(found)
+
+
+def _fits(plan: Plan, memory_bytes: int) -> None:
+    needed, block = least_memory(plan)
+    if 0 < memory_bytes < needed and block is not None:
+        size = f"{block.stop - block.start:,} rows of {len(plan.grid.names):,} assets ({block.label})"
+        message = (
+            f"the plan needs {needed / (1 << 20):,.0f} MB at least, for {size}; {memory_bytes >> 20:,} MB are allowed"
+        )
+        hint = "raise daemon.max_memory_mb, or take fewer assets or signals at once"
+        raise SigcError(Diagnostic("E300", message, hint=hint))
 
 
 def _long_enough(roots: Mapping[str, Expr], rows: int) -> None:

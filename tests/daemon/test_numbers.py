@@ -40,6 +40,7 @@ def test_every_metric_has_a_sample_that_is_true(site: Site) -> None:
     """Runs of three days, a job by hand, a refused token: then a scrape, beside the ledger, the files and the cache."""
     site.settings["schedule"]["jobs"] = [site.script("tidy", "/bin/true") | {"trigger": "0 0 2 1 *"}]
     site.settings["daemon"]["health"]["interval_seconds"] = 0.2
+    site.settings["daemon"]["max_memory_mb"] = 512  # what runs fine is never refused
     ledger = site.folder / "work" / FILE
     with hand_daemon(site, at(DAYS[0], 12)) as clock:
         for day in DAYS[:3]:
