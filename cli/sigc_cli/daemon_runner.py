@@ -24,6 +24,7 @@ from sigc.calendar import Calendar
 from sigc.clock import Clock, HandClock, SystemClock
 from sigc.config import Config
 from sigc.daemon.pace import Pace, Paced
+from sigc.daemon.quota import worker_threads
 from sigc.daemon.runner import Checked, Kept, RunEnd, RunOrder, RunVerdict, Services, StrategyEntry, Watch
 from sigc.daemon.usage import usable_cpus
 from sigc.data.connections import Connections
@@ -73,7 +74,10 @@ class DaemonRunner:
         ways = config.daemon.connections
         self._ways = Connections(ways.data_pool_size, ways.timeout_seconds)
         self._broker = self._opened_broker(services.clock)
-        share = config.daemon.cpu_limit_pct
+        share = None if services.has_quota else config.daemon.cpu_limit_pct
+        self._threads = config.daemon.limits.worker_threads or usable_cpus()
+        if share is not None:
+            self._threads = min(self._threads, worker_threads(share, usable_cpus()))
         # The machine's clock, whatever day it is for the runs: processors are spent in real time.
         self._pace = None if share is None else Pace(share, usable_cpus(), services.spent, SystemClock())
 
@@ -323,7 +327,7 @@ class DaemonRunner:
             return
         daemon = self._config.daemon
         memory = (daemon.memory_limit_mb or 0) << 19  # half of what the daemon may take
-        local = LocalExecutor(store, daemon.limits.worker_threads, memory)
+        local = LocalExecutor(store, self._threads, memory)
         try:
             yield self._paced(local)
         finally:

@@ -25,12 +25,14 @@ from sigc.calendar import Calendar, open_calendar
 from sigc.clock import Clock
 from sigc.config import Config, ScheduleSettings
 from sigc.daemon.books import Books
-from sigc.daemon.cluster import DaskCluster
+from sigc.daemon.cluster import Bounds, DaskCluster
 from sigc.daemon.configured import Configured
 from sigc.daemon.controller import Controller, InForce, LastRun, Phase
 from sigc.daemon.jobs import Condition, Job
 from sigc.daemon.ordering import kind_of, status_text
+from sigc.daemon.quota import Quota, worker_threads
 from sigc.daemon.tending import Alone, write_verdict
+from sigc.daemon.usage import usable_cpus
 from sigc.errors import Diagnostic, SigcError
 from sigc.store import jobs
 
@@ -46,7 +48,8 @@ async def boot(daemon: Controller) -> asyncio.Task[None]:
     opening = partial(daemon.parts.open_ledger, start.config, work_dir, daemon.clock)
     daemon.has_books(await Books.open(opening))
     await daemon.read_decisions()
-    daemon.cluster = cluster_of(start.config)
+    daemon.quota = await asyncio.to_thread(limit_processors, start.config, daemon.quota)
+    daemon.cluster = cluster_of(start.config, has_quota=daemon.quota is not None)
     _step(daemon, "strategies are checked")
     daemon.put_in_force(await make_in_force(daemon, start.configured))
     daemon.versions = await asyncio.to_thread(versions)
@@ -102,7 +105,21 @@ async def _recover(daemon: Controller) -> None:
         await daemon.books.write(partial(write_verdict, order))
 
 
-def cluster_of(config: Config) -> DaskCluster | None:
+def limit_processors(config: Config, quota: Quota | None) -> Quota | None:
+    """Set the quota of the kernel to the share that is allowed, where a control group is ours; None without one."""
+    share = config.daemon.cpu_limit_pct
+    found = quota or (None if share is None else Quota.find())
+    if found is None:
+        return None
+    try:
+        found.set(share, usable_cpus())
+    except OSError as failure:
+        log.warning("the quota of processors can't be set: %s", failure, extra={"cgroup": str(found.folder)})
+        return None
+    return found
+
+
+def cluster_of(config: Config, *, has_quota: bool = False) -> DaskCluster | None:
     """The cluster that the settings name; without a cache on the disk there is nothing that workers could share."""
     cache, held = config.daemon.cache, config.cluster.type in ("address", "class")
     if config.cluster.type == "none" or not (cache.enabled or held):
@@ -110,7 +127,10 @@ def cluster_of(config: Config) -> DaskCluster | None:
     data = Path(config.data.directory).expanduser()
     roots = (data.absolute(),) if data.is_dir() else ()
     place = Path(cache.directory).expanduser()
-    return DaskCluster(config.cluster, place, cache.max_size_gb, roots, config.daemon.memory_limit_mb)
+    share = config.daemon.cpu_limit_pct
+    threads = None if share is None or has_quota else worker_threads(share, usable_cpus())
+    bounds = Bounds(config.daemon.memory_limit_mb, threads)
+    return DaskCluster(config.cluster, place, cache.max_size_gb, roots, bounds)
 
 
 async def _await_cluster(daemon: Controller) -> None:

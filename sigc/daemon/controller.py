@@ -34,6 +34,7 @@ from sigc.daemon.job_state import DidNotRun, JobState, RunFinished
 from sigc.daemon.jobs import TRADING, Fire, Job
 from sigc.daemon.messages import WorkerStatus
 from sigc.daemon.ordering import check_order, order_of, refusal, status_text
+from sigc.daemon.quota import Quota
 from sigc.daemon.runner import Checked, Cluster, Parts, Runner, RunOrder, Services
 from sigc.daemon.runs import LiveRun, Runs
 from sigc.daemon.start import Doors, Start
@@ -109,6 +110,7 @@ class Controller:
     health: Health = field(default_factory=lambda: Health({}))
     lag_s: float = 0.0
     cluster: Cluster | None = None
+    quota: Quota | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     decided: Decided = field(default_factory=Decided)
     last: dict[str, LastRun] = field(default_factory=dict)
@@ -203,7 +205,9 @@ class Controller:
     def services(self) -> Services:
         """What a runner is lent."""
         ledger = self.books.ledger
-        return Services(ledger, self.metrics, self.clock, self.scratch, self.cluster, self.usage.spent)
+        return Services(
+            ledger, self.metrics, self.clock, self.scratch, self.cluster, self.usage.spent, self.quota is not None
+        )
 
     def put_in_force(self, new: InForce) -> None:
         """From now on this configuration counts. The old runner is closed when its last run has ended."""

@@ -79,7 +79,10 @@ class RunStatus:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What `status --detailed` adds. workers: of the cluster; queue: runs under way and waiting."""
+    """What `status --detailed` adds. workers: of the cluster; queue: runs under way and waiting.
+
+    cpu_limit: how the share of the processors is kept.
+    """
 
     cluster: str = ""
     cluster_dashboard: str = ""
@@ -93,6 +96,7 @@ class Details:
     places: Mapping[str, str] = field(default_factory=dict)
     loop_lag_ms: float = 0.0
     jobs: int = 0
+    cpu_limit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sigc.daemon.boot import make_in_force, open_calendars
+from sigc.daemon.boot import limit_processors, make_in_force, open_calendars
 from sigc.daemon.controller import Controller, InForce
 from sigc.daemon.logs import open_log
 from sigc.daemon.messages import Change, ReloadReply
@@ -78,6 +78,7 @@ async def _reload(daemon: Controller, who: str) -> ReloadReply:
         await asyncio.to_thread(new.runner.close)
         raise
     daemon.calendars = calendars
+    daemon.quota = await asyncio.to_thread(limit_processors, found.loaded.config, daemon.quota)
     daemon.put_in_force(new)
     await daemon.timetable.adopt(found.jobs, calendars, daemon.decided)
     log.info("configuration reloaded", extra={"changes": len(told), "who": who})

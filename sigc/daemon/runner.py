@@ -223,7 +223,7 @@ class Cluster(Protocol):
 class Services:
     """What the daemon lends a runner. cluster: None when the configuration has none. scratch: for temporary files.
 
-    spent: processor seconds of the daemon and its workers so far.
+    spent: processor seconds of the daemon and its workers so far. has_quota: the kernel keeps them to their share.
     """
 
     ledger: Ledger
@@ -232,6 +232,7 @@ class Services:
     scratch: Path
     cluster: Cluster | None = None
     spent: Callable[[], float] = time.process_time
+    has_quota: bool = False
 
 
 MakeRunner = Callable[["Config", tuple[StrategyEntry, ...], Services], Runner]
