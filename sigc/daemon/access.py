@@ -45,9 +45,12 @@ class Token:
         return cls(name, role, _digest(text))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Access:
-    """The tokens, and the host names a caller may know us by (without ports)."""
+    """The tokens, and the host names a caller may know us by (without ports).
+
+    tokens: those that count now; others put in their place count from the next request on, all at once.
+    """
 
     tokens: tuple[Token, ...]
     hosts: frozenset[str]
