@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from sigc.daemon.messages import Details, JobStatus, ReloadReply, RunStatus, StatusReply, StrategyStatus
+from sigc.daemon.status_messages import Details, RunStatus, StatusReply, StrategyStatus
+
+if TYPE_CHECKING:
+    from sigc.daemon.messages import JobStatus, ReloadReply
 
 TITLE = "sigc daemon status"
 

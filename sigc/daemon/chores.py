@@ -37,7 +37,7 @@ from sigc.errors import SigcError
 from sigc.store.audit import Event
 
 _LAG_EVERY_S = 0.5
-_USAGE_EVERY_S = 3.0
+_USAGE_EVERY_S = 2.5
 _ALIVE_EVERY_S = 5.0
 _CLUSTER_EVERY_S = 2.0
 _DAYS_EVERY_S = 600.0

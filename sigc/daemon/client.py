@@ -19,7 +19,6 @@ import os
 import socket
 import ssl
 import urllib.parse
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +124,7 @@ class Client:
         self, verb: str, fields: object = _NO_FIELDS, *, key: str = "", reply: type[T] | None = None
     ) -> T | Any:  # fmt: skip
         """Change something: the reply as JSON, or as a `reply`. fields: a mapping, or the request as a dataclass."""
-        headers = {"Idempotency-Key": key or uuid.uuid4().hex, "Content-Type": "application/json"}
+        headers = {"Idempotency-Key": key or os.urandom(16).hex(), "Content-Type": "application/json"}
         for _ in range(_MOST_WAITS):
             status, body = self._send("POST", verb, to_json(fields), headers)
             if status != http.HTTPStatus.GATEWAY_TIMEOUT:
