@@ -128,8 +128,7 @@ def job_of(daemon: Controller, name: str, last: tuple[datetime | None, str, str]
 def trigger_text(trigger: Trigger | None) -> str:
     """A trigger as it is written.
 
-        >>> from sigc.daemon.quota import described
-    from sigc.daemon.triggers import parse_relative
+    >>> from sigc.daemon.triggers import parse_relative
         >>> trigger_text(parse_relative("close-1h30m")), trigger_text(Cron("0 9 * * *", "UTC")), trigger_text(None)
         ('close-1h30m', '0 9 * * *', '')
     """
