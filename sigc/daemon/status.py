@@ -129,8 +129,8 @@ def trigger_text(trigger: Trigger | None) -> str:
     """A trigger as it is written.
 
     >>> from sigc.daemon.triggers import parse_relative
-        >>> trigger_text(parse_relative("close-1h30m")), trigger_text(Cron("0 9 * * *", "UTC")), trigger_text(None)
-        ('close-1h30m', '0 9 * * *', '')
+    >>> trigger_text(parse_relative("close-1h30m")), trigger_text(Cron("0 9 * * *", "UTC")), trigger_text(None)
+    ('close-1h30m', '0 9 * * *', '')
     """
     match trigger:
         case None:
