@@ -101,6 +101,7 @@ def workspace(
     """
     from sigc.blocks import MemoryStore
     from sigc.cache.parquet import ParquetStore
+    from sigc.data.connections import Connections
     from sigc.ops import jit
     from sigc_pipelines.compute import Workspace
 
@@ -120,7 +121,16 @@ def workspace(
                 _tell_of_compiling()
             return _engine(config, choices, store, where if on_disk else None, weight)
 
-        yield Workspace(store, engine, config.data, ttl_hours=settings.ttl_hours, progress=progress, held=held or {})  # type: ignore[arg-type]
+        ways = Connections(config.daemon.connections.data_pool_size, config.daemon.connections.timeout_seconds)
+        yield Workspace(
+            store,
+            engine,  # type: ignore[arg-type]
+            config.data,
+            ttl_hours=settings.ttl_hours,
+            progress=progress,
+            connections=ways,
+            held=held or {},
+        )
 
 
 @functools.cache

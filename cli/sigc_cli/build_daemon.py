@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from sigc.store.ledger import Ledger
 
 
+KINDS = frozenset({"trade", "dry", "compute", "data_refresh", "script"})  # of runs, as `DaemonRunner.run` knows them
+
+
 def parts() -> Parts:
     """What the daemon is handed."""
-    return Parts(make_runner, open_ledger)
+    return Parts(make_runner, open_ledger, KINDS)
 
 
 def make_runner(config: Config, strategies: tuple[StrategyEntry, ...], services: Services) -> Runner:

@@ -119,7 +119,7 @@ def _convert_file(
 
 
 def _rows(spec: SourceSpec, file: str, columns: int, settings: DataSettings) -> int:
-    with open_file(file) as handle:
+    with open_file(spec, file) as handle:
         rows = int(pq.ParquetFile(handle).metadata.num_rows)
     if rows * columns > settings.max_cells:
         message = f"declares {rows * columns:,} cells, more than the {settings.max_cells:,} allowed"
@@ -139,7 +139,7 @@ def _streamed(spec: SourceSpec, file: str, how: Layout) -> Iterator[Panel]:
     order = sorted(range(len(how.values)), key=lambda i: how.values[i])
     names = tuple(how.values[i] for i in order)
     before: Dates = np.empty(0, "datetime64[ns]")
-    with open_file(file) as handle:
+    with open_file(spec, file) as handle:
         source = pq.ParquetFile(handle)
         for batch in source.iter_batches(batch_size=256, columns=[how.date, *how.values], use_threads=False):
             table = pa.Table.from_batches([batch])
