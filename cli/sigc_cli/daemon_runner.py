@@ -72,7 +72,8 @@ class DaemonRunner:
         self._opened_on = ""
         self._work_dir = services.ledger.directory
         ways = config.daemon.connections
-        self._ways = Connections(ways.data_pool_size, ways.timeout_seconds)
+        self._memory_bytes = (config.daemon.memory_limit_mb or 0) << 20
+        self._ways = Connections(ways.data_pool_size, ways.timeout_seconds, self._memory_bytes)
         self._broker = self._opened_broker(services.clock)
         share = None if services.has_quota else config.daemon.cpu_limit_pct
         self._threads = config.daemon.limits.worker_threads or usable_cpus()
@@ -312,8 +313,16 @@ class DaemonRunner:
         ttl_hours = self._config.daemon.cache.ttl_hours
         engine = partial(self._engine, store)
         seen = partial(tell_sources, services.metrics, services.clock, strategy)
+        is_here = self._config.cluster.type in ("local", "none")
         return Workspace(
-            store, engine, self._config.data, ttl_hours=ttl_hours, progress=progress, seen=seen, connections=self._ways
+            store,
+            engine,
+            self._config.data,
+            ttl_hours=ttl_hours,
+            progress=progress,
+            seen=seen,
+            connections=self._ways,
+            memory_bytes=self._memory_bytes if is_here else 0,  # workers elsewhere have their own
         )
 
     @contextmanager
@@ -325,9 +334,7 @@ class DaemonRunner:
             with cluster.executor(self._directory) as executor:
                 yield self._paced(executor)
             return
-        daemon = self._config.daemon
-        memory = (daemon.memory_limit_mb or 0) << 19  # half of what the daemon may take
-        local = LocalExecutor(store, self._threads, memory)
+        local = LocalExecutor(store, self._threads, self._memory_bytes // 2)
         try:
             yield self._paced(local)
         finally:

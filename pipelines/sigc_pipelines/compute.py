@@ -159,9 +159,7 @@ def _fits(plan: Plan, memory_bytes: int) -> None:
     needed, block = least_memory(plan)
     if 0 < memory_bytes < needed and block is not None:
         size = f"{block.stop - block.start:,} rows of {len(plan.grid.names):,} assets ({block.label})"
-        message = (
-            f"the plan needs {needed / (1 << 20):,.0f} MB at least, for {size}; {memory_bytes >> 20:,} MB are allowed"
-        )
+        message = f"the plan needs {-(-needed >> 20):,} MB at least, for {size}; {memory_bytes >> 20:,} MB are allowed"
         hint = "raise daemon.max_memory_mb, or take fewer assets or signals at once"
         raise SigcError(Diagnostic("E300", message, hint=hint))
 

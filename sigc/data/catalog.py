@@ -79,11 +79,11 @@ def load(
     """Convert what has changed, and describe all sources. Raises `SigcError` with everything that is wrong.
 
     ttl_hours: how long a URL that was looked at is taken as unchanged; local files are looked at each time.
-    connections: how many sources are read at a time, and how long an answer is waited for.
+    connections: how many sources are read at a time, how long an answer is waited for, what memory a file may take.
     held: sources that are given from memory, by name; their files are not looked at.
     """
     ways = connections or Connections()
-    specs = [replace(spec, timeout_s=ways.timeout_s) for spec in specs]
+    specs = [replace(spec, timeout_s=ways.timeout_s, memory_bytes=ways.memory_bytes) for spec in specs]
     look = partial(_located, store=store, settings=settings, ttl_hours=ttl_hours)
     errors: list[Diagnostic] = []
     read = [s for s in specs if s.name not in held]

@@ -1,6 +1,7 @@
-"""How sources are reached: so many at a time, each answer within a time; shared by all who load with the same settings.
+"""How sources are reached: so many at a time, each answer within a time, each file within some memory; shared by all
+who load with the same settings.
 
-    connections = Connections(most=10, timeout_s=30.0)
+    connections = Connections(most=10, timeout_s=30.0, memory_bytes=1 << 30)
     connections.gather([partial(look, spec) for spec in specs])      what each step makes, in order, or its error
 
 Files of this machine are read by as many threads as there are processors: more would only take memory. What is behind
@@ -26,10 +27,13 @@ class NoAnswerError(TimeoutError):
 
 
 class Connections:
-    """A bound on sources that are read at once, over all threads. timeout_s: for one answer; 0: as long as it takes."""
+    """A bound on sources that are read at once, over all threads.
 
-    def __init__(self, most: int = 10, timeout_s: float = 0.0) -> None:
-        self.most, self.timeout_s = most, timeout_s
+    timeout_s: for one answer; 0: as long as it takes. memory_bytes: that a file may take to read; 0: any.
+    """
+
+    def __init__(self, most: int = 10, timeout_s: float = 0.0, memory_bytes: int = 0) -> None:
+        self.most, self.timeout_s, self.memory_bytes = most, timeout_s, memory_bytes
         self._free = threading.BoundedSemaphore(most)
 
     def gather(self, steps: Sequence[Callable[[], T]], *, are_remote: bool = False) -> list[T | SigcError]:

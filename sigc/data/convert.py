@@ -5,7 +5,7 @@
     3. write the manifest
 
 A block's key is the digest of its rows, so unchanged blocks of a changed file keep their keys. Large wide
-parquet files stream through in batches: memory is bounded by the block.
+parquet files stream through in batches: memory is bounded by the block. Other files are read whole, if they may be.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from sigc.panel import Dates, Panel, canonical
 
 FORMAT = "2"  # of source blocks and manifests
 _STREAM_CELLS = 20_000_000  # above so many a wide parquet file is read in batches
+_STREAM_SHARE = 8  # and above that share of the memory it may take: table, panel and block are there at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,11 +112,16 @@ def _convert_file(
     plain = how.shape == "wide" and spec.adjust == "none" and spec.dtype != "category"
     if plain and format_of(spec, file) == "parquet":
         rows = _rows(spec, file, len(columns), settings)
-        if rows * len(columns) > _STREAM_CELLS:
+        if rows * len(columns) > _at_once(spec):
             return store_panels(spec, _streamed(spec, file, how), store, settings, static=False)
     panel = _panel(spec, file, settings)
     panel = _adjusted(spec, (file,), panel, actions, settings)
     return store_panels(spec, [panel], store, settings, static=how.shape == "static")
+
+
+def _at_once(spec: SourceSpec) -> int:
+    """Cells up to which a file is read whole."""
+    return min(_STREAM_CELLS, spec.memory_bytes // (8 * _STREAM_SHARE)) if spec.memory_bytes else _STREAM_CELLS
 
 
 def _rows(spec: SourceSpec, file: str, columns: int, settings: DataSettings) -> int:
@@ -172,7 +178,15 @@ def _action(
     """Splits or dividends: from the corporate actions source, else from the file's own column."""
     panels = []
     for file in actions.files if actions is not None else files:
-        own = SourceSpec(spec.name, file, format="" if actions else spec.format, column=column, span=spec.span)
+        own = SourceSpec(
+            spec.name,
+            file,
+            format="" if actions else spec.format,
+            column=column,
+            span=spec.span,
+            timeout_s=spec.timeout_s,
+            memory_bytes=spec.memory_bytes,
+        )
         names = [n for n, _ in column_names(own, file, settings.max_cells)]
         if column in names:
             panels.append(_panel(own, file, settings))

@@ -18,7 +18,8 @@ class SourceSpec:
     arrow | '' (by extension). column: the file's value column ('' = by shape). date_col, symbol_col: '' = found.
     adjust: none | split | split_div. dtype: float64 | float32 | int64 | category. base: the folder of the
     .sig file, first place a relative path is looked for. actions: the source that holds corporate actions.
-    timeout_s: longest wait for an answer from behind a URL, as the settings have it; 0: none.
+    timeout_s: longest wait for an answer from behind a URL, as the settings have it; 0: none. memory_bytes: what
+    reading a file of it may take; 0: whatever there is.
     """
 
     name: str
@@ -34,6 +35,7 @@ class SourceSpec:
     is_actions: bool = False
     span: Span | None = None
     timeout_s: float = 0.0
+    memory_bytes: int = 0
 
     @property
     def is_url(self) -> bool:

@@ -1,4 +1,8 @@
-"""A file's columns as an arrow table: csv, parquet, arrow, by format or extension. Sizes are checked unread."""
+"""A file's columns as an arrow table: csv, parquet, arrow, by format or extension. Sizes are checked unread.
+
+Against `max_cells`, and against `spec.memory_bytes`: of parquet the cells that it declares, of other formats the bytes
+that are read of them. Both are less than reading takes, so nothing is refused that fits.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError
 
 MISSING = ["", "NaN", "nan", "NAN", "NA", "N/A", "na", "null", "NULL", "Null", "None"]
-_MOST_CSV_BYTES = 8 << 30
+_MOST_BYTES = 8 << 30  # of a file that is read whole
 _CHUNK = 1 << 20  # bytes that one answer from behind a URL is asked for
 
 
@@ -117,12 +121,16 @@ class _Remote(io.RawIOBase):
 def _parquet(spec: SourceSpec, file: str, handle: Any, max_cells: int, columns: list[str] | None) -> Any:
     source = pq.ParquetFile(handle)
     about = source.metadata
-    _size(spec, file, about.num_rows * (len(columns) if columns else about.num_columns), max_cells)
+    wide = len(columns) if columns else about.num_columns
+    _size(spec, file, about.num_rows * wide, max_cells)
+    needed = 8 * about.num_rows * wide
+    if 0 < spec.memory_bytes < needed:
+        raise _too_large(spec, file, f"needs {-(-needed >> 20):,} MB, for {about.num_rows:,} rows of {wide:,} columns")
     return source.read(columns=columns)
 
 
 def _arrow(spec: SourceSpec, file: str, handle: Any, max_cells: int, columns: list[str] | None) -> Any:
-    raw = handle.read()
+    raw = _whole(spec, file, handle)
     try:
         reader = ipc.open_file(io.BytesIO(raw))
         batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
@@ -135,13 +143,28 @@ def _arrow(spec: SourceSpec, file: str, handle: Any, max_cells: int, columns: li
 
 
 def _csv(spec: SourceSpec, file: str, handle: Any) -> Any:
-    raw = handle.read(_MOST_CSV_BYTES + 1)
-    if len(raw) > _MOST_CSV_BYTES:
-        raise problem(spec, "E201", file, f"is larger than {_MOST_CSV_BYTES >> 30} GB", "convert it to parquet")
+    raw = _whole(spec, file, handle)
     if not raw.strip():
         raise problem(spec, "E201", file, "is empty")
     convert = pacsv.ConvertOptions(null_values=MISSING, strings_can_be_null=True, timestamp_parsers=[pacsv.ISO8601])
     return pacsv.read_csv(io.BytesIO(raw), convert_options=convert)
+
+
+def _whole(spec: SourceSpec, file: str, handle: Any) -> bytes:
+    """All bytes of a file; no more is read than may be."""
+    most = min(_MOST_BYTES, spec.memory_bytes or _MOST_BYTES)
+    raw: bytes = handle.read(most + 1)
+    if len(raw) <= most:
+        return raw
+    if most < _MOST_BYTES:
+        raise _too_large(spec, file, f"has more than {most >> 20:,} MB")
+    raise problem(spec, "E201", file, f"is larger than {_MOST_BYTES >> 30} GB", "convert it to parquet")
+
+
+def _too_large(spec: SourceSpec, file: str, needs: str) -> SigcError:
+    message = f"{needs} to be read; {spec.memory_bytes >> 20:,} MB are allowed"
+    hint = "raise daemon.max_memory_mb, split it into a folder of files by date, or write it as wide parquet"
+    return problem(spec, "E201", file, message, hint)
 
 
 def _size(spec: SourceSpec, file: str, cells: int, max_cells: int) -> None:

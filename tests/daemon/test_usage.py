@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
+import numpy as np
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from sigc.daemon.usage import Usage
+from sigc_cli.universe import business_days
+from tests.daemon.daemons import DAYS, Daemon, Site
+from tests.trading.floor import TEXT
+from tests.world import NAMES, write_wide
 
 
 def test_a_sample_is_taken_when_the_last_one_is_too_old_and_only_then() -> None:
@@ -34,3 +42,26 @@ def test_children_count() -> None:
         assert usage.last.processes >= 2
         assert usage.last.memory_bytes > own + (30 << 20)
         child.communicate()
+
+
+def test_what_cannot_fit_into_max_memory_is_refused_with_what_it_needs(site: Site) -> None:
+    """A plan whose smallest piece is too large, and a file that is; what fits runs on, and what streams is read."""
+    days, names = business_days("2015-01-02", 790), (*NAMES, *(f"A{i:04}" for i in range(1500)))
+    values = np.random.default_rng(3).uniform(50, 60, (len(days), len(names)))
+    write_wide(site.folder / "broad.parquet", days, values, names)
+    long = {"date": np.repeat(days, 100), "ticker": names[:100] * len(days), "close": values[:, :100].ravel()}
+    pq.write_table(pa.table(long), site.folder / "long.parquet")
+    for name in ("broad", "long"):
+        (site.folder / f"{name}.sig").write_text(TEXT.replace("prices.parquet", f"{name}.parquet"))
+        site.settings["strategies"].append({"name": name, "file": f"{name}.sig"})
+    site.settings["daemon"]["max_memory_mb"] = 1
+    site.write()
+    with Daemon(site):
+        broad = site.run("broad", date=DAYS[0], is_dry=True)
+        assert broad.outcome == "failed"
+        assert re.search(r"needs [0-9]+ MB at least, for [0-9]+ rows of 1,513 assets", broad.message), broad.message
+        assert "1 MB are allowed" in broad.message
+        long_one = site.run("long", date=DAYS[0], is_dry=True)
+        assert long_one.outcome == "failed"
+        assert "long.parquet needs 2 MB, for 79,000 rows of 3 columns to be read; 1 MB are allowed" in long_one.message
+        assert site.run(date=DAYS[0], is_dry=True).outcome == "done"

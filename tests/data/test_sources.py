@@ -16,6 +16,7 @@ from sigc.blocks import MemoryStore
 from sigc.config import DataSettings
 from sigc.data.adjust import forward
 from sigc.data.catalog import Source, load, read
+from sigc.data.connections import Connections
 from sigc.data.spec import SourceSpec
 from sigc.errors import SigcError
 from sigc.ops.declare import Kind
@@ -280,16 +281,48 @@ def test_a_folder_is_one_source(tmp_path: Path) -> None:
         source(tmp_path, "parts")
 
 
-def test_large_files_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sigc.data import convert
+def within(folder: Path, name: str, memory_bytes: int, **spec: Any) -> Source:
+    """A source that is read with so much memory."""
+    made = SourceSpec("prices", name, base=str(folder), **spec)
+    ways = Connections(memory_bytes=memory_bytes)
+    return load([made], MemoryStore(), DataSettings(), connections=ways).sources["prices"]
 
+
+def test_large_files_stream(tmp_path: Path) -> None:
+    """Large for what they may take: what streams is not refused, and comes to the same blocks."""
     values = np.random.default_rng(1).normal(size=(900, 13))
     values[values > 2] = np.nan
     write_wide(tmp_path / "p.parquet", _days(900), values)
     whole = source(tmp_path, "p.parquet")
-    monkeypatch.setattr(convert, "_STREAM_CELLS", 100)
-    streamed = source(tmp_path, "p.parquet")
+    streamed = within(tmp_path, "p.parquet", 8 * 900)
     assert [b.key for b in streamed.blocks] == [b.key for b in whole.blocks]
+
+
+@pytest.mark.parametrize("name", ["long.parquet", "long.csv", "long.csv.gz", "long.arrow", "long.feather"])
+def test_files_that_cannot_fit_are_refused_before_they_are_read(tmp_path: Path, name: str) -> None:
+    """Cells of 8 bytes where the file says how many, else its bytes; with a byte more than that it is read."""
+    days = np.repeat(_days(500), 2)
+    close = np.arange(1000.0)
+    table = pa.table({"date": days.astype("datetime64[D]"), "ticker": ["A", "B"] * 500, "close": close})
+    path = tmp_path / name
+    if name.endswith(".parquet"):
+        pq.write_table(table, path)
+        least = 8 * table.num_rows * 3
+    elif ".csv" in name:
+        rows = zip(table["date"].to_pylist(), table["ticker"].to_pylist(), close.tolist(), strict=True)
+        text = "".join(["date,ticker,close\n", *(f"{d},{t},{c}\n" for d, t, c in rows)]).encode()
+        path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+        least = len(text)
+    else:
+        feather.write_feather(table, str(path), compression="uncompressed")
+        least = path.stat().st_size
+    with pytest.raises(SigcError, match=r"to be read; 0 MB are allowed") as no:
+        within(tmp_path, name, least - 1)
+    (found,) = no.value.diagnostics
+    assert found.code == "E201"
+    assert str(path) in found.message
+    assert "daemon.max_memory_mb" in found.hint
+    assert within(tmp_path, name, least).names == ("A", "B")
 
 
 # -- adjustment --------------------------------------------------------------------------------------------------
