@@ -8,12 +8,13 @@ Neighbours: `cluster.py` opens the client this engine is handed, `drive.py` feed
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import uuid
 from collections import deque
 from collections.abc import Collection, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ _SECONDS_PER_CELL = 4e-9  # of one operator on one cell, for batching only
 _WORTH_A_TASK_S = 0.2
 _BLOCKS_PER_THREAD = 3
 _WORKER_MEMORY_BYTES = 32 << 20  # of blocks kept by a worker: its tasks rarely read one twice
+_RESTARTED_WITHIN_S = 30
 _MOST_HANGS = 2  # deadlines missed in a row, workers restarted each time
 
 
@@ -104,9 +106,16 @@ class DaskExecutor:
         return self._slice_bytes
 
     def prepare(self, operators: Collection[str]) -> None:
-        """Refuse workers whose kernels make other bits than ours of the same data. One that died is skipped."""
+        """Refuse workers whose kernels make other bits than ours of the same data. One that died is skipped.
+
+        One that is silent beyond the deadline is restarted, and asked again.
+        """
         ours = kernel_digests(operators)
-        answers = self._client.run(kernel_digests, sorted(operators), on_error="return")
+        answers = self._ask(sorted(operators), self._workers())
+        silent = [worker for worker, answer in answers.items() if isinstance(answer, TimeoutError)]
+        if silent:
+            self._restart(silent)
+            answers |= self._ask(sorted(operators), [w for w in self._workers() if w not in answers])
         errors = []
         for worker, theirs in sorted(answers.items()):
             differs = [] if isinstance(theirs, Exception) else sorted(n for n, d in ours.items() if theirs.get(n) != d)
@@ -164,11 +173,37 @@ class DaskExecutor:
                 self._hung = 0
                 return key
 
+    def _workers(self) -> list[str]:
+        return sorted(self._client.scheduler_info(n_workers=-1)["workers"])
+
+    def _ask(self, operators: list[str], workers: list[str]) -> dict[str, Any]:
+        """The digests that each worker makes, all at the same time, or what came instead of them."""
+
+        def asked(worker: str) -> Any:
+            try:
+                limit = {"callback_timeout": self._deadline_s} if self._deadline_s else {}
+                ask = self._client._run  # the public one waits for all, however long
+                found = self._client.sync(ask, kernel_digests, operators, workers=[worker], on_error="return", **limit)
+                return found.get(worker, ConnectionError("is gone"))
+            except Exception as failure:
+                return failure
+
+        if not workers:
+            return {}
+        with ThreadPoolExecutor(len(workers), "sigc-ask") as pool:
+            return dict(zip(workers, pool.map(asked, workers), strict=True))
+
     def _restart_busy(self) -> None:
         """Restart the workers that hold tasks; the scheduler sends the tasks again."""
-        busy = [w for w, keys in self._client.processing().items() if keys]
-        self._incidents.append(f"{len(busy)} worker(s) finished nothing for {self._deadline_s:.0f} s: restarted")
-        self._client.restart_workers(busy, timeout=30)
+        self._restart([w for w, keys in self._client.processing().items() if keys])
+
+    def _restart(self, workers: list[str]) -> None:
+        """End workers that hang and have them started again. Others may end or restart them at the same time."""
+        self._incidents.append(f"{len(workers)} worker(s) finished nothing for {self._deadline_s:.0f} s: restarted")
+        for worker in workers:
+            # Gone by now (KeyError), or not back in time (TimeoutError): the deadline watches over what follows.
+            with contextlib.suppress(KeyError, TimeoutError, OSError, ValueError):
+                self._client.restart_workers([worker], timeout=_RESTARTED_WITHIN_S)
 
     def _result(self, future: Any, batch: tuple[Task, ...]) -> list[Outcome]:
         try:

@@ -104,7 +104,7 @@ def run(
 ) -> object:
     """A run in many small blocks; what it comes to, or the codes of the diagnostics it ends with."""
     address = StoreAddress(str(folder), 10.0)
-    executor = DaskExecutor(client, address, slice_bytes(client), deadline_s=6)
+    executor = DaskExecutor(client, address, slice_bytes(client), deadline_s=10)
     space = Workspace(ParquetStore(folder), lambda _: nullcontext(executor), rule="month", progress=progress)
     try:
         return everything(world, name, space)[0]
