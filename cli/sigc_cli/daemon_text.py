@@ -127,7 +127,8 @@ def reload_text(found: ReloadReply) -> str:
         later = "  (takes a restart)" if change.needs_restart else ""
         lines.append(f"{change.kind:<8} {change.what}: {values}{later}")
     said = "reloaded" if found.is_applied else "nothing was changed: this is the plan"
-    return "\n".join([*lines, f"{len(found.changes)} differences; {said}"])
+    number = len(found.changes)
+    return "\n".join([*lines, f"{number} difference{'' if number == 1 else 's'}; {said}"])
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:

@@ -29,8 +29,13 @@ schedule:
   calendar: weekdays   # of the synthetic data; nyse or another exchange for real ones
 daemon:
   work_dir: ./.sigc/state
+  pid_file: ./.sigc/sigc.pid
   cache:
     directory: ./.sigc/cache
+strategies:
+  - name: momentum
+    file: strategies/momentum.sig
+    # schedule: "0 9 * * 1-5"   # when the daemon trades it, in schedule.timezone; without: by hand, sigc run momentum
 """
 
 DEMO_CONFIG = """# Written by `sigc demo`: the defaults, but for places and ports of its own.
@@ -55,6 +60,7 @@ README = """# A sigc project
     sigc run strategies/momentum.sig --date 2021-06-30 --dry-run
     sigc run strategies/momentum.sig --date 2021-06-30      # the same, traded by the paper broker
     sigc positions; sigc orders; sigc runs list; sigc audit verify
+    sigc daemon --daemonize && sigc status   # runs what sigc.yaml has under strategies:; sigc stop ends it
 
 `data/` holds a synthetic universe; put your own prices.parquet there (a date column, then a column an asset).
 """

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from sigc.errors import Diagnostic, SigcError, Span, did_you_mean
 if TYPE_CHECKING:
     from sigc.config_file import LoadedConfig
 
+_SHOWN = 10  # names in a help line
 _OF_A_STRATEGY = TRADING | {Kind.COMPUTE}
 Spans = Mapping[Location, Span]
 
@@ -161,3 +162,11 @@ def _strategy_of(job: Job, names: Mapping[str, object]) -> str:
 
 def _file(base: Path, given: str) -> Path:
     return base / Path(given).expanduser()
+
+
+def instead_of(name: str, known: Sequence[str]) -> str:
+    """The help for a strategy of a name that is not configured."""
+    if not known:
+        return "none is configured: add it under strategies:, then `sigc reload`"
+    shown = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
+    return did_you_mean(name, known) or f"configured: {shown}"

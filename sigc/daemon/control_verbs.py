@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
+from sigc.daemon.configured import instead_of
 from sigc.daemon.controller import Controller, Ending
 from sigc.daemon.identity import started
 from sigc.daemon.messages import (
@@ -21,7 +22,6 @@ from sigc.daemon.ordering import refusal
 from sigc.daemon.reload import plan, reload
 from sigc.daemon.status import details_of, look, status_of
 from sigc.daemon.verbs import Call, Role, verb
-from sigc.errors import did_you_mean
 
 OLDEST_S = 3.0  # memory and processor time that status tells
 
@@ -79,7 +79,7 @@ async def _hold(call: Call[Controller], request: HoldRequest, is_held: bool) -> 
     name = request.strategy or ""
     known = [strategy.name for strategy in daemon.configured.strategies]
     if name and name not in known and not (not is_held and name in daemon.decided.held):
-        raise refusal(f"there is no strategy '{name}'", did_you_mean(name, known))
+        raise refusal(f"there is no strategy '{name}'", instead_of(name, known))
     is_changed = await daemon.hold(name, is_held, who_of(call), request.reason)
     return HoldReply(is_changed, tuple(sorted(daemon.decided.held)))
 

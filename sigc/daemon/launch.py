@@ -9,7 +9,7 @@ launch -> start_of               every mistake of the configuration, on the term
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 
 from sigc.daemon.instance import make_directory
 from sigc.daemon.process import Launched, Report, daemonize, run
@@ -35,17 +35,24 @@ def launch(
             lambda report: serve(start, parts, report), Report(hide=secrets.hide)
         )  # we are in the background, and supervised
     if not options.is_background:
-        return run(lambda report: _supervised(start, parts, report), Report(hide=secrets.hide))
+        return run(lambda report: _supervised(start, parts, report, environment), Report(hide=secrets.hide))
     make_directory(start.places.work_dir, "daemon.work_dir")
-    launched: Launched = daemonize(lambda report: _supervised(start, parts, report), start.log.path, hide=secrets.hide)
+    launched: Launched = daemonize(
+        lambda report: _supervised(start, parts, report, environment), start.log.path, hide=secrets.hide
+    )
     if launched.text:
         say(launched.text, launched.code != 0)
     return launched.code
 
 
-def _supervised(start: Start, parts: Parts, report: Report) -> int:
+def _supervised(start: Start, parts: Parts, report: Report, environment: Mapping[str, str]) -> int:
     wanted = start.config.daemon.recovery
     if not wanted.enabled or not is_needed(os.environ):
         return serve(start, parts, report)
     recovery = Recovery(wanted.max_restarts, wanted.restart_delay_seconds)
-    return supervise(lambda own: serve(start, parts, own), report, recovery)
+
+    def again(own: Report) -> int:
+        """After a crash: with the configuration as it is by now, which a reload may have put in force."""
+        return serve(start_of(start.options, environment), parts, own)
+
+    return supervise(lambda own: serve(start, parts, own), report, recovery, again=again)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from sigc.daemon.configured import name_of
+from sigc.daemon.configured import instead_of, name_of
 from sigc.daemon.control_verbs import who_of
 from sigc.daemon.controller import Controller
 from sigc.daemon.logs import lines_of_run
@@ -28,7 +28,6 @@ from sigc.daemon.ordering import refusal
 from sigc.daemon.runner import RunOrder, StrategyEntry
 from sigc.daemon.runs import past_status
 from sigc.daemon.verbs import Call, Role, verb
-from sigc.errors import did_you_mean
 from sigc.store import jobs
 
 
@@ -150,7 +149,7 @@ def _entry(daemon: Controller, request: RunRequest) -> StrategyEntry:
         entry = found.strategy(request.strategy)
         if entry is None:
             known = [strategy.name for strategy in found.strategies]
-            raise refusal(f"there is no strategy '{request.strategy}'", did_you_mean(request.strategy, known))
+            raise refusal(f"there is no strategy '{request.strategy}'", instead_of(request.strategy, known))
         return entry
     path = Path(request.file)
     resolved = path.resolve()

@@ -77,11 +77,16 @@ def is_needed(environment: Mapping[str, str]) -> bool:
 
 
 def supervise(
-    serve: Callable[[Report], int], report: Report, recovery: Recovery, say: Callable[[str], None] | None = None
+    serve: Callable[[Report], int],
+    report: Report,
+    recovery: Recovery,
+    say: Callable[[str], None] | None = None,
+    again: Callable[[Report], int] | None = None,
 ) -> int:
     """Run `serve` in a child until it ends for good; its exit code, or 128 and the signal that killed it.
 
-    say: told of each crash. The child never returns from here: it raises SystemExit with what `serve` returned.
+    say: told of each crash. again: what runs instead after a crash. The child never returns from here: it raises
+    SystemExit with what `serve` returned.
     """
     say = say or _print
     _prctl(_SET_CHILD_SUBREAPER, 1)  # what the daemon leaves behind comes to us, and is waited for
@@ -89,7 +94,7 @@ def supervise(
     restarts, was_ready = 0, False
     try:
         while True:
-            end = _one_life(serve, report, before, was_ready)
+            end = _one_life(serve if restarts == 0 else again or serve, report, before, was_ready)
             was_ready = end.was_ready
             due = restarts_after(end, restarts, recovery)
             if due is None:

@@ -110,6 +110,10 @@ def test_exit_codes(project: Path) -> None:
     assert code(run("backtest", "momentum.sig", "--config", "none.yaml")) == 6
     (project / "bad.yaml").write_text("data: {directry: x}\n")
     assert code(run("config", "validate", "bad.yaml")) == 6
+    Path("calendar.yaml").write_text("schedule: {calendar: wekdays}\n")
+    found = run("config", "validate", "calendar.yaml")
+    assert code(found) == 6
+    assert "there is no calendar 'wekdays'" in str(found.exception)
     assert process("bcktest", folder=project).returncode == 2
     assert "Did you mean 'backtest'?" in process("bcktest", folder=project).stderr
 

@@ -249,9 +249,13 @@ def test_a_killed_daemon_comes_back_under_its_supervisor(site: Site) -> None:
     first = read_pid_file(site.folder / "sigc.pid")
     assert first is not None
     supervisor = psutil.Process(first).ppid()
+    site.settings["schedule"]["jobs"] = [site.script("tidy", "/bin/true")]
+    site.write()
+    assert "tidy" in site.sigc("reload").stdout
     os.kill(first, signal.SIGKILL)
     assert gone(first)
     assert site.wait_until_ready().pid != first
+    assert "tidy" in site.sigc("schedule", "list").stdout, "the configuration that was in force, not that of the start"
     assert site.sigc("restart").returncode == 0
     second = read_pid_file(site.folder / "sigc.pid")
     assert second not in (None, first)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -51,10 +53,14 @@ def _flat(data: dict[str, object], prefix: str) -> list[tuple[str, object]]:
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @CONFIG
 def validate(file: Path | None, config: Path | None) -> None:
-    """Check the configuration; all errors at once."""
+    """Check the configuration; all errors at once. Calendars are looked up once the rest is right."""
+    from sigc.daemon.boot import open_calendars
+    from sigc.daemon.configured import configured
     from sigc_cli.build import Choices, configuration
 
     loaded = configuration(Choices(config=file or config))
+    with tempfile.TemporaryDirectory(prefix="sigc-validate-") as scratch:
+        open_calendars(configured(loaded), Path(scratch), datetime.now(UTC))
     click.echo(f"{loaded.path or 'defaults'}: ok")
 
 
