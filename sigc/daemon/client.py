@@ -54,6 +54,7 @@ class Wish:
     """What is known of the daemon wanted: the command line's address, then the configuration's.
 
     ca: the authority of its certificate, for an address beyond this machine; without it, those of the system.
+    is_named: somebody said its name, so no other daemon will do.
     """
 
     address: str | None = None
@@ -62,6 +63,7 @@ class Wish:
     token: str | None = None
     work_dir: Path | None = None
     ca: Path | None = None
+    is_named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ def find_daemon(wish: Wish, directories: Iterable[Path]) -> Target:
     """
     entries = running(directories)
     address = wish.address or wish.configured_address
+    if wish.is_named and wish.address is None:
+        address = _address_of(wish, entries)
     entry = _entry(wish, address, entries)
     at = address or (entry.address if entry is not None else DEFAULT_ADDRESS)
     host, number = parse_address(at, "--address" if wish.address else "daemon.rpc.address")
@@ -215,6 +219,18 @@ class Client:
         except (ValueError, MismatchError) as broken:
             message = f"what answers at {self._target.address} is no daemon of this version: {str(broken)[:200]}"
             raise NoDaemonError(Diagnostic("E900", message)) from broken
+
+
+def _address_of(wish: Wish, entries: tuple[Running, ...]) -> str:
+    """Of the daemon that runs under the name; a configured one where nobody else is known to be. Raises E900."""
+    named = next((e for e in entries if e.name == wish.name), None)
+    if named is not None:
+        return named.address
+    at = wish.configured_address
+    if at is None or any(_reached(e.address) == _reached(at) for e in entries):
+        hint = "`sigc ps` lists those that run"
+        raise NoDaemonError(Diagnostic("E900", f"no daemon named '{wish.name}' runs here", hint=hint))
+    return at
 
 
 def _entry(wish: Wish, address: str | None, entries: tuple[Running, ...]) -> Running | None:

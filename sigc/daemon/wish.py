@@ -45,6 +45,7 @@ def wish_of(asked: Asked, environment: Mapping[str, str]) -> Wish:
         token=_token(_text(rpc.get("token")), environment),
         work_dir=Path(work).expanduser() if work else places(name, environment, os.getuid()).work_dir,
         ca=Path(ca).expanduser() if (ca := _text(tls.get("ca"))) else None,
+        is_named=asked.name is not None,
     )
 
 

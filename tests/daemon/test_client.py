@@ -211,6 +211,14 @@ def test_a_daemon_is_found_by_its_entry_and_its_token_by_its_work_dir(tmp_path: 
     with pytest.raises(NoDaemonError, match=r"paper at 127\.0\.0\.1:5602, prod at 127\.0\.0\.1:5601"):
         find_daemon(Wish(), [run])
     assert find_daemon(Wish(name="paper"), [run]) == Target("127.0.0.1:5602", "")
+    assert find_daemon(Wish(name="paper", is_named=True, configured_address="127.0.0.1:5601"), [run]).address.endswith(
+        "2"
+    )
+    for configured in (None, "127.0.0.1:5601"):  # somebody else's
+        with pytest.raises(NoDaemonError, match="no daemon named 'none' runs here"):
+            find_daemon(Wish(name="none", is_named=True, configured_address=configured), [run])
+    elsewhere = Wish(name="none", is_named=True, configured_address="127.0.0.1:5609")
+    assert find_daemon(elsewhere, [run]).address == "127.0.0.1:5609"
     assert find_daemon(Wish(name="none", work_dir=work), [run]) == Target("127.0.0.1:5555", token)
     assert find_daemon(Wish(address="127.0.0.1:5601", name="paper"), [run]).token == token
     assert find_daemon(Wish(configured_address="127.0.0.1:5609", work_dir=work), [run]).token == token
