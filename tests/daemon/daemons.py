@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -296,7 +297,16 @@ class Gate:
 
     def wait(self) -> int:
         """Until it has begun; its PID."""
-        return int(self.begun.read_text())
+        # Opened without waiting for a writer: a job that never begins is a failure, not a suite that hangs.
+        handle = os.open(self.begun, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            found, _, _ = select.select([handle], [], [], PATIENCE_S)
+            assert found, "the job has not begun"
+            os.set_blocking(handle, True)
+            with os.fdopen(os.dup(handle)) as reading:
+                return int(reading.readline())
+        finally:
+            os.close(handle)
 
     def open(self, code: int = 0) -> None:
         """Let it end with that exit code."""
