@@ -2,6 +2,7 @@
 
     lag      how late the loop comes           usage    memory and processor time, and what is done above limits
     checks   health                            alive    the file that tells the next start when we last were
+    halts    what a run has halted by itself is known to the status
     mirror   state.json                        dog      systemd's watchdog
     cluster  one of ours rests, one of others is connected to again
     days     calendars are opened again each day, so that they never run out
@@ -36,6 +37,7 @@ from sigc.store.audit import Event
 _LAG_EVERY_S = 0.5
 _USAGE_EVERY_S = 3.0
 _ALIVE_EVERY_S = 5.0
+_HALTS_EVERY_S = 3.0
 _CLUSTER_EVERY_S = 2.0
 _DAYS_EVERY_S = 600.0
 _MIRROR_EVERY_S = 30.0
@@ -58,7 +60,7 @@ class Chores:
     def begin(self) -> None:
         """Start them all."""
         work: list[Callable[[], Awaitable[None]]] = [self._lag, self._usage, self._checks, self._alive, self._cluster]
-        work.append(self._days)
+        work += [self._days, self._halts]
         if self._daemon.start.config.daemon.state.persist:
             work.append(self._mirror)
         interval = watchdog_interval_s(os.environ)
@@ -184,6 +186,13 @@ class Chores:
                 found = await asyncio.to_thread(open_calendars, daemon.configured, daemon.start.places.work_dir, now)
                 daemon.calendars, day = found, now.date()
                 await daemon.timetable.adopt(daemon.configured.jobs, found, daemon.decided)
+
+    async def _halts(self) -> None:
+        daemon = self._daemon
+        while True:
+            await asyncio.sleep(_HALTS_EVERY_S)
+            if daemon.phase is Phase.RUNNING:
+                await daemon.read_decisions()
 
     async def _tell(self, event: str, payload: Mapping[str, object]) -> None:
         """What happened by itself, in the log and in the audit."""

@@ -353,10 +353,11 @@ class Controller:
         return True
 
     async def read_decisions(self) -> None:
-        """What is paused and switched off, from the ledger."""
+        """What is paused, switched off and halted, from the ledger."""
         held = await self.books.read(lambda c: control.every(c, control.PAUSED))
         off = await self.books.read(lambda c: control.every(c, _SWITCHED_OFF))
-        self.decided = Decided(frozenset(h.scope for h in held), frozenset(o.scope for o in off))
+        halted = await self.books.read(lambda c: control.every(c, control.HALTED))
+        self.decided = Decided(*(frozenset(one.scope for one in found) for found in (held, off, halted)))
 
     def stop(self, ending: Ending) -> None:
         """Begin to end. Asked again, the shorter time counts, and a stop is no restart any more."""

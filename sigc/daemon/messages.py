@@ -99,7 +99,7 @@ class Details:
 class StatusReply:
     """status: starting, running or stopping. zone: of the times people are shown. identity: of the process.
 
-    life: of this start; a restart keeps the process and has another.
+    life: of this start; a restart keeps the process and has another. broker: where orders go, `paper` or a name.
     """
 
     name: str
@@ -116,8 +116,19 @@ class StatusReply:
     is_paused: bool
     life: str
     reason: str = ""
+    broker: str = "paper"
+    is_halted: bool = False
     strategies: tuple[StrategyStatus, ...] = ()
     detailed: Details | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WhoReply:
+    """Who asks: the name of the token and its role (read, operate or trade). daemon: the name of who answers."""
+
+    token: str
+    role: str
+    daemon: str
 
 
 # Pause, resume, reload, stop.
@@ -137,6 +148,32 @@ class HoldReply:
 
     is_changed: bool
     paused: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HaltReply:
+    """Whether anything changed; what is halted now ('' is everything)."""
+
+    is_changed: bool
+    halted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Something that holds until it is taken back. kind: halted or paused; strategy: '' is all of them."""
+
+    kind: str
+    strategy: str
+    who: str
+    why: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyReply:
+    """What holds now."""
+
+    decisions: tuple[Decision, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ def status_of(daemon: Controller, details: Details | None = None) -> StatusReply
         is_paused="" in daemon.decided.held,
         life=daemon.life,
         reason=daemon.why,
+        broker=config.broker.type,
+        is_halted="" in daemon.decided.halted,
         strategies=tuple(strategy_of(daemon, entry.name, entry.enabled) for entry in daemon.configured.strategies),
         detailed=details,
     )
@@ -46,7 +48,7 @@ def status_of(daemon: Controller, details: Details | None = None) -> StatusReply
 
 def strategy_of(daemon: Controller, name: str, is_enabled: bool) -> StrategyStatus:
     """One strategy."""
-    state = "disabled" if not is_enabled else "paused" if daemon.decided.holds(name) else "active"
+    state = _state(daemon, name, is_enabled)
     fires = [
         one
         for job, held in daemon.job_states().items()
@@ -61,6 +63,14 @@ def strategy_of(daemon: Controller, name: str, is_enabled: bool) -> StrategyStat
         "never run" if last is None else last.status,
         "" if last is None else last.id,
     )
+
+
+def _state(daemon: Controller, name: str, is_enabled: bool) -> str:
+    if not is_enabled:
+        return "disabled"
+    if daemon.decided.halts(name):
+        return "halted"
+    return "paused" if daemon.decided.holds(name) else "active"
 
 
 def look(daemon: Controller) -> tuple[Mapping[str, object], tuple[WorkerStatus, ...], str]:
