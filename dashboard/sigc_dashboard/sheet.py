@@ -67,7 +67,7 @@ class Part:
 @dataclass(frozen=True, slots=True, eq=False)
 class Plot:
     """A Bokeh model of a tab, its heading, and how it follows the snapshots. after: the part it stands after, ''
-    is first. words: the plot for those who do not see it. is_shown: False while there is nothing to draw."""
+    is first. words: the plot for those who do not see it."""
 
     name: str
     title: str
