@@ -100,6 +100,7 @@ class StatusReply:
     """status: starting, running or stopping. zone: of the times people are shown. identity: of the process.
 
     life: of this start; a restart keeps the process and has another. broker: where orders go, `paper` or a name.
+    page: where the status page is, '' without one.
     """
 
     name: str
@@ -118,6 +119,7 @@ class StatusReply:
     reason: str = ""
     broker: str = "paper"
     is_halted: bool = False
+    page: str = ""
     strategies: tuple[StrategyStatus, ...] = ()
     detailed: Details | None = None
 

@@ -10,10 +10,12 @@ from datetime import datetime
 from pathlib import Path
 
 from sigc import __version__
+from sigc.daemon.address import address_text, as_reached
 from sigc.daemon.controller import Controller
 from sigc.daemon.identity import started
 from sigc.daemon.jobs import Fire
 from sigc.daemon.messages import Details, JobStatus, StatusReply, StrategyStatus, WorkerStatus
+from sigc.daemon.start import DASHBOARD
 from sigc.daemon.triggers import Cron, Relative, Trigger
 from sigc.daemon.usage import machine_memory
 
@@ -41,6 +43,7 @@ def status_of(daemon: Controller, details: Details | None = None) -> StatusReply
         reason=daemon.why,
         broker=config.broker.type,
         is_halted="" in daemon.decided.halted,
+        page=_page(daemon),
         strategies=tuple(strategy_of(daemon, entry.name, entry.enabled) for entry in daemon.configured.strategies),
         detailed=details,
     )
@@ -63,6 +66,15 @@ def strategy_of(daemon: Controller, name: str, is_enabled: bool) -> StrategyStat
         "never run" if last is None else last.status,
         "" if last is None else last.id,
     )
+
+
+def _page(daemon: Controller) -> str:
+    """Where the status page is, for a browser on this machine."""
+    number, settings = daemon.ports.get(DASHBOARD), daemon.start.config.daemon.dashboard
+    if number is None:
+        return ""
+    scheme = "http" if settings.tls is None else "https"
+    return f"{scheme}://{address_text(as_reached(settings.host), number)}/"
 
 
 def _state(daemon: Controller, name: str, is_enabled: bool) -> str:
