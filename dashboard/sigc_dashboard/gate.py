@@ -79,6 +79,9 @@ class Gate:
         return is_view or path in ("/", "/login", "/logout", "/do", "/alive") or _STATIC.fullmatch(path) is not None
 
 
+LOOPBACK_FRAMES = ("http://127.0.0.1:*", "http://localhost:*")  # where Dask's own pages are
+
+
 def headers_of(asked: Asked, frames: Iterable[str]) -> Mapping[str, str]:
     """What every answer carries. frames: origins that may be shown in a frame (Dask's own pages).
 

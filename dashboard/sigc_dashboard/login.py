@@ -15,7 +15,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler, decode_signed_value
 
 from sigc.daemon.client import Client, NoDaemonError, Target
-from sigc.daemon.messages import WhoReply
+from sigc.daemon.page_messages import WhoReply
 from sigc.daemon.verbs import Role
 from sigc.errors import SigcError
 from sigc_dashboard.frame import login_form

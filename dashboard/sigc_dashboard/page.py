@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from sigc_dashboard.feed import DETAILS, Feed, Snapshot, Way
+from sigc_dashboard.gate import LOOPBACK_FRAMES
 from sigc_dashboard.places import Place, Places
 from sigc_dashboard.sessions import Pass, Person, Sessions
 from sigc_dashboard.sheet import Look, Part, View, Where
@@ -71,10 +72,11 @@ class Page:
         return found
 
     def frames(self, daemon: str) -> frozenset[str]:
-        """Origins of pages that may be shown in a frame of ours: Dask's own, where the daemon says it is."""
+        """Origins that may be shown in a frame of ours: Dask's own, where the daemon says it is, or may come to be."""
         found = self.feed(daemon).snapshot.get(DETAILS)
         link = urlsplit(found.detailed.cluster_dashboard) if found is not None and found.detailed is not None else None
-        return frozenset({f"{link.scheme}://{link.netloc}"} if link is not None and link.netloc else ())
+        known = {f"{link.scheme}://{link.netloc}"} if link is not None and link.netloc else set()
+        return frozenset({*LOOPBACK_FRAMES, *known})
 
     def parts(self, view: View, where: Where, held: Pass, snapshot: Snapshot) -> Sequence[Part]:
         """The parts of a view, made once a snapshot for all who see the same."""

@@ -196,7 +196,9 @@ class _ViewPage(SessionHandler):
             opening: Awaitable[ServerSession] = self.get_session()  # type: ignore[assignment]
             session = await opening
             tab = page.tabs[session.id]
-            for name, value in headers_of(asked_of(self.request), page.frames(found.daemon)).items():
+            for name, value in headers_of(
+                asked_of(self.request), page.frames(found.daemon) if tab.visit.view.has_frames else ()
+            ).items():
                 self.set_header(name, value)
             self.set_header("Content-Type", "text/html; charset=utf-8")
             self.write(frame(page, tab, session.token))

@@ -92,6 +92,11 @@ class View(Protocol):
         ...
 
     @property
+    def has_frames(self) -> bool:
+        """Whether it shows Dask's own pages in a frame."""
+        ...
+
+    @property
     def is_listed(self) -> bool:
         """Whether the navigation leads there; False for one that is about a thing another view links to."""
         ...

@@ -29,8 +29,9 @@ from sigc.daemon.controller import Controller, Phase
 from sigc.daemon.pages import Page, Pages, as_json
 from sigc.daemon.status import status_of
 from sigc.daemon.systemd import watchdog_interval_s
+from sigc.daemon.trace import Point
 from sigc.daemon.typed import encode
-from sigc.daemon.usage import machine_memory
+from sigc.daemon.usage import Sample, machine_memory
 from sigc.errors import SigcError
 from sigc.store.audit import Event
 
@@ -105,6 +106,7 @@ class Chores:
             sample = await asyncio.to_thread(daemon.usage.sample)
             daemon.metrics.put(metrics.MEMORY, sample.memory_bytes)
             daemon.metrics.put(metrics.CPU, sample.cpu_pct / 100)
+            daemon.trace.add(self._point(sample, len(await asyncio.to_thread(daemon.workers))))
             threshold = daemon.configured.loaded.config.daemon.limits.gc_threshold_mb
             now = time.monotonic()
             above = threshold is not None and sample.memory_bytes > threshold << 20
@@ -113,6 +115,12 @@ class Chores:
                 await asyncio.to_thread(daemon.free_memory)
                 log.warning("memory is above daemon.limits.gc_threshold_mb: caches in memory were dropped")
             await asyncio.sleep(_USAGE_EVERY_S)
+
+    def _point(self, sample: Sample, workers: int) -> Point:
+        daemon = self._daemon
+        counts = [daemon.metrics.total(metric) for metric in (metrics.BLOCKS, metrics.CACHE_HITS)]
+        going, now, lag_ms = len(daemon.under_way()), daemon.clock.now(), round(1000 * daemon.lag_s, 2)
+        return Point(now, sample.memory_bytes, sample.cpu_pct, lag_ms, going, workers, *counts)
 
     async def _checks(self) -> None:
         daemon = self._daemon

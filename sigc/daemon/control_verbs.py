@@ -16,9 +16,9 @@ from sigc.daemon.messages import (
     StatusRequest,
     StopReply,
     StopRequest,
-    WhoReply,
 )
 from sigc.daemon.ordering import refusal
+from sigc.daemon.page_messages import TraceReply, TraceRequest, WhoReply
 from sigc.daemon.reload import plan, reload
 from sigc.daemon.status import details_of, look, status_of
 from sigc.daemon.verbs import Call, Nothing, Role, verb
@@ -32,6 +32,12 @@ async def status(call: Call[Controller], request: StatusRequest) -> StatusReply:
     if not request.is_detailed:
         return status_of(daemon)
     return status_of(daemon, details_of(daemon, await asyncio.to_thread(look, daemon)))
+
+
+@verb("status/trace", "GET", Role.READ)
+def status_trace(call: Call[Controller], request: TraceRequest) -> TraceReply:
+    """The last hour of the daemon's own figures."""
+    return call.daemon.trace.reply(request.most)
 
 
 @verb("whoami", "GET", Role.READ)

@@ -38,6 +38,7 @@ from sigc.daemon.runs import LiveRun, Runs
 from sigc.daemon.start import Doors, Start
 from sigc.daemon.systemd import Notifier
 from sigc.daemon.timetable import Decided, Duties, Timetable
+from sigc.daemon.trace import Trace
 from sigc.daemon.usage import Usage, collect
 from sigc.errors import SigcError
 from sigc.store import control
@@ -103,6 +104,9 @@ class Controller:
     began: float = field(default_factory=time.monotonic)
     life: str = field(default_factory=lambda: secrets.token_hex(8))
     ports: dict[str, int] = field(default_factory=dict)
+    trace: Trace = field(default_factory=Trace)
+    cache_seen: Mapping[str, object] = field(default_factory=dict)
+    look_again_at: float = 0.0  # at the cache
     health: Health = field(default_factory=lambda: Health({}))
     lag_s: float = 0.0
     cluster: Cluster | None = None

@@ -49,6 +49,8 @@ class WorkerStatus:
     memory_bytes: int
     memory_limit_bytes: int
     tasks: int
+    threads: int = 0
+    cpu_pct: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +126,6 @@ class StatusReply:
     detailed: Details | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WhoReply:
-    """Who asks: the name of the token and its role (read, operate or trade). daemon: the name of who answers."""
-
-    token: str
-    role: str
-    daemon: str
-
-
 # Pause, resume, reload, stop.
 
 
@@ -150,32 +143,6 @@ class HoldReply:
 
     is_changed: bool
     paused: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class HaltReply:
-    """Whether anything changed; what is halted now ('' is everything)."""
-
-    is_changed: bool
-    halted: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Something that holds until it is taken back. kind: halted or paused; strategy: '' is all of them."""
-
-    kind: str
-    strategy: str
-    who: str
-    why: str
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SafetyReply:
-    """What holds now."""
-
-    decisions: tuple[Decision, ...]
 
 
 @dataclass(frozen=True, slots=True)

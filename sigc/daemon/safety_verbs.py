@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from sigc.daemon.control_verbs import who_of
 from sigc.daemon.controller import Controller
-from sigc.daemon.messages import Decision, HaltReply, HoldRequest, SafetyReply
+from sigc.daemon.messages import HoldRequest
 from sigc.daemon.ordering import refusal
+from sigc.daemon.page_messages import Decision, HaltReply, SafetyReply
 from sigc.daemon.verbs import Call, Nothing, Role, verb
 from sigc.errors import did_you_mean
 from sigc.store import control

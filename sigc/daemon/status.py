@@ -19,6 +19,7 @@ from sigc.daemon.start import DASHBOARD
 from sigc.daemon.triggers import Cron, Relative, Trigger
 from sigc.daemon.usage import machine_memory
 
+_CACHE_EVERY_S = 1.0
 _OF_THE_CACHE = ("directory", "entries", "bytes", "hits", "misses")
 
 
@@ -92,8 +93,14 @@ def look(daemon: Controller) -> tuple[Mapping[str, object], tuple[WorkerStatus, 
     cluster = daemon.cluster
     workers, link = ((), "") if cluster is None else (cluster.workers(), cluster.link())
     settings = daemon.configured.loaded.config.daemon.cache
-    found = asdict(upkeep.status(Path(settings.directory).expanduser())) if settings.enabled else {}
-    return {k: v for k, v in found.items() if k in _OF_THE_CACHE}, workers, link
+    now = time.monotonic()
+    if settings.enabled and now >= daemon.look_again_at:
+        # It reads a file a block: who asks every second must not have all of them read every second.
+        found = asdict(upkeep.status(Path(settings.directory).expanduser()))
+        daemon.cache_seen = {k: v for k, v in found.items() if k in _OF_THE_CACHE}
+        ended = time.monotonic()
+        daemon.look_again_at = ended + max(_CACHE_EVERY_S, 20 * (ended - now))
+    return daemon.cache_seen, workers, link
 
 
 def details_of(daemon: Controller, looked: tuple[Mapping[str, object], tuple[WorkerStatus, ...], str]) -> Details:

@@ -32,12 +32,15 @@ def badge(word: str, of: str = "", title: str = "") -> Html:
 
 def tile(label: str, value: object, *, more: object = NONE, bar: float | None = None, tone: str = "") -> Html:
     """A figure with its label. bar: how full something is, in percent."""
-    gauge = NONE
-    if bar is not None:
-        level = "bad" if bar >= 95 else "warn" if bar >= 80 else "good"
-        gauge = tag("meter", f"{bar:.0f} %", value=f"{bar:.1f}", min="0", max="100", class_=level, aria_label=label)
+    gauge = NONE if bar is None else meter(label, bar)
     below = tag("small", more) if more else NONE
     return tag("div", tag("span", label), tag("b", value), below, gauge, class_=f"tile {tone}".strip())
+
+
+def meter(label: str, full: float) -> Html:
+    """How full something is, in percent; its tone turns at 80 and at 95."""
+    level = "bad" if full >= 95 else "warn" if full >= 80 else "good"
+    return tag("meter", f"{full:.0f} %", value=f"{full:.1f}", min="0", max="100", class_=level, aria_label=label)
 
 
 def tiles(found: Iterable[Html]) -> Html:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sigc_dashboard.sheet import View
+from sigc_dashboard.views.cluster import Cluster
+from sigc_dashboard.views.orders import Orders
 from sigc_dashboard.views.overview import Overview
 
-VIEWS: tuple[View, ...] = (Overview(),)
+VIEWS: tuple[View, ...] = (Overview(), Orders(), Cluster())

@@ -21,7 +21,7 @@ NEXT = Ask("schedule/next", NextReply, (("most", 6),), every_s=10.0)
 class Overview:
     """How the daemon, its strategies and its latest runs are."""
 
-    name, title, is_listed = "overview", "Overview", True
+    name, title, is_listed, has_frames = "overview", "Overview", True, False
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
         """Status in full, the newest runs, the next fires."""
