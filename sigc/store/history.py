@@ -13,8 +13,9 @@ import heapq
 import itertools
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sigc.store import books, runs
@@ -26,6 +27,10 @@ _EARLY = ("cancelled", "expired", "rejected", "denied")  # the words of the inde
 _LONGEST_PAYLOAD = 2000
 
 
+class CursorError(Exception):
+    """A cursor that is none of the list it was given to."""
+
+
 @dataclass(frozen=True, slots=True)
 class PastRun:
     """A run in a line: what the daemon was asked for (run_orders), or what was run without it. at: when it began."""
@@ -34,8 +39,8 @@ class PastRun:
     strategy: str
     portfolio: str
     kind: str
-    at: str
-    finished: str
+    at: datetime
+    finished: datetime | None
     outcome: str
     message: str
     session: str
@@ -47,9 +52,9 @@ class PastRun:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a run's orders came to, in money. slippage_bps: of what was filled, against the prices orders were sized by.
+    """What a run's orders came to, in money. referenced: the fills at the prices that their orders were sized by.
 
-    Positive when fills were worse.
+    slippage: how much worse they were, in basis points too; negative when better.
     """
 
     orders: int = 0
@@ -58,12 +63,13 @@ class Totals:
     traded: float = 0.0
     commission: float = 0.0
     slippage: float = 0.0
+    referenced: float = 0.0
     slippage_bps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class PastOrder:
-    """An order in a line. price: its limit, else the one it was sized by. sent: '' for one that never was."""
+    """An order in a line. price: its limit, else the one it was sized by. sent: None for one that never was."""
 
     client_order_id: str
     run: str
@@ -76,7 +82,7 @@ class PastOrder:
     price: float
     state: str
     filled: float
-    sent: str
+    sent: datetime | None
     message: str
 
 
@@ -94,7 +100,7 @@ class PastFill:
     price: float
     commission: float
     slippage_bps: float
-    at: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +117,8 @@ class Holding:
     value: float | None
     weight: float | None
     unrealised: float | None
-    target: float = 0.0
-
-    @property
-    def drift(self) -> float | None:
-        return None if self.weight is None else round(self.weight - self.target, 9)
+    target: float
+    drift: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ class Record:
     """An audit record in a line. payload: JSON, cut where it is long."""
 
     seq: int
-    at: str
+    at: datetime
     event: str
     run: str
     strategy: str
@@ -174,7 +177,21 @@ def _total(
     count: int, ordered: float, fills: int, traded: float, commission: float, slippage: float, referenced: float
 ) -> Totals:
     bps = 1e4 * slippage / referenced if referenced else 0.0
-    return Totals(count, ordered, fills, traded, commission, slippage, bps)
+    return Totals(count, ordered, fills, traded, commission, slippage, referenced, bps)
+
+
+def summed(totals: Iterable[Totals]) -> Totals:
+    """Several totals as one; its slippage in basis points by what was filled of each."""
+    found = list(totals)
+    return _total(
+        sum(t.orders for t in found),
+        sum(t.ordered for t in found),
+        sum(t.fills for t in found),
+        sum(t.traded for t in found),
+        sum(t.commission for t in found),
+        sum(t.slippage for t in found),
+        sum(t.referenced for t in found),
+    )
 
 
 def totals_of(connection: sqlite3.Connection, run: str) -> Totals:
@@ -214,7 +231,7 @@ def runs_page(connection: sqlite3.Connection, wanted: RunsWanted) -> tuple[PastR
 
 def run_cursor(run: PastRun) -> str:
     """Where a page that ends with this run goes on."""
-    return f"{run.at}|{run.id}"
+    return f"{run.at.isoformat()}|{run.id}"
 
 
 def _runs(connection: sqlite3.Connection, text: str, at: str, wanted: RunsWanted) -> Iterator[PastRun]:
@@ -225,7 +242,16 @@ def _runs(connection: sqlite3.Connection, text: str, at: str, wanted: RunsWanted
         where += f" AND (o.{at}, o.id) < (?, ?)"
         values += wanted.before.partition("|")[::2]
     query = f"{text}{where} ORDER BY o.{at} DESC, o.id DESC LIMIT ?"
-    return (PastRun(*row) for row in connection.execute(query, (*values, wanted.most)).fetchall())
+    return (_past_run(row) for row in connection.execute(query, (*values, wanted.most)).fetchall())
+
+
+def _past_run(row: Sequence[Any]) -> PastRun:
+    id, strategy, portfolio, kind, at, finished, *rest = row
+    return PastRun(id, strategy, portfolio, kind, datetime.fromisoformat(at), _instant(finished), *rest)
+
+
+def _instant(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _conditions(given: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -234,7 +260,7 @@ def _conditions(given: Mapping[str, str]) -> tuple[str, list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class OrdersWanted:
-    """Which orders: '' for any. state: `open` for those that may still be filled. before: the cursor of the last seen."""
+    """Which orders: '' for any. state: `open` for those that may still be filled. before: the cursor of a page."""
 
     strategy: str = ""
     state: str = ""
@@ -267,7 +293,8 @@ def orders_page(connection: sqlite3.Connection, wanted: OrdersWanted) -> tuple[t
         where += " AND i.state = ?" if wanted.state else ""
         values += [wanted.state] if wanted.state else []
     rows, cursor = _page(connection, key, _ORDER, f"{source}{where}", values, wanted)
-    return tuple(PastOrder(*row) for row in rows), cursor
+    told = ((*own, _instant(sent), message) for *own, sent, message in rows)
+    return tuple(PastOrder(*row) for row in told), cursor
 
 
 def _page(
@@ -285,6 +312,8 @@ def _page(
     before: tuple[int, ...] = ()
     if wanted.before:
         before = tuple(int(part) for part in wanted.before.split("."))
+        if len(before) != len(key):
+            raise CursorError(f"'{wanted.before}' is where another list goes on")
         source += f" AND {key[0]} <= ? AND ({', '.join(key)}) < ({', '.join('?' * len(key))})"
     ordering = ", ".join(f"{column} DESC" for column in key)
     rows = connection.execute(
@@ -323,13 +352,8 @@ def fills_page(connection: sqlite3.Connection, wanted: FillsWanted) -> tuple[tup
         source = "runs r CROSS JOIN intents i ON i.run = r.id CROSS JOIN fills f USING (client_order_id)"
         key = ("r.number", "i.place", "f.number")
         rows, cursor = _page(connection, key, _FILL, f"{source} WHERE r.traded = 1{where}", values, wanted)
-    return tuple(PastFill(*row) for row in rows), cursor
-
-
-def is_cursor(text: str, parts: Sequence[int]) -> bool:
-    """Whether a text may be a cursor of so many numbers."""
-    numbers = text.split(".")
-    return not text or (len(numbers) in parts and all(n.isascii() and n.isdigit() and len(n) < 19 for n in numbers))
+    told = ((*own, datetime.fromisoformat(at)) for *own, at in rows)
+    return tuple(PastFill(*row) for row in told), cursor
 
 
 def holdings(
@@ -357,23 +381,23 @@ def holdings(
         return max(value, abs(targets.get(row[0], 0.0)) * worth), row[0]
 
     largest = heapq.nlargest(most, rows, key=size)
-    return tuple(_holding(*row, prices.get(row[0]), targets.get(row[0], 0.0), worth) for row in largest), len(rows)
+    held = (_holding(a, q, p, prices.get(a), targets.get(a, 0.0), worth) for a, q, p in largest)
+    return tuple(held), len(rows)
 
 
-def _holding(
-    asset: str, quantity: float, average: float, price: float | None, target: float, worth: float
-) -> Holding:
-    if price is None:
-        known = (0.0, 0.0, 0.0) if quantity == 0.0 else (None, None, None)
-        return Holding(asset, quantity, average, None, *known, target=target)
-    value = quantity * price
+def _holding(asset: str, quantity: float, average: float, price: float | None, target: float, worth: float) -> Holding:
+    if price is None and quantity:
+        return Holding(asset, quantity, average, None, None, None, None, target, None)
+    value = quantity * (price or 0.0)
     weight = round(value / worth, 9) if worth else None
-    return Holding(asset, quantity, average, price, round(value, 2), weight, round(quantity * (price - average), 2), target)
+    gain = round(value - quantity * average, 2)
+    drift = None if weight is None else round(weight - target, 9)
+    return Holding(asset, quantity, average, price, round(value, 2), weight, gain, target, drift)
 
 
 @dataclass(frozen=True, slots=True)
 class RecordsWanted:
-    """Which audit records: '' for any. event: `order` means `order.sent` and all its like; before: a number, 0: none."""
+    """Which audit records: '' for any. event: `order` means `order.sent` and its like; before: a number, 0: none."""
 
     event: str = ""
     strategy: str = ""
@@ -431,7 +455,7 @@ def _record(seq: int, at: str, event: str, run: str, strategy: str, record: str)
     except (ValueError, KeyError, TypeError, RecursionError):  # `sigc audit verify` says more
         who, payload = "", record
     cut = payload if len(payload) <= _LONGEST_PAYLOAD else f"{payload[:_LONGEST_PAYLOAD]}..."
-    return Record(seq, at, event, run, strategy, who, cut)
+    return Record(seq, datetime.fromisoformat(at), event, run, strategy, who, cut)
 
 
 def open_orders(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
@@ -455,4 +479,4 @@ def trades_page(
         " '', who, reason FROM runs WHERE strategy = ? AND traded = 1 AND number < ? ORDER BY number DESC LIMIT ?",
         (strategy, before or 1 << 62, most),
     ).fetchall()
-    return tuple(PastRun(*row[1:]) for row in rows), rows[-1][0] if len(rows) == most else 0
+    return tuple(_past_run(row[1:]) for row in rows), rows[-1][0] if len(rows) == most else 0

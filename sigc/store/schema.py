@@ -259,7 +259,8 @@ CREATE INDEX runs_by_time ON runs (started, id);
 CREATE INDEX run_orders_by_time ON run_orders (asked, id);
 CREATE INDEX run_orders_of_strategy_by_time ON run_orders (strategy, asked, id);
 CREATE INDEX runs_of_strategy_by_time ON runs (strategy, started, id);
-CREATE INDEX intents_ended_early ON intents (state, number) WHERE state IN ('cancelled', 'expired', 'rejected', 'denied');
+CREATE INDEX intents_ended_early ON intents (state, number)
+    WHERE state IN ('cancelled', 'expired', 'rejected', 'denied');
 CREATE INDEX audit_of_event ON audit (event, seq);
 CREATE INDEX audit_of_strategy ON audit (strategy, event, seq) WHERE strategy <> '';
 """

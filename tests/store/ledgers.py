@@ -50,9 +50,19 @@ def fill(connection: sqlite3.Connection, size: Size) -> None:
         for name in books:
             navs[name] *= 1 + draw.gauss(0.0003, 0.01)
             gross = navs[name] * draw.uniform(0.5, 2)
-            row = (name, "main", day, f"{navs[name]:.2f}", "0", f"{gross:.2f}", f"{gross * draw.uniform(-0.2, 0.2):.2f}")
+            row = (
+                name,
+                "main",
+                day,
+                f"{navs[name]:.2f}",
+                "0",
+                f"{gross:.2f}",
+                f"{gross * draw.uniform(-0.2, 0.2):.2f}",
+            )
             connection.execute("INSERT INTO nav VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-            _run(connection, draw, name, day, number, each if number < len(days) - 1 else max(each, size.positions // 20))
+            _run(
+                connection, draw, name, day, number, each if number < len(days) - 1 else max(each, size.positions // 20)
+            )
     for name in books:
         run = f"{name}-{days[-1]}"
         for asset in (f"A{n:04d}" for n in range(size.positions)):
@@ -117,7 +127,9 @@ def _order(connection: sqlite3.Connection, draw: random.Random, run: str, place:
         _audit(connection, event, run, strategy, {"client_order_id": id, "asset": asset}, at(day))
 
 
-def _audit(connection: sqlite3.Connection, event: str, run: str, strategy: str, said: dict[str, str], when: str) -> None:
+def _audit(
+    connection: sqlite3.Connection, event: str, run: str, strategy: str, said: dict[str, str], when: str
+) -> None:
     record = json.dumps({"at": when, "event": event, "who": "job", "payload": said})
     connection.execute(
         "INSERT INTO audit (at, event, run, strategy, record, digest, signature) VALUES (?, ?, ?, ?, ?, '', '')",
