@@ -150,6 +150,11 @@ class Metrics:
                     known.remove(values)
                     self._series[metric.name].remove(*values)
 
+    def total(self, metric: Metric) -> float:
+        """What a counter has come to, over all labels."""
+        found = (sample for family in self._series[metric.name].collect() for sample in family.samples)
+        return sum(sample.value for sample in found if sample.name == metric.name)
+
     def render(self) -> bytes:
         """All numbers as Prometheus' text (`CONTENT_TYPE`)."""
         return prometheus.generate_latest(self._registry)

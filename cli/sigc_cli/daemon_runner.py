@@ -8,6 +8,7 @@ script         a program
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -238,7 +239,8 @@ class DaemonRunner:
         alive(watch)
         watch.stage("compute")
         outlook = feed.look(loaded, order.portfolio)
-        write_plan(self._work_dir, order.id, outlook)
+        with contextlib.suppress(OSError):  # nice to look at; what was computed is in the cache
+            write_plan(self._work_dir, order.id, outlook)
         sight = outlook.at(as_of)
         wanted = sum(1 for weight in sight.wanted.tolist() if weight != 0.0 and weight == weight)
         message = f"{wanted} of {len(sight.names)} assets"

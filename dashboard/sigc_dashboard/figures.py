@@ -52,7 +52,8 @@ def all_of(view: BacktestView) -> dict[str, Any]:
     }
 
 
-def _plot(height: int = 220, **options: Any) -> Any:
+def plot_of(height: int = 220, **options: Any) -> Any:
+    """A plot without anything in it, in the look of all."""
     plot = figure(
         height=height,
         sizing_mode="stretch_width",
@@ -75,7 +76,7 @@ def _plot(height: int = 220, **options: Any) -> Any:
 
 
 def _lines(dates: Any, series: Mapping[str, tuple[Any, str]], number: str, *, zero: bool = False) -> Any:
-    plot = _plot(x_axis_type="datetime")
+    plot = plot_of(x_axis_type="datetime")
     for name, (values, colour) in series.items():
         line = plot.line(dates, values, color=colour, width=1.5, legend_label=name)
         tips = [("", "@x{%F}"), (name, f"@y{{{number}}}")]
@@ -83,11 +84,12 @@ def _lines(dates: Any, series: Mapping[str, tuple[Any, str]], number: str, *, ze
     plot.yaxis.formatter = NumeralTickFormatter(format=number)
     if zero:
         plot.add_layout(Span(location=0, dimension="width", line_color=GREY, line_dash="dashed"))
-    _legend(plot, len(series) > 1)
+    legend_of(plot, len(series) > 1)
     return plot
 
 
-def _legend(plot: Any, wanted: bool) -> None:
+def legend_of(plot: Any, wanted: bool) -> None:
+    """The legend in the look of all, or none."""
     plot.legend.visible = wanted
     plot.legend.location = "top_left"
     plot.legend.orientation = "horizontal"
@@ -97,7 +99,7 @@ def _legend(plot: Any, wanted: bool) -> None:
 
 
 def _drawdown(view: BacktestView, dates: Any) -> Any:
-    plot = _plot(180, x_axis_type="datetime")
+    plot = plot_of(180, x_axis_type="datetime")
     plot.varea(dates, view.drawdown, np.zeros(len(dates)), color=DOWN, alpha=0.35)
     plot.line(dates, view.drawdown, color=DOWN)
     plot.yaxis.formatter = NumeralTickFormatter(format="0.0%")
@@ -105,7 +107,7 @@ def _drawdown(view: BacktestView, dates: Any) -> Any:
 
 
 def _bars(names: list[str], values: Any, number: str) -> Any:
-    plot = _plot(x_range=names)
+    plot = plot_of(x_range=names)
     colours = [UP if v >= 0 else DOWN for v in values]
     bars = plot.vbar(x=names, top=values, width=0.6, color=colours)
     plot.add_tools(HoverTool(renderers=[bars], tooltips=[("@x", f"@top{{{number}}}")]))

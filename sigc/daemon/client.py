@@ -29,6 +29,7 @@ from typing import Any, TypeVar, overload
 from sigc.daemon.access import TOKEN_FILE, read_token
 from sigc.daemon.address import address_text, as_reached, is_loopback, parse_address
 from sigc.daemon.instance import DEFAULT
+from sigc.daemon.redact import escape
 from sigc.daemon.registry import Running, running
 from sigc.daemon.typed import MismatchError, decode, to_json
 from sigc.daemon.verbs import PREFIX
@@ -92,11 +93,12 @@ def find_daemon(wish: Wish, directories: Iterable[Path]) -> Target:
 
 
 class Client:
-    """Calls one daemon over one connection."""
+    """Calls one daemon over one connection. who: on whose behalf, for its records; '' is the user of this process."""
 
-    def __init__(self, target: Target, timeout_s: float = 60.0) -> None:
+    def __init__(self, target: Target, timeout_s: float = 60.0, who: str = "") -> None:
         host, port = parse_address(target.address, "--address")
         self._target, self._timeout_s = target, timeout_s
+        self._who = who or f"{_user()}@{socket.gethostname()}"
         self._connection = (
             http.client.HTTPConnection(host, port, timeout=timeout_s)
             if target.tls is None
@@ -189,7 +191,7 @@ class Client:
         return response.status, read
 
     def _headers(self, more: Mapping[str, str]) -> dict[str, str]:
-        who = f"{_user()}@{socket.gethostname()}".encode("ascii", "replace").decode()
+        who = escape(self._who).encode("ascii", "replace").decode()
         token = {"Authorization": f"Bearer {self._target.token}"} if self._target.token else {}
         return {"Accept": "application/json", "X-Sigc-User": who, **token, **more}
 

@@ -39,6 +39,7 @@ from sigc.daemon.runs import LiveRun, Runs
 from sigc.daemon.start import Doors, Start
 from sigc.daemon.systemd import Notifier
 from sigc.daemon.timetable import Decided, Duties, Timetable
+from sigc.daemon.trace import Trace
 from sigc.daemon.usage import Usage, collect
 from sigc.errors import SigcError
 from sigc.store import control
@@ -104,6 +105,9 @@ class Controller:
     began: float = field(default_factory=time.monotonic)
     life: str = field(default_factory=lambda: secrets.token_hex(8))
     ports: dict[str, int] = field(default_factory=dict)
+    trace: Trace = field(default_factory=Trace)
+    cache_seen: Mapping[str, object] = field(default_factory=dict)
+    look_again_at: float = 0.0  # at the cache
     health: Health = field(default_factory=lambda: Health({}))
     lag_s: float = 0.0
     cluster: Cluster | None = None
@@ -355,10 +359,11 @@ class Controller:
         return True
 
     async def read_decisions(self) -> None:
-        """What is paused and switched off, from the ledger."""
+        """What is paused, switched off and halted, from the ledger."""
         held = await self.books.read(lambda c: control.every(c, control.PAUSED))
         off = await self.books.read(lambda c: control.every(c, _SWITCHED_OFF))
-        self.decided = Decided(frozenset(h.scope for h in held), frozenset(o.scope for o in off))
+        halted = await self.books.read(lambda c: control.every(c, control.HALTED))
+        self.decided = Decided(*(frozenset(one.scope for one in found) for found in (held, off, halted)))
 
     def stop(self, ending: Ending) -> None:
         """Begin to end. Asked again, the shorter time counts, and a stop is no restart any more."""

@@ -169,26 +169,10 @@ class AuditReply:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What a person or a rule has decided. name: halted, paused, disabled, ...; scope: '' for all, else of what."""
+class OpenReply:
+    """How many orders may still be filled, by strategy, then by state."""
 
-    name: str
-    scope: str
-    value: str
-    who: str
-    reason: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SafetyReply:
-    """What holds trading up. open_orders: by strategy and state; broker: its type."""
-
-    decisions: tuple[Decision, ...]
-    open_orders: Mapping[str, Mapping[str, int]]
-    broker: str
-    is_paused: bool
-    is_halted: bool
+    orders: Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The verbs that look back: NAV, runs, orders, fills, positions, audit records, signals; what holds; the cache.
+"""The verbs that look back: NAV, runs, orders, fills, positions, audit records, signals; the cache.
 
 All of bounded cost and size, for pages that ask again and again: SQLite is read in the reading thread of `books.py`,
 files in a thread of their own, nothing in the loop.
@@ -20,7 +20,6 @@ from sigc.daemon.history_messages import (
     AuditReply,
     AuditRequest,
     CacheReply,
-    Decision,
     DetailReply,
     DetailRequest,
     FillsReply,
@@ -28,13 +27,13 @@ from sigc.daemon.history_messages import (
     FindingLine,
     NavReply,
     NavRequest,
+    OpenReply,
     OrdersReply,
     OrdersRequest,
     PositionsReply,
     PositionsRequest,
     RunsPageReply,
     RunsPageRequest,
-    SafetyReply,
     SignalsReply,
     SignalsRequest,
     StageLine,
@@ -43,11 +42,11 @@ from sigc.daemon.messages import RunStatus
 from sigc.daemon.ordering import refusal
 from sigc.daemon.verbs import Call, Nothing, Role, verb
 from sigc.errors import SigcError, did_you_mean
-from sigc.store import books, control, history, orders, runs
+from sigc.store import books, history, orders, runs
 from sigc.store.records import Finding, Run, Stage
 from sigc.store.track import figures, months, thin
 
-_MOST_FINDINGS, _MOST_ASSETS, _MOST_DECISIONS = 200, 20, 500
+_MOST_FINDINGS, _MOST_ASSETS = 200, 20
 
 
 @verb("history/nav", "GET", Role.READ)
@@ -122,19 +121,10 @@ async def audit_recent(call: Call[Controller], request: AuditRequest) -> AuditRe
     return AuditReply(found, found[-1].seq if len(found) == request.most else 0)
 
 
-@verb("safety/status", "GET", Role.READ)
-async def safety_status(call: Call[Controller], request: Nothing) -> SafetyReply:  # noqa: ARG001
-    """What holds trading up: halts, pauses, disabled jobs, accepted differences; orders that are open."""
-    daemon = call.daemon
-    held, waiting = await daemon.books.read(lambda c: (control.standing(c), history.open_orders(c)))
-    decisions = tuple(Decision(c.name, c.scope, c.value, c.who, c.reason, c.at) for c in held[:_MOST_DECISIONS])
-    return SafetyReply(
-        decisions,
-        waiting,
-        daemon.configured.loaded.config.broker.type,
-        "" in daemon.decided.held,
-        any(c.name == control.HALTED and not c.scope for c in held),
-    )
+@verb("orders/open", "GET", Role.READ)
+async def orders_open(call: Call[Controller], request: Nothing) -> OpenReply:  # noqa: ARG001
+    """How many orders may still be filled, by strategy and state."""
+    return OpenReply(await call.daemon.books.read(history.open_orders))
 
 
 @verb("cache/status", "GET", Role.READ)

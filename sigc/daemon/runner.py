@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +29,7 @@ from sigc.store.records import Outcome
 
 if TYPE_CHECKING:
     from sigc.config import Config
+    from sigc.daemon.page import PageOrder
     from sigc.metrics import Metrics
 
 
@@ -220,8 +221,10 @@ MakeRunner = Callable[["Config", tuple[StrategyEntry, ...], Services], Runner]
 class Parts:
     """What the daemon is handed by who puts it together; each is called in a thread and may import what is heavy.
 
-    make_runner: builds the runner of a configuration. open_ledger: opens the ledger of a work dir.
+    make_runner: builds the runner of a configuration. open_ledger: opens the ledger of a work dir. page_command: what
+    starts the status page, called in the loop; None: there is none.
     """
 
     make_runner: MakeRunner
     open_ledger: Callable[[Config, Path, Clock], Ledger]
+    page_command: Callable[[PageOrder], Sequence[str]] | None = None

@@ -65,11 +65,6 @@ def every(connection: sqlite3.Connection, name: str) -> tuple[Control, ...]:
     return _read(connection, "name = ?", (name,))
 
 
-def standing(connection: sqlite3.Connection) -> tuple[Control, ...]:
-    """All decisions but those on single runs, by name and scope."""
-    return _read(connection, "name <> ?", (CANCELLED,))
-
-
 def holds(connection: sqlite3.Connection, name: str, strategy: str) -> Control | None:
     """The decision of that name which applies to a strategy: the one for all, or its own; None without either."""
     found = _read(connection, "name = ? AND scope IN ('', ?)", (name, strategy))
