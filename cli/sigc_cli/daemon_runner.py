@@ -8,6 +8,7 @@ script         a program
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -43,6 +44,7 @@ from sigc_pipelines.backtest import pick_of
 from sigc_pipelines.brokers.registry import close_broker, open_broker
 from sigc_pipelines.compute import Workspace, load
 from sigc_pipelines.feed import FreshFeed
+from sigc_pipelines.recording import write_plan
 from sigc_pipelines.recover import recover
 from sigc_pipelines.run import CancelledError, carry_out
 from sigc_pipelines.session import instant_of, moment
@@ -236,7 +238,10 @@ class DaemonRunner:
         loaded = feed.load(as_of)
         alive(watch)
         watch.stage("compute")
-        sight = feed.look(loaded, order.portfolio).at(as_of)
+        outlook = feed.look(loaded, order.portfolio)
+        with contextlib.suppress(OSError):  # nice to look at; what was computed is in the cache
+            write_plan(self._work_dir, order.id, outlook)
+        sight = outlook.at(as_of)
         wanted = sum(1 for weight in sight.wanted.tolist() if weight != 0.0 and weight == weight)
         message = f"{wanted} of {len(sight.names)} assets"
         findings = (*compiled.warnings, *loaded.findings)
@@ -278,7 +283,8 @@ class DaemonRunner:
                 told[place] = count
             if watch is not None:
                 alive(watch)
-                watch.progress(found.done + found.cached, found.total)
+                text = f"{found.done} computed, {found.cached} found, {found.rows_per_s:,.0f} rows/s"
+                watch.progress(found.done + found.cached, found.total, text)
 
         store: BlockStore = self._store or MemoryStore()  # without a cache: kept as long as the run
         ttl_hours = self._config.daemon.cache.ttl_hours

@@ -27,6 +27,7 @@ from sigc import metrics as m
 from sigc.calendar import Calendar
 from sigc.clock import Clock
 from sigc.daemon.books import Books
+from sigc.daemon.cache_look import CacheLook
 from sigc.daemon.configured import Configured
 from sigc.daemon.health import Health
 from sigc.daemon.job_state import DidNotRun, JobState, RunFinished
@@ -120,6 +121,7 @@ class Controller:
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
     changed: asyncio.Event = field(default_factory=asyncio.Event)  # something that the mirror of the state shows
     asked: dict[Fire, RunOrder] = field(default_factory=dict)  # by hand, of a job, until it begins
+    cache_look: CacheLook = field(default_factory=CacheLook)
     _retired: list[InForce] = field(default_factory=list)
     _books: Books | None = None
     _runs: Runs | None = None

@@ -85,6 +85,16 @@ def last_decided(connection: sqlite3.Connection, strategy: str, portfolio: str) 
     return "" if row is None else str(row[0])
 
 
+def decided_before(connection: sqlite3.Connection, strategy: str, portfolio: str, as_of: str) -> tuple[str, str]:
+    """Id and as-of date of a book's newest run that traded on data older than `as_of`; two '' without one."""
+    row = connection.execute(
+        "SELECT id, as_of FROM runs WHERE strategy = ? AND portfolio = ? AND traded = 1 AND as_of < ?"
+        " ORDER BY number DESC LIMIT 1",
+        (strategy, portfolio, as_of),
+    ).fetchone()
+    return ("", "") if row is None else (str(row[0]), str(row[1]))
+
+
 def past_turnovers(connection: sqlite3.Connection, strategy: str, portfolio: str, most: int = 60) -> tuple[float, ...]:
     """What the last runs of a book ordered, as a share of its worth then; oldest first."""
     rows = connection.execute(
