@@ -14,7 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
@@ -46,11 +46,11 @@ class Ask(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an ask was answered, or why it was refused; when, in seconds of the monotonic clock."""
+    """What an ask was answered, or why it was refused; when it is to be asked again, by the monotonic clock."""
 
     value: Any = None
     problem: str = ""
-    at: float = 0.0
+    due: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Feed:
         self._wanted: Counter[Ask[Any]] = Counter()
         self._turn = threading.Condition()
         self._is_closed = False
-        self._hurried_at = 0.0
+        self._hurried: set[Ask[Any]] = set()
         self._client: Client | None = None
         self._token = ""
         self.snapshot = Snapshot()
@@ -120,7 +120,7 @@ class Feed:
     def hurry(self) -> None:
         """Ask everything again now: something was changed from here."""
         with self._turn:
-            self._hurried_at = time.monotonic()
+            self._hurried = set(self._wanted)
             self._turn.notify_all()
 
     def close(self) -> None:
@@ -153,19 +153,21 @@ class Feed:
     def _due(self, now: float) -> list[Ask[Any]]:
         """The next few: the status first, then who waits longest, so that many asks do not make the page wait."""
         answers = self.snapshot.answers
-        waits = {ask: answers[ask].at if ask in answers else 0.0 for ask in self._asks()}
-        due = [ask for ask, at in waits.items() if at <= self._hurried_at or now >= at + ask.every_s]
-        return sorted(due, key=lambda ask: (ask != STATUS, waits[ask], ask.verb))[:_MOST_AT_ONCE]
+        times = {ask: answers[ask].due if ask in answers else 0.0 for ask in self._asks()}
+        due = [ask for ask, at in times.items() if now >= at or ask in self._hurried]
+        return sorted(due, key=lambda ask: (ask != STATUS, times[ask], ask.verb))[:_MOST_AT_ONCE]
 
     def _pause(self, now: float) -> float:
         answers = self.snapshot.answers
-        return max(0.01, min(answers[ask].at + ask.every_s for ask in self._asks()) - now)
+        return max(0.01, min(answers[ask].due for ask in self._asks()) - now)
 
     def _round(self, due: list[Ask[Any]]) -> None:
         """Ask what is due. Answers nobody wants any more are dropped."""
+        with self._turn:
+            self._hurried.difference_update(due)
         token = self._way.token()
         if not token:
-            self._tell({ask: Answer(at=time.monotonic()) for ask in due}, False, "nobody is logged in")
+            self._tell(self._later(), False, "nobody is logged in")
             return
         kept = {ask: answer for ask, answer in self.snapshot.answers.items() if ask in self._wanted}
         for ask in due:
@@ -173,19 +175,21 @@ class Feed:
                 kept[ask] = self._ask(ask, token)
             except NoDaemonError as gone:
                 self._drop()
-                at = time.monotonic()
-                # What was known stays on the page, greyed; all of it is asked for again together.
-                lost = {one: Answer(old.value, old.problem, at - one.every_s + _AGAIN_S) for one, old in kept.items()}
-                unknown = {one: Answer(at=at - one.every_s + _AGAIN_S) for one in due if one not in lost}
-                self._tell({**lost, **unknown}, False, str(gone))
+                self._tell(self._later(), False, str(gone))
                 return
             if ask == STATUS and kept[ask].problem:
                 self._way.refused(token)
-                self._tell(kept, False, kept[ask].problem)
+                self._tell(self._later(), False, kept[ask].problem)
                 return
             if self._is_closed:
                 return
         self._tell(kept, True, "")
+
+    def _later(self) -> dict[Ask[Any], Answer]:
+        """Everything as it was known, which stays on the page, greyed; all of it is asked for again soon."""
+        now, known = time.monotonic(), self.snapshot.answers
+        asks = list(self._wanted) or [_IDLE]
+        return {ask: replace(known.get(ask, Answer()), due=now + _AGAIN_S) for ask in asks}
 
     def _ask(self, ask: Ask[Any], token: str) -> Answer:
         self.calls += 1
@@ -194,8 +198,8 @@ class Feed:
         except NoDaemonError:
             raise
         except SigcError as refused:
-            return Answer(None, str(refused), time.monotonic())
-        return Answer(value, "", time.monotonic())
+            return Answer(None, str(refused), time.monotonic() + ask.every_s)
+        return Answer(value, "", time.monotonic() + ask.every_s)
 
     def _connected(self, token: str) -> Client:
         if self._client is None or token != self._token:

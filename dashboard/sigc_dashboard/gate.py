@@ -74,7 +74,7 @@ class Gate:
         return f"{asked.scheme}://{asked.headers.get('host', '').lower()}"
 
     def _is_route(self, path: str) -> bool:
-        first, _, rest = path.lstrip("/").partition("/")
+        first, _, rest = path[1:].partition("/")
         is_view = first in self.names and rest in ("", "ws")
         return is_view or path in ("/", "/login", "/logout", "/do", "/alive") or _STATIC.fullmatch(path) is not None
 

@@ -128,7 +128,7 @@ class _Server(BokehTornado):
             return self.get_handler_delegate(request, _Refused, {"status": refused[0], "words": refused[1]})
         if self.gate.is_foreign(asked):
             return self.get_handler_delegate(request, _Followed)
-        name = request.path.strip("/")
+        name = (request.path or "")[1:]
         if not name:
             return self.get_handler_delegate(request, _First)
         context = self.applications.get(f"/{name}")
