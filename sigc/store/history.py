@@ -105,7 +105,7 @@ class PastFill:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A position at the newest price known. weight, target: shares of NAV, what is held and what was wanted last.
+    """A position at the newest price known. weight, target: shares of the same money, held and wanted last.
 
     price, value, weight, unrealised: None where no price is known. drift: what is held beyond what was wanted.
     """
@@ -356,16 +356,20 @@ def fills_page(connection: sqlite3.Connection, wanted: FillsWanted) -> tuple[tup
     return tuple(PastFill(*row) for row in told), cursor
 
 
+def sized_by(connection: sqlite3.Connection, book: books.Book, sizing: str) -> float:
+    """The money that a book's weights are shares of: its capital, or its NAV (execution.sizing)."""
+    nav = books.last_nav(connection, book.key)
+    return float(book.capital if sizing == "capital" or nav is None else nav.nav)
+
+
 def holdings(
-    connection: sqlite3.Connection, key: BookKey, targets: Mapping[str, float], most: int
+    connection: sqlite3.Connection, key: BookKey, targets: Mapping[str, float], most: int, money: float
 ) -> tuple[tuple[Holding, ...], int]:
     """The largest positions of a book, and such as are wanted (`targets`, weights) but not held; how many in all.
 
-    At the prices by which the book's newest run was judged.
+    At the prices by which the book's newest run was judged. money: what weights, targets too, are shares of.
     """
     run = runs.last_decided(connection, key.strategy, key.portfolio)
-    nav = books.last_nav(connection, key)
-    worth = float(nav.nav) if nav is not None and nav.nav > 0 else 0.0
     marks = connection.execute("SELECT asset, CAST(price AS REAL) FROM marks WHERE run = ?", (run,))
     prices: dict[str, float] = dict(marks.fetchall())
     rows = connection.execute(
@@ -378,18 +382,18 @@ def holdings(
 
     def size(row: tuple[str, float, float]) -> tuple[float, str]:
         value = abs(row[1] * (prices.get(row[0]) or row[2]))
-        return max(value, abs(targets.get(row[0], 0.0)) * worth), row[0]
+        return max(value, abs(targets.get(row[0], 0.0)) * money), row[0]
 
     largest = heapq.nlargest(most, rows, key=size)
-    held = (_holding(a, q, p, prices.get(a), targets.get(a, 0.0), worth) for a, q, p in largest)
+    held = (_holding(a, q, p, prices.get(a), targets.get(a, 0.0), money) for a, q, p in largest)
     return tuple(held), len(rows)
 
 
-def _holding(asset: str, quantity: float, average: float, price: float | None, target: float, worth: float) -> Holding:
+def _holding(asset: str, quantity: float, average: float, price: float | None, target: float, money: float) -> Holding:
     if price is None and quantity:
         return Holding(asset, quantity, average, None, None, None, None, target, None)
     value = quantity * (price or 0.0)
-    weight = round(value / worth, 9) if worth else None
+    weight = round(value / money, 9) if money > 0.0 else None
     gain = round(value - quantity * average, 2)
     drift = None if weight is None else round(weight - target, 9)
     return Holding(asset, quantity, average, price, round(value, 2), weight, gain, target, drift)
@@ -470,13 +474,22 @@ def open_orders(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
     return found
 
 
-def trades_page(
-    connection: sqlite3.Connection, strategy: str, most: int, before: int = 0
-) -> tuple[tuple[PastRun, ...], int]:
+@dataclass(frozen=True, slots=True)
+class TradesWanted:
+    """Which runs that traded. before: a run's number, 0: none."""
+
+    strategy: str
+    portfolio: str = ""
+    before: int = 0
+    most: int = 250
+
+
+def trades_page(connection: sqlite3.Connection, wanted: TradesWanted) -> tuple[tuple[PastRun, ...], int]:
     """The newest runs of a strategy that traded; and the number before which the next page goes on, 0 for none."""
     rows = connection.execute(
         "SELECT number, id, strategy, portfolio, kind, started, ifnull(finished, ''), outcome, message, session, as_of,"
-        " '', who, reason FROM runs WHERE strategy = ? AND traded = 1 AND number < ? ORDER BY number DESC LIMIT ?",
-        (strategy, before or 1 << 62, most),
+        " '', who, reason FROM runs WHERE strategy = ? AND traded = 1 AND number < ? AND ? IN ('', portfolio)"
+        " ORDER BY number DESC LIMIT ?",
+        (wanted.strategy, wanted.before or 1 << 62, wanted.portfolio, wanted.most),
     ).fetchall()
-    return tuple(_past_run(row[1:]) for row in rows), rows[-1][0] if len(rows) == most else 0
+    return tuple(_past_run(row[1:]) for row in rows), rows[-1][0] if len(rows) == wanted.most else 0

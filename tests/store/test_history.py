@@ -289,7 +289,7 @@ def test_positions_are_valued_and_held_against_their_targets(ledger: sqlite3.Con
     marks = books.last_prices(ledger, BOOK)
     nav = books.last_nav(ledger, BOOK)
     assert nav is not None
-    held, total = history.holdings(ledger, BOOK, {"A0001": 0.5, "NEW": 0.25, "NOT": 0.0}, 100)
+    held, total = history.holdings(ledger, BOOK, {"A0001": 0.5, "NEW": 0.25, "NOT": 0.0}, 100, float(nav.nav))
     positions = {p.asset: p for p in books.positions(ledger, BOOK)}
     assert total == len(held) == len(positions) + 1
     by_asset = {h.asset: h for h in held}
@@ -306,9 +306,9 @@ def test_positions_are_valued_and_held_against_their_targets(ledger: sqlite3.Con
             assert (found.price, found.value, found.weight) == (None, None, None)
     assert by_asset["NEW"].drift == -0.25
     assert by_asset["A0001"].target == 0.5
-    few, same = history.holdings(ledger, BOOK, {}, 3)
+    few, same = history.holdings(ledger, BOOK, {}, 3, 1.0)
     assert (len(few), same) == (3, total - 1)
-    sizes = [abs(h.value or 0.0) for h in history.holdings(ledger, BOOK, {}, 100)[0] if h.price is not None]
+    sizes = [abs(h.value or 0.0) for h in history.holdings(ledger, BOOK, {}, 100, 1.0)[0] if h.price is not None]
     assert sizes == sorted(sizes, reverse=True)
 
 
@@ -332,9 +332,9 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
 
 LOOKS: dict[str, Callable[[sqlite3.Connection], object]] = {
     "track": lambda c: [history.track(c, book) for book in books.books(c) if book.key == BOOK],
-    "positions": lambda c: history.holdings(c, BOOK, {f"A{n:04d}": 0.0002 for n in range(5000)}, 50),
+    "positions": lambda c: history.holdings(c, BOOK, {f"A{n:04d}": 0.0002 for n in range(5000)}, 50, 1e6),
     "count of open orders": history.open_orders,
-    "trades": lambda c: history.trades_page(c, "s0", 250),
+    "trades": lambda c: history.trades_page(c, history.TradesWanted("s0")),
     **{name: lambda c, turn=turn: turn(c, "") for name, (turn, _) in PAGES.items()},  # type: ignore[misc]
 }
 
