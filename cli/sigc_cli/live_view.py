@@ -12,7 +12,7 @@ from sigc.daemon.book_history import nav_reply
 from sigc.daemon.history_messages import NavRequest, PositionsReply, SignalDay
 from sigc.daemon.run_files import signals_of, targets_of
 from sigc.errors import Diagnostic, SigcError, did_you_mean
-from sigc.store import books, control, history, runs
+from sigc.store import books, control, history, holding, runs
 from sigc.store.history import TradesWanted
 from sigc.store.records import BookKey, Outcome, Run
 from sigc_dashboard.live_report import LiveView
@@ -71,8 +71,8 @@ def _positions(
 ) -> PositionsReply:
     targets = targets_of(work_dir, last.id) if last is not None else {}
     book = books.book(connection, key)
-    money = history.sized_by(connection, book, sizing) if book is not None else 0.0
-    held, total = history.holdings(connection, key, targets, _MOST_POSITIONS, money)
+    money = holding.sized_by(connection, book, sizing) if book is not None else 0.0
+    held, total = holding.holdings(connection, key, targets, _MOST_POSITIONS, money)
     as_of, id = (last.as_of, last.id) if last is not None else ("", "")
     return PositionsReply(key.strategy, key.portfolio, None, None, as_of, id, total, held, money)
 

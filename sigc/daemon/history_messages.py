@@ -13,7 +13,9 @@ from typing import Annotated
 
 from sigc.daemon.messages import RunId, RunStatus
 from sigc.daemon.typed import Bounds, Match, Name
-from sigc.store.history import Holding, PastFill, PastOrder, Record, Totals
+from sigc.store.history import PastFill, PastOrder, Totals
+from sigc.store.holding import Holding
+from sigc.store.recent import Record
 from sigc.store.track import Figures
 
 Page = Annotated[int, Bounds(1, 500)]

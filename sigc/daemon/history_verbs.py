@@ -43,7 +43,7 @@ from sigc.daemon.messages import RunStatus
 from sigc.daemon.ordering import refusal
 from sigc.daemon.verbs import Call, Nothing, Role, verb
 from sigc.errors import SigcError, did_you_mean
-from sigc.store import books, history, orders, runs
+from sigc.store import books, history, holding, orders, recent, runs
 from sigc.store.records import Finding, Nav, Run, Stage
 
 _MOST_FINDINGS, _MOST_ASSETS = 200, 20
@@ -101,9 +101,9 @@ async def positions_list(call: Call[Controller], request: PositionsRequest) -> P
     targets = await asyncio.to_thread(run_files.targets_of, _work_dir(daemon), run.id) if run else {}
     sizing = daemon.configured.loaded.config.execution.sizing
 
-    def read(connection: sqlite3.Connection) -> tuple[Nav | None, float, tuple[history.Holding, ...], int]:
-        money = history.sized_by(connection, book, sizing)
-        held, total = history.holdings(connection, key, targets, request.most, money)
+    def read(connection: sqlite3.Connection) -> tuple[Nav | None, float, tuple[holding.Holding, ...], int]:
+        money = holding.sized_by(connection, book, sizing)
+        held, total = holding.holdings(connection, key, targets, request.most, money)
         return books.last_nav(connection, key), money, held, total
 
     nav, money, held, total = await daemon.books.read(read)
@@ -123,8 +123,8 @@ async def positions_list(call: Call[Controller], request: PositionsRequest) -> P
 @verb("audit/recent", "GET", Role.READ)
 async def audit_recent(call: Call[Controller], request: AuditRequest) -> AuditReply:
     """A page of audit records."""
-    wanted = history.RecordsWanted(request.event, request.strategy or "", request.run, request.before, request.most)
-    found = await call.daemon.books.read(partial(history.records_page, wanted=wanted))
+    wanted = recent.RecordsWanted(request.event, request.strategy or "", request.run, request.before, request.most)
+    found = await call.daemon.books.read(partial(recent.records_page, wanted=wanted))
     return AuditReply(found, found[-1].seq if len(found) == request.most else 0)
 
 

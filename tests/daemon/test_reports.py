@@ -103,7 +103,7 @@ def test_what_was_never_traded_has_no_report(site: Site) -> None:
 
 def test_markup_in_names_is_shown_as_text() -> None:
     from sigc.daemon.history_messages import NavReply, PositionsReply, SignalDay, SignalLine
-    from sigc.store.history import Holding
+    from sigc.store.holding import Holding
 
     evil = "<script>alert('x')</script>"
     held = Holding(evil, 1.0, 1.0, 1.0, 1.0, 0.1, 0.0, 0.1, 0.0)
