@@ -17,6 +17,7 @@ from typing import Any
 from tornado.web import RequestHandler
 
 from sigc.daemon.client import Client, NoDaemonError, Target
+from sigc.daemon.messages import RunStatus
 from sigc.daemon.typed import MismatchError, decode, parse_json
 from sigc.daemon.verbs import Role
 from sigc.errors import SigcError
@@ -161,7 +162,8 @@ def perform(wanted: Wanted, place: Place, token: str, who: str) -> tuple[int, st
     try:
         with Client(Target(found.address, token, found.tls), _PATIENCE_S, who=who) as client:
             if action.about == "run":
-                of = client.get("runs/show", {"id": wanted.id})["strategy"]
+                run = client.get("runs/show", {"id": wanted.id}, reply=RunStatus)
+                of = run.strategy or run.job
                 if of != wanted.name:
                     return 422, f"Nothing was done: run {wanted.id} is of '{of}'."
             reply = client.post(action.verb, action.fields(wanted), key=wanted.key)

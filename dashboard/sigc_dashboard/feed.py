@@ -26,6 +26,7 @@ T = TypeVar("T")
 _PATIENCE_S = 3.0  # for an answer; the page is stale after 5
 _AGAIN_S = 1.0  # after nobody answered
 _IDLE_EVERY_S = 15.0
+_MOST_AT_ONCE = 6  # asks, between two snapshots
 _NO_ANSWERS: Mapping[Ask[Any], Answer] = MappingProxyType({})
 log = logging.getLogger("sigc.page")
 
@@ -95,7 +96,7 @@ class Feed:
         self._wanted: Counter[Ask[Any]] = Counter()
         self._turn = threading.Condition()
         self._is_closed = False
-        self._hurry = False
+        self._hurried_at = 0.0
         self._client: Client | None = None
         self._token = ""
         self.snapshot = Snapshot()
@@ -104,22 +105,22 @@ class Feed:
         self._thread.start()
 
     def want(self, asks: Iterable[Ask[Any]]) -> None:
-        """Somebody looks: these are to be answered."""
+        """Somebody looks: these are to be answered, the status among them."""
         with self._turn:
-            self._wanted.update(set(asks) | {STATUS})
+            self._wanted.update(set(asks))
             self._turn.notify_all()
 
     def release(self, asks: Iterable[Ask[Any]]) -> None:
         """They do not look any more."""
         with self._turn:
-            self._wanted.subtract(set(asks) | {STATUS})
+            self._wanted.subtract(set(asks))
             for ask in [ask for ask, count in self._wanted.items() if count <= 0]:
                 del self._wanted[ask]
 
     def hurry(self) -> None:
         """Ask everything again now: something was changed from here."""
         with self._turn:
-            self._hurry = True
+            self._hurried_at = time.monotonic()
             self._turn.notify_all()
 
     def close(self) -> None:
@@ -138,7 +139,6 @@ class Feed:
                 if not due:
                     self._turn.wait(self._pause(time.monotonic()))
                     continue
-                self._hurry = False
             try:
                 self._round(due)
             except Exception:  # a feed that ends shows stale data for ever
@@ -148,13 +148,14 @@ class Feed:
             self._client.close()
 
     def _asks(self) -> list[Ask[Any]]:
-        return sorted(self._wanted, key=lambda ask: (ask != STATUS, ask.verb, repr(ask.fields))) or [_IDLE]
+        return list(self._wanted) or [_IDLE]
 
     def _due(self, now: float) -> list[Ask[Any]]:
+        """The next few: the status first, then who waits longest, so that many asks do not make the page wait."""
         answers = self.snapshot.answers
-        return [
-            ask for ask in self._asks() if self._hurry or (ask not in answers) or now >= answers[ask].at + ask.every_s
-        ]
+        waits = {ask: answers[ask].at if ask in answers else 0.0 for ask in self._asks()}
+        due = [ask for ask, at in waits.items() if at <= self._hurried_at or now >= at + ask.every_s]
+        return sorted(due, key=lambda ask: (ask != STATUS, waits[ask], ask.verb))[:_MOST_AT_ONCE]
 
     def _pause(self, now: float) -> float:
         answers = self.snapshot.answers

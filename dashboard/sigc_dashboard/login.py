@@ -24,7 +24,6 @@ from sigc_dashboard.places import Place
 from sigc_dashboard.sessions import Pass, Person
 from sigc_dashboard.sheet import Where
 
-COOKIE = "sigc_page"
 _PATIENCE_S = 5.0
 _LONGEST = 4096
 _TOO_MANY = "Too many wrong tokens: wait a minute."
@@ -33,9 +32,9 @@ _NEXT = re.compile(r"/[a-z]*(\?[^\s\\]*)?")  # of ours: no scheme, no host
 
 def person_of(page: Page, request: HTTPServerRequest) -> Person | None:
     """Who is logged in, by the cookie."""
-    morsel = request.cookies.get(COOKIE)
+    morsel = request.cookies.get(page.cookie)
     days = page.sessions.lasts_s / 86_400
-    id = decode_signed_value(page.sessions.key, COOKIE, morsel.value, max_age_days=days) if morsel else None
+    id = decode_signed_value(page.sessions.key, page.cookie, morsel.value, max_age_days=days) if morsel else None
     return None if id is None else page.sessions.find(id.decode())
 
 
@@ -68,7 +67,7 @@ class _Door(RequestHandler):
     def keep(self, person: Person) -> None:
         """Give the browser its cookie."""
         self.set_signed_cookie(
-            COOKIE,
+            self.page.cookie,
             person.id,
             expires_days=self.page.sessions.lasts_s / 86_400,
             httponly=True,
@@ -91,8 +90,12 @@ class Login(_Door):
     """The form, and what it sends."""
 
     def get(self) -> None:
-        """The form."""
-        self._form(self.get_query_argument("daemon", ""), "")
+        """The form; for who is logged in there already, the way on."""
+        daemon, person = self.get_query_argument("daemon", ""), self.person()
+        if person is not None and daemon in person.passes:
+            self.redirect(self._next(daemon))
+        else:
+            self._form(daemon, "")
 
     async def post(self) -> None:
         """Prove the token; to where the person wanted to go."""
@@ -128,7 +131,7 @@ class Login(_Door):
         return Pass(place.name, token, who.token, Role(who.role), user or who.token)
 
     def _next(self, daemon: str) -> str:
-        wanted = self.get_body_argument("next", "")
+        wanted = self.get_argument("next", "")
         return wanted if _NEXT.fullmatch(wanted) else f"/overview?{urlencode({'daemon': daemon})}"
 
     def _form(self, daemon: str, problem: str, status: int = 200) -> None:
@@ -150,7 +153,7 @@ class Logout(_Door):
         person = self.person()
         if person is not None:
             self.page.sessions.log_out(person.id)
-        self.clear_cookie(COOKIE, path="/")
+        self.clear_cookie(self.page.cookie, path="/")
         self.redirect("/login", status=303)
 
 

@@ -36,12 +36,12 @@ class Visit:
 
 @dataclass(eq=False)
 class Page:
-    """All of it. views: by name."""
+    """All of it. views: by name. cookie: its name, of this page alone: browsers share cookies among ports of a host."""
 
     places: Places
     sessions: Sessions
     views: Mapping[str, View]
-    version: str
+    cookie: str
     loop: asyncio.AbstractEventLoop
     tabs: dict[str, Tab] = field(default_factory=dict)  # by Bokeh's session
     _feeds: dict[str, Feed] = field(default_factory=dict)

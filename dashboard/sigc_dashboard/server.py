@@ -34,7 +34,6 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.ioloop import IOLoop, PeriodicCallback
 from tornado.web import OutputTransform, RequestHandler
 
-from sigc import __version__
 from sigc.daemon.access import Throttle
 from sigc_dashboard.assets import asset
 from sigc_dashboard.controls import Do
@@ -303,7 +302,8 @@ def serve(places: Places, listening: socket.socket, settings: Settings, ready: C
 
 async def _serve(places: Places, listening: socket.socket, settings: Settings, ready: Callable[[], None]) -> None:
     loop, asked = asyncio.get_running_loop(), asyncio.Event()
-    page = Page(places, Sessions(time.monotonic, settings.lasts_s), by_name(VIEWS), __version__, loop)
+    cookie = f"sigc_page_{listening.getsockname()[1]}"
+    page = Page(places, Sessions(time.monotonic, settings.lasts_s), by_name(VIEWS), cookie, loop)
     app = _Server(page, settings)
     http = HTTPServer(app, ssl_options=settings.tls, max_header_size=32_768, max_body_size=100_000)
     http.add_sockets([listening])

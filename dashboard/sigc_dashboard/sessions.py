@@ -57,9 +57,9 @@ class Sessions:
         """Take a pass down, for the person of that id if there is one. The id is new each time: one that somebody
         planted in a browser gets nobody in."""
         before = self.find(id)
+        passes = {**(before.passes if before is not None else {}), proven.daemon: proven}
         self.log_out(id)
-        person = Person(secrets.token_urlsafe(32), self._clock() + self.lasts_s)
-        person.passes = {**(before.passes if before is not None else {}), proven.daemon: proven}
+        person = Person(secrets.token_urlsafe(32), self._clock() + self.lasts_s, passes)
         self._people[person.id] = person
         while len(self._people) > _MOST_PEOPLE:
             self._people.pop(next(iter(self._people)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from sigc.daemon.messages import StatusReply
 from sigc.daemon.verbs import Role
@@ -111,4 +111,13 @@ class View(Protocol):
 
     def plots(self, where: Where) -> Sequence[Plot]:
         """Its plots, made anew for each tab."""
+        ...
+
+
+@runtime_checkable
+class Following(Protocol):
+    """A view that asks more once it knows something: a thing of each strategy, say."""
+
+    def follow(self, look: Look) -> Sequence[Ask[Any]]:
+        """What else it needs now. Pure; asked at each snapshot."""
         ...

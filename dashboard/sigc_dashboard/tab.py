@@ -16,7 +16,7 @@ from bokeh.models import ColumnDataSource
 
 from sigc_dashboard.feed import STATUS, Ask, Snapshot
 from sigc_dashboard.parts.masthead import masthead
-from sigc_dashboard.sheet import Look, Part, Plot
+from sigc_dashboard.sheet import Following, Look, Part, Plot
 
 if TYPE_CHECKING:
     from sigc_dashboard.page import Page, Visit
@@ -31,9 +31,9 @@ class Tab:
         self.visit = visit
         self._page, self._document = page, document
         self._is_waiting = False
-        self.asks: Sequence[Ask[Any]] = (STATUS, *visit.view.asks(visit.where))
-        self.plots: Sequence[Plot] = visit.view.plots(visit.where)
         self.snapshot = page.feed(visit.where.daemon).snapshot
+        self.asks: frozenset[Ask[Any]] = self._asks()
+        self.plots: Sequence[Plot] = visit.view.plots(visit.where)
         self.parts: Sequence[Part] = self._parts()
         self.source = ColumnDataSource(name="parts", data={name: [html] for name, html in self._columns().items()})
         document.add_root(self.source)
@@ -44,6 +44,12 @@ class Tab:
     def show(self, snapshot: Snapshot) -> None:
         """Push what is new, in the document's turn."""
         self.snapshot = snapshot
+        asks = self._asks()
+        if asks != self.asks:
+            feed = self._page.feed(self.visit.where.daemon)
+            feed.want(asks)
+            feed.release(self.asks)
+            self.asks = asks
         self._in_turn(self._push)
 
     def beat(self) -> None:
@@ -67,6 +73,11 @@ class Tab:
 
     def _beat(self) -> None:
         self.source.data[BEAT] = [self._said()]
+
+    def _asks(self) -> frozenset[Ask[Any]]:
+        view = self.visit.view
+        more = view.follow(self._look()) if isinstance(view, Following) else ()
+        return frozenset((STATUS, *view.asks(self.visit.where), *more))
 
     def _is_welcome(self) -> bool:
         """Whether who opened the tab is still logged in."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from bokeh.models import ColumnDataSource, NumeralTickFormatter
+from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
 
 from sigc.daemon.page_messages import TraceReply
 from sigc_dashboard.feed import Ask
@@ -21,7 +21,7 @@ Columns = Mapping[str, Sequence[float]]
 def memory_plot(after: str, width: int = 6) -> Plot:
     """Resident memory of controller and workers."""
     lines = {"memory": MAIN}
-    return _plot("memory", "Memory, last hour", lines, "0.0 ib", memory, after, "Memory of the last hour", width)
+    return _plot("memory", "Memory in MB, last hour", lines, "0,0", memory, after, "Memory of the last hour", width)
 
 
 def processor_plot(after: str, width: int = 6) -> Plot:
@@ -37,8 +37,8 @@ def blocks_plot(after: str, width: int = 6) -> Plot:
 
 
 def memory(trace: TraceReply) -> Columns:
-    """In bytes."""
-    return {"memory": trace.memory_bytes}
+    """In MB."""
+    return {"memory": [count / (1 << 20) for count in trace.memory_bytes]}
 
 
 def processor(trace: TraceReply) -> Columns:
@@ -76,16 +76,20 @@ def _plot(
     width: int,
 ) -> Plot:
     source = ColumnDataSource({"x": [], **{line: [] for line in lines}})
-    plot: Any = plot_of(180, x_axis_type="datetime")
+    plot: Any = plot_of(180, x_range=Range1d(start=-60, end=0))
     for line, colour in lines.items():
         plot.varea("x", 0, line, source=source, color=colour, alpha=0.12)
         plot.line("x", line, source=source, color=colour, width=1.6, legend_label=line)
     plot.yaxis.formatter = NumeralTickFormatter(format=number)
     plot.y_range.start = 0
     plot.yaxis.ticker.desired_num_ticks = 4
+    # Minutes before now: a time of the clock would have to be in somebody's zone.
+    plot.xaxis.formatter = NumeralTickFormatter(format="0")
+    plot.xaxis.axis_label, plot.xaxis.axis_label_text_font_size = "minutes before now", "11px"
+    plot.xaxis.axis_label_text_font_style = "normal"
+    plot.xaxis.axis_label_text_color = GREY
     plot.xgrid.grid_line_color = None
     plot.toolbar_location = None
-    plot.xaxis.axis_label_text_color = GREY
     legend_of(plot, len(lines) > 1)
     seen: list[TraceReply] = []
 
@@ -93,6 +97,8 @@ def _plot(
         trace = look.get(TRACE)
         if trace is not None and (not seen or seen[0] is not trace):
             seen[:] = [trace]
-            source.data = {"x": [at.timestamp() * 1000 for at in trace.at], **columns(trace)}
+            x = [(at - trace.at[-1]).total_seconds() / 60 for at in trace.at]
+            plot.x_range.start = max(-60.0, min(-2.0, x[0])) if x else -60.0
+            source.data = {"x": x, **columns(trace)}
 
     return Plot(name, title, plot, update, after, words, width)

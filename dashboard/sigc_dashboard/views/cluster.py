@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sigc.daemon.history_messages import CacheReply, Stored
 from sigc.daemon.messages import Details, RunStatus, WorkerStatus
 from sigc_dashboard.feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
@@ -13,6 +14,7 @@ from sigc_dashboard.parts.trail import TRACE, blocks_plot, memory_plot, processo
 from sigc_dashboard.sheet import Look, Part, Plot, Where
 from sigc_dashboard.words import NOTHING, count, moment, share, size
 
+CACHE = Ask("cache/status", CacheReply, every_s=5.0)
 _KINDS: Mapping[str, str] = {
     "none": "threads of the daemon",
     "local": "workers on this machine",
@@ -29,7 +31,7 @@ class Cluster:
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
         """Status in full, and the last hour."""
         del where
-        return (DETAILS, TRACE)
+        return (DETAILS, TRACE, CACHE)
 
     def parts(self, look: Look) -> Sequence[Part]:
         """Figures, then what they are made of."""
@@ -39,7 +41,7 @@ class Cluster:
             Part("figures", "", _figures(look, details)),
             Part("workers", "Workers", _workers(details), 8),
             Part("queue", "Under way", _queue(look, details), 4),
-            Part("cache", "Cache of blocks", _cache(details)),
+            Part("cache", "Cache of blocks", _cache(look)),
             Part("dask", "Dask's own dashboard", _dask(details)),
         )
 
@@ -56,7 +58,8 @@ def _figures(look: Look, details: Details | None) -> Html:
     used, limit = sum(w.memory_bytes for w in workers), sum(w.memory_limit_bytes for w in workers)
     rate = rates(trace.at, trace.computed)[-20:] if trace is not None else []
     check = details.checks.get("cluster", "ok")
-    hits, misses = (int(details.cache.get(name, 0)) for name in ("hits", "misses"))
+    cache = look.get(CACHE)
+    hits, misses = (cache.hits, cache.misses) if cache is not None else (0, 0)
     rate_text = f"{sum(rate) / len(rate):.0f} / min" if rate else NOTHING
     return tiles(
         [
@@ -106,20 +109,27 @@ def _run(run: RunStatus, zone: str) -> Html:
     return tag("li", tag("b", run.strategy or run.job), said, moment(run.asked, zone, "about"), data_key=run.id)
 
 
-def _cache(details: Details | None) -> Html:
-    if details is None:
-        return nothing("Waiting for the daemon.")
-    cache = details.cache
-    if not cache:
+def _cache(look: Look) -> Html:
+    cache = look.get(CACHE)
+    if cache is None:
+        return nothing(look.refusal(CACHE) or "Waiting for the daemon.")
+    if not cache.is_enabled:
         return nothing("The cache is switched off (daemon.cache.enabled).")
-    hits, misses = int(cache.get("hits", 0)), int(cache.get("misses", 0))
-    rows = [
-        ("Blocks", f"{int(cache.get('entries', 0)):,}"),
-        ("Size", size(cache.get("bytes"))),
-        ("Answered", f"{hits:,} of {hits + misses:,} look-ups ({share(hits, hits + misses):.1f} %)"),
-        ("Directory", cache.get("directory", "")),
+    asked, full = cache.hits + cache.misses, share(cache.bytes, cache.limit_bytes)
+    facts = [
+        ("Size", join([f"{size(cache.bytes)} of {size(cache.limit_bytes)}", meter("cache", full)], " ")),
+        ("Answered", f"{cache.hits:,} of {asked:,} look-ups ({share(cache.hits, asked):.1f} %)"),
+        ("Directory", cache.directory),
     ]
-    return tag("table", *(tag("tr", tag("th", k, scope="row"), tag("td", v)) for k, v in rows), class_="facts")
+    rows = [_stored(one, cache.bytes) for one in cache.by_source]
+    top = tag("table", *(tag("tr", tag("th", k, scope="row"), tag("td", v)) for k, v in facts), class_="facts")
+    heads = ("Source or signal", "Kind", "Blocks", "Size", "Share")
+    return join([top, table("The cache by source", heads, rows, (2, 3, 4))]) if rows else top
+
+
+def _stored(one: Stored, whole: int) -> Row:
+    cells = (one.name, one.kind, f"{one.blocks:,}", size(one.bytes), f"{share(one.bytes, whole):.0f} %")
+    return Row(f"{one.kind} {one.name}", cells)
 
 
 def _dask(details: Details | None) -> Html:

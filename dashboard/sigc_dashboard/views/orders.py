@@ -10,11 +10,13 @@ from sigc.daemon.page_messages import Decision, SafetyReply
 from sigc.daemon.verbs import Role
 from sigc_dashboard.feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
+from sigc_dashboard.parts.books import OPEN, ORDERS, book_of, latest_orders, open_orders, positions
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.tiles import Row, badge, nothing, table, tile, tiles
 from sigc_dashboard.sheet import Look, Part, Plot, Where
 from sigc_dashboard.words import count, moment
 
+_MOST_BOOKS = 20
 SAFETY = Ask("safety/status", SafetyReply, every_s=1.0)
 JOBS = Ask("schedule/list", JobsReply, every_s=3.0)
 
@@ -27,7 +29,12 @@ class Orders:
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
         """What holds, what runs, the jobs."""
         del where
-        return (DETAILS, SAFETY, JOBS)
+        return (DETAILS, SAFETY, JOBS, OPEN, ORDERS)
+
+    def follow(self, look: Look) -> Sequence[Ask[Any]]:
+        """The book of each strategy."""
+        status = look.status
+        return [book_of(one.name) for one in status.strategies[:_MOST_BOOKS]] if status is not None else ()
 
     def parts(self, look: Look) -> Sequence[Part]:
         """The state of trading first."""
@@ -36,6 +43,9 @@ class Orders:
             Part("control", "Controls", _controls(look)),
             Part("decisions", "What holds", _decisions(look), 6),
             Part("under_way", "Runs under way", _under_way(look), 6),
+            Part("open", "Open orders and intents", open_orders(look)),
+            Part("positions", "Positions", positions(look)),
+            Part("latest", "Latest orders", latest_orders(look)),
             Part("jobs", "Jobs", _jobs(look)),
         )
 

@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sigc.daemon.history_messages import NavReply
 from sigc.daemon.messages import NextReply, RunsReply, RunStatus, StrategyStatus
 from sigc.daemon.verbs import Role
 from sigc_dashboard.feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.buttons import button
+from sigc_dashboard.parts.spark import spark
 from sigc_dashboard.parts.tiles import Row, badge, nothing, table, tile, tiles, tone
 from sigc_dashboard.sheet import Look, Part, Plot, Where
 from sigc_dashboard.words import NOTHING, count, duration, moment, share, size
 
 RUNS = Ask("runs/list", RunsReply, (("most", 60),), every_s=2.0)
+_MOST_SPARKS = 40
 NEXT = Ask("schedule/next", NextReply, (("most", 6),), every_s=10.0)
+
+
+def nav_of(strategy: str) -> Ask[NavReply]:
+    """The ask for a strategy's NAV, as many points as a word has room for."""
+    return Ask("history/nav", NavReply, (("strategy", strategy), ("points", 60)), every_s=20.0)
 
 
 class Overview:
@@ -27,6 +35,11 @@ class Overview:
         """Status in full, the newest runs, the next fires."""
         del where
         return (DETAILS, RUNS, NEXT)
+
+    def follow(self, look: Look) -> Sequence[Ask[Any]]:
+        """How the money of each strategy went."""
+        status = look.status
+        return [nav_of(one.name) for one in status.strategies[:_MOST_SPARKS]] if status is not None else ()
 
     def parts(self, look: Look) -> Sequence[Part]:
         """From the whole to the single run."""
@@ -90,6 +103,7 @@ def _strategies(look: Look) -> Html:
             one.name,
             (
                 join([tag("b", one.name), " ", badge(one.state)]),
+                _money(look, one.name),
                 badge(one.status),
                 moment(one.last_run, status.zone, "about"),
                 moment(one.next_run, status.zone, "about"),
@@ -98,7 +112,20 @@ def _strategies(look: Look) -> Html:
         )
         for one in status.strategies
     ]
-    return table("Strategies", ("Strategy", "Last outcome", "Last run", "Next run", "Controls"), rows)
+    return table(
+        "Strategies", ("Strategy", "Net asset value", "Last outcome", "Last run", "Next run", "Controls"), rows
+    )
+
+
+def _money(look: Look, strategy: str) -> Html:
+    """NAV, how much of it was won or lost, and the line of it."""
+    found = look.get(nav_of(strategy))
+    if found is None or not found.nav:
+        return tag("span", NOTHING, class_="none")
+    total = found.figures.total_return
+    line = spark(found.nav, f"NAV of {strategy} over {count(found.sessions, 'session')}")
+    change = tag("small", f"{total:+.1%}", class_="up" if total >= 0 else "down")
+    return tag("span", tag("span", f"{found.nav[-1]:,.0f}", change), line, class_="money")
 
 
 def _controls(look: Look, one: StrategyStatus) -> Html:
