@@ -37,9 +37,10 @@ bench: $(STAMP)           ## timings beside peers, one JSON report
 soak: $(STAMP)            ## long campaigns
 	$(BIN)/python -m pytest -q -s -m soak
 
-reference: $(STAMP)       ## docs/operators.md and conf/sigc.yaml from the declarations
+reference: $(STAMP)       ## docs/operators.md, conf/sigc.yaml, the Grafana dashboard, from the declarations
 	$(BIN)/python -c "from sigc.ops.reference import markdown; print(markdown(), end='')" > docs/operators.md
 	$(BIN)/python -c "from sigc.config_file import reference_yaml; print(reference_yaml(), end='')" > conf/sigc.yaml
+	$(BIN)/sigc monitoring export-dashboard -o conf/grafana/dashboards/sigc.json
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

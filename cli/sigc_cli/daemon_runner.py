@@ -3,6 +3,7 @@
 trade, dry     load, compute, validate, execute, audit (`sigc_pipelines.run.carry_out`)
 compute        load and compute: what the next trade needs is stored by then
 data_refresh   the sources, looked at again
+report         the reports of books that are traded, as files
 script         a program
 """
 
@@ -38,6 +39,7 @@ from sigc.store.records import BookKey, Outcome, RunKind
 from sigc_cli import show_run
 from sigc_cli.build import Compiled, compile_file, is_large
 from sigc_cli.build_trading import calendar_of, digests, with_capital
+from sigc_cli.reports import write_reports
 from sigc_cli.run_view import render
 from sigc_cli.script import run_script
 from sigc_pipelines.backtest import pick_of
@@ -52,7 +54,7 @@ from sigc_pipelines.settle import cancel
 from sigc_pipelines.trading import Ended, Request, Trading
 from sigc_pipelines.trading import Watch as Followed
 
-KINDS = frozenset({"trade", "dry", "compute", "data_refresh", "script"})
+KINDS = frozenset({"trade", "dry", "compute", "data_refresh", "report", "script"})
 
 
 class DaemonRunner:
@@ -90,6 +92,8 @@ class DaemonRunner:
                     return self._refresh(order, watch)
                 case "compute":
                     return self._compute(order, watch)
+                case "report":
+                    return self._report(order, watch)
                 case "dry" | "trade":
                     return self._carry_out(order, watch)
                 case other:
@@ -261,6 +265,23 @@ class DaemonRunner:
                 newest = max(newest, str(loaded.grid.dates[-1].astype("datetime64[D]")))
             watch.progress(number, len(wanted), entry.name)
         return RunEnd(Outcome.DONE, f"data of {len(wanted)} strategies", as_of=newest, is_before_trading=True)
+
+    def _report(self, order: RunOrder, watch: Watch) -> RunEnd:
+        """Write the report of every book that is traded, or of one strategy's."""
+        watch.stage("report")
+        wanted = [s for s in self._strategies if order.strategy in ("", s.name)]
+        written: list[str] = []
+        connection = self._services.ledger.reader()
+        try:
+            for number, entry in enumerate(wanted, 1):
+                alive(watch)
+                files = write_reports(connection, self._work_dir, entry, self._config.execution.sizing)
+                written += [str(path.relative_to(self._work_dir)) for path in files]
+                watch.progress(number, len(wanted), entry.name)
+        finally:
+            connection.close()
+        message = ", ".join(written) or "nothing has been traded yet"
+        return RunEnd(Outcome.DONE, message, is_before_trading=True, result={"reports": written})
 
     def _as_of(self) -> str:
         now, cut_off = self._services.clock.now(), self._config.execution.cut_off

@@ -32,6 +32,28 @@ TITLES: Mapping[str, str] = MappingProxyType(
 )
 
 
+HALF = frozenset({"quantiles", "decay"})  # beside one another
+
+
+def words(name: str, view: BacktestView) -> str:
+    """A plot for those who do not see it."""
+    title = TITLES[name]
+    if not len(view.dates):
+        return title
+    first, last = (str(view.dates[place].astype("datetime64[D]")) for place in (0, -1))
+    match name:
+        case "equity":
+            return f"{title}: from {first} to {last}, it ends at {view.equity[-1]:.3f}"
+        case "drawdown":
+            return f"{title}: {view.drawdown.min():.1%} at its deepest"
+        case "quantiles":
+            return f"{title}: {', '.join(f'{value:.1%}' for value in view.quantiles)}"
+        case "decay":
+            return f"{title}: {', '.join(f'{value:.3f} after {days} bars' for days, value in view.ic.items())}"
+        case _:
+            return f"{title}, from {first} to {last}"
+
+
 def all_of(view: BacktestView) -> dict[str, Any]:
     """Every figure by the name it has in `TITLES`."""
     dates = view.dates.astype("datetime64[ms]")
@@ -91,8 +113,12 @@ def _lines(dates: Any, series: Mapping[str, tuple[Any, str]], number: str, *, ze
 def legend_of(plot: Any, wanted: bool) -> None:
     """The legend in the look of all, or none."""
     plot.legend.visible = wanted
-    plot.legend.location = "top_left"
+    if wanted and plot.legend[0] in plot.center:  # above what is drawn, never over it
+        plot.add_layout(plot.legend[0], "above")
+    plot.legend.location = "left"
     plot.legend.orientation = "horizontal"
+    plot.legend.padding = plot.legend.margin = 2
+    plot.legend.label_text_font_size = "12px"
     plot.legend.background_fill_alpha = 0
     plot.legend.border_line_alpha = 0
     plot.legend.label_text_color = GREY

@@ -13,7 +13,9 @@ from typing import Annotated
 
 from sigc.daemon.messages import RunId, RunStatus
 from sigc.daemon.typed import Bounds, Match, Name
-from sigc.store.history import Holding, PastFill, PastOrder, Record, Totals
+from sigc.store.history import PastFill, PastOrder, Totals
+from sigc.store.holding import Holding
+from sigc.store.recent import Record
 from sigc.store.track import Figures
 
 Page = Annotated[int, Bounds(1, 500)]
@@ -45,7 +47,7 @@ class NavReply:
     """A book by session, column by column; months and figures are of all its sessions.
 
     drawdown: 0 or negative; daily: return since the close before; gross, net: shares of NAV; turnover: what was ordered
-    for the session as a share of NAV, none when nothing was; slippage_bps, commission (money): of what was filled.
+    for the session as a share of NAV, none when nothing was; commission, slippage: money, cumulated.
     sessions: how many there are in the range. A strategy that has not traded has no book: capital and opened are none.
     """
 
@@ -62,6 +64,8 @@ class NavReply:
     gross: tuple[float, ...] = ()
     net: tuple[float, ...] = ()
     turnover: tuple[float | None, ...] = ()
+    commission: tuple[float, ...] = ()
+    slippage: tuple[float, ...] = ()
     months: Mapping[str, float] = field(default_factory=dict)
     figures: Figures = field(default_factory=Figures)
     totals: Totals = field(default_factory=Totals)
@@ -136,7 +140,7 @@ class PositionsRequest:
 class PositionsReply:
     """Positions at the prices of `as_of`, the largest first, those among them that are wanted and not held.
 
-    total: how many there are; run: the one whose targets are meant.
+    total: how many there are; run: the one whose targets are meant; money: what weights are shares of.
     """
 
     strategy: str
@@ -147,6 +151,7 @@ class PositionsReply:
     run: str = ""
     total: int = 0
     positions: tuple[Holding, ...] = ()
+    money: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +308,7 @@ class SignalsRequest:
     """The signals of a strategy's runs that traded."""
 
     strategy: Name
+    portfolio: Portfolio = ""
     before: Number = 0
     most: Page = 250
 

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from sigc.daemon import run_files
+from sigc.daemon.book_history import nav_reply
 from sigc.daemon.controller import Controller
 from sigc.daemon.history_messages import (
     AuditReply,
@@ -42,9 +43,8 @@ from sigc.daemon.messages import RunStatus
 from sigc.daemon.ordering import refusal
 from sigc.daemon.verbs import Call, Nothing, Role, verb
 from sigc.errors import SigcError, did_you_mean
-from sigc.store import books, history, orders, runs
-from sigc.store.records import Finding, Run, Stage
-from sigc.store.track import figures, months, thin
+from sigc.store import books, history, holding, orders, recent, runs
+from sigc.store.records import Finding, Nav, Run, Stage
 
 _MOST_FINDINGS, _MOST_ASSETS = 200, 20
 
@@ -52,7 +52,7 @@ _MOST_FINDINGS, _MOST_ASSETS = 200, 20
 @verb("history/nav", "GET", Role.READ)
 async def history_nav(call: Call[Controller], request: NavRequest) -> NavReply:
     """A book by session: NAV, drawdown, returns, exposure, turnover; its months and figures."""
-    found = await call.daemon.books.read(partial(_nav, request=request))
+    found = await call.daemon.books.read(partial(nav_reply, request=request))
     return found or NavReply(_known(call.daemon, request.strategy))
 
 
@@ -99,8 +99,14 @@ async def positions_list(call: Call[Controller], request: PositionsRequest) -> P
     key = book.key
     run = await daemon.books.read(partial(_last_decided, strategy=strategy, portfolio=key.portfolio))
     targets = await asyncio.to_thread(run_files.targets_of, _work_dir(daemon), run.id) if run else {}
-    read = partial(history.holdings, key=key, targets=targets, most=request.most)
-    nav, (held, total) = await daemon.books.read(lambda c: (books.last_nav(c, key), read(c)))
+    sizing = daemon.configured.loaded.config.execution.sizing
+
+    def read(connection: sqlite3.Connection) -> tuple[Nav | None, float, tuple[holding.Holding, ...], int]:
+        money = holding.sized_by(connection, book, sizing)
+        held, total = holding.holdings(connection, key, targets, request.most, money)
+        return books.last_nav(connection, key), money, held, total
+
+    nav, money, held, total = await daemon.books.read(read)
     return PositionsReply(
         strategy,
         key.portfolio,
@@ -110,14 +116,15 @@ async def positions_list(call: Call[Controller], request: PositionsRequest) -> P
         run.id if run else "",
         total,
         held,
+        money,
     )
 
 
 @verb("audit/recent", "GET", Role.READ)
 async def audit_recent(call: Call[Controller], request: AuditRequest) -> AuditReply:
     """A page of audit records."""
-    wanted = history.RecordsWanted(request.event, request.strategy or "", request.run, request.before, request.most)
-    found = await call.daemon.books.read(partial(history.records_page, wanted=wanted))
+    wanted = recent.RecordsWanted(request.event, request.strategy or "", request.run, request.before, request.most)
+    found = await call.daemon.books.read(partial(recent.records_page, wanted=wanted))
     return AuditReply(found, found[-1].seq if len(found) == request.most else 0)
 
 
@@ -163,8 +170,10 @@ async def signals_history(call: Call[Controller], request: SignalsRequest) -> Si
     """The signals of a strategy's runs: how they were spread, how well they ranked the returns that followed."""
     daemon = call.daemon
 
+    wanted = history.TradesWanted(request.strategy, request.portfolio, request.before, request.most)
+
     def read(connection: sqlite3.Connection) -> tuple[list[tuple[history.PastRun, history.Totals]], int]:
-        page, before = history.trades_page(connection, request.strategy, request.most, request.before)
+        page, before = history.trades_page(connection, wanted)
         return [(run, history.totals_of(connection, run.id)) for run in page], before
 
     page, before = await daemon.books.read(read)
@@ -247,31 +256,6 @@ def _alone(run: Run) -> RunStatus:
         *(key.session, run.as_of, "", run.who, run.reason),
     )
     return _status(past)
-
-
-def _nav(connection: sqlite3.Connection, request: NavRequest) -> NavReply | None:
-    book = history.book_of(connection, request.strategy, request.portfolio)
-    if book is None:
-        return None
-    track = history.track(connection, book)
-    first, last = str(request.start or ""), str(request.end or "9999")
-    chosen = [day for day in track.days if first <= day.session <= last]
-    places = thin(request.points, [day.nav for day in chosen], [day.drawdown for day in chosen])
-    kept = [chosen[place] for place in places]
-    return NavReply(
-        *(book.key.strategy, book.key.portfolio, float(book.capital), round(float(book.cash), 2), book.opened),
-        len(chosen),
-        tuple(day.session for day in kept),
-        tuple(day.nav for day in kept),
-        tuple(day.drawdown for day in kept),
-        tuple(day.daily for day in kept),
-        tuple(day.gross for day in kept),
-        tuple(day.net for day in kept),
-        tuple(day.turnover for day in kept),
-        months(track.days),
-        figures(float(book.capital), track.days),
-        history.summed(track.totals.values()),
-    )
 
 
 def _last_decided(connection: sqlite3.Connection, strategy: str, portfolio: str) -> Run | None:

@@ -1,4 +1,5 @@
-"""Looking back with bounded cost: pages of runs, orders, fills and audit records; a book's track and positions.
+"""Looking back with bounded cost: pages of runs, orders and fills; a book's track. Positions are in `holding.py`, audit
+records in `recent.py`.
 
 Queries alone, each a pure function over a connection, none slower than some milliseconds on ten years of sessions,
 5,000 positions and 100,000 orders: pages go on from a key that an index has in order, never from an offset, so that
@@ -11,20 +12,17 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sigc.store import books, runs
-from sigc.store.records import BookKey
+from sigc.store import books
 from sigc.store.track import Close, Day, days
 
 _OPEN = "('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')"  # the words of intents_in_flight
 _EARLY = ("cancelled", "expired", "rejected", "denied")  # the words of the index intents_ended_early
-_LONGEST_PAYLOAD = 2000
 
 
 class CursorError(Exception):
@@ -101,37 +99,6 @@ class PastFill:
     commission: float
     slippage_bps: float
     at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """A position at the newest price known. weight, target: shares of NAV, what is held and what was wanted last.
-
-    price, value, weight, unrealised: None where no price is known. drift: what is held beyond what was wanted.
-    """
-
-    asset: str
-    quantity: float
-    average_price: float
-    price: float | None
-    value: float | None
-    weight: float | None
-    unrealised: float | None
-    target: float
-    drift: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """An audit record in a line. payload: JSON, cut where it is long."""
-
-    seq: int
-    at: datetime
-    event: str
-    run: str
-    strategy: str
-    who: str
-    payload: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +202,7 @@ def run_cursor(run: PastRun) -> str:
 
 
 def _runs(connection: sqlite3.Connection, text: str, at: str, wanted: RunsWanted) -> Iterator[PastRun]:
-    where, values = _conditions(
+    where, values = conditions(
         {"o.strategy = ?": wanted.strategy, "o.kind = ?": wanted.kind, "o.outcome = ?": wanted.outcome}
     )
     if wanted.before:
@@ -254,7 +221,8 @@ def _instant(text: str) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _conditions(given: Mapping[str, str]) -> tuple[str, list[str]]:
+def conditions(given: Mapping[str, str]) -> tuple[str, list[str]]:
+    """The conditions that have a value, as text of a query, and the values."""
     return "".join(f" AND {text}" for text, value in given.items() if value), [v for v in given.values() if v]
 
 
@@ -281,7 +249,7 @@ def orders_page(connection: sqlite3.Connection, wanted: OrdersWanted) -> tuple[t
 
     Those that are open, or ended early, are few and have an index of their own: they come as they were written.
     """
-    where, values = _conditions({"r.strategy = ?": wanted.strategy, "r.id = ?": wanted.run})
+    where, values = conditions({"r.strategy = ?": wanted.strategy, "r.id = ?": wanted.run})
     key: tuple[str, ...] = ("i.number",)
     if wanted.state == "open":
         source = f"intents i CROSS JOIN runs r ON r.id = i.run WHERE i.state IN {_OPEN}"
@@ -348,114 +316,12 @@ def fills_page(connection: sqlite3.Connection, wanted: FillsWanted) -> tuple[tup
         source = "fills f LEFT JOIN intents i USING (client_order_id) LEFT JOIN runs r ON r.id = i.run WHERE 1"
         rows, cursor = _page(connection, ("f.number",), _FILL, source, (), wanted)
     else:
-        where, values = _conditions({"r.strategy = ?": wanted.strategy, "r.id = ?": wanted.run})
+        where, values = conditions({"r.strategy = ?": wanted.strategy, "r.id = ?": wanted.run})
         source = "runs r CROSS JOIN intents i ON i.run = r.id CROSS JOIN fills f USING (client_order_id)"
         key = ("r.number", "i.place", "f.number")
         rows, cursor = _page(connection, key, _FILL, f"{source} WHERE r.traded = 1{where}", values, wanted)
     told = ((*own, datetime.fromisoformat(at)) for *own, at in rows)
     return tuple(PastFill(*row) for row in told), cursor
-
-
-def holdings(
-    connection: sqlite3.Connection, key: BookKey, targets: Mapping[str, float], most: int
-) -> tuple[tuple[Holding, ...], int]:
-    """The largest positions of a book, and such as are wanted (`targets`, weights) but not held; how many in all.
-
-    At the prices by which the book's newest run was judged.
-    """
-    run = runs.last_decided(connection, key.strategy, key.portfolio)
-    nav = books.last_nav(connection, key)
-    worth = float(nav.nav) if nav is not None and nav.nav > 0 else 0.0
-    marks = connection.execute("SELECT asset, CAST(price AS REAL) FROM marks WHERE run = ?", (run,))
-    prices: dict[str, float] = dict(marks.fetchall())
-    rows = connection.execute(
-        "SELECT asset, CAST(quantity AS REAL), CAST(average_price AS REAL) FROM positions"
-        " WHERE strategy = ? AND portfolio = ?",
-        (key.strategy, key.portfolio),
-    ).fetchall()
-    missing = targets.keys() - {row[0] for row in rows}
-    rows += [(asset, 0.0, 0.0) for asset in missing if targets[asset]]
-
-    def size(row: tuple[str, float, float]) -> tuple[float, str]:
-        value = abs(row[1] * (prices.get(row[0]) or row[2]))
-        return max(value, abs(targets.get(row[0], 0.0)) * worth), row[0]
-
-    largest = heapq.nlargest(most, rows, key=size)
-    held = (_holding(a, q, p, prices.get(a), targets.get(a, 0.0), worth) for a, q, p in largest)
-    return tuple(held), len(rows)
-
-
-def _holding(asset: str, quantity: float, average: float, price: float | None, target: float, worth: float) -> Holding:
-    if price is None and quantity:
-        return Holding(asset, quantity, average, None, None, None, None, target, None)
-    value = quantity * (price or 0.0)
-    weight = round(value / worth, 9) if worth else None
-    gain = round(value - quantity * average, 2)
-    drift = None if weight is None else round(weight - target, 9)
-    return Holding(asset, quantity, average, price, round(value, 2), weight, gain, target, drift)
-
-
-@dataclass(frozen=True, slots=True)
-class RecordsWanted:
-    """Which audit records: '' for any. event: `order` means `order.sent` and its like; before: a number, 0: none."""
-
-    event: str = ""
-    strategy: str = ""
-    run: str = ""
-    before: int = 0
-    most: int = 100
-
-
-def records_page(connection: sqlite3.Connection, wanted: RecordsWanted) -> tuple[Record, ...]:
-    """Audit records, the newest first."""
-    before = wanted.before or 1 << 62
-    if wanted.run or (not wanted.event and not wanted.strategy):
-        where, values = _conditions({"run = ? AND run <> ''": wanted.run, "strategy = ?": wanted.strategy})
-        if wanted.event:
-            where += " AND (event = ? OR (event >= ? AND event < ?))"
-            values += (wanted.event, f"{wanted.event}.", f"{wanted.event}/")
-        return tuple(_records(connection, where, (*values, before), wanted.most))
-    named = [e for e in _events(connection, wanted.strategy) if _is_of(e, wanted.event)]
-    where = " AND strategy = ? AND strategy <> '' AND event = ?" if wanted.strategy else " AND event = ?"
-    own = (wanted.strategy,) if wanted.strategy else ()
-    found = [_records(connection, where, (*own, event, before), wanted.most) for event in named]
-    merged = heapq.merge(*found, key=lambda record: record.seq, reverse=True)
-    return tuple(itertools.islice(merged, wanted.most))
-
-
-def _is_of(event: str, wanted: str) -> bool:
-    return not wanted or event == wanted or event.startswith(f"{wanted}.")
-
-
-def _events(connection: sqlite3.Connection, strategy: str) -> list[str]:
-    """The events there are, by jumping from one to the next in the index."""
-    own = "strategy = :strategy AND strategy <> '' AND " if strategy else ""
-    rows = connection.execute(
-        f"WITH RECURSIVE e(name) AS (SELECT min(event) FROM audit WHERE {own}1"  # noqa: S608
-        f" UNION ALL SELECT (SELECT min(event) FROM audit WHERE {own}event > e.name) FROM e WHERE e.name IS NOT NULL)"
-        " SELECT name FROM e WHERE name IS NOT NULL",
-        {"strategy": strategy},
-    )
-    return [name for (name,) in rows]
-
-
-def _records(connection: sqlite3.Connection, where: str, values: Sequence[object], most: int) -> list[Record]:
-    rows = connection.execute(
-        f"SELECT seq, at, event, run, strategy, record FROM audit WHERE 1{where} AND seq < ?"  # noqa: S608
-        " ORDER BY seq DESC LIMIT ?",
-        (*values, most),
-    )
-    return [_record(*row) for row in rows]
-
-
-def _record(seq: int, at: str, event: str, run: str, strategy: str, record: str) -> Record:
-    try:
-        told: dict[str, Any] = json.loads(record)
-        who, payload = str(told["who"]), json.dumps(told["payload"], ensure_ascii=False)
-    except (ValueError, KeyError, TypeError, RecursionError):  # `sigc audit verify` says more
-        who, payload = "", record
-    cut = payload if len(payload) <= _LONGEST_PAYLOAD else f"{payload[:_LONGEST_PAYLOAD]}..."
-    return Record(seq, datetime.fromisoformat(at), event, run, strategy, who, cut)
 
 
 def open_orders(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
@@ -470,13 +336,22 @@ def open_orders(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
     return found
 
 
-def trades_page(
-    connection: sqlite3.Connection, strategy: str, most: int, before: int = 0
-) -> tuple[tuple[PastRun, ...], int]:
+@dataclass(frozen=True, slots=True)
+class TradesWanted:
+    """Which runs that traded. before: a run's number, 0: none."""
+
+    strategy: str
+    portfolio: str = ""
+    before: int = 0
+    most: int = 250
+
+
+def trades_page(connection: sqlite3.Connection, wanted: TradesWanted) -> tuple[tuple[PastRun, ...], int]:
     """The newest runs of a strategy that traded; and the number before which the next page goes on, 0 for none."""
     rows = connection.execute(
         "SELECT number, id, strategy, portfolio, kind, started, ifnull(finished, ''), outcome, message, session, as_of,"
-        " '', who, reason FROM runs WHERE strategy = ? AND traded = 1 AND number < ? ORDER BY number DESC LIMIT ?",
-        (strategy, before or 1 << 62, most),
+        " '', who, reason FROM runs WHERE strategy = ? AND traded = 1 AND number < ? AND ? IN ('', portfolio)"
+        " ORDER BY number DESC LIMIT ?",
+        (wanted.strategy, wanted.before or 1 << 62, wanted.portfolio, wanted.most),
     ).fetchall()
-    return tuple(_past_run(row[1:]) for row in rows), rows[-1][0] if len(rows) == most else 0
+    return tuple(_past_run(row[1:]) for row in rows), rows[-1][0] if len(rows) == wanted.most else 0

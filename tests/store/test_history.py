@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigc.store import books, history, schema
+from sigc.store import books, history, holding, recent, schema
 from sigc.store.connection import connect_writer
-from sigc.store.history import FillsWanted, OrdersWanted, RecordsWanted, RunsWanted
+from sigc.store.history import FillsWanted, OrdersWanted, RunsWanted
+from sigc.store.recent import RecordsWanted
 from sigc.store.records import BookKey
 from sigc.store.track import Close, days, figures, months, thin
 from tests.store.ledgers import LARGE, STATES, Size, fill
@@ -118,7 +119,7 @@ def of_fills(**wanted: str) -> Turn:
 def of_records(**wanted: str) -> Turn:
     def turn(connection: sqlite3.Connection, before: str) -> tuple[list[str], str]:
         asked = RecordsWanted(**wanted, before=int(before or 0), most=7)
-        page = history.records_page(connection, asked)
+        page = recent.records_page(connection, asked)
         return [str(record.seq) for record in page], str(page[-1].seq) if len(page) == 7 else ""
 
     return turn
@@ -217,7 +218,7 @@ def _add(connection: sqlite3.Connection, number: int) -> None:
 def test_pages_are_ordered(ledger: sqlite3.Connection) -> None:
     runs = history.runs_page(ledger, RunsWanted(most=500))
     assert [r.at for r in runs] == sorted((r.at for r in runs), reverse=True)
-    records = history.records_page(ledger, RecordsWanted(event="order", most=500))
+    records = recent.records_page(ledger, RecordsWanted(event="order", most=500))
     assert [r.seq for r in records] == sorted((r.seq for r in records), reverse=True)
     orders, _ = history.orders_page(ledger, OrdersWanted(strategy="s0", most=500))
     assert [o.session for o in orders] == sorted((o.session for o in orders), reverse=True)
@@ -289,7 +290,7 @@ def test_positions_are_valued_and_held_against_their_targets(ledger: sqlite3.Con
     marks = books.last_prices(ledger, BOOK)
     nav = books.last_nav(ledger, BOOK)
     assert nav is not None
-    held, total = history.holdings(ledger, BOOK, {"A0001": 0.5, "NEW": 0.25, "NOT": 0.0}, 100)
+    held, total = holding.holdings(ledger, BOOK, {"A0001": 0.5, "NEW": 0.25, "NOT": 0.0}, 100, float(nav.nav))
     positions = {p.asset: p for p in books.positions(ledger, BOOK)}
     assert total == len(held) == len(positions) + 1
     by_asset = {h.asset: h for h in held}
@@ -306,9 +307,9 @@ def test_positions_are_valued_and_held_against_their_targets(ledger: sqlite3.Con
             assert (found.price, found.value, found.weight) == (None, None, None)
     assert by_asset["NEW"].drift == -0.25
     assert by_asset["A0001"].target == 0.5
-    few, same = history.holdings(ledger, BOOK, {}, 3)
+    few, same = holding.holdings(ledger, BOOK, {}, 3, 1.0)
     assert (len(few), same) == (3, total - 1)
-    sizes = [abs(h.value or 0.0) for h in history.holdings(ledger, BOOK, {}, 100)[0] if h.price is not None]
+    sizes = [abs(h.value or 0.0) for h in holding.holdings(ledger, BOOK, {}, 100, 1.0)[0] if h.price is not None]
     assert sizes == sorted(sizes, reverse=True)
 
 
@@ -332,9 +333,9 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
 
 LOOKS: dict[str, Callable[[sqlite3.Connection], object]] = {
     "track": lambda c: [history.track(c, book) for book in books.books(c) if book.key == BOOK],
-    "positions": lambda c: history.holdings(c, BOOK, {f"A{n:04d}": 0.0002 for n in range(5000)}, 50),
+    "positions": lambda c: holding.holdings(c, BOOK, {f"A{n:04d}": 0.0002 for n in range(5000)}, 50, 1e6),
     "count of open orders": history.open_orders,
-    "trades": lambda c: history.trades_page(c, "s0", 250),
+    "trades": lambda c: history.trades_page(c, history.TradesWanted("s0")),
     **{name: lambda c, turn=turn: turn(c, "") for name, (turn, _) in PAGES.items()},  # type: ignore[misc]
 }
 
