@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo up down test check bench soak reference format clean
+.PHONY: demo up down test check bench soak screenshots reference format clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml constraints.txt
@@ -36,6 +36,9 @@ bench: $(STAMP)           ## timings beside peers, one JSON report
 
 soak: $(STAMP)            ## long campaigns
 	$(BIN)/python -m pytest -q -s -m soak
+
+screenshots: $(STAMP)     ## pictures of the status page, from a demo that runs, into build/ and docs/pictures
+	$(BIN)/python -m tests.dashboard.screenshots
 
 reference: $(STAMP)       ## docs/operators.md, conf/sigc.yaml, the Grafana dashboard, from the declarations
 	$(BIN)/python -c "from sigc.ops.reference import markdown; print(markdown(), end='')" > docs/operators.md

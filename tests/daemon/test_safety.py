@@ -42,9 +42,9 @@ def test_everything_is_halted_by_one_word(site: Site) -> None:
 
 
 def test_a_halt_that_a_rule_has_set_is_not_taken_back_by_hand(site: Site) -> None:
+    with Ledger.open(site.folder / "work", SystemClock()) as ledger, ledger.transaction("control") as tx:
+        control.put(tx, control.HALTED, "momentum", "by a rule", "sigc", "1 order without an outcome")
     with Daemon(site), site.client() as client:
-        with Ledger.open(site.folder / "work", SystemClock()) as ledger, ledger.transaction("control") as tx:
-            control.put(tx, control.HALTED, "momentum", "unresolved orders", "sigc", "1 order without an outcome")
         with pytest.raises(SigcError, match="halted by a rule"):
             client.post("safety/resume", {"strategy": "momentum"})
         client.post("safety/halt", {"strategy": "momentum", "reason": "and so say I"})

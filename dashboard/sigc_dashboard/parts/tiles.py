@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from sigc_dashboard.html import NONE, Html, tag
 
-_GOOD = frozenset({"ok", "done", "active", "running", "ready", "idle", "filled", "enabled", "open for trading"})
+_GOOD = frozenset(
+    {"ok", "done", "success", "active", "running", "ready", "idle", "filled", "enabled", "open for trading"}
+)
 _BAD = frozenset({"failed", "error", "refused", "rejected", "halted", "lost", "timeout", "not reached", "missed"})
 _WARN = frozenset({"paused", "degraded", "starting", "stopping", "interrupted", "cancelled", "disabled", "skipped"})
 
@@ -56,18 +58,30 @@ class Row:
     cells: tuple[object, ...]
 
 
-def table(name: str, heads: Sequence[str], rows: Iterable[Row], numbers: Iterable[int] = ()) -> Html:
-    """A table that scrolls inside itself. name: for those who do not see it. numbers: columns that hold them."""
+def table(
+    name: str, heads: Sequence[str], rows: Iterable[Row], numbers: Iterable[int] = (), *, has_cards: bool = False
+) -> Html:
+    """A table that scrolls inside itself. name: for those who do not see it. numbers: columns that hold them.
+
+    has_cards: on a narrow screen each row is a card with its labels, so that its controls are in reach.
+    """
     right = frozenset(numbers)
     top = [tag("th", head, scope="col", class_="num" if n in right else None) for n, head in enumerate(heads)]
-    body = [tag("tr", *(_cell(n, cell, n in right) for n, cell in enumerate(r.cells)), data_key=r.key) for r in rows]
-    inner = tag("table", tag("thead", tag("tr", *top)), tag("tbody", *body), class_="rows")
+    labels = tuple(heads) if has_cards else ("",) * len(heads)
+    body = [
+        tag("tr", *(_cell(n, c, n in right, labels[n]) for n, c in enumerate(r.cells)), data_key=r.key) for r in rows
+    ]
+    inner = tag(
+        "table", tag("thead", tag("tr", *top)), tag("tbody", *body), class_="rows cards" if has_cards else "rows"
+    )
     return tag("div", inner, class_="wide", tabindex="0", role="region", aria_label=name)
 
 
-def _cell(number: int, cell: object, is_right: bool) -> Html:
+def _cell(number: int, cell: object, is_right: bool, label: str) -> Html:
     kind = "num" if is_right else None
-    return tag("th", cell, scope="row", class_=kind) if number == 0 else tag("td", cell, class_=kind)
+    if number == 0:
+        return tag("th", cell, scope="row", class_=kind)
+    return tag("td", cell, class_=kind, data_label=label or None)
 
 
 def nothing(words: str) -> Html:

@@ -84,7 +84,7 @@
       const isToday = inZone(DAY, here).format(at) === inZone(DAY, here).format(new Date());
       const clock = inZone(CLOCK, here).format(at);
       const text = (isToday ? "" : `${inZone(DAY, here).format(at)} `) + clock;
-      const there = zone === here ? "" : `${inZone(CLOCK, zone).format(at)} ${place(zone)}`;
+      const there = zone === here ? "" : `(${inZone(CLOCK, zone).format(at)} ${place(zone)})`;
       const about = node.dataset.form === "about" ? ago((at - Date.now()) / 1000) : "";
       write(node, [text, about, there]);
       node.title = `${inZone({ ...DAY, ...CLOCK, second: "2-digit", year: "numeric" }, here).format(at)} ${place(here)}`;

@@ -98,7 +98,7 @@ def _controls(look: Look) -> Html:
     reader = (
         tag("p", "Your token may look, and change nothing.", class_="nothing") if not look.may(Role.OPERATE) else ""
     )
-    return join([reader, table("Controls", ("Strategy", "State", "Controls"), rows)])
+    return join([reader, table("Controls", ("Strategy", "State", "Controls"), rows, has_cards=True)])
 
 
 def _whole(look: Look) -> str:

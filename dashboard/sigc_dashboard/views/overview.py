@@ -112,9 +112,8 @@ def _strategies(look: Look) -> Html:
         )
         for one in status.strategies
     ]
-    return table(
-        "Strategies", ("Strategy", "Net asset value", "Last outcome", "Last run", "Next run", "Controls"), rows
-    )
+    heads = ("Strategy", "Net asset value", "Last outcome", "Last run", "Next run", "Controls")
+    return table("Strategies", heads, rows, has_cards=True)
 
 
 def _money(look: Look, strategy: str) -> Html:
@@ -151,17 +150,17 @@ def _recent(look: Look) -> Html:
         Row(
             run.id,
             (
-                run.id,
                 run.strategy or run.job,
-                run.kind,
                 badge(_outcome(run), title=run.message),
+                run.kind,
                 moment(run.asked, status.zone),
                 _took(run),
+                tag("small", run.id),
             ),
         )
         for run in found.runs[:8]
     ]
-    return join([strip, table("Runs", ("Run", "Strategy", "Kind", "Outcome", "Asked", "Took"), rows, (5,))])
+    return join([strip, table("Runs", ("Strategy", "Outcome", "Kind", "Asked", "Took", "Run"), rows, (4,))])
 
 
 def _mark(run: RunStatus) -> Html:
