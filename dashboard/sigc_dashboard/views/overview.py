@@ -11,6 +11,7 @@ from sigc.daemon.verbs import Role
 from sigc_dashboard.feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.buttons import button
+from sigc_dashboard.parts.links import link
 from sigc_dashboard.parts.spark import spark
 from sigc_dashboard.parts.tiles import Row, badge, nothing, table, tile, tiles, tone
 from sigc_dashboard.sheet import Look, Part, Plot, Where
@@ -102,7 +103,7 @@ def _strategies(look: Look) -> Html:
         Row(
             one.name,
             (
-                join([tag("b", one.name), " ", badge(one.state)]),
+                join([link(look.where, "strategy", one.name, tag("b", one.name)), " ", badge(one.state)]),
                 _money(look, one.name),
                 badge(one.status),
                 moment(one.last_run, status.zone, "about"),
@@ -151,7 +152,7 @@ def _recent(look: Look) -> Html:
         Row(
             run.id,
             (
-                run.id,
+                link(look.where, "run", run.id, run.id),
                 run.strategy or run.job,
                 run.kind,
                 badge(_outcome(run), title=run.message),
