@@ -17,12 +17,15 @@ Columns = dict[str, list[Any]]
 
 
 def milliseconds(session: str) -> float:
-    """A session as plots have it.
+    """A session as plots have it; NaN for what is none.
 
     >>> milliseconds("1970-01-02")
     86400000.0
     """
-    return datetime.fromisoformat(session).replace(tzinfo=UTC).timestamp() * 1000
+    try:
+        return datetime.fromisoformat(session).replace(tzinfo=UTC).timestamp() * 1000
+    except ValueError:
+        return NAN
 
 
 def track_columns(nav: NavReply) -> Columns:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sigc_dashboard.html import Html, tag
 
 NOTHING = "–"
+# Kinds of cluster, as `cluster.type` has them.
+CLUSTERS: Mapping[str, str] = MappingProxyType(
+    {
+        "none": "threads of the daemon",
+        "local": "workers on this machine",
+        "address": "a scheduler elsewhere",
+        "class": "workers elsewhere",
+    }
+)
 
 
 def size(count: float | None) -> str:

@@ -108,7 +108,11 @@ class PageServer:
     ) -> None:
         if self.process.poll() is None:
             self.process.terminate()
-        self.process.communicate(timeout=PATIENCE_S)
+        try:
+            self.process.communicate(timeout=PATIENCE_S / 4)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
 
 
 class Reader:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from sigc.daemon.history_messages import OrdersReply, PositionsReply
 from sigc_dashboard.feed import Ask
 from sigc_dashboard.html import Html, join, tag
+from sigc_dashboard.parts.links import link
 from sigc_dashboard.parts.tiles import Row, badge, nothing, table
 from sigc_dashboard.sheet import Look
 from sigc_dashboard.words import NOTHING, count, moment
 
 OPEN = Ask("orders/list", OrdersReply, (("state", "open"), ("most", 100)), every_s=2.0)
-ORDERS = Ask("orders/list", OrdersReply, (("most", 15),), every_s=4.0)
+ORDERS = Ask("orders/list", OrdersReply, (("most", 12),), every_s=4.0)
 _MOST_POSITIONS = 12
 _WAITING = "Waiting for the daemon."
 
@@ -53,7 +54,7 @@ def _orders(look: Look, name: str, found: OrdersReply) -> Html:
                 f"{one.filled:,g}",
                 f"{one.price:,.2f}",
                 badge(one.state, title=one.message),
-                one.strategy,
+                link(look.where, "strategy", one.strategy, one.strategy),
                 one.session,
                 moment(one.sent, zone),
             ),
@@ -69,7 +70,9 @@ def positions(look: Look) -> Html:
     if status is None:
         return nothing(_WAITING)
     books = [(one.name, look.get(book_of(one.name))) for one in status.strategies]
-    rows = [_position(name, book, n) for name, book in books if book is not None for n in range(len(book.positions))]
+    rows = [
+        _position(look, name, book, n) for name, book in books if book is not None for n in range(len(book.positions))
+    ]
     if not rows:
         return nothing("No position is held.")
     left = sum(book.total - len(book.positions) for _, book in books if book is not None)
@@ -78,13 +81,13 @@ def positions(look: Look) -> Html:
     return join([table("Positions", heads, rows, range(2, 9)), more])
 
 
-def _position(strategy: str, book: PositionsReply, number: int) -> Row:
+def _position(look: Look, strategy: str, book: PositionsReply, number: int) -> Row:
     one = book.positions[number]
     gain = one.unrealised
     profit = NOTHING if gain is None else tag("span", f"{gain:+,.0f}", class_="up" if gain >= 0 else "down")
     cells = (
         one.asset,
-        strategy,
+        link(look.where, "strategy", strategy, strategy),
         f"{one.quantity:,g}",
         _number(one.price, ",.2f"),
         _number(one.value, ",.0f"),

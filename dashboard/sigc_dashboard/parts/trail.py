@@ -84,7 +84,7 @@ def _plot(
     plot.y_range.start = 0
     plot.yaxis.ticker.desired_num_ticks = 4
     # Minutes before now: a time of the clock would have to be in somebody's zone.
-    plot.xaxis.formatter = NumeralTickFormatter(format="0")
+    plot.xaxis.formatter = NumeralTickFormatter(format="0.[0]")
     plot.xaxis.axis_label, plot.xaxis.axis_label_text_font_size = "minutes before now", "11px"
     plot.xaxis.axis_label_text_font_style = "normal"
     plot.xaxis.axis_label_text_color = GREY

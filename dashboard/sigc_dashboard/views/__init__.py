@@ -6,5 +6,7 @@ from sigc_dashboard.sheet import View
 from sigc_dashboard.views.cluster import Cluster
 from sigc_dashboard.views.orders import Orders
 from sigc_dashboard.views.overview import Overview
+from sigc_dashboard.views.run import Run
+from sigc_dashboard.views.strategy import Strategy
 
-VIEWS: tuple[View, ...] = (Overview(), Orders(), Cluster())
+VIEWS: tuple[View, ...] = (Overview(), Strategy(), Run(), Orders(), Cluster())

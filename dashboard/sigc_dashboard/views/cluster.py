@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sigc.daemon.history_messages import CacheReply, Stored
@@ -12,15 +12,9 @@ from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.tiles import Row, badge, meter, nothing, table, tile, tiles
 from sigc_dashboard.parts.trail import TRACE, blocks_plot, memory_plot, processor_plot, rates
 from sigc_dashboard.sheet import Look, Part, Plot, Where
-from sigc_dashboard.words import NOTHING, count, moment, share, size
+from sigc_dashboard.words import CLUSTERS, NOTHING, count, moment, share, size
 
 CACHE = Ask("cache/status", CacheReply, every_s=5.0)
-_KINDS: Mapping[str, str] = {
-    "none": "threads of the daemon",
-    "local": "workers on this machine",
-    "address": "a scheduler elsewhere",
-    "class": "workers elsewhere",
-}
 
 
 class Cluster:
@@ -63,12 +57,12 @@ def _figures(look: Look, details: Details | None) -> Html:
     rate_text = f"{sum(rate) / len(rate):.0f} / min" if rate else NOTHING
     return tiles(
         [
-            tile("Cluster", details.cluster, more=check if check != "ok" else _KINDS.get(details.cluster, ""),
+            tile("Cluster", details.cluster, more=check if check != "ok" else CLUSTERS.get(details.cluster, ""),
                  tone="" if check == "ok" else "bad"),
             tile("Workers", len(workers), more=count(sum(w.threads for w in workers), "thread")),
             tile("Memory of workers", size(used) if workers else NOTHING,
                  more=f"of {size(limit)}" if limit else "none open", bar=share(used, limit) if limit else None),
-            tile("Throughput", rate_text, more="blocks computed, last minute"),
+            tile("Throughput", rate_text, more="blocks, last minute"),
             tile("Queue", sum(w.tasks for w in workers), more=count(len(details.queue), "run") + " under way"),
             tile("Cache hits", f"{share(hits, hits + misses):.0f} %" if hits + misses else NOTHING,
                  more=f"of {count(hits + misses, 'look-up')}"),

@@ -40,13 +40,13 @@ class Orders:
         """The state of trading first."""
         return (
             Part("trading", "", _trading(look)),
-            Part("control", "Controls", _controls(look)),
-            Part("decisions", "What holds", _decisions(look), 6),
-            Part("under_way", "Runs under way", _under_way(look), 6),
+            Part("control", "Controls", _controls(look), 7),
+            Part("under_way", "Runs under way", _under_way(look), 5),
+            Part("decisions", "What holds", _decisions(look)),
             Part("open", "Open orders and intents", open_orders(look)),
             Part("positions", "Positions", positions(look)),
-            Part("latest", "Latest orders", latest_orders(look)),
             Part("jobs", "Jobs", _jobs(look)),
+            Part("latest", "Latest orders", latest_orders(look)),
         )
 
     def plots(self, where: Where) -> Sequence[Plot]:

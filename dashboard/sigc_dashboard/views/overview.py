@@ -11,10 +11,11 @@ from sigc.daemon.verbs import Role
 from sigc_dashboard.feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.buttons import button
+from sigc_dashboard.parts.links import link
 from sigc_dashboard.parts.spark import spark
 from sigc_dashboard.parts.tiles import Row, badge, nothing, table, tile, tiles, tone
 from sigc_dashboard.sheet import Look, Part, Plot, Where
-from sigc_dashboard.words import NOTHING, count, duration, moment, share, size
+from sigc_dashboard.words import CLUSTERS, NOTHING, count, duration, moment, share, size
 
 RUNS = Ask("runs/list", RunsReply, (("most", 60),), every_s=2.0)
 _MOST_SPARKS = 40
@@ -77,7 +78,7 @@ def _figures(look: Look) -> Html:
             tile("Memory", size(status.memory_bytes), more=f"of {size(status.memory_limit_bytes)}", bar=memory),
             tile("Processor", f"{status.cpu_pct:.0f} %", more="of all it may use", bar=status.cpu_pct),
             tile("Workers", len(details.workers) if details is not None else NOTHING,
-                 more=details.cluster if details is not None else ""),
+                 more=CLUSTERS.get(details.cluster, details.cluster) if details is not None else ""),
             tile("Under way", NOTHING if under_way is None else count(under_way, "run"),
                  more=_going(details.queue) if details is not None else ""),
         ]
@@ -102,18 +103,24 @@ def _strategies(look: Look) -> Html:
         Row(
             one.name,
             (
-                join([tag("b", one.name), " ", badge(one.state)]),
+                join([link(look.where, "strategy", one.name, tag("b", one.name)), " ", badge(one.state)]),
                 _money(look, one.name),
-                badge(one.status),
-                moment(one.last_run, status.zone, "about"),
+                _last(look, one),
                 moment(one.next_run, status.zone, "about"),
                 _controls(look, one),
             ),
         )
         for one in status.strategies
     ]
-    heads = ("Strategy", "Net asset value", "Last outcome", "Last run", "Next run", "Controls")
+    heads = ("Strategy", "Net asset value", "Last run", "Next run", "Controls")
     return table("Strategies", heads, rows, has_cards=True)
+
+
+def _last(look: Look, one: StrategyStatus) -> Html:
+    """How the last run ended, and when."""
+    ended = link(look.where, "run", one.run, badge(one.status)) if one.run else badge(one.status)
+    zone = look.status.zone if look.status is not None else ""
+    return tag("span", ended, moment(one.last_run, zone, "about") if one.last_run else "", class_="last")
 
 
 def _money(look: Look, strategy: str) -> Html:
@@ -155,7 +162,7 @@ def _recent(look: Look) -> Html:
                 run.kind,
                 moment(run.asked, status.zone),
                 _took(run),
-                tag("small", run.id),
+                link(look.where, "run", run.id, tag("small", run.id)),
             ),
         )
         for run in found.runs[:8]
