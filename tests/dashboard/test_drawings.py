@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -68,7 +69,7 @@ def test_stages_follow_one_another_within_the_whole(lengths: list[tuple[float, f
         at += timedelta(seconds=0 if is_frozen else length)
     found = spans(stages, NOON)
     assert found[0][0] == 0.0
-    for (begin, length), (after, _) in zip(found, found[1:], strict=False):
+    for (begin, length), (after, _) in itertools.pairwise(found):
         assert begin + length <= after + 0.01
     if sum(length for _, length in lengths) > 0.01:
         assert sum(found[-1]) == pytest.approx(100.0, abs=0.01)
