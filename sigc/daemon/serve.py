@@ -42,6 +42,7 @@ from sigc.daemon.reload import reload
 from sigc.daemon.rpc import RpcServer, refuse_exposed
 from sigc.daemon.runner import Parts
 from sigc.daemon.start import DASHBOARD, HEALTH, METRICS, RPC, Doors, Start, open_doors
+from sigc.daemon.status import page_of
 from sigc.daemon.systemd import Notifier, is_manager
 from sigc.daemon.usage import Usage
 from sigc.daemon.verbs import Role, Verb, verbs_of
@@ -211,7 +212,8 @@ def _ready(daemon: Controller, held: Held, report: Report, page: PageProcess | N
     if page is not None:
         page.begin()
     log_place = f"; its log is {start.log.path}" if start.log.path else ""
-    text = f"daemon '{start.name}' is ready: PID {os.getpid()} at {held.entry.address}{log_place}"
+    page_place = f"; its page is {found}" if (found := page_of(daemon)) else ""
+    text = f"daemon '{start.name}' is ready: PID {os.getpid()} at {held.entry.address}{page_place}{log_place}"
     log.info("ready", extra={"strategies": len(daemon.configured.strategies), "jobs": len(daemon.configured.jobs)})
     report.ready(text)
     daemon.notifier.ready(f"{len(daemon.configured.strategies)} strategies")

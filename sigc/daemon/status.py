@@ -44,7 +44,7 @@ def status_of(daemon: Controller, details: Details | None = None) -> StatusReply
         reason=daemon.why,
         broker=config.broker.type,
         is_halted="" in daemon.decided.halted,
-        page=_page(daemon),
+        page=page_of(daemon),
         strategies=tuple(strategy_of(daemon, entry.name, entry.enabled) for entry in daemon.configured.strategies),
         detailed=details,
     )
@@ -69,7 +69,7 @@ def strategy_of(daemon: Controller, name: str, is_enabled: bool) -> StrategyStat
     )
 
 
-def _page(daemon: Controller) -> str:
+def page_of(daemon: Controller) -> str:
     """Where the status page is, for a browser on this machine."""
     number, settings = daemon.ports.get(DASHBOARD), daemon.start.config.daemon.dashboard
     if number is None:
