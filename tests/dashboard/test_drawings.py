@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -35,8 +37,6 @@ def test_every_node_stands_once_and_below_what_it_takes(graph: tuple[int, list[t
 
 @given(graphs())
 def test_a_drawing_has_every_node_and_line_and_no_two_boxes_meet(graph: tuple[int, list[tuple[int, int]]]) -> None:
-    import re
-
     count, edges = graph
     plan = PlanLine(tuple(PlanNode(f"n{n}", "op", "time", seconds=n / 10) for n in range(count)), tuple(edges))
     html = str(drawing(plan))
@@ -68,7 +68,7 @@ def test_stages_follow_one_another_within_the_whole(lengths: list[tuple[float, f
         at += timedelta(seconds=0 if is_frozen else length)
     found = spans(stages, NOON)
     assert found[0][0] == 0.0
-    for (begin, length), (after, _) in zip(found, found[1:], strict=False):
+    for (begin, length), (after, _) in itertools.pairwise(found):
         assert begin + length <= after + 0.01
     if sum(length for _, length in lengths) > 0.01:
         assert sum(found[-1]) == pytest.approx(100.0, abs=0.01)

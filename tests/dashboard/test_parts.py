@@ -92,10 +92,9 @@ def snapshot_of(view: View, where: Where, string: str) -> Snapshot:
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
 @pytest.mark.parametrize("role", list(Role))
 def test_no_text_of_the_daemon_becomes_an_element(view: View, role: Role) -> None:
-    where = Where("demo", EVIL)
     tame, wild = (
-        [Reading(str(part.html)) for part in view.parts(Look(where, snapshot_of(view, where, string), role))]
-        for string in ("tame", EVIL)
+        [Reading(str(part.html)) for part in view.parts(Look(where, snapshot_of(view, where, where.what), role))]
+        for where in (Where("demo", "tame"), Where("demo", EVIL))
     )
     assert [one.elements for one in wild] == [one.elements for one in tame]
     assert [one.attributes for one in wild] == [one.attributes for one in tame]
