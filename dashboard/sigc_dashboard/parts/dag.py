@@ -101,7 +101,7 @@ def _box(node: PlanNode, at: tuple[float, float], slowest: float) -> Html:
         tag("rect", x=x, y=y, width=_WIDE, height=_HIGH, rx="6"),
         tag("rect", x=x, y=y + _HIGH - 4, width=f"{heat * _WIDE:.1f}", height="4", class_="hot"),
         tag("text", _cut(title), x=x + 9, y=y + 18, class_="label"),
-        tag("text", _cut(said(node), 32), x=x + 9, y=y + 34, class_="more"),
+        tag("text", _cut(said(node), 31), x=x + 9, y=y + 34, class_="more"),
     ]
     return tag("g", *pieces, class_=f"node {kind}")
 
@@ -112,9 +112,7 @@ def said(node: PlanNode) -> str:
     if node.seconds is not None:
         words.append(milliseconds(node.seconds))
     if node.is_stored:
-        words += [
-            f"{number} {word}" for number, word in ((node.computed, "computed"), (node.cached, "cached")) if number
-        ]
+        words += [f"{number} {word}" for number, word in ((node.computed, "new"), (node.cached, "cached")) if number]
     return " · ".join(words) or ("source" if node.kind == "source" else "with the next")
 
 
