@@ -240,7 +240,7 @@ class OrdersWanted:
 _ORDER = (
     "i.client_order_id, i.run, r.strategy, r.portfolio, r.session, i.asset, i.side,"
     " CAST(i.quantity AS REAL), CAST(ifnull(i.limit_price, i.reference) AS REAL), i.state, CAST(i.filled AS REAL),"
-    " ifnull(i.sent_at, ''), i.message"
+    " ifnull(i.sent_at, ''), substr(i.message, 1, 200)"
 )
 
 
