@@ -50,7 +50,7 @@ from sigc_pipelines.checks.weights import judge_weights
 from sigc_pipelines.closes import Closes
 from sigc_pipelines.compute import Loaded
 from sigc_pipelines.finish import finish
-from sigc_pipelines.outlook import Outlook, Sight
+from sigc_pipelines.outlook import Sight
 from sigc_pipelines.publish import publish
 from sigc_pipelines.recording import record_computing
 from sigc_pipelines.session import Moment, moment
@@ -229,7 +229,7 @@ class _Pass:
             outlook = self.feed.look(loaded, self.request.portfolio)
             sight = self.sight = outlook.at(self.run.as_of)
             self._note({"weights": sight.digest} | {f"data:{n}": d for n, d in outlook.digests.items()})
-            findings += self._keep(loaded, outlook, sight)
+            findings += record_computing(self.ledger, self.run, loaded, outlook, sight, self.feed)
         with self._stage(StageName.VALIDATE, execution.validate_deadline_s) as findings:
             target, held = self._target(sight, now, findings)
             self.target = target
@@ -241,16 +241,6 @@ class _Pass:
                 refresh(self.ledger, self.book, self.trading.render)
             findings += publish(self.ledger, self.trading.config.audit)
         return outcome, message
-
-    def _keep(self, loaded: Loaded, outlook: Outlook, sight: Sight) -> tuple[Finding, ...]:
-        """Write down what people look at afterwards; that it can't be written stops no run."""
-        if not self.feed.is_kept:
-            return ()
-        try:
-            record_computing(self.ledger, self.run, loaded, outlook, sight, self.feed)
-        except OSError as failure:
-            return (Finding("record", Weight.WARNING, f"plan and signals can't be written down: {failure.strerror}"),)
-        return ()
 
     def _note(self, digests: dict[str, str]) -> None:
         with self.ledger.transaction("stage") as tx:
