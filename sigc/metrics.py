@@ -97,7 +97,6 @@ DRAWDOWN = Metric("sigc_drawdown_ratio", _G, "Loss from the highest net asset va
 GROSS = Metric("sigc_gross_exposure_ratio", _G, "Sum of absolute weights.", _BY_STRATEGY)
 NET = Metric("sigc_net_exposure_ratio", _G, "Sum of weights.", _BY_STRATEGY)
 TURNOVER = Metric("sigc_turnover_ratio", _G, "Sum of absolute changes of weight at the last rebalance.", _BY_STRATEGY)
-BREAKER = Metric("sigc_breaker_tripped", _G, "1 when a circuit breaker is tripped, else 0.", ("breaker",), most=100)
 ALERTS = Metric("sigc_alerts_total", _C, "Alerts raised.", ("severity",), most=10)
 # Of this module.
 REFUSED = Metric("sigc_metrics_refused_total", _C, "Label sets that a metric had no room for.", ("metric",))
