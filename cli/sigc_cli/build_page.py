@@ -44,6 +44,7 @@ def run_page(page: Page, say: Callable[[str], None]) -> None:
     tls = _tls(page)
     listening = _listening(page, tls is not None)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("bokeh").setLevel(logging.ERROR)  # a tab that was closed is no news
     from sigc_dashboard.places import local, named
     from sigc_dashboard.server import Settings, serve
 

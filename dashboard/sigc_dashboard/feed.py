@@ -9,6 +9,7 @@ A feed has no token of its own: it borrows that of a person who is logged in, an
 
 from __future__ import annotations
 
+import http
 import logging
 import threading
 import time
@@ -18,14 +19,15 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
-from sigc.daemon.client import Client, NoDaemonError, Target
+from sigc.daemon.client import Client, NoDaemonError, RefusedError, Target
 from sigc.daemon.messages import StatusReply
-from sigc.errors import SigcError
 
 T = TypeVar("T")
 _PATIENCE_S = 3.0  # for an answer; the page is stale after 5
 _AGAIN_S = 1.0  # after nobody answered
 _IDLE_EVERY_S = 15.0
+_SLOW_AGAIN_S = 5.0  # after a verb took longer than our patience
+_AGAINST_ALL = frozenset({401, 429})
 _MOST_AT_ONCE = 6  # asks, between two snapshots
 _NO_ANSWERS: Mapping[Ask[Any], Answer] = MappingProxyType({})
 log = logging.getLogger("sigc.page")
@@ -80,7 +82,7 @@ _IDLE = Ask("status", StatusReply, every_s=_IDLE_EVERY_S)
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How to reach the daemon now, and with whose token. given_back: told when that token is refused."""
+    """How to reach the daemon now, and with whose token. refused: told of a token that it does not accept."""
 
     target: Callable[[], Target]
     token: Callable[[], str]
@@ -100,14 +102,15 @@ class Feed:
         self._client: Client | None = None
         self._token = ""
         self.snapshot = Snapshot()
-        self.calls = 0
         self._thread = threading.Thread(target=self._run, name=f"sigc-feed-{name}", daemon=True)
         self._thread.start()
 
     def want(self, asks: Iterable[Ask[Any]]) -> None:
         """Somebody looks: these are to be answered, the status among them."""
         with self._turn:
+            new = set(asks) - set(self._wanted)
             self._wanted.update(set(asks))
+            self._hurried |= new
             self._turn.notify_all()
 
     def release(self, asks: Iterable[Ask[Any]]) -> None:
@@ -143,7 +146,7 @@ class Feed:
                 self._round(due)
             except Exception:  # a feed that ends shows stale data for ever
                 log.exception("the feed of %s failed", self.name)
-                self._tell(self.snapshot.answers, False, "the page failed to read the daemon; see the page's log")
+                self._tell(self._later(), False, "the page failed to read the daemon; see the page's log")
         if self._client is not None:
             self._client.close()
 
@@ -165,41 +168,49 @@ class Feed:
         """Ask what is due. Answers nobody wants any more are dropped."""
         with self._turn:
             self._hurried.difference_update(due)
-        token = self._way.token()
+            kept = {ask: answer for ask, answer in self.snapshot.answers.items() if ask in self._wanted}
+        token, is_heard = self._way.token(), False
         if not token:
             self._tell(self._later(), False, "nobody is logged in")
             return
-        kept = {ask: answer for ask, answer in self.snapshot.answers.items() if ask in self._wanted}
         for ask in due:
             try:
                 kept[ask] = self._ask(ask, token)
             except NoDaemonError as gone:
                 self._drop()
-                self._tell(self._later(), False, str(gone))
+                if ask == STATUS or gone.is_refused:
+                    self._tell(self._later(), False, str(gone))
+                    return
+                # One slow verb is no sign that the daemon is gone: the status, asked next, tells.
+                slow = replace(kept.get(ask, Answer()), problem=str(gone), due=time.monotonic() + _SLOW_AGAIN_S)
+                kept[ask], self._hurried = slow, {*self._hurried, STATUS}
+                break
+            except RefusedError as refused:
+                if refused.status == http.HTTPStatus.UNAUTHORIZED:
+                    self._way.refused(token)
+                self._tell(self._later(), False, str(refused))
                 return
-            if ask == STATUS and kept[ask].problem:
-                self._way.refused(token)
-                self._tell(self._later(), False, kept[ask].problem)
-                return
-            if self._is_closed:
-                return
-        self._tell(kept, True, "")
+            is_heard = True
+        self._tell(kept, is_heard, "")
 
     def _later(self) -> dict[Ask[Any], Answer]:
         """Everything as it was known, which stays on the page, greyed; all of it is asked for again soon."""
         now, known = time.monotonic(), self.snapshot.answers
-        asks = list(self._wanted) or [_IDLE]
+        with self._turn:
+            asks = self._asks()
         return {ask: replace(known.get(ask, Answer()), due=now + _AGAIN_S) for ask in asks}
 
     def _ask(self, ask: Ask[Any], token: str) -> Answer:
-        self.calls += 1
+        """The answer, or why there is none. Raises NoDaemonError, and RefusedError for what is against all asks."""
         try:
-            value = self._connected(token).get(ask.verb, dict(ask.fields), reply=ask.reply)
+            value, problem = self._connected(token).get(ask.verb, dict(ask.fields), reply=ask.reply), ""
         except NoDaemonError:
             raise
-        except SigcError as refused:
-            return Answer(None, str(refused), time.monotonic() + ask.every_s)
-        return Answer(value, "", time.monotonic() + ask.every_s)
+        except RefusedError as refused:
+            if ask == STATUS or refused.status in _AGAINST_ALL:
+                raise
+            value, problem = None, str(refused)
+        return Answer(value, problem, time.monotonic() + ask.every_s)
 
     def _connected(self, token: str) -> Client:
         if self._client is None or token != self._token:

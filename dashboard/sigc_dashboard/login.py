@@ -7,6 +7,7 @@ tokens a minute from one address, then 429: the daemon counts for itself too.
 from __future__ import annotations
 
 import asyncio
+import http
 import re
 from typing import Any
 from urllib.parse import parse_qs, urlencode
@@ -14,10 +15,9 @@ from urllib.parse import parse_qs, urlencode
 from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler, decode_signed_value
 
-from sigc.daemon.client import Client, NoDaemonError, Target
+from sigc.daemon.client import Client, NoDaemonError, RefusedError, Target
 from sigc.daemon.page_messages import WhoReply
 from sigc.daemon.verbs import Role
-from sigc.errors import SigcError
 from sigc_dashboard.frame import login_form
 from sigc_dashboard.page import Page, Visit
 from sigc_dashboard.places import Place
@@ -126,8 +126,12 @@ class Login(_Door):
             who = await asyncio.get_running_loop().run_in_executor(None, _who, place, token)
         except NoDaemonError as gone:
             return 503, f"The daemon does not answer, so it can't say whether the token is right: {gone}"
-        except SigcError as refused:
-            return (429, _TOO_MANY) if "too many" in str(refused) else (401, "The token is wrong.")
+        except RefusedError as refused:
+            if refused.status == http.HTTPStatus.TOO_MANY_REQUESTS:
+                return 429, _TOO_MANY
+            return (
+                (401, "The token is wrong.") if refused.status == http.HTTPStatus.UNAUTHORIZED else (503, str(refused))
+            )
         return Pass(place.name, token, who.token, Role(who.role), user or who.token)
 
     def _next(self, daemon: str) -> str:

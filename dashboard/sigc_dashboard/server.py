@@ -48,6 +48,7 @@ from sigc_dashboard.tab import Tab
 from sigc_dashboard.views import VIEWS
 
 _BEAT_EVERY_MS = 1000
+_PING_S = 15
 _MOST_ANNOUNCED = 100
 _UNUSED_MS = 3000  # after that a tab that is gone is forgotten
 log = logging.getLogger("sigc.page")
@@ -110,6 +111,9 @@ class _Server(BokehTornado):
             stats_log_frequency_milliseconds=3_600_000,
             websocket_max_message_size_bytes=1_000_000,
             websocket_compression_level=1,
+            # A browser that vanished without a word is let go of.
+            websocket_ping_interval=_PING_S,
+            websocket_ping_timeout=_PING_S,
             transforms=[_Headers],
             log_function=_logged,
             cookie_secret=page.sessions.key,
@@ -305,7 +309,14 @@ async def _serve(places: Places, listening: socket.socket, settings: Settings, r
     cookie = f"sigc_page_{listening.getsockname()[1]}"
     page = Page(places, Sessions(time.monotonic, settings.lasts_s), by_name(VIEWS), cookie, loop)
     app = _Server(page, settings)
-    http = HTTPServer(app, ssl_options=settings.tls, max_header_size=32_768, max_body_size=100_000)
+    http = HTTPServer(
+        app,
+        ssl_options=settings.tls,
+        max_header_size=32_768,
+        max_body_size=100_000,
+        idle_connection_timeout=60,
+        body_timeout=20,
+    )
     http.add_sockets([listening])
     server = BaseServer(IOLoop.current(), app, http)
     server.start()

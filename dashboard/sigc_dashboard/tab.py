@@ -30,7 +30,6 @@ class Tab:
     def __init__(self, page: Page, document: Document, visit: Visit) -> None:
         self.visit = visit
         self._page, self._document = page, document
-        self._is_waiting = False
         self.snapshot = page.feed(visit.where.daemon).snapshot
         self.asks: frozenset[Ask[Any]] = self._asks()
         self.plots: Sequence[Plot] = visit.view.plots(visit.where)

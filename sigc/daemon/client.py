@@ -48,6 +48,12 @@ class NoDaemonError(SigcError):
     is_refused = False
 
 
+class RefusedError(SigcError):
+    """The daemon says no. status: of HTTP; 401 is a token that is wrong, 429 too many of them."""
+
+    status = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is known of the daemon wanted: the command line's address, then the configuration's.
@@ -269,7 +275,7 @@ def _in_query(value: object) -> object:
     return [_in_query(inner) for inner in value] if isinstance(value, list | tuple) else str(value)
 
 
-def _refused(status: int, body: bytes) -> SigcError:
+def _refused(status: int, body: bytes) -> RefusedError:
     """What the daemon says, as the error it is."""
     try:
         said = json.loads(body)
@@ -281,7 +287,9 @@ def _refused(status: int, body: bytes) -> SigcError:
         hint = f"set SIGC_RPC_TOKEN, or be the daemon's user: its token is in {TOKEN_FILE} of its work directory"
     if hint and found:
         found = tuple(Diagnostic(d.code, d.message, d.span, d.severity, d.expected, hint, d.via) for d in found)
-    return SigcError(*(found or (Diagnostic("E901", f"the daemon refused ({status})", hint=hint),)))
+    error = RefusedError(*(found or (Diagnostic("E901", f"the daemon refused ({status})", hint=hint),)))
+    error.status = status
+    return error
 
 
 def _user() -> str:

@@ -47,7 +47,6 @@ class PageProcess:
 
     def __init__(self, command: Sequence[str], listening: socket.socket, most_mb: int) -> None:
         self._command, self._listening, self._most_bytes = tuple(command), listening, most_mb << 20
-        self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:

@@ -1,4 +1,4 @@
-"""One browser for a worker; a daemon with strategies, a run behind it, and its page, for tests that only look."""
+"""A browser for a module; a daemon with strategies, a run behind it, and its page, for tests that only look."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium, without a window."""
+    """A real Chromium, without a window. Of a module: its driver has a loop in this thread, which others need free."""
     if not CHROMIUM:
         pytest.skip("no chromium on this machine: `apt-get install chromium`")
     expect.set_options(timeout=PATIENCE_MS)

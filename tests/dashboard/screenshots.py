@@ -37,9 +37,10 @@ LOOKS = {"light": ("light", 1280), "dark": ("dark", 1280), "phone": ("light", 39
 # What the README and the documentation show: file, width.
 KEPT = {
     "overview-light": 1100,
-    "overview-dark": 1100,
-    "orders-light": 1100,
-    "cluster-dark": 1100,
+    "strategy-light": 900,
+    "run-dark": 900,
+    "orders-light": 900,
+    "cluster-dark": 900,
     "overview-phone": 390,
 }
 

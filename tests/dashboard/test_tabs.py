@@ -14,7 +14,7 @@ from playwright.sync_api import Browser
 from tests.daemon.daemons import Daemon, Site
 from tests.dashboard.browsers import PageServer, Reader, reader
 
-WATCHED_S = 4.0
+WATCHED_S = 3.0
 
 
 def calls(site: Site) -> int:
@@ -110,5 +110,5 @@ def test_nobody_looks_nobody_asks(site: Site, browser: Browser) -> None:
         person.log_in(site.token)
         person.look("overview")
         person.window.goto("about:blank")
-        person.window.wait_for_timeout(5000)  # the tab is forgotten
-        assert calls_in(site, person, 5.0) <= 4
+        person.window.wait_for_timeout(4000)  # the tab is forgotten
+        assert calls_in(site, person, 4.0) <= 4

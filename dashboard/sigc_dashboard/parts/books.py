@@ -1,8 +1,9 @@
-"""Orders and positions as tables: what is on its way, what was sent last, what is held."""
+"""Orders, fills and positions as tables: what is on its way, what was done last, what is held."""
 
 from __future__ import annotations
 
-from sigc.daemon.history_messages import OrdersReply, PositionsReply
+from sigc.daemon.history_messages import FillsReply, OrdersReply, PositionsReply
+from sigc.store.history import PastFill
 from sigc_dashboard.feed import Ask
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.links import link
@@ -11,7 +12,7 @@ from sigc_dashboard.sheet import Look
 from sigc_dashboard.words import NOTHING, count, moment
 
 OPEN = Ask("orders/list", OrdersReply, (("state", "open"), ("most", 100)), every_s=2.0)
-ORDERS = Ask("orders/list", OrdersReply, (("most", 12),), every_s=4.0)
+FILLS = Ask("fills/list", FillsReply, (("most", 12),), every_s=4.0)
 _MOST_POSITIONS = 12
 _WAITING = "Waiting for the daemon."
 
@@ -33,12 +34,23 @@ def open_orders(look: Look) -> Html:
     return join([_orders(look, "Open orders", found), more])
 
 
-def latest_orders(look: Look) -> Html:
-    """The newest orders, whatever became of them."""
-    found = look.get(ORDERS)
+def latest_fills(look: Look) -> Html:
+    """The newest executions."""
+    found = look.get(FILLS)
     if found is None:
-        return nothing(look.refusal(ORDERS) or _WAITING)
-    return _orders(look, "Latest orders", found) if found.orders else nothing("No order yet.")
+        return nothing(look.refusal(FILLS) or _WAITING)
+    if not found.fills:
+        return nothing("Nothing has been filled yet.")
+    zone = look.status.zone if look.status is not None else ""
+    heads = ("Asset", "Side", "Quantity", "Price", "Slippage", "Commission", "Strategy", "When")
+    return table("Latest fills", heads, [_fill(look, one, zone) for one in found.fills], range(2, 6))
+
+
+def _fill(look: Look, one: PastFill, zone: str) -> Row:
+    strategy = link(look.where, "strategy", one.strategy, one.strategy) if one.strategy else NOTHING
+    money = (f"{one.price:,.2f}", f"{one.slippage_bps:+.1f} bps", f"{one.commission:,.2f}")
+    cells = (one.asset, one.side, f"{one.quantity:,g}", *money, strategy, moment(one.at, zone))
+    return Row(one.execution_id, cells)
 
 
 def _orders(look: Look, name: str, found: OrdersReply) -> Html:

@@ -10,7 +10,7 @@ from sigc.daemon.page_messages import Decision, SafetyReply
 from sigc.daemon.verbs import Role
 from sigc_dashboard.feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
-from sigc_dashboard.parts.books import OPEN, ORDERS, book_of, latest_orders, open_orders, positions
+from sigc_dashboard.parts.books import FILLS, OPEN, book_of, latest_fills, open_orders, positions
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.tiles import Row, badge, nothing, table, tile, tiles
 from sigc_dashboard.sheet import Look, Part, Plot, Where
@@ -29,7 +29,7 @@ class Orders:
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
         """What holds, what runs, the jobs."""
         del where
-        return (DETAILS, SAFETY, JOBS, OPEN, ORDERS)
+        return (DETAILS, SAFETY, JOBS, OPEN, FILLS)
 
     def follow(self, look: Look) -> Sequence[Ask[Any]]:
         """The book of each strategy."""
@@ -46,7 +46,7 @@ class Orders:
             Part("open", "Open orders and intents", open_orders(look)),
             Part("positions", "Positions", positions(look)),
             Part("jobs", "Jobs", _jobs(look)),
-            Part("latest", "Latest orders", latest_orders(look)),
+            Part("fills", "Latest fills", latest_fills(look)),
         )
 
     def plots(self, where: Where) -> Sequence[Plot]:
