@@ -26,6 +26,7 @@ from typing import TypeVar
 from sigc import metrics as m
 from sigc.calendar import Calendar
 from sigc.clock import Clock
+from sigc.daemon.book_history import Tracks
 from sigc.daemon.books import Books
 from sigc.daemon.cache_look import CacheLook
 from sigc.daemon.configured import Configured
@@ -122,6 +123,7 @@ class Controller:
     changed: asyncio.Event = field(default_factory=asyncio.Event)  # something that the mirror of the state shows
     asked: dict[Fire, RunOrder] = field(default_factory=dict)  # by hand, of a job, until it begins
     cache_look: CacheLook = field(default_factory=CacheLook)
+    tracks: Tracks = field(default_factory=Tracks)  # of the reading thread of `books`
     _retired: list[InForce] = field(default_factory=list)
     _books: Books | None = None
     _runs: Runs | None = None

@@ -52,7 +52,7 @@ _MOST_FINDINGS, _MOST_ASSETS, _LONGEST_MESSAGE = 60, 20, 300
 @verb("history/nav", "GET", Role.READ)
 async def history_nav(call: Call[Controller], request: NavRequest) -> NavReply:
     """A book by session: NAV, drawdown, returns, exposure, turnover; its months and figures."""
-    found = await call.daemon.books.read(partial(nav_reply, request=request))
+    found = await call.daemon.books.read(partial(nav_reply, request=request, tracks=call.daemon.tracks))
     return found or NavReply(_known(call.daemon, request.strategy))
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigc.daemon.book_history import nav_reply
+from sigc.daemon.book_history import Tracks, nav_reply
 from sigc.daemon.history_messages import NavRequest
 from sigc.daemon.typed import to_json
 from sigc.store import books, history, holding, recent, schema
@@ -287,6 +287,26 @@ def test_a_track_is_that_of_the_ledger(ledger: sqlite3.Connection) -> None:
     ).fetchone()[0]
     assert track.days[5].turnover == pytest.approx(ordered / float(navs[4].nav), abs=1e-6)
     assert history.summed(track.totals.values()).orders == sum(t.orders for t in track.totals.values())
+
+
+def test_a_track_that_is_kept_is_made_anew_when_something_changes(ledger: sqlite3.Connection) -> None:
+    tracks = Tracks()
+    asked = NavRequest("s0", points=2000)
+    changes = (
+        "INSERT INTO nav SELECT strategy, portfolio, '2031-01-02', nav, cash, gross, net FROM nav LIMIT 1",
+        "INSERT INTO intents (client_order_id, run, place, asset, side, quantity, reference, order_type, time_in_force,"
+        " parent, slice, state) SELECT 'new', run, 9999, asset, side, '7', '3', order_type, time_in_force, '', 0, state"
+        " FROM intents ORDER BY number LIMIT 1",
+        "INSERT INTO fills (execution_id, client_order_id, asset, side, quantity, price, commission, at)"
+        " VALUES ('new', 'new', 'A', 'buy', '7', '4', '1', '2031-01-02T00:00:00+00:00')",
+    )
+    before = nav_reply(ledger, asked, tracks)
+    assert nav_reply(ledger, asked, tracks) == before
+    for change in changes:
+        ledger.execute(change)
+        found = nav_reply(ledger, asked, tracks)
+        assert found == nav_reply(ledger, asked) != before
+        before = found
 
 
 def test_positions_are_valued_and_held_against_their_targets(ledger: sqlite3.Connection) -> None:
