@@ -196,8 +196,14 @@ class MemoryStore:
 def concat(panels: Sequence[Panel], names: tuple[str, ...] | None = None) -> Panel:
     """Panels of consecutive rows as one, over `names` (default: the union, ordered by name).
 
-    Category panels are united over the union of their labels.
+    Category panels are united over the union of their labels. Rows that lie one after the other in memory already
+    come as a view of it.
     """
+    if panels and all(p.names == (names or panels[0].names) and p.labels == panels[0].labels for p in panels):
+        values = _adjoining([p.values for p in panels])
+        if values is not None:
+            dates = panels[0].dates if len(panels) == 1 else np.concatenate([p.dates for p in panels])
+            return Panel(dates, panels[0].names, values, panels[0].labels)
     if names is None:
         names = tuple(sorted({n for p in panels for n in p.names}))
     labels = None
@@ -210,6 +216,33 @@ def concat(panels: Sequence[Panel], names: tuple[str, ...] | None = None) -> Pan
         at += len(panel.dates)
     dates = np.concatenate([p.dates for p in panels]) if panels else np.empty(0, "datetime64[ns]")
     return Panel(dates, names, values, labels)
+
+
+def _adjoining(parts: Sequence[Floats]) -> Floats | None:
+    """The parts as one array without copying: None unless each begins where the one before ends, in one memory."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    owner = _owner(first)
+    if first.shape[1] == 0 or not owner.flags.c_contiguous or owner.dtype != first.dtype:
+        return None
+    at = first.ctypes.data
+    for part in parts:
+        if part.ctypes.data != at or not part.flags.c_contiguous or _owner(part) is not owner:
+            return None
+        at += part.nbytes
+    begin = (first.ctypes.data - owner.ctypes.data) // first.itemsize
+    flat = owner.reshape(-1)
+    size = sum(p.size for p in parts)
+    return flat[begin : begin + size].reshape(-1, first.shape[1])
+
+
+def _owner(values: Floats) -> Floats:
+    """The array whose memory this one shows."""
+    base: Floats = values
+    while isinstance(base.base, np.ndarray):
+        base = base.base
+    return base
 
 
 def _aligned(panel: Panel, names: tuple[str, ...], labels: tuple[str, ...] | None) -> Floats:

@@ -105,7 +105,9 @@ class BrokerSettings(Section):
     """Where orders go."""
 
     type: str = Field("paper", description="paper, or the name of a broker that is installed.")
-    timeout_s: float = Field(30.0, gt=0, description="Seconds to wait for an answer.")
+    timeout_s: float | None = Field(
+        None, gt=0, description="Seconds to wait for an answer; unset: daemon.connections.timeout_seconds."
+    )
     options: dict[str, Any] = Field({}, description="Settings of an installed broker; its own text says which.")
     paper: PaperSettings = Field(PaperSettings(), description="The paper broker.")
 

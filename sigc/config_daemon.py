@@ -78,9 +78,15 @@ class LimitSettings(Section):
 class ConnectionSettings(Section):
     """Connections to data and brokers."""
 
-    data_pool_size: int = Field(10, ge=1, description="Most sources that are read at a time.")
-    broker_pool_size: int = Field(5, ge=1, description="Most requests to a broker at a time.")
-    timeout_seconds: float = Field(30.0, gt=0, description="Longest wait for an answer.")
+    data_pool_size: int = Field(
+        10,
+        ge=1,
+        description="Most sources behind URLs that are read at a time; files of this machine: one a processor.",
+    )
+    broker_pool_size: int = Field(5, ge=1, description="Most requests to a broker at a time, of all strategies.")
+    timeout_seconds: float = Field(
+        30.0, gt=0, description="Longest wait for one answer, of a source behind a URL or of a broker."
+    )
 
 
 class HealthSettings(Section):

@@ -4,6 +4,7 @@
     metrics.add(TRADES, strategy="momentum")
     metrics.observe(COMPUTATION_SECONDS, 1.7, strategy="momentum")
     metrics.render()                       # Prometheus text
+    metrics.reach(TRADES, 17, strategy="momentum")       # a count that somebody else keeps
     metrics.forget("momentum")             # the strategy is gone, and so are its numbers
 
 A new metric is one declaration here. Labels are bounded: a value is cut, and a metric that has its `most` label sets
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -50,6 +51,7 @@ _SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0
 _QUICK_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
 _C, _G, _H = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
 _BY_STRATEGY = ("strategy",)
+_BY_SOURCE = ("strategy", "source")
 
 # The process.
 UPTIME = Metric("sigc_daemon_uptime_seconds", _G, "Seconds since the daemon started.")
@@ -85,8 +87,8 @@ WORKER_MEMORY = Metric("sigc_worker_memory_bytes", _G, "Resident memory of a wor
 LAST_FIRE = Metric("sigc_schedule_last_fire_timestamp_seconds", _G, "When a job last started.", ("job",))
 NEXT_FIRE = Metric("sigc_schedule_next_fire_timestamp_seconds", _G, "When a job is due next.", ("job",))
 MISSES = Metric("sigc_schedule_missed_total", _C, "Fires of a job that did not run.", ("job",))
-DATA_AGE = Metric("sigc_data_age_seconds", _G, "Age of the newest row of a data source.", ("source",))
-DATA_ROWS = Metric("sigc_data_rows", _G, "Rows of a data source.", ("source",))
+DATA_AGE = Metric("sigc_data_age_seconds", _G, "Age of the newest row of a data source.", _BY_SOURCE)
+DATA_ROWS = Metric("sigc_data_rows", _G, "Rows of a data source.", _BY_SOURCE)
 # Trading.
 POSITIONS = Metric("sigc_positions_count", _G, "Positions held.", _BY_STRATEGY)
 TRADES = Metric("sigc_trades_total", _C, "Fills of orders.", _BY_STRATEGY)
@@ -97,8 +99,9 @@ DRAWDOWN = Metric("sigc_drawdown_ratio", _G, "Loss from the highest net asset va
 GROSS = Metric("sigc_gross_exposure_ratio", _G, "Sum of absolute weights.", _BY_STRATEGY)
 NET = Metric("sigc_net_exposure_ratio", _G, "Sum of weights.", _BY_STRATEGY)
 TURNOVER = Metric("sigc_turnover_ratio", _G, "Sum of absolute changes of weight at the last rebalance.", _BY_STRATEGY)
-BREAKER = Metric("sigc_breaker_tripped", _G, "1 when a circuit breaker is tripped, else 0.", ("breaker",), most=100)
-ALERTS = Metric("sigc_alerts_total", _C, "Alerts raised.", ("severity",), most=10)
+ALERTS = Metric(
+    "sigc_alerts_total", _C, "What an operator must hear of, by what happened.", ("event", "severity"), most=50
+)
 # Of this module.
 REFUSED = Metric("sigc_metrics_refused_total", _C, "Label sets that a metric had no room for.", ("metric",))
 
@@ -112,6 +115,7 @@ class Metrics:
         self._registry = prometheus.CollectorRegistry()
         self._lock = threading.Lock()
         self._sets: dict[str, set[tuple[str, ...]]] = {metric.name: set() for metric in METRICS}
+        self._reached: dict[tuple[str, tuple[str, ...]], float] = {}
         self._series = {metric.name: _series(metric, self._registry) for metric in METRICS}
 
     def add(self, metric: Metric, amount: float = 1.0, /, **labels: str) -> None:
@@ -120,6 +124,27 @@ class Metrics:
             series = self._one(metric, Kind.COUNTER, labels)
             if isinstance(series, prometheus.Counter):
                 series.inc(amount)
+
+    def begin_at(self, metric: Metric, total: float, /, **labels: str) -> None:
+        """A count that somebody else keeps was there before us: it grows from 0 here as it grows from `total` there."""
+        self.add(metric, 0.0, **labels)
+        with self._lock:
+            self._reached[metric.name, _values(metric, labels)] = total
+
+    def reach(self, metric: Metric, total: float, /, **labels: str) -> None:
+        """Count up to a total that somebody else keeps. Raises ValueError as `add` does."""
+        key = metric.name, _values(metric, labels)
+        with self._lock:
+            grown = max(0.0, total - self._reached.get(key, 0.0))
+            self._reached[key] = self._reached.get(key, 0.0) + grown
+        self.add(metric, grown, **labels)
+
+    def follow(self, metric: Metric, read: Callable[[], float], /, **labels: str) -> None:
+        """A gauge that is read when it is scraped. Raises ValueError for wrong labels or a metric of another kind."""
+        with self._lock:
+            series = self._one(metric, Kind.GAUGE, labels)
+            if isinstance(series, prometheus.Gauge):
+                series.set_function(read)
 
     def put(self, metric: Metric, value: float, /, **labels: str) -> None:
         """Set a gauge. Raises ValueError for wrong labels or a metric of another kind."""
@@ -155,6 +180,16 @@ class Metrics:
         found = (sample for family in self._series[metric.name].collect() for sample in family.samples)
         return sum(sample.value for sample in found if sample.name == metric.name)
 
+    def keep_only(self, metric: Metric, label: str, there: Collection[str], /, **others: str) -> None:
+        """Of one metric, drop every number with these other labels whose `label` is none of `there`."""
+        cut = {value[:_LONGEST_LABEL] for value in there}
+        with self._lock:
+            for values in list(self._sets[metric.name]):
+                found = dict(zip(metric.labels, values, strict=True))
+                if found[label] not in cut and all(found[k] == v[:_LONGEST_LABEL] for k, v in others.items()):
+                    self._sets[metric.name].remove(values)
+                    self._series[metric.name].remove(*values)
+
     def render(self) -> bytes:
         """All numbers as Prometheus' text (`CONTENT_TYPE`)."""
         return prometheus.generate_latest(self._registry)
@@ -166,7 +201,7 @@ class Metrics:
         series = self._series[metric.name]
         if not metric.labels:
             return series
-        values, known = tuple(str(labels[name])[:_LONGEST_LABEL] for name in metric.labels), self._sets[metric.name]
+        values, known = _values(metric, labels), self._sets[metric.name]
         if values not in known:
             if len(known) >= metric.most:
                 refused = self._one(REFUSED, Kind.COUNTER, {"metric": metric.name})
@@ -175,6 +210,10 @@ class Metrics:
                 return None
             known.add(values)
         return series.labels(*values)
+
+
+def _values(metric: Metric, labels: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(str(labels.get(name, ""))[:_LONGEST_LABEL] for name in metric.labels)
 
 
 def _series(metric: Metric, registry: prometheus.CollectorRegistry) -> Series:

@@ -89,19 +89,43 @@ def test_a_gone_strategy_and_a_gone_worker_leave() -> None:
     assert samples(metrics)["sigc_trades_total", ("momentum",)] == 1.0
 
 
+def test_a_count_that_somebody_else_keeps_is_reached_and_never_counted_twice() -> None:
+    metrics = Metrics()
+    metrics.begin_at(declared.TRADES, 100, strategy="old")
+    for total in (100, 103, 103, 101, 104):
+        metrics.reach(declared.TRADES, total, strategy="old")
+    metrics.reach(declared.TRADES, 7, strategy="new")
+    assert samples(metrics)["sigc_trades_total", ("old",)] == 4.0
+    assert samples(metrics)["sigc_trades_total", ("new",)] == 7.0
+    metrics.forget("old")
+    metrics.reach(declared.TRADES, 105, strategy="old")
+    assert samples(metrics)["sigc_trades_total", ("old",)] == 1.0
+
+
+def test_a_gauge_may_be_read_when_it_is_scraped_and_leaves_with_its_source() -> None:
+    metrics, age = Metrics(), [1.0]
+    for strategy, source in (("a", "prices"), ("a", "volume"), ("b", "volume")):
+        metrics.follow(declared.DATA_AGE, lambda: age[0], strategy=strategy, source=source)
+    age[0] = 2.0
+    assert samples(metrics)["sigc_data_age_seconds", ("prices", "a")] == 2.0
+    metrics.keep_only(declared.DATA_AGE, "source", {"prices"}, strategy="a")
+    found = {key[1] for key in samples(metrics) if key[0] == "sigc_data_age_seconds"}
+    assert found == {("prices", "a"), ("volume", "b")}
+
+
 def test_labels_are_bounded() -> None:
     metrics = Metrics()
     for number in range(declared.ALERTS.most + 5):
-        metrics.add(declared.ALERTS, severity=f"made up {number}" + "x" * 1000)
+        metrics.add(declared.ALERTS, event=f"made up {number}" + "x" * 1000, severity="warning")
     found = samples(metrics)
     kept = [key for key in found if key[0] == "sigc_alerts_total"]
     assert len(kept) == declared.ALERTS.most
     assert all(len(key[1][0]) == 128 for key in kept)
     assert found["sigc_metrics_refused_total", ("sigc_alerts_total",)] == 5.0
-    metrics.add(declared.ALERTS, severity="made up 0" + "x" * 1000)  # a known one still counts
-    metrics.leave("severity", "made up 0" + "x" * 1000)
-    metrics.add(declared.ALERTS, severity="page")
-    assert samples(metrics)["sigc_alerts_total", ("page",)] == 1.0
+    metrics.add(declared.ALERTS, event="made up 0" + "x" * 1000, severity="warning")  # a known one still counts
+    metrics.leave("event", "made up 0" + "x" * 1000)
+    metrics.add(declared.ALERTS, event="page", severity="warning")
+    assert samples(metrics)["sigc_alerts_total", ("page", "warning")] == 1.0
 
 
 def test_label_values_are_written_so_that_they_read_back() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sigc.blocks import BlockStore
     from sigc.config import Config
     from sigc.config_file import LoadedConfig
+    from sigc.data.held import Held
     from sigc.engine.drive import Executor
     from sigc.engine.task import Progress
     from sigc.lang.check import Checked
@@ -88,29 +90,52 @@ def _compiled(checked: Checked, params: Mapping[str, float]) -> Compiled:
 
 @contextmanager
 def workspace(
-    config: Config, choices: Choices, progress: Callable[[Progress], None] | None = None
+    config: Config,
+    choices: Choices,
+    progress: Callable[[Progress], None] | None = None,
+    held: Mapping[str, Held] | None = None,
 ) -> Iterator[Workspace]:
-    """The store and engine that the config and the choices ask for; what is started ends with the block."""
+    """The store and engine that the config and the choices ask for; what is started ends with the block.
+
+    held: sources given from memory, by name.
+    """
     from sigc.blocks import MemoryStore
     from sigc.cache.parquet import ParquetStore
+    from sigc.data.connections import Connections
     from sigc.ops import jit
     from sigc_pipelines.compute import Workspace
 
     settings = config.daemon.cache
     directory = Path(settings.directory).expanduser()
-    fresh = not any(jit.prepare(directory).rglob("*.nbi"))
+    fresh = jit.is_fresh(jit.prepare(directory))
     enabled = settings.enabled and choices.cache
-    with tempfile.TemporaryDirectory(prefix="sigc-") as scratch:
-        where = directory if enabled else Path(scratch)
-        on_disk = enabled or _asks_for_dask(config, choices)
+    on_disk = enabled or _asks_for_dask(config, choices)
+    with ExitStack() as stack:
+        where = directory
+        if on_disk and not enabled:
+            where = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sigc-")))
         store: BlockStore = ParquetStore(where, settings.max_size_gb) if on_disk else MemoryStore()
 
         def engine(weight: int) -> object:
             if fresh and weight:
-                click.echo("compiling the kernels in use, once on this machine...", err=True)
+                _tell_of_compiling()
             return _engine(config, choices, store, where if on_disk else None, weight)
 
-        yield Workspace(store, engine, config.data, ttl_hours=settings.ttl_hours, progress=progress)  # type: ignore[arg-type]
+        ways = Connections(config.daemon.connections.data_pool_size, config.daemon.connections.timeout_seconds)
+        yield Workspace(
+            store,
+            engine,  # type: ignore[arg-type]
+            config.data,
+            ttl_hours=settings.ttl_hours,
+            progress=progress,
+            connections=ways,
+            held=held or {},
+        )
+
+
+@functools.cache
+def _tell_of_compiling() -> None:
+    click.echo("compiling the kernels in use, once on this machine...", err=True)
 
 
 def is_large(weight: int) -> bool:

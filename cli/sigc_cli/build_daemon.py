@@ -19,9 +19,14 @@ if TYPE_CHECKING:
     from sigc.store.ledger import Ledger
 
 
+KINDS = frozenset(
+    {"trade", "dry", "compute", "data_refresh", "report", "script"}
+)  # of runs, as `DaemonRunner.run` knows them
+
+
 def parts() -> Parts:
     """What the daemon is handed."""
-    return Parts(make_runner, open_ledger, page_command)
+    return Parts(make_runner, open_ledger, KINDS, page_command)
 
 
 def page_command(order: PageOrder) -> list[str]:

@@ -95,7 +95,7 @@ def trading(config: Config, work_dir: Path, wish: Wish) -> Iterator[tuple[Tradin
     secrets.add_all(secrets_in(config))
     with Ledger.open(work_dir, SystemClock(), sign=sign_of(config)) as ledger:
         ledger.hide = secrets.hide
-        broker = open_broker(config.broker, work_dir, clock)
+        broker = open_broker(config.broker, work_dir, clock, connections=config.daemon.connections)
         try:
             if isinstance(clock, HandClock) and broker.capabilities().is_live and not wish.is_dry:
                 message = f"a live broker can't trade as of {wish.date}"

@@ -26,8 +26,10 @@ from sigc.calendar import Calendar
 from sigc.clock import Clock, HandClock, SystemClock
 from sigc.config import Config
 from sigc.daemon.pace import Pace, Paced
-from sigc.daemon.runner import Checked, RunEnd, RunOrder, Services, StrategyEntry, Watch
+from sigc.daemon.quota import worker_threads
+from sigc.daemon.runner import Checked, Kept, RunEnd, RunOrder, RunVerdict, Services, StrategyEntry, Watch
 from sigc.daemon.usage import usable_cpus
+from sigc.data.connections import Connections
 from sigc.engine.drive import Executor
 from sigc.engine.local import LocalExecutor
 from sigc.engine.task import Progress
@@ -35,17 +37,21 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.lang.check import check_file
 from sigc.ops import jit
 from sigc.store import books, orders, runs
-from sigc.store.records import BookKey, Outcome, RunKind
+from sigc.store.records import UNRESOLVED, BookKey, Outcome, RunKind
 from sigc_cli import show_run
 from sigc_cli.build import Compiled, compile_file, is_large
 from sigc_cli.build_trading import calendar_of, digests, with_capital
+from sigc_cli.daemon_numbers import count_from_here, tell_book, tell_doubts, tell_sources
 from sigc_cli.reports import write_reports
 from sigc_cli.run_view import render
 from sigc_cli.script import run_script
 from sigc_pipelines.backtest import pick_of
+from sigc_pipelines.brokers.protocol import Broker
 from sigc_pipelines.brokers.registry import close_broker, open_broker
 from sigc_pipelines.compute import Workspace, load
 from sigc_pipelines.feed import FreshFeed
+from sigc_pipelines.keep import keep
+from sigc_pipelines.publish import publish
 from sigc_pipelines.recording import write_plan
 from sigc_pipelines.recover import recover
 from sigc_pipelines.run import CancelledError, carry_out
@@ -54,13 +60,9 @@ from sigc_pipelines.settle import cancel
 from sigc_pipelines.trading import Ended, Request, Trading
 from sigc_pipelines.trading import Watch as Followed
 
-KINDS = frozenset({"trade", "dry", "compute", "data_refresh", "report", "script"})
-
 
 class DaemonRunner:
     """Runs the strategies of one configuration. Safe to use from several threads."""
-
-    kinds = KINDS
 
     def __init__(self, config: Config, strategies: tuple[StrategyEntry, ...], services: Services) -> None:
         self._config, self._strategies, self._services = config, strategies, services
@@ -73,8 +75,13 @@ class DaemonRunner:
         self._calendar: Calendar | None = None
         self._opened_on = ""
         self._work_dir = services.ledger.directory
-        self._broker = open_broker(config.broker, self._work_dir, services.clock)
-        share = config.daemon.cpu_limit_pct
+        ways = config.daemon.connections
+        self._ways = Connections(ways.data_pool_size, ways.timeout_seconds)
+        self._broker = self._opened_broker(services.clock)
+        share = None if services.has_quota else config.daemon.cpu_limit_pct
+        self._threads = config.daemon.limits.worker_threads or usable_cpus()
+        if share is not None:
+            self._threads = min(self._threads, worker_threads(share, usable_cpus()))
         # The machine's clock, whatever day it is for the runs: processors are spent in real time.
         self._pace = None if share is None else Pace(share, usable_cpus(), services.spent, SystemClock())
 
@@ -114,10 +121,16 @@ class DaemonRunner:
             return 0
         return len(cancel(ledger, self._broker, found, who, reason))
 
-    def recover(self, watch: Watch) -> tuple[str, ...]:  # noqa: ARG002
-        """Bring every run that was left open to its end, and look every order up whose outcome is not known."""
-        verdicts = recover(self._trading(self._services.clock))
-        return tuple(f"{verdict.run}: {verdict.outcome}, {verdict.message}" for verdict in verdicts)
+    def keep(self, strategy: str, watch: Watch) -> Kept:
+        """Every run that was left open brought to its end, every order without an outcome looked up; the book kept."""
+        trading = self._trading(self._services.clock)
+        found = recover(trading, strategy=strategy)
+        verdicts = tuple(RunVerdict(verdict.run, verdict.outcome, verdict.message) for verdict in found)
+        if not strategy:
+            count_from_here(self._services.metrics, self._services.ledger)
+            return Kept(verdicts)
+        left, problems = self._kept(trading, strategy, watch)
+        return Kept(verdicts, (*self._doubts(strategy), *left), problems)
 
     def is_fresh(self, strategy: str) -> bool:
         """Whether the strategy's data reach the last session that is complete."""
@@ -125,7 +138,7 @@ class DaemonRunner:
         if entry is None:
             return False
         as_of = self._as_of()
-        loaded = load(compile_file(entry.file, entry.params).strategy, self._workspace(None), as_of)
+        loaded = load(compile_file(entry.file, entry.params).strategy, self._workspace(None, strategy), as_of)
         return len(loaded.grid.dates) > 0 and str(loaded.grid.dates[-1].astype("datetime64[D]")) == as_of
 
     def free(self) -> None:
@@ -159,12 +172,13 @@ class DaemonRunner:
             accepts_differences=order.accepts_differences,
             digests=digests(compiled.strategy, config),
         )
-        feed = FreshFeed(compiled.strategy, self._workspace(watch), config.execution.capital)
+        feed = FreshFeed(compiled.strategy, self._workspace(watch, order.strategy), config.execution.capital)
         followed = Followed(lambda stage: watch.stage(str(stage)), watch.cancelled)
         with self._desk(order, config) as desk:
             ended = carry_out(desk, request, feed, followed)
         if order.kind == RunKind.TRADE:
-            self._count(ended)
+            tell_doubts(self._services.metrics, self._services.ledger, ended.run.id, order.strategy)
+            tell_book(self._services.metrics, self._services.ledger, BookKey(order.strategy, portfolio))
         return self._end(ended, compiled)
 
     @contextmanager
@@ -177,11 +191,14 @@ class DaemonRunner:
         if self._broker.capabilities().is_live and order.kind == RunKind.TRADE:
             message = f"a live broker can't trade as of {order.date}"
             raise SigcError(Diagnostic("E802", message, hint="--dry-run shows what would have been ordered"))
-        broker = open_broker(config.broker, self._work_dir, clock)
+        broker = self._opened_broker(clock)
         try:
             yield Trading(self._services.ledger, broker, clock, self._sessions(), config, render)
         finally:
             close_broker(broker)
+
+    def _opened_broker(self, clock: Clock) -> Broker:
+        return open_broker(self._config.broker, self._work_dir, clock, connections=self._config.daemon.connections)
 
     def _clock_of(self, date: str) -> Clock:
         """The daemon's clock, or one turned to just after the close of an as-of date other than the current one."""
@@ -194,11 +211,34 @@ class DaemonRunner:
     def _trading(self, clock: Clock) -> Trading:
         return Trading(self._services.ledger, self._broker, clock, self._sessions(), self._config, render)
 
+    def _kept(self, trading: Trading, strategy: str, watch: Watch) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What is left to be done of a strategy's book, and what is wrong; one that is not configured is left."""
+        entry = next((s for s in self._strategies if s.name == strategy), None)
+        with self._services.ledger.reading() as connection:
+            is_traded = any(book.key.strategy == strategy for book in books.books(connection))
+        if entry is None or not is_traded:
+            return (), tuple(f.message for f in publish(self._services.ledger, self._config.audit))
+        compiled = compile_file(entry.file, entry.params)
+        config = with_capital(self._config, entry.capital)
+        key = BookKey(strategy, pick_of(compiled.strategy, entry.portfolio).name)
+        feed = FreshFeed(compiled.strategy, self._workspace(watch, strategy), config.execution.capital)
+        try:
+            kept = keep(replace(trading, config=config), feed, key)
+        finally:
+            tell_book(self._services.metrics, self._services.ledger, key)
+        left = () if kept.is_current else (f"the last session has no data yet; valued to {kept.valued or 'none'}",)
+        return left, tuple(f.message for f in kept.findings)
+
+    def _doubts(self, strategy: str) -> tuple[str, ...]:
+        with self._services.ledger.reading() as connection:
+            doubtful = [i for i in orders.in_flight(connection) if i.key.strategy == strategy and i.state in UNRESOLVED]
+        return (f"{len(doubtful)} order(s) without a known outcome",) if doubtful else ()
+
     def _end(self, ended: Ended, compiled: Compiled) -> RunEnd:
         run = ended.run
         outcome, message = run.outcome, run.message
         if outcome is Outcome.OPEN:
-            outcome, message = Outcome.UNRESOLVED, "orders may be out: the next start of the daemon resolves them"
+            outcome, message = Outcome.UNRESOLVED, "orders may be out: they are being resolved"
         return RunEnd(
             outcome,
             message,
@@ -214,29 +254,11 @@ class DaemonRunner:
         with self._services.ledger.reading() as connection:
             return runs.is_decided(connection, run)
 
-    def _count(self, ended: Ended) -> None:
-        """The numbers of a book after its run."""
-        key, metrics = ended.run.key, self._services.metrics
-        with self._services.ledger.reading() as connection:
-            held = [p for p in books.positions(connection, BookKey(key.strategy, key.portfolio)) if p.quantity]
-            fills = books.fills_of(connection, ended.run.id)
-            sent = orders.of_run(connection, ended.run.id)
-            nav = books.last_nav(connection, BookKey(key.strategy, key.portfolio))
-        metrics.put(m.POSITIONS, len(held), strategy=key.strategy)
-        metrics.add(m.TRADES, len(fills), strategy=key.strategy)
-        for order in sent:
-            metrics.add(m.ORDERS, strategy=key.strategy, status=str(order.state))
-        if nav is not None:
-            metrics.put(m.NAV, float(nav.nav), strategy=key.strategy)
-            if nav.nav:
-                metrics.put(m.GROSS, float(nav.gross / nav.nav), strategy=key.strategy)
-                metrics.put(m.NET, float(nav.net / nav.nav), strategy=key.strategy)
-
     # Computing.
 
     def _compute(self, order: RunOrder, watch: Watch) -> RunEnd:
         compiled = compile_file(order.file, order.params)
-        feed = FreshFeed(compiled.strategy, self._workspace(watch), self._config.execution.capital)
+        feed = FreshFeed(compiled.strategy, self._workspace(watch, order.strategy), self._config.execution.capital)
         watch.stage("load")
         as_of = self._as_of()
         loaded = feed.load(as_of)
@@ -256,10 +278,10 @@ class DaemonRunner:
         """Look at every source again, behind URLs too, and keep what has changed."""
         watch.stage("load")
         wanted = [s for s in self._strategies if order.strategy in ("", s.name)]
-        space = replace(self._workspace(watch), ttl_hours=0.0)
         newest = ""
         for number, entry in enumerate(wanted, 1):
             alive(watch)
+            space = replace(self._workspace(watch, entry.name), ttl_hours=0.0)
             loaded = load(compile_file(entry.file, entry.params).strategy, space)
             if len(loaded.grid.dates):
                 newest = max(newest, str(loaded.grid.dates[-1].astype("datetime64[D]")))
@@ -295,12 +317,18 @@ class DaemonRunner:
                 self._calendar, self._opened_on = calendar_of(self._config, self._work_dir, now), str(now.date())
             return self._calendar
 
-    def _workspace(self, watch: Watch | None) -> Workspace:
-        told = [0, 0]
+    def _workspace(self, watch: Watch | None, strategy: str) -> Workspace:
+        told, services, last_s = [0, 0], self._services, 0.0
+        counted = (m.BLOCKS, m.CACHE_MISSES) if self._store is not None else (m.BLOCKS,)
 
         def progress(found: Progress) -> None:
-            for place, (metric, count) in enumerate(((m.BLOCKS, found.done), (m.CACHE_HITS, found.cached))):
-                self._services.metrics.add(metric, max(0, count - told[place]))
+            nonlocal last_s
+            if found.seconds < last_s:  # another computation of the same run
+                told[:] = 0, 0
+            last_s = found.seconds
+            for place, (metrics, count) in enumerate(((counted, found.done), ((m.CACHE_HITS,), found.cached))):
+                for metric in metrics:
+                    services.metrics.add(metric, max(0, count - told[place]))
                 told[place] = count
             if watch is not None:
                 alive(watch)
@@ -310,7 +338,10 @@ class DaemonRunner:
         store: BlockStore = self._store or MemoryStore()  # without a cache: kept as long as the run
         ttl_hours = self._config.daemon.cache.ttl_hours
         engine = partial(self._engine, store)
-        return Workspace(store, engine, self._config.data, ttl_hours=ttl_hours, progress=progress)
+        seen = partial(tell_sources, services.metrics, services.clock, strategy)
+        return Workspace(
+            store, engine, self._config.data, ttl_hours=ttl_hours, progress=progress, seen=seen, connections=self._ways
+        )
 
     @contextmanager
     def _engine(self, store: BlockStore, weight: int) -> Iterator[Executor]:
@@ -323,7 +354,7 @@ class DaemonRunner:
             return
         daemon = self._config.daemon
         memory = (daemon.memory_limit_mb or 0) << 19  # half of what the daemon may take
-        local = LocalExecutor(store, daemon.limits.worker_threads, memory)
+        local = LocalExecutor(store, self._threads, memory)
         try:
             yield self._paced(local)
         finally:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from sigc.daemon.messages import Details, JobStatus, ReloadReply, RunStatus, StatusReply, StrategyStatus
+from sigc.daemon.status_messages import Details, RunStatus, StatusReply, StrategyStatus
+
+if TYPE_CHECKING:
+    from sigc.daemon.messages import JobStatus, ReloadReply
 
 TITLE = "sigc daemon status"
 
@@ -39,7 +43,7 @@ def _strategy(one: StrategyStatus, zone: str) -> str:
 def _details(found: StatusReply, more: Details) -> list[str]:
     lines = [f"Name: {found.name}", f"Version: {found.version}", f"Loop lag: {more.loop_lag_ms:.1f} ms"]
     lines += [f"Status page: {found.page}"] if found.page else []
-    lines += [f"Jobs: {more.jobs}", "", f"Cluster: {more.cluster}"]
+    lines += [f"CPU limit: {more.cpu_limit or 'none'}", f"Jobs: {more.jobs}", "", f"Cluster: {more.cluster}"]
     lines += [f"  Dashboard: {more.cluster_dashboard}"] if more.cluster_dashboard else []
     lines += [
         f"  {w.address}: {gigabytes(w.memory_bytes)} / {gigabytes(w.memory_limit_bytes)}, {w.tasks} tasks"

@@ -140,16 +140,14 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                   ((f"sum by (status) ({grown(ours(m.ORDERS))})", "{{status}}"),), "The status they came to."),
             Panel("Fills", "bars", "none", ((f"sum by (strategy) ({grown(ours(m.TRADES))})", _PER_STRATEGY),),
                   "Executions reported by the broker."),
-            Panel("Breakers", "timeseries", "none", ((here(m.BREAKER), "{{breaker}}"),),
-                  "1: the circuit breaker is tripped."),
         ),
     ),
     (
         "Data",
         (
-            Panel("Age of the newest row", "timeseries", "s", ((here(m.DATA_AGE), "{{source}}"),),
+            Panel("Age of the newest row", "timeseries", "s", ((here(m.DATA_AGE), "{{strategy}} {{source}}"),),
                   "By source.", 12),
-            Panel("Rows", "timeseries", "none", ((here(m.DATA_ROWS), "{{source}}"),), "By source.", 12),
+            Panel("Rows", "timeseries", "none", ((here(m.DATA_ROWS), "{{strategy}} {{source}}"),), "By source.", 12),
         ),
     ),
     (
@@ -226,6 +224,12 @@ def text() -> str:
 def expressions() -> tuple[str, ...]:
     """Every expression in it."""
     return tuple(expression for _, panels in ROWS for panel in panels for expression, _ in panel.lines)
+
+
+def metrics_table() -> str:
+    """Every metric as a table of Markdown, for docs/monitoring.md."""
+    rows = [f"| `{one.name}` | {one.kind} | {', '.join(one.labels)} | {one.help} |" for one in m.METRICS]
+    return "\n".join(["| metric | kind | labels | what |", "|---|---|---|---|", *rows]) + "\n"
 
 
 def _variables() -> list[dict[str, Any]]:

@@ -5,13 +5,14 @@ s = sigc.compile("momentum.sig")
 s.signals("momentum", start="2016-01-01")     # dates x assets
 r = s.backtest()
 r.metrics.sharpe
+sigc.compile("momentum.sig", data={"prices": frame}, cache=False).backtest()     # your own frame, nothing kept
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc_cli import show
@@ -19,28 +20,58 @@ from sigc_cli.build import Choices, Compiled, compile_file, compile_text, config
 from sigc_pipelines import backtest as backtesting
 from sigc_pipelines.compute import compute, load, rows_between
 from sigc_pipelines.performance import BenchmarkMetrics, Metrics
+from sigc_pipelines.trials import Search, field, search
+
+if TYPE_CHECKING:
+    from sigc.config import Config, DataSettings
+    from sigc.data.held import Held
+    from sigc.panel import Panel
+    from sigc.plan.strategy import Strategy
 
 
-def compile(source: str | Path, params: Mapping[str, float] | None = None, **options: Any) -> CompiledStrategy:
+def compile(
+    source: str | Path,
+    params: Mapping[str, float] | None = None,
+    data: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> CompiledStrategy:
     """Check and lower a strategy: a path, or the text itself (anything with a line break).
 
-    options: fields of `Choices` (config, engine, threads, cache). Raises `SigcError` with all errors.
+    data: sources given from memory instead of their files, by the names of the data section: pandas frames (dates x
+    assets; long or static as a file may be) or panels. options: fields of `Choices` (config, engine, threads, cache).
+    Raises `SigcError` with all errors.
     """
     text = str(source)
     if isinstance(source, str) and "\n" in text:
         compiled = compile_text(text, params=params)
     else:
         compiled = compile_file(Path(source), params)
-    return CompiledStrategy(compiled, Choices(**options))
+    choices = Choices(**options)
+    config = configuration(choices).config
+    return CompiledStrategy(compiled, choices, config, _held(compiled.strategy, data or {}, config.data))
+
+
+def _held(strategy: Strategy, data: Mapping[str, Any], settings: DataSettings) -> dict[str, Held]:
+    from sigc.data.held import hold
+
+    specs = {spec.name: spec for spec in strategy.data}
+    for name in data:
+        if name not in specs:
+            hint = did_you_mean(name, specs) or f"there are: {', '.join(specs) or 'none'}"
+            raise SigcError(Diagnostic("E002", f"the strategy has no source '{name}'", hint=hint))
+    return {name: hold(specs[name], given, settings) for name, given in data.items()}
 
 
 class CompiledStrategy:
     """A compiled strategy. Data are read when something is computed; blocks are kept in the cache."""
 
-    def __init__(self, compiled: Compiled, choices: Choices) -> None:
+    def __init__(
+        self, compiled: Compiled, choices: Choices, config: Config, held: Mapping[str, Held] | None = None
+    ) -> None:
         self._compiled = compiled
         self._choices = choices
-        self._config = configuration(choices).config
+        self._config = config
+        self._held = held or {}
 
     @property
     def name(self) -> str:
@@ -56,7 +87,7 @@ class CompiledStrategy:
         """The same strategy with other parameters."""
         lowered = self._compiled.lower(params)
         changed = Compiled(self._compiled.checked, lowered, self._compiled.lower, self._compiled.warnings)
-        return CompiledStrategy(changed, self._choices)
+        return CompiledStrategy(changed, self._choices, self._config, self._held)
 
     def signals(self, name: str, start: str | None = None, end: str | None = None) -> Any:
         """A signal (or `PORTFOLIO.weights`) as a pandas frame, dates x assets; both dates inclusive."""
@@ -67,11 +98,22 @@ class CompiledStrategy:
         if name not in roots:
             hint = did_you_mean(name, roots) or f"there are: {', '.join(roots)}"
             raise SigcError(Diagnostic("E002", f"no signal '{name}'", hint=hint))
-        with workspace(self._config, self._choices) as space:
+        with workspace(self._config, self._choices, held=self._held) as space:
             loaded = load(strategy, space)
             first, stop = rows_between(loaded.grid, start or "", end or "")
             computed = compute(loaded, {name: roots[name]}, space, first, stop)
             return gather(computed, name, first, stop).to_pandas()
+
+    def panels(self, start: str | None = None, end: str | None = None) -> dict[str, Panel]:
+        """Every signal and every `PORTFOLIO.weights` as a panel, computed as one graph; both dates inclusive."""
+        from sigc.engine.gather import gather
+
+        roots = self._compiled.strategy.roots
+        with workspace(self._config, self._choices, held=self._held) as space:
+            loaded = load(self._compiled.strategy, space)
+            first, stop = rows_between(loaded.grid, start or "", end or "")
+            computed = compute(loaded, roots, space, first, stop)
+            return {name: gather(computed, name, first, stop) for name in roots}
 
     def backtest(
         self,
@@ -83,11 +125,20 @@ class CompiledStrategy:
         """Backtest a portfolio (default: the first)."""
         overrides = {k: v for k, v in (("start", start), ("end", end)) if v}
         money = self._config.backtest.capital if capital is None else capital
-        with workspace(self._config, self._choices) as space:
+        with workspace(self._config, self._choices, held=self._held) as space:
             loaded = load(self._compiled.strategy, space)
             book = backtesting.pick(loaded, portfolio or "")
             result = backtesting.backtest(loaded, space, book, capital=money, overrides=overrides)
             return BacktestResult(result)
+
+    def optimize(self, portfolio: str | None = None, start: str | None = None, end: str | None = None) -> Search:
+        """Backtest every combination of the parameter grid, planned as one graph; `.best("sharpe")` of them."""
+        overrides = {k: v for k, v in (("start", start), ("end", end)) if v}
+        with workspace(self._config, self._choices, held=self._held) as space:
+            loaded = load(self._compiled.strategy, space)
+            book = backtesting.pick(loaded, portfolio or "")
+            capital = self._config.backtest.capital
+            return search(field(self._compiled.lower, loaded, space, book.name, capital=capital, overrides=overrides))
 
     def explain(self, stage: str = "graph") -> str:
         """A stage of the compilation as text: parse, graph, or lookback."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sigc_cli.build import Choices
+if TYPE_CHECKING:
+    from sigc_cli.build import Choices
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -40,4 +41,6 @@ def work(command: F) -> F:
 
 def choices(config: Path | None, engine: str, threads: int, no_cache: bool) -> Choices:
     """The values of `work` as one."""
+    from sigc_cli.build import Choices  # more than a control verb needs
+
     return Choices(config=config, engine=engine, threads=threads, cache=not no_cache)

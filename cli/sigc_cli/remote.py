@@ -16,16 +16,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from sigc.daemon.client import Client, NoDaemonError
 from sigc.daemon.identity import is_alive
-from sigc.daemon.messages import RunRequest, RunStatus, StatusReply, StopReply
+from sigc.daemon.status_messages import RunStatus, StatusReply
 from sigc.daemon.typed import encode
 from sigc.daemon.wish import Asked, connect
 from sigc.errors import Diagnostic, SigcError
+
+if TYPE_CHECKING:
+    from sigc.daemon.messages import RunRequest, StopReply
 
 F = TypeVar("F", bound=Callable[..., Any])
 _LOOK_EVERY_S = 0.05
@@ -110,6 +113,8 @@ class Wanted:
 
     def request(self) -> RunRequest:
         """As it goes over the wire. What names a file is sent as its absolute path."""
+        from sigc.daemon.messages import RunRequest
+
         path = Path(self.what)
         is_file = path.suffix == ".sig" or path.is_file()
         return RunRequest(

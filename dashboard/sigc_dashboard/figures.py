@@ -70,13 +70,13 @@ def all_of(view: BacktestView) -> dict[str, Any]:
         ),
         "quantiles": _bars([str(q + 1) for q in range(len(view.quantiles))], view.quantiles, "0.0%"),
         "decay": _bars([f"{h} d" for h in view.ic], np.array(list(view.ic.values())), "0.000"),
-        "coverage": _lines(dates, {"assets": (view.coverage, GREY)}, "0"),
+        "coverage": _whole(_lines(dates, {"assets": (view.coverage, GREY)}, "0")),
     }
 
 
 def plot_of(height: int = 220, **options: Any) -> Any:
     """A plot without anything in it, in the look of all."""
-    plot = figure(
+    plot: Any = figure(
         height=height,
         sizing_mode="stretch_width",
         toolbar_location="above",
@@ -94,6 +94,8 @@ def plot_of(height: int = 220, **options: Any) -> Any:
         axis.axis_line_color = axis.major_tick_line_color = GREY
         axis.minor_tick_line_alpha = 0
         axis.major_label_text_color = GREY
+    if options.get("x_axis_type") == "datetime":
+        plot.xaxis.ticker.desired_num_ticks = 4  # dates that stand beside one another on a phone too
     return plot
 
 
@@ -129,6 +131,12 @@ def _drawdown(view: BacktestView, dates: Any) -> Any:
     plot.varea(dates, view.drawdown, np.zeros(len(dates)), color=DOWN, alpha=0.35)
     plot.line(dates, view.drawdown, color=DOWN)
     plot.yaxis.formatter = NumeralTickFormatter(format="0.0%")
+    return plot
+
+
+def _whole(plot: Any) -> Any:
+    """With an axis of whole numbers."""
+    plot.yaxis.ticker.min_interval = 1
     return plot
 
 

@@ -25,7 +25,7 @@ h2 { font-size:16px; margin:0 0 8px; }
 .four { grid-template-columns:repeat(4, minmax(0, 1fr)); } .num { text-align:right; } .rows th.num, .rows td.num { text-align:right; }
 .soft { color:var(--soft); margin:0 0 8px; } .wide { overflow-x:auto; } table { border-collapse:collapse; font-variant-numeric:tabular-nums; }
 .facts th { text-align:left; font-weight:400; color:var(--soft); padding:3px 24px 3px 0; }
-.facts td { padding:3px 0; overflow-wrap:anywhere; }
+.facts td { padding:3px 0; overflow-wrap:anywhere; font-variant-numeric:tabular-nums; }
 .heat { width:100%; } .heat th { font-weight:500; color:var(--soft); padding:4px 6px; font-size:13px; }
 .heat td { text-align:right; padding:4px 6px; font-size:13px; border:1px solid var(--paper); }
 .rows { width:100%; } .rows th { text-align:left; font-weight:500; color:var(--soft); padding:4px 12px 4px 0; font-size:13px; }

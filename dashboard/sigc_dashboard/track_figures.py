@@ -42,7 +42,7 @@ def nav(columns: Any) -> Any:
 
 def drawdown(columns: Any) -> Any:
     """How far below its peak."""
-    plot = plot_of(150, x_axis_type="datetime")
+    plot = plot_of(180, x_axis_type="datetime")
     plot.varea("x", "drawdown", 0, source=columns, color=DOWN, alpha=0.3)
     line = plot.line("x", "drawdown", source=columns, color=DOWN, width=1.2)
     return _told(plot, {"drawdown": line}, "0.0%")

@@ -136,7 +136,7 @@ class Accounts:
             turnover=book.turnover,
             weights=Panel(self.dates, wanted.names, book.held),
             wanted=wanted,
-            metrics=measure(self.dates, net, book.turnover, costs, book.held),
+            metrics=measure(self.dates, net, book.turnover, costs, book.exposures),
             benchmark=self.benchmark,
             against=None if self.benchmark is None else compare(net, self.benchmark),
             findings=(*self.loaded.findings, *_missing_returns(book)),

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sigc.ops.jit import frozen
 from sigc.panel import Floats
 
 # row, wanted weights, weights held before -> weights to hold
@@ -27,16 +28,26 @@ Adjust = Callable[[int, Floats, Floats], Floats]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Book:
-    """held, trades: (rows, assets) weights after each row and their change. gross, turnover: (rows,).
+    """held: (rows, assets) weights after each row. gross, turnover: (rows,).
 
-    missing: held assets without a return, (rows,) counts; their return counted as 0.
+    exposures: gross and net, the sums of absolute weights and of weights, (rows,) each. missing: held assets without a
+    return, (rows,) counts; their return counted as 0. moved: what was traded, where it is not the change of what was
+    held.
     """
 
     held: Floats
-    trades: Floats
     gross: Floats
     turnover: Floats
+    exposures: tuple[Floats, Floats]
     missing: NDArray[np.int64]
+    moved: Floats | None = None
+
+    @property
+    def trades(self) -> Floats:
+        """(rows, assets) what was traded, as weights."""
+        if self.moved is not None:
+            return self.moved
+        return np.diff(self.held, axis=0, prepend=np.zeros((1, self.held.shape[1])))
 
 
 def keep_book(
@@ -51,18 +62,29 @@ def keep_book(
 
     rebalance: every so many rows from the first. adjust: what constraints leave of a wanted book.
     """
+    from sigc.ops.loops import books
+
     rows = len(wanted)
-    at = np.arange(0, rows, rebalance)
+    if not drift and adjust is None:
+        return _as_wanted(wanted if rebalance == 1 else wanted[(np.arange(rows) // rebalance) * rebalance], returns)
     clean = np.where(np.isnan(wanted), 0.0, wanted)
     earned = np.where(np.isnan(returns), 0.0, returns)
-    if drift or adjust is not None:
-        held, trades = _sequential(clean, earned, at, drift, adjust)
-    else:
-        held = clean[(np.arange(rows) // rebalance) * rebalance]
-        trades = np.diff(held, axis=0, prepend=np.zeros((1, wanted.shape[1])))
+    held, trades = _sequential(clean, earned, np.arange(0, rows, rebalance), drift, adjust)
     into = np.vstack([np.zeros((1, wanted.shape[1])), held[:-1]])
     missing = ((into != 0.0) & np.isnan(returns)).sum(axis=1)
-    return Book(held, trades, (into * earned).sum(axis=1), np.abs(trades).sum(axis=1), missing)
+    gross, turnover = (into * earned).sum(axis=1), np.abs(trades).sum(axis=1)
+    return Book(held, gross, turnover, books.exposures(frozen(held)), missing, trades)
+
+
+def _as_wanted(held: Floats, returns: Floats) -> Book:
+    """The book that holds just what is wanted. What is wanted is looked at once: weights are rarely missing."""
+    from sigc.ops.loops import books
+
+    sums, counts = books.followed(frozen(held), frozen(returns))
+    if counts[1].any():
+        held = np.where(np.isnan(held), 0.0, held)
+        sums, counts = books.followed(frozen(held), frozen(returns))
+    return Book(held, sums[0], sums[1], (sums[2], sums[3]), counts[0])
 
 
 def _sequential(

@@ -17,24 +17,29 @@ from sigc.blocks import BlockStore
 from sigc.config import DataSettings
 from sigc.data.catalog import Catalog
 from sigc.data.catalog import load as load_sources
+from sigc.data.connections import Connections
+from sigc.data.held import Held
 from sigc.engine.drive import Computed, EngineLostError, Executor, drive
-from sigc.engine.frontier import outstanding
+from sigc.engine.frontier import outstanding, weight_at_most
 from sigc.engine.task import Progress
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.plan.expr import Expr, lookback, walk
 from sigc.plan.grid import Grid, lay
-from sigc.plan.plan import Plan, make_plan
+from sigc.plan.plan import Plan, least_memory, make_plan
 from sigc.plan.strategy import Strategy
 
 _MOST_ENGINES = 3  # lost in one run
+_LITTLE = 300_000_000  # cells x operators, about a second of work
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workspace:
     """Where work is done: the store, the engine, the settings of data. rule: how blocks are cut.
-    ttl_hours: how long a URL is taken as unchanged.
+    ttl_hours: how long a URL is taken as unchanged. held: sources given from memory, by name.
 
-    engine: opens an executor for work of a given weight (cells x operators that are not stored yet).
+    engine: opens an executor for work of a given weight (cells x operators that are not stored yet). seen: told of
+    the sources that were read. connections: how sources are reached.
+    memory_bytes: what a plan must fit into, 0 for whatever there is.
     """
 
     store: BlockStore
@@ -43,6 +48,10 @@ class Workspace:
     rule: str = "auto"
     ttl_hours: float = 0.0
     progress: Callable[[Progress], None] | None = None
+    held: Mapping[str, Held] = field(default_factory=dict)
+    seen: Callable[[Catalog], None] | None = None
+    connections: Connections = field(default_factory=Connections)
+    memory_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +72,11 @@ def load(strategy: Strategy, workspace: Workspace, until: str = "") -> Loaded:
 
     Raises `SigcError` with everything that is wrong with the data.
     """
-    catalog = load_sources(strategy.data, workspace.store, workspace.data, workspace.ttl_hours)
+    catalog = load_sources(
+        strategy.data, workspace.store, workspace.data, workspace.ttl_hours, workspace.connections, workspace.held
+    )
+    if workspace.seen is not None:
+        workspace.seen(catalog)
     return Loaded(strategy, catalog, lay(strategy, catalog, workspace.rule, until))
 
 
@@ -83,7 +96,10 @@ def rows_between(grid: Grid, start: str = "", end: str = "") -> tuple[int, int]:
 def compute(
     loaded: Loaded, roots: Mapping[str, Expr], workspace: Workspace, start: int = 0, stop: int | None = None
 ) -> Computed:
-    """Compute the blocks of `roots` that touch the rows [start, stop). Raises E302 for too few rows."""
+    """Compute the blocks of `roots` that touch the rows [start, stop).
+
+    Raises E302 for too few rows, E300 for a plan that can't fit into memory, before anything is computed.
+    """
     stop = len(loaded.grid.dates) if stop is None else stop
     _long_enough(roots, stop)
 
@@ -91,14 +107,21 @@ def compute(
         return make_plan([loaded.strategy], loaded.grid, roots, start, stop)
 
     def restore() -> Plan:
-        load_sources(loaded.strategy.data, workspace.store, workspace.data)
+        load_sources(
+            loaded.strategy.data,
+            workspace.store,
+            workspace.data,
+            connections=workspace.connections,
+            held=workspace.held,
+        )
         return make()
 
     lost: list[str] = []
     while True:
         plan = make()
+        _fits(plan, workspace.memory_bytes)
         try:
-            with workspace.engine(outstanding(plan, workspace.store)) as executor:
+            with workspace.engine(_weight(plan, workspace.store)) as executor:
                 done = drive(plan, workspace.store, executor, progress=workspace.progress, restore=restore)
             break
         except EngineLostError as gone:  # what is stored by now is found by the next engine
@@ -107,6 +130,12 @@ def compute(
                 raise SigcError(Diagnostic("E300", str(gone), hint="is the cluster being shut down?")) from gone
     done.report.incidents[:0] = lost
     return replace(done, again=lambda: compute(loaded, roots, workspace, start, stop))
+
+
+def _weight(plan: Plan, store: BlockStore) -> int:
+    """What is to be done, for the choice of an engine: looked at closely only where it may be much."""
+    most = weight_at_most(plan)
+    return most if most < _LITTLE else outstanding(plan, store)
 
 
 def examine(loaded: Loaded) -> tuple[Diagnostic, ...]:
@@ -124,6 +153,17 @@ def examine(loaded: Loaded) -> tuple[Diagnostic, ...]:
             except SigcError as error:
                 found += [replace(d, span=portfolio.backtest.span) for d in error.diagnostics]
     return tuple(found)
+
+
+def _fits(plan: Plan, memory_bytes: int) -> None:
+    needed, block = least_memory(plan)
+    if 0 < memory_bytes < needed and block is not None:
+        size = f"{block.stop - block.start:,} rows of {len(plan.grid.names):,} assets ({block.label})"
+        message = (
+            f"the plan needs {needed / (1 << 20):,.0f} MB at least, for {size}; {memory_bytes >> 20:,} MB are allowed"
+        )
+        hint = "raise daemon.max_memory_mb, or take fewer assets or signals at once"
+        raise SigcError(Diagnostic("E300", message, hint=hint))
 
 
 def _long_enough(roots: Mapping[str, Expr], rows: int) -> None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import TypeAlias
 
 import numpy as np
 
+from sigc.ops.jit import frozen
 from sigc.panel import Dates, Floats
 
 PERIODS = 252
 _NORMAL = NormalDist()
+Exposures: TypeAlias = tuple[Floats, Floats]
 _EULER = 0.5772156649015329
 
 
@@ -69,9 +72,18 @@ class BenchmarkMetrics:
     down_capture: float
 
 
-def measure(dates: Dates, returns: Floats, turnover: Floats, costs: Floats, held: Floats) -> Metrics:
-    """All figures of net `returns` (rows,), with `turnover` and `costs` per row, and the `held` weights."""
+def exposures_of(held: Floats) -> Exposures:
+    """Gross and net exposure by row, (rows,) each, of weights (rows, assets)."""
+    from sigc.ops.loops import books
+
+    gross, net = books.exposures(frozen(held))
+    return gross, net
+
+
+def measure(dates: Dates, returns: Floats, turnover: Floats, costs: Floats, exposures: Exposures) -> Metrics:
+    """All figures of net `returns` (rows,), with `turnover`, `costs` and `exposures` (see `exposures_of`) per row."""
     bars = len(returns)
+    gross, net = exposures
     total = total_return(returns)
     annual = (1.0 + total) ** (PERIODS / bars) - 1.0 if bars and total > -1.0 else -1.0 if bars else 0.0
     fall = drawdown(dates, returns)
@@ -95,8 +107,8 @@ def measure(dates: Dates, returns: Floats, turnover: Floats, costs: Floats, held
         skew=skew(returns),
         kurtosis=kurtosis(returns),
         turnover=float(turnover.sum()) / bars * PERIODS if bars else 0.0,
-        gross_exposure=float(np.abs(held).sum(axis=1).mean()) if bars else 0.0,
-        net_exposure=float(held.sum(axis=1).mean()) if bars else 0.0,
+        gross_exposure=float(gross.mean()) if bars else 0.0,
+        net_exposure=float(net.mean()) if bars else 0.0,
         costs=float(costs.sum()),
         bars=bars,
         probabilistic_sharpe=probabilistic_sharpe(returns),
@@ -159,7 +171,8 @@ def skew(returns: Floats) -> float:
     if n < 3 or _flat(returns):
         return 0.0
     d = returns - returns.mean()
-    m2, m3 = float((d**2).mean()), float((d**3).mean())
+    square = d * d
+    m2, m3 = float(square.mean()), float(square.dot(d)) / n
     return math.sqrt(n * (n - 1)) / (n - 2) * m3 / float(m2**1.5)
 
 
@@ -169,7 +182,8 @@ def kurtosis(returns: Floats) -> float:
     if n < 4 or _flat(returns):
         return 0.0
     d = returns - returns.mean()
-    m2, m4 = float((d**2).mean()), float((d**4).mean())
+    square = d * d
+    m2, m4 = float(square.mean()), float(square.dot(square)) / n
     return (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * (m4 / m2**2 - 3.0) + 6.0)
 
 
@@ -179,8 +193,9 @@ def probabilistic_sharpe(returns: Floats, against: float = 0.0) -> float:
     if _flat(returns):
         return 0.5
     d = returns - returns.mean()
-    m2 = float((d**2).mean())
-    g3, g4 = float((d**3).mean()) / m2**1.5, float((d**4).mean()) / m2**2
+    square = d * d
+    m2 = float(square.mean())
+    g3, g4 = float(square.dot(d)) / n / m2**1.5, float(square.dot(square)) / n / m2**2
     ratio = float(returns.mean()) / _std(returns)
     spread = 1.0 - g3 * ratio + (g4 - 1.0) / 4.0 * ratio**2
     return _NORMAL.cdf((ratio - against) * math.sqrt(n - 1) / math.sqrt(max(spread, 1e-12)))

@@ -1,10 +1,11 @@
-"""At start: every run that was left open gets a verdict, every order without an outcome is resolved.
+"""Every run that was left open gets a verdict, every order without an outcome is resolved: of all, or one strategy.
 
     not decided         interrupted: nothing of it was sent; it may be run again
     decided             brought to its end: unknown orders looked up, planned ones sent while the session is on
     closed, unresolved  its orders are looked up again; once all are known, the halt they left is lifted
 
-Called by whoever opens the ledger to write, before anything else is begun. It may itself be interrupted anywhere.
+Called by whoever opens the ledger to write, before anything else is begun; and later for one strategy, after a run of
+it failed, while no other trades. It may itself be interrupted anywhere.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sigc.store import books, control, orders, runs
-from sigc.store.records import UNRESOLVED, IntentState, Outcome, Run, Stage, StageName
+from sigc.store.records import UNRESOLVED, IntentState, Outcome, Run, RunKind, Stage, StageName
 from sigc_pipelines.artifacts import refresh, write_account
 from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.execute import UNRESOLVED_HALT
@@ -32,15 +33,23 @@ class Verdict:
     message: str
 
 
-def recover(trading: Trading, tell: Callable[[Verdict], None] = lambda _: None) -> tuple[Verdict, ...]:
-    """Resolve everything that an earlier process left. Raises SigcError E310 when the ledger fails."""
+def recover(
+    trading: Trading, tell: Callable[[Verdict], None] = lambda _: None, strategy: str = ""
+) -> tuple[Verdict, ...]:
+    """Resolve everything that an earlier process left, or a run of one strategy that failed.
+
+    strategy: '' when nothing is under way at all; else no trade of that strategy is. Raises SigcError E310 when the
+    ledger fails.
+    """
+    why = "it failed" if strategy else "the process ended"
     with trading.ledger.reading() as connection:
-        left = runs.left_open(connection)
-        doubtful = {i.run for i in orders.in_flight(connection) if i.state in UNRESOLVED} - {r.id for r in left}
+        left = [r for r in runs.left_open(connection) if not strategy or _is_trade_of(r, strategy)]
+        flying = [i for i in orders.in_flight(connection) if strategy in ("", i.key.strategy)]
+        doubtful = {i.run for i in flying if i.state in UNRESOLVED} - {r.id for r in left}
         closed = tuple(runs.find(connection, id) for id in sorted(doubtful))
     verdicts = []
     for run in left:
-        verdicts.append(_end(trading, run))
+        verdicts.append(_end(trading, run, why))
         tell(verdicts[-1])
     for run in closed:
         verdicts.append(_resolve(trading, run))
@@ -56,17 +65,21 @@ def recover(trading: Trading, tell: Callable[[Verdict], None] = lambda _: None) 
     return tuple(verdicts)
 
 
-def _end(trading: Trading, run: Run) -> Verdict:
+def _is_trade_of(run: Run, strategy: str) -> bool:
+    return run.key.strategy == strategy and run.key.kind is RunKind.TRADE  # dry ones may be under way all the time
+
+
+def _end(trading: Trading, run: Run, why: str) -> Verdict:
     with trading.ledger.reading() as connection:
         is_decided = runs.is_decided(connection, run.id)
     if not is_decided:
-        return _close(trading, run, Outcome.INTERRUPTED, "the process ended before anything was decided")
+        return _close(trading, run, Outcome.INTERRUPTED, f"{why} before anything was decided")
     started = trading.clock.now()
     outcome, message, findings = finish(trading, run)
     seconds = (trading.clock.now() - started).total_seconds()
     with trading.ledger.transaction("stage") as tx:
         runs.add_stage(tx, run, Stage(run.id, StageName.EXECUTE, started, seconds, "resumed", findings))
-    return _close(trading, run, outcome, f"resumed after the process ended: {message}")
+    return _close(trading, run, outcome, f"resumed after {why}: {message}")
 
 
 def _resolve(trading: Trading, run: Run) -> Verdict:

@@ -32,7 +32,7 @@ from sigc_pipelines.closes import Closes, closes
 from sigc_pipelines.compute import Loaded, Workspace, rows_between
 from sigc_pipelines.feed import ReplayFeed
 from sigc_pipelines.outlook import Outlook, look
-from sigc_pipelines.performance import compare, measure, total_return
+from sigc_pipelines.performance import compare, exposures_of, measure, total_return
 from sigc_pipelines.run import carry_out
 from sigc_pipelines.session import instant_of
 from sigc_pipelines.settle import settle
@@ -188,7 +188,7 @@ def _result(
         turnover=traded / before,
         weights=Panel(outlook.dates, names, held),
         wanted=wanted,
-        metrics=measure(outlook.dates, net, traded / before, costs, held),
+        metrics=measure(outlook.dates, net, traded / before, costs, exposures_of(held)),
         benchmark=accounts.benchmark,
         against=None if accounts.benchmark is None else compare(net, accounts.benchmark),
         findings=(*outlook.loaded.findings, *odd),

@@ -6,6 +6,7 @@ import numpy as np
 
 from sigc.engine.gather import source_panel
 from sigc.errors import Diagnostic, SigcError, did_you_mean
+from sigc.ops.jit import frozen
 from sigc.panel import Floats
 from sigc.plan.strategy import Backtest
 from sigc_pipelines.compute import Loaded, Workspace
@@ -13,10 +14,9 @@ from sigc_pipelines.compute import Loaded, Workspace
 
 def returns_of(prices: Floats) -> Floats:
     """Close-to-close returns, (rows, assets); NaN in the first row and where either price is missing or 0."""
-    out = np.full(prices.shape, np.nan)
-    with np.errstate(all="ignore"):
-        out[1:] = prices[1:] / prices[:-1] - 1.0
-    out[~np.isfinite(out)] = np.nan
+    from sigc.ops.loops import books
+
+    out: Floats = books.returns_of(frozen(prices))
     return out
 
 

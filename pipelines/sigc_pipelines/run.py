@@ -41,22 +41,21 @@ from sigc.store.records import (
     StageName,
     Weight,
 )
-from sigc_pipelines import compare
 from sigc_pipelines.artifacts import read_weights, refresh, write_account, write_weights
-from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, simulation
 from sigc_pipelines.checks.data import Treatment, judge_data
 from sigc_pipelines.checks.view import DataView, WeightsView
 from sigc_pipelines.checks.weights import judge_weights
 from sigc_pipelines.closes import Closes
 from sigc_pipelines.compute import Loaded
 from sigc_pipelines.finish import finish
-from sigc_pipelines.outlook import Outlook, Sight
+from sigc_pipelines.keep import followed
+from sigc_pipelines.outlook import Sight
 from sigc_pipelines.publish import publish
 from sigc_pipelines.recording import record_computing
 from sigc_pipelines.session import Moment, moment
 from sigc_pipelines.sizing import decimal, lot_of, size, write_down
 from sigc_pipelines.trading import Ended, Feed, Request, Trading, Watch
-from sigc_pipelines.valuing import ClosesSince, Standing, follow, newest_prices, standing
+from sigc_pipelines.valuing import Standing, newest_prices, standing
 
 
 class CancelledError(Exception):
@@ -111,7 +110,7 @@ class _Pass:
         return Ended(self.run, tuple(self.stages), self.orders, self.sight, self.target, problems)
 
     def _is_left_open(self, outcome: Outcome) -> bool:
-        """A run that failed after it decided is not over: its orders are resolved at the next start."""
+        """A run that failed after it decided is not over: its orders are resolved by `recover.py`."""
         with self.ledger.reading() as connection:
             return outcome is Outcome.FAILED and runs.is_decided(connection, self.run.id)
 
@@ -160,15 +159,6 @@ class _Pass:
         said |= {"code": found.code, "message": found.message}
         with self.ledger.transaction("run-open") as tx:
             tx.audit(Event("run.refused", said, "", request.strategy, request.portfolio, request.who))
-
-    def _fund(self) -> None:
-        """A simulated account holds what its books were given; each deposit has an id, and is made once."""
-        broker = simulation(self.trading.broker)
-        if broker is None:
-            return
-        with self.ledger.reading() as connection:
-            for book in books.books(connection):
-                broker.deposit(f"{self.ledger.id}/{book.key.strategy}/{book.key.portfolio}", book.capital)
 
     def _refuse_held(self, connection: sqlite3.Connection) -> None:
         for name in (control.HALTED, control.PAUSED):
@@ -229,7 +219,7 @@ class _Pass:
             outlook = self.feed.look(loaded, self.request.portfolio)
             sight = self.sight = outlook.at(self.run.as_of)
             self._note({"weights": sight.digest} | {f"data:{n}": d for n, d in outlook.digests.items()})
-            findings += self._keep(loaded, outlook, sight)
+            findings += record_computing(self.ledger, self.run, loaded, outlook, sight, self.feed)
         with self._stage(StageName.VALIDATE, execution.validate_deadline_s) as findings:
             target, held = self._target(sight, now, findings)
             self.target = target
@@ -241,16 +231,6 @@ class _Pass:
                 refresh(self.ledger, self.book, self.trading.render)
             findings += publish(self.ledger, self.trading.config.audit)
         return outcome, message
-
-    def _keep(self, loaded: Loaded, outlook: Outlook, sight: Sight) -> tuple[Finding, ...]:
-        """Write down what people look at afterwards; that it can't be written stops no run."""
-        if not self.feed.is_kept:
-            return ()
-        try:
-            record_computing(self.ledger, self.run, loaded, outlook, sight, self.feed)
-        except OSError as failure:
-            return (Finding("record", Weight.WARNING, f"plan and signals can't be written down: {failure.strerror}"),)
-        return ()
 
     def _note(self, digests: dict[str, str]) -> None:
         with self.ledger.transaction("stage") as tx:
@@ -267,33 +247,12 @@ class _Pass:
         if self.is_dry:
             prices = newest_prices(self.ledger, trading.calendar, self.book, at.as_of, closes_since)
         else:
-            prices = self._followed(at, closes_since)
+            accepted = (self.request.who, self.request.reason) if self.request.accepts_differences else None
+            prices = followed(trading, self.book, at, closes_since, accepted)
         with self.ledger.reading() as connection:
             if books.book(connection, self.book) is None:
                 return Standing(books.Book(self.book, capital, capital, self.run.started), capital, {}, prices)
             return standing(connection, self.book, prices)
-
-    def _followed(self, at: Moment, closes_since: ClosesSince) -> dict[str, Decimal]:
-        """The newest prices, when everything up to the as-of session is taken in."""
-        trading = self.trading
-        try:
-            self._fund()
-            return follow(
-                *(self.ledger, trading.broker, trading.calendar, self.book, at.as_of, closes_since), self._agree
-            )
-        except UnreachableError as silent:
-            raise SigcError(Diagnostic("E601", str(silent), hint="nothing was sent; run again")) from silent
-        except RejectedError as no:
-            raise SigcError(Diagnostic("E600", str(no))) from no
-
-    def _agree(self) -> None:
-        """Ledger and broker say the same, or a named person accepts what differs; else nothing is traded."""
-        request = self.request
-        accepted = (request.who, request.reason) if request.accepts_differences else None
-        patience_s = self.trading.config.execution.lookup_grace_s
-        no = compare.refusal(self.ledger, self.trading.broker, self.trading.clock, patience_s, accepted)
-        if no is not None:
-            raise SigcError(no)
 
     def _target(self, sight: Sight, now: Standing, findings: list[Finding]) -> tuple[Floats, Floats]:
         """The weights to trade to, and those that are held: (assets,) both."""

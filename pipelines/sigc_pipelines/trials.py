@@ -113,7 +113,7 @@ def search(of: Field) -> Search:
     for number, trial in enumerate(of.trials):
         book, costs = of.accounts.book(of.wanted(number))
         net = book.gross - costs
-        metrics = measure(of.accounts.dates, net, book.turnover, costs, book.held)
+        metrics = measure(of.accounts.dates, net, book.turnover, costs, book.exposures)
         scored.append(Scored(trial.params, metrics, net))
     ratios = np.array([s.metrics.sharpe for s in scored])
     return Search(tuple(scored), deflated_sharpe(scored[int(ratios.argmax())].returns, ratios))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sigc.errors import Diagnostic, SigcError
 from sigc.panel import Dates, Floats
 from sigc.plan.strategy import Validation
-from sigc_pipelines.performance import Metrics, measure, total_return
+from sigc_pipelines.performance import Metrics, exposures_of, measure, total_return
 from sigc_pipelines.trials import Field, Params, score
 
 _MOST_SPLITS = 2_000
@@ -95,7 +95,7 @@ class _Stretch:
         return _Stretch(self.net[at], self.turnover[at], self.costs[at], self.held[at])
 
     def score(self, dates: Dates, metric: str) -> float:
-        return score(measure(dates, self.net, self.turnover, self.costs, self.held), metric)
+        return score(measure(dates, self.net, self.turnover, self.costs, exposures_of(self.held)), metric)
 
 
 def _stretches(of: Field, number: int, splits: list[Rows], restart: bool) -> Iterator[tuple[_Stretch, Rows]]:
@@ -146,7 +146,8 @@ def _validated(of: Field, how: Validation, windows: list[Window], parts: list[tu
         sums.costs[at] += tested.costs
         sums.held[at] += tested.held
     net = sums.net / counts
-    metrics = measure(dates[rows], net, sums.turnover / counts, sums.costs / counts, sums.held / counts[:, None])
+    exposures = exposures_of(sums.held / counts[:, None])
+    metrics = measure(dates[rows], net, sums.turnover / counts, sums.costs / counts, exposures)
     return Validated(how.method, how.metric, tuple(windows), dates[rows], net, metrics)
 
 

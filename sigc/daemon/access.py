@@ -2,15 +2,14 @@
 
 A token is at least 128 random bits, so no rate of guessing finds one; the limit on wrong tokens keeps noise out of
 the log. It answers wrong tokens only: whoever sits on the same machine must not lock the operator out by guessing.
+
+The thin client reads the token file from here: what only the server needs is imported where it is used.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 import re
-import secrets
 import stat
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -38,22 +37,24 @@ class Token:
     @classmethod
     def of(cls, name: str, text: str, role: Role) -> Token:
         """Raises E402 for a text that is empty, short, or not plain."""
-        if len(text) < _SHORTEST or not _TOKEN.fullmatch(text):
-            message = f"the token '{name}' of daemon.rpc is empty, shorter than {_SHORTEST} characters, or has blanks"
-            hint = "unset, a token is made in the work directory; or make one by `openssl rand -hex 32`"
-            raise SigcError(Diagnostic("E402", message, hint=hint))
+        _judge(name, text)
         return cls(name, role, _digest(text))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Access:
-    """The tokens, and the host names a caller may know us by (without ports)."""
+    """The tokens, and the host names a caller may know us by (without ports).
+
+    tokens: those that count now; others put in their place count from the next request on, all at once.
+    """
 
     tokens: tuple[Token, ...]
     hosts: frozenset[str]
 
     def token(self, header: str | None) -> Token | None:
         """The token of an Authorization header. Every token is compared, in constant time."""
+        import hmac
+
         kind, _, text = (header or "").partition(" ")
         digest = _digest(text) if kind.lower() == "bearer" else b""
         matches = [token for token in self.tokens if hmac.compare_digest(token.digest, digest)]
@@ -93,8 +94,15 @@ def read_token(path: Path) -> str:
             message = f"the token file {path} can be read by others"
             raise SigcError(Diagnostic("E402", message, hint=f"chmod 600 {path}, and replace the token in it"))
         text = source.read(4096).strip()
-    Token.of(str(path), text, Role.READ)
+    _judge(str(path), text)
     return text
+
+
+def _judge(name: str, text: str) -> None:
+    if len(text) < _SHORTEST or not _TOKEN.fullmatch(text):
+        message = f"the token '{name}' of daemon.rpc is empty, shorter than {_SHORTEST} characters, or has blanks"
+        hint = "unset, a token is made in the work directory; or make one by `openssl rand -hex 32`"
+        raise SigcError(Diagnostic("E402", message, hint=hint))
 
 
 def make_token(directory: Path) -> str:
@@ -102,6 +110,8 @@ def make_token(directory: Path) -> str:
 
     The file appears whole or not at all, under its name for the first of several that make it at once.
     """
+    import secrets
+
     path = directory / TOKEN_FILE
     temporary = directory / f".{TOKEN_FILE}.{secrets.token_hex(8)}"
     try:
@@ -146,4 +156,6 @@ class Throttle:
 
 
 def _digest(text: str) -> bytes:
+    import hashlib
+
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

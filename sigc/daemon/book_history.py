@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass, field
 
 from sigc.daemon.history_messages import NavReply, NavRequest
 from sigc.store import history
+from sigc.store.books import Book
 from sigc.store.history import BookTrack, Totals
+from sigc.store.records import BookKey
 from sigc.store.track import figures, months, thin
 
 
-def nav_reply(connection: sqlite3.Connection, request: NavRequest) -> NavReply | None:
+@dataclass(slots=True)
+class Tracks:
+    """Tracks of books, made anew only when something was valued, ordered or filled since: pages ask every few seconds.
+
+    For one thread.
+    """
+
+    _known: dict[BookKey, tuple[object, BookTrack]] = field(default_factory=dict)
+
+    def of(self, connection: sqlite3.Connection, book: Book) -> BookTrack:
+        """The track of a book as the ledger has it now."""
+        mark = history.track_mark(connection, book.key)
+        known = self._known.get(book.key)
+        if known is None or known[0] != mark:
+            known = self._known[book.key] = (mark, history.track(connection, book))
+        return known[1]
+
+
+def nav_reply(connection: sqlite3.Connection, request: NavRequest, tracks: Tracks | None = None) -> NavReply | None:
     """A book by session; None for a strategy that has none."""
     book = history.book_of(connection, request.strategy, request.portfolio)
     if book is None:
         return None
-    track = history.track(connection, book)
+    track = (tracks or Tracks()).of(connection, book)
     first, last = str(request.start or ""), str(request.end or "9999")
     chosen = [day for day in track.days if first <= day.session <= last]
     places = thin(request.points, [day.nav for day in chosen], [day.drawdown for day in chosen])

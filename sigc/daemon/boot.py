@@ -12,11 +12,11 @@ An error ends the start, but for a cluster that does not answer yet: that one is
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import gc
 import logging
 import platform
-import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -27,47 +27,35 @@ from sigc.calendar import Calendar, open_calendar
 from sigc.clock import Clock
 from sigc.config import Config, ScheduleSettings
 from sigc.daemon.books import Books
-from sigc.daemon.cluster import DaskCluster
+from sigc.daemon.cluster import Bounds, DaskCluster
 from sigc.daemon.configured import Configured
 from sigc.daemon.controller import Controller, InForce, LastRun, Phase
 from sigc.daemon.jobs import Condition, Job
 from sigc.daemon.ordering import kind_of, status_text
-from sigc.daemon.runner import Runner
+from sigc.daemon.quota import Quota, worker_threads
+from sigc.daemon.tending import Alone, write_verdict
+from sigc.daemon.usage import usable_cpus
 from sigc.errors import Diagnostic, SigcError
-from sigc.store import jobs, runs
-from sigc.store.jobs import OrderedRun
-from sigc.store.ledger import Transaction
-from sigc.store.records import Outcome
+from sigc.store import jobs
 
 NO_CLUSTER = "the cluster does not answer"
 ALIVE = "alive"  # the file that says when the daemon last was
 log = logging.getLogger("sigc.daemon")
 
 
-class Alone:
-    """Follows what nobody follows: recovery."""
-
-    def __init__(self) -> None:
-        self.cancelled = threading.Event()
-
-    def stage(self, name: str) -> None:
-        """Nobody is told."""
-
-    def progress(self, done: int, total: int, text: str = "") -> None:
-        """Nobody is told."""
-
-
 async def boot(daemon: Controller) -> asyncio.Task[None]:
     """All the steps; the schedule's task when it is ready. Raises every error that ends the start."""
     start, work_dir = daemon.start, daemon.start.places.work_dir
-    _step(daemon, "the ledger is opened")
-    opening = partial(daemon.parts.open_ledger, start.config, work_dir, daemon.clock)
-    daemon.has_books(await Books.open(opening))
-    await daemon.read_decisions()
-    daemon.cluster = cluster_of(start.config)
-    _step(daemon, "strategies are checked")
-    daemon.put_in_force(await make_in_force(daemon, start.configured))
-    daemon.versions = await asyncio.to_thread(versions)
+    with _no_collections():
+        _step(daemon, "the ledger is opened")
+        opening = partial(daemon.parts.open_ledger, start.config, work_dir, daemon.clock)
+        daemon.has_books(await Books.open(opening))
+        await daemon.read_decisions()
+        daemon.quota = await asyncio.to_thread(limit_processors, start.config, daemon.quota)
+        daemon.cluster = cluster_of(start.config, has_quota=daemon.quota is not None)
+        _step(daemon, "strategies are checked")
+        daemon.put_in_force(await make_in_force(daemon, start.configured))
+        daemon.versions = await asyncio.to_thread(versions)
     _step(daemon, "runs that were left open get their verdicts")
     await _recover(daemon)
     await _read_last_runs(daemon)
@@ -78,6 +66,20 @@ async def boot(daemon: Controller) -> asyncio.Task[None]:
     await daemon.timetable.restore(daemon.configured.jobs, daemon.calendars, alive, daemon.decided)
     daemon.why, daemon.phase = "", Phase.RUNNING
     return asyncio.get_running_loop().create_task(daemon.timetable.run())
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """While the libraries are loaded: a full collection of all they make holds the loop for 40 to 100 ms.
+
+    What has been loaded stays for good, so later collections need not look at it either.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _step(daemon: Controller, name: str) -> None:
@@ -92,7 +94,7 @@ async def make_in_force(daemon: Controller, found: Configured) -> InForce:
     try:
         checked = await asyncio.to_thread(runner.check)
         problems = [d for one in checked for d in one.problems if d.severity == "error"]
-        problems += _impossible(found.jobs, runner)
+        problems += _impossible(found.jobs, daemon.parts.kinds)
         if problems:
             raise SigcError(*problems)
     except BaseException:
@@ -103,35 +105,36 @@ async def make_in_force(daemon: Controller, found: Configured) -> InForce:
     return InForce(found, runner, checked)
 
 
-def _impossible(listed: Iterable[Job], runner: Runner) -> list[Diagnostic]:
+def _impossible(listed: Iterable[Job], kinds: frozenset[str]) -> list[Diagnostic]:
     return [
         Diagnostic("E402", f"job '{job.name}' is of kind {job.kind}, which this version does not run")
         for job in listed
-        if kind_of(job) not in runner.kinds
+        if kind_of(job) not in kinds
     ]
 
 
 async def _recover(daemon: Controller) -> None:
-    for line in await asyncio.to_thread(daemon.in_force.runner.recover, Alone()):
-        log.warning("recovered: %s", line)
+    for found in (await asyncio.to_thread(daemon.in_force.runner.keep, "", Alone())).verdicts:
+        log.warning("recovered: %s: %s, %s", found.run, found.outcome, found.message)
     for order in await daemon.books.read(jobs.left_open):
-        await daemon.books.write(partial(_verdict, order))
+        await daemon.books.write(partial(write_verdict, order))
 
 
-def _verdict(order: OrderedRun, tx: Transaction) -> None:
-    """What became of a run that a crash cut off: what the ledger knows of its trading, else that it was interrupted."""
-    outcome, message, session, as_of, before = Outcome.INTERRUPTED, "the daemon ended while it ran", "", "", True
-    if order.kind == "trade":
-        with contextlib.suppress(SigcError):
-            run = runs.find(tx.connection, order.id)
-            before = not runs.is_decided(tx.connection, order.id)
-            session, as_of = run.key.session, run.as_of
-            if run.outcome is not Outcome.OPEN:
-                outcome, message = run.outcome, run.message
-    jobs.end(tx, order, outcome, message, session, as_of, before)
+def limit_processors(config: Config, quota: Quota | None) -> Quota | None:
+    """Set the quota of the kernel to the share that is allowed, where a control group is ours; None without one."""
+    share = config.daemon.cpu_limit_pct
+    found = quota or (None if share is None else Quota.find())
+    if found is None:
+        return None
+    try:
+        found.set(share, usable_cpus())
+    except OSError as failure:
+        log.warning("the quota of processors can't be set: %s", failure, extra={"cgroup": str(found.folder)})
+        return None
+    return found
 
 
-def cluster_of(config: Config) -> DaskCluster | None:
+def cluster_of(config: Config, *, has_quota: bool = False) -> DaskCluster | None:
     """The cluster that the settings name; without a cache on the disk there is nothing that workers could share."""
     cache, held = config.daemon.cache, config.cluster.type in ("address", "class")
     if config.cluster.type == "none" or not (cache.enabled or held):
@@ -139,7 +142,10 @@ def cluster_of(config: Config) -> DaskCluster | None:
     data = Path(config.data.directory).expanduser()
     roots = (data.absolute(),) if data.is_dir() else ()
     place = Path(cache.directory).expanduser()
-    return DaskCluster(config.cluster, place, cache.max_size_gb, roots, config.daemon.memory_limit_mb)
+    share = config.daemon.cpu_limit_pct
+    threads = None if share is None or has_quota else worker_threads(share, usable_cpus())
+    bounds = Bounds(config.daemon.memory_limit_mb, threads)
+    return DaskCluster(config.cluster, place, cache.max_size_gb, roots, bounds)
 
 
 async def _await_cluster(daemon: Controller) -> None:

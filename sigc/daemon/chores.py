@@ -6,6 +6,7 @@
     mirror   state.json                        dog      systemd's watchdog
     cluster  one of ours rests, one of others is connected to again
     days     calendars are opened again each day, so that they never run out
+    books    what `tending.py` does for each strategy's book between its runs
 
 And the plain pages, answered from what these have found.
 """
@@ -25,10 +26,12 @@ from pathlib import Path
 from sigc import __version__, metrics
 from sigc.daemon import health
 from sigc.daemon.boot import NO_CLUSTER, open_calendars, write_alive
-from sigc.daemon.controller import Controller, Phase
+from sigc.daemon.controller import DID_NOT_RUN, RUN_FAILED, Controller, Phase
 from sigc.daemon.pages import Page, Pages, as_json
 from sigc.daemon.status import status_of
 from sigc.daemon.systemd import watchdog_interval_s
+from sigc.daemon.tending import NOT_KEPT, Tending
+from sigc.daemon.timetable import MISSED
 from sigc.daemon.trace import Point
 from sigc.daemon.typed import encode
 from sigc.daemon.usage import Sample, machine_memory
@@ -36,7 +39,7 @@ from sigc.errors import SigcError
 from sigc.store.audit import Event
 
 _LAG_EVERY_S = 0.5
-_USAGE_EVERY_S = 3.0
+_USAGE_EVERY_S = 2.5
 _ALIVE_EVERY_S = 5.0
 _HALTS_EVERY_S = 3.0
 _CLUSTER_EVERY_S = 2.0
@@ -44,6 +47,17 @@ _DAYS_EVERY_S = 600.0
 _MIRROR_EVERY_S = 30.0
 _MIRROR_REST_S = 1.0  # between two writes, however much happens
 _COLLECT_REST_S = 60.0
+_SIZED_REST = 100  # times as long as it took: the cache's size is looked at again
+_BAD = {"health.degraded": False, "cluster.lost": True}  # whether it is critical
+ALERTS = (
+    *_BAD.items(),
+    (DID_NOT_RUN, True),
+    (RUN_FAILED, False),
+    (RUN_FAILED, True),
+    (NOT_KEPT, True),
+    (MISSED, False),
+)
+_REFUSALS = ("401", "403", "429")
 log = logging.getLogger("sigc.daemon")
 
 
@@ -54,14 +68,22 @@ class Chores:
         self._daemon = daemon
         self._tasks: list[asyncio.Task[None]] = []
         self._clock_watch = health.ClockWatch()
+        self._tending = Tending(daemon)
+        daemon.on_end = self._tending.run_ended
         self._collected_at = -_COLLECT_REST_S
         broker = daemon.start.config.broker.type
+        for event, is_critical in ALERTS:  # a counter that is there before its first event shows that event
+            severity = "critical" if is_critical else "warning"
+            daemon.metrics.add(metrics.ALERTS, 0, event=event, severity=severity)
+        for status in _REFUSALS:
+            daemon.metrics.add(metrics.RPC_REFUSED, 0, status=status)
+        self._sized_next = 0.0
         daemon.metrics.put(metrics.INFO, 1, name=daemon.start.name, version=__version__, broker=broker)
 
     def begin(self) -> None:
         """Start them all."""
         work: list[Callable[[], Awaitable[None]]] = [self._lag, self._usage, self._checks, self._alive, self._cluster]
-        work += [self._days, self._halts]
+        work += [self._days, self._halts, self._books]
         if self._daemon.start.config.daemon.state.persist:
             work.append(self._mirror)
         interval = watchdog_interval_s(os.environ)
@@ -70,15 +92,17 @@ class Chores:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._kept(one)) for one in work]
 
-    async def end(self) -> None:
-        """Stop them, and write the mirror a last time."""
+    async def end(self) -> bool:
+        """Stop them, and write the mirror a last time; whether nothing is left that a thread is still at."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        is_over = await self._tending.end()
         daemon = self._daemon.start.config.daemon
         if daemon.state.persist and daemon.shutdown.save_state:
             await self._write_mirror()
+        return is_over
 
     async def _kept(self, work: Callable[[], Awaitable[None]]) -> None:
         """A chore that fails is told of and begun again: none may stop without a word."""
@@ -134,10 +158,26 @@ class Chores:
                 if daemon.health.status != before and daemon.health.status == "degraded":
                     bad = {name: text for name, text in daemon.health.checks.items() if text != health.OK}
                     await self._tell("health.degraded", {"checks": bad})
-                daemon.metrics.put(metrics.WORKERS, len(daemon.workers()))
+                await asyncio.to_thread(self._measure)
             else:
                 interval = 0.2
             await asyncio.sleep(interval)
+
+    def _measure(self) -> None:
+        """The workers, and the size of the cache. In a thread."""
+        daemon = self._daemon
+        workers = daemon.workers()
+        daemon.metrics.put(metrics.WORKERS, len(workers))
+        for worker in workers:
+            daemon.metrics.put(metrics.WORKER_MEMORY, worker.memory_bytes, worker=worker.address)
+        daemon.metrics.keep_only(metrics.WORKER_MEMORY, "worker", {worker.address for worker in workers})
+        cache, began = daemon.configured.loaded.config.daemon.cache, time.monotonic()
+        if cache.enabled and began >= self._sized_next:
+            from sigc.cache.upkeep import size  # heavy, and loaded by the runner in its thread already
+
+            with contextlib.suppress(OSError):  # no cache yet
+                daemon.metrics.put(metrics.CACHE_BYTES, size(Path(cache.directory).expanduser()))
+            self._sized_next = time.monotonic() + _SIZED_REST * (time.monotonic() - began)
 
     def _examine(self) -> health.Health:
         """Every check. In a thread."""
@@ -202,8 +242,15 @@ class Chores:
             if daemon.phase is Phase.RUNNING:
                 await daemon.read_decisions()
 
+    async def _books(self) -> None:
+        while self._daemon.phase is Phase.STARTING:
+            await asyncio.sleep(0.2)
+        await self._tending.turn()
+
     async def _tell(self, event: str, payload: Mapping[str, object]) -> None:
-        """What happened by itself, in the log and in the audit."""
+        """What happened by itself, in the log and in the audit; what is bad of it is an alert."""
+        if event in _BAD:
+            self._daemon.alert(event, is_critical=_BAD[event])
         log.warning(event, extra=dict(payload))
         with contextlib.suppress(SigcError):
             await self._daemon.books.audit(Event(event, payload))

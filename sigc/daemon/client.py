@@ -13,18 +13,15 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import http.client
 import json
 import os
 import socket
-import ssl
 import urllib.parse
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from sigc.daemon.access import TOKEN_FILE, read_token
 from sigc.daemon.address import address_text, as_reached, is_loopback, parse_address
@@ -33,12 +30,17 @@ from sigc.daemon.redact import escape
 from sigc.daemon.registry import Running, running
 from sigc.daemon.typed import MismatchError, decode, to_json
 from sigc.daemon.verbs import PREFIX
+from sigc.daemon.wire import Connection, WireError
 from sigc.errors import Diagnostic, SigcError
+
+if TYPE_CHECKING:
+    import ssl
 
 T = TypeVar("T")
 DEFAULT_ADDRESS = "127.0.0.1:5555"
 _MOST_BYTES = 64_000_000
 _MOST_WAITS = 120  # times a call that takes longer than its time limit is asked for again
+_OK, _UNAUTHORIZED, _TOO_MANY, _TIMED_OUT = 200, 401, 429, 504  # of HTTP
 _NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 
 
@@ -95,7 +97,7 @@ def find_daemon(wish: Wish, directories: Iterable[Path]) -> Target:
     has_tls = entry.tls if entry is not None else not is_loopback(host)
     places = [Path(entry.work_dir)] if entry is not None else []
     places += [wish.work_dir] if wish.work_dir is not None else []
-    return Target(at, wish.token or _token(places), ssl.create_default_context(cafile=wish.ca) if has_tls else None)
+    return Target(at, wish.token or _token(places), _tls(wish.ca) if has_tls else None)
 
 
 class Client:
@@ -105,11 +107,7 @@ class Client:
         host, port = parse_address(target.address, "--address")
         self._target, self._timeout_s = target, timeout_s
         self._who = who or f"{_user()}@{socket.gethostname()}"
-        self._connection = (
-            http.client.HTTPConnection(host, port, timeout=timeout_s)
-            if target.tls is None
-            else http.client.HTTPSConnection(host, port, timeout=timeout_s, context=target.tls)
-        )
+        self._connection = Connection(host, port, timeout_s, target.tls)
 
     @property
     def address(self) -> str:
@@ -133,25 +131,25 @@ class Client:
         self, verb: str, fields: object = _NO_FIELDS, *, key: str = "", reply: type[T] | None = None
     ) -> T | Any:  # fmt: skip
         """Change something: the reply as JSON, or as a `reply`. fields: a mapping, or the request as a dataclass."""
-        headers = {"Idempotency-Key": key or uuid.uuid4().hex, "Content-Type": "application/json"}
+        headers = {"Idempotency-Key": key or os.urandom(16).hex(), "Content-Type": "application/json"}
         for _ in range(_MOST_WAITS):
             status, body = self._send("POST", verb, to_json(fields), headers)
-            if status != http.HTTPStatus.GATEWAY_TIMEOUT:
+            if status != _TIMED_OUT:
                 break
         return self._reply(status, body, reply)
 
     def events(self, verb: str, fields: Mapping[str, object] = _NO_FIELDS) -> Iterator[Any]:
         """The events of a stream as they come, until the daemon ends it."""
         with self._told():
-            self._connection.request("GET", PREFIX + verb + _query(fields), headers=self._headers({}))
-            response = self._connection.getresponse()
-        if response.status != http.HTTPStatus.OK:
-            self._reply(response.status, response.read(_MOST_BYTES), None)
-        is_error = False
-        try:
+            self._connection.send("GET", PREFIX + verb + _query(fields), b"", self._headers({}))
+            answer = self._connection.answer()
+            if answer.status != _OK:
+                self._reply(answer.status, answer.read(_MOST_BYTES), None)
+        is_error, lines = False, answer.lines()
+        with contextlib.closing(lines):
             while True:
                 with self._told():
-                    line = response.readline(_MOST_BYTES)
+                    line = next(lines, b"")
                 if not line:
                     return
                 if line.startswith(b"event: error"):
@@ -160,8 +158,6 @@ class Client:
                     if is_error:
                         raise _refused(409, line.removeprefix(b"data: "))
                     yield json.loads(line.removeprefix(b"data: "))
-        finally:
-            response.close()
 
     def close(self) -> None:
         """Let the connection go."""
@@ -179,7 +175,7 @@ class Client:
         with self._told():
             try:
                 return self._once(method, path, body, headers)
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            except (ConnectionResetError, BrokenPipeError):
                 # It may have been heard: the key has it done once, and looking twice does no harm.
                 self._connection.close()
                 try:
@@ -188,13 +184,9 @@ class Client:
                     raise ConnectionResetError("the daemon ended while it was asked") from gone
 
     def _once(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
-        self._connection.request(method, PREFIX + path, body or None, self._headers(headers))
-        response = self._connection.getresponse()
-        read = response.read(_MOST_BYTES + 1)
-        if len(read) > _MOST_BYTES:
-            self._connection.close()
-            raise http.client.HTTPException("its reply is too large")
-        return response.status, read
+        self._connection.send(method, PREFIX + path, body, self._headers(headers))
+        answer = self._connection.answer()
+        return answer.status, answer.read(_MOST_BYTES)
 
     def _headers(self, more: Mapping[str, str]) -> dict[str, str]:
         who = escape(self._who).encode("ascii", "replace").decode()
@@ -206,7 +198,7 @@ class Client:
         """What goes wrong on the way is told as E900."""
         try:
             yield
-        except (OSError, http.client.HTTPException) as failure:
+        except (OSError, WireError) as failure:
             self._connection.close()
             raise self._nobody(failure) from failure
 
@@ -223,7 +215,7 @@ class Client:
         return error
 
     def _reply(self, status: int, body: bytes, kind: type[T] | None) -> T | Any:
-        if status != http.HTTPStatus.OK:
+        if status != _OK:
             raise _refused(status, body)
         try:
             found = json.loads(body)
@@ -252,6 +244,12 @@ def _entry(wish: Wish, address: str | None, entries: tuple[Running, ...]) -> Run
 def _reached(address: str) -> tuple[str, int]:
     host, number = parse_address(address, "--address")
     return as_reached(host), number
+
+
+def _tls(ca: Path | None) -> ssl.SSLContext:
+    import ssl  # takes a while, and an address of this machine has no certificate
+
+    return ssl.create_default_context(cafile=ca)
 
 
 def _token(places: Iterable[Path]) -> str:
@@ -283,7 +281,7 @@ def _refused(status: int, body: bytes) -> RefusedError:
     except (ValueError, TypeError, KeyError, MismatchError):
         found = ()
     hint = ""
-    if status in (http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.TOO_MANY_REQUESTS):
+    if status in (_UNAUTHORIZED, _TOO_MANY):
         hint = f"set SIGC_RPC_TOKEN, or be the daemon's user: its token is in {TOKEN_FILE} of its work directory"
     if hint and found:
         found = tuple(Diagnostic(d.code, d.message, d.span, d.severity, d.expected, hint, d.via) for d in found)

@@ -1,6 +1,6 @@
 """The Dask cluster that the controller keeps: opened when it is needed, replaced when it is lost, closed when it rests.
 
-    cluster = DaskCluster(settings, cache, roots, most_memory_mb)
+    cluster = DaskCluster(settings, cache, max_size_gb, roots, Bounds(most_memory_mb, most_threads))
     with cluster.executor(directory) as executor: ...       a run's own executor on the shared client
     cluster.workers() · cluster.link() · cluster.targets() · cluster.check()
 
@@ -20,6 +20,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -37,8 +38,17 @@ _MOST_OPENINGS = 6
 _WITHIN_S = 3600.0
 _ANSWER_WITHIN_S = 10.0
 _GOOD_BYE_S = 5.0
+_NICENESS = 10
 _ONE_WORKER_MB = 512  # less is no use for the libraries alone
 log = logging.getLogger("sigc.cluster")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What local workers may take together; None: whatever there is. With a bound on threads they are niced too."""
+
+    memory_mb: int | None = None
+    threads: int | None = None
 
 
 class DaskCluster:
@@ -50,9 +60,10 @@ class DaskCluster:
         cache: Path,
         max_size_gb: float,
         roots: tuple[Path, ...],
-        most_mb: int | None = None,
+        bounds: Bounds | None = None,
     ) -> None:
-        self._settings = _within(settings, most_mb)
+        self._bounds = bounds or Bounds()
+        self._settings = _within(settings, self._bounds)
         self._cache, self._max_size_gb, self._roots = cache, max_size_gb, roots
         self._turn = threading.Lock()
         self._stack: ExitStack | None = None
@@ -173,7 +184,7 @@ class DaskCluster:
         began = time.monotonic()
         stack = ExitStack()
         try:
-            client = stack.enter_context(open_client(self._settings, self._cache.resolve(), self._roots))
+            client = stack.enter_context(open_client(*self._what_to_open()))
         except BaseException as failure:
             stack.close()
             self._trouble = str(failure)
@@ -183,6 +194,10 @@ class DaskCluster:
         said = {"type": self._settings.type, "seconds": round(time.monotonic() - began, 2)}
         log.info("the cluster is open", extra={**said, "dashboard": str(client.dashboard_link or "")})
         return client
+
+    def _what_to_open(self) -> tuple[ClusterSettings, Path, tuple[Path, ...], int]:
+        niceness = _NICENESS if self._bounds.threads is not None else 0
+        return self._settings, self._cache.resolve(), self._roots, niceness
 
     def _drop(self, is_lost: bool = False) -> None:
         """Let go of it. Saying good-bye to one that is lost takes half a minute, which nobody should wait for."""
@@ -238,9 +253,23 @@ def _worker(address: str, told: Mapping[str, Any]) -> WorkerStatus:
     )
 
 
-def _within(settings: ClusterSettings, most_mb: int | None) -> ClusterSettings:
-    """Local workers share what the daemon may take, less what the controller itself needs."""
-    if most_mb is None or settings.type != "local" or settings.memory_limit != "auto":
+def _within(settings: ClusterSettings, bounds: Bounds) -> ClusterSettings:
+    """Local workers share what the daemon may take: memory less what the controller itself needs, and processors.
+
+    >>> from sigc.config import ClusterSettings
+    >>> found = _within(ClusterSettings(workers=8, threads=2), Bounds(memory_mb=4608, threads=5))
+    >>> found.workers, found.threads, found.memory_limit
+    (2, 2, '2048MiB')
+    """
+    if settings.type != "local":
         return settings
-    each = max(_ONE_WORKER_MB, (most_mb - _ONE_WORKER_MB) // settings.workers)
-    return settings.model_copy(update={"memory_limit": f"{each}MiB"})
+    found: dict[str, object] = {}
+    workers = settings.workers
+    if bounds.threads is not None:
+        threads = min(settings.threads, bounds.threads)
+        workers = min(workers, max(1, bounds.threads // threads))
+        found |= {"threads": threads, "workers": workers}
+    if bounds.memory_mb is not None and settings.memory_limit == "auto":
+        each = max(_ONE_WORKER_MB, (bounds.memory_mb - _ONE_WORKER_MB) // workers)
+        found["memory_limit"] = f"{each}MiB"
+    return settings.model_copy(update=found)

@@ -24,11 +24,15 @@ from sigc.daemon.status import details_of, look, status_of
 from sigc.daemon.verbs import Call, Nothing, Role, verb
 from sigc.errors import did_you_mean
 
+OLDEST_S = 3.0  # memory and processor time that status tells
+
 
 @verb("status", "GET", Role.READ)
 async def status(call: Call[Controller], request: StatusRequest) -> StatusReply:
     """How the daemon and its strategies are."""
     daemon = call.daemon
+    if daemon.usage.age_s > OLDEST_S:  # whoever samples all along has been kept from it
+        await asyncio.to_thread(daemon.usage.no_older_than, OLDEST_S)
     if not request.is_detailed:
         return status_of(daemon)
     return status_of(daemon, details_of(daemon, await asyncio.to_thread(look, daemon)))

@@ -16,7 +16,8 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -26,6 +27,7 @@ from typing import TypeVar
 from sigc import metrics as m
 from sigc.calendar import Calendar
 from sigc.clock import Clock
+from sigc.daemon.book_history import Tracks
 from sigc.daemon.books import Books
 from sigc.daemon.cache_look import CacheLook
 from sigc.daemon.configured import Configured
@@ -34,6 +36,7 @@ from sigc.daemon.job_state import DidNotRun, JobState, RunFinished
 from sigc.daemon.jobs import TRADING, Fire, Job
 from sigc.daemon.messages import WorkerStatus
 from sigc.daemon.ordering import check_order, order_of, refusal, status_text
+from sigc.daemon.quota import Quota
 from sigc.daemon.runner import Checked, Cluster, Parts, Runner, RunOrder, Services
 from sigc.daemon.runs import LiveRun, Runs
 from sigc.daemon.start import Doors, Start
@@ -47,6 +50,8 @@ from sigc.store.ledger import Transaction
 from sigc.store.records import Outcome, RunKind
 
 _SWITCHED_OFF = "disabled"  # jobs, in the ledger's control state
+DID_NOT_RUN = "job.did_not_run"
+RUN_FAILED = "run.failed"
 log = logging.getLogger("sigc.daemon")
 T = TypeVar("T")
 
@@ -111,6 +116,7 @@ class Controller:
     health: Health = field(default_factory=lambda: Health({}))
     lag_s: float = 0.0
     cluster: Cluster | None = None
+    quota: Quota | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     decided: Decided = field(default_factory=Decided)
     last: dict[str, LastRun] = field(default_factory=dict)
@@ -122,6 +128,8 @@ class Controller:
     changed: asyncio.Event = field(default_factory=asyncio.Event)  # something that the mirror of the state shows
     asked: dict[Fire, RunOrder] = field(default_factory=dict)  # by hand, of a job, until it begins
     cache_look: CacheLook = field(default_factory=CacheLook)
+    tracks: Tracks = field(default_factory=Tracks)  # of the reading thread of `books`
+    on_end: Callable[[LiveRun], None] = lambda _: None  # told of each run that has ended
     _retired: list[InForce] = field(default_factory=list)
     _books: Books | None = None
     _runs: Runs | None = None
@@ -205,7 +213,9 @@ class Controller:
     def services(self) -> Services:
         """What a runner is lent."""
         ledger = self.books.ledger
-        return Services(ledger, self.metrics, self.clock, self.scratch, self.cluster, self.usage.spent)
+        return Services(
+            ledger, self.metrics, self.clock, self.scratch, self.cluster, self.usage.spent, self.quota is not None
+        )
 
     def put_in_force(self, new: InForce) -> None:
         """From now on this configuration counts. The old runner is closed when its last run has ended."""
@@ -289,6 +299,8 @@ class Controller:
                 break
         if end is None:
             return
+        if end.outcome in (Outcome.FAILED, Outcome.UNRESOLVED):
+            self.alert(RUN_FAILED, is_critical=order.kind == RunKind.TRADE)
         if order.kind != RunKind.DRY:
             self.last[order.strategy] = LastRun(order.id, live.finished or live.asked, status_text(end.outcome))
             is_done, is_cancelled = end.outcome is Outcome.DONE, end.outcome is Outcome.CANCELLED
@@ -298,6 +310,17 @@ class Controller:
             event = RunFinished(order.id, end.outcome is Outcome.DONE, self.clock.now(), True)
             self.timetable.ended(order.job, order.strategy, event)
         self.changed.set()
+        self.on_end(live)
+
+    @contextmanager
+    def using(self) -> Iterator[InForce]:
+        """The configuration in force, whose runner is not closed meanwhile, whatever is reloaded."""
+        used = self.in_force
+        used.users += 1
+        try:
+            yield used
+        finally:
+            self._released(used)
 
     def _released(self, used: InForce) -> None:
         used.users -= 1
@@ -318,9 +341,13 @@ class Controller:
         return await asyncio.to_thread(self.in_force.runner.is_fresh, strategy)
 
     def _alert(self, job: Job, found: DidNotRun) -> None:
-        self.metrics.add(m.ALERTS, severity="critical" if job.kind in TRADING else "warning")
+        self.alert(DID_NOT_RUN, is_critical=job.kind in TRADING)
         said = {"job": job.name, "planned": found.fire.planned.isoformat(), "why": str(found.reason)}
         log.error("job did not run", extra=said)
+
+    def alert(self, event: str, *, is_critical: bool = False) -> None:
+        """Count what an operator must hear of."""
+        self.metrics.add(m.ALERTS, event=event, severity="critical" if is_critical else "warning")
 
     # What people decide.
 

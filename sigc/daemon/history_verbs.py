@@ -46,13 +46,13 @@ from sigc.errors import SigcError, did_you_mean
 from sigc.store import books, history, holding, orders, recent, runs
 from sigc.store.records import Finding, Nav, Run, Stage
 
-_MOST_FINDINGS, _MOST_ASSETS = 200, 20
+_MOST_FINDINGS, _MOST_ASSETS, _LONGEST_MESSAGE = 60, 20, 300
 
 
 @verb("history/nav", "GET", Role.READ)
 async def history_nav(call: Call[Controller], request: NavRequest) -> NavReply:
     """A book by session: NAV, drawdown, returns, exposure, turnover; its months and figures."""
-    found = await call.daemon.books.read(partial(nav_reply, request=request))
+    found = await call.daemon.books.read(partial(nav_reply, request=request, tracks=call.daemon.tracks))
     return found or NavReply(_known(call.daemon, request.strategy))
 
 
@@ -229,7 +229,7 @@ def _stage(stage: Stage) -> StageLine:
 def _finding(found: Finding) -> FindingLine:
     assets, more = found.assets[:_MOST_ASSETS], max(0, len(found.assets) - _MOST_ASSETS)
     numbers = (n if n is not None and abs(n) < float("inf") else None for n in (found.value, found.limit))
-    return FindingLine(found.check, str(found.weight), found.message[:1000], assets, more, *numbers)
+    return FindingLine(found.check, str(found.weight), found.message[:_LONGEST_MESSAGE], assets, more, *numbers)
 
 
 def _status(run: history.PastRun) -> RunStatus:
@@ -239,7 +239,7 @@ def _status(run: history.PastRun) -> RunStatus:
         *(run.id, run.strategy, run.kind, state, run.at),
         finished=run.finished,
         outcome=run.outcome,
-        message=run.message,
+        message=run.message[:_LONGEST_MESSAGE],
         session=run.session,
         as_of=run.as_of,
         who=run.who,

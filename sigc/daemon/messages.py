@@ -1,6 +1,7 @@
 """What goes over the wire: the requests and replies of the daemon's verbs, in the order of `*_verbs.py`.
 
-Values alone, so that the thin client reads them without the daemon's libraries.
+Values alone, so that the thin client reads them without the daemon's libraries. Those of `sigc status` and of runs have
+a module of their own: each dataclass costs time to make, and a command pays for what it says.
 """
 
 from __future__ import annotations
@@ -8,8 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
+from sigc.daemon.status_messages import Details as Details
+from sigc.daemon.status_messages import RunStatus as RunStatus
+from sigc.daemon.status_messages import StatusReply as StatusReply
+from sigc.daemon.status_messages import StrategyStatus as StrategyStatus
+from sigc.daemon.status_messages import WorkerStatus as WorkerStatus
 from sigc.daemon.typed import Bounds, Match, Name
 from sigc.errors import Diagnostic
 
@@ -27,103 +33,6 @@ class StatusRequest:
     """is_detailed: workers, tasks, cache, queue, connections, checks and versions too."""
 
     is_detailed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class StrategyStatus:
-    """A strategy: active, paused, disabled or halted; its last run and how it ended; when it is due next."""
-
-    name: str
-    state: str
-    last_run: datetime | None = None
-    next_run: datetime | None = None
-    status: str = "never run"
-    run: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerStatus:
-    """A worker of the cluster."""
-
-    address: str
-    memory_bytes: int
-    memory_limit_bytes: int
-    tasks: int
-    threads: int = 0
-    cpu_pct: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class RunStatus:
-    """A run: waiting, running or ended; then with its outcome, findings and what it found (`result`)."""
-
-    id: str
-    strategy: str
-    kind: str
-    state: str
-    asked: datetime
-    stage: str = ""
-    done: int = 0
-    total: int = 0
-    text: str = ""
-    finished: datetime | None = None
-    outcome: str = ""
-    message: str = ""
-    session: str = ""
-    as_of: str = ""
-    who: str = ""
-    job: str = ""
-    reason: str = ""
-    stages: Mapping[str, float] = field(default_factory=dict)
-    findings: tuple[Diagnostic, ...] = ()
-    result: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Details:
-    """What `status --detailed` adds. workers: of the cluster; queue: runs under way and waiting."""
-
-    cluster: str = ""
-    cluster_dashboard: str = ""
-    workers: tuple[WorkerStatus, ...] = ()
-    cache: Mapping[str, Any] = field(default_factory=dict)
-    queue: tuple[RunStatus, ...] = ()
-    connections: Mapping[str, str] = field(default_factory=dict)
-    checks: Mapping[str, str] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    ports: Mapping[str, int] = field(default_factory=dict)
-    places: Mapping[str, str] = field(default_factory=dict)
-    loop_lag_ms: float = 0.0
-    jobs: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class StatusReply:
-    """status: starting, running or stopping. zone: of the times people are shown. identity: of the process.
-
-    life: of this start; a restart keeps the process and has another. broker: where orders go, `paper` or a name.
-    page: where the status page is, '' without one.
-    """
-
-    name: str
-    status: str
-    pid: int
-    identity: str
-    version: str
-    uptime_seconds: float
-    memory_bytes: int
-    memory_limit_bytes: int
-    cpu_pct: float
-    zone: str
-    is_ready: bool
-    is_paused: bool
-    life: str
-    reason: str = ""
-    broker: str = "paper"
-    is_halted: bool = False
-    page: str = ""
-    strategies: tuple[StrategyStatus, ...] = ()
-    detailed: Details | None = None
 
 
 # Pause, resume, reload, stop.

@@ -3,7 +3,8 @@
     plan     what would change
     reload   read, check every strategy file and calendar, audit, swap; runs under way finish on the old one
 
-Settings of what is bound once (addresses, places, the cluster) need a restart; the reply names them.
+Tokens, from the configuration or the token file, are replaced at once: those that are gone open nothing any more.
+Settings of what is bound once (addresses, certificate, places, the cluster) need a restart; the reply names them.
 """
 
 from __future__ import annotations
@@ -12,20 +13,25 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sigc.daemon.boot import make_in_force, open_calendars
+from sigc.daemon.access import Token
+from sigc.daemon.boot import limit_processors, make_in_force, open_calendars
+from sigc.daemon.configured import Configured
 from sigc.daemon.controller import Controller, InForce
 from sigc.daemon.logs import open_log
 from sigc.daemon.messages import Change, ReloadReply
 from sigc.daemon.ordering import refusal
-from sigc.daemon.start import log_settings, read_config
+from sigc.daemon.start import MAIN, log_settings, read_config, read_tokens
 from sigc.secret import hidden
 from sigc.store.audit import Event
 
 _NEEDS_RESTART = (
-    "daemon.rpc.",
+    "daemon.rpc.address",
+    "daemon.rpc.auth",
+    "daemon.rpc.hosts",
+    "daemon.rpc.tls",
     "daemon.health.enabled",
     "daemon.health.host",
     "daemon.health.port",
@@ -45,9 +51,11 @@ async def plan(daemon: Controller) -> ReloadReply:
     """What a reload would change. Raises every error of the configuration and of the strategy files."""
     found = await asyncio.to_thread(read_config, daemon.start.options, os.environ)
     daemon.doors.secrets.add_all(found.loaded.secrets)
+    tokens = await asyncio.to_thread(_tokens, daemon, found)
     new = await make_in_force(daemon, found)
     await asyncio.to_thread(new.runner.close)
-    return ReloadReply(tuple(changes(daemon.in_force, new)), False, _warnings(new.checked))
+    told = (*changes(daemon.in_force, new), *token_changes(daemon.doors.access.tokens, tokens))
+    return ReloadReply(told, False, _warnings(new.checked))
 
 
 async def reload(daemon: Controller, who: str) -> ReloadReply:
@@ -67,8 +75,9 @@ async def _reload(daemon: Controller, who: str) -> ReloadReply:
     daemon.doors.secrets.add_all(found.loaded.secrets)
     work_dir, now = daemon.start.places.work_dir, daemon.clock.now()
     calendars = await asyncio.to_thread(open_calendars, found, work_dir, now)
+    tokens = await asyncio.to_thread(_tokens, daemon, found)
     new = await make_in_force(daemon, found)
-    told = tuple(changes(daemon.in_force, new))
+    told = (*changes(daemon.in_force, new), *token_changes(daemon.doors.access.tokens, tokens))
     files = {one.strategy: one.digest for one in new.checked}
     payload = {"changes": [_plain(change) for change in told], "digest": found.digest, "files": files}
     try:
@@ -78,11 +87,26 @@ async def _reload(daemon: Controller, who: str) -> ReloadReply:
         await asyncio.to_thread(new.runner.close)
         raise
     daemon.calendars = calendars
+    daemon.quota = await asyncio.to_thread(limit_processors, found.loaded.config, daemon.quota)
     daemon.put_in_force(new)
+    daemon.doors.access.tokens = tokens
     await daemon.timetable.adopt(found.jobs, calendars, daemon.decided)
     log.info("configuration reloaded", extra={"changes": len(told), "who": who})
     daemon.changed.set()
     return ReloadReply(told, True, _warnings(new.checked))
+
+
+def _tokens(daemon: Controller, found: Configured) -> tuple[Token, ...]:
+    return read_tokens(found.loaded.config, daemon.start.places, daemon.doors.secrets, os.environ)
+
+
+def token_changes(old: Iterable[Token], new: Iterable[Token]) -> Iterator[Change]:
+    """Tokens whose text has changed; of their coming, going and roles the settings tell."""
+    before = {token.name: token.digest for token in old}
+    for token in new:
+        if before.get(token.name, token.digest) != token.digest:
+            what = "daemon.rpc.token" if token.name == MAIN else f"daemon.rpc.tokens.{token.name}.token"
+            yield Change(what, "changed", "one", "another")
 
 
 def changes(old: InForce, new: InForce) -> Iterator[Change]:

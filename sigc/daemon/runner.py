@@ -2,8 +2,9 @@
 
     runner = make_runner(config, strategies, services)
     runner.check()                       every strategy file, before anything of this configuration is in force
-    runner.recover(watch)                once, before anything is scheduled: each run left open gets its verdict
+    runner.keep("", watch)               once, before anything is scheduled: each run left open gets its verdict
     runner.run(order, watch)             one run, blocking, in a thread; several at a time
+    runner.keep("momentum", watch)       after a run that failed, after a session's end: verdicts, fills, NAV, audit
     runner.close()
 
 A new configuration gets a new runner; the old one is closed when the last of its runs has ended. The real one is built
@@ -117,13 +118,29 @@ class Checked:
     problems: tuple[Diagnostic, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RunVerdict:
+    """What became of a run that was left open, or of one whose orders were."""
+
+    run: str
+    outcome: Outcome
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A strategy's book, looked after. left: what is still to be done, in words; then it is wanted again before long.
+
+    problems: what an operator must hear of, and that a second look may mend.
+    """
+
+    verdicts: tuple[RunVerdict, ...] = ()
+    left: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
 class Runner(Protocol):
     """What does the work of one configuration."""
-
-    @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds of runs it can do."""
-        ...
 
     def check(self) -> tuple[Checked, ...]:
         """Look at every strategy file; no data are opened."""
@@ -137,8 +154,12 @@ class Runner(Protocol):
         """Send nothing more of a run, and take its open orders back; how many could not be reached."""
         ...
 
-    def recover(self, watch: Watch) -> tuple[str, ...]:
-        """Give every run that a crash left open its verdict; a line of text for each."""
+    def keep(self, strategy: str, watch: Watch) -> Kept:
+        """Give runs that were left open their verdicts; take in what the broker did, value the book, publish the audit.
+
+        strategy: '' for all that a crash left, before anything runs, and nothing is valued then; else no trade of that
+        strategy is under way. Again: nothing new. Raises SigcError.
+        """
         ...
 
     def is_fresh(self, strategy: str) -> bool:
@@ -203,7 +224,7 @@ class Cluster(Protocol):
 class Services:
     """What the daemon lends a runner. cluster: None when the configuration has none. scratch: for temporary files.
 
-    spent: processor seconds of the daemon and its workers so far.
+    spent: processor seconds of the daemon and its workers so far. has_quota: the kernel keeps them to their share.
     """
 
     ledger: Ledger
@@ -212,6 +233,7 @@ class Services:
     scratch: Path
     cluster: Cluster | None = None
     spent: Callable[[], float] = time.process_time
+    has_quota: bool = False
 
 
 MakeRunner = Callable[["Config", tuple[StrategyEntry, ...], Services], Runner]
@@ -221,10 +243,11 @@ MakeRunner = Callable[["Config", tuple[StrategyEntry, ...], Services], Runner]
 class Parts:
     """What the daemon is handed by who puts it together; each is called in a thread and may import what is heavy.
 
-    make_runner: builds the runner of a configuration. open_ledger: opens the ledger of a work dir. page_command: what
-    starts the status page, called in the loop; None: there is none.
+    make_runner: builds the runner of a configuration. open_ledger: opens the ledger of a work dir. kinds: the kinds of
+    runs that its runners can do. page_command: what starts the status page, called in the loop; None: there is none.
     """
 
     make_runner: MakeRunner
     open_ledger: Callable[[Config, Path, Clock], Ledger]
+    kinds: frozenset[str]
     page_command: Callable[[PageOrder], Sequence[str]] | None = None

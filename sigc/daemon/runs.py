@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -30,7 +31,7 @@ from sigc.daemon.runner import RunEnd, Runner, RunOrder
 from sigc.errors import SigcError
 from sigc.store import jobs
 from sigc.store.jobs import OrderedRun
-from sigc.store.records import Outcome
+from sigc.store.records import Outcome, RunKind
 
 _KEPT = 20  # ended runs that are remembered with their results; the ledger has all without
 _TOLD_EVERY_S = 0.1
@@ -99,6 +100,7 @@ class Runs:
         self._live: dict[str, LiveRun] = {}
         self._past: dict[str, RunStatus] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turns: dict[str, asyncio.Lock] = {}
 
     async def begin(self, order: RunOrder, runner: Runner) -> LiveRun:
         """Write the order down and begin, or let it wait. Raises E310 when it can't be written: then nothing began."""
@@ -131,6 +133,20 @@ class Runs:
         order = None if id in self._past else await self._books.read(partial(jobs.find, id=id))
         return self._past.get(id) or (None if order is None else past_status(order))
 
+    @contextlib.asynccontextmanager
+    async def between(self, strategy: str) -> AsyncIterator[bool]:
+        """Have a strategy's book while no trade of it is under way: those that begin meanwhile wait. False: one is."""
+        turn = self._turns.setdefault(strategy, asyncio.Lock())
+        if turn.locked() or any(live.order.kind == RunKind.TRADE for live in self.under_way(strategy)):
+            yield False
+            return
+        async with turn:
+            yield True
+
+    def mended(self, id: str) -> None:
+        """The verdict on an ended run has changed: the ledger has it."""
+        self._past.pop(id, None)
+
     def cancel(self, id: str) -> bool:
         """End a run as soon as it can; whether it was under way."""
         live = self._live.get(id)
@@ -162,19 +178,20 @@ class Runs:
 
     async def _follow_through(self, live: LiveRun) -> None:
         watch = _Watch(live, asyncio.get_running_loop(), self._metrics)
-        end = await asyncio.get_running_loop().run_in_executor(self._threads, self._work, live, watch)
-        watch.end_stage()
         order = live.order
+        async with self._turn_of(order):
+            end = await asyncio.get_running_loop().run_in_executor(self._threads, self._work, live, watch)
+        watch.end_stage()
         try:
             done = (end.outcome, end.message, end.session, end.as_of, end.is_before_trading)
             await self._books.write(lambda tx: jobs.end(tx, ordered(live), *done))
         except SigcError:
-            log.exception("the end of a run can't be written down; the next start gives its verdict")
+            log.exception("the end of a run can't be written down; it gets its verdict later")
         seconds = max(0.0, (self._clock.now() - live.asked).total_seconds())
         self._metrics.observe(m.RUN_SECONDS, seconds, strategy=order.strategy)
         self._metrics.add(m.RUNS, strategy=order.strategy, outcome=str(end.outcome))
-        if end.outcome is Outcome.FAILED and live.stage in ("load", "compute"):
-            self._metrics.add(m.COMPUTATION_ERRORS, strategy=order.strategy)
+        has_failed = end.outcome is Outcome.FAILED and live.stage in ("load", "compute")
+        self._metrics.add(m.COMPUTATION_ERRORS, float(has_failed), strategy=order.strategy)
         live.end, live.state, live.finished = end, "ended", self._clock.now()
         del self._live[order.id]
         self._metrics.put(m.RUNS_ACTIVE, len(self._live))
@@ -188,6 +205,12 @@ class Runs:
         live.tell()
         live.over.set()
         self._ended(live)
+
+    def _turn_of(self, order: RunOrder) -> AbstractAsyncContextManager[object]:
+        """A trade has its strategy's book to itself; everything else only looks."""
+        if order.kind != RunKind.TRADE:
+            return contextlib.nullcontext()
+        return self._turns.setdefault(order.strategy, asyncio.Lock())
 
     def _work(self, live: LiveRun, watch: _Watch) -> RunEnd:
         """In a thread of its own: whatever happens is the run's end."""

@@ -232,7 +232,7 @@ async def _shut_down(
         schedule.cancel()
         await asyncio.wait([schedule])
     is_clean = await _finish_runs(daemon)
-    await chores.end()
+    is_clean = await chores.end() and is_clean
     await server.stop(_LAST_WORDS_S)
     for page in pages.values():
         await page.stop()

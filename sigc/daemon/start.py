@@ -27,6 +27,7 @@ from sigc.secret import reveal
 if TYPE_CHECKING:
     from sigc.config import Config
 
+MAIN = "main"  # the token of the role trade, as the audit calls it
 RPC, HEALTH, METRICS = "daemon.rpc.address", "daemon.health.port", "daemon.metrics.port"
 DASHBOARD = "daemon.dashboard.port"
 
@@ -109,22 +110,30 @@ def open_doors(start: Start, environment: Mapping[str, str]) -> Doors:
     """Tokens and certificate; a token is made when none is set. Raises E402."""
     rpc, secrets = start.config.daemon.rpc, Secrets()
     secrets.add_all(start.configured.loaded.secrets)
-    tokens = []
-    given = environment.get(TOKEN_VARIABLE) if rpc.token is None else rpc.token.get_secret_value()
+    tokens = read_tokens(start.config, start.places, secrets, environment)
+    host, _ = parse_address(rpc.address or "127.0.0.1:0", RPC)
+    return Doors(Access(tokens, hosts_of(host, rpc.hosts)), secrets, _tls(start.config))
+
+
+def read_tokens(config: Config, places: Places, secrets: Secrets, environment: Mapping[str, str]) -> tuple[Token, ...]:
+    """The tokens that a configuration names, or the file has; each is hidden from now on. Raises E402."""
+    given = environment.get(TOKEN_VARIABLE) if config.daemon.rpc.token is None else None
+    if config.daemon.rpc.token is not None:
+        given = config.daemon.rpc.token.get_secret_value()
     if given is None:
-        make_directory(start.places.work_dir, "daemon.work_dir")
-        text = make_token(start.places.work_dir)
+        make_directory(places.work_dir, "daemon.work_dir")
+        text = make_token(places.work_dir)
     else:
         text = reveal(given, "daemon.rpc.token", environment)
-    for name, role, secret in [("main", Role.TRADE, text), *_more_tokens(start, environment)]:
+    tokens = []
+    for name, role, secret in [(MAIN, Role.TRADE, text), *_more_tokens(config, environment)]:
         tokens.append(Token.of(name, secret, role))
         secrets.add(secret)
-    host, _ = parse_address(rpc.address or "127.0.0.1:0", RPC)
-    return Doors(Access(tuple(tokens), hosts_of(host, rpc.hosts)), secrets, _tls(start.config))
+    return tuple(tokens)
 
 
-def _more_tokens(start: Start, environment: Mapping[str, str]) -> list[tuple[str, Role, str]]:
-    found = start.config.daemon.rpc.tokens
+def _more_tokens(config: Config, environment: Mapping[str, str]) -> list[tuple[str, Role, str]]:
+    found = config.daemon.rpc.tokens
     return [
         (t.name, Role(t.role), reveal(t.token.get_secret_value(), f"daemon.rpc.tokens.{n}.token", environment))
         for n, t in enumerate(found)

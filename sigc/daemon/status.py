@@ -15,9 +15,10 @@ from sigc.daemon.controller import Controller
 from sigc.daemon.identity import started
 from sigc.daemon.jobs import Fire
 from sigc.daemon.messages import Details, JobStatus, StatusReply, StrategyStatus, WorkerStatus
+from sigc.daemon.quota import described
 from sigc.daemon.start import DASHBOARD
 from sigc.daemon.triggers import Cron, Relative, Trigger
-from sigc.daemon.usage import machine_memory
+from sigc.daemon.usage import machine_memory, usable_cpus
 
 _CACHE_EVERY_S = 1.0
 _OF_THE_CACHE = ("directory", "entries", "bytes", "hits", "misses")
@@ -128,6 +129,7 @@ def details_of(daemon: Controller, looked: tuple[Mapping[str, object], tuple[Wor
         },
         loop_lag_ms=round(1000 * daemon.lag_s, 2),
         jobs=len(daemon.job_states()),
+        cpu_limit=described(config.daemon.cpu_limit_pct, usable_cpus(), daemon.quota),
     )
 
 

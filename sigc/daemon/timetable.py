@@ -58,6 +58,7 @@ from sigc.store import jobs as store
 from sigc.store.ledger import Transaction
 from sigc.store.records import Outcome
 
+MISSED = "job.missed"
 _LOOK_EVERY_S = 30.0  # at what waits for a condition
 _AFTER_TROUBLE_S = 5.0
 _LONGEST_SLEEP_S = 60.0  # a clock that is set forward is noticed then
@@ -232,6 +233,7 @@ class Timetable:
             self._metrics.leave("job", gone)
         for job in jobs:
             name, before = job.name, self.states.get(job.name)
+            self._metrics.add(m.MISSES, 0, job=name)
             self.states[name] = fresh(job) if before is None else replace(before, job=job)
             if before is None or before.job.trigger != job.trigger:
                 self.handled[name] = now
@@ -315,6 +317,7 @@ class Timetable:
         await self._books.write(write)
         for miss in misses:
             self._metrics.add(m.MISSES, job=name)
+            self._metrics.add(m.ALERTS, event=MISSED, severity="warning")
             said = {"job": name, "planned": miss.fire.planned.isoformat(), "why": str(miss.reason)}
             log.warning("a fire does not run", extra=said)
 

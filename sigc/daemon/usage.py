@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,10 +32,25 @@ class Usage:
         self._before: dict[tuple[int, float], float] = {}
         self._at = time.monotonic()
         self._known: list[psutil.Process] = []
+        self._turn = threading.Lock()
         self.last = self.sample()
+
+    @property
+    def age_s(self) -> float:
+        """How old the last sample is."""
+        return time.monotonic() - self._at
 
     def sample(self) -> Sample:
         """As it is now; processor time since the last sample."""
+        with self._turn:
+            return self._sample()
+
+    def no_older_than(self, seconds: float) -> Sample:
+        """The last sample, or one that is taken now. For a thread."""
+        with self._turn:
+            return self.last if self.age_s <= seconds else self._sample()
+
+    def _sample(self) -> Sample:
         memory, spent, now = 0, 0.0, time.monotonic()
         seen: dict[tuple[int, float], float] = {}
         self._known = self._descendants()

@@ -10,16 +10,19 @@ Reading order: `locate` (which file), `table` (its columns), `shape` (columns to
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 import numpy as np
 
 from sigc.blocks import BlockStore, concat, digest
 from sigc.config import DataSettings
+from sigc.data.connections import Connections
 from sigc.data.convert import Converted, SourceBlock, convert
+from sigc.data.held import Held, put
 from sigc.data.locate import Place, locate
 from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError
@@ -27,6 +30,8 @@ from sigc.ops.declare import Kind
 from sigc.panel import Dates, Panel
 
 T = TypeVar("T")
+IN_MEMORY = "given from memory"
+_NONE: Mapping[str, Held] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,37 +68,49 @@ class BlockMissingError(Exception):
     """A block of a source is no longer in the store; loading again restores it."""
 
 
-def load(specs: Sequence[SourceSpec], store: BlockStore, settings: DataSettings, ttl_hours: float = 0.0) -> Catalog:
+def load(
+    specs: Sequence[SourceSpec],
+    store: BlockStore,
+    settings: DataSettings,
+    ttl_hours: float = 0.0,
+    connections: Connections | None = None,
+    held: Mapping[str, Held] = _NONE,
+) -> Catalog:
     """Convert what has changed, and describe all sources. Raises `SigcError` with everything that is wrong.
 
     ttl_hours: how long a URL that was looked at is taken as unchanged; local files are looked at each time.
+    connections: how many sources are read at a time, and how long an answer is waited for.
+    held: sources that are given from memory, by name; their files are not looked at.
     """
+    ways = connections or Connections()
+    specs = [replace(spec, timeout_s=ways.timeout_s) for spec in specs]
     look = partial(_located, store=store, settings=settings, ttl_hours=ttl_hours)
     errors: list[Diagnostic] = []
-    sources: dict[str, Source] = {}
-    actions: dict[str, Place] = {}
+    read = [s for s in specs if s.name not in held]
+    actions = _gathered([s for s in read if s.is_actions], look, ways, errors)
+    make = partial(_source, look=look, actions=actions, store=store, settings=settings)
+    sources = _gathered([s for s in read if not s.is_actions], make, ways, errors)
     for spec in specs:
-        if spec.is_actions:
-            place = _collected(errors, partial(look, spec))
-            if place is not None:
-                actions[spec.name] = place
-    for spec in specs:
-        if not spec.is_actions:
-            source = _collected(errors, partial(_source, spec, look, actions, store, settings))
-            if source is not None:
-                sources[spec.name] = source
+        if spec.name in held:
+            put(held[spec.name], store)
+            sources[spec.name] = _described(spec, Place(IN_MEMORY, (), ()), held[spec.name].converted)
     if errors:
         raise SigcError(*errors)
     return Catalog(sources, tuple(f for s in sources.values() for f in s.findings))
 
 
-def _collected(errors: list[Diagnostic], step: Callable[[], T]) -> T | None:
-    """What a step makes; its errors gathered, None, when it fails."""
-    try:
-        return step()
-    except SigcError as error:
-        errors += error.diagnostics
-        return None
+def _gathered(
+    specs: Sequence[SourceSpec], make: Callable[[SourceSpec], T], ways: Connections, errors: list[Diagnostic]
+) -> dict[str, T]:
+    """What is made of each spec, by name and in their order; errors gathered, of those that fail."""
+    made = ways.gather([partial(make, spec) for spec in specs], are_remote=any(spec.is_url for spec in specs))
+    found: dict[str, T] = {}
+    for spec, one in zip(specs, made, strict=True):
+        if isinstance(one, SigcError):
+            errors += one.diagnostics
+        else:
+            found[spec.name] = one
+    return found
 
 
 def _located(spec: SourceSpec, *, store: BlockStore, settings: DataSettings, ttl_hours: float) -> Place:
@@ -117,11 +134,10 @@ def _source(
 ) -> Source:
     place = look(spec)
     converted = convert(spec, place, actions.get(spec.actions), store, settings)
-    findings = tuple(replace(f, span=spec.span) for f in converted.findings)
-    return _described(spec, place, converted, findings)
+    return _described(spec, place, converted)
 
 
-def _described(spec: SourceSpec, place: Place, of: Converted, findings: tuple[Diagnostic, ...]) -> Source:
+def _described(spec: SourceSpec, place: Place, of: Converted) -> Source:
     return Source(
         name=spec.name,
         kind=Kind.CATEGORY if of.category else Kind.PANEL,
@@ -134,7 +150,7 @@ def _described(spec: SourceSpec, place: Place, of: Converted, findings: tuple[Di
         spec=spec,
         path=place.text,
         fingerprint=of.fingerprint,
-        findings=findings,
+        findings=tuple(replace(f, span=spec.span) for f in of.findings),
     )
 
 

@@ -93,7 +93,7 @@ def _as_one(
         whole = concat(panels)
         check_ascending(spec, place.text, whole.dates)
         adjusted = _adjusted(spec, place.files, whole, actions, settings)
-        known = _stored(spec, [adjusted], store, settings, static=False)
+        known = store_panels(spec, [adjusted], store, settings, static=False)
         store.note(name, _manifest(known))
     return known
 
@@ -112,14 +112,14 @@ def _convert_file(
     if plain and format_of(spec, file) == "parquet":
         rows = _rows(spec, file, len(columns), settings)
         if rows * len(columns) > _STREAM_CELLS:
-            return _stored(spec, _streamed(spec, file, how), store, settings, static=False)
+            return store_panels(spec, _streamed(spec, file, how), store, settings, static=False)
     panel = _panel(spec, file, settings)
     panel = _adjusted(spec, (file,), panel, actions, settings)
-    return _stored(spec, [panel], store, settings, static=how.shape == "static")
+    return store_panels(spec, [panel], store, settings, static=how.shape == "static")
 
 
 def _rows(spec: SourceSpec, file: str, columns: int, settings: DataSettings) -> int:
-    with open_file(file) as handle:
+    with open_file(spec, file) as handle:
         rows = int(pq.ParquetFile(handle).metadata.num_rows)
     if rows * columns > settings.max_cells:
         message = f"declares {rows * columns:,} cells, more than the {settings.max_cells:,} allowed"
@@ -139,7 +139,7 @@ def _streamed(spec: SourceSpec, file: str, how: Layout) -> Iterator[Panel]:
     order = sorted(range(len(how.values)), key=lambda i: how.values[i])
     names = tuple(how.values[i] for i in order)
     before: Dates = np.empty(0, "datetime64[ns]")
-    with open_file(file) as handle:
+    with open_file(spec, file) as handle:
         source = pq.ParquetFile(handle)
         for batch in source.iter_batches(batch_size=256, columns=[how.date, *how.values], use_threads=False):
             table = pa.Table.from_batches([batch])
@@ -179,7 +179,7 @@ def _action(
     return concat(sorted(panels, key=lambda p: int(p.dates[0].astype("i8")))) if panels else None
 
 
-def _stored(
+def store_panels(
     spec: SourceSpec, panels: list[Panel] | Iterator[Panel], store: BlockStore, settings: DataSettings, *, static: bool
 ) -> Converted:
     """Cut panels of consecutive rows into calendar blocks and store those that are new."""

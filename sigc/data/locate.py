@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from sigc.config import DataSettings
+from sigc.data.connections import within
 from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.secret import without_passwords
 
-_URL = re.compile(r"^[a-z][a-z0-9+.-]*://")
 _SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq", ".arrow", ".feather", ".ipc")
 _SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "memory", "file")
 
@@ -41,7 +40,7 @@ def locate(spec: SourceSpec, settings: DataSettings, recent: str = "") -> Place:
 
     recent: the version of a URL that was looked at lately enough; it is not asked again.
     """
-    if _URL.match(spec.path):
+    if spec.is_url:
         return _remote(spec, settings, recent)
     path = _local(spec, settings)
     if path.is_dir():
@@ -103,7 +102,7 @@ def _remote(spec: SourceSpec, settings: DataSettings, recent: str) -> Place:
 
     try:
         system, path = fsspec.core.url_to_fs(url)
-        about = system.info(path)
+        about = within(spec.timeout_s, lambda: system.info(path))
         version = str(about.get("ETag") or about.get("etag") or system.ukey(path))
     except ImportError as missing:
         raise _error(spec, f"'{url}' needs a package: {missing}") from missing

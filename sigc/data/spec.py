@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from sigc.errors import Span
+
+_URL = re.compile(r"^[a-z][a-z0-9+.-]*://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,7 @@ class SourceSpec:
     arrow | '' (by extension). column: the file's value column ('' = by shape). date_col, symbol_col: '' = found.
     adjust: none | split | split_div. dtype: float64 | float32 | int64 | category. base: the folder of the
     .sig file, first place a relative path is looked for. actions: the source that holds corporate actions.
+    timeout_s: longest wait for an answer from behind a URL, as the settings have it; 0: none.
     """
 
     name: str
@@ -29,3 +33,9 @@ class SourceSpec:
     actions: str = ""
     is_actions: bool = False
     span: Span | None = None
+    timeout_s: float = 0.0
+
+    @property
+    def is_url(self) -> bool:
+        """Whether it is behind a URL."""
+        return _URL.match(self.path) is not None

@@ -11,18 +11,20 @@ import pyarrow.csv as pacsv
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 
+from sigc.data.connections import within
 from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError
 
 MISSING = ["", "NaN", "nan", "NAN", "NA", "N/A", "na", "null", "NULL", "Null", "None"]
 _MOST_CSV_BYTES = 8 << 30
+_CHUNK = 1 << 20  # bytes that one answer from behind a URL is asked for
 
 
 def read_table(spec: SourceSpec, file: str, max_cells: int, columns: list[str] | None = None) -> Any:
     """The table of a file, only `columns` where given. Raises E200, E201."""
     kind = format_of(spec, file)
     try:
-        with open_file(file) as handle:
+        with open_file(spec, file) as handle:
             match kind:
                 case "parquet":
                     return _parquet(spec, file, handle, max_cells, columns)
@@ -40,7 +42,7 @@ def column_names(spec: SourceSpec, file: str, max_cells: int) -> list[tuple[str,
     kind = format_of(spec, file)
     if kind == "parquet":
         try:
-            with open_file(file) as handle:
+            with open_file(spec, file) as handle:
                 return [(f.name, f.type) for f in pq.read_schema(handle)]
         except (pa.ArrowException, OSError) as failure:
             raise problem(spec, "E201", file, f"is no readable parquet file: {failure}") from failure
@@ -61,17 +63,55 @@ def format_of(spec: SourceSpec, file: str) -> str:
     raise problem(spec, "E200", file, "has no extension that says its format", "write csv, parquet or arrow after load")
 
 
-def open_file(file: str) -> Any:
+def open_file(spec: SourceSpec, file: str) -> Any:
     """A binary handle of a local file or URL."""
     if "://" in file:
         import fsspec
 
-        return fsspec.open(file, "rb", compression="infer").open()
+        def opened() -> Any:
+            return fsspec.open(file, "rb", compression="infer").open()
+
+        remote = within(spec.timeout_s, opened)
+        return io.BufferedReader(_Remote(remote, spec.timeout_s), _CHUNK) if spec.timeout_s else remote
     if file.endswith(".gz"):
         import gzip
 
         return gzip.open(file, "rb")
     return Path(file).open("rb")
+
+
+class _Remote(io.RawIOBase):
+    """A file behind a URL, each piece of it within a time; a long file may take long as a whole."""
+
+    def __init__(self, inner: Any, timeout_s: float) -> None:
+        self._inner, self._timeout_s = inner, timeout_s
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._inner.seekable())
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return int(self._inner.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._inner.tell())
+
+    def readinto(self, buffer: Any) -> int:
+        data = within(self._timeout_s, lambda: self._inner.read(len(buffer)))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        pieces = []
+        while piece := within(self._timeout_s, lambda: self._inner.read(_CHUNK)):
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        self._inner.close()
+        super().close()
 
 
 def _parquet(spec: SourceSpec, file: str, handle: Any, max_cells: int, columns: list[str] | None) -> Any:

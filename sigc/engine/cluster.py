@@ -28,6 +28,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin, WorkerPlugin
 from sigc.config import ClusterSettings
 from sigc.engine.dask import EVENTS
 from sigc.engine.doors import GuardScheduler, GuardWorker
+from sigc.engine.nice import give_way
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops import jit
 
@@ -72,25 +73,31 @@ class WorkerWatch(SchedulerPlugin):
 
 
 class Prepare(WorkerPlugin):
-    """On every worker, those that join later too: the folder of compiled kernels, set before numba is used."""
+    """On every worker, late ones too: the folder of compiled kernels, set before numba is used; how nice it is."""
 
     name = "sigc-prepare"
 
-    def __init__(self, cache_directory: str) -> None:
-        self.cache_directory = cache_directory
+    def __init__(self, cache_directory: str, niceness: int = 0) -> None:
+        self.cache_directory, self.niceness = cache_directory, niceness
 
     def setup(self, worker: Any) -> None:  # noqa: ARG002
         jit.prepare(Path(self.cache_directory))
+        give_way(self.niceness)
 
 
 @contextmanager
-def open_client(settings: ClusterSettings, cache: Path, roots: Sequence[Path] = ()) -> Iterator[Client]:
-    """A client of the cluster that `settings` names, probed. Whatever was started here ends with the block."""
+def open_client(
+    settings: ClusterSettings, cache: Path, roots: Sequence[Path] = (), niceness: int = 0
+) -> Iterator[Client]:
+    """A client of the cluster that `settings` names, probed. Whatever was started here ends with the block.
+
+    niceness: of workers that are started here.
+    """
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(SETTINGS))
         client = stack.enter_context(_connect(settings, stack))
         client.register_plugin(WorkerWatch())
-        client.register_plugin(Prepare(str(cache)))
+        client.register_plugin(Prepare(str(cache), niceness if settings.type == "local" else 0))
         if settings.type == "local":  # one that is not ours has its own doors
             _shut_doors(client, settings)
         probe(client, cache, roots)

@@ -114,6 +114,8 @@ def _run(
             if flying == 0:
                 if not frontier.finished:
                     raise RuntimeError("the plan can't go on and is not finished")
+                if progress is not None:  # also of a plan whose blocks are all there
+                    progress(_progress(frontier, begun))
                 return ()
             outcome = executor.next()
             flying -= 1

@@ -21,7 +21,7 @@ from sigc.plan.expr import COLUMN, CONSTANT, Expr
 from sigc.plan.rules.fuse import groups
 
 Value = Floats | float
-_TILE_CELLS = 32_768  # 256 kB an array: several fit the second-level cache
+_TILE_CELLS = 65_536
 
 
 @dataclass(slots=True)
@@ -108,7 +108,7 @@ def _apply(node: Expr, _: tuple[Expr, ...], values: Mapping[str, Value], need: M
 def _fused(
     node: Expr, members: tuple[Expr, ...], values: Mapping[str, Value], need: Mapping[str, int], at: Slice
 ) -> Value:
-    """A group of cell-by-cell nodes over tiles of rows: its intermediates never leave the cache."""
+    """A group of nodes that each look at one row, over tiles of rows: its intermediates never leave the cache."""
     rows = at.rows(need[node.shape])
     inside = {m.shape for m in members}
     outside = {i.shape: _input(values[i.shape], rows) for m in members for i in m.inputs if i.shape not in inside}

@@ -46,6 +46,8 @@ class Frontier:
         self._chain: dict[int, int] = {}  # next block of a chained stage
         self._open: dict[int, list[Block]] = {}
         self._out: dict[int, Task] = {}
+        self._parts: dict[tuple[str, ...], Stage] = {}
+        self._sliced: dict[tuple[str, ...], int] = {}
         self._tasks = 0
         for stage in plan.stages:
             if stage.chained:
@@ -199,13 +201,10 @@ class Frontier:
         return tasks
 
     def _task(self, stage: Stage, block: Block, start: int, outputs: tuple[Output, ...]) -> Task:
-        nodes = [o.node for o in outputs]
-        order = scope(nodes, is_leaf)
-        need = needs(order, nodes, is_leaf)
-        own = {n.shape for n in nodes}
-        grid = self.plan.grid
+        part = self._part(stage, tuple(o.node for o in outputs))
+        own = {n.shape for n in part.outputs}
+        order, need, grid = part.order, part.need, self.plan.grid
         leaves = [n for n in order if is_read(n, own)]
-        smaller = Stage(stage.number, stage.chained, tuple(nodes), tuple(order), need)
         self._tasks += 1
         return Task(
             number=self._tasks,
@@ -213,18 +212,36 @@ class Frontier:
             block=block,
             start=start,
             outputs=outputs,
-            order=tuple(order),
+            order=order,
             need=need,
             reads=tuple(self._read(n, max(0, start - need[n.shape]), block.stop) for n in leaves),
             dates=grid.dates[block.start : block.stop],
             names=grid.names,
             labels=grid.labels,
-            slice_rows=self._slice_rows(smaller, block.stop - start),
+            slice_rows=self._slice_rows(part, block.stop - start),
             keep_all=any(self.plan.recipes[s].fills for s in own),
+            grid_rows=len(grid.dates),
             weight=(block.stop - start) * len(grid.names) * len(order),
         )
 
+    def _part(self, stage: Stage, outputs: tuple[Expr, ...]) -> Stage:
+        """What these outputs of a stage take."""
+        known = tuple(o.shape for o in outputs)
+        if known not in self._parts:
+            order = scope(outputs, is_leaf)
+            self._parts[known] = Stage(
+                stage.number, stage.chained, outputs, tuple(order), needs(order, outputs, is_leaf)
+            )
+        return self._parts[known]
+
     def _slice_rows(self, stage: Stage, rows: int) -> int:
+        known = (*(o.shape for o in stage.outputs), str(rows))
+        if known not in self._sliced:
+            self._sliced[known] = self._fitting(stage, rows)
+        return self._sliced[known]
+
+    def _fitting(self, stage: Stage, rows: int) -> int:
+        """How many of the rows fit into the memory of a task."""
         assets = len(self.plan.grid.names)
         while rows > 1 and memory(stage, rows, assets) > self._slice_bytes:
             rows = (rows + 1) // 2
@@ -264,6 +281,12 @@ def _continued(output: Output) -> Output:
     if not output.prefix:
         return output
     return Output(output.node, output.key, output.name, output.prefix, output.prefix)
+
+
+def weight_at_most(plan: Plan) -> int:
+    """The weight (cells x operators) of the plan if nothing were stored."""
+    rows = sum(b.stop - b.start for b in plan.blocks)
+    return rows * len(plan.grid.names) * sum(len(s.order) for s in plan.stages)
 
 
 def outstanding(plan: Plan, store: BlockStore) -> int:

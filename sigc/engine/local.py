@@ -8,7 +8,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import psutil
 
-from sigc.blocks import BlockStore
+from sigc.blocks import BlockStore, MemoryStore
+from sigc.engine.heap import keep_blocks
+from sigc.engine.room import Room
 from sigc.engine.run_block import run_block
 from sigc.engine.task import Outcome, Task
 
@@ -20,7 +22,9 @@ class LocalExecutor:
     """
 
     def __init__(self, store: BlockStore, threads: int = 0, memory_bytes: int = 0) -> None:
+        keep_blocks()
         self._store = store
+        self._room = Room() if isinstance(store, MemoryStore) else None
         self._threads = threads or len(os.sched_getaffinity(0))
         self._memory = memory_bytes or psutil.virtual_memory().available // 2
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="sigc-block")
@@ -38,7 +42,7 @@ class LocalExecutor:
         """Nothing to compare: there is one machine."""
 
     def submit(self, tasks: Sequence[Task]) -> None:
-        self._flying.update(self._pool.submit(run_block, t, self._store, "this process") for t in tasks)
+        self._flying.update(self._pool.submit(run_block, t, self._store, "this process", self._room) for t in tasks)
 
     def next(self) -> Outcome:
         done, _ = wait(self._flying, return_when=FIRST_COMPLETED)

@@ -13,9 +13,11 @@ import numpy as np
 
 from sigc.blocks import BlockStore, Carry, Facts, concat, digest, recode, row_digests
 from sigc.engine.evaluate import Slice, evaluate, is_category
+from sigc.engine.room import Room
 from sigc.engine.task import Outcome, Output, Read, Task
 from sigc.ops.declare import REGISTRY
 from sigc.ops.declare import Carry as CarryRule
+from sigc.ops.jit import frozen
 from sigc.panel import Floats, Panel, canonical
 
 
@@ -23,15 +25,18 @@ class BlockLostError(Exception):
     """A block that the task was told to read is gone (evicted or damaged). Carries its key."""
 
 
-def run_block(task: Task, store: BlockStore, where: str = "") -> Outcome:
-    """Compute and store the outputs of `task`. Nothing is stored when a block it reads is lost."""
+def run_block(task: Task, store: BlockStore, where: str = "", room: Room | None = None) -> Outcome:
+    """Compute and store the outputs of `task`. Nothing is stored when a block it reads is lost.
+
+    room: where results lie that stay in memory.
+    """
     try:
         carries = {o.node.shape: _carry(o, store) for o in task.outputs if o.node.carried}
         prefixes = {o.key: _prefix(o, store) for o in task.outputs}
         parts: dict[str, list[Panel]] = {o.key: [] for o in task.outputs}
         seconds: dict[str, float] = {}
         for start, stop in _slices(task):
-            _run_slice(task, store, start, stop, carries, parts, seconds)
+            _run_slice(task, store, start, stop, carries, parts, seconds, room)
     except BlockLostError as lost:
         return Outcome(task.number, lost=(str(lost),), where=where)
     facts = [_store(task, o, prefixes[o.key], parts[o.key], carries, store) for o in task.outputs]
@@ -52,7 +57,10 @@ def _run_slice(
     carries: dict[str, Carry],
     parts: dict[str, list[Panel]],
     seconds: dict[str, float],
+    room: Room | None,
 ) -> None:
+    from sigc.ops.loops import cells
+
     panels = [read_leaf(read, store, max(0, start - task.need[read.leaf.shape]), stop) for read in task.reads]
     names = task.names if task.keep_all else _occurring(task, panels, carries)
     dates = task.dates[start - task.block.start : stop - task.block.start]
@@ -68,7 +76,14 @@ def _run_slice(
     results = evaluate(task.order, outputs, task.need, leaves, at)
     for output in task.outputs:
         labels = task.labels if is_category(output.node) else None
-        parts[output.key].append(Panel(dates, names, canonical(results[output.node.shape]), labels))
+        values = results[output.node.shape]
+        clean = (
+            np.empty(values.shape)
+            if room is None
+            else room.rows(output.node.shape, task.grid_rows, len(names), start, stop)
+        )
+        cells.canonical(frozen(values), clean)
+        parts[output.key].append(Panel(dates, names, clean, labels))
     for shape in carries:
         carries[shape] = _gathered(names, at.carries[shape], _initial(task, shape))
 
@@ -179,7 +194,7 @@ def _store(
 ) -> Facts:
     if prefix is not None:
         parts = [prefix, *parts]
-    names = tuple(sorted({n for p in parts for n in _valid(p)}))
+    names = _united([_valid(p) for p in parts])
     panel = concat(parts, names)
     carry = carries.get(output.node.shape)
     facts = Facts(
@@ -195,6 +210,18 @@ def _store(
     return facts
 
 
-def _valid(panel: Panel) -> list[str]:
-    seen = np.atleast_1d(~np.isnan(panel.values).all(axis=0))
-    return [n for n, v in zip(panel.names, seen, strict=True) if v]
+def _united(names: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """All of them once, ordered."""
+    if all(n == names[0] for n in names):
+        return names[0]
+    return tuple(sorted({n for part in names for n in part}))
+
+
+def _valid(panel: Panel) -> tuple[str, ...]:
+    """The assets with a valid cell; most have one in the last row already."""
+    seen = np.zeros(len(panel.names), dtype=bool)
+    for row in panel.values[::-1]:
+        seen |= row == row
+        if seen.all():
+            return panel.names
+    return tuple(n for n, v in zip(panel.names, seen, strict=True) if v)

@@ -59,7 +59,8 @@ class Task:
     """Compute the rows [start, block.stop) of `outputs` and store them (after their prefix) under their keys.
 
     order, need: of the nodes that these outputs take, see `sigc.plan.halo`. dates: of the whole block.
-    slice_rows: at most so many rows at a time. weight: estimated cells x operators, for batching.
+    slice_rows: at most so many rows at a time. grid_rows: of the whole grid. weight: estimated cells x operators, for
+    batching.
     """
 
     number: int
@@ -75,6 +76,7 @@ class Task:
     labels: tuple[str, ...]
     slice_rows: int
     keep_all: bool
+    grid_rows: int
     weight: int = 0
 
 

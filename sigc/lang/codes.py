@@ -126,7 +126,7 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "E603": (
             "order unresolved",
             "Whether the broker has an order is not known, and could not be learnt before the cut-off. The strategy is "
-            "halted; nothing of it is sent until the order is resolved at the next start, or by a person.",
+            "halted; nothing of it is sent until the order is resolved: the daemon goes on asking, or a person decides.",
         ),
         "E800": (
             "traded already",

@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from sigc.ops.declare import Axis, Flags, Kind, Missing, Number, Values, operator
+from sigc.ops.jit import frozen
 
 Truth: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
@@ -20,8 +21,17 @@ FILLS = Missing.FILLS
 def _without(made: Values | np.float64, where: Truth) -> Values:
     """A result just made, changed in place to NaN where the condition holds: a copy would cost as much again."""
     out: Values = np.asarray(made)
-    np.copyto(out, np.nan, where=where)
+    if np.any(where):
+        np.copyto(out, np.nan, where=where)
     return out
+
+
+def _rows(*given: Values | float) -> tuple[Values, ...] | None:
+    """What a loop over cells takes: arrays as they are, a number as one row. None if all are numbers."""
+    wide = max((np.shape(g) for g in given), default=())
+    if len(wide) != 2:
+        return None
+    return tuple(frozen(np.full((1, wide[1]), g) if np.ndim(g) == 0 else np.asarray(g)) for g in given)
 
 
 @operator(axis=CELL, example="prices + 1")
@@ -45,7 +55,14 @@ def mul(a: Values | float, b: Values | float) -> Values:
 @operator(axis=CELL, example="high / low")
 def div(a: Values | float, b: Values | float) -> Values:
     """a / b; NaN where b is 0."""
-    return _without(np.divide(a, b), np.equal(b, 0.0))
+    from sigc.ops.loops import cells
+
+    given = _rows(a, b)
+    if given is None:
+        return _without(np.divide(a, b), np.equal(b, 0.0))
+    out = np.empty(max(g.shape for g in given))
+    cells.quotient(*given, out)
+    return out
 
 
 @operator(axis=CELL, example="volume % 100")
@@ -183,7 +200,7 @@ def ne(a: Values | float, b: Values | float) -> Values:
 
 
 def _true(x: Values | float) -> Truth:
-    return np.not_equal(x, 0.0) & ~np.isnan(x)
+    return np.greater(np.abs(x), 0.0)  # no missing cell is
 
 
 @operator(axis=CELL, name="and", result=Kind.BOOLEAN, missing=FILLS, example="and(open > close, volume > 0)")
@@ -207,7 +224,14 @@ def negated(x: Flags | float) -> Flags:
 @operator(axis=CELL, aliases=("if_else",), missing=FILLS, example="where(open > close, 1, -1)")
 def where(cond: Flags | float, a: Values | float, b: Values | float) -> Values:
     """a where the condition holds, else b; a missing condition takes b."""
-    return np.where(_true(cond), a, b).astype(np.float64, copy=False)
+    from sigc.ops.loops import cells
+
+    given = _rows(cond, a, b)
+    if given is None:
+        return np.where(_true(cond), a, b).astype(np.float64, copy=False)
+    out = np.empty(max(g.shape for g in given))
+    cells.choice(*given, out)
+    return out
 
 
 @operator(axis=CELL, aliases=("isnan",), result=Kind.BOOLEAN, missing=FILLS, example="is_nan(prices)")

@@ -6,7 +6,6 @@ Aggregates are broadcast to the valid cells of their date. Inner loops: `loops/r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
@@ -16,26 +15,8 @@ from sigc.ops.declare import Axis, Labels, Range, Share, Values, Window, operato
 from sigc.ops.jit import frozen
 
 _MOST_CODES = 100_000.0
-_KEYS_AT_ONCE = 1 << 17
 
 Tail = Annotated[float, Range(0.0, 0.5)]
-
-
-def sorted_keys(x: Values) -> Iterator[tuple[slice, NDArray[np.uint64], int]]:
-    """Some rows at a time, that what is made of them stays in the cache: which, their sorted keys, and how many bits
-    of a key say the column."""
-    from sigc.ops.loops import ranks
-
-    assets = max(1, x.shape[1])
-    bits = max(1, (assets - 1).bit_length())
-    step = max(1, _KEYS_AT_ONCE // assets)
-    room = np.empty((min(step, len(x)), x.shape[1]), np.uint64)
-    for begin in range(0, len(x), step):
-        part = slice(begin, min(begin + step, len(x)))
-        keys = room[: part.stop - begin]
-        ranks.pack(x[part], bits, keys)
-        keys.sort(axis=1)
-        yield part, keys, bits
 
 
 def _ranks(x: Values, buckets: float) -> Values:
@@ -43,8 +24,7 @@ def _ranks(x: Values, buckets: float) -> Values:
 
     x = frozen(x)
     out = np.empty(x.shape)
-    for part, keys, bits in sorted_keys(x):
-        ranks.ranks(x[part], keys, bits, buckets, out[part])
+    ranks.ranks(x, buckets, out)
     return out
 
 
@@ -151,10 +131,8 @@ def group_rank(x: Values, by: Labels) -> Values:
     from sigc.ops.loops import ranks
 
     x = frozen(x)
-    codes, place, groups = _codes(by)
     out = np.empty(x.shape)
-    for part, keys, bits in sorted_keys(x):
-        ranks.group_ranks(x[part], keys, bits, codes, place[part], groups, out[part])
+    ranks.group_ranks(x, *_codes(by), out)
     return out
 
 

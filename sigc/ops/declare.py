@@ -19,6 +19,7 @@ Read next: `table.py` (names to operators), then `cell.py`, `rolling.py`, `carri
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -161,7 +162,12 @@ class Operator:
 
 
 def _by_name(of: Callable[..., int], arguments: Mapping[str, Any]) -> int:
-    return int(of(**{name: arguments[name] for name in inspect.signature(of).parameters}))
+    return int(of(**{name: arguments[name] for name in _names(of)}))
+
+
+@functools.cache
+def _names(of: Callable[..., int]) -> tuple[str, ...]:
+    return tuple(inspect.signature(of).parameters)
 
 
 REGISTRY: dict[str, Operator] = {}

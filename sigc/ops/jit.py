@@ -27,6 +27,15 @@ def prepare(cache_directory: Path) -> Path:
 
     Returns the folder. Calling it again with another directory has no effect on kernels already compiled.
     """
+    folder = _folder(cache_directory)
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.CACHE_DIR = str(folder)
+    return folder
+
+
+@functools.cache
+def _folder(cache_directory: Path) -> Path:
     name = hashlib.sha256("\n".join([kernel_sources_digest(), version("numba"), cpu_class()]).encode()).hexdigest()
     folder = cache_directory / "jit" / name[:16]
     try:
@@ -34,10 +43,13 @@ def prepare(cache_directory: Path) -> Path:
         (folder / ".writable").touch()
     except OSError:
         folder = Path(tempfile.mkdtemp(prefix="sigc-jit-"))
-    os.environ["NUMBA_CACHE_DIR"] = str(folder)
-    if "numba" in sys.modules:
-        sys.modules["numba"].config.CACHE_DIR = str(folder)
     return folder
+
+
+@functools.cache
+def is_fresh(folder: Path) -> bool:
+    """Whether nothing was compiled there yet when this process first asked."""
+    return next(folder.rglob("*.nbi"), None) is None
 
 
 @functools.cache

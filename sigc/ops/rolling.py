@@ -12,6 +12,7 @@ import numpy as np
 from sigc.ops.declare import Axis, Periods, Range, Share, Values, Window, operator, rows
 from sigc.ops.jit import frozen
 
+Window2 = Annotated[int, Range(2, integer=True)]
 Window3 = Annotated[int, Range(3, integer=True)]
 Window4 = Annotated[int, Range(4, integer=True)]
 
@@ -186,6 +187,30 @@ def decay_linear(x: Values, window: Window = 20) -> Values:
     from sigc.ops.loops import scans
 
     return scans.window_weighted(frozen(x), window)
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_slope(prices, 20)")
+def ts_slope(x: Values, window: Window2 = 20) -> Values:
+    """Change a row of the least-squares line through the last `window` rows (2 at least)."""
+    from sigc.ops.loops import scans
+
+    return scans.window_trend(frozen(x), window, scans.SLOPE)
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_rsquare(prices, 20)")
+def ts_rsquare(x: Values, window: Window2 = 20) -> Values:
+    """Share of the variance of the last `window` rows that their least-squares line explains; NaN without spread."""
+    from sigc.ops.loops import scans
+
+    return scans.window_trend(frozen(x), window, scans.RSQUARE)
+
+
+@operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_residual(prices, 20)")
+def ts_residual(x: Values, window: Window2 = 20) -> Values:
+    """How far today is above the least-squares line through the last `window` rows."""
+    from sigc.ops.loops import scans
+
+    return scans.window_trend(frozen(x), window, scans.RESIDUAL)
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_argmax(prices, 20)")

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import numpy as np
 
-from sigc.ops.cross import sorted_keys
 from sigc.ops.declare import Axis, Default, Missing, Range, Share, Values, Window, operator, rows
 from sigc.ops.jit import frozen
 from sigc.ops.rolling import ret, rolling_std
@@ -27,8 +26,7 @@ def long_short(x: Values, top: Share = 0.2, bottom: Share = 0.2, cap: Positive |
     x = frozen(x)
     most = math.inf if cap is None else float(cap)
     out = np.empty(x.shape)
-    for part, keys, bits in sorted_keys(x):
-        ranks.long_short(x[part], keys, bits, float(top), float(bottom), most, out[part])
+    ranks.long_short(x, float(top), float(bottom), most, out)
     return out
 
 

@@ -28,7 +28,8 @@ class Expr:
     """One node. `inputs` in the order of the operator's input parameters, variadic ones spread at the end.
 
     An optional input that was left out has no entry: `given` names the input parameters that are there.
-    args: the number arguments by name, sorted, all of them (defaults filled in).
+    args: the number arguments by name, sorted, all of them (defaults filled in). rows_back: earlier rows of its inputs
+    this node itself reads.
     """
 
     op: str
@@ -38,25 +39,22 @@ class Expr:
     given: tuple[str, ...] = field(default=(), compare=False)
     span: Span | None = field(default=None, compare=False, repr=False)
     shape: str = field(default="", init=False)
+    carried: bool = field(default=False, init=False, compare=False, repr=False)
+    rows_back: int = field(default=0, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         version = str(REGISTRY[self.op].version) if self.op in REGISTRY else "1"
         arguments = repr([(k, float(v) if isinstance(v, int) else v) for k, v in self.args])
         parts = (self.op, version, arguments, repr(self.given), *(i.shape for i in self.inputs))
         object.__setattr__(self, "shape", digest(*parts))
+        if self.op in REGISTRY:
+            operator = REGISTRY[self.op]
+            object.__setattr__(self, "carried", isinstance(operator.lookback, Carry))
+            object.__setattr__(self, "rows_back", operator.rows_back(self.arguments))
 
     @property
     def arguments(self) -> dict[str, Scalar | None]:
         return dict(self.args)
-
-    @property
-    def carried(self) -> bool:
-        return self.op in REGISTRY and isinstance(REGISTRY[self.op].lookback, Carry)
-
-    @property
-    def rows_back(self) -> int:
-        """Earlier rows of its inputs this node itself reads."""
-        return REGISTRY[self.op].rows_back(self.arguments) if self.op in REGISTRY else 0
 
     @property
     def fills(self) -> bool:

@@ -127,3 +127,22 @@ def memory(stage: Stage, rows: int, assets: int) -> int:
     leaves = frozenset(n.shape for n in stage.order if is_read(n, own))
     alive = peak_rows(list(stage.order), stage.need, rows, leaves)
     return 8 * assets * (alive + 2 * rows * len(stage.outputs))
+
+
+def least_memory(plan: Plan) -> tuple[int, Block | None]:
+    """Bytes that no way of computing the plan does without, and the block that takes them.
+
+    One task alone, cut to slices of one row: the largest stored block of a source that it reads, what is alive for
+    that row, and the block that it stores. Every asset of the universe counts.
+    """
+    most: tuple[int, Block | None] = (0, None)
+    for stage in plan.stages:
+        own = {o.shape for o in stage.outputs}
+        leaves = frozenset(n.shape for n in stage.order if is_read(n, own))
+        row = peak_rows(list(stage.order), stage.need, 1, leaves)
+        for block in plan.blocks:
+            rows = block.stop - block.start
+            found = 8 * len(plan.grid.names) * ((rows if leaves else 0) + row + rows * len(stage.outputs))
+            if found > most[0]:
+                most = (found, block)
+    return most

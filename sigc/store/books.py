@@ -233,6 +233,15 @@ def count_fills(connection: sqlite3.Connection, run: str) -> int:
     return int(connection.execute(query, (run,)).fetchone()[0])
 
 
+def count_fills_of(connection: sqlite3.Connection, key: BookKey) -> int:
+    """How many fills a book has."""
+    query = (
+        "SELECT count(*) FROM fills JOIN intents i USING (client_order_id) JOIN runs r ON r.id = i.run"
+        " WHERE r.strategy = ? AND r.portfolio = ?"
+    )
+    return int(connection.execute(query, (key.strategy, key.portfolio)).fetchone()[0])
+
+
 def fills_of_book(connection: sqlite3.Connection, key: BookKey, after: datetime | None = None) -> tuple[Fill, ...]:
     """The fills of a book as they came, those after an instant where asked."""
     where = (

@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from sigc.store import books
+from sigc.store.records import BookKey
 from sigc.store.track import Close, Day, days
 
 _OPEN = "('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')"  # the words of intents_in_flight
@@ -114,6 +115,16 @@ def book_of(connection: sqlite3.Connection, strategy: str, portfolio: str = "") 
     """The book of a strategy: of that portfolio, else its first."""
     found = (b for b in books.books(connection) if b.key.strategy == strategy and portfolio in ("", b.key.portfolio))
     return next(found, None)
+
+
+def track_mark(connection: sqlite3.Connection, key: BookKey) -> tuple[object, ...]:
+    """What is another when the track of a book may be: its newest session, the newest order and fill of all."""
+    found: tuple[object, ...] = connection.execute(
+        "SELECT (SELECT max(session) FROM nav WHERE strategy = ? AND portfolio = ?),"
+        " (SELECT max(number) FROM intents), (SELECT max(number) FROM fills)",
+        (key.strategy, key.portfolio),
+    ).fetchone()
+    return found
 
 
 def track(connection: sqlite3.Connection, book: books.Book) -> BookTrack:
@@ -240,7 +251,7 @@ class OrdersWanted:
 _ORDER = (
     "i.client_order_id, i.run, r.strategy, r.portfolio, r.session, i.asset, i.side,"
     " CAST(i.quantity AS REAL), CAST(ifnull(i.limit_price, i.reference) AS REAL), i.state, CAST(i.filled AS REAL),"
-    " ifnull(i.sent_at, ''), i.message"
+    " ifnull(i.sent_at, ''), substr(i.message, 1, 200)"
 )
 
 

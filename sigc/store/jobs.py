@@ -94,6 +94,16 @@ def left_open(connection: sqlite3.Connection) -> tuple[OrderedRun, ...]:
     return _many(connection, "outcome = 'open' ORDER BY number")
 
 
+def unlike_their_runs(connection: sqlite3.Connection, strategy: str) -> tuple[OrderedRun, ...]:
+    """Trades of a strategy whose order was ended before their run was, or that have no end though their run has."""
+    where = (
+        "strategy = ? AND kind = 'trade' AND outcome IN ('open', 'unresolved', 'failed') AND EXISTS (SELECT 1 FROM runs"
+        " WHERE runs.id = run_orders.id AND runs.outcome <> 'open' AND runs.outcome <> run_orders.outcome)"
+        " ORDER BY number"
+    )
+    return _many(connection, where, strategy)
+
+
 def recent(connection: sqlite3.Connection, most: int = 50, strategy: str = "", job: str = "") -> tuple[OrderedRun, ...]:
     """The newest orders first."""
     where = "(? = '' OR strategy = ?) AND (? = '' OR job = ?) ORDER BY number DESC LIMIT ?"

@@ -17,7 +17,7 @@ from typing import Any
 
 from sigc.store.history import conditions
 
-_LONGEST_PAYLOAD = 2000
+_LONGEST_PAYLOAD = 700  # characters: a page of 200 stays below a megabyte, whatever they are
 
 
 @dataclass(frozen=True, slots=True)

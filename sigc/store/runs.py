@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sigc.errors import Diagnostic, SigcError
@@ -21,6 +21,7 @@ _COLUMNS = (
     "id, strategy, portfolio, session, kind, slot, as_of, revision, started, who, reason, broker, cut_off, finished,"
     " outcome, message, digests"
 )
+_OWN_DAY = timedelta(days=1)
 
 
 def open_run(tx: Transaction, run: Run, limits: Mapping[str, object]) -> None:
@@ -93,6 +94,13 @@ def decided_before(connection: sqlite3.Connection, strategy: str, portfolio: str
         (strategy, portfolio, as_of),
     ).fetchone()
     return ("", "") if row is None else (str(row[0]), str(row[1]))
+
+
+def is_of_the_past(connection: sqlite3.Connection, run: str) -> bool:
+    """Whether a run was carried out as of an earlier day than its own: it began by another clock than the ledger's."""
+    (started,) = connection.execute("SELECT started FROM runs WHERE id = ?", (run,)).fetchone()
+    (at,) = connection.execute("SELECT min(at) FROM audit WHERE run = ? AND run <> ''", (run,)).fetchone()
+    return at is not None and datetime.fromisoformat(at) - datetime.fromisoformat(started) > _OWN_DAY
 
 
 def past_turnovers(connection: sqlite3.Connection, strategy: str, portfolio: str, most: int = 60) -> tuple[float, ...]:

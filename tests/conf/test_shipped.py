@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from sigc.config_file import load_config
+from sigc.daemon.chores import ALERTS
 from sigc.daemon.configured import examine
 from sigc.metrics import METRICS, Kind
 from sigc.store.records import IntentState, Outcome
@@ -23,6 +24,7 @@ from tests.house.lines import parse
 CONF = ROOT / "conf"
 UNIT = CONF / "systemd" / "sigc.service"
 VALUES = {"outcome": set(Outcome), "status": {*IntentState, "401", "429"}, "severity": {"critical", "warning"}}
+VALUES["event"] = {event for event, _ in ALERTS}
 
 
 def read(path: Path) -> Any:

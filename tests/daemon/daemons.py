@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -150,6 +151,13 @@ class Site:
                     return found
         raise AssertionError("no daemon is ready")
 
+    def until(self, is_so: Callable[[], bool], what: str) -> None:
+        """Wait until something is so that the daemon does by itself."""
+        end = time.monotonic() + PATIENCE_S
+        while not is_so():
+            assert time.monotonic() < end, f"not so yet: {what}"
+            self.status()
+
     def run(self, what: str = "momentum", **wanted: Any) -> RunStatus:
         """Run a strategy in the daemon, to its end."""
         with self.client() as client:
@@ -182,7 +190,14 @@ class Site:
 class Daemon:
     """`sigc daemon` in the foreground, as a process that tells us of its life as it tells systemd."""
 
-    def __init__(self, site: Site, *arguments: str, wait: bool = True, **environment: str) -> None:
+    def __init__(
+        self,
+        site: Site,
+        *arguments: str,
+        wait: bool = True,
+        program: Sequence[str] | None = None,
+        **environment: str,
+    ) -> None:
         self.site = site
         self._told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         name = f"\0sigc-test-{os.getpid()}-{id(self)}-{threading.get_ident()}"
@@ -190,7 +205,7 @@ class Daemon:
         self._told.settimeout(PATIENCE_S)
         config = () if "--config" in arguments else ("--config", str(site.config))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "sigc_cli.main", "daemon", *config, *arguments],
+            [sys.executable, "-m", *(program or ("sigc_cli.main", "daemon", *config, *arguments))],
             cwd=site.folder,
             env=site.environment | {"NOTIFY_SOCKET": f"@{name[1:]}"} | environment,
             stdin=subprocess.DEVNULL,

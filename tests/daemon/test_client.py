@@ -279,6 +279,10 @@ def test_the_client_imports_little() -> None:
         "click",
         "pandas",
         "dask",
+        "email",
+        "hashlib",
+        "http.client",
+        "ssl",
     ]
     script = f"import sys, json, sigc.daemon.client; print(json.dumps([m for m in {heavy!r} if m in sys.modules]))"
     with Script(script) as thin:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigc.daemon.history_messages import PlanLine, PlanNode, StageLine
-from sigc_dashboard.parts.dag import MOST_DRAWN, drawing, layers, node_table
+from sigc_dashboard.parts.dag import MOST_DRAWN, drawing, layout, node_table
 from sigc_dashboard.parts.waterfall import spans, waterfall
 
 NOON = datetime(2024, 1, 2, 12, tzinfo=UTC)
@@ -27,17 +28,21 @@ def graphs(draw: st.DrawFn) -> tuple[int, list[tuple[int, int]]]:
 @given(graphs())
 def test_every_node_stands_once_and_below_what_it_takes(graph: tuple[int, list[tuple[int, int]]]) -> None:
     count, edges = graph
-    found = layers(count, edges)
-    assert sorted(node for layer in found for node in layer) == list(range(count))
-    depth = {node: number for number, layer in enumerate(found) for node in layer}
-    assert all(depth[before] < depth[after] for before, after in edges)
-    assert found == layers(count, edges)
+    found = layout(count, edges)
+    places = [node for row in found.rows for node in row]
+    assert len(places) == len(set(places))
+    assert sorted(node for node in places if node < count) == list(range(count))
+    depth = {node: number for number, row in enumerate(found.rows) for node in row}
+    assert [(way[0], way[-1]) for way in found.ways] == edges
+    for way in found.ways:  # through every layer between, by places that are no other's
+        assert [depth[node] for node in way] == list(range(depth[way[0]], depth[way[-1]] + 1))
+        assert all(node >= count for node in way[1:-1])
+    assert len(places) == count + sum(len(way) - 2 for way in found.ways)
+    assert found == layout(count, edges)
 
 
 @given(graphs())
 def test_a_drawing_has_every_node_and_line_and_no_two_boxes_meet(graph: tuple[int, list[tuple[int, int]]]) -> None:
-    import re
-
     count, edges = graph
     plan = PlanLine(tuple(PlanNode(f"n{n}", "op", "time", seconds=n / 10) for n in range(count)), tuple(edges))
     html = str(drawing(plan))

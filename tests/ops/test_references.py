@@ -51,6 +51,15 @@ def _beta(a: Floats, b: Floats) -> float:
     return np.nan if b.max() == b.min() else _cov(a, b) / _cov(b, b)
 
 
+def _line(w: Floats) -> Floats:
+    """Slope and intercept of the line through distances from the first value: equal values have none."""
+    return np.polyfit(np.arange(N), w - w[0], 1)
+
+
+def _rsquare(w: Floats) -> float:
+    return np.nan if w.max() == w.min() else float(np.corrcoef(np.arange(N), w)[0, 1] ** 2)
+
+
 def _skew(w: Floats) -> float:
     if w.max() == w.min():
         return 0.0
@@ -238,6 +247,9 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "rolling_cov": lambda x, y: _pairs(x, y, _cov),
     "rolling_beta": lambda y, x: _pairs(y, x, _beta),
     "ema": lambda x: _column(x, lambda c: _ema(c, N)),
+    "ts_slope": lambda x: _raw(x, lambda w: _line(w)[0]),
+    "ts_rsquare": lambda x: _raw(x, _rsquare),
+    "ts_residual": lambda x: _raw(x, lambda w: float(w[-1] - w.mean()) - _line(w)[0] * (N - 1) / 2),
     "decay_linear": lambda x: _raw(x, lambda w: float(np.average(w, weights=np.arange(1, N + 1)))),
     "ts_argmax": lambda x: _raw(x, lambda w: float(np.argmax(w[::-1]))),
     "ts_argmin": lambda x: _raw(x, lambda w: float(np.argmin(w[::-1]))),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -18,6 +18,7 @@ from sigc_pipelines.performance import (
     deflated_sharpe,
     drawdown,
     equity,
+    exposures_of,
     measure,
     monthly,
     probabilistic_sharpe,
@@ -48,6 +49,7 @@ def test_drift_moves_weights_with_returns() -> None:
     assert np.allclose(book.turnover, [1.0, 0.0, 0.0])
 
 
+@settings(deadline=None)  # the first call compiles
 @given(hnp.arrays(float, (6, 3), elements=st.floats(-1, 1)), st.integers(1, 7))
 def test_both_ways_of_keeping_a_book_agree(wanted: np.ndarray, every: int) -> None:
     returns = np.zeros(wanted.shape)
@@ -105,10 +107,11 @@ def test_drawdown_starts_at_one() -> None:
     assert fall.recovery == "2020-01-03"
 
 
+@settings(deadline=None)
 @given(hnp.arrays(float, 30, elements=st.floats(-0.2, 0.2)))
 def test_performance_is_consistent(returns: np.ndarray) -> None:
     zeros = np.zeros(30)
-    m = measure(DAYS, returns, zeros, zeros, np.zeros((30, 1)))
+    m = measure(DAYS, returns, zeros, zeros, exposures_of(np.zeros((30, 1))))
     assert m.total_return == pytest.approx(equity(returns)[-1] - 1)
     assert 0.0 <= m.max_drawdown <= 1.0
     assert m.var_95 >= m.cvar_95 - 1e-15
@@ -120,7 +123,7 @@ def test_performance_is_consistent(returns: np.ndarray) -> None:
 def test_a_flat_book_has_no_sharpe() -> None:
     assert sharpe(np.zeros(10)) == 0.0
     assert sharpe(np.full(10, 0.01)) == 0.0
-    assert measure(DAYS[:0], np.empty(0), np.empty(0), np.empty(0), np.empty((0, 2))).total_return == 0.0
+    assert measure(DAYS[:0], np.empty(0), np.empty(0), np.empty(0), exposures_of(np.empty((0, 2)))).total_return == 0.0
 
 
 def test_more_trials_deflate_more() -> None:

@@ -15,6 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sigc.daemon.book_history import Tracks, nav_reply
+from sigc.daemon.history_messages import NavRequest
+from sigc.daemon.typed import to_json
 from sigc.store import books, history, holding, recent, schema
 from sigc.store.connection import connect_writer
 from sigc.store.history import FillsWanted, OrdersWanted, RunsWanted
@@ -286,6 +289,26 @@ def test_a_track_is_that_of_the_ledger(ledger: sqlite3.Connection) -> None:
     assert history.summed(track.totals.values()).orders == sum(t.orders for t in track.totals.values())
 
 
+def test_a_track_that_is_kept_is_made_anew_when_something_changes(ledger: sqlite3.Connection) -> None:
+    tracks = Tracks()
+    asked = NavRequest("s0", points=2000)
+    changes = (
+        "INSERT INTO nav SELECT strategy, portfolio, '2031-01-02', nav, cash, gross, net FROM nav LIMIT 1",
+        "INSERT INTO intents (client_order_id, run, place, asset, side, quantity, reference, order_type, time_in_force,"
+        " parent, slice, state) SELECT 'new', run, 9999, asset, side, '7', '3', order_type, time_in_force, '', 0, state"
+        " FROM intents ORDER BY number LIMIT 1",
+        "INSERT INTO fills (execution_id, client_order_id, asset, side, quantity, price, commission, at)"
+        " VALUES ('new', 'new', 'A', 'buy', '7', '4', '1', '2031-01-02T00:00:00+00:00')",
+    )
+    before = nav_reply(ledger, asked, tracks)
+    assert nav_reply(ledger, asked, tracks) == before
+    for change in changes:
+        ledger.execute(change)
+        found = nav_reply(ledger, asked, tracks)
+        assert found == nav_reply(ledger, asked) != before
+        before = found
+
+
 def test_positions_are_valued_and_held_against_their_targets(ledger: sqlite3.Connection) -> None:
     marks = books.last_prices(ledger, BOOK)
     nav = books.last_nav(ledger, BOOK)
@@ -332,10 +355,14 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connecti
 
 
 LOOKS: dict[str, Callable[[sqlite3.Connection], object]] = {
-    "track": lambda c: [history.track(c, book) for book in books.books(c) if book.key == BOOK],
-    "positions": lambda c: holding.holdings(c, BOOK, {f"A{n:04d}": 0.0002 for n in range(5000)}, 50, 1e6),
+    "track": lambda c: nav_reply(c, NavRequest("s0", points=2000)),
+    "positions": lambda c: holding.holdings(c, BOOK, {f"A{n:04d}": 0.0002 for n in range(5000)}, 500, 1e6),
     "count of open orders": history.open_orders,
     "trades": lambda c: history.trades_page(c, history.TradesWanted("s0")),
+    "500 runs": lambda c: history.runs_page(c, RunsWanted(most=500)),
+    "500 orders": lambda c: history.orders_page(c, OrdersWanted(strategy="s1", most=500)),
+    "500 fills": lambda c: history.fills_page(c, FillsWanted(strategy="s1", most=500)),
+    "200 records": lambda c: recent.records_page(c, RecordsWanted(event="order", strategy="s1", most=200)),
     **{name: lambda c, turn=turn: turn(c, "") for name, (turn, _) in PAGES.items()},  # type: ignore[misc]
 }
 
@@ -348,8 +375,10 @@ def test_a_look_back_is_quick_on_ten_years(name: str, large: sqlite3.Connection)
         begun = time.thread_time()
         look(large)
         times.append(time.thread_time() - begun)
-    print(f"{name}: {1000 * min(times):.2f} ms")
+    size = len(to_json(look(large)))
+    print(f"{name}: {1000 * min(times):.2f} ms, {size:,} bytes")
     assert min(times) < 0.05
+    assert size < 1_000_000
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sigc.config import ClusterSettings
-from sigc.daemon.cluster import DaskCluster
+from sigc.daemon.cluster import Bounds, DaskCluster
 from sigc.errors import SigcError
 from tests.daemon.daemons import DAYS, Daemon, Site, free_port
 from tests.system.test_dask import _announced, _process
@@ -46,6 +47,7 @@ def test_a_daemon_on_a_scheduler_that_comes_and_goes(tmp_path: Path, jit_directo
         "security": "none",
         "connect_timeout_s": 5,
     }
+    site.settings["daemon"]["health"]["interval_seconds"] = 0.2
     site.write()
     with Daemon(site, wait=False) as daemon:
         with scheduler(port, tmp_path):
@@ -54,7 +56,10 @@ def test_a_daemon_on_a_scheduler_that_comes_and_goes(tmp_path: Path, jit_directo
             assert done.outcome == "done", done.message
             found = json.loads(site.sigc("status", "--json", "--detailed").stdout)["detailed"]
             assert len(found["workers"]) == 1
+            resident = f'sigc_worker_memory_bytes{{worker="{found["workers"][0]["address"]}"}} '
+            site.until(lambda: resident in site.page("metrics", "/metrics")[1].decode(), "the worker is measured")
         daemon.until("STATUS=the cluster does not answer")
+        site.until(lambda: resident not in site.page("metrics", "/metrics")[1].decode(), "a gone worker leaves")
         assert not site.status().is_ready
         assert site.page("health", "/ready")[0] == 503
         assert site.page("health", "/live")[0] == 200
@@ -68,13 +73,14 @@ def test_a_daemon_on_a_scheduler_that_comes_and_goes(tmp_path: Path, jit_directo
 def test_a_local_cluster_is_opened_when_needed_and_rests(tmp_path: Path, jit_directory: Path) -> None:
     settings = ClusterSettings(type="local", workers=1, threads=1, security="none", idle_minutes=1e-9)
     (tmp_path / "jit").symlink_to(jit_directory / "jit")
-    cluster = DaskCluster(settings, tmp_path, 1.0, (), most_mb=2048)
+    cluster = DaskCluster(settings, tmp_path, 1.0, (), Bounds(memory_mb=2048, threads=1))
     try:
         assert (cluster.check(), cluster.workers(), cluster.targets(), cluster.rest()) == ("ok", (), (), False)
         with cluster.executor(tmp_path) as one, cluster.executor(tmp_path) as two:
             assert one is not two
             assert cluster.check() == "ok"
             assert [worker.memory_limit_bytes for worker in cluster.workers()] == [1536 << 20]
+            assert set(cluster.open().run(os.getpriority, os.PRIO_PROCESS, 0).values()) == {10}, "workers give way"
             assert not cluster.rest()
             assert len(cluster.targets()) == 2
             for target in cluster.targets():

@@ -22,7 +22,7 @@ def command(
     detailed: bool, watch: bool, as_json: bool, address: str | None, name: str | None, config: Path | None
 ) -> None:
     """Print how the daemon and its strategies are."""
-    from sigc.daemon.messages import StatusReply
+    from sigc.daemon.status_messages import StatusReply
     from sigc_cli.daemon_text import status_block
 
     with daemon(config, address, name) as client:

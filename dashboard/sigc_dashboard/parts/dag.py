@@ -6,7 +6,9 @@ same plan is the same drawing. Colours are classes of `page.css`; the table besi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sigc.daemon.history_messages import PlanLine, PlanNode
 from sigc_dashboard.html import Html, join, tag
@@ -15,37 +17,72 @@ from sigc_dashboard.words import count
 
 MOST_DRAWN = 150  # nodes: more are a table alone
 _WIDE, _HIGH, _GAP_X, _GAP_Y, _EDGE = 190, 46, 18, 34, 8
+_LANE = 6  # the width of a line that passes a layer
 _LONGEST = 26  # characters in a box
 _SWEEPS = 6
 
 
-def layers(count_: int, edges: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
-    """The nodes by layer, each layer in its order from left to right.
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """rows: the nodes by layer, each from left to right. ways: of each edge, what it passes from end to end.
 
-    >>> layers(4, [(0, 2), (1, 2), (2, 3), (0, 3)])
-    ((0, 1), (2,), (3,))
+    Where an edge passes a layer it has a place of its own there, with a number beyond those of the nodes.
     """
+
+    rows: tuple[tuple[int, ...], ...]
+    ways: tuple[tuple[int, ...], ...]
+
+
+def layout(count_: int, edges: Sequence[Sequence[int]]) -> Layout:
+    """Where nodes stand and edges pass.
+
+    >>> layout(4, [(0, 2), (1, 2), (2, 3), (0, 3)])
+    Layout(rows=((1, 0), (2, 4), (3,)), ways=((0, 2), (1, 2), (2, 3), (0, 4, 3)))
+    """
+    pairs = forward(count_, edges)
+    depth = _depths(count_, pairs)
+    ways: list[tuple[int, ...]] = []
+    for before, after in pairs:
+        passed = range(depth[before] + 1, depth[after])
+        places = [len(depth) + number for number in range(len(passed))]
+        depth |= dict(zip(places, passed, strict=True))
+        ways.append((before, *places, after))
+    rows: list[list[int]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
+    for node, at in depth.items():
+        rows[at].append(node)
+    _untangle(rows, [pair for way in ways for pair in itertools.pairwise(way)])
+    return Layout(tuple(tuple(row) for row in rows), tuple(ways))
+
+
+def _depths(count_: int, pairs: Sequence[tuple[int, int]]) -> dict[int, int]:
+    """The layer of each node: below all it takes; a source just above who takes it first."""
     above: dict[int, list[int]] = {node: [] for node in range(count_)}
     below: dict[int, list[int]] = {node: [] for node in range(count_)}
-    for before, after in forward(count_, edges):
+    for before, after in pairs:
         above[after].append(before)
         below[before].append(after)
     depth: dict[int, int] = {}
     for node in range(count_):  # inputs come first
         depth[node] = max((depth[before] + 1 for before in above[node]), default=0)
-    for node in reversed(range(count_)):  # a source stands just above who takes it
+    for node in reversed(range(count_)):
         if not above[node] and below[node]:
             depth[node] = min(depth[after] for after in below[node]) - 1
-    found: list[list[int]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
-    for node, at in depth.items():
-        found[at].append(node)
+    return depth
+
+
+def _untangle(rows: list[list[int]], steps: Sequence[tuple[int, int]]) -> None:
+    """Order each row by where its neighbours in the row above, and then below, stand: few lines cross."""
+    above: dict[int, list[int]] = {node: [] for row in rows for node in row}
+    below: dict[int, list[int]] = {node: [] for row in rows for node in row}
+    for before, after in steps:
+        above[after].append(before)
+        below[before].append(after)
     for sweep in range(_SWEEPS):
         near = above if sweep % 2 == 0 else below
-        place = {node: (number + 0.5) / len(layer) for layer in found for number, node in enumerate(layer)}
-        for layer in found if sweep % 2 == 0 else found[::-1]:
-            layer.sort(key=lambda node: (_middle(near[node], place, place[node]), node))
-            place |= {node: (number + 0.5) / len(layer) for number, node in enumerate(layer)}
-    return tuple(tuple(layer) for layer in found)
+        place = {node: (number + 0.5) / len(row) for row in rows for number, node in enumerate(row)}
+        for row in rows if sweep % 2 == 0 else rows[::-1]:
+            row.sort(key=lambda node: (_middle(near[node], place, place[node]), node))
+            place |= {node: (number + 0.5) / len(row) for number, node in enumerate(row)}
 
 
 def forward(count_: int, edges: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
@@ -66,17 +103,18 @@ def drawing(plan: PlanLine) -> Html:
     """The DAG; nothing where it is too large to be read."""
     if not plan.nodes or len(plan.nodes) > MOST_DRAWN:
         return Html("")
-    rows = layers(len(plan.nodes), plan.edges)
-    widest = max(len(row) for row in rows)
-    wide = widest * (_WIDE + _GAP_X) - _GAP_X + 2 * _EDGE
+    found = layout(len(plan.nodes), plan.edges)
+    rows, nodes = found.rows, len(plan.nodes)
+    wide = max(_length(row, nodes) for row in rows) + 2 * _EDGE
     high = len(rows) * (_HIGH + _GAP_Y) - _GAP_Y + 2 * _EDGE
     at: dict[int, tuple[float, float]] = {}
     for level, row in enumerate(rows):
-        left = (wide - (len(row) * (_WIDE + _GAP_X) - _GAP_X)) / 2
-        for number, node in enumerate(row):
-            at[node] = (left + number * (_WIDE + _GAP_X), _EDGE + level * (_HIGH + _GAP_Y))
+        x = (wide - _length(row, nodes)) / 2
+        for node in row:
+            at[node] = (x, _EDGE + level * (_HIGH + _GAP_Y))
+            x += (_WIDE if node < nodes else _LANE) + _GAP_X
     slowest = max((node.seconds or 0.0 for node in plan.nodes), default=0.0)
-    lines = [_edge(at[before], at[after]) for before, after in forward(len(plan.nodes), plan.edges)]
+    lines = [_edge([_spot(node, at[node], nodes) for node in way]) for way in found.ways]
     boxes = [_box(node, at[number], slowest) for number, node in enumerate(plan.nodes)]
     words = f"The plan: {count(len(plan.nodes), 'node')} in {count(len(rows), 'layer')}, told in the table below"
     inner = tag("svg", *lines, *boxes, viewBox=f"0 0 {wide:g} {high:g}", width=f"{wide:g}", height=f"{high:g}",
@@ -84,11 +122,25 @@ def drawing(plan: PlanLine) -> Html:
     return tag("div", inner, class_="wide", tabindex="0")
 
 
-def _edge(above: tuple[float, float], below: tuple[float, float]) -> Html:
-    x, y = above[0] + _WIDE / 2, above[1] + _HIGH
-    to_x, to_y = below[0] + _WIDE / 2, below[1]
-    bend = (to_y - y) / 2
-    return tag("path", d=f"M{x:g} {y:g}C{x:g} {y + bend:g} {to_x:g} {to_y - bend:g} {to_x:g} {to_y:g}")
+def _length(row: Sequence[int], nodes: int) -> float:
+    return sum((_WIDE if node < nodes else _LANE) + _GAP_X for node in row) - _GAP_X
+
+
+def _spot(node: int, at: tuple[float, float], nodes: int) -> tuple[float, float, float]:
+    """Where lines meet a node, or the place where one passes a layer: x, top, bottom."""
+    return at[0] + (_WIDE if node < nodes else _LANE) / 2, at[1], at[1] + _HIGH
+
+
+def _edge(spots: Sequence[tuple[float, float, float]]) -> Html:
+    (x, _, y), *others = spots
+    text = [f"M{x:g} {y:g}"]
+    for number, (to_x, top, bottom) in enumerate(others, 1):
+        bend = (top - y) / 2
+        text.append(f"C{x:g} {y + bend:g} {to_x:g} {top - bend:g} {to_x:g} {top:g}")
+        if number < len(others):
+            text.append(f"V{bottom:g}")
+        x, y = to_x, bottom
+    return tag("path", d="".join(text))
 
 
 def _box(node: PlanNode, at: tuple[float, float], slowest: float) -> Html:
@@ -101,7 +153,7 @@ def _box(node: PlanNode, at: tuple[float, float], slowest: float) -> Html:
         tag("rect", x=x, y=y, width=_WIDE, height=_HIGH, rx="6"),
         tag("rect", x=x, y=y + _HIGH - 4, width=f"{heat * _WIDE:.1f}", height="4", class_="hot"),
         tag("text", _cut(title), x=x + 9, y=y + 18, class_="label"),
-        tag("text", _cut(said(node), 32), x=x + 9, y=y + 34, class_="more"),
+        tag("text", _cut(said(node), 31), x=x + 9, y=y + 34, class_="more"),
     ]
     return tag("g", *pieces, class_=f"node {kind}")
 
@@ -112,9 +164,7 @@ def said(node: PlanNode) -> str:
     if node.seconds is not None:
         words.append(milliseconds(node.seconds))
     if node.is_stored:
-        words += [
-            f"{number} {word}" for number, word in ((node.computed, "computed"), (node.cached, "cached")) if number
-        ]
+        words += [f"{number} {word}" for number, word in ((node.computed, "new"), (node.cached, "cached")) if number]
     return " · ".join(words) or ("source" if node.kind == "source" else "with the next")
 
 

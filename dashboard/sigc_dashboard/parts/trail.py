@@ -54,6 +54,7 @@ def blocks(trace: TraceReply) -> Columns:
 def rates(at: Sequence[datetime], counts: Sequence[float]) -> list[float]:
     """How fast a count grew, a minute; one that fell began anew.
 
+    >>> from datetime import UTC
     >>> noon = datetime(2024, 1, 2, 12, 0, tzinfo=UTC)
     >>> rates([noon, noon.replace(second=30), noon.replace(minute=1)], [0, 5, 5])
     [0.0, 10.0, 0.0]

@@ -327,7 +327,7 @@ def _dask(look: Look, found: DetailReply) -> Html:
     full = look.get(DETAILS)
     there = full.detailed.cluster_dashboard if full is not None and full.detailed is not None else ""
     cluster = link_to_cluster(look)
-    if not there:
+    if not there.startswith(("http://", "https://")):
         return tag(
             "p", "No Dask cluster is open: this was computed by threads of the daemon, or its cluster rests. ", cluster
         )
@@ -336,7 +336,7 @@ def _dask(look: Look, found: DetailReply) -> Html:
     compute = next((stage for stage in found.stages if stage.name == "compute"), None)
     when = join([" It computed at ", moment(compute.started, zone), "."]) if compute is not None else NONE
     links = [
-        tag("a", words, href=f"{base}/{page}", rel="noreferrer", target="_blank")
+        tag("a", words, href=f"{base}/{page}", rel="noreferrer noopener", target="_blank")
         for page, words in (
             ("individual-task-stream", "Task stream"),
             ("status", "Status"),

@@ -15,26 +15,39 @@ from pathlib import Path
 
 from sigc.clock import Clock
 from sigc.config import BrokerSettings
+from sigc.config_daemon import ConnectionSettings
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc_pipelines.brokers.paper import PaperBroker
+from sigc_pipelines.brokers.pooled import PooledBroker
 from sigc_pipelines.brokers.protocol import Broker
 
 GROUP = "sigc.brokers"
 PAPER = "paper"
 BOOK = "paper.sqlite"
-# settings: the section `broker`, its own settings in settings.options. directory: where it may keep files.
+# settings: the section `broker`, timeout_s filled in, its own settings in settings.options. directory: for its files.
 OpenBroker = Callable[[BrokerSettings, Path, Clock], Broker]
 
 
-def open_broker(settings: BrokerSettings, directory: Path, clock: Clock, *, durable: bool = True) -> Broker:
+def open_broker(
+    settings: BrokerSettings,
+    directory: Path,
+    clock: Clock,
+    *,
+    durable: bool = True,
+    connections: ConnectionSettings | None = None,
+) -> Broker:
     """The broker of that type. durable: see `PaperBroker`; an installed broker keeps its own promises.
 
-    Raises SigcError: E402 for one that is not installed, or does not load; what the broker itself raises.
+    connections: how many requests it is sent at a time, and how long an answer is waited for where the broker's own
+    settings don't say. Raises SigcError: E402 for one that is not installed, or does not load; what the broker raises.
     """
+    ways = connections or ConnectionSettings()
+    timeout_s = settings.timeout_s or ways.timeout_seconds
     if settings.type == PAPER:
-        book = directory / BOOK
-        return PaperBroker(book, settings.paper, clock, durable=durable, timeout_s=settings.timeout_s)
-    return _load(settings.type)(settings, directory, clock)
+        broker: Broker = PaperBroker(directory / BOOK, settings.paper, clock, durable=durable, timeout_s=timeout_s)
+    else:
+        broker = _load(settings.type)(settings.model_copy(update={"timeout_s": timeout_s}), directory, clock)
+    return PooledBroker(broker, ways.broker_pool_size, timeout_s)
 
 
 def close_broker(broker: Broker) -> None:

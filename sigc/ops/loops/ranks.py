@@ -1,6 +1,12 @@
-"""Orders and ranks of rows across assets, from keys that numpy's SIMD sort has sorted (`sorted_keys` in `../cross.py`).
+"""Orders and ranks of rows across assets, in time linear in the assets.
 
-Read: `pack` (values to keys), `arrange` (sorted keys to the order of columns), then what is made of an order.
+A row goes into buckets finer than its values, one pass (`spread`), so that what is left for `insert` is next to
+nothing. Buckets lie close around the middle of the row and ever wider apart towards the tails: v becomes
+1 - s / (|v - c| + s) on either side of c, the middle and the spread of a sample, whatever the tails are. A row that
+still has too many values in one bucket (two far clusters, say) is sorted by the digits of its bits (`by_digits`). The
+order is the same either way: by (value, column).
+
+Read: `arrange` (a row to the order of its columns), then what is made of an order.
 """
 
 from __future__ import annotations
@@ -13,79 +19,169 @@ from sigc.ops.jit import OPTIONS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Keys = NDArray[np.uint64]
 Codes = NDArray[np.uint32]  # unsigned, so that an index is not checked for wrapping
-Columns = NDArray[np.int32]
+Columns = NDArray[np.uint32]
 
-MISSING = np.uint64(0xFFFFFFFFFFFFFFFF)
-
-
-@njit(**OPTIONS)
-def pack(x: Floats, bits: int, keys: Keys) -> None:
-    """Keys that sort like the values: the value's bits in order, the last `bits` of them the column; missing last."""
-    raw = x.view(np.uint64)
-    mask, top = np.uint64((1 << bits) - 1), np.uint64(1 << 63)
-    for t in range(len(x)):
-        here, bit, key = x[t], raw[t], keys[t]
-        for j in range(len(here)):
-            b = bit[j] if here[j] != 0.0 else np.uint64(0)  # -0 is 0
-            b = ~b if b & top else b | top
-            key[j] = (b & ~mask) | np.uint64(j) if here[j] == here[j] else MISSING
+FINENESS = 3  # buckets for each asset
+_ONE = np.uint32(1)
+_SAMPLE, _FEW, _DIGIT = 32, 64, 11
 
 
 @njit(**OPTIONS)
-def insert(n: int, gap: int, most: int, order: Columns, values: Floats) -> bool:
-    """Every `gap`-th put into order of (value, column) by insertion; false if given up after `most` moves."""
-    moves = 0
-    for i in range(gap, n):
-        v, c, k = values[i], order[i], i
-        while k >= gap and (values[k - gap] > v or (values[k - gap] == v and order[k - gap] > c)):
-            values[k], order[k] = values[k - gap], order[k - gap]
-            k -= gap
-            moves += 1
+def valid_cells(row: Floats) -> int:
+    """How many cells are not missing."""
+    n = 0
+    for j in range(len(row)):
+        n += row[j] == row[j]
+    return n
+
+
+@njit(**OPTIONS)
+def middle(row: Floats, some: Floats) -> tuple[float, float]:
+    """The median and half the distance of the quartiles, of a few cells; (0, 0) if they are too few. `some` is room."""
+    found, step = 0, max(1, len(row) // len(some))
+    for j in range(0, len(row), step):
+        v = row[j]
+        if v == v and found < len(some):
+            k = found
+            while k > 0 and some[k - 1] > v:
+                some[k] = some[k - 1]
+                k -= 1
+            some[k] = v
+            found += 1
+    if found < 8:
+        return 0.0, 0.0
+    return some[found // 2], 0.6 * (some[3 * found // 4] - some[found // 4])
+
+
+@njit(**OPTIONS)
+def by_distance(row: Floats, c: float, s: float, last: int, place: Codes) -> None:
+    """The bucket of each cell, below `last`; `last` for a missing one. Every step keeps order, rounding too."""
+    half, none = 0.5 * (last - 1), np.int32(last)
+    for j in range(len(row)):
+        d = row[j] - c
+        q = s / (abs(d) + s) * half
+        b = np.int32(q if d < 0.0 else 2.0 * half - q)
+        place[j] = b if d == d else none
+
+
+@njit(**OPTIONS)
+def by_digits(row: Floats, order: Columns, values: Floats) -> None:
+    """Columns and values in order, missing ones last: a radix sort of their bits, from the last digit up."""
+    cols = len(row)
+    keys, others, columns = np.empty(cols, np.uint64), np.empty(cols, np.uint64), np.empty(cols, np.uint32)
+    for j in range(cols):
+        values[j] = row[j] + 0.0  # -0 is 0
+        order[j] = np.uint32(j)
+    raw, top = values.view(np.uint64), np.uint64(1 << 63)
+    for j in range(cols):
+        b = raw[j]
+        keys[j] = (~b if b & top else b | top) if values[j] == values[j] else np.uint64(0xFFFFFFFFFFFFFFFF)
+    count, mask = np.empty(1 << _DIGIT, np.uint32), np.uint64((1 << _DIGIT) - 1)
+    for digit in range(0, 64, _DIGIT):
+        shift = np.uint64(digit)
+        count[:] = 0
+        for j in range(cols):
+            count[(keys[j] >> shift) & mask] += _ONE
+        total = np.uint32(0)
+        for b in range(len(count)):
+            here = count[b]
+            count[b] = total
+            total += here
+        for j in range(cols):
+            b = (keys[j] >> shift) & mask
+            at = count[b]
+            count[b] = at + _ONE
+            others[at], columns[at] = keys[j], order[j]
+        keys, others = others, keys
+        for j in range(cols):
+            order[j] = columns[j]
+    for j in range(cols):
+        values[j] = row[order[j]]
+
+
+@njit(**OPTIONS)
+def tally(place: Codes, count: Codes) -> None:
+    """How many cells each bucket has."""
+    for b in range(len(count)):
+        count[b] = np.uint32(0)
+    for j in range(len(place)):
+        count[place[j]] += _ONE
+
+
+@njit(**OPTIONS)
+def spread(row: Floats, place: Codes, count: Codes, order: Columns, values: Floats) -> None:
+    """Columns and values, bucket after bucket, those of a bucket as they came."""
+    tally(place, count)
+    total = np.uint32(0)
+    for b in range(len(count)):
+        here = count[b]
+        count[b] = total
+        total += here
+    for j in range(len(row)):
+        b = place[j]
+        at = count[b]
+        count[b] = at + _ONE
+        order[at] = np.uint32(j)
+        values[at] = row[j]
+
+
+@njit(**OPTIONS)
+def insert(n: int, most: int, order: Columns, values: Floats) -> bool:
+    """Put into order by insertion, equal values as they are; false if given up after `most` moves."""
+    moves, before = 0, values[0]
+    for i in range(1, n):
+        v = values[i]
+        if v >= before:
+            before = v
+            continue
+        c, k = order[i], i
+        while k > 0 and values[k - 1] > v:
+            values[k], order[k] = values[k - 1], order[k - 1]
+            k -= 1
         values[k], order[k] = v, c
+        moves += i - k
         if moves > most:
             return False
     return True
 
 
 @njit(**OPTIONS)
-def mend(n: int, order: Columns, values: Floats) -> None:
-    """Order that is nearly right made right; Shell's sort (1959) where it is not so near."""
-    if insert(n, 1, 16 * n, order, values):
-        return
-    gap = 1
-    while gap < n // 3:
-        gap = 3 * gap + 1
-    while gap > 0:
-        insert(n, gap, n * n, order, values)
-        gap //= 3
+def room_of(cols: int) -> tuple[Columns, Floats, Codes, Codes, Floats]:
+    """For a row's order, its values in order, the bucket of each cell, the count of each bucket (the last is for
+    missing cells), and a sample."""
+    count = np.empty(FINENESS * cols + 3, np.uint32)
+    return np.empty(cols, np.uint32), np.empty(cols), np.empty(cols, np.uint32), count, np.empty(_SAMPLE)
 
 
 @njit(**OPTIONS)
-def arrange(row: Floats, keys: Keys, bits: int, order: Columns, values: Floats) -> tuple[int, bool]:
-    """From a row's sorted keys: its columns in ascending order of (value, column).
+def arrange(row: Floats, order: Columns, values: Floats, place: Codes, count: Codes, some: Floats) -> tuple[int, bool]:
+    """A row's columns in ascending order of (value, column), and its values in that order.
 
-    Returns how many are valid, and whether some may be equal: then, and only then, `values` are the values in order.
-    Keys hold a value without its last bits, so that very near ones may have to be mended.
+    Returns how many are valid, and whether some are equal. The rest is room, see `room_of`.
     """
-    mask = np.uint64((1 << bits) - 1)
-    n = len(keys)
-    while n > 0 and keys[n - 1] == MISSING:
-        n -= 1
-    near, late = 0, 0
-    for i in range(n):
-        order[i] = np.int32(keys[i] & mask)
+    n = valid_cells(row)
+    if n == 0:
+        return 0, False
+    c, s = middle(row, some)
+    done = False
+    if n <= _FEW:
+        listed = 0
+        for j in range(len(row)):
+            if row[j] == row[j]:
+                order[listed], values[listed] = np.uint32(j), row[j]
+                listed += 1
+        done = insert(n, n * n, order, values)
+    elif 0.0 < s < np.inf and abs(c) < np.inf:
+        by_distance(row, c, s, len(count) - 1, place)
+        spread(row, place, count, order, values)
+        done = insert(n, 4 * n, order, values)
+    if not done:
+        by_digits(row, order, values)
+    tied = 0
     for i in range(1, n):
-        near += (keys[i] ^ keys[i - 1]) <= mask
-    if near:
-        for i in range(n):
-            values[i] = row[order[i]]
-        for i in range(1, n):
-            late += values[i] < values[i - 1]
-        if late:
-            mend(n, order, values)
-    return n, near > 0
+        tied += values[i] == values[i - 1]
+    return n, tied > 0
 
 
 @njit(**OPTIONS)
@@ -96,31 +192,31 @@ def equals(values: Floats, n: int, first: Columns, last: Columns) -> None:
         first[i] = i if values[i] != values[i - 1] else 0
     for i in range(n - 1):
         last[i] = i if values[i] != values[i + 1] else n
-    at = np.int32(0)
+    at = np.uint32(0)
     for i in range(n):
         at = max(at, first[i])
         first[i] = at
-    at = np.int32(n)
+    at = np.uint32(n)
     for i in range(n - 1, -1, -1):
         at = min(at, last[i])
         last[i] = at
 
 
 @njit(**OPTIONS)
-def ranks(x: Floats, keys: Keys, bits: int, buckets: float, out: Floats) -> None:
+def ranks(x: Floats, buckets: float, out: Floats) -> None:
     """Average ranks r = 1..n of the valid cells as (r - 1) / (n - 1), or, with buckets, ceil(r * buckets / n)."""
     cols = x.shape[1]
-    order, first, last = np.empty(cols, np.int32), np.empty(cols, np.int32), np.empty(cols, np.int32)
-    values = np.empty(cols)
+    order, values, place, count, some = room_of(cols)
+    first, last = np.empty(cols, np.uint32), np.empty(cols, np.uint32)
     for t in range(len(x)):
         made = out[t]
-        n, tied = arrange(x[t], keys[t], bits, order, values)
+        n, tied = arrange(x[t], order, values, place, count, some)
         if n < cols:
             made[:] = np.nan
         if tied:
             equals(values, n, first, last)
             for i in range(n):
-                made[order[i]] = 0.5 * (first[i] + last[i])
+                made[order[i]] = 0.5 * (np.float64(first[i]) + np.float64(last[i]))
         else:
             for i in range(n):
                 made[order[i]] = i
@@ -136,15 +232,16 @@ def ranks(x: Floats, keys: Keys, bits: int, buckets: float, out: Floats) -> None
 
 
 @njit(**OPTIONS)
-def group_ranks(x: Floats, keys: Keys, bits: int, codes: Codes, place: Ints, groups: int, out: Floats) -> None:
+def group_ranks(x: Floats, codes: Codes, label: Ints, groups: int, out: Floats) -> None:
     """Average ranks r = 1..n within the group as (r - 1) / (n - 1); a lone asset 0.5; NaN without value or label."""
     cols = x.shape[1]
-    order, values, first = np.empty(cols, np.int32), np.empty(cols), np.empty(cols, np.int32)
+    order, values, place, count, some = room_of(cols)
+    first = np.empty(cols, np.int32)
     size, begin, last = np.empty(groups + 1, np.int32), np.empty(groups + 1, np.int32), np.empty(groups + 1, np.int32)
     least = np.empty(groups + 1)
     for t in range(len(x)):
-        here, code, made = x[t], codes[place[t]], out[t]
-        n, tied = arrange(here, keys[t], bits, order, values)
+        here, code, made = x[t], codes[label[t]], out[t]
+        n, tied = arrange(here, order, values, place, count, some)
         made[:] = np.nan
         size[:] = 0
         if not tied:
@@ -177,19 +274,93 @@ def group_ranks(x: Floats, keys: Keys, bits: int, codes: Codes, place: Ints, gro
 
 
 @njit(**OPTIONS)
-def long_short(x: Floats, keys: Keys, bits: int, top: float, bottom: float, cap: float, out: Floats) -> None:
+def chosen(row: Floats, place: Codes, bucket: int, order: Columns, values: Floats) -> int:
+    """The columns and values of one bucket, ascending; how many, or -1 if they are more than few."""
+    found = 0
+    for j in range(len(row)):
+        if place[j] == bucket:
+            if found == _FEW:
+                return -1
+            order[found], values[found] = np.uint32(j), row[j]
+            found += 1
+    insert(found, found * found, order, values)
+    return found
+
+
+@njit(**OPTIONS)
+def edges(count: Codes, k: int, m: int) -> tuple[int, int, int, int]:
+    """The buckets that hold the k-th largest and the m-th smallest, and how many cells of each are among these."""
+    high, above = len(count) - 2, 0
+    while high > 0 and above + count[high] < k:
+        above += count[high]
+        high -= 1
+    low, under = 0, 0
+    while low < len(count) - 2 and under + count[low] < m:
+        under += count[low]
+        low += 1
+    return high, k - above, low, m - under
+
+
+@njit(**OPTIONS)
+def picked(
+    row: Floats,
+    k: int,
+    m: int,
+    long: float,
+    short: float,
+    place: Codes,
+    count: Codes,
+    order: Columns,
+    values: Floats,
+    some: Floats,
+    made: Floats,
+) -> bool:
+    """A book of the k largest and the m smallest, without putting the row in order; false where that takes more than
+    a look into two buckets."""
+    last = len(count) - 1
+    c, s = middle(row, some)
+    if not (0.0 < s < np.inf and abs(c) < np.inf):
+        return False
+    by_distance(row, c, s, last, place)
+    tally(place, count)
+    best, take, worst, give = edges(count, k, m)
+    for j in range(len(row)):
+        b = np.int64(place[j])
+        v = long if b > best else 0.0
+        v = short if b < worst else v
+        made[j] = v if b != last else 0.0
+    found = chosen(row, place, best, order, values) if take else 0
+    if found < 0:
+        return False
+    for i in range(found - take, found):
+        made[order[i]] = long
+    found = chosen(row, place, worst, order, values) if give else 0
+    if found < 0:
+        return False
+    for i in range(give):
+        made[order[i]] = short
+    return True
+
+
+@njit(**OPTIONS)
+def long_short(x: Floats, top: float, bottom: float, cap: float, out: Floats) -> None:
     """+1/k for the k largest, -1/m for the m smallest, the rest 0; rows with fewer than 2 valid cells are 0."""
     cols = x.shape[1]
-    order, values = np.empty(cols, np.int32), np.empty(cols)
+    order, values, place, count, some = room_of(cols)
     for t in range(len(x)):
-        made = out[t]
-        made[:] = 0.0
-        n, _ = arrange(x[t], keys[t], bits, order, values)
+        row, made = x[t], out[t]
+        n = valid_cells(row)
         if n < 2:
+            made[:] = 0.0
             continue
         k = min(int(np.ceil(n * top - 1e-9)), n)
         m = min(int(np.ceil(n * bottom - 1e-9)), n - k)
+        long, short = min(1.0 / k, cap), -min(1.0 / m, cap)
+        if picked(row, k, m, long, short, place, count, order, values, some, made):
+            continue
+        arrange(row, order, values, place, count, some)
+        made[:] = 0.0
         for i in range(n - k, n):
-            made[order[i]] = min(1.0 / k, cap)
+            made[order[i]] = long
         for i in range(m):
-            made[order[i]] = -min(1.0 / m, cap)
+            made[order[i]] = short

@@ -15,6 +15,9 @@ from sigc.ops.loops.windows import TILE, room
 
 Floats = NDArray[np.float64]
 
+SLOPE, RSQUARE, RESIDUAL = 0, 1, 2
+NARROW = 128  # columns of which a whole window stays in the first-level cache
+
 
 @njit(**OPTIONS)
 def _larger(a: float, b: float) -> float:
@@ -172,6 +175,66 @@ def window_rank(x: Floats, n: int) -> Floats:
 
 
 @njit(**OPTIONS)
+def _distances(now: Floats, older: Floats, k: float, sums: Floats) -> None:
+    """A row k rows ago by its distance from today's: its sum, times k, and squared."""
+    wide = len(now)
+    for j in range(wide):
+        d = older[j] - now[j]
+        sums[0, j] += d
+        sums[1, j] += k * d
+        sums[2, j] += d * d
+
+
+@njit(**OPTIONS)
+def _four_distances(now: Floats, a: Floats, b: Floats, c: Floats, d: Floats, k: float, sums: Floats) -> None:
+    """The same for four rows from k on."""
+    total, weighted, squared = sums[0], sums[1], sums[2]
+    for j in range(len(now)):
+        v = now[j]
+        da, db, dc, dd = a[j] - v, b[j] - v, c[j] - v, d[j] - v
+        total[j] += (da + db) + (dc + dd)
+        weighted[j] += (k * da + (k + 1.0) * db) + ((k + 2.0) * dc + (k + 3.0) * dd)
+        squared[j] += (da * da + db * db) + (dc * dc + dd * dd)
+
+
+@njit(**OPTIONS)
+def window_trend(x: Floats, n: int, what: int) -> Floats:
+    """SLOPE a row of the line through the window by least squares, RSQUARE: its share of the variance, or RESIDUAL: how
+    far today is above it.
+
+    Sums are of distances from today's value, which is one of the window: they cancel no more than n times, and equal
+    values have no distance at all.
+    """
+    rows, cols = x.shape
+    out = np.full((rows, cols), np.nan)
+    sums = room(3, cols)
+    middle, spread = 0.5 * (n - 1), n * (n * n - 1.0) / 12.0
+    for t in range(n - 1, rows):
+        now, made = x[t], out[t]
+        sums[:] = 0.0
+        k = 1
+        while k + 3 < n:
+            _four_distances(now, x[t - k], x[t - k - 1], x[t - k - 2], x[t - k - 3], float(k), sums)
+            k += 4
+        while k < n:
+            _distances(now, x[t - k], float(k), sums)
+            k += 1
+        total, weighted, squared = sums[0], sums[1], sums[2]
+        for j in range(cols):
+            covariance = middle * total[j] - weighted[j]
+            slope = covariance / spread
+            if what == SLOPE:
+                made[j] = slope
+            elif what == RSQUARE:
+                variance = squared[j] - total[j] * total[j] / n
+                v = covariance * slope / variance
+                made[j] = np.nan if squared[j] == 0.0 else (1.0 if v > 1.0 else v)
+            else:
+                made[j] = -total[j] / n - slope * middle
+    return out
+
+
+@njit(**OPTIONS)
 def change(x: Floats, periods: int) -> Floats:
     """x / x[periods rows ago] - 1; NaN where there is none or it is 0. Negative periods look ahead."""
     rows, cols = x.shape
@@ -184,35 +247,75 @@ def change(x: Floats, periods: int) -> Floats:
 
 
 @njit(**OPTIONS)
+def _swapped(one: Floats, next: Floats, old: Floats, new: Floats) -> None:
+    """A place in ascending order: with `old` gone what came after it moves up; `new` stays or goes on."""
+    for j in range(len(one)):
+        v = one[j] if one[j] < old[j] else next[j]
+        w = new[j]
+        one[j] = v if v < w else w
+        new[j] = w if v < w else v
+
+
+@njit(**OPTIONS)
+def _four_swapped(a: Floats, b: Floats, c: Floats, d: Floats, e: Floats, old: Floats, new: Floats) -> None:
+    """Four places at once, so that what goes on stays in registers."""
+    for j in range(len(a)):
+        o, w = old[j], new[j]
+        v = a[j] if a[j] < o else b[j]
+        a[j] = v if v < w else w
+        w = w if v < w else v
+        v = b[j] if b[j] < o else c[j]
+        b[j] = v if v < w else w
+        w = w if v < w else v
+        v = c[j] if c[j] < o else d[j]
+        c[j] = v if v < w else w
+        w = w if v < w else v
+        v = d[j] if d[j] < o else e[j]
+        d[j] = v if v < w else w
+        new[j] = w if v < w else v
+
+
+@njit(**OPTIONS)
+def _filled(x: Floats, t: int, row: Floats, missing: Floats, change: float) -> None:
+    """Row t, infinite where it is missing or before the first; `missing` counts these."""
+    if t < 0:
+        row[:] = np.inf
+        return
+    here = x[t]
+    for j in range(len(here)):
+        v = here[j]
+        row[j] = v if v == v else np.inf
+        missing[j] += change if v != v else 0.0
+
+
+@njit(**OPTIONS)
 def window_quantile(x: Floats, n: int, q: float) -> Floats:
-    """Linear interpolation between order statistics of the window, kept sorted per column."""
+    """Linear interpolation between order statistics of the window: each column's is kept in order (`held`), and from
+    row to row one value is taken out and one put in, in one walk over its places for all columns at once."""
     rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    held = np.empty(n)
+    out = np.empty((rows, cols))
     place = q * (n - 1)
     low = int(np.floor(place))
     high = min(low + 1, n - 1)
     share = place - low
-    column = np.empty(rows)
-    for j in range(cols):
+    held, old, new, missing = room(n + 1, NARROW), room(1, NARROW)[0], room(1, NARROW)[0], room(1, NARROW)[0]
+    for j0 in range(0, cols, NARROW):
+        part = x[:, j0 : min(j0 + NARROW, cols)]
+        held[:] = np.inf
+        missing[:] = 0.0
         for t in range(rows):
-            column[t] = x[t, j]
-        size = 0
-        for t in range(rows):
-            if t >= n and column[t - n] == column[t - n]:
-                at = np.searchsorted(held[:size], column[t - n])
-                for i in range(at, size - 1):
-                    held[i] = held[i + 1]
-                size -= 1
-            v = column[t]
-            if v == v:
-                i = size
-                while i > 0 and held[i - 1] > v:
-                    held[i] = held[i - 1]
-                    i -= 1
-                held[i] = v
-                size += 1
-            if size == n:
-                a, b = held[low], held[high]
-                out[t, j] = a if a == b else a + (b - a) * share
+            _filled(part, t, new, missing, 1.0)
+            _filled(part, t - n, old, missing, -1.0)
+            k = 0
+            while k + 4 <= n:
+                _four_swapped(held[k], held[k + 1], held[k + 2], held[k + 3], held[k + 4], old, new)
+                k += 4
+            while k < n:
+                _swapped(held[k], held[k + 1], old, new)
+                k += 1
+            made, lower, upper = out[t, j0 : j0 + NARROW], held[low], held[high]
+            for j in range(len(made)):
+                a, b = lower[j], upper[j]
+                v = a if a == b else a + (b - a) * share
+                made[j] = v if missing[j] == 0.0 and t >= n - 1 else np.nan
     return out

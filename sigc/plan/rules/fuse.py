@@ -1,10 +1,10 @@
-"""Fusion of elementwise chains: which nodes of a stage are computed together, tile by tile.
+"""Fusion of chains within a date: which nodes of a stage are computed together, tile by tile.
 
-A cell-by-cell node whose result only one group reads need never exist as a whole array: the group runs over
-tiles of rows that fit the cache, so that intermediates stay there. Bits are those of computing node by node,
-because a cell depends on its own cell alone.
+A node that looks at one cell, or at one date across the assets, and whose result only one group reads need never
+exist as a whole array: the group runs over tiles of rows that fit the cache, so that intermediates stay there. Bits
+are those of computing node by node, because a row depends on its own row alone.
 
-    (prices - low) / (high - low)      three nodes, one group: two arrays of intermediates less
+    rank(zscore(high - low))      three nodes, one group: two arrays of intermediates less
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def groups(order: Iterable[Expr], outputs: Collection[str], leaves: Collection[s
     members: dict[str, list[Expr]] = {}
     for node in reversed(nodes):
         own = node.shape
-        if _is_cell(node):
+        if _is_of_a_row(node):
             read_by = {last.get(r.shape, r.shape) for r in readers.get(node.shape, ())}
-            whole = all(_is_cell(r) for r in readers.get(node.shape, ()))
+            whole = all(_is_of_a_row(r) for r in readers.get(node.shape, ()))
             if len(read_by) == 1 and whole and node.shape not in outputs:
                 own = read_by.pop()
         last[node.shape] = own
@@ -39,5 +39,5 @@ def groups(order: Iterable[Expr], outputs: Collection[str], leaves: Collection[s
     return {shape: tuple(reversed(found)) for shape, found in members.items() if len(found) > 1}
 
 
-def _is_cell(node: Expr) -> bool:
-    return node.op != CONSTANT and node.op in REGISTRY and REGISTRY[node.op].axis is Axis.CELL
+def _is_of_a_row(node: Expr) -> bool:
+    return node.op != CONSTANT and node.op in REGISTRY and REGISTRY[node.op].axis in (Axis.CELL, Axis.CROSS)

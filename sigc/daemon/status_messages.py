@@ -1,0 +1,111 @@
+"""How the daemon, its strategies, workers and runs are, as it goes over the wire; the rest is in `messages.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sigc.errors import Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyStatus:
+    """A strategy: active, paused, disabled or halted; its last run and how it ended; when it is due next."""
+
+    name: str
+    state: str
+    last_run: datetime | None = None
+    next_run: datetime | None = None
+    status: str = "never run"
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """A worker of the cluster."""
+
+    address: str
+    memory_bytes: int
+    memory_limit_bytes: int
+    tasks: int
+    threads: int = 0
+    cpu_pct: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """A run: waiting, running or ended; then with its outcome, findings and what it found (`result`)."""
+
+    id: str
+    strategy: str
+    kind: str
+    state: str
+    asked: datetime
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    text: str = ""
+    finished: datetime | None = None
+    outcome: str = ""
+    message: str = ""
+    session: str = ""
+    as_of: str = ""
+    who: str = ""
+    job: str = ""
+    reason: str = ""
+    stages: Mapping[str, float] = field(default_factory=dict)
+    findings: tuple[Diagnostic, ...] = ()
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What `status --detailed` adds. workers: of the cluster; queue: runs under way and waiting.
+
+    cpu_limit: how the share of the processors is kept.
+    """
+
+    cluster: str = ""
+    cluster_dashboard: str = ""
+    workers: tuple[WorkerStatus, ...] = ()
+    cache: Mapping[str, Any] = field(default_factory=dict)
+    queue: tuple[RunStatus, ...] = ()
+    connections: Mapping[str, str] = field(default_factory=dict)
+    checks: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
+    loop_lag_ms: float = 0.0
+    jobs: int = 0
+    cpu_limit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReply:
+    """status: starting, running or stopping. zone: of the times people are shown. identity: of the process.
+
+    life: of this start; a restart keeps the process and has another. broker: where orders go, `paper` or a name.
+    page: where the status page is, '' without one.
+    """
+
+    name: str
+    status: str
+    pid: int
+    identity: str
+    version: str
+    uptime_seconds: float
+    memory_bytes: int
+    memory_limit_bytes: int
+    cpu_pct: float
+    zone: str
+    is_ready: bool
+    is_paused: bool
+    life: str
+    reason: str = ""
+    broker: str = "paper"
+    is_halted: bool = False
+    page: str = ""
+    strategies: tuple[StrategyStatus, ...] = ()
+    detailed: Details | None = None

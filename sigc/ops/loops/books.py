@@ -1,0 +1,107 @@
+"""What a book earns and trades, row by row, in one pass over weights and returns. Sums over a row go in lanes, as those
+of `rows.py`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from sigc.ops.jit import OPTIONS
+from sigc.ops.loops.rows import LANES
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@njit(**OPTIONS)
+def returns_of(prices: Floats) -> Floats:
+    """Close-to-close returns; NaN in the first row, and where they are not finite."""
+    rows, cols = prices.shape
+    out = np.empty((rows, cols))
+    out[:1] = np.nan
+    for t in range(1, rows):
+        here, before, made = prices[t], prices[t - 1], out[t]
+        for j in range(cols):
+            v = here[j] / before[j] - 1.0
+            made[j] = v + (v - v)  # NaN also for an infinite one
+    return out
+
+
+@njit(**OPTIONS)
+def total(lanes: Floats) -> float:
+    """Lanes halved until one is left; they are lost."""
+    wide = LANES // 2
+    while wide > 0:
+        for k in range(wide):
+            lanes[k] += lanes[k + wide]
+        wide //= 2
+    return lanes[0]
+
+
+@njit(**OPTIONS)
+def earned(into: Floats, returns: Floats, lanes: Floats) -> tuple[float, int]:
+    """The sum of weight x return of one row, and how many assets were held that have none."""
+    cols = len(into)
+    whole, missing = cols - cols % LANES, 0
+    lanes[:] = 0.0
+    for i in range(0, whole, LANES):
+        w, r = into[i : i + LANES], returns[i : i + LANES]
+        for k in range(LANES):
+            v = w[k] * r[k]
+            lanes[k] += v if v == v else 0.0
+    for k in range(cols - whole):
+        v = into[whole + k] * returns[whole + k]
+        lanes[k] += v if v == v else 0.0
+    for j in range(cols):
+        missing += (returns[j] != returns[j]) and (abs(into[j]) > 0.0)
+    return total(lanes), missing
+
+
+@njit(**OPTIONS)
+def moved(held: Floats, before: Floats, lanes: Floats) -> tuple[float, float, float, int]:
+    """Of one row: the sums of absolute changes, of absolute weights and of weights; how many weights are missing."""
+    cols = len(held)
+    whole, missing = cols - cols % LANES, 0
+    lanes[:] = 0.0
+    change, absolute, signed = lanes[0], lanes[1], lanes[2]
+    for i in range(0, whole, LANES):
+        x, y = held[i : i + LANES], before[i : i + LANES]
+        for k in range(LANES):
+            w = x[k]
+            missing += w != w
+            change[k] += abs(w - y[k])
+            absolute[k] += abs(w)
+            signed[k] += w
+    for k in range(cols - whole):
+        w = held[whole + k]
+        missing += w != w
+        change[k] += abs(w - before[whole + k])
+        absolute[k] += abs(w)
+        signed[k] += w
+    return total(change), total(absolute), total(signed), missing
+
+
+@njit(**OPTIONS)
+def followed(held: Floats, returns: Floats) -> tuple[Floats, Ints]:
+    """Of a book that is held as it is, flat before, by row: what it earned, what it traded, its gross and its net
+    exposure, (4, rows); and how many held assets have no return, and how many weights are missing, (2, rows)."""
+    rows, cols = held.shape
+    sums, counts = np.empty((4, rows)), np.empty((2, rows), np.int64)
+    lanes, flat = np.empty((3, LANES)), np.zeros(cols)
+    for t in range(rows):
+        before = held[t - 1] if t > 0 else flat
+        sums[0, t], counts[0, t] = earned(before, returns[t], lanes[0])
+        sums[1, t], sums[2, t], sums[3, t], counts[1, t] = moved(held[t], before, lanes)
+    return sums, counts
+
+
+@njit(**OPTIONS)
+def exposures(held: Floats) -> tuple[Floats, Floats]:
+    """Gross and net exposure by row: the sum of absolute weights, and that of weights."""
+    rows, cols = held.shape
+    gross, net = np.empty(rows), np.empty(rows)
+    lanes, flat = np.empty((3, LANES)), np.zeros(cols)
+    for t in range(rows):
+        _, gross[t], net[t], _ = moved(held[t], flat, lanes)
+    return gross, net

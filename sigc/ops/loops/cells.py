@@ -1,0 +1,44 @@
+"""Loops over single cells, where numpy would take several passes.
+
+A number comes as an array of one row, which every row is taken with.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from sigc.ops.jit import OPTIONS
+
+Floats = NDArray[np.float64]
+
+
+@njit(**OPTIONS)
+def canonical(x: Floats, out: Floats) -> None:
+    """`x` with one NaN bit pattern and no negative zero: equal numbers have equal bytes."""
+    for t in range(len(x)):
+        here, made = x[t], out[t]
+        for j in range(len(here)):
+            v = here[j]
+            made[j] = v + 0.0 if v == v else np.nan
+
+
+@njit(**OPTIONS)
+def quotient(a: Floats, b: Floats, out: Floats) -> None:
+    """a / b; NaN where b is 0."""
+    for t in range(len(out)):
+        over, under, made = a[min(t, len(a) - 1)], b[min(t, len(b) - 1)], out[t]
+        for j in range(len(made)):
+            d = under[j]
+            v = over[j] / d
+            made[j] = np.nan if d == 0.0 else v
+
+
+@njit(**OPTIONS)
+def choice(which: Floats, a: Floats, b: Floats, out: Floats) -> None:
+    """a where `which` is true, else b; missing is false."""
+    for t in range(len(out)):
+        flags, one, other, made = which[min(t, len(which) - 1)], a[min(t, len(a) - 1)], b[min(t, len(b) - 1)], out[t]
+        for j in range(len(made)):
+            made[j] = one[j] if abs(flags[j]) > 0.0 else other[j]

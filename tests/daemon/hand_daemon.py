@@ -1,0 +1,70 @@
+"""A daemon whose clock is turned from outside, and whose process meets a mistake where the test says: for child processes.
+
+    python -m tests.daemon.hand_daemon CONFIG CLOCK [POINT NUMBER]
+
+CLOCK: a file with an ISO instant, read at each look at the time; waiting is done in real time. POINT: a failpoint that
+raises once, when it is passed for the NUMBER-th time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from sigc.daemon.process import Report, run
+from sigc.daemon.serve import serve
+from sigc.daemon.start import Options, start_of
+from sigc.failpoint import arm
+from sigc_cli.build_daemon import parts
+
+
+class FileClock:
+    """Shows what the file says."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def now(self) -> datetime:
+        """The instant in the file."""
+        return datetime.fromisoformat(self._path.read_text("ascii").strip())
+
+    def sleep(self, seconds: float) -> None:
+        """Wait in real time: the hands are turned by somebody else."""
+        time.sleep(min(seconds, 0.02))
+
+
+def turn(path: Path, to: datetime) -> None:
+    """Set the hands."""
+    part = path.with_suffix(".part")
+    part.write_text(to.isoformat(), "ascii")
+    part.replace(path)
+
+
+def fail_once(point: str, number: int) -> None:
+    """Let a mistake happen there, once."""
+    passed = 0
+
+    def hook(name: str) -> None:
+        nonlocal passed
+        passed += name == point
+        if name == point and passed == number:
+            raise ZeroDivisionError("a mistake of ours")
+
+    arm(hook)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The daemon, until its end; the exit code."""
+    config, clock, *fault = arguments
+    if fault:
+        fail_once(fault[0], int(fault[1]))
+    start = start_of(Options(Path(config), None, None, None, None, None, False), os.environ)
+    return run(lambda report: serve(start, parts(), report, FileClock(Path(clock))), Report())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
