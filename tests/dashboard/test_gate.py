@@ -88,6 +88,8 @@ def test_the_websocket_opens_for_our_own_pages_alone(shown: PageServer, cookie: 
             return int(refused.code)
         said = await connection.read_message()
         connection.close()
+        while said is not None and await connection.read_message() is not None:
+            pass  # until the other side has closed it too
         return 101 if said is not None else 1000
 
     def status(more: dict[str, str]) -> int:

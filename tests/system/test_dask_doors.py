@@ -80,6 +80,8 @@ def test_the_websocket_of_dasks_dashboard_is_closed_to_others(pages: tuple[int, 
         except HTTPClientError as refused:
             return int(refused.code)
         connection.close()
+        while await connection.read_message() is not None:
+            pass  # until the other side has closed it too
         return 101
 
     assert asyncio.run(opened("http://evil.example")) == 403
