@@ -16,7 +16,7 @@ import click
 from sigc.errors import Diagnostic, Severity, SigcError
 
 if TYPE_CHECKING:
-    from sigc.blocks import BlockStore
+    from sigc.blocks import BlockStore, MemoryStore
     from sigc.config import Config
     from sigc.config_file import LoadedConfig
     from sigc.data.held import Held
@@ -94,10 +94,11 @@ def workspace(
     choices: Choices,
     progress: Callable[[Progress], None] | None = None,
     held: Mapping[str, Held] | None = None,
+    kept: MemoryStore | None = None,
 ) -> Iterator[Workspace]:
     """The store and engine that the config and the choices ask for; what is started ends with the block.
 
-    held: sources given from memory, by name.
+    held: sources given from memory, by name. kept: where results stay that the disk does not keep.
     """
     from sigc.blocks import MemoryStore
     from sigc.cache.parquet import ParquetStore
@@ -114,7 +115,7 @@ def workspace(
         where = directory
         if on_disk and not enabled:
             where = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sigc-")))
-        store: BlockStore = ParquetStore(where, settings.max_size_gb) if on_disk else MemoryStore()
+        store: BlockStore = ParquetStore(where, settings.max_size_gb) if on_disk else kept or MemoryStore()
 
         def engine(weight: int) -> object:
             if fresh and weight:
