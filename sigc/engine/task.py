@@ -114,6 +114,8 @@ class RunReport:
         self.tasks += later.tasks
         self.seconds += later.seconds
         self.incidents += later.incidents
+        for shape, seconds in later.node_seconds.items():
+            self.node_seconds[shape] = self.node_seconds.get(shape, 0.0) + seconds
 
     @property
     def blocks_computed(self) -> int:
