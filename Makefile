@@ -31,8 +31,8 @@ check: $(STAMP)           ## lint, types, layers
 	$(BIN)/mypy tests benchmarks
 	$(BIN)/lint-imports
 
-bench: $(STAMP)           ## timings beside peers, one JSON report
-	$(BIN)/python -m benchmarks
+bench: $(STAMP)           ## timings beside peers in under ten minutes; FULL=1: all
+	$(BIN)/python -m benchmarks $(if $(FULL),--full)
 
 soak: $(STAMP)            ## long campaigns
 	$(BIN)/python -m pytest -q -s -m soak

@@ -344,10 +344,10 @@ class DaemonRunner:
         )
 
     @contextmanager
-    def _engine(self, store: BlockStore, weight: int) -> Iterator[Executor]:
+    def _engine(self, store: BlockStore, cost_ns: int) -> Iterator[Executor]:
         """Threads of this process for small work, the daemon's cluster for the rest."""
         cluster = self._services.cluster
-        large = self._config.cluster.type in ("address", "class") or is_large(weight)
+        large = self._config.cluster.type in ("address", "class") or is_large(cost_ns)
         if cluster is not None and self._store is not None and large:
             with cluster.executor(self._directory) as executor:
                 yield self._paced(executor)
