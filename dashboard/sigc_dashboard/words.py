@@ -83,6 +83,19 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
+def change(value: float | None, form: str, name: str = "span") -> Html:
+    """A number with its sign, green above zero and red below; what rounds to zero is neither.
+
+    >>> change(0.0213, ".1%"), change(-0.3, ",.0f")
+    ('<span class="up">+2.1%</span>', '<span>+0</span>')
+    """
+    if value is None:
+        return tag("span", NOTHING, class_="none")
+    written = format(value, f"+z{form}")
+    is_zero = not any(digit in written for digit in "123456789")
+    return tag(name, written, class_=None if is_zero else "up" if value > 0 else "down")
+
+
 def count(number: int, noun: str, plural: str = "") -> str:
     """A number of things.
 

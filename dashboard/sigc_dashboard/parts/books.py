@@ -9,7 +9,7 @@ from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.links import link
 from sigc_dashboard.parts.tiles import Row, badge, nothing, table
 from sigc_dashboard.sheet import Look
-from sigc_dashboard.words import NOTHING, count, moment
+from sigc_dashboard.words import NOTHING, change, count, moment
 
 OPEN = Ask("orders/list", OrdersReply, (("state", "open"), ("most", 100)), every_s=2.0)
 FILLS = Ask("fills/list", FillsReply, (("most", 12),), every_s=4.0)
@@ -95,18 +95,16 @@ def positions(look: Look) -> Html:
 
 def _position(look: Look, strategy: str, book: PositionsReply, number: int) -> Row:
     one = book.positions[number]
-    gain = one.unrealised
-    profit = NOTHING if gain is None else tag("span", f"{gain:+,.0f}", class_="up" if gain >= 0 else "down")
     cells = (
         one.asset,
         link(look.where, "strategy", strategy, strategy),
         f"{one.quantity:,g}",
         _number(one.price, ",.2f"),
         _number(one.value, ",.0f"),
-        _number(one.weight, ".1%"),
-        f"{one.target:.1%}",
-        _number(one.drift, "+.1%"),
-        profit,
+        _number(one.weight, "z.1%"),
+        f"{one.target:z.1%}",
+        _number(one.drift, "+z.1%"),
+        change(one.unrealised, ",.0f"),
     )
     return Row(f"{strategy} {one.asset}", cells)
 

@@ -15,7 +15,7 @@ from sigc_dashboard.parts.links import link
 from sigc_dashboard.parts.spark import spark
 from sigc_dashboard.parts.tiles import Row, badge, nothing, table, tile, tiles, tone
 from sigc_dashboard.sheet import Look, Part, Plot, Where
-from sigc_dashboard.words import CLUSTERS, NOTHING, count, duration, moment, share, size
+from sigc_dashboard.words import CLUSTERS, NOTHING, change, count, duration, moment, share, size
 
 RUNS = Ask("runs/list", RunsReply, (("most", 60),), every_s=2.0)
 _MOST_SPARKS = 40
@@ -130,8 +130,8 @@ def _money(look: Look, strategy: str) -> Html:
         return tag("span", NOTHING, class_="none")
     total = found.figures.total_return
     line = spark(found.nav, f"NAV of {strategy} over {count(found.sessions, 'session')}")
-    change = tag("small", f"{total:+.1%}", class_="up" if total >= 0 else "down")
-    return tag("span", tag("span", f"{found.nav[-1]:,.0f}", change), line, class_="money")
+    won = change(total, ".1%", "small")
+    return tag("span", tag("span", f"{found.nav[-1]:,.0f}", won), line, class_="money")
 
 
 def _controls(look: Look, one: StrategyStatus) -> Html:

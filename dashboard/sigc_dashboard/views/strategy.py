@@ -25,7 +25,7 @@ from sigc_dashboard.parts.links import link
 from sigc_dashboard.parts.tiles import Row, badge, nothing, table, tile, tiles
 from sigc_dashboard.sheet import Look, Part, Plot, Where
 from sigc_dashboard.views.run import run_table
-from sigc_dashboard.words import NOTHING, count, moment
+from sigc_dashboard.words import NOTHING, change, count, moment
 
 _WAITING = "Waiting for the daemon."
 _POINTS, _DAYS, _MOST_POSITIONS = 1000, 250, 15
@@ -191,18 +191,16 @@ def _positions(look: Look, name: str) -> Html:
 
 
 def _position(one: Holding) -> Row:
-    gain = one.unrealised
-    profit = NOTHING if gain is None else tag("span", f"{gain:+,.0f}", class_="up" if gain >= 0 else "down")
     cells = (
         one.asset,
-        _number(one.weight, ".2%"),
-        f"{one.target:.2%}",
-        _number(one.drift, "+.2%"),
+        _number(one.weight, "z.2%"),
+        f"{one.target:z.2%}",
+        _number(one.drift, "+z.2%"),
         _drift(one.drift),
         _number(one.value, ",.0f"),
         f"{one.quantity:,g}",
         _number(one.price, ",.2f"),
-        profit,
+        change(one.unrealised, ",.0f"),
     )
     return Row(one.asset, cells)
 
