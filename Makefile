@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo up down test check bench soak reference format clean
+.PHONY: demo up down test check bench soak screenshots reference format clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml constraints.txt
@@ -31,15 +31,21 @@ check: $(STAMP)           ## lint, types, layers
 	$(BIN)/mypy tests benchmarks
 	$(BIN)/lint-imports
 
-bench: $(STAMP)           ## timings beside peers, one JSON report
-	$(BIN)/python -m benchmarks
+bench: $(STAMP)           ## timings beside peers in under ten minutes; FULL=1: all
+	$(BIN)/python -m benchmarks $(if $(FULL),--full)
 
 soak: $(STAMP)            ## long campaigns
 	$(BIN)/python -m pytest -q -s -m soak
 
-reference: $(STAMP)       ## docs/operators.md and conf/sigc.yaml from the declarations
+screenshots: $(STAMP)     ## pictures of the status page, from a demo that runs, into build/ and docs/pictures
+	$(BIN)/python -m tests.dashboard.screenshots
+
+reference: $(STAMP)       ## docs/operators.md, conf/sigc.yaml, the Grafana dashboard, the table of metrics, from the declarations
 	$(BIN)/python -c "from sigc.ops.reference import markdown; print(markdown(), end='')" > docs/operators.md
 	$(BIN)/python -c "from sigc.config_file import reference_yaml; print(reference_yaml(), end='')" > conf/sigc.yaml
+	$(BIN)/sigc monitoring export-dashboard -o conf/grafana/dashboards/sigc.json
+	sed -i '/^| metric |/,$$d' docs/monitoring.md
+	$(BIN)/python -c "from sigc_cli.grafana import metrics_table; print(metrics_table(), end='')" >> docs/monitoring.md
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -1,42 +1,51 @@
-"""`make bench`: run every workload, print its figures, write benchmarks/report.json.
+"""`make bench`: the quick workloads, in under ten minutes; `make bench FULL=1`: all. Or some, by name:
 
-    python -m benchmarks            all but the largest
-    python -m benchmarks scale      one by name
+    python -m benchmarks momentum cache
+    python -m benchmarks --full daily
 
-Medians; a peer is timed in the same run, so that ratios hold on noisy machines.
+Prints each figure, and writes `report.json` and `report.html` (`report.py`).
 """
 
 from __future__ import annotations
 
 import importlib
-import json
-import platform
 import sys
+import time
 from pathlib import Path
 
+from benchmarks.report import machine, write
 from sigc.config_daemon import cache_home
+from sigc.engine.heap import keep_blocks
 from sigc.ops import jit
 
-WORKLOADS = ("check_speed", "kernels", "backtests", "daily")
-LARGE = ("scale", "control")
+QUICK = ("check_speed", "kernels", "cache", "start", "momentum", "factors14", "alphas22", "sweep", "daily")
+LARGE = ("backtests", "scaling", "universe", "control")
 
 
 def main() -> None:
-    """Run the workloads named on the command line, or all but the large ones."""
-    chosen = sys.argv[1:] or list(WORKLOADS)
+    """Run the workloads named on the command line, or the quick ones."""
+    words = sys.argv[1:]
+    is_full = "--full" in words
+    chosen = [w for w in words if w != "--full"] or [*QUICK, *(LARGE if is_full else ())]
+    unknown = [name for name in chosen if name not in QUICK + LARGE]
+    if unknown:
+        sys.exit(f"no workload '{unknown[0]}'; there are {', '.join(QUICK + LARGE)}")
     jit.prepare(Path(cache_home()))
-    report: dict[str, object] = {"python": platform.python_version(), "machine": platform.machine()}
+    keep_blocks()
+    found: dict[str, dict[str, float]] = {}
     for name in chosen:
-        if name not in WORKLOADS + LARGE:
-            sys.exit(f"no workload '{name}'; there are {', '.join(WORKLOADS + LARGE)}")
+        begun = time.monotonic()
         print(f"== {name}", flush=True)
-        figures = importlib.import_module(f"benchmarks.{name}").main()
+        module = importlib.import_module(f"benchmarks.{name}")
+        figures: dict[str, float] = module.main()
+        if is_full and hasattr(module, "full"):
+            figures |= module.full()
         for key, value in figures.items():
-            print(f"  {key:<52} {value:>12.4g}", flush=True)
-        report[name] = figures
-    path = Path(__file__).parent / "report.json"
-    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    print(f"written: {path}")
+            print(f"  {key:<64} {value:>12.4g}", flush=True)
+        print(f"  ({time.monotonic() - begun:.0f} s)", flush=True)
+        found[name] = figures
+    for path in write(Path(__file__).parent, found, machine()):
+        print(f"written: {path}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The cost of today is the cost of today's rows: a daily run after one appended day, over 1 and over 25 years.
+"""The cost of today is the cost of today's rows: a daily run after one appended day, over 1, 5 and 25 years.
 
 Sources are folders of one file a year, so that an appended day rewrites one file. Carried operators included.
 """
@@ -23,8 +23,10 @@ from sigc_cli.universe import business_days
 from sigc_pipelines.compute import Workspace, load
 from sigc_pipelines.outlook import look
 
-ASSETS = 500
-DAYS_OF_TIMING = 7
+ASSETS = (500,)
+MANY_ASSETS = (3_000, 10_000)
+YEARS = (1, 5, 25)
+DAYS_OF_TIMING = 9
 STRATEGY = """data:
   prices: load parquet from "prices"
 signal mixed:
@@ -35,22 +37,34 @@ portfolio main:
 
 
 def main() -> dict[str, float]:
-    """Milliseconds of a daily run (load and compute), median over appended days; and the ratio."""
-    short, long = _years(1.5), _years(25)
-    return {
-        "1.5 years: a daily run, ms": 1e3 * short,
-        "25 years: a daily run, ms": 1e3 * long,
-        "25 years, ratio to 1.5 years": long / short,
-    }
+    """Milliseconds of a daily run (load and compute), medians over appended days; CPU, and ratios to one year."""
+    return _over(ASSETS)
 
 
-def _years(years: float) -> float:
-    days = int(years * 261)
+def full() -> dict[str, float]:
+    """The same for many assets."""
+    return _over(MANY_ASSETS)
+
+
+def _over(sizes: tuple[int, ...]) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for assets in sizes:
+        spent = {years: _years(years, assets) for years in YEARS}
+        for years, (cpu, wall) in spent.items():
+            figures[f"{assets} assets, {years} years: CPU, ms"] = 1e3 * cpu
+            figures[f"{assets} assets, {years} years: wall, ms"] = 1e3 * wall
+            figures[f"{assets} assets, {years} years: CPU, ratio to 1 year"] = cpu / spent[1][0]
+    return figures
+
+
+def _years(years: int, assets: int) -> tuple[float, float]:
+    """Median CPU and wall seconds of a daily run."""
+    days = years * 261
     random = np.random.default_rng(1)
     dates = business_days("1999-01-04", days)
-    close = np.round(50 * np.exp(random.normal(0, 0.01, (days, ASSETS)).cumsum(axis=0)), 2)
-    names = tuple(f"A{i:04d}" for i in range(ASSETS))
-    seconds = []
+    close = np.round(50 * np.exp(random.normal(0, 0.01, (days, assets)).cumsum(axis=0)), 2)
+    names = tuple(f"A{i:05d}" for i in range(assets))
+    cpu, wall = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "prices").mkdir()
@@ -64,14 +78,15 @@ def _years(years: float) -> float:
                 if not path.exists() or y == year[known - 1]:
                     write_file(Panel(dates[rows], names, close[rows]), path, "wide")
             store = ParquetStore(folder / "cache")
-            executor = LocalExecutor(store)
+            executor = LocalExecutor(store, 1)
 
             def engine(_: int, executor: Executor = executor) -> AbstractContextManager[Executor]:
                 return nullcontext(executor)
 
             space = Workspace(store, engine)
-            begun = time.perf_counter()
+            begun, spent = time.perf_counter(), time.process_time()
             look(load(strategy, space), space)
-            seconds.append(time.perf_counter() - begun)
+            wall.append(time.perf_counter() - begun)
+            cpu.append(time.process_time() - spent)
             executor.close()
-    return float(np.median(seconds[1:]))
+    return float(np.median(cpu[1:])), float(np.median(wall[1:]))

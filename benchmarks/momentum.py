@@ -6,11 +6,14 @@ Sources in memory, cache off, everything warm; results compared: net returns of 
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable
 
 import numpy as np
 
 from benchmarks.sides import Result, compare
+from benchmarks.timing import median_cpu_s
 from benchmarks.universe_data import prices
 
 TEXT = """data:
@@ -65,4 +68,21 @@ def main() -> dict[str, float]:
         name = f"{size['assets']} x {size['days']}"
         found = compare(__name__, ("ours", "pandas"), size, rounds=9 if size["assets"] < 1000 else 5)
         figures |= {f"{name}: {key}": value for key, value in found.items()}
-    return figures
+    return figures | {f"500 x 1260: {key}": value for key, value in updates().items()}
+
+
+def updates(assets: int = 500, days: int = 1260, more: int = 41) -> dict[str, float]:
+    """CPU milliseconds to compile, and for the weights of one more day, results kept in memory."""
+    import sigc
+
+    table = prices(assets, days + more)
+    compiled = median_cpu_s(lambda: sigc.compile(TEXT), 21)
+    strategy = sigc.compile(TEXT, data={"prices": table[:days]}, cache="memory", threads=1)
+    strategy.panels()
+    spent = []
+    for at in range(days, days + more):
+        begun = time.process_time()
+        strategy = strategy.append(prices=table[at : at + 1])
+        strategy.panels(start=str(table.index[at].date()))
+        spent.append(time.process_time() - begun)
+    return {"compile, CPU, ms": 1e3 * compiled, "one more day, CPU, ms": 1e3 * statistics.median(spent[1:])}

@@ -113,8 +113,15 @@ class MetricsSettings(Section):
 class DashboardSettings(Section):
     """The status page."""
 
-    enabled: bool = Field(False, description="Whether the page is served, by a process of its own.")
-    port: int | None = Field(None, ge=0, le=65535, description="Unset: 5006, or the next that is free.")
+    enabled: bool = Field(True, description="Whether the page is served, by a process of its own.")
+    host: str = Field("127.0.0.1", description="Address to listen on; beyond this machine it needs tls.")
+    port: int | None = Field(None, ge=0, le=65535, description="Unset: 5006, or the next that is free; 0: any.")
+    origins: tuple[str, ...] = Field(
+        (), description="How else browsers reach the page, by a proxy or a tunnel: such as https://sigc.example.com."
+    )
+    tls: RpcTls | None = Field(None, description="{cert, key} of the page; needed beyond this machine.")
+    login_hours: float = Field(12.0, gt=0, description="How long a login lasts.")
+    max_memory_mb: int = Field(512, ge=128, description="A page that grows beyond it is started anew.")
 
 
 class ShutdownSettings(Section):

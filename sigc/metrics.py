@@ -175,6 +175,11 @@ class Metrics:
                     known.remove(values)
                     self._series[metric.name].remove(*values)
 
+    def total(self, metric: Metric) -> float:
+        """What a counter has come to, over all labels."""
+        found = (sample for family in self._series[metric.name].collect() for sample in family.samples)
+        return sum(sample.value for sample in found if sample.name == metric.name)
+
     def keep_only(self, metric: Metric, label: str, there: Collection[str], /, **others: str) -> None:
         """Of one metric, drop every number with these other labels whose `label` is none of `there`."""
         cut = {value[:_LONGEST_LABEL] for value in there}

@@ -16,7 +16,7 @@ import click
 from sigc.errors import Diagnostic, Severity, SigcError
 
 if TYPE_CHECKING:
-    from sigc.blocks import BlockStore
+    from sigc.blocks import BlockStore, MemoryStore
     from sigc.config import Config
     from sigc.config_file import LoadedConfig
     from sigc.data.held import Held
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from sigc.plan.strategy import Strategy
     from sigc_pipelines.compute import Workspace
 
-# Seconds of work (cells x operators at this speed) above which a local cluster is worth its start.
-_SECONDS_PER_CELL = 3e-9
-_WORTH_A_CLUSTER_S = 2.0
+_WORTH_A_CLUSTER_NS = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,10 +92,11 @@ def workspace(
     choices: Choices,
     progress: Callable[[Progress], None] | None = None,
     held: Mapping[str, Held] | None = None,
+    kept: MemoryStore | None = None,
 ) -> Iterator[Workspace]:
     """The store and engine that the config and the choices ask for; what is started ends with the block.
 
-    held: sources given from memory, by name.
+    held: sources given from memory, by name. kept: where results stay that the disk does not keep.
     """
     from sigc.blocks import MemoryStore
     from sigc.cache.parquet import ParquetStore
@@ -114,12 +113,12 @@ def workspace(
         where = directory
         if on_disk and not enabled:
             where = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sigc-")))
-        store: BlockStore = ParquetStore(where, settings.max_size_gb) if on_disk else MemoryStore()
+        store: BlockStore = ParquetStore(where, settings.max_size_gb) if on_disk else kept or MemoryStore()
 
-        def engine(weight: int) -> object:
-            if fresh and weight:
+        def engine(cost_ns: int) -> object:
+            if fresh and cost_ns:
                 _tell_of_compiling()
-            return _engine(config, choices, store, where if on_disk else None, weight)
+            return _engine(config, choices, store, where if on_disk else None, cost_ns)
 
         ways = Connections(config.daemon.connections.data_pool_size, config.daemon.connections.timeout_seconds)
         yield Workspace(
@@ -138,9 +137,9 @@ def _tell_of_compiling() -> None:
     click.echo("compiling the kernels in use, once on this machine...", err=True)
 
 
-def is_large(weight: int) -> bool:
-    """Whether work of that weight (cells x operators) is worth the start of a cluster."""
-    return weight * _SECONDS_PER_CELL > _WORTH_A_CLUSTER_S
+def is_large(cost_ns: int) -> bool:
+    """Whether work of so many nanoseconds is worth the start of a local cluster."""
+    return cost_ns > _WORTH_A_CLUSTER_NS
 
 
 def _asks_for_dask(config: Config, choices: Choices) -> bool:
@@ -149,12 +148,12 @@ def _asks_for_dask(config: Config, choices: Choices) -> bool:
 
 @contextmanager
 def _engine(
-    config: Config, choices: Choices, store: BlockStore, directory: Path | None, weight: int
+    config: Config, choices: Choices, store: BlockStore, directory: Path | None, cost_ns: int
 ) -> Iterator[Executor]:
     """Threads of this process for small work, workers of the configured cluster for the rest."""
     from sigc.engine.local import LocalExecutor
 
-    large = is_large(weight) and config.cluster.type != "none"
+    large = is_large(cost_ns) and config.cluster.type != "none"
     if directory is not None and (_asks_for_dask(config, choices) or (choices.engine == "auto" and large)):
         with _dask(config, directory) as executor:
             yield executor

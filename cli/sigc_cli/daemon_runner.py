@@ -3,11 +3,13 @@
 trade, dry     load, compute, validate, execute, audit (`sigc_pipelines.run.carry_out`)
 compute        load and compute: what the next trade needs is stored by then
 data_refresh   the sources, looked at again
+report         the reports of books that are traded, as files
 script         a program
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -40,6 +42,7 @@ from sigc_cli import show_run
 from sigc_cli.build import Compiled, compile_file, is_large
 from sigc_cli.build_trading import calendar_of, digests, with_capital
 from sigc_cli.daemon_numbers import count_from_here, tell_book, tell_doubts, tell_sources
+from sigc_cli.reports import write_reports
 from sigc_cli.run_view import render
 from sigc_cli.script import run_script
 from sigc_pipelines.backtest import pick_of
@@ -49,6 +52,7 @@ from sigc_pipelines.compute import Workspace, load
 from sigc_pipelines.feed import FreshFeed
 from sigc_pipelines.keep import keep
 from sigc_pipelines.publish import publish
+from sigc_pipelines.recording import write_plan
 from sigc_pipelines.recover import recover
 from sigc_pipelines.run import CancelledError, carry_out
 from sigc_pipelines.session import instant_of, moment
@@ -96,6 +100,8 @@ class DaemonRunner:
                     return self._refresh(order, watch)
                 case "compute":
                     return self._compute(order, watch)
+                case "report":
+                    return self._report(order, watch)
                 case "dry" | "trade":
                     return self._carry_out(order, watch)
                 case other:
@@ -259,7 +265,10 @@ class DaemonRunner:
         loaded = feed.load(as_of)
         alive(watch)
         watch.stage("compute")
-        sight = feed.look(loaded, order.portfolio).at(as_of)
+        outlook = feed.look(loaded, order.portfolio)
+        with contextlib.suppress(OSError):  # nice to look at; what was computed is in the cache
+            write_plan(self._work_dir, order.id, outlook)
+        sight = outlook.at(as_of)
         wanted = sum(1 for weight in sight.wanted.tolist() if weight != 0.0 and weight == weight)
         message = f"{wanted} of {len(sight.names)} assets"
         findings = (*compiled.warnings, *loaded.findings)
@@ -279,6 +288,23 @@ class DaemonRunner:
                 newest = max(newest, str(loaded.grid.dates[-1].astype("datetime64[D]")))
             watch.progress(number, len(wanted), entry.name)
         return RunEnd(Outcome.DONE, f"data of {len(wanted)} strategies", as_of=newest, is_before_trading=True)
+
+    def _report(self, order: RunOrder, watch: Watch) -> RunEnd:
+        """Write the report of every book that is traded, or of one strategy's."""
+        watch.stage("report")
+        wanted = [s for s in self._strategies if order.strategy in ("", s.name)]
+        written: list[str] = []
+        connection = self._services.ledger.reader()
+        try:
+            for number, entry in enumerate(wanted, 1):
+                alive(watch)
+                files = write_reports(connection, self._work_dir, entry, self._config.execution.sizing)
+                written += [str(path.relative_to(self._work_dir)) for path in files]
+                watch.progress(number, len(wanted), entry.name)
+        finally:
+            connection.close()
+        message = ", ".join(written) or "nothing has been traded yet"
+        return RunEnd(Outcome.DONE, message, is_before_trading=True, result={"reports": written})
 
     def _as_of(self) -> str:
         now, cut_off = self._services.clock.now(), self._config.execution.cut_off
@@ -307,7 +333,8 @@ class DaemonRunner:
                 told[place] = count
             if watch is not None:
                 alive(watch)
-                watch.progress(found.done + found.cached, found.total)
+                text = f"{found.done} computed, {found.cached} found, {found.rows_per_s:,.0f} rows/s"
+                watch.progress(found.done + found.cached, found.total, text)
 
         store: BlockStore = self._store or MemoryStore()  # without a cache: kept as long as the run
         ttl_hours = self._config.daemon.cache.ttl_hours
@@ -326,10 +353,10 @@ class DaemonRunner:
         )
 
     @contextmanager
-    def _engine(self, store: BlockStore, weight: int) -> Iterator[Executor]:
+    def _engine(self, store: BlockStore, cost_ns: int) -> Iterator[Executor]:
         """Threads of this process for small work, the daemon's cluster for the rest."""
         cluster = self._services.cluster
-        large = self._config.cluster.type in ("address", "class") or is_large(weight)
+        large = self._config.cluster.type in ("address", "class") or is_large(cost_ns)
         if cluster is not None and self._store is not None and large:
             with cluster.executor(self._directory) as executor:
                 yield self._paced(executor)

@@ -100,9 +100,9 @@ class DemoDaemon:
     def write(self, strategy: Path) -> None:
         """Fresh state and a configuration: a session is traded once, and a demo may be shown often."""
         shutil.rmtree(self.work_dir, ignore_errors=True)
-        rpc, health, metrics = _free_ports(3)
+        rpc, health, metrics, page = _free_ports(4)
         text = DEMO_CONFIG.format(
-            folder=self.folder.resolve(), strategy=strategy.name, rpc=rpc, health=health, metrics=metrics
+            folder=self.folder.resolve(), strategy=strategy.name, rpc=rpc, health=health, metrics=metrics, page=page
         )
         self.config.write_text(text, encoding="utf-8")
 
@@ -194,7 +194,8 @@ def _address(config: Path) -> dict[str, str]:
 
     found = read(config, {}).data["daemon"]
     pages = {name: f"http://127.0.0.1:{found[name]['port']}/{name}" for name in ("health", "metrics")}
-    return {"RPC": found["rpc"]["address"], **{name.title(): page for name, page in pages.items()}}
+    page = f"http://127.0.0.1:{found['dashboard']['port']}/"
+    return {"RPC": found["rpc"]["address"], "Page": page, **{name.title(): at for name, at in pages.items()}}
 
 
 def _positions(work_dir: Path) -> str:

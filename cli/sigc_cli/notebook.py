@@ -11,14 +11,16 @@ sigc.compile("momentum.sig", data={"prices": frame}, cache=False).backtest()    
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sigc.blocks import MemoryStore
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc_cli import show
 from sigc_cli.build import Choices, Compiled, compile_file, compile_text, configuration, workspace
 from sigc_pipelines import backtest as backtesting
-from sigc_pipelines.compute import compute, load, rows_between
+from sigc_pipelines.compute import Workspace, compute, load, rows_between
 from sigc_pipelines.performance import BenchmarkMetrics, Metrics
 from sigc_pipelines.trials import Search, field, search
 
@@ -38,17 +40,19 @@ def compile(
     """Check and lower a strategy: a path, or the text itself (anything with a line break).
 
     data: sources given from memory instead of their files, by the names of the data section: pandas frames (dates x
-    assets; long or static as a file may be) or panels. options: fields of `Choices` (config, engine, threads, cache).
-    Raises `SigcError` with all errors.
+    assets; long or static as a file may be) or panels. options: fields of `Choices` (config, engine, threads, cache;
+    cache="memory" keeps what is computed in memory, for this strategy and those made from it). Raises `SigcError` with
+    all errors.
     """
     text = str(source)
     if isinstance(source, str) and "\n" in text:
         compiled = compile_text(text, params=params)
     else:
         compiled = compile_file(Path(source), params)
-    choices = Choices(**options)
+    kept = MemoryStore() if options.get("cache") == "memory" else None
+    choices = Choices(**(options | {"cache": False} if kept is not None else options))
     config = configuration(choices).config
-    return CompiledStrategy(compiled, choices, config, _held(compiled.strategy, data or {}, config.data))
+    return CompiledStrategy(compiled, choices, config, _held(compiled.strategy, data or {}, config.data), kept)
 
 
 def _held(strategy: Strategy, data: Mapping[str, Any], settings: DataSettings) -> dict[str, Held]:
@@ -66,12 +70,18 @@ class CompiledStrategy:
     """A compiled strategy. Data are read when something is computed; blocks are kept in the cache."""
 
     def __init__(
-        self, compiled: Compiled, choices: Choices, config: Config, held: Mapping[str, Held] | None = None
+        self,
+        compiled: Compiled,
+        choices: Choices,
+        config: Config,
+        held: Mapping[str, Held] | None = None,
+        kept: MemoryStore | None = None,
     ) -> None:
         self._compiled = compiled
         self._choices = choices
         self._config = config
         self._held = held or {}
+        self._kept = kept
 
     @property
     def name(self) -> str:
@@ -87,7 +97,23 @@ class CompiledStrategy:
         """The same strategy with other parameters."""
         lowered = self._compiled.lower(params)
         changed = Compiled(self._compiled.checked, lowered, self._compiled.lower, self._compiled.warnings)
-        return CompiledStrategy(changed, self._choices, self._config, self._held)
+        return CompiledStrategy(changed, self._choices, self._config, self._held, self._kept)
+
+    def append(self, **rows: Any) -> CompiledStrategy:
+        """The same strategy with later rows of sources that were given from memory: only what they change is computed,
+        if what was computed is kept. Raises `SigcError` for rows that are not later, or of other assets."""
+        from sigc.data.held import grow
+
+        specs = {spec.name: spec for spec in self._compiled.strategy.data}
+        for name in rows:
+            if name not in self._held:
+                hint = did_you_mean(name, self._held) or f"there are: {', '.join(self._held) or 'none'}"
+                raise SigcError(Diagnostic("E002", f"'{name}' was not given from memory", hint=hint))
+        grown = {n: grow(specs[n], self._held[n], given, self._config.data) for n, given in rows.items()}
+        return CompiledStrategy(self._compiled, self._choices, self._config, {**self._held, **grown}, self._kept)
+
+    def _space(self) -> AbstractContextManager[Workspace]:
+        return workspace(self._config, self._choices, held=self._held, kept=self._kept)
 
     def signals(self, name: str, start: str | None = None, end: str | None = None) -> Any:
         """A signal (or `PORTFOLIO.weights`) as a pandas frame, dates x assets; both dates inclusive."""
@@ -98,7 +124,7 @@ class CompiledStrategy:
         if name not in roots:
             hint = did_you_mean(name, roots) or f"there are: {', '.join(roots)}"
             raise SigcError(Diagnostic("E002", f"no signal '{name}'", hint=hint))
-        with workspace(self._config, self._choices, held=self._held) as space:
+        with self._space() as space:
             loaded = load(strategy, space)
             first, stop = rows_between(loaded.grid, start or "", end or "")
             computed = compute(loaded, {name: roots[name]}, space, first, stop)
@@ -109,7 +135,7 @@ class CompiledStrategy:
         from sigc.engine.gather import gather
 
         roots = self._compiled.strategy.roots
-        with workspace(self._config, self._choices, held=self._held) as space:
+        with self._space() as space:
             loaded = load(self._compiled.strategy, space)
             first, stop = rows_between(loaded.grid, start or "", end or "")
             computed = compute(loaded, roots, space, first, stop)
@@ -125,7 +151,7 @@ class CompiledStrategy:
         """Backtest a portfolio (default: the first)."""
         overrides = {k: v for k, v in (("start", start), ("end", end)) if v}
         money = self._config.backtest.capital if capital is None else capital
-        with workspace(self._config, self._choices, held=self._held) as space:
+        with self._space() as space:
             loaded = load(self._compiled.strategy, space)
             book = backtesting.pick(loaded, portfolio or "")
             result = backtesting.backtest(loaded, space, book, capital=money, overrides=overrides)
@@ -134,7 +160,7 @@ class CompiledStrategy:
     def optimize(self, portfolio: str | None = None, start: str | None = None, end: str | None = None) -> Search:
         """Backtest every combination of the parameter grid, planned as one graph; `.best("sharpe")` of them."""
         overrides = {k: v for k, v in (("start", start), ("end", end)) if v}
-        with workspace(self._config, self._choices, held=self._held) as space:
+        with self._space() as space:
             loaded = load(self._compiled.strategy, space)
             book = backtesting.pick(loaded, portfolio or "")
             capital = self._config.backtest.capital

@@ -46,6 +46,7 @@ daemon:
   cache: {{directory: "{folder}/cache"}}
   health: {{port: {health}}}
   metrics: {{port: {metrics}}}
+  dashboard: {{port: {page}}}
 schedule:
   calendar: weekdays   # of the synthetic data
 strategies:

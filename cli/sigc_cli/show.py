@@ -8,15 +8,17 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sigc.engine.task import Progress, RunReport
 from sigc_cli.table import table as table
 from sigc_pipelines.backtest import Result
 from sigc_pipelines.performance import equity, monthly
-from sigc_pipelines.replay import Replay
 from sigc_pipelines.trials import Search, score, text_of
 from sigc_pipelines.validation import Validated
+
+if TYPE_CHECKING:
+    from sigc_pipelines.replay import Replay
 
 _WIDTH = 22
 

@@ -32,6 +32,28 @@ TITLES: Mapping[str, str] = MappingProxyType(
 )
 
 
+HALF = frozenset({"quantiles", "decay"})  # beside one another
+
+
+def words(name: str, view: BacktestView) -> str:
+    """A plot for those who do not see it."""
+    title = TITLES[name]
+    if not len(view.dates):
+        return title
+    first, last = (str(view.dates[place].astype("datetime64[D]")) for place in (0, -1))
+    match name:
+        case "equity":
+            return f"{title}: from {first} to {last}, it ends at {view.equity[-1]:.3f}"
+        case "drawdown":
+            return f"{title}: {view.drawdown.min():.1%} at its deepest"
+        case "quantiles":
+            return f"{title}: {', '.join(f'{value:.1%}' for value in view.quantiles)}"
+        case "decay":
+            return f"{title}: {', '.join(f'{value:.3f} after {days} bars' for days, value in view.ic.items())}"
+        case _:
+            return f"{title}, from {first} to {last}"
+
+
 def all_of(view: BacktestView) -> dict[str, Any]:
     """Every figure by the name it has in `TITLES`."""
     dates = view.dates.astype("datetime64[ms]")
@@ -48,12 +70,13 @@ def all_of(view: BacktestView) -> dict[str, Any]:
         ),
         "quantiles": _bars([str(q + 1) for q in range(len(view.quantiles))], view.quantiles, "0.0%"),
         "decay": _bars([f"{h} d" for h in view.ic], np.array(list(view.ic.values())), "0.000"),
-        "coverage": _lines(dates, {"assets": (view.coverage, GREY)}, "0"),
+        "coverage": _whole(_lines(dates, {"assets": (view.coverage, GREY)}, "0")),
     }
 
 
-def _plot(height: int = 220, **options: Any) -> Any:
-    plot = figure(
+def plot_of(height: int = 220, **options: Any) -> Any:
+    """A plot without anything in it, in the look of all."""
+    plot: Any = figure(
         height=height,
         sizing_mode="stretch_width",
         toolbar_location="above",
@@ -71,11 +94,13 @@ def _plot(height: int = 220, **options: Any) -> Any:
         axis.axis_line_color = axis.major_tick_line_color = GREY
         axis.minor_tick_line_alpha = 0
         axis.major_label_text_color = GREY
+    if options.get("x_axis_type") == "datetime":
+        plot.xaxis.ticker.desired_num_ticks = 4  # dates that stand beside one another on a phone too
     return plot
 
 
 def _lines(dates: Any, series: Mapping[str, tuple[Any, str]], number: str, *, zero: bool = False) -> Any:
-    plot = _plot(x_axis_type="datetime")
+    plot = plot_of(x_axis_type="datetime")
     for name, (values, colour) in series.items():
         line = plot.line(dates, values, color=colour, width=1.5, legend_label=name)
         tips = [("", "@x{%F}"), (name, f"@y{{{number}}}")]
@@ -83,29 +108,40 @@ def _lines(dates: Any, series: Mapping[str, tuple[Any, str]], number: str, *, ze
     plot.yaxis.formatter = NumeralTickFormatter(format=number)
     if zero:
         plot.add_layout(Span(location=0, dimension="width", line_color=GREY, line_dash="dashed"))
-    _legend(plot, len(series) > 1)
+    legend_of(plot, len(series) > 1)
     return plot
 
 
-def _legend(plot: Any, wanted: bool) -> None:
+def legend_of(plot: Any, wanted: bool) -> None:
+    """The legend in the look of all, or none."""
     plot.legend.visible = wanted
-    plot.legend.location = "top_left"
+    if wanted and plot.legend[0] in plot.center:  # above what is drawn, never over it
+        plot.add_layout(plot.legend[0], "above")
+    plot.legend.location = "left"
     plot.legend.orientation = "horizontal"
+    plot.legend.padding = plot.legend.margin = 2
+    plot.legend.label_text_font_size = "12px"
     plot.legend.background_fill_alpha = 0
     plot.legend.border_line_alpha = 0
     plot.legend.label_text_color = GREY
 
 
 def _drawdown(view: BacktestView, dates: Any) -> Any:
-    plot = _plot(180, x_axis_type="datetime")
+    plot = plot_of(180, x_axis_type="datetime")
     plot.varea(dates, view.drawdown, np.zeros(len(dates)), color=DOWN, alpha=0.35)
     plot.line(dates, view.drawdown, color=DOWN)
     plot.yaxis.formatter = NumeralTickFormatter(format="0.0%")
     return plot
 
 
+def _whole(plot: Any) -> Any:
+    """With an axis of whole numbers."""
+    plot.yaxis.ticker.min_interval = 1
+    return plot
+
+
 def _bars(names: list[str], values: Any, number: str) -> Any:
-    plot = _plot(x_range=names)
+    plot = plot_of(x_range=names)
     colours = [UP if v >= 0 else DOWN for v in values]
     bars = plot.vbar(x=names, top=values, width=0.6, color=colours)
     plot.add_tools(HoverTool(renderers=[bars], tooltips=[("@x", f"@top{{{number}}}")]))

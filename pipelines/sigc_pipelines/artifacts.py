@@ -1,6 +1,7 @@
 """What a run leaves as files: `work_dir/runs/ID/`, each written beside its place and renamed.
 
 weights.json    wanted, target and held weights by asset: written before anything is decided
+plan.json, signals.json, signal-values.json   what was computed, for looking at (`plan_record`, `signal_record`)
 account.json    the run, its stages with findings, orders, fills: written again when more is known (`refresh`)
 report.html     the same for people, where a renderer is handed in
 """
@@ -21,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 from sigc.failpoint import failpoint
 from sigc.store import books, orders, runs
+from sigc.store.files import run_folder
 from sigc.store.ledger import Ledger
 from sigc.store.records import BookKey, Fill, Intent, Run, RunKind, Stage
 
 if TYPE_CHECKING:
     from sigc.panel import Floats
 
-FOLDER = "runs"
 _ACCOUNT = "account.json"
 _MOST = 500  # runs of two sessions
 
@@ -48,7 +49,7 @@ Render = Callable[[Account], str]
 
 def folder_of(work_dir: Path, run: str) -> Path:
     """Where the files of a run are."""
-    return work_dir / FOLDER / run
+    return run_folder(work_dir, run)
 
 
 def write_weights(
@@ -133,6 +134,14 @@ def plain(value: Any) -> Any:
             return value.value
         case _:
             return value
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write what is nice to have: whole or not at all, but not waited for until it is on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(data, sort_keys=True, allow_nan=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    part.replace(path)
 
 
 def _json(data: Mapping[str, Any]) -> str:

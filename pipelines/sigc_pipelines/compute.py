@@ -20,7 +20,7 @@ from sigc.data.catalog import load as load_sources
 from sigc.data.connections import Connections
 from sigc.data.held import Held
 from sigc.engine.drive import Computed, EngineLostError, Executor, drive
-from sigc.engine.frontier import outstanding, weight_at_most
+from sigc.engine.frontier import cost_at_most, outstanding
 from sigc.engine.task import Progress
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.plan.expr import Expr, lookback, walk
@@ -29,7 +29,7 @@ from sigc.plan.plan import Plan, least_memory, make_plan
 from sigc.plan.strategy import Strategy
 
 _MOST_ENGINES = 3  # lost in one run
-_LITTLE = 300_000_000  # cells x operators, about a second of work
+_LITTLE_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +37,7 @@ class Workspace:
     """Where work is done: the store, the engine, the settings of data. rule: how blocks are cut.
     ttl_hours: how long a URL is taken as unchanged. held: sources given from memory, by name.
 
-    engine: opens an executor for work of a given weight (cells x operators that are not stored yet). seen: told of
+    engine: opens an executor for work that takes about so many nanoseconds. seen: told of
     the sources that were read. connections: how sources are reached.
     memory_bytes: what a plan must fit into, 0 for whatever there is.
     """
@@ -121,7 +121,7 @@ def compute(
         plan = make()
         _fits(plan, workspace.memory_bytes)
         try:
-            with workspace.engine(_weight(plan, workspace.store)) as executor:
+            with workspace.engine(_cost(plan, workspace.store)) as executor:
                 done = drive(plan, workspace.store, executor, progress=workspace.progress, restore=restore)
             break
         except EngineLostError as gone:  # what is stored by now is found by the next engine
@@ -132,10 +132,10 @@ def compute(
     return replace(done, again=lambda: compute(loaded, roots, workspace, start, stop))
 
 
-def _weight(plan: Plan, store: BlockStore) -> int:
+def _cost(plan: Plan, store: BlockStore) -> int:
     """What is to be done, for the choice of an engine: looked at closely only where it may be much."""
-    most = weight_at_most(plan)
-    return most if most < _LITTLE else outstanding(plan, store)
+    most = cost_at_most(plan, store)
+    return most if most < _LITTLE_NS else outstanding(plan, store)
 
 
 def examine(loaded: Loaded) -> tuple[Diagnostic, ...]:

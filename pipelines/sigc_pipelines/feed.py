@@ -23,6 +23,11 @@ class FreshFeed:
     workspace: Workspace
     capital: float
 
+    @property
+    def is_kept(self) -> bool:
+        """It is the run's own."""
+        return True
+
     def load(self, until: str) -> Loaded:
         """The sources up to `until`."""
         return load(self.strategy, self.workspace, until)
@@ -32,8 +37,8 @@ class FreshFeed:
         return closes(loaded, self.workspace, since)
 
     def look(self, loaded: Loaded, portfolio: str) -> Outlook:
-        """The wanted weights of the last row."""
-        return look(loaded, self.workspace, portfolio, capital=self.capital)
+        """The wanted weights of the last row, and the signals behind them."""
+        return look(loaded, self.workspace, portfolio, capital=self.capital, with_signals=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +47,11 @@ class ReplayFeed:
 
     outlook: Outlook
     prices: Closes
+
+    @property
+    def is_kept(self) -> bool:
+        """It is that of every run."""
+        return False
 
     def load(self, until: str) -> Loaded:
         """The sources, which hold later rows too. Raises E501 when `until` has no row."""

@@ -18,8 +18,11 @@ from sigc.blocks import digest
 from sigc.engine.gather import gather, source_panel
 from sigc.engine.task import RunReport
 from sigc.errors import Diagnostic, SigcError
-from sigc.ops.declare import REGISTRY
+from sigc.ops.declare import REGISTRY, Kind
 from sigc.panel import Dates, Floats
+from sigc.plan.expr import Expr, walk
+from sigc.plan.plan import Plan
+from sigc.plan.strategy import Portfolio
 from sigc_pipelines.backtest import pick
 from sigc_pipelines.compute import Loaded, Workspace, compute
 from sigc_pipelines.situation import adjuster, category_of
@@ -50,7 +53,10 @@ class Sight:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outlook:
-    """Rows [start, stop) of the grid: wanted weights of one portfolio, and prices with `AVERAGE_ROWS` rows before."""
+    """Rows [start, stop) of the grid: wanted weights of one portfolio, and prices with `AVERAGE_ROWS` rows before.
+
+    signals: the last row of each named signal that the weights are made of, where these were asked for.
+    """
 
     loaded: Loaded
     portfolio: str
@@ -60,6 +66,8 @@ class Outlook:
     wanted: Floats
     digests: Mapping[str, str]
     report: RunReport
+    plan: Plan
+    signals: Mapping[str, Floats]
     _low: int
     _prices: Floats
     _volumes: Floats | None
@@ -113,10 +121,12 @@ def look(
     stop: int | None = None,
     *,
     capital: float = 1_000_000.0,
+    with_signals: bool = False,
 ) -> Outlook:
     """Compute a portfolio's wanted weights over the rows [start, stop), the last row by default.
 
-    capital: of constraints on participation. Raises E501 without rows, E302 for too few.
+    capital: of constraints on participation. with_signals: keep the signals too.
+    Raises E501 without rows, E302 for too few.
     """
     rows = len(loaded.grid.dates)
     if rows == 0:
@@ -125,7 +135,8 @@ def look(
     start = stop - 1 if start is None else start
     book = pick(loaded, portfolio)
     root = f"{book.name}.weights"
-    computed = compute(loaded, {root: book.weights}, workspace, start, stop)
+    signals = _signals_of(loaded, book) if with_signals else {}
+    computed = compute(loaded, {root: book.weights, **signals}, workspace, start, stop)
     panel = gather(computed, root, start, stop)
     low = max(0, start - AVERAGE_ROWS)
 
@@ -143,6 +154,8 @@ def look(
         wanted=panel.values,
         digests={n: leaf.source.fingerprint for n, leaf in sorted(loaded.grid.leaves.items())},
         report=computed.report,
+        plan=computed.plan,
+        signals={name: gather(computed, name, stop - 1, stop).values[-1] for name in signals},
         _low=low,
         _prices=read(loaded.strategy.traded),
         _volumes=volumes,
@@ -150,6 +163,12 @@ def look(
         _sectors=None if category is None else read(category.name),
         _adjust=adjuster(loaded, workspace, book, capital, start, stop),
     )
+
+
+def _signals_of(loaded: Loaded, book: Portfolio) -> dict[str, Expr]:
+    """The named signals that a portfolio's weights read, but for one that is the weights themselves."""
+    read = {node.shape for node in walk([book.weights])} - {book.weights.shape}
+    return {name: expr for name, expr in loaded.strategy.signals if expr.shape in read and expr.kind is Kind.PANEL}
 
 
 def _mean_before(volumes: Floats) -> Floats:

@@ -51,6 +51,7 @@ from sigc_pipelines.finish import finish
 from sigc_pipelines.keep import followed
 from sigc_pipelines.outlook import Sight
 from sigc_pipelines.publish import publish
+from sigc_pipelines.recording import record_computing
 from sigc_pipelines.session import Moment, moment
 from sigc_pipelines.sizing import decimal, lot_of, size, write_down
 from sigc_pipelines.trading import Ended, Feed, Request, Trading, Watch
@@ -218,6 +219,7 @@ class _Pass:
             outlook = self.feed.look(loaded, self.request.portfolio)
             sight = self.sight = outlook.at(self.run.as_of)
             self._note({"weights": sight.digest} | {f"data:{n}": d for n, d in outlook.digests.items()})
+            findings += record_computing(self.ledger, self.run, loaded, outlook, sight, self.feed)
         with self._stage(StageName.VALIDATE, execution.validate_deadline_s) as findings:
             target, held = self._target(sight, now, findings)
             self.target = target

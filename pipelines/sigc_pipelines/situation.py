@@ -25,7 +25,6 @@ from sigc_pipelines.constraints import (
     VOLUME_KEYS,
     Situation,
 )
-from sigc_pipelines.project import project
 from sigc_pipelines.returns import benchmark_returns, returns_of
 
 VOLATILITY_ROWS = 60
@@ -54,6 +53,8 @@ def adjuster(
     """A function that puts a wanted book within the portfolio's constraints; None without constraints."""
     if not portfolio.constraints:
         return None
+    from sigc_pipelines.project import project  # with scipy and a solver: only for who has constraints
+
     _sources_there(loaded, portfolio)
     world = _world(loaded, workspace, portfolio, start, stop)
 

@@ -39,6 +39,11 @@ class Feed(Protocol):
         """The wanted weights, at least of the last row."""
         ...
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether what was computed is written down beside the run, for people to look at."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

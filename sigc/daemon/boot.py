@@ -56,8 +56,6 @@ async def boot(daemon: Controller) -> asyncio.Task[None]:
         _step(daemon, "strategies are checked")
         daemon.put_in_force(await make_in_force(daemon, start.configured))
         daemon.versions = await asyncio.to_thread(versions)
-    if start.config.daemon.dashboard.enabled:
-        log.warning("daemon.dashboard is enabled, but this version has no status page yet")
     _step(daemon, "runs that were left open get their verdicts")
     await _recover(daemon)
     await _read_last_runs(daemon)

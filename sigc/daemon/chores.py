@@ -2,6 +2,7 @@
 
     lag      how late the loop comes           usage    memory and processor time, and what is done above limits
     checks   health                            alive    the file that tells the next start when we last were
+    halts    what a run has halted by itself is known to the status
     mirror   state.json                        dog      systemd's watchdog
     cluster  one of ours rests, one of others is connected to again
     days     calendars are opened again each day, so that they never run out
@@ -31,14 +32,16 @@ from sigc.daemon.status import status_of
 from sigc.daemon.systemd import watchdog_interval_s
 from sigc.daemon.tending import NOT_KEPT, Tending
 from sigc.daemon.timetable import MISSED
+from sigc.daemon.trace import Point
 from sigc.daemon.typed import encode
-from sigc.daemon.usage import machine_memory
+from sigc.daemon.usage import Sample, machine_memory
 from sigc.errors import SigcError
 from sigc.store.audit import Event
 
 _LAG_EVERY_S = 0.5
 _USAGE_EVERY_S = 2.5
 _ALIVE_EVERY_S = 5.0
+_HALTS_EVERY_S = 3.0
 _CLUSTER_EVERY_S = 2.0
 _DAYS_EVERY_S = 600.0
 _MIRROR_EVERY_S = 30.0
@@ -80,7 +83,7 @@ class Chores:
     def begin(self) -> None:
         """Start them all."""
         work: list[Callable[[], Awaitable[None]]] = [self._lag, self._usage, self._checks, self._alive, self._cluster]
-        work += [self._days, self._books]
+        work += [self._days, self._halts, self._books]
         if self._daemon.start.config.daemon.state.persist:
             work.append(self._mirror)
         interval = watchdog_interval_s(os.environ)
@@ -127,6 +130,7 @@ class Chores:
             sample = await asyncio.to_thread(daemon.usage.sample)
             daemon.metrics.put(metrics.MEMORY, sample.memory_bytes)
             daemon.metrics.put(metrics.CPU, sample.cpu_pct / 100)
+            daemon.trace.add(self._point(sample, len(await asyncio.to_thread(daemon.workers))))
             threshold = daemon.configured.loaded.config.daemon.limits.gc_threshold_mb
             now = time.monotonic()
             above = threshold is not None and sample.memory_bytes > threshold << 20
@@ -135,6 +139,12 @@ class Chores:
                 await asyncio.to_thread(daemon.free_memory)
                 log.warning("memory is above daemon.limits.gc_threshold_mb: caches in memory were dropped")
             await asyncio.sleep(_USAGE_EVERY_S)
+
+    def _point(self, sample: Sample, workers: int) -> Point:
+        daemon = self._daemon
+        counts = [daemon.metrics.total(metric) for metric in (metrics.BLOCKS, metrics.CACHE_HITS)]
+        going, now, lag_ms = len(daemon.under_way()), daemon.clock.now(), round(1000 * daemon.lag_s, 2)
+        return Point(now, sample.memory_bytes, sample.cpu_pct, lag_ms, going, workers, *counts)
 
     async def _checks(self) -> None:
         daemon = self._daemon
@@ -224,6 +234,13 @@ class Chores:
                 found = await asyncio.to_thread(open_calendars, daemon.configured, daemon.start.places.work_dir, now)
                 daemon.calendars, day = found, now.date()
                 await daemon.timetable.adopt(daemon.configured.jobs, found, daemon.decided)
+
+    async def _halts(self) -> None:
+        daemon = self._daemon
+        while True:
+            await asyncio.sleep(_HALTS_EVERY_S)
+            if daemon.phase is Phase.RUNNING:
+                await daemon.read_decisions()
 
     async def _books(self) -> None:
         while self._daemon.phase is Phase.STARTING:

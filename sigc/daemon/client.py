@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from sigc.daemon.access import TOKEN_FILE, read_token
 from sigc.daemon.address import address_text, as_reached, is_loopback, parse_address
 from sigc.daemon.instance import DEFAULT
+from sigc.daemon.redact import escape
 from sigc.daemon.registry import Running, running
 from sigc.daemon.typed import MismatchError, decode, to_json
 from sigc.daemon.verbs import PREFIX
@@ -47,6 +48,12 @@ class NoDaemonError(SigcError):
     """Nobody answers. is_refused: nobody even listens, so no daemon is there, not one that hangs."""
 
     is_refused = False
+
+
+class RefusedError(SigcError):
+    """The daemon says no. status: of HTTP; 401 is a token that is wrong, 429 too many of them."""
+
+    status = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +105,12 @@ def find_daemon(wish: Wish, directories: Iterable[Path]) -> Target:
 
 
 class Client:
-    """Calls one daemon over one connection."""
+    """Calls one daemon over one connection. who: on whose behalf, for its records; '' is the user of this process."""
 
-    def __init__(self, target: Target, timeout_s: float = 60.0) -> None:
+    def __init__(self, target: Target, timeout_s: float = 60.0, who: str = "") -> None:
         host, port = parse_address(target.address, "--address")
         self._target, self._timeout_s = target, timeout_s
+        self._who = who or f"{_user()}@{socket.gethostname()}"
         self._connection = Connection(host, port, timeout_s, target.tls)
 
     @property
@@ -185,7 +193,7 @@ class Client:
         return answer.status, answer.read(_MOST_BYTES)
 
     def _headers(self, more: Mapping[str, str]) -> dict[str, str]:
-        who = f"{_user()}@{socket.gethostname()}".encode("ascii", "replace").decode()
+        who = escape(self._who).encode("ascii", "replace").decode()
         token = {"Authorization": f"Bearer {self._target.token}"} if self._target.token else {}
         return {"Accept": "application/json", "X-Sigc-User": who, **token, **more}
 
@@ -281,7 +289,7 @@ def _in_query(value: object) -> object:
     return [_in_query(inner) for inner in value] if isinstance(value, list | tuple) else str(value)
 
 
-def _refused(status: int, body: bytes) -> SigcError:
+def _refused(status: int, body: bytes) -> RefusedError:
     """What the daemon says, as the error it is."""
     try:
         said = json.loads(body)
@@ -293,7 +301,9 @@ def _refused(status: int, body: bytes) -> SigcError:
         hint = f"set SIGC_RPC_TOKEN, or be the daemon's user: its token is in {TOKEN_FILE} of its work directory"
     if hint and found:
         found = tuple(Diagnostic(d.code, d.message, d.span, d.severity, d.expected, hint, d.via) for d in found)
-    return SigcError(*(found or (Diagnostic("E901", f"the daemon refused ({status})", hint=hint),)))
+    error = RefusedError(*(found or (Diagnostic("E901", f"the daemon refused ({status})", hint=hint),)))
+    error.status = status
+    return error
 
 
 def _user() -> str:

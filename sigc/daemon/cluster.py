@@ -243,7 +243,14 @@ def _worker(address: str, told: Mapping[str, Any]) -> WorkerStatus:
     metrics = told.get("metrics", {})
     states = metrics.get("task_counts", {})
     tasks = sum(count for state, count in states.items() if state in ("executing", "ready", "waiting"))
-    return WorkerStatus(address, int(metrics.get("memory", 0)), int(told.get("memory_limit") or 0), int(tasks))
+    return WorkerStatus(
+        address,
+        int(metrics.get("memory", 0)),
+        int(told.get("memory_limit") or 0),
+        int(tasks),
+        int(told.get("nthreads", 0)),
+        float(metrics.get("cpu", 0.0)),
+    )
 
 
 def _within(settings: ClusterSettings, bounds: Bounds) -> ClusterSettings:

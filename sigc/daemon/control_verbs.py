@@ -19,9 +19,10 @@ from sigc.daemon.messages import (
     StopRequest,
 )
 from sigc.daemon.ordering import refusal
+from sigc.daemon.page_messages import TraceReply, TraceRequest, WhoReply
 from sigc.daemon.reload import plan, reload
 from sigc.daemon.status import details_of, look, status_of
-from sigc.daemon.verbs import Call, Role, verb
+from sigc.daemon.verbs import Call, Nothing, Role, verb
 
 OLDEST_S = 3.0  # memory and processor time that status tells
 
@@ -35,6 +36,18 @@ async def status(call: Call[Controller], request: StatusRequest) -> StatusReply:
     if not request.is_detailed:
         return status_of(daemon)
     return status_of(daemon, details_of(daemon, await asyncio.to_thread(look, daemon)))
+
+
+@verb("status/trace", "GET", Role.READ)
+def status_trace(call: Call[Controller], request: TraceRequest) -> TraceReply:
+    """The last hour of the daemon's own figures."""
+    return call.daemon.trace.reply(request.most)
+
+
+@verb("whoami", "GET", Role.READ)
+def whoami(call: Call[Controller], request: Nothing) -> WhoReply:  # noqa: ARG001
+    """Which token asks, and what it may do."""
+    return WhoReply(call.token, str(call.role), call.daemon.start.name)
 
 
 @verb("pause", "POST", Role.OPERATE, is_urgent=True)

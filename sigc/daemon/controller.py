@@ -27,7 +27,9 @@ from typing import TypeVar
 from sigc import metrics as m
 from sigc.calendar import Calendar
 from sigc.clock import Clock
+from sigc.daemon.book_history import Tracks
 from sigc.daemon.books import Books
+from sigc.daemon.cache_look import CacheLook
 from sigc.daemon.configured import Configured
 from sigc.daemon.health import Health
 from sigc.daemon.job_state import DidNotRun, JobState, RunFinished
@@ -40,6 +42,7 @@ from sigc.daemon.runs import LiveRun, Runs
 from sigc.daemon.start import Doors, Start
 from sigc.daemon.systemd import Notifier
 from sigc.daemon.timetable import Decided, Duties, Timetable
+from sigc.daemon.trace import Trace
 from sigc.daemon.usage import Usage, collect
 from sigc.errors import SigcError
 from sigc.store import control
@@ -107,6 +110,9 @@ class Controller:
     began: float = field(default_factory=time.monotonic)
     life: str = field(default_factory=lambda: secrets.token_hex(8))
     ports: dict[str, int] = field(default_factory=dict)
+    trace: Trace = field(default_factory=Trace)
+    cache_seen: Mapping[str, object] = field(default_factory=dict)
+    look_again_at: float = 0.0  # at the cache
     health: Health = field(default_factory=lambda: Health({}))
     lag_s: float = 0.0
     cluster: Cluster | None = None
@@ -121,6 +127,8 @@ class Controller:
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
     changed: asyncio.Event = field(default_factory=asyncio.Event)  # something that the mirror of the state shows
     asked: dict[Fire, RunOrder] = field(default_factory=dict)  # by hand, of a job, until it begins
+    cache_look: CacheLook = field(default_factory=CacheLook)
+    tracks: Tracks = field(default_factory=Tracks)  # of the reading thread of `books`
     on_end: Callable[[LiveRun], None] = lambda _: None  # told of each run that has ended
     _retired: list[InForce] = field(default_factory=list)
     _books: Books | None = None
@@ -378,10 +386,11 @@ class Controller:
         return True
 
     async def read_decisions(self) -> None:
-        """What is paused and switched off, from the ledger."""
+        """What is paused, switched off and halted, from the ledger."""
         held = await self.books.read(lambda c: control.every(c, control.PAUSED))
         off = await self.books.read(lambda c: control.every(c, _SWITCHED_OFF))
-        self.decided = Decided(frozenset(h.scope for h in held), frozenset(o.scope for o in off))
+        halted = await self.books.read(lambda c: control.every(c, control.HALTED))
+        self.decided = Decided(*(frozenset(one.scope for one in found) for found in (held, off, halted)))
 
     def stop(self, ending: Ending) -> None:
         """Begin to end. Asked again, the shorter time counts, and a stop is no restart any more."""

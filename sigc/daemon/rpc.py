@@ -132,12 +132,13 @@ class RpcServer(Generic[D]):
         return len(self._streams) <= self.limits.streams
 
 
-def refuse_exposed(host: str, port: int, has_tls: bool) -> None:
+def refuse_exposed(host: str, port: int, has_tls: bool, setting: str = "daemon.rpc.address") -> None:
     """Raises E402 when others than this machine could read tokens off the wire."""
     if not has_tls and not is_loopback(host):
         where = address_text(host, port)
-        message = f"daemon.rpc.address {where} can be reached from other machines, so it needs TLS"
-        raise SigcError(Diagnostic("E402", message, hint="set daemon.rpc.tls, or listen on 127.0.0.1"))
+        message = f"{setting} {where} can be reached from other machines, so it needs TLS"
+        section = setting.rpartition(".")[0]
+        raise SigcError(Diagnostic("E402", message, hint=f"set {section}.tls, or listen on 127.0.0.1"))
 
 
 def _describing(verbs: Iterable[Verb[D]]) -> tuple[Verb[D], ...]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,6 +30,7 @@ from sigc.store.records import Outcome
 
 if TYPE_CHECKING:
     from sigc.config import Config
+    from sigc.daemon.page import PageOrder
     from sigc.metrics import Metrics
 
 
@@ -243,9 +244,10 @@ class Parts:
     """What the daemon is handed by who puts it together; each is called in a thread and may import what is heavy.
 
     make_runner: builds the runner of a configuration. open_ledger: opens the ledger of a work dir. kinds: the kinds of
-    runs that its runners can do.
+    runs that its runners can do. page_command: what starts the status page, called in the loop; None: there is none.
     """
 
     make_runner: MakeRunner
     open_ledger: Callable[[Config, Path, Clock], Ledger]
     kinds: frozenset[str]
+    page_command: Callable[[PageOrder], Sequence[str]] | None = None

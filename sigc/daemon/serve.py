@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sigc.clock import Clock, SystemClock
-from sigc.daemon import control_verbs, run_verbs, schedule_verbs
+from sigc.daemon import control_verbs, history_verbs, run_verbs, safety_verbs, schedule_verbs
 from sigc.daemon.address import address_text
 from sigc.daemon.boot import boot
 from sigc.daemon.chores import Chores
@@ -32,6 +32,7 @@ from sigc.daemon.controller import Controller, Ending, Phase
 from sigc.daemon.desk import AuditEntry, Hooks
 from sigc.daemon.instance import make_directory
 from sigc.daemon.logs import close_log, open_log
+from sigc.daemon.page import PageOrder, PageProcess
 from sigc.daemon.pages import PageServer
 from sigc.daemon.pidfile import PidFile, take_pid_file
 from sigc.daemon.ports import listen
@@ -40,7 +41,8 @@ from sigc.daemon.registry import Running, register, this_process, unregister
 from sigc.daemon.reload import reload
 from sigc.daemon.rpc import RpcServer, refuse_exposed
 from sigc.daemon.runner import Parts
-from sigc.daemon.start import HEALTH, METRICS, RPC, Doors, Start, open_doors
+from sigc.daemon.start import DASHBOARD, HEALTH, METRICS, RPC, Doors, Start, open_doors
+from sigc.daemon.status import page_of
 from sigc.daemon.systemd import Notifier, is_manager
 from sigc.daemon.usage import Usage
 from sigc.daemon.verbs import Role, Verb, verbs_of
@@ -49,10 +51,10 @@ from sigc.metrics import RPC_REFUSED, RPC_SECONDS, Metrics
 from sigc.store.audit import Event
 
 RESTARTED = "SIGC_RESTARTED"  # our own PID, when we are the same process as before
-_LOOKS = frozenset({"status", "openapi", "stop"})  # to be had while it starts
+_LOOKS = frozenset({"status", "whoami", "openapi", "stop"})  # to be had while it starts
 _LAST_WORDS_S = 2.0  # for runs to notice that they are cancelled, replies to be sent, workers to end
 log = logging.getLogger("sigc.daemon")
-VERBS = verbs_of(control_verbs, run_verbs, schedule_verbs)
+VERBS = verbs_of(control_verbs, history_verbs, run_verbs, safety_verbs, schedule_verbs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,9 @@ def _hold(start: Start, undo: contextlib.ExitStack) -> Held:
     doors = open_doors(start, os.environ)
     sockets: dict[str, socket.socket] = {}
     for port in start.ports:
-        if port.setting == RPC:
-            refuse_exposed(port.host, port.number, doors.tls is not None)
+        if port.setting in (RPC, DASHBOARD):
+            has_tls = doors.tls is not None if port.setting == RPC else start.config.daemon.dashboard.tls is not None
+            refuse_exposed(port.host, port.number, has_tls, port.setting)
         sockets[port.setting] = listen(port)
         undo.callback(sockets[port.setting].close)
     open_log(start.log, doors.secrets)
@@ -153,23 +156,26 @@ async def _live(start: Start, parts: Parts, held: Held, report: Report, clock: C
     chores = Chores(daemon)
     pages = _pages(start, chores)
     server.start([held.sockets[RPC]], held.doors.tls)
-    for setting, page in pages.items():
-        page.start(held.sockets[setting])
+    for setting, served in pages.items():
+        served.start(held.sockets[setting])
     _on_signals(daemon)
+    status_page = _status_page(start, parts, held)
     chores.begin()
     log.info("starting", extra={"daemon": start.name, "pid": os.getpid(), "address": held.entry.address})
     schedule: asyncio.Task[None] | None = None
     try:
-        schedule = await _until_stopped(daemon, lambda: _ready(daemon, held, report))
+        schedule = await _until_stopped(daemon, lambda: _ready(daemon, held, report, status_page))
     except SigcError as error:
         log.error("the start failed: %s", error)
         daemon.stop(Ending(0.0, is_forced=True))
         await _shut_down(daemon, server, pages, chores, schedule)
+        await _end_page(status_page)
         raise
     ending = daemon.ending or Ending(0.0)
     notifier.stopping(f"{len(daemon.under_way())} runs to finish")
     notifier.extend_timeout(ending.timeout_s + 10 * _LAST_WORDS_S)
     is_clean = await _shut_down(daemon, server, pages, chores, schedule)
+    await _end_page(status_page)
     ending = daemon.ending or ending
     log.info("ended", extra={"clean": is_clean, "restart": ending.is_restart})
     if not is_clean:
@@ -201,10 +207,13 @@ async def _until_stopped(daemon: Controller, ready: Callable[[], None]) -> async
         asked.cancel()
 
 
-def _ready(daemon: Controller, held: Held, report: Report) -> None:
+def _ready(daemon: Controller, held: Held, report: Report, page: PageProcess | None) -> None:
     start = daemon.start
+    if page is not None:
+        page.begin()
     log_place = f"; its log is {start.log.path}" if start.log.path else ""
-    text = f"daemon '{start.name}' is ready: PID {os.getpid()} at {held.entry.address}{log_place}"
+    page_place = f"; its page is {found}" if (found := page_of(daemon)) else ""
+    text = f"daemon '{start.name}' is ready: PID {os.getpid()} at {held.entry.address}{page_place}{log_place}"
     log.info("ready", extra={"strategies": len(daemon.configured.strategies), "jobs": len(daemon.configured.jobs)})
     report.ready(text)
     daemon.notifier.ready(f"{len(daemon.configured.strategies)} strategies")
@@ -253,6 +262,25 @@ async def _finish_runs(daemon: Controller) -> bool:
     return not daemon.under_way()
 
 
+def _status_page(start: Start, parts: Parts, held: Held) -> PageProcess | None:
+    """The status page's process, which is yet to begin."""
+    listening, settings = held.sockets.get(DASHBOARD), start.config.daemon.dashboard
+    if listening is None:
+        return None
+    if parts.page_command is None:
+        listening.close()
+        return None
+    tls = start.config.daemon.rpc.tls
+    ca = Path(tls.ca).expanduser() if tls is not None and tls.ca else None
+    order = PageOrder(start.name, held.entry.address, ca, listening.fileno(), os.getpid(), settings)
+    return PageProcess(parts.page_command(order), listening, settings.max_memory_mb)
+
+
+async def _end_page(page: PageProcess | None) -> None:
+    if page is not None:
+        await page.end()
+
+
 def _hooks(daemon: Controller) -> Hooks:
     async def audit(entry: AuditEntry) -> None:
         payload = {"verb": entry.verb, "peer": entry.peer, "key": entry.key, "request": entry.request}
@@ -282,7 +310,7 @@ def _hooks(daemon: Controller) -> Hooks:
 def _pages(start: Start, chores: Chores) -> dict[str, PageServer]:
     hosts, metrics = start.config.daemon.rpc.hosts, start.config.daemon.metrics
     found = {HEALTH: chores.health_pages(), METRICS: chores.metrics_pages(metrics.path)}
-    return {port.setting: PageServer(found[port.setting], hosts) for port in start.ports if port.setting != RPC}
+    return {port.setting: PageServer(found[port.setting], hosts) for port in start.ports if port.setting in found}
 
 
 def _on_signals(daemon: Controller) -> None:

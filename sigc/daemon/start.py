@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MAIN = "main"  # the token of the role trade, as the audit calls it
 RPC, HEALTH, METRICS = "daemon.rpc.address", "daemon.health.port", "daemon.metrics.port"
+DASHBOARD = "daemon.dashboard.port"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,7 @@ def _ports(config: Config, options: Options) -> tuple[Port, ...]:
     host, number = parse_address(daemon.rpc.address or address_text("127.0.0.1", PORTS[RPC]), RPC)
     chosen = number if options.port is None else options.port
     ports = [Port(RPC, host, chosen, bool(daemon.rpc.address) or options.port is not None)]
-    for setting, section in ((HEALTH, daemon.health), (METRICS, daemon.metrics)):
+    for setting, section in ((HEALTH, daemon.health), (METRICS, daemon.metrics), (DASHBOARD, daemon.dashboard)):
         if section.enabled:
             default = PORTS[setting]
             ports.append(

@@ -10,14 +10,17 @@ from datetime import datetime
 from pathlib import Path
 
 from sigc import __version__
+from sigc.daemon.address import address_text, as_reached
 from sigc.daemon.controller import Controller
 from sigc.daemon.identity import started
 from sigc.daemon.jobs import Fire
 from sigc.daemon.messages import Details, JobStatus, StatusReply, StrategyStatus, WorkerStatus
 from sigc.daemon.quota import described
+from sigc.daemon.start import DASHBOARD
 from sigc.daemon.triggers import Cron, Relative, Trigger
 from sigc.daemon.usage import machine_memory, usable_cpus
 
+_CACHE_EVERY_S = 1.0
 _OF_THE_CACHE = ("directory", "entries", "bytes", "hits", "misses")
 
 
@@ -40,6 +43,9 @@ def status_of(daemon: Controller, details: Details | None = None) -> StatusReply
         is_paused="" in daemon.decided.held,
         life=daemon.life,
         reason=daemon.why,
+        broker=config.broker.type,
+        is_halted="" in daemon.decided.halted,
+        page=page_of(daemon),
         strategies=tuple(strategy_of(daemon, entry.name, entry.enabled) for entry in daemon.configured.strategies),
         detailed=details,
     )
@@ -47,7 +53,7 @@ def status_of(daemon: Controller, details: Details | None = None) -> StatusReply
 
 def strategy_of(daemon: Controller, name: str, is_enabled: bool) -> StrategyStatus:
     """One strategy."""
-    state = "disabled" if not is_enabled else "paused" if daemon.decided.holds(name) else "active"
+    state = _state(daemon, name, is_enabled)
     fires = [
         one
         for job, held in daemon.job_states().items()
@@ -64,6 +70,23 @@ def strategy_of(daemon: Controller, name: str, is_enabled: bool) -> StrategyStat
     )
 
 
+def page_of(daemon: Controller) -> str:
+    """Where the status page is, for a browser on this machine."""
+    number, settings = daemon.ports.get(DASHBOARD), daemon.start.config.daemon.dashboard
+    if number is None:
+        return ""
+    scheme = "http" if settings.tls is None else "https"
+    return f"{scheme}://{address_text(as_reached(settings.host), number)}/"
+
+
+def _state(daemon: Controller, name: str, is_enabled: bool) -> str:
+    if not is_enabled:
+        return "disabled"
+    if daemon.decided.halts(name):
+        return "halted"
+    return "paused" if daemon.decided.holds(name) else "active"
+
+
 def look(daemon: Controller) -> tuple[Mapping[str, object], tuple[WorkerStatus, ...], str]:
     """What takes a while to find out: the cache, the workers, Dask's page. For a thread."""
     from sigc.cache import upkeep  # heavy, and loaded by the runner in its thread already
@@ -71,8 +94,14 @@ def look(daemon: Controller) -> tuple[Mapping[str, object], tuple[WorkerStatus, 
     cluster = daemon.cluster
     workers, link = ((), "") if cluster is None else (cluster.workers(), cluster.link())
     settings = daemon.configured.loaded.config.daemon.cache
-    found = asdict(upkeep.status(Path(settings.directory).expanduser())) if settings.enabled else {}
-    return {k: v for k, v in found.items() if k in _OF_THE_CACHE}, workers, link
+    now = time.monotonic()
+    if settings.enabled and now >= daemon.look_again_at:
+        # It reads a file a block: who asks every second must not have all of them read every second.
+        found = asdict(upkeep.status(Path(settings.directory).expanduser()))
+        daemon.cache_seen = {k: v for k, v in found.items() if k in _OF_THE_CACHE}
+        ended = time.monotonic()
+        daemon.look_again_at = ended + max(_CACHE_EVERY_S, 20 * (ended - now))
+    return daemon.cache_seen, workers, link
 
 
 def details_of(daemon: Controller, looked: tuple[Mapping[str, object], tuple[WorkerStatus, ...], str]) -> Details:

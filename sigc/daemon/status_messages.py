@@ -30,6 +30,8 @@ class WorkerStatus:
     memory_bytes: int
     memory_limit_bytes: int
     tasks: int
+    threads: int = 0
+    cpu_pct: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,8 @@ class Details:
 class StatusReply:
     """status: starting, running or stopping. zone: of the times people are shown. identity: of the process.
 
-    life: of this start; a restart keeps the process and has another.
+    life: of this start; a restart keeps the process and has another. broker: where orders go, `paper` or a name.
+    page: where the status page is, '' without one.
     """
 
     name: str
@@ -101,5 +104,8 @@ class StatusReply:
     is_paused: bool
     life: str
     reason: str = ""
+    broker: str = "paper"
+    is_halted: bool = False
+    page: str = ""
     strategies: tuple[StrategyStatus, ...] = ()
     detailed: Details | None = None

@@ -81,10 +81,16 @@ class Duties:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What people decided: names of strategies that are paused ('' for all), jobs that are switched off."""
+    """What is decided: names of strategies that are paused ('' for all), jobs that are switched off, strategies that
+    are halted ('' for all)."""
 
     held: frozenset[str] = frozenset()
     off: frozenset[str] = frozenset()
+    halted: frozenset[str] = frozenset()
+
+    def halts(self, strategy: str) -> bool:
+        """Whether no order of that strategy is sent."""
+        return "" in self.halted or strategy in self.halted
 
     def holds(self, strategy: str) -> bool:
         """Whether runs of that strategy are paused."""

@@ -194,9 +194,18 @@ def _action(
 
 
 def store_panels(
-    spec: SourceSpec, panels: list[Panel] | Iterator[Panel], store: BlockStore, settings: DataSettings, *, static: bool
+    spec: SourceSpec,
+    panels: list[Panel] | Iterator[Panel],
+    store: BlockStore,
+    settings: DataSettings,
+    *,
+    static: bool,
+    known: bytes = b"",
 ) -> Converted:
-    """Cut panels of consecutive rows into calendar blocks and store those that are new."""
+    """Cut panels of consecutive rows into calendar blocks and store those that are new.
+
+    known: the digests of the first rows, where these were converted before.
+    """
     digests = bytearray()
     dates: list[Dates] = []
     blocks: list[SourceBlock] = []
@@ -214,7 +223,8 @@ def store_panels(
         valid = np.atleast_1d(~np.isnan(clean.values).all(axis=0))
         kept = tuple(n for n, v in zip(clean.names, valid, strict=True) if v)
         clean = Panel(clean.dates, kept, clean.values[:, valid], clean.labels)
-        rows = row_digests(clean)
+        seen = known[DIGEST_BYTES * at : DIGEST_BYTES * (at + len(clean.dates))]
+        rows = seen + row_digests(clean.rows(len(seen) // DIGEST_BYTES, len(clean.dates)))
         key = digest("source", FORMAT, rows)
         if store.facts(key) is None:
             store.write(Facts(key, spec.name, label, len(clean.dates), source="source"), clean)
@@ -279,6 +289,10 @@ class _Missing:
 
     def look(self, panel: Panel) -> None:
         holes = np.isnan(panel.values)
+        if not holes.any() and not any(self.gap.values()):  # as most are
+            self.cells += holes.size
+            self.gap.update(dict.fromkeys(panel.names, 0))
+            return
         for name, column in zip(panel.names, holes.T, strict=True):
             valid = np.flatnonzero(~column)
             begun = name in self.gap

@@ -1,6 +1,7 @@
 """Sources given from memory instead of files: frames of a notebook, converted once, put into any store.
 
     held = hold(spec, frame, settings)       shaped and checked as a file's columns are
+    held = grow(spec, held, later, settings) with rows after the last: what was converted stays
     put(held, store)                         its blocks, where the store lacks them
 
 All blocks are rows of one array, so that whoever reads them one after the other gets a view.
@@ -15,10 +16,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sigc.blocks import BlockStore, Facts, MemoryStore
+from sigc.blocks import DIGEST_BYTES, BlockStore, Facts, MemoryStore, concat
 from sigc.config import DataSettings
-from sigc.data.convert import Converted, store_panels
-from sigc.data.shape import layout, to_panel
+from sigc.data.convert import Converted, SourceBlock, store_panels
+from sigc.data.shape import check_ascending, layout, to_panel
 from sigc.data.spec import SourceSpec
 from sigc.data.table import problem
 from sigc.panel import Panel
@@ -45,6 +46,35 @@ def hold(spec: SourceSpec, given: Any, settings: DataSettings) -> Held:
     return Held(converted, _in_one(converted, store))
 
 
+def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings) -> Held:
+    """The source with later rows at its end. Raises E201 for rows that are not later, or of other assets."""
+    of = held.converted
+    panel, static = (given, False) if isinstance(given, Panel) else _shaped(spec, given)
+    if static or of.static or of.category or not set(panel.names) <= set(of.names):
+        raise problem(spec, "E201", WHERE, "can't be appended: give the whole source anew")
+    if not len(panel.dates) or panel.dates[0] <= of.dates[-1]:
+        raise problem(spec, "E201", WHERE, f"has rows that are not after {_day(of.dates[-1])}")
+    last = of.blocks[-1]
+    _, before = held.panels[last.key]
+    tail = concat([before, panel])
+    store = MemoryStore()
+    digests = of.digests[DIGEST_BYTES * last.start :]
+    grown = store_panels(spec, [tail], store, settings, static=False, known=digests)
+    blocks = (*of.blocks[:-1], *(SourceBlock(last.start + b.start, last.start + b.stop, b.key) for b in grown.blocks))
+    converted = replace(
+        of,
+        dates=np.concatenate([of.dates[: last.start], grown.dates]),
+        digests=of.digests[: DIGEST_BYTES * last.start] + grown.digests,
+        blocks=blocks,
+    )
+    kept = {b.key: held.panels[b.key] for b in of.blocks[:-1]}
+    return Held(converted, kept | _in_one(grown, store))
+
+
+def _day(date: Any) -> str:
+    return str(date.astype("datetime64[D]"))
+
+
 def put(held: Held, store: BlockStore) -> None:
     """Store the blocks that the store lacks."""
     for key, (facts, panel) in held.panels.items():
@@ -53,6 +83,9 @@ def put(held: Held, store: BlockStore) -> None:
 
 
 def _shaped(spec: SourceSpec, frame: Any) -> tuple[Panel, bool]:
+    numbers = _numbers(spec, frame)
+    if numbers is not None:
+        return numbers, False
     plain = replace(spec, column="", date_col="", symbol_col="") if _is_wide(frame) else spec
     try:
         table = pa.Table.from_pandas(_with_index(frame), preserve_index=False)
@@ -60,6 +93,23 @@ def _shaped(spec: SourceSpec, frame: Any) -> tuple[Panel, bool]:
         raise problem(spec, "E201", WHERE, f"is no table of dates and assets: {failure}") from failure
     how = layout(plain, WHERE, [(f.name, f.type) for f in table.schema])
     return to_panel(plain, WHERE, table, how), how.shape == "static"
+
+
+def _numbers(spec: SourceSpec, frame: Any) -> Panel | None:
+    """A frame of nothing but floats by dates, taken as it lies; None for any other."""
+    if not hasattr(frame, "columns") or not _is_wide(frame) or frame.index.tz is not None or spec.dtype == "category":
+        return None
+    columns = frame.columns.tolist()
+    if not all(isinstance(name, str) for name in columns) or len(set(columns)) < len(columns):
+        return None
+    values = frame.to_numpy()
+    if values.dtype != np.float64 or not values.size or frame.index.hasnans:
+        return None
+    dates = frame.index.to_numpy().astype("datetime64[ns]")
+    check_ascending(spec, WHERE, dates)
+    names = sorted(columns)
+    at = {name: i for i, name in enumerate(columns)}
+    return Panel(dates, tuple(names), values if names == columns else values[:, [at[n] for n in names]])
 
 
 def _is_wide(frame: Any) -> bool:

@@ -27,6 +27,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin, WorkerPlugin
 
 from sigc.config import ClusterSettings
 from sigc.engine.dask import EVENTS
+from sigc.engine.doors import GuardScheduler, GuardWorker
 from sigc.engine.nice import give_way
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops import jit
@@ -97,8 +98,17 @@ def open_client(
         client = stack.enter_context(_connect(settings, stack))
         client.register_plugin(WorkerWatch())
         client.register_plugin(Prepare(str(cache), niceness if settings.type == "local" else 0))
+        if settings.type == "local":  # one that is not ours has its own doors
+            _shut_doors(client, settings)
         probe(client, cache, roots)
         yield client
+
+
+def _shut_doors(client: Client, settings: ClusterSettings) -> None:
+    """Dask's pages are for this machine, and for the address they were told to listen on."""
+    host = settings.dashboard_address.rpartition(":")[0].strip("[]").lower()
+    client.register_plugin(GuardScheduler(frozenset({host} if host else ())))
+    client.register_plugin(GuardWorker())
 
 
 def _connect(settings: ClusterSettings, stack: ExitStack) -> Client:

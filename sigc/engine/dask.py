@@ -31,8 +31,7 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.ops.fingerprint import kernel_digests
 
 EVENTS = "sigc-workers"  # the topic on which the scheduler tells of workers that come and go
-_SECONDS_PER_CELL = 4e-9  # of one operator on one cell, for batching only
-_WORTH_A_TASK_S = 0.2
+_WORTH_A_TASK_NS = 200_000_000
 _BLOCKS_PER_THREAD = 3
 _WORKER_MEMORY_BYTES = 32 << 20  # of blocks kept by a worker: its tasks rarely read one twice
 _RESTARTED_WITHIN_S = 30
@@ -230,7 +229,7 @@ def _batches(tasks: Sequence[Task]) -> list[tuple[Task, ...]]:
     current: list[Task] = []
     for task in tasks:
         current.append(task)
-        if sum(t.weight for t in current) * _SECONDS_PER_CELL >= _WORTH_A_TASK_S:
+        if sum(t.cost_ns for t in current) >= _WORTH_A_TASK_NS:
             batches.append(tuple(current))
             current = []
     if current:

@@ -89,6 +89,7 @@ def drive(
             report = _total(earlier, frontier.report)
             report.incidents += [*store.incidents()[told:], *executor.incidents()]
             report.seconds = time.perf_counter() - begun
+            frontier.costs.save(store)
             return Computed(plan, frontier, store, report)
         for key in lost:
             losses[key] = losses.get(key, 0) + 1

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, digest
+from sigc.engine.costs import Costs
 from sigc.engine.task import Outcome, Output, Piece, Read, RunReport, Task
 from sigc.errors import Diagnostic, SigcError
 from sigc.plan.expr import SOURCE, Expr, walk
@@ -33,6 +34,7 @@ class Frontier:
     def __init__(self, plan: Plan, store: BlockStore, slice_bytes: int = 1 << 30) -> None:
         self.plan = plan
         self.report = RunReport()
+        self.costs = Costs.of(store)
         self._store = store
         self._slice_bytes = slice_bytes
         self._digests = {
@@ -110,7 +112,10 @@ class Frontier:
             if task.block.stop == len(self.plan.grid.dates):
                 self._store.note(self._tip(output.node, task.block), f"{facts.rows} {facts.key}")
         self.report.rows += outcome.rows
+        ops = {node.shape: node.op for node in task.order}
+        cells = (task.block.stop - task.start) * len(task.names)
         for shape, seconds in outcome.seconds:
+            self.costs.measure(ops[shape], seconds, cells)
             self.report.node_seconds[shape] = self.report.node_seconds.get(shape, 0.0) + seconds
 
     def _advance(self, stage: Stage) -> list[Task]:
@@ -221,7 +226,7 @@ class Frontier:
             slice_rows=self._slice_rows(part, block.stop - start),
             keep_all=any(self.plan.recipes[s].fills for s in own),
             grid_rows=len(grid.dates),
-            weight=(block.stop - start) * len(grid.names) * len(order),
+            cost_ns=self.costs.estimate(order, (block.stop - start) * len(grid.names)),
         )
 
     def _part(self, stage: Stage, outputs: tuple[Expr, ...]) -> Stage:
@@ -283,16 +288,17 @@ def _continued(output: Output) -> Output:
     return Output(output.node, output.key, output.name, output.prefix, output.prefix)
 
 
-def weight_at_most(plan: Plan) -> int:
-    """The weight (cells x operators) of the plan if nothing were stored."""
-    rows = sum(b.stop - b.start for b in plan.blocks)
-    return rows * len(plan.grid.names) * sum(len(s.order) for s in plan.stages)
+def cost_at_most(plan: Plan, store: BlockStore) -> int:
+    """Nanoseconds that the plan takes, about, if nothing is stored."""
+    cells = sum(b.stop - b.start for b in plan.blocks) * len(plan.grid.names)
+    costs = Costs.of(store)
+    return sum(costs.estimate(stage.order, cells) for stage in plan.stages)
 
 
 def outstanding(plan: Plan, store: BlockStore) -> int:
-    """The weight (cells x operators) of what is not stored yet, as far as it can be seen before it runs."""
+    """Nanoseconds, about, of what is not stored yet, as far as it can be seen before it runs."""
     frontier = Frontier(plan, store)
-    seen = sum(task.weight for task in frontier.ready(1 << 62))
-    rows = sum(b.stop - b.start for b in plan.blocks)
+    seen = sum(task.cost_ns for task in frontier.ready(1 << 62))
+    cells = sum(b.stop - b.start for b in plan.blocks) * len(plan.grid.names)
     waiting = [s for s in plan.stages if not frontier.reached(s)]
-    return seen + sum(rows * len(plan.grid.names) * len(s.order) for s in waiting)
+    return seen + sum(frontier.costs.estimate(s.order, cells) for s in waiting)

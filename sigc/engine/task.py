@@ -59,8 +59,7 @@ class Task:
     """Compute the rows [start, block.stop) of `outputs` and store them (after their prefix) under their keys.
 
     order, need: of the nodes that these outputs take, see `sigc.plan.halo`. dates: of the whole block.
-    slice_rows: at most so many rows at a time. grid_rows: of the whole grid. weight: estimated cells x operators, for
-    batching.
+    slice_rows: at most so many rows at a time. grid_rows: of the whole grid. cost_ns: estimated, for batching.
     """
 
     number: int
@@ -77,7 +76,7 @@ class Task:
     slice_rows: int
     keep_all: bool
     grid_rows: int
-    weight: int = 0
+    cost_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +114,8 @@ class RunReport:
         self.tasks += later.tasks
         self.seconds += later.seconds
         self.incidents += later.incidents
+        for shape, seconds in later.node_seconds.items():
+            self.node_seconds[shape] = self.node_seconds.get(shape, 0.0) + seconds
 
     @property
     def blocks_computed(self) -> int:

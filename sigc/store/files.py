@@ -1,9 +1,16 @@
-"""Files that are there completely or not at all, whatever happens in between."""
+"""Files that are there completely or not at all, whatever happens in between; and where those of a run are."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+RUNS = "runs"
+
+
+def run_folder(work_dir: Path, run: str) -> Path:
+    """Where the files of a run are."""
+    return work_dir / RUNS / run
 
 
 def sync_directory(path: Path) -> None:

@@ -86,6 +86,16 @@ def last_decided(connection: sqlite3.Connection, strategy: str, portfolio: str) 
     return "" if row is None else str(row[0])
 
 
+def decided_before(connection: sqlite3.Connection, strategy: str, portfolio: str, as_of: str) -> tuple[str, str]:
+    """Id and as-of date of a book's newest run that traded on data older than `as_of`; two '' without one."""
+    row = connection.execute(
+        "SELECT id, as_of FROM runs WHERE strategy = ? AND portfolio = ? AND traded = 1 AND as_of < ?"
+        " ORDER BY number DESC LIMIT 1",
+        (strategy, portfolio, as_of),
+    ).fetchone()
+    return ("", "") if row is None else (str(row[0]), str(row[1]))
+
+
 def is_of_the_past(connection: sqlite3.Connection, run: str) -> bool:
     """Whether a run was carried out as of an earlier day than its own: it began by another clock than the ledger's."""
     (started,) = connection.execute("SELECT started FROM runs WHERE id = ?", (run,)).fetchone()

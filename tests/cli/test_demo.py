@@ -73,9 +73,9 @@ def test_it_stays_when_asked_to_and_another_leaves_it_alone(place: Path) -> None
     code, out, err = sigc(place, *SMALL, "--leave-running")
     assert code == 0, err
     try:
-        listed = dict(line.split(maxsplit=1) for line in out.splitlines()[-4:-1])
-        assert listed.keys() == {"RPC:", "Health:", "Metrics:"}
-        for page in (listed["Health:"], listed["Metrics:"]):
+        listed = dict(line.split(maxsplit=1) for line in out.splitlines()[-5:-1])
+        assert listed.keys() == {"RPC:", "Page:", "Health:", "Metrics:"}
+        for page in (listed["Health:"], listed["Metrics:"], listed["Page:"]):
             with urllib.request.urlopen(page, timeout=PATIENCE_S) as answer:  # noqa: S310 -- of our own daemon
                 assert answer.status == 200
         code, _, err = sigc(place, *SMALL)

@@ -74,6 +74,7 @@ class Site:
                 "cache": {"directory": str(self.folder / "cache")},
                 "health": {"port": 0},
                 "metrics": {"port": 0},
+                "dashboard": {"enabled": False},
                 "recovery": {"enabled": False},
             },
             "cluster": {"type": "none"},

@@ -80,6 +80,7 @@ def test_the_example_of_the_document_loads(tmp_path: Path) -> None:
         ("daemon.rpc.address", 5555, True),
         ("daemon.health.port", 8080, True),
         ("daemon.metrics.port", 9090, True),
+        ("daemon.dashboard.port", 5006, True),
     ]
     dumped = json.dumps(loaded.config.model_dump(mode="json"))
     assert TOKEN not in dumped + repr(loaded.config) + str(loaded.config)

@@ -14,7 +14,7 @@ from sigc.blocks import MemoryStore, concat
 from sigc.cache.parquet import ParquetStore
 from sigc.config import DataSettings
 from sigc.data.catalog import load, read
-from sigc.data.held import hold
+from sigc.data.held import grow, hold
 from sigc.data.spec import SourceSpec
 from sigc.errors import SigcError
 from sigc.panel import Panel
@@ -109,3 +109,31 @@ def test_a_strategy_on_a_frame(tmp_path: Path) -> None:
     assert [trial.metrics.sharpe for trial in found.scored] == alone
     with pytest.raises(SigcError, match="has no source 'price'"):
         sigc.compile(TEXT, data={"price": table})
+
+
+def test_rows_appended_are_as_if_given_at_once(tmp_path: Path) -> None:
+    table = frame().drop(columns="C")
+    whole = hold(spec(tmp_path), table, DataSettings())
+    for cut in (3, 200, 260, 299):
+        held = hold(spec(tmp_path), table[:cut], DataSettings())
+        for at in range(cut, len(table), 7):
+            held = grow(spec(tmp_path), held, table[at : at + 7], DataSettings())
+        assert held.converted.digests == whole.converted.digests
+        assert [b.key for b in held.converted.blocks] == [b.key for b in whole.converted.blocks]
+        assert sorted(held.panels) == sorted(whole.panels)
+    for wrong in (table[-1:], table[-1:].rename(columns={"A": "Z"})):
+        with pytest.raises(SigcError, match=r"not after 2020-02-12|give the whole source anew"):
+            grow(spec(tmp_path), whole, wrong, DataSettings())
+
+
+def test_a_day_appended_is_computed_alone(tmp_path: Path) -> None:
+    table = frame().drop(columns="C")
+    grown = sigc.compile(TEXT, data={"prices": table[:-1]}, cache="memory")
+    grown.panels()
+    grown = grown.append(prices=table[-1:])
+    fresh = sigc.compile(TEXT, data={"prices": table}, cache=False)
+    last = str(table.index[-1].date())
+    assert grown.panels(start=last)["main.weights"].equals(fresh.panels(start=last)["main.weights"])
+    assert grown.backtest().metrics == fresh.backtest().metrics
+    with pytest.raises(SigcError, match="'close' was not given from memory"):
+        grown.append(close=table[-1:])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import scale
+from benchmarks import universe
 
 
 @pytest.mark.soak
 def test_ten_thousand_assets_over_25_years() -> None:
-    found = scale.main()
+    found = universe.by_day()
     assert found["peak memory of a worker, MB"] < 1024, found
     assert found["bytes moved between workers"] == 0, found

@@ -111,12 +111,15 @@ def read(floor: Floor, run: str) -> dict[str, object]:
     return data
 
 
+FILES = ["account.json", "plan.json", "report.html", "signal-values.json", "signals.json", "weights.json"]
+
+
 def test_the_files_of_a_run(floor: Floor) -> None:
     with scene(floor, D1) as desk:
         trading = replace(desk.trading, render=_render)
         carry_out(trading, Request("one", "scripted", "main", RunKind.TRADE, "ann", "because"), floor.feed())
         folder = folder_of(floor.work_dir, "one")
-        assert sorted(p.name for p in folder.iterdir()) == ["account.json", "report.html", "weights.json"]
+        assert sorted(p.name for p in folder.iterdir()) == FILES
         assert json.loads((folder / "weights.json").read_text()) == {
             "A": {"wanted": 0.1, "target": 0.1, "held": 0.0},
             "B": {"wanted": -0.1, "target": -0.1, "held": 0.0},
@@ -147,11 +150,11 @@ def test_the_files_tell_of_fills_that_came_later(floor: Floor) -> None:
         assert read(floor, "three")["run"]["outcome"] == "done"  # type: ignore[index]
 
 
-def test_a_dry_run_leaves_no_files_and_no_orders(floor: Floor) -> None:
+def test_a_dry_run_leaves_its_plan_and_no_orders(floor: Floor) -> None:
     with scene(floor, D1) as desk:
         ended = desk.run("dry", kind=RunKind.DRY)
         assert len(ended.orders) == 2
-        assert not folder_of(floor.work_dir, "dry").exists()
+        assert [p.name for p in folder_of(floor.work_dir, "dry").iterdir()] == ["plan.json"]
         assert desk.intents() == {}
         assert desk.booked() == []
         assert desk.paper.account().cash == 0

@@ -8,7 +8,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import OPTIONS
-from sigc.ops.loops.rows import LANES
+from sigc.ops.loops.rows import LANES, halved
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -29,17 +29,6 @@ def returns_of(prices: Floats) -> Floats:
 
 
 @njit(**OPTIONS)
-def total(lanes: Floats) -> float:
-    """Lanes halved until one is left; they are lost."""
-    wide = LANES // 2
-    while wide > 0:
-        for k in range(wide):
-            lanes[k] += lanes[k + wide]
-        wide //= 2
-    return lanes[0]
-
-
-@njit(**OPTIONS)
 def earned(into: Floats, returns: Floats, lanes: Floats) -> tuple[float, int]:
     """The sum of weight x return of one row, and how many assets were held that have none."""
     cols = len(into)
@@ -55,7 +44,7 @@ def earned(into: Floats, returns: Floats, lanes: Floats) -> tuple[float, int]:
         lanes[k] += v if v == v else 0.0
     for j in range(cols):
         missing += (returns[j] != returns[j]) and (abs(into[j]) > 0.0)
-    return total(lanes), missing
+    return halved(lanes), missing
 
 
 @njit(**OPTIONS)
@@ -79,7 +68,7 @@ def moved(held: Floats, before: Floats, lanes: Floats) -> tuple[float, float, fl
         change[k] += abs(w - before[whole + k])
         absolute[k] += abs(w)
         signed[k] += w
-    return total(change), total(absolute), total(signed), missing
+    return halved(change), halved(absolute), halved(signed), missing
 
 
 @njit(**OPTIONS)

@@ -30,6 +30,17 @@ def compact(row: Floats, some: Floats) -> int:
 
 
 @njit(**OPTIONS)
+def halved(lanes: Floats) -> float:
+    """The sum of all lanes, half onto half until one is left; they are lost."""
+    wide = LANES // 2
+    while wide > 0:
+        for k in range(wide):
+            lanes[k] += lanes[k + wide]
+        wide //= 2
+    return lanes[0]
+
+
+@njit(**OPTIONS)
 def lane_sum(values: Floats, n: int, lanes: Floats) -> float:
     """The sum of the first n: the i-th goes to lane i % LANES, then lanes are halved. `lanes` is room."""
     lanes[:] = 0.0
@@ -40,12 +51,7 @@ def lane_sum(values: Floats, n: int, lanes: Floats) -> float:
             lanes[k] += part[k]
     for k in range(n - whole):
         lanes[k] += values[whole + k]
-    wide = LANES // 2
-    while wide > 0:
-        for k in range(wide):
-            lanes[k] += lanes[k + wide]
-        wide //= 2
-    return lanes[0]
+    return halved(lanes)
 
 
 @njit(**OPTIONS)

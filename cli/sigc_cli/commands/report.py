@@ -1,0 +1,37 @@
+"""`sigc report`: what a strategy that is traded has earned, at what cost, and how good its signals were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sigc_cli.options import CONFIG, WORK_DIR
+
+
+@click.command()
+@click.argument("strategy")
+@click.option("--portfolio", default="", help="Which of its books, where it has several.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file; STRATEGY-DATE.html without it.")
+@CONFIG
+@WORK_DIR
+def command(strategy: str, portfolio: str, output: Path | None, config: Path | None, work_dir: Path | None) -> None:
+    """Write the report of STRATEGY from the ledger: one HTML file that needs nothing else."""
+    from sigc.errors import SigcError
+    from sigc_cli.build import Choices, configuration
+    from sigc_cli.build_trading import entry_of
+    from sigc_cli.live_view import live_view
+    from sigc_cli.reading import ledger
+    from sigc_cli.reports import file_name, parameters_of, write_report
+
+    loaded = configuration(Choices(config=config))
+    try:
+        entry = entry_of(loaded, strategy)
+        name, params = entry.name, parameters_of(entry)
+    except SigcError:  # it was traded, and is configured no more
+        name, params = strategy, {}
+    with ledger(config, work_dir) as (connection, place):
+        view = live_view(connection, place, name, portfolio, params, loaded.config.execution.sizing)
+    path = write_report(view, output or Path(file_name(view, name)))
+    click.echo(path)
+    click.echo(f"{view.nav.figures.sessions} sessions, {view.nav.totals.fills} fills", err=True)

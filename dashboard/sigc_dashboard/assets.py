@@ -1,0 +1,24 @@
+"""Our own files: the script, and the stylesheet with the look that reports share before it."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+
+from sigc_dashboard.style import CSS
+
+_KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+
+
+@cache
+def asset(name: str) -> tuple[str, bytes, str] | None:
+    """Content type, bytes and mark of a file of static/, None for what is none."""
+    path = files("sigc_dashboard") / "static" / name
+    kind = _KINDS.get(name.rpartition(".")[2])
+    if kind is None or "/" in name or not path.is_file():
+        return None
+    body = path.read_bytes()
+    if name == "page.css":
+        body = CSS.encode() + body
+    return kind, body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'

@@ -1,0 +1,1 @@
+"""Pieces that views share: each a function of values to HTML."""

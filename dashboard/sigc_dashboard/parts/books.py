@@ -1,0 +1,113 @@
+"""Orders, fills and positions as tables: what is on its way, what was done last, what is held."""
+
+from __future__ import annotations
+
+from sigc.daemon.history_messages import FillsReply, OrdersReply, PositionsReply
+from sigc.store.history import PastFill
+from sigc_dashboard.feed import Ask
+from sigc_dashboard.html import Html, join, tag
+from sigc_dashboard.parts.links import link
+from sigc_dashboard.parts.tiles import Row, badge, nothing, table
+from sigc_dashboard.sheet import Look
+from sigc_dashboard.words import NOTHING, change, count, moment
+
+OPEN = Ask("orders/list", OrdersReply, (("state", "open"), ("most", 100)), every_s=2.0)
+FILLS = Ask("fills/list", FillsReply, (("most", 12),), every_s=4.0)
+_MOST_POSITIONS = 12
+_WAITING = "Waiting for the daemon."
+
+
+def book_of(strategy: str) -> Ask[PositionsReply]:
+    """The ask for a strategy's largest positions."""
+    fields = (("strategy", strategy), ("most", _MOST_POSITIONS))
+    return Ask("positions/list", PositionsReply, fields, every_s=8.0)
+
+
+def open_orders(look: Look) -> Html:
+    """What may still be filled: sent, or about to be."""
+    found = look.get(OPEN)
+    if found is None:
+        return nothing(look.refusal(OPEN) or _WAITING)
+    if not found.orders:
+        return nothing("Nothing is on its way to the broker.")
+    more = tag("p", "There are more: `sigc orders` lists all.", class_="nothing") if found.before else ""
+    return join([_orders(look, "Open orders", found), more])
+
+
+def latest_fills(look: Look) -> Html:
+    """The newest executions."""
+    found = look.get(FILLS)
+    if found is None:
+        return nothing(look.refusal(FILLS) or _WAITING)
+    if not found.fills:
+        return nothing("Nothing has been filled yet.")
+    zone = look.status.zone if look.status is not None else ""
+    heads = ("Asset", "Side", "Quantity", "Price", "Slippage", "Commission", "Strategy", "When")
+    return table("Latest fills", heads, [_fill(look, one, zone) for one in found.fills], range(2, 6))
+
+
+def _fill(look: Look, one: PastFill, zone: str) -> Row:
+    strategy = link(look.where, "strategy", one.strategy, one.strategy) if one.strategy else NOTHING
+    money = (f"{one.price:,.2f}", f"{one.slippage_bps:+.1f} bps", f"{one.commission:,.2f}")
+    cells = (one.asset, one.side, f"{one.quantity:,g}", *money, strategy, moment(one.at, zone))
+    return Row(one.execution_id, cells)
+
+
+def _orders(look: Look, name: str, found: OrdersReply) -> Html:
+    zone = look.status.zone if look.status is not None else ""
+    heads = ("Asset", "Side", "Quantity", "Filled", "Price", "State", "Strategy", "Session", "Sent")
+    rows = [
+        Row(
+            one.client_order_id,
+            (
+                one.asset,
+                one.side,
+                f"{one.quantity:,g}",
+                f"{one.filled:,g}",
+                f"{one.price:,.2f}",
+                badge(one.state, title=one.message),
+                link(look.where, "strategy", one.strategy, one.strategy),
+                one.session,
+                moment(one.sent, zone),
+            ),
+        )
+        for one in found.orders
+    ]
+    return table(name, heads, rows, (2, 3, 4))
+
+
+def positions(look: Look) -> Html:
+    """The largest of each book, with what was wanted beside what is held."""
+    status = look.status
+    if status is None:
+        return nothing(_WAITING)
+    books = [(one.name, look.get(book_of(one.name))) for one in status.strategies]
+    rows = [
+        _position(look, name, book, n) for name, book in books if book is not None for n in range(len(book.positions))
+    ]
+    if not rows:
+        return nothing("No position is held.")
+    left = sum(book.total - len(book.positions) for _, book in books if book is not None)
+    more = tag("p", f"{count(left, 'smaller position')} not shown.", class_="nothing") if left > 0 else ""
+    heads = ("Asset", "Strategy", "Quantity", "Price", "Value", "Weight", "Target", "Drift", "Unrealised")
+    return join([table("Positions", heads, rows, range(2, 9)), more])
+
+
+def _position(look: Look, strategy: str, book: PositionsReply, number: int) -> Row:
+    one = book.positions[number]
+    cells = (
+        one.asset,
+        link(look.where, "strategy", strategy, strategy),
+        f"{one.quantity:,g}",
+        _number(one.price, ",.2f"),
+        _number(one.value, ",.0f"),
+        _number(one.weight, "z.1%"),
+        f"{one.target:z.1%}",
+        _number(one.drift, "+z.1%"),
+        change(one.unrealised, ",.0f"),
+    )
+    return Row(f"{strategy} {one.asset}", cells)
+
+
+def _number(value: float | None, form: str) -> str:
+    return NOTHING if value is None else format(value, form)

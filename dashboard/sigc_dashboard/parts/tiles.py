@@ -1,0 +1,89 @@
+"""Tiles, bars, badges: what the eye takes in first. A colour never stands without its word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sigc_dashboard.html import NONE, Html, tag
+
+_GOOD = frozenset(
+    {"ok", "done", "success", "active", "running", "ready", "idle", "filled", "enabled", "open for trading"}
+)
+_BAD = frozenset({"failed", "error", "refused", "rejected", "halted", "lost", "timeout", "not reached", "missed"})
+_WARN = frozenset({"paused", "degraded", "starting", "stopping", "interrupted", "cancelled", "disabled", "skipped"})
+
+
+def tone(word: str) -> str:
+    """The tone of a state: good, bad, warn, or plain.
+
+    >>> tone("done"), tone("Failed"), tone("paused"), tone("never run"), tone("failed: no data")
+    ('good', 'bad', 'warn', 'plain', 'bad')
+    """
+    said = word.lower().partition(":")[0].strip()
+    for name, words in (("good", _GOOD), ("bad", _BAD), ("warn", _WARN)):
+        if said in words:
+            return name
+    return "plain"
+
+
+def badge(word: str, of: str = "", title: str = "") -> Html:
+    """A state, as a dot of its tone and its word."""
+    return tag("span", word, class_=f"badge {of or tone(word)}", title=title or None)
+
+
+def tile(label: str, value: object, *, more: object = NONE, bar: float | None = None, tone: str = "") -> Html:
+    """A figure with its label. bar: how full something is, in percent."""
+    gauge = NONE if bar is None else meter(label, bar)
+    below = tag("small", more) if more else NONE
+    return tag("div", tag("span", label), tag("b", value), below, gauge, class_=f"tile {tone}".strip())
+
+
+def meter(label: str, full: float) -> Html:
+    """How full something is, in percent; its tone turns at 80 and at 95."""
+    level = "bad" if full >= 95 else "warn" if full >= 80 else "good"
+    return tag("meter", f"{full:.0f} %", value=f"{full:.1f}", min="0", max="100", class_=level, aria_label=label)
+
+
+def tiles(found: Iterable[Html]) -> Html:
+    """Tiles beside one another."""
+    return tag("div", *found, class_="tiles")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table. key: what it is known by from one push to the next. The first cell is the row's head."""
+
+    key: str
+    cells: tuple[object, ...]
+
+
+def table(
+    name: str, heads: Sequence[str], rows: Iterable[Row], numbers: Iterable[int] = (), *, has_cards: bool = False
+) -> Html:
+    """A table that scrolls inside itself. name: for those who do not see it. numbers: columns that hold them.
+
+    has_cards: on a narrow screen each row is a card with its labels, so that its controls are in reach.
+    """
+    right = frozenset(numbers)
+    top = [tag("th", head, scope="col", class_="num" if n in right else None) for n, head in enumerate(heads)]
+    labels = tuple(heads) if has_cards else ("",) * len(heads)
+    body = [
+        tag("tr", *(_cell(n, c, n in right, labels[n]) for n, c in enumerate(r.cells)), data_key=r.key) for r in rows
+    ]
+    inner = tag(
+        "table", tag("thead", tag("tr", *top)), tag("tbody", *body), class_="rows cards" if has_cards else "rows"
+    )
+    return tag("div", inner, class_="wide", tabindex="0", role="region", aria_label=name)
+
+
+def _cell(number: int, cell: object, is_right: bool, label: str) -> Html:
+    kind = "num" if is_right else None
+    if number == 0:
+        return tag("th", cell, scope="row", class_=kind)
+    return tag("td", cell, class_=kind, data_label=label or None)
+
+
+def nothing(words: str) -> Html:
+    """What a part says when there is nothing to show."""
+    return tag("p", words, class_="nothing")

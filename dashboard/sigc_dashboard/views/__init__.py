@@ -1,0 +1,12 @@
+"""The views, in the order of the navigation."""
+
+from __future__ import annotations
+
+from sigc_dashboard.sheet import View
+from sigc_dashboard.views.cluster import Cluster
+from sigc_dashboard.views.orders import Orders
+from sigc_dashboard.views.overview import Overview
+from sigc_dashboard.views.run import Run
+from sigc_dashboard.views.strategy import Strategy
+
+VIEWS: tuple[View, ...] = (Overview(), Strategy(), Run(), Orders(), Cluster())

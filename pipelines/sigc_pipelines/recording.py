@@ -1,0 +1,49 @@
+"""What a run leaves of its computing for people to look at: its plan, its signals, and how the last ones came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sigc.store import runs
+from sigc.store.ledger import Ledger
+from sigc.store.records import Finding, Run, RunKind, Weight
+from sigc_pipelines.artifacts import folder_of, write_json
+from sigc_pipelines.compute import Loaded
+from sigc_pipelines.outlook import Outlook, Sight
+from sigc_pipelines.plan_record import plan_record
+from sigc_pipelines.signal_record import WEIGHTS, write_realised, write_signals
+from sigc_pipelines.trading import Feed
+
+PLAN = "plan.json"
+
+
+def record_computing(
+    ledger: Ledger, run: Run, loaded: Loaded, outlook: Outlook, sight: Sight, feed: Feed
+) -> tuple[Finding, ...]:
+    """Write plan and signals of a run, and add to the book's last run on older data what has become of its signals.
+
+    Of a dry run the plan alone; of a replay nothing. What can't be written is a finding, and stops no run.
+    """
+    if not feed.is_kept:
+        return ()
+    try:
+        write_plan(ledger.directory, run.id, outlook)
+        if run.key.kind is RunKind.TRADE:
+            _record_signals(ledger, run, loaded, outlook, sight, feed)
+    except OSError as failure:
+        return (Finding("record", Weight.WARNING, f"plan and signals can't be written down: {failure.strerror}"),)
+    return ()
+
+
+def _record_signals(ledger: Ledger, run: Run, loaded: Loaded, outlook: Outlook, sight: Sight, feed: Feed) -> None:
+    values = {**outlook.signals, WEIGHTS: sight.wanted}
+    write_signals(ledger.directory, run.id, sight.as_of, sight.names, sight.prices, values)
+    with ledger.reading() as connection:
+        last, as_of = runs.decided_before(connection, run.key.strategy, run.key.portfolio, run.as_of)
+    if last:
+        write_realised(ledger.directory, last, feed.closes(loaded, as_of))
+
+
+def write_plan(work_dir: Path, run: str, outlook: Outlook) -> None:
+    """Write what was computed. Raises OSError."""
+    write_json(folder_of(work_dir, run) / PLAN, plan_record(outlook.plan, outlook.report))

@@ -1,0 +1,69 @@
+"""A book's history as it goes over the wire, from a connection to the ledger; the live report draws the same."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from sigc.daemon.history_messages import NavReply, NavRequest
+from sigc.store import history
+from sigc.store.books import Book
+from sigc.store.history import BookTrack, Totals
+from sigc.store.records import BookKey
+from sigc.store.track import figures, months, thin
+
+
+@dataclass(slots=True)
+class Tracks:
+    """Tracks of books, made anew only when something was valued, ordered or filled since: pages ask every few seconds.
+
+    For one thread.
+    """
+
+    _known: dict[BookKey, tuple[object, BookTrack]] = field(default_factory=dict)
+
+    def of(self, connection: sqlite3.Connection, book: Book) -> BookTrack:
+        """The track of a book as the ledger has it now."""
+        mark = history.track_mark(connection, book.key)
+        known = self._known.get(book.key)
+        if known is None or known[0] != mark:
+            known = self._known[book.key] = (mark, history.track(connection, book))
+        return known[1]
+
+
+def nav_reply(connection: sqlite3.Connection, request: NavRequest, tracks: Tracks | None = None) -> NavReply | None:
+    """A book by session; None for a strategy that has none."""
+    book = history.book_of(connection, request.strategy, request.portfolio)
+    if book is None:
+        return None
+    track = (tracks or Tracks()).of(connection, book)
+    first, last = str(request.start or ""), str(request.end or "9999")
+    chosen = [day for day in track.days if first <= day.session <= last]
+    places = thin(request.points, [day.nav for day in chosen], [day.drawdown for day in chosen])
+    kept = [chosen[place] for place in places]
+    commission, slippage = (_cumulated(track, name) for name in ("commission", "slippage"))
+    return NavReply(
+        *(book.key.strategy, book.key.portfolio, float(book.capital), round(float(book.cash), 2), book.opened),
+        len(chosen),
+        tuple(day.session for day in kept),
+        tuple(day.nav for day in kept),
+        tuple(day.drawdown for day in kept),
+        tuple(day.daily for day in kept),
+        tuple(day.gross for day in kept),
+        tuple(day.net for day in kept),
+        tuple(day.turnover for day in kept),
+        tuple(commission[day.session] for day in kept),
+        tuple(slippage[day.session] for day in kept),
+        months(track.days),
+        figures(float(book.capital), track.days),
+        history.summed(track.totals.values()),
+    )
+
+
+def _cumulated(track: BookTrack, name: str) -> dict[str, float]:
+    """By session, what a total has come to since the beginning."""
+    found, so_far, nothing = {}, 0.0, Totals()
+    for day in track.days:
+        so_far += getattr(track.totals.get(day.session, nothing), name)
+        found[day.session] = round(so_far, 2)
+    return found
