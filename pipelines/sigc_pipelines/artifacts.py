@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sigc.panel import Floats
 
 _ACCOUNT = "account.json"
+_writing = threading.Lock()  # a run and the keeping of its book may write at the same moment
 _MOST = 500  # runs of two sessions
 
 
@@ -84,15 +86,16 @@ def account_of(connection: sqlite3.Connection, work_dir: Path, run: str) -> Acco
 
 def write_account(ledger: Ledger, run: str, render: Render | None = None) -> Path:
     """Write what is known of a run."""
-    with ledger.reading() as connection:
-        account = account_of(connection, ledger.directory, run)
-    failpoint("artifacts:before")
-    path = folder_of(ledger.directory, run) / _ACCOUNT
-    if render is not None:
-        _write(path.with_name("report.html"), render(account))
-    _write(path, _json(plain(account)))  # last: where it tells all, so does the report
-    failpoint("artifacts:after")
-    return path.parent
+    with _writing:  # who comes last has read last
+        with ledger.reading() as connection:
+            account = account_of(connection, ledger.directory, run)
+        failpoint("artifacts:before")
+        path = folder_of(ledger.directory, run) / _ACCOUNT
+        if render is not None:
+            _write(path.with_name("report.html"), render(account))
+        _write(path, _json(plain(account)))  # last: where it tells all, so does the report
+        failpoint("artifacts:after")
+        return path.parent
 
 
 def refresh(ledger: Ledger, book: BookKey, render: Render | None = None) -> None:

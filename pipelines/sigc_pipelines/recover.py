@@ -59,8 +59,8 @@ def recover(
     _lift_halts(trading)
     _forget_cancels(trading)
     with trading.ledger.reading() as connection:
-        known = books.books(connection)
-    for book in known:
+        known = [book for book in books.books(connection) if strategy in ("", book.key.strategy)]
+    for book in known:  # others are looked after by themselves, maybe at this moment
         refresh(trading.ledger, book.key, trading.render)
     return tuple(verdicts)
 
