@@ -15,7 +15,8 @@ from sigc.daemon.process import daemonize
 from tests.daemon.processes import PATIENCE_S, Script, environment, gone
 
 _DAEMON = """
-import os, sys
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
 from pathlib import Path
 from sigc.daemon.process import daemonize
 from sigc.errors import Diagnostic, SigcError
