@@ -38,6 +38,8 @@ class Held:
 def hold(spec: SourceSpec, given: Any, settings: DataSettings) -> Held:
     """A pandas frame (dates x assets; or long, static: as files may be) or a `Panel`, converted.
 
+    `adjust` of the spec is for files: what is given from memory is taken as it is.
+
     Raises E201 and E202, as for a file.
     """
     panel, static = (given, False) if isinstance(given, Panel) else _shaped(spec, given)
@@ -103,8 +105,8 @@ def _numbers(spec: SourceSpec, frame: Any) -> Panel | None:
     if not all(isinstance(name, str) for name in columns) or len(set(columns)) < len(columns):
         return None
     values = frame.to_numpy()
-    if values.dtype != np.float64 or not values.size or frame.index.hasnans:
-        return None
+    if values.dtype != np.float64 or not values.size or frame.index.hasnans or np.isinf(values).any():
+        return None  # what is wrong is told where columns are read one by one
     dates = frame.index.to_numpy().astype("datetime64[ns]")
     check_ascending(spec, WHERE, dates)
     names = sorted(columns)
