@@ -1,177 +1,149 @@
 """Evaluate the nodes of a stage on arrays: the innermost loop, pure, the same in every engine.
 
 Each node's array holds the rows [start - need, stop), clipped at the first row of the grid; a consumer takes
-the tail it needs. An array is dropped after its last consumer.
+the tail it needs. What looks at one row is computed in groups, over tiles of rows (`sigc.plan.rules.fuse`), and what
+is only wanted goes from its chain straight to where it is wanted. An array is dropped after its last consumer.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from sigc.errors import Diagnostic, SigcError
-from sigc.ops.declare import REGISTRY, Carry, Kind
+from sigc.engine.calls import Call, Slice, Value, call_of
+from sigc.engine.chain import Chain, is_chained
+from sigc.ops.jit import frozen
+from sigc.ops.loops import cells
 from sigc.ops.table import operators
 from sigc.panel import Floats
-from sigc.plan.expr import COLUMN, CONSTANT, Expr
-from sigc.plan.rules.fuse import groups
+from sigc.plan.expr import CONSTANT, Expr
+from sigc.plan.rules.fuse import chains, groups
 
-Value = Floats | float
 _TILE_CELLS = 65_536
-
-
-@dataclass(slots=True)
-class Slice:
-    """The rows [start, stop) of the grid and the columns `names` that are computed at once.
-
-    carries: in, the state before `start`; out, the state after `stop`, by node shape (components, assets).
-    """
-
-    start: int
-    stop: int
-    names: tuple[str, ...]
-    labels: tuple[str, ...]
-    where: str
-    carries: dict[str, Floats] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def rows(self, need: int) -> int:
-        return min(self.stop, self.stop - self.start + need)
 
 
 def evaluate(
     order: tuple[Expr, ...],
-    outputs: tuple[Expr, ...],
     need: Mapping[str, int],
-    leaves: Mapping[str, Floats],
+    leaves: dict[str, Floats],
+    wanted: Mapping[str, Floats],
     at: Slice,
-) -> dict[str, Floats]:
-    """The arrays of `outputs` over the slice, by node shape; `leaves` hold [start - need, stop) of each leaf."""
+) -> None:
+    """Fill the arrays `wanted` (rows, assets), by node shape, with the canonical values of those nodes over the slice.
+
+    leaves: the rows [start - need, stop) of each leaf.
+    """
     operators()  # fills the registry
-    values: dict[str, Value] = dict(leaves)
-    uses = _uses([n for n in order if n.shape not in leaves])
-    results: dict[str, Floats] = {}
-    wanted = {o.shape for o in outputs}
-    fused = groups(order, wanted, leaves)
-    inside = {n.shape for members in fused.values() for n in members[:-1]}
-    for node in order:
-        if node.shape in leaves or node.shape in inside:
-            continue
-        begun = time.perf_counter()
-        members = fused.get(node.shape, (node,))
-        values[node.shape] = (_fused if len(members) > 1 else _apply)(node, members, values, need, at)
-        at.seconds[node.shape] = at.seconds.get(node.shape, 0.0) + time.perf_counter() - begun
-        for i in (i for m in members for i in m.inputs):
-            uses[i.shape] -= 1
-            if uses[i.shape] == 0 and i.shape not in wanted and i.shape not in inside:
-                del values[i.shape]
-    for output in outputs:
-        results[output.shape] = _tail(_full(values[output.shape], at), at.stop - at.start)
-    return results
-
-
-def _uses(computed: list[Expr]) -> dict[str, int]:
-    """How many inputs of the nodes to compute each node is."""
-    uses: dict[str, int] = {}
-    for node in computed:
-        for i in node.inputs:
-            uses[i.shape] = uses.get(i.shape, 0) + 1
-    return uses
-
-
-def _tail(values: Floats, rows: int) -> Floats:
-    return values[len(values) - rows :]
-
-
-def _full(value: Value, at: Slice) -> Floats:
-    if isinstance(value, float):
-        return np.full((at.stop - at.start, len(at.names)), value)
-    return value
-
-
-def _apply(node: Expr, _: tuple[Expr, ...], values: Mapping[str, Value], need: Mapping[str, int], at: Slice) -> Value:
-    rows = at.rows(need[node.shape])
-    if node.op == CONSTANT:
-        return _constant(node, at)
-    reach = min(at.stop, rows + node.rows_back)
-    inputs = [_input(values[i.shape], reach) for i in node.inputs]
-    if node.op == COLUMN:
-        return _column(node, inputs[0], at)
-    result = _attempt(node, inputs, at)
-    return result if isinstance(result, float) else _tail(result, rows)
-
-
-def _fused(
-    node: Expr, members: tuple[Expr, ...], values: Mapping[str, Value], need: Mapping[str, int], at: Slice
-) -> Value:
-    """A group of nodes that each look at one row, over tiles of rows: its intermediates never leave the cache."""
-    rows = at.rows(need[node.shape])
-    inside = {m.shape for m in members}
-    outside = {i.shape: _input(values[i.shape], rows) for m in members for i in m.inputs if i.shape not in inside}
-    out = np.empty((rows, len(at.names)))
-    step = max(1, _TILE_CELLS // max(1, len(at.names)))
-    for low in range(0, rows, step):
-        high = min(rows, low + step)
-        tile: dict[str, Any] = {s: v if isinstance(v, float) else v[low:high] for s, v in outside.items()}
-        for member in members:
-            tile[member.shape] = _attempt(member, [tile[i.shape] for i in member.inputs], at)
-        out[low:high] = tile[node.shape]
-    return out
-
-
-def _attempt(node: Expr, inputs: list[Value], at: Slice) -> Any:
-    """Call the kernel; a failure names the operator, the line and the block."""
-    try:
-        return _call(node, inputs, at)
-    except SigcError:
-        raise
-    except Exception as failure:
-        message = f"'{node.op}' failed on {at.where}: {type(failure).__name__}: {failure}"
-        raise SigcError(Diagnostic("E300", message, node.span)) from failure
-
-
-def _input(value: Value, rows: int) -> Value:
-    return value if isinstance(value, float) else _tail(value, rows)
-
-
-def _constant(node: Expr, at: Slice) -> float:
-    value = node.arguments["value"]
-    if isinstance(value, str):  # a category label: its code, or one that no cell has
-        return float(at.labels.index(value)) if value in at.labels else -1.0
-    return float(value if value is not None else np.nan)
-
-
-def _column(node: Expr, values: Value, at: Slice) -> Floats:
-    asset = str(node.arguments["asset"])
-    rows = len(values) if not isinstance(values, float) else at.stop - at.start
-    if isinstance(values, float):
-        return np.full((rows, len(at.names)), values)
-    if asset not in at.names:
-        return np.full(values.shape, np.nan)
-    return np.repeat(values[:, [at.names.index(asset)]], len(at.names), axis=1)
-
-
-def _call(node: Expr, inputs: list[Value], at: Slice) -> Any:
-    operator = REGISTRY[node.op]
-    numbers = node.arguments
-    variadic = any(p.variadic for p in operator.inputs)
+    given = leaves | {n.shape: call_of(n, at)(()) for n in order if n.op == CONSTANT}
+    work = _Work(need, given, wanted, at)
+    for shape in wanted.keys() & given.keys():
+        work.store(shape, given[shape])
+    todo = groups(order, wanted, given)
+    uses = Counter(i.shape for group in todo for node in group for i in node.inputs)
     with np.errstate(all="ignore"):  # missing and infinite cells are values here, not accidents
-        if variadic:
-            return operator.kernel(*inputs, **numbers)
-        named = dict(zip(node.given, inputs, strict=True))
-        if not isinstance(operator.lookback, Carry):
-            return operator.kernel(**named, **numbers)
-        state = at.carries.get(node.shape)
-        if state is None:
-            state = np.tile(np.array(operator.lookback.initial)[:, None], (1, len(at.names)))
-        result, at.carries[node.shape] = operator.kernel(**named, **numbers, state=state)
-        return result
+        for group in todo:
+            work.do(group, is_read=group[-1].shape in uses)
+            for i in (i for node in group for i in node.inputs):
+                uses[i.shape] -= 1
+                if not uses[i.shape]:
+                    work.values.pop(i.shape, None)
 
 
-def is_category(node: Expr) -> bool:
-    """Whether the node's values are codes of labels."""
-    return node.kind is Kind.CATEGORY
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """What is computed at once: a node by its kernel, or a chain up to it. rows: of its array. reach: of its inputs."""
+
+    node: Expr
+    make: Call | Chain
+    inputs: tuple[str, ...]
+    rows: int
+    reach: int
+
+
+@dataclass(slots=True)
+class _Work:
+    """values: the whole arrays that are alive, by node shape; a number stands for an array of it."""
+
+    need: Mapping[str, int]
+    values: dict[str, Value]
+    wanted: Mapping[str, Floats]
+    at: Slice
+
+    def do(self, group: Sequence[Expr], *, is_read: bool) -> None:
+        """Compute a group. is_read: others read its last node; if not, it is only wanted."""
+        steps = [self._step(nodes, is_read) for nodes in chains(group, self.wanted, is_chained)]
+        shape = group[-1].shape
+        if len(steps) == 1 and not isinstance(steps[0].make, Chain):
+            made = self._made(steps[0], self.values, steps[0].rows)
+        elif is_read:
+            made = np.empty((steps[-1].rows, len(self.at.names)))
+            self._fill(made, steps, is_read)
+        else:
+            self._fill(self.wanted[shape], steps, is_read)
+            return
+        self.store(shape, made)
+        if is_read:
+            self.values[shape] = made
+
+    def store(self, shape: str, made: Value, row: int = 0) -> None:
+        """The last rows of `made` into the wanted array of a node, if it is wanted, from a row on."""
+        into = self.wanted.get(shape)
+        if into is None:
+            return
+        if isinstance(made, float):
+            into[row:] = made + 0.0
+        else:
+            cells.canonical(frozen(made[max(0, len(made) - len(into)) :]), into, row)
+
+    def _step(self, nodes: Sequence[Expr], is_read: bool) -> _Step:
+        node = nodes[-1]
+        rows = self.at.rows(self.need[node.shape])
+        if len(nodes) > 1 or (not is_read and node.shape in self.wanted and is_chained(node)):
+            chain = Chain(nodes, clean=node.shape in self.wanted and not is_read)
+            return _Step(node, chain, chain.inputs, rows, rows)
+        reach = min(self.at.stop, rows + node.rows_back)
+        return _Step(node, call_of(node, self.at), tuple(i.shape for i in node.inputs), rows, reach)
+
+    def _fill(self, into: Floats, steps: Sequence[_Step], is_read: bool) -> None:
+        """The array of the last of the steps, by tiles of rows: what lies between them never leaves the cache."""
+        last, outside = steps[-1], {s for step in steps for s in step.inputs if s in self.values}
+        high = len(into) if len(steps) == 1 else max(1, _TILE_CELLS // max(1, into.shape[1]))
+        for low in range(0, len(into), high):
+            part = into[low : low + high]
+            tile = {shape: _rows(self.values[shape], len(into), low, high) for shape in outside}
+            for step in steps[:-1]:
+                tile[step.node.shape] = self._made(step, tile, len(part))
+            made = self._made(last, tile, len(part), part)
+            if isinstance(last.make, Chain):
+                continue
+            if is_read:
+                part[:] = made
+            else:
+                self.store(last.node.shape, made, low)
+
+    def _made(self, step: _Step, values: Mapping[str, Value], rows: int, into: Floats | None = None) -> Value:
+        """What a step makes; a chain fills `into`, if it is given."""
+        begun = time.perf_counter()
+        inputs = [_tail(values[shape], step.reach) for shape in step.inputs]
+        made: Value
+        if isinstance(step.make, Chain):
+            made = np.empty((rows, len(self.at.names))) if into is None else into
+            step.make.run(inputs, made)
+        else:
+            made = _tail(step.make(inputs), rows)
+        seconds, shape = self.at.seconds, step.node.shape
+        seconds[shape] = seconds.get(shape, 0.0) + time.perf_counter() - begun
+        return made
+
+
+def _tail(values: Value, rows: int) -> Value:
+    return values if isinstance(values, float) else values[max(0, len(values) - rows) :]
+
+
+def _rows(values: Value, total: int, low: int, rows: int) -> Value:
+    """Some of the last `total` rows."""
+    return values if isinstance(values, float) else values[len(values) - total :][low : low + rows]

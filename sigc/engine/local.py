@@ -1,8 +1,13 @@
-"""The in-process engine: a thread pool over blocks. Kernels release the GIL. Imports no scheduler."""
+"""The in-process engine: threads over blocks, the caller's among them. Kernels release the GIL. Imports no scheduler.
+
+The thread that waits for outcomes computes too: it is there anyway, and what the main thread frees is used again, while
+the memory of other threads goes back to the system in between.
+"""
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -16,7 +21,7 @@ from sigc.engine.task import Outcome, Task
 
 
 class LocalExecutor:
-    """Runs tasks on `threads` threads of this process (default: the CPUs it may use).
+    """Runs tasks on `threads` threads of this process (default: the CPUs it may use), of which `next` is one.
 
     memory_bytes bounds all tasks together (default: half of what is free when it starts).
     """
@@ -27,8 +32,10 @@ class LocalExecutor:
         self._room = Room() if isinstance(store, MemoryStore) else None
         self._threads = threads or len(os.sched_getaffinity(0))
         self._memory = memory_bytes or psutil.virtual_memory().available // 2
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="sigc-block")
-        self._flying: set[Future[Outcome]] = set()
+        others = self._threads - 1
+        self._pool = ThreadPoolExecutor(others, thread_name_prefix="sigc-block") if others else None
+        self._waiting: deque[Task] = deque()  # threads take from it, atomically
+        self._flying: set[Future[Outcome | None]] = set()
 
     @property
     def window(self) -> int:
@@ -42,17 +49,33 @@ class LocalExecutor:
         """Nothing to compare: there is one machine."""
 
     def submit(self, tasks: Sequence[Task]) -> None:
-        self._flying.update(self._pool.submit(run_block, t, self._store, "this process", self._room) for t in tasks)
+        self._waiting.extend(tasks)
+        if self._pool is not None:
+            self._flying.update(self._pool.submit(self._one) for _ in tasks)
 
     def next(self) -> Outcome:
-        done, _ = wait(self._flying, return_when=FIRST_COMPLETED)
-        first = next(iter(done))
-        self._flying.discard(first)
-        return first.result()
+        while True:
+            done = {f for f in self._flying if f.done()}
+            if not done and (outcome := self._one()) is not None:
+                return outcome
+            if not done:
+                done = wait(self._flying, return_when=FIRST_COMPLETED).done
+            first = next(iter(done))
+            self._flying.discard(first)
+            outcome = first.result()
+            if outcome is not None:
+                return outcome
+
+    def _one(self) -> Outcome | None:
+        """Run the task that waits longest; None if another thread took the last."""
+        try:
+            task = self._waiting.popleft()
+        except IndexError:
+            return None
+        return run_block(task, self._store, "this process", self._room)
 
     def cancel(self) -> None:
-        for future in self._flying:
-            future.cancel()
+        self._waiting.clear()
         wait(self._flying)
         self._flying.clear()
 
@@ -61,4 +84,5 @@ class LocalExecutor:
 
     def close(self) -> None:
         self.cancel()
-        self._pool.shutdown()
+        if self._pool is not None:
+            self._pool.shutdown()

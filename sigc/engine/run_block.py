@@ -12,12 +12,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from sigc.blocks import BlockStore, Carry, Facts, concat, digest, recode, row_digests
-from sigc.engine.evaluate import Slice, evaluate, is_category
+from sigc.engine.calls import Slice, is_category
+from sigc.engine.evaluate import evaluate
 from sigc.engine.room import Room
 from sigc.engine.task import Outcome, Output, Read, Task
 from sigc.ops.declare import REGISTRY
 from sigc.ops.declare import Carry as CarryRule
-from sigc.ops.jit import frozen
 from sigc.panel import Floats, Panel, canonical
 
 
@@ -59,8 +59,6 @@ def _run_slice(
     seconds: dict[str, float],
     room: Room | None,
 ) -> None:
-    from sigc.ops.loops import cells
-
     panels = [read_leaf(read, store, max(0, start - task.need[read.leaf.shape]), stop) for read in task.reads]
     names = task.names if task.keep_all else _occurring(task, panels, carries)
     dates = task.dates[start - task.block.start : stop - task.block.start]
@@ -72,20 +70,20 @@ def _run_slice(
     at = Slice(start, stop, names, task.labels, f"block {task.block.label or task.block.number}")
     at.seconds = seconds
     at.carries = {s: _spread(c, names, _initial(task, s)) for s, c in carries.items()}
-    outputs = tuple(o.node for o in task.outputs)
-    results = evaluate(task.order, outputs, task.need, leaves, at)
+    wanted = {o.node.shape: _array(task, o, at, room) for o in task.outputs}
+    evaluate(task.order, task.need, leaves, wanted, at)
     for output in task.outputs:
         labels = task.labels if is_category(output.node) else None
-        values = results[output.node.shape]
-        clean = (
-            np.empty(values.shape)
-            if room is None
-            else room.rows(output.node.shape, task.grid_rows, len(names), start, stop)
-        )
-        cells.canonical(frozen(values), clean)
-        parts[output.key].append(Panel(dates, names, clean, labels))
+        parts[output.key].append(Panel(dates, names, wanted[output.node.shape], labels))
     for shape in carries:
         carries[shape] = _gathered(names, at.carries[shape], _initial(task, shape))
+
+
+def _array(task: Task, output: Output, at: Slice, room: Room | None) -> Floats:
+    """Where the rows of an output go; not filled."""
+    if room is None:
+        return np.empty((at.stop - at.start, len(at.names)))
+    return room.rows(output.node.shape, task.grid_rows, len(at.names), at.start, at.stop)
 
 
 def read_leaf(read: Read, store: BlockStore, low: int, stop: int) -> Panel:

@@ -71,9 +71,11 @@ def mod(a: Values | float, b: Values | float) -> Values:
     return _without(np.mod(a, b), np.equal(b, 0.0))
 
 
-@operator(axis=CELL, name="pow", renamed={"exp": "n"}, example="pow(prices, 2)")
+@operator(axis=CELL, version=2, name="pow", renamed={"exp": "n"}, example="pow(prices, 2)")
 def power(x: Values | float, n: Values | float = 2.0) -> Values:
     """x to the power n. NaN in, NaN out, also NaN ** 0; 0 to a negative power and negative roots are NaN."""
+    if isinstance(n, float) and n == 2.0:
+        return np.multiply(x, x)
     missing = np.isnan(x) | np.isnan(n) | (np.equal(x, 0.0) & np.less(n, 0.0))
     return _without(np.power(x, n), missing)
 

@@ -197,7 +197,7 @@ def ts_slope(x: Values, window: Window2 = 20) -> Values:
     return scans.window_trend(frozen(x), window, scans.SLOPE)
 
 
-@operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_rsquare(prices, 20)")
+@operator(axis=Axis.TIME, version=2, lookback=_WINDOW, example="ts_rsquare(prices, 20)")
 def ts_rsquare(x: Values, window: Window2 = 20) -> Values:
     """Share of the variance of the last `window` rows that their least-squares line explains; NaN without spread."""
     from sigc.ops.loops import scans

@@ -85,7 +85,7 @@ def test_labels_are_united() -> None:
     assert np.array_equal(both.values, np.array([[1.0, np.nan], [1.0, 0.0]]), equal_nan=True)
 
 
-def test_chains_of_cells_are_fused() -> None:
+def test_what_looks_at_one_row_is_fused() -> None:
     """(p - q) / (p - r) with a rolling mean of it: one group of three, read whole by the window."""
     p, q, r = source("p"), source("q"), source("r")
     top = op("sub", p, q, given=("a", "b"))
@@ -93,9 +93,9 @@ def test_chains_of_cells_are_fused() -> None:
     ratio = op("div", top, bottom, given=("a", "b"))
     mean = op("rolling_mean", ratio, window=5)
     order = scope([mean], is_leaf)
-    found = groups(order, {mean.shape}, {p.shape, q.shape, r.shape})
-    assert found == {ratio.shape: (top, bottom, ratio)}
+    leaves = {p.shape, q.shape, r.shape}
+    assert groups(order, {mean.shape}, leaves) == ((top, bottom, ratio), (mean,))
     # What two others read stands on its own.
     both = op("add", mean, top, given=("a", "b"))
     order = scope([both], is_leaf)
-    assert groups(order, {both.shape}, {p.shape, q.shape, r.shape}) == {ratio.shape: (bottom, ratio)}
+    assert groups(order, {both.shape}, leaves) == ((top,), (bottom, ratio), (mean,), (both,))

@@ -15,10 +15,10 @@ Floats = NDArray[np.float64]
 
 
 @njit(**OPTIONS)
-def canonical(x: Floats, out: Floats) -> None:
-    """`x` with one NaN bit pattern and no negative zero: equal numbers have equal bytes."""
+def canonical(x: Floats, out: Floats, row: int) -> None:
+    """`x` with one NaN bit pattern and no negative zero, into `out` from a row on: equal numbers have equal bytes."""
     for t in range(len(x)):
-        here, made = x[t], out[t]
+        here, made = x[t], out[row + t]
         for j in range(len(here)):
             v = here[j]
             made[j] = v + 0.0 if v == v else np.nan

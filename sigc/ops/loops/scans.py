@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 
 SLOPE, RSQUARE, RESIDUAL = 0, 1, 2
 NARROW = 128  # columns of which a whole window stays in the first-level cache
+WIDE = 2 * NARROW
 
 
 @njit(**OPTIONS)
@@ -156,45 +157,52 @@ def _ranked(now: Floats, a: Floats, b: Floats, c: Floats, d: Floats, made: Float
 @njit(**OPTIONS)
 def window_rank(x: Floats, n: int) -> Floats:
     """The average rank, 1..n, of the newest row within its window. Halves add up exactly, in any order."""
-    out = np.full(x.shape, np.nan)
-    for t in range(n - 1, len(x)):
-        now, made = x[t], out[t]
-        for j in range(len(made)):
-            made[j] = 1.0 if now[j] == now[j] else np.nan
-        k = 1
-        while k + 3 < n:
-            a, b, c, d = x[t - k], x[t - k - 1], x[t - k - 2], x[t - k - 3]
-            _ranked(now, a, b, c, d, made)
-            k += 4
-        while k < n:
-            older = x[t - k]
+    rows, cols = x.shape
+    out = np.full((rows, cols), np.nan)
+    for j0 in range(0, cols, WIDE):
+        j1 = min(j0 + WIDE, cols)
+        for t in range(n - 1, rows):
+            now, made = x[t, j0:j1], out[t, j0:j1]
             for j in range(len(made)):
-                made[j] += _below(older[j], now[j])
-            k += 1
+                made[j] = 1.0 if now[j] == now[j] else np.nan
+            k = 1
+            while k + 3 < n:
+                a, b, c, d = x[t - k, j0:j1], x[t - k - 1, j0:j1], x[t - k - 2, j0:j1], x[t - k - 3, j0:j1]
+                _ranked(now, a, b, c, d, made)
+                k += 4
+            while k < n:
+                older = x[t - k, j0:j1]
+                for j in range(len(made)):
+                    made[j] += _below(older[j], now[j])
+                k += 1
     return out
 
 
 @njit(**OPTIONS)
 def _distances(now: Floats, older: Floats, k: float, sums: Floats) -> None:
-    """A row k rows ago by its distance from today's: its sum, times k, and squared."""
-    wide = len(now)
-    for j in range(wide):
+    """A row k rows ago by its distance from today's: its sum, and that of k times it, WIDE behind."""
+    for j in range(len(now)):
         d = older[j] - now[j]
-        sums[0, j] += d
-        sums[1, j] += k * d
-        sums[2, j] += d * d
+        sums[j] += d
+        sums[WIDE + j] += k * d
 
 
 @njit(**OPTIONS)
 def _four_distances(now: Floats, a: Floats, b: Floats, c: Floats, d: Floats, k: float, sums: Floats) -> None:
     """The same for four rows from k on."""
-    total, weighted, squared = sums[0], sums[1], sums[2]
     for j in range(len(now)):
         v = now[j]
         da, db, dc, dd = a[j] - v, b[j] - v, c[j] - v, d[j] - v
-        total[j] += (da + db) + (dc + dd)
-        weighted[j] += (k * da + (k + 1.0) * db) + ((k + 2.0) * dc + (k + 3.0) * dd)
-        squared[j] += (da * da + db * db) + (dc * dc + dd * dd)
+        sums[j] += (da + db) + (dc + dd)
+        sums[WIDE + j] += (k * da + (k + 1.0) * db) + ((k + 2.0) * dc + (k + 3.0) * dd)
+
+
+@njit(**OPTIONS)
+def _squares(now: Floats, older: Floats, sums: Floats) -> None:
+    """The sum of squares of the distances."""
+    for j in range(len(now)):
+        d = older[j] - now[j]
+        sums[j] += d * d
 
 
 @njit(**OPTIONS)
@@ -207,30 +215,37 @@ def window_trend(x: Floats, n: int, what: int) -> Floats:
     """
     rows, cols = x.shape
     out = np.full((rows, cols), np.nan)
-    sums = room(3, cols)
+    sums, squared = room(1, 2 * WIDE)[0], room(1, WIDE)[0]
     middle, spread = 0.5 * (n - 1), n * (n * n - 1.0) / 12.0
-    for t in range(n - 1, rows):
-        now, made = x[t], out[t]
-        sums[:] = 0.0
-        k = 1
-        while k + 3 < n:
-            _four_distances(now, x[t - k], x[t - k - 1], x[t - k - 2], x[t - k - 3], float(k), sums)
-            k += 4
-        while k < n:
-            _distances(now, x[t - k], float(k), sums)
-            k += 1
-        total, weighted, squared = sums[0], sums[1], sums[2]
-        for j in range(cols):
-            covariance = middle * total[j] - weighted[j]
-            slope = covariance / spread
-            if what == SLOPE:
-                made[j] = slope
-            elif what == RSQUARE:
-                variance = squared[j] - total[j] * total[j] / n
-                v = covariance * slope / variance
-                made[j] = np.nan if squared[j] == 0.0 else (1.0 if v > 1.0 else v)
-            else:
-                made[j] = -total[j] / n - slope * middle
+    for j0 in range(0, cols, WIDE):
+        j1 = min(j0 + WIDE, cols)
+        for t in range(n - 1, rows):
+            now, made = x[t, j0:j1], out[t, j0:j1]
+            sums[:] = 0.0
+            k = 1
+            while k + 3 < n:
+                a, b, c, d = x[t - k, j0:j1], x[t - k - 1, j0:j1], x[t - k - 2, j0:j1], x[t - k - 3, j0:j1]
+                _four_distances(now, a, b, c, d, float(k), sums)
+                k += 4
+            while k < n:
+                _distances(now, x[t - k, j0:j1], float(k), sums)
+                k += 1
+            if what == RSQUARE:
+                squared[:] = 0.0
+                for i in range(1, n):
+                    _squares(now, x[t - i, j0:j1], squared)
+            for j in range(len(made)):
+                total = sums[j]
+                covariance = middle * total - sums[WIDE + j]
+                slope = covariance / spread
+                if what == SLOPE:
+                    made[j] = slope
+                elif what == RSQUARE:
+                    variance = squared[j] - total * total / n
+                    v = covariance * slope / variance
+                    made[j] = np.nan if squared[j] == 0.0 else (1.0 if v > 1.0 else v)
+                else:
+                    made[j] = -total / n - slope * middle
     return out
 
 
@@ -247,32 +262,37 @@ def change(x: Floats, periods: int) -> Floats:
 
 
 @njit(**OPTIONS)
-def _swapped(one: Floats, next: Floats, old: Floats, new: Floats) -> None:
-    """A place in ascending order: with `old` gone what came after it moves up; `new` stays or goes on."""
-    for j in range(len(one)):
-        v = one[j] if one[j] < old[j] else next[j]
-        w = new[j]
-        one[j] = v if v < w else w
-        new[j] = w if v < w else v
+def _swapped(places: Floats, ends: Floats) -> None:
+    """A place in ascending order, and the next: with `old` gone what came after it moves up; `new` stays or goes on.
+
+    ends: old and new, NARROW apart, as the places are.
+    """
+    for j in range(NARROW):
+        v, w = places[j], ends[NARROW + j]
+        v = v if v < ends[j] else places[NARROW + j]
+        places[j] = v if v < w else w
+        ends[NARROW + j] = w if v < w else v
 
 
 @njit(**OPTIONS)
-def _four_swapped(a: Floats, b: Floats, c: Floats, d: Floats, e: Floats, old: Floats, new: Floats) -> None:
+def _four_swapped(places: Floats, ends: Floats) -> None:
     """Four places at once, so that what goes on stays in registers."""
-    for j in range(len(a)):
-        o, w = old[j], new[j]
-        v = a[j] if a[j] < o else b[j]
-        a[j] = v if v < w else w
+    for j in range(NARROW):
+        o, w = ends[j], ends[NARROW + j]
+        a, b, c = places[j], places[NARROW + j], places[2 * NARROW + j]
+        d, e = places[3 * NARROW + j], places[4 * NARROW + j]
+        v = a if a < o else b
+        places[j] = v if v < w else w
         w = w if v < w else v
-        v = b[j] if b[j] < o else c[j]
-        b[j] = v if v < w else w
+        v = b if b < o else c
+        places[NARROW + j] = v if v < w else w
         w = w if v < w else v
-        v = c[j] if c[j] < o else d[j]
-        c[j] = v if v < w else w
+        v = c if c < o else d
+        places[2 * NARROW + j] = v if v < w else w
         w = w if v < w else v
-        v = d[j] if d[j] < o else e[j]
-        d[j] = v if v < w else w
-        new[j] = w if v < w else v
+        v = d if d < o else e
+        places[3 * NARROW + j] = v if v < w else w
+        ends[NARROW + j] = w if v < w else v
 
 
 @njit(**OPTIONS)
@@ -298,7 +318,8 @@ def window_quantile(x: Floats, n: int, q: float) -> Floats:
     low = int(np.floor(place))
     high = min(low + 1, n - 1)
     share = place - low
-    held, old, new, missing = room(n + 1, NARROW), room(1, NARROW)[0], room(1, NARROW)[0], room(1, NARROW)[0]
+    held, ends, missing = room(1, (n + 1) * NARROW)[0], room(1, 2 * NARROW)[0], room(1, NARROW)[0]
+    old, new = ends[:NARROW], ends[NARROW:]
     for j0 in range(0, cols, NARROW):
         part = x[:, j0 : min(j0 + NARROW, cols)]
         held[:] = np.inf
@@ -308,12 +329,12 @@ def window_quantile(x: Floats, n: int, q: float) -> Floats:
             _filled(part, t - n, old, missing, -1.0)
             k = 0
             while k + 4 <= n:
-                _four_swapped(held[k], held[k + 1], held[k + 2], held[k + 3], held[k + 4], old, new)
+                _four_swapped(held[k * NARROW : (k + 5) * NARROW], ends)
                 k += 4
             while k < n:
-                _swapped(held[k], held[k + 1], old, new)
+                _swapped(held[k * NARROW : (k + 2) * NARROW], ends)
                 k += 1
-            made, lower, upper = out[t, j0 : j0 + NARROW], held[low], held[high]
+            made, lower, upper = out[t, j0 : j0 + NARROW], held[low * NARROW :], held[high * NARROW :]
             for j in range(len(made)):
                 a, b = lower[j], upper[j]
                 v = a if a == b else a + (b - a) * share

@@ -1,42 +1,54 @@
-"""Fusion of chains within a date: which nodes of a stage are computed together, tile by tile.
+"""Fusion within a date: which nodes are computed together, so that what lies between them stays in the cache.
 
 A node that looks at one cell, or at one date across the assets, and whose result only one group reads need never
-exist as a whole array: the group runs over tiles of rows that fit the cache, so that intermediates stay there. Bits
-are those of computing node by node, because a row depends on its own row alone.
+exist as a whole array: the group runs over tiles of rows. Of a group, the operators of one cell that read each other
+are a chain, one walk over their inputs. Bits are those of computing node by node, because a row depends on its own row
+alone.
 
-    rank(zscore(high - low))      three nodes, one group: two arrays of intermediates less
+    rank(zscore(2 * high - low))      one group of the chain 2 * high - low, of zscore and of rank
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from sigc.ops.declare import REGISTRY, Axis
 from sigc.plan.expr import CONSTANT, Expr
 
 
-def groups(order: Iterable[Expr], outputs: Collection[str], leaves: Collection[str]) -> Mapping[str, tuple[Expr, ...]]:
-    """By the shape of each group's last node: its nodes, inputs first. Groups of one node are left out.
+def groups(order: Iterable[Expr], outputs: Collection[str], leaves: Collection[str]) -> tuple[tuple[Expr, ...], ...]:
+    """The nodes of `order` in groups, inputs first; only the last node of a group is read by others, or wanted.
 
-    outputs, leaves: shapes of nodes that must exist as arrays.
+    outputs, leaves: shapes of nodes that are wanted, and of those that are left out because they are there.
     """
     nodes = [n for n in order if n.shape not in leaves]
+    return _gathered(nodes, outputs, _is_of_a_row)
+
+
+def chains(
+    group: Sequence[Expr], outputs: Collection[str], is_chained: Callable[[Expr], bool]
+) -> tuple[tuple[Expr, ...], ...]:
+    """The nodes of a group in chains of those that can be chained, likewise."""
+    return _gathered(group, {*outputs, group[-1].shape}, is_chained)
+
+
+def _gathered(
+    nodes: Sequence[Expr], outputs: Collection[str], is_joined: Callable[[Expr], bool]
+) -> tuple[tuple[Expr, ...], ...]:
+    """A node goes to the group that alone reads it, if it and all who read it can be joined and it is no output."""
     readers: dict[str, list[Expr]] = {}
     for node in nodes:
         for i in {i.shape: i for i in node.inputs}.values():
             readers.setdefault(i.shape, []).append(node)
-    last: dict[str, str] = {}  # the group each node belongs to
+    last: dict[str, str] = {}
     members: dict[str, list[Expr]] = {}
     for node in reversed(nodes):
-        own = node.shape
-        if _is_of_a_row(node):
-            read_by = {last.get(r.shape, r.shape) for r in readers.get(node.shape, ())}
-            whole = all(_is_of_a_row(r) for r in readers.get(node.shape, ()))
-            if len(read_by) == 1 and whole and node.shape not in outputs:
-                own = read_by.pop()
-        last[node.shape] = own
-        members.setdefault(own, []).append(node)
-    return {shape: tuple(reversed(found)) for shape, found in members.items() if len(found) > 1}
+        own, read_by = node.shape, readers.get(node.shape, [])
+        into = {last[r.shape] for r in read_by}
+        joins = len(into) == 1 and own not in outputs and is_joined(node) and all(is_joined(r) for r in read_by)
+        last[own] = into.pop() if joins else own
+        members.setdefault(last[own], []).append(node)
+    return tuple(tuple(reversed(members[n.shape])) for n in nodes if n.shape in members)
 
 
 def _is_of_a_row(node: Expr) -> bool:

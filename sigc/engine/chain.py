@@ -1,0 +1,62 @@
+"""Some nodes of one cell as one walk over their inputs (`sigc.ops.loops.chains`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from sigc.ops.declare import REGISTRY
+from sigc.ops.loops import chains
+from sigc.panel import Floats
+from sigc.plan.expr import Expr
+
+Value = Floats | float
+
+
+def is_chained(node: Expr) -> bool:
+    """Whether a node can be part of a chain."""
+    return node.op in chains.CODES and len(node.inputs) == len(REGISTRY[node.op].inputs)
+
+
+class Chain:
+    """nodes: inputs first, each but the last read by one other of them. clean: the result is to be canonical.
+
+    inputs: shapes of the nodes that it reads. Places: one for each input, one for each node, and the result.
+    """
+
+    def __init__(self, nodes: Sequence[Expr], clean: bool) -> None:
+        own = {n.shape for n in nodes}
+        self.inputs = tuple({i.shape: i for n in nodes for i in n.inputs if i.shape not in own})
+        at = {shape: number for number, shape in enumerate((*self.inputs, *(n.shape for n in nodes)))}
+        self._between = np.empty((len(at) + 1, chains.SEGMENT))
+        steps = [_step(n, at) for n in nodes]
+        if clean:
+            steps.append((chains.CLEAN, len(at) - 1, 0, 0, len(at)))
+        self._steps = np.array(steps, dtype=np.int64)
+        first, row = self._between.ctypes.data, self._between.strides[0]
+        self._places = np.array([(first + row * i, 0, 0) for i in range(len(at) + 1)], dtype=np.int64)
+
+    def run(self, values: Sequence[Value], out: Floats) -> None:
+        """Fill `out` (rows, assets). values: of the inputs, arrays like it or numbers."""
+        for at, value in enumerate(values):
+            if isinstance(value, float):
+                self._between[at] = value
+            else:
+                self._places[at] = (_address(value, out.shape), out.shape[1], 1)
+        self._places[self._steps[-1, 4]] = (_address(out, out.shape), out.shape[1], 1)
+        chains.run(self._steps, self._places, *out.shape)
+
+
+def _step(node: Expr, at: Mapping[str, int]) -> tuple[int, int, int, int, int]:
+    operands = [at[i.shape] for i in node.inputs]
+    first, second, third = (operands * 3)[:3]
+    return chains.CODES[node.op], first, second, third, at[node.shape]
+
+
+def _address(values: Floats, shape: tuple[int, ...]) -> int:
+    """An array is walked by its address, so it must be what it is taken for."""
+    if values.shape != shape or not values.flags.c_contiguous or values.dtype != np.float64:
+        raise ValueError(f"an array of {values.dtype} {values.shape} where one of {shape} is walked")
+    address: int = values.ctypes.data
+    return address

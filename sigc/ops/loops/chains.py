@@ -1,0 +1,139 @@
+"""Chains of operators of one cell in one walk: a segment of a row goes through all of them in the first-level cache.
+
+A chain is a table of steps (operator, three operands, target) over a table of places (address, cells from row to row,
+cells from column to column). A place is an array, or a segment of its own for a number or for what lies between two
+steps: with 0 from row to row and from column to column. Addresses keep it to one compiled loop whatever the arrays;
+who calls holds the arrays, and answers for their shapes.
+
+Each operator gives the bits of its own kernel (`sigc.ops.cell`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import carray, njit, types  # type: ignore[attr-defined]
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from sigc.ops.jit import OPTIONS
+
+Floats = NDArray[np.float64]
+Table = NDArray[np.int64]
+
+SEGMENT = 512  # columns at once
+CLEAN, ADD, SUB, MUL, DIV, NEG, ABS, MIN, MAX, GT, LT, GE, LE, AND, OR, NOT, WHERE, FILL = range(18)
+CODES = {
+    "add": ADD,
+    "sub": SUB,
+    "mul": MUL,
+    "div": DIV,
+    "neg": NEG,
+    "abs": ABS,
+    "min": MIN,
+    "max": MAX,
+    "gt": GT,
+    "lt": LT,
+    "ge": GE,
+    "le": LE,
+    "and": AND,
+    "or": OR,
+    "not": NOT,
+    "where": WHERE,
+    "fill_nan": FILL,
+}
+
+
+@intrinsic
+def _pointer(_: Any, address: Any) -> Any:
+    """An address as a pointer to numbers."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.float64)(address), code  # type: ignore[no-untyped-call]
+
+
+@njit(**OPTIONS)
+def _segment(places: Table, at: int, row: int, column: int, wide: int) -> Floats:
+    address = places[at, 0] + 8 * (row * places[at, 1] + column * places[at, 2])
+    return carray(_pointer(address), wide)  # type: ignore[call-arg]
+
+
+@njit(**OPTIONS)
+def _step(op: int, a: Floats, b: Floats, c: Floats, out: Floats) -> None:
+    wide = len(out)
+    if op == CLEAN:  # canonical: one NaN, no negative zero
+        for j in range(wide):
+            v = a[j]
+            out[j] = v + 0.0 if v == v else np.nan
+    elif op == ADD:
+        for j in range(wide):
+            out[j] = a[j] + b[j]
+    elif op == SUB:
+        for j in range(wide):
+            out[j] = a[j] - b[j]
+    elif op == MUL:
+        for j in range(wide):
+            out[j] = a[j] * b[j]
+    elif op == DIV:
+        for j in range(wide):
+            d = b[j]
+            v = a[j] / d
+            out[j] = np.nan if d == 0.0 else v
+    elif op == NEG:
+        for j in range(wide):
+            out[j] = -a[j]
+    elif op == ABS:
+        for j in range(wide):
+            out[j] = abs(a[j])
+    elif op == MIN:
+        for j in range(wide):
+            v, w = a[j], b[j]
+            out[j] = v if v < w or v != v else w
+    elif op == MAX:
+        for j in range(wide):
+            v, w = a[j], b[j]
+            out[j] = v if v > w or v != v else w
+    elif op == GT:
+        for j in range(wide):
+            out[j] = 1.0 if a[j] > b[j] else 0.0
+    elif op == LT:
+        for j in range(wide):
+            out[j] = 1.0 if a[j] < b[j] else 0.0
+    elif op == GE:
+        for j in range(wide):
+            out[j] = 1.0 if a[j] >= b[j] else 0.0
+    elif op == LE:
+        for j in range(wide):
+            out[j] = 1.0 if a[j] <= b[j] else 0.0
+    elif op == AND:
+        for j in range(wide):
+            out[j] = 1.0 if (abs(a[j]) > 0.0) & (abs(b[j]) > 0.0) else 0.0
+    elif op == OR:
+        for j in range(wide):
+            out[j] = 1.0 if (abs(a[j]) > 0.0) | (abs(b[j]) > 0.0) else 0.0
+    elif op == NOT:
+        for j in range(wide):
+            out[j] = 0.0 if abs(a[j]) > 0.0 else 1.0
+    elif op == WHERE:
+        for j in range(wide):
+            out[j] = b[j] if abs(a[j]) > 0.0 else c[j]
+    elif op == FILL:
+        for j in range(wide):
+            v = a[j]
+            out[j] = v if v == v else b[j]
+
+
+@njit(**OPTIONS)
+def run(steps: Table, places: Table, rows: int, cols: int) -> None:
+    """All steps over each segment of each row."""
+    for t in range(rows):
+        for j in range(0, cols, SEGMENT):
+            wide = min(SEGMENT, cols - j)
+            for i in range(len(steps)):
+                a = _segment(places, steps[i, 1], t, j, wide)
+                b = _segment(places, steps[i, 2], t, j, wide)
+                c = _segment(places, steps[i, 3], t, j, wide)
+                _step(steps[i, 0], a, b, c, _segment(places, steps[i, 4], t, j, wide))
