@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sigc.panel import Floats
 
@@ -15,14 +16,14 @@ class Room:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._whole: dict[tuple[str, int, int], tuple[Floats, set[int]]] = {}
+        self._whole: dict[tuple[str, int, int], tuple[Floats, NDArray[np.bool_]]] = {}
 
     def rows(self, shape: str, total: int, assets: int, start: int, stop: int) -> Floats:
         """The rows [start, stop) of the array of a node, (total, assets) as a whole; not filled."""
         with self._lock:
-            whole, taken = self._whole.get((shape, total, assets), (None, set[int]()))
-            if whole is None or not taken.isdisjoint(range(start, stop)):
-                whole, taken = np.empty((total, assets)), set()
-                self._whole[shape, total, assets] = (whole, taken)
-            taken.update(range(start, stop))
+            found = self._whole.get((shape, total, assets))
+            if found is None or found[1][start:stop].any():
+                found = self._whole[shape, total, assets] = (np.empty((total, assets)), np.zeros(total, bool))
+            whole, taken = found
+            taken[start:stop] = True
         return whole[start:stop]

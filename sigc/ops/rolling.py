@@ -20,15 +20,13 @@ _WINDOW = rows(lambda window: window - 1)
 
 
 def _shift(x: Values, periods: int) -> Values:
-    out = np.full(x.shape, np.nan)
-    if abs(periods) >= len(x):
-        return out
-    if periods > 0:
-        out[periods:] = x[:-periods]
-    elif periods < 0:
-        out[:periods] = x[-periods:]
+    out = np.empty(x.shape)
+    if periods >= 0:
+        out[:periods] = np.nan
+        out[periods:] = x[: max(0, len(x) - periods)]
     else:
-        out[:] = x
+        out[: max(0, len(x) + periods)] = x[-periods:]
+        out[max(0, len(x) + periods) :] = np.nan
     return out
 
 
@@ -78,8 +76,12 @@ def ret(x: Values, periods: Periods = 1) -> Values:
 )
 def delta(x: Values, periods: Periods = 1) -> Values:
     """The change over `periods` rows, x - lag(x)."""
-    out = _shift(x, periods)
-    return np.subtract(x, out, out=out)
+    if periods < 0:
+        return np.subtract(x, _shift(x, periods))
+    out = np.empty(x.shape)
+    out[:periods] = np.nan
+    np.subtract(x[periods:], x[: max(0, len(x) - periods)], out=out[periods:])
+    return out
 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_sum",), windowed="sum", example="rolling_sum(volume, 20)")

@@ -143,8 +143,8 @@ def window_weighted(x: Floats, n: int) -> Floats:
 
 @njit(**OPTIONS)
 def _below(v: float, now: float) -> float:
-    """1 below, 0.5 level, NaN for none."""
-    return (1.0 if v < now else 0.0) + (0.5 if v == now else 0.0) + (v - v if v != v else 0.0)
+    """2 below, 1 level, NaN for none."""
+    return (1.0 if v < now else 0.0) + (1.0 if v <= now else 0.0)
 
 
 @njit(**OPTIONS)
@@ -155,16 +155,27 @@ def _ranked(now: Floats, a: Floats, b: Floats, c: Floats, d: Floats, made: Float
 
 
 @njit(**OPTIONS)
+def _counted(x: Floats, missing: Floats, change: float) -> None:
+    for j in range(len(x)):
+        missing[j] += change if x[j] != x[j] else 0.0
+
+
+@njit(**OPTIONS)
 def window_rank(x: Floats, n: int) -> Floats:
     """The average rank, 1..n, of the newest row within its window. Halves add up exactly, in any order."""
     rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
+    out, missing = np.full((rows, cols), np.nan), room(1, WIDE)[0]
     for j0 in range(0, cols, WIDE):
         j1 = min(j0 + WIDE, cols)
-        for t in range(n - 1, rows):
+        missing[:] = 0.0
+        for t in range(rows):
             now, made = x[t, j0:j1], out[t, j0:j1]
-            for j in range(len(made)):
-                made[j] = 1.0 if now[j] == now[j] else np.nan
+            _counted(now, missing, 1.0)
+            if t < n - 1:
+                continue
+            if t >= n:
+                _counted(x[t - n, j0:j1], missing, -1.0)
+            made[:] = 0.0
             k = 1
             while k + 3 < n:
                 a, b, c, d = x[t - k, j0:j1], x[t - k - 1, j0:j1], x[t - k - 2, j0:j1], x[t - k - 3, j0:j1]
@@ -175,6 +186,8 @@ def window_rank(x: Floats, n: int) -> Floats:
                 for j in range(len(made)):
                     made[j] += _below(older[j], now[j])
                 k += 1
+            for j in range(len(made)):
+                made[j] = 1.0 + 0.5 * made[j] if missing[j] == 0.0 else np.nan
     return out
 
 
