@@ -19,7 +19,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
+# For a loop called from Python, and for one called by loops alone, which needs no way in from Python: each way in
+# that nothing uses is a function more to compile. A call of an INNER loop from Python would end the process.
+OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+INNER: Final[dict[str, Any]] = OPTIONS | {"no_cpython_wrapper": True}
 
 
 def prepare(cache_directory: Path) -> Path:

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sigc.ops.jit import OPTIONS
+from sigc.ops.jit import INNER, OPTIONS
 from sigc.ops.loops.rows import LANES, halved
 
 Floats = NDArray[np.float64]
@@ -28,7 +28,7 @@ def returns_of(prices: Floats) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def earned(into: Floats, returns: Floats, lanes: Floats) -> tuple[float, int]:
     """The sum of weight x return of one row, and how many assets were held that have none."""
     cols = len(into)
@@ -47,7 +47,7 @@ def earned(into: Floats, returns: Floats, lanes: Floats) -> tuple[float, int]:
     return halved(lanes), missing
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def moved(held: Floats, before: Floats, lanes: Floats) -> tuple[float, float, float, int]:
     """Of one row: the sums of absolute changes, of absolute weights and of weights; how many weights are missing."""
     cols = len(held)

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sigc.ops.jit import OPTIONS
+from sigc.ops.jit import INNER, OPTIONS
 
 Floats = NDArray[np.float64]
 Keys = NDArray[np.int64]
@@ -20,7 +20,7 @@ Keys = NDArray[np.int64]
 MOST, LEAST = 2**63 - 1, -(2**63)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _key(v: float) -> int:
     one = np.empty(1)
     one[0] = v
@@ -28,14 +28,14 @@ def _key(v: float) -> int:
     return b ^ ((b >> 63) & MOST)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _value(k: int) -> float:
     one = np.empty(1, np.int64)
     one[0] = k ^ ((k >> 63) & MOST)
     return one.view(np.float64)[0]
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _keys(row: Floats, raw: Keys, keys: Keys) -> tuple[int, int, int]:
     """Fills `keys`, MOST for what is missing; how many are valid, the smallest and the largest of them."""
     n, low, high = 0, MOST, LEAST
@@ -49,7 +49,7 @@ def _keys(row: Floats, raw: Keys, keys: Keys) -> tuple[int, int, int]:
     return n, low, high
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _split(keys: Keys, pivot: int) -> tuple[int, int, int]:
     """How many keys are below the pivot, the largest of them, and the smallest of the others."""
     count, below, above = 0, LEAST, MOST
@@ -62,7 +62,7 @@ def _split(keys: Keys, pivot: int) -> tuple[int, int, int]:
     return count, below, above
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _pivot(low: int, high: int, share: float) -> int:
     """The key at `share` of the way by value; the middle of the keys for a share below 0, or if an end is infinite."""
     a, b = _value(low), _value(high)
@@ -70,7 +70,7 @@ def _pivot(low: int, high: int, share: float) -> int:
     return _key(v) if share >= 0.0 and v == v else (low >> 1) + (high >> 1) + (low & high & 1) + 1
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _pair(keys: Keys, n: int, low: int, high: int, at: int, guess: Keys) -> tuple[int, int]:
     """The keys of rank `at` and `at` + 1 < n, from 0. `guess`: two pivots to begin with, then those for a next row."""
     under, upto = 0, n  # how many keys are below `low`, and how many up to `high`
@@ -96,7 +96,7 @@ def _pair(keys: Keys, n: int, low: int, high: int, at: int, guess: Keys) -> tupl
     return low, high
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _quantile(keys: Keys, n: int, low: int, high: int, q: float, guess: Keys) -> float:
     """Linear interpolation between the neighbours of rank q * (n - 1)."""
     place = q * (n - 1)

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sigc.ops.jit import OPTIONS
+from sigc.ops.jit import INNER, OPTIONS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,7 +27,7 @@ _ONE = np.uint32(1)
 _SAMPLE, _FEW, _DIGIT = 32, 64, 11
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def valid_cells(row: Floats) -> int:
     """How many cells are not missing."""
     n = 0
@@ -36,7 +36,7 @@ def valid_cells(row: Floats) -> int:
     return n
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def middle(row: Floats, some: Floats) -> tuple[float, float]:
     """The median and half the distance of the quartiles, of a few cells; (0, 0) if they are too few. `some` is room."""
     found, step = 0, max(1, len(row) // len(some))
@@ -54,7 +54,7 @@ def middle(row: Floats, some: Floats) -> tuple[float, float]:
     return some[found // 2], 0.6 * (some[3 * found // 4] - some[found // 4])
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def by_distance(row: Floats, c: float, s: float, last: int, place: Codes) -> None:
     """The bucket of each cell, below `last`; `last` for a missing one. Every step keeps order, rounding too."""
     half, none = 0.5 * (last - 1), np.int32(last)
@@ -65,7 +65,7 @@ def by_distance(row: Floats, c: float, s: float, last: int, place: Codes) -> Non
         place[j] = b if d == d else none
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def by_digits(row: Floats, order: Columns, values: Floats) -> None:
     """Columns and values in order, missing ones last: a radix sort of their bits, from the last digit up."""
     cols = len(row)
@@ -100,7 +100,7 @@ def by_digits(row: Floats, order: Columns, values: Floats) -> None:
         values[j] = row[order[j]]
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def tally(place: Codes, count: Codes) -> None:
     """How many cells each bucket has."""
     for b in range(len(count)):
@@ -109,7 +109,7 @@ def tally(place: Codes, count: Codes) -> None:
         count[place[j]] += _ONE
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def spread(row: Floats, place: Codes, count: Codes, order: Columns, values: Floats) -> None:
     """Columns and values, bucket after bucket, those of a bucket as they came."""
     tally(place, count)
@@ -126,7 +126,7 @@ def spread(row: Floats, place: Codes, count: Codes, order: Columns, values: Floa
         values[at] = row[j]
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def insert(n: int, most: int, order: Columns, values: Floats) -> bool:
     """Put into order by insertion, equal values as they are; false if given up after `most` moves."""
     moves, before = 0, values[0]
@@ -146,7 +146,7 @@ def insert(n: int, most: int, order: Columns, values: Floats) -> bool:
     return True
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def room_of(cols: int) -> tuple[Columns, Floats, Codes, Codes, Floats]:
     """For a row's order, its values in order, the bucket of each cell, the count of each bucket (the last is for
     missing cells), and a sample."""
@@ -154,7 +154,7 @@ def room_of(cols: int) -> tuple[Columns, Floats, Codes, Codes, Floats]:
     return np.empty(cols, np.uint32), np.empty(cols), np.empty(cols, np.uint32), count, np.empty(_SAMPLE)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def arrange(row: Floats, order: Columns, values: Floats, place: Codes, count: Codes, some: Floats) -> tuple[int, bool]:
     """A row's columns in ascending order of (value, column), and its values in that order.
 
@@ -184,7 +184,7 @@ def arrange(row: Floats, order: Columns, values: Floats, place: Codes, count: Co
     return n, tied > 0
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def equals(values: Floats, n: int, first: Columns, last: Columns) -> None:
     """Of ascending values, the places of the first and the last that each equals. Without branches: ties are many."""
     first[0], last[n - 1] = 0, n - 1
@@ -273,7 +273,7 @@ def group_ranks(x: Floats, codes: Codes, label: Ints, groups: int, out: Floats) 
             made[j] = v if g > 0 else np.nan
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def chosen(row: Floats, place: Codes, bucket: int, order: Columns, values: Floats) -> int:
     """The columns and values of one bucket, ascending; how many, or -1 if they are more than few."""
     found = 0
@@ -287,7 +287,7 @@ def chosen(row: Floats, place: Codes, bucket: int, order: Columns, values: Float
     return found
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def edges(count: Codes, k: int, m: int) -> tuple[int, int, int, int]:
     """The buckets that hold the k-th largest and the m-th smallest, and how many cells of each are among these."""
     high, above = len(count) - 2, 0
@@ -301,7 +301,7 @@ def edges(count: Codes, k: int, m: int) -> tuple[int, int, int, int]:
     return high, k - above, low, m - under
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def picked(
     row: Floats,
     k: int,

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sigc.ops.jit import OPTIONS
+from sigc.ops.jit import INNER, OPTIONS
 
 Floats = NDArray[np.float64]
 
@@ -18,7 +18,7 @@ CENTRED, ZSCORE, SHARE = 0, 1, 2
 LANES = 32
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def compact(row: Floats, some: Floats) -> int:
     """The valid cells, one after the other; returns how many."""
     n = 0
@@ -29,7 +29,7 @@ def compact(row: Floats, some: Floats) -> int:
     return n
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def halved(lanes: Floats) -> float:
     """The sum of all lanes, half onto half until one is left; they are lost."""
     wide = LANES // 2
@@ -40,7 +40,7 @@ def halved(lanes: Floats) -> float:
     return lanes[0]
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def lane_sum(values: Floats, n: int, lanes: Floats) -> float:
     """The sum of the first n: the i-th goes to lane i % LANES, then lanes are halved. `lanes` is room."""
     lanes[:] = 0.0
@@ -54,7 +54,7 @@ def lane_sum(values: Floats, n: int, lanes: Floats) -> float:
     return halved(lanes)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def lane_mean(values: Floats, n: int, lanes: Floats) -> tuple[float, bool]:
     """The mean, exactly the value where all are equal, and whether they are."""
     differ = 0
@@ -63,7 +63,7 @@ def lane_mean(values: Floats, n: int, lanes: Floats) -> tuple[float, bool]:
     return (lane_sum(values, n, lanes) / n, False) if differ else (values[0], True)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def lane_variance(values: Floats, n: int, mean: float, lanes: Floats) -> float:
     """Around the mean, ddof 1; `values` are lost."""
     for i in range(n):

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sigc.ops.jit import OPTIONS
+from sigc.ops.jit import INNER, OPTIONS
 from sigc.ops.loops.windows import TILE, room
 
 Floats = NDArray[np.float64]
@@ -19,13 +19,13 @@ SLOPE, RSQUARE, RESIDUAL = 0, 1, 2
 NARROW = 128  # columns of which a whole window stays in the first-level cache
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _larger(a: float, b: float) -> float:
     """NaN wins."""
     return a if (a > b or a != a) else b
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _forwards(x: Floats, now: Floats, after: Floats, made: Floats, sign: float) -> None:
     for j in range(len(x)):
         v = _larger(x[j] * sign + 0.0, now[j])  # no -0: which of equal values is taken must not matter
@@ -33,7 +33,7 @@ def _forwards(x: Floats, now: Floats, after: Floats, made: Floats, sign: float) 
         made[j] = _larger(v, after[j]) * sign + 0.0
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _backwards(x: Floats, later: Floats, after: Floats, sign: float) -> None:
     for j in range(len(x)):
         after[j] = _larger(x[j] * sign + 0.0, later[j])
@@ -63,7 +63,7 @@ def window_extreme(x: Floats, n: int, sign: float) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _forwards_at(x: Floats, t: int, now: Floats, after: Floats, made: Floats, sign: float) -> None:
     """As `_forwards`, with the row of the extreme, the latest of equals, TILE behind its value."""
     for j in range(len(x)):
@@ -77,7 +77,7 @@ def _forwards_at(x: Floats, t: int, now: Floats, after: Floats, made: Floats, si
         made[j] = t - (at if best >= older else after[TILE + j]) + gap
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _backwards_at(x: Floats, t: int, later: Floats, after: Floats, sign: float) -> None:
     for j in range(len(x)):
         v, best = x[j] * sign, later[j]
@@ -106,7 +106,7 @@ def window_arg(x: Floats, n: int, sign: float) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _weighed(a: Floats, b: Floats, c: Floats, d: Floats, weight: float, made: Floats) -> None:
     """Four rows, the newest first and by itself the heaviest."""
     for j in range(len(made)):
@@ -140,13 +140,13 @@ def window_weighted(x: Floats, n: int) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _below(v: float, now: float) -> float:
     """1 below, 0.5 level, NaN for none."""
     return (1.0 if v < now else 0.0) + (0.5 if v == now else 0.0) + (v - v if v != v else 0.0)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _ranked(now: Floats, a: Floats, b: Floats, c: Floats, d: Floats, made: Floats) -> None:
     for j in range(len(made)):
         v = now[j]
@@ -174,7 +174,7 @@ def window_rank(x: Floats, n: int) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _distances(now: Floats, older: Floats, k: float, sums: Floats) -> None:
     """A row k rows ago by its distance from today's: its sum, times k, and squared."""
     wide = len(now)
@@ -185,7 +185,7 @@ def _distances(now: Floats, older: Floats, k: float, sums: Floats) -> None:
         sums[2, j] += d * d
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _four_distances(now: Floats, a: Floats, b: Floats, c: Floats, d: Floats, k: float, sums: Floats) -> None:
     """The same for four rows from k on."""
     total, weighted, squared = sums[0], sums[1], sums[2]
@@ -246,7 +246,7 @@ def change(x: Floats, periods: int) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _swapped(one: Floats, next: Floats, old: Floats, new: Floats) -> None:
     """A place in ascending order: with `old` gone what came after it moves up; `new` stays or goes on."""
     for j in range(len(one)):
@@ -256,7 +256,7 @@ def _swapped(one: Floats, next: Floats, old: Floats, new: Floats) -> None:
         new[j] = w if v < w else v
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _four_swapped(a: Floats, b: Floats, c: Floats, d: Floats, e: Floats, old: Floats, new: Floats) -> None:
     """Four places at once, so that what goes on stays in registers."""
     for j in range(len(a)):
@@ -275,7 +275,7 @@ def _four_swapped(a: Floats, b: Floats, c: Floats, d: Floats, e: Floats, old: Fl
         new[j] = w if v < w else v
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _filled(x: Floats, t: int, row: Floats, missing: Floats, change: float) -> None:
     """Row t, infinite where it is missing or before the first; `missing` counts these."""
     if t < 0:
