@@ -234,16 +234,27 @@ def window_trend(x: Floats, n: int, what: int) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
 def change(x: Floats, periods: int) -> Floats:
     """x / x[periods rows ago] - 1; NaN where there is none or it is 0. Negative periods look ahead."""
-    rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    for t in range(max(0, periods), min(rows, rows + periods)):
-        for j in range(cols):
-            before = x[t - periods, j]
-            out[t, j] = x[t, j] / before - 1.0 if before != 0.0 else np.nan
+    out = np.empty(x.shape)
+    apart = abs(periods)
+    late, early = slice(apart, None), slice(0, max(0, len(x) - apart))
+    if periods >= 0:
+        out[:apart] = np.nan
+        _change(x[late], x[early], out[late])
+    else:
+        out[early.stop :] = np.nan
+        _change(x[early], x[late], out[early])
     return out
+
+
+@njit(**OPTIONS)
+def _change(x: Floats, before: Floats, out: Floats) -> None:
+    """x / before - 1, cell by cell."""
+    for t in range(len(x)):
+        here, there, made = x[t], before[t], out[t]
+        for j in range(len(here)):
+            made[j] = here[j] / there[j] - 1.0 if there[j] != 0.0 else np.nan
 
 
 @njit(**INNER)
