@@ -1,5 +1,5 @@
-"""Books of the largest and the smallest of a row, mostly without putting the row in order: its buckets (`ranks.py`) tell
-on which side of the edge a cell is, but for those in the two buckets where the edges are.
+"""Books of the largest and the smallest of a row, mostly without putting the row in order: its buckets (`ranks.py`)
+tell on which side of an edge a cell is, but for the cells of the two buckets where the edges are.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from sigc.ops.loops.ranks import (
 
 
 @njit(**INNER)
-def chosen(row: Floats, place: Codes, bucket: int, order: Columns, values: Floats) -> int:
+def chosen(row: Floats, place: Codes, bucket: int, order: Columns, values: Floats) -> np.int64:
     """The columns and values of one bucket, ascending; how many, or -1 if they are more than few."""
-    found = 0
+    found = np.int64(0)
     for j in range(len(row)):
         if place[j] == bucket:
             if found == FEW:
-                return -1
+                return np.int64(-1)
             order[found], values[found] = np.uint32(j), row[j]
             found += 1
     insert(found, found * found, order, values)

@@ -21,7 +21,7 @@ MOST, LEAST = 2**63 - 1, -(2**63)
 
 
 @njit(**INNER)
-def _key(v: float) -> int:
+def _key(v: float) -> np.int64:
     b = np.float64(v).view(np.int64)
     return b ^ ((b >> 63) & MOST)
 

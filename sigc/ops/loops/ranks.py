@@ -79,8 +79,8 @@ def by_digits(row: Floats, order: Columns, values: Floats, columns: Columns, dig
     top = np.uint64(1 << 63)
     for j in range(cols):
         v = row[j] + 0.0  # -0 is 0
-        b = np.float64(v).view(np.uint64)
-        keys[j] = (~b if b & top else b | top) if v == v else np.uint64(0xFFFFFFFFFFFFFFFF)
+        bits = np.float64(v).view(np.uint64)
+        keys[j] = (~bits if bits & top else bits | top) if v == v else np.uint64(0xFFFFFFFFFFFFFFFF)
         order[j] = np.uint32(j)
     mask = np.uint64((1 << _DIGIT) - 1)
     for digit in range(0, 64, _DIGIT):
@@ -208,11 +208,11 @@ def equals(values: Floats, n: int, first: Columns, last: Columns) -> None:
         last[i] = i if values[i] != values[i + 1] else n
     at = np.uint32(0)
     for i in range(n):
-        at = max(at, first[i])
+        at = first[i] if first[i] > at else at
         first[i] = at
     at = np.uint32(n)
     for i in range(n - 1, -1, -1):
-        at = min(at, last[i])
+        at = last[i] if last[i] < at else at
         last[i] = at
 
 
