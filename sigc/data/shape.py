@@ -211,13 +211,29 @@ def _assets(spec: SourceSpec, file: str, column: Any, name: str) -> NDArray[Any]
     return np.asarray(column.cast(pa.string()).to_numpy(zero_copy_only=False), dtype=str)
 
 
+def _fixed(column: Any, dtype: Any) -> NDArray[Any]:
+    """A copy of a column of floats or times, NaN where missing. Arrow's own `to_numpy` would load pandas for it."""
+    out, at = np.empty(len(column), dtype), 0
+    for chunk in column.chunks:
+        if len(chunk) == 0:
+            continue
+        valid, values = chunk.buffers()
+        here = out[at : at + len(chunk)]
+        here[:] = np.frombuffer(values, dtype, len(chunk), chunk.offset * out.itemsize)
+        if chunk.null_count:
+            bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")
+            here[bits[chunk.offset : chunk.offset + len(chunk)] == 0] = np.nan
+        at += len(chunk)
+    return out
+
+
 def numbers(spec: SourceSpec, file: str, column: Any, name: str) -> Floats:
     """A column as float64, NaN where missing. Raises E201 for text and infinities."""
     kind = column.type
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan)
     if _is_number(kind) or pa.types.is_boolean(kind):
-        out: Floats = np.array(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+        out: Floats = _fixed(column.cast(pa.float64(), safe=False), np.float64)
     else:
         out = _parsed(spec, file, column, name)
     if np.isinf(out).any():
@@ -262,9 +278,9 @@ def dates_of(spec: SourceSpec, file: str, column: Any, name: str) -> Dates:
         raise problem(spec, "E201", file, f"row {at + 2}, column '{name}': the date is missing")
     if pa.types.is_timestamp(kind):
         local = _local(column) if kind.tz else column
-        return np.asarray(local.cast(pa.timestamp("ns")).to_numpy(zero_copy_only=False), "datetime64[ns]")
+        return _fixed(local.cast(pa.timestamp("ns")), "datetime64[ns]")
     if pa.types.is_date(kind):
-        return np.asarray(column.cast(pa.timestamp("ns")).to_numpy(zero_copy_only=False), "datetime64[ns]")
+        return _fixed(column.cast(pa.timestamp("ns")), "datetime64[ns]")
     texts = [str(v).strip() for v in column.to_pylist()]
     try:
         return np.array([_iso(t) for t in texts], dtype="datetime64[ns]")
