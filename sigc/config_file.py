@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
 from sigc.config import Config
-from sigc.config_source import Location, Source, find, read
+from sigc.config_place import Location, Source, find
 from sigc.errors import Diagnostic, SigcError, Span, did_you_mean
 from sigc.secret import hidden, secrets_of
 
@@ -53,7 +52,7 @@ def load_config(
     examine: looks at the data too, for what only upper layers can judge (cron expressions, names of jobs).
     """
     found = find(path, environment)
-    source = Source({}, {}, [], set()) if found is None else read(found, environment)
+    source = Source({}, {}, [], set()) if found is None else _read(found, environment)
     data, spans, errors = source.data, source.spans, source.errors
     origins = {".".join(at): f"{span.path}:{span.line}" for at, span in spans.items()}
     for key, value, origin in [*_from_environment(environment), *_from_overrides(overrides or {})]:
@@ -73,6 +72,12 @@ def load_config(
     return LoadedConfig(config, origins, found, frozenset(source.secrets | secrets_in(config)))
 
 
+def _read(path: Path, environment: Mapping[str, str]) -> Source:
+    from sigc.config_source import read
+
+    return read(path, environment)
+
+
 def secrets_in(config: Config) -> set[str]:
     """What is secret by its name in settings that are free in form, and passwords of URLs anywhere."""
     free = {"broker": config.broker.options, "cluster": config.cluster.options, "jobs": config.schedule.jobs}
@@ -85,7 +90,14 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, obj
             continue
         key = _key_of(name.removeprefix(_PREFIX).lower())
         if key is not None:
-            yield key, yaml.safe_load(value) if value else "", f"${name}"
+            yield key, _parsed(value) if value else "", f"${name}"
+
+
+def _parsed(text: str) -> object:
+    import yaml
+
+    parsed: object = yaml.safe_load(text)
+    return parsed
 
 
 def _key_of(words: str) -> str | None:
@@ -171,6 +183,8 @@ def _section_lines(model: type[BaseModel], depth: int) -> list[str]:
 def _default_text(name: str, field: Any) -> str:
     if name == "directory" and field.default is PydanticUndefined:
         return "~/.cache/sigc"
+    import yaml
+
     value = field.get_default(call_default_factory=True)
     value = list(value) if isinstance(value, tuple) else value
     return yaml.safe_dump(value, default_flow_style=True, width=1000).replace("\n...", "").strip()

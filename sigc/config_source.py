@@ -1,4 +1,4 @@
-"""A configuration file as data: found, parsed, variables filled in, with the place of every key.
+"""A configuration file as data: parsed, variables filled in, with the place of every key. `config_place` finds it.
 
 Nothing is judged here, and pydantic is not imported: the thin client reads addresses and places from here too, whatever
 else is wrong with the file. Judging is `config_file`'s.
@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from sigc.config_place import Location, Source
 from sigc.errors import Diagnostic, SigcError, Span
 from sigc.secret import is_secret_name
 
@@ -24,30 +24,6 @@ _MOST_DEPTH = 20
 # by characters of the private use area, one for one, so that every column stays where it was.
 _WRITTEN = re.compile(r"\$\{([A-Za-z_][^{}\n]*)\}")
 _VARIABLE = re.compile("\ue000\ue001([A-Za-z_][A-Za-z0-9_]*)(:-([^\ue002]*))?\ue002")
-Location = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Data of a file, where each key stands, what is wrong, settings whose variable is missing, secret variables."""
-
-    data: dict[str, Any]
-    spans: dict[Location, Span]
-    errors: list[Diagnostic]
-    unset: set[Location]
-    secrets: set[str] = field(default_factory=set)
-
-
-def find(path: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """The configuration file: the one named, else the first there is, else none. Raises E400."""
-    named = path or (Path(environment["SIGC_CONFIG"]) if environment.get("SIGC_CONFIG") else None)
-    if named is not None:
-        if not named.is_file():
-            raise SigcError(Diagnostic("E400", f"there is no configuration file {named}"))
-        return named
-    home = Path(environment.get("HOME", "/nonexistent"))
-    places = (Path("sigc.yaml"), home / ".sigc/config.yaml", Path("/etc/sigc/sigc.yaml"), Path("/etc/sigc/config.yaml"))
-    return next((p for p in places if p.is_file()), None)
 
 
 def read(path: Path, environment: Mapping[str, str]) -> Source:

@@ -9,16 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sigc.errors import Diagnostic, Severity, SigcError
+from sigc.errors import Diagnostic, Severity, SigcError, Span
 
 if TYPE_CHECKING:
     from sigc.blocks import BlockStore, MemoryStore
     from sigc.config import Config
     from sigc.config_file import LoadedConfig
+    from sigc.config_place import Location
     from sigc.data.held import Held
     from sigc.engine.drive import Executor
     from sigc.engine.task import Progress
@@ -41,21 +42,30 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a command line may say of how work is done. engine: auto | local | dask."""
+    """What a command line may say of how work is done. engine: auto | local | dask; alone: nothing else runs here."""
 
     config: Path | None = None
     engine: str = "auto"
     threads: int = 0
     cache: bool = True
+    alone: bool = False
     overrides: Mapping[str, object] = field(default_factory=dict)
 
 
 def configuration(choices: Choices) -> LoadedConfig:
     """The configuration found for these choices. Raises every error of it at once."""
     from sigc.config_file import load_config
+
+    return load_config(choices.config, os.environ, choices.overrides, _examine)
+
+
+def _examine(data: Mapping[str, Any], spans: Mapping[Location, Span]) -> list[Diagnostic]:
+    """What the daemon says of its sections, where there are any."""
+    if not data.keys() & {"strategies", "schedule"}:
+        return []
     from sigc.daemon.configured import examine
 
-    return load_config(choices.config, os.environ, choices.overrides, examine)
+    return examine(data, spans)
 
 
 def compile_file(path: Path, params: Mapping[str, float] | None = None) -> Compiled:
@@ -106,7 +116,7 @@ def workspace(
 
     settings = config.daemon.cache
     directory = Path(settings.directory).expanduser()
-    fresh = jit.is_fresh(jit.prepare(directory))
+    fresh = jit.is_fresh(jit.prepare(directory, alone=choices.alone))
     enabled = settings.enabled and choices.cache
     on_disk = enabled or _asks_for_dask(config, choices)
     with ExitStack() as stack:

@@ -7,6 +7,7 @@ running, 130 interrupted.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -89,8 +90,13 @@ def cli() -> None:
     """sigc compiles trading signals and runs them: check, backtest, trade."""
 
 
+_MANY_OBJECTS = 100_000  # what libraries make while they are loaded is no garbage: it need not be looked through for it
+
+
 def main() -> None:
     """Run the command line; every error leaves by its documented exit code."""
+    gc.set_threshold(_MANY_OBJECTS)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # there are none of ours: no search of all packages for some
     try:
         code = cli.main(prog_name="sigc", standalone_mode=False)
         sys.stdout.flush()

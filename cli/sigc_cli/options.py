@@ -43,4 +43,4 @@ def choices(config: Path | None, engine: str, threads: int, no_cache: bool) -> C
     """The values of `work` as one."""
     from sigc_cli.build import Choices  # more than a control verb needs
 
-    return Choices(config=config, engine=engine, threads=threads, cache=not no_cache)
+    return Choices(config=config, engine=engine, threads=threads, cache=not no_cache, alone=True)

@@ -16,15 +16,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sigc.config_source import Location
+from sigc.config_place import Location
 from sigc.daemon.job_entries import Defaults, read_jobs
 from sigc.daemon.jobs import TRADING, Job, Kind
-from sigc.daemon.runner import StrategyEntry
 from sigc.daemon.triggers import check_zone
 from sigc.errors import Diagnostic, SigcError, Span, did_you_mean
 
 if TYPE_CHECKING:
     from sigc.config_file import LoadedConfig
+    from sigc.daemon.runner import StrategyEntry
 
 _SHOWN = 10  # names in a help line
 _OF_A_STRATEGY = TRADING | {Kind.COMPUTE}
@@ -48,6 +48,8 @@ class Configured:
 
 def configured(loaded: LoadedConfig) -> Configured:
     """The values; `examine` has passed before."""
+    from sigc.daemon.runner import StrategyEntry
+
     data = loaded.config.model_dump(mode="json", by_alias=True)
     base = folder(loaded)
     strategies = tuple(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sigc.config_source import find, read
+from sigc.config_place import find
 from sigc.daemon.client import Client, Target, Wish, find_daemon
 from sigc.daemon.instance import instance_name, places, runtime_dirs
 from sigc.errors import SigcError
@@ -60,7 +60,11 @@ def connect(asked: Asked, environment: Mapping[str, str], timeout_s: float = 60.
 
 
 def _data(path: Path | None, environment: Mapping[str, str]) -> Mapping[str, Any]:
-    return {} if path is None else read(path, environment).data
+    if path is None:
+        return {}
+    from sigc.config_source import read
+
+    return read(path, environment).data
 
 
 def _section(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ import hashlib
 import os
 import sys
 import tempfile
+import threading
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -19,19 +20,45 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
+# For a loop called from Python, and for one called by loops alone, which needs no way in from Python: each way in
+# that nothing uses is a function more to compile. A call of an INNER loop from Python would end the process.
+OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+INNER: Final[dict[str, Any]] = OPTIONS | {"no_cpython_wrapper": True}
+
+# What numba looks for when it is loaded, for its users' sake, and no kernel uses: BLAS and foreign functions.
+_UNUSED: Final = ("scipy.linalg.cython_blas", "cffi")
+_ALONE: Final = threading.Event()
 
 
-def prepare(cache_directory: Path) -> Path:
+def prepare(cache_directory: Path, *, alone: bool = False) -> Path:
     """Keep compiled kernels under `cache_directory`, or in a private temporary folder if that can't be written.
+
+    alone: this process runs nothing but sigc, so numba may be loaded without what kernels do not use.
 
     Returns the folder. Calling it again with another directory has no effect on kernels already compiled.
     """
+    if alone:
+        _ALONE.set()
     folder = _folder(cache_directory)
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     if "numba" in sys.modules:
         sys.modules["numba"].config.CACHE_DIR = str(folder)
     return folder
+
+
+def load_numba() -> None:
+    """Load numba before the first loop is; where sigc is alone, in half the time, as SciPy's linear algebra is not
+    loaded with it. Elsewhere numba is left as others expect it."""
+    if not _ALONE.is_set() or "numba" in sys.modules:
+        return
+    hidden: dict[str, Any] = {name: None for name in _UNUSED if name not in sys.modules}
+    sys.modules.update(hidden)  # None means that there is no such module
+    try:
+        import numba.core.typing.cffi_utils
+        import numba.np.arraymath  # noqa: F401
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 @functools.cache

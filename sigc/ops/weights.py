@@ -21,12 +21,12 @@ def long_short(x: Values, top: Share = 0.2, bottom: Share = 0.2, cap: Positive |
     Ties by asset position: longs from the end, shorts from the start. Fewer than 2 valid assets: all 0. `cap`
     clips a weight without redistribution. bottom=0 is long-only.
     """
-    from sigc.ops.loops import ranks
+    from sigc.ops.loops import picks
 
     x = frozen(x)
     most = math.inf if cap is None else float(cap)
     out = np.empty(x.shape)
-    ranks.long_short(x, float(top), float(bottom), most, out)
+    picks.long_short(x, float(top), float(bottom), most, out)
     return out
 
 

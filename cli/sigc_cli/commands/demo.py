@@ -49,7 +49,7 @@ def _backtested(directory: Path, assets: int, days: int, seed: int) -> Path:
     compiled = compile_file(file)
     click.echo(f"{file}: ok", err=True)
     overrides = {"daemon.cache.directory": str(directory.resolve() / "cache")}
-    choices = Choices(engine="local", overrides=overrides)
+    choices = Choices(engine="local", overrides=overrides, alone=True)
     settings = configuration(choices).config
     bar = show.ProgressBar()
     with workspace(settings, choices, bar) as space:

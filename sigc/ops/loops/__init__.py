@@ -12,8 +12,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
-from numba.core import codegen
+from sigc.ops.jit import load_numba
+
+load_numba()
+
+import numba  # noqa: E402
+from numba.core import codegen  # noqa: E402
 
 _config: Any = numba.config
 _features: str = codegen.get_host_cpu_features()  # type: ignore[no-untyped-call]

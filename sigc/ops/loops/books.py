@@ -7,28 +7,32 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sigc.ops.jit import OPTIONS
+from sigc.ops.jit import INNER, OPTIONS, frozen
 from sigc.ops.loops.rows import LANES, halved
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@njit(**OPTIONS)
 def returns_of(prices: Floats) -> Floats:
     """Close-to-close returns; NaN in the first row, and where they are not finite."""
-    rows, cols = prices.shape
-    out = np.empty((rows, cols))
+    out = np.empty(prices.shape)
     out[:1] = np.nan
+    _returns_of(prices, out)
+    return out
+
+
+@njit(**OPTIONS)
+def _returns_of(prices: Floats, out: Floats) -> None:
+    rows, cols = prices.shape
     for t in range(1, rows):
         here, before, made = prices[t], prices[t - 1], out[t]
         for j in range(cols):
             v = here[j] / before[j] - 1.0
             made[j] = v + (v - v)  # NaN also for an infinite one
-    return out
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def earned(into: Floats, returns: Floats, lanes: Floats) -> tuple[float, int]:
     """The sum of weight x return of one row, and how many assets were held that have none."""
     cols = len(into)
@@ -47,7 +51,7 @@ def earned(into: Floats, returns: Floats, lanes: Floats) -> tuple[float, int]:
     return halved(lanes), missing
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def moved(held: Floats, before: Floats, lanes: Floats) -> tuple[float, float, float, int]:
     """Of one row: the sums of absolute changes, of absolute weights and of weights; how many weights are missing."""
     cols = len(held)
@@ -71,26 +75,32 @@ def moved(held: Floats, before: Floats, lanes: Floats) -> tuple[float, float, fl
     return halved(change), halved(absolute), halved(signed), missing
 
 
-@njit(**OPTIONS)
 def followed(held: Floats, returns: Floats) -> tuple[Floats, Ints]:
     """Of a book that is held as it is, flat before, by row: what it earned, what it traded, its gross and its net
     exposure, (4, rows); and how many held assets have no return, and how many weights are missing, (2, rows)."""
     rows, cols = held.shape
     sums, counts = np.empty((4, rows)), np.empty((2, rows), np.int64)
-    lanes, flat = np.empty((3, LANES)), np.zeros(cols)
-    for t in range(rows):
-        before = held[t - 1] if t > 0 else flat
-        sums[0, t], counts[0, t] = earned(before, returns[t], lanes[0])
-        sums[1, t], sums[2, t], sums[3, t], counts[1, t] = moved(held[t], before, lanes)
+    _followed(held, returns, frozen(np.zeros(cols)), np.empty((3, LANES)), sums, counts)
     return sums, counts
 
 
 @njit(**OPTIONS)
+def _followed(held: Floats, returns: Floats, flat: Floats, lanes: Floats, sums: Floats, counts: Ints) -> None:
+    for t in range(len(held)):
+        before = held[t - 1] if t > 0 else flat
+        sums[0, t], counts[0, t] = earned(before, returns[t], lanes[0])
+        sums[1, t], sums[2, t], sums[3, t], counts[1, t] = moved(held[t], before, lanes)
+
+
 def exposures(held: Floats) -> tuple[Floats, Floats]:
     """Gross and net exposure by row: the sum of absolute weights, and that of weights."""
     rows, cols = held.shape
     gross, net = np.empty(rows), np.empty(rows)
-    lanes, flat = np.empty((3, LANES)), np.zeros(cols)
-    for t in range(rows):
-        _, gross[t], net[t], _ = moved(held[t], flat, lanes)
+    _exposures(held, frozen(np.zeros(cols)), np.empty((3, LANES)), gross, net)
     return gross, net
+
+
+@njit(**OPTIONS)
+def _exposures(held: Floats, flat: Floats, lanes: Floats, gross: Floats, net: Floats) -> None:
+    for t in range(len(held)):
+        _, gross[t], net[t], _ = moved(held[t], flat, lanes)

@@ -17,7 +17,7 @@ from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from sigc.ops.jit import OPTIONS
+from sigc.ops.jit import INNER, OPTIONS
 
 Floats = NDArray[np.float64]
 Table = NDArray[np.int64]
@@ -55,13 +55,13 @@ def _pointer(_: Any, address: Any) -> Any:
     return types.CPointer(types.float64)(address), code  # type: ignore[no-untyped-call]
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _segment(places: Table, at: int, row: int, column: int, wide: int) -> Floats:
     address = places[at, 0] + 8 * (row * places[at, 1] + column * places[at, 2])
     return carray(_pointer(address), wide)  # type: ignore[call-arg]
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _step(op: int, a: Floats, b: Floats, c: Floats, out: Floats) -> None:
     wide = len(out)
     if op == CLEAN:  # canonical: one NaN, no negative zero

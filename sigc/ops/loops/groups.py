@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sigc.ops.jit import OPTIONS
+from sigc.ops.jit import INNER, OPTIONS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -55,7 +55,7 @@ def plain_codes(by: Floats, first: Ints, most: float) -> tuple[Codes, int]:
     return codes, -1 if strange else int(high)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def group_sums(x: Floats, code: Codes, count: Floats, total: Floats) -> None:
     """Of one row, by group; group 0 is what has no value or no label."""
     count[:] = 0.0
@@ -67,7 +67,7 @@ def group_sums(x: Floats, code: Codes, count: Floats, total: Floats) -> None:
         total[g] += v
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def group_deviations(x: Floats, code: Codes, count: Floats, mean: Floats, dev: Floats, some: Floats) -> None:
     """The standard deviation by group of one row, ddof 1; -1 where all values are equal. `some` is room."""
     dev[:] = 0.0

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sigc.ops.jit import OPTIONS
+from sigc.ops.jit import INNER, OPTIONS
 
 Floats = NDArray[np.float64]
 Keys = NDArray[np.int64]
@@ -20,22 +20,18 @@ Keys = NDArray[np.int64]
 MOST, LEAST = 2**63 - 1, -(2**63)
 
 
-@njit(**OPTIONS)
-def _key(v: float) -> int:
-    one = np.empty(1)
-    one[0] = v
-    b = one.view(np.int64)[0]
+@njit(**INNER)
+def _key(v: float) -> np.int64:
+    b = np.float64(v).view(np.int64)
     return b ^ ((b >> 63) & MOST)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _value(k: int) -> float:
-    one = np.empty(1, np.int64)
-    one[0] = k ^ ((k >> 63) & MOST)
-    return one.view(np.float64)[0]
+    return np.int64(k ^ ((k >> 63) & MOST)).view(np.float64)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _keys(row: Floats, raw: Keys, keys: Keys) -> tuple[int, int, int]:
     """Fills `keys`, MOST for what is missing; how many are valid, the smallest and the largest of them."""
     n, low, high = 0, MOST, LEAST
@@ -49,7 +45,7 @@ def _keys(row: Floats, raw: Keys, keys: Keys) -> tuple[int, int, int]:
     return n, low, high
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _split(keys: Keys, pivot: int) -> tuple[int, int, int]:
     """How many keys are below the pivot, the largest of them, and the smallest of the others."""
     count, below, above = 0, LEAST, MOST
@@ -62,7 +58,7 @@ def _split(keys: Keys, pivot: int) -> tuple[int, int, int]:
     return count, below, above
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _pivot(low: int, high: int, share: float) -> int:
     """The key at `share` of the way by value; the middle of the keys for a share below 0, or if an end is infinite."""
     a, b = _value(low), _value(high)
@@ -70,7 +66,7 @@ def _pivot(low: int, high: int, share: float) -> int:
     return _key(v) if share >= 0.0 and v == v else (low >> 1) + (high >> 1) + (low & high & 1) + 1
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _pair(keys: Keys, n: int, low: int, high: int, at: int, guess: Keys) -> tuple[int, int]:
     """The keys of rank `at` and `at` + 1 < n, from 0. `guess`: two pivots to begin with, then those for a next row."""
     under, upto = 0, n  # how many keys are below `low`, and how many up to `high`
@@ -96,11 +92,11 @@ def _pair(keys: Keys, n: int, low: int, high: int, at: int, guess: Keys) -> tupl
     return low, high
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _quantile(keys: Keys, n: int, low: int, high: int, q: float, guess: Keys) -> float:
     """Linear interpolation between the neighbours of rank q * (n - 1)."""
     place = q * (n - 1)
-    at = int(np.floor(place))
+    at = np.int64(np.floor(place))
     if at + 1 >= n:
         return _value(high)
     lower, upper = _pair(keys, n, low, high, at, guess)
@@ -108,27 +104,46 @@ def _quantile(keys: Keys, n: int, low: int, high: int, q: float, guess: Keys) ->
     return a if a == b else a + (b - a) * (place - at)
 
 
-@njit(**OPTIONS)
 def quantiles(x: Floats, q: float) -> Floats:
     """The q quantile of each row, in its valid cells."""
-    rows, cols = x.shape
-    out, raw = np.empty((rows, cols)), x.view(np.int64)
-    keys, guess = np.empty(cols, np.int64), np.zeros(2, np.int64)
-    for t in range(rows):
-        n, low, high = _keys(x[t], raw[t], keys)
-        v = _quantile(keys, n, low, high, q, guess) if n else np.nan
-        here, made = x[t], out[t]
-        for j in range(cols):
-            made[j] = v if here[j] == here[j] else np.nan
+    out = np.empty(x.shape)
+    _quantiles(x, x.view(np.int64), q, out, *_room(x.shape[1]))
     return out
 
 
-@njit(**OPTIONS)
 def clipped(x: Floats, p: float, q: float) -> Floats:
     """Each row clipped at its p and q quantiles."""
+    out = np.empty(x.shape)
+    _clipped(x, x.view(np.int64), p, q, out, *_room(x.shape[1]))
+    return out
+
+
+def distances(x: Floats) -> Floats:
+    """The median distance of each row from its median, in its valid cells."""
+    out = np.empty(x.shape)
+    _distances(x, x.view(np.int64), out, out.view(np.int64), *_room(x.shape[1]))
+    return out
+
+
+def _room(cols: int) -> tuple[Keys, Keys]:
+    """For the keys of a row, and for the guesses of two quantiles."""
+    return np.empty(cols, np.int64), np.zeros((2, 2), np.int64)
+
+
+@njit(**OPTIONS)
+def _quantiles(x: Floats, raw: Keys, q: float, out: Floats, keys: Keys, guess: Keys) -> None:
     rows, cols = x.shape
-    out, raw = np.empty((rows, cols)), x.view(np.int64)
-    keys, guess = np.empty(cols, np.int64), np.zeros((2, 2), np.int64)
+    for t in range(rows):
+        n, low, high = _keys(x[t], raw[t], keys)
+        v = _quantile(keys, n, low, high, q, guess[0]) if n else np.nan
+        here, made = x[t], out[t]
+        for j in range(cols):
+            made[j] = v if here[j] == here[j] else np.nan
+
+
+@njit(**OPTIONS)
+def _clipped(x: Floats, raw: Keys, p: float, q: float, out: Floats, keys: Keys, guess: Keys) -> None:
+    rows, cols = x.shape
     for t in range(rows):
         n, low, high = _keys(x[t], raw[t], keys)
         here, made = x[t], out[t]
@@ -140,23 +155,18 @@ def clipped(x: Floats, p: float, q: float) -> Floats:
         for j in range(cols):
             v = a if here[j] < a else here[j]
             made[j] = b if v > b else v
-    return out
 
 
 @njit(**OPTIONS)
-def distances(x: Floats) -> Floats:
-    """The median distance of each row from its median, in its valid cells."""
+def _distances(x: Floats, raw: Keys, out: Floats, raw_out: Keys, keys: Keys, guess: Keys) -> None:
     rows, cols = x.shape
-    out, raw = np.empty((rows, cols)), x.view(np.int64)
-    keys, guess = np.empty(cols, np.int64), np.zeros((2, 2), np.int64)
     for t in range(rows):
         n, low, high = _keys(x[t], raw[t], keys)
         here, made = x[t], out[t]
         v = _quantile(keys, n, low, high, 0.5, guess[0]) if n else np.nan
         for j in range(cols):
             made[j] = abs(here[j] - v)
-        n, low, high = _keys(made, made.view(np.int64), keys)
+        n, low, high = _keys(made, raw_out[t], keys)
         v = _quantile(keys, n, low, high, 0.5, guess[1]) if n else np.nan
         for j in range(cols):
             made[j] = v if made[j] == made[j] else np.nan
-    return out

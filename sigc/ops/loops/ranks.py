@@ -4,7 +4,8 @@ A row goes into buckets finer than its values, one pass (`spread`), so that what
 nothing. Buckets lie close around the middle of the row and ever wider apart towards the tails: v becomes
 1 - s / (|v - c| + s) on either side of c, the middle and the spread of a sample, whatever the tails are. A row that
 still has too many values in one bucket (two far clusters, say) is sorted by the digits of its bits (`by_digits`). The
-order is the same either way: by (value, column).
+order is the same either way: by (value, column). Few rows need the digits, and most data have none such, so a loop is
+compiled without them first: it stops at a row that needs them, and its twin, which has room for them, goes on there.
 
 Read: `arrange` (a row to the order of its columns), then what is made of an order.
 """
@@ -15,19 +16,22 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sigc.ops.jit import OPTIONS
+from sigc.ops.jit import INNER, OPTIONS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Codes = NDArray[np.uint32]  # unsigned, so that an index is not checked for wrapping
 Columns = NDArray[np.uint32]
+Room = tuple[Columns, Floats, Codes, Codes, Floats]
+Digits = tuple[NDArray[np.uint64], Codes]
 
 FINENESS = 3  # buckets for each asset
 _ONE = np.uint32(1)
-_SAMPLE, _FEW, _DIGIT = 32, 64, 11
+FEW = 64
+_SAMPLE, _DIGIT = 32, 11
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def valid_cells(row: Floats) -> int:
     """How many cells are not missing."""
     n = 0
@@ -36,7 +40,7 @@ def valid_cells(row: Floats) -> int:
     return n
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def middle(row: Floats, some: Floats) -> tuple[float, float]:
     """The median and half the distance of the quartiles, of a few cells; (0, 0) if they are too few. `some` is room."""
     found, step = 0, max(1, len(row) // len(some))
@@ -54,7 +58,7 @@ def middle(row: Floats, some: Floats) -> tuple[float, float]:
     return some[found // 2], 0.6 * (some[3 * found // 4] - some[found // 4])
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def by_distance(row: Floats, c: float, s: float, last: int, place: Codes) -> None:
     """The bucket of each cell, below `last`; `last` for a missing one. Every step keeps order, rounding too."""
     half, none = 0.5 * (last - 1), np.int32(last)
@@ -65,19 +69,20 @@ def by_distance(row: Floats, c: float, s: float, last: int, place: Codes) -> Non
         place[j] = b if d == d else none
 
 
-@njit(**OPTIONS)
-def by_digits(row: Floats, order: Columns, values: Floats) -> None:
-    """Columns and values in order, missing ones last: a radix sort of their bits, from the last digit up."""
+@njit(**INNER)
+def by_digits(row: Floats, order: Columns, values: Floats, columns: Columns, digits: Digits) -> None:
+    """Columns and values in order, missing ones last: a radix sort of their bits, from the last digit up. `columns`
+    and `digits` are room."""
     cols = len(row)
-    keys, others, columns = np.empty(cols, np.uint64), np.empty(cols, np.uint64), np.empty(cols, np.uint32)
+    pair, count = digits
+    keys, others = pair[0], pair[1]
+    top = np.uint64(1 << 63)
     for j in range(cols):
-        values[j] = row[j] + 0.0  # -0 is 0
+        v = row[j] + 0.0  # -0 is 0
+        bits = np.float64(v).view(np.uint64)
+        keys[j] = (~bits if bits & top else bits | top) if v == v else np.uint64(0xFFFFFFFFFFFFFFFF)
         order[j] = np.uint32(j)
-    raw, top = values.view(np.uint64), np.uint64(1 << 63)
-    for j in range(cols):
-        b = raw[j]
-        keys[j] = (~b if b & top else b | top) if values[j] == values[j] else np.uint64(0xFFFFFFFFFFFFFFFF)
-    count, mask = np.empty(1 << _DIGIT, np.uint32), np.uint64((1 << _DIGIT) - 1)
+    mask = np.uint64((1 << _DIGIT) - 1)
     for digit in range(0, 64, _DIGIT):
         shift = np.uint64(digit)
         count[:] = 0
@@ -100,7 +105,7 @@ def by_digits(row: Floats, order: Columns, values: Floats) -> None:
         values[j] = row[order[j]]
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def tally(place: Codes, count: Codes) -> None:
     """How many cells each bucket has."""
     for b in range(len(count)):
@@ -109,7 +114,7 @@ def tally(place: Codes, count: Codes) -> None:
         count[place[j]] += _ONE
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def spread(row: Floats, place: Codes, count: Codes, order: Columns, values: Floats) -> None:
     """Columns and values, bucket after bucket, those of a bucket as they came."""
     tally(place, count)
@@ -126,7 +131,7 @@ def spread(row: Floats, place: Codes, count: Codes, order: Columns, values: Floa
         values[at] = row[j]
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def insert(n: int, most: int, order: Columns, values: Floats) -> bool:
     """Put into order by insertion, equal values as they are; false if given up after `most` moves."""
     moves, before = 0, values[0]
@@ -146,26 +151,33 @@ def insert(n: int, most: int, order: Columns, values: Floats) -> bool:
     return True
 
 
-@njit(**OPTIONS)
-def room_of(cols: int) -> tuple[Columns, Floats, Codes, Codes, Floats]:
+def room_of(cols: int) -> Room:
     """For a row's order, its values in order, the bucket of each cell, the count of each bucket (the last is for
     missing cells), and a sample."""
     count = np.empty(FINENESS * cols + 3, np.uint32)
     return np.empty(cols, np.uint32), np.empty(cols), np.empty(cols, np.uint32), count, np.empty(_SAMPLE)
 
 
-@njit(**OPTIONS)
-def arrange(row: Floats, order: Columns, values: Floats, place: Codes, count: Codes, some: Floats) -> tuple[int, bool]:
+def digits_of(cols: int) -> Digits:
+    """For the keys of a row, twice, and the count of each digit."""
+    return np.empty((2, cols), np.uint64), np.empty(1 << _DIGIT, np.uint32)
+
+
+@njit(**INNER)
+def arrange(
+    row: Floats, order: Columns, values: Floats, place: Codes, count: Codes, some: Floats, digits: Digits | None
+) -> tuple[int, bool]:
     """A row's columns in ascending order of (value, column), and its values in that order.
 
-    Returns how many are valid, and whether some are equal. The rest is room, see `room_of`.
+    Returns how many are valid, and whether some are equal; -1 where it takes digits and there is no room for them.
+    The rest is room, see `room_of` and `digits_of`.
     """
     n = valid_cells(row)
     if n == 0:
         return 0, False
     c, s = middle(row, some)
     done = False
-    if n <= _FEW:
+    if n <= FEW:
         listed = 0
         for j in range(len(row)):
             if row[j] == row[j]:
@@ -177,14 +189,16 @@ def arrange(row: Floats, order: Columns, values: Floats, place: Codes, count: Co
         spread(row, place, count, order, values)
         done = insert(n, 4 * n, order, values)
     if not done:
-        by_digits(row, order, values)
+        if digits is None:
+            return -1, False
+        by_digits(row, order, values, place, digits)
     tied = 0
     for i in range(1, n):
         tied += values[i] == values[i - 1]
     return n, tied > 0
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def equals(values: Floats, n: int, first: Columns, last: Columns) -> None:
     """Of ascending values, the places of the first and the last that each equals. Without branches: ties are many."""
     first[0], last[n - 1] = 0, n - 1
@@ -194,23 +208,45 @@ def equals(values: Floats, n: int, first: Columns, last: Columns) -> None:
         last[i] = i if values[i] != values[i + 1] else n
     at = np.uint32(0)
     for i in range(n):
-        at = max(at, first[i])
+        at = first[i] if first[i] > at else at
         first[i] = at
     at = np.uint32(n)
     for i in range(n - 1, -1, -1):
-        at = min(at, last[i])
+        at = last[i] if last[i] < at else at
         last[i] = at
 
 
-@njit(**OPTIONS)
 def ranks(x: Floats, buckets: float, out: Floats) -> None:
     """Average ranks r = 1..n of the valid cells as (r - 1) / (n - 1), or, with buckets, ceil(r * buckets / n)."""
     cols = x.shape[1]
-    order, values, place, count, some = room_of(cols)
-    first, last = np.empty(cols, np.uint32), np.empty(cols, np.uint32)
-    for t in range(len(x)):
+    room = (*room_of(cols), np.empty(cols, np.uint32), np.empty(cols, np.uint32))
+    done = _ranks(x, 0, buckets, out, *room, None)
+    if done < len(x):
+        _ranks(x, done, buckets, out, *room, digits_of(cols))
+
+
+@njit(**OPTIONS)
+def _ranks(
+    x: Floats,
+    begin: int,
+    buckets: float,
+    out: Floats,
+    order: Columns,
+    values: Floats,
+    place: Codes,
+    count: Codes,
+    some: Floats,
+    first: Columns,
+    last: Columns,
+    digits: Digits | None,
+) -> int:
+    """The rows from `begin` on; returns the row where it stopped for want of digits."""
+    cols = x.shape[1]
+    for t in range(begin, len(x)):
         made = out[t]
-        n, tied = arrange(x[t], order, values, place, count, some)
+        n, tied = arrange(x[t], order, values, place, count, some, digits)
+        if n < 0:
+            return t
         if n < cols:
             made[:] = np.nan
         if tied:
@@ -229,19 +265,43 @@ def ranks(x: Floats, buckets: float, out: Floats) -> None:
         else:
             for j in range(cols):
                 made[j] /= n - 1.0
+    return len(x)
 
 
-@njit(**OPTIONS)
 def group_ranks(x: Floats, codes: Codes, label: Ints, groups: int, out: Floats) -> None:
     """Average ranks r = 1..n within the group as (r - 1) / (n - 1); a lone asset 0.5; NaN without value or label."""
     cols = x.shape[1]
-    order, values, place, count, some = room_of(cols)
-    first = np.empty(cols, np.int32)
-    size, begin, last = np.empty(groups + 1, np.int32), np.empty(groups + 1, np.int32), np.empty(groups + 1, np.int32)
-    least = np.empty(groups + 1)
-    for t in range(len(x)):
-        here, code, made = x[t], codes[label[t]], out[t]
-        n, tied = arrange(here, order, values, place, count, some)
+    room = (*room_of(cols), np.empty(cols, np.int32), np.empty((3, groups + 1), np.int32), np.empty(groups + 1))
+    done = _group_ranks(x, 0, codes, label, out, *room, None)
+    if done < len(x):
+        _group_ranks(x, done, codes, label, out, *room, digits_of(cols))
+
+
+@njit(**OPTIONS)
+def _group_ranks(
+    x: Floats,
+    start: int,
+    codes: Codes,
+    label: Ints,
+    out: Floats,
+    order: Columns,
+    values: Floats,
+    place: Codes,
+    count: Codes,
+    some: Floats,
+    first: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    least: Floats,
+    digits: Digits | None,
+) -> int:
+    """The rows from `start` on; returns the row where it stopped for want of digits."""
+    cols, groups = x.shape[1], len(least) - 1
+    size, begin, last = ends[0], ends[1], ends[2]
+    for t in range(start, len(x)):
+        code, made = codes[label[t]], out[t]
+        n, tied = arrange(x[t], order, values, place, count, some, digits)
+        if n < 0:
+            return t
         made[:] = np.nan
         size[:] = 0
         if not tied:
@@ -271,96 +331,4 @@ def group_ranks(x: Floats, codes: Codes, label: Ints, groups: int, out: Floats) 
             most = size[g] - 1.0
             v = made[j] / most if most > 0.0 else made[j] + 0.5
             made[j] = v if g > 0 else np.nan
-
-
-@njit(**OPTIONS)
-def chosen(row: Floats, place: Codes, bucket: int, order: Columns, values: Floats) -> int:
-    """The columns and values of one bucket, ascending; how many, or -1 if they are more than few."""
-    found = 0
-    for j in range(len(row)):
-        if place[j] == bucket:
-            if found == _FEW:
-                return -1
-            order[found], values[found] = np.uint32(j), row[j]
-            found += 1
-    insert(found, found * found, order, values)
-    return found
-
-
-@njit(**OPTIONS)
-def edges(count: Codes, k: int, m: int) -> tuple[int, int, int, int]:
-    """The buckets that hold the k-th largest and the m-th smallest, and how many cells of each are among these."""
-    high, above = len(count) - 2, 0
-    while high > 0 and above + count[high] < k:
-        above += count[high]
-        high -= 1
-    low, under = 0, 0
-    while low < len(count) - 2 and under + count[low] < m:
-        under += count[low]
-        low += 1
-    return high, k - above, low, m - under
-
-
-@njit(**OPTIONS)
-def picked(
-    row: Floats,
-    k: int,
-    m: int,
-    long: float,
-    short: float,
-    place: Codes,
-    count: Codes,
-    order: Columns,
-    values: Floats,
-    some: Floats,
-    made: Floats,
-) -> bool:
-    """A book of the k largest and the m smallest, without putting the row in order; false where that takes more than
-    a look into two buckets."""
-    last = len(count) - 1
-    c, s = middle(row, some)
-    if not (0.0 < s < np.inf and abs(c) < np.inf):
-        return False
-    by_distance(row, c, s, last, place)
-    tally(place, count)
-    best, take, worst, give = edges(count, k, m)
-    for j in range(len(row)):
-        b = np.int64(place[j])
-        v = long if b > best else 0.0
-        v = short if b < worst else v
-        made[j] = v if b != last else 0.0
-    found = chosen(row, place, best, order, values) if take else 0
-    if found < 0:
-        return False
-    for i in range(found - take, found):
-        made[order[i]] = long
-    found = chosen(row, place, worst, order, values) if give else 0
-    if found < 0:
-        return False
-    for i in range(give):
-        made[order[i]] = short
-    return True
-
-
-@njit(**OPTIONS)
-def long_short(x: Floats, top: float, bottom: float, cap: float, out: Floats) -> None:
-    """+1/k for the k largest, -1/m for the m smallest, the rest 0; rows with fewer than 2 valid cells are 0."""
-    cols = x.shape[1]
-    order, values, place, count, some = room_of(cols)
-    for t in range(len(x)):
-        row, made = x[t], out[t]
-        n = valid_cells(row)
-        if n < 2:
-            made[:] = 0.0
-            continue
-        k = min(int(np.ceil(n * top - 1e-9)), n)
-        m = min(int(np.ceil(n * bottom - 1e-9)), n - k)
-        long, short = min(1.0 / k, cap), -min(1.0 / m, cap)
-        if picked(row, k, m, long, short, place, count, order, values, some, made):
-            continue
-        arrange(row, order, values, place, count, some)
-        made[:] = 0.0
-        for i in range(n - k, n):
-            made[order[i]] = long
-        for i in range(m):
-            made[order[i]] = short
+    return len(x)

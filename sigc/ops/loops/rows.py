@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sigc.ops.jit import OPTIONS
+from sigc.ops.jit import INNER, OPTIONS
 
 Floats = NDArray[np.float64]
 
@@ -18,7 +18,7 @@ CENTRED, ZSCORE, SHARE = 0, 1, 2
 LANES = 32
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def compact(row: Floats, some: Floats) -> int:
     """The valid cells, one after the other; returns how many."""
     n = 0
@@ -29,7 +29,7 @@ def compact(row: Floats, some: Floats) -> int:
     return n
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def halved(lanes: Floats) -> float:
     """The sum of all lanes, half onto half until one is left; they are lost."""
     wide = LANES // 2
@@ -40,7 +40,7 @@ def halved(lanes: Floats) -> float:
     return lanes[0]
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def lane_sum(values: Floats, n: int, lanes: Floats) -> float:
     """The sum of the first n: the i-th goes to lane i % LANES, then lanes are halved. `lanes` is room."""
     lanes[:] = 0.0
@@ -54,7 +54,7 @@ def lane_sum(values: Floats, n: int, lanes: Floats) -> float:
     return halved(lanes)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def lane_mean(values: Floats, n: int, lanes: Floats) -> tuple[float, bool]:
     """The mean, exactly the value where all are equal, and whether they are."""
     differ = 0
@@ -63,7 +63,7 @@ def lane_mean(values: Floats, n: int, lanes: Floats) -> tuple[float, bool]:
     return (lane_sum(values, n, lanes) / n, False) if differ else (values[0], True)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def lane_variance(values: Floats, n: int, mean: float, lanes: Floats) -> float:
     """Around the mean, ddof 1; `values` are lost."""
     for i in range(n):
@@ -72,12 +72,28 @@ def lane_variance(values: Floats, n: int, mean: float, lanes: Floats) -> float:
     return lane_sum(values, n, lanes) / (n - 1.0)
 
 
-@njit(**OPTIONS)
 def level(x: Floats, what: int) -> Floats:
     """TOTAL, MEAN, VARIANCE, DEVIATION or COUNT of the row's valid cells, in those cells."""
+    out = np.empty(x.shape)
+    _level(x, what, out, *_room(x.shape[1]))
+    return out
+
+
+def standing(x: Floats, what: int) -> Floats:
+    """The row CENTRED on its mean, as a ZSCORE, or a SHARE of the sum of its absolutes; flat rows give 0."""
+    out = np.empty(x.shape)
+    _standing(x, what, out, *_room(x.shape[1]))
+    return out
+
+
+def _room(cols: int) -> tuple[Floats, Floats]:
+    """For the valid cells of a row, and for lanes."""
+    return np.empty(cols + 1), np.empty(LANES)
+
+
+@njit(**OPTIONS)
+def _level(x: Floats, what: int, out: Floats, some: Floats, lanes: Floats) -> None:
     rows, cols = x.shape
-    out = np.empty((rows, cols))
-    some, lanes = np.empty(cols + 1), np.empty(LANES)
     for t in range(rows):
         here, made = x[t], out[t]
         n = compact(here, some)
@@ -92,15 +108,11 @@ def level(x: Floats, what: int) -> Floats:
                 v = np.sqrt(v)
         for j in range(cols):
             made[j] = v if here[j] == here[j] else np.nan
-    return out
 
 
 @njit(**OPTIONS)
-def standing(x: Floats, what: int) -> Floats:
-    """The row CENTRED on its mean, as a ZSCORE, or a SHARE of the sum of its absolutes; flat rows give 0."""
+def _standing(x: Floats, what: int, out: Floats, some: Floats, lanes: Floats) -> None:
     rows, cols = x.shape
-    out = np.empty((rows, cols))
-    some, lanes = np.empty(cols + 1), np.empty(LANES)
     for t in range(rows):
         here, made = x[t], out[t]
         n = compact(here, some)
@@ -125,14 +137,18 @@ def standing(x: Floats, what: int) -> Floats:
                 deviation = np.sqrt(lane_variance(some, n, mean, lanes))
                 for j in range(cols):
                     made[j] = (here[j] - mean) / deviation
+
+
+def book_returns(w: Floats, r: Floats) -> Floats:
+    """(rows, 1): sum of w[t-1] * r[t] over the assets with both; NaN without any."""
+    out = np.full((len(w), 1), np.nan)
+    _book_returns(w, r, out)
     return out
 
 
 @njit(**OPTIONS)
-def book_returns(w: Floats, r: Floats) -> Floats:
-    """(rows, 1): sum of w[t-1] * r[t] over the assets with both; NaN without any."""
+def _book_returns(w: Floats, r: Floats, out: Floats) -> None:
     rows, cols = w.shape
-    out = np.full((rows, 1), np.nan)
     for t in range(1, rows):
         n, s = 0, 0.0
         for j in range(cols):
@@ -142,4 +158,3 @@ def book_returns(w: Floats, r: Floats) -> Floats:
                 s += v
         if n:
             out[t, 0] = s
-    return out

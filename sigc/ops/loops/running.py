@@ -10,12 +10,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sigc.ops.jit import OPTIONS
+from sigc.ops.jit import INNER, OPTIONS
 
 Floats = NDArray[np.float64]
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def smooth(x: Floats, alpha: float, last: Floats, out: Floats) -> None:
     """One row: `last` goes on by a share alpha of what is valid."""
     keep = 1.0 - alpha
@@ -92,7 +92,7 @@ def accumulate(x: Floats, how: int, total: Floats) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def wilder(previous: float, value: float, count: float, n: float) -> float:
     """The mean of the first n values, then previous + (value - previous) / n."""
     if count < n:

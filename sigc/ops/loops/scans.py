@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sigc.ops.jit import OPTIONS
+from sigc.ops.jit import INNER, OPTIONS
 from sigc.ops.loops.windows import TILE, room
 
 Floats = NDArray[np.float64]
@@ -20,13 +20,13 @@ NARROW = 128  # columns of which a whole window stays in the first-level cache
 WIDE = 2 * NARROW
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _larger(a: float, b: float) -> float:
     """NaN wins."""
     return a if (a > b or a != a) else b
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _forwards(x: Floats, now: Floats, after: Floats, made: Floats, sign: float) -> None:
     for j in range(len(x)):
         v = _larger(x[j] * sign + 0.0, now[j])  # no -0: which of equal values is taken must not matter
@@ -34,7 +34,7 @@ def _forwards(x: Floats, now: Floats, after: Floats, made: Floats, sign: float) 
         made[j] = _larger(v, after[j]) * sign + 0.0
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _backwards(x: Floats, later: Floats, after: Floats, sign: float) -> None:
     for j in range(len(x)):
         after[j] = _larger(x[j] * sign + 0.0, later[j])
@@ -64,7 +64,7 @@ def window_extreme(x: Floats, n: int, sign: float) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _forwards_at(x: Floats, t: int, now: Floats, after: Floats, made: Floats, sign: float) -> None:
     """As `_forwards`, with the row of the extreme, the latest of equals, TILE behind its value."""
     for j in range(len(x)):
@@ -78,7 +78,7 @@ def _forwards_at(x: Floats, t: int, now: Floats, after: Floats, made: Floats, si
         made[j] = t - (at if best >= older else after[TILE + j]) + gap
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _backwards_at(x: Floats, t: int, later: Floats, after: Floats, sign: float) -> None:
     for j in range(len(x)):
         v, best = x[j] * sign, later[j]
@@ -107,7 +107,7 @@ def window_arg(x: Floats, n: int, sign: float) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _weighed(a: Floats, b: Floats, c: Floats, d: Floats, weight: float, made: Floats) -> None:
     """Four rows, the newest first and by itself the heaviest."""
     for j in range(len(made)):
@@ -141,20 +141,20 @@ def window_weighted(x: Floats, n: int) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _below(v: float, now: float) -> float:
     """2 below, 1 level, NaN for none."""
     return (1.0 if v < now else 0.0) + (1.0 if v <= now else 0.0)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _ranked(now: Floats, a: Floats, b: Floats, c: Floats, d: Floats, made: Floats) -> None:
     for j in range(len(made)):
         v = now[j]
         made[j] += (_below(a[j], v) + _below(b[j], v)) + (_below(c[j], v) + _below(d[j], v))
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _counted(x: Floats, missing: Floats, change: float) -> None:
     for j in range(len(x)):
         missing[j] += change if x[j] != x[j] else 0.0
@@ -191,7 +191,7 @@ def window_rank(x: Floats, n: int) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _distances(now: Floats, older: Floats, k: float, sums: Floats) -> None:
     """A row k rows ago by its distance from today's: its sum, and that of k times it, WIDE behind."""
     for j in range(len(now)):
@@ -200,7 +200,7 @@ def _distances(now: Floats, older: Floats, k: float, sums: Floats) -> None:
         sums[WIDE + j] += k * d
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _four_distances(now: Floats, a: Floats, b: Floats, c: Floats, d: Floats, k: float, sums: Floats) -> None:
     """The same for four rows from k on."""
     for j in range(len(now)):
@@ -210,7 +210,7 @@ def _four_distances(now: Floats, a: Floats, b: Floats, c: Floats, d: Floats, k: 
         sums[WIDE + j] += (k * da + (k + 1.0) * db) + ((k + 2.0) * dc + (k + 3.0) * dd)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _squares(now: Floats, older: Floats, sums: Floats) -> None:
     """The sum of squares of the distances."""
     for j in range(len(now)):
@@ -262,19 +262,30 @@ def window_trend(x: Floats, n: int, what: int) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
 def change(x: Floats, periods: int) -> Floats:
     """x / x[periods rows ago] - 1; NaN where there is none or it is 0. Negative periods look ahead."""
-    rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    for t in range(max(0, periods), min(rows, rows + periods)):
-        for j in range(cols):
-            before = x[t - periods, j]
-            out[t, j] = x[t, j] / before - 1.0 if before != 0.0 else np.nan
+    out = np.empty(x.shape)
+    apart = abs(periods)
+    late, early = slice(apart, None), slice(0, max(0, len(x) - apart))
+    if periods >= 0:
+        out[:apart] = np.nan
+        _change(x[late], x[early], out[late])
+    else:
+        out[early.stop :] = np.nan
+        _change(x[early], x[late], out[early])
     return out
 
 
 @njit(**OPTIONS)
+def _change(x: Floats, before: Floats, out: Floats) -> None:
+    """x / before - 1, cell by cell."""
+    for t in range(len(x)):
+        here, there, made = x[t], before[t], out[t]
+        for j in range(len(here)):
+            made[j] = here[j] / there[j] - 1.0 if there[j] != 0.0 else np.nan
+
+
+@njit(**INNER)
 def _swapped(places: Floats, ends: Floats) -> None:
     """A place in ascending order, and the next: with `old` gone what came after it moves up; `new` stays or goes on.
 
@@ -287,7 +298,7 @@ def _swapped(places: Floats, ends: Floats) -> None:
         ends[NARROW + j] = w if v < w else v
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _four_swapped(places: Floats, ends: Floats) -> None:
     """Four places at once, so that what goes on stays in registers."""
     for j in range(NARROW):
@@ -308,7 +319,7 @@ def _four_swapped(places: Floats, ends: Floats) -> None:
         ends[NARROW + j] = w if v < w else v
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _filled(x: Floats, t: int, row: Floats, missing: Floats, change: float) -> None:
     """Row t, infinite where it is missing or before the first; `missing` counts these."""
     if t < 0:

@@ -26,7 +26,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sigc.ops.jit import OPTIONS
+from sigc.ops.jit import INNER, OPTIONS
 
 Floats = NDArray[np.float64]
 
@@ -36,7 +36,7 @@ VARIANCE, DEVIATION, ZSCORE = 0, 1, 2
 CORRELATION, COVARIANCE, BETA = 0, 1, 2
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def room(rows: int, cols: int) -> Floats:
     """Rows that begin with a cache line, if `cols` is a multiple of 8: no vector lies across two lines."""
     space = np.empty(rows * cols + 8)
@@ -44,7 +44,7 @@ def room(rows: int, cols: int) -> Floats:
     return space[skip : skip + rows * cols].reshape(rows, cols)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _ring(n: int, cols: int) -> Floats:
     """Room for every level of the tree."""
     rows = 2
@@ -53,13 +53,13 @@ def _ring(n: int, cols: int) -> Floats:
     return room(rows, cols)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _copy(into: Floats, values: Floats) -> None:
     for j in range(len(into)):
         into[j] = values[j]
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _doubled(now: Floats, held: Floats, product: bool) -> None:
     """`now` joins the window before it; `held` becomes what `now` was."""
     if product:
@@ -74,7 +74,7 @@ def _doubled(now: Floats, held: Floats, product: bool) -> None:
             held[j] = v
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _joined(made: Floats, older: Floats, product: bool) -> None:
     if product:
         for j in range(len(made)):
@@ -116,7 +116,7 @@ def window_fold(x: Floats, n: int, product: bool, divisor: float) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _moments_paired(x: Floats, now: Floats, held: Floats) -> None:
     """Two rows: mean and sum of squared deviations."""
     for j in range(len(x)):
@@ -127,7 +127,7 @@ def _moments_paired(x: Floats, now: Floats, held: Floats) -> None:
         now[TILE + j] = d * d * 0.5 + ((m - m) + (before - before))  # NaN also with an infinite row
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _moments_doubled(now: Floats, held: Floats, wide: int, width: int) -> None:
     half = 0.5 * width
     for j in range(wide):
@@ -138,7 +138,7 @@ def _moments_doubled(now: Floats, held: Floats, wide: int, width: int) -> None:
         held[j], held[TILE + j] = m, s
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _moments_joined(made: Floats, older: Floats, wide: int, offset: int, width: int) -> None:
     """`offset` rows, and `width` before them."""
     share = width / (offset + width)
@@ -191,7 +191,7 @@ def window_moments(x: Floats, n: int, what: int) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _comoments_paired(x: Floats, y: Floats, now: Floats, held: Floats) -> None:
     """Two rows: means of x and y, sums of squared deviations of x, of y, and of their products."""
     for j in range(len(x)):
@@ -206,7 +206,7 @@ def _comoments_paired(x: Floats, y: Floats, now: Floats, held: Floats) -> None:
         now[4 * PART + j] = dx * dy * 0.5
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _comoments_doubled(now: Floats, held: Floats, wide: int, width: int) -> None:
     half = 0.5 * width
     for j in range(wide):
@@ -222,7 +222,7 @@ def _comoments_doubled(now: Floats, held: Floats, wide: int, width: int) -> None
         held[2 * PART + j], held[3 * PART + j], held[4 * PART + j] = xx, yy, xy
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _comoments_joined(made: Floats, older: Floats, wide: int, offset: int, width: int) -> None:
     share = width / (offset + width)
     both = offset * share
@@ -235,7 +235,7 @@ def _comoments_joined(made: Floats, older: Floats, wide: int, offset: int, width
         made[4 * PART + j] += older[4 * PART + j] + dx * dy * both
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _comoments_finished(made: Floats, out: Floats, n: int, what: int) -> None:
     for j in range(len(out)):
         xx, yy, xy = made[2 * PART + j], made[3 * PART + j], made[4 * PART + j]
@@ -285,7 +285,7 @@ def window_comoments(x: Floats, y: Floats, n: int, what: int) -> Floats:
     return out
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _powers_doubled(now: Floats, held: Floats, wide: int, width: int) -> None:
     """Mean and sums of second, third and fourth powers of deviations."""
     w = float(width)
@@ -300,7 +300,7 @@ def _powers_doubled(now: Floats, held: Floats, wide: int, width: int) -> None:
         held[j], held[PART + j], held[2 * PART + j], held[3 * PART + j] = m, p2, p3, p4
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _powers_joined(made: Floats, older: Floats, wide: int, offset: int, width: int) -> None:
     a, b = float(offset), float(width)
     c = a + b
@@ -319,7 +319,7 @@ def _powers_joined(made: Floats, older: Floats, wide: int, offset: int, width: i
         made[j] += d * (b / c)
 
 
-@njit(**OPTIONS)
+@njit(**INNER)
 def _powers_finished(made: Floats, out: Floats, rows: int, kurtosis: bool) -> None:
     """The usual bias corrections; no spread gives 0."""
     n = float(rows)
