@@ -22,7 +22,7 @@ class Slice:
     """The rows [start, stop) of the grid and the columns `names` that are computed at once.
 
     carries: in, the state before `start`; out, the state after `stop`, by node shape (components, assets).
-    seconds: what each node took, added up, by node shape.
+    seconds: what each node took, added up, by node shape. past: results are so large that they go past the caches.
     """
 
     start: int
@@ -30,6 +30,7 @@ class Slice:
     names: tuple[str, ...]
     labels: tuple[str, ...]
     where: str
+    past: bool = False
     carries: dict[str, Floats] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 

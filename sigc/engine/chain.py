@@ -9,30 +9,40 @@ import numpy as np
 from sigc.ops.declare import REGISTRY
 from sigc.ops.loops import chains
 from sigc.panel import Floats
-from sigc.plan.expr import Expr
+from sigc.plan.expr import CONSTANT, Expr
 
 Value = Floats | float
 
 
 def is_chained(node: Expr) -> bool:
     """Whether a node can be part of a chain."""
-    return node.op in chains.CODES and len(node.inputs) == len(REGISTRY[node.op].inputs)
+    return _code(node) is not None
+
+
+def _code(node: Expr) -> int | None:
+    if node.op == "pow" and len(node.inputs) == 2 and node.inputs[1].op == CONSTANT:
+        return chains.SQUARE if node.inputs[1].arguments["value"] == 2.0 else None
+    if node.op not in chains.CODES or len(node.inputs) < len(REGISTRY[node.op].inputs):
+        return None
+    return chains.CODES[node.op]
 
 
 class Chain:
-    """nodes: inputs first, each but the last read by one other of them. clean: the result is to be canonical.
+    """nodes: inputs first, each but the last read by one other of them.
+
+    clean: what makes the result canonical, `chains.CLEAN` or `chains.PAST` (the caches); None to leave it.
 
     inputs: shapes of the nodes that it reads. Places: one for each input, one for each node, and the result.
     """
 
-    def __init__(self, nodes: Sequence[Expr], clean: bool) -> None:
+    def __init__(self, nodes: Sequence[Expr], clean: int | None) -> None:
         own = {n.shape for n in nodes}
         self.inputs = tuple({i.shape: i for n in nodes for i in n.inputs if i.shape not in own})
         at = {shape: number for number, shape in enumerate((*self.inputs, *(n.shape for n in nodes)))}
         self._between = np.empty((len(at) + 1, chains.SEGMENT))
         steps = [_step(n, at) for n in nodes]
-        if clean:
-            steps.append((chains.CLEAN, len(at) - 1, 0, 0, len(at)))
+        if clean is not None:
+            steps.append((clean, len(at) - 1, 0, 0, len(at)))
         self._steps = np.array(steps, dtype=np.int64)
         first, row = self._between.ctypes.data, self._between.strides[0]
         self._places = np.array([(first + row * i, 0, 0) for i in range(len(at) + 1)], dtype=np.int64)
@@ -51,7 +61,10 @@ class Chain:
 def _step(node: Expr, at: Mapping[str, int]) -> tuple[int, int, int, int, int]:
     operands = [at[i.shape] for i in node.inputs]
     first, second, third = (operands * 3)[:3]
-    return chains.CODES[node.op], first, second, third, at[node.shape]
+    code = _code(node)
+    if code is None:
+        raise ValueError(f"'{node.op}' can't be part of a chain")
+    return code, first, second, third, at[node.shape]
 
 
 def _address(values: Floats, shape: tuple[int, ...]) -> int:

@@ -17,7 +17,8 @@ import numpy as np
 from sigc.engine.calls import Call, Slice, Value, call_of
 from sigc.engine.chain import Chain, is_chained
 from sigc.ops.jit import frozen
-from sigc.ops.loops import cells
+from sigc.ops.loops import streams
+from sigc.ops.loops.chains import CLEAN, PAST
 from sigc.ops.table import operators
 from sigc.panel import Floats
 from sigc.plan.expr import CONSTANT, Expr
@@ -97,13 +98,15 @@ class _Work:
         if isinstance(made, float):
             into[row:] = made + 0.0
         else:
-            cells.canonical(frozen(made[max(0, len(made) - len(into)) :]), into, row)
+            put = streams.canonical_past if self.at.past else streams.canonical
+            put(frozen(made[max(0, len(made) - len(into)) :]), into, row)
 
     def _step(self, nodes: Sequence[Expr], is_read: bool) -> _Step:
         node = nodes[-1]
         rows = self.at.rows(self.need[node.shape])
         if len(nodes) > 1 or (not is_read and node.shape in self.wanted and is_chained(node)):
-            chain = Chain(nodes, clean=node.shape in self.wanted and not is_read)
+            is_straight = node.shape in self.wanted and not is_read
+            chain = Chain(nodes, (PAST if self.at.past else CLEAN) if is_straight else None)
             return _Step(node, chain, chain.inputs, rows, rows)
         reach = min(self.at.stop, rows + node.rows_back)
         return _Step(node, call_of(node, self.at), tuple(i.shape for i in node.inputs), rows, reach)

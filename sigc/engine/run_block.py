@@ -20,6 +20,8 @@ from sigc.ops.declare import REGISTRY
 from sigc.ops.declare import Carry as CarryRule
 from sigc.panel import Floats, Panel, canonical
 
+_CACHES = 16 << 20  # bytes of results in memory, beyond which no cache will have them when they are read
+
 
 class BlockLostError(Exception):
     """A block that the task was told to read is gone (evicted or damaged). Carries its key."""
@@ -67,8 +69,9 @@ def _run_slice(
             parts[output.key].append(Panel(dates, (), np.empty((len(dates), 0))))
         return
     leaves = {r.leaf.shape: lay_leaf(r, p, names, task.labels) for r, p in zip(task.reads, panels, strict=True)}
-    at = Slice(start, stop, names, task.labels, f"block {task.block.label or task.block.number}")
-    at.seconds = seconds
+    where = f"block {task.block.label or task.block.number}"
+    past = room is not None and 8 * task.grid_rows * len(names) * len(task.outputs) > _CACHES
+    at = Slice(start, stop, names, task.labels, where, past, seconds=seconds)
     at.carries = {s: _spread(c, names, _initial(task, s)) for s, c in carries.items()}
     wanted = {o.node.shape: _array(task, o, at, room) for o in task.outputs}
     evaluate(task.order, task.need, leaves, wanted, at)

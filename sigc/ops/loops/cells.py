@@ -15,16 +15,6 @@ Floats = NDArray[np.float64]
 
 
 @njit(**OPTIONS)
-def canonical(x: Floats, out: Floats, row: int) -> None:
-    """`x` with one NaN bit pattern and no negative zero, into `out` from a row on: equal numbers have equal bytes."""
-    for t in range(len(x)):
-        here, made = x[t], out[row + t]
-        for j in range(len(here)):
-            v = here[j]
-            made[j] = v + 0.0 if v == v else np.nan
-
-
-@njit(**OPTIONS)
 def quotient(a: Floats, b: Floats, out: Floats) -> None:
     """a / b; NaN where b is 0."""
     for t in range(len(out)):

@@ -10,20 +10,18 @@ Each operator gives the bits of its own kernel (`sigc.ops.cell`).
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import carray, njit, types  # type: ignore[attr-defined]
-from numba.extending import intrinsic
+from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
+from sigc.ops.loops import streams
 
 Floats = NDArray[np.float64]
 Table = NDArray[np.int64]
 
 SEGMENT = 512  # columns at once
-CLEAN, ADD, SUB, MUL, DIV, NEG, ABS, MIN, MAX, GT, LT, GE, LE, AND, OR, NOT, WHERE, FILL = range(18)
+CLEAN, PAST, ADD, SUB, MUL, DIV, NEG, ABS, MIN, MAX, GT, LT, GE, LE, AND, OR, NOT, WHERE, FILL, SQUARE = range(20)
 CODES = {
     "add": ADD,
     "sub": SUB,
@@ -45,29 +43,21 @@ CODES = {
 }
 
 
-@intrinsic
-def _pointer(_: Any, address: Any) -> Any:
-    """An address as a pointer to numbers."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(types.float64)(address), code  # type: ignore[no-untyped-call]
-
-
 @njit(**INNER)
 def _segment(places: Table, at: int, row: int, column: int, wide: int) -> Floats:
-    address = places[at, 0] + 8 * (row * places[at, 1] + column * places[at, 2])
-    return carray(_pointer(address), wide)  # type: ignore[call-arg]
+    return streams.at(places[at, 0] + 8 * (row * places[at, 1] + column * places[at, 2]), wide)
 
 
 @njit(**INNER)
 def _step(op: int, a: Floats, b: Floats, c: Floats, out: Floats) -> None:
     wide = len(out)
-    if op == CLEAN:  # canonical: one NaN, no negative zero
+    if op == CLEAN:
+        streams.clean(a, out)
+    elif op == PAST:
+        streams.clean_past(a, out)
+    elif op == SQUARE:
         for j in range(wide):
-            v = a[j]
-            out[j] = v + 0.0 if v == v else np.nan
+            out[j] = a[j] * a[j]
     elif op == ADD:
         for j in range(wide):
             out[j] = a[j] + b[j]

@@ -31,7 +31,7 @@ from sigc.ops.jit import INNER, OPTIONS
 Floats = NDArray[np.float64]
 
 # No multiple of a power of two: rows of a ring must not meet in the same sets of the first-level cache.
-TILE, PART = 504, 200  # PART where there are more than two quantities
+TILE, PART = 504, 48
 VARIANCE, DEVIATION, ZSCORE = 0, 1, 2
 CORRELATION, COVARIANCE, BETA = 0, 1, 2
 

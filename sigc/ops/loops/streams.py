@@ -1,0 +1,87 @@
+"""Results written past the caches. A store to memory first fetches the line that it overwrites, so a result that is
+larger than the caches costs twice its bytes, and drives out what is still needed; eight numbers at once go without.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import carray, njit, types  # type: ignore[attr-defined]
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from sigc.ops.jit import INNER, OPTIONS
+
+Floats = NDArray[np.float64]
+
+_LINE = 8  # numbers
+
+
+@intrinsic
+def pointer(_: Any, address: Any) -> Any:
+    """An address as a pointer to numbers."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.float64)(address), code  # type: ignore[no-untyped-call]
+
+
+@intrinsic
+def _line(_: Any, source: Any, target: Any) -> Any:
+    """Eight numbers from an address to one at a multiple of 64, canonical."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
+        line = ir.VectorType(ir.DoubleType(), _LINE)
+        found, put = (builder.inttoptr(a, line.as_pointer()) for a in args)
+        v = builder.load(found, align=8)
+        nan, zero = (ir.Constant(line, [n] * _LINE) for n in (float("nan"), 0.0))
+        clean = builder.select(builder.fcmp_unordered("uno", v, v), nan, builder.fadd(v, zero))
+        store = builder.store(clean, put, align=64)
+        store.set_metadata("nontemporal", builder.module.add_metadata([ir.IntType(32)(1)]))
+        return context.get_dummy_value()
+
+    return types.void(source, target), code
+
+
+@njit(**INNER)
+def at(address: int, wide: int) -> Floats:
+    """The numbers from an address on."""
+    return carray(pointer(address), wide)  # type: ignore[call-arg]
+
+
+@njit(**INNER)
+def clean(x: Floats, out: Floats) -> None:
+    """`x` with one NaN bit pattern and no negative zero."""
+    for j in range(len(x)):
+        v = x[j]
+        out[j] = v + 0.0 if v == v else np.nan
+
+
+@njit(**INNER)
+def clean_past(x: Floats, out: Floats) -> None:
+    """The same, past the caches."""
+    wide = len(x)
+    source, target = x.ctypes.data, out.ctypes.data
+    head = min(wide, (-target // 8) % _LINE)
+    clean(x[:head], out[:head])
+    last = wide - (wide - head) % _LINE
+    for j in range(head, last, _LINE):
+        _line(source + 8 * j, target + 8 * j)  # type: ignore[call-arg]
+    clean(x[last:], out[last:])
+
+
+@njit(**OPTIONS)
+def canonical(x: Floats, out: Floats, row: int) -> None:
+    """`x`, canonical, into `out` from a row on."""
+    for t in range(len(x)):
+        clean(x[t], out[row + t])
+
+
+@njit(**OPTIONS)
+def canonical_past(x: Floats, out: Floats, row: int) -> None:
+    """The same, past the caches."""
+    for t in range(len(x)):
+        clean_past(x[t], out[row + t])
