@@ -126,7 +126,7 @@ def grid(dates: Dates, rule: str = "auto") -> tuple[Block, ...]:
     """The blocks of `dates` (ascending datetime64[ns]), cut on the calendar so that appending never moves a cut.
 
     rule: `year`, `month`, `week`; `auto` takes years for daily or sparser rows, months for hourly ones,
-    weeks for denser ones; a number cuts every so many rows (for tests of the block laws).
+    weeks for denser ones; a number cuts every so many rows (for blocks that nobody finds again).
 
     >>> days = np.arange("2019-12-30", "2020-01-03", dtype="datetime64[D]")
     >>> [(b.label, b.start, b.stop) for b in grid(days)]
@@ -137,7 +137,7 @@ def grid(dates: Dates, rule: str = "auto") -> tuple[Block, ...]:
         return ()
     if rule.isdigit():
         cuts = list(range(0, len(days), int(rule)))
-        labels = [f"row{start}" for start in cuts]
+        labels = [f"{days[start].astype('datetime64[D]')} on" for start in cuts]
     else:
         unit = {"year": "Y", "month": "M", "week": "W"}[_spacing(days) if rule == "auto" else rule]
         periods = days.astype(f"datetime64[{unit}]")

@@ -139,6 +139,7 @@ def workspace(
             progress=progress,
             connections=ways,
             held=held or {},
+            passing=0 if on_disk or kept else choices.threads or len(os.sched_getaffinity(0)),
         )
 
 

@@ -119,13 +119,13 @@ def exp(x: Values | float) -> Values:
 @operator(axis=CELL, aliases=("ln",), example="log(prices)")
 def log(x: Values | float) -> Values:
     """The natural logarithm; NaN outside x > 0."""
-    return _without(np.log(x), np.less_equal(x, 0.0))
+    return _without(np.log(x), np.equal(x, 0.0))
 
 
 @operator(axis=CELL, example="log10(volume)")
 def log10(x: Values | float) -> Values:
     """The logarithm to base 10; NaN outside x > 0."""
-    return _without(np.log10(x), np.less_equal(x, 0.0))
+    return _without(np.log10(x), np.equal(x, 0.0))
 
 
 @operator(axis=CELL, example="sqrt(volume)")

@@ -112,6 +112,14 @@ def test_a_strategy_on_a_frame(tmp_path: Path) -> None:
         sigc.compile(TEXT, data={"price": table})
 
 
+def test_blocks_that_nobody_keeps_are_cut_otherwise_and_give_the_same() -> None:
+    table = pd.concat([frame(), frame().set_axis(DAYS + pd.Timedelta(days=500))]).drop(columns="C")
+    by_calendar = sigc.compile(TEXT, data={"prices": table}, cache="memory").panels()
+    for threads in (1, 2, 3):
+        passing = sigc.compile(TEXT, data={"prices": table}, cache=False, threads=threads).panels()
+        assert all(passing[name].equals(panel) for name, panel in by_calendar.items())
+
+
 def test_rows_appended_are_as_if_given_at_once(tmp_path: Path) -> None:
     table = frame().drop(columns="C")
     whole = hold(spec(tmp_path), table, DataSettings())
