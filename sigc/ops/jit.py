@@ -26,7 +26,7 @@ OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "
 INNER: Final[dict[str, Any]] = OPTIONS | {"no_cpython_wrapper": True}
 
 # What numba looks for when it is loaded, for its users' sake, and no kernel uses: BLAS and foreign functions.
-_UNUSED: Final = ("scipy.linalg.cython_blas", "cffi")
+_UNUSED: Final = ("scipy", "scipy.linalg.cython_blas", "cffi")
 _ALONE: Final = threading.Event()
 
 
