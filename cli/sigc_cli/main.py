@@ -93,7 +93,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; every error leaves by its documented exit code."""
-    gc.set_threshold(_MANY_OBJECTS)
+    if sys.argv[1:2] not in (["daemon"], ["dashboard"]):  # these stay, and their memory matters more than their start
+        gc.set_threshold(_MANY_OBJECTS)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # there are none of ours: no search of all packages for some
     try:
         code = cli.main(prog_name="sigc", standalone_mode=False)

@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept, and what decides whether they can be reused.
+"""How kernels are compiled, where they are kept, what decides whether they can be reused, how numba is loaded.
 
 `prepare` must run before the first kernel: it points numba's cache to a folder named by the digest of the
 kernel sources, numba's version and the CPU, so that an edit anywhere in the kernels, or another machine,
