@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept, and what decides whether they can be reused.
+"""How kernels are compiled, where they are kept, what decides whether they can be reused, how numba is loaded.
 
 `prepare` must run before the first kernel: it points numba's cache to a folder named by the digest of the
 kernel sources, numba's version and the CPU, so that an edit anywhere in the kernels, or another machine,
@@ -26,7 +26,7 @@ OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "
 INNER: Final[dict[str, Any]] = OPTIONS | {"no_cpython_wrapper": True}
 
 # What numba looks for when it is loaded, for its users' sake, and no kernel uses: BLAS and foreign functions.
-_UNUSED: Final = ("scipy.linalg.cython_blas", "cffi")
+_UNUSED: Final = ("scipy", "scipy.linalg.cython_blas", "cffi")
 _ALONE: Final = threading.Event()
 
 

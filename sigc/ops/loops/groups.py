@@ -18,14 +18,18 @@ Codes = NDArray[np.uint32]  # unsigned, so that an index is not checked for wrap
 CENTRED, MEAN, COUNT, ZSCORE = 0, 1, 2, 3
 
 
-@njit(**OPTIONS)
 def label_rows(by: Keys) -> tuple[Ints, Ints]:
     """Which rows, as bits, differ from the one before, and for each row the place of its own among those."""
+    place, first = np.zeros(len(by), np.int64), np.zeros(len(by), np.int64)
+    return first[: _label_rows(by, first, place)], place
+
+
+@njit(**OPTIONS)
+def _label_rows(by: Keys, first: Ints, place: Ints) -> int:
     rows, cols = by.shape
-    place, first = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     found = 0
     for t in range(rows):
-        here, before = by[t], by[max(t - 1, 0)]
+        here, before = by[t], by[t - 1 if t > 0 else 0]
         differ = np.uint64(0)
         for j in range(cols):
             differ |= here[j] ^ before[j]
@@ -33,15 +37,19 @@ def label_rows(by: Keys) -> tuple[Ints, Ints]:
             first[found] = t
             found += 1
         place[t] = found - 1
-    return first[:found], place
+    return found
 
 
-@njit(**OPTIONS)
 def plain_codes(by: Floats, first: Ints, most: float) -> tuple[Codes, int]:
     """Rows `first` of labels as codes 1.. (0 missing) and how many, if all are whole numbers from 0 to below `most`;
     else -1."""
+    codes = np.empty((len(first), by.shape[1]), np.uint32)
+    return codes, _plain_codes(by, first, most, codes)
+
+
+@njit(**OPTIONS)
+def _plain_codes(by: Floats, first: Ints, most: float, codes: Codes) -> np.int64:
     cols = by.shape[1]
-    codes = np.empty((len(first), cols), np.uint32)
     high, strange = np.uint32(0), 0
     for i in range(len(first)):
         here, code = by[first[i]], codes[i]
@@ -50,9 +58,9 @@ def plain_codes(by: Floats, first: Ints, most: float) -> tuple[Codes, int]:
             whole = v >= 0.0 and v < most
             c = np.uint32(v + 1.0) if whole else np.uint32(0)
             strange += (v == v) and not (whole and np.float64(c) == v + 1.0)
-            high = max(high, c)
+            high = c if c > high else high
             code[j] = c
-    return codes, -1 if strange else int(high)
+    return np.int64(-1) if strange else np.int64(high)
 
 
 @njit(**INNER)
@@ -68,29 +76,39 @@ def group_sums(x: Floats, code: Codes, count: Floats, total: Floats) -> None:
 
 
 @njit(**INNER)
-def group_deviations(x: Floats, code: Codes, count: Floats, mean: Floats, dev: Floats, some: Floats) -> None:
-    """The standard deviation by group of one row, ddof 1; -1 where all values are equal. `some` is room."""
+def group_deviations(x: Floats, code: Codes, count: Floats, mean: Floats, room: Floats) -> Floats:
+    """The standard deviation by group of one row, ddof 1; -1 where all values are equal; in a row of `room`."""
+    dev, some, spread = room[0], room[1], room[2]
     dev[:] = 0.0
+    spread[:] = 0.0
     for j in range(len(x)):
         some[code[j] if x[j] == x[j] else np.uint32(0)] = x[j]
-    spread = np.zeros(len(dev), np.uint8)
     for j in range(len(x)):
         v = x[j]
         g = code[j] if v == v else np.uint32(0)
         d = v - mean[g]
         dev[g] += d * d
-        spread[g] |= v != some[g]
+        spread[g] += v != some[g]
     for g in range(len(dev)):
-        dev[g] = np.sqrt(dev[g] / (count[g] - 1.0)) if spread[g] else -1.0
+        dev[g] = np.sqrt(dev[g] / (count[g] - 1.0)) if spread[g] > 0.0 else -1.0
+    return dev
+
+
+def group_statistics(x: Floats, codes: Codes, place: Ints, groups: int, what: int) -> Floats:
+    """CENTRED, MEAN, COUNT or ZSCORE of each cell by its group in the row; NaN without value or label."""
+    out = np.empty(x.shape)
+    room = np.empty((3, groups + 1)) if what == ZSCORE else None
+    _group_statistics(x, codes, place, what, out, np.empty(groups + 1), np.empty(groups + 1), room)
+    return out
 
 
 @njit(**OPTIONS)
-def group_statistics(x: Floats, codes: Codes, place: Ints, groups: int, what: int) -> Floats:
-    """CENTRED, MEAN, COUNT or ZSCORE of each cell by its group in the row; NaN without value or label."""
+def _group_statistics(
+    x: Floats, codes: Codes, place: Ints, what: int, out: Floats, count: Floats, mean: Floats, room: Floats | None
+) -> None:
+    """`room` is for deviations: without it, they are not compiled."""
     rows, cols = x.shape
-    out = np.empty((rows, cols))
-    count, mean = np.empty(groups + 1), np.empty(groups + 1)
-    dev, some = np.empty(groups + 1), np.empty(groups + 1)
+    groups = len(count) - 1
     for t in range(rows):
         here, code, made = x[t], codes[place[t]], out[t]
         group_sums(here, code, count, mean)
@@ -100,8 +118,8 @@ def group_statistics(x: Floats, codes: Codes, place: Ints, groups: int, what: in
         if what == CENTRED:
             for j in range(cols):
                 made[j] = here[j] - mean[code[j]]
-        elif what == ZSCORE:
-            group_deviations(here, code, count, mean, dev, some)
+        elif room is not None:
+            dev = group_deviations(here, code, count, mean, room)
             for j in range(cols):
                 g = code[j]
                 flat = 0.0 if here[j] == here[j] and g > 0 else np.nan
@@ -110,4 +128,3 @@ def group_statistics(x: Floats, codes: Codes, place: Ints, groups: int, what: in
             wanted = mean if what == MEAN else count
             for j in range(cols):
                 made[j] = wanted[code[j] if here[j] == here[j] else np.uint32(0)]
-    return out

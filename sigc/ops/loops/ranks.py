@@ -271,7 +271,8 @@ def _ranks(
 def group_ranks(x: Floats, codes: Codes, label: Ints, groups: int, out: Floats) -> None:
     """Average ranks r = 1..n within the group as (r - 1) / (n - 1); a lone asset 0.5; NaN without value or label."""
     cols = x.shape[1]
-    room = (*room_of(cols), np.empty(cols, np.int32), np.empty((3, groups + 1), np.int32), np.empty(groups + 1))
+    size, begin, last = (np.empty(groups + 1, np.int32) for _ in range(3))
+    room = (*room_of(cols), np.empty(cols, np.int32), size, begin, last, np.empty(groups + 1))
     done = _group_ranks(x, 0, codes, label, out, *room, None)
     if done < len(x):
         _group_ranks(x, done, codes, label, out, *room, digits_of(cols))
@@ -290,13 +291,14 @@ def _group_ranks(
     count: Codes,
     some: Floats,
     first: NDArray[np.int32],
-    ends: NDArray[np.int32],
+    size: NDArray[np.int32],
+    begin: NDArray[np.int32],
+    last: NDArray[np.int32],
     least: Floats,
     digits: Digits | None,
 ) -> int:
     """The rows from `start` on; returns the row where it stopped for want of digits."""
     cols, groups = x.shape[1], len(least) - 1
-    size, begin, last = ends[0], ends[1], ends[2]
     for t in range(start, len(x)):
         code, made = codes[label[t]], out[t]
         n, tied = arrange(x[t], order, values, place, count, some, digits)

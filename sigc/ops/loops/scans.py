@@ -40,16 +40,20 @@ def _backwards(x: Floats, later: Floats, after: Floats, sign: float) -> None:
         after[j] = _larger(x[j] * sign + 0.0, later[j])
 
 
-@njit(**OPTIONS)
 def window_extreme(x: Floats, n: int, sign: float) -> Floats:
     """The maximum for sign 1, the minimum for sign -1; NaN wins.
 
     Rows are cut into segments of n. A window is the end of one, known from behind (`after` its i-th row), and the
     begin of the next, known as it is walked (`now`): van Herk (1992), Gil and Werman (1993).
     """
+    out = np.empty(x.shape)
+    _window_extreme(x, n, sign, out, room(n + 1, TILE), room(1, TILE)[0])
+    return out
+
+
+@njit(**OPTIONS)
+def _window_extreme(x: Floats, n: int, sign: float, out: Floats, after: Floats, now: Floats) -> None:
     rows, cols = x.shape
-    out = np.empty((rows, cols))
-    after, now = room(n + 1, TILE), room(1, TILE)[0]
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
         after[:n] = np.nan
@@ -61,7 +65,6 @@ def window_extreme(x: Floats, n: int, sign: float) -> Floats:
             if begin + n < rows:
                 for at in range(n - 1, 0, -1):
                     _backwards(x[begin + at, j0 : j0 + wide], after[at + 1], after[at], sign)
-    return out
 
 
 @njit(**INNER)
@@ -87,12 +90,16 @@ def _backwards_at(x: Floats, t: int, later: Floats, after: Floats, sign: float) 
         after[TILE + j] = float(t) if earlier else later[TILE + j]
 
 
-@njit(**OPTIONS)
 def window_arg(x: Floats, n: int, sign: float) -> Floats:
     """Rows since the extreme (sign 1: maximum), the latest of equals; NaN with a gap in the window. See above."""
+    out = np.empty(x.shape)
+    _window_arg(x, n, sign, out, room(n + 1, 2 * TILE), room(1, 2 * TILE)[0])
+    return out
+
+
+@njit(**OPTIONS)
+def _window_arg(x: Floats, n: int, sign: float, out: Floats, after: Floats, now: Floats) -> None:
     rows, cols = x.shape
-    out = np.empty((rows, cols))
-    after, now = room(n + 1, 2 * TILE), room(1, 2 * TILE)[0]
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
         after[:n] = np.nan
@@ -104,7 +111,6 @@ def window_arg(x: Floats, n: int, sign: float) -> Floats:
             if begin + n < rows:
                 for at in range(n - 1, 0, -1):
                     _backwards_at(x[begin + at, j0 : j0 + wide], begin + at, after[at + 1], after[at], sign)
-    return out
 
 
 @njit(**INNER)
@@ -117,10 +123,15 @@ def _weighed(a: Floats, b: Floats, c: Floats, d: Floats, weight: float, made: Fl
         made[j] = v + (weight - 3.0) * d[j]
 
 
-@njit(**OPTIONS)
 def window_weighted(x: Floats, n: int) -> Floats:
     """Mean with weights 1..n, the newest heaviest; summed from the newest to the oldest."""
     out = np.full(x.shape, np.nan)
+    _window_weighted(x, n, out)
+    return out
+
+
+@njit(**OPTIONS)
+def _window_weighted(x: Floats, n: int, out: Floats) -> None:
     total = 0.5 * n * (n + 1)
     for t in range(n - 1, len(x)):
         here, made = x[t], out[t]
@@ -138,7 +149,6 @@ def window_weighted(x: Floats, n: int) -> Floats:
             k += 1
         for j in range(len(made)):
             made[j] /= total
-    return out
 
 
 @njit(**INNER)
@@ -160,11 +170,16 @@ def _counted(x: Floats, missing: Floats, change: float) -> None:
         missing[j] += change if x[j] != x[j] else 0.0
 
 
-@njit(**OPTIONS)
 def window_rank(x: Floats, n: int) -> Floats:
     """The average rank, 1..n, of the newest row within its window. Halves add up exactly, in any order."""
+    out = np.full(x.shape, np.nan)
+    _window_rank(x, n, out, room(1, WIDE)[0])
+    return out
+
+
+@njit(**OPTIONS)
+def _window_rank(x: Floats, n: int, out: Floats, missing: Floats) -> None:
     rows, cols = x.shape
-    out, missing = np.full((rows, cols), np.nan), room(1, WIDE)[0]
     for j0 in range(0, cols, WIDE):
         j1 = min(j0 + WIDE, cols)
         missing[:] = 0.0
@@ -188,7 +203,6 @@ def window_rank(x: Floats, n: int) -> Floats:
                 k += 1
             for j in range(len(made)):
                 made[j] = 1.0 + 0.5 * made[j] if missing[j] == 0.0 else np.nan
-    return out
 
 
 @njit(**INNER)
@@ -218,7 +232,6 @@ def _squares(now: Floats, older: Floats, sums: Floats) -> None:
         sums[j] += d * d
 
 
-@njit(**OPTIONS)
 def window_trend(x: Floats, n: int, what: int) -> Floats:
     """SLOPE a row of the line through the window by least squares, RSQUARE: its share of the variance, or RESIDUAL: how
     far today is above it.
@@ -226,9 +239,14 @@ def window_trend(x: Floats, n: int, what: int) -> Floats:
     Sums are of distances from today's value, which is one of the window: they cancel no more than n times, and equal
     values have no distance at all.
     """
+    out = np.full(x.shape, np.nan)
+    _window_trend(x, n, what, out, room(1, 2 * WIDE)[0], room(1, WIDE)[0])
+    return out
+
+
+@njit(**OPTIONS)
+def _window_trend(x: Floats, n: int, what: int, out: Floats, sums: Floats, squared: Floats) -> None:
     rows, cols = x.shape
-    out = np.full((rows, cols), np.nan)
-    sums, squared = room(1, 2 * WIDE)[0], room(1, WIDE)[0]
     middle, spread = 0.5 * (n - 1), n * (n * n - 1.0) / 12.0
     for j0 in range(0, cols, WIDE):
         j1 = min(j0 + WIDE, cols)
@@ -259,7 +277,6 @@ def window_trend(x: Floats, n: int, what: int) -> Floats:
                     made[j] = np.nan if squared[j] == 0.0 else (1.0 if v > 1.0 else v)
                 else:
                     made[j] = -total / n - slope * middle
-    return out
 
 
 def change(x: Floats, periods: int) -> Floats:
@@ -332,18 +349,23 @@ def _filled(x: Floats, t: int, row: Floats, missing: Floats, change: float) -> N
         missing[j] += change if v != v else 0.0
 
 
-@njit(**OPTIONS)
 def window_quantile(x: Floats, n: int, q: float) -> Floats:
     """Linear interpolation between order statistics of the window: each column's is kept in order (`held`), and from
     row to row one value is taken out and one put in, in one walk over its places for all columns at once."""
+    out = np.empty(x.shape)
+    held, ends, missing = room(1, (n + 1) * NARROW)[0], room(1, 2 * NARROW)[0], room(1, NARROW)[0]
+    _window_quantile(x, n, q, out, held, ends, missing)
+    return out
+
+
+@njit(**OPTIONS)
+def _window_quantile(x: Floats, n: int, q: float, out: Floats, held: Floats, ends: Floats, missing: Floats) -> None:
     rows, cols = x.shape
-    out = np.empty((rows, cols))
+    old, new = ends[:NARROW], ends[NARROW:]
     place = q * (n - 1)
     low = int(np.floor(place))
     high = min(low + 1, n - 1)
     share = place - low
-    held, ends, missing = room(1, (n + 1) * NARROW)[0], room(1, 2 * NARROW)[0], room(1, NARROW)[0]
-    old, new = ends[:NARROW], ends[NARROW:]
     for j0 in range(0, cols, NARROW):
         part = x[:, j0 : min(j0 + NARROW, cols)]
         held[:] = np.inf
@@ -363,4 +385,3 @@ def window_quantile(x: Floats, n: int, q: float) -> Floats:
                 a, b = lower[j], upper[j]
                 v = a if a == b else a + (b - a) * share
                 made[j] = v if missing[j] == 0.0 and t >= n - 1 else np.nan
-    return out

@@ -36,7 +36,6 @@ VARIANCE, DEVIATION, ZSCORE = 0, 1, 2
 CORRELATION, COVARIANCE, BETA = 0, 1, 2
 
 
-@njit(**INNER)
 def room(rows: int, cols: int) -> Floats:
     """Rows that begin with a cache line, if `cols` is a multiple of 8: no vector lies across two lines."""
     space = np.empty(rows * cols + 8)
@@ -44,7 +43,6 @@ def room(rows: int, cols: int) -> Floats:
     return space[skip : skip + rows * cols].reshape(rows, cols)
 
 
-@njit(**INNER)
 def _ring(n: int, cols: int) -> Floats:
     """Room for every level of the tree."""
     rows = 2
@@ -84,12 +82,16 @@ def _joined(made: Floats, older: Floats, product: bool) -> None:
             made[j] += older[j]
 
 
-@njit(**OPTIONS)
 def window_fold(x: Floats, n: int, product: bool, divisor: float) -> Floats:
     """The sum or the product, divided."""
+    out = np.empty(x.shape)
+    _window_fold(x, n, product, divisor, out, _ring(n, TILE), room(1, TILE)[0])
+    return out
+
+
+@njit(**OPTIONS)
+def _window_fold(x: Floats, n: int, product: bool, divisor: float, out: Floats, ring: Floats, buffer: Floats) -> None:
     rows, cols = x.shape
-    out = np.empty((rows, cols))
-    ring, buffer = _ring(n, TILE), room(1, TILE)[0]
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
         now = buffer[:wide]
@@ -113,7 +115,6 @@ def window_fold(x: Floats, n: int, product: bool, divisor: float) -> Floats:
                     _doubled(now, held, product)
             for j in range(wide):
                 made[j] /= divisor
-    return out
 
 
 @njit(**INNER)
@@ -149,12 +150,16 @@ def _moments_joined(made: Floats, older: Floats, wide: int, offset: int, width: 
         made[TILE + j] += older[TILE + j] + d * d * both
 
 
-@njit(**OPTIONS)
 def window_moments(x: Floats, n: int, what: int) -> Floats:
     """VARIANCE, DEVIATION or ZSCORE of the window, ddof 1."""
+    out = np.empty(x.shape)
+    _window_moments(x, n, what, out, _ring(n, 2 * TILE), room(1, 2 * TILE)[0], room(1, 2 * TILE)[0])
+    return out
+
+
+@njit(**OPTIONS)
+def _window_moments(x: Floats, n: int, what: int, out: Floats, ring: Floats, now: Floats, made: Floats) -> None:
     rows, cols = x.shape
-    out = np.empty((rows, cols))
-    ring, now, made = _ring(n, 2 * TILE), room(1, 2 * TILE)[0], room(1, 2 * TILE)[0]
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
         ring[:] = np.nan
@@ -188,7 +193,6 @@ def window_moments(x: Floats, n: int, what: int) -> Floats:
                 for j in range(wide):
                     s = made[TILE + j]
                     there[j] = (here[j] - made[j]) / np.sqrt(s / (n - 1)) if s != 0.0 else 0.0
-    return out
 
 
 @njit(**INNER)
@@ -250,12 +254,18 @@ def _comoments_finished(made: Floats, out: Floats, n: int, what: int) -> None:
             out[j] = np.nan if xx == 0.0 else xy / xx
 
 
-@njit(**OPTIONS)
 def window_comoments(x: Floats, y: Floats, n: int, what: int) -> Floats:
     """CORRELATION, COVARIANCE (ddof 1) or BETA (of y on x); NaN unless all rows of both are valid."""
+    out = np.empty(x.shape)
+    _window_comoments(x, y, n, what, out, _ring(n, 5 * PART), room(1, 5 * PART)[0], room(1, 5 * PART)[0])
+    return out
+
+
+@njit(**OPTIONS)
+def _window_comoments(
+    x: Floats, y: Floats, n: int, what: int, out: Floats, ring: Floats, now: Floats, made: Floats
+) -> None:
     rows, cols = x.shape
-    out = np.empty((rows, cols))
-    ring, now, made = _ring(n, 5 * PART), room(1, 5 * PART)[0], room(1, 5 * PART)[0]
     for j0 in range(0, cols, PART):
         wide = min(PART, cols - j0)
         ring[:] = np.nan
@@ -282,7 +292,6 @@ def window_comoments(x: Floats, y: Floats, n: int, what: int) -> Floats:
                 else:
                     _comoments_doubled(now, held, wide, width // 2)
             _comoments_finished(made, out[t, j0 : j0 + wide], n, what)
-    return out
 
 
 @njit(**INNER)
@@ -336,12 +345,16 @@ def _powers_finished(made: Floats, out: Floats, rows: int, kurtosis: bool) -> No
             out[j] = 0.0 if made[PART + j] == 0.0 else v
 
 
-@njit(**OPTIONS)
 def window_shape(x: Floats, n: int, kurtosis: bool) -> Floats:
     """Excess kurtosis or skewness."""
+    out = np.empty(x.shape)
+    _window_shape(x, n, kurtosis, out, _ring(n, 4 * PART), room(1, 4 * PART)[0], room(1, 4 * PART)[0])
+    return out
+
+
+@njit(**OPTIONS)
+def _window_shape(x: Floats, n: int, kurtosis: bool, out: Floats, ring: Floats, now: Floats, made: Floats) -> None:
     rows, cols = x.shape
-    out = np.empty((rows, cols))
-    ring, now, made = _ring(n, 4 * PART), room(1, 4 * PART)[0], room(1, 4 * PART)[0]
     for j0 in range(0, cols, PART):
         wide = min(PART, cols - j0)
         ring[:] = np.nan
@@ -365,4 +378,3 @@ def window_shape(x: Floats, n: int, kurtosis: bool) -> Floats:
                 else:
                     _powers_doubled(now, held, wide, width // 2)
             _powers_finished(made, out[t, j0 : j0 + wide], n, kurtosis)
-    return out
