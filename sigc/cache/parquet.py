@@ -58,7 +58,7 @@ class ParquetStore:
             found = self._facts.get(key) or files.read_facts(path)
             if not self._path(key, ".parquet").exists():
                 raise files.DamagedError("its data file is missing")
-        except FileNotFoundError:
+        except (FileNotFoundError, files.OtherFormatError):
             self._forget(key)
             self._count(0, 1)
             return None
