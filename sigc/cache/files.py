@@ -2,8 +2,8 @@
 
 A `date` column and one FixedSizeList<double> column of all assets: a column an asset would read tens of times
 slower. Uncompressed, no dictionary, one page, so that the values lie in the file as they lie in memory, at the end of
-their column: `layout.py` writes them there, we read them from there, and let parquet's reader decode them only where the
-checksum says otherwise.
+their column: `layout.py` writes them there, we read them from there, and let parquet's reader decode them only where
+the checksum says otherwise.
 Notes in the foot: `sigc`, a JSON text of format, key, rows, asset names, labels; `sigc.checksum`, XXH3-128 over that
 text, the dates and the values. It is against damage: whoever may write into the directory is trusted.
 """

@@ -49,7 +49,7 @@ def pieces(
 ) -> Iterator[Bytes]:
     """The file, piece after piece: columns `date` (none for None) and `values`, both contiguous.
 
-    notes: key and text, in the foot. page_bytes: of one page at most, or of one row. A column without a cell has no page.
+    notes: key and text, in the foot. page_bytes: of one page at most, or one row. A column without cells has no page.
     """
     yield _MAGIC
     at = len(_MAGIC)
