@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from sigc.blocks import Carry, Facts
+from sigc.blocks import Carry, Facts, Place
 from sigc.cache.layout import pieces
 from sigc.panel import Dates, Floats, Panel
 
@@ -75,9 +75,9 @@ def write_panel(path: Path, facts: Facts, panel: Panel) -> None:
     _write(path, facts.key, about, panel.dates, panel.values)
 
 
-def read_panel(path: Path, key: str) -> Panel:
-    """Raises FileNotFoundError, `DamagedError`."""
-    about, dates, values = _read(path, key)
+def read_panel(path: Path, key: str, place: Place | None = None) -> Panel:
+    """place: gives the memory for the values. Raises FileNotFoundError, `DamagedError`."""
+    about, dates, values = _read(path, key, place or _anywhere)
     labels = about["labels"]
     return Panel(dates, tuple(about["names"]), values, None if labels is None else tuple(labels))
 
@@ -89,7 +89,7 @@ def write_carry(path: Path, facts: Facts, carry: Carry) -> None:
 
 def read_carry(path: Path, key: str) -> Carry:
     """Raises FileNotFoundError, `DamagedError`."""
-    about, _, values = _read(path, key)
+    about, _, values = _read(path, key, _anywhere)
     return Carry(tuple(about["names"]), values)
 
 
@@ -112,15 +112,19 @@ def _replace(path: Path, content: Iterable[bytes | memoryview]) -> None:
         raise
 
 
-def _read(path: Path, key: str) -> tuple[dict[str, Any], Dates, Floats]:
+def _read(path: Path, key: str, place: Place) -> tuple[dict[str, Any], Dates, Floats]:
     """What is told of the block, its dates (none of a state) and values, verified."""
     with _opened(path, key) as (file, about, text, checksum):
-        dates, values = _as_they_lie(path, file, about)
+        dates, values = _as_they_lie(path, file, about, place)
         if _checksum(text, dates, values) != checksum:
             dates, values = _decoded(file.read(use_threads=False), about)
             if _checksum(text, dates, values) != checksum:
                 raise DamagedError("its checksum differs")
     return about, dates, values
+
+
+def _anywhere(rows: int, width: int) -> Floats:
+    return np.empty((rows, width))
 
 
 @contextmanager
@@ -143,10 +147,10 @@ def _opened(path: Path, key: str) -> Iterator[tuple[Any, dict[str, Any], bytes, 
         raise DamagedError(f"it can't be read: {str(broken)[:80]}") from broken
 
 
-def _as_they_lie(path: Path, file: Any, about: dict[str, Any]) -> tuple[Dates, Floats]:
+def _as_they_lie(path: Path, file: Any, about: dict[str, Any], place: Place) -> tuple[Dates, Floats]:
     """Dates and values straight from the file, if they lie there in one piece each. To be checked."""
     rows = int(about["rows"])
-    values = np.empty((rows, len(about["names"])))
+    values = place(rows, len(about["names"]))
     stamps = np.empty(rows if about["dated"] else 0, "i8")
     if file.metadata.num_row_groups == 1:
         group = file.metadata.row_group(0)

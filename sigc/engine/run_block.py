@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sigc.blocks import BlockStore, Carry, Facts, concat, digest, recode, row_digests
+from sigc.blocks import BlockStore, Carry, Facts, Shelf, concat, digest, recode, row_digests
 from sigc.engine.evaluate import Slice, evaluate, is_category
 from sigc.engine.room import Room
 from sigc.engine.task import Outcome, Output, Read, Task
@@ -96,14 +96,15 @@ def read_leaf(read: Read, store: BlockStore, low: int, stop: int) -> Panel:
         return Panel(np.zeros(len(rows), "datetime64[ns]"), (), np.empty((len(rows), 0)))
     first, last = int(rows[valid].min()), int(rows[valid].max()) + 1
     panels, begun = [], None
-    for piece in read.pieces:
-        if piece.start < last and piece.stop > first:
-            panel = store.read(piece.key)
-            if panel is None:
-                raise BlockLostError(piece.key)
-            a, b = max(first, piece.start), min(last, piece.stop)
-            begun = a if begun is None else begun
-            panels.append(panel.rows(a - piece.start, b - piece.start))
+    pieces = [p for p in read.pieces if p.start < last and p.stop > first]
+    shelf = Shelf(sum(p.stop - p.start for p in pieces))
+    for piece in pieces:
+        panel = store.read(piece.key, shelf.place)
+        if panel is None:
+            raise BlockLostError(piece.key)
+        a, b = max(first, piece.start), min(last, piece.stop)
+        begun = a if begun is None else begun
+        panels.append(panel.rows(a - piece.start, b - piece.start))
     whole = panels[0] if len(panels) == 1 else concat(panels)
     offset = rows - (begun or 0)
     if valid.all() and np.array_equal(offset, np.arange(len(whole.dates))):
