@@ -4,12 +4,14 @@ A `date` column and one FixedSizeList<double> column of all assets: a column an 
 slower. Uncompressed, no dictionary, one page, so that the values lie in the file as they lie in memory, at the end of
 their column: `layout.py` writes them there, we read them from there, and let parquet's reader decode them only where
 the checksum says otherwise.
-Notes in the foot: `sigc`, a JSON text of format, key, rows, asset names, labels; `sigc.checksum`, XXH3-128 over that
-text, the dates and the values. It is against damage: whoever may write into the directory is trusted.
+Notes in the foot: `sigc`, a JSON text of format, key, rows, labels; `sigc.names`, a JSON list of the assets;
+`sigc.checksum`, XXH3-128 over these texts, the dates and the values. It is against damage: whoever may write into the
+directory is trusted. Names by the thousand are the same in most blocks, so they are encoded and decoded once.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import uuid
@@ -49,7 +51,7 @@ def write_facts(path: Path, facts: Facts) -> None:
     """The facts as JSON, with a checksum of their own."""
     data = asdict(facts) | {"digests": facts.digests.hex(), "format": FORMAT}
     body = json.dumps(data, separators=(",", ":"), sort_keys=True)
-    replace(path, f"{_checksum(body.encode())}\n{body}\n".encode())
+    replace(path, f"{_checksum((body.encode(),))}\n{body}\n".encode())
 
 
 def read_facts(path: Path, *, any_format: bool = False) -> Facts:
@@ -61,7 +63,7 @@ def read_facts(path: Path, *, any_format: bool = False) -> Facts:
         is_ours = data.pop("format", "1") == FORMAT  # the first format did not say
         if not (is_ours or any_format):
             raise OtherFormatError(str(path))
-        if is_ours and _checksum(body.encode()) != checksum:
+        if is_ours and _checksum((body.encode(),)) != checksum:
             raise DamagedError("its facts have another checksum")
         return Facts(**{**data, "digests": bytes.fromhex(data["digests"])})
     except (ValueError, TypeError, KeyError, AttributeError) as broken:
@@ -71,32 +73,34 @@ def read_facts(path: Path, *, any_format: bool = False) -> Facts:
 def write_panel(path: Path, facts: Facts, panel: Panel) -> None:
     """A panel as parquet."""
     labels = None if panel.labels is None else list(panel.labels)
-    about = {"names": list(panel.names), "labels": labels, "entry": f"{facts.name}_{facts.label}"}
-    _write(path, facts.key, about, panel.dates, panel.values)
+    about = {"key": facts.key, "entry": f"{facts.name}_{facts.label}", "labels": labels, "dated": True}
+    _write(path, about, panel.names, panel.dates, panel.values)
 
 
 def read_panel(path: Path, key: str, place: Place | None = None) -> Panel:
     """place: gives the memory for the values. Raises FileNotFoundError, `DamagedError`."""
-    about, dates, values = _read(path, key, place or _anywhere)
+    about, names, dates, values = _read(path, key, place or _anywhere)
     labels = about["labels"]
-    return Panel(dates, tuple(about["names"]), values, None if labels is None else tuple(labels))
+    return Panel(dates, names, values, None if labels is None else tuple(labels))
 
 
 def write_carry(path: Path, facts: Facts, carry: Carry) -> None:
     """State vectors as parquet, one row a component."""
-    _write(path, facts.key, {"names": list(carry.names)}, None, np.ascontiguousarray(carry.values))
+    about = {"key": facts.key, "dated": False}
+    _write(path, about, carry.names, np.empty(0, "datetime64[ns]"), np.ascontiguousarray(carry.values))
 
 
 def read_carry(path: Path, key: str) -> Carry:
     """Raises FileNotFoundError, `DamagedError`."""
-    about, _, values = _read(path, key, _anywhere)
-    return Carry(tuple(about["names"]), values)
+    _, names, _, values = _read(path, key, _anywhere)
+    return Carry(names, values)
 
 
-def _write(path: Path, key: str, about: dict[str, Any], dates: Dates | None, values: Floats) -> None:
-    text = json.dumps({"format": FORMAT, "key": key, "rows": len(values), **about, "dated": dates is not None})
-    stamps = np.empty(0, "datetime64[ns]") if dates is None else dates
-    _replace(path, pieces(dates, values, {"sigc": text, "sigc.checksum": _checksum(text.encode(), stamps, values)}))
+def _write(path: Path, about: dict[str, Any], names: tuple[str, ...], dates: Dates, values: Floats) -> None:
+    text, listed = json.dumps({"format": FORMAT, "rows": len(values), **about}), _listed(names)
+    checksum = _checksum((text.encode(), listed.encode()), dates, values)
+    notes = {"sigc": text, "sigc.names": listed, "sigc.checksum": checksum}
+    _replace(path, pieces(dates if about["dated"] else None, values, notes))
 
 
 def _replace(path: Path, content: Iterable[bytes | memoryview]) -> None:
@@ -112,15 +116,26 @@ def _replace(path: Path, content: Iterable[bytes | memoryview]) -> None:
         raise
 
 
-def _read(path: Path, key: str, place: Place) -> tuple[dict[str, Any], Dates, Floats]:
-    """What is told of the block, its dates (none of a state) and values, verified."""
-    with _opened(path, key) as (file, about, text, checksum):
-        dates, values = _as_they_lie(path, file, about, place)
-        if _checksum(text, dates, values) != checksum:
-            dates, values = _decoded(file.read(use_threads=False), about)
-            if _checksum(text, dates, values) != checksum:
+def _read(path: Path, key: str, place: Place) -> tuple[dict[str, Any], tuple[str, ...], Dates, Floats]:
+    """What is told of the block, its assets, dates (none of a state) and values, verified."""
+    with _opened(path, key) as (file, texts, checksum):
+        about, names = json.loads(texts[0]), _names(texts[1])
+        dates, values = _as_they_lie(path, file, about, place(int(about["rows"]), len(names)))
+        if _checksum(texts, dates, values) != checksum:
+            dates, values = _decoded(file.read(use_threads=False), about, len(names))
+            if _checksum(texts, dates, values) != checksum:
                 raise DamagedError("its checksum differs")
-    return about, dates, values
+    return about, names, dates, values
+
+
+@functools.lru_cache(maxsize=64)
+def _listed(names: tuple[str, ...]) -> str:
+    return json.dumps(names)
+
+
+@functools.lru_cache(maxsize=64)
+def _names(text: bytes) -> tuple[str, ...]:
+    return tuple(json.loads(text))
 
 
 def _anywhere(rows: int, width: int) -> Floats:
@@ -128,30 +143,28 @@ def _anywhere(rows: int, width: int) -> Floats:
 
 
 @contextmanager
-def _opened(path: Path, key: str) -> Iterator[tuple[Any, dict[str, Any], bytes, str]]:
-    """The file, what is told of the block, that as the text it was, its checksum. Sizes are checked before reading."""
+def _opened(path: Path, key: str) -> Iterator[tuple[Any, tuple[bytes, bytes], str]]:
+    """The file, its notes as they are, its checksum. Sizes are checked before anything is read."""
     try:
         with pq.ParquetFile(path) as file:
             notes = file.metadata.metadata or {}
             if b"sigc" not in notes:
                 raise DamagedError("it is no file of the cache")
-            about = json.loads(notes[b"sigc"])
+            about, names = json.loads(notes[b"sigc"]), _names(notes[b"sigc.names"])
             if about["format"] != FORMAT or about["key"] != key:
                 raise DamagedError("it holds another block")
-            if max(file.metadata.num_rows, int(about["rows"])) * max(1, len(about["names"])) > MOST_CELLS:
+            if max(file.metadata.num_rows, int(about["rows"])) * max(1, len(names)) > MOST_CELLS:
                 raise DamagedError("it declares an absurd size")
-            yield file, about, notes[b"sigc"], notes[b"sigc.checksum"].decode()
+            yield file, (notes[b"sigc"], notes[b"sigc.names"]), notes[b"sigc.checksum"].decode()
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as broken:
         if isinstance(broken, FileNotFoundError):
             raise
         raise DamagedError(f"it can't be read: {str(broken)[:80]}") from broken
 
 
-def _as_they_lie(path: Path, file: Any, about: dict[str, Any], place: Place) -> tuple[Dates, Floats]:
-    """Dates and values straight from the file, if they lie there in one piece each. To be checked."""
-    rows = int(about["rows"])
-    values = place(rows, len(about["names"]))
-    stamps = np.empty(rows if about["dated"] else 0, "i8")
+def _as_they_lie(path: Path, file: Any, about: dict[str, Any], values: Floats) -> tuple[Dates, Floats]:
+    """Dates, and `values` filled, straight from the file, if they lie there in one piece each. To be checked."""
+    stamps = np.empty(len(values) if about["dated"] else 0, "i8")
     if file.metadata.num_row_groups == 1:
         group = file.metadata.row_group(0)
         with path.open("rb", buffering=0) as raw:
@@ -162,9 +175,9 @@ def _as_they_lie(path: Path, file: Any, about: dict[str, Any], place: Place) -> 
     return stamps.view("datetime64[ns]"), values
 
 
-def _decoded(table: Any, about: dict[str, Any]) -> tuple[Dates, Floats]:
+def _decoded(table: Any, about: dict[str, Any], width: int) -> tuple[Dates, Floats]:
     """Dates and values as parquet's reader finds them: blocks of several pages."""
-    rows, width = int(about["rows"]), len(about["names"])
+    rows = int(about["rows"])
     stamps = (
         table["date"].combine_chunks().view(pa.int64()).to_numpy() if about["dated"] and rows else np.empty(0, "i8")
     )
@@ -175,8 +188,10 @@ def _decoded(table: Any, about: dict[str, Any]) -> tuple[Dates, Floats]:
     return stamps.view("datetime64[ns]"), flat.reshape(rows, width)
 
 
-def _checksum(text: bytes, *arrays: Dates | Floats) -> str:
-    state = xxhash.xxh3_128(text)
+def _checksum(texts: tuple[bytes, ...], *arrays: Dates | Floats) -> str:
+    state = xxhash.xxh3_128()
+    for text in texts:
+        state.update(text)
     for array in arrays:
         if array.size:
             state.update(array.view("i8").data)

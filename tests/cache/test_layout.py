@@ -55,7 +55,7 @@ def test_pandas_opens_a_block_and_its_names_are_in_the_foot(tmp_path: Path) -> N
     assert np.stack(frame["values"].tolist()).tobytes() == panel.values.tobytes()
     assert frame["date"].tolist() == pd.DatetimeIndex(panel.dates).tolist()
     notes = pq.read_metadata(tmp_path / "block.parquet").metadata
-    assert json.loads(notes[b"sigc"])["names"] == ["A", "B"]
+    assert json.loads(notes[b"sigc.names"]) == ["A", "B"]
 
 
 @pytest.mark.parametrize("page_bytes", [200, 1 << 30])
