@@ -15,7 +15,7 @@ import uuid
 from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,7 @@ def run_batch(tasks: tuple[Task, ...], address: StoreAddress) -> list[Outcome]:
             break
     found = store.incidents()[before:]
     if found:
-        first = outcomes[0]
-        outcomes[0] = Outcome(first.number, first.facts, first.seconds, first.rows, first.lost, found, first.where)
+        outcomes[0] = replace(outcomes[0], incidents=found)
     return outcomes
 
 

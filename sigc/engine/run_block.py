@@ -15,6 +15,7 @@ from sigc.blocks import BlockStore, Carry, Facts, Shelf, concat, digest, recode,
 from sigc.engine.evaluate import Slice, evaluate, is_category
 from sigc.engine.room import Room
 from sigc.engine.task import Outcome, Output, Read, Task
+from sigc.engine.timed import TimedStore
 from sigc.ops.declare import REGISTRY
 from sigc.ops.declare import Carry as CarryRule
 from sigc.ops.jit import frozen
@@ -30,6 +31,7 @@ def run_block(task: Task, store: BlockStore, where: str = "", room: Room | None 
 
     room: where results lie that stay in memory.
     """
+    store = timed = TimedStore(store)
     try:
         carries = {o.node.shape: _carry(o, store) for o in task.outputs if o.node.carried}
         prefixes = {o.key: _prefix(o, store) for o in task.outputs}
@@ -41,7 +43,10 @@ def run_block(task: Task, store: BlockStore, where: str = "", room: Room | None 
         return Outcome(task.number, lost=(str(lost),), where=where)
     facts = [_store(task, o, prefixes[o.key], parts[o.key], carries, store) for o in task.outputs]
     rows = (task.block.stop - task.start) * len(task.outputs)
-    return Outcome(task.number, tuple(facts), tuple(seconds.items()), rows, where=where)
+    spent = tuple(seconds.items())
+    return Outcome(
+        task.number, tuple(facts), spent, rows, where=where, reading_s=timed.reading_s, writing_s=timed.writing_s
+    )
 
 
 def _slices(task: Task) -> Iterator[tuple[int, int]]:
