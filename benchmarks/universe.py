@@ -118,7 +118,7 @@ def _run(folder: Path, text: str, assets: int, dates: Dates, caches: Mapping[str
     write_field(folder / "volume.parquet", assets, dates, 2)
     (folder / "universe.sig").write_text(text, encoding="utf-8")
     strategy = lower(check_file(folder / "universe.sig"))
-    figures = {}
+    figures: dict[str, float] = {}
     for place, directory in caches.items():
         figures |= {f"{place}: {k}": v for k, v in _measured(strategy, directory / "cache", place).items()}
     return figures

@@ -135,7 +135,7 @@ class DaskExecutor:
 
     def submit(self, tasks: Sequence[Task]) -> None:
         mean_ns = sum(task.cost_ns for task in tasks) // max(1, len(tasks))
-        self._tasks_a_batch = max(1, min(_MOST_IN_A_BATCH, -(-_WORTH_A_BATCH_NS // max(1, mean_ns))))
+        self._tasks_a_batch = max(1, min(_MOST_IN_A_BATCH, round(_WORTH_A_BATCH_NS / max(1, mean_ns))))
         for batch in batches(tasks, self._threads - len(self._batches)):
             # A key is used once: a batch that is sent again after a loss must not meet its own earlier result.
             key = f"sigc-{batch[0].outputs[0].key[:16]}-{uuid.uuid4().hex[:8]}"
@@ -235,15 +235,20 @@ class DaskExecutor:
 
 
 def batches(tasks: Sequence[Task], idle: int) -> list[tuple[Task, ...]]:
-    """Tasks put together until a batch is worth sending, but never so that one of the `idle` threads goes without."""
+    """Tasks put together until a batch is about worth sending, but never so that one of the `idle` threads goes without.
+
+    The nearest to what is worth it, below or above: larger batches leave workers waiting for the last one of a run.
+    """
     most = min(_MOST_IN_A_BATCH, max(1, len(tasks) // max(1, idle)))
     found: list[tuple[Task, ...]] = []
     current: list[Task] = []
+    cost_ns = 0
     for task in tasks:
-        current.append(task)
-        if len(current) >= most or sum(t.cost_ns for t in current) >= _WORTH_A_BATCH_NS:
+        if current and (len(current) >= most or cost_ns + task.cost_ns // 2 >= _WORTH_A_BATCH_NS):
             found.append(tuple(current))
-            current = []
+            current, cost_ns = [], 0
+        current.append(task)
+        cost_ns += task.cost_ns
     if current:
         found.append(tuple(current))
     return found
