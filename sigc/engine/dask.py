@@ -235,7 +235,7 @@ class DaskExecutor:
 
 
 def batches(tasks: Sequence[Task], idle: int) -> list[tuple[Task, ...]]:
-    """Tasks put together until a batch is about worth sending, but never so that one of the `idle` threads goes without.
+    """Tasks put together until a batch is about worth sending, never so that one of the `idle` threads goes without.
 
     The nearest to what is worth it, below or above: larger batches leave workers waiting for the last one of a run.
     """
