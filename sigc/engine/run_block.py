@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sigc.blocks import BlockStore, Carry, Facts, Shelf, concat, digest, recode, row_digests
+from sigc.blocks import DIGEST_BYTES, BlockStore, Carry, Facts, Shelf, concat, digest, recode, row_digests
 from sigc.engine.evaluate import Slice, evaluate, is_category
 from sigc.engine.room import Room
 from sigc.engine.task import Outcome, Output, Read, Task
@@ -208,12 +208,19 @@ def _store(
         name=output.name,
         label=task.block.label,
         rows=len(panel.dates),
-        digests=row_digests(panel) if carry is not None else b"",
+        digests=_digests(output, panel, store) if carry is not None else b"",
         state=digest("\n".join(carry.names), carry.values.tobytes()) if carry is not None else "",
         source="carried" if carry is not None else "signal",
     )
     store.write(facts, panel, carry)
     return facts
+
+
+def _digests(output: Output, panel: Panel, store: BlockStore) -> bytes:
+    """One a row; of the stored prefix they are known."""
+    prefix = store.facts(output.prefix) if output.prefix else None
+    known = b"" if prefix is None else prefix.digests
+    return known + row_digests(panel.rows(len(known) // DIGEST_BYTES, len(panel.dates)))
 
 
 def _united(names: list[tuple[str, ...]]) -> tuple[str, ...]:
