@@ -140,8 +140,7 @@ def _convert_file(
         rows = _rows(spec, file, len(columns), settings)
         if rows * len(columns) > _at_once(spec):
             return store_panels(spec, _streamed(spec, file, how), store, settings, static=False)
-    panel = _panel(spec, file, settings)
-    panel = _adjusted(spec, (file,), panel, actions, settings)
+    panel = _adjusted(spec, (file,), _panel(spec, file, settings, how), actions, settings)
     return store_panels(spec, [panel], store, settings, static=how.shape == "static")
 
 
@@ -159,8 +158,9 @@ def _rows(spec: SourceSpec, file: str, columns: int, settings: DataSettings) -> 
     return rows
 
 
-def _panel(spec: SourceSpec, file: str, settings: DataSettings) -> Panel:
-    how = layout(spec, file, column_names(spec, file, settings.max_cells))
+def _panel(spec: SourceSpec, file: str, settings: DataSettings, how: Layout | None = None) -> Panel:
+    """The file read whole. how: its layout, where that is known already."""
+    how = how or layout(spec, file, column_names(spec, file, settings.max_cells))
     wanted = [how.date, how.asset, how.value] if how.shape != "wide" else [how.date, *how.values]
     table = read_table(spec, file, settings.max_cells, [c for c in wanted if c])
     return to_panel(spec, file, table, how)
