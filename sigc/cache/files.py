@@ -128,12 +128,12 @@ def _read(path: Path, key: str, place: Place) -> tuple[dict[str, Any], tuple[str
     return about, names, dates, values
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=16)
 def _listed(names: tuple[str, ...]) -> str:
     return json.dumps(names)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=16)
 def _names(text: bytes) -> tuple[str, ...]:
     return tuple(json.loads(text))
 
@@ -156,7 +156,7 @@ def _opened(path: Path, key: str) -> Iterator[tuple[Any, tuple[bytes, bytes], st
             if max(file.metadata.num_rows, int(about["rows"])) * max(1, len(names)) > MOST_CELLS:
                 raise DamagedError("it declares an absurd size")
             yield file, (notes[b"sigc"], notes[b"sigc.names"]), notes[b"sigc.checksum"].decode()
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as broken:
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as broken:
         if isinstance(broken, FileNotFoundError):
             raise
         raise DamagedError(f"it can't be read: {str(broken)[:80]}") from broken
