@@ -10,7 +10,7 @@ Neighbours: `sigc.cache` keeps blocks on disk, `sigc.data` fills source blocks, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -59,6 +59,30 @@ class Carry:
     values: Floats
 
 
+Place = Callable[[int, int], Floats]
+"""Memory for the values of a block of so many rows and assets, not filled."""
+
+
+class Shelf:
+    """Memory for blocks that are read one after the other: those of the same width lie one after the other.
+
+    So `concat` of them copies nothing. rows: of all of them together, as far as known.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._free: Floats | None = None
+
+    def place(self, rows: int, width: int) -> Floats:
+        """The memory of the next block."""
+        if self._free is None:
+            self._free = np.empty((self._rows, width))
+        if self._free.shape[1] != width or len(self._free) < rows:
+            return np.empty((rows, width))
+        taken, self._free = self._free[:rows], self._free[rows:]
+        return taken
+
+
 class BlockStore(Protocol):
     """What keeps blocks under their keys: the parquet cache, or memory. Safe under threads and processes.
 
@@ -66,7 +90,10 @@ class BlockStore(Protocol):
     """
 
     def facts(self, key: str) -> Facts | None: ...
-    def read(self, key: str) -> Panel | None: ...
+    def read(self, key: str, place: Place | None = None) -> Panel | None:
+        """place: gives the memory for values that do not lie in memory yet."""
+        ...
+
     def read_carry(self, key: str) -> Carry | None: ...
     def write(self, facts: Facts, panel: Panel, carry: Carry | None = None) -> None: ...
     def note(self, name: str, text: str) -> None:
@@ -166,7 +193,7 @@ class MemoryStore:
     def facts(self, key: str) -> Facts | None:
         return self._facts.get(key)
 
-    def read(self, key: str) -> Panel | None:
+    def read(self, key: str, place: Place | None = None) -> Panel | None:  # noqa: ARG002
         return self._panels.get(key)
 
     def read_carry(self, key: str) -> Carry | None:

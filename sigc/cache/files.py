@@ -2,17 +2,20 @@
 
 A `date` column and one FixedSizeList<double> column of all assets: a column an asset would read tens of times
 slower. Uncompressed, no dictionary, one page, so that the values lie in the file as they lie in memory, at the end of
-their column: we read them from there, and let parquet's reader decode them only where the checksum says otherwise.
-Metadata: format, key, asset names, labels, sha256 over dates and values.
+their column: `layout.py` writes them there, we read them from there, and let parquet's reader decode them only where
+the checksum says otherwise.
+Notes in the foot: `sigc`, a JSON text of format, key, rows, labels; `sigc.names`, a JSON list of the assets;
+`sigc.checksum`, XXH3-128 over these texts, the dates and the values. It is against damage: whoever may write into the
+directory is trusted. Names by the thousand are the same in most blocks, so they are encoded and decoded once.
 """
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,12 +24,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
-from sigc.blocks import Carry, Facts
+from sigc.blocks import Carry, Facts, Place
+from sigc.cache.layout import pieces
 from sigc.panel import Dates, Floats, Panel
 
-FORMAT = "1"
-_ONE_PAGE = (1 << 31) - 1
+FORMAT = "2"  # of blocks and facts: raised when an older sigc could not read them, or we not its
 MOST_CELLS = 1 << 30  # of one block: beyond it a file is hostile or broken, and isn't opened
 
 
@@ -34,133 +38,76 @@ class DamagedError(Exception):
     """A file of the cache that is not what was written."""
 
 
+class OtherFormatError(Exception):
+    """A file of the cache that another version of sigc wrote. Nothing is wrong with it."""
+
+
 def replace(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("xb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    _replace(path, [content])
 
 
 def write_facts(path: Path, facts: Facts) -> None:
     """The facts as JSON, with a checksum of their own."""
-    body = json.dumps(asdict(facts) | {"digests": facts.digests.hex()}, separators=(",", ":"), sort_keys=True)
-    replace(path, f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}\n".encode())
+    data = asdict(facts) | {"digests": facts.digests.hex(), "format": FORMAT}
+    body = json.dumps(data, separators=(",", ":"), sort_keys=True)
+    replace(path, f"{_checksum((body.encode(),))}\n{body}\n".encode())
 
 
-def read_facts(path: Path) -> Facts:
-    """Raises FileNotFoundError, `DamagedError`."""
+def read_facts(path: Path, *, any_format: bool = False) -> Facts:
+    """Raises FileNotFoundError, `DamagedError`, `OtherFormatError`. any_format: unchecked, whoever wrote them."""
     raw = path.read_bytes()
     try:
         checksum, body, _ = raw.decode().split("\n")
-        if hashlib.sha256(body.encode()).hexdigest() != checksum:
-            raise DamagedError("its facts have another checksum")
         data = json.loads(body)
+        is_ours = data.pop("format", "1") == FORMAT  # the first format did not say
+        if not (is_ours or any_format):
+            raise OtherFormatError(str(path))
+        if is_ours and _checksum((body.encode(),)) != checksum:
+            raise DamagedError("its facts have another checksum")
         return Facts(**{**data, "digests": bytes.fromhex(data["digests"])})
-    except (ValueError, TypeError, KeyError) as broken:
+    except (ValueError, TypeError, KeyError, AttributeError) as broken:
         raise DamagedError("its facts can't be read") from broken
 
 
 def write_panel(path: Path, facts: Facts, panel: Panel) -> None:
     """A panel as parquet."""
-    meta: dict[str, Any] = {"names": list(panel.names), "labels": None if panel.labels is None else list(panel.labels)}
-    meta["entry"] = f"{facts.name}_{facts.label}"
-    dates = pa.array(panel.dates.view("i8")).view(pa.timestamp("ns"))
-    _write(path, {"date": dates, **_lists(panel.values)}, meta, facts.key, panel.dates, panel.values)
+    labels = None if panel.labels is None else list(panel.labels)
+    about = {"key": facts.key, "entry": f"{facts.name}_{facts.label}", "labels": labels, "dated": True}
+    _write(path, about, panel.names, panel.dates, panel.values)
 
 
-def read_panel(path: Path, key: str) -> Panel:
-    """Raises FileNotFoundError, `DamagedError`."""
-    with _opened(path, key) as (file, meta):
-        dates = _dates(file.read(["date"], use_threads=False))
-        values = _as_they_lie(path, file, meta)
-        if values is None or _checksum(meta, dates, values) != meta["checksum"]:
-            table = file.read(use_threads=False)
-            dates, values = _dates(table), _values(table, meta)
-            _check(meta, dates, values)
-    labels = meta["labels"]
-    return Panel(dates, tuple(meta["names"]), values, None if labels is None else tuple(labels))
+def read_panel(path: Path, key: str, place: Place | None = None) -> Panel:
+    """place: gives the memory for the values. Raises FileNotFoundError, `DamagedError`."""
+    about, names, dates, values = _read(path, key, place or _anywhere)
+    labels = about["labels"]
+    return Panel(dates, names, values, None if labels is None else tuple(labels))
 
 
 def write_carry(path: Path, facts: Facts, carry: Carry) -> None:
     """State vectors as parquet, one row a component."""
-    none = np.empty(0, "datetime64[ns]")
-    _write(path, _lists(carry.values), {"names": list(carry.names)}, facts.key, none, carry.values)
+    about = {"key": facts.key, "dated": False}
+    _write(path, about, carry.names, np.empty(0, "datetime64[ns]"), np.ascontiguousarray(carry.values))
 
 
 def read_carry(path: Path, key: str) -> Carry:
     """Raises FileNotFoundError, `DamagedError`."""
-    with _opened(path, key) as (file, meta):
-        values = _values(file.read(use_threads=False), meta)
-        _check(meta, np.empty(0, "datetime64[ns]"), values)
-    return Carry(tuple(meta["names"]), values)
+    _, names, _, values = _read(path, key, _anywhere)
+    return Carry(names, values)
 
 
-def _dates(table: Any) -> Dates:
-    """The dates, from arrow's own memory: asking arrow for an array of numpy imports pandas, for nothing."""
-    column = table["date"].combine_chunks()
-    stamps = (
-        np.frombuffer(column.buffers()[1], "i8", len(column), 8 * column.offset) if len(column) else np.empty(0, "i8")
-    )
-    return stamps.view("datetime64[ns]")
+def _write(path: Path, about: dict[str, Any], names: tuple[str, ...], dates: Dates, values: Floats) -> None:
+    text, listed = json.dumps({"format": FORMAT, "rows": len(values), **about}), _listed(names)
+    checksum = _checksum((text.encode(), listed.encode()), dates, values)
+    notes = {"sigc": text, "sigc.names": listed, "sigc.checksum": checksum}
+    _replace(path, pieces(dates if about["dated"] else None, values, notes))
 
 
-def _as_they_lie(path: Path, file: Any, meta: dict[str, Any]) -> Floats | None:
-    """The values straight from the file, None where they do not lie there in one piece. To be checked."""
-    values = np.empty((int(meta["rows"]), len(meta["names"])))
-    if file.metadata.num_row_groups != 1 or file.metadata.num_columns != 2 or values.size == 0:
-        return None
-    column = file.metadata.row_group(0).column(1)
-    if column.compression != "UNCOMPRESSED" or column.has_dictionary_page:
-        return None
-    with path.open("rb") as raw:
-        raw.seek(column.data_page_offset + column.total_compressed_size - values.nbytes)
-        return values if raw.readinto(values.data.cast("B")) == values.nbytes else None
-
-
-def _lists(values: Floats) -> dict[str, Any]:
-    """The column `values`; none for a panel without assets, which parquet can't tell the rows of."""
-    if values.shape[1] == 0:
-        return {}
-    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
-    return {"values": pa.FixedSizeListArray.from_arrays(flat, values.shape[1])}
-
-
-def _values(table: Any, meta: dict[str, Any]) -> Floats:
-    rows, width = int(meta["rows"]), len(meta["names"])
-    if width == 0 or rows == 0:
-        return np.empty((rows, width))
-    chunks = [c.flatten().to_numpy(zero_copy_only=False) for c in table["values"].chunks]
-    flat = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
-    try:
-        out: Floats = flat.reshape(rows, width)
-    except ValueError as broken:
-        raise DamagedError("its values do not fit its names") from broken
-    return out
-
-
-def _write(path: Path, columns: dict[str, Any], meta: dict[str, Any], key: str, dates: Any, values: Floats) -> None:
-    meta |= {"format": FORMAT, "key": key, "rows": len(values), "checksum": _checksum(meta, dates, values)}
-    table = pa.table(columns).replace_schema_metadata({"sigc": json.dumps(meta)})
+def _replace(path: Path, content: Iterable[bytes | memoryview]) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("xb") as out:
-            pq.write_table(
-                table,
-                out,
-                compression="none",
-                use_dictionary=False,
-                write_statistics=False,
-                store_schema=True,
-                row_group_size=max(1, table.num_rows),
-                data_page_size=_ONE_PAGE,
-            )
+            out.writelines(content)
             out.flush()
             os.fsync(out.fileno())
         temporary.replace(path)
@@ -169,33 +116,83 @@ def _write(path: Path, columns: dict[str, Any], meta: dict[str, Any], key: str, 
         raise
 
 
+def _read(path: Path, key: str, place: Place) -> tuple[dict[str, Any], tuple[str, ...], Dates, Floats]:
+    """What is told of the block, its assets, dates (none of a state) and values, verified."""
+    with _opened(path, key) as (file, texts, checksum):
+        about, names = json.loads(texts[0]), _names(texts[1])
+        dates, values = _as_they_lie(path, file, about, place(int(about["rows"]), len(names)))
+        if _checksum(texts, dates, values) != checksum:
+            dates, values = _decoded(file.read(use_threads=False), about, len(names))
+            if _checksum(texts, dates, values) != checksum:
+                raise DamagedError("its checksum differs")
+    return about, names, dates, values
+
+
+@functools.lru_cache(maxsize=16)
+def _listed(names: tuple[str, ...]) -> str:
+    return json.dumps(names)
+
+
+@functools.lru_cache(maxsize=16)
+def _names(text: bytes) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
+def _anywhere(rows: int, width: int) -> Floats:
+    return np.empty((rows, width))
+
+
 @contextmanager
-def _opened(path: Path, key: str) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """The file and its metadata, sizes checked before anything is read."""
+def _opened(path: Path, key: str) -> Iterator[tuple[Any, tuple[bytes, bytes], str]]:
+    """The file, its notes as they are, its checksum. Sizes are checked before anything is read."""
     try:
         with pq.ParquetFile(path) as file:
-            raw = (file.schema_arrow.metadata or {}).get(b"sigc")
-            if raw is None:
+            notes = file.metadata.metadata or {}
+            if b"sigc" not in notes:
                 raise DamagedError("it is no file of the cache")
-            meta = json.loads(raw)
-            if meta["format"] != FORMAT or meta["key"] != key:
+            about, names = json.loads(notes[b"sigc"]), _names(notes[b"sigc.names"])
+            if about["format"] != FORMAT or about["key"] != key:
                 raise DamagedError("it holds another block")
-            if max(file.metadata.num_rows, int(meta["rows"])) * max(1, len(meta["names"])) > MOST_CELLS:
+            if max(file.metadata.num_rows, int(about["rows"])) * max(1, len(names)) > MOST_CELLS:
                 raise DamagedError("it declares an absurd size")
-            yield file, meta
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as broken:
+            yield file, (notes[b"sigc"], notes[b"sigc.names"]), notes[b"sigc.checksum"].decode()
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as broken:
         if isinstance(broken, FileNotFoundError):
             raise
         raise DamagedError(f"it can't be read: {str(broken)[:80]}") from broken
 
 
-def _check(meta: dict[str, Any], dates: Any, values: Floats) -> None:
-    if _checksum(meta, dates, values) != meta["checksum"]:
-        raise DamagedError("its checksum differs")
+def _as_they_lie(path: Path, file: Any, about: dict[str, Any], values: Floats) -> tuple[Dates, Floats]:
+    """Dates, and `values` filled, straight from the file, if they lie there in one piece each. To be checked."""
+    stamps = np.empty(len(values) if about["dated"] else 0, "i8")
+    if file.metadata.num_row_groups == 1:
+        group = file.metadata.row_group(0)
+        with path.open("rb", buffering=0) as raw:
+            for number, array in enumerate(a for a in (stamps, values) if a.size):
+                column = group.column(number)
+                raw.seek(column.data_page_offset + column.total_compressed_size - array.nbytes)
+                raw.readinto(array.data.cast("B"))
+    return stamps.view("datetime64[ns]"), values
 
 
-def _checksum(meta: dict[str, Any], dates: Any, values: Floats) -> str:
-    state = hashlib.sha256(json.dumps([meta["names"], meta.get("labels")]).encode())
-    state.update(np.ascontiguousarray(dates).view("i8").tobytes())
-    state.update(np.ascontiguousarray(values).data if values.size else b"")
+def _decoded(table: Any, about: dict[str, Any], width: int) -> tuple[Dates, Floats]:
+    """Dates and values as parquet's reader finds them: blocks of several pages."""
+    rows = int(about["rows"])
+    stamps = (
+        table["date"].combine_chunks().view(pa.int64()).to_numpy() if about["dated"] and rows else np.empty(0, "i8")
+    )
+    chunks = [c.flatten().to_numpy() for c in table["values"].chunks] if rows * width else []
+    flat = np.concatenate(chunks) if chunks else np.empty(0)
+    if len(flat) != rows * width:
+        raise DamagedError("its values do not fit its names")
+    return stamps.view("datetime64[ns]"), flat.reshape(rows, width)
+
+
+def _checksum(texts: tuple[bytes, ...], *arrays: Dates | Floats) -> str:
+    state = xxhash.xxh3_128()
+    for text in texts:
+        state.update(text)
+    for array in arrays:
+        if array.size:
+            state.update(array.view("i8").data)
     return state.hexdigest()

@@ -21,10 +21,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from sigc.blocks import Carry, Facts
+from sigc.blocks import Carry, Facts, Place
 from sigc.cache import files
 from sigc.cache.upkeep import SUFFIXES, add_counts, evict, lease_file
 from sigc.errors import Diagnostic, SigcError
@@ -58,7 +59,7 @@ class ParquetStore:
             found = self._facts.get(key) or files.read_facts(path)
             if not self._path(key, ".parquet").exists():
                 raise files.DamagedError("its data file is missing")
-        except FileNotFoundError:
+        except (FileNotFoundError, files.OtherFormatError):
             self._forget(key)
             self._count(0, 1)
             return None
@@ -72,13 +73,13 @@ class ParquetStore:
         self._count(1, 0)
         return found
 
-    def read(self, key: str) -> Panel | None:
+    def read(self, key: str, place: Place | None = None) -> Panel | None:
         with self._lock:
             held = self._memory.get(key)
             if held is not None:
                 self._memory.move_to_end(key)
                 return held
-        panel = self._verified(key, ".parquet", files.read_panel)
+        panel = self._verified(key, ".parquet", partial(files.read_panel, place=place))
         if panel is not None:
             self._remember(key, panel)
         return panel

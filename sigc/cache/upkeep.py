@@ -55,10 +55,10 @@ class Status:
 
 
 def entries(directory: Path) -> Iterator[Entry]:
-    """Every entry with readable facts, ordered by key."""
+    """Every entry with readable facts, ordered by key; those of other versions of sigc too, so that they may go."""
     for path in sorted((directory / "blocks").glob("*/*.json")):
         try:
-            facts = files.read_facts(path)
+            facts = files.read_facts(path, any_format=True)
             used = path.stat().st_mtime
         except (OSError, files.DamagedError):
             continue
@@ -122,7 +122,10 @@ def _clear_rest(directory: Path, leased: set[str]) -> None:
 
 
 def verify(directory: Path) -> list[tuple[str, str]]:
-    """Read every entry from disk and check its checksums; (name or file, what is wrong) of each bad one."""
+    """Read every entry from disk and check its checksums; (name or file, what is wrong) of each bad one.
+
+    Entries of another version of sigc are passed by: none is ever served.
+    """
     bad = []
     for path in sorted((directory / "blocks").glob("*/*.json")):
         key = path.stem
@@ -135,6 +138,8 @@ def verify(directory: Path) -> list[tuple[str, str]]:
                 raise files.DamagedError("it has another number of rows than its facts")
             if facts.state:
                 files.read_carry(path.with_suffix(".carry.parquet"), key)
+        except files.OtherFormatError:
+            continue
         except FileNotFoundError as missing:
             bad.append((name, f"{Path(str(missing.filename)).name} is missing"))
         except (OSError, files.DamagedError) as damage:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -33,6 +33,7 @@ from sigc.panel import Dates, Panel, canonical
 
 FORMAT = "2"  # of source blocks and manifests
 _STREAM_CELLS = 20_000_000  # above so many a wide parquet file is read in batches
+_FEW_FILES = 2
 _STREAM_SHARE = 8  # and above that share of the memory it may take: table, panel and block are there at once
 
 
@@ -71,15 +72,40 @@ def convert(
     if spec.adjust != "none" and len(place.files) > 1:
         # Factors run through all files, so a folder is adjusted as one.
         return _as_one(spec, place, actions, store, settings)
-    parts = []
-    for file, version in zip(place.files, place.versions, strict=True):
-        name = "source-" + digest(FORMAT, file, version, _options(spec), *(actions.versions if actions else ()))
+    named = [
+        (file, "source-" + digest(FORMAT, file, version, _options(spec), *(actions.versions if actions else ())))
+        for file, version in zip(place.files, place.versions, strict=True)
+    ]
+
+    def part(file: str, name: str) -> tuple[str, Converted]:
         known = _recall(name, store)
         if known is None:
             known = _convert_file(spec, file, actions, store, settings)
             store.note(name, _manifest(known))
-        parts.append((file, known))
-    return parts[0][1] if len(parts) == 1 else _joined(spec, parts)
+        return file, known
+
+    return _folder(spec, named, part, store) if len(named) > _FEW_FILES else _joined(spec, [part(*n) for n in named])
+
+
+def _folder(
+    spec: SourceSpec,
+    named: list[tuple[str, str]],
+    part: Callable[[str, str], tuple[str, Converted]],
+    store: BlockStore,
+) -> Converted:
+    """The files of a folder, all but the last of which are remembered as one: a new day touches the last.
+
+    named: file and the name of its manifest. part: converts one. What was joined goes by the manifests it was made of.
+    """
+    head = "folder-" + digest(*(name for _, name in named[:-1]))
+    before = _recall(head, store)
+    if before is None:
+        before = _joined(spec, [part(*n) for n in named[:-1]])
+        store.note(head, _manifest(before))
+    last = part(*named[-1])
+    if before.dates[-1] >= last[1].dates[0]:  # the last by name isn't the last by date
+        return _joined(spec, [part(*n) for n in named])
+    return _joined(spec, [(named[0][0], before), last])
 
 
 def _as_one(
@@ -114,8 +140,7 @@ def _convert_file(
         rows = _rows(spec, file, len(columns), settings)
         if rows * len(columns) > _at_once(spec):
             return store_panels(spec, _streamed(spec, file, how), store, settings, static=False)
-    panel = _panel(spec, file, settings)
-    panel = _adjusted(spec, (file,), panel, actions, settings)
+    panel = _adjusted(spec, (file,), _panel(spec, file, settings, how), actions, settings)
     return store_panels(spec, [panel], store, settings, static=how.shape == "static")
 
 
@@ -133,8 +158,9 @@ def _rows(spec: SourceSpec, file: str, columns: int, settings: DataSettings) -> 
     return rows
 
 
-def _panel(spec: SourceSpec, file: str, settings: DataSettings) -> Panel:
-    how = layout(spec, file, column_names(spec, file, settings.max_cells))
+def _panel(spec: SourceSpec, file: str, settings: DataSettings, how: Layout | None = None) -> Panel:
+    """The file read whole. how: its layout, where that is known already."""
+    how = how or layout(spec, file, column_names(spec, file, settings.max_cells))
     wanted = [how.date, how.asset, how.value] if how.shape != "wide" else [how.date, *how.values]
     table = read_table(spec, file, settings.max_cells, [c for c in wanted if c])
     return to_panel(spec, file, table, how)
@@ -318,6 +344,8 @@ class _Missing:
 
 def _joined(spec: SourceSpec, parts: list[tuple[str, Converted]]) -> Converted:
     """The files of a folder one after the other, by their first date."""
+    if len(parts) == 1:
+        return parts[0][1]
     parts = sorted(parts, key=lambda p: int(p[1].dates[0].astype("i8")))
     blocks: list[SourceBlock] = []
     at = 0

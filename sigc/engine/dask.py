@@ -15,7 +15,7 @@ import uuid
 from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,9 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.ops.fingerprint import kernel_digests
 
 EVENTS = "sigc-workers"  # the topic on which the scheduler tells of workers that come and go
-_WORTH_A_TASK_NS = 200_000_000
-_BLOCKS_PER_THREAD = 3
+_WORTH_A_BATCH_NS = 200_000_000
+_BATCHES_PER_THREAD = 3
+_MOST_IN_A_BATCH = 32
 _WORKER_MEMORY_BYTES = 32 << 20  # of blocks kept by a worker: its tasks rarely read one twice
 _RESTARTED_WITHIN_S = 30
 _MOST_HANGS = 2  # deadlines missed in a row, workers restarted each time
@@ -71,8 +72,7 @@ def run_batch(tasks: tuple[Task, ...], address: StoreAddress) -> list[Outcome]:
             break
     found = store.incidents()[before:]
     if found:
-        first = outcomes[0]
-        outcomes[0] = Outcome(first.number, first.facts, first.seconds, first.rows, first.lost, found, first.where)
+        outcomes[0] = replace(outcomes[0], incidents=found)
     return outcomes
 
 
@@ -91,14 +91,23 @@ class DaskExecutor:
         self._arrived: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._home: deque[Outcome] = deque()
         self._incidents: deque[str] = deque()
+        self._threads = 1  # of all workers together, when last asked
+        self._tasks_a_batch = 1
         self._hung = 0
         self._scheduler = str(client.scheduler_info()["address"])
         client.subscribe_topic(EVENTS, self._hear)
 
     @property
     def window(self) -> int:
-        threads = sum(w["nthreads"] for w in self._client.scheduler_info(n_workers=-1)["workers"].values())
-        return _BLOCKS_PER_THREAD * max(1, int(threads))
+        """As many tasks as make some batches for every thread.
+
+        None while outcomes wait to be taken in: what they open is asked for at once, so that it makes a batch again.
+        """
+        if self._home:
+            return 0
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        self._threads = max(1, sum(int(w["nthreads"]) for w in workers))
+        return _BATCHES_PER_THREAD * self._threads * self._tasks_a_batch
 
     @property
     def slice_bytes(self) -> int:
@@ -125,7 +134,9 @@ class DaskExecutor:
             raise SigcError(*errors)
 
     def submit(self, tasks: Sequence[Task]) -> None:
-        for batch in _batches(tasks):
+        mean_ns = sum(task.cost_ns for task in tasks) // max(1, len(tasks))
+        self._tasks_a_batch = max(1, min(_MOST_IN_A_BATCH, round(_WORTH_A_BATCH_NS / max(1, mean_ns))))
+        for batch in batches(tasks, self._threads - len(self._batches)):
             # A key is used once: a batch that is sent again after a loss must not meet its own earlier result.
             key = f"sigc-{batch[0].outputs[0].key[:16]}-{uuid.uuid4().hex[:8]}"
             future = self._client.submit(run_batch, batch, self._address, key=key, pure=False)
@@ -223,18 +234,24 @@ class DaskExecutor:
         self._incidents.append(str(message["text"]))
 
 
-def _batches(tasks: Sequence[Task]) -> list[tuple[Task, ...]]:
-    """Tasks put together until a batch is worth sending."""
-    batches: list[tuple[Task, ...]] = []
+def batches(tasks: Sequence[Task], idle: int) -> list[tuple[Task, ...]]:
+    """Tasks put together until a batch is about worth sending, never so that one of the `idle` threads goes without.
+
+    The nearest to what is worth it, below or above: larger batches leave workers waiting for the last one of a run.
+    """
+    most = min(_MOST_IN_A_BATCH, max(1, len(tasks) // max(1, idle)))
+    found: list[tuple[Task, ...]] = []
     current: list[Task] = []
+    cost_ns = 0
     for task in tasks:
+        if current and (len(current) >= most or cost_ns + task.cost_ns // 2 >= _WORTH_A_BATCH_NS):
+            found.append(tuple(current))
+            current, cost_ns = [], 0
         current.append(task)
-        if sum(t.cost_ns for t in current) >= _WORTH_A_TASK_NS:
-            batches.append(tuple(current))
-            current = []
+        cost_ns += task.cost_ns
     if current:
-        batches.append(tuple(current))
-    return batches
+        found.append(tuple(current))
+    return found
 
 
 def _name(batch: tuple[Task, ...]) -> str:

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sigc.blocks import BlockStore, Carry, Facts, concat, digest, recode, row_digests
+from sigc.blocks import DIGEST_BYTES, BlockStore, Carry, Facts, Shelf, concat, digest, recode, row_digests
 from sigc.engine.calls import Slice, is_category
 from sigc.engine.evaluate import evaluate
 from sigc.engine.room import Room
 from sigc.engine.task import Outcome, Output, Read, Task
+from sigc.engine.timed import TimedStore
 from sigc.ops.declare import REGISTRY
 from sigc.ops.declare import Carry as CarryRule
 from sigc.panel import Floats, Panel, canonical
@@ -32,6 +33,7 @@ def run_block(task: Task, store: BlockStore, where: str = "", room: Room | None 
 
     room: where results lie that stay in memory.
     """
+    store = timed = TimedStore(store)
     try:
         carries = {o.node.shape: _carry(o, store) for o in task.outputs if o.node.carried}
         prefixes = {o.key: _prefix(o, store) for o in task.outputs}
@@ -43,7 +45,10 @@ def run_block(task: Task, store: BlockStore, where: str = "", room: Room | None 
         return Outcome(task.number, lost=(str(lost),), where=where)
     facts = [_store(task, o, prefixes[o.key], parts[o.key], carries, store) for o in task.outputs]
     rows = (task.block.stop - task.start) * len(task.outputs)
-    return Outcome(task.number, tuple(facts), tuple(seconds.items()), rows, where=where)
+    spent = tuple(seconds.items())
+    return Outcome(
+        task.number, tuple(facts), spent, rows, where=where, reading_s=timed.reading_s, writing_s=timed.writing_s
+    )
 
 
 def _slices(task: Task) -> Iterator[tuple[int, int]]:
@@ -97,14 +102,15 @@ def read_leaf(read: Read, store: BlockStore, low: int, stop: int) -> Panel:
         return Panel(np.zeros(len(rows), "datetime64[ns]"), (), np.empty((len(rows), 0)))
     first, last = int(rows[valid].min()), int(rows[valid].max()) + 1
     panels, begun = [], None
-    for piece in read.pieces:
-        if piece.start < last and piece.stop > first:
-            panel = store.read(piece.key)
-            if panel is None:
-                raise BlockLostError(piece.key)
-            a, b = max(first, piece.start), min(last, piece.stop)
-            begun = a if begun is None else begun
-            panels.append(panel.rows(a - piece.start, b - piece.start))
+    pieces = [p for p in read.pieces if p.start < last and p.stop > first]
+    shelf = Shelf(sum(p.stop - p.start for p in pieces))
+    for piece in pieces:
+        panel = store.read(piece.key, shelf.place)
+        if panel is None:
+            raise BlockLostError(piece.key)
+        a, b = max(first, piece.start), min(last, piece.stop)
+        begun = a if begun is None else begun
+        panels.append(panel.rows(a - piece.start, b - piece.start))
     whole = panels[0] if len(panels) == 1 else concat(panels)
     offset = rows - (begun or 0)
     if valid.all() and np.array_equal(offset, np.arange(len(whole.dates))):
@@ -203,12 +209,19 @@ def _store(
         name=output.name,
         label=task.block.label,
         rows=len(panel.dates),
-        digests=row_digests(panel) if carry is not None else b"",
+        digests=_digests(output, panel, store) if carry is not None else b"",
         state=digest("\n".join(carry.names), carry.values.tobytes()) if carry is not None else "",
         source="carried" if carry is not None else "signal",
     )
     store.write(facts, panel, carry)
     return facts
+
+
+def _digests(output: Output, panel: Panel, store: BlockStore) -> bytes:
+    """One a row; of the stored prefix they are known."""
+    prefix = store.facts(output.prefix) if output.prefix else None
+    known = b"" if prefix is None else prefix.digests
+    return known + row_digests(panel.rows(len(known) // DIGEST_BYTES, len(panel.dates)))
 
 
 def _united(names: list[tuple[str, ...]]) -> tuple[str, ...]:

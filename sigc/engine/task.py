@@ -81,7 +81,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What a task did. seconds: by node shape. lost: keys of blocks it found missing (nothing was stored)."""
+    """What a task did. seconds: by node shape. lost: keys of blocks it found missing (nothing was stored).
+
+    reading_s, writing_s: spent on blocks, their checksums included.
+    """
 
     number: int
     facts: tuple[Facts, ...] = ()
@@ -90,11 +93,16 @@ class Outcome:
     lost: tuple[str, ...] = ()
     incidents: tuple[str, ...] = ()
     where: str = ""
+    reading_s: float = 0.0
+    writing_s: float = 0.0
 
 
 @dataclass(slots=True)
 class RunReport:
-    """What a run did: blocks by node name that were computed, joined to a stored prefix, or found stored."""
+    """What a run did: blocks by node name that were computed, joined to a stored prefix, or found stored.
+
+    seconds: from begin to end. node_seconds (by node shape), reading_s, writing_s: of all tasks together.
+    """
 
     computed: dict[str, int] = field(default_factory=dict)
     joined: dict[str, int] = field(default_factory=dict)
@@ -103,6 +111,8 @@ class RunReport:
     tasks: int = 0
     seconds: float = 0.0
     node_seconds: dict[str, float] = field(default_factory=dict)
+    reading_s: float = 0.0
+    writing_s: float = 0.0
     incidents: list[str] = field(default_factory=list)
 
     def add(self, later: RunReport) -> None:
@@ -113,6 +123,8 @@ class RunReport:
         self.rows += later.rows
         self.tasks += later.tasks
         self.seconds += later.seconds
+        self.reading_s += later.reading_s
+        self.writing_s += later.writing_s
         self.incidents += later.incidents
         for shape, seconds in later.node_seconds.items():
             self.node_seconds[shape] = self.node_seconds.get(shape, 0.0) + seconds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -121,6 +123,31 @@ def test_truncated_entries_are_dropped(tmp_path: Path, share: float, suffix: str
     assert store.incidents()
     assert ParquetStore(tmp_path).facts(key) is None
     assert [w for _, w in upkeep.verify(tmp_path)] == []
+
+
+def aged(folder: Path, key: str) -> None:
+    """The entry as the first format wrote its facts."""
+    path = folder / "blocks" / key[:2] / f"{key}.json"
+    data = json.loads(path.read_text().split("\n")[1])
+    del data["format"]
+    body = json.dumps(data, separators=(",", ":"), sort_keys=True)
+    path.write_text(f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}\n")
+
+
+def test_a_cache_of_an_older_sigc_is_computed_again_without_a_word(tmp_path: Path) -> None:
+    panel, key = some(), digest("old")
+    ParquetStore(tmp_path).write(facts(key, panel), panel)
+    aged(tmp_path, key)
+    store = ParquetStore(tmp_path)
+    assert store.facts(key) is None
+    assert store.incidents() == ()
+    assert upkeep.verify(tmp_path) == []
+    assert upkeep.status(tmp_path).entries == 1
+    store.write(facts(key, panel), panel)
+    assert ParquetStore(tmp_path).facts(key) == facts(key, panel)
+    aged(tmp_path, key)
+    assert upkeep.evict(tmp_path, 0)[0] == [key]
+    assert not list(tmp_path.glob(f"blocks/*/{key}*"))
 
 
 def test_another_block_under_this_key_is_not_served(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from sigc.data.connections import Connections
 from sigc.data.spec import SourceSpec
 from sigc.errors import SigcError
 from sigc.ops.declare import Kind
-from sigc.panel import Panel
+from sigc.panel import Panel, canonical
 from tests.world import write_wide
 
 WIDE = "date,B,A\n2020-01-01,1,10\n2020-01-02,,20\n2020-01-03,3,NaN\n"
@@ -279,6 +279,29 @@ def test_a_folder_is_one_source(tmp_path: Path) -> None:
     write_wide(folder / "c.parquet", _days(100)[90:], values[90:])
     with pytest.raises(SigcError, match="which another file of the folder has too"):
         source(tmp_path, "parts")
+
+
+@pytest.mark.parametrize("names", ["abcd", "dcba", "bdac", "acbd"])
+def test_a_folder_that_changes_is_what_it_would_be_anew(tmp_path: Path, names: str) -> None:
+    """Its files are joined by date, whatever their names; what is remembered of them never outlives a change."""
+    values, folder, store = np.random.default_rng(1).normal(size=(100, 13)), tmp_path / "parts", MemoryStore()
+    folder.mkdir()
+    cuts = [0, 30, 55, 80, 99]
+    for changed in (None, 3, 0, 2, None, 3):
+        if changed is not None:
+            values[cuts[changed]] += 1.0
+        if changed == 3:
+            cuts[4] = 100  # a day is appended to the last
+        for number, name in enumerate(names):
+            if changed in (None, number):
+                rows = slice(cuts[number], cuts[number + 1])
+                write_wide(folder / f"{name}.parquet", _days(100)[rows], values[rows])
+        write_wide(tmp_path / "all.parquet", _days(100)[: cuts[4]], values[: cuts[4]])
+        found, whole = source(tmp_path, "parts", store=store), source(tmp_path, "all.parquet")
+        assert (found.digests, found.names, found.fingerprint) == (whole.digests, whole.names, whole.fingerprint)
+        assert found.dates.tobytes() == whole.dates.tobytes()
+        rows_read = read(found, store, 0, len(found.dates))
+        assert rows_read.values.tobytes() == canonical(values[: cuts[4]]).tobytes()
 
 
 def within(folder: Path, name: str, memory_bytes: int, **spec: Any) -> Source:

@@ -81,6 +81,19 @@ def test_appended_day_by_day(world: Path, whole: dict[str, dict[str, Panel]], na
     assert_same(found, whole[name])
 
 
+def test_what_is_known_of_grown_blocks_is_what_is_known_of_fresh_ones(world: Path) -> None:
+    """Rows of a stored prefix keep their digests: keys and facts are those of a cache that never grew."""
+    grown, fresh = MemoryStore(), MemoryStore()
+    for day in ("2017-12-20", "2017-12-21", ""):
+        everything(world, "operators", workspace(grown), until=day)
+    space = workspace(fresh)
+    loaded = load(strategy(world, "operators"), space)
+    keys = compute(loaded, loaded.strategy.roots, space).frontier.keys()
+    known = [fresh.facts(key) for key in keys]
+    assert any(facts is not None and facts.source == "carried" for facts in known)
+    assert [grown.facts(key) for key in keys] == known
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_the_past_does_not_know_the_future(world: Path, whole: dict[str, dict[str, Panel]], name: str) -> None:
     found, _ = everything(world, name, workspace(MemoryStore()), until="2016-07-29")

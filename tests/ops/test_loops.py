@@ -81,8 +81,11 @@ def functions(path: Path) -> dict[str, tuple[Function, str]]:
 
 
 def called(node: ast.AST) -> set[str]:
-    """Names of functions called within."""
-    return {n.func.id for n in ast.walk(node) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    """Names of functions called within, those of another module of loops too."""
+    calls = [n.func for n in ast.walk(node) if isinstance(n, ast.Call)]
+    modules = {p.stem for p in LOOPS}
+    own = {f.id for f in calls if isinstance(f, ast.Name)}
+    return own | {f.attr for f in calls if isinstance(f, ast.Attribute) and ast.unparse(f.value) in modules}
 
 
 def taken(path: Path) -> set[str]:
@@ -122,7 +125,7 @@ ENTRIES = {
     "quantiles._clipped",
     "ranks._ranks",
     "picks._long_short",
-    "cells.canonical",
+    "streams.canonical",
     "books._returns_of",
     "books._followed",
 }

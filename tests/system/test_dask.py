@@ -206,7 +206,7 @@ def test_a_scheduler_killed_and_restarted(
                     executor.close()
 
         # Many small blocks, each sent by itself, so that some are in flight when the scheduler dies.
-        monkeypatch.setattr("sigc.engine.dask._WORTH_A_TASK_NS", 0)
+        monkeypatch.setattr("sigc.engine.dask._WORTH_A_BATCH_NS", 0)
         space = Workspace(store, engine, rule="month", progress=kill_once)
         found, report = everything(world, "operators", space)
     assert killed.is_set()
