@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sigc.ops import chained
 from sigc.ops.declare import REGISTRY
-from sigc.ops.loops import chains
 from sigc.panel import Floats
 from sigc.plan.expr import CONSTANT, Expr
 
@@ -21,16 +21,16 @@ def is_chained(node: Expr) -> bool:
 
 def _code(node: Expr) -> int | None:
     if node.op == "pow" and len(node.inputs) == 2 and node.inputs[1].op == CONSTANT:
-        return chains.SQUARE if node.inputs[1].arguments["value"] == 2.0 else None
-    if node.op not in chains.CODES or len(node.inputs) < len(REGISTRY[node.op].inputs):
+        return chained.SQUARE if node.inputs[1].arguments["value"] == 2.0 else None
+    if node.op not in chained.CODES or len(node.inputs) < len(REGISTRY[node.op].inputs):
         return None
-    return chains.CODES[node.op]
+    return chained.CODES[node.op]
 
 
 class Chain:
     """nodes: inputs first, each but the last read by one other of them.
 
-    clean: what makes the result canonical, `chains.CLEAN` or `chains.PAST` (the caches); None to leave it.
+    clean: what makes the result canonical, `CLEAN` or `PAST` (the caches); None to leave it.
 
     inputs: shapes of the nodes that it reads. Places: one for each input, one for each node, and the result.
     """
@@ -39,7 +39,7 @@ class Chain:
         own = {n.shape for n in nodes}
         self.inputs = tuple({i.shape: i for n in nodes for i in n.inputs if i.shape not in own})
         at = {shape: number for number, shape in enumerate((*self.inputs, *(n.shape for n in nodes)))}
-        self._between = np.empty((len(at) + 1, chains.SEGMENT))
+        self._between = np.empty((len(at) + 1, chained.SEGMENT))
         steps = [_step(n, at) for n in nodes]
         if clean is not None:
             steps.append((clean, len(at) - 1, 0, 0, len(at)))
@@ -49,6 +49,8 @@ class Chain:
 
     def run(self, values: Sequence[Value], out: Floats) -> None:
         """Fill `out` (rows, assets). values: of the inputs, arrays like it or numbers."""
+        from sigc.ops.loops import chains
+
         for at, value in enumerate(values):
             if isinstance(value, float):
                 self._between[at] = value

@@ -17,9 +17,8 @@ import numpy as np
 
 from sigc.engine.calls import Call, Slice, Value, call_of
 from sigc.engine.chain import Chain, is_chained
+from sigc.ops.chained import CLEAN, PAST
 from sigc.ops.jit import frozen
-from sigc.ops.loops import streams
-from sigc.ops.loops.chains import CLEAN, PAST
 from sigc.ops.table import operators
 from sigc.panel import Floats
 from sigc.plan.expr import CONSTANT, Expr
@@ -93,6 +92,8 @@ class _Work:
 
     def store(self, shape: str, made: Value, row: int = 0) -> None:
         """The last rows of `made` into the wanted array of a node, if it is wanted, from a row on."""
+        from sigc.ops.loops import streams
+
         into = self.wanted.get(shape)
         if into is None:
             return

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from sigc.engine.calls import Slice, call_of
 from sigc.engine.chain import Chain, is_chained
+from sigc.ops.chained import CLEAN, CODES, PAST, SEGMENT
 from sigc.ops.declare import REGISTRY
 from sigc.ops.jit import frozen
 from sigc.ops.loops import streams
-from sigc.ops.loops.chains import CLEAN, CODES, PAST, SEGMENT
 from sigc.ops.table import operators
 from sigc.panel import canonical
 from sigc.plan.expr import CONSTANT, Expr, source

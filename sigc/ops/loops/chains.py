@@ -14,33 +14,34 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from sigc.ops.chained import (
+    ABS,
+    ADD,
+    AND,
+    CLEAN,
+    DIV,
+    FILL,
+    GE,
+    GT,
+    LE,
+    LT,
+    MAX,
+    MIN,
+    MUL,
+    NEG,
+    NOT,
+    OR,
+    PAST,
+    SEGMENT,
+    SQUARE,
+    SUB,
+    WHERE,
+)
 from sigc.ops.jit import INNER, OPTIONS
 from sigc.ops.loops import streams
 
 Floats = NDArray[np.float64]
 Table = NDArray[np.int64]
-
-SEGMENT = 512  # columns at once
-CLEAN, PAST, ADD, SUB, MUL, DIV, NEG, ABS, MIN, MAX, GT, LT, GE, LE, AND, OR, NOT, WHERE, FILL, SQUARE = range(20)
-CODES = {
-    "add": ADD,
-    "sub": SUB,
-    "mul": MUL,
-    "div": DIV,
-    "neg": NEG,
-    "abs": ABS,
-    "min": MIN,
-    "max": MAX,
-    "gt": GT,
-    "lt": LT,
-    "ge": GE,
-    "le": LE,
-    "and": AND,
-    "or": OR,
-    "not": NOT,
-    "where": WHERE,
-    "fill_nan": FILL,
-}
 
 
 @njit(**INNER)

@@ -1,0 +1,25 @@
+"""Operators of one cell that can be steps of a chain, by number (`loops/chains.py` walks them). Loads no numba."""
+
+from __future__ import annotations
+
+SEGMENT = 512  # columns at once
+CLEAN, PAST, ADD, SUB, MUL, DIV, NEG, ABS, MIN, MAX, GT, LT, GE, LE, AND, OR, NOT, WHERE, FILL, SQUARE = range(20)
+CODES = {
+    "add": ADD,
+    "sub": SUB,
+    "mul": MUL,
+    "div": DIV,
+    "neg": NEG,
+    "abs": ABS,
+    "min": MIN,
+    "max": MAX,
+    "gt": GT,
+    "lt": LT,
+    "ge": GE,
+    "le": LE,
+    "and": AND,
+    "or": OR,
+    "not": NOT,
+    "where": WHERE,
+    "fill_nan": FILL,
+}
