@@ -39,14 +39,15 @@ from sigc.ops.chained import (
 )
 from sigc.ops.jit import INNER, OPTIONS
 from sigc.ops.loops import streams
+from sigc.ops.loops.places import at
 
 Floats = NDArray[np.float64]
 Table = NDArray[np.int64]
 
 
 @njit(**INNER)
-def _segment(places: Table, at: int, row: int, column: int, wide: int) -> Floats:
-    return streams.at(places[at, 0] + 8 * (row * places[at, 1] + column * places[at, 2]), wide)
+def _segment(places: Table, place: int, row: int, column: int, wide: int) -> Floats:
+    return at(places[place, 0] + 8 * (row * places[place, 1] + column * places[place, 2]), wide)
 
 
 @njit(**INNER)

@@ -11,6 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
+from sigc.ops.loops.places import row
 from sigc.ops.loops.windows import TILE, room
 
 Floats = NDArray[np.float64]
@@ -54,6 +55,7 @@ def window_extreme(x: Floats, n: int, sign: float) -> Floats:
 @njit(**OPTIONS)
 def _window_extreme(x: Floats, n: int, sign: float, out: Floats, after: Floats, now: Floats) -> None:
     rows, cols = x.shape
+    given, found, rest = x.ctypes.data, out.ctypes.data, after.ctypes.data
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
         after[:n] = np.nan
@@ -61,10 +63,12 @@ def _window_extreme(x: Floats, n: int, sign: float, out: Floats, after: Floats, 
         for begin in range(0, rows, n):
             now[:] = -np.inf
             for t in range(begin, min(begin + n, rows)):
-                _forwards(x[t, j0 : j0 + wide], now, after[t - begin + 1], out[t, j0 : j0 + wide], sign)
+                here, made = row(given, cols, t, j0, wide), row(found, cols, t, j0, wide)
+                _forwards(here, now, row(rest, TILE, t - begin + 1, 0, wide), made, sign)
             if begin + n < rows:
-                for at in range(n - 1, 0, -1):
-                    _backwards(x[begin + at, j0 : j0 + wide], after[at + 1], after[at], sign)
+                for i in range(n - 1, 0, -1):
+                    later, made = row(rest, TILE, i + 1, 0, wide), row(rest, TILE, i, 0, wide)
+                    _backwards(row(given, cols, begin + i, j0, wide), later, made, sign)
 
 
 @njit(**INNER)
@@ -100,6 +104,7 @@ def window_arg(x: Floats, n: int, sign: float) -> Floats:
 @njit(**OPTIONS)
 def _window_arg(x: Floats, n: int, sign: float, out: Floats, after: Floats, now: Floats) -> None:
     rows, cols = x.shape
+    given, found, rest = x.ctypes.data, out.ctypes.data, after.ctypes.data
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
         after[:n] = np.nan
@@ -107,10 +112,12 @@ def _window_arg(x: Floats, n: int, sign: float, out: Floats, after: Floats, now:
         for begin in range(0, rows, n):
             now[:] = -np.inf
             for t in range(begin, min(begin + n, rows)):
-                _forwards_at(x[t, j0 : j0 + wide], t, now, after[t - begin + 1], out[t, j0 : j0 + wide], sign)
+                here, made = row(given, cols, t, j0, wide), row(found, cols, t, j0, wide)
+                _forwards_at(here, t, now, row(rest, 2 * TILE, t - begin + 1, 0, 2 * TILE), made, sign)
             if begin + n < rows:
-                for at in range(n - 1, 0, -1):
-                    _backwards_at(x[begin + at, j0 : j0 + wide], begin + at, after[at + 1], after[at], sign)
+                for i in range(n - 1, 0, -1):
+                    later, made = row(rest, 2 * TILE, i + 1, 0, 2 * TILE), row(rest, 2 * TILE, i, 0, 2 * TILE)
+                    _backwards_at(row(given, cols, begin + i, j0, wide), begin + i, later, made, sign)
 
 
 @njit(**INNER)
@@ -180,24 +187,26 @@ def window_rank(x: Floats, n: int) -> Floats:
 @njit(**OPTIONS)
 def _window_rank(x: Floats, n: int, out: Floats, missing: Floats) -> None:
     rows, cols = x.shape
+    given, found = x.ctypes.data, out.ctypes.data
     for j0 in range(0, cols, WIDE):
-        j1 = min(j0 + WIDE, cols)
+        wide = min(WIDE, cols - j0)
         missing[:] = 0.0
         for t in range(rows):
-            now, made = x[t, j0:j1], out[t, j0:j1]
+            now, made = row(given, cols, t, j0, wide), row(found, cols, t, j0, wide)
             _counted(now, missing, 1.0)
             if t < n - 1:
                 continue
             if t >= n:
-                _counted(x[t - n, j0:j1], missing, -1.0)
+                _counted(row(given, cols, t - n, j0, wide), missing, -1.0)
             made[:] = 0.0
             k = 1
             while k + 3 < n:
-                a, b, c, d = x[t - k, j0:j1], x[t - k - 1, j0:j1], x[t - k - 2, j0:j1], x[t - k - 3, j0:j1]
+                a, b = row(given, cols, t - k, j0, wide), row(given, cols, t - k - 1, j0, wide)
+                c, d = row(given, cols, t - k - 2, j0, wide), row(given, cols, t - k - 3, j0, wide)
                 _ranked(now, a, b, c, d, made)
                 k += 4
             while k < n:
-                older = x[t - k, j0:j1]
+                older = row(given, cols, t - k, j0, wide)
                 for j in range(len(made)):
                     made[j] += _below(older[j], now[j])
                 k += 1
@@ -247,24 +256,26 @@ def window_trend(x: Floats, n: int, what: int) -> Floats:
 @njit(**OPTIONS)
 def _window_trend(x: Floats, n: int, what: int, out: Floats, sums: Floats, squared: Floats) -> None:
     rows, cols = x.shape
+    given, found = x.ctypes.data, out.ctypes.data
     middle, spread = 0.5 * (n - 1), n * (n * n - 1.0) / 12.0
     for j0 in range(0, cols, WIDE):
-        j1 = min(j0 + WIDE, cols)
+        wide = min(WIDE, cols - j0)
         for t in range(n - 1, rows):
-            now, made = x[t, j0:j1], out[t, j0:j1]
+            now, made = row(given, cols, t, j0, wide), row(found, cols, t, j0, wide)
             sums[:] = 0.0
             k = 1
             while k + 3 < n:
-                a, b, c, d = x[t - k, j0:j1], x[t - k - 1, j0:j1], x[t - k - 2, j0:j1], x[t - k - 3, j0:j1]
+                a, b = row(given, cols, t - k, j0, wide), row(given, cols, t - k - 1, j0, wide)
+                c, d = row(given, cols, t - k - 2, j0, wide), row(given, cols, t - k - 3, j0, wide)
                 _four_distances(now, a, b, c, d, float(k), sums)
                 k += 4
             while k < n:
-                _distances(now, x[t - k, j0:j1], float(k), sums)
+                _distances(now, row(given, cols, t - k, j0, wide), float(k), sums)
                 k += 1
             if what == RSQUARE:
                 squared[:] = 0.0
                 for i in range(1, n):
-                    _squares(now, x[t - i, j0:j1], squared)
+                    _squares(now, row(given, cols, t - i, j0, wide), squared)
             for j in range(len(made)):
                 total = sums[j]
                 covariance = middle * total - sums[WIDE + j]
@@ -337,15 +348,11 @@ def _four_swapped(places: Floats, ends: Floats) -> None:
 
 
 @njit(**INNER)
-def _filled(x: Floats, t: int, row: Floats, missing: Floats, change: float) -> None:
-    """Row t, infinite where it is missing or before the first; `missing` counts these."""
-    if t < 0:
-        row[:] = np.inf
-        return
-    here = x[t]
+def _filled(here: Floats, values: Floats, missing: Floats, change: float) -> None:
+    """A row, infinite where it is missing; `missing` counts these."""
     for j in range(len(here)):
         v = here[j]
-        row[j] = v if v == v else np.inf
+        values[j] = v if v == v else np.inf
         missing[j] += change if v != v else 0.0
 
 
@@ -361,26 +368,28 @@ def window_quantile(x: Floats, n: int, q: float) -> Floats:
 @njit(**OPTIONS)
 def _window_quantile(x: Floats, n: int, q: float, out: Floats, held: Floats, ends: Floats, missing: Floats) -> None:
     rows, cols = x.shape
+    given, found, order = x.ctypes.data, out.ctypes.data, held.ctypes.data
     old, new = ends[:NARROW], ends[NARROW:]
     place = q * (n - 1)
     low = int(np.floor(place))
     high = min(low + 1, n - 1)
     share = place - low
     for j0 in range(0, cols, NARROW):
-        part = x[:, j0 : min(j0 + NARROW, cols)]
-        held[:] = np.inf
-        missing[:] = 0.0
+        wide = min(NARROW, cols - j0)
+        held[:], old[:], missing[:] = np.inf, np.inf, 0.0
         for t in range(rows):
-            _filled(part, t, new, missing, 1.0)
-            _filled(part, t - n, old, missing, -1.0)
+            _filled(row(given, cols, t, j0, wide), new, missing, 1.0)
+            if t >= n:
+                _filled(row(given, cols, t - n, j0, wide), old, missing, -1.0)
             k = 0
             while k + 4 <= n:
-                _four_swapped(held[k * NARROW : (k + 5) * NARROW], ends)
+                _four_swapped(row(order, NARROW, k, 0, 5 * NARROW), ends)
                 k += 4
             while k < n:
-                _swapped(held[k * NARROW : (k + 2) * NARROW], ends)
+                _swapped(row(order, NARROW, k, 0, 2 * NARROW), ends)
                 k += 1
-            made, lower, upper = out[t, j0 : j0 + NARROW], held[low * NARROW :], held[high * NARROW :]
+            made = row(found, cols, t, j0, wide)
+            lower, upper = row(order, NARROW, low, 0, wide), row(order, NARROW, high, 0, wide)
             for j in range(len(made)):
                 a, b = lower[j], upper[j]
                 v = a if a == b else a + (b - a) * share

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import carray, njit, types  # type: ignore[attr-defined]
+from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -17,16 +17,6 @@ from sigc.ops.jit import INNER, OPTIONS
 Floats = NDArray[np.float64]
 
 _LINE = 8  # numbers
-
-
-@intrinsic
-def pointer(_: Any, address: Any) -> Any:
-    """An address as a pointer to numbers."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(types.float64)(address), code  # type: ignore[no-untyped-call]
 
 
 @intrinsic
@@ -44,12 +34,6 @@ def _line(_: Any, source: Any, target: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(source, target), code
-
-
-@njit(**INNER)
-def at(address: int, wide: int) -> Floats:
-    """The numbers from an address on."""
-    return carray(pointer(address), wide)  # type: ignore[call-arg]
 
 
 @njit(**INNER)

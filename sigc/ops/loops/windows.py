@@ -27,11 +27,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
+from sigc.ops.loops.places import at, row
 
 Floats = NDArray[np.float64]
 
-# No multiple of a power of two: rows of a ring must not meet in the same sets of the first-level cache.
-TILE, PART = 504, 48
+# Narrow enough for a ring in the first-level cache or near it, wide enough for loops across them.
+TILE, PART = 120, 64
 VARIANCE, DEVIATION, ZSCORE = 0, 1, 2
 CORRELATION, COVARIANCE, BETA = 0, 1, 2
 
@@ -52,8 +53,14 @@ def _ring(n: int, cols: int) -> Floats:
 
 
 @njit(**INNER)
+def _held(ring: int, cells: int, width: int, t: int) -> Floats:
+    """Of a ring that begins at an address: the window of `width` rows up to t."""
+    return at(ring + 8 * cells * (width + (t & (width - 1))), cells)
+
+
+@njit(**INNER)
 def _copy(into: Floats, values: Floats) -> None:
-    for j in range(len(into)):
+    for j in range(len(values)):
         into[j] = values[j]
 
 
@@ -92,29 +99,31 @@ def window_fold(x: Floats, n: int, product: bool, divisor: float) -> Floats:
 @njit(**OPTIONS)
 def _window_fold(x: Floats, n: int, product: bool, divisor: float, out: Floats, ring: Floats, buffer: Floats) -> None:
     rows, cols = x.shape
+    given, found, rings = x.ctypes.data, out.ctypes.data, ring.ctypes.data
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
-        now = buffer[:wide]
+        now = at(buffer.ctypes.data, wide)
         ring[:] = np.nan
         for t in range(rows):
-            made = out[t, j0 : j0 + wide]
-            _copy(now, x[t, j0 : j0 + wide])
+            made = row(found, cols, t, j0, wide)
+            _copy(now, row(given, cols, t, j0, wide))
             width, offset = 1, 0
             while width <= n:
                 if n & width:
                     if offset == 0:
                         _copy(made, now)
                     else:
-                        _joined(made, ring[width + ((t - offset) & (width - 1)), :wide], product)
+                        _joined(made, _held(rings, TILE, width, t - offset), product)
                     offset += width
-                held = ring[width + (t & (width - 1)), :wide]
+                held = _held(rings, TILE, width, t)
                 width *= 2
                 if width > n:
                     _copy(held, now)
                 else:
                     _doubled(now, held, product)
-            for j in range(wide):
-                made[j] /= divisor
+            if divisor != 1.0:
+                for j in range(wide):
+                    made[j] /= divisor
 
 
 @njit(**INNER)
@@ -160,12 +169,13 @@ def window_moments(x: Floats, n: int, what: int) -> Floats:
 @njit(**OPTIONS)
 def _window_moments(x: Floats, n: int, what: int, out: Floats, ring: Floats, now: Floats, made: Floats) -> None:
     rows, cols = x.shape
+    given, found, rings = x.ctypes.data, out.ctypes.data, ring.ctypes.data
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
         ring[:] = np.nan
         for t in range(rows):
-            here, there = x[t, j0 : j0 + wide], out[t, j0 : j0 + wide]
-            _moments_paired(here, now, ring[1])
+            here, there = row(given, cols, t, j0, wide), row(found, cols, t, j0, wide)
+            _moments_paired(here, now, _held(rings, 2 * TILE, 1, t))
             width, offset = 2, n & 1
             if offset:
                 for j in range(wide):
@@ -175,9 +185,9 @@ def _window_moments(x: Floats, n: int, what: int, out: Floats, ring: Floats, now
                     if offset == 0:
                         _copy(made, now)
                     else:
-                        _moments_joined(made, ring[width + ((t - offset) & (width - 1))], wide, offset, width)
+                        _moments_joined(made, _held(rings, 2 * TILE, width, t - offset), wide, offset, width)
                     offset += width
-                held = ring[width + (t & (width - 1))]
+                held = _held(rings, 2 * TILE, width, t)
                 width *= 2
                 if width > n:
                     _copy(held, now)
@@ -266,12 +276,14 @@ def _window_comoments(
     x: Floats, y: Floats, n: int, what: int, out: Floats, ring: Floats, now: Floats, made: Floats
 ) -> None:
     rows, cols = x.shape
+    given, found, rings = x.ctypes.data, out.ctypes.data, ring.ctypes.data
+    other = y.ctypes.data
     for j0 in range(0, cols, PART):
         wide = min(PART, cols - j0)
         ring[:] = np.nan
         for t in range(rows):
-            xs, ys = x[t, j0 : j0 + wide], y[t, j0 : j0 + wide]
-            _comoments_paired(xs, ys, now, ring[1])
+            xs, ys = row(given, cols, t, j0, wide), row(other, cols, t, j0, wide)
+            _comoments_paired(xs, ys, now, _held(rings, 5 * PART, 1, t))
             width, offset = 2, n & 1
             if offset:
                 for j in range(wide):
@@ -283,15 +295,15 @@ def _window_comoments(
                     if offset == 0:
                         _copy(made, now)
                     else:
-                        _comoments_joined(made, ring[width + ((t - offset) & (width - 1))], wide, offset, width)
+                        _comoments_joined(made, _held(rings, 5 * PART, width, t - offset), wide, offset, width)
                     offset += width
-                held = ring[width + (t & (width - 1))]
+                held = _held(rings, 5 * PART, width, t)
                 width *= 2
                 if width > n:
                     _copy(held, now)
                 else:
                     _comoments_doubled(now, held, wide, width // 2)
-            _comoments_finished(made, out[t, j0 : j0 + wide], n, what)
+            _comoments_finished(made, row(found, cols, t, j0, wide), n, what)
 
 
 @njit(**INNER)
@@ -355,11 +367,12 @@ def window_shape(x: Floats, n: int, kurtosis: bool) -> Floats:
 @njit(**OPTIONS)
 def _window_shape(x: Floats, n: int, kurtosis: bool, out: Floats, ring: Floats, now: Floats, made: Floats) -> None:
     rows, cols = x.shape
+    given, found, rings = x.ctypes.data, out.ctypes.data, ring.ctypes.data
     for j0 in range(0, cols, PART):
         wide = min(PART, cols - j0)
         ring[:] = np.nan
         for t in range(rows):
-            here = x[t, j0 : j0 + wide]
+            here = row(given, cols, t, j0, wide)
             for j in range(wide):
                 now[j] = here[j]
                 now[PART + j] = now[2 * PART + j] = now[3 * PART + j] = here[j] - here[j]  # 0, or NaN
@@ -369,12 +382,12 @@ def _window_shape(x: Floats, n: int, kurtosis: bool, out: Floats, ring: Floats, 
                     if offset == 0:
                         _copy(made, now)
                     else:
-                        _powers_joined(made, ring[width + ((t - offset) & (width - 1))], wide, offset, width)
+                        _powers_joined(made, _held(rings, 4 * PART, width, t - offset), wide, offset, width)
                     offset += width
-                held = ring[width + (t & (width - 1))]
+                held = _held(rings, 4 * PART, width, t)
                 width *= 2
                 if width > n:
                     _copy(held, now)
                 else:
                     _powers_doubled(now, held, wide, width // 2)
-            _powers_finished(made, out[t, j0 : j0 + wide], n, kurtosis)
+            _powers_finished(made, row(found, cols, t, j0, wide), n, kurtosis)

@@ -1,0 +1,38 @@
+"""Rows of an array by address. A slice of an array counts references, atomically: for rows of a narrow tile that takes
+longer than the work in them. Who takes rows by address holds the array, and keeps within it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import carray, njit, types  # type: ignore[attr-defined]
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from sigc.ops.jit import INNER
+
+Floats = NDArray[np.float64]
+
+
+@intrinsic
+def _pointer(_: Any, address: Any) -> Any:
+    """An address as a pointer to numbers."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.float64)(address), code  # type: ignore[no-untyped-call]
+
+
+@njit(**INNER)
+def at(address: int, wide: int) -> Floats:
+    """The numbers from an address on."""
+    return carray(_pointer(address), wide)  # type: ignore[call-arg]
+
+
+@njit(**INNER)
+def row(array: int, cols: int, t: int, j: int, wide: int) -> Floats:
+    """Of row t of an array that begins at an address, `cols` wide: the columns from j on."""
+    return at(array + 8 * (t * cols + j), wide)
