@@ -10,6 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
+from sigc.ops.loops.places import at
 
 Floats = NDArray[np.float64]
 
@@ -21,6 +22,13 @@ LANES = 32
 @njit(**INNER)
 def compact(row: Floats, some: Floats) -> int:
     """The valid cells, one after the other; returns how many."""
+    n = 0
+    for j in range(len(row)):
+        n += row[j] == row[j]
+    if n == len(row):
+        for j in range(len(row)):
+            some[j] = row[j]
+        return n
     n = 0
     for j in range(len(row)):
         v = row[j]
@@ -46,7 +54,7 @@ def lane_sum(values: Floats, n: int, lanes: Floats) -> float:
     lanes[:] = 0.0
     whole = n - n % LANES
     for i in range(0, whole, LANES):
-        part = values[i : i + LANES]
+        part = at(values.ctypes.data + 8 * i, LANES)
         for k in range(LANES):
             lanes[k] += part[k]
     for k in range(n - whole):
