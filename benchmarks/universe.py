@@ -173,6 +173,7 @@ def _computed(strategy: Strategy, cache: Path, executor: Executor) -> dict[str, 
         "efficiency": kernels / there,
         "share of reading blocks": report.reading_s / there,
         "share of writing blocks": report.writing_s / there,
+        "share of Dask, and of waiting": 1 - report.busy_s / there,
         "efficiency beside reading and writing": kernels / (there - report.reading_s - report.writing_s),
         "cells x operators, millions a second": len(loaded.grid.dates) * len(loaded.grid.names) * 10 / wall / 1e6,
     }
