@@ -76,6 +76,7 @@ def _measured(folder: Path, strategy: Strategy, workers: int) -> dict[str, float
         done = compute(loaded, strategy.roots, space)
         wall = time.perf_counter() - begun
         kernels, blocks = sum(done.report.node_seconds.values()), done.report.reading_s + done.report.writing_s
+        beside = max(0.0, workers * wall - kernels) / done.report.tasks
         before = client.run_on_scheduler(_scheduler)
         for _ in range(RUNS):
             compute(loaded, strategy.roots, space)
@@ -86,9 +87,11 @@ def _measured(folder: Path, strategy: Strategy, workers: int) -> dict[str, float
         "kernels, s": kernels,
         "tasks": float(done.report.tasks),
         "efficiency": kernels / (workers * wall),
-        "beside kernels, a task, ms": 1e3 * max(0.0, workers * wall - kernels) / done.report.tasks,
+        "beside kernels, a task, ms": 1e3 * beside,
         "of that reading and writing blocks, ms": 1e3 * blocks / done.report.tasks,
-        "the rest, Dask and waiting, ms": 1e3 * max(0.0, workers * wall - kernels - blocks) / done.report.tasks,
+        "of that Dask, and waiting for what comes before, ms": 1e3
+        * (workers * wall - done.report.busy_s)
+        / done.report.tasks,
         "tasks the scheduler knows afterwards": float(after[0]),
         f"growth of the scheduler over {RUNS} runs, MB": after[1] - before[1],
     }

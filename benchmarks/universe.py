@@ -2,7 +2,7 @@
 252 and ranks; and 500 assets x 100,800 minute bars. Peak memory a worker, bytes moved, and the engine's efficiency: the
 seconds kernels worked over workers x wall.
 
-The daily one twice: the cache on a memory file system where there is one, so that no disk is measured, and on the disk of
+Each twice: the cache on a memory file system where there is one, so that no disk is measured, and on the disk of
 temporary files. Workers can't share arrays: also in memory they read each block, verify it, and write what they make. What
 that takes is told beside the efficiency, and the efficiency of the rest: what an engine without a cache would have.
 
@@ -98,17 +98,24 @@ def peak_mb() -> float:
 
 def main() -> dict[str, float]:
     """Seconds, megabytes, shares."""
-    days = by_day()
-    with tempfile.TemporaryDirectory() as folder:
-        bars = _run(Path(folder), BY_MINUTE, MINUTES["assets"], minutes(MINUTES["rows"]), {"disk": Path(folder)})
+    days, bars = by_day(), by_minute()
     return {f"10,000 x 6,300: {k}": v for k, v in days.items()} | {f"500 x 100,800: {k}": v for k, v in bars.items()}
 
 
 def by_day(assets: int = DAILY["assets"], rows: int = DAILY["rows"]) -> dict[str, float]:
     """The daily one alone."""
+    return _in_places(BY_DAY, assets, business_days("1999-01-04", rows))
+
+
+def by_minute(assets: int = MINUTES["assets"], rows: int = MINUTES["rows"]) -> dict[str, float]:
+    """The one of minute bars alone."""
+    return _in_places(BY_MINUTE, assets, minutes(rows))
+
+
+def _in_places(text: str, assets: int, dates: Dates) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory(dir=MEMORY) as memory:
         caches = {"disk": Path(folder)} | ({"memory": Path(memory)} if MEMORY else {})
-        return _run(Path(folder), BY_DAY, assets, business_days("1999-01-04", rows), caches)
+        return _run(Path(folder), text, assets, dates, caches)
 
 
 def _run(folder: Path, text: str, assets: int, dates: Dates, caches: Mapping[str, Path]) -> dict[str, float]:
@@ -173,6 +180,7 @@ def _computed(strategy: Strategy, cache: Path, executor: Executor) -> dict[str, 
         "efficiency": kernels / there,
         "share of reading blocks": report.reading_s / there,
         "share of writing blocks": report.writing_s / there,
+        "share of Dask, and of waiting": 1 - report.busy_s / there,
         "efficiency beside reading and writing": kernels / (there - report.reading_s - report.writing_s),
         "cells x operators, millions a second": len(loaded.grid.dates) * len(loaded.grid.names) * 10 / wall / 1e6,
     }

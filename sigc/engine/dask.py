@@ -139,7 +139,8 @@ class DaskExecutor:
         for batch in batches(tasks, self._threads - len(self._batches)):
             # A key is used once: a batch that is sent again after a loss must not meet its own earlier result.
             key = f"sigc-{batch[0].outputs[0].key[:16]}-{uuid.uuid4().hex[:8]}"
-            future = self._client.submit(run_batch, batch, self._address, key=key, pure=False)
+            first = int(_is_chained(batch[0]))  # what waits for the next link of a chain is the longest way of a run
+            future = self._client.submit(run_batch, batch, self._address, key=key, pure=False, priority=first)
             self._batches[key] = (future, batch)
             future.add_done_callback(lambda _, key=key: self._arrived.put(key))
 
@@ -238,12 +239,16 @@ def batches(tasks: Sequence[Task], idle: int) -> list[tuple[Task, ...]]:
     """Tasks put together until a batch is about worth sending, never so that one of the `idle` threads goes without.
 
     The nearest to what is worth it, below or above: larger batches leave workers waiting for the last one of a run.
+    A link of a carry chain goes by itself: the next one waits for it.
     """
     most = min(_MOST_IN_A_BATCH, max(1, len(tasks) // max(1, idle)))
     found: list[tuple[Task, ...]] = []
     current: list[Task] = []
     cost_ns = 0
     for task in tasks:
+        if _is_chained(task):
+            found.append((task,))
+            continue
         if current and (len(current) >= most or cost_ns + task.cost_ns // 2 >= _WORTH_A_BATCH_NS):
             found.append(tuple(current))
             current, cost_ns = [], 0
@@ -252,6 +257,10 @@ def batches(tasks: Sequence[Task], idle: int) -> list[tuple[Task, ...]]:
     if current:
         found.append(tuple(current))
     return found
+
+
+def _is_chained(task: Task) -> bool:
+    return any(output.node.carried for output in task.outputs)
 
 
 def _name(batch: tuple[Task, ...]) -> str:

@@ -112,6 +112,7 @@ class Frontier:
             if task.block.stop == len(self.plan.grid.dates):
                 self._store.note(self._tip(output.node, task.block), f"{facts.rows} {facts.key}")
         self.report.rows += outcome.rows
+        self.report.busy_s += outcome.busy_s
         self.report.reading_s += outcome.reading_s
         self.report.writing_s += outcome.writing_s
         ops = {node.shape: node.op for node in task.order}

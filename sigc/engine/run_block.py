@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -33,6 +34,7 @@ def run_block(task: Task, store: BlockStore, where: str = "", room: Room | None 
 
     room: where results lie that stay in memory.
     """
+    begun = time.perf_counter()
     store = timed = TimedStore(store)
     try:
         carries = {o.node.shape: _carry(o, store) for o in task.outputs if o.node.carried}
@@ -45,9 +47,15 @@ def run_block(task: Task, store: BlockStore, where: str = "", room: Room | None 
         return Outcome(task.number, lost=(str(lost),), where=where)
     facts = [_store(task, o, prefixes[o.key], parts[o.key], carries, store) for o in task.outputs]
     rows = (task.block.stop - task.start) * len(task.outputs)
-    spent = tuple(seconds.items())
     return Outcome(
-        task.number, tuple(facts), spent, rows, where=where, reading_s=timed.reading_s, writing_s=timed.writing_s
+        number=task.number,
+        facts=tuple(facts),
+        seconds=tuple(seconds.items()),
+        rows=rows,
+        where=where,
+        busy_s=time.perf_counter() - begun,
+        reading_s=timed.reading_s,
+        writing_s=timed.writing_s,
     )
 
 

@@ -83,7 +83,7 @@ class Task:
 class Outcome:
     """What a task did. seconds: by node shape. lost: keys of blocks it found missing (nothing was stored).
 
-    reading_s, writing_s: spent on blocks, their checksums included.
+    busy_s: from its begin to its end. reading_s, writing_s: of that, spent on blocks, their checksums included.
     """
 
     number: int
@@ -93,6 +93,7 @@ class Outcome:
     lost: tuple[str, ...] = ()
     incidents: tuple[str, ...] = ()
     where: str = ""
+    busy_s: float = 0.0
     reading_s: float = 0.0
     writing_s: float = 0.0
 
@@ -101,7 +102,7 @@ class Outcome:
 class RunReport:
     """What a run did: blocks by node name that were computed, joined to a stored prefix, or found stored.
 
-    seconds: from begin to end. node_seconds (by node shape), reading_s, writing_s: of all tasks together.
+    seconds: from begin to end. busy_s, node_seconds (by node shape), reading_s, writing_s: of all tasks together.
     """
 
     computed: dict[str, int] = field(default_factory=dict)
@@ -111,6 +112,7 @@ class RunReport:
     tasks: int = 0
     seconds: float = 0.0
     node_seconds: dict[str, float] = field(default_factory=dict)
+    busy_s: float = 0.0
     reading_s: float = 0.0
     writing_s: float = 0.0
     incidents: list[str] = field(default_factory=list)
@@ -123,6 +125,7 @@ class RunReport:
         self.rows += later.rows
         self.tasks += later.tasks
         self.seconds += later.seconds
+        self.busy_s += later.busy_s
         self.reading_s += later.reading_s
         self.writing_s += later.writing_s
         self.incidents += later.incidents

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from sigc.blocks import Block
 from sigc.engine.dask import batches
-from sigc.engine.task import Task
+from sigc.engine.task import Output, Task
+from sigc.ops.table import operators
+from sigc.plan.expr import Expr, source
 
 WORTH_NS = 200_000_000
 
@@ -37,3 +40,10 @@ def test_small_tasks_are_spread_over_idle_threads() -> None:
     assert [len(batch) for batch in batches([task(n, 1) for n in range(6)], 2)] == [3, 3]
     assert [len(batch) for batch in batches([task(n, WORTH_NS) for n in range(3)], 2)] == [1, 1, 1]
     assert batches([], 2) == []
+
+
+def test_a_link_of_a_chain_goes_by_itself() -> None:
+    operators()
+    link = Expr("ema", (source("prices"),), (("span", 5),))
+    chained = replace(task(1, 1), outputs=(Output(link, "key", "smooth"),))
+    assert [len(batch) for batch in batches([chained, task(2, 1), task(3, 1)], 0)] == [1, 2]
