@@ -97,11 +97,13 @@ class _Work:
         into = self.wanted.get(shape)
         if into is None:
             return
+        begun = time.perf_counter()
         if isinstance(made, float):
             into[row:] = made + 0.0
         else:
             put = streams.canonical_past if self.at.past else streams.canonical
             put(frozen(made[max(0, len(made) - len(into)) :]), into, row)
+        self._took(shape, begun)
 
     def _step(self, nodes: Sequence[Expr], is_read: bool) -> _Step:
         node = nodes[-1]
@@ -142,9 +144,11 @@ class _Work:
             step.make.run(inputs, made)
         else:
             made = _tail(step.make(inputs), rows)
-        seconds, shape = self.at.seconds, step.node.shape
-        seconds[shape] = seconds.get(shape, 0.0) + time.perf_counter() - begun
+        self._took(step.node.shape, begun)
         return made
+
+    def _took(self, shape: str, begun: float) -> None:
+        self.at.seconds[shape] = self.at.seconds.get(shape, 0.0) + time.perf_counter() - begun
 
 
 def _first(rows: int, inputs: Sequence[Value]) -> Value:
