@@ -9,6 +9,7 @@ Neighbours: `sigc.cache` keeps blocks on disk, `sigc.data` fills source blocks, 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sigc.panel import Dates, Floats, Panel
 
@@ -119,11 +121,9 @@ def row_digests(panel: Panel) -> bytes:
     out = bytearray()
     names_before: bytes | None = None
     names_digest = b""
-    encoded = np.array([hashlib.blake2b(n.encode(), digest_size=8).digest() for n in panel.names], dtype="S8")
+    encoded = _encoded(panel.names)
     stamps = panel.dates.view("i8")
-    labels = None
-    if panel.labels is not None:
-        labels = np.array([hashlib.blake2b(t.encode(), digest_size=8).digest() for t in panel.labels], dtype="S8")
+    labels = None if panel.labels is None else _encoded(panel.labels)
     for row in range(len(stamps)):
         values = panel.values[row]
         valid = ~np.isnan(values)
@@ -137,6 +137,12 @@ def row_digests(panel: Panel) -> bytes:
         state.update(content.tobytes())
         out += state.digest()[:DIGEST_BYTES]
     return bytes(out)
+
+
+@functools.lru_cache(maxsize=8)
+def _encoded(texts: tuple[str, ...]) -> NDArray[np.bytes_]:
+    """Eight bytes for each text."""
+    return np.array([hashlib.blake2b(t.encode(), digest_size=8).digest() for t in texts], dtype="S8")
 
 
 def digest(*parts: bytes | str) -> str:
