@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.report import machine, write
+from benchmarks.report import machine, shown, write
 from sigc.config_daemon import cache_home
 from sigc.engine.heap import keep_blocks
 from sigc.ops import jit
@@ -41,7 +41,7 @@ def main() -> None:
         if is_full and hasattr(module, "full"):
             figures |= module.full()
         for key, value in figures.items():
-            print(f"  {key:<64} {value:>12.4g}", flush=True)
+            print(f"  {key:<64} {shown(value):>12}", flush=True)
         print(f"  ({time.monotonic() - begun:.0f} s)", flush=True)
         found[name] = figures
     for path in write(Path(__file__).parent, found, machine()):

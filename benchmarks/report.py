@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 from collections.abc import Mapping
 from html import escape
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sigc_dashboard.style import CSS
 
 Figures = Mapping[str, Mapping[str, float]]
 LIBRARIES = ("numpy", "numba", "pandas", "pyarrow", "dask", "distributed")
+PEERS = ("polars", "bottleneck", "vectorbt", "pyqlib")
 _RATIO = " over ours, CPU"
 
 
@@ -43,13 +45,29 @@ def machine() -> dict[str, str]:
         "system": platform.platform(),
         "python": platform.python_version(),
     }
-    return facts | {name: version(name) for name in LIBRARIES}
+    return facts | {name: version(name) for name in LIBRARIES} | {name: _installed(name) for name in PEERS}
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def shown(figure: float) -> str:
+    """A figure for people; NaN stands for a peer that was left out."""
+    return "left out" if math.isnan(figure) else f"{figure:,.4g}"
 
 
 def write(folder: Path, found: Figures, about: Mapping[str, str]) -> tuple[Path, Path]:
-    """Both files."""
+    """Both files. What was left out is null in the JSON."""
     data, page = folder / "report.json", folder / "report.html"
-    data.write_text(json.dumps({"machine": about, "figures": found}, indent=2) + "\n", encoding="utf-8")
+    plain = {
+        name: {key: None if math.isnan(value) else value for key, value in figures.items()}
+        for name, figures in found.items()
+    }
+    data.write_text(json.dumps({"machine": about, "figures": plain}, indent=2) + "\n", encoding="utf-8")
     page.write_text(render(found, about), encoding="utf-8")
     return data, page
 
@@ -60,7 +78,7 @@ def render(found: Figures, about: Mapping[str, str]) -> str:
         f"{name}, {key.removesuffix(_RATIO).replace(': ', ' beside ')}": value
         for name, figures in found.items()
         for key, value in figures.items()
-        if key.endswith(_RATIO)
+        if key.endswith(_RATIO) and not math.isnan(value)
     }
     script, plot = components(_bars(ratios)) if ratios else ("", "")
     tables = "\n".join(
@@ -104,5 +122,5 @@ def _bars(ratios: Mapping[str, float]) -> Any:
 
 
 def _table(figures: Mapping[str, float]) -> str:
-    rows = "".join(f"<tr><td>{escape(k)}</td><td>{v:,.4g}</td></tr>" for k, v in figures.items())
+    rows = "".join(f"<tr><td>{escape(k)}</td><td>{shown(v)}</td></tr>" for k, v in figures.items())
     return f'<div class="wide"><table class="rows">{rows}</table></div>'
