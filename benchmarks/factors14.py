@@ -200,5 +200,5 @@ def _write_qlib(folder: Path, given: dict[str, pd.DataFrame]) -> None:
 
 def main() -> dict[str, float]:
     """Seconds, and ratios to the others."""
-    found = compare(__name__, OTHERS, {"assets": 800, "days": 3400}, rounds=3)
+    found = compare(__name__, OTHERS, {"assets": 800, "days": 3400}, rounds=5)
     return {f"800 x 3400: {key}": value for key, value in found.items()}
