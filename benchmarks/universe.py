@@ -53,13 +53,11 @@ BOOK = """portfolio main:
 THREE = f"""{FIELDS}signal score:
   emit rank(ret(prices, LONG)) - rank(rolling_std(ret(prices), LONG)) + rank(rolling_mean(volume, LONG))
 {BOOK}"""
-NINE = f"""{FIELDS}signal trend:
-  emit rank(ret(prices, LONG)) + rank(ts_slope(log(prices), 60)) + rank(prices / rolling_max(prices, LONG))
-signal turn:
-  emit rank(ts_zscore(prices, 120)) + rank(ts_rank(prices, 60)) + rank(rolling_corr(prices, volume, 60))
-signal risk:
-  emit rank(rolling_std(ret(prices), LONG)) - rank(rolling_quantile(ret(prices), 60, 0.05)) - rank(rolling_mean(volume, 20))
-signal score:
+NINE = f"""{FIELDS}signal score:
+  trend = rank(ret(prices, LONG)) + rank(ts_slope(log(prices), 60)) + rank(prices / rolling_max(prices, LONG))
+  turn = rank(ts_zscore(prices, 120)) + rank(ts_rank(prices, 60)) + rank(rolling_corr(prices, volume, 60))
+  tail = rank(rolling_quantile(ret(prices), 60, 0.05))
+  risk = rank(rolling_std(ret(prices), LONG)) - tail - rank(rolling_mean(volume, 20))
   emit trend - turn - risk
 {BOOK}"""
 GRAPHS = {"three factors": THREE, "nine factors": NINE}
