@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -187,6 +188,9 @@ def ask(address: str, path: str, **query: str) -> Any:
     try:
         with urllib.request.urlopen(f"{address}/api/v1/{path}?{urllib.parse.urlencode(query)}", timeout=5) as reply:  # noqa: S310
             return json.load(reply)["data"]
+    except urllib.error.HTTPError as refusal:
+        refusal.close()  # else its connection is found open whenever garbage is looked for
+        return None
     except OSError:
         return None
 
