@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from benchmarks.sides import Result, Side, compare
 from benchmarks.universe_data import bars
 
 N = 20
+SPREAD = N * (N + 1) / 12.0  # variance of N consecutive numbers, ddof 1
 FACTORS = {
     "roc": "lag(close, 20) / close",
     "ma": "rolling_mean(close, 20) / close",
@@ -81,33 +83,38 @@ def ours(assets: int, days: int) -> Callable[[], list[Result]]:
     return call
 
 
+def _of_rows(close: Any, mean: Any, deviation: Any, slope: Any, lowest: Any, highest: Any) -> dict[str, Any]:
+    """What is made of a row's own values: frames of pandas or expressions of polars."""
+    return {
+        "ma": mean / close,
+        "std": deviation / close,
+        "beta": slope / close,
+        "rsqr": (slope / deviation) ** 2 * SPREAD,
+        "resi": (close - mean - slope * (N - 1) / 2) / close,
+        "top": highest / close,
+        "bottom": lowest / close,
+        "rsv": (close - lowest) / (highest - lowest + 1e-12),
+    }
+
+
 def pandas(assets: int, days: int) -> Callable[[], list[Result]]:
     """As one writes it; the line by rolling covariance with time."""
     given = bars(assets, days)
     close, high, low, volume = given["close"], given["high"], given["low"], given["volume"]
     time = pd.Series(np.arange(float(days)), close.index)
-    spread = N * (N + 1) / 12.0  # variance of N consecutive numbers, ddof 1
 
     def call() -> list[Result]:
         window = close.rolling(N)
         mean, deviation = window.mean(), window.std()
-        slope = window.cov(time) / spread
+        slope = window.cov(time) / SPREAD
         lowest, highest = low.rolling(N).min(), high.rolling(N).max()
         moved = close.diff()
         up = (close > close.shift(1)).astype(float)
         log_volume = pd.DataFrame(np.log(volume + 1.0))
-        found = {
+        found = _of_rows(close, mean, deviation, slope, lowest, highest) | {
             "roc": close.shift(N) / close,
-            "ma": mean / close,
-            "std": deviation / close,
-            "beta": slope / close,
-            "rsqr": (slope / deviation) ** 2 * spread,
-            "resi": (close - mean - slope * (N - 1) / 2) / close,
-            "top": highest / close,
-            "bottom": lowest / close,
             "qtlu": window.quantile(0.8) / close,
             "place": window.rank() / N,
-            "rsv": (close - lowest) / (highest - lowest + 1e-12),
             "corr": window.corr(log_volume),
             "cntp": up.rolling(N).mean(),
             "sump": moved.clip(lower=0.0).rolling(N).sum() / (moved.abs().rolling(N).sum() + 1e-12),
@@ -127,13 +134,12 @@ def polars(assets: int, days: int) -> Callable[[], list[Result]]:
     table = pl.DataFrame({"asset": asset, "time": at.astype(float), **columns})
     close, high, low, volume, time = map(pl.col, ("close", "high", "low", "volume", "time"))
     mean, deviation, slope, lowest, highest = map(pl.col, ("mean", "deviation", "slope", "lowest", "highest"))
-    spread = N * (N + 1) / 12.0
     moved = close.diff()
     up = (close > close.shift(1)).fill_null(False).cast(pl.Float64)
     by_asset = {
         "mean": close.rolling_mean(N),
         "deviation": close.rolling_std(N),
-        "slope": pl.rolling_cov(close, time, window_size=N) / spread,
+        "slope": pl.rolling_cov(close, time, window_size=N) / SPREAD,
         "lowest": low.rolling_min(N),
         "highest": high.rolling_max(N),
         "roc": close.shift(N) / close,
@@ -143,16 +149,7 @@ def polars(assets: int, days: int) -> Callable[[], list[Result]]:
         "cntp": up.rolling_mean(N),
         "sump": moved.clip(lower_bound=0.0).rolling_sum(N) / (moved.abs().rolling_sum(N) + 1e-12),
     }
-    by_row = {
-        "ma": mean / close,
-        "std": deviation / close,
-        "beta": slope / close,
-        "rsqr": (slope / deviation) ** 2 * spread,
-        "resi": (close - mean - slope * (N - 1) / 2) / close,
-        "top": highest / close,
-        "bottom": lowest / close,
-        "rsv": (close - lowest) / (highest - lowest + 1e-12),
-    }
+    by_row = _of_rows(close, mean, deviation, slope, lowest, highest)
     query = table.lazy().with_columns(**{name: e.over("asset") for name, e in by_asset.items()}).with_columns(**by_row)
 
     def call() -> list[Result]:

@@ -190,7 +190,7 @@ class ParquetStore:
             add_counts(self.directory, hits, misses)
 
     def _path(self, key: str, suffix: str) -> Path:
-        return self.directory / "blocks" / key[:2] / (key + suffix)
+        return Path(self.directory, "blocks", key[:2], key + suffix)
 
     def _note(self, name: str) -> Path:
         return self.directory / "notes" / name

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sigc.engine.calls import Value
 from sigc.ops import chained
 from sigc.ops.declare import REGISTRY
 from sigc.panel import Floats
 from sigc.plan.expr import CONSTANT, Expr
-
-Value = Floats | float
 
 
 def is_chained(node: Expr) -> bool:

@@ -108,8 +108,8 @@ class _Work:
     def _step(self, nodes: Sequence[Expr], is_read: bool) -> _Step:
         node = nodes[-1]
         rows = self.at.rows(self.need[node.shape])
-        if len(nodes) > 1 or (not is_read and node.shape in self.wanted and is_chained(node)):
-            is_straight = node.shape in self.wanted and not is_read
+        is_straight = node.shape in self.wanted and not is_read
+        if len(nodes) > 1 or (is_straight and is_chained(node)):
             chain = Chain(nodes, (PAST if self.at.past else CLEAN) if is_straight else None)
             return _Step(node, chain, chain.inputs, rows, rows)
         reach = min(self.at.stop, rows + node.rows_back)

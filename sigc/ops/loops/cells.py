@@ -9,26 +9,36 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sigc.ops.jit import OPTIONS
+from sigc.ops.jit import INNER, OPTIONS
 
 Floats = NDArray[np.float64]
+
+
+@njit(**INNER)
+def divide(over: Floats, under: Floats, made: Floats) -> None:
+    """One row of `quotient`."""
+    for j in range(len(made)):
+        d = under[j]
+        v = over[j] / d
+        made[j] = np.nan if d == 0.0 else v
+
+
+@njit(**INNER)
+def choose(flags: Floats, one: Floats, other: Floats, made: Floats) -> None:
+    """One row of `choice`."""
+    for j in range(len(made)):
+        made[j] = one[j] if abs(flags[j]) > 0.0 else other[j]
 
 
 @njit(**OPTIONS)
 def quotient(a: Floats, b: Floats, out: Floats) -> None:
     """a / b; NaN where b is 0."""
     for t in range(len(out)):
-        over, under, made = a[min(t, len(a) - 1)], b[min(t, len(b) - 1)], out[t]
-        for j in range(len(made)):
-            d = under[j]
-            v = over[j] / d
-            made[j] = np.nan if d == 0.0 else v
+        divide(a[min(t, len(a) - 1)], b[min(t, len(b) - 1)], out[t])
 
 
 @njit(**OPTIONS)
 def choice(which: Floats, a: Floats, b: Floats, out: Floats) -> None:
     """a where `which` is true, else b; missing is false."""
     for t in range(len(out)):
-        flags, one, other, made = which[min(t, len(which) - 1)], a[min(t, len(a) - 1)], b[min(t, len(b) - 1)], out[t]
-        for j in range(len(made)):
-            made[j] = one[j] if abs(flags[j]) > 0.0 else other[j]
+        choose(which[min(t, len(which) - 1)], a[min(t, len(a) - 1)], b[min(t, len(b) - 1)], out[t])

@@ -38,7 +38,7 @@ from sigc.ops.chained import (
     WHERE,
 )
 from sigc.ops.jit import INNER, OPTIONS
-from sigc.ops.loops import streams
+from sigc.ops.loops import cells, streams
 from sigc.ops.loops.places import at
 
 Floats = NDArray[np.float64]
@@ -70,10 +70,7 @@ def _step(op: int, a: Floats, b: Floats, c: Floats, out: Floats) -> None:
         for j in range(wide):
             out[j] = a[j] * b[j]
     elif op == DIV:
-        for j in range(wide):
-            d = b[j]
-            v = a[j] / d
-            out[j] = np.nan if d == 0.0 else v
+        cells.divide(a, b, out)
     elif op == NEG:
         for j in range(wide):
             out[j] = -a[j]
@@ -110,8 +107,7 @@ def _step(op: int, a: Floats, b: Floats, c: Floats, out: Floats) -> None:
         for j in range(wide):
             out[j] = 0.0 if abs(a[j]) > 0.0 else 1.0
     elif op == WHERE:
-        for j in range(wide):
-            out[j] = b[j] if abs(a[j]) > 0.0 else c[j]
+        cells.choose(a, b, c, out)
     elif op == FILL:
         for j in range(wide):
             v = a[j]

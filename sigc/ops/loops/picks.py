@@ -16,7 +16,7 @@ from sigc.ops.loops.ranks import (
     Floats,
     arrange,
     by_distance,
-    digits_of,
+    in_either_way,
     insert,
     middle,
     room_of,
@@ -96,11 +96,8 @@ def picked(
 
 def long_short(x: Floats, top: float, bottom: float, cap: float, out: Floats) -> None:
     """+1/k for the k largest, -1/m for the m smallest, the rest 0; rows with fewer than 2 valid cells are 0."""
-    cols = x.shape[1]
-    room = room_of(cols)
-    done = _long_short(x, 0, top, bottom, cap, out, *room, None)
-    if done < len(x):
-        _long_short(x, done, top, bottom, cap, out, *room, digits_of(cols))
+    room = room_of(x.shape[1])
+    in_either_way(x, lambda begin, digits: _long_short(x, begin, top, bottom, cap, out, *room, digits))
 
 
 @njit(**OPTIONS)

@@ -12,6 +12,8 @@ Read: `arrange` (a row to the order of its columns), then what is made of an ord
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -163,6 +165,16 @@ def digits_of(cols: int) -> Digits:
     return np.empty((2, cols), np.uint64), np.empty(1 << _DIGIT, np.uint32)
 
 
+def in_either_way(x: Floats, loop: Callable[[int, Digits | None], int]) -> None:
+    """All rows by a loop that begins at a row and stops where digits are needed: then from there on with room for them.
+
+    The loop without is the shorter to compile, and all that most data take.
+    """
+    done = loop(0, None)
+    if done < len(x):
+        loop(done, digits_of(x.shape[1]))
+
+
 @njit(**INNER)
 def arrange(
     row: Floats, order: Columns, values: Floats, place: Codes, count: Codes, some: Floats, digits: Digits | None
@@ -220,9 +232,7 @@ def ranks(x: Floats, buckets: float, out: Floats) -> None:
     """Average ranks r = 1..n of the valid cells as (r - 1) / (n - 1), or, with buckets, ceil(r * buckets / n)."""
     cols = x.shape[1]
     room = (*room_of(cols), np.empty(cols, np.uint32), np.empty(cols, np.uint32))
-    done = _ranks(x, 0, buckets, out, *room, None)
-    if done < len(x):
-        _ranks(x, done, buckets, out, *room, digits_of(cols))
+    in_either_way(x, lambda begin, digits: _ranks(x, begin, buckets, out, *room, digits))
 
 
 @njit(**OPTIONS)
@@ -273,9 +283,7 @@ def group_ranks(x: Floats, codes: Codes, label: Ints, groups: int, out: Floats) 
     cols = x.shape[1]
     size, begin, last = (np.empty(groups + 1, np.int32) for _ in range(3))
     room = (*room_of(cols), np.empty(cols, np.int32), size, begin, last, np.empty(groups + 1))
-    done = _group_ranks(x, 0, codes, label, out, *room, None)
-    if done < len(x):
-        _group_ranks(x, done, codes, label, out, *room, digits_of(cols))
+    in_either_way(x, lambda start, digits: _group_ranks(x, start, codes, label, out, *room, digits))
 
 
 @njit(**OPTIONS)
