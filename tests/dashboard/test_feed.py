@@ -7,7 +7,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -96,8 +96,10 @@ class Watched:
 
 
 @contextmanager
-def watched(*tokens: str) -> Iterator[tuple[Counterpart, Watched]]:
+def watched(*tokens: str, refused: Collection[str] = ()) -> Iterator[tuple[Counterpart, Watched]]:
+    """A counterpart and a feed that looks at it. refused: tokens that are refused from the feed's first look on."""
     with answering() as counterpart:
+        counterpart.refused.update(refused)
         one = Watched(counterpart, *tokens)
         try:
             yield counterpart, one
@@ -140,8 +142,7 @@ def test_a_slow_verb_does_not_make_the_rest_stale() -> None:
 
 
 def test_a_token_that_is_refused_is_given_back_and_the_next_one_used() -> None:
-    with watched("token-of-one", "token-of-another") as (counterpart, one):
-        counterpart.refused.add("token-of-one")
+    with watched("token-of-one", "token-of-another", refused=["token-of-one"]) as (counterpart, one):
         one.feed.want((STATUS,))
         assert one.until(lambda s: s.get(STATUS) is not None).problem == ""
         assert one.tokens == ["token-of-another"]
