@@ -77,7 +77,8 @@ class DaemonRunner:
         self._work_dir = services.ledger.directory
         ways = config.daemon.connections
         self._memory_bytes = (config.daemon.memory_limit_mb or 0) << 20
-        self._ways = Connections(ways.data_pool_size, ways.timeout_seconds, self._memory_bytes)
+        scratch = str(self._directory) if self._store is not None else ""
+        self._ways = Connections(ways.data_pool_size, ways.timeout_seconds, self._memory_bytes, scratch)
         self._broker = self._opened_broker(services.clock)
         share = None if services.has_quota else config.daemon.cpu_limit_pct
         self._threads = config.daemon.limits.worker_threads or usable_cpus()

@@ -93,7 +93,9 @@ def load(
     thorough: make blocks again that the store has lost; else that is found by who reads one.
     """
     ways = connections or Connections()
-    specs = [replace(spec, timeout_s=ways.timeout_s, memory_bytes=ways.memory_bytes) for spec in specs]
+    specs = [
+        replace(spec, timeout_s=ways.timeout_s, memory_bytes=ways.memory_bytes, scratch=ways.scratch) for spec in specs
+    ]
     look = partial(_located, store=store, settings=settings, ttl_hours=ttl_hours)
     errors: list[Diagnostic] = []
     read = [s for s in specs if s.name not in held]

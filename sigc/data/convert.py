@@ -5,7 +5,7 @@
     3. write the manifest
 
 A block's key is the digest of its rows, so unchanged blocks of a changed file keep their keys. Large wide
-parquet files stream through in batches: memory is bounded by the block. Other files are read whole, if they may be.
+parquet files stream through (`stream.py`): memory is bounded by the block. Other files are read whole, if they may be.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, concat, digest, grid, row_digests
@@ -22,8 +21,9 @@ from sigc.data import adjust
 from sigc.data.folder import joined, remembered
 from sigc.data.locate import Place
 from sigc.data.manifest import Converted, Manifests, SourceBlock
-from sigc.data.shape import Layout, check_ascending, dates_of, layout, numbers, to_panel
+from sigc.data.shape import Layout, check_ascending, layout, to_panel
 from sigc.data.spec import SourceSpec
+from sigc.data.stream import dates_in, streamed
 from sigc.data.table import column_names, format_of, open_file, problem, read_table
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates, Panel, canonical
@@ -99,7 +99,9 @@ def _convert_file(
     if plain and format_of(spec, file) == "parquet":
         rows = _rows(spec, file, len(columns), settings)
         if rows * len(columns) > _at_once(spec):
-            return store_panels(spec, _streamed(spec, file, how), store, settings, static=False)
+            dates = dates_in(spec, file, how)
+            panels = streamed(spec, file, how, dates)
+            return store_panels(spec, panels, store, settings, static=False, rule=_rule(dates))
     panel = _adjusted(spec, (file,), _panel(spec, file, settings, how), actions, settings)
     return store_panels(spec, [panel], store, settings, static=how.shape == "static")
 
@@ -124,24 +126,6 @@ def _panel(spec: SourceSpec, file: str, settings: DataSettings, how: Layout | No
     wanted = [how.date, how.asset, how.value] if how.shape != "wide" else [how.date, *how.values]
     table = read_table(spec, file, settings.max_cells, [c for c in wanted if c])
     return to_panel(spec, file, table, how)
-
-
-def _streamed(spec: SourceSpec, file: str, how: Layout) -> Iterator[Panel]:
-    """A wide parquet file as panels of consecutive rows."""
-    order = sorted(range(len(how.values)), key=lambda i: how.values[i])
-    names = tuple(how.values[i] for i in order)
-    before: Dates = np.empty(0, "datetime64[ns]")
-    with open_file(spec, file) as handle:
-        source = pq.ParquetFile(handle)
-        for batch in source.iter_batches(batch_size=256, columns=[how.date, *how.values], use_threads=False):
-            table = pa.Table.from_batches([batch])
-            dates = dates_of(spec, file, table[how.date], how.date)
-            check_ascending(spec, file, np.concatenate([before, dates]))
-            before = dates[-1:]
-            values = np.empty((len(dates), len(names)))
-            for i, name in enumerate(names):
-                values[:, i] = numbers(spec, file, table[name], name)
-            yield Panel(dates, names, values)
 
 
 def _adjusted(
@@ -187,10 +171,12 @@ def store_panels(
     *,
     static: bool,
     known: bytes = b"",
+    rule: str = "",
 ) -> Converted:
     """Cut panels of consecutive rows into calendar blocks and store those that are new.
 
-    known: the digests of the first rows, where these were converted before.
+    known: the digests of the first rows, where these were converted before. rule: how the calendar cuts, '' to find it
+    from the rows of the first panel.
     """
     digests = bytearray()
     dates: list[Dates] = []
@@ -200,15 +186,13 @@ def store_panels(
     missing = _Missing()
     category = False
     at = 0
-    for panel, label in _by_period(panels, static):
+    for panel, label in _by_period(panels, static, rule):
         category = category or panel.labels is not None
         labels.update(panel.labels or ())
         names.update(panel.names)
         missing.look(panel)
-        clean = Panel(panel.dates, panel.names, canonical(panel.values), panel.labels)
-        valid = np.atleast_1d(~np.isnan(clean.values).all(axis=0))
-        kept = tuple(n for n, v in zip(clean.names, valid, strict=True) if v)
-        clean = Panel(clean.dates, kept, clean.values[:, valid], clean.labels)
+        clean = _clean(panel)
+        del panel  # what a file has next is read while this is alive
         seen = known[DIGEST_BYTES * at : DIGEST_BYTES * (at + len(clean.dates))]
         rows = seen + row_digests(clean.rows(len(seen) // DIGEST_BYTES, len(clean.dates)))
         key = digest("source", FORMAT, rows)
@@ -218,6 +202,7 @@ def store_panels(
         dates.append(clean.dates)
         blocks.append(SourceBlock(at, at + len(clean.dates), key))
         at += len(clean.dates)
+        del clean
     return Converted(
         dates=np.concatenate(dates),
         names=tuple(sorted(names)),
@@ -230,10 +215,19 @@ def store_panels(
     )
 
 
-def _by_period(panels: list[Panel] | Iterator[Panel], static: bool) -> Iterator[tuple[Panel, str]]:
-    """Panels cut where the calendar of blocks cuts; the rule is that of the first rows."""
+def _clean(panel: Panel) -> Panel:
+    """The panel as it is stored: without assets that have no valid cell."""
+    values = canonical(panel.values)
+    valid = np.atleast_1d(~np.isnan(values).all(axis=0))
+    if valid.all():
+        return Panel(panel.dates, panel.names, values, panel.labels)
+    kept = tuple(n for n, v in zip(panel.names, valid, strict=True) if v)
+    return Panel(panel.dates, kept, values[:, valid], panel.labels)
+
+
+def _by_period(panels: list[Panel] | Iterator[Panel], static: bool, rule: str) -> Iterator[tuple[Panel, str]]:
+    """Panels cut where the calendar of blocks cuts."""
     waiting: list[Panel] = []
-    rule = ""
     for panel in panels:
         if static:
             yield panel, "static"
