@@ -30,8 +30,9 @@ from sigc.config import Config, ScheduleSettings
 from sigc.daemon.books import Books
 from sigc.daemon.cluster import Bounds, DaskCluster
 from sigc.daemon.configured import Configured
-from sigc.daemon.controller import Controller, InForce, LastRun, Phase
+from sigc.daemon.controller import Controller, InForce
 from sigc.daemon.jobs import Condition, Job
+from sigc.daemon.life import LastRun, Phase
 from sigc.daemon.ordering import kind_of, status_text
 from sigc.daemon.quota import Quota, worker_threads
 from sigc.daemon.tending import Alone, write_verdict

@@ -26,7 +26,8 @@ from pathlib import Path
 from sigc import __version__, metrics
 from sigc.daemon import health
 from sigc.daemon.boot import NO_CLUSTER, open_calendars, write_alive
-from sigc.daemon.controller import DID_NOT_RUN, RUN_FAILED, Controller, Phase
+from sigc.daemon.controller import DID_NOT_RUN, RUN_FAILED, Controller
+from sigc.daemon.life import Phase
 from sigc.daemon.pages import Page, Pages, as_json
 from sigc.daemon.status import status_of
 from sigc.daemon.systemd import watchdog_interval_s

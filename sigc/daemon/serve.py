@@ -28,9 +28,10 @@ from sigc.daemon import control_verbs, history_verbs, run_verbs, safety_verbs, s
 from sigc.daemon.address import address_text
 from sigc.daemon.boot import boot
 from sigc.daemon.chores import Chores
-from sigc.daemon.controller import Controller, Ending, Phase
+from sigc.daemon.controller import Controller
 from sigc.daemon.desk import AuditEntry, Hooks
 from sigc.daemon.instance import make_directory
+from sigc.daemon.life import Ending, Phase
 from sigc.daemon.logs import close_log, open_log
 from sigc.daemon.page import PageOrder, PageProcess
 from sigc.daemon.pages import PageServer
