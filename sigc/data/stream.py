@@ -35,21 +35,25 @@ def dates_in(spec: SourceSpec, file: str, how: Layout) -> Dates:
 
 
 def streamed(spec: SourceSpec, file: str, how: Layout, dates: Dates) -> Iterator[Panel]:
-    """Panels of a calendar period each, or of what a row group has of one. Raises E201 for what is wrong in the file.
+    """Panels of no more rows than the longest calendar period. Raises E201 for what is wrong in the file.
 
     dates: of all its rows.
     """
     names = tuple(sorted(how.values))
     place = {name: at for at, name in enumerate(names)}
     periods = [block.stop for block in grid(dates)]
+    longest = max((b - a for a, b in pairwise([0, *periods])), default=0)
     first = 0
     with open_file(spec, file) as handle:
         source = pq.ParquetFile(handle)
         for group in range(source.num_row_groups):
             stop = first + source.metadata.row_group(group).num_rows
-            cuts = [first, *(p for p in periods if first < p < stop), stop]
             slabs = _slabs(spec, file, source, group, how.values, first, stop - first)
-            parts = _direct(slabs, stop - first, place) if len(cuts) == 2 else _by_scratch(spec, slabs, cuts, place)
+            if stop - first <= longest:
+                parts = _direct(slabs, stop - first, place)
+            else:
+                cuts = [first, *(p for p in periods if first < p < stop), stop]
+                parts = _by_scratch(spec, slabs, cuts, place)
             at = first
             for values in parts:
                 yield Panel(dates[at : at + len(values)], names, values)
