@@ -27,6 +27,7 @@ from sigc.plan.expr import SOURCE, Expr, walk
 from sigc.plan.halo import needs, scope
 from sigc.plan.key import Recipe
 from sigc.plan.plan import Plan, Stage, is_leaf, is_read, memory
+from sigc.sealed import seal, unseal
 
 
 class Frontier:
@@ -118,7 +119,7 @@ class Frontier:
             counter[output.name] = counter.get(output.name, 0) + 1
             self._learn(output.node, task.block, facts)
             if task.block.stop == len(self.plan.grid.dates):
-                self._store.note(self._tip(output.node, task.block), f"{facts.rows} {facts.key}")
+                self._store.note(self._tip(output.node, task.block), seal(f"{facts.rows} {facts.key}"))
         self.report.rows += outcome.rows
         self.report.busy_s += outcome.busy_s
         self.report.reading_s += outcome.reading_s
@@ -244,8 +245,8 @@ class Frontier:
 
     def _stored_prefix(self, recipe: Recipe, block: Block, state: str) -> str:
         """The key of a stored block of the first rows of `block`, '' if there is none that still holds."""
-        note = self._store.noted(self._tip(recipe.node, block))
-        if note is None:
+        note = unseal(self._store.noted(self._tip(recipe.node, block)))
+        if not note:
             return ""
         rows, key = note.split()
         stop = block.start + int(rows)

@@ -133,7 +133,7 @@ def test_runs_as_of_earlier_days(grown: Path) -> None:
         assert_fresh(grown, ParquetStore(grown / "cache"), until)
 
 
-@pytest.mark.parametrize("how", ["deleted", "flipped", "cut"])
+@pytest.mark.parametrize("how", ["deleted", "flipped", "flipped at the start", "cut"])
 def test_any_one_file_is_lost(grown: Path, how: str) -> None:
     right, _ = today(grown, MemoryStore())
     whole = grown / "cache"
@@ -145,15 +145,15 @@ def test_any_one_file_is_lost(grown: Path, how: str) -> None:
         raw = (cache / name).read_bytes()
         (cache / name).unlink()
         if how != "deleted":
-            (cache / name).write_bytes(raw[: len(raw) // 2] if how == "cut" else _flipped(raw))
+            at = 0 if how == "flipped at the start" else len(raw) // 2
+            (cache / name).write_bytes(raw[:at] if how == "cut" else _flipped(raw, at))
         found, _ = today(grown, ParquetStore(cache))
         assert all(a.equals(b) for a, b in zip(found, right, strict=True)), name
         shutil.rmtree(cache)
 
 
-def _flipped(raw: bytes) -> bytes:
-    middle = len(raw) // 2
-    return raw[:middle] + bytes([raw[middle] ^ 0x40]) + raw[middle + 1 :]
+def _flipped(raw: bytes, at: int) -> bytes:
+    return raw[:at] + bytes([raw[at] ^ 0x40]) + raw[at + 1 :]
 
 
 def test_all_blocks_are_lost_and_the_notes_are_not(grown: Path) -> None:
