@@ -130,7 +130,8 @@ def workspace(
                 _tell_of_compiling()
             return _engine(config, choices, store, where if on_disk else None, cost_ns)
 
-        ways = Connections(config.daemon.connections.data_pool_size, config.daemon.connections.timeout_seconds)
+        reach, scratch = config.daemon.connections, str(where) if on_disk else ""
+        ways = Connections(reach.data_pool_size, reach.timeout_seconds, scratch=scratch)
         yield Workspace(
             store,
             engine,  # type: ignore[arg-type]

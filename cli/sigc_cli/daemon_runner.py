@@ -10,8 +10,6 @@ script         a program
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,13 +32,13 @@ from sigc.engine.drive import Executor
 from sigc.engine.local import LocalExecutor
 from sigc.engine.task import Progress
 from sigc.errors import Diagnostic, SigcError
-from sigc.lang.check import check_file
 from sigc.ops import jit
 from sigc.store import books, orders, runs
 from sigc.store.records import UNRESOLVED, BookKey, Outcome, RunKind
 from sigc_cli import show_run
 from sigc_cli.build import Compiled, compile_file, is_large
 from sigc_cli.build_trading import calendar_of, digests, with_capital
+from sigc_cli.daemon_checks import broker_check, checked, data_check
 from sigc_cli.daemon_numbers import count_from_here, tell_book, tell_doubts, tell_sources
 from sigc_cli.reports import write_reports
 from sigc_cli.run_view import render
@@ -77,7 +75,8 @@ class DaemonRunner:
         self._work_dir = services.ledger.directory
         ways = config.daemon.connections
         self._memory_bytes = (config.daemon.memory_limit_mb or 0) << 20
-        self._ways = Connections(ways.data_pool_size, ways.timeout_seconds, self._memory_bytes)
+        scratch = str(self._directory) if self._store is not None else ""
+        self._ways = Connections(ways.data_pool_size, ways.timeout_seconds, self._memory_bytes, scratch)
         self._broker = self._opened_broker(services.clock)
         share = None if services.has_quota else config.daemon.cpu_limit_pct
         self._threads = config.daemon.limits.worker_threads or usable_cpus()
@@ -88,7 +87,7 @@ class DaemonRunner:
 
     def check(self) -> tuple[Checked, ...]:
         """Every strategy file: its errors and warnings."""
-        return tuple(self._checked(entry) for entry in self._strategies)
+        return tuple(checked(entry) for entry in self._strategies)
 
     def run(self, order: RunOrder, watch: Watch) -> RunEnd:
         """One run of any kind this version knows."""
@@ -149,7 +148,11 @@ class DaemonRunner:
 
     def checks(self) -> Mapping[str, str]:
         """The sources of data that are files, and the broker's account."""
-        return {"data_connection": self._data_check(), "broker_connection": self._broker_check()}
+        directory = Path(self._config.data.directory).expanduser()
+        return {
+            "data_connection": data_check(self._strategies, directory),
+            "broker_connection": broker_check(self._broker),
+        }
 
     def close(self) -> None:
         """Let go of the broker."""
@@ -369,39 +372,6 @@ class DaemonRunner:
 
     def _paced(self, executor: Executor) -> Executor:
         return executor if self._pace is None else Paced(executor, self._pace)
-
-    # Looking.
-
-    def _checked(self, entry: StrategyEntry) -> Checked:
-        try:
-            found = check_file(entry.file, entry.params)
-            problems = found.diagnostics
-            if not found.ok:
-                return Checked(entry.name, problems=problems)
-            portfolio = pick_of(compile_file(entry.file, entry.params).strategy, entry.portfolio).name
-            digest = hashlib.sha256(entry.file.read_bytes()).hexdigest()
-        except SigcError as error:
-            return Checked(entry.name, problems=error.diagnostics)
-        except OSError as failure:
-            message = f"strategy '{entry.name}': {entry.file} can't be read: {failure.strerror}"
-            return Checked(entry.name, problems=(Diagnostic("E200", message),))
-        return Checked(entry.name, digest, portfolio, problems)
-
-    def _data_check(self) -> str:
-        for entry in self._strategies:
-            if not os.access(entry.file, os.R_OK):
-                return f"{entry.file} of strategy '{entry.name}' can't be read"
-        given = Path(self._config.data.directory).expanduser()
-        if given.exists() and not os.access(given, os.R_OK | os.X_OK):
-            return f"{given} (data.directory) can't be read"
-        return "ok"
-
-    def _broker_check(self) -> str:
-        try:
-            self._broker.account()
-        except Exception as failure:  # whatever keeps it from answering
-            return f"{type(failure).__name__}: {failure}"[:300]
-        return "ok"
 
 
 def alive(watch: Watch) -> None:

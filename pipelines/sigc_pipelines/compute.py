@@ -126,6 +126,7 @@ def compute(
             workspace.data,
             connections=workspace.connections,
             held=workspace.held,
+            thorough=True,
         )
         return make()
 

@@ -78,7 +78,7 @@ def write_panel(path: Path, facts: Facts, panel: Panel) -> None:
 
 
 def read_panel(path: Path, key: str, place: Place | None = None) -> Panel:
-    """place: gives the memory for the values. Raises FileNotFoundError, `DamagedError`."""
+    """place: gives the memory for the values. Raises FileNotFoundError, `DamagedError`, `OtherFormatError`."""
     about, names, dates, values = _read(path, key, place or _anywhere)
     labels = about["labels"]
     return Panel(dates, names, values, None if labels is None else tuple(labels))
@@ -91,7 +91,7 @@ def write_carry(path: Path, facts: Facts, carry: Carry) -> None:
 
 
 def read_carry(path: Path, key: str) -> Carry:
-    """Raises FileNotFoundError, `DamagedError`."""
+    """Raises FileNotFoundError, `DamagedError`, `OtherFormatError`."""
     _, names, _, values = _read(path, key, _anywhere)
     return Carry(names, values)
 
@@ -151,7 +151,9 @@ def _opened(path: Path, key: str) -> Iterator[tuple[Any, tuple[bytes, bytes], st
             if b"sigc" not in notes:
                 raise DamagedError("it is no file of the cache")
             about, names = json.loads(notes[b"sigc"]), _names(notes[b"sigc.names"])
-            if about["format"] != FORMAT or about["key"] != key:
+            if about["format"] != FORMAT:
+                raise OtherFormatError(str(path))
+            if about["key"] != key:
                 raise DamagedError("it holds another block")
             if max(file.metadata.num_rows, int(about["rows"])) * max(1, len(names)) > MOST_CELLS:
                 raise DamagedError("it declares an absurd size")

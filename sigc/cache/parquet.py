@@ -10,7 +10,7 @@ A file is written under a temporary name, synced and renamed, so that it is ther
 read checks the checksum; what is damaged is dropped, told of in `incidents`, and reads as absent. Verified
 blocks stay in memory within a budget. Several processes may share a cache.
 
-Neighbours: `files.py` is the format of one file, `upkeep.py` counts, clears, verifies and evicts.
+Neighbours: `files.py` is the format of one file, `upkeep.py` lists, clears, verifies and evicts, `counts.py` counts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from typing import TypeVar
 
 from sigc.blocks import Carry, Facts, Place
 from sigc.cache import files
-from sigc.cache.upkeep import SUFFIXES, add_counts, evict, lease_file
+from sigc.cache.counts import add_counts, counts, set_bytes
+from sigc.cache.upkeep import SUFFIXES, bytes_of, evict, lease_file, size
 from sigc.errors import Diagnostic, SigcError
 from sigc.panel import Panel
 
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _MEMORY_BYTES = 256 << 20
+_TELL_BYTES = 64 << 20  # written, after which other processes are told
 
 
 class ParquetStore:
@@ -49,7 +51,7 @@ class ParquetStore:
         self._held_bytes = 0
         self._facts: dict[str, Facts] = {}
         self._incidents: list[str] = []
-        self._hits = self._misses = 0
+        self._hits = self._misses = self._written = 0
         _open(directory)
 
     def facts(self, key: str) -> Facts | None:
@@ -67,8 +69,7 @@ class ParquetStore:
             self._drop(key, str(damage))
             self._count(0, 1)
             return None
-        with suppress(OSError):  # a read-only cache can't be marked, and may lose a block while we look
-            os.utime(path)
+        self._mark(key)
         self._facts[key] = found
         self._count(1, 0)
         return found
@@ -85,7 +86,10 @@ class ParquetStore:
         return panel
 
     def read_carry(self, key: str) -> Carry | None:
-        return self._verified(key, ".carry.parquet", files.read_carry)
+        carry = self._verified(key, ".carry.parquet", files.read_carry)
+        if carry is None and self.facts(key) is not None:
+            self._drop(key, "its state is missing")
+        return carry
 
     def write(self, facts: Facts, panel: Panel, carry: Carry | None = None) -> None:
         """Store a block. Raises `SigcError` (E300) when the disk does not take it; nothing is half-written."""
@@ -100,6 +104,7 @@ class ParquetStore:
             raise SigcError(Diagnostic("E300", message, hint="free space, or set daemon.cache.directory")) from failure
         self._facts[facts.key] = facts
         self._remember(facts.key, panel)
+        self._count(0, 0, bytes_of(self.directory, facts.key))
 
     def free(self) -> None:
         """Drop what is held in memory; the disk has it all."""
@@ -125,30 +130,40 @@ class ParquetStore:
         finally:
             path.unlink(missing_ok=True)
             self.flush_counts()
-            with suppress(OSError):  # a read-only cache keeps its size
-                self.evict()
+            if counts(self.directory).may_exceed(self.max_bytes):
+                with suppress(OSError):  # a read-only cache keeps its size
+                    self.evict()
 
     def incidents(self) -> tuple[str, ...]:
         return tuple(self._incidents)
 
     def evict(self) -> int:
         """Drop least recently used blocks until the cache is within its size; returns the bytes freed."""
-        gone, freed = evict(self.directory, self.max_bytes)
+        held = size(self.directory)
+        gone, freed = evict(self.directory, self.max_bytes) if held > self.max_bytes else ([], 0)
         for key in gone:
             self._facts.pop(key, None)
+        set_bytes(self.directory, held - freed)
         return freed
 
     def _verified(self, key: str, suffix: str, reader: Callable[[Path, str], T]) -> T | None:
         """What `reader` makes of a file, None when it is absent or damaged (then the whole entry goes)."""
         path = self._path(key, suffix)
         try:
-            return reader(path, key)
-        except FileNotFoundError:
+            found = reader(path, key)
+            self._mark(key)
+            return found
+        except (FileNotFoundError, files.OtherFormatError):
             self._forget(key)
             return None
         except files.DamagedError as damage:
             self._drop(key, str(damage))
             return None
+
+    def _mark(self, key: str) -> None:
+        """Mark a block as used, for eviction."""
+        with suppress(OSError):  # a read-only cache can't be marked, and may lose a block while we look
+            os.utime(self._path(key, ".json"))
 
     def _drop(self, key: str, why: str) -> None:
         facts = self._facts.get(key)
@@ -177,17 +192,21 @@ class ParquetStore:
                 _, oldest = self._memory.popitem(last=False)
                 self._held_bytes -= oldest.values.nbytes
 
-    def _count(self, hits: int, misses: int) -> None:
+    def _count(self, hits: int, misses: int, written: int = 0) -> None:
         with self._lock:
             self._hits += hits
             self._misses += misses
+            self._written += written
+        if self._written > _TELL_BYTES:
+            self.flush_counts()
 
     def flush_counts(self) -> None:
-        """Add this process's hits and misses to those of the cache."""
+        """Add this process's hits, misses and bytes to those of the cache."""
         with self._lock:
-            hits, misses, self._hits, self._misses = self._hits, self._misses, 0, 0
-        if hits or misses:
-            add_counts(self.directory, hits, misses)
+            mine = self._hits, self._misses, self._written
+            self._hits = self._misses = self._written = 0
+        if any(mine):
+            add_counts(self.directory, *mine)
 
     def _path(self, key: str, suffix: str) -> Path:
         return Path(self.directory, "blocks", key[:2], key + suffix)

@@ -6,10 +6,8 @@ Entry names are NAME_LABEL (`prices_2015`, `momentum_2016`); patterns are globs 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import fnmatch
 import itertools
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from sigc.cache import files
+from sigc.cache.counts import counts
 
 SUFFIXES = (".json", ".parquet", ".carry.parquet")
 _serial = itertools.count()
@@ -62,19 +61,19 @@ def entries(directory: Path) -> Iterator[Entry]:
             used = path.stat().st_mtime
         except (OSError, files.DamagedError):
             continue
-        yield Entry(facts.key, f"{facts.name}_{facts.label}", facts.source, _size(directory, facts.key), used)
+        yield Entry(facts.key, f"{facts.name}_{facts.label}", facts.source, bytes_of(directory, facts.key), used)
 
 
 def status(directory: Path) -> Status:
     """Count a cache."""
     found = list(entries(directory))
-    hits, misses = counts(directory)
+    counted = counts(directory)
     return Status(
         directory=str(directory),
         entries=len(found),
         bytes=sum(e.bytes for e in found),
-        hits=hits,
-        misses=misses,
+        hits=counted.hits,
+        misses=counted.misses,
         by_source=_grouped([e for e in found if e.kind == "source"]),
         by_signal=_grouped([e for e in found if e.kind != "source"]),
         oldest=min((e.used for e in found), default=None),
@@ -149,7 +148,7 @@ def verify(directory: Path) -> list[tuple[str, str]]:
 
 def remove(directory: Path, key: str) -> int:
     """Remove an entry, facts first; returns its bytes."""
-    size = _size(directory, key)
+    size = bytes_of(directory, key)
     for suffix in SUFFIXES:
         (directory / "blocks" / key[:2] / (key + suffix)).unlink(missing_ok=True)
     return size
@@ -204,29 +203,8 @@ def _leased(directory: Path) -> set[str]:
     return keys
 
 
-def counts(directory: Path) -> tuple[int, int]:
-    """Hits and misses since the cache was made."""
-    try:
-        data = json.loads((directory / "notes" / "counts").read_text(encoding="utf-8"))
-        return int(data["hits"]), int(data["misses"])
-    except (OSError, ValueError, KeyError):
-        return 0, 0
-
-
-def add_counts(directory: Path, hits: int, misses: int) -> None:
-    """Add to the counts under a lock; a cache that can't be written keeps its old ones."""
-    with contextlib.suppress(OSError):
-        lock = os.open(directory / "leases" / "counts.lock", os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            before = counts(directory)
-            text = json.dumps({"hits": before[0] + hits, "misses": before[1] + misses})
-            files.replace(directory / "notes" / "counts", text.encode())
-        finally:
-            os.close(lock)
-
-
-def _size(directory: Path, key: str) -> int:
+def bytes_of(directory: Path, key: str) -> int:
+    """Bytes of an entry, without opening it."""
     total = 0
     for suffix in SUFFIXES:
         with contextlib.suppress(FileNotFoundError):

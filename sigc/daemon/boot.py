@@ -5,6 +5,7 @@
     3 recovery: each run that a crash left open gets its verdict, before anything new is scheduled
     4 the cluster, when it is one that must be there
     5 calendars and the schedule
+    6 the first checks of health, so that who is told that it is ready is told how it is
 
 An error ends the start, but for a cluster that does not answer yet: that one is waited for.
 """
@@ -15,7 +16,7 @@ import asyncio
 import gc
 import logging
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -29,8 +30,9 @@ from sigc.config import Config, ScheduleSettings
 from sigc.daemon.books import Books
 from sigc.daemon.cluster import Bounds, DaskCluster
 from sigc.daemon.configured import Configured
-from sigc.daemon.controller import Controller, InForce, LastRun, Phase
+from sigc.daemon.controller import Controller, InForce
 from sigc.daemon.jobs import Condition, Job
+from sigc.daemon.life import LastRun, Phase
 from sigc.daemon.ordering import kind_of, status_text
 from sigc.daemon.quota import Quota, worker_threads
 from sigc.daemon.tending import Alone, write_verdict
@@ -43,7 +45,7 @@ ALIVE = "alive"  # the file that says when the daemon last was
 log = logging.getLogger("sigc.daemon")
 
 
-async def boot(daemon: Controller) -> asyncio.Task[None]:
+async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
     """All the steps; the schedule's task when it is ready. Raises every error that ends the start."""
     start, work_dir = daemon.start, daemon.start.places.work_dir
     with _no_collections():
@@ -64,6 +66,8 @@ async def boot(daemon: Controller) -> asyncio.Task[None]:
     daemon.calendars = await asyncio.to_thread(open_calendars, daemon.configured, work_dir, daemon.clock.now())
     alive = await asyncio.to_thread(read_alive, work_dir)
     await daemon.timetable.restore(daemon.configured.jobs, daemon.calendars, alive, daemon.decided)
+    _step(daemon, "the first checks are made")
+    await first_checks()
     daemon.why, daemon.phase = "", Phase.RUNNING
     return asyncio.get_running_loop().create_task(daemon.timetable.run())
 

@@ -26,7 +26,8 @@ from pathlib import Path
 from sigc import __version__, metrics
 from sigc.daemon import health
 from sigc.daemon.boot import NO_CLUSTER, open_calendars, write_alive
-from sigc.daemon.controller import DID_NOT_RUN, RUN_FAILED, Controller, Phase
+from sigc.daemon.controller import DID_NOT_RUN, RUN_FAILED, Controller
+from sigc.daemon.life import Phase
 from sigc.daemon.pages import Page, Pages, as_json
 from sigc.daemon.status import status_of
 from sigc.daemon.systemd import watchdog_interval_s
@@ -47,6 +48,8 @@ _DAYS_EVERY_S = 600.0
 _MIRROR_EVERY_S = 30.0
 _MIRROR_REST_S = 1.0  # between two writes, however much happens
 _COLLECT_REST_S = 60.0
+_FIRST_CHECKS_S = 10.0  # that being ready waits for them at most
+_LAST_LOOK_S = 1.0  # that the end waits for checks under way
 _SIZED_REST = 100  # times as long as it took: the cache's size is looked at again
 _BAD = {"health.degraded": False, "cluster.lost": True}  # whether it is critical
 ALERTS = (
@@ -67,6 +70,8 @@ class Chores:
     def __init__(self, daemon: Controller) -> None:
         self._daemon = daemon
         self._tasks: list[asyncio.Task[None]] = []
+        self._looking: asyncio.Task[health.Health] | None = None  # the last look of the checks, in a thread
+        self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the first checks
         self._clock_watch = health.ClockWatch()
         self._tending = Tending(daemon)
         daemon.on_end = self._tending.run_ended
@@ -99,6 +104,8 @@ class Chores:
         if self._tasks:
             await asyncio.wait(self._tasks)
         is_over = await self._tending.end()
+        if self._looking is not None:
+            is_over = bool((await asyncio.wait([self._looking], timeout=_LAST_LOOK_S))[0]) and is_over
         daemon = self._daemon.start.config.daemon
         if daemon.state.persist and daemon.shutdown.save_state:
             await self._write_mirror()
@@ -146,22 +153,36 @@ class Chores:
         going, now, lag_ms = len(daemon.under_way()), daemon.clock.now(), round(1000 * daemon.lag_s, 2)
         return Point(now, sample.memory_bytes, sample.cpu_pct, lag_ms, going, workers, *counts)
 
+    async def first_checks(self) -> None:
+        """Make the checks for the first time. Those that take too long go on, and are no reason not to be ready."""
+        self._first = first = asyncio.get_running_loop().create_task(self._check())
+        self._tasks.append(first)
+        await asyncio.wait([first], timeout=_FIRST_CHECKS_S)
+        wrong = f"the first are not over after {_FIRST_CHECKS_S:g} s" if not first.done() else first.exception()
+        if wrong:
+            self._daemon.health = health.Health({"checks": str(wrong)})
+
     async def _checks(self) -> None:
         daemon = self._daemon
+        while daemon.phase is Phase.STARTING or not self._first.done():
+            await asyncio.sleep(0.2)
         while True:
-            interval = daemon.configured.loaded.config.daemon.health.interval_seconds
             if daemon.phase is Phase.RUNNING:
-                before = daemon.health.status
-                daemon.health = await asyncio.to_thread(self._examine)
-                for name, text in daemon.health.checks.items():
-                    daemon.metrics.put(metrics.CHECK, float(text == health.OK), check=name)
-                if daemon.health.status != before and daemon.health.status == "degraded":
-                    bad = {name: text for name, text in daemon.health.checks.items() if text != health.OK}
-                    await self._tell("health.degraded", {"checks": bad})
                 await asyncio.to_thread(self._measure)
-            else:
-                interval = 0.2
-            await asyncio.sleep(interval)
+            await asyncio.sleep(daemon.configured.loaded.config.daemon.health.interval_seconds)
+            if daemon.phase is Phase.RUNNING:
+                await self._check()
+
+    async def _check(self) -> None:
+        """Make every check, and tell when one has turned bad."""
+        daemon, before = self._daemon, self._daemon.health.status
+        self._looking = asyncio.get_running_loop().create_task(asyncio.to_thread(self._examine))
+        daemon.health = await asyncio.shield(self._looking)
+        for name, text in daemon.health.checks.items():
+            daemon.metrics.put(metrics.CHECK, float(text == health.OK), check=name)
+        if daemon.health.status != before and daemon.health.status == "degraded":
+            bad = {name: text for name, text in daemon.health.checks.items() if text != health.OK}
+            await self._tell("health.degraded", {"checks": bad})
 
     def _measure(self) -> None:
         """The workers, and the size of the cache. In a thread."""

@@ -6,8 +6,9 @@ import asyncio
 import os
 
 from sigc.daemon.configured import instead_of
-from sigc.daemon.controller import Controller, Ending
+from sigc.daemon.controller import Controller
 from sigc.daemon.identity import started
+from sigc.daemon.life import Ending
 from sigc.daemon.messages import (
     HoldReply,
     HoldRequest,

@@ -19,8 +19,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +32,7 @@ from sigc.daemon.configured import Configured
 from sigc.daemon.health import Health
 from sigc.daemon.job_state import DidNotRun, JobState, RunFinished
 from sigc.daemon.jobs import TRADING, Fire, Job
+from sigc.daemon.life import Ending, LastRun, Phase
 from sigc.daemon.messages import WorkerStatus
 from sigc.daemon.ordering import check_order, order_of, refusal, status_text
 from sigc.daemon.quota import Quota
@@ -56,14 +55,6 @@ log = logging.getLogger("sigc.daemon")
 T = TypeVar("T")
 
 
-class Phase(StrEnum):
-    """Where in its life the daemon is."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-
-
 @dataclass(eq=False)
 class InForce:
     """A configuration that is in force, its runner, and how many runs of it are under way."""
@@ -73,24 +64,6 @@ class InForce:
     checked: tuple[Checked, ...]
     users: int = 0
     is_retired: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How the daemon is to end. timeout_s: for runs under way."""
-
-    timeout_s: float
-    is_forced: bool = False
-    is_restart: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class LastRun:
-    """How the newest run of a strategy ended, or that it goes on."""
-
-    id: str
-    at: datetime
-    status: str
 
 
 @dataclass(eq=False)

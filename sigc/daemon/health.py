@@ -1,6 +1,6 @@
 """Whether the daemon is well: checks made now and then in a thread, answered from memory at any moment.
 
-    /health   200 healthy or degraded, 503 while it starts or stops: status, checks, uptime
+    /health   200 healthy or degraded; 503 starting, until the first checks are in, or stopping: status, checks, uptime
     /live     200 while the loop turns
     /ready    200 when recovered, with its cluster, and not about to stop; else 503 with the reason
 

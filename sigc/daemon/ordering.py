@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from sigc.calendar import Calendar
 from sigc.daemon.configured import Configured
-from sigc.daemon.jobs import Fire, Job, Kind
+from sigc.daemon.jobs import Fire, Job, Kind, fires
 from sigc.daemon.runner import RunOrder
-from sigc.daemon.timetable import Decided, slot_of
+from sigc.daemon.timetable import Decided
 from sigc.errors import Diagnostic, SigcError
 from sigc.store.records import Outcome, RunKind
 
@@ -23,6 +25,26 @@ def kind_of(job: Job) -> str:
     ('trade', 'compute')
     """
     return str(KINDS.get(job.kind, job.kind))
+
+
+def slot_of(job: Job, one: Fire, calendar: Calendar | None) -> str:
+    """'' for the fire of a job that has one on its day, else the fire's time: what tells sessions' runs apart.
+
+    >>> from datetime import UTC, datetime
+    >>> from sigc.daemon.jobs import fire
+    >>> from sigc.daemon.triggers import Cron
+    >>> job = Job("twice", trigger=Cron("0 9,15 * * *", "UTC"), zone="UTC", skip_holidays=False)
+    >>> slot_of(job, fire(job, datetime(2024, 1, 2, 9, tzinfo=UTC)), None)
+    '0900'
+    """
+    if one.by_hand or job.trigger is None:
+        return ""
+    zone = ZoneInfo(job.zone)
+    local = one.planned.astimezone(zone)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
+    near = fires(job, midnight - timedelta(seconds=1), midnight + timedelta(days=1, hours=1), calendar)
+    same = [other for other in near if other.planned.astimezone(zone).date() == local.date()]
+    return f"{local:%H%M}" if len(same) > 1 else ""
 
 
 def order_of(found: Configured, job: Job, one: Fire, id: str, calendar: Calendar | None) -> RunOrder:

@@ -28,9 +28,10 @@ from sigc.daemon import control_verbs, history_verbs, run_verbs, safety_verbs, s
 from sigc.daemon.address import address_text
 from sigc.daemon.boot import boot
 from sigc.daemon.chores import Chores
-from sigc.daemon.controller import Controller, Ending, Phase
+from sigc.daemon.controller import Controller
 from sigc.daemon.desk import AuditEntry, Hooks
 from sigc.daemon.instance import make_directory
+from sigc.daemon.life import Ending, Phase
 from sigc.daemon.logs import close_log, open_log
 from sigc.daemon.page import PageOrder, PageProcess
 from sigc.daemon.pages import PageServer
@@ -164,7 +165,7 @@ async def _live(start: Start, parts: Parts, held: Held, report: Report, clock: C
     log.info("starting", extra={"daemon": start.name, "pid": os.getpid(), "address": held.entry.address})
     schedule: asyncio.Task[None] | None = None
     try:
-        schedule = await _until_stopped(daemon, lambda: _ready(daemon, held, report, status_page))
+        schedule = await _until_stopped(daemon, chores, lambda: _ready(daemon, held, report, status_page))
     except SigcError as error:
         log.error("the start failed: %s", error)
         daemon.stop(Ending(0.0, is_forced=True))
@@ -187,9 +188,9 @@ async def _live(start: Start, parts: Parts, held: Held, report: Report, clock: C
     return ending
 
 
-async def _until_stopped(daemon: Controller, ready: Callable[[], None]) -> asyncio.Task[None] | None:
+async def _until_stopped(daemon: Controller, chores: Chores, ready: Callable[[], None]) -> asyncio.Task[None] | None:
     """Boot, be ready, wait until the end is asked for; the schedule's task if there is one."""
-    task = asyncio.ensure_future(boot(daemon))
+    task = asyncio.ensure_future(boot(daemon, chores.first_checks))
     asked = asyncio.ensure_future(daemon.stop_asked.wait())
     try:
         await asyncio.wait([task, asked], return_when=asyncio.FIRST_COMPLETED)

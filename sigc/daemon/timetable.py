@@ -21,7 +21,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from zoneinfo import ZoneInfo
 
 from sigc import metrics as m
 from sigc.calendar import Calendar
@@ -384,23 +383,3 @@ class Timetable:
 
 async def _nothing() -> None:
     """What `settle` waits for."""
-
-
-def slot_of(job: Job, one: Fire, calendar: Calendar | None) -> str:
-    """'' for the fire of a job that has one on its day, else the fire's time: what tells sessions' runs apart.
-
-    >>> from datetime import UTC
-    >>> from sigc.daemon.jobs import fire
-    >>> from sigc.daemon.triggers import Cron
-    >>> job = Job("twice", trigger=Cron("0 9,15 * * *", "UTC"), zone="UTC", skip_holidays=False)
-    >>> slot_of(job, fire(job, datetime(2024, 1, 2, 9, tzinfo=UTC)), None)
-    '0900'
-    """
-    if one.by_hand or job.trigger is None:
-        return ""
-    zone = ZoneInfo(job.zone)
-    local = one.planned.astimezone(zone)
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
-    near = fires(job, midnight - timedelta(seconds=1), midnight + timedelta(days=1, hours=1), calendar)
-    same = [other for other in near if other.planned.astimezone(zone).date() == local.date()]
-    return f"{local:%H%M}" if len(same) > 1 else ""

@@ -21,9 +21,10 @@ import numpy as np
 from sigc.blocks import BlockStore, concat, digest
 from sigc.config import DataSettings
 from sigc.data.connections import Connections
-from sigc.data.convert import Converted, SourceBlock, convert
+from sigc.data.convert import convert
 from sigc.data.held import Held, put
 from sigc.data.locate import Place, locate
+from sigc.data.manifest import Converted, SourceBlock
 from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops.declare import Kind
@@ -34,12 +35,17 @@ IN_MEMORY = "given from memory"
 _NONE: Mapping[str, Held] = MappingProxyType({})
 
 
+def _nothing() -> None:
+    """What there is to do for a source that can't be made again."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """A data source, converted.
 
     dates: of its rows; a static panel has one row, dated 1970-01-01. names: assets, ordered. digests: one row
-    digest after the other. labels: of a category. fingerprint: of the file's content rows.
+    digest after the other. labels: of a category. fingerprint: of the file's content rows. restore: makes again what
+    blocks of it the store has lost, which is found by who reads one.
     """
 
     name: str
@@ -54,6 +60,7 @@ class Source:
     path: str
     fingerprint: str
     findings: tuple[Diagnostic, ...] = ()
+    restore: Callable[[], object] = _nothing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +72,7 @@ class Catalog:
 
 
 class BlockMissingError(Exception):
-    """A block of a source is no longer in the store; loading again restores it."""
+    """A block of a source is not in the store, and its file does not give it any more."""
 
 
 def load(
@@ -75,25 +82,31 @@ def load(
     ttl_hours: float = 0.0,
     connections: Connections | None = None,
     held: Mapping[str, Held] = _NONE,
+    *,
+    thorough: bool = False,
 ) -> Catalog:
     """Convert what has changed, and describe all sources. Raises `SigcError` with everything that is wrong.
 
     ttl_hours: how long a URL that was looked at is taken as unchanged; local files are looked at each time.
     connections: how many sources are read at a time, how long an answer is waited for, what memory a file may take.
     held: sources that are given from memory, by name; their files are not looked at.
+    thorough: make blocks again that the store has lost; else that is found by who reads one.
     """
     ways = connections or Connections()
-    specs = [replace(spec, timeout_s=ways.timeout_s, memory_bytes=ways.memory_bytes) for spec in specs]
+    specs = [
+        replace(spec, timeout_s=ways.timeout_s, memory_bytes=ways.memory_bytes, scratch=ways.scratch) for spec in specs
+    ]
     look = partial(_located, store=store, settings=settings, ttl_hours=ttl_hours)
     errors: list[Diagnostic] = []
     read = [s for s in specs if s.name not in held]
     actions = _gathered([s for s in read if s.is_actions], look, ways, errors)
-    make = partial(_source, look=look, actions=actions, store=store, settings=settings)
+    make = partial(_source, look=look, actions=actions, store=store, settings=settings, thorough=thorough)
     sources = _gathered([s for s in read if not s.is_actions], make, ways, errors)
     for spec in specs:
         if spec.name in held:
-            put(held[spec.name], store)
-            sources[spec.name] = _described(spec, Place(IN_MEMORY, (), ()), held[spec.name].converted)
+            again = partial(put, held[spec.name], store)
+            again()
+            sources[spec.name] = _described(spec, Place(IN_MEMORY, (), ()), held[spec.name].converted, again)
     if errors:
         raise SigcError(*errors)
     return Catalog(sources, tuple(f for s in sources.values() for f in s.findings))
@@ -131,13 +144,16 @@ def _source(
     actions: dict[str, Place],
     store: BlockStore,
     settings: DataSettings,
+    *,
+    thorough: bool,
 ) -> Source:
     place = look(spec)
-    converted = convert(spec, place, actions.get(spec.actions), store, settings)
-    return _described(spec, place, converted)
+    converted = convert(spec, place, actions.get(spec.actions), store, settings, thorough=thorough)
+    again = partial(_source, spec, look, actions, store, settings, thorough=True)
+    return _described(spec, place, converted, again)
 
 
-def _described(spec: SourceSpec, place: Place, of: Converted) -> Source:
+def _described(spec: SourceSpec, place: Place, of: Converted, restore: Callable[[], object]) -> Source:
     return Source(
         name=spec.name,
         kind=Kind.CATEGORY if of.category else Kind.PANEL,
@@ -151,19 +167,28 @@ def _described(spec: SourceSpec, place: Place, of: Converted) -> Source:
         path=place.text,
         fingerprint=of.fingerprint,
         findings=tuple(replace(f, span=spec.span) for f in of.findings),
+        restore=restore,
     )
 
 
 def read(source: Source, store: BlockStore, start: int, stop: int) -> Panel:
-    """The rows [start, stop) of the source's dates. Raises `BlockMissingError` when the store has lost a block."""
+    """The rows [start, stop) of the source's dates. Raises `BlockMissingError` for a block that can't be made again."""
     panels = []
     for block in source.blocks:
         if block.start < stop and block.stop > start:
-            panel = store.read(block.key)
-            if panel is None:
-                raise BlockMissingError(block.key)
+            panel = _read_block(source, store, block.key)
             panels.append(panel.rows(max(0, start - block.start), min(stop, block.stop) - block.start))
     if not panels:
         labels = source.labels if source.kind is Kind.CATEGORY else None
         return Panel(np.empty(0, "datetime64[ns]"), source.names, np.empty((0, len(source.names))), labels)
     return concat(panels, source.names)
+
+
+def _read_block(source: Source, store: BlockStore, key: str) -> Panel:
+    panel = store.read(key)
+    if panel is None:
+        source.restore()
+        panel = store.read(key)
+    if panel is None:
+        raise BlockMissingError(key)
+    return panel

@@ -29,11 +29,12 @@ class NoAnswerError(TimeoutError):
 class Connections:
     """A bound on sources that are read at once, over all threads.
 
-    timeout_s: for one answer; 0: as long as it takes. memory_bytes: that a file may take to read; 0: any.
+    timeout_s: for one answer; 0: as long as it takes. memory_bytes: that a file may take to read; 0: any. scratch: a
+    folder for what a large file is cut in on its way; '': the system's.
     """
 
-    def __init__(self, most: int = 10, timeout_s: float = 0.0, memory_bytes: int = 0) -> None:
-        self.most, self.timeout_s, self.memory_bytes = most, timeout_s, memory_bytes
+    def __init__(self, most: int = 10, timeout_s: float = 0.0, memory_bytes: int = 0, scratch: str = "") -> None:
+        self.most, self.timeout_s, self.memory_bytes, self.scratch = most, timeout_s, memory_bytes, scratch
         self._free = threading.BoundedSemaphore(most)
 
     def gather(self, steps: Sequence[Callable[[], T]], *, are_remote: bool = False) -> list[T | SigcError]:

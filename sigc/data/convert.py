@@ -1,32 +1,29 @@
 """A file to stored blocks, once: the manifest remembers what a version of a file was converted to.
 
-    1. the manifest of (file, version, options), if its blocks are still stored: done
+    1. the manifest of (file, version, options): done
     2. read, shape, adjust; cut on the calendar; store the blocks the store lacks
     3. write the manifest
 
 A block's key is the digest of its rows, so unchanged blocks of a changed file keep their keys. Large wide
-parquet files stream through in batches: memory is bounded by the block. Other files are read whole, if they may be.
+parquet files stream through (`stream.py`): memory is bounded by the block. Other files are read whole, if they may be.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterator
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, concat, digest, grid, row_digests
 from sigc.config import DataSettings
 from sigc.data import adjust
+from sigc.data.folder import joined, remembered
 from sigc.data.locate import Place
-from sigc.data.shape import Layout, check_ascending, dates_of, layout, numbers, to_panel
+from sigc.data.manifest import Converted, Manifests, SourceBlock
+from sigc.data.shape import Layout, check_ascending, layout, to_panel
 from sigc.data.spec import SourceSpec
+from sigc.data.stream import dates_in, streamed
 from sigc.data.table import column_names, format_of, open_file, problem, read_table
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates, Panel, canonical
@@ -37,91 +34,54 @@ _FEW_FILES = 2
 _STREAM_SHARE = 8  # and above that share of the memory it may take: table, panel and block are there at once
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SourceBlock:
-    """Rows [start, stop) of a source's own dates, stored under `key`."""
-
-    start: int
-    stop: int
-    key: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Converted:
-    """A source in the store, see `sigc.data.catalog.Source`."""
-
-    dates: Dates
-    names: tuple[str, ...]
-    digests: bytes
-    blocks: tuple[SourceBlock, ...]
-    labels: tuple[str, ...]
-    category: bool
-    static: bool
-    findings: tuple[Diagnostic, ...]
-
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the content, for the account of a run."""
-        return digest(self.digests)[:16]
-
-
 def convert(
-    spec: SourceSpec, place: Place, actions: Place | None, store: BlockStore, settings: DataSettings
+    spec: SourceSpec,
+    place: Place,
+    actions: Place | None,
+    store: BlockStore,
+    settings: DataSettings,
+    *,
+    thorough: bool = False,
 ) -> Converted:
-    """Convert every file of a source that is new or changed. Raises `SigcError` for what is wrong in it."""
+    """Convert every file of a source that is new or changed. Raises `SigcError` for what is wrong in it.
+
+    thorough: also those whose blocks are not all stored any more.
+    """
+    manifests = Manifests(store, thorough)
     if spec.adjust != "none" and len(place.files) > 1:
         # Factors run through all files, so a folder is adjusted as one.
-        return _as_one(spec, place, actions, store, settings)
+        return _as_one(spec, place, actions, manifests, settings)
     named = [
         (file, "source-" + digest(FORMAT, file, version, _options(spec), *(actions.versions if actions else ())))
         for file, version in zip(place.files, place.versions, strict=True)
     ]
 
     def part(file: str, name: str) -> tuple[str, Converted]:
-        known = _recall(name, store)
+        known = manifests.recall(name)
         if known is None:
             known = _convert_file(spec, file, actions, store, settings)
-            store.note(name, _manifest(known))
+            manifests.keep(name, known)
         return file, known
 
-    return _folder(spec, named, part, store) if len(named) > _FEW_FILES else _joined(spec, [part(*n) for n in named])
-
-
-def _folder(
-    spec: SourceSpec,
-    named: list[tuple[str, str]],
-    part: Callable[[str, str], tuple[str, Converted]],
-    store: BlockStore,
-) -> Converted:
-    """The files of a folder, all but the last of which are remembered as one: a new day touches the last.
-
-    named: file and the name of its manifest. part: converts one. What was joined goes by the manifests it was made of.
-    """
-    head = "folder-" + digest(*(name for _, name in named[:-1]))
-    before = _recall(head, store)
-    if before is None:
-        before = _joined(spec, [part(*n) for n in named[:-1]])
-        store.note(head, _manifest(before))
-    last = part(*named[-1])
-    if before.dates[-1] >= last[1].dates[0]:  # the last by name isn't the last by date
-        return _joined(spec, [part(*n) for n in named])
-    return _joined(spec, [(named[0][0], before), last])
+    if len(named) > _FEW_FILES:
+        return remembered(spec, named, part, manifests)
+    return joined(spec, [part(*n) for n in named])
 
 
 def _as_one(
-    spec: SourceSpec, place: Place, actions: Place | None, store: BlockStore, settings: DataSettings
+    spec: SourceSpec, place: Place, actions: Place | None, manifests: Manifests, settings: DataSettings
 ) -> Converted:
     versions = (*place.files, *place.versions, *(actions.versions if actions else ()))
     name = "source-" + digest(FORMAT, _options(spec), *versions)
-    known = _recall(name, store)
+    known = manifests.recall(name)
     if known is None:
         panels = [_panel(spec, file, settings) for file in place.files]
         panels.sort(key=lambda p: int(p.dates[0].astype("i8")))
         whole = concat(panels)
         check_ascending(spec, place.text, whole.dates)
         adjusted = _adjusted(spec, place.files, whole, actions, settings)
-        known = store_panels(spec, [adjusted], store, settings, static=False)
-        store.note(name, _manifest(known))
+        known = store_panels(spec, [adjusted], manifests.store, settings, static=False)
+        manifests.keep(name, known)
     return known
 
 
@@ -139,7 +99,9 @@ def _convert_file(
     if plain and format_of(spec, file) == "parquet":
         rows = _rows(spec, file, len(columns), settings)
         if rows * len(columns) > _at_once(spec):
-            return store_panels(spec, _streamed(spec, file, how), store, settings, static=False)
+            dates = dates_in(spec, file, how)
+            panels = streamed(spec, file, how, dates)
+            return store_panels(spec, panels, store, settings, static=False, rule=_rule(dates))
     panel = _adjusted(spec, (file,), _panel(spec, file, settings, how), actions, settings)
     return store_panels(spec, [panel], store, settings, static=how.shape == "static")
 
@@ -164,24 +126,6 @@ def _panel(spec: SourceSpec, file: str, settings: DataSettings, how: Layout | No
     wanted = [how.date, how.asset, how.value] if how.shape != "wide" else [how.date, *how.values]
     table = read_table(spec, file, settings.max_cells, [c for c in wanted if c])
     return to_panel(spec, file, table, how)
-
-
-def _streamed(spec: SourceSpec, file: str, how: Layout) -> Iterator[Panel]:
-    """A wide parquet file as panels of consecutive rows."""
-    order = sorted(range(len(how.values)), key=lambda i: how.values[i])
-    names = tuple(how.values[i] for i in order)
-    before: Dates = np.empty(0, "datetime64[ns]")
-    with open_file(spec, file) as handle:
-        source = pq.ParquetFile(handle)
-        for batch in source.iter_batches(batch_size=256, columns=[how.date, *how.values], use_threads=False):
-            table = pa.Table.from_batches([batch])
-            dates = dates_of(spec, file, table[how.date], how.date)
-            check_ascending(spec, file, np.concatenate([before, dates]))
-            before = dates[-1:]
-            values = np.empty((len(dates), len(names)))
-            for i, name in enumerate(names):
-                values[:, i] = numbers(spec, file, table[name], name)
-            yield Panel(dates, names, values)
 
 
 def _adjusted(
@@ -227,10 +171,12 @@ def store_panels(
     *,
     static: bool,
     known: bytes = b"",
+    rule: str = "",
 ) -> Converted:
     """Cut panels of consecutive rows into calendar blocks and store those that are new.
 
-    known: the digests of the first rows, where these were converted before.
+    known: the digests of the first rows, where these were converted before. rule: how the calendar cuts, '' to find it
+    from the rows of the first panel.
     """
     digests = bytearray()
     dates: list[Dates] = []
@@ -240,15 +186,13 @@ def store_panels(
     missing = _Missing()
     category = False
     at = 0
-    for panel, label in _by_period(panels, static):
+    for panel, label in _by_period(panels, static, rule):
         category = category or panel.labels is not None
         labels.update(panel.labels or ())
         names.update(panel.names)
         missing.look(panel)
-        clean = Panel(panel.dates, panel.names, canonical(panel.values), panel.labels)
-        valid = np.atleast_1d(~np.isnan(clean.values).all(axis=0))
-        kept = tuple(n for n, v in zip(clean.names, valid, strict=True) if v)
-        clean = Panel(clean.dates, kept, clean.values[:, valid], clean.labels)
+        clean = _clean(panel)
+        del panel  # what a file has next is read while this is alive
         seen = known[DIGEST_BYTES * at : DIGEST_BYTES * (at + len(clean.dates))]
         rows = seen + row_digests(clean.rows(len(seen) // DIGEST_BYTES, len(clean.dates)))
         key = digest("source", FORMAT, rows)
@@ -258,6 +202,7 @@ def store_panels(
         dates.append(clean.dates)
         blocks.append(SourceBlock(at, at + len(clean.dates), key))
         at += len(clean.dates)
+        del clean
     return Converted(
         dates=np.concatenate(dates),
         names=tuple(sorted(names)),
@@ -270,10 +215,19 @@ def store_panels(
     )
 
 
-def _by_period(panels: list[Panel] | Iterator[Panel], static: bool) -> Iterator[tuple[Panel, str]]:
-    """Panels cut where the calendar of blocks cuts; the rule is that of the first rows."""
+def _clean(panel: Panel) -> Panel:
+    """The panel as it is stored: without assets that have no valid cell."""
+    values = canonical(panel.values)
+    valid = np.atleast_1d(~np.isnan(values).all(axis=0))
+    if valid.all():
+        return Panel(panel.dates, panel.names, values, panel.labels)
+    kept = tuple(n for n, v in zip(panel.names, valid, strict=True) if v)
+    return Panel(panel.dates, kept, values[:, valid], panel.labels)
+
+
+def _by_period(panels: list[Panel] | Iterator[Panel], static: bool, rule: str) -> Iterator[tuple[Panel, str]]:
+    """Panels cut where the calendar of blocks cuts."""
     waiting: list[Panel] = []
-    rule = ""
     for panel in panels:
         if static:
             yield panel, "static"
@@ -340,76 +294,3 @@ class _Missing:
             return ()
         message = f"source '{spec.name}': {share:.1%} of the cells between first and last rows are missing"
         return (Diagnostic("W002", message, spec.span, Severity.WARNING, hint=f"the limit is {limit:.1%}"),)
-
-
-def _joined(spec: SourceSpec, parts: list[tuple[str, Converted]]) -> Converted:
-    """The files of a folder one after the other, by their first date."""
-    if len(parts) == 1:
-        return parts[0][1]
-    parts = sorted(parts, key=lambda p: int(p[1].dates[0].astype("i8")))
-    blocks: list[SourceBlock] = []
-    at = 0
-    for (_, before), (file, after) in pairwise(parts):
-        if after.dates[0] <= before.dates[-1]:
-            day = str(after.dates[0].astype("datetime64[D]"))
-            raise problem(spec, "E201", file, f"begins on {day}, which another file of the folder has too")
-        if after.category != before.category or after.static or before.static:
-            raise problem(spec, "E201", file, "is of another kind than the other files of the folder")
-    for _, part in parts:
-        blocks += [SourceBlock(at + b.start, at + b.stop, b.key) for b in part.blocks]
-        at += len(part.dates)
-    converted = [p for _, p in parts]
-    return Converted(
-        dates=np.concatenate([p.dates for p in converted]),
-        names=tuple(sorted({n for p in converted for n in p.names})),
-        digests=b"".join(p.digests for p in converted),
-        blocks=tuple(blocks),
-        labels=tuple(sorted({t for p in converted for t in p.labels})),
-        category=converted[0].category,
-        static=False,
-        findings=tuple(dict.fromkeys(f for p in converted for f in p.findings)),
-    )
-
-
-def _manifest(of: Converted) -> str:
-    return json.dumps(
-        {
-            "dates": _packed(of.dates.view("i8").tobytes()),
-            "names": of.names,
-            "digests": base64.b64encode(of.digests).decode(),
-            "blocks": [[b.start, b.stop, b.key] for b in of.blocks],
-            "labels": of.labels,
-            "category": of.category,
-            "static": of.static,
-            "findings": [[f.code, f.message, f.hint] for f in of.findings],
-        },
-        separators=(",", ":"),
-    )
-
-
-def _packed(raw: bytes) -> str:
-    return base64.b64encode(zlib.compress(raw)).decode()
-
-
-def _recall(name: str, store: BlockStore) -> Converted | None:
-    """What a manifest says, if it can be read and every block is still stored."""
-    text = store.noted(name)
-    if text is None:
-        return None
-    try:
-        data = json.loads(text)
-        dates = np.frombuffer(zlib.decompress(base64.b64decode(data["dates"])), "i8").view("datetime64[ns]")
-        known = Converted(
-            dates=dates,
-            names=tuple(data["names"]),
-            digests=base64.b64decode(data["digests"]),
-            blocks=tuple(SourceBlock(*b) for b in data["blocks"]),
-            labels=tuple(data["labels"]),
-            category=data["category"],
-            static=data["static"],
-            findings=tuple(Diagnostic(c, m, None, Severity.WARNING, hint=h) for c, m, h in data["findings"]),
-        )
-    except (ValueError, KeyError, TypeError, zlib.error):
-        return None
-    whole = len(known.digests) == DIGEST_BYTES * len(known.dates)
-    return known if whole and all(store.facts(b.key) is not None for b in known.blocks) else None

@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from sigc.blocks import DIGEST_BYTES, BlockStore, Facts, MemoryStore, concat
 from sigc.config import DataSettings
-from sigc.data.convert import Converted, SourceBlock, store_panels
+from sigc.data.convert import store_panels
+from sigc.data.manifest import Converted, SourceBlock
 from sigc.data.shape import check_ascending, layout, to_panel
 from sigc.data.spec import SourceSpec
 from sigc.data.table import problem

@@ -227,28 +227,28 @@ def _fixed(column: Any, dtype: Any) -> NDArray[Any]:
     return out
 
 
-def numbers(spec: SourceSpec, file: str, column: Any, name: str) -> Floats:
-    """A column as float64, NaN where missing. Raises E201 for text and infinities."""
+def numbers(spec: SourceSpec, file: str, column: Any, name: str, first: int = 0) -> Floats:
+    """A column as float64, NaN where missing. first: the row it begins with. Raises E201 for text and infinities."""
     kind = column.type
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan)
     if _is_number(kind) or pa.types.is_boolean(kind):
         out: Floats = _fixed(column.cast(pa.float64(), safe=False), np.float64)
     else:
-        out = _parsed(spec, file, column, name)
+        out = _parsed(spec, file, column, name, first)
     if np.isinf(out).any():
         at = int(np.flatnonzero(np.isinf(out))[0])
-        raise problem(spec, "E201", file, f"row {at + 2}, column '{name}': the value is infinite")
+        raise problem(spec, "E201", file, f"row {first + at + 2}, column '{name}': the value is infinite")
     if spec.dtype == "float32":
         rounded: Floats = out.astype(np.float32).astype(np.float64)
         return rounded
     if spec.dtype == "int64" and not np.array_equal(np.round(out), out, equal_nan=True):
         at = int(np.flatnonzero((np.round(out) != out) & ~np.isnan(out))[0])
-        raise problem(spec, "E201", file, f"row {at + 2}, column '{name}': {out[at]} is no whole number")
+        raise problem(spec, "E201", file, f"row {first + at + 2}, column '{name}': {out[at]} is no whole number")
     return out
 
 
-def _parsed(spec: SourceSpec, file: str, column: Any, name: str) -> Floats:
+def _parsed(spec: SourceSpec, file: str, column: Any, name: str, first: int) -> Floats:
     out = np.full(len(column), np.nan)
     for at, value in enumerate(column.to_pylist()):
         text = "" if value is None else str(value).strip()
@@ -257,7 +257,7 @@ def _parsed(spec: SourceSpec, file: str, column: Any, name: str) -> Floats:
         try:
             out[at] = float(text)
         except ValueError:
-            message = f"row {at + 2}, column '{name}': '{text[:40]}' is no number"
+            message = f"row {first + at + 2}, column '{name}': '{text[:40]}' is no number"
             hint = "is it a category? say dtype=category" if spec.dtype != "category" else ""
             raise problem(spec, "E201", file, message, hint) from None
     return out

@@ -19,7 +19,8 @@ class SourceSpec:
     adjust: none | split | split_div. dtype: float64 | float32 | int64 | category. base: the folder of the
     .sig file, first place a relative path is looked for. actions: the source that holds corporate actions.
     timeout_s: longest wait for an answer from behind a URL, as the settings have it; 0: none. memory_bytes: what
-    reading a file of it may take; 0: whatever there is.
+    reading a file of it may take; 0: whatever there is. scratch: where files are put that are gone when
+    closed; '': where the system does.
     """
 
     name: str
@@ -36,6 +37,7 @@ class SourceSpec:
     span: Span | None = None
     timeout_s: float = 0.0
     memory_bytes: int = 0
+    scratch: str = ""
 
     @property
     def is_url(self) -> bool:

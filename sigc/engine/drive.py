@@ -3,7 +3,7 @@
     1. hand out what is ready, no more than the executor's window
     2. wait for an outcome; take it in; more becomes ready
     3. when a task finds a block gone that the plan counted on: forget the frontier, restore the sources,
-       start again; everything stored since is found
+       start again, and look at every block; everything stored since is found
 
 Executors: `local.py` (threads in this process), `dask.py` (workers).
 """
@@ -17,6 +17,7 @@ from typing import Protocol
 
 from sigc.blocks import BlockStore
 from sigc.engine.frontier import Frontier
+from sigc.engine.past import Past
 from sigc.engine.task import Outcome, Progress, RunReport, Task
 from sigc.errors import Diagnostic, SigcError
 from sigc.plan.plan import Plan
@@ -82,7 +83,7 @@ def drive(
     executor.prepare({n.op for s in plan.stages for n in s.order})
     losses: dict[str, int] = {}
     while max(losses.values(), default=0) < _LOSSES:
-        frontier = Frontier(plan, store, executor.slice_bytes)
+        frontier = Frontier(plan, store, executor.slice_bytes, None if losses else Past(store))
         with store.lease(frontier.keys()):
             lost = _run(frontier, executor, progress, begun)
         if not lost:

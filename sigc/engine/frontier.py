@@ -20,18 +20,23 @@ from numpy.typing import NDArray
 
 from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, digest
 from sigc.engine.costs import Costs
+from sigc.engine.past import Past
 from sigc.engine.task import Outcome, Output, Piece, Read, RunReport, Task
 from sigc.errors import Diagnostic, SigcError
 from sigc.plan.expr import SOURCE, Expr, walk
 from sigc.plan.halo import needs, scope
 from sigc.plan.key import Recipe
 from sigc.plan.plan import Plan, Stage, is_leaf, is_read, memory
+from sigc.sealed import seal, unseal
 
 
 class Frontier:
-    """The moving state of one run of `plan` against `store`. slice_bytes bounds the memory of a task."""
+    """The moving state of one run of `plan` against `store`.
 
-    def __init__(self, plan: Plan, store: BlockStore, slice_bytes: int = 1 << 30) -> None:
+    slice_bytes bounds the memory of a task. past: what was noted of blocks before those of the plan, if it is trusted.
+    """
+
+    def __init__(self, plan: Plan, store: BlockStore, slice_bytes: int = 1 << 30, past: Past | None = None) -> None:
         self.plan = plan
         self.report = RunReport()
         self.costs = Costs.of(store)
@@ -46,6 +51,9 @@ class Frontier:
         self._known: dict[str, int] = {}  # rows of a carried node that are stored
         self._states: dict[str, tuple[str, str]] = {}  # state digest and the key it is kept under
         self._chain: dict[int, int] = {}  # next block of a chained stage
+        self._past = past
+        self._before: dict[str, list[Facts]] = {}  # of a carried node, all blocks but the growing last
+        self._leads: dict[tuple[str, int], str] = {}
         self._open: dict[int, list[Block]] = {}
         self._out: dict[int, Task] = {}
         self._parts: dict[tuple[str, ...], Stage] = {}
@@ -57,6 +65,7 @@ class Frontier:
                 for node in stage.outputs:
                     self._known[node.shape] = 0
                     self._states[node.shape] = ("", "")
+                    self._before[node.shape] = []
                     rows = len(plan.grid.dates)
                     self._digests[node.shape] = np.zeros((rows, DIGEST_BYTES), np.uint8)
             else:
@@ -110,7 +119,7 @@ class Frontier:
             counter[output.name] = counter.get(output.name, 0) + 1
             self._learn(output.node, task.block, facts)
             if task.block.stop == len(self.plan.grid.dates):
-                self._store.note(self._tip(output.node, task.block), f"{facts.rows} {facts.key}")
+                self._store.note(self._tip(output.node, task.block), seal(f"{facts.rows} {facts.key}"))
         self.report.rows += outcome.rows
         self.report.busy_s += outcome.busy_s
         self.report.reading_s += outcome.reading_s
@@ -125,6 +134,8 @@ class Frontier:
         """Pass by what is stored of a chained stage; the tasks for the next missing block."""
         if any(t.stage == stage.number for t in self._out.values()):
             return []
+        if not any(self._known[node.shape] for node in stage.outputs):
+            self._jump(stage)
         while (number := self._chain[stage.number]) < self._last:
             block = self.plan.grid.blocks[number]
             if not self._complete_up_to(stage, block.stop):
@@ -133,6 +144,8 @@ class Frontier:
             if missing:
                 return self._hand_out(stage, block, missing)
             self._chain[stage.number] = number + 1
+            if number + 1 == self._last:
+                self._note_chains(stage)
         return []
 
     def _release(self, stage: Stage, limit: int) -> list[Task]:
@@ -160,7 +173,7 @@ class Frontier:
             recipe = self.plan.recipes[node.shape]
             key = recipe.key(self.plan.grid.dates, block.start, block.stop, self._digests, state)
             name = self.plan.names[node.shape]
-            facts = self._store.facts(key)
+            facts = self._noted(node, block, key) or self._store.facts(key)
             if facts is None:
                 missing.append(Output(node, key, name, self._stored_prefix(recipe, block, state), carry))
             else:
@@ -175,6 +188,56 @@ class Frontier:
             self._digests[node.shape][block.start : block.stop] = rows
             self._known[node.shape] = block.stop
             self._states[node.shape] = (facts.state, facts.key)
+            if block.number + 1 < len(self.plan.grid.blocks):
+                self._before[node.shape].append(facts)
+
+    def _noted(self, node: Expr, block: Block, key: str) -> Facts | None:
+        """What was noted of a block that only leads to those of the plan."""
+        if self._past is None or node.shape not in self._before or block.number >= self.plan.blocks[0].number:
+            return None
+        before = self._before[node.shape]
+        return self._past.chain(before[0].key if before else key).facts.get(key)
+
+    def _jump(self, stage: Stage) -> None:
+        """Pass by all blocks that only lead to those of the plan, where notes tell what came of the same rows."""
+        grid, first = self.plan.grid, self.plan.blocks[0].number
+        if self._past is None or first == 0:
+            return
+        for node in stage.outputs:
+            start, stop = grid.blocks[0].start, grid.blocks[0].stop
+            chain = self._past.chain(self.plan.recipes[node.shape].key(grid.dates, start, stop, self._digests))
+            noted = list(chain.facts.values())
+            if first <= len(noted) < len(grid.blocks) and chain.lead == self._lead(stage, node, len(noted)):
+                for block, facts in zip(grid.blocks, noted[:first], strict=False):
+                    self._learn(node, block, facts)
+                name = self.plan.names[node.shape]
+                self.report.cached[name] = self.report.cached.get(name, 0) + first
+        if all(self._known[node.shape] > 0 for node in stage.outputs):
+            self._chain[stage.number] = first
+
+    def _lead(self, stage: Stage, node: Expr, count: int) -> str:
+        """All that the first `count` blocks of a carried node depend on, as a digest; '' where that isn't known yet."""
+        blocks = self.plan.grid.blocks[:count]
+        stop = blocks[-1].stop
+        if not self._complete_up_to(stage, stop):
+            return ""
+        recipe = self.plan.recipes[node.shape]
+        cuts = repr([b.stop for b in blocks])
+        return digest(recipe.static, cuts, *(self._rows_before(leaf.shape, stop) for leaf in recipe.leaves))
+
+    def _rows_before(self, leaf: str, stop: int) -> str:
+        """The rows [0, stop) of a leaf and their dates, as a digest."""
+        if (leaf, stop) not in self._leads:
+            dates = self.plan.grid.dates[:stop].tobytes()
+            self._leads[leaf, stop] = digest(dates, self._digests[leaf][:stop].tobytes())
+        return self._leads[leaf, stop]
+
+    def _note_chains(self, stage: Stage) -> None:
+        """Note what led to a plan that begins late, for the next one."""
+        if self._past is not None and self.plan.blocks[0].number > 0:
+            for node in stage.outputs:
+                before = self._before[node.shape]
+                self._past.keep(self._lead(stage, node, len(before)), before)
 
     def _tip(self, node: Expr, block: Block) -> str:
         first = self.plan.grid.dates[block.start].tobytes()
@@ -182,8 +245,8 @@ class Frontier:
 
     def _stored_prefix(self, recipe: Recipe, block: Block, state: str) -> str:
         """The key of a stored block of the first rows of `block`, '' if there is none that still holds."""
-        note = self._store.noted(self._tip(recipe.node, block))
-        if note is None:
+        note = unseal(self._store.noted(self._tip(recipe.node, block)))
+        if not note:
             return ""
         rows, key = note.split()
         stop = block.start + int(rows)
@@ -300,7 +363,7 @@ def cost_at_most(plan: Plan, store: BlockStore) -> int:
 
 def outstanding(plan: Plan, store: BlockStore) -> int:
     """Nanoseconds, about, of what is not stored yet, as far as it can be seen before it runs."""
-    frontier = Frontier(plan, store)
+    frontier = Frontier(plan, store, past=Past(store))
     seen = sum(task.cost_ns for task in frontier.ready(1 << 62))
     cells = sum(b.stop - b.start for b in plan.blocks) * len(plan.grid.names)
     waiting = [s for s in plan.stages if not frontier.reached(s)]

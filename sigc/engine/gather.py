@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from sigc.blocks import Block, BlockStore, concat
+from sigc.data.catalog import Source
 from sigc.engine.drive import Computed
-from sigc.engine.run_block import lay_leaf, read_leaf
+from sigc.engine.run_block import BlockLostError, lay_leaf, read_leaf
 from sigc.engine.task import Piece, Read
 from sigc.errors import Diagnostic, SigcError
 from sigc.panel import Panel
@@ -52,10 +53,23 @@ def _block(computed: Computed, node: Expr, block: Block) -> Panel:
 
 
 def source_panel(grid: Grid, store: BlockStore, name: str, start: int, stop: int) -> Panel:
-    """The rows [start, stop) of a data source as the plan sees it: on the grid's dates and assets."""
+    """The rows [start, stop) of a data source as the plan sees it: on the grid's dates and assets.
+
+    A block that turns out damaged or gone is made again from the source's file. Raises E300 where that does not help.
+    """
     leaf = grid.leaves[name]
     pieces = tuple(Piece(b.key, b.start, b.stop) for b in leaf.source.blocks)
     read = Read(source(name), name, start, leaf.rows[start:stop], pieces, leaf.broadcast)
     labels = grid.labels if leaf.source.labels else None
-    values = lay_leaf(read, read_leaf(read, store, start, stop), grid.names, grid.labels)
+    values = lay_leaf(read, _source_rows(leaf.source, read, store, start, stop), grid.names, grid.labels)
     return Panel(grid.dates[start:stop], grid.names, values, labels)
+
+
+def _source_rows(of: Source, read: Read, store: BlockStore, start: int, stop: int) -> Panel:
+    for _ in range(_TRIES):
+        try:
+            return read_leaf(read, store, start, stop)
+        except BlockLostError:
+            of.restore()
+    message = f"a block of source '{of.name}' vanished from the cache before it was read"
+    raise SigcError(Diagnostic("E300", message, of.spec.span, hint="is daemon.cache.max_size_gb too small?"))

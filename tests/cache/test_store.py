@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sigc.blocks import BlockStore, Carry, Facts, MemoryStore, digest
-from sigc.cache import upkeep
+from sigc.cache import files, upkeep
+from sigc.cache.counts import Counts, add_counts, counts, set_bytes
 from sigc.cache.parquet import ParquetStore
 from sigc.errors import SigcError
 from sigc.panel import Panel, canonical
@@ -314,3 +316,52 @@ def test_a_run_leaves_the_cache_within_its_size(tmp_path: Path) -> None:
         for n in range(40):
             store.write(facts(digest(str(n)), some(n)), some(n))
     assert 0 < upkeep.size(tmp_path) <= 30_000
+
+
+def test_bytes_are_added_and_measured_now_and_then(tmp_path: Path) -> None:
+    assert counts(tmp_path).may_exceed(1 << 40)  # never measured
+    for n in range(3):
+        store = ParquetStore(tmp_path)
+        with store.lease([]):
+            store.write(facts(digest(str(n)), some(n)), some(n))
+        assert counts(tmp_path).bytes == upkeep.size(tmp_path)
+    assert counts(tmp_path).additions == 2
+    assert not counts(tmp_path).may_exceed(upkeep.size(tmp_path))
+    assert counts(tmp_path).may_exceed(upkeep.size(tmp_path) - 1)
+    upkeep.clear(tmp_path, "*")
+    for _ in range(100):
+        add_counts(tmp_path, 1, 0)
+    with ParquetStore(tmp_path).lease([]):
+        pass
+    assert counts(tmp_path) == Counts(100, 0, 0, 0)
+
+
+def test_what_other_processes_wrote_counts(tmp_path: Path) -> None:
+    set_bytes(tmp_path, 0)
+    fill(tmp_path)
+    store = ParquetStore(tmp_path, max_size_gb=1e-6)
+    add_counts(tmp_path, 0, 0, 5_000)  # as another process does when its run ends
+    with store.lease([]):
+        pass
+    assert upkeep.size(tmp_path) == 0
+
+
+def test_a_state_that_is_missing_is_an_absent_block(tmp_path: Path) -> None:
+    key = digest("carried")
+    store = ParquetStore(tmp_path)
+    store.write(replace(facts(key, some()), state="s"), some(), Carry(("a",), np.ones((1, 1))))
+    (tmp_path / "blocks" / key[:2] / f"{key}.carry.parquet").unlink()
+    assert store.read_carry(key) is None
+    assert store.facts(key) is None
+    assert "its state is missing" in store.incidents()[0]
+
+
+def test_a_block_of_another_format_is_absent_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, panel = digest("other"), some()
+    with monkeypatch.context() as other:
+        other.setattr(files, "FORMAT", "1")
+        ParquetStore(tmp_path).write(facts(key, panel), panel)
+    store = ParquetStore(tmp_path)
+    assert store.read(key) is None
+    assert store.incidents() == ()
+    assert list((tmp_path / "blocks").glob("*/*.parquet"))

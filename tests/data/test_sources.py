@@ -311,16 +311,6 @@ def within(folder: Path, name: str, memory_bytes: int, **spec: Any) -> Source:
     return load([made], MemoryStore(), DataSettings(), connections=ways).sources["prices"]
 
 
-def test_large_files_stream(tmp_path: Path) -> None:
-    """Large for what they may take: what streams is not refused, and comes to the same blocks."""
-    values = np.random.default_rng(1).normal(size=(900, 13))
-    values[values > 2] = np.nan
-    write_wide(tmp_path / "p.parquet", _days(900), values)
-    whole = source(tmp_path, "p.parquet")
-    streamed = within(tmp_path, "p.parquet", 8 * 900)
-    assert [b.key for b in streamed.blocks] == [b.key for b in whole.blocks]
-
-
 @pytest.mark.parametrize("name", ["long.parquet", "long.csv", "long.csv.gz", "long.arrow", "long.feather"])
 def test_files_that_cannot_fit_are_refused_before_they_are_read(tmp_path: Path, name: str) -> None:
     """Cells of 8 bytes where the file says how many, else its bytes; with a byte more than that it is read."""

@@ -8,8 +8,12 @@ import pytest
 
 from sigc.blocks import MemoryStore
 from sigc.cache.parquet import ParquetStore
+from sigc.cache.upkeep import clear, matching
+from sigc.engine.gather import gather, source_panel
+from sigc.errors import SigcError
+from sigc_pipelines.compute import compute, load
 from tests.engine.test_laws import assert_same, everything
-from tests.world import workspace, write_world
+from tests.world import strategy, workspace, write_world
 
 
 def _damage(path: Path, how: str) -> None:
@@ -48,26 +52,36 @@ def test_damaged_entries_are_computed_again(tmp_path: Path, how: str, suffix: st
 def test_a_source_block_that_vanishes_under_a_plan(tmp_path: Path) -> None:
     write_world(tmp_path, 600)
     right, _ = everything(tmp_path, "momentum", workspace(MemoryStore()))
-    store = ParquetStore(tmp_path / "cache", memory_bytes=0)
-    everything(tmp_path, "momentum", workspace(store))
-    from sigc.cache.upkeep import clear, matching
+    cache = tmp_path / "cache"
+    everything(tmp_path, "momentum", workspace(ParquetStore(cache)))
+    clear(cache, "m*")
+    space = workspace(ParquetStore(cache))
+    loaded = load(strategy(tmp_path, "momentum"), space)
+    assert clear(cache, "prices_2016")[0] == 1
+    computed = compute(loaded, loaded.strategy.roots, space)
+    assert_same({n: gather(computed, n) for n in loaded.strategy.roots}, right)
+    assert any("gone" in text for text in computed.report.incidents)
 
-    gone = {e.key for e in matching(tmp_path / "cache", "prices_2016")}
-    clear(tmp_path / "cache", "m*")
-    fresh = ParquetStore(tmp_path / "cache", memory_bytes=0)
-    assert gone
-    original = fresh.facts
 
-    def facts_then_lose(key: str) -> object:
-        """Answer as long as the plan is made, then let the block go."""
-        found = original(key)
-        if key in gone and found is not None:
-            for path in (tmp_path / "cache").glob(f"blocks/*/{key}.*"):
-                path.unlink()
-            gone.discard(key)
-        return found
+@pytest.mark.parametrize("how", ["flip", "delete"])
+def test_a_source_block_is_lost_where_all_else_is_stored(tmp_path: Path, how: str) -> None:
+    write_world(tmp_path, 600)
+    cache = tmp_path / "cache"
+    everything(tmp_path, "momentum", workspace(ParquetStore(cache)))
+    store = ParquetStore(cache)
+    loaded = load(strategy(tmp_path, "momentum"), workspace(store))
+    right = source_panel(loaded.grid, store, "prices", 0, 600)
+    key = matching(cache, "prices_2016")[0].key
+    _damage(cache / "blocks" / key[:2] / f"{key}.parquet", how)
+    assert source_panel(loaded.grid, ParquetStore(cache), "prices", 0, 600).equals(right)
 
-    fresh.facts = facts_then_lose  # type: ignore[method-assign, assignment]
-    found, report = everything(tmp_path, "momentum", workspace(fresh))
-    assert_same(found, right)
-    assert any("gone" in text for text in report.incidents)
+
+def test_a_source_block_is_lost_and_its_file_is_another(tmp_path: Path) -> None:
+    write_world(tmp_path, 600)
+    store = ParquetStore(tmp_path / "cache")
+    loaded = load(strategy(tmp_path, "momentum"), workspace(store))
+    write_world(tmp_path, 600, changed=(300, 3))
+    store.free()
+    clear(tmp_path / "cache", "prices_2016")
+    with pytest.raises(SigcError, match="block of source 'prices' vanished"):
+        source_panel(loaded.grid, store, "prices", 0, 600)

@@ -14,7 +14,7 @@ from sigc.blocks import DIGEST_BYTES, MemoryStore
 from sigc.blocks import grid as cut
 from sigc.config import DataSettings
 from sigc.data.catalog import Catalog, Source
-from sigc.data.convert import SourceBlock
+from sigc.data.manifest import SourceBlock
 from sigc.data.spec import SourceSpec
 from sigc.engine.drive import Executor
 from sigc.engine.local import LocalExecutor

@@ -1,4 +1,4 @@
-"""Looking back: fewer points lose no extreme; pages show every row once, whatever is added; numbers are recomputed."""
+"""Looking back: pages show every row once, whatever is added; numbers are recomputed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from sigc.store.connection import connect_writer
 from sigc.store.history import FillsWanted, OrdersWanted, RunsWanted
 from sigc.store.recent import RecordsWanted
 from sigc.store.records import BookKey
-from sigc.store.track import Close, days, figures, months, thin
 from tests.store.ledgers import LARGE, STATES, Size, fill
 
 R = TypeVar("R")
@@ -37,57 +36,6 @@ def ledger(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     with closing(connect_writer(tmp_path / "ledger.sqlite", "OFF")) as connection:
         fill(connection, Size())
         yield connection
-
-
-# Fewer points.
-
-
-@given(st.lists(st.tuples(floats, floats), min_size=1, max_size=400), st.integers(6, 60))
-def test_fewer_points_keep_first_last_and_extremes(rows: list[tuple[float, float]], most: int) -> None:
-    one, two = [a for a, _ in rows], [b for _, b in rows]
-    places = thin(most, one, two)
-    assert len(places) <= most
-    assert list(places) == sorted(set(places))
-    assert (places[0], places[-1]) == (0, len(rows) - 1)
-    for series in (one, two):
-        kept = [series[place] for place in places]
-        assert (min(kept), max(kept)) == (min(series), max(series))
-    assert len(rows) > most or places == tuple(range(len(rows)))
-
-
-@given(st.lists(floats, min_size=30, max_size=300), st.integers(8, 29))
-def test_each_point_left_out_lies_between_two_that_are_near(values: list[float], most: int) -> None:
-    """However far one zooms out, what is drawn reaches as high and as low as what is not."""
-    places = thin(most, values)
-    width = -(-(len(values) - 2) // ((most - 2) // 2))
-    for place, value in enumerate(values):
-        near = [values[p] for p in places if abs(p - place) <= width]
-        assert min(near) <= value <= max(near)
-
-
-@given(st.lists(st.floats(0.5, 1.6), min_size=1, max_size=120))
-def test_a_track_is_its_returns_multiplied(steps: list[float]) -> None:
-    navs, value = [], 1000.0
-    for step in steps:
-        value *= step
-        navs.append(value)
-    closes = [Close(f"2024-{1 + n // 28:02d}-{1 + n % 28:02d}", nav, nav / 2, -nav / 4) for n, nav in enumerate(navs)]
-    found = days(1000.0, closes, {closes[-1].session: 500.0})
-    peak, deepest = 1000.0, 0.0
-    for day, nav in zip(found, navs, strict=True):
-        peak = max(peak, nav)
-        deepest = max(deepest, 1 - nav / peak)
-        assert day.drawdown == pytest.approx(nav / peak - 1, abs=1e-8)
-        assert (day.gross, day.net) == (0.5, -0.25)
-    told = figures(1000.0, found)
-    assert told.total_return == pytest.approx(navs[-1] / 1000.0 - 1, rel=1e-4, abs=1e-4)
-    assert told.max_drawdown == pytest.approx(deepest, abs=1e-8)
-    grown = 1.0
-    for month in months(found).values():
-        grown *= 1 + month
-    assert grown == pytest.approx(navs[-1] / 1000.0, rel=1e-5)
-    before = navs[-2] if len(navs) > 1 else 1000.0
-    assert found[-1].turnover == pytest.approx(500.0 / before, abs=1e-6)
 
 
 # Pages.

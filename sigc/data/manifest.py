@@ -1,0 +1,106 @@
+"""What a version of a file was converted to, remembered as a note of the store.
+
+A manifest is trusted as it is: whether its blocks are still there is found by who reads one, and that is few of many
+years (`catalog.Source.restore` makes it again). So an unchanged file of any length costs one note.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from sigc.blocks import DIGEST_BYTES, BlockStore, digest
+from sigc.errors import Diagnostic, Severity
+from sigc.panel import Dates
+from sigc.sealed import seal, unseal
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceBlock:
+    """Rows [start, stop) of a source's own dates, stored under `key`."""
+
+    start: int
+    stop: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Converted:
+    """A source in the store, see `sigc.data.catalog.Source`."""
+
+    dates: Dates
+    names: tuple[str, ...]
+    digests: bytes
+    blocks: tuple[SourceBlock, ...]
+    labels: tuple[str, ...]
+    category: bool
+    static: bool
+    findings: tuple[Diagnostic, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the content, for the account of a run."""
+        return digest(self.digests)[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """The manifests of a store. thorough: one whose blocks are not all stored counts as none."""
+
+    store: BlockStore
+    thorough: bool = False
+
+    def keep(self, name: str, of: Converted) -> None:
+        """Remember `of` under a name that says all that it was made of."""
+        self.store.note(name, seal(_text(of)))
+
+    def recall(self, name: str) -> Converted | None:
+        """What was kept under a name; None where there is nothing that can be read."""
+        known = _read(unseal(self.store.noted(name)))
+        if known is None or not self.thorough:
+            return known
+        return known if all(self.store.facts(b.key) is not None for b in known.blocks) else None
+
+
+def _text(of: Converted) -> str:
+    return json.dumps(
+        {
+            "dates": _packed(of.dates.view("i8").tobytes()),
+            "names": of.names,
+            "digests": of.digests.hex(),  # read four times as fast as base64
+            "blocks": [[b.start, b.stop, b.key] for b in of.blocks],
+            "labels": of.labels,
+            "category": of.category,
+            "static": of.static,
+            "findings": [[f.code, f.message, f.hint] for f in of.findings],
+        },
+        separators=(",", ":"),
+    )
+
+
+def _packed(raw: bytes) -> str:
+    return base64.b64encode(zlib.compress(raw)).decode()
+
+
+def _read(text: str) -> Converted | None:
+    """None for a manifest that is empty, or of another version of sigc."""
+    try:
+        data = json.loads(text)
+        dates = np.frombuffer(zlib.decompress(base64.b64decode(data["dates"])), "i8").view("datetime64[ns]")
+        known = Converted(
+            dates=dates,
+            names=tuple(data["names"]),
+            digests=bytes.fromhex(data["digests"]),
+            blocks=tuple(SourceBlock(*b) for b in data["blocks"]),
+            labels=tuple(data["labels"]),
+            category=data["category"],
+            static=data["static"],
+            findings=tuple(Diagnostic(c, m, None, Severity.WARNING, hint=h) for c, m, h in data["findings"]),
+        )
+    except (ValueError, KeyError, TypeError, zlib.error):
+        return None
+    return known if len(known.digests) == DIGEST_BYTES * len(known.dates) else None
