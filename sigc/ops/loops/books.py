@@ -8,10 +8,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS, frozen
+from sigc.ops.loops.places import at
 from sigc.ops.loops.rows import LANES, halved
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+
+EARNED, TURNOVER, GROSS, NET, UNPRICED, MISSING, FIGURES = range(7)
 
 
 def returns_of(prices: Floats) -> Floats:
@@ -53,7 +55,8 @@ def earned(into: Floats, returns: Floats, lanes: Floats) -> tuple[float, int]:
 
 @njit(**INNER)
 def moved(held: Floats, before: Floats, lanes: Floats) -> tuple[float, float, float, int]:
-    """Of one row: the sums of absolute changes, of absolute weights and of weights; how many weights are missing."""
+    """Of one row: the sums of absolute changes, of absolute weights and of weights; how many weights are missing. A
+    missing weight counts as 0."""
     cols = len(held)
     whole, missing = cols - cols % LANES, 0
     lanes[:] = 0.0
@@ -61,39 +64,53 @@ def moved(held: Floats, before: Floats, lanes: Floats) -> tuple[float, float, fl
     for i in range(0, whole, LANES):
         x, y = held[i : i + LANES], before[i : i + LANES]
         for k in range(LANES):
-            w = x[k]
-            missing += w != w
-            change[k] += abs(w - y[k])
+            v, u = x[k], y[k]
+            missing += v != v
+            w = v if v == v else 0.0
+            change[k] += abs(w - (u if u == u else 0.0))
             absolute[k] += abs(w)
             signed[k] += w
     for k in range(cols - whole):
-        w = held[whole + k]
-        missing += w != w
-        change[k] += abs(w - before[whole + k])
+        v, u = held[whole + k], before[whole + k]
+        missing += v != v
+        w = v if v == v else 0.0
+        change[k] += abs(w - (u if u == u else 0.0))
         absolute[k] += abs(w)
         signed[k] += w
     return halved(change), halved(absolute), halved(signed), missing
 
 
-def followed(held: Floats, returns: Floats) -> tuple[Floats, Ints]:
-    """Of a book that is held as it is, flat before, by row: what it earned, what it traded, its gross and its net
-    exposure, (4, rows); and how many held assets have no return, and how many weights are missing, (2, rows)."""
-    rows, cols = held.shape
-    sums, counts = np.empty((4, rows)), np.empty((2, rows), np.int64)
-    _followed(held, returns, frozen(np.zeros(cols)), np.empty((3, LANES)), sums, counts)
-    return sums, counts
+@njit(**INNER)
+def figures_of(held: Floats, before: Floats, returns: Floats, lanes: Floats, found: int, rows: int) -> None:
+    """The figures of one row, to an address: `rows` apart."""
+    made = at(found, (FIGURES - 1) * rows + 1)
+    earns, unpriced = earned(before, returns, lanes[0])
+    turnover, gross, net, missing = moved(held, before, lanes)
+    made[EARNED * rows], made[TURNOVER * rows], made[GROSS * rows], made[NET * rows] = earns, turnover, gross, net
+    made[UNPRICED * rows], made[MISSING * rows] = unpriced, missing
+
+
+def followed(held: Floats, returns: Floats, before: Floats, figures: Floats, first: int = 0) -> None:
+    """The figures by row of a book that is held as it is (missing weights count as 0), from the row `first` on of
+    `figures` (FIGURES, all rows): what it earned, what it traded, its gross and its net exposure, how many assets were
+    held that have no return, how many weights are missing. before: (assets,) weights of the row before."""
+    _followed(frozen(held), frozen(returns), frozen(before), room(), figures, first)
+
+
+def room() -> Floats:
+    """Lanes for the sums of a row."""
+    return np.empty((3, LANES))
 
 
 @njit(**OPTIONS)
-def _followed(held: Floats, returns: Floats, flat: Floats, lanes: Floats, sums: Floats, counts: Ints) -> None:
+def _followed(held: Floats, returns: Floats, before: Floats, lanes: Floats, figures: Floats, first: int) -> None:
     for t in range(len(held)):
-        before = held[t - 1] if t > 0 else flat
-        sums[0, t], counts[0, t] = earned(before, returns[t], lanes[0])
-        sums[1, t], sums[2, t], sums[3, t], counts[1, t] = moved(held[t], before, lanes)
+        row = held[t - 1] if t > 0 else before
+        figures_of(held[t], row, returns[t], lanes, figures.ctypes.data + 8 * (first + t), figures.shape[1])
 
 
 def exposures(held: Floats) -> tuple[Floats, Floats]:
-    """Gross and net exposure by row: the sum of absolute weights, and that of weights."""
+    """Gross and net exposure by row: the sum of absolute weights, and that of weights; missing ones count as 0."""
     rows, cols = held.shape
     gross, net = np.empty(rows), np.empty(rows)
     _exposures(held, frozen(np.zeros(cols)), np.empty((3, LANES)), gross, net)

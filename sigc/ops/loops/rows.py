@@ -83,18 +83,18 @@ def lane_variance(values: Floats, n: int, mean: float, lanes: Floats) -> float:
 def level(x: Floats, what: int) -> Floats:
     """TOTAL, MEAN, VARIANCE, DEVIATION or COUNT of the row's valid cells, in those cells."""
     out = np.empty(x.shape)
-    _level(x, what, out, *_room(x.shape[1]))
+    _level(x, what, out, *room(x.shape[1]))
     return out
 
 
 def standing(x: Floats, what: int) -> Floats:
     """The row CENTRED on its mean, as a ZSCORE, or a SHARE of the sum of its absolutes; flat rows give 0."""
     out = np.empty(x.shape)
-    _standing(x, what, out, *_room(x.shape[1]))
+    _standing(x, what, out, *room(x.shape[1]))
     return out
 
 
-def _room(cols: int) -> tuple[Floats, Floats]:
+def room(cols: int) -> tuple[Floats, Floats]:
     """For the valid cells of a row, and for lanes."""
     return np.empty(cols + 1), np.empty(LANES)
 
@@ -120,31 +120,36 @@ def _level(x: Floats, what: int, out: Floats, some: Floats, lanes: Floats) -> No
 
 @njit(**OPTIONS)
 def _standing(x: Floats, what: int, out: Floats, some: Floats, lanes: Floats) -> None:
-    rows, cols = x.shape
-    for t in range(rows):
-        here, made = x[t], out[t]
-        n = compact(here, some)
-        if n == 0:
-            made[:] = np.nan
-        elif what == SHARE:
-            for i in range(n):
-                some[i] = abs(some[i])
-            size = lane_sum(some, n, lanes)
-            size = 1.0 if size == 0.0 else size
+    for t in range(len(x)):
+        stand(x[t], what, out[t], some, lanes)
+
+
+@njit(**INNER)
+def stand(here: Floats, what: int, made: Floats, some: Floats, lanes: Floats) -> None:
+    """One row of `standing`."""
+    cols = len(here)
+    n = compact(here, some)
+    if n == 0:
+        made[:] = np.nan
+    elif what == SHARE:
+        for i in range(n):
+            some[i] = abs(some[i])
+        size = lane_sum(some, n, lanes)
+        size = 1.0 if size == 0.0 else size
+        for j in range(cols):
+            made[j] = here[j] / size
+    else:
+        mean, flat = lane_mean(some, n, lanes)
+        if what == CENTRED:
             for j in range(cols):
-                made[j] = here[j] / size
+                made[j] = here[j] - mean
+        elif flat:
+            for j in range(cols):
+                made[j] = 0.0 if here[j] == here[j] else np.nan
         else:
-            mean, flat = lane_mean(some, n, lanes)
-            if what == CENTRED:
-                for j in range(cols):
-                    made[j] = here[j] - mean
-            elif flat:
-                for j in range(cols):
-                    made[j] = 0.0 if here[j] == here[j] else np.nan
-            else:
-                deviation = np.sqrt(lane_variance(some, n, mean, lanes))
-                for j in range(cols):
-                    made[j] = (here[j] - mean) / deviation
+            deviation = np.sqrt(lane_variance(some, n, mean, lanes))
+            for j in range(cols):
+                made[j] = (here[j] - mean) / deviation
 
 
 def book_returns(w: Floats, r: Floats) -> Floats:
