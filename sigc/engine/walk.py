@@ -74,7 +74,8 @@ class Walk:
         from sigc.ops.loops.rows import room
 
         steps, places = np.array(self._steps, dtype=np.int64), np.array(self._places, dtype=np.int64)
-        walks.run(steps, self._bounds, places, rows, self._cols, *room(self._cols), books.room())
+        gaps = np.empty(rows, dtype=np.int64)
+        walks.run(steps, self._bounds, places, rows, self._cols, *room(self._cols), books.room(self._cols), gaps)
 
     def _lay(self, group: Sequence[Expr], known: Mapping[str, int], ring: Floats) -> None:
         """The steps of a group. What one step makes is overwritten once nobody reads it any more."""

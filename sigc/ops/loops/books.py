@@ -1,5 +1,4 @@
-"""What a book earns and trades, row by row, in one pass over weights and returns. Sums over a row go in lanes, as those
-of `rows.py`."""
+"""What a book earns and trades, row by row, in one pass over weights and returns."""
 
 from __future__ import annotations
 
@@ -8,8 +7,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS, frozen
+from sigc.ops.loops.lanes import LANES, lane_book, lane_size, lane_sum
 from sigc.ops.loops.places import at
-from sigc.ops.loops.rows import LANES, halved
 
 Floats = NDArray[np.float64]
 
@@ -35,58 +34,39 @@ def _returns_of(prices: Floats, out: Floats) -> None:
 
 
 @njit(**INNER)
-def earned(into: Floats, returns: Floats, lanes: Floats) -> tuple[float, int]:
-    """The sum of weight x return of one row, and how many assets were held that have none."""
-    cols = len(into)
-    whole, missing = cols - cols % LANES, 0
-    lanes[:] = 0.0
-    for i in range(0, whole, LANES):
-        w, r = into[i : i + LANES], returns[i : i + LANES]
-        for k in range(LANES):
-            v = w[k] * r[k]
-            lanes[k] += v if v == v else 0.0
-    for k in range(cols - whole):
-        v = into[whole + k] * returns[whole + k]
-        lanes[k] += v if v == v else 0.0
-    for j in range(cols):
-        missing += (returns[j] != returns[j]) and (abs(into[j]) > 0.0)
-    return halved(lanes), missing
+def count_missing(row: Floats) -> int:
+    """How many numbers of a row are missing."""
+    count = 0
+    for j in range(len(row)):
+        count += row[j] != row[j]
+    return count
 
 
 @njit(**INNER)
-def moved(held: Floats, before: Floats, lanes: Floats) -> tuple[float, float, float, int]:
-    """Of one row: the sums of absolute changes, of absolute weights and of weights; how many weights are missing. A
-    missing weight counts as 0."""
-    cols = len(held)
-    whole, missing = cols - cols % LANES, 0
-    lanes[:] = 0.0
-    change, absolute, signed = lanes[0], lanes[1], lanes[2]
-    for i in range(0, whole, LANES):
-        x, y = held[i : i + LANES], before[i : i + LANES]
-        for k in range(LANES):
-            v, u = x[k], y[k]
-            missing += v != v
-            w = v if v == v else 0.0
-            change[k] += abs(w - (u if u == u else 0.0))
-            absolute[k] += abs(w)
-            signed[k] += w
-    for k in range(cols - whole):
-        v, u = held[whole + k], before[whole + k]
-        missing += v != v
-        w = v if v == v else 0.0
-        change[k] += abs(w - (u if u == u else 0.0))
-        absolute[k] += abs(w)
-        signed[k] += w
-    return halved(change), halved(absolute), halved(signed), missing
+def _filled(row: Floats, made: Floats) -> None:
+    for j in range(len(row)):
+        v = row[j]
+        made[j] = v if v == v else 0.0
 
 
 @njit(**INNER)
-def figures_of(held: Floats, before: Floats, returns: Floats, lanes: Floats, found: int, rows: int) -> None:
-    """The figures of one row, to an address: `rows` apart."""
+def figures_of(
+    held: Floats, before: Floats, returns: Floats, gaps: int, space: Floats, found: int, rows: int
+) -> None:
+    """The figures of one row, to an address, `rows` apart. gaps: how many returns are missing. space: as `room`."""
+    cols, unpriced, missing = len(held), 0, 0
+    earned, turnover, gross, net = lane_book(held, before, returns, space[0])
+    if turnover != turnover or gross != gross:
+        missing = count_missing(held)
+        now, then = at(space[1].ctypes.data, cols), at(space[2].ctypes.data, cols)
+        _filled(held, now)
+        _filled(before, then)
+        earned, turnover, gross, net = lane_book(now, then, returns, space[0])
+    if gaps > 0:
+        for j in range(cols):
+            unpriced += (returns[j] != returns[j]) and (abs(before[j]) > 0.0)
     made = at(found, (FIGURES - 1) * rows + 1)
-    earns, unpriced = earned(before, returns, lanes[0])
-    turnover, gross, net, missing = moved(held, before, lanes)
-    made[EARNED * rows], made[TURNOVER * rows], made[GROSS * rows], made[NET * rows] = earns, turnover, gross, net
+    made[EARNED * rows], made[TURNOVER * rows], made[GROSS * rows], made[NET * rows] = earned, turnover, gross, net
     made[UNPRICED * rows], made[MISSING * rows] = unpriced, missing
 
 
@@ -94,30 +74,30 @@ def followed(held: Floats, returns: Floats, before: Floats, figures: Floats, fir
     """The figures by row of a book that is held as it is (missing weights count as 0), from the row `first` on of
     `figures` (FIGURES, all rows): what it earned, what it traded, its gross and its net exposure, how many assets were
     held that have no return, how many weights are missing. before: (assets,) weights of the row before."""
-    _followed(frozen(held), frozen(returns), frozen(before), room(), figures, first)
+    _followed(frozen(held), frozen(returns), frozen(before), room(held.shape[1]), figures, first)
 
 
-def room() -> Floats:
-    """Lanes for the sums of a row."""
-    return np.empty((3, LANES))
+def room(cols: int) -> Floats:
+    """Space for one row: its lanes, and two rows of weights."""
+    return np.empty((3, max(cols, 4 * LANES)))
 
 
 @njit(**OPTIONS)
-def _followed(held: Floats, returns: Floats, before: Floats, lanes: Floats, figures: Floats, first: int) -> None:
+def _followed(held: Floats, returns: Floats, before: Floats, space: Floats, figures: Floats, first: int) -> None:
     for t in range(len(held)):
         row = held[t - 1] if t > 0 else before
-        figures_of(held[t], row, returns[t], lanes, figures.ctypes.data + 8 * (first + t), figures.shape[1])
+        found = figures.ctypes.data + 8 * (first + t)
+        figures_of(held[t], row, returns[t], count_missing(returns[t]), space, found, figures.shape[1])
 
 
 def exposures(held: Floats) -> tuple[Floats, Floats]:
-    """Gross and net exposure by row: the sum of absolute weights, and that of weights; missing ones count as 0."""
-    rows, cols = held.shape
-    gross, net = np.empty(rows), np.empty(rows)
-    _exposures(held, frozen(np.zeros(cols)), np.empty((3, LANES)), gross, net)
+    """Gross and net exposure by row: the sum of absolute weights, and that of weights."""
+    gross, net = np.empty(len(held)), np.empty(len(held))
+    _exposures(held, np.empty(LANES), gross, net)
     return gross, net
 
 
 @njit(**OPTIONS)
-def _exposures(held: Floats, flat: Floats, lanes: Floats, gross: Floats, net: Floats) -> None:
+def _exposures(held: Floats, lanes: Floats, gross: Floats, net: Floats) -> None:
     for t in range(len(held)):
-        _, gross[t], net[t], _ = moved(held[t], flat, lanes)
+        gross[t], net[t] = lane_size(held[t], held.shape[1], lanes), lane_sum(held[t], held.shape[1], lanes)

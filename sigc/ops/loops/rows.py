@@ -1,6 +1,6 @@
 """Rows across assets. Only the valid cells of a row are walked, in the order of the assets: a column that is
-missing throughout changes no bit, because it is never added, compared or counted. Sums over a row go in lanes, for
-vectors: the place of a value among the valid ones, not its column, says which.
+missing throughout changes no bit, because it is never added, compared or counted. Sums over a row go in lanes
+(`lanes.py`): the place of a value among the valid ones, not its column, says which.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
-from sigc.ops.loops.places import at
+from sigc.ops.loops.lanes import LANES, lane_size, lane_sum
 
 Floats = NDArray[np.float64]
 
 MEAN, VARIANCE, DEVIATION, TOTAL, COUNT = 0, 1, 2, 3, 4
 CENTRED, ZSCORE, SHARE = 0, 1, 2
-LANES = 32
 
 
 @njit(**INNER)
@@ -35,31 +34,6 @@ def compact(row: Floats, some: Floats) -> int:
         some[n] = v
         n += v == v
     return n
-
-
-@njit(**INNER)
-def halved(lanes: Floats) -> float:
-    """The sum of all lanes, half onto half until one is left; they are lost."""
-    wide = LANES // 2
-    while wide > 0:
-        for k in range(wide):
-            lanes[k] += lanes[k + wide]
-        wide //= 2
-    return lanes[0]
-
-
-@njit(**INNER)
-def lane_sum(values: Floats, n: int, lanes: Floats) -> float:
-    """The sum of the first n: the i-th goes to lane i % LANES, then lanes are halved. `lanes` is room."""
-    lanes[:] = 0.0
-    whole = n - n % LANES
-    for i in range(0, whole, LANES):
-        part = at(values.ctypes.data + 8 * i, LANES)
-        for k in range(LANES):
-            lanes[k] += part[k]
-    for k in range(n - whole):
-        lanes[k] += values[whole + k]
-    return halved(lanes)
 
 
 @njit(**INNER)
@@ -128,16 +102,17 @@ def _standing(x: Floats, what: int, out: Floats, some: Floats, lanes: Floats) ->
 def stand(here: Floats, what: int, made: Floats, some: Floats, lanes: Floats) -> None:
     """One row of `standing`."""
     cols = len(here)
-    n = compact(here, some)
-    if n == 0:
-        made[:] = np.nan
-    elif what == SHARE:
-        for i in range(n):
-            some[i] = abs(some[i])
-        size = lane_sum(some, n, lanes)
+    if what == SHARE:
+        size = lane_size(here, cols, lanes)
+        if size != size:  # a cell is missing
+            size = lane_size(some, compact(here, some), lanes)
         size = 1.0 if size == 0.0 else size
         for j in range(cols):
             made[j] = here[j] / size
+        return
+    n = compact(here, some)
+    if n == 0:
+        made[:] = np.nan
     else:
         mean, flat = lane_mean(some, n, lanes)
         if what == CENTRED:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sigc.ops.chained import BOOK, DEMEAN
 from sigc.ops.jit import INNER, OPTIONS
-from sigc.ops.loops.books import figures_of
+from sigc.ops.loops.books import count_missing, figures_of
 from sigc.ops.loops.chains import step
 from sigc.ops.loops.places import at
 from sigc.ops.loops.rows import stand
@@ -35,9 +35,17 @@ def _row(places: Table, place: int, t: int, cols: int) -> Floats:
 
 @njit(**OPTIONS)
 def run(
-    steps: Table, bounds: Table, places: Table, rows: int, cols: int, some: Floats, lanes: Floats, sums: Floats
+    steps: Table,
+    bounds: Table,
+    places: Table,
+    rows: int,
+    cols: int,
+    some: Floats,
+    lanes: Floats,
+    space: Floats,
+    gaps: Table,
 ) -> None:
-    """All chains over all rows. some, lanes: room for a row, as `rows.room`; sums: as `books.room`."""
+    """All chains over all rows. some, lanes: room for a row, as `rows.room`; space: as `books.room`; gaps: (rows,) room."""
     for low in range(0, rows, _TILE):
         high = min(rows, low + _TILE)
         for chain in range(len(bounds) - 1):
@@ -47,7 +55,9 @@ def run(
                     a, b = _row(places, steps[i, 1], t, cols), _row(places, steps[i, 2], t, cols)
                     if op == BOOK:
                         before = _row(places, steps[i, 1], t - 1, cols)
-                        figures_of(a, before, b, sums, places[to, 0] + 8 * t, places[to, 1])
+                        if chain == 0:
+                            gaps[t] = count_missing(b)
+                        figures_of(a, before, b, gaps[t], space, places[to, 0] + 8 * t, places[to, 1])
                     elif op >= DEMEAN:
                         stand(a, op - DEMEAN, _row(places, to, t, cols), some, lanes)
                     else:
