@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
 from sigc.ops.loops.lanes import LANES, lane_size, lane_sum
+from sigc.ops.loops.quotients import divided
 
 Floats = NDArray[np.float64]
 
@@ -106,25 +107,24 @@ def stand(here: Floats, what: int, made: Floats, some: Floats, lanes: Floats) ->
         size = lane_size(here, cols, lanes)
         if size != size:  # a cell is missing
             size = lane_size(some, compact(here, some), lanes)
-        size = 1.0 if size == 0.0 else size
-        for j in range(cols):
-            made[j] = here[j] / size
+        divided(here, 1.0 if size == 0.0 else size, made)
         return
     n = compact(here, some)
     if n == 0:
         made[:] = np.nan
+        return
+    mean, flat = lane_mean(some, n, lanes)
+    if what == CENTRED:
+        for j in range(cols):
+            made[j] = here[j] - mean
+    elif flat:
+        for j in range(cols):
+            made[j] = 0.0 if here[j] == here[j] else np.nan
     else:
-        mean, flat = lane_mean(some, n, lanes)
-        if what == CENTRED:
-            for j in range(cols):
-                made[j] = here[j] - mean
-        elif flat:
-            for j in range(cols):
-                made[j] = 0.0 if here[j] == here[j] else np.nan
-        else:
-            deviation = np.sqrt(lane_variance(some, n, mean, lanes))
-            for j in range(cols):
-                made[j] = (here[j] - mean) / deviation
+        deviation = np.sqrt(lane_variance(some, n, mean, lanes))
+        for j in range(cols):
+            some[j] = here[j] - mean
+        divided(some[:cols], deviation, made)
 
 
 def book_returns(w: Floats, r: Floats) -> Floats:
