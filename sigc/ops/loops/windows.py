@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
 from sigc.ops.loops.places import at, row
+from sigc.ops.loops.quotients import divided
 
 Floats = NDArray[np.float64]
 
@@ -92,20 +93,19 @@ def _joined(made: Floats, older: Floats, product: bool) -> None:
 def window_fold(x: Floats, n: int, product: bool, divisor: float) -> Floats:
     """The sum or the product, divided."""
     out = np.empty(x.shape)
-    _window_fold(x, n, product, divisor, out, _ring(n, TILE), room(1, TILE)[0])
+    _window_fold(x, n, product, divisor, out, _ring(n, TILE), room(2, TILE))
     return out
 
 
 @njit(**OPTIONS)
-def _window_fold(x: Floats, n: int, product: bool, divisor: float, out: Floats, ring: Floats, buffer: Floats) -> None:
+def _window_fold(x: Floats, n: int, product: bool, divisor: float, out: Floats, ring: Floats, buffers: Floats) -> None:
     rows, cols = x.shape
     given, found, rings = x.ctypes.data, out.ctypes.data, ring.ctypes.data
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
-        now = at(buffer.ctypes.data, wide)
+        now, made = at(buffers.ctypes.data, wide), at(buffers.ctypes.data + 8 * TILE, wide)
         ring[:] = np.nan
         for t in range(rows):
-            made = row(found, cols, t, j0, wide)
             _copy(now, row(given, cols, t, j0, wide))
             width, offset = 1, 0
             while width <= n:
@@ -122,8 +122,9 @@ def _window_fold(x: Floats, n: int, product: bool, divisor: float, out: Floats, 
                 else:
                     _doubled(now, held, product)
             if divisor != 1.0:
-                for j in range(wide):
-                    made[j] /= divisor
+                divided(made, divisor, row(found, cols, t, j0, wide))
+            else:
+                _copy(row(found, cols, t, j0, wide), made)
 
 
 @njit(**INNER)
