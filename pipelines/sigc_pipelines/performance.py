@@ -118,8 +118,8 @@ def measure(dates: Dates, returns: Floats, turnover: Floats, costs: Floats, expo
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Of returns: their mean, the central moments over their count, and the deviation (ddof 1). flat: without spread, or
-    with one that squares to nothing."""
+    """Of returns: their mean, the central moments over their count, and the deviation (ddof 1). flat: without spread,
+    or with one that squares to nothing."""
 
     count: int
     mean: float
@@ -140,7 +140,7 @@ class Moments:
         n = self.count
         if n < 3 or self.flat:
             return 0.0
-        return math.sqrt(n * (n - 1)) / (n - 2) * self.third / self.second**1.5
+        return float(math.sqrt(n * (n - 1)) / (n - 2) * self.third / self.second**1.5)
 
     @property
     def kurtosis(self) -> float:

@@ -65,7 +65,7 @@ class Search:
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """The trials of one portfolio over the rows [start, stop) of the grid. Nothing is computed before it is asked for."""
+    """The trials of one portfolio over the rows [start, stop) of the grid, computed when they are asked for."""
 
     trials: tuple[Trial, ...]
     accounts: Accounts
@@ -83,8 +83,8 @@ class Field:
         return gather(self.computed, _root(self.trials[number]), self.start, self.stop).values
 
     def books(self) -> tuple[RunReport, Iterator[tuple[Book, Floats]]]:
-        """The run, and the book of every trial with its costs per row. Where nothing is kept and figures by row say all,
-        weights are followed while they are computed, and never stored."""
+        """The run, and the book of every trial with its costs per row. Where nothing is kept and figures by row say
+        all, weights are followed while they are computed, and never stored."""
         passes = self.workspace.passing and not any(t.portfolio.weights.carried for t in self.trials)
         books = self.accounts.books(self.start) if passes else None
         if books is None:

@@ -6,8 +6,8 @@ in the cache, and never stored (`sigc.ops.loops.books` says which figures).
     part.take(values, row)                         its rows, one tile after the other
     books.figures(shape)                           of all rows
 
-Slices may be computed in any order, by any threads: what a row traded takes the row before, so each part keeps its first
-and its last row, and parts are joined by them. Every figure has the bits of a book that was stored.
+Slices may be computed in any order, by any threads: what a row traded takes the row before, so each part keeps its
+first and its last row, and parts are joined by them. Every figure has the bits of a book that was stored.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Operators that can be steps of a chain, by number: those of one cell (`loops/chains.py` walks them), and those of a row
-that can be steps of a walk over whole rows (`loops/walks.py`). Loads no numba."""
+"""Operators that can be steps of a chain, by number: those of one cell (`loops/chains.py` walks them), and those of a
+row that can be steps of a walk over whole rows (`loops/walks.py`). Loads no numba."""
 
 from __future__ import annotations
 

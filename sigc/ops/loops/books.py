@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS, frozen
 from sigc.ops.loops.lanes import LANES, lane_book, lane_size, lane_sum
-from sigc.ops.loops.places import at
+from sigc.ops.loops.places import at, start
 
 Floats = NDArray[np.float64]
 
@@ -34,37 +34,40 @@ def _returns_of(prices: Floats, out: Floats) -> None:
 
 
 @njit(**INNER)
-def count_missing(row: Floats) -> int:
-    """How many numbers of a row are missing."""
-    count = 0
-    for j in range(len(row)):
-        count += row[j] != row[j]
+def count_missing(row: int, cols: int) -> int:
+    """How many numbers of a row, by its address, are missing."""
+    values, count = at(row, cols), 0
+    for j in range(cols):
+        count += values[j] != values[j]
     return count
 
 
 @njit(**INNER)
-def _filled(row: Floats, made: Floats) -> None:
-    for j in range(len(row)):
-        v = row[j]
-        made[j] = v if v == v else 0.0
+def _filled(row: int, cols: int, made: int) -> None:
+    values, filled = at(row, cols), at(made, cols)
+    for j in range(cols):
+        v = values[j]
+        filled[j] = v if v == v else 0.0
 
 
 @njit(**INNER)
 def figures_of(
-    held: Floats, before: Floats, returns: Floats, gaps: int, space: Floats, found: int, rows: int
+    held: int, before: int, returns: int, cols: int, gaps: int, space: Floats, found: int, rows: int
 ) -> None:
-    """The figures of one row, to an address, `rows` apart. gaps: how many returns are missing. space: as `room`."""
-    cols, unpriced, missing = len(held), 0, 0
-    earned, turnover, gross, net = lane_book(held, before, returns, space[0])
+    """The figures of one row, all by addresses; those found are `rows` apart. gaps: how many returns are missing.
+    space: as `room`."""
+    lanes, unpriced, missing = start(space), 0, 0
+    earned, turnover, gross, net = lane_book(held, before, returns, cols, lanes)
     if turnover != turnover or gross != gross:
-        missing = count_missing(held)
-        now, then = at(space[1].ctypes.data, cols), at(space[2].ctypes.data, cols)
-        _filled(held, now)
-        _filled(before, then)
-        earned, turnover, gross, net = lane_book(now, then, returns, space[0])
+        missing = count_missing(held, cols)
+        now, then = start(space[1]), start(space[2])
+        _filled(held, cols, now)
+        _filled(before, cols, then)
+        earned, turnover, gross, net = lane_book(now, then, returns, cols, lanes)
     if gaps > 0:
+        back, into = at(returns, cols), at(before, cols)
         for j in range(cols):
-            unpriced += (returns[j] != returns[j]) and (abs(before[j]) > 0.0)
+            unpriced += (back[j] != back[j]) and (abs(into[j]) > 0.0)
     made = at(found, (FIGURES - 1) * rows + 1)
     made[EARNED * rows], made[TURNOVER * rows], made[GROSS * rows], made[NET * rows] = earned, turnover, gross, net
     made[UNPRICED * rows], made[MISSING * rows] = unpriced, missing
@@ -84,10 +87,13 @@ def room(cols: int) -> Floats:
 
 @njit(**OPTIONS)
 def _followed(held: Floats, returns: Floats, before: Floats, space: Floats, figures: Floats, first: int) -> None:
+    cols = held.shape[1]
+    row = start(before)
     for t in range(len(held)):
-        row = held[t - 1] if t > 0 else before
-        found = figures.ctypes.data + 8 * (first + t)
-        figures_of(held[t], row, returns[t], count_missing(returns[t]), space, found, figures.shape[1])
+        now, back = start(held) + 8 * t * cols, start(returns) + 8 * t * cols
+        found = start(figures) + 8 * (first + t)
+        figures_of(now, row, back, cols, count_missing(back, cols), space, found, figures.shape[1])
+        row = now
 
 
 def exposures(held: Floats) -> tuple[Floats, Floats]:
@@ -99,5 +105,7 @@ def exposures(held: Floats) -> tuple[Floats, Floats]:
 
 @njit(**OPTIONS)
 def _exposures(held: Floats, lanes: Floats, gross: Floats, net: Floats) -> None:
+    cols = held.shape[1]
     for t in range(len(held)):
-        gross[t], net[t] = lane_size(held[t], held.shape[1], lanes), lane_sum(held[t], held.shape[1], lanes)
+        row = start(held) + 8 * t * cols
+        gross[t], net[t] = lane_size(row, cols, start(lanes)), lane_sum(row, cols, start(lanes))

@@ -6,12 +6,12 @@ of a loop, each addition waits for the one before to be stored.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
-from numba.core import cgutils
+from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -20,11 +20,15 @@ from sigc.ops.loops.places import at
 
 Floats = NDArray[np.float64]
 
+cgutils: Any = _cgutils
+
 LANES = 32
 _ROW = ir.VectorType(ir.DoubleType(), LANES)
 
 
-def _loop(builder: Any, sources: list[Any], blocks: Any, target: Any, body: Callable[..., list[Any]], sums: int) -> None:
+def _loop(
+    builder: Any, sources: list[Any], blocks: Any, target: Any, body: Callable[..., list[Any]], sums: int
+) -> None:
     """Sums of what `body` makes of LANES numbers of each source, to an address, one after the other."""
     zero = ir.Constant(_ROW, [0.0] * LANES)
     lanes = [cgutils.alloca_once_value(builder, zero) for _ in range(sums)]
@@ -44,7 +48,7 @@ def _absolute(builder: Any, v: Any) -> Any:
 
 
 @intrinsic
-def _sum(_: Any, values: Any, blocks: Any, lanes: Any) -> Any:
+def _sum_code(_: Any, values: Any, blocks: Any, lanes: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
         _loop(builder, [args[0]], args[1], args[2], lambda _, v: [v], 1)
         return context.get_dummy_value()
@@ -53,7 +57,7 @@ def _sum(_: Any, values: Any, blocks: Any, lanes: Any) -> Any:
 
 
 @intrinsic
-def _size(_: Any, values: Any, blocks: Any, lanes: Any) -> Any:
+def _size_code(_: Any, values: Any, blocks: Any, lanes: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
         _loop(builder, [args[0]], args[1], args[2], lambda b, v: [_absolute(b, v)], 1)
         return context.get_dummy_value()
@@ -62,7 +66,7 @@ def _size(_: Any, values: Any, blocks: Any, lanes: Any) -> Any:
 
 
 @intrinsic
-def _book(_: Any, held: Any, before: Any, returns: Any, blocks: Any, lanes: Any) -> Any:
+def _book_code(_: Any, held: Any, before: Any, returns: Any, blocks: Any, lanes: Any) -> Any:
     def body(builder: Any, w: Any, u: Any, r: Any) -> list[Any]:
         v = builder.fmul(u, r)
         earned = builder.select(builder.fcmp_ordered("ord", v, v), v, ir.Constant(_ROW, [0.0] * LANES))
@@ -75,52 +79,59 @@ def _book(_: Any, held: Any, before: Any, returns: Any, blocks: Any, lanes: Any)
     return types.void(held, before, returns, blocks, lanes), code
 
 
+_sum: Callable[[int, int, int], None] = cast(Any, _sum_code)
+_size: Callable[[int, int, int], None] = cast(Any, _size_code)
+_book: Callable[[int, int, int, int, int], None] = cast(Any, _book_code)
+
+
 @njit(**INNER)
-def halved(lanes: Floats) -> float:
+def _halved(lanes: int) -> float:
     """The sum of all lanes, half onto half until one is left; they are lost."""
     wide = LANES // 2
     while wide > 0:
+        room = at(lanes, 2 * wide)
         for k in range(wide):
-            lanes[k] += lanes[k + wide]
+            room[k] += room[k + wide]
         wide //= 2
-    return lanes[0]
+    return at(lanes, wide + 1)[0]
 
 
 @njit(**INNER)
-def lane_sum(values: Floats, n: int, lanes: Floats) -> float:
-    """The sum of the first n. `lanes` is room."""
-    _sum(values.ctypes.data, n // LANES, lanes.ctypes.data)  # type: ignore[call-arg]
-    whole = n - n % LANES
-    for k in range(n - whole):
-        lanes[k] += values[whole + k]
-    return halved(lanes)
+def lane_sum(values: int, n: int, lanes: int) -> float:
+    """The sum of n values. Rows and the room for lanes are addresses, whatever arrays they are of."""
+    _sum(values, n // LANES, lanes)
+    left = n % LANES
+    room, rest = at(lanes, left), at(values + 8 * (n - left), left)
+    for k in range(left):
+        room[k] += rest[k]
+    return _halved(lanes)
 
 
 @njit(**INNER)
-def lane_size(values: Floats, n: int, lanes: Floats) -> float:
-    """The sum of the absolutes of the first n."""
-    _size(values.ctypes.data, n // LANES, lanes.ctypes.data)  # type: ignore[call-arg]
-    whole = n - n % LANES
-    for k in range(n - whole):
-        lanes[k] += abs(values[whole + k])
-    return halved(lanes)
+def lane_size(values: int, n: int, lanes: int) -> float:
+    """The sum of the absolutes of n values."""
+    _size(values, n // LANES, lanes)
+    left = n % LANES
+    room, rest = at(lanes, left), at(values + 8 * (n - left), left)
+    for k in range(left):
+        room[k] += abs(rest[k])
+    return _halved(lanes)
 
 
 @njit(**INNER)
-def lane_book(held: Floats, before: Floats, returns: Floats, lanes: Floats) -> tuple[float, float, float, float]:
-    """Of a row of weights: the sums of what the row before earned, of absolute changes, of absolute weights, and of
-    weights. A missing product counts as 0. `lanes` is room for each sum, one after the other."""
-    cols = len(held)
-    whole = cols - cols % LANES
-    room = lanes.ctypes.data
-    _book(held.ctypes.data, before.ctypes.data, returns.ctypes.data, cols // LANES, room)  # type: ignore[call-arg]
-    sums = at(room, 4 * LANES)
-    for k in range(cols - whole):
-        w, u = held[whole + k], before[whole + k]
-        v = u * returns[whole + k]
+def lane_book(held: int, before: int, returns: int, n: int, lanes: int) -> tuple[float, float, float, float]:
+    """Of a row of n weights: the sums of what the row before earned, of absolute changes, of absolute weights, and of
+    weights. A missing product counts as 0. lanes: room for each sum, one after the other."""
+    _book(held, before, returns, n // LANES, lanes)
+    left = n % LANES
+    whole, sums = 8 * (n - left), at(lanes, 3 * LANES + left)
+    now, then, back = at(held + whole, left), at(before + whole, left), at(returns + whole, left)
+    for k in range(left):
+        w, u = now[k], then[k]
+        v = u * back[k]
         sums[k] += v if v == v else 0.0
         sums[LANES + k] += abs(w - u)
         sums[2 * LANES + k] += abs(w)
         sums[3 * LANES + k] += w
-    one, wide = at(room, LANES), 8 * LANES
-    return halved(one), halved(at(room + wide, LANES)), halved(at(room + 2 * wide, LANES)), halved(at(room + 3 * wide, LANES))
+    earned, turnover = _halved(lanes), _halved(lanes + 8 * LANES)
+    return earned, turnover, _halved(lanes + 16 * LANES), _halved(lanes + 24 * LANES)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
 from sigc.ops.loops.lanes import LANES, lane_size, lane_sum
+from sigc.ops.loops.places import row, start
 from sigc.ops.loops.quotients import divided
 
 Floats = NDArray[np.float64]
@@ -43,7 +44,7 @@ def lane_mean(values: Floats, n: int, lanes: Floats) -> tuple[float, bool]:
     differ = 0
     for i in range(n):
         differ += values[i] != values[0]
-    return (lane_sum(values, n, lanes) / n, False) if differ else (values[0], True)
+    return (lane_sum(start(values), n, start(lanes)) / n, False) if differ else (values[0], True)
 
 
 @njit(**INNER)
@@ -52,7 +53,7 @@ def lane_variance(values: Floats, n: int, mean: float, lanes: Floats) -> float:
     for i in range(n):
         d = values[i] - mean
         values[i] = d * d
-    return lane_sum(values, n, lanes) / (n - 1.0)
+    return lane_sum(start(values), n, start(lanes)) / (n - 1.0)
 
 
 def level(x: Floats, what: int) -> Floats:
@@ -78,11 +79,11 @@ def room(cols: int) -> tuple[Floats, Floats]:
 def _level(x: Floats, what: int, out: Floats, some: Floats, lanes: Floats) -> None:
     rows, cols = x.shape
     for t in range(rows):
-        here, made = x[t], out[t]
+        here, made = row(start(x), cols, t, 0, cols), row(start(out), cols, t, 0, cols)
         n = compact(here, some)
         v = float(n)
         if n > 0 and what == TOTAL:
-            v = lane_sum(some, n, lanes)
+            v = lane_sum(start(some), n, start(lanes))
         elif n > 0 and what != COUNT:
             v, _ = lane_mean(some, n, lanes)
             if what != MEAN:
@@ -95,8 +96,10 @@ def _level(x: Floats, what: int, out: Floats, some: Floats, lanes: Floats) -> No
 
 @njit(**OPTIONS)
 def _standing(x: Floats, what: int, out: Floats, some: Floats, lanes: Floats) -> None:
-    for t in range(len(x)):
-        stand(x[t], what, out[t], some, lanes)
+    rows, cols = x.shape
+    for t in range(rows):
+        here, made = row(start(x), cols, t, 0, cols), row(start(out), cols, t, 0, cols)
+        stand(here, what, made, some, lanes)
 
 
 @njit(**INNER)
@@ -104,10 +107,10 @@ def stand(here: Floats, what: int, made: Floats, some: Floats, lanes: Floats) ->
     """One row of `standing`."""
     cols = len(here)
     if what == SHARE:
-        size = lane_size(here, cols, lanes)
+        size = lane_size(start(here), cols, start(lanes))
         if size != size:  # a cell is missing
-            size = lane_size(some, compact(here, some), lanes)
-        divided(here, 1.0 if size == 0.0 else size, made)
+            size = lane_size(start(some), compact(here, some), start(lanes))
+        divided(start(here), cols, 1.0 if size == 0.0 else size, start(made))
         return
     n = compact(here, some)
     if n == 0:
@@ -124,7 +127,7 @@ def stand(here: Floats, what: int, made: Floats, some: Floats, lanes: Floats) ->
         deviation = np.sqrt(lane_variance(some, n, mean, lanes))
         for j in range(cols):
             some[j] = here[j] - mean
-        divided(some[:cols], deviation, made)
+        divided(start(some), cols, deviation, start(made))
 
 
 def book_returns(w: Floats, r: Floats) -> Floats:

@@ -4,9 +4,9 @@ A walk is a table of steps as in `chains.py`, those of one chain after those of 
 begins), and beside operators of one cell some of a row. Rows go by small tiles, all chains over each: what many of
 them read stays in the second-level cache, and what lies between two steps of one in the first.
 
-A place is (address, cells from row to row, mask of rows): of a ring of two rows the mask is 1, so that the row before is
-still there; of an array, -1; of one row that all take, 0. A chain ends with BOOK, whose operands are a ring of weights
-and the returns, and whose target is where the figures of the first row go, so many cells apart.
+A place is (address, cells from row to row, mask of rows): of a ring of two rows the mask is 1, so that the row before
+is still there; of an array, -1; of one row that all take, 0. A chain ends with BOOK, whose operands are a ring of
+weights and the returns, and whose target is where the figures of the first row go, so many cells apart.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _TILE = 8  # rows
 
 
 @njit(**INNER)
-def _row(places: Table, place: int, t: int, cols: int) -> Floats:
-    return at(places[place, 0] + 8 * ((t & places[place, 2]) * places[place, 1]), cols)
+def _row(places: Table, place: int, t: int) -> int:
+    return places[place, 0] + 8 * ((t & places[place, 2]) * places[place, 1])
 
 
 @njit(**OPTIONS)
@@ -45,21 +45,21 @@ def run(
     space: Floats,
     gaps: Table,
 ) -> None:
-    """All chains over all rows. some, lanes: room for a row, as `rows.room`; space: as `books.room`; gaps: (rows,) room."""
+    """All chains over all rows. some, lanes: as `rows.room`; space: as `books.room`; gaps: (rows,) room."""
     for low in range(0, rows, _TILE):
         high = min(rows, low + _TILE)
         for chain in range(len(bounds) - 1):
             for t in range(low, high):
                 for i in range(bounds[chain], bounds[chain + 1]):
                     op, to = steps[i, 0], steps[i, 4]
-                    a, b = _row(places, steps[i, 1], t, cols), _row(places, steps[i, 2], t, cols)
+                    a, b = _row(places, steps[i, 1], t), _row(places, steps[i, 2], t)
                     if op == BOOK:
-                        before = _row(places, steps[i, 1], t - 1, cols)
                         if chain == 0:
-                            gaps[t] = count_missing(b)
-                        figures_of(a, before, b, gaps[t], space, places[to, 0] + 8 * t, places[to, 1])
+                            gaps[t] = count_missing(b, cols)
+                        found, before = places[to, 0] + 8 * t, _row(places, steps[i, 1], t - 1)
+                        figures_of(a, before, b, cols, gaps[t], space, found, places[to, 1])
                     elif op >= DEMEAN:
-                        stand(a, op - DEMEAN, _row(places, to, t, cols), some, lanes)
+                        stand(at(a, cols), op - DEMEAN, at(_row(places, to, t), cols), some, lanes)
                     else:
-                        c = _row(places, steps[i, 3], t, cols)
-                        step(op, a, b, c, _row(places, to, t, cols))
+                        c, out = _row(places, steps[i, 3], t), _row(places, to, t)
+                        step(op, at(a, cols), at(b, cols), at(c, cols), at(out, cols))
