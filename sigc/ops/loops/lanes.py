@@ -8,17 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER
 from sigc.ops.loops.places import at
-
-Floats = NDArray[np.float64]
 
 cgutils: Any = _cgutils
 

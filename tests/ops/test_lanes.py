@@ -1,0 +1,126 @@
+"""Sums in lanes, figures of a book and quotients have the bits of their definitions, whatever the width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from sigc.ops.declare import Operator
+from sigc.ops.jit import frozen
+from sigc.ops.loops import books, rows, windows
+from sigc.ops.loops.lanes import LANES
+from sigc.ops.table import operators
+
+Floats = NDArray[np.float64]
+SPECIAL = np.array([np.nan, 0.0, -0.0, 1.0, -1.0, 0.1, 1e300, -3.0, 5e-324])
+WIDTHS = [1, 2, LANES - 1, LANES, LANES + 1, 2 * LANES, 3 * LANES + 7, 500]
+
+
+def lane_sum(values: Floats) -> float:
+    """By its definition."""
+    lanes = np.zeros(LANES)
+    for at in range(0, len(values), LANES):
+        part = values[at : at + LANES]
+        lanes[: len(part)] += part
+    while len(lanes) > 1:
+        lanes = lanes[: len(lanes) // 2] + lanes[len(lanes) // 2 :]
+    return float(lanes[0])
+
+
+def bits(values: Floats) -> bytes:
+    """Of any NaN the same."""
+    return np.where(np.isnan(values), np.nan, values).tobytes()
+
+
+@pytest.mark.parametrize("assets", WIDTHS)
+def test_a_share_is_of_the_sum_in_lanes_of_what_is_there(assets: int) -> None:
+    random = np.random.default_rng(assets)
+    x = random.normal(size=(6, assets))
+    x[3:][random.random((3, assets)) < 0.3] = np.nan
+    x[5] = np.nan
+    sizes = [lane_sum(np.abs(row[~np.isnan(row)])) or 1.0 for row in x]
+    assert bits(rows.standing(frozen(x), rows.SHARE)) == bits(x / np.array(sizes)[:, None])
+
+
+@pytest.mark.parametrize("assets", WIDTHS)
+@pytest.mark.parametrize("missing", [0.0, 0.2])
+def test_figures_of_a_book_by_their_definitions(assets: int, missing: float) -> None:
+    """A missing weight counts as 0, a missing return earns 0; from a row of a longer book on."""
+    random = np.random.default_rng(assets)
+    held, returns = random.normal(size=(2, 7, assets))
+    for table in (held, returns):
+        table[random.random(table.shape) < missing] = np.nan
+    figures = np.full((books.FIGURES, 9), 7.0)
+    before = random.normal(size=assets)
+    books.followed(held, returns, before, figures, 1)
+    now = np.nan_to_num(held)
+    then = np.vstack([before, now[:-1]])
+    expected = [
+        [lane_sum(np.nan_to_num(u * r)) for u, r in zip(then, returns, strict=True)],
+        [lane_sum(np.abs(w - u)) for w, u in zip(now, then, strict=True)],
+        [lane_sum(np.abs(w)) for w in now],
+        [lane_sum(w) for w in now],
+        (np.isnan(returns) & (then != 0.0)).sum(axis=1),
+        np.isnan(held).sum(axis=1),
+    ]
+    assert np.ascontiguousarray(figures[:, 1:8]).tobytes() == np.array(expected, dtype=np.float64).tobytes()
+    assert (figures[:, [0, 8]] == 7.0).all()
+
+
+def quotients(x: Floats, d: float) -> Floats:
+    """x / d, as a mean divides: the sum over one row is the row."""
+    return windows.window_folds(frozen(x), [1], False, [d])[0]
+
+
+positive = st.floats(1e-300, 1e300) | st.integers(1, 2**53).map(float) | st.integers(-300, 300).map(lambda n: 2.0**n)
+
+
+@settings(max_examples=300, deadline=None)
+@given(d=positive, seed=st.integers(0, 10_000), spread=st.sampled_from([0, 3, 60, 300]))
+@example(d=float(np.nextafter(2.0, 0.0)), seed=0, spread=0)
+@example(d=float(np.nextafter(1.0, 2.0)), seed=0, spread=0)
+def test_a_row_divided_by_a_number_has_the_bits_of_a_division(d: float, seed: int, spread: int) -> None:
+    """Also of numbers whose quotients lie near the middle of two others, and at the ends of the range."""
+    random = np.random.default_rng(seed)
+    x = np.empty((4, 128))
+    x[0] = random.normal(size=128) * 10.0 ** random.integers(-spread, spread + 1, 128)
+    x[1] = random.integers(1, 2**53, 128)
+    with np.errstate(all="ignore"):
+        near = (random.integers(2**52, 2**53, 128) + 0.5) * d  # quotients halfway, as near as products come
+        x[2] = np.where(random.random(128) < 0.5, near, np.nextafter(near, 0.0))
+        x[3] = random.choice([*SPECIAL, np.inf, -np.inf], 128)
+        expected = x / d
+    for row, right in zip(x, expected, strict=True):
+        assert bits(quotients(row[None], d)) == bits(right if d != 1.0 else row)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=6),
+    assets=st.sampled_from([1, 7, windows.TILE, windows.TILE + 5]),
+    product=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_windows_of_one_tree_are_those_alone(sizes: Sequence[int], assets: int, product: bool, seed: int) -> None:
+    x = np.random.default_rng(seed).choice(SPECIAL, (50, assets))
+    with np.errstate(all="ignore"):
+        found = windows.window_folds(frozen(x), sizes, product, [float(n) for n in sizes])
+        for size, values in zip(sizes, found, strict=True):
+            assert bits(values) == bits(windows.window_fold(frozen(x), size, product, float(size)))
+
+
+@pytest.mark.parametrize("operator", [o for o in operators() if o.together is not None], ids=lambda o: o.name)
+def test_an_operator_together_as_alone(operator: Operator) -> None:
+    """For several of its numbers at once, as for each."""
+    assert operator.together is not None
+    x = np.random.default_rng(5).choice(SPECIAL, (60, 9))
+    several = [{p.name: n for p in operator.numbers} for n in (1, 5, 16, 33, 59)]
+    with np.errstate(all="ignore"):
+        found = operator.together([x for _ in operator.inputs], several)
+        for numbers, values in zip(several, found, strict=True):
+            assert bits(values) == bits(operator.kernel(*(x for _ in operator.inputs), **numbers))
