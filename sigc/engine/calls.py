@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from sigc.plan.expr import COLUMN, CONSTANT, Expr, Scalar
 
 Value = Floats | float
 Call = Callable[[Sequence[Value]], Value]
-Made = TypeVar("Made")
 
 
 @dataclass(slots=True)
@@ -42,20 +41,9 @@ class Slice:
 
 def call_of(node: Expr, at: Slice) -> Call:
     """What makes the node's values of those of its inputs. Raises `SigcError` (E300) where the kernel fails."""
-    return _guarded(_unguarded(node, at), node, at)
+    made = _unguarded(node, at)
 
-
-def calls_together(nodes: Sequence[Expr], at: Slice) -> Callable[[Sequence[Value]], Floats]:
-    """What makes the values of nodes that differ in their numbers alone, (nodes, rows, assets). Raises as `call_of`."""
-    together = REGISTRY[nodes[0].op].together
-    if together is None:
-        raise ValueError(f"'{nodes[0].op}' is not computed together")
-    numbers = [n.arguments for n in nodes]
-    return _guarded(lambda inputs: together([np.asarray(i) for i in inputs], numbers), nodes[0], at)
-
-
-def _guarded(made: Callable[[Sequence[Value]], Made], node: Expr, at: Slice) -> Callable[[Sequence[Value]], Made]:
-    def guarded(inputs: Sequence[Value]) -> Made:
+    def guarded(inputs: Sequence[Value]) -> Value:
         try:
             return made(inputs)
         except SigcError:

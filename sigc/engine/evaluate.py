@@ -3,8 +3,7 @@
 Each node's array holds the rows [start - need, stop), clipped at the first row of the grid; a consumer takes
 the tail it needs. What looks at one row is computed in groups, over tiles of rows (`sigc.plan.rules.fuse`), and what
 is only wanted goes from its chain straight to where it is wanted. Where the figures of books are wanted instead
-(`books.py`), groups wait for one another and go in one walk (`walk.py`), and nodes that differ in their numbers alone
-are computed together where their operator can. An array is dropped after its last consumer.
+(`books.py`), groups wait for one another and go in one walk (`walk.py`). An array is dropped after its last consumer.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 
 from sigc.engine.books import Part
-from sigc.engine.calls import Call, Slice, Value, call_of, calls_together
+from sigc.engine.calls import Call, Slice, Value, call_of
 from sigc.engine.chain import Chain, is_chained
 from sigc.engine.walk import Walk, is_walked, outside
 from sigc.ops.chained import CLEAN, PAST
@@ -27,7 +26,7 @@ from sigc.ops.jit import frozen
 from sigc.ops.table import operators
 from sigc.panel import Floats
 from sigc.plan.expr import CONSTANT, Expr
-from sigc.plan.rules.fuse import chains, groups, siblings
+from sigc.plan.rules.fuse import chains, groups
 
 _TILE_CELLS = 65_536
 Target: TypeAlias = Floats | Part
@@ -53,15 +52,10 @@ def evaluate(
     todo = groups(order, wanted, given)
     work.uses = Counter(i.shape for group in todo for node in group for i in node.inputs)
     read = frozenset(work.uses)
-    alike = siblings(todo, wanted) if any(isinstance(w, Part) for w in wanted.values()) else {}
     with np.errstate(all="ignore"):  # missing and infinite cells are values here, not accidents
         for group in todo:
-            shape, is_read = group[-1].shape, group[-1].shape in read
-            if shape in work.early:
-                continue
-            if shape in alike:
-                work.do_together(alike[shape])
-            elif not is_read and work.is_walked(group):
+            is_read = group[-1].shape in read
+            if not is_read and work.is_walked(group):
                 work.put_off(group)
             else:
                 work.do(group, is_read=is_read)
@@ -83,8 +77,7 @@ class _Step:
 @dataclass(slots=True)
 class _Work:
     """values: the whole arrays that are alive, by node shape; a number stands for an array of it. uses: how often each
-    is still read. waiting: groups that are to be walked, for the sake of what is `held` until then. early: nodes that
-    were made with the first of their siblings."""
+    is still read. waiting: groups that are to be walked, for whose sake some arrays are `held` until then."""
 
     need: Mapping[str, int]
     values: dict[str, Value]
@@ -93,36 +86,19 @@ class _Work:
     uses: Counter[str] = field(default_factory=Counter)
     waiting: list[Sequence[Expr]] = field(default_factory=list)
     held: set[str] = field(default_factory=set)
-    early: set[str] = field(default_factory=set)
 
     def is_walked(self, group: Sequence[Expr]) -> bool:
         """Whether a group that nobody reads can wait for the walk."""
         part = self.wanted[group[-1].shape]
         return isinstance(part, Part) and part.is_whole and all(is_walked(n) for n in group)
 
-    # A book's part takes the place of arrays that the memory of a task was estimated with: two for each. So many may be
-    # held for the walk, or made early.
-
     def put_off(self, group: Sequence[Expr]) -> None:
-        """Until the walk."""
+        """Until the walk. No more is held for it than the arrays that books make needless: two for each, see
+        `sigc.plan.plan.memory`."""
         self.waiting.append(group)
         self.held.update(outside(group))
-        if len(self.held) > len(self.wanted):
+        if len(self.held) > 2 * len(self.wanted):
             self.walk()
-
-    def do_together(self, nodes: Sequence[Expr]) -> None:
-        """Compute nodes that differ in their numbers alone, as many as may be early."""
-        nodes = [n for n in nodes if n.shape not in self.early][: max(1, len(self.wanted))]
-        rows = [self.at.rows(self.need[n.shape]) for n in nodes]
-        reach = max(min(self.at.stop, r + n.rows_back) for r, n in zip(rows, nodes, strict=True))
-        begun = time.perf_counter()
-        made = calls_together(nodes, self.at)([_tail(self.values[i.shape], reach) for i in nodes[0].inputs])
-        for node, values, count in zip(nodes, made, rows, strict=True):
-            self.values[node.shape] = values[len(values) - count :]
-            self.early.add(node.shape)
-            self._took(node.shape, begun, len(nodes))
-        for node in nodes:
-            self.done([node])
 
     def walk(self) -> None:
         """All groups that wait."""

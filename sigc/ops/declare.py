@@ -22,7 +22,7 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, TypeAlias
@@ -74,7 +74,6 @@ Periods: TypeAlias = Annotated[int, Range(integer=True)]
 Number: TypeAlias = Annotated[float, Range()]
 Share: TypeAlias = Annotated[float, Range(0.0, 1.0)]
 State: TypeAlias = NDArray[np.float64]
-Together: TypeAlias = Callable[[Sequence[NDArray[np.float64]], Sequence[Mapping[str, Any]]], NDArray[np.float64]]
 
 
 class Default(StrEnum):
@@ -128,8 +127,6 @@ class Operator:
     peek(arguments by name): rows into the future the operator adds (negative: moves back), see `shift`.
     aliases: other names. windowed: the short name (`mean`) that means this operator when it has a window.
     renamed: other spellings of parameters (`exp` for `n`).
-    together(inputs, several arguments): what the kernel makes for each of them, the first axis, with the same bits; for
-    operators that do so in less time than one after the other.
     """
 
     name: str
@@ -146,7 +143,6 @@ class Operator:
     windowed: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
     peek: Callable[..., int] | None = None
-    together: Together | None = None
 
     @property
     def inputs(self) -> tuple[Parameter, ...]:
@@ -190,7 +186,6 @@ def operator(
     windowed: str = "",
     renamed: Mapping[str, str] | None = None,
     peek: Callable[..., int] | None = None,
-    together: Together | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare the decorated kernel as an operator. `name` only where the word is Python's (`and_`)."""
 
@@ -216,7 +211,6 @@ def operator(
             windowed=windowed,
             renamed=tuple((renamed or {}).items()),
             peek=peek,
-            together=together,
         )
         return kernel
 

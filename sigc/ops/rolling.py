@@ -5,8 +5,7 @@ Inner loops: `loops/windows.py` and `loops/scans.py`, which say why a result can
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
@@ -85,27 +84,7 @@ def delta(x: Values, periods: Periods = 1) -> Values:
     return out
 
 
-def _sums(inputs: Sequence[Values], several: Sequence[Mapping[str, Any]]) -> Values:
-    from sigc.ops.loops import windows
-
-    return windows.window_folds(frozen(inputs[0]), [a["window"] for a in several], False, [1.0] * len(several))
-
-
-def _means(inputs: Sequence[Values], several: Sequence[Mapping[str, Any]]) -> Values:
-    from sigc.ops.loops import windows
-
-    sizes = [a["window"] for a in several]
-    return windows.window_folds(frozen(inputs[0]), sizes, False, [float(n) for n in sizes])
-
-
-@operator(
-    axis=Axis.TIME,
-    lookback=_WINDOW,
-    aliases=("ts_sum",),
-    windowed="sum",
-    example="rolling_sum(volume, 20)",
-    together=_sums,
-)
+@operator(axis=Axis.TIME, lookback=_WINDOW, aliases=("ts_sum",), windowed="sum", example="rolling_sum(volume, 20)")
 def rolling_sum(x: Values, window: Window = 20) -> Values:
     """Sum of the last `window` rows."""
     from sigc.ops.loops import windows
@@ -119,7 +98,6 @@ def rolling_sum(x: Values, window: Window = 20) -> Values:
     aliases=("ts_mean", "sma"),
     windowed="mean",
     example="rolling_mean(prices, 20)",
-    together=_means,
 )
 def rolling_mean(x: Values, window: Window = 20) -> Values:
     """Mean of the last `window` rows."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from numba import njit
 from numpy.typing import NDArray
 
-from sigc.ops.declare import Operator
 from sigc.ops.jit import frozen
-from sigc.ops.loops import books, rows, windows
+from sigc.ops.loops import books, rows
 from sigc.ops.loops.lanes import LANES
-from sigc.ops.table import operators
+from sigc.ops.loops.places import start
+from sigc.ops.loops.quotients import divided
 
 Floats = NDArray[np.float64]
 SPECIAL = np.array([np.nan, 0.0, -0.0, 1.0, -1.0, 0.1, 1e300, -3.0, 5e-324])
@@ -72,9 +71,10 @@ def test_figures_of_a_book_by_their_definitions(assets: int, missing: float) -> 
     assert (figures[:, [0, 8]] == 7.0).all()
 
 
-def quotients(x: Floats, d: float) -> Floats:
-    """x / d, as a mean divides: the sum over one row is the row."""
-    return windows.window_folds(frozen(x), [1], False, [d])[0]
+@njit
+def quotients(x: Floats, d: float, out: Floats) -> None:
+    """A row divided by a number, as loops call it."""
+    divided(start(x), len(x), d, start(out))
 
 
 positive = st.floats(1e-300, 1e300) | st.integers(1, 2**53).map(float) | st.integers(-300, 300).map(lambda n: 2.0**n)
@@ -96,31 +96,6 @@ def test_a_row_divided_by_a_number_has_the_bits_of_a_division(d: float, seed: in
         x[3] = random.choice([*SPECIAL, np.inf, -np.inf], 128)
         expected = x / d
     for row, right in zip(x, expected, strict=True):
-        assert bits(quotients(row[None], d)) == bits(right if d != 1.0 else row)
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=6),
-    assets=st.sampled_from([1, 7, windows.TILE, windows.TILE + 5]),
-    product=st.booleans(),
-    seed=st.integers(0, 1000),
-)
-def test_windows_of_one_tree_are_those_alone(sizes: Sequence[int], assets: int, product: bool, seed: int) -> None:
-    x = np.random.default_rng(seed).choice(SPECIAL, (50, assets))
-    with np.errstate(all="ignore"):
-        found = windows.window_folds(frozen(x), sizes, product, [float(n) for n in sizes])
-        for size, values in zip(sizes, found, strict=True):
-            assert bits(values) == bits(windows.window_fold(frozen(x), size, product, float(size)))
-
-
-@pytest.mark.parametrize("operator", [o for o in operators() if o.together is not None], ids=lambda o: o.name)
-def test_an_operator_together_as_alone(operator: Operator) -> None:
-    """For several of its numbers at once, as for each."""
-    assert operator.together is not None
-    x = np.random.default_rng(5).choice(SPECIAL, (60, 9))
-    several = [{p.name: n for p in operator.numbers} for n in (1, 5, 16, 33, 59)]
-    with np.errstate(all="ignore"):
-        found = operator.together([x for _ in operator.inputs], several)
-        for numbers, values in zip(several, found, strict=True):
-            assert bits(values) == bits(operator.kernel(*(x for _ in operator.inputs), **numbers))
+        out = np.empty(128)
+        quotients(row, d, out)
+        assert bits(out) == bits(right)

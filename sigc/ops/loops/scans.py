@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
-from sigc.ops.loops.places import row, start
+from sigc.ops.loops.places import row
 from sigc.ops.loops.windows import TILE, room
 
 Floats = NDArray[np.float64]
@@ -55,7 +55,7 @@ def window_extreme(x: Floats, n: int, sign: float) -> Floats:
 @njit(**OPTIONS)
 def _window_extreme(x: Floats, n: int, sign: float, out: Floats, after: Floats, now: Floats) -> None:
     rows, cols = x.shape
-    given, found, rest = start(x), start(out), start(after)
+    given, found, rest = x.ctypes.data, out.ctypes.data, after.ctypes.data
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
         after[:n] = np.nan
@@ -104,7 +104,7 @@ def window_arg(x: Floats, n: int, sign: float) -> Floats:
 @njit(**OPTIONS)
 def _window_arg(x: Floats, n: int, sign: float, out: Floats, after: Floats, now: Floats) -> None:
     rows, cols = x.shape
-    given, found, rest = start(x), start(out), start(after)
+    given, found, rest = x.ctypes.data, out.ctypes.data, after.ctypes.data
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
         after[:n] = np.nan
@@ -187,7 +187,7 @@ def window_rank(x: Floats, n: int) -> Floats:
 @njit(**OPTIONS)
 def _window_rank(x: Floats, n: int, out: Floats, missing: Floats) -> None:
     rows, cols = x.shape
-    given, found = start(x), start(out)
+    given, found = x.ctypes.data, out.ctypes.data
     for j0 in range(0, cols, WIDE):
         wide = min(WIDE, cols - j0)
         missing[:] = 0.0
@@ -256,7 +256,7 @@ def window_trend(x: Floats, n: int, what: int) -> Floats:
 @njit(**OPTIONS)
 def _window_trend(x: Floats, n: int, what: int, out: Floats, sums: Floats, squared: Floats) -> None:
     rows, cols = x.shape
-    given, found = start(x), start(out)
+    given, found = x.ctypes.data, out.ctypes.data
     middle, spread = 0.5 * (n - 1), n * (n * n - 1.0) / 12.0
     for j0 in range(0, cols, WIDE):
         wide = min(WIDE, cols - j0)
@@ -368,7 +368,7 @@ def window_quantile(x: Floats, n: int, q: float) -> Floats:
 @njit(**OPTIONS)
 def _window_quantile(x: Floats, n: int, q: float, out: Floats, held: Floats, ends: Floats, missing: Floats) -> None:
     rows, cols = x.shape
-    given, found, order = start(x), start(out), start(held)
+    given, found, order = x.ctypes.data, out.ctypes.data, held.ctypes.data
     old, new = ends[:NARROW], ends[NARROW:]
     place = q * (n - 1)
     low = int(np.floor(place))

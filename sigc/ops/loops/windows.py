@@ -22,18 +22,14 @@ up on vectors.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
-from sigc.ops.loops.places import at, row, start
-from sigc.ops.loops.quotients import divided
+from sigc.ops.loops.places import at, row
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 # Narrow enough for a ring in the first-level cache or near it, wide enough for loops across them.
 TILE, PART = 120, 64
@@ -95,63 +91,39 @@ def _joined(made: Floats, older: Floats, product: bool) -> None:
 
 def window_fold(x: Floats, n: int, product: bool, divisor: float) -> Floats:
     """The sum or the product, divided."""
-    return window_folds(x, [n], product, [divisor])[0]
-
-
-def window_folds(x: Floats, sizes: Sequence[int], product: bool, divisors: Sequence[float]) -> Floats:
-    """The sum or the product over windows of each size, divided, (sizes, rows, assets): all from one tree."""
-    out = np.empty((len(sizes), *x.shape))
-    most = max(sizes)
-    steps = np.array([sizes, [0] * len(sizes)], dtype=np.int64)
-    by = np.array(divisors, dtype=np.float64)
-    _window_folds(x, steps, most, product, by, out, _ring(most, TILE), room(1 + len(sizes), TILE))
+    out = np.empty(x.shape)
+    _window_fold(x, n, product, divisor, out, _ring(n, TILE), room(1, TILE)[0])
     return out
 
 
 @njit(**OPTIONS)
-def _window_folds(
-    x: Floats,
-    steps: Ints,
-    most: int,
-    product: bool,
-    divisors: Floats,
-    out: Floats,
-    ring: Floats,
-    buffers: Floats,
-) -> None:
-    """steps: for each window its size, and room for the rows that are put together so far."""
+def _window_fold(x: Floats, n: int, product: bool, divisor: float, out: Floats, ring: Floats, buffer: Floats) -> None:
     rows, cols = x.shape
-    given, found, rings, space = start(x), start(out), start(ring), start(buffers)
-    sizes, offsets = steps[0], steps[1]
+    given, found, rings = x.ctypes.data, out.ctypes.data, ring.ctypes.data
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
-        now = at(space, wide)
+        now = at(buffer.ctypes.data, wide)
         ring[:] = np.nan
         for t in range(rows):
+            made = row(found, cols, t, j0, wide)
             _copy(now, row(given, cols, t, j0, wide))
-            offsets[:] = 0
-            width = 1
-            while width <= most:
-                for i in range(len(sizes)):
-                    if sizes[i] & width:
-                        made = at(space + 8 * TILE * (1 + i), wide)
-                        if offsets[i] == 0:
-                            _copy(made, now)
-                        else:
-                            _joined(made, _held(rings, TILE, width, t - offsets[i]), product)
-                        offsets[i] += width
+            width, offset = 1, 0
+            while width <= n:
+                if n & width:
+                    if offset == 0:
+                        _copy(made, now)
+                    else:
+                        _joined(made, _held(rings, TILE, width, t - offset), product)
+                    offset += width
                 held = _held(rings, TILE, width, t)
                 width *= 2
-                if width > most:
+                if width > n:
                     _copy(held, now)
                 else:
                     _doubled(now, held, product)
-            for i in range(len(sizes)):
-                made, there = space + 8 * TILE * (1 + i), row(found, cols, i * rows + t, j0, wide)
-                if divisors[i] != 1.0:
-                    divided(made, wide, divisors[i], start(there))
-                else:
-                    _copy(there, at(made, wide))
+            if divisor != 1.0:
+                for j in range(wide):
+                    made[j] /= divisor
 
 
 @njit(**INNER)
@@ -197,7 +169,7 @@ def window_moments(x: Floats, n: int, what: int) -> Floats:
 @njit(**OPTIONS)
 def _window_moments(x: Floats, n: int, what: int, out: Floats, ring: Floats, now: Floats, made: Floats) -> None:
     rows, cols = x.shape
-    given, found, rings = start(x), start(out), start(ring)
+    given, found, rings = x.ctypes.data, out.ctypes.data, ring.ctypes.data
     for j0 in range(0, cols, TILE):
         wide = min(TILE, cols - j0)
         ring[:] = np.nan
@@ -304,8 +276,8 @@ def _window_comoments(
     x: Floats, y: Floats, n: int, what: int, out: Floats, ring: Floats, now: Floats, made: Floats
 ) -> None:
     rows, cols = x.shape
-    given, found, rings = start(x), start(out), start(ring)
-    other = start(y)
+    given, found, rings = x.ctypes.data, out.ctypes.data, ring.ctypes.data
+    other = y.ctypes.data
     for j0 in range(0, cols, PART):
         wide = min(PART, cols - j0)
         ring[:] = np.nan
@@ -395,7 +367,7 @@ def window_shape(x: Floats, n: int, kurtosis: bool) -> Floats:
 @njit(**OPTIONS)
 def _window_shape(x: Floats, n: int, kurtosis: bool, out: Floats, ring: Floats, now: Floats, made: Floats) -> None:
     rows, cols = x.shape
-    given, found, rings = start(x), start(out), start(ring)
+    given, found, rings = x.ctypes.data, out.ctypes.data, ring.ctypes.data
     for j0 in range(0, cols, PART):
         wide = min(PART, cols - j0)
         ring[:] = np.nan

@@ -32,18 +32,6 @@ def chains(
     return _gathered(group, {*outputs, group[-1].shape}, is_chained)
 
 
-def siblings(todo: Iterable[Sequence[Expr]], outputs: Collection[str]) -> dict[str, list[Expr]]:
-    """By shape, nodes that stand alone, are no outputs, and differ from one another in their numbers alone, where their
-    operator computes such nodes together; several of them, in order."""
-    alike: dict[tuple[object, ...], list[Expr]] = {}
-    for group in todo:
-        node = group[0]
-        is_together = node.op in REGISTRY and REGISTRY[node.op].together is not None
-        if len(group) == 1 and is_together and node.shape not in outputs:
-            alike.setdefault((node.op, node.given, *(i.shape for i in node.inputs)), []).append(node)
-    return {n.shape: nodes for nodes in alike.values() if len(nodes) > 1 for n in nodes}
-
-
 def _gathered(
     nodes: Sequence[Expr], outputs: Collection[str], is_joined: Callable[[Expr], bool]
 ) -> tuple[tuple[Expr, ...], ...]:
