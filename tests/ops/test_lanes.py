@@ -71,7 +71,7 @@ def test_figures_of_a_book_by_their_definitions(assets: int, missing: float) -> 
     assert (figures[:, [0, 8]] == 7.0).all()
 
 
-@njit
+@njit(error_model="numpy")
 def quotients(x: Floats, d: float, out: Floats) -> None:
     """A row divided by a number, as loops call it."""
     divided(start(x), len(x), d, start(out))
