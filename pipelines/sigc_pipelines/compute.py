@@ -143,7 +143,7 @@ def compute(
         _fits(plan, workspace.memory_bytes)
         try:
             with workspace.engine(_cost(plan, workspace.store)) as executor:
-                if books is not None and isinstance(executor, LocalExecutor):
+                if isinstance(executor, LocalExecutor):
                     executor.books = books
                 done = drive(plan, workspace.store, executor, progress=workspace.progress, restore=restore)
             break

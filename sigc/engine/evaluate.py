@@ -29,6 +29,7 @@ from sigc.plan.expr import CONSTANT, Expr
 from sigc.plan.rules.fuse import chains, groups
 
 _TILE_CELLS = 65_536
+_WALK_CELLS = 131_072
 Target: TypeAlias = Floats | Part
 
 
@@ -94,10 +95,11 @@ class _Work:
 
     def put_off(self, group: Sequence[Expr]) -> None:
         """Until the walk. No more is held for it than the arrays that books make needless: two for each, see
-        `sigc.plan.plan.memory`."""
+        `sigc.plan.plan.memory`; nor do more go together than have their last two rows in the second-level cache."""
         self.waiting.append(group)
         self.held.update(outside(group))
-        if len(self.held) > 2 * len(self.wanted):
+        rows = 2 * len(self.waiting) * len(self.at.names)
+        if len(self.held) > 2 * len(self.wanted) or rows > _WALK_CELLS:
             self.walk()
 
     def walk(self) -> None:

@@ -28,7 +28,15 @@ SIGNALS = (
     "lag(prices, fast) / slow",
     "where(prices > fast, slow, -1)",
 )
-WEIGHTS = ("scale(s)", "s", "s.long_short(top=0.3, bottom=0.2)", "demean(s) / 5", "lag(scale(s), 3)", "ema(s, fast)")
+WEIGHTS = (
+    "scale(s)",
+    "s",
+    "prices",
+    "s.long_short(top=0.3, bottom=0.2)",
+    "demean(s) / 5",
+    "lag(scale(s), 3)",
+    "ema(s, fast)",
+)
 TEXT = """data:
   prices: load parquet from "prices.parquet"
   volume: load parquet from "volume.parquet"
@@ -70,7 +78,8 @@ def searched(of: Checked, *, passing: bool, threads: int = 1, rule: str = "auto"
 @settings(max_examples=25, deadline=None)
 @given(
     signal=st.sampled_from(SIGNALS),
-    weights=st.sampled_from(WEIGHTS),
+@example(SIGNALS[3], WEIGHTS[3], COSTS[0], SCHEDULES[0], 1, "auto")
+@example(SIGNALS[3], "prices", COSTS[0], SCHEDULES[0], 2, "97")
     costs=st.sampled_from(COSTS),
     schedule=st.sampled_from(SCHEDULES),
     threads=st.integers(1, 3),
@@ -106,7 +115,7 @@ def test_no_weight_is_stored(world: Path) -> None:
 
 
 def test_a_lowering_gives_what_lowering_anew_gives(world: Path) -> None:
-    of = checked(world, {"signal": SIGNALS[1], "weights": WEIGHTS[5], "costs": COSTS[1], "schedule": SCHEDULES[0]})
+    of = checked(world, {"signal": SIGNALS[1], "weights": WEIGHTS[-1], "costs": COSTS[1], "schedule": SCHEDULES[0]})
     lowering = Lowering(of)
     for params in [*combinations(lower(of)), *combinations(lower(of))]:
         assert lowering.strategy(params) == lower(of, params)
