@@ -78,8 +78,7 @@ def searched(of: Checked, *, passing: bool, threads: int = 1, rule: str = "auto"
 @settings(max_examples=25, deadline=None)
 @given(
     signal=st.sampled_from(SIGNALS),
-@example(SIGNALS[3], WEIGHTS[3], COSTS[0], SCHEDULES[0], 1, "auto")
-@example(SIGNALS[3], "prices", COSTS[0], SCHEDULES[0], 2, "97")
+    weights=st.sampled_from(WEIGHTS),
     costs=st.sampled_from(COSTS),
     schedule=st.sampled_from(SCHEDULES),
     threads=st.integers(1, 3),
@@ -87,7 +86,8 @@ def searched(of: Checked, *, passing: bool, threads: int = 1, rule: str = "auto"
 )
 @example(SIGNALS[0], WEIGHTS[0], COSTS[0], SCHEDULES[1], 2, "97")
 @example(SIGNALS[2], WEIGHTS[1], COSTS[0], SCHEDULES[0], 2, "250")
-@example(SIGNALS[3], WEIGHTS[2], COSTS[0], SCHEDULES[0], 1, "auto")
+@example(SIGNALS[3], WEIGHTS[3], COSTS[0], SCHEDULES[0], 1, "auto")
+@example(SIGNALS[3], "prices", COSTS[0], SCHEDULES[0], 2, "97")
 def test_followed_as_stored(
     world: Path, signal: str, weights: str, costs: str, schedule: str, threads: int, rule: str
 ) -> None:
