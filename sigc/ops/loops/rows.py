@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
 from sigc.ops.loops.lanes import LANES, lane_size, lane_sum
-from sigc.ops.loops.places import row, start
+from sigc.ops.loops.places import at, start
 from sigc.ops.loops.quotients import divided
 
 Floats = NDArray[np.float64]
@@ -79,7 +79,7 @@ def room(cols: int) -> tuple[Floats, Floats]:
 def _level(x: Floats, what: int, out: Floats, some: Floats, lanes: Floats) -> None:
     rows, cols = x.shape
     for t in range(rows):
-        here, made = row(start(x), cols, t, 0, cols), row(start(out), cols, t, 0, cols)
+        here, made = at(start(x) + 8 * t * cols, cols), at(start(out) + 8 * t * cols, cols)
         n = compact(here, some)
         v = float(n)
         if n > 0 and what == TOTAL:
@@ -98,7 +98,7 @@ def _level(x: Floats, what: int, out: Floats, some: Floats, lanes: Floats) -> No
 def _standing(x: Floats, what: int, out: Floats, some: Floats, lanes: Floats) -> None:
     rows, cols = x.shape
     for t in range(rows):
-        here, made = row(start(x), cols, t, 0, cols), row(start(out), cols, t, 0, cols)
+        here, made = at(start(x) + 8 * t * cols, cols), at(start(out) + 8 * t * cols, cols)
         stand(here, what, made, some, lanes)
 
 
