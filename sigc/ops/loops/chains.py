@@ -111,8 +111,8 @@ def step(op: int, a: Floats, b: Floats, c: Floats, out: Floats) -> None:
         cells.choose(a, b, c, out)
     elif op == FILL:
         for j in range(wide):
-            v = a[j]
-            out[j] = v if v == v else b[j]
+            v, w = a[j], b[j]
+            out[j] = v if v == v else w
 
 
 @njit(**OPTIONS)
