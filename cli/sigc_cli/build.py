@@ -83,14 +83,16 @@ def compile_text(text: str, path: str = "strategy.sig", params: Mapping[str, flo
 
 
 def _compiled(checked: Checked, params: Mapping[str, float]) -> Compiled:
-    from sigc.plan.lower import lower
+    from sigc.plan.lower import Lowering
 
     errors = [d for d in checked.diagnostics if d.severity is Severity.ERROR]
     if errors:
         raise SigcError(*errors)
 
+    lowering = Lowering(checked)
+
     def lowered(chosen: Mapping[str, float]) -> Strategy:
-        return lower(checked, {**params, **chosen})
+        return lowering.strategy({**params, **chosen})
 
     warnings = tuple(d for d in checked.diagnostics if d.severity is Severity.WARNING)
     return Compiled(checked, lowered({}), lowered, warnings)

@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from sigc.engine.books import Books
 from sigc.engine.gather import gather, source_panel
 from sigc.engine.task import RunReport
 from sigc.errors import Diagnostic, Severity, SigcError, did_you_mean
 from sigc.ops.declare import REGISTRY
 from sigc.panel import Dates, Floats, Panel
 from sigc.plan.strategy import Backtest, Portfolio, Strategy
-from sigc_pipelines.book import Book, keep_book
+from sigc_pipelines.book import Book, book_of, keep_book
 from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between
-from sigc_pipelines.costs import Market, cost_of
+from sigc_pipelines.costs import Market, are_of_turnover, cost_of
 from sigc_pipelines.performance import BenchmarkMetrics, Metrics, compare, measure
 from sigc_pipelines.returns import benchmark_returns, returns_of
 from sigc_pipelines.situation import adjuster
@@ -110,6 +113,19 @@ class Accounts:
             adjust=None if adjust is None else lambda row, want, held: adjust(low + row, want, held),
         )
         return book, cost_of(self.portfolio.costs, book, self.market.rows(low, high))
+
+    def books(self, start: int) -> Books | None:
+        """What keeps the figures of any such book of the rows from `start` of the grid on, while it is computed; None
+        where more than that must be known of it."""
+        settings = self.settings
+        if settings.drift or settings.rebalance != 1 or self._adjust is not None:
+            return None
+        return Books(self.returns, self.loaded.grid.names, start) if are_of_turnover(self.portfolio.costs) else None
+
+    def followed(self, figures: Floats) -> tuple[Book, Floats]:
+        """The book of figures that were kept, and its costs per row."""
+        book = book_of(np.empty((figures.shape[1], 0)), figures)
+        return book, cost_of(self.portfolio.costs, book, self.market)
 
     def held(self, wanted: Floats, *, drift: bool, delay: int = 0) -> Book:
         """The book over all rows: with or without drift, traded so many rows after it was decided."""

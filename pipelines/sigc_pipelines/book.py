@@ -28,7 +28,8 @@ Adjust = Callable[[int, Floats, Floats], Floats]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Book:
-    """held: (rows, assets) weights after each row. gross, turnover: (rows,).
+    """held: (rows, assets) weights after each row; without assets where only figures were kept. gross, turnover:
+    (rows,).
 
     exposures: gross and net, the sums of absolute weights and of weights, (rows,) each. missing: held assets without a
     return, (rows,) counts; their return counted as 0. moved: what was traded, where it is not the change of what was
@@ -77,14 +78,23 @@ def keep_book(
 
 
 def _as_wanted(held: Floats, returns: Floats) -> Book:
-    """The book that holds just what is wanted. What is wanted is looked at once: weights are rarely missing."""
+    """The book that holds just what is wanted."""
     from sigc.ops.loops import books
 
-    sums, counts = books.followed(frozen(held), frozen(returns))
-    if counts[1].any():
+    figures = np.empty((books.FIGURES, len(held)))
+    books.followed(held, returns, np.zeros(held.shape[1]), figures)
+    if figures[books.MISSING].any():
         held = np.where(np.isnan(held), 0.0, held)
-        sums, counts = books.followed(frozen(held), frozen(returns))
-    return Book(held, sums[0], sums[1], (sums[2], sums[3]), counts[0])
+    return book_of(held, figures)
+
+
+def book_of(held: Floats, figures: Floats) -> Book:
+    """The book of such figures by row (`sigc.ops.loops.books`)."""
+    from sigc.ops.loops import books
+
+    exposures = (figures[books.GROSS], figures[books.NET])
+    missing = figures[books.UNPRICED].astype(np.int64)
+    return Book(held, figures[books.EARNED], figures[books.TURNOVER], exposures, missing)
 
 
 def _sequential(

@@ -19,8 +19,10 @@ from sigc.data.catalog import Catalog
 from sigc.data.catalog import load as load_sources
 from sigc.data.connections import Connections
 from sigc.data.held import Held
+from sigc.engine.books import Books
 from sigc.engine.drive import Computed, EngineLostError, Executor, drive
 from sigc.engine.frontier import cost_at_most, outstanding
+from sigc.engine.local import LocalExecutor
 from sigc.engine.task import Progress
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.plan.expr import Expr, lookback, walk
@@ -107,10 +109,16 @@ def rows_between(grid: Grid, start: str = "", end: str = "") -> tuple[int, int]:
 
 
 def compute(
-    loaded: Loaded, roots: Mapping[str, Expr], workspace: Workspace, start: int = 0, stop: int | None = None
+    loaded: Loaded,
+    roots: Mapping[str, Expr],
+    workspace: Workspace,
+    start: int = 0,
+    stop: int | None = None,
+    books: Books | None = None,
 ) -> Computed:
     """Compute the blocks of `roots` that touch the rows [start, stop).
 
+    books: take the roots, none of them carried, instead of the store; only where nothing is kept (`passing`).
     Raises E302 for too few rows, E300 for a plan that can't fit into memory, before anything is computed.
     """
     stop = len(loaded.grid.dates) if stop is None else stop
@@ -136,6 +144,8 @@ def compute(
         _fits(plan, workspace.memory_bytes)
         try:
             with workspace.engine(_cost(plan, workspace.store)) as executor:
+                if isinstance(executor, LocalExecutor):
+                    executor.books = books
                 done = drive(plan, workspace.store, executor, progress=workspace.progress, restore=restore)
             break
         except EngineLostError as gone:  # what is stored by now is found by the next engine

@@ -41,6 +41,11 @@ def cost_of(costs: Sequence[Cost], book: Book, market: Market) -> Floats:
     return total
 
 
+def are_of_turnover(costs: Sequence[Cost]) -> bool:
+    """Whether turnover alone says what is paid, not single trades or positions."""
+    return all(TERMS[term.name] is _bps for term in costs)
+
+
 def _bps(term: Cost, book: Book, market: Market) -> Floats:
     return book.turnover * (_number(term, "value") / 1e4)
 

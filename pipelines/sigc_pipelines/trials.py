@@ -12,16 +12,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import numpy as np
 
+from sigc.engine.books import Books
 from sigc.engine.drive import Computed
 from sigc.engine.gather import gather
+from sigc.engine.task import RunReport
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.panel import Floats
 from sigc.plan.expr import Expr
 from sigc.plan.strategy import Backtest, Portfolio, Strategy
 from sigc_pipelines.backtest import Accounts
+from sigc_pipelines.book import Book
 from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between
 from sigc_pipelines.performance import Metrics, deflated_sharpe, measure
 
@@ -48,28 +52,49 @@ class Scored:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
-    """All trials, in grid order. deflated: of the best by Sharpe, with all trials counted."""
+    """All trials, in grid order. deflated: of the best by Sharpe, with all trials counted. report: of the run."""
 
     scored: tuple[Scored, ...]
     deflated: float
+    report: RunReport
 
     def best(self, metric: str = "sharpe") -> Scored:
         """The trial with the highest `metric`; the first of equals."""
         return max(self.scored, key=lambda s: score(s.metrics, metric))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Field:
-    """The computed trials of one portfolio: `wanted(i)` are the weights of trial i over the rows."""
+    """The trials of one portfolio over the rows [start, stop) of the grid, computed when they are asked for."""
 
     trials: tuple[Trial, ...]
     accounts: Accounts
-    computed: Computed
+    workspace: Workspace
     start: int
     stop: int
 
+    @cached_property
+    def computed(self) -> Computed:
+        """The wanted weights of all trials, as one plan."""
+        return self._compute(None)
+
     def wanted(self, number: int) -> Floats:
+        """The weights of a trial, (rows, assets)."""
         return gather(self.computed, _root(self.trials[number]), self.start, self.stop).values
+
+    def books(self) -> tuple[RunReport, Iterator[tuple[Book, Floats]]]:
+        """The run, and the book of every trial with its costs per row. Where nothing is kept and figures by row say
+        all, weights are followed while they are computed, and never stored."""
+        passes = self.workspace.passing and not any(t.portfolio.weights.carried for t in self.trials)
+        books = self.accounts.books(self.start) if passes else None
+        if books is None:
+            return self.computed.report, (self.accounts.book(self.wanted(n)) for n in range(len(self.trials)))
+        report = self._compute(books).report
+        return report, (self.accounts.followed(books.figures(t.portfolio.weights.shape)) for t in self.trials)
+
+    def _compute(self, books: Books | None) -> Computed:
+        roots: dict[str, Expr] = {_root(t): t.portfolio.weights for t in self.trials}
+        return compute(self.accounts.loaded, roots, self.workspace, self.start, self.stop, books)
 
 
 def combinations(strategy: Strategy) -> Iterator[dict[str, float]]:
@@ -93,7 +118,7 @@ def field(
     capital: float = 1_000_000.0,
     overrides: Mapping[str, object] | None = None,
 ) -> Field:
-    """Compute the wanted weights of all combinations as one plan. lower: the strategy for given parameters."""
+    """All combinations of the grid. lower: the strategy for given parameters."""
     trials = []
     for params in combinations(loaded.strategy):
         book = next(p for p in lower(params).portfolios if p.name == portfolio)
@@ -101,22 +126,20 @@ def field(
         trials.append(Trial(params, replace(book, backtest=settings)))
     settings = trials[0].portfolio.backtest or Backtest()
     start, stop = rows_between(loaded.grid, settings.start, settings.end)
-    roots: dict[str, Expr] = {_root(t): t.portfolio.weights for t in trials}
-    computed = compute(loaded, roots, workspace, start, stop)
     accounts = Accounts(loaded, workspace, trials[0].portfolio, capital, start, stop)
-    return Field(tuple(trials), accounts, computed, start, stop)
+    return Field(tuple(trials), accounts, workspace, start, stop)
 
 
 def search(of: Field) -> Search:
     """Keep and measure the book of every trial over all rows."""
     scored = []
-    for number, trial in enumerate(of.trials):
-        book, costs = of.accounts.book(of.wanted(number))
+    report, books = of.books()
+    for trial, (book, costs) in zip(of.trials, books, strict=True):
         net = book.gross - costs
         metrics = measure(of.accounts.dates, net, book.turnover, costs, book.exposures)
         scored.append(Scored(trial.params, metrics, net))
     ratios = np.array([s.metrics.sharpe for s in scored])
-    return Search(tuple(scored), deflated_sharpe(scored[int(ratios.argmax())].returns, ratios))
+    return Search(tuple(scored), deflated_sharpe(scored[int(ratios.argmax())].returns, ratios), report)
 
 
 def score(metrics: Metrics, metric: str) -> float:

@@ -15,10 +15,11 @@ from sigc.plan.expr import CONSTANT, Expr
 
 def is_chained(node: Expr) -> bool:
     """Whether a node can be part of a chain."""
-    return _code(node) is not None
+    return code_of(node) is not None
 
 
-def _code(node: Expr) -> int | None:
+def code_of(node: Expr) -> int | None:
+    """The number of an operator of one cell; None where it can't be part of a chain."""
     if node.op == "pow" and len(node.inputs) == 2 and node.inputs[1].op == CONSTANT:
         return chained.SQUARE if node.inputs[1].arguments["value"] == 2.0 else None
     if node.op not in chained.CODES or len(node.inputs) < len(REGISTRY[node.op].inputs):
@@ -54,23 +55,23 @@ class Chain:
             if isinstance(value, float):
                 self._between[at] = value
             else:
-                self._places[at] = (_address(value, out.shape), out.shape[1], 1)
-        self._places[self._steps[-1, 4]] = (_address(out, out.shape), out.shape[1], 1)
+                self._places[at] = (address(value, out.shape), out.shape[1], 1)
+        self._places[self._steps[-1, 4]] = (address(out, out.shape), out.shape[1], 1)
         chains.run(self._steps, self._places, *out.shape)
 
 
 def _step(node: Expr, at: Mapping[str, int]) -> tuple[int, int, int, int, int]:
     operands = [at[i.shape] for i in node.inputs]
     first, second, third = (operands * 3)[:3]
-    code = _code(node)
+    code = code_of(node)
     if code is None:
         raise ValueError(f"'{node.op}' can't be part of a chain")
     return code, first, second, third, at[node.shape]
 
 
-def _address(values: Floats, shape: tuple[int, ...]) -> int:
-    """An array is walked by its address, so it must be what it is taken for."""
+def address(values: Floats, shape: tuple[int, ...]) -> int:
+    """An array is walked by its address, so it must be what it is taken for. Raises `ValueError`."""
     if values.shape != shape or not values.flags.c_contiguous or values.dtype != np.float64:
         raise ValueError(f"an array of {values.dtype} {values.shape} where one of {shape} is walked")
-    address: int = values.ctypes.data
-    return address
+    found: int = values.ctypes.data
+    return found

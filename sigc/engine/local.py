@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 import psutil
 
 from sigc.blocks import BlockStore, MemoryStore
+from sigc.engine.books import Books
 from sigc.engine.heap import keep_blocks
 from sigc.engine.room import Room
 from sigc.engine.run_block import run_block
@@ -23,13 +24,15 @@ from sigc.engine.task import Outcome, Task
 class LocalExecutor:
     """Runs tasks on `threads` threads of this process (default: the CPUs it may use), of which `next` is one.
 
-    memory_bytes bounds all tasks together (default: half of what is free when it starts).
+    memory_bytes bounds all tasks together (default: half of what is free when it starts). books: take results, if set,
+    instead of the store.
     """
 
     def __init__(self, store: BlockStore, threads: int = 0, memory_bytes: int = 0) -> None:
         keep_blocks()
         self._store = store
         self._room = Room() if isinstance(store, MemoryStore) else None
+        self.books: Books | None = None
         self._threads = threads or len(os.sched_getaffinity(0))
         self._memory = memory_bytes or psutil.virtual_memory().available // 2
         others = self._threads - 1
@@ -72,7 +75,7 @@ class LocalExecutor:
             task = self._waiting.popleft()
         except IndexError:
             return None
-        return run_block(task, self._store, "this process", self._room)
+        return run_block(task, self._store, "this process", self._room, self.books)
 
     def cancel(self) -> None:
         self._waiting.clear()

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from sigc.blocks import DIGEST_BYTES, BlockStore, Carry, Facts, Shelf, concat, digest, recode, row_digests
+from sigc.engine.books import Books, Part
 from sigc.engine.calls import Slice, is_category
-from sigc.engine.evaluate import evaluate
+from sigc.engine.evaluate import Target, evaluate
 from sigc.engine.room import Room
 from sigc.engine.task import Outcome, Output, Read, Task
 from sigc.engine.timed import TimedStore
@@ -29,10 +30,12 @@ class BlockLostError(Exception):
     """A block that the task was told to read is gone (evicted or damaged). Carries its key."""
 
 
-def run_block(task: Task, store: BlockStore, where: str = "", room: Room | None = None) -> Outcome:
+def run_block(
+    task: Task, store: BlockStore, where: str = "", room: Room | None = None, books: Books | None = None
+) -> Outcome:
     """Compute and store the outputs of `task`. Nothing is stored when a block it reads is lost.
 
-    room: where results lie that stay in memory.
+    room: where results lie that stay in memory. books: take all results that are not carried, instead of the store.
     """
     begun = time.perf_counter()
     store = timed = TimedStore(store)
@@ -42,10 +45,13 @@ def run_block(task: Task, store: BlockStore, where: str = "", room: Room | None 
         parts: dict[str, list[Panel]] = {o.key: [] for o in task.outputs}
         seconds: dict[str, float] = {}
         for start, stop in _slices(task):
-            _run_slice(task, store, start, stop, carries, parts, seconds, room)
+            _run_slice(task, store, start, stop, carries, parts, seconds, room, books)
     except BlockLostError as lost:
         return Outcome(task.number, lost=(str(lost),), where=where)
-    facts = [_store(task, o, prefixes[o.key], parts[o.key], carries, store) for o in task.outputs]
+    facts = [
+        _stored(task, o, prefixes[o.key], parts[o.key], carries, store) if parts[o.key] else _taken(task, o)
+        for o in task.outputs
+    ]
     rows = (task.block.stop - task.start) * len(task.outputs)
     return Outcome(
         number=task.number,
@@ -73,31 +79,35 @@ def _run_slice(
     parts: dict[str, list[Panel]],
     seconds: dict[str, float],
     room: Room | None,
+    books: Books | None,
 ) -> None:
     panels = [read_leaf(read, store, max(0, start - task.need[read.leaf.shape]), stop) for read in task.reads]
     names = task.names if task.keep_all else _occurring(task, panels, carries)
     dates = task.dates[start - task.block.start : stop - task.block.start]
-    if not names:  # no asset has begun yet
-        for output in task.outputs:
-            parts[output.key].append(Panel(dates, (), np.empty((len(dates), 0))))
-        return
-    leaves = {r.leaf.shape: lay_leaf(r, p, names, task.labels) for r, p in zip(task.reads, panels, strict=True)}
     where = f"block {task.block.label or task.block.number}"
     past = room is not None and 8 * task.grid_rows * len(names) * len(task.outputs) > _CACHES
     at = Slice(start, stop, names, task.labels, where, past, seconds=seconds)
-    at.carries = {s: _spread(c, names, _initial(task, s)) for s, c in carries.items()}
-    wanted = {o.node.shape: _array(task, o, at, room) for o in task.outputs}
-    evaluate(task.order, task.need, leaves, wanted, at)
+    wanted = {o.node.shape: _target(task, o, at, room, books) for o in task.outputs}
+    if names:
+        leaves = {r.leaf.shape: lay_leaf(r, p, names, task.labels) for r, p in zip(task.reads, panels, strict=True)}
+        at.carries = {s: _spread(c, names, _initial(task, s)) for s, c in carries.items()}
+        evaluate(task.order, task.need, leaves, wanted, at)
+        for shape in carries:
+            carries[shape] = _gathered(names, at.carries[shape], _initial(task, shape))
     for output in task.outputs:
-        labels = task.labels if is_category(output.node) else None
-        parts[output.key].append(Panel(dates, names, wanted[output.node.shape], labels))
-    for shape in carries:
-        carries[shape] = _gathered(names, at.carries[shape], _initial(task, shape))
+        values = wanted[output.node.shape]
+        if isinstance(values, Part):
+            values.end()
+        else:
+            labels = task.labels if names and is_category(output.node) else None
+            parts[output.key].append(Panel(dates, names, values, labels))
 
 
-def _array(task: Task, output: Output, at: Slice, room: Room | None) -> Floats:
+def _target(task: Task, output: Output, at: Slice, room: Room | None, books: Books | None) -> Target:
     """Where the rows of an output go; not filled."""
-    if room is None:
+    if books is not None and not output.node.carried:
+        return books.part(output.node.shape, at)
+    if room is None or not at.names:
         return np.empty((at.stop - at.start, len(at.names)))
     return room.rows(output.node.shape, task.grid_rows, len(at.names), at.start, at.stop)
 
@@ -199,7 +209,7 @@ def _prefix(output: Output, store: BlockStore) -> Panel | None:
     return panel
 
 
-def _store(
+def _stored(
     task: Task,
     output: Output,
     prefix: Panel | None,
@@ -223,6 +233,11 @@ def _store(
     )
     store.write(facts, panel, carry)
     return facts
+
+
+def _taken(task: Task, output: Output) -> Facts:
+    """Of a result that books took; no block is under its key."""
+    return Facts(output.key, output.name, task.block.label, len(task.dates))
 
 
 def _digests(output: Output, panel: Panel, store: BlockStore) -> bytes:

@@ -1,4 +1,5 @@
-"""Operators of one cell that can be steps of a chain, by number (`loops/chains.py` walks them). Loads no numba."""
+"""Operators that can be steps of a chain, by number: those of one cell (`loops/chains.py` walks them), and those of a
+row that can be steps of a walk over whole rows (`loops/walks.py`). Loads no numba."""
 
 from __future__ import annotations
 
@@ -23,3 +24,6 @@ CODES = {
     "where": WHERE,
     "fill_nan": FILL,
 }
+
+DEMEAN, ZSCORE, SCALE, BOOK = range(100, 104)
+OF_ROWS = {"demean": DEMEAN, "zscore": ZSCORE, "scale": SCALE}

@@ -21,65 +21,83 @@ _ACTIONS = "corporate_actions"
 
 def lower(checked: Checked, params: Mapping[str, float] | None = None) -> Strategy:
     """The strategy of a checked file, for other values of its parameters if given. Raises its errors."""
-    program = checked.program
-    if program is not None and params and any(program.params.get(k) != v for k, v in params.items()):
-        program = _again(checked, params)
-    if program is None:
-        raise SigcError(*checked.diagnostics)
-    return _strategy(checked, program)
+    return Lowering(checked).strategy(params)
 
 
-def _again(checked: Checked, params: Mapping[str, float]) -> Program:
-    resolver = Resolver(checked.module, checked.definitions, params)
-    program = resolver.program()
-    errors = [d for d in resolver.found if d.severity == "error"]
-    if errors:
-        raise SigcError(*errors)
-    return program
+class Lowering:
+    """Lowers one checked file for many values of its parameters: nodes that are equal are made once for all of them."""
 
+    def __init__(self, checked: Checked) -> None:
+        self._checked = checked
+        self._made: dict[tuple[object, ...], Expr] = {}
+        self._data: dict[frozenset[str], tuple[SourceSpec, ...]] = {}
 
-def _strategy(checked: Checked, program: Program) -> Strategy:
-    module = checked.module
-    path = Path(module.path)
-    signals, portfolios = _roots(program)
-    return Strategy(
-        name=path.stem,
-        path=module.path,
-        text=checked.sources[module.path],
-        data=tuple(_spec(x, program, path) for x in program.data if x.role == "value"),
-        params=tuple(program.params.items()),
-        grid=tuple((p.name, p.values) for p in module.params if len(p.values) > 1),
-        signals=signals,
-        portfolios=portfolios,
-        traded=program.traded,
-    )
+    def strategy(self, params: Mapping[str, float] | None = None) -> Strategy:
+        """The strategy for values of parameters, those of the file where none are given. Raises its errors."""
+        program = self._checked.program
+        if program is not None and params and any(program.params.get(k) != v for k, v in params.items()):
+            program = self._again(params)
+        if program is None:
+            raise SigcError(*self._checked.diagnostics)
+        module = self._checked.module
+        signals, portfolios = self._roots(program)
+        return Strategy(
+            name=Path(module.path).stem,
+            path=module.path,
+            text=self._checked.sources[module.path],
+            data=self._specs(program),
+            params=tuple(program.params.items()),
+            grid=tuple((p.name, p.values) for p in module.params if len(p.values) > 1),
+            signals=signals,
+            portfolios=portfolios,
+            traded=program.traded,
+        )
 
+    def _again(self, params: Mapping[str, float]) -> Program:
+        resolver = Resolver(self._checked.module, self._checked.definitions, params)
+        program = resolver.program()
+        errors = [d for d in resolver.found if d.severity == "error"]
+        if errors:
+            raise SigcError(*errors)
+        return program
 
-def _roots(program: Program) -> tuple[tuple[tuple[str, Expr], ...], tuple[Portfolio, ...]]:
-    """All roots, rewritten together so that they share what is equal."""
-    made: dict[int, Expr] = {}
-    roots = [_expr(v, made) for _, v in program.signals] + [_expr(b.weights, made) for b in program.books]
-    ready = rewrite(roots)
-    names = [n for n, _ in program.signals]
-    signals = tuple(zip(names, ready[: len(names)], strict=True))
-    books = zip(program.books, ready[len(names) :], strict=True)
-    return signals, tuple(_portfolio(b, w) for b, w in books)
+    def _specs(self, program: Program) -> tuple[SourceSpec, ...]:
+        """All else of them the text alone says."""
+        if program.labels not in self._data:
+            path = Path(self._checked.module.path)
+            self._data[program.labels] = tuple(_spec(x, program, path) for x in program.data if x.role == "value")
+        return self._data[program.labels]
 
+    def _roots(self, program: Program) -> tuple[tuple[tuple[str, Expr], ...], tuple[Portfolio, ...]]:
+        """All roots, rewritten together so that they share what is equal."""
+        known: dict[int, Expr] = {}
+        roots = [self._expr(v, known) for _, v in program.signals]
+        roots += [self._expr(b.weights, known) for b in program.books]
+        ready = rewrite(roots)
+        names = [n for n, _ in program.signals]
+        signals = tuple(zip(names, ready[: len(names)], strict=True))
+        books = zip(program.books, ready[len(names) :], strict=True)
+        return signals, tuple(_portfolio(b, w) for b, w in books)
 
-def _expr(value: Value, made: dict[int, Expr]) -> Expr:
-    """The node of a value. Values are shared by identity, so each is made once; depth is bounded by the parser."""
-    stack = [value]
-    while stack:
-        at = stack[-1]
-        waiting = [i for i in at.inputs if id(i) not in made]
-        if waiting:
-            stack += waiting
-            continue
-        stack.pop()
-        if id(at) not in made:
-            inputs = tuple(made[id(i)] for i in at.inputs)
-            made[id(at)] = Expr(at.op, inputs, at.args, at.kind, at.given, at.span)
-    return made[id(value)]
+    def _expr(self, value: Value, known: dict[int, Expr]) -> Expr:
+        """The node of a value. Values are shared by identity, so each is made once; depth is bounded by the parser."""
+        stack = [value]
+        while stack:
+            at = stack[-1]
+            waiting = [i for i in at.inputs if id(i) not in known]
+            if waiting:
+                stack += waiting
+                continue
+            stack.pop()
+            if id(at) not in known:
+                known[id(at)] = self._node(at, tuple(known[id(i)] for i in at.inputs))
+        return known[id(value)]
+
+    def _node(self, value: Value, inputs: tuple[Expr, ...]) -> Expr:
+        key = (value.op, *map(id, inputs), value.args, value.kind, value.given, value.span)
+        if key not in self._made:  # which holds the inputs too, so that no other object takes their ids
+            self._made[key] = Expr(value.op, inputs, value.args, value.kind, value.given, value.span)
+        return self._made[key]
 
 
 def _portfolio(book: Book, weights: Expr) -> Portfolio:

@@ -52,12 +52,11 @@ def command(
             loaded = load(compiled.strategy, space)
             book = pick(loaded, portfolio)
             capital = settings.backtest.capital
-            of = field(compiled.lower, loaded, space, book.name, capital=capital, overrides=overrides)
-            found = search(of)
+            found = search(field(compiled.lower, loaded, space, book.name, capital=capital, overrides=overrides))
         finally:
             bar.close()
     score(found.scored[0].metrics, metric)  # an unknown metric is told before anything is printed
-    click.echo(show.work(of.computed.report), err=True)
+    click.echo(show.work(found.report), err=True)
     if as_json:
         trials = [{"params": dict(s.params), "metrics": asdict(s.metrics)} for s in found.scored]
         best = dict(found.best(metric).params)

@@ -1,5 +1,4 @@
-"""What a book earns and trades, row by row, in one pass over weights and returns. Sums over a row go in lanes, as those
-of `rows.py`."""
+"""What a book earns and trades, row by row, in one pass over weights and returns."""
 
 from __future__ import annotations
 
@@ -8,10 +7,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS, frozen
-from sigc.ops.loops.rows import LANES, halved
+from sigc.ops.loops.lanes import LANES, lane_book, lane_size, lane_sum
+from sigc.ops.loops.places import at, start
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+
+EARNED, TURNOVER, GROSS, NET, UNPRICED, MISSING, FIGURES = range(7)
 
 
 def returns_of(prices: Floats) -> Floats:
@@ -33,74 +34,78 @@ def _returns_of(prices: Floats, out: Floats) -> None:
 
 
 @njit(**INNER)
-def earned(into: Floats, returns: Floats, lanes: Floats) -> tuple[float, int]:
-    """The sum of weight x return of one row, and how many assets were held that have none."""
-    cols = len(into)
-    whole, missing = cols - cols % LANES, 0
-    lanes[:] = 0.0
-    for i in range(0, whole, LANES):
-        w, r = into[i : i + LANES], returns[i : i + LANES]
-        for k in range(LANES):
-            v = w[k] * r[k]
-            lanes[k] += v if v == v else 0.0
-    for k in range(cols - whole):
-        v = into[whole + k] * returns[whole + k]
-        lanes[k] += v if v == v else 0.0
+def count_missing(row: int, cols: int) -> int:
+    """How many numbers of a row, by its address, are missing."""
+    values, count = at(row, cols), 0
     for j in range(cols):
-        missing += (returns[j] != returns[j]) and (abs(into[j]) > 0.0)
-    return halved(lanes), missing
+        count += values[j] != values[j]
+    return count
 
 
 @njit(**INNER)
-def moved(held: Floats, before: Floats, lanes: Floats) -> tuple[float, float, float, int]:
-    """Of one row: the sums of absolute changes, of absolute weights and of weights; how many weights are missing."""
-    cols = len(held)
-    whole, missing = cols - cols % LANES, 0
-    lanes[:] = 0.0
-    change, absolute, signed = lanes[0], lanes[1], lanes[2]
-    for i in range(0, whole, LANES):
-        x, y = held[i : i + LANES], before[i : i + LANES]
-        for k in range(LANES):
-            w = x[k]
-            missing += w != w
-            change[k] += abs(w - y[k])
-            absolute[k] += abs(w)
-            signed[k] += w
-    for k in range(cols - whole):
-        w = held[whole + k]
-        missing += w != w
-        change[k] += abs(w - before[whole + k])
-        absolute[k] += abs(w)
-        signed[k] += w
-    return halved(change), halved(absolute), halved(signed), missing
+def _filled(row: int, cols: int, made: int) -> None:
+    values, filled = at(row, cols), at(made, cols)
+    for j in range(cols):
+        v = values[j]
+        filled[j] = v if v == v else 0.0
 
 
-def followed(held: Floats, returns: Floats) -> tuple[Floats, Ints]:
-    """Of a book that is held as it is, flat before, by row: what it earned, what it traded, its gross and its net
-    exposure, (4, rows); and how many held assets have no return, and how many weights are missing, (2, rows)."""
-    rows, cols = held.shape
-    sums, counts = np.empty((4, rows)), np.empty((2, rows), np.int64)
-    _followed(held, returns, frozen(np.zeros(cols)), np.empty((3, LANES)), sums, counts)
-    return sums, counts
+@njit(**INNER)
+def figures_of(
+    held: int, before: int, returns: int, cols: int, gaps: int, space: Floats, found: int, rows: int
+) -> None:
+    """The figures of one row, all by addresses; those found are `rows` apart. gaps: how many returns are missing.
+    space: as `room`."""
+    lanes, unpriced, missing = start(space), 0, 0
+    earned, turnover, gross, net = lane_book(held, before, returns, cols, lanes)
+    if turnover != turnover or gross != gross:
+        missing = count_missing(held, cols)
+        now, then = start(space[1]), start(space[2])
+        _filled(held, cols, now)
+        _filled(before, cols, then)
+        earned, turnover, gross, net = lane_book(now, then, returns, cols, lanes)
+    if gaps > 0:
+        back, into = at(returns, cols), at(before, cols)
+        for j in range(cols):
+            unpriced += (back[j] != back[j]) and (abs(into[j]) > 0.0)
+    made = at(found, (FIGURES - 1) * rows + 1)
+    made[EARNED * rows], made[TURNOVER * rows], made[GROSS * rows], made[NET * rows] = earned, turnover, gross, net
+    made[UNPRICED * rows], made[MISSING * rows] = unpriced, missing
+
+
+def followed(held: Floats, returns: Floats, before: Floats, figures: Floats, first: int = 0) -> None:
+    """The figures by row of a book that is held as it is (missing weights count as 0), from the row `first` on of
+    `figures` (FIGURES, all rows): what it earned, what it traded, its gross and its net exposure, how many assets were
+    held that have no return, how many weights are missing. before: (assets,) weights of the row before."""
+    _followed(frozen(held), frozen(returns), frozen(before), room(held.shape[1]), figures, first)
+
+
+def room(cols: int) -> Floats:
+    """Space for one row: its lanes, and two rows of weights."""
+    return np.empty((3, max(cols, 4 * LANES)))
 
 
 @njit(**OPTIONS)
-def _followed(held: Floats, returns: Floats, flat: Floats, lanes: Floats, sums: Floats, counts: Ints) -> None:
+def _followed(held: Floats, returns: Floats, before: Floats, space: Floats, figures: Floats, first: int) -> None:
+    cols = held.shape[1]
+    row = start(before)
     for t in range(len(held)):
-        before = held[t - 1] if t > 0 else flat
-        sums[0, t], counts[0, t] = earned(before, returns[t], lanes[0])
-        sums[1, t], sums[2, t], sums[3, t], counts[1, t] = moved(held[t], before, lanes)
+        now, back = start(held) + 8 * t * cols, start(returns) + 8 * t * cols
+        found = start(figures) + 8 * (first + t)
+        figures_of(now, row, back, cols, count_missing(back, cols), space, found, figures.shape[1])
+        row = now
 
 
 def exposures(held: Floats) -> tuple[Floats, Floats]:
     """Gross and net exposure by row: the sum of absolute weights, and that of weights."""
-    rows, cols = held.shape
-    gross, net = np.empty(rows), np.empty(rows)
-    _exposures(held, frozen(np.zeros(cols)), np.empty((3, LANES)), gross, net)
+    gross, net = np.empty(len(held)), np.empty(len(held))
+    _exposures(held, np.empty(LANES), gross, net)
     return gross, net
 
 
 @njit(**OPTIONS)
-def _exposures(held: Floats, flat: Floats, lanes: Floats, gross: Floats, net: Floats) -> None:
+def _exposures(held: Floats, lanes: Floats, gross: Floats, net: Floats) -> None:
+    cols = held.shape[1]
     for t in range(len(held)):
-        _, gross[t], net[t], _ = moved(held[t], flat, lanes)
+        row = start(held) + 8 * t * cols
+        gross[t], net[t] = lane_size(row, cols, start(lanes)), lane_sum(row, cols, start(lanes))

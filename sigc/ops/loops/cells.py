@@ -27,7 +27,8 @@ def divide(over: Floats, under: Floats, made: Floats) -> None:
 def choose(flags: Floats, one: Floats, other: Floats, made: Floats) -> None:
     """One row of `choice`."""
     for j in range(len(made)):
-        made[j] = one[j] if abs(flags[j]) > 0.0 else other[j]
+        v, w = one[j], other[j]  # both read: a vector is chosen from in half the time that it is read in part
+        made[j] = v if abs(flags[j]) > 0.0 else w
 
 
 @njit(**OPTIONS)

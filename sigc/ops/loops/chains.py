@@ -51,7 +51,8 @@ def _segment(places: Table, place: int, row: int, column: int, wide: int) -> Flo
 
 
 @njit(**INNER)
-def _step(op: int, a: Floats, b: Floats, c: Floats, out: Floats) -> None:
+def step(op: int, a: Floats, b: Floats, c: Floats, out: Floats) -> None:
+    """One operator of some columns of a row."""
     wide = len(out)
     if op == CLEAN:
         streams.clean(a, out)
@@ -110,8 +111,8 @@ def _step(op: int, a: Floats, b: Floats, c: Floats, out: Floats) -> None:
         cells.choose(a, b, c, out)
     elif op == FILL:
         for j in range(wide):
-            v = a[j]
-            out[j] = v if v == v else b[j]
+            v, w = a[j], b[j]
+            out[j] = v if v == v else w
 
 
 @njit(**OPTIONS)
@@ -124,4 +125,4 @@ def run(steps: Table, places: Table, rows: int, cols: int) -> None:
                 a = _segment(places, steps[i, 1], t, j, wide)
                 b = _segment(places, steps[i, 2], t, j, wide)
                 c = _segment(places, steps[i, 3], t, j, wide)
-                _step(steps[i, 0], a, b, c, _segment(places, steps[i, 4], t, j, wide))
+                step(steps[i, 0], a, b, c, _segment(places, steps[i, 4], t, j, wide))

@@ -4,7 +4,8 @@ longer than the work in them. Who takes rows by address holds the array, and kee
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 from numba import carray, njit, types  # type: ignore[attr-defined]
@@ -24,6 +25,21 @@ def _pointer(_: Any, address: Any) -> Any:
         return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
 
     return types.CPointer(types.float64)(address), code  # type: ignore[no-untyped-call]
+
+
+@intrinsic
+def _start(_: Any, array: Any) -> Any:
+    """Where the numbers of an array begin: the same kind of number whatever kind of array it is, so that who takes rows
+    by address is compiled once."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.ptrtoint(data, context.get_value_type(signature.return_type))
+
+    return types.intp(array), code
+
+
+start: Callable[[Floats], int] = cast(Any, _start)
 
 
 @njit(**INNER)

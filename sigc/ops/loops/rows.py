@@ -1,6 +1,6 @@
 """Rows across assets. Only the valid cells of a row are walked, in the order of the assets: a column that is
-missing throughout changes no bit, because it is never added, compared or counted. Sums over a row go in lanes, for
-vectors: the place of a value among the valid ones, not its column, says which.
+missing throughout changes no bit, because it is never added, compared or counted. Sums over a row go in lanes
+(`lanes.py`): the place of a value among the valid ones, not its column, says which.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
-from sigc.ops.loops.places import at
+from sigc.ops.loops.lanes import LANES, lane_size, lane_sum
+from sigc.ops.loops.places import at, start
+from sigc.ops.loops.quotients import divided
 
 Floats = NDArray[np.float64]
 
 MEAN, VARIANCE, DEVIATION, TOTAL, COUNT = 0, 1, 2, 3, 4
 CENTRED, ZSCORE, SHARE = 0, 1, 2
-LANES = 32
 
 
 @njit(**INNER)
@@ -38,37 +39,12 @@ def compact(row: Floats, some: Floats) -> int:
 
 
 @njit(**INNER)
-def halved(lanes: Floats) -> float:
-    """The sum of all lanes, half onto half until one is left; they are lost."""
-    wide = LANES // 2
-    while wide > 0:
-        for k in range(wide):
-            lanes[k] += lanes[k + wide]
-        wide //= 2
-    return lanes[0]
-
-
-@njit(**INNER)
-def lane_sum(values: Floats, n: int, lanes: Floats) -> float:
-    """The sum of the first n: the i-th goes to lane i % LANES, then lanes are halved. `lanes` is room."""
-    lanes[:] = 0.0
-    whole = n - n % LANES
-    for i in range(0, whole, LANES):
-        part = at(values.ctypes.data + 8 * i, LANES)
-        for k in range(LANES):
-            lanes[k] += part[k]
-    for k in range(n - whole):
-        lanes[k] += values[whole + k]
-    return halved(lanes)
-
-
-@njit(**INNER)
 def lane_mean(values: Floats, n: int, lanes: Floats) -> tuple[float, bool]:
     """The mean, exactly the value where all are equal, and whether they are."""
     differ = 0
     for i in range(n):
         differ += values[i] != values[0]
-    return (lane_sum(values, n, lanes) / n, False) if differ else (values[0], True)
+    return (lane_sum(start(values), n, start(lanes)) / n, False) if differ else (values[0], True)
 
 
 @njit(**INNER)
@@ -77,24 +53,24 @@ def lane_variance(values: Floats, n: int, mean: float, lanes: Floats) -> float:
     for i in range(n):
         d = values[i] - mean
         values[i] = d * d
-    return lane_sum(values, n, lanes) / (n - 1.0)
+    return lane_sum(start(values), n, start(lanes)) / (n - 1.0)
 
 
 def level(x: Floats, what: int) -> Floats:
     """TOTAL, MEAN, VARIANCE, DEVIATION or COUNT of the row's valid cells, in those cells."""
     out = np.empty(x.shape)
-    _level(x, what, out, *_room(x.shape[1]))
+    _level(x, what, out, *room(x.shape[1]))
     return out
 
 
 def standing(x: Floats, what: int) -> Floats:
     """The row CENTRED on its mean, as a ZSCORE, or a SHARE of the sum of its absolutes; flat rows give 0."""
     out = np.empty(x.shape)
-    _standing(x, what, out, *_room(x.shape[1]))
+    _standing(x, what, out, *room(x.shape[1]))
     return out
 
 
-def _room(cols: int) -> tuple[Floats, Floats]:
+def room(cols: int) -> tuple[Floats, Floats]:
     """For the valid cells of a row, and for lanes."""
     return np.empty(cols + 1), np.empty(LANES)
 
@@ -103,11 +79,11 @@ def _room(cols: int) -> tuple[Floats, Floats]:
 def _level(x: Floats, what: int, out: Floats, some: Floats, lanes: Floats) -> None:
     rows, cols = x.shape
     for t in range(rows):
-        here, made = x[t], out[t]
+        here, made = at(start(x) + 8 * t * cols, cols), at(start(out) + 8 * t * cols, cols)
         n = compact(here, some)
         v = float(n)
         if n > 0 and what == TOTAL:
-            v = lane_sum(some, n, lanes)
+            v = lane_sum(start(some), n, start(lanes))
         elif n > 0 and what != COUNT:
             v, _ = lane_mean(some, n, lanes)
             if what != MEAN:
@@ -122,29 +98,36 @@ def _level(x: Floats, what: int, out: Floats, some: Floats, lanes: Floats) -> No
 def _standing(x: Floats, what: int, out: Floats, some: Floats, lanes: Floats) -> None:
     rows, cols = x.shape
     for t in range(rows):
-        here, made = x[t], out[t]
-        n = compact(here, some)
-        if n == 0:
-            made[:] = np.nan
-        elif what == SHARE:
-            for i in range(n):
-                some[i] = abs(some[i])
-            size = lane_sum(some, n, lanes)
-            size = 1.0 if size == 0.0 else size
-            for j in range(cols):
-                made[j] = here[j] / size
-        else:
-            mean, flat = lane_mean(some, n, lanes)
-            if what == CENTRED:
-                for j in range(cols):
-                    made[j] = here[j] - mean
-            elif flat:
-                for j in range(cols):
-                    made[j] = 0.0 if here[j] == here[j] else np.nan
-            else:
-                deviation = np.sqrt(lane_variance(some, n, mean, lanes))
-                for j in range(cols):
-                    made[j] = (here[j] - mean) / deviation
+        here, made = at(start(x) + 8 * t * cols, cols), at(start(out) + 8 * t * cols, cols)
+        stand(here, what, made, some, lanes)
+
+
+@njit(**INNER)
+def stand(here: Floats, what: int, made: Floats, some: Floats, lanes: Floats) -> None:
+    """One row of `standing`."""
+    cols = len(here)
+    if what == SHARE:
+        size = lane_size(start(here), cols, start(lanes))
+        if size != size:  # a cell is missing
+            size = lane_size(start(some), compact(here, some), start(lanes))
+        divided(start(here), cols, 1.0 if size == 0.0 else size, start(made))
+        return
+    n = compact(here, some)
+    if n == 0:
+        made[:] = np.nan
+        return
+    mean, flat = lane_mean(some, n, lanes)
+    if what == CENTRED:
+        for j in range(cols):
+            made[j] = here[j] - mean
+    elif flat:
+        for j in range(cols):
+            made[j] = 0.0 if here[j] == here[j] else np.nan
+    else:
+        deviation = np.sqrt(lane_variance(some, n, mean, lanes))
+        for j in range(cols):
+            some[j] = here[j] - mean
+        divided(start(some), cols, deviation, start(made))
 
 
 def book_returns(w: Floats, r: Floats) -> Floats:
