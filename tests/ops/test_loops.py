@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sigc.ops.cross import group_rank, rank
-from sigc.ops.loops import picks, ranks
+from sigc.ops.loops import picks, ranks, sorting
 from sigc.ops.weights import long_short
 
 ROOT = Path(__file__).parent.parent.parent
@@ -62,11 +62,11 @@ def test_a_row_has_its_order_whatever_stands_before_it(seed: int) -> None:
 def test_the_shorter_loop_stops_where_digits_are_needed() -> None:
     x = np.array(list(kinds().values()))
     x.flags.writeable = False
-    room = (*ranks.room_of(COLS), np.empty(COLS, np.uint32), np.empty(COLS, np.uint32))
+    room = ranks.room(COLS)
     stopped = ranks._ranks(x, 0, 0.0, np.empty(x.shape), *room, None)
     assert list(kinds())[stopped] == "clusters"
-    assert ranks._ranks(x, stopped, 0.0, np.empty(x.shape), *room, ranks.digits_of(COLS)) == len(x)
-    book = picks._long_short(x[:1], 0, 0.2, 0.2, 1.0, np.empty((1, COLS)), *ranks.room_of(COLS), None)
+    assert ranks._ranks(x, stopped, 0.0, np.empty(x.shape), *room, sorting.digits_of(COLS)) == len(x)
+    book = picks._long_short(x[:1], 0, 0.2, 0.2, 1.0, np.empty((1, COLS)), *sorting.room_of(COLS), None)
     assert book == 1
 
 
@@ -140,13 +140,13 @@ def test_a_run_compiles_what_it_uses_once_and_a_second_loads_little(tmp_path: Pa
     (tmp_path / "momentum.sig").write_text(TEXT, encoding="utf-8")
     assert "distributed" not in loaded(tmp_path)
     made = Counter(".".join(p.name.split("-")[0].split(".")) for p in (tmp_path / "cache").rglob("*.nbc"))
-    assert set(made.values()) == {1}
+    assert set(made.values()) == {1}, made
     assert set(made) >= ENTRIES
     entries = {
         f"{path.stem}.{n}" for path in LOOPS for n, (_, options) in functions(path).items() if options == "OPTIONS"
     }
     assert set(made) & entries == ENTRIES
-    assert "ranks.by_digits" not in made
+    assert "sorting.by_digits" not in made
     assert not loaded(tmp_path) & {"pandas", "distributed", "dask", "scipy", "cffi", "pyarrow.compute", "bokeh"}
 
 

@@ -172,6 +172,21 @@ def _prefetch(to_write: int) -> Callable[..., None]:
     return build
 
 
+def _running(builder: Any, address: Any, total: Any) -> Any:
+    number = ir.IntType(32)
+    line = ir.VectorType(number, WIDTH)
+    place = builder.inttoptr(address, line.as_pointer())
+    counts = builder.load(place, align=4)
+    sums, zeros, apart = counts, ir.Constant(line, [0] * WIDTH), 1
+    while apart < WIDTH:
+        shift = ir.Constant(line, [i - apart if i >= apart else WIDTH for i in range(WIDTH)])
+        sums, apart = builder.add(sums, builder.shuffle_vector(sums, zeros, shift)), 2 * apart
+    first = builder.insert_element(zeros, total, number(0))
+    before = builder.add(builder.sub(sums, counts), builder.shuffle_vector(first, zeros, zeros))
+    builder.store(before, place, align=4)
+    return builder.add(total, builder.extract_element(sums, number(WIDTH - 1)))
+
+
 _PLACE = types.intp
 
 # load(address): WIDTH numbers; put(address, numbers); each(number): WIDTH times the same.
@@ -191,3 +206,6 @@ root: Callable[[Floats], Floats] = _function(_NUMBERS, (_NUMBERS,), _root)
 # processor foresees the next number, not the next row. The row need not exist.
 fetch: Callable[[int, int], None] = _function(types.void, (_PLACE, _PLACE), _prefetch(0))
 claim: Callable[[int, int], None] = _function(types.void, (_PLACE, _PLACE), _prefetch(1))
+
+# running(address, total): of WIDTH counts (uint32) each becomes the sum of those before it and `total`; the next total.
+running: Callable[[int, np.uint32], np.uint32] = _function(types.uint32, (_PLACE, types.uint32), _running)
