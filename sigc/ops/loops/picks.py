@@ -17,7 +17,6 @@ from sigc.ops.loops.sorting import (
     arrange,
     by_distance,
     in_either_way,
-    insert,
     middle,
     room_of,
     tally,
@@ -28,19 +27,33 @@ _STRIDE = 64  # cells looked at together
 
 
 @njit(**INNER)
-def chosen(row: Floats, place: Codes, bucket: np.uint32, order: Columns, values: Floats) -> None:
-    """The columns and values of the few cells of one bucket, ascending."""
-    found, cols = np.int64(0), len(row)
-    for begin in range(0, cols, _STRIDE):
-        end, here = min(begin + _STRIDE, cols), 0
+def choose(
+    row: Floats,
+    place: Codes,
+    bucket: np.uint32,
+    first: int,
+    after: int,
+    weight: float,
+    order: Columns,
+    values: Floats,
+    made: Floats,
+) -> None:
+    """Of the few cells of a bucket, those of ascending order `first` up to `after` get the weight."""
+    found = np.int64(0)
+    for begin in range(0, len(row), _STRIDE):
+        end, here = min(begin + _STRIDE, len(row)), 0
         for j in range(begin, end):
             here += place[j] == bucket
         if here:
             for j in range(begin, end):
-                if place[j] == bucket:
-                    order[found], values[found] = np.uint32(j), row[j]
-                    found += 1
-    insert(found, found * found, order, values)
+                order[found], values[found] = np.uint32(j), row[j]
+                found += place[j] == bucket
+    for i in range(found):
+        before = 0
+        for k in range(found):
+            before += values[k] < values[i] or (values[k] == values[i] and k < i)
+        if first <= before < after:
+            made[order[i]] = weight
 
 
 @njit(**INNER)
@@ -88,14 +101,9 @@ def picked(
         v = long if b > upper else 0.0
         v = short if b < lower else v
         made[j] = v if b != none else 0.0
-    if take:
-        chosen(row, place, upper, order, values)
-        for i in range(count[best] - take, count[best]):
-            made[order[i]] = long
-    if give:
-        chosen(row, place, lower, order, values)
-        for i in range(give):
-            made[order[i]] = short
+    cells = np.int64(count[upper])
+    choose(row, place, upper, cells - take, cells, long, order, values, made)
+    choose(row, place, lower, np.int64(0), give, short, order, values, made)
     return True
 
 

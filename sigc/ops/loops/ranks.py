@@ -31,7 +31,6 @@ from sigc.ops.loops.vectors import WIDTH, running
 
 FINENESS = 4  # buckets for each asset
 _ONE = np.uint32(1)
-_COUNTED = 8
 
 Room = tuple[Codes, Codes, Codes, Columns, Columns, Floats, Floats]
 
@@ -69,60 +68,36 @@ def begins(count: Codes) -> None:
 
 
 @njit(**INNER)
-def levelled(begin: int, end: int, order: Columns, values: Floats, made: Floats) -> None:
-    """Ranks from 0 of cells in order, average ones of equals."""
-    while begin < end:
-        after = begin + 1
-        while after < end and values[after] == values[begin]:
-            after += 1
-        for i in range(begin, after):
-            made[order[i]] = 0.5 * (begin + after - 1)
-        begin = after
-
-
-@njit(**INNER)
-def put_in_order(begin: int, end: int, order: Columns, values: Floats, made: Floats) -> bool:
-    """The same of cells as they come; false if that takes too long."""
-    moves = 0
-    for i in range(begin + 1, end):
-        v, c, k = values[i], order[i], i
-        while k > begin and values[k - 1] > v:
-            values[k], order[k] = values[k - 1], order[k - 1]
-            k -= 1
-        values[k], order[k] = v, c
-        moves += i - k
-        if moves > FEW * FEW + 4 * (end - begin):
-            return False
-    levelled(begin, end, order, values, made)
-    return True
-
-
-@njit(**INNER)
 def settled(buckets: Columns, n: int, count: Codes, order: Columns, values: Floats, made: Floats) -> bool:
-    """Ranks of the cells of the first n of `buckets`; false if that takes too long. Most have two, few have many."""
-    for i in range(n):
-        b = buckets[i]
+    """Ranks from 0 of the cells of the first n of `buckets`, average ones of equals; they are put into order. False if
+    that takes too long. Most have two cells, many cells are mostly equal."""
+    for bucket in range(n):
+        b = buckets[bucket]
         begin, end = np.int64(count[b]), np.int64(count[b + _ONE])
         if end - begin == 2:
             v, w = values[begin], values[begin + 1]
             first = 0.5 * (np.float64(v > w) + np.float64(v >= w))
             made[order[begin]], made[order[begin + 1]] = begin + first, begin + (1.0 - first)
             continue
-        differ = 0
-        for k in range(begin, end):
-            differ += values[k] != values[begin]
-        if differ == 0:
-            for k in range(begin, end):
-                made[order[k]] = 0.5 * (begin + end - 1)
-        elif end - begin <= _COUNTED:
-            for k in range(begin, end):
-                v, below, upto = values[k], 0, 0
-                for other in range(begin, end):
-                    below += values[other] < v
-                    upto += values[other] <= v
-                made[order[k]] = begin + 0.5 * (below + upto - 1)
-        elif not put_in_order(begin, end, order, values, made):
-            return False
+        moves = differ = 0
+        for i in range(begin, end):
+            differ += values[i] != values[begin]
+        for i in range(begin + 1, end if differ else begin):
+            v, c, k = values[i], order[i], i
+            while k > begin and values[k - 1] > v:
+                values[k], order[k] = values[k - 1], order[k - 1]
+                k -= 1
+            values[k], order[k] = v, c
+            moves += i - k
+            if moves > FEW * FEW + 4 * (end - begin):
+                return False
+        while begin < end:
+            after = begin + 1 if differ else end
+            while after < end and values[after] == values[begin]:
+                after += 1
+            for i in range(begin, after):
+                made[order[i]] = 0.5 * (begin + after - 1)
+            begin = after
     return True
 
 
@@ -138,17 +113,19 @@ def ranked(
     values: Floats,
     some: Floats,
     made: Floats,
-) -> bool:
-    """Ranks from 0 of the n valid cells, average ones of equals; false where that takes more than buckets."""
+) -> np.int64:
+    """Ranks from 0 of those of the n valid cells that have a bucket for themselves. The other buckets are listed, and
+    their cells laid into their places; returns how many buckets these are, -1 where there can be none."""
     found = np.int64(0)
-    if n <= FEW:
+    if n <= FEW:  # one bucket
+        count[0], count[1], listed[0] = 0, n, 0
         for j in range(len(row)):
             order[found], values[found] = np.uint32(j), row[j]
             found += row[j] == row[j]
-        return put_in_order(np.int64(0), n, order, values, made)
+        return np.int64(1)
     c, s = middle(row, some)
     if s == 0.0:
-        return False
+        return np.int64(-1)
     last = len(count) - 2
     by_distance(row, c, s, last, place)
     numbered(place, count, number)
@@ -167,7 +144,7 @@ def ranked(
         order[at], values[at] = j, row[j]
         listed[shared] = place[j]
         shared += number[j] == 0
-    return settled(listed, shared, count, order, values, made)
+    return shared
 
 
 def ranks(x: Floats, buckets: float, out: Floats) -> None:
@@ -196,11 +173,13 @@ def _ranks(
     for t in range(begin, len(x)):
         row, made = x[t], out[t]
         n = valid_cells(row)
-        if not ranked(row, n, place, number, count, listed, order, values, some, made):
+        shared = ranked(row, n, place, number, count, listed, order, values, some, made)
+        if shared < 0 or not settled(listed, shared, count, order, values, made):
             if digits is None:
                 return t
             by_digits(row, order, values, place, digits)
-            levelled(np.int64(0), n, order, values, made)
+            count[0], count[1], listed[0] = 0, n, 0
+            settled(listed, np.int64(1), count, order, values, made)
         if n < cols:
             for j in range(cols):
                 made[j] = made[j] if row[j] == row[j] else np.nan
