@@ -14,10 +14,9 @@ place where a level of row t goes still holds that of row t - w, and these two a
                               now = 2 rows up to t          ring[2 + t % 2] holds those up to t-2;  made = now
                               now = 4 rows up to t          made joins ring[4 + (t-2) % 4], the 4 rows up to t-2
 
-Work goes by tiles of columns, so that a ring stays in the second-level cache. Rows of a tile are slices: an index
-of two variables would be checked for wrapping at every element. Quantities that go together lie in one row, each
-TILE after the other: with an array for each, the compiler would have to test so many pairs for overlap that it gives
-up on vectors.
+Rows are walked by vectors (`vectors.py`), so that all levels of some columns stay in registers, and only the ring goes
+to memory: to the first-level cache, as work goes by tiles of columns. Quantities that go together lie in one row of it,
+each TILE after the other.
 """
 
 from __future__ import annotations
@@ -27,13 +26,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
-from sigc.ops.loops.places import at, row
 from sigc.ops.loops.vectors import TILE, WIDTH, claim, fetch, load, over_columns, put, root, tile, where
 
 Floats = NDArray[np.float64]
 
-# Narrow enough for a ring in the first-level cache or near it, wide enough for loops across them.
-PART = 64
 VARIANCE, DEVIATION, ZSCORE = 0, 1, 2
 CORRELATION, COVARIANCE, BETA = 0, 1, 2
 
@@ -54,20 +50,8 @@ def _ring(n: int, cols: int) -> Floats:
 
 
 @njit(**INNER)
-def _held(ring: int, cells: int, width: int, t: int) -> Floats:
-    """Of a ring that begins at an address: the window of `width` rows up to t."""
-    return at(ring + 8 * cells * (width + (t & (width - 1))), cells)
-
-
-@njit(**INNER)
-def _copy(into: Floats, values: Floats) -> None:
-    for j in range(len(values)):
-        into[j] = values[j]
-
-
-@njit(**INNER)
 def _kept(ring: int, cells: int, width: int, t: int) -> int:
-    """The address of what `_held` gives."""
+    """Of a ring of so many cells a row: the address of the window of `width` rows up to t."""
     return ring + 8 * cells * (width + (t & (width - 1)))
 
 
@@ -242,88 +226,67 @@ def _window_comoments(x: Floats, y: Floats, n: int, what: int, out: Floats, ring
         done = j0 + wide
 
 
-@njit(**INNER)
-def _powers_doubled(now: Floats, held: Floats, wide: int, width: int) -> None:
-    """Mean and sums of second, third and fourth powers of deviations."""
-    w = float(width)
-    for j in range(wide):
-        m, p2, p3, p4 = now[j], now[PART + j], now[2 * PART + j], now[3 * PART + j]
-        q2, q3, q4 = held[PART + j], held[2 * PART + j], held[3 * PART + j]
-        d = held[j] - m
-        now[3 * PART + j] = p4 + (q4 + d**4 * (w / 8.0) + 1.5 * d * d * (q2 + p2) + 2.0 * d * (q3 - p3))
-        now[2 * PART + j] = p3 + (q3 + 1.5 * d * (q2 - p2))
-        now[PART + j] = p2 + (q2 + d * d * (0.5 * w))
-        now[j] = m + d * 0.5
-        held[j], held[PART + j], held[2 * PART + j], held[3 * PART + j] = m, p2, p3, p4
-
-
-@njit(**INNER)
-def _powers_joined(made: Floats, older: Floats, wide: int, offset: int, width: int) -> None:
-    a, b = float(offset), float(width)
-    c = a + b
-    for j in range(wide):
-        d = older[j] - made[j]
-        p2, p3 = made[PART + j], made[2 * PART + j]
-        q2, q3 = older[PART + j], older[2 * PART + j]
-        made[3 * PART + j] += (
-            older[3 * PART + j]
-            + d**4 * (a * b * (a * a - a * b + b * b) / (c * c * c))
-            + 6.0 * d * d * (a * a * q2 + b * b * p2) / (c * c)
-            + 4.0 * d * (a * q3 - b * p3) / c
-        )
-        made[2 * PART + j] += q3 + d**3 * (a * b * (a - b) / (c * c)) + 3.0 * d * (a * q2 - b * p2) / c
-        made[PART + j] += q2 + d * d * (a * b / c)
-        made[j] += d * (b / c)
-
-
-@njit(**INNER)
-def _powers_finished(made: Floats, out: Floats, rows: int, kurtosis: bool) -> None:
-    """The usual bias corrections; no spread gives 0."""
-    n = float(rows)
-    if kurtosis:
-        for j in range(len(out)):
-            m2, m4 = made[PART + j] / n, made[3 * PART + j] / n
-            v = (n - 1) / ((n - 2) * (n - 3)) * ((n + 1) * (m4 / (m2 * m2) - 3.0) + 6.0)
-            out[j] = 0.0 if made[PART + j] == 0.0 else v
-    else:
-        factor = np.sqrt(n * (n - 1)) / (n - 2)
-        for j in range(len(out)):
-            m2, m3 = made[PART + j] / n, made[2 * PART + j] / n
-            v = factor * (m3 / (m2 * np.sqrt(m2)))
-            out[j] = 0.0 if made[PART + j] == 0.0 else v
-
-
 def window_shape(x: Floats, n: int, kurtosis: bool) -> Floats:
-    """Excess kurtosis or skewness."""
-    out = np.empty(x.shape)
-    _window_shape(x, n, kurtosis, out, _ring(n, 4 * PART), room(1, 4 * PART)[0], room(1, 4 * PART)[0])
-    return out
+    """Excess kurtosis or skewness, with the usual bias corrections; no spread gives 0."""
+    return over_columns(lambda x, out: _window_shape(x, n, kurtosis, out, _ring(n, 4 * TILE)), x)
 
 
 @njit(**OPTIONS)
-def _window_shape(x: Floats, n: int, kurtosis: bool, out: Floats, ring: Floats, now: Floats, made: Floats) -> None:
+def _window_shape(x: Floats, n: int, kurtosis: bool, out: Floats, ring: Floats) -> None:
+    """Of a level: the mean, and the sums of second, third and fourth powers of deviations."""
     rows, cols = x.shape
     given, found, rings = x.ctypes.data, out.ctypes.data, ring.ctypes.data
-    for j0 in range(0, cols, PART):
-        wide = min(PART, cols - j0)
+    count = float(n)
+    done = 0
+    while done < cols:
+        j0, wide = tile(done, cols)
         ring[:] = np.nan
         for t in range(rows):
-            here = row(given, cols, t, j0, wide)
-            for j in range(wide):
-                now[j] = here[j]
-                now[PART + j] = now[2 * PART + j] = now[3 * PART + j] = here[j] - here[j]  # 0, or NaN
-            width, offset = 1, 0
-            while width <= n:
-                if n & width:
-                    if offset == 0:
-                        _copy(made, now)
-                    else:
-                        _powers_joined(made, _held(rings, 4 * PART, width, t - offset), wide, offset, width)
-                    offset += width
-                held = _held(rings, 4 * PART, width, t)
-                width *= 2
-                if width > n:
-                    _copy(held, now)
+            row = 8 * (t * cols + j0)
+            for j in range(0, 8 * wide, 8 * WIDTH):
+                fetch(given + row + j, cols)
+                claim(found + row + j, cols)
+                mean = load(given + row + j)
+                p2 = p3 = p4 = mean - mean  # 0, or NaN
+                m, s2, s3, s4 = mean, p2, p3, p4
+                width, offset = 1, 0
+                while width <= n:
+                    if n & width:
+                        if offset == 0:
+                            m, s2, s3, s4 = mean, p2, p3, p4
+                        else:
+                            place = _kept(rings, 4 * TILE, width, t - offset) + j
+                            a, b, c = float(offset), float(width), float(offset + width)
+                            d, q2, q3 = load(place) - m, load(place + 8 * TILE), load(place + 16 * TILE)
+                            dd = d * d
+                            s4 = s4 + (
+                                load(place + 24 * TILE)
+                                + dd * dd * (a * b * (a * a - a * b + b * b) / (c * c * c))
+                                + d * 6.0 * d * (q2 * (a * a) + s2 * (b * b)) / (c * c)
+                                + d * 4.0 * (q3 * a - s3 * b) / c
+                            )
+                            s3 = s3 + (q3 + d * dd * (a * b * (a - b) / (c * c)) + d * 3.0 * (q2 * a - s2 * b) / c)
+                            s2 = s2 + (q2 + dd * (a * b / c))
+                            m = m + d * (b / c)
+                        offset += width
+                    place = _kept(rings, 4 * TILE, width, t) + j
+                    d, q2 = load(place) - mean, load(place + 8 * TILE)
+                    q3, q4 = load(place + 16 * TILE), load(place + 24 * TILE)
+                    put(place, mean)
+                    put(place + 8 * TILE, p2)
+                    put(place + 16 * TILE, p3)
+                    put(place + 24 * TILE, p4)
+                    dd = d * d
+                    p4 = p4 + (q4 + dd * dd * (width / 8.0) + d * 1.5 * d * (q2 + p2) + d * 2.0 * (q3 - p3))
+                    p3 = p3 + (q3 + d * 1.5 * (q2 - p2))
+                    p2 = p2 + (q2 + dd * (0.5 * width))
+                    mean = mean + d * 0.5
+                    width *= 2
+                m2 = s2 / count
+                if kurtosis:
+                    v = s4 / count / (m2 * m2) - 3.0
+                    v = (v * (count + 1.0) + 6.0) * ((count - 1.0) / ((count - 2.0) * (count - 3.0)))
                 else:
-                    _powers_doubled(now, held, wide, width // 2)
-            _powers_finished(made, row(found, cols, t, j0, wide), n, kurtosis)
+                    v = s3 / count / (m2 * root(m2)) * (np.sqrt(count * (count - 1.0)) / (count - 2.0))
+                put(found + row + j, where(s2 == 0.0, 0.0, v))
+        done = j0 + wide
