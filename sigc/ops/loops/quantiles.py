@@ -69,7 +69,7 @@ def _pivot(low: int, high: int, share: float) -> int:
 
 @njit(**INNER)
 def _pair(keys: Keys, n: int, low: int, high: int, at: int, guess: Keys) -> tuple[int, int]:
-    """The keys of rank `at` and `at` + 1 < n, from 0. `guess`: a pivot to begin with, and how far apart ranks lie there;
+    """The keys of rank `at` and `at` + 1 < n, from 0. `guess`: a pivot to begin with, and how far apart ranks are;
     then those for a next row."""
     under, upto = 0, n  # how many keys are below `low`, and how many up to `high`
     turn = count = 0
