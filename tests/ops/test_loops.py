@@ -8,12 +8,14 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sigc.ops import rolling
 from sigc.ops.cross import group_rank, rank
 from sigc.ops.loops import picks, ranks, sorting
 from sigc.ops.weights import long_short
@@ -23,6 +25,18 @@ LOOPS = sorted((ROOT / "sigc" / "ops" / "loops").glob("*.py"))
 Floats = NDArray[np.float64]
 Function = ast.FunctionDef
 COLS = 300
+WINDOWS = (
+    rolling.rolling_mean,
+    rolling.rolling_std,
+    lambda x, n: rolling.rolling_corr(x, x * x, n),
+    rolling.rolling_max,
+    rolling.rolling_quantile,
+    rolling.ts_argmin,
+    rolling.ts_kurt,
+    rolling.ts_rank,
+    rolling.ts_residual,
+    rolling.decay_linear,
+)
 
 
 def kinds() -> dict[str, Floats]:
@@ -57,6 +71,26 @@ def test_a_row_has_its_order_whatever_stands_before_it(seed: int) -> None:
         (group_rank(x, by), [group_rank(row[None], by[:1]) for row in rows]),
     ):
         assert made.tobytes() == np.concatenate(alone).tobytes()
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_rank_is_how_many_are_below_and_half_of_the_equals(kind: str) -> None:
+    row = kinds()[kind]
+    below, level = (row < row[:, None]).sum(axis=1), (row == row[:, None]).sum(axis=1)
+    expected = (below + 0.5 * (level - 1)) / max(1, (~np.isnan(row)).sum() - 1)
+    assert rank(row[None])[0].tobytes() == np.where(np.isnan(row), np.nan, expected).tobytes()
+
+
+@pytest.mark.parametrize("cols", [1, 15, 16, 17, 40, 64, 65, 79, 150])
+@pytest.mark.parametrize("op", WINDOWS, ids=lambda op: op.__name__)
+def test_a_window_of_an_asset_knows_of_no_other(op: Callable[[Floats, int], Floats], cols: int) -> None:
+    draw = np.random.default_rng(cols)
+    x = draw.normal(size=(60, cols)).cumsum(axis=0)
+    x[draw.random(x.shape) < 0.02] = np.nan
+    for window in (4, 7, 20):
+        whole = op(x, window)
+        for at in {0, cols // 2, cols - 1}:
+            assert whole[:, at].tobytes() == op(x[:, at : at + 1].copy(), window)[:, 0].tobytes()
 
 
 def test_the_shorter_loop_stops_where_digits_are_needed() -> None:
