@@ -8,14 +8,16 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sigc.ops import rolling
 from sigc.ops.cross import group_rank, rank
-from sigc.ops.loops import picks, ranks
+from sigc.ops.loops import picks, ranks, sorting
 from sigc.ops.weights import long_short
 
 ROOT = Path(__file__).parent.parent.parent
@@ -23,6 +25,18 @@ LOOPS = sorted((ROOT / "sigc" / "ops" / "loops").glob("*.py"))
 Floats = NDArray[np.float64]
 Function = ast.FunctionDef
 COLS = 300
+WINDOWS = (
+    rolling.rolling_mean,
+    rolling.rolling_std,
+    lambda x, n: rolling.rolling_corr(x, x * x, n),
+    rolling.rolling_max,
+    rolling.rolling_quantile,
+    rolling.ts_argmin,
+    rolling.ts_kurt,
+    rolling.ts_rank,
+    rolling.ts_residual,
+    rolling.decay_linear,
+)
 
 
 def kinds() -> dict[str, Floats]:
@@ -59,14 +73,34 @@ def test_a_row_has_its_order_whatever_stands_before_it(seed: int) -> None:
         assert made.tobytes() == np.concatenate(alone).tobytes()
 
 
+@pytest.mark.parametrize("kind", kinds())
+def test_a_rank_is_how_many_are_below_and_half_of_the_equals(kind: str) -> None:
+    row = kinds()[kind]
+    below, level = (row < row[:, None]).sum(axis=1), (row == row[:, None]).sum(axis=1)
+    expected = (below + 0.5 * (level - 1)) / max(1, (~np.isnan(row)).sum() - 1)
+    assert rank(row[None])[0].tobytes() == np.where(np.isnan(row), np.nan, expected).tobytes()
+
+
+@pytest.mark.parametrize("cols", [1, 15, 16, 17, 40, 64, 65, 79, 150])
+@pytest.mark.parametrize("op", WINDOWS, ids=lambda op: op.__name__)
+def test_a_window_of_an_asset_knows_of_no_other(op: Callable[[Floats, int], Floats], cols: int) -> None:
+    draw = np.random.default_rng(cols)
+    x = draw.normal(size=(60, cols)).cumsum(axis=0)
+    x[draw.random(x.shape) < 0.02] = np.nan
+    for window in (4, 7, 20):
+        whole = op(x, window)
+        for at in {0, cols // 2, cols - 1}:
+            assert whole[:, at].tobytes() == op(x[:, at : at + 1].copy(), window)[:, 0].tobytes()
+
+
 def test_the_shorter_loop_stops_where_digits_are_needed() -> None:
     x = np.array(list(kinds().values()))
     x.flags.writeable = False
-    room = (*ranks.room_of(COLS), np.empty(COLS, np.uint32), np.empty(COLS, np.uint32))
+    room = ranks.room(COLS)
     stopped = ranks._ranks(x, 0, 0.0, np.empty(x.shape), *room, None)
     assert list(kinds())[stopped] == "clusters"
-    assert ranks._ranks(x, stopped, 0.0, np.empty(x.shape), *room, ranks.digits_of(COLS)) == len(x)
-    book = picks._long_short(x[:1], 0, 0.2, 0.2, 1.0, np.empty((1, COLS)), *ranks.room_of(COLS), None)
+    assert ranks._ranks(x, stopped, 0.0, np.empty(x.shape), *room, sorting.digits_of(COLS)) == len(x)
+    book = picks._long_short(x[:1], 0, 0.2, 0.2, 1.0, np.empty((1, COLS)), *sorting.room_of(COLS), None)
     assert book == 1
 
 
@@ -140,13 +174,13 @@ def test_a_run_compiles_what_it_uses_once_and_a_second_loads_little(tmp_path: Pa
     (tmp_path / "momentum.sig").write_text(TEXT, encoding="utf-8")
     assert "distributed" not in loaded(tmp_path)
     made = Counter(".".join(p.name.split("-")[0].split(".")) for p in (tmp_path / "cache").rglob("*.nbc"))
-    assert set(made.values()) == {1}
+    assert set(made.values()) == {1}, made
     assert set(made) >= ENTRIES
     entries = {
         f"{path.stem}.{n}" for path in LOOPS for n, (_, options) in functions(path).items() if options == "OPTIONS"
     }
     assert set(made) & entries == ENTRIES
-    assert "ranks.by_digits" not in made
+    assert "sorting.by_digits" not in made
     assert not loaded(tmp_path) & {"pandas", "distributed", "dask", "scipy", "cffi", "pyarrow.compute", "bokeh"}
 
 

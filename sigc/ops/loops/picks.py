@@ -1,4 +1,4 @@
-"""Books of the largest and the smallest of a row, mostly without putting the row in order: its buckets (`ranks.py`)
+"""Books of the largest and the smallest of a row, mostly without putting the row in order: its buckets (`sorting.py`)
 tell on which side of an edge a cell is, but for the cells of the two buckets where the edges are.
 """
 
@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from sigc.ops.jit import INNER, OPTIONS
-from sigc.ops.loops.ranks import (
+from sigc.ops.loops.sorting import (
     FEW,
     Codes,
     Columns,
@@ -17,37 +17,54 @@ from sigc.ops.loops.ranks import (
     arrange,
     by_distance,
     in_either_way,
-    insert,
     middle,
     room_of,
     tally,
     valid_cells,
 )
 
+_STRIDE = 64  # cells looked at together
+
 
 @njit(**INNER)
-def chosen(row: Floats, place: Codes, bucket: int, order: Columns, values: Floats) -> np.int64:
-    """The columns and values of one bucket, ascending; how many, or -1 if they are more than few."""
+def choose(
+    row: Floats,
+    place: Codes,
+    bucket: np.uint32,
+    first: int,
+    after: int,
+    weight: float,
+    order: Columns,
+    values: Floats,
+    made: Floats,
+) -> None:
+    """Of the few cells of a bucket, those of ascending order `first` up to `after` get the weight."""
     found = np.int64(0)
-    for j in range(len(row)):
-        if place[j] == bucket:
-            if found == FEW:
-                return np.int64(-1)
-            order[found], values[found] = np.uint32(j), row[j]
-            found += 1
-    insert(found, found * found, order, values)
-    return found
+    for begin in range(0, len(row), _STRIDE):
+        end, here = min(begin + _STRIDE, len(row)), 0
+        for j in range(begin, end):
+            here += place[j] == bucket
+        if here:
+            for j in range(begin, end):
+                order[found], values[found] = np.uint32(j), row[j]
+                found += place[j] == bucket
+    for i in range(found):
+        before = 0
+        for k in range(found):
+            before += values[k] < values[i] or (values[k] == values[i] and k < i)
+        if first <= before < after:
+            made[order[i]] = weight
 
 
 @njit(**INNER)
-def edges(count: Codes, k: int, m: int) -> tuple[int, int, int, int]:
+def edges(count: Codes, last: int, k: int, m: int) -> tuple[int, int, int, int]:
     """The buckets that hold the k-th largest and the m-th smallest, and how many cells of each are among these."""
-    high, above = len(count) - 2, 0
-    while high > 0 and above + count[high] < k:
+    high, above = last - 1, 0
+    while above + count[high] < k:
         above += count[high]
         high -= 1
     low, under = 0, 0
-    while low < len(count) - 2 and under + count[low] < m:
+    while under + count[low] < m:
         under += count[low]
         low += 1
     return high, k - above, low, m - under
@@ -69,28 +86,24 @@ def picked(
 ) -> bool:
     """A book of the k largest and the m smallest, without putting the row in order; false where that takes more than
     a look into two buckets."""
-    last = len(count) - 1
+    last = len(row) // 2 + 2
     c, s = middle(row, some)
-    if not (0.0 < s < np.inf and abs(c) < np.inf):
+    if s == 0.0:
         return False
     by_distance(row, c, s, last, place)
-    tally(place, count)
-    best, take, worst, give = edges(count, k, m)
+    tally(place, count[: last + 1])
+    best, take, worst, give = edges(count, last, k, m)
+    if max(count[best], count[worst]) > FEW:
+        return False
+    upper, lower, none = np.uint32(best), np.uint32(worst), np.uint32(last)
     for j in range(len(row)):
-        b = np.int64(place[j])
-        v = long if b > best else 0.0
-        v = short if b < worst else v
-        made[j] = v if b != last else 0.0
-    found = chosen(row, place, best, order, values) if take else 0
-    if found < 0:
-        return False
-    for i in range(found - take, found):
-        made[order[i]] = long
-    found = chosen(row, place, worst, order, values) if give else 0
-    if found < 0:
-        return False
-    for i in range(give):
-        made[order[i]] = short
+        b = place[j]
+        v = long if b > upper else 0.0
+        v = short if b < lower else v
+        made[j] = v if b != none else 0.0
+    cells = np.int64(count[upper])
+    choose(row, place, upper, cells - take, cells, long, order, values, made)
+    choose(row, place, lower, np.int64(0), give, short, order, values, made)
     return True
 
 

@@ -1,5 +1,5 @@
-"""Rows of an array by address. A slice of an array counts references, atomically: for rows of a narrow tile that takes
-longer than the work in them. Who takes rows by address holds the array, and keeps within it.
+"""Parts of an array by address. A slice of an array counts references, atomically: where the part is short that takes
+longer than the work in it. Who takes parts by address holds the array, and keeps within it.
 """
 
 from __future__ import annotations
@@ -46,9 +46,3 @@ start: Callable[[Floats], int] = cast(Any, _start)
 def at(address: int, wide: int) -> Floats:
     """The numbers from an address on."""
     return carray(_pointer(address), wide)  # type: ignore[call-arg]
-
-
-@njit(**INNER)
-def row(array: int, cols: int, t: int, j: int, wide: int) -> Floats:
-    """Of row t of an array that begins at an address, `cols` wide: the columns from j on."""
-    return at(array + 8 * (t * cols + j), wide)

@@ -1,238 +1,156 @@
-"""Orders and ranks of rows across assets, in time linear in the assets.
+"""Ranks of rows across assets. Most cells need no order: one that has its bucket (`sorting.py`) for itself has as rank
+how many cells are in the buckets before. The others are listed, and settled bucket by bucket.
 
-A row goes into buckets finer than its values, one pass (`spread`), so that what is left for `insert` is next to
-nothing. Buckets lie close around the middle of the row and ever wider apart towards the tails: v becomes
-1 - s / (|v - c| + s) on either side of c, the middle and the spread of a sample, whatever the tails are. A row that
-still has too many values in one bucket (two far clusters, say) is sorted by the digits of its bits (`by_digits`). The
-order is the same either way: by (value, column). Few rows need the digits, and most data have none such, so a loop is
-compiled without them first: it stops at a row that needs them, and its twin, which has room for them, goes on there.
-
-Read: `arrange` (a row to the order of its columns), then what is made of an order.
+Read: `ranked`, then `settled`.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
+from sigc.ops.loops.sorting import (
+    FEW,
+    SAMPLE,
+    Codes,
+    Columns,
+    Digits,
+    Floats,
+    Ints,
+    arrange,
+    by_digits,
+    by_distance,
+    in_either_way,
+    middle,
+    room_of,
+    valid_cells,
+)
+from sigc.ops.loops.vectors import WIDTH, running
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Codes = NDArray[np.uint32]  # unsigned, so that an index is not checked for wrapping
-Columns = NDArray[np.uint32]
-Room = tuple[Columns, Floats, Codes, Codes, Floats]
-Digits = tuple[NDArray[np.uint64], Codes]
-
-FINENESS = 3  # buckets for each asset
+FINENESS = 4  # buckets for each asset
 _ONE = np.uint32(1)
-FEW = 64
-_SAMPLE, _DIGIT = 32, 11
+
+Room = tuple[Codes, Codes, Codes, Columns, Columns, Floats, Floats]
+
+
+def room(cols: int) -> Room:
+    """For the bucket of each cell and its number there, the count of each bucket (the last but one: missing cells),
+    a list, what lies in shared buckets (columns, values), and a sample."""
+    place, number = np.empty(cols, np.uint32), np.empty(cols, np.uint32)
+    count, listed = np.empty(FINENESS * cols + 4, np.uint32), np.empty(cols + 1, np.uint32)
+    return place, number, count, listed, np.empty(cols + 1, np.uint32), np.empty(cols + 1), np.empty(SAMPLE)
 
 
 @njit(**INNER)
-def valid_cells(row: Floats) -> int:
-    """How many cells are not missing."""
-    n = 0
-    for j in range(len(row)):
-        n += row[j] == row[j]
-    return n
-
-
-@njit(**INNER)
-def middle(row: Floats, some: Floats) -> tuple[float, float]:
-    """The median and half the distance of the quartiles, of a few cells; (0, 0) if they are too few. `some` is room."""
-    found, step = 0, max(1, len(row) // len(some))
-    for j in range(0, len(row), step):
-        v = row[j]
-        if v == v and found < len(some):
-            k = found
-            while k > 0 and some[k - 1] > v:
-                some[k] = some[k - 1]
-                k -= 1
-            some[k] = v
-            found += 1
-    if found < 8:
-        return 0.0, 0.0
-    return some[found // 2], 0.6 * (some[3 * found // 4] - some[found // 4])
-
-
-@njit(**INNER)
-def by_distance(row: Floats, c: float, s: float, last: int, place: Codes) -> None:
-    """The bucket of each cell, below `last`; `last` for a missing one. Every step keeps order, rounding too."""
-    half, none = 0.5 * (last - 1), np.int32(last)
-    for j in range(len(row)):
-        d = row[j] - c
-        q = s / (abs(d) + s) * half
-        b = np.int32(q if d < 0.0 else 2.0 * half - q)
-        place[j] = b if d == d else none
-
-
-@njit(**INNER)
-def by_digits(row: Floats, order: Columns, values: Floats, columns: Columns, digits: Digits) -> None:
-    """Columns and values in order, missing ones last: a radix sort of their bits, from the last digit up. `columns`
-    and `digits` are room."""
-    cols = len(row)
-    pair, count = digits
-    keys, others = pair[0], pair[1]
-    top = np.uint64(1 << 63)
-    for j in range(cols):
-        v = row[j] + 0.0  # -0 is 0
-        bits = np.float64(v).view(np.uint64)
-        keys[j] = (~bits if bits & top else bits | top) if v == v else np.uint64(0xFFFFFFFFFFFFFFFF)
-        order[j] = np.uint32(j)
-    mask = np.uint64((1 << _DIGIT) - 1)
-    for digit in range(0, 64, _DIGIT):
-        shift = np.uint64(digit)
-        count[:] = 0
-        for j in range(cols):
-            count[(keys[j] >> shift) & mask] += _ONE
-        total = np.uint32(0)
-        for b in range(len(count)):
-            here = count[b]
-            count[b] = total
-            total += here
-        for j in range(cols):
-            b = (keys[j] >> shift) & mask
-            at = count[b]
-            count[b] = at + _ONE
-            others[at], columns[at] = keys[j], order[j]
-        keys, others = others, keys
-        for j in range(cols):
-            order[j] = columns[j]
-    for j in range(cols):
-        values[j] = row[order[j]]
-
-
-@njit(**INNER)
-def tally(place: Codes, count: Codes) -> None:
-    """How many cells each bucket has."""
+def numbered(place: Codes, count: Codes, number: Codes) -> None:
+    """How many cells each bucket has; and for each cell how many came before it into its own."""
     for b in range(len(count)):
         count[b] = np.uint32(0)
     for j in range(len(place)):
-        count[place[j]] += _ONE
+        b = place[j]
+        before = count[b]
+        number[j] = before
+        count[b] = before + _ONE
 
 
 @njit(**INNER)
-def spread(row: Floats, place: Codes, count: Codes, order: Columns, values: Floats) -> None:
-    """Columns and values, bucket after bucket, those of a bucket as they came."""
-    tally(place, count)
-    total = np.uint32(0)
-    for b in range(len(count)):
+def begins(count: Codes) -> None:
+    """How many cells are in the buckets before each, of how many are in each."""
+    total, whole = np.uint32(0), len(count) - len(count) % WIDTH
+    for b in range(0, whole, WIDTH):
+        total = running(count.ctypes.data + 4 * b, total)
+    for b in range(whole, len(count)):
         here = count[b]
         count[b] = total
         total += here
-    for j in range(len(row)):
-        b = place[j]
-        at = count[b]
-        count[b] = at + _ONE
-        order[at] = np.uint32(j)
-        values[at] = row[j]
 
 
 @njit(**INNER)
-def insert(n: int, most: int, order: Columns, values: Floats) -> bool:
-    """Put into order by insertion, equal values as they are; false if given up after `most` moves."""
-    moves, before = 0, values[0]
-    for i in range(1, n):
-        v = values[i]
-        if v >= before:
-            before = v
+def settled(buckets: Columns, n: int, count: Codes, order: Columns, values: Floats, made: Floats) -> bool:
+    """Ranks from 0 of the cells of the first n of `buckets`, average ones of equals; they are put into order. False if
+    that takes too long. Most have two cells, many cells are mostly equal."""
+    for bucket in range(n):
+        b = buckets[bucket]
+        begin, end = np.int64(count[b]), np.int64(count[b + _ONE])
+        if end - begin == 2:
+            v, w = values[begin], values[begin + 1]
+            first = 0.5 * (np.float64(v > w) + np.float64(v >= w))
+            made[order[begin]], made[order[begin + 1]] = begin + first, begin + (1.0 - first)
             continue
-        c, k = order[i], i
-        while k > 0 and values[k - 1] > v:
-            values[k], order[k] = values[k - 1], order[k - 1]
-            k -= 1
-        values[k], order[k] = v, c
-        moves += i - k
-        if moves > most:
-            return False
+        moves = differ = 0
+        for i in range(begin, end):
+            differ += values[i] != values[begin]
+        for i in range(begin + 1, end if differ else begin):
+            v, c, k = values[i], order[i], i
+            while k > begin and values[k - 1] > v:
+                values[k], order[k] = values[k - 1], order[k - 1]
+                k -= 1
+            values[k], order[k] = v, c
+            moves += i - k
+            if moves > FEW * FEW + 4 * (end - begin):
+                return False
+        while begin < end:
+            after = begin + 1 if differ else end
+            while after < end and values[after] == values[begin]:
+                after += 1
+            for i in range(begin, after):
+                made[order[i]] = 0.5 * (begin + after - 1)
+            begin = after
     return True
 
 
-def room_of(cols: int) -> Room:
-    """For a row's order, its values in order, the bucket of each cell, the count of each bucket (the last is for
-    missing cells), and a sample."""
-    count = np.empty(FINENESS * cols + 3, np.uint32)
-    return np.empty(cols, np.uint32), np.empty(cols), np.empty(cols, np.uint32), count, np.empty(_SAMPLE)
-
-
-def digits_of(cols: int) -> Digits:
-    """For the keys of a row, twice, and the count of each digit."""
-    return np.empty((2, cols), np.uint64), np.empty(1 << _DIGIT, np.uint32)
-
-
-def in_either_way(x: Floats, loop: Callable[[int, Digits | None], int]) -> None:
-    """All rows by a loop that begins at a row and stops where digits are needed: then from there on with room for them.
-
-    The loop without is the shorter to compile, and all that most data take.
-    """
-    done = loop(0, None)
-    if done < len(x):
-        loop(done, digits_of(x.shape[1]))
-
-
 @njit(**INNER)
-def arrange(
-    row: Floats, order: Columns, values: Floats, place: Codes, count: Codes, some: Floats, digits: Digits | None
-) -> tuple[int, bool]:
-    """A row's columns in ascending order of (value, column), and its values in that order.
-
-    Returns how many are valid, and whether some are equal; -1 where it takes digits and there is no room for them.
-    The rest is room, see `room_of` and `digits_of`.
-    """
-    n = valid_cells(row)
-    if n == 0:
-        return 0, False
-    c, s = middle(row, some)
-    done = False
-    if n <= FEW:
-        listed = 0
+def ranked(
+    row: Floats,
+    n: int,
+    place: Codes,
+    number: Codes,
+    count: Codes,
+    listed: Columns,
+    order: Columns,
+    values: Floats,
+    some: Floats,
+    made: Floats,
+) -> np.int64:
+    """Ranks from 0 of those of the n valid cells that have a bucket for themselves. The other buckets are listed, and
+    their cells laid into their places; returns how many buckets these are, -1 where there can be none."""
+    found = np.int64(0)
+    if n <= FEW:  # one bucket
+        count[0], count[1], listed[0] = 0, n, 0
         for j in range(len(row)):
-            if row[j] == row[j]:
-                order[listed], values[listed] = np.uint32(j), row[j]
-                listed += 1
-        done = insert(n, n * n, order, values)
-    elif 0.0 < s < np.inf and abs(c) < np.inf:
-        by_distance(row, c, s, len(count) - 1, place)
-        spread(row, place, count, order, values)
-        done = insert(n, 4 * n, order, values)
-    if not done:
-        if digits is None:
-            return -1, False
-        by_digits(row, order, values, place, digits)
-    tied = 0
-    for i in range(1, n):
-        tied += values[i] == values[i - 1]
-    return n, tied > 0
-
-
-@njit(**INNER)
-def equals(values: Floats, n: int, first: Columns, last: Columns) -> None:
-    """Of ascending values, the places of the first and the last that each equals. Without branches: ties are many."""
-    first[0], last[n - 1] = 0, n - 1
-    for i in range(1, n):
-        first[i] = i if values[i] != values[i - 1] else 0
-    for i in range(n - 1):
-        last[i] = i if values[i] != values[i + 1] else n
-    at = np.uint32(0)
-    for i in range(n):
-        at = first[i] if first[i] > at else at
-        first[i] = at
-    at = np.uint32(n)
-    for i in range(n - 1, -1, -1):
-        at = last[i] if last[i] < at else at
-        last[i] = at
+            order[found], values[found] = np.uint32(j), row[j]
+            found += row[j] == row[j]
+        return np.int64(1)
+    c, s = middle(row, some)
+    if s == 0.0:
+        return np.int64(-1)
+    last = len(count) - 2
+    by_distance(row, c, s, last, place)
+    numbered(place, count, number)
+    begins(count)
+    count[last + 1] = count[last]  # missing cells share no bucket
+    for j in range(len(row)):
+        made[j] = count[place[j]]
+    for j in range(len(row)):
+        b = place[j]
+        listed[found] = np.uint32(j)
+        found += count[b + _ONE] - count[b] > _ONE
+    shared = np.int64(0)
+    for i in range(found):
+        j = listed[i]
+        at = count[place[j]] + number[j]
+        order[at], values[at] = j, row[j]
+        listed[shared] = place[j]
+        shared += number[j] == 0
+    return shared
 
 
 def ranks(x: Floats, buckets: float, out: Floats) -> None:
     """Average ranks r = 1..n of the valid cells as (r - 1) / (n - 1), or, with buckets, ceil(r * buckets / n)."""
-    cols = x.shape[1]
-    room = (*room_of(cols), np.empty(cols, np.uint32), np.empty(cols, np.uint32))
-    in_either_way(x, lambda begin, digits: _ranks(x, begin, buckets, out, *room, digits))
+    space = room(x.shape[1])
+    in_either_way(x, lambda begin, digits: _ranks(x, begin, buckets, out, *space, digits))
 
 
 @njit(**OPTIONS)
@@ -241,31 +159,30 @@ def _ranks(
     begin: int,
     buckets: float,
     out: Floats,
+    place: Codes,
+    number: Codes,
+    count: Codes,
+    listed: Columns,
     order: Columns,
     values: Floats,
-    place: Codes,
-    count: Codes,
     some: Floats,
-    first: Columns,
-    last: Columns,
     digits: Digits | None,
 ) -> int:
     """The rows from `begin` on; returns the row where it stopped for want of digits."""
     cols = x.shape[1]
     for t in range(begin, len(x)):
-        made = out[t]
-        n, tied = arrange(x[t], order, values, place, count, some, digits)
-        if n < 0:
-            return t
+        row, made = x[t], out[t]
+        n = valid_cells(row)
+        shared = ranked(row, n, place, number, count, listed, order, values, some, made)
+        if shared < 0 or not settled(listed, shared, count, order, values, made):
+            if digits is None:
+                return t
+            by_digits(row, order, values, place, digits)
+            count[0], count[1], listed[0] = 0, n, 0
+            settled(listed, np.int64(1), count, order, values, made)
         if n < cols:
-            made[:] = np.nan
-        if tied:
-            equals(values, n, first, last)
-            for i in range(n):
-                made[order[i]] = 0.5 * (np.float64(first[i]) + np.float64(last[i]))
-        else:
-            for i in range(n):
-                made[order[i]] = i
+            for j in range(cols):
+                made[j] = made[j] if row[j] == row[j] else np.nan
         if buckets > 0.0:
             for j in range(cols):
                 made[j] = np.ceil(((made[j] + 1.0) * buckets) / n)

@@ -1,0 +1,214 @@
+"""Orders of rows across assets, in time linear in the assets.
+
+A row goes into buckets finer than its values, one pass (`spread`), so that what is left for `insert` is next to
+nothing. Buckets lie close around the middle of the row and ever wider apart towards the tails: v becomes
+1 - s / (|v - c| + s) on either side of c, the middle and the spread of a sample, whatever the tails are. A row that
+still has too many values in one bucket (two far clusters, say) is sorted by the digits of its bits (`by_digits`). The
+order is the same either way: by (value, column). Few rows need the digits, and most data have none such, so a loop is
+compiled without them first: it stops at a row that needs them, and its twin, which has room for them, goes on there.
+
+Read: `arrange` (a row to the order of its columns). What is made of an order, or of buckets: `ranks.py`, `picks.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from sigc.ops.jit import INNER
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Codes = NDArray[np.uint32]  # unsigned, so that an index is not checked for wrapping
+Columns = NDArray[np.uint32]
+Room = tuple[Columns, Floats, Codes, Codes, Floats]
+Digits = tuple[NDArray[np.uint64], Codes]
+
+FINENESS = 3  # buckets for each asset
+_ONE = np.uint32(1)
+FEW = 64
+SAMPLE, _DIGIT = 32, 11
+
+
+@njit(**INNER)
+def valid_cells(row: Floats) -> int:
+    """How many cells are not missing."""
+    n = 0
+    for j in range(len(row)):
+        n += row[j] == row[j]
+    return n
+
+
+@njit(**INNER)
+def middle(row: Floats, some: Floats) -> tuple[float, float]:
+    """The median and half the distance of the quartiles, of a few cells; (0, 0) if they are too few, or if a distance
+    can't be told in such units. `some` is room."""
+    found, step = 0, max(1, len(row) // len(some))
+    for j in range(0, len(row), step):
+        v = row[j]
+        if v == v and found < len(some):
+            k = found
+            while k > 0 and some[k - 1] > v:
+                some[k] = some[k - 1]
+                k -= 1
+            some[k] = v
+            found += 1
+    if found < 8:
+        return 0.0, 0.0
+    c, s = some[found // 2], 0.6 * (some[3 * found // 4] - some[found // 4])
+    return (c, s) if abs(c) < np.inf and 1e-300 < s < np.inf else (0.0, 0.0)
+
+
+@njit(**INNER)
+def by_distance(row: Floats, c: float, s: float, last: int, place: Codes) -> None:
+    """The bucket of each cell, below `last`; `last` for a missing one. Every step keeps order, rounding too, so single
+    precision will do."""
+    half, one, none = np.float32(0.5 * (last - 1)), np.float32(1.0), np.int32(last)
+    unit = 1.0 / s
+    for j in range(len(row)):
+        d = np.float32((row[j] - c) * unit)
+        q = half / (abs(d) + one)
+        b = np.int32(q if d < np.float32(0.0) else (half + half) - q)
+        place[j] = b if d == d else none
+
+
+@njit(**INNER)
+def by_digits(row: Floats, order: Columns, values: Floats, columns: Columns, digits: Digits) -> None:
+    """Columns and values in order, missing ones last: a radix sort of their bits, from the last digit up. `columns`
+    and `digits` are room."""
+    cols = len(row)
+    pair, count = digits
+    keys, others = pair[0], pair[1]
+    top = np.uint64(1 << 63)
+    for j in range(cols):
+        v = row[j] + 0.0  # -0 is 0
+        bits = np.float64(v).view(np.uint64)
+        keys[j] = (~bits if bits & top else bits | top) if v == v else np.uint64(0xFFFFFFFFFFFFFFFF)
+        order[j] = np.uint32(j)
+    mask = np.uint64((1 << _DIGIT) - 1)
+    for digit in range(0, 64, _DIGIT):
+        shift = np.uint64(digit)
+        count[:] = 0
+        for j in range(cols):
+            count[(keys[j] >> shift) & mask] += _ONE
+        total = np.uint32(0)
+        for b in range(len(count)):
+            here = count[b]
+            count[b] = total
+            total += here
+        for j in range(cols):
+            b = (keys[j] >> shift) & mask
+            at = count[b]
+            count[b] = at + _ONE
+            others[at], columns[at] = keys[j], order[j]
+        keys, others = others, keys
+        for j in range(cols):
+            order[j] = columns[j]
+    for j in range(cols):
+        values[j] = row[order[j]]
+
+
+@njit(**INNER)
+def tally(place: Codes, count: Codes) -> None:
+    """How many cells each bucket has."""
+    for b in range(len(count)):
+        count[b] = np.uint32(0)
+    for j in range(len(place)):
+        count[place[j]] += _ONE
+
+
+@njit(**INNER)
+def spread(row: Floats, place: Codes, count: Codes, order: Columns, values: Floats) -> None:
+    """Columns and values, bucket after bucket, those of a bucket as they came."""
+    tally(place, count)
+    total = np.uint32(0)
+    for b in range(len(count)):
+        here = count[b]
+        count[b] = total
+        total += here
+    for j in range(len(row)):
+        b = place[j]
+        at = count[b]
+        count[b] = at + _ONE
+        order[at] = np.uint32(j)
+        values[at] = row[j]
+
+
+@njit(**INNER)
+def insert(n: int, most: int, order: Columns, values: Floats) -> bool:
+    """Put into order by insertion, equal values as they are; false if given up after `most` moves."""
+    moves, before = 0, values[0]
+    for i in range(1, n):
+        v = values[i]
+        if v >= before:
+            before = v
+            continue
+        c, k = order[i], i
+        while k > 0 and values[k - 1] > v:
+            values[k], order[k] = values[k - 1], order[k - 1]
+            k -= 1
+        values[k], order[k] = v, c
+        moves += i - k
+        if moves > most:
+            return False
+    return True
+
+
+def room_of(cols: int) -> Room:
+    """For a row's order, its values in order, the bucket of each cell, the count of each bucket (the last is for
+    missing cells), and a sample."""
+    count = np.empty(FINENESS * cols + 3, np.uint32)
+    return np.empty(cols, np.uint32), np.empty(cols), np.empty(cols, np.uint32), count, np.empty(SAMPLE)
+
+
+def digits_of(cols: int) -> Digits:
+    """For the keys of a row, twice, and the count of each digit."""
+    return np.empty((2, cols), np.uint64), np.empty(1 << _DIGIT, np.uint32)
+
+
+def in_either_way(x: Floats, loop: Callable[[int, Digits | None], int]) -> None:
+    """All rows by a loop that begins at a row and stops where digits are needed: then from there on with room for them.
+
+    The loop without is the shorter to compile, and all that most data take.
+    """
+    done = loop(0, None)
+    if done < len(x):
+        loop(done, digits_of(x.shape[1]))
+
+
+@njit(**INNER)
+def arrange(
+    row: Floats, order: Columns, values: Floats, place: Codes, count: Codes, some: Floats, digits: Digits | None
+) -> tuple[int, bool]:
+    """A row's columns in ascending order of (value, column), and its values in that order.
+
+    Returns how many are valid, and whether some are equal; -1 where it takes digits and there is no room for them.
+    The rest is room, see `room_of` and `digits_of`.
+    """
+    n = valid_cells(row)
+    if n == 0:
+        return 0, False
+    c, s = middle(row, some)
+    done = False
+    if n <= FEW:
+        listed = 0
+        for j in range(len(row)):
+            if row[j] == row[j]:
+                order[listed], values[listed] = np.uint32(j), row[j]
+                listed += 1
+        done = insert(n, n * n, order, values)
+    elif s > 0.0:
+        by_distance(row, c, s, len(count) - 1, place)
+        spread(row, place, count, order, values)
+        done = insert(n, 4 * n, order, values)
+    if not done:
+        if digits is None:
+            return -1, False
+        by_digits(row, order, values, place, digits)
+    tied = 0
+    for i in range(1, n):
+        tied += values[i] == values[i - 1]
+    return n, tied > 0
