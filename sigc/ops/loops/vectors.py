@@ -1,9 +1,9 @@
 """Vectors: some numbers side by side that stay in registers through a whole formula, where a loop over columns would go
 to memory and back after each operation.
 
-In a loop a vector is read as a small array: `+ - * /`, comparisons, `where` and `root` are by element, a number goes
-with every element. Operations are those of IEEE 754, none is reordered or contracted: bits are those of a loop over
-columns, on any CPU. Addresses are taken as in `places.py`.
+In a loop a vector is read as a small array: `+ - * /`, comparisons, `where`, `root` and `size` are by element, a number
+goes with every element. Operations are those of IEEE 754, none is reordered or contracted: bits are those of a loop
+over columns, on any CPU. Addresses are taken as in `places.py`.
 
     v = load(address)                      WIDTH numbers
     put(address, where(v > 0.0, v, 0.0))
@@ -152,9 +152,14 @@ def _pointer(builder: Any, address: Any) -> Any:
     return builder.inttoptr(address, _LINE.as_pointer())
 
 
-def _root(builder: Any, values: Any) -> Any:
-    kind = ir.FunctionType(_LINE, [_LINE])
-    return builder.call(_get_function(builder.module, kind, f"llvm.sqrt.v{WIDTH}f64"), [values])
+def _of_llvm(name: str) -> Callable[..., Any]:
+    """One of its functions of a number, for a vector."""
+
+    def build(builder: Any, values: Any) -> Any:
+        kind = ir.FunctionType(_LINE, [_LINE])
+        return builder.call(_get_function(builder.module, kind, f"llvm.{name}.v{WIDTH}f64"), [values])
+
+    return build
 
 
 def _prefetch(to_write: int) -> Callable[..., None]:
@@ -196,11 +201,12 @@ put: Callable[[int, Floats], None] = _function(
 )
 each: Callable[[float], Floats] = _function(_NUMBERS, (types.float64,), lambda _, v: v)
 
-# where(flags, one, other), either may be a number; root(numbers): square roots.
+# where(flags, one, other), either may be a number; root(numbers): square roots; size(numbers): absolutes.
 where: Callable[[Flags | bool, Floats | float, Floats | float], Floats] = _function(
     _NUMBERS, (_FLAGS, _NUMBERS, _NUMBERS), lambda b, flags, one, other: b.select(flags, one, other)
 )
-root: Callable[[Floats], Floats] = _function(_NUMBERS, (_NUMBERS,), _root)
+root: Callable[[Floats], Floats] = _function(_NUMBERS, (_NUMBERS,), _of_llvm("sqrt"))
+size: Callable[[Floats], Floats] = _function(_NUMBERS, (_NUMBERS,), _of_llvm("fabs"))
 
 # fetch(address, columns), claim(address, columns): have the row AHEAD brought near, to be read or to be written. A
 # processor foresees the next number, not the next row. The row need not exist.
