@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -30,6 +31,17 @@ class BlockLostError(Exception):
     """A block that the task was told to read is gone (evicted or damaged). Carries its key."""
 
 
+@dataclass(slots=True, eq=False)
+class _Made:
+    """What a task has so far. carries, by node shape: the state after the last row. prefixes, parts, by the key of an
+    output: what it goes on from, what is computed. seconds: by node shape."""
+
+    carries: dict[str, Carry]
+    prefixes: dict[str, Panel | None]
+    parts: dict[str, list[Panel]]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
 def run_block(
     task: Task, store: BlockStore, where: str = "", room: Room | None = None, books: Books | None = None
 ) -> Outcome:
@@ -40,23 +52,21 @@ def run_block(
     begun = time.perf_counter()
     store = timed = TimedStore(store)
     try:
-        carries = {o.node.shape: _carry(o, store) for o in task.outputs if o.node.carried}
-        prefixes = {o.key: _prefix(o, store) for o in task.outputs}
-        parts: dict[str, list[Panel]] = {o.key: [] for o in task.outputs}
-        seconds: dict[str, float] = {}
+        made = _Made(
+            carries={o.node.shape: _carry(o, store) for o in task.outputs if o.node.carried},
+            prefixes={o.key: _prefix(o, store) for o in task.outputs},
+            parts={o.key: [] for o in task.outputs},
+        )
         for start, stop in _slices(task):
-            _run_slice(task, store, start, stop, carries, parts, seconds, room, books)
+            _run_slice(task, store, start, stop, made, room, books)
     except BlockLostError as lost:
         return Outcome(task.number, lost=(str(lost),), where=where)
-    facts = [
-        _stored(task, o, prefixes[o.key], parts[o.key], carries, store) if parts[o.key] else _taken(task, o)
-        for o in task.outputs
-    ]
+    facts = [_stored(task, o, made, store) if made.parts[o.key] else _taken(task, o) for o in task.outputs]
     rows = (task.block.stop - task.start) * len(task.outputs)
     return Outcome(
         number=task.number,
         facts=tuple(facts),
-        seconds=tuple(seconds.items()),
+        seconds=tuple(made.seconds.items()),
         rows=rows,
         where=where,
         busy_s=time.perf_counter() - begun,
@@ -75,19 +85,18 @@ def _run_slice(
     store: BlockStore,
     start: int,
     stop: int,
-    carries: dict[str, Carry],
-    parts: dict[str, list[Panel]],
-    seconds: dict[str, float],
+    made: _Made,
     room: Room | None,
     books: Books | None,
 ) -> None:
+    carries = made.carries
     panels = [read_leaf(read, store, max(0, start - task.need[read.leaf.shape]), stop) for read in task.reads]
     names = task.names if task.keep_all else _occurring(task, panels, carries)
     dates = task.dates[start - task.block.start : stop - task.block.start]
     where = f"block {task.block.label or task.block.number}"
     past = room is not None and 8 * task.grid_rows * len(names) * len(task.outputs) > _CACHES
-    at = Slice(start, stop, names, task.labels, where, past, seconds=seconds)
-    wanted = {o.node.shape: _target(task, o, at, room, books) for o in task.outputs}
+    at = Slice(start, stop, names, task.labels, where, past, seconds=made.seconds)
+    wanted = {o.node.shape: _target(task, o, at, made, room, books) for o in task.outputs}
     if names:
         leaves = {r.leaf.shape: lay_leaf(r, p, names, task.labels) for r, p in zip(task.reads, panels, strict=True)}
         at.carries = {s: _spread(c, names, _initial(task, s)) for s, c in carries.items()}
@@ -100,15 +109,20 @@ def _run_slice(
             values.end()
         else:
             labels = task.labels if names and is_category(output.node) else None
-            parts[output.key].append(Panel(dates, names, values, labels))
+            made.parts[output.key].append(Panel(dates, names, values, labels))
 
 
-def _target(task: Task, output: Output, at: Slice, room: Room | None, books: Books | None) -> Target:
+def _target(task: Task, output: Output, at: Slice, made: _Made, room: Room | None, books: Books | None) -> Target:
     """Where the rows of an output go; not filled."""
     if books is not None and not output.node.carried:
         return books.part(output.node.shape, at)
     if room is None or not at.names:
         return np.empty((at.stop - at.start, len(at.names)))
+    before = made.prefixes[output.key]
+    if before is not None and before.names == at.names and (at.start, at.stop) == (task.start, task.block.stop):
+        grown = room.spare.longer(before.values, at.stop - at.start)
+        made.prefixes[output.key] = Panel(before.dates, before.names, grown[: len(before.dates)], before.labels)
+        return grown[len(before.dates) :]
     return room.rows(output.node.shape, task.grid_rows, len(at.names), at.start, at.stop)
 
 
@@ -209,19 +223,13 @@ def _prefix(output: Output, store: BlockStore) -> Panel | None:
     return panel
 
 
-def _stored(
-    task: Task,
-    output: Output,
-    prefix: Panel | None,
-    parts: list[Panel],
-    carries: dict[str, Carry],
-    store: BlockStore,
-) -> Facts:
+def _stored(task: Task, output: Output, made: _Made, store: BlockStore) -> Facts:
+    prefix, parts = made.prefixes[output.key], made.parts[output.key]
     if prefix is not None:
         parts = [prefix, *parts]
     names = _united([_valid(p) for p in parts])
     panel = concat(parts, names)
-    carry = carries.get(output.node.shape)
+    carry = made.carries.get(output.node.shape)
     facts = Facts(
         key=output.key,
         name=output.name,
