@@ -261,6 +261,13 @@ def concat(panels: Sequence[Panel], names: tuple[str, ...] | None = None) -> Pan
     return Panel(dates, names, values, labels)
 
 
+def lengthened(panel: Panel, later: Panel, spare: Spare) -> Panel:
+    """`panel` with later rows of the same names and labels, where it lies if rows are free there."""
+    values = spare.longer(panel.values, len(later.dates))
+    values[len(panel.dates) :] = later.values
+    return Panel(np.concatenate([panel.dates, later.dates]), panel.names, values, panel.labels)
+
+
 def _adjoining(parts: Sequence[Floats]) -> Floats | None:
     """The parts as one array without copying: None unless each begins where the one before ends, in one memory."""
     first = parts[0]
@@ -284,11 +291,23 @@ def _aligned(panel: Panel, names: tuple[str, ...], labels: tuple[str, ...] | Non
     values = recode(panel, labels) if labels is not None else panel.values
     if panel.names == names:
         return values
-    place = {n: i for i, n in enumerate(names)}
     out = np.full((len(panel.dates), len(names)), np.nan)
-    here = [i for i, n in enumerate(panel.names) if n in place]
-    out[:, [place[panel.names[i]] for i in here]] = values[:, here]
+    at = places(names, panel.names)
+    out[:, at >= 0] = values[:, at[at >= 0]]
     return out
+
+
+@functools.lru_cache(maxsize=16)
+def places(names: tuple[str, ...], among: tuple[str, ...]) -> NDArray[np.intp]:
+    """Where each of `names` stands among others, -1 where it does not. Read-only.
+
+    >>> places(("A", "B", "C"), ("C", "A")).tolist()
+    [1, -1, 0]
+    """
+    own = {n: i for i, n in enumerate(among)}
+    at = np.array([own.get(n, -1) for n in names], dtype=np.intp)
+    at.flags.writeable = False
+    return at
 
 
 def recode(panel: Panel, labels: tuple[str, ...]) -> Floats:

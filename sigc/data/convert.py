@@ -11,6 +11,7 @@ parquet files stream through (`stream.py`): memory is bounded by the block. Othe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import compress
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -217,9 +218,7 @@ def store_panels(
 
 def facts_of(spec: SourceSpec, label: str, digests: bytes) -> Facts:
     """Of a source block, by the digests of its rows."""
-    return Facts(
-        digest("source", FORMAT, digests), spec.name, label, len(digests) // DIGEST_BYTES, source="source"
-    )
+    return Facts(digest("source", FORMAT, digests), spec.name, label, len(digests) // DIGEST_BYTES, source="source")
 
 
 def stripped(panel: Panel) -> Panel:
@@ -228,8 +227,7 @@ def stripped(panel: Panel) -> Panel:
     valid = np.atleast_1d(~np.isnan(values).all(axis=0))
     if valid.all():
         return Panel(panel.dates, panel.names, values, panel.labels)
-    kept = tuple(n for n, v in zip(panel.names, valid, strict=True) if v)
-    return Panel(panel.dates, kept, values[:, valid], panel.labels)
+    return Panel(panel.dates, tuple(compress(panel.names, valid.tolist())), values[:, valid], panel.labels)
 
 
 def _by_period(panels: list[Panel] | Iterator[Panel], static: bool, rule: str) -> Iterator[tuple[Panel, str]]:

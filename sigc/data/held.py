@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sigc.blocks import DIGEST_BYTES, BlockStore, Facts, MemoryStore, concat, grid, row_digests
+from sigc.blocks import DIGEST_BYTES, BlockStore, Facts, MemoryStore, concat, grid, lengthened, row_digests
 from sigc.config import DataSettings
 from sigc.data.convert import facts_of, store_panels, stripped
 from sigc.data.manifest import Converted, SourceBlock
@@ -88,17 +88,16 @@ def _lengthened(spec: SourceSpec, held: Held, later: Panel) -> tuple[Converted, 
     """The last block with later rows of the same period and assets; None for any others."""
     of, last = held.converted, held.converted.blocks[-1]
     _, before = held.panels[last.key]
-    dates = np.concatenate([before.dates, later.dates])
-    periods, rows = grid(dates), stripped(later)
+    periods = grid(np.concatenate([before.dates, later.dates]))
+    rows = stripped(later)
     if len(periods) > 1 or later.labels is not None or not set(rows.names) <= set(before.names):
         return None
     rows = concat([rows], before.names)
-    values = held.spare.longer(before.values, len(rows.dates))
-    values[len(before.dates) :] = rows.values
+    panel = lengthened(before, rows, held.spare)
     digests = of.digests[DIGEST_BYTES * last.start :] + row_digests(rows)
     facts = facts_of(spec, periods[0].label, digests)
-    grown = replace(of, dates=dates, digests=digests, blocks=(SourceBlock(0, len(dates), facts.key),))
-    return grown, {facts.key: (facts, Panel(dates, before.names, values))}
+    blocks = (SourceBlock(0, len(panel.dates), facts.key),)
+    return replace(of, dates=panel.dates, digests=digests, blocks=blocks), {facts.key: (facts, panel)}
 
 
 def _converted(

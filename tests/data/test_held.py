@@ -145,7 +145,7 @@ def test_bad_rows_are_told_when_they_are_appended(tmp_path: Path) -> None:
     for wrong, message in (
         (later[::-1], "is not sorted"),
         (later / 0.0, "infinite"),
-        (later.astype(object).replace(later.iloc[0, 0], "x"), "Conversion failed for column B"),
+        (later.assign(B=pd.Series(["x", 1.0], later.index, dtype=object)), "Conversion failed for column B"),
         (later.set_axis(["B", "B", "D", "C"], axis=1), "B"),
     ):
         with pytest.raises(SigcError, match=message):
@@ -163,14 +163,18 @@ def test_two_that_grow_from_the_same_rows_do_not_meet(tmp_path: Path) -> None:
         assert all(grown.panels[k][1].equals(panel) for k, (_, panel) in fresh.panels.items())
 
 
-CARRIED = TEXT + """signal smooth:
+CARRIED = (
+    TEXT
+    + """signal smooth:
   emit ema(prices, 5) + past
 """
+)
 
 
 @pytest.mark.parametrize("dropped", ["C", "A"])
 def test_days_appended_one_by_one_are_as_if_given_at_once(dropped: str) -> None:
     table = frame().drop(columns=dropped)
+    table.iloc[140:, 0] = np.nan  # B goes
     grown = sigc.compile(CARRIED, data={"prices": table[:100]}, cache="memory")
     grown.panels()
     seen = []
