@@ -4,12 +4,13 @@
     grown[-1:] = today
 
 Each spare row is handed out once, so what was made of an array stays as it is, and two that grow from the same rows do
-not meet: the later one gets an array of its own.
+not meet: the later one gets an array of its own. An array lives as long as somebody has rows of it.
 """
 
 from __future__ import annotations
 
 import threading
+import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,15 +28,20 @@ def owner(values: Floats) -> Floats:
 
 @dataclass(slots=True)
 class _Roomy:
-    """An array; its first `taken` rows are handed out."""
+    """An array that somebody else keeps; its first `taken` rows are handed out."""
 
-    whole: Floats
+    kept: weakref.ref[Floats]
     taken: int
 
-    def ends(self, values: Floats, more: int) -> bool:
-        """Whether `values` are the rows taken so far, and so many more are free."""
-        starts = values.ctypes.data == self.whole.ctypes.data and values.shape[1] == self.whole.shape[1]
-        return starts and len(values) == self.taken and self.taken + more <= len(self.whole)
+    def take(self, values: Floats, more: int) -> Floats | None:
+        """The rows taken so far and so many more; None unless `values` are those and the others are free."""
+        whole, stop = self.kept(), self.taken + more
+        if whole is None or stop > len(whole) or values.shape != (self.taken, whole.shape[1]):
+            return None
+        if values.ctypes.data != whole.ctypes.data:
+            return None
+        self.taken = stop
+        return whole[:stop]
 
 
 class Spare:
@@ -43,7 +49,7 @@ class Spare:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._arrays: dict[int, _Roomy] = {}  # by identity, which they keep as long as they are here
+        self._arrays: dict[int, _Roomy] = {}  # by identity, until nobody has rows of it
 
     def longer(self, values: Floats, more: int) -> Floats:
         """An array of the rows of `values` (C-ordered) and `more` that are not filled.
@@ -52,13 +58,13 @@ class Spare:
         """
         with self._lock:
             found = self._arrays.get(id(owner(values)))
-            if found is None or not found.ends(values, more):
-                found = self._moved(values, more)
-            found.taken += more
-            return found.whole[: found.taken]
+            grown = found.take(values, more) if found is not None else None
+            return self._moved(values, more) if grown is None else grown
 
-    def _moved(self, values: Floats, more: int) -> _Roomy:
-        whole = np.empty((2 * (len(values) + more), values.shape[1]))
+    def _moved(self, values: Floats, more: int) -> Floats:
+        stop = len(values) + more
+        whole = np.empty((2 * stop, values.shape[1]))
         whole[: len(values)] = values
-        found = self._arrays[id(whole)] = _Roomy(whole, len(values))
-        return found
+        name, arrays = id(whole), self._arrays
+        arrays[name] = _Roomy(weakref.ref(whole, lambda _: arrays.pop(name, None)), stop)
+        return whole[:stop]

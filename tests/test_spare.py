@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.spare import Spare
+from sigc.spare import Spare, owner
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 4)), max_size=30))
@@ -38,3 +40,11 @@ def test_a_part_of_an_array_gets_its_own() -> None:
     whole = spare.longer(np.zeros((4, 2)), 2)
     for part in (whole[:-1], whole[1:], whole[:, :1]):
         assert not np.shares_memory(spare.longer(part, 1), whole)
+
+
+def test_an_array_that_nobody_has_is_freed() -> None:
+    spare, base = Spare(), np.zeros((4, 2))
+    first = spare.longer(base, 1)
+    gone = [weakref.ref(owner(spare.longer(first, 1))) for _ in range(3)]
+    assert owner(first) is gone[0]()
+    assert [ref() for ref in gone[1:]] == [None, None]
