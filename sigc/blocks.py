@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigc.panel import Dates, Floats, Panel
+from sigc.spare import Spare, owner
 
 DIGEST_BYTES = 16
 
@@ -173,24 +174,33 @@ def grid(dates: Dates, rule: str = "auto") -> tuple[Block, ...]:
         labels = [f"{days[start].astype('datetime64[D]')} on" for start in cuts]
     else:
         unit = {"year": "Y", "month": "M", "week": "W"}[_spacing(days) if rule == "auto" else rule]
-        periods = days.astype(f"datetime64[{unit}]")
-        cuts = [0, *(np.flatnonzero(periods[1:] != periods[:-1]) + 1).tolist()]
-        labels = [str(periods[start]) for start in cuts]
+        cuts = _cuts(days, unit)
+        labels = [str(day) for day in days[cuts].astype(f"datetime64[{unit}]")]
     stops = [*cuts[1:], len(days)]
     return tuple(Block(n, a, b, t) for n, (a, b, t) in enumerate(zip(cuts, stops, labels, strict=True)))
+
+
+def _cuts(days: Dates, unit: str) -> list[int]:
+    """The first row of each period that has one: looked up by the calendar, not row by row."""
+    first, last = days[[0, -1]].astype(f"datetime64[{unit}]")
+    begins = np.arange(first + 1, last + 1).astype("datetime64[ns]")
+    return [0, *np.unique(np.searchsorted(days, begins)).tolist()]
 
 
 def _spacing(days: Dates) -> str:
     if len(days) < 3:
         return "year"
-    typical = float(np.median(np.diff(days.view("i8")))) / 3.6e12  # hours
+    gaps = np.diff(days.view("i8"))
+    middle = [(len(gaps) - 1) // 2, len(gaps) // 2]
+    typical = float(np.partition(gaps, middle)[middle].mean()) / 3.6e12  # hours, the median
     return "year" if typical >= 12 else "month" if typical >= 0.5 else "week"
 
 
 @dataclass(slots=True)
 class MemoryStore:
-    """The in-memory twin of the parquet cache: same contract, gone with the process."""
+    """The in-memory twin of the parquet cache: same contract, gone with the process. spare: where its blocks grow."""
 
+    spare: Spare = field(default_factory=Spare)
     _facts: dict[str, Facts] = field(default_factory=dict)
     _panels: dict[str, Panel] = field(default_factory=dict)
     _carries: dict[str, Carry] = field(default_factory=dict)
@@ -242,7 +252,7 @@ def concat(panels: Sequence[Panel], names: tuple[str, ...] | None = None) -> Pan
     labels = None
     if any(p.labels is not None for p in panels):
         labels = tuple(sorted({t for p in panels for t in p.labels or ()}))
-    values = np.full((sum(len(p.dates) for p in panels), len(names)), np.nan)
+    values = np.empty((sum(len(p.dates) for p in panels), len(names)))
     at = 0
     for panel in panels:
         values[at : at + len(panel.dates)] = _aligned(panel, names, labels)
@@ -251,42 +261,53 @@ def concat(panels: Sequence[Panel], names: tuple[str, ...] | None = None) -> Pan
     return Panel(dates, names, values, labels)
 
 
+def lengthened(panel: Panel, later: Panel, spare: Spare) -> Panel:
+    """`panel` with later rows of the same names and labels, where it lies if rows are free there."""
+    values = spare.longer(panel.values, len(later.dates))
+    values[len(panel.dates) :] = later.values
+    return Panel(np.concatenate([panel.dates, later.dates]), panel.names, values, panel.labels)
+
+
 def _adjoining(parts: Sequence[Floats]) -> Floats | None:
     """The parts as one array without copying: None unless each begins where the one before ends, in one memory."""
     first = parts[0]
     if len(parts) == 1:
         return first
-    owner = _owner(first)
-    if first.shape[1] == 0 or not owner.flags.c_contiguous or owner.dtype != first.dtype:
+    memory = owner(first)
+    if first.shape[1] == 0 or not memory.flags.c_contiguous or memory.dtype != first.dtype:
         return None
     at = first.ctypes.data
     for part in parts:
-        if part.ctypes.data != at or not part.flags.c_contiguous or _owner(part) is not owner:
+        if part.ctypes.data != at or not part.flags.c_contiguous or owner(part) is not memory:
             return None
         at += part.nbytes
-    begin = (first.ctypes.data - owner.ctypes.data) // first.itemsize
-    flat = owner.reshape(-1)
+    begin = (first.ctypes.data - memory.ctypes.data) // first.itemsize
+    flat = memory.reshape(-1)
     size = sum(p.size for p in parts)
     return flat[begin : begin + size].reshape(-1, first.shape[1])
-
-
-def _owner(values: Floats) -> Floats:
-    """The array whose memory this one shows."""
-    base: Floats = values
-    while isinstance(base.base, np.ndarray):
-        base = base.base
-    return base
 
 
 def _aligned(panel: Panel, names: tuple[str, ...], labels: tuple[str, ...] | None) -> Floats:
     values = recode(panel, labels) if labels is not None else panel.values
     if panel.names == names:
         return values
-    place = {n: i for i, n in enumerate(names)}
     out = np.full((len(panel.dates), len(names)), np.nan)
-    here = [i for i, n in enumerate(panel.names) if n in place]
-    out[:, [place[panel.names[i]] for i in here]] = values[:, here]
+    at = places(names, panel.names)
+    out[:, at >= 0] = values[:, at[at >= 0]]
     return out
+
+
+@functools.lru_cache(maxsize=16)
+def places(names: tuple[str, ...], among: tuple[str, ...]) -> NDArray[np.intp]:
+    """Where each of `names` stands among others, -1 where it does not. Read-only.
+
+    >>> places(("A", "B", "C"), ("C", "A")).tolist()
+    [1, -1, 0]
+    """
+    own = {n: i for i, n in enumerate(among)}
+    at = np.array([own.get(n, -1) for n in names], dtype=np.intp)
+    at.flags.writeable = False
+    return at
 
 
 def recode(panel: Panel, labels: tuple[str, ...]) -> Floats:

@@ -44,8 +44,8 @@ class Source:
     """A data source, converted.
 
     dates: of its rows; a static panel has one row, dated 1970-01-01. names: assets, ordered. digests: one row
-    digest after the other. labels: of a category. fingerprint: of the file's content rows. restore: makes again what
-    blocks of it the store has lost, which is found by who reads one.
+    digest after the other. labels: of a category. restore: makes again what blocks of it the store has lost, which
+    is found by who reads one.
     """
 
     name: str
@@ -58,9 +58,13 @@ class Source:
     labels: tuple[str, ...]
     spec: SourceSpec
     path: str
-    fingerprint: str
     findings: tuple[Diagnostic, ...] = ()
     restore: Callable[[], object] = _nothing
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the content, for the account of a run."""
+        return digest(self.digests)[:16]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,7 +169,6 @@ def _described(spec: SourceSpec, place: Place, of: Converted, restore: Callable[
         labels=of.labels,
         spec=spec,
         path=place.text,
-        fingerprint=of.fingerprint,
         findings=tuple(replace(f, span=spec.span) for f in of.findings),
         restore=restore,
     )

@@ -11,6 +11,7 @@ parquet files stream through (`stream.py`): memory is bounded by the block. Othe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import compress
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -191,16 +192,16 @@ def store_panels(
         labels.update(panel.labels or ())
         names.update(panel.names)
         missing.look(panel)
-        clean = _clean(panel)
+        clean = stripped(panel)
         del panel  # what a file has next is read while this is alive
         seen = known[DIGEST_BYTES * at : DIGEST_BYTES * (at + len(clean.dates))]
         rows = seen + row_digests(clean.rows(len(seen) // DIGEST_BYTES, len(clean.dates)))
-        key = digest("source", FORMAT, rows)
-        if store.facts(key) is None:
-            store.write(Facts(key, spec.name, label, len(clean.dates), source="source"), clean)
+        facts = facts_of(spec, label, rows)
+        if store.facts(facts.key) is None:
+            store.write(facts, clean)
         digests += rows
         dates.append(clean.dates)
-        blocks.append(SourceBlock(at, at + len(clean.dates), key))
+        blocks.append(SourceBlock(at, at + len(clean.dates), facts.key))
         at += len(clean.dates)
         del clean
     return Converted(
@@ -215,14 +216,18 @@ def store_panels(
     )
 
 
-def _clean(panel: Panel) -> Panel:
-    """The panel as it is stored: without assets that have no valid cell."""
+def facts_of(spec: SourceSpec, label: str, digests: bytes) -> Facts:
+    """Of a source block, by the digests of its rows."""
+    return Facts(digest("source", FORMAT, digests), spec.name, label, len(digests) // DIGEST_BYTES, source="source")
+
+
+def stripped(panel: Panel) -> Panel:
+    """The panel as it is stored: canonical, without assets that have no valid cell."""
     values = canonical(panel.values)
     valid = np.atleast_1d(~np.isnan(values).all(axis=0))
     if valid.all():
         return Panel(panel.dates, panel.names, values, panel.labels)
-    kept = tuple(n for n, v in zip(panel.names, valid, strict=True) if v)
-    return Panel(panel.dates, kept, values[:, valid], panel.labels)
+    return Panel(panel.dates, tuple(compress(panel.names, valid.tolist())), values[:, valid], panel.labels)
 
 
 def _by_period(panels: list[Panel] | Iterator[Panel], static: bool, rule: str) -> Iterator[tuple[Panel, str]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sigc.blocks import DIGEST_BYTES, BlockStore, digest
+from sigc.blocks import DIGEST_BYTES, BlockStore
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates
 from sigc.sealed import seal, unseal
@@ -40,11 +40,6 @@ class Converted:
     category: bool
     static: bool
     findings: tuple[Diagnostic, ...]
-
-    @property
-    def fingerprint(self) -> str:
-        """A digest of the content, for the account of a run."""
-        return digest(self.digests)[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class LocalExecutor:
     def __init__(self, store: BlockStore, threads: int = 0, memory_bytes: int = 0) -> None:
         keep_blocks()
         self._store = store
-        self._room = Room() if isinstance(store, MemoryStore) else None
+        self._room = Room(store.spare) if isinstance(store, MemoryStore) else None
         self.books: Books | None = None
         self._threads = threads or len(os.sched_getaffinity(0))
         self._memory = memory_bytes or psutil.virtual_memory().available // 2

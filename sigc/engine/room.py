@@ -1,5 +1,5 @@
 """Room for the results of a run that stays in memory: the blocks of a node are rows of one array, so that gathering
-them copies nothing."""
+them copies nothing, and a block that goes on from a stored one grows where that lies."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigc.panel import Floats
+from sigc.spare import Spare
 
 
 class Room:
-    """Hands out each row of a node's array once; whoever wants rows again gets another array. Safe under threads."""
+    """Hands out each row of a node's array once; whoever wants rows again gets another array. Safe under threads.
 
-    def __init__(self) -> None:
+    spare: where blocks grow; it outlives the run.
+    """
+
+    def __init__(self, spare: Spare | None = None) -> None:
+        self.spare = spare or Spare()
         self._lock = threading.Lock()
         self._whole: dict[tuple[str, int, int], tuple[Floats, NDArray[np.bool_]]] = {}
 

@@ -9,10 +9,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import compress
 
 import numpy as np
 
-from sigc.blocks import DIGEST_BYTES, BlockStore, Carry, Facts, Shelf, concat, digest, recode, row_digests
+from sigc.blocks import (
+    DIGEST_BYTES,
+    BlockStore,
+    Carry,
+    Facts,
+    Shelf,
+    concat,
+    digest,
+    lengthened,
+    places,
+    recode,
+    row_digests,
+)
 from sigc.engine.books import Books, Part
 from sigc.engine.calls import Slice, is_category
 from sigc.engine.evaluate import Target, evaluate
@@ -30,6 +44,17 @@ class BlockLostError(Exception):
     """A block that the task was told to read is gone (evicted or damaged). Carries its key."""
 
 
+@dataclass(slots=True, eq=False)
+class _Made:
+    """What a task has so far. carries, by node shape: the state after the last row. prefixes, parts, by the key of an
+    output: what it goes on from, what is computed. seconds: by node shape."""
+
+    carries: dict[str, Carry]
+    prefixes: dict[str, Panel | None]
+    parts: dict[str, list[Panel]]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
 def run_block(
     task: Task, store: BlockStore, where: str = "", room: Room | None = None, books: Books | None = None
 ) -> Outcome:
@@ -40,23 +65,21 @@ def run_block(
     begun = time.perf_counter()
     store = timed = TimedStore(store)
     try:
-        carries = {o.node.shape: _carry(o, store) for o in task.outputs if o.node.carried}
-        prefixes = {o.key: _prefix(o, store) for o in task.outputs}
-        parts: dict[str, list[Panel]] = {o.key: [] for o in task.outputs}
-        seconds: dict[str, float] = {}
+        made = _Made(
+            carries={o.node.shape: _carry(o, store) for o in task.outputs if o.node.carried},
+            prefixes={o.key: _prefix(o, store) for o in task.outputs},
+            parts={o.key: [] for o in task.outputs},
+        )
         for start, stop in _slices(task):
-            _run_slice(task, store, start, stop, carries, parts, seconds, room, books)
+            _run_slice(task, store, start, stop, made, room, books)
     except BlockLostError as lost:
         return Outcome(task.number, lost=(str(lost),), where=where)
-    facts = [
-        _stored(task, o, prefixes[o.key], parts[o.key], carries, store) if parts[o.key] else _taken(task, o)
-        for o in task.outputs
-    ]
+    facts = [_stored(task, o, made, store, room) if made.parts[o.key] else _taken(task, o) for o in task.outputs]
     rows = (task.block.stop - task.start) * len(task.outputs)
     return Outcome(
         number=task.number,
         facts=tuple(facts),
-        seconds=tuple(seconds.items()),
+        seconds=tuple(made.seconds.items()),
         rows=rows,
         where=where,
         busy_s=time.perf_counter() - begun,
@@ -75,18 +98,17 @@ def _run_slice(
     store: BlockStore,
     start: int,
     stop: int,
-    carries: dict[str, Carry],
-    parts: dict[str, list[Panel]],
-    seconds: dict[str, float],
+    made: _Made,
     room: Room | None,
     books: Books | None,
 ) -> None:
+    carries = made.carries
     panels = [read_leaf(read, store, max(0, start - task.need[read.leaf.shape]), stop) for read in task.reads]
     names = task.names if task.keep_all else _occurring(task, panels, carries)
     dates = task.dates[start - task.block.start : stop - task.block.start]
     where = f"block {task.block.label or task.block.number}"
     past = room is not None and 8 * task.grid_rows * len(names) * len(task.outputs) > _CACHES
-    at = Slice(start, stop, names, task.labels, where, past, seconds=seconds)
+    at = Slice(start, stop, names, task.labels, where, past, seconds=made.seconds)
     wanted = {o.node.shape: _target(task, o, at, room, books) for o in task.outputs}
     if names:
         leaves = {r.leaf.shape: lay_leaf(r, p, names, task.labels) for r, p in zip(task.reads, panels, strict=True)}
@@ -100,14 +122,14 @@ def _run_slice(
             values.end()
         else:
             labels = task.labels if names and is_category(output.node) else None
-            parts[output.key].append(Panel(dates, names, values, labels))
+            made.parts[output.key].append(Panel(dates, names, values, labels))
 
 
 def _target(task: Task, output: Output, at: Slice, room: Room | None, books: Books | None) -> Target:
     """Where the rows of an output go; not filled."""
     if books is not None and not output.node.carried:
         return books.part(output.node.shape, at)
-    if room is None or not at.names:
+    if room is None or output.prefix or not at.names:
         return np.empty((at.stop - at.start, len(at.names)))
     return room.rows(output.node.shape, task.grid_rows, len(at.names), at.start, at.stop)
 
@@ -140,8 +162,11 @@ def read_leaf(read: Read, store: BlockStore, low: int, stop: int) -> Panel:
 
 def _occurring(task: Task, panels: list[Panel], carries: dict[str, Carry]) -> tuple[str, ...]:
     """The traded assets that occur in any leaf or state: the others stay missing whatever is computed."""
-    found = {n for p, r in zip(panels, task.reads, strict=True) if not r.broadcast for n in p.names}
-    found.update(n for c in carries.values() for n in c.names)
+    parts = [p.names for p, r in zip(panels, task.reads, strict=True) if not r.broadcast]
+    parts += [c.names for c in carries.values()]
+    if any(names == task.names for names in parts):
+        return task.names
+    found = set[str]().union(*parts)
     if len(found) >= len(task.names) and found.issuperset(task.names):
         return task.names
     return tuple(n for n in task.names if n in found)
@@ -155,8 +180,7 @@ def lay_leaf(read: Read, panel: Panel, names: tuple[str, ...], labels: tuple[str
         return np.repeat(column, len(names), axis=1)
     if panel.names == names:
         return values
-    own = {n: i for i, n in enumerate(panel.names)}
-    columns = np.array([own.get(n, -1) for n in names], dtype=np.intp)
+    columns = places(names, panel.names)
     if (columns >= 0).all():
         return np.ascontiguousarray(values[:, columns])
     out = np.full((len(values), len(names)), np.nan)
@@ -184,11 +208,8 @@ def _initial(task: Task, shape: str) -> Floats:
 
 def _spread(carry: Carry, names: tuple[str, ...], initial: Floats) -> Floats:
     state = np.tile(initial[:, None], (1, len(names)))
-    own = {n: i for i, n in enumerate(carry.names)}
-    here = [(i, own[n]) for i, n in enumerate(names) if n in own]
-    if here:
-        to, of = zip(*here, strict=True)
-        state[:, list(to)] = carry.values[:, list(of)]
+    at = places(names, carry.names)
+    state[:, at >= 0] = carry.values[:, at[at >= 0]]
     return state
 
 
@@ -197,7 +218,9 @@ def _gathered(names: tuple[str, ...], state: Floats, initial: Floats) -> Carry:
     state = canonical(state)
     start = canonical(initial[:, None])
     seen = (state.view("i8") != start.view("i8")).any(axis=0)
-    return Carry(tuple(n for n, s in zip(names, seen, strict=True) if s), np.ascontiguousarray(state[:, seen]))
+    if seen.all():
+        return Carry(names, state)
+    return Carry(tuple(compress(names, seen.tolist())), np.ascontiguousarray(state[:, seen]))
 
 
 def _prefix(output: Output, store: BlockStore) -> Panel | None:
@@ -209,19 +232,9 @@ def _prefix(output: Output, store: BlockStore) -> Panel | None:
     return panel
 
 
-def _stored(
-    task: Task,
-    output: Output,
-    prefix: Panel | None,
-    parts: list[Panel],
-    carries: dict[str, Carry],
-    store: BlockStore,
-) -> Facts:
-    if prefix is not None:
-        parts = [prefix, *parts]
-    names = _united([_valid(p) for p in parts])
-    panel = concat(parts, names)
-    carry = carries.get(output.node.shape)
+def _stored(task: Task, output: Output, made: _Made, store: BlockStore, room: Room | None) -> Facts:
+    panel = _joined(made.prefixes[output.key], made.parts[output.key], room)
+    carry = made.carries.get(output.node.shape)
     facts = Facts(
         key=output.key,
         name=output.name,
@@ -233,6 +246,17 @@ def _stored(
     )
     store.write(facts, panel, carry)
     return facts
+
+
+def _joined(prefix: Panel | None, parts: list[Panel], room: Room | None) -> Panel:
+    """All rows, over the assets valid in one. A stored prefix has only such; in memory it grows where it lies."""
+    valid = [_valid(p) for p in parts]
+    if prefix is None:
+        return concat(parts, _united(valid))
+    names = _united([prefix.names, *valid])
+    if room is not None and names == prefix.names and all(p.labels == prefix.labels for p in parts):
+        return lengthened(prefix, concat(parts, names), room.spare)
+    return concat([prefix, *parts], names)
 
 
 def _taken(task: Task, output: Output) -> Facts:
@@ -251,7 +275,8 @@ def _united(names: list[tuple[str, ...]]) -> tuple[str, ...]:
     """All of them once, ordered."""
     if all(n == names[0] for n in names):
         return names[0]
-    return tuple(sorted({n for part in names for n in part}))
+    found = set[str]().union(*names)
+    return names[0] if len(found) == len(names[0]) else tuple(sorted(found))
 
 
 def _valid(panel: Panel) -> tuple[str, ...]:
@@ -261,4 +286,4 @@ def _valid(panel: Panel) -> tuple[str, ...]:
         seen |= row == row
         if seen.all():
             return panel.names
-    return tuple(n for n, v in zip(panel.names, seen, strict=True) if v)
+    return tuple(compress(panel.names, seen.tolist()))

@@ -120,19 +120,99 @@ def test_blocks_that_nobody_keeps_are_cut_otherwise_and_give_the_same() -> None:
         assert all(passing[name].equals(panel) for name, panel in by_calendar.items())
 
 
-def test_rows_appended_are_as_if_given_at_once(tmp_path: Path) -> None:
-    table = frame().drop(columns="C")
+@pytest.mark.parametrize("step", [1, 7])
+@pytest.mark.parametrize("dropped", ["C", "A"])  # C comes in the middle of a year
+def test_rows_appended_are_as_if_given_at_once(tmp_path: Path, step: int, dropped: str) -> None:
+    table = frame().drop(columns=dropped)
     whole = hold(spec(tmp_path), table, DataSettings())
     for cut in (3, 200, 260, 299):
         held = hold(spec(tmp_path), table[:cut], DataSettings())
-        for at in range(cut, len(table), 7):
-            held = grow(spec(tmp_path), held, table[at : at + 7], DataSettings())
+        for at in range(cut, len(table), step):
+            later = table[at : at + step]
+            held = grow(spec(tmp_path), held, later if at % 2 else later[later.columns[::-1]], DataSettings())
         assert held.converted.digests == whole.converted.digests
         assert [b.key for b in held.converted.blocks] == [b.key for b in whole.converted.blocks]
-        assert sorted(held.panels) == sorted(whole.panels)
-    for wrong in (table[-1:], table[-1:].rename(columns={"A": "Z"})):
+        assert {k: f for k, (f, _) in held.panels.items()} == {k: f for k, (f, _) in whole.panels.items()}
+        assert all(held.panels[k][1].equals(panel) for k, (_, panel) in whole.panels.items())
+    for wrong in (table[-1:], table[-1:].rename(columns={"B": "Z"})):
         with pytest.raises(SigcError, match=r"not after 2020-02-12|give the whole source anew"):
             grow(spec(tmp_path), whole, wrong, DataSettings())
+
+
+def test_bad_rows_are_told_when_they_are_appended(tmp_path: Path) -> None:
+    held = hold(spec(tmp_path), frame()[:-2], DataSettings())
+    later = frame()[-2:]
+    for wrong, message in (
+        (later[::-1], "is not sorted"),
+        (later / 0.0, "infinite"),
+        (later.assign(B=pd.Series(["x", 1.0], later.index, dtype=object)), "Conversion failed for column B"),
+        (later.set_axis(["B", "B", "D", "C"], axis=1), "B"),
+    ):
+        with pytest.raises(SigcError, match=message):
+            grow(spec(tmp_path), held, wrong, DataSettings())
+
+
+def test_two_that_grow_from_the_same_rows_do_not_meet(tmp_path: Path) -> None:
+    table = frame().drop(columns="C")
+    held = grow(spec(tmp_path), hold(spec(tmp_path), table[:-2], DataSettings()), table[-2:-1], DataSettings())
+    one = grow(spec(tmp_path), held, table[-1:], DataSettings())
+    two = grow(spec(tmp_path), held, 2.0 * table[-1:], DataSettings())
+    for grown, last in ((one, table[-1:]), (two, 2.0 * table[-1:])):
+        fresh = hold(spec(tmp_path), pd.concat([table[:-1], last]), DataSettings())
+        assert [(k, f) for k, (f, _) in grown.panels.items()] == [(k, f) for k, (f, _) in fresh.panels.items()]
+        assert all(grown.panels[k][1].equals(panel) for k, (_, panel) in fresh.panels.items())
+
+
+CARRIED = (
+    TEXT
+    + """signal smooth:
+  emit ema(prices, 5) + past
+"""
+)
+
+
+@pytest.mark.parametrize("dropped", ["C", "A"])
+def test_days_appended_one_by_one_are_as_if_given_at_once(dropped: str) -> None:
+    table = frame().drop(columns=dropped)
+    table.iloc[140:, 0] = np.nan  # B goes
+    grown = sigc.compile(CARRIED, data={"prices": table[:100]}, cache="memory")
+    grown.panels()
+    seen = []
+    for at in range(100, 180):
+        grown = grown.append(prices=table[at : at + 1])
+        fresh = sigc.compile(CARRIED, data={"prices": table[: at + 1]}, cache=False).panels() if at % 20 == 0 else {}
+        found = grown.panels()
+        assert all(found[name].equals(panel) for name, panel in fresh.items())
+        seen.append((found, {name: panel.values.copy() for name, panel in found.items()}))
+    for found, before in seen:  # nothing that was given out has changed
+        assert all(np.array_equal(found[name].values, values, equal_nan=True) for name, values in before.items())
+
+
+def test_strategies_that_grow_from_the_same_do_not_meet() -> None:
+    table = frame().drop(columns="C")
+    both = sigc.compile(CARRIED, data={"prices": table[:-2]}, cache="memory")
+    both.panels()
+    both = both.append(prices=table[-2:-1])
+    both.panels()
+    lasts = (table[-1:], table[-1:] * [2.0, 1.0, 0.5])
+    grown = [both.append(prices=last) for last in lasts]
+    found = [g.panels() for g in grown]
+    for panels, last in zip(found, lasts, strict=True):
+        fresh = sigc.compile(CARRIED, data={"prices": pd.concat([table[:-1], last])}, cache=False).panels()
+        assert all(panels[name].equals(panel) for name, panel in fresh.items())
+
+
+def test_of_a_day_appended_no_block_is_copied() -> None:
+    table = frame().drop(columns="C")
+    grown = sigc.compile(CARRIED, data={"prices": table[:-8]}, cache="memory")
+    grown.panels()
+    last, days = None, 0
+    for at in range(len(table) - 8, len(table)):
+        grown = grown.append(prices=table[at : at + 1])
+        found = grown.panels(start="2020-01-01")
+        days += last is not None and all(np.shares_memory(found[n].values, last[n].values) for n in found)
+        last = found
+    assert days >= 6
 
 
 def test_a_day_appended_is_computed_alone(tmp_path: Path) -> None:

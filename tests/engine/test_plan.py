@@ -58,6 +58,20 @@ def test_appending_moves_no_cut(first: int, more: int) -> None:
     assert all(a.stop == b.start for a, b in pairwise(after))
 
 
+@given(
+    st.integers(-4_000_000_000, 4_000_000_000),
+    st.lists(st.integers(1, 10_000_000), max_size=60),
+    st.sampled_from([("year", "Y"), ("month", "M"), ("week", "W")]),
+)
+def test_a_block_is_the_rows_of_one_period(first: int, gaps: list[int], rule: tuple[str, str]) -> None:
+    name, unit = rule
+    seconds = first + np.cumsum([0, *gaps])
+    days = seconds.astype("datetime64[s]").astype("datetime64[ns]")
+    found = [b.label for b in grid(days, name) for _ in range(b.start, b.stop)]
+    assert found == [str(period) for period in days.astype(f"datetime64[{unit}]")]
+    assert len({b.label for b in grid(days, name)}) == len(grid(days, name))
+
+
 def test_hours_are_cut_by_month_and_minutes_by_week() -> None:
     hours = np.arange("2020-01-01", "2020-03-01", dtype="datetime64[h]").astype("datetime64[ns]")
     minutes = np.arange("2020-01-01", "2020-01-15", dtype="datetime64[m]").astype("datetime64[ns]")

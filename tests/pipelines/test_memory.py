@@ -43,7 +43,7 @@ def universe(folder: Path, days: int, assets: int) -> Loaded:
     blocks = tuple(SourceBlock(b.start, b.stop, f"{b.number:064x}") for b in cut(dates))
     names = tuple(f"A{i:06}" for i in range(assets))
     spec = SourceSpec("prices", "prices.parquet")
-    source = Source("prices", Kind.PANEL, False, dates, names, digests, blocks, (), spec, "", "")
+    source = Source("prices", Kind.PANEL, False, dates, names, digests, blocks, (), spec, "")
     strategy = write_strategy(folder, TEXT, "momentum")
     catalog = Catalog({"prices": source}, ())
     return Loaded(strategy, catalog, lay(strategy, catalog))
