@@ -26,8 +26,9 @@ def counted(row: Floats, upper: float, lower: float) -> tuple[int, int, int]:
 
 
 @njit(**INNER)
-def edges(row: Floats, n: int, k: int, m: int, keys: Keys, guess: Keys) -> tuple[float, float]:
-    """The k-th largest and the m-th smallest of n valid cells; NaN for none."""
+def edges(row: Floats, n: int, k: int, m: int, keys: Keys, guess: Keys) -> tuple[float, float, bool]:
+    """The k-th largest and the m-th smallest of n valid cells, NaN for none; and whether a cell beyond is equal to one
+    of these."""
     low, high = MOST, LEAST
     for j in range(len(row)):
         v = row[j]
@@ -35,16 +36,14 @@ def edges(row: Floats, n: int, k: int, m: int, keys: Keys, guess: Keys) -> tuple
         keys[j] = key if v == v else MOST
         low = min(low, key if v == v else MOST)
         high = max(high, key if v == v else LEAST)
-    upper = lower = np.nan
-    if k == n:
-        upper = value_of(low)
-    elif k > 0:
-        upper = value_of(pair(keys, n, low, high, n - k - 1, guess[0])[1])
-    if m == n:
-        lower = value_of(high)
-    elif m > 0:
-        lower = value_of(pair(keys, n, low, high, m - 1, guess[1])[0])
-    return upper, lower
+    upper, under = (low, LEAST) if k == n else (MOST, LEAST)
+    if 0 < k < n:
+        under, upper = pair(keys, n, low, high, n - k - 1, guess[0])
+    lower, over = (high, MOST) if m == n else (LEAST, MOST)
+    if 0 < m < n:
+        lower, over = pair(keys, n, low, high, m - 1, guess[1])
+    # The keys of no cell, MOST and LEAST, are NaN as values.
+    return value_of(upper), value_of(lower), under == upper or lower == over
 
 
 @njit(**INNER)
@@ -88,11 +87,10 @@ def _long_short(x: Floats, top: float, bottom: float, cap: float, out: Floats, k
         m = min(np.int64(np.ceil(n * bottom - 1e-9)), n - k)
         long, short = min(1.0 / k, cap), -min(1.0 / m, cap)
         if above != k or below != m:
-            upper, lower = edges(row, n, k, m, keys, guess)
-            n, above, below = counted(row, upper, lower)
-        if above != k or below != m:
-            shared_out(row, k, m, long, short, upper, lower, made)
-            continue
+            upper, lower, tied = edges(row, n, k, m, keys, guess)
+            if tied:
+                shared_out(row, k, m, long, short, upper, lower, made)
+                continue
         for j in range(len(row)):
             v = row[j]
             made[j] = long if v >= upper else (short if v <= lower else 0.0)
