@@ -26,28 +26,37 @@ def counted(row: Floats, upper: float, lower: float) -> tuple[int, int, int]:
 
 
 @njit(**INNER)
-def edges(row: Floats, n: int, k: int, m: int, keys: Keys, guess: Keys) -> tuple[float, float, bool]:
-    """The k-th largest and the m-th smallest of n valid cells, NaN for none; and whether a cell beyond is equal to one
-    of these."""
+def keys_of(row: Floats, keys: Keys) -> tuple[int, int]:
+    """Fills `keys`, MOST for what is missing, one for both zeros; the smallest and the largest of the others."""
     low, high = MOST, LEAST
     for j in range(len(row)):
         v = row[j]
-        key = key_of(v + 0.0)  # -0 is 0
+        key = key_of(v + 0.0)
         keys[j] = key if v == v else MOST
         low = min(low, key if v == v else MOST)
         high = max(high, key if v == v else LEAST)
-    upper, under = (low, LEAST) if k == n else (MOST, LEAST)
+    return low, high
+
+
+@njit(**INNER)
+def edges(row: Floats, n: int, k: int, m: int, keys: Keys, guess: Keys) -> tuple[float, float, bool]:
+    """The k-th largest and the m-th smallest of n valid cells, NaN for none; and whether a cell beyond is equal to one
+    of these."""
+    low, high = keys_of(row, keys)
+    most, least = np.int64(MOST), np.int64(LEAST)  # as values NaN
+    upper, under = (low, least) if k == n else (most, least)
     if 0 < k < n:
         under, upper = pair(keys, n, low, high, n - k - 1, guess[0])
-    lower, over = (high, MOST) if m == n else (LEAST, MOST)
+    lower, over = (high, most) if m == n else (least, most)
     if 0 < m < n:
         lower, over = pair(keys, n, low, high, m - 1, guess[1])
-    # The keys of no cell, MOST and LEAST, are NaN as values.
     return value_of(upper), value_of(lower), under == upper or lower == over
 
 
 @njit(**INNER)
-def shared_out(row: Floats, k: int, m: int, long: float, short: float, upper: float, lower: float, made: Floats) -> None:
+def shared_out(
+    row: Floats, k: int, m: int, long: float, short: float, upper: float, lower: float, made: Floats
+) -> None:
     """The book where more cells than it takes are equal to an edge: longs are taken from the end, shorts from the
     start."""
     for j in range(len(row)):

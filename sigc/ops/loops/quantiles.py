@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 Keys = NDArray[np.int64]
 
 MOST, LEAST = 2**63 - 1, -(2**63)
-_NEAR = 32  # keys: of so few a pivot is aimed straight at the rank
+_NEAR = 32
 
 
 @njit(**INNER)
@@ -84,7 +84,8 @@ def pair(keys: Keys, n: int, low: int, high: int, at: int, guess: Keys) -> tuple
             aside = 1.0 + 0.6 * abs(lacking)
             pivot = key_of(value_of(guess[0]) + (lacking + (aside if lacking > 0 else -aside)) * value_of(guess[1]))
         else:
-            aside = 0.5 * np.sqrt(inside) + 0.5 if inside > _NEAR else 0.0  # the rank is to be closed in from both sides
+            # The rank is to be closed in from both sides; among few it is aimed at.
+            aside = 0.5 * np.sqrt(inside) + 0.5 if inside > _NEAR else 0.0
             share = max(0.0, (at + 1 - under + (aside if turn & 1 else -aside)) / inside)
             pivot = _pivot(low, high, -1.0 if turn % 6 == 5 else share)
         pivot = min(max(pivot, low + 1), high)

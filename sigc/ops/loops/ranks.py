@@ -1,7 +1,8 @@
 """Ranks of rows across assets. Most cells need no order: one that has its bucket (`sorting.py`) for itself has as rank
-how many cells are in the buckets before. The others are listed, and settled bucket by bucket.
+how many cells are in the buckets before. The others are listed: two that share a bucket are compared, more are settled
+bucket by bucket. A row of few cells is one bucket.
 
-Read: `ranked`, then `settled`.
+Read: `ranked`, `together`, then `settled`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
+from sigc.ops.loops.places import start
 from sigc.ops.loops.sorting import (
     FEW,
     SAMPLE,
@@ -27,8 +29,6 @@ from sigc.ops.loops.sorting import (
     room_of,
     valid_cells,
 )
-from sigc.ops.loops.places import start
-from sigc.ops.loops.quotients import divided
 from sigc.ops.loops.vectors import WIDTH, each, load, put, running, where
 
 FINENESS = 4  # buckets for each asset
@@ -129,14 +129,14 @@ def ranked(
     some: Floats,
     made: Floats,
 ) -> np.int64:
-    """Ranks from 0 of those of the n valid cells that have a bucket for themselves. The other buckets are listed, and
-    their cells laid into their places; returns how many buckets these are, -1 where there can be none."""
+    """Ranks from 0 of those of the n valid cells that are at most two in their bucket. The other buckets are listed,
+    and their cells laid into their places; returns how many buckets these are, -1 where there can be none."""
     found = np.int64(0)
     if n <= FEW:  # one bucket
         for j in range(len(row)):
             order[found], values[found] = np.uint32(j), row[j]
             found += row[j] == row[j]
-        compared(0, n, order, values, some, made)
+        compared(np.int64(0), n, order, values, some, made)
         return np.int64(0)
     c, s = middle(row, some)
     if s == 0.0:
@@ -167,8 +167,8 @@ def together(
     values: Floats,
     made: Floats,
 ) -> np.int64:
-    """Ranks of the first `found` of the cells listed, which share buckets: of those that are few in one, by comparing
-    all of them. The other buckets are listed; returns how many these are."""
+    """The first `found` of the cells listed, which share buckets, are laid into their places, and ranked as if they
+    were two. Buckets of more are listed; returns how many these are."""
     for i in range(found):
         j = listed[i]
         at = count[place[j]] + number[j]
@@ -179,7 +179,7 @@ def together(
         b, v = place[j], row[j]
         begin = np.int64(count[b])
         size = np.int64(count[b + _ONE]) - begin
-        w = values[begin + 1 - min(np.int64(number[j]), 1)]
+        w = values[begin + 1 - min(np.int64(number[j]), 1)]  # of the other one
         made[j] = begin + 0.5 * (np.float64(v > w) + np.float64(v >= w))
         listed[many] = b
         many += (size > 2) & (number[j] == 0)

@@ -1,13 +1,13 @@
 """Orders of rows across assets, in time linear in the assets.
 
 A row goes into buckets finer than its values, one pass (`spread`), so that what is left for `insert` is next to
-nothing. Buckets lie close around the middle of the row and ever wider apart towards the tails: v becomes
-1 - s / (|v - c| + s) on either side of c, the middle and the spread of a sample, whatever the tails are. A row that
-still has too many values in one bucket (two far clusters, say) is sorted by the digits of its bits (`by_digits`). The
-order is the same either way: by (value, column). Few rows need the digits, and most data have none such, so a loop is
-compiled without them first: it stops at a row that needs them, and its twin, which has room for them, goes on there.
+nothing. Buckets are equally wide around the middle of the row and ever wider towards its tails, whatever these are, by
+the middle and the spread of a sample (`by_distance`). A row that still has too many values in one bucket (two far
+clusters, say) is sorted by the digits of its bits (`by_digits`). The order is the same either way: by (value, column).
+Few rows need the digits, and most data have none such, so a loop is compiled without them first: it stops at a row that
+needs them, and its twin, which has room for them, goes on there.
 
-Read: `arrange` (a row to the order of its columns). What is made of an order, or of buckets: `ranks.py`, `picks.py`.
+Read: `arrange` (a row to the order of its columns). What is made of an order, or of buckets: `ranks.py`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def middle(row: Floats, some: Floats) -> tuple[float, float]:
     """The median and half the distance of the quartiles, of a few cells; (0, 0) if they are too few, or if a distance
     can't be told in such units. `some` is room.
 
-    The value of a rank is the largest that has no more below it.
+    The value of a rank is the largest with no more than that many below it.
     """
     found, step = 0, max(1, len(row) // SAMPLE)
     some[:] = np.nan
