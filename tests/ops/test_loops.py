@@ -91,8 +91,8 @@ def test_ranks_of_any_width_with_ties_of_any_size(cols: int) -> None:
     draw = np.random.default_rng(cols)
     usual = draw.normal(size=cols)
     for digits in (0, 1, 2, 3, 15):
-        for row in (np.round(usual, digits), np.round(np.exp(3.0 * usual), digits), usual.clip(-0.5, 1.0)):
-            row = np.where(draw.random(cols) < 0.05, np.nan, row)
+        for values in (usual, np.exp(3.0 * usual), usual.clip(-0.5, 1.0)):
+            row = np.where(draw.random(cols) < 0.05, np.nan, values.round(digits))
             row[0] = 1.0
             if (~np.isnan(row)).sum() > 1:
                 assert rank(row[None])[0].tobytes() == by_comparing(row).tobytes()

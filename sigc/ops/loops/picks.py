@@ -9,8 +9,7 @@ import numpy as np
 from numba import njit
 
 from sigc.ops.jit import INNER, OPTIONS
-from sigc.ops.loops.quantiles import LEAST, MOST, Floats, Keys, key_of, pair, value_of
-from sigc.ops.loops.quantiles import room as room_of
+from sigc.ops.loops.quantiles import LEAST, MOST, Floats, Keys, key_of, pair, room, value_of
 
 
 @njit(**INNER)
@@ -80,7 +79,7 @@ def shared_out(
 
 def long_short(x: Floats, top: float, bottom: float, cap: float, out: Floats) -> None:
     """+1/k for the k largest, -1/m for the m smallest, the rest 0; rows with fewer than 2 valid cells are 0."""
-    _long_short(x, top, bottom, cap, out, *room_of(x.shape[1]))
+    _long_short(x, top, bottom, cap, out, *room(x.shape[1]))
 
 
 @njit(**OPTIONS)

@@ -179,7 +179,7 @@ def together(
         b, v = place[j], row[j]
         begin = np.int64(count[b])
         size = np.int64(count[b + _ONE]) - begin
-        w = values[begin + 1 - min(np.int64(number[j]), 1)]  # of the other one
+        w = values[begin + (number[j] == 0)]  # of the other one
         made[j] = begin + 0.5 * (np.float64(v > w) + np.float64(v >= w))
         listed[many] = b
         many += (size > 2) & (number[j] == 0)
