@@ -228,6 +228,28 @@ def test_quantiles_are_those_of_a_plain_sort(rows: list[list[float]], q: float) 
             assert np.array_equal(got, np.where(np.isnan(row), np.nan, expected), equal_nan=True)
 
 
+@settings(max_examples=80, deadline=None)
+@given_(
+    rows=st.lists(st.lists(HOSTILE, min_size=7, max_size=7), min_size=1, max_size=4),
+    top=st.sampled_from([0.0, 0.1, 0.3, 0.5, 1.0]),
+    bottom=st.sampled_from([0.0, 0.1, 0.3, 0.5, 1.0]),
+)
+def test_books_are_those_of_a_plain_sort(rows: list[list[float]], top: float, bottom: float) -> None:
+    """Whatever row stood before."""
+    op = resolve("long_short")
+    assert op is not None
+    x = np.array(rows)
+    for row, got in zip(x, op.kernel(x, top=top, bottom=bottom), strict=True):
+        n, expected = int((~np.isnan(row)).sum()), np.zeros(len(row))
+        k = min(int(np.ceil(n * top - 1e-9)), n)
+        m = min(int(np.ceil(n * bottom - 1e-9)), n - k)
+        order = np.argsort(row + 0.0, kind="stable")[:n]
+        if n > 1:
+            expected[order[n - k :]] = 1.0 / max(k, 1)
+            expected[order[:m]] = -1.0 / max(m, 1)
+        assert np.array_equal(got, expected)
+
+
 def test_a_rolling_std_of_a_constant_after_huge_values_is_zero() -> None:
     x = np.concatenate([np.full(30, 1e8) * np.arange(30), np.full(40, 3.3)])[:, None]
     op = resolve("rolling_std")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sigc.ops import rolling
 from sigc.ops.cross import group_rank, rank
-from sigc.ops.loops import picks, ranks, sorting
+from sigc.ops.loops import ranks, sorting
 from sigc.ops.weights import long_short
 
 ROOT = Path(__file__).parent.parent.parent
@@ -76,9 +76,26 @@ def test_a_row_has_its_order_whatever_stands_before_it(seed: int) -> None:
 @pytest.mark.parametrize("kind", kinds())
 def test_a_rank_is_how_many_are_below_and_half_of_the_equals(kind: str) -> None:
     row = kinds()[kind]
+    assert rank(row[None])[0].tobytes() == by_comparing(row).tobytes()
+
+
+def by_comparing(row: Floats) -> Floats:
+    """The ranks of a row."""
     below, level = (row < row[:, None]).sum(axis=1), (row == row[:, None]).sum(axis=1)
     expected = (below + 0.5 * (level - 1)) / max(1, (~np.isnan(row)).sum() - 1)
-    assert rank(row[None])[0].tobytes() == np.where(np.isnan(row), np.nan, expected).tobytes()
+    return np.where(np.isnan(row), np.nan, expected)
+
+
+@pytest.mark.parametrize("cols", [2, 15, 16, 17, 63, 64, 65, 130, 1500])
+def test_ranks_of_any_width_with_ties_of_any_size(cols: int) -> None:
+    draw = np.random.default_rng(cols)
+    usual = draw.normal(size=cols)
+    for digits in (0, 1, 2, 3, 15):
+        for values in (usual, np.exp(3.0 * usual), usual.clip(-0.5, 1.0)):
+            row = np.where(draw.random(cols) < 0.05, np.nan, values.round(digits))
+            row[0] = 1.0
+            if (~np.isnan(row)).sum() > 1:
+                assert rank(row[None])[0].tobytes() == by_comparing(row).tobytes()
 
 
 @pytest.mark.parametrize("cols", [1, 15, 16, 17, 40, 64, 65, 79, 150])
@@ -100,8 +117,6 @@ def test_the_shorter_loop_stops_where_digits_are_needed() -> None:
     stopped = ranks._ranks(x, 0, 0.0, np.empty(x.shape), *room, None)
     assert list(kinds())[stopped] == "clusters"
     assert ranks._ranks(x, stopped, 0.0, np.empty(x.shape), *room, sorting.digits_of(COLS)) == len(x)
-    book = picks._long_short(x[:1], 0, 0.2, 0.2, 1.0, np.empty((1, COLS)), *sorting.room_of(COLS), None)
-    assert book == 1
 
 
 def functions(path: Path) -> dict[str, tuple[Function, str]]:

@@ -1,5 +1,6 @@
-"""Books of the largest and the smallest of a row, mostly without putting the row in order: its buckets (`sorting.py`)
-tell on which side of an edge a cell is, but for the cells of the two buckets where the edges are.
+"""Books of the largest and the smallest of a row, without putting it in order: whoever knows the value of the last one
+picked on either side picks by comparing. Mostly these values are still those of the row before (of ranks, say), which
+one count tells; otherwise they are closed in on as quantiles are (`quantiles.py`).
 """
 
 from __future__ import annotations
@@ -8,144 +9,96 @@ import numpy as np
 from numba import njit
 
 from sigc.ops.jit import INNER, OPTIONS
-from sigc.ops.loops.sorting import (
-    FEW,
-    Codes,
-    Columns,
-    Digits,
-    Floats,
-    arrange,
-    by_distance,
-    in_either_way,
-    middle,
-    room_of,
-    tally,
-    valid_cells,
-)
-
-_STRIDE = 64  # cells looked at together
+from sigc.ops.loops.quantiles import LEAST, MOST, Floats, Keys, key_of, pair, room, value_of
 
 
 @njit(**INNER)
-def choose(
-    row: Floats,
-    place: Codes,
-    bucket: np.uint32,
-    first: int,
-    after: int,
-    weight: float,
-    order: Columns,
-    values: Floats,
-    made: Floats,
-) -> None:
-    """Of the few cells of a bucket, those of ascending order `first` up to `after` get the weight."""
-    found = np.int64(0)
-    for begin in range(0, len(row), _STRIDE):
-        end, here = min(begin + _STRIDE, len(row)), 0
-        for j in range(begin, end):
-            here += place[j] == bucket
-        if here:
-            for j in range(begin, end):
-                order[found], values[found] = np.uint32(j), row[j]
-                found += place[j] == bucket
-    for i in range(found):
-        before = 0
-        for k in range(found):
-            before += values[k] < values[i] or (values[k] == values[i] and k < i)
-        if first <= before < after:
-            made[order[i]] = weight
-
-
-@njit(**INNER)
-def edges(count: Codes, last: int, k: int, m: int) -> tuple[int, int, int, int]:
-    """The buckets that hold the k-th largest and the m-th smallest, and how many cells of each are among these."""
-    high, above = last - 1, 0
-    while above + count[high] < k:
-        above += count[high]
-        high -= 1
-    low, under = 0, 0
-    while under + count[low] < m:
-        under += count[low]
-        low += 1
-    return high, k - above, low, m - under
-
-
-@njit(**INNER)
-def picked(
-    row: Floats,
-    k: int,
-    m: int,
-    long: float,
-    short: float,
-    place: Codes,
-    count: Codes,
-    order: Columns,
-    values: Floats,
-    some: Floats,
-    made: Floats,
-) -> bool:
-    """A book of the k largest and the m smallest, without putting the row in order; false where that takes more than
-    a look into two buckets."""
-    last = len(row) // 2 + 2
-    c, s = middle(row, some)
-    if s == 0.0:
-        return False
-    by_distance(row, c, s, last, place)
-    tally(place, count[: last + 1])
-    best, take, worst, give = edges(count, last, k, m)
-    if max(count[best], count[worst]) > FEW:
-        return False
-    upper, lower, none = np.uint32(best), np.uint32(worst), np.uint32(last)
+def counted(row: Floats, upper: float, lower: float) -> tuple[int, int, int]:
+    """How many cells are valid, how many at least `upper`, and how many at most `lower`."""
+    n = above = below = 0
     for j in range(len(row)):
-        b = place[j]
-        v = long if b > upper else 0.0
-        v = short if b < lower else v
-        made[j] = v if b != none else 0.0
-    cells = np.int64(count[upper])
-    choose(row, place, upper, cells - take, cells, long, order, values, made)
-    choose(row, place, lower, np.int64(0), give, short, order, values, made)
-    return True
+        v = row[j]
+        n += v == v
+        above += v >= upper
+        below += v <= lower
+    return n, above, below
+
+
+@njit(**INNER)
+def keys_of(row: Floats, keys: Keys) -> tuple[int, int]:
+    """Fills `keys`, MOST for what is missing, one for both zeros; the smallest and the largest of the others."""
+    low, high = MOST, LEAST
+    for j in range(len(row)):
+        v = row[j]
+        key = key_of(v + 0.0)
+        keys[j] = key if v == v else MOST
+        low = min(low, key if v == v else MOST)
+        high = max(high, key if v == v else LEAST)
+    return low, high
+
+
+@njit(**INNER)
+def edges(row: Floats, n: int, k: int, m: int, keys: Keys, guess: Keys) -> tuple[float, float, bool]:
+    """The k-th largest and the m-th smallest of n valid cells, NaN for none; and whether a cell beyond is equal to one
+    of these."""
+    low, high = keys_of(row, keys)
+    most, least = np.int64(MOST), np.int64(LEAST)  # as values NaN
+    upper, under = (low, least) if k == n else (most, least)
+    if 0 < k < n:
+        under, upper = pair(keys, n, low, high, n - k - 1, guess[0])
+    lower, over = (high, most) if m == n else (least, most)
+    if 0 < m < n:
+        lower, over = pair(keys, n, low, high, m - 1, guess[1])
+    return value_of(upper), value_of(lower), under == upper or lower == over
+
+
+@njit(**INNER)
+def shared_out(
+    row: Floats, k: int, m: int, long: float, short: float, upper: float, lower: float, made: Floats
+) -> None:
+    """The book where more cells than it takes are equal to an edge: longs are taken from the end, shorts from the
+    start."""
+    for j in range(len(row)):
+        v = row[j]
+        made[j] = long if v > upper else (short if v < lower else 0.0)
+        k -= v > upper
+        m -= v < lower
+    j = len(row)
+    while k > 0:
+        j -= 1
+        if row[j] == upper:
+            made[j] = long
+            k -= 1
+    j = 0
+    while m > 0:
+        if row[j] == lower:
+            made[j] = short
+            m -= 1
+        j += 1
 
 
 def long_short(x: Floats, top: float, bottom: float, cap: float, out: Floats) -> None:
     """+1/k for the k largest, -1/m for the m smallest, the rest 0; rows with fewer than 2 valid cells are 0."""
-    room = room_of(x.shape[1])
-    in_either_way(x, lambda begin, digits: _long_short(x, begin, top, bottom, cap, out, *room, digits))
+    _long_short(x, top, bottom, cap, out, *room(x.shape[1]))
 
 
 @njit(**OPTIONS)
-def _long_short(
-    x: Floats,
-    begin: int,
-    top: float,
-    bottom: float,
-    cap: float,
-    out: Floats,
-    order: Columns,
-    values: Floats,
-    place: Codes,
-    count: Codes,
-    some: Floats,
-    digits: Digits | None,
-) -> int:
-    """The rows from `begin` on; returns the row where it stopped, as it must be put in order, for want of digits."""
-    for t in range(begin, len(x)):
+def _long_short(x: Floats, top: float, bottom: float, cap: float, out: Floats, keys: Keys, guess: Keys) -> None:
+    upper = lower = np.nan
+    for t in range(len(x)):
         row, made = x[t], out[t]
-        n = valid_cells(row)
+        n, above, below = counted(row, upper, lower)
         if n < 2:
             made[:] = 0.0
             continue
         k = min(np.int64(np.ceil(n * top - 1e-9)), n)
         m = min(np.int64(np.ceil(n * bottom - 1e-9)), n - k)
         long, short = min(1.0 / k, cap), -min(1.0 / m, cap)
-        if picked(row, k, m, long, short, place, count, order, values, some, made):
-            continue
-        if digits is None:
-            return t
-        arrange(row, order, values, place, count, some, digits)
-        made[:] = 0.0
-        for i in range(n - k, n):
-            made[order[i]] = long
-        for i in range(m):
-            made[order[i]] = short
-    return len(x)
+        if above != k or below != m:
+            upper, lower, tied = edges(row, n, k, m, keys, guess)
+            if tied:
+                shared_out(row, k, m, long, short, upper, lower, made)
+                continue
+        for j in range(len(row)):
+            v = row[j]
+            made[j] = long if v >= upper else (short if v <= lower else 0.0)

@@ -19,16 +19,17 @@ Floats = NDArray[np.float64]
 Keys = NDArray[np.int64]
 
 MOST, LEAST = 2**63 - 1, -(2**63)
+_NEAR = 32
 
 
 @njit(**INNER)
-def _key(v: float) -> np.int64:
+def key_of(v: float) -> np.int64:
     b = np.float64(v).view(np.int64)
     return b ^ ((b >> 63) & MOST)
 
 
 @njit(**INNER)
-def _value(k: int) -> float:
+def value_of(k: int) -> float:
     return np.int64(k ^ ((k >> 63) & MOST)).view(np.float64)
 
 
@@ -62,13 +63,13 @@ def _split(keys: Keys, pivot: int) -> tuple[int, int, int]:
 @njit(**INNER)
 def _pivot(low: int, high: int, share: float) -> int:
     """The key at `share` of the way by value; the middle of the keys for a share below 0, or if an end is infinite."""
-    a, b = _value(low), _value(high)
+    a, b = value_of(low), value_of(high)
     v = a + (b - a) * min(share, 1.0)
-    return _key(v) if share >= 0.0 and v == v else (low >> 1) + (high >> 1) + (low & high & 1) + 1
+    return key_of(v) if share >= 0.0 and v == v else (low >> 1) + (high >> 1) + (low & high & 1) + 1
 
 
 @njit(**INNER)
-def _pair(keys: Keys, n: int, low: int, high: int, at: int, guess: Keys) -> tuple[int, int]:
+def pair(keys: Keys, n: int, low: int, high: int, at: int, guess: Keys) -> tuple[int, int]:
     """The keys of rank `at` and `at` + 1 < n, from 0. `guess`: a pivot to begin with, and how far apart ranks are;
     then those for a next row."""
     under, upto = 0, n  # how many keys are below `low`, and how many up to `high`
@@ -76,14 +77,15 @@ def _pair(keys: Keys, n: int, low: int, high: int, at: int, guess: Keys) -> tupl
     while low < high:
         inside, lacking = upto - under, at + 1 - count
         if turn == 2:
-            guess[1] = _key((_value(high) - _value(low)) / inside)
+            guess[1] = key_of((value_of(high) - value_of(low)) / inside)
         if turn == 0:
             pivot = guess[0]
         elif turn == 1 and guess[1] > 0:
             aside = 1.0 + 0.6 * abs(lacking)
-            pivot = _key(_value(guess[0]) + (lacking + (aside if lacking > 0 else -aside)) * _value(guess[1]))
+            pivot = key_of(value_of(guess[0]) + (lacking + (aside if lacking > 0 else -aside)) * value_of(guess[1]))
         else:
-            aside = min(0.25 * inside, 0.5 * np.sqrt(inside) + 0.5)  # the rank is to be closed in from both sides
+            # The rank is to be closed in from both sides; among few it is aimed at.
+            aside = 0.5 * np.sqrt(inside) + 0.5 if inside > _NEAR else 0.0
             share = max(0.0, (at + 1 - under + (aside if turn & 1 else -aside)) / inside)
             pivot = _pivot(low, high, -1.0 if turn % 6 == 5 else share)
         pivot = min(max(pivot, low + 1), high)
@@ -106,34 +108,34 @@ def _quantile(keys: Keys, n: int, low: int, high: int, q: float, guess: Keys) ->
     place = q * (n - 1)
     at = np.int64(np.floor(place))
     if at + 1 >= n:
-        return _value(high)
-    lower, upper = _pair(keys, n, low, high, at, guess)
-    a, b = _value(lower), _value(upper)
+        return value_of(high)
+    lower, upper = pair(keys, n, low, high, at, guess)
+    a, b = value_of(lower), value_of(upper)
     return a if a == b else a + (b - a) * (place - at)
 
 
 def quantiles(x: Floats, q: float) -> Floats:
     """The q quantile of each row, in its valid cells."""
     out = np.empty(x.shape)
-    _quantiles(x, x.view(np.int64), q, out, *_room(x.shape[1]))
+    _quantiles(x, x.view(np.int64), q, out, *room(x.shape[1]))
     return out
 
 
 def clipped(x: Floats, p: float, q: float) -> Floats:
     """Each row clipped at its p and q quantiles."""
     out = np.empty(x.shape)
-    _clipped(x, x.view(np.int64), p, q, out, *_room(x.shape[1]))
+    _clipped(x, x.view(np.int64), p, q, out, *room(x.shape[1]))
     return out
 
 
 def distances(x: Floats) -> Floats:
     """The median distance of each row from its median, in its valid cells."""
     out = np.empty(x.shape)
-    _distances(x, x.view(np.int64), out, out.view(np.int64), *_room(x.shape[1]))
+    _distances(x, x.view(np.int64), out, out.view(np.int64), *room(x.shape[1]))
     return out
 
 
-def _room(cols: int) -> tuple[Keys, Keys]:
+def room(cols: int) -> tuple[Keys, Keys]:
     """For the keys of a row, and for the guesses of two quantiles."""
     return np.empty(cols, np.int64), np.zeros((2, 2), np.int64)
 

@@ -1,7 +1,8 @@
 """Ranks of rows across assets. Most cells need no order: one that has its bucket (`sorting.py`) for itself has as rank
-how many cells are in the buckets before. The others are listed, and settled bucket by bucket.
+how many cells are in the buckets before. The others are listed: two that share a bucket are compared, more are settled
+bucket by bucket. A row of few cells is one bucket.
 
-Read: `ranked`, then `settled`.
+Read: `ranked`, `together`, then `settled`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS
+from sigc.ops.loops.places import start
 from sigc.ops.loops.sorting import (
     FEW,
     SAMPLE,
@@ -27,7 +29,7 @@ from sigc.ops.loops.sorting import (
     room_of,
     valid_cells,
 )
-from sigc.ops.loops.vectors import WIDTH, running
+from sigc.ops.loops.vectors import WIDTH, each, load, put, running, where
 
 FINENESS = 4  # buckets for each asset
 _ONE = np.uint32(1)
@@ -40,7 +42,7 @@ def room(cols: int) -> Room:
     a list, what lies in shared buckets (columns, values), and a sample."""
     place, number = np.empty(cols, np.uint32), np.empty(cols, np.uint32)
     count, listed = np.empty(FINENESS * cols + 4, np.uint32), np.empty(cols + 1, np.uint32)
-    return place, number, count, listed, np.empty(cols + 1, np.uint32), np.empty(cols + 1), np.empty(SAMPLE)
+    return place, number, count, listed, np.empty(cols + 1, np.uint32), np.empty(cols + WIDTH), np.empty(2 * SAMPLE)
 
 
 @njit(**INNER)
@@ -68,20 +70,33 @@ def begins(count: Codes) -> None:
 
 
 @njit(**INNER)
-def settled(buckets: Columns, n: int, count: Codes, order: Columns, values: Floats, made: Floats) -> bool:
-    """Ranks from 0 of the cells of the first n of `buckets`, average ones of equals; they are put into order. False if
-    that takes too long. Most have two cells, many cells are mostly equal."""
+def compared(begin: int, end: int, order: Columns, values: Floats, some: Floats, made: Floats) -> None:
+    """Ranks of the cells of one bucket, average ones of equals, by comparing each with all."""
+    found, data = start(some), start(values)
+    for i in range(begin, end, WIDTH):
+        v, below, upto = load(data + 8 * i), each(0.0), each(0.0)
+        for k in range(begin, end):
+            w = values[k]
+            below = where(v > w, below + 1.0, below)
+            upto = where(v >= w, upto + 1.0, upto)
+        put(found, (below + upto) * 0.5 + (begin - 0.5))
+        for k in range(i, min(end, i + WIDTH)):
+            made[order[k]] = some[k - i]
+
+
+@njit(**INNER)
+def settled(buckets: Columns, n: int, count: Codes, order: Columns, values: Floats, some: Floats, made: Floats) -> bool:
+    """Ranks from 0 of the cells of the first n of `buckets`, average ones of equals. False if that takes too long.
+    Many cells are mostly equal; if not, they are put into order."""
     for bucket in range(n):
         b = buckets[bucket]
         begin, end = np.int64(count[b]), np.int64(count[b + _ONE])
-        if end - begin == 2:
-            v, w = values[begin], values[begin + 1]
-            first = 0.5 * (np.float64(v > w) + np.float64(v >= w))
-            made[order[begin]], made[order[begin + 1]] = begin + first, begin + (1.0 - first)
-            continue
-        moves = differ = 0
+        differ = moves = 0
         for i in range(begin, end):
             differ += values[i] != values[begin]
+        if differ and end - begin <= WIDTH:
+            compared(begin, end, order, values, some, made)
+            continue
         for i in range(begin + 1, end if differ else begin):
             v, c, k = values[i], order[i], i
             while k > begin and values[k - 1] > v:
@@ -114,15 +129,15 @@ def ranked(
     some: Floats,
     made: Floats,
 ) -> np.int64:
-    """Ranks from 0 of those of the n valid cells that have a bucket for themselves. The other buckets are listed, and
-    their cells laid into their places; returns how many buckets these are, -1 where there can be none."""
+    """Ranks from 0 of those of the n valid cells that are at most two in their bucket. The other buckets are listed,
+    and their cells laid into their places; returns how many buckets these are, -1 where there can be none."""
     found = np.int64(0)
     if n <= FEW:  # one bucket
-        count[0], count[1], listed[0] = 0, n, 0
         for j in range(len(row)):
             order[found], values[found] = np.uint32(j), row[j]
             found += row[j] == row[j]
-        return np.int64(1)
+        compared(np.int64(0), n, order, values, some, made)
+        return np.int64(0)
     c, s = middle(row, some)
     if s == 0.0:
         return np.int64(-1)
@@ -137,14 +152,38 @@ def ranked(
         b = place[j]
         listed[found] = np.uint32(j)
         found += count[b + _ONE] - count[b] > _ONE
-    shared = np.int64(0)
+    return together(row, place, number, count, found, listed, order, values, made)
+
+
+@njit(**INNER)
+def together(
+    row: Floats,
+    place: Codes,
+    number: Codes,
+    count: Codes,
+    found: int,
+    listed: Columns,
+    order: Columns,
+    values: Floats,
+    made: Floats,
+) -> np.int64:
+    """The first `found` of the cells listed, which share buckets, are laid into their places, and ranked as if they
+    were two. Buckets of more are listed; returns how many these are."""
     for i in range(found):
         j = listed[i]
         at = count[place[j]] + number[j]
         order[at], values[at] = j, row[j]
-        listed[shared] = place[j]
-        shared += number[j] == 0
-    return shared
+    many = np.int64(0)
+    for i in range(found):
+        j = listed[i]
+        b, v = place[j], row[j]
+        begin = np.int64(count[b])
+        size = np.int64(count[b + _ONE]) - begin
+        w = values[begin + (number[j] == 0)]  # of the other one
+        made[j] = begin + 0.5 * (np.float64(v > w) + np.float64(v >= w))
+        listed[many] = b
+        many += (size > 2) & (number[j] == 0)
+    return many
 
 
 def ranks(x: Floats, buckets: float, out: Floats) -> None:
@@ -174,12 +213,12 @@ def _ranks(
         row, made = x[t], out[t]
         n = valid_cells(row)
         shared = ranked(row, n, place, number, count, listed, order, values, some, made)
-        if shared < 0 or not settled(listed, shared, count, order, values, made):
+        if shared < 0 or not settled(listed, shared, count, order, values, some, made):
             if digits is None:
                 return t
             by_digits(row, order, values, place, digits)
             count[0], count[1], listed[0] = 0, n, 0
-            settled(listed, np.int64(1), count, order, values, made)
+            settled(listed, np.int64(1), count, order, values, some, made)
         if n < cols:
             for j in range(cols):
                 made[j] = made[j] if row[j] == row[j] else np.nan

@@ -1,13 +1,13 @@
 """Orders of rows across assets, in time linear in the assets.
 
 A row goes into buckets finer than its values, one pass (`spread`), so that what is left for `insert` is next to
-nothing. Buckets lie close around the middle of the row and ever wider apart towards the tails: v becomes
-1 - s / (|v - c| + s) on either side of c, the middle and the spread of a sample, whatever the tails are. A row that
-still has too many values in one bucket (two far clusters, say) is sorted by the digits of its bits (`by_digits`). The
-order is the same either way: by (value, column). Few rows need the digits, and most data have none such, so a loop is
-compiled without them first: it stops at a row that needs them, and its twin, which has room for them, goes on there.
+nothing. Buckets are equally wide around the middle of the row and ever wider towards its tails, whatever these are, by
+the middle and the spread of a sample (`by_distance`). A row that still has too many values in one bucket (two far
+clusters, say) is sorted by the digits of its bits (`by_digits`). The order is the same either way: by (value, column).
+Few rows need the digits, and most data have none such, so a loop is compiled without them first: it stops at a row that
+needs them, and its twin, which has room for them, goes on there.
 
-Read: `arrange` (a row to the order of its columns). What is made of an order, or of buckets: `ranks.py`, `picks.py`.
+Read: `arrange` (a row to the order of its columns). What is made of an order, or of buckets: `ranks.py`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER
+from sigc.ops.loops.vectors import WIDTH, each, load, put, where
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -31,6 +32,9 @@ FINENESS = 3  # buckets for each asset
 _ONE = np.uint32(1)
 FEW = 64
 SAMPLE, _DIGIT = 32, 11
+
+# Of the buckets on one side of the middle, d spreads away is the share d / 2 up to 1.5, then 1 - 1 / (8 (d - 1)).
+_NEAR, _RISE, _BEYOND, _BEND = np.float32(1.5), np.float32(0.5), np.float32(-1.0), np.float32(0.125)
 
 
 @njit(**INNER)
@@ -45,20 +49,32 @@ def valid_cells(row: Floats) -> int:
 @njit(**INNER)
 def middle(row: Floats, some: Floats) -> tuple[float, float]:
     """The median and half the distance of the quartiles, of a few cells; (0, 0) if they are too few, or if a distance
-    can't be told in such units. `some` is room."""
-    found, step = 0, max(1, len(row) // len(some))
+    can't be told in such units. `some` is room.
+
+    The value of a rank is the largest with no more than that many below it.
+    """
+    found, step = 0, max(1, len(row) // SAMPLE)
+    some[:] = np.nan
     for j in range(0, len(row), step):
         v = row[j]
-        if v == v and found < len(some):
-            k = found
-            while k > 0 and some[k - 1] > v:
-                some[k] = some[k - 1]
-                k -= 1
-            some[k] = v
+        if v == v and found < SAMPLE:
+            some[found] = v
             found += 1
     if found < 8:
         return 0.0, 0.0
-    c, s = some[found // 2], 0.6 * (some[3 * found // 4] - some[found // 4])
+    low = c = high = -np.inf
+    first = some.ctypes.data
+    for i in range(0, 8 * SAMPLE, 8 * WIDTH):
+        v, below = load(first + i), each(0.0)
+        for k in range(SAMPLE):
+            below = where(v > some[k], below + 1.0, below)
+        put(first + 8 * SAMPLE + i, below)
+    for i in range(found):
+        v, below = some[i], some[SAMPLE + i]
+        low = max(low, v if below <= found // 4 else low)
+        c = max(c, v if below <= found // 2 else c)
+        high = max(high, v if below <= 3 * found // 4 else high)
+    s = 0.6 * (high - low)
     return (c, s) if abs(c) < np.inf and 1e-300 < s < np.inf else (0.0, 0.0)
 
 
@@ -66,12 +82,15 @@ def middle(row: Floats, some: Floats) -> tuple[float, float]:
 def by_distance(row: Floats, c: float, s: float, last: int, place: Codes) -> None:
     """The bucket of each cell, below `last`; `last` for a missing one. Every step keeps order, rounding too, so single
     precision will do."""
-    half, one, none = np.float32(0.5 * (last - 1)), np.float32(1.0), np.int32(last)
-    unit = 1.0 / s
+    half, none = np.float32(0.5 * (last - 1)), np.int32(last)
+    slope, wide = half * _RISE, half * _BEND
+    edge, unit = slope * _NEAR, 1.0 / s
     for j in range(len(row)):
         d = np.float32((row[j] - c) * unit)
-        q = half / (abs(d) + one)
-        b = np.int32(q if d < np.float32(0.0) else (half + half) - q)
+        size = abs(d)
+        far = max(edge, half - wide / (size + _BEYOND))
+        q = slope * size if size < _NEAR else far
+        b = np.int32(half - q if d < np.float32(0.0) else half + q)
         place[j] = b if d == d else none
 
 
@@ -161,7 +180,7 @@ def room_of(cols: int) -> Room:
     """For a row's order, its values in order, the bucket of each cell, the count of each bucket (the last is for
     missing cells), and a sample."""
     count = np.empty(FINENESS * cols + 3, np.uint32)
-    return np.empty(cols, np.uint32), np.empty(cols), np.empty(cols, np.uint32), count, np.empty(SAMPLE)
+    return np.empty(cols, np.uint32), np.empty(cols), np.empty(cols, np.uint32), count, np.empty(2 * SAMPLE)
 
 
 def digits_of(cols: int) -> Digits:
