@@ -12,9 +12,9 @@ needed on [996, 1250) and prices on [936, 1250): need is 0, 4, 4 for w, z, ret a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from sigc.plan.expr import CONSTANT, Expr
+from sigc.plan.expr import Expr
 
 
 def scope(outputs: Iterable[Expr], is_leaf: Callable[[Expr], bool]) -> list[Expr]:
@@ -56,25 +56,24 @@ def needs(
     return need
 
 
-def peak_rows(order: list[Expr], need: Mapping[str, int], rows: int, leaves: frozenset[str]) -> int:
-    """Rows (of one array of all assets) that are alive at once at most while `order` is evaluated.
+def peak_rows(
+    groups: Sequence[Sequence[Expr]], need: Mapping[str, int], rows: int, leaves: Collection[Expr]
+) -> int:  # fmt: skip
+    """Rows (of one array of all assets) that are alive at once at most while `groups` (`sigc.plan.rules.fuse`) are
+    computed one after the other.
 
-    leaves: shapes of the nodes that are read; they and outputs count too. Multiply by assets x 8 bytes for an
-    estimate of memory.
+    leaves: nodes that are read; they stay to the end. What is only wanted does not count, nor what lies between two
+    nodes of a group. Multiply by assets x 8 bytes for an estimate of memory.
     """
-    reads = {n.shape: () if n.shape in leaves else n.inputs for n in order}
+    size = {g[-1].shape: rows + need[g[-1].shape] for g in groups}
     last: dict[str, int] = {}
-    for at, node in enumerate(order):
-        last[node.shape] = at
-        for i in reads[node.shape]:
-            last[i.shape] = at
-    alive, peak = 0, 0
-    size = {n.shape: 0 if n.op == CONSTANT else rows + need[n.shape] for n in order}
-    for at, node in enumerate(order):
-        alive += size[node.shape]
-        scratch = size[node.shape] + node.rows_back
-        peak = max(peak, alive + scratch)
-        for shape in {i.shape for i in reads[node.shape]}:
-            if last[shape] == at:
-                alive -= size[shape]
+    for at, group in enumerate(groups):
+        last |= dict.fromkeys((i.shape for node in group for i in node.inputs if i.shape in size), at)
+    alive = peak = sum(rows + need[leaf.shape] for leaf in leaves)
+    for at, group in enumerate(groups):
+        node = group[-1]
+        alive += size[node.shape] if node.shape in last else 0
+        peak = max(peak, alive + size[node.shape] + node.rows_back)
+        read = {i.shape for node in group for i in node.inputs}
+        alive -= sum(size[shape] for shape in read if last.get(shape) == at)
     return peak

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sigc.blocks import Block
-from sigc.plan.expr import SOURCE, Expr, walk
+from sigc.plan.expr import CONSTANT, SOURCE, Expr, walk
 from sigc.plan.grid import Grid
 from sigc.plan.halo import needs, peak_rows, scope
 from sigc.plan.key import Recipe
+from sigc.plan.rules.fuse import groups
 from sigc.plan.strategy import Strategy
 
 
@@ -123,10 +125,17 @@ def _names(roots: Mapping[str, Expr], stored: Mapping[str, Expr]) -> dict[str, s
 
 def memory(stage: Stage, rows: int, assets: int) -> int:
     """Estimated peak bytes of one task of `stage` over `rows` rows: arrays alive, plus outputs on their way."""
+    leaves, work = _work(stage)
+    return 8 * assets * (peak_rows(work, stage.need, rows, leaves) + 2 * rows * len(stage.outputs))
+
+
+@lru_cache(maxsize=16)
+def _work(stage: Stage) -> tuple[tuple[Expr, ...], tuple[tuple[Expr, ...], ...]]:
+    """What a stage reads, and the groups that it computes."""
     own = {o.shape for o in stage.outputs}
-    leaves = frozenset(n.shape for n in stage.order if is_read(n, own))
-    alive = peak_rows(list(stage.order), stage.need, rows, leaves)
-    return 8 * assets * (alive + 2 * rows * len(stage.outputs))
+    leaves = tuple(n for n in stage.order if is_read(n, own))
+    given = {n.shape for n in (*leaves, *(n for n in stage.order if n.op == CONSTANT))}
+    return leaves, groups(stage.order, own, given)
 
 
 def least_memory(plan: Plan) -> tuple[int, Block | None]:
@@ -137,9 +146,8 @@ def least_memory(plan: Plan) -> tuple[int, Block | None]:
     """
     most: tuple[int, Block | None] = (0, None)
     for stage in plan.stages:
-        own = {o.shape for o in stage.outputs}
-        leaves = frozenset(n.shape for n in stage.order if is_read(n, own))
-        row = peak_rows(list(stage.order), stage.need, 1, leaves)
+        leaves, work = _work(stage)
+        row = peak_rows(work, stage.need, 1, leaves)
         for block in plan.blocks:
             rows = block.stop - block.start
             found = 8 * len(plan.grid.names) * ((rows if leaves else 0) + row + rows * len(stage.outputs))

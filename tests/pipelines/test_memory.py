@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import tracemalloc
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,16 @@ from sigc.blocks import DIGEST_BYTES, MemoryStore
 from sigc.blocks import grid as cut
 from sigc.config import DataSettings
 from sigc.data.catalog import Catalog, Source
+from sigc.data.held import hold
 from sigc.data.manifest import SourceBlock
 from sigc.data.spec import SourceSpec
 from sigc.engine.drive import Executor
 from sigc.engine.local import LocalExecutor
 from sigc.errors import SigcError
 from sigc.ops.declare import Kind
+from sigc.panel import Panel
 from sigc.plan.grid import lay
-from sigc.plan.plan import least_memory, make_plan
+from sigc.plan.plan import least_memory, make_plan, memory
 from sigc_cli.universe import business_days
 from sigc_pipelines.compute import Loaded, Workspace, compute, load
 from tests.world import workspace, write_strategy, write_world
@@ -80,6 +83,40 @@ def test_what_is_refused_needs_what_is_said_of_it(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak >= needed / 2
+
+
+SUMS = """data:
+  prices: load parquet from "prices.parquet"
+signal s:
+  emit {sum}
+portfolio main:
+  weights = long_short(s)
+"""
+
+
+@pytest.mark.parametrize("terms", [2, 24])
+@pytest.mark.parametrize(
+    "form", ["rank(rolling_mean(prices, {0}))", "rolling_max(prices, {0}) * rolling_min(prices, {0})"]
+)
+def test_a_task_takes_no_more_than_was_planned_for_it(tmp_path: Path, terms: int, form: str) -> None:
+    """However many arrays a sum reads: measured while it runs, beside what is there anyway."""
+    text = SUMS.format(sum=" + ".join(form.format(n) for n in range(2, 2 + terms)))
+    dates = business_days("2015-01-01", 200)
+    given = Panel(dates, tuple(f"A{i:04}" for i in range(1000)), np.random.default_rng(0).normal(size=(200, 1000)))
+    strategy = write_strategy(tmp_path, text, "sums")
+    held = {"prices": hold(strategy.data[0], given, DataSettings())}
+    for _ in range(2):  # in the first kernels are compiled
+        space = replace(workspace(MemoryStore(), rule="200"), held=held)
+        loaded = load(strategy, space)
+        tracemalloc.start()
+        try:
+            compute(loaded, strategy.roots, space)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    (stage,) = make_plan([strategy], loaded.grid, strategy.roots).stages
+    planned = memory(stage, 200, 1000)
+    assert planned / 2 < peak < 1.1 * planned + (8 << 20)
 
 
 @pytest.mark.parametrize("megabytes", [64, 512])

@@ -6,6 +6,9 @@ are a chain, one walk over their inputs. Bits are those of computing node by nod
 alone.
 
     rank(zscore(2 * high - low))      one group of the chain 2 * high - low, of zscore and of rank
+
+All that a group reads is there until it is done, so a group reads few arrays: of a sum of many it takes some terms, and
+the rest as a sum.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from sigc.ops.declare import REGISTRY, Axis
 from sigc.plan.expr import CONSTANT, Expr
 
+_MOST_READ = 8  # arrays that were computed
+
 
 def groups(order: Iterable[Expr], outputs: Collection[str], leaves: Collection[str]) -> tuple[tuple[Expr, ...], ...]:
     """The nodes of `order` in groups, inputs first; only the last node of a group is read by others, or wanted.
@@ -22,32 +27,41 @@ def groups(order: Iterable[Expr], outputs: Collection[str], leaves: Collection[s
     outputs, leaves: shapes of nodes that are wanted, and of those that are left out because they are there.
     """
     nodes = [n for n in order if n.shape not in leaves]
-    return _gathered(nodes, outputs, _is_of_a_row)
+    return _gathered(nodes, outputs, _is_of_a_row, _MOST_READ)
 
 
 def chains(
     group: Sequence[Expr], outputs: Collection[str], is_chained: Callable[[Expr], bool]
 ) -> tuple[tuple[Expr, ...], ...]:
     """The nodes of a group in chains of those that can be chained, likewise."""
-    return _gathered(group, {*outputs, group[-1].shape}, is_chained)
+    return _gathered(group, {*outputs, group[-1].shape}, is_chained, len(group))
 
 
 def _gathered(
-    nodes: Sequence[Expr], outputs: Collection[str], is_joined: Callable[[Expr], bool]
+    nodes: Sequence[Expr], outputs: Collection[str], is_joined: Callable[[Expr], bool], most: int
 ) -> tuple[tuple[Expr, ...], ...]:
-    """A node goes to the group that alone reads it, if it and all who read it can be joined and it is no output."""
+    """A node goes to the group that alone reads it, if it and all who read it can be joined and it is no output; unless
+    the group would read more than `most` of the other nodes."""
+    made = {n.shape for n in nodes}
     readers: dict[str, list[Expr]] = {}
     for node in nodes:
         for i in {i.shape: i for i in node.inputs}.values():
             readers.setdefault(i.shape, []).append(node)
     last: dict[str, str] = {}
     members: dict[str, list[Expr]] = {}
+    reads: dict[str, set[str]] = {}
     for node in reversed(nodes):
         own, read_by = node.shape, readers.get(node.shape, [])
+        inputs = {i.shape for i in node.inputs} & made
         into = {last[r.shape] for r in read_by}
-        joins = len(into) == 1 and own not in outputs and is_joined(node) and all(is_joined(r) for r in read_by)
-        last[own] = into.pop() if joins else own
-        members.setdefault(last[own], []).append(node)
+        group = into.pop() if len(into) == 1 else own
+        joins = group != own and own not in outputs and is_joined(node) and all(is_joined(r) for r in read_by)
+        if joins and len(together := reads[group] - {own} | inputs) <= most:
+            reads[group] = together
+        else:
+            group, reads[own] = own, inputs
+        last[own] = group
+        members.setdefault(group, []).append(node)
     return tuple(tuple(reversed(members[n.shape])) for n in nodes if n.shape in members)
 
 
