@@ -52,7 +52,8 @@ class Past:
 
 
 def _name(first: str) -> str:
-    return f"chain-{first}"
+    """With the version of the format: another version's note is none."""
+    return f"chain-1-{first}"
 
 
 def _text(lead: str, facts: Sequence[Facts]) -> str:
