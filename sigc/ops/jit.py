@@ -63,7 +63,9 @@ def load_numba() -> None:
 
 @functools.cache
 def _folder(cache_directory: Path) -> Path:
-    name = hashlib.sha256("\n".join([kernel_sources_digest(), version("numba"), cpu_class()]).encode()).hexdigest()
+    told = [os.environ.get(f"NUMBA_CPU_{what}", "") for what in ("NAME", "FEATURES")]  # a CPU that it is told to be
+    parts = [kernel_sources_digest(), version("numba"), cpu_class(), *(t for t in told if t)]
+    name = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     folder = cache_directory / "jit" / name[:16]
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -95,11 +97,12 @@ def cpu_class() -> str:
         features: dict[str, bool] = np._core._multiarray_umath.__cpu_features__  # type: ignore[attr-defined]
     except AttributeError:
         return "unknown"
-    for name in ("AVX512_SPR", "AVX512_ICL", "AVX512_SKX", "AVX2", "ASIMD"):
-        if features.get(name):
-            # All AVX-512 levels run the same loops for what kernels call.
-            return "AVX512" if name.startswith("AVX512") else name
-    return "baseline"
+    # All AVX-512 levels run the same loops for what kernels call. Where numpy dispatches on the level X86_V4, what the
+    # CPU itself has does not count: the level may be off.
+    wide = ("X86_V4",) if "X86_V4" in features else ("AVX512_SPR", "AVX512_ICL", "AVX512_SKX")
+    if any(features.get(name) for name in wide):
+        return "AVX512"
+    return next((name for name in ("AVX2", "ASIMD") if features.get(name)), "baseline")
 
 
 def frozen(x: NDArray[np.float64]) -> NDArray[np.float64]:
