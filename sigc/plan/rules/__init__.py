@@ -1,31 +1,40 @@
-"""Rewrites of the DAG, one a file, applied in the order of the tuple.
+"""Rewrites of the DAG, one a file; a file here that declares a `@rule` is all there is to it.
 
 A rule is a function from a node, whose inputs are rewritten already, to the node that stands for it: with the same
-value, bit for bit. Dead nodes need no rule: what no root reaches is never planned. Constants are folded by the
+value, bit for bit (`tests/plan/test_rules.py` holds every rule to that on random DAGs). Rules are applied in the order
+of their files' names. Dead nodes need no rule: what no root reaches is never planned. Constants are folded by the
 checker, where ranges are checked too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import importlib
+import pkgutil
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sigc.plan.expr import Expr, walk
-from sigc.plan.rules.lags import join_lags
-from sigc.plan.rules.signs import drop_double_signs
-
-Rule = Callable[[Expr], Expr]
-RULES: tuple[Rule, ...] = (join_lags, drop_double_signs)
+from sigc.plan.rules.declare import DECLARED, Rule
 
 
-def rewrite(roots: Sequence[Expr]) -> list[Expr]:
+def _found() -> tuple[Rule, ...]:
+    """The rules of all modules of this folder."""
+    for module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
+        importlib.import_module(f"{__name__}.{module}")
+    return tuple(sorted(DECLARED, key=lambda r: (r.__module__, r.__name__)))
+
+
+RULES = _found()
+
+
+def rewrite(roots: Sequence[Expr], rules: Sequence[Rule] = RULES) -> list[Expr]:
     """The roots with all rules applied and equal nodes made one object."""
     made: dict[str, Expr] = {}
     shared: dict[str, Expr] = {}
     for node in walk(roots):
         inputs = tuple(made[i.shape] for i in node.inputs)
         fresh = node if inputs == node.inputs else replace(node, inputs=inputs)
-        for rule in RULES:
+        for rule in rules:
             fresh = rule(fresh)
         made[node.shape] = shared.setdefault(fresh.shape, fresh)
     return [made[r.shape] for r in roots]

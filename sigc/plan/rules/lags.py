@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sigc.plan.expr import Expr
+from sigc.plan.rules.declare import rule
 
 
+@rule
 def join_lags(node: Expr) -> Expr:
     """Join a lag with a lag below it."""
     if node.op != "lag":

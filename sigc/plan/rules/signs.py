@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sigc.plan.expr import Expr
+from sigc.plan.rules.declare import rule
 
 
+@rule
 def drop_double_signs(node: Expr) -> Expr:
     """Drop signs that have no effect."""
     if node.op == "neg" and node.inputs[0].op == "neg":
