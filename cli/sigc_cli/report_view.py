@@ -51,7 +51,8 @@ def view(result: Result, study: Study, steps: Rows = ()) -> BacktestView:
 def _subtitle(result: Result) -> str:
     day = result.dates.astype("datetime64[D]")
     rebalance = result.settings.rebalance
-    every = "every bar" if rebalance == 1 else f"every {rebalance} bars"
+    rows = f"every {rebalance.rows} bars" if rebalance.rows != 1 else "every bar"
+    every = f"at {rebalance.word}" if rebalance.rows is None else rows
     drift = ", weights drift between" if result.settings.drift else ""
     return f"{day[0]} to {day[-1]}, {len(day)} bars, {len(result.weights.names)} assets, rebalanced {every}{drift}"
 

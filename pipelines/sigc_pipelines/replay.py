@@ -33,6 +33,7 @@ from sigc_pipelines.compute import Loaded, Workspace, rows_between
 from sigc_pipelines.feed import ReplayFeed
 from sigc_pipelines.outlook import Outlook, look
 from sigc_pipelines.performance import compare, exposures_of, measure, total_return
+from sigc_pipelines.rebalance import every_rows
 from sigc_pipelines.run import carry_out
 from sigc_pipelines.session import instant_of
 from sigc_pipelines.settle import settle
@@ -84,7 +85,7 @@ def replay(
         try:
             with Ledger.open(Path(scratch), clock, durable=False) as ledger:
                 trading = Trading(ledger, broker, clock, calendar, config)
-                ended = _trade(trading, ReplayFeed(outlook, prices), days, settings.rebalance, key)
+                ended = _trade(trading, ReplayFeed(outlook, prices), days, every_rows(settings.rebalance), key)
                 with ledger.reading() as connection:
                     fills = books.fills_of_book(connection, key)
                     navs = {n.session: float(n.nav) for n in books.navs(connection, key)}

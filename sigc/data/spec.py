@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from sigc.errors import Span
+from sigc.source_options import NOTHING_SAID, SourceOptions
 
 _URL = re.compile(r"^[a-z][a-z0-9+.-]*://")
 
@@ -20,7 +21,7 @@ class SourceSpec:
     .sig file, first place a relative path is looked for. actions: the source that holds corporate actions.
     timeout_s: longest wait for an answer from behind a URL, as the settings have it; 0: none. memory_bytes: what
     reading a file of it may take; 0: whatever there is. scratch: where files are put that are gone when
-    closed; '': where the system does.
+    closed; '': where the system does. options: what else its declaration says.
     """
 
     name: str
@@ -38,6 +39,7 @@ class SourceSpec:
     timeout_s: float = 0.0
     memory_bytes: int = 0
     scratch: str = ""
+    options: SourceOptions = NOTHING_SAID
 
     @property
     def is_url(self) -> bool:

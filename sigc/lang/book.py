@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sigc.errors import Span, did_you_mean
 from sigc.lang.nodes import Argument, Backtest, Binary, Call, Constraint, Name, Node, Option, Portfolio, Text
+from sigc.lang.rebalance import CALENDAR_WORDS, EVERY_ROW, ROWS, Rebalance
 from sigc.lang.values import Book, CostTerm, Limit, Schedule, Value
 from sigc.lang.vocabulary import (
     BACKTEST_OPTIONS,
@@ -15,7 +16,6 @@ from sigc.lang.vocabulary import (
     COSTS,
     METHODS,
     NAMESPACES,
-    REBALANCE,
     SLIPPAGE_MODELS,
 )
 
@@ -147,7 +147,7 @@ def _limits(of: Resolver, constraints: tuple[Constraint, ...], scope: Scope) -> 
 
 
 def _schedule(of: Resolver, line: Backtest, scope: Scope) -> Schedule:
-    rebalance, benchmark, drift = 1, "", False
+    rebalance, benchmark, drift, delisting = EVERY_ROW, "", False, None
     for option in line.options:
         match option.name:
             case "rebal":
@@ -158,33 +158,41 @@ def _schedule(of: Resolver, line: Backtest, scope: Scope) -> Schedule:
             case "drift":
                 number = _number(of, _single(option), scope, "'drift'")
                 drift = bool(number)
+            case "delisting_return":
+                delisting = _number(of, _single(option), scope, "'delisting_return'")
+                if delisting is not None and delisting < -1:
+                    message = f"'delisting_return' is {delisting:g}"
+                    of.error("E101", message, _single(option).span, expected="-1 (all is lost) or more")
             case other:
                 hint = did_you_mean(other, BACKTEST_OPTIONS) or f"known: {', '.join(BACKTEST_OPTIONS)}"
                 of.error("E101", f"unknown backtest option '{other}'", option.span, hint)
     _dates(of, line)
     method, arguments, metric, span = _method(of, line.method, scope)
-    return Schedule(rebalance, benchmark, drift, line.start, line.end, method, arguments, metric, line.span, span)
+    return Schedule(
+        rebalance, benchmark, drift, delisting, line.start, line.end, method, arguments, metric, line.span, span
+    )
 
 
 def _single(option: Option) -> Node:
     return option.value[0] if isinstance(option.value, tuple) else option.value
 
 
-def _rebalance(of: Resolver, option: Option, scope: Scope) -> int:
+def _rebalance(of: Resolver, option: Option, scope: Scope) -> Rebalance:
     node = _single(option)
-    if isinstance(node, Name) and node.text in REBALANCE:
-        return REBALANCE[node.text]
+    words = (*ROWS, *CALENDAR_WORDS)
+    if isinstance(node, Name) and node.text in words:
+        return Rebalance.of_word(node.text)
     if isinstance(node, Name) and node.text not in of.params and node.text not in scope:
-        hint = did_you_mean(node.text, [*REBALANCE, *of.params]) or f"a number, or one of {', '.join(REBALANCE)}"
+        hint = did_you_mean(node.text, [*words, *of.params]) or f"a number of rows, or one of {', '.join(words)}"
         of.error("E002", f"unknown rebalance '{node.text}'", node.span, hint)
-        return 1
+        return EVERY_ROW
     number = _number(of, node, scope, "'rebal'")
     if number is None:
-        return 1
+        return EVERY_ROW
     if number < 1 or number != int(number):
         of.error("E101", f"'rebal' is {number:g}", node.span, expected="a whole number of 1 or more")
-        return 1
-    return int(number)
+        return EVERY_ROW
+    return Rebalance(int(number))
 
 
 def _dates(of: Resolver, line: Backtest) -> None:

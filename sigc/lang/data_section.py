@@ -124,18 +124,25 @@ class _Reader:
         )
 
     def _option(self, e: Expression, name: Token, *, last: bool = True) -> Option:
+        minus = e.next() if e.peek("-") else None
         token = e.next() if not e.done else e.expect("name", "a value")
-        span = span_of(self.path, token)
+        span = span_of(self.path, minus or token, token)
         value: Node
         match token.kind:
             case "number" if len(token.text) < 20:
-                value = Number(float(token.text), span=span)
+                value = Number(float(token.text) * (-1.0 if minus else 1.0), span=span)
+            case _ if minus:
+                raise e.fault("expected a number", token)
+            case "days":
+                value = Number(float(token.text[:-1]), days=True, span=span)
             case "string":
                 value = Text(token.text, span=span)
             case "name":
                 value = Name(token.text, span=span)
             case _:
                 raise e.fault("expected a value", token)
+        if not e.done and e.current.text in (".", "/", "-") and token.kind != "string":  # Europe/Berlin, BRK.B
+            raise e.fault("expected the next option", hint=f'write it in quotes: {name.text}="..."')
         if last:
             e.end()
         return Option(name.text, value, span=span_of(self.path, name))

@@ -8,7 +8,7 @@ from sigc.errors import did_you_mean
 from sigc.lang.expression import Expression, span_of
 from sigc.lang.grammar import Line, Token
 from sigc.lang.nodes import Assign, Backtest, Call, Constraint, Node, Number, Option, Text
-from sigc.lang.vocabulary import METHODS
+from sigc.lang.vocabulary import BACKTEST_OPTIONS, METHODS
 
 if TYPE_CHECKING:
     from sigc.lang.parse import Parser
@@ -119,7 +119,7 @@ class PortfolioReader:
     def _option(self, e: Expression) -> Option:
         name = e.expect("name", "an option such as rebal=21")
         if not e.take("="):
-            hint = did_you_mean(name.text, (*METHODS, "rebal", "benchmark", "drift", "from", "to"))
+            hint = did_you_mean(name.text, (*METHODS, *BACKTEST_OPTIONS, "from", "to"))
             raise e.fault(f"expected '=' after '{name.text}'", hint=hint)
         value: Node
         if not e.done and e.current.kind == "days":
@@ -129,5 +129,5 @@ class PortfolioReader:
             token = e.next()
             value = Text(token.text, span=span_of(self.path, token))
         else:
-            value = e.primary()
+            value = e.expression(4)  # up to the next option: a number, a name, arithmetic of them
         return Option(name.text, value, span=span_of(self.path, name))

@@ -19,6 +19,7 @@ from dataclasses import replace
 from sigc.errors import Diagnostic, Severity, Span, did_you_mean
 from sigc.lang.bind import Binder, number_value, text_value, unknown
 from sigc.lang.book import read_book
+from sigc.lang.loads import check_loads, is_category, load_name
 from sigc.lang.nodes import (
     Assign,
     Binary,
@@ -35,7 +36,7 @@ from sigc.lang.nodes import (
     Unary,
 )
 from sigc.lang.values import COLUMN, SOURCE, UNKNOWN, Program, Value
-from sigc.lang.vocabulary import ADJUST, DTYPES, FORMATS, LOAD_OPTIONS, NAMESPACES, READ_BY_NAME, TRADED
+from sigc.lang.vocabulary import NAMESPACES, READ_BY_NAME, TRADED
 from sigc.ops.declare import Kind
 from sigc.ops.table import names as operator_names
 
@@ -75,7 +76,7 @@ class Resolver:
     def program(self) -> Program:
         """Everything resolved. Raises `TooLargeError`."""
         self._duplicates()
-        self._loads()
+        check_loads(self, self.module.data)
         signals = tuple((s.name, self.signal(s.name)) for s in self.module.signals)
         books = tuple(read_book(self, p) for p in self.module.portfolios)
         self._uncalled()
@@ -119,27 +120,6 @@ class Resolver:
                 if name in seen:
                     self.error("E004", f"'{name}' is defined twice", span, f"the first is in line {seen[name].line}")
                 seen.setdefault(name, span)
-
-    def _loads(self) -> None:
-        for load in self.module.data:
-            if load.written == "short" and load.format not in FORMATS and not load.format.isidentifier():
-                self.error("E001", f"'{load.format}' is no format", load.path_span)
-            for option in load.options:
-                self._load_option(load, option.name, option.value, option.span)
-
-    def _load_option(self, load: Load, name: str, value: Node | tuple[Node, ...], span: Span) -> None:
-        if name not in LOAD_OPTIONS:
-            hint = did_you_mean(name, LOAD_OPTIONS)
-            if load.written == "short":
-                self.error("E101", f"unknown load option '{name}'", span, hint or f"known: {', '.join(LOAD_OPTIONS)}")
-            else:
-                self.warn("W001", f"load option '{name}' is not known and has no effect", span, hint)
-            return
-        words = {"adjust": ADJUST, "dtype": DTYPES}.get(name)
-        text = value.text if isinstance(value, Name) else value.value if isinstance(value, Text) else ""
-        if words is not None and text not in words:
-            hint = did_you_mean(str(text), words) or f"one of {', '.join(words)}"
-            self.error("E101", f"'{text}' is no value of {name}", span, hint)
 
     def traded(self) -> str:
         """The data source whose returns books earn: prices, px or close, else the first numeric one."""
@@ -331,21 +311,3 @@ class Resolver:
             read = f"data {name}" in self.used or name == traded or name in READ_BY_NAME
             if not read and not any(name in b for b in benchmarks) and not is_category(load):
                 self.warn("W001", f"data source '{name}' is never used", load.span)
-
-
-def load_name(load: Load) -> str:
-    """The name expressions know a source by: `roe` of `data fundamentals:` is `fundamentals.roe`."""
-    return f"{load.section}.{load.name}" if load.section and load.name != load.section else load.name
-
-
-def is_category(load: Load) -> bool:
-    """Whether the text says that a source holds labels."""
-    if load.dtype.lower() == "category" or load.format == "sector":
-        return True
-    return any(
-        o.name == "dtype" and isinstance(o.value, Name | Text) and _word(o.value) == "category" for o in load.options
-    )
-
-
-def _word(node: Node) -> str:
-    return node.text if isinstance(node, Name) else node.value if isinstance(node, Text) else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from sigc.errors import Span
 from sigc.lang.nodes import Load
+from sigc.lang.rebalance import Rebalance
 from sigc.ops.declare import Kind
 
 SOURCE, COLUMN, CONSTANT, UNKNOWN = "source", "column", "constant", "unknown"
@@ -69,9 +70,10 @@ class Limit:
 class Schedule:
     """A backtest line, folded. method: the validation's name, '' without one."""
 
-    rebalance: int
+    rebalance: Rebalance
     benchmark: str
     drift: bool
+    delisting_return: float | None
     start: str
     end: str
     method: str

@@ -7,16 +7,10 @@ from types import MappingProxyType
 
 SECTIONS = ("data", "params", "fn", "macro", "signal", "portfolio", "import")
 FORMATS = ("csv", "parquet", "arrow")
-LOAD_OPTIONS = ("adjust", "dtype", "date_col", "symbol_col", "format", "column")
-ADJUST = ("none", "split", "split_div")
-DTYPES = ("float64", "float32", "int64", "category")
 COLUMN_TYPES: Mapping[str, str] = MappingProxyType(
     {"numeric": "float64", "float": "float64", "int": "int64", "category": "category", "symbol": "", "date": ""}
 )
-REBALANCE: Mapping[str, int] = MappingProxyType(
-    {"daily": 1, "weekly": 5, "monthly": 21, "quarterly": 63, "annually": 252}
-)
-BACKTEST_OPTIONS = ("rebal", "benchmark", "drift")
+BACKTEST_OPTIONS = ("rebal", "benchmark", "drift", "delisting_return")
 NAMESPACES = ("tc", "slippage", "borrow")
 SLIPPAGE_MODELS = ("linear", "square-root", "almgren-chriss")
 

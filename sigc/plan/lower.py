@@ -8,13 +8,15 @@ from pathlib import Path
 from sigc.data.spec import SourceSpec
 from sigc.errors import SigcError
 from sigc.lang.check import Checked
-from sigc.lang.nodes import Load, Name, Number, Option, Text
-from sigc.lang.resolve import Resolver, is_category, load_name
+from sigc.lang.loads import is_category, load_name, written_of
+from sigc.lang.nodes import Load
+from sigc.lang.resolve import Resolver
 from sigc.lang.values import Book, Program, Schedule, Value
 from sigc.lang.vocabulary import COLUMN_TYPES
 from sigc.plan.expr import Expr
 from sigc.plan.rules import rewrite
 from sigc.plan.strategy import Backtest, Constraint, Cost, Portfolio, Strategy, Validation
+from sigc.source_options import source_options
 
 _ACTIONS = "corporate_actions"
 
@@ -115,12 +117,22 @@ def _backtest(plan: Schedule) -> Backtest:
     validation = None
     if plan.method:
         validation = Validation(plan.method, plan.arguments, plan.metric, plan.method_span)
-    return Backtest(plan.rebalance, plan.benchmark, plan.start, plan.end, plan.drift, validation, plan.span)
+    return Backtest(
+        rebalance=plan.rebalance,
+        benchmark=plan.benchmark,
+        start=plan.start,
+        end=plan.end,
+        drift=plan.drift,
+        validation=validation,
+        span=plan.span,
+        delisting_return=plan.delisting_return,
+    )
 
 
 def _spec(load: Load, program: Program, path: Path) -> SourceSpec:
     name = load_name(load)
-    options = {o.name: _option(o) for o in load.options}
+    written = {o.name: written_of(o) for o in load.options}
+    options = {name: value if isinstance(value, str) else f"{value:g}" for name, value in written.items()}
     roles = {
         x.role: x.column for x in program.data if x.written == "long" and x.path == load.path and x.role != "value"
     }
@@ -142,15 +154,5 @@ def _spec(load: Load, program: Program, path: Path) -> SourceSpec:
         actions=_ACTIONS if actions and adjust != "none" else "",
         is_actions=name == _ACTIONS,
         span=load.path_span,
+        options=source_options(written),
     )
-
-
-def _option(option: Option) -> str:
-    match option.value:
-        case Name(text):
-            return text
-        case Text(value):
-            return value
-        case Number(value):
-            return f"{value:g}"
-    return ""

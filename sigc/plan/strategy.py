@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sigc.data.spec import SourceSpec
 from sigc.errors import Span
+from sigc.lang.rebalance import EVERY_ROW, Rebalance
 from sigc.plan.expr import Expr
 
 
@@ -47,18 +48,20 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """rebalance: every so many rows. benchmark: a source or an asset of the traded panel, or ''.
+    """rebalance: on which rows. benchmark: a source or an asset of the traded panel, or ''.
 
-    start, end: ISO dates, both inclusive, '' for open. drift: weights drift between rebalances.
+    start, end: ISO dates, both inclusive, '' for open. drift: weights drift between rebalances. delisting_return: of an
+    asset that is presumed ended, on its last price; None for none.
     """
 
-    rebalance: int = 1
+    rebalance: Rebalance = EVERY_ROW
     benchmark: str = ""
     start: str = ""
     end: str = ""
     drift: bool = False
     validation: Validation | None = None
     span: Span | None = None
+    delisting_return: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,90 @@
+"""Data sources: their names, their kinds, and their options against the table of `sigc.source_options`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sigc.errors import SigcError, did_you_mean
+from sigc.lang.nodes import Load, Name, Number, Option, Text
+from sigc.lang.vocabulary import FORMATS
+from sigc.source_options import ACTIONS, LABELS, NUMBERS, OPTIONS, SourceOption, read
+
+if TYPE_CHECKING:
+    from sigc.lang.resolve import Resolver
+
+_ACTIONS = "corporate_actions"
+
+
+def load_name(load: Load) -> str:
+    """The name expressions know a source by: `roe` of `data fundamentals:` is `fundamentals.roe`."""
+    return f"{load.section}.{load.name}" if load.section and load.name != load.section else load.name
+
+
+def is_category(load: Load) -> bool:
+    """Whether the text says that a source holds labels."""
+    if load.dtype.lower() == "category" or load.format == "sector":
+        return True
+    return any(o.name == "dtype" and written_of(o) == "category" for o in load.options)
+
+
+def written_of(option: Option) -> float | str:
+    """An option's value as it was written: a number, or the text of anything else."""
+    match option.value:
+        case Name(text):
+            return text
+        case Text(value):
+            return value
+        case Number(value, days):
+            return f"{value:.0f}d" if days else value
+    return ""
+
+
+def check_loads(of: Resolver, loads: tuple[Load, ...]) -> None:
+    """Tell the resolver what is wrong with formats and options."""
+    told: set[tuple[Option, ...]] = set()
+    for load in loads:
+        if load.written == "short" and load.format not in FORMATS and not load.format.isidentifier():
+            of.error("E001", f"'{load.format}' is no format", load.path_span)
+        if load.written != "short" and load.options in told:  # the columns of a section have them in common
+            continue
+        told.add(load.options)
+        seen: set[str] = set()
+        for option in load.options:
+            if option.name in seen:
+                of.error("E004", f"option '{option.name}' is given twice", option.span, "remove one")
+            seen.add(option.name)
+            _check(of, load, option)
+
+
+def _check(of: Resolver, load: Load, option: Option) -> None:
+    declared = OPTIONS.get(option.name)
+    if declared is None:
+        _unknown(of, load, option)
+        return
+    value = option.value[0] if isinstance(option.value, tuple) else option.value
+    try:
+        read(option.name, written_of(option))
+    except SigcError as wrong:
+        first = wrong.diagnostics[0]
+        of.error("E101", first.message, value.span, declared.doc, first.expected)
+        return
+    if load.written == "short" and _kind(load) not in declared.suits:
+        of.error("E101", f"'{option.name}' has no meaning for {_kind(load)}", option.span, _suits(declared))
+
+
+def _unknown(of: Resolver, load: Load, option: Option) -> None:
+    hint = did_you_mean(option.name, OPTIONS)
+    if load.written == "short":
+        of.error("E101", f"unknown load option '{option.name}'", option.span, hint or f"known: {', '.join(OPTIONS)}")
+    else:
+        of.warn("W001", f"load option '{option.name}' is not known and has no effect", option.span, hint)
+
+
+def _kind(load: Load) -> str:
+    if load_name(load) == _ACTIONS:
+        return ACTIONS
+    return LABELS if is_category(load) else NUMBERS
+
+
+def _suits(declared: SourceOption) -> str:
+    return f"it is for sources of {' and '.join(sorted(declared.suits))}"
