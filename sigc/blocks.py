@@ -156,24 +156,24 @@ def digest(*parts: bytes | str) -> str:
     return state.hexdigest()[:40]
 
 
-def grid(dates: Dates, rule: str = "auto") -> tuple[Block, ...]:
+def grid(dates: Dates, rule: str = "auto", sessions: Dates | None = None) -> tuple[Block, ...]:
     """The blocks of `dates` (ascending datetime64[ns]), cut on the calendar so that appending never moves a cut.
 
-    rule: `year`, `month`, `week`; `auto` takes years for daily or sparser rows, months for hourly ones,
+    sessions: the session of each row, where rows are instants: no session is cut. rule: `year`, `month`, `week`; `auto` takes years for daily or sparser rows, months for hourly ones,
     weeks for denser ones; a number cuts every so many rows (for blocks that nobody finds again).
 
     >>> days = np.arange("2019-12-30", "2020-01-03", dtype="datetime64[D]")
     >>> [(b.label, b.start, b.stop) for b in grid(days)]
     [('2019', 0, 2), ('2020', 2, 4)]
     """
-    days = dates.astype("datetime64[ns]")
+    days = (dates if sessions is None else sessions).astype("datetime64[ns]")
     if len(days) == 0:
         return ()
     if rule.isdigit():
         cuts = list(range(0, len(days), int(rule)))
         labels = [f"{days[start].astype('datetime64[D]')} on" for start in cuts]
     else:
-        unit = {"year": "Y", "month": "M", "week": "W"}[_spacing(days) if rule == "auto" else rule]
+        unit = {"year": "Y", "month": "M", "week": "W"}[_spacing(dates.astype("datetime64[ns]")) if rule == "auto" else rule]
         cuts = _cuts(days, unit)
         labels = [str(day) for day in days[cuts].astype(f"datetime64[{unit}]")]
     stops = [*cuts[1:], len(days)]

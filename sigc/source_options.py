@@ -58,6 +58,7 @@ class SourceOptions:
     """What a source's declaration says beyond its file and columns. None, or '', where nothing was written."""
 
     date_format: str = _option("", date_format, _ANY, "How dates are written, as strptime has it: %d.%m.%Y.")
+    decimal: str = _option("", one_of(".", ","), _ANY, 'The decimal mark of numbers in csv: "," in 1,5.')
     zone: str = _option("", zone, _ANY, "The zone of stamps without an offset, such as America/New_York.")
     calendar: str = _option("", text("a calendar such as XNYS"), _ANY, "The calendar of the rows, such as XNYS.")
     hours: str = _option("", one_of("regular", "extended"), _PANELS, "extended: keep rows outside of sessions.")

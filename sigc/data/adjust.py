@@ -15,7 +15,7 @@ from sigc.panel import Floats, Panel
 def forward(prices: Panel, split: Panel | None, dividend: Panel | None) -> Panel:
     """Adjusted prices; `split` (new shares per old, 1 or missing: none) and `dividend` (cash a share) by date.
 
-    An action on a date that the prices lack takes effect on the asset's next row.
+    An action on a date without a price takes effect on the asset's next row with one.
     """
     factor = np.ones(prices.values.shape)
     if split is not None:
@@ -35,10 +35,12 @@ def _onto(prices: Panel, actions: Panel, neutral: float) -> Floats:
     out = np.full(prices.values.shape, neutral)
     place = {n: i for i, n in enumerate(prices.names)}
     target = np.array([place.get(n, -1) for n in actions.names], dtype=np.intp)
-    rows = np.searchsorted(prices.dates, actions.dates)
     acts = ~np.isnan(actions.values) & (actions.values != neutral) & (target >= 0)
-    acts[rows >= len(prices.dates)] = False
-    at, column = np.nonzero(acts)
     together = np.multiply if neutral == 1.0 else np.add
-    together.at(out, (rows[at], target[column]), actions.values[at, column])
+    for column in np.flatnonzero(acts.any(axis=0)):
+        at = np.flatnonzero(acts[:, column])
+        priced = np.flatnonzero(np.isfinite(prices.values[:, target[column]]))
+        first = np.searchsorted(prices.dates[priced], actions.dates[at])
+        there = first < len(priced)
+        together.at(out[:, target[column]], priced[first[there]], actions.values[at[there], column])
     return out

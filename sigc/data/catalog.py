@@ -21,10 +21,11 @@ import numpy as np
 from sigc.blocks import BlockStore, concat, digest
 from sigc.config import DataSettings
 from sigc.data.connections import Connections
-from sigc.data.convert import convert
+from sigc.data.convert import Ways, convert, sessions_of
+from sigc.data.exchange import Exchanges
 from sigc.data.held import Held, put
 from sigc.data.locate import Place, locate
-from sigc.data.manifest import Converted, SourceBlock
+from sigc.data.manifest import NO_ROWS, Converted, Rows, SourceBlock
 from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops.declare import Kind
@@ -44,8 +45,9 @@ class Source:
     """A data source, converted.
 
     dates: of its rows; a static panel has one row, dated 1970-01-01. names: assets, ordered. digests: one row
-    digest after the other. labels: of a category. restore: makes again what blocks of it the store has lost, which
-    is found by who reads one.
+    digest after the other. labels: of a category. rows: their frequency and calendar. sessions: the session of each
+    row, where rows are instants. restore: makes again what blocks of it the store has lost, which is found by who reads
+    one.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Source:
     path: str
     findings: tuple[Diagnostic, ...] = ()
     restore: Callable[[], object] = _nothing
+    rows: Rows = NO_ROWS
+    sessions: Dates | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -88,12 +92,13 @@ def load(
     held: Mapping[str, Held] = _NONE,
     *,
     thorough: bool = False,
+    exchanges: Exchanges = Exchanges(),
 ) -> Catalog:
     """Convert what has changed, and describe all sources. Raises `SigcError` with everything that is wrong.
 
     ttl_hours: how long a URL that was looked at is taken as unchanged; local files are looked at each time.
     connections: how many sources are read at a time, how long an answer is waited for, what memory a file may take.
-    held: sources that are given from memory, by name; their files are not looked at.
+    held: sources that are given from memory, by name; their files are not looked at. exchanges: the schedule's calendar.
     thorough: make blocks again that the store has lost; else that is found by who reads one.
     """
     ways = connections or Connections()
@@ -104,13 +109,14 @@ def load(
     errors: list[Diagnostic] = []
     read = [s for s in specs if s.name not in held]
     actions = _gathered([s for s in read if s.is_actions], look, ways, errors)
-    make = partial(_source, look=look, actions=actions, store=store, settings=settings, thorough=thorough)
+    with_what = Ways(store, settings, exchanges)
+    make = partial(_source, look=look, actions=actions, ways=with_what, thorough=thorough)
     sources = _gathered([s for s in read if not s.is_actions], make, ways, errors)
     for spec in specs:
         if spec.name in held:
             again = partial(put, held[spec.name], store)
             again()
-            sources[spec.name] = _described(spec, Place(IN_MEMORY, (), ()), held[spec.name].converted, again)
+            sources[spec.name] = _described(spec, Place(IN_MEMORY, (), ()), held[spec.name].converted, again, exchanges)
     if errors:
         raise SigcError(*errors)
     return Catalog(sources, tuple(f for s in sources.values() for f in s.findings))
@@ -146,18 +152,22 @@ def _source(
     spec: SourceSpec,
     look: Callable[[SourceSpec], Place],
     actions: dict[str, Place],
-    store: BlockStore,
-    settings: DataSettings,
+    ways: Ways,
     *,
     thorough: bool,
 ) -> Source:
     place = look(spec)
-    converted = convert(spec, place, actions.get(spec.actions), store, settings, thorough=thorough)
-    again = partial(_source, spec, look, actions, store, settings, thorough=True)
-    return _described(spec, place, converted, again)
+    converted = convert(spec, place, actions.get(spec.actions), ways, thorough=thorough)
+    again = partial(_source, spec, look, actions, ways, thorough=True)
+    return _described(spec, place, converted, again, ways.exchanges)
 
 
-def _described(spec: SourceSpec, place: Place, of: Converted, restore: Callable[[], object]) -> Source:
+def _described(
+    spec: SourceSpec, place: Place, of: Converted, restore: Callable[[], object], exchanges: Exchanges
+) -> Source:
+    sessions = None
+    if of.rows.is_intraday:
+        sessions = sessions_of(of.dates, exchanges.of(of.rows.calendar, of.rows.zone))
     return Source(
         name=spec.name,
         kind=Kind.CATEGORY if of.category else Kind.PANEL,
@@ -171,6 +181,8 @@ def _described(spec: SourceSpec, place: Place, of: Converted, restore: Callable[
         path=place.text,
         findings=tuple(replace(f, span=spec.span) for f in of.findings),
         restore=restore,
+        rows=of.rows,
+        sessions=sessions,
     )
 
 

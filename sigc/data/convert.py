@@ -1,110 +1,157 @@
-"""A file to stored blocks, once: the manifest remembers what a version of a file was converted to.
+"""A file to stored source blocks, once: the manifest remembers what a version of a file was converted to.
 
-    1. the manifest of (file, version, options): done
-    2. read, shape, adjust; cut on the calendar; store the blocks the store lacks
+    1. the manifest of (file, version, options, calendar): done
+    2. open, recognise the layout, shape, adjust; cut on the calendar; store the blocks the store lacks
     3. write the manifest
 
 A block's key is the digest of its rows, so unchanged blocks of a changed file keep their keys. Large wide
 parquet files stream through (`stream.py`): memory is bounded by the block. Other files are read whole, if they may be.
+What is decided of rows (frequency, calendar) is decided by the first file of a source, and holds for all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import compress
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, concat, digest, grid, row_digests
 from sigc.config import DataSettings
 from sigc.data import adjust
+from sigc.data.dates import Dated
+from sigc.data.exchange import Exchange, Exchanges
 from sigc.data.folder import joined, remembered
+from sigc.data.formats.parquet import ParquetFile
+from sigc.data.frequency import infer
+from sigc.data.layout import layout
 from sigc.data.locate import Place
-from sigc.data.manifest import Converted, Manifests, SourceBlock
-from sigc.data.shape import Layout, check_ascending, layout, to_panel
+from sigc.data.manifest import NO_ROWS, Converted, Manifests, Rows, SourceBlock
+from sigc.data.shape import Shaped, check_ascending, to_panel
 from sigc.data.spec import SourceSpec
-from sigc.data.stream import dates_in, streamed
-from sigc.data.table import column_names, format_of, open_file, problem, read_table
+from sigc.data.stream import dated_in, streamed
+from sigc.data.table import opened
+from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates, Panel, canonical
 
-FORMAT = "2"  # of source blocks and manifests
+FORMAT = "3"  # of source blocks and manifests
 _STREAM_CELLS = 20_000_000  # above so many a wide parquet file is read in batches
 _FEW_FILES = 2
 _STREAM_SHARE = 8  # and above that share of the memory it may take: table, panel and block are there at once
 
 
-def convert(
-    spec: SourceSpec,
-    place: Place,
-    actions: Place | None,
-    store: BlockStore,
-    settings: DataSettings,
-    *,
-    thorough: bool = False,
-) -> Converted:
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How sources are converted: where blocks are kept, settings of data, the schedule's calendar."""
+
+    store: BlockStore
+    settings: DataSettings
+    exchanges: Exchanges = Exchanges()
+
+    def exchange(self, spec: SourceSpec) -> Exchange:
+        """Whose sessions a source's rows are. Raises E402 for a calendar that there is not."""
+        return self.exchanges.of(spec.options.calendar, spec.options.zone)
+
+
+def convert(spec: SourceSpec, place: Place, actions: Place | None, ways: Ways, *, thorough: bool = False) -> Converted:
     """Convert every file of a source that is new or changed. Raises `SigcError` for what is wrong in it.
 
     thorough: also those whose blocks are not all stored any more.
     """
-    manifests = Manifests(store, thorough)
+    manifests = Manifests(ways.store, thorough)
     if spec.adjust != "none" and len(place.files) > 1:
         # Factors run through all files, so a folder is adjusted as one.
-        return _as_one(spec, place, actions, manifests, settings)
-    named = [
-        (file, "source-" + digest(FORMAT, file, version, _options(spec), *(actions.versions if actions else ())))
-        for file, version in zip(place.files, place.versions, strict=True)
-    ]
+        return _as_one(spec, place, actions, manifests, ways)
+    since = actions.versions if actions else ()
 
-    def part(file: str, name: str) -> tuple[str, Converted]:
+    def named(spec: SourceSpec, at: int) -> tuple[str, str]:
+        text = digest(FORMAT, place.files[at], place.versions[at], _options(spec), ways.exchanges.mark, *since)
+        return place.files[at], "source-" + text
+
+    def part(file: str, name: str, spec: SourceSpec = spec) -> tuple[str, Converted]:
         known = manifests.recall(name)
         if known is None:
-            known = _convert_file(spec, file, actions, store, settings)
+            known = _convert_file(spec, file, actions, ways)
             manifests.keep(name, known)
         return file, known
 
-    if len(named) > _FEW_FILES:
-        return remembered(spec, named, part, manifests)
-    return joined(spec, [part(*n) for n in named])
+    first = part(*named(spec, 0))
+    if len(place.files) == 1:
+        return first[1]
+    later = _decided(spec, first[1].rows)
+    rest = [named(later, at) for at in range(1, len(place.files))]
+
+    def any_part(file: str, name: str) -> tuple[str, Converted]:
+        return first if file == first[0] else part(file, name, later)
+
+    all_named = [named(spec, 0), *rest]
+    if len(all_named) > _FEW_FILES:
+        whole = remembered(spec, all_named, any_part, manifests)
+    else:
+        whole = joined(spec, [any_part(*n) for n in all_named])
+    return _of_one_frequency(spec, whole, ways)
 
 
-def _as_one(
-    spec: SourceSpec, place: Place, actions: Place | None, manifests: Manifests, settings: DataSettings
-) -> Converted:
+def _decided(spec: SourceSpec, rows: Rows) -> SourceSpec:
+    """The declaration of the files after the first: whether rows are bars of a session is decided by then."""
+    if not rows.is_intraday:
+        return spec
+    calendar = spec.options.calendar or (rows.calendar if rows.calendar == "always" else "")
+    return replace(spec, options=replace(spec.options, frequency=rows.frequency, calendar=calendar))
+
+
+def _of_one_frequency(spec: SourceSpec, whole: Converted, ways: Ways) -> Converted:
+    """The frequency of daily rows is that of the whole source, not of its first file."""
+    if whole.static or whole.rows.is_intraday or spec.options.frequency is not None:
+        return whole
+    return replace(whole, rows=replace(whole.rows, frequency=infer(whole.dates, ways.exchange(spec))))
+
+
+def _as_one(spec: SourceSpec, place: Place, actions: Place | None, manifests: Manifests, ways: Ways) -> Converted:
     versions = (*place.files, *place.versions, *(actions.versions if actions else ()))
-    name = "source-" + digest(FORMAT, _options(spec), *versions)
+    name = "source-" + digest(FORMAT, _options(spec), ways.exchanges.mark, *versions)
     known = manifests.recall(name)
     if known is None:
-        panels = [_panel(spec, file, settings) for file in place.files]
-        panels.sort(key=lambda p: int(p.dates[0].astype("i8")))
-        whole = concat(panels)
+        shaped = sorted((_shaped(spec, file, ways) for file in place.files), key=_first_date)
+        whole = concat([s.panel for s in shaped])
         check_ascending(spec, place.text, whole.dates)
-        adjusted = _adjusted(spec, place.files, whole, actions, settings)
-        known = store_panels(spec, [adjusted], manifests.store, settings, static=False)
+        adjusted = _adjusted(spec, place.files, whole, actions, ways)
+        known = store_panels(spec, [adjusted], ways, _rows(shaped[0].dated), static=False)
+        known = replace(known, findings=(*(f for s in shaped for f in s.findings), *known.findings))
         manifests.keep(name, known)
     return known
 
 
+def _first_date(shaped: Shaped) -> int:
+    return int(shaped.panel.dates[0].astype("i8"))
+
+
 def _options(spec: SourceSpec) -> str:
     chosen = (spec.name, spec.format, spec.column, spec.date_col, spec.symbol_col, spec.adjust, spec.dtype)
-    return repr(chosen)
+    return repr((*chosen, spec.options))
 
 
-def _convert_file(
-    spec: SourceSpec, file: str, actions: Place | None, store: BlockStore, settings: DataSettings
-) -> Converted:
-    columns = column_names(spec, file, settings.max_cells)
-    how = layout(spec, file, columns)
-    plain = how.shape == "wide" and spec.adjust == "none" and spec.dtype != "category"
-    if plain and format_of(spec, file) == "parquet":
-        rows = _rows(spec, file, len(columns), settings)
-        if rows * len(columns) > _at_once(spec):
-            dates = dates_in(spec, file, how)
-            panels = streamed(spec, file, how, dates)
-            return store_panels(spec, panels, store, settings, static=False, rule=_rule(dates))
-    panel = _adjusted(spec, (file,), _panel(spec, file, settings, how), actions, settings)
-    return store_panels(spec, [panel], store, settings, static=how.shape == "static")
+def _convert_file(spec: SourceSpec, file: str, actions: Place | None, ways: Ways) -> Converted:
+    with opened(spec, file, ways.settings.max_cells) as table:
+        how = layout(spec, file, table.head(), table.indices)
+        plain = how.shape == "wide" and spec.adjust == "none" and spec.dtype != "category"
+        if plain and isinstance(table, ParquetFile) and table.rows * len(how.columns) > _at_once(spec):
+            table.check_size(how.columns)
+            dated = dated_in(spec, file, how, ways.exchange(spec))
+            panels = streamed(spec, file, how, dated, _rule(dated.dates))
+            made = store_panels(spec, panels, ways, _rows(dated), static=False, rule=_rule(dated.dates))
+            return replace(made, findings=(*how.findings, *dated.findings, *made.findings))
+        arrow = table.read(how.columns, how.numbers(spec))
+    shaped = to_panel(spec, file, arrow, how, ways.exchange(spec))
+    panel = _adjusted(spec, (file,), shaped.panel, actions, ways)
+    made = store_panels(spec, [panel], ways, _rows(shaped.dated), static=how.shape == "static")
+    return replace(made, findings=(*shaped.findings, *made.findings))
+
+
+def _rows(dated: Dated | None) -> Rows:
+    return NO_ROWS if dated is None else Rows(dated.frequency, dated.calendar, dated.zone)
 
 
 def _at_once(spec: SourceSpec) -> int:
@@ -112,30 +159,19 @@ def _at_once(spec: SourceSpec) -> int:
     return min(_STREAM_CELLS, spec.memory_bytes // (8 * _STREAM_SHARE)) if spec.memory_bytes else _STREAM_CELLS
 
 
-def _rows(spec: SourceSpec, file: str, columns: int, settings: DataSettings) -> int:
-    with open_file(spec, file) as handle:
-        rows = int(pq.ParquetFile(handle).metadata.num_rows)
-    if rows * columns > settings.max_cells:
-        message = f"declares {rows * columns:,} cells, more than the {settings.max_cells:,} allowed"
-        raise problem(spec, "E201", file, message, "raise data.max_cells if that is right")
-    return rows
+def _shaped(spec: SourceSpec, file: str, ways: Ways) -> Shaped:
+    """A file read whole."""
+    with opened(spec, file, ways.settings.max_cells) as table:
+        how = layout(spec, file, table.head(), table.indices)
+        arrow = table.read(how.columns, how.numbers(spec))
+    return to_panel(spec, file, arrow, how, ways.exchange(spec))
 
 
-def _panel(spec: SourceSpec, file: str, settings: DataSettings, how: Layout | None = None) -> Panel:
-    """The file read whole. how: its layout, where that is known already."""
-    how = how or layout(spec, file, column_names(spec, file, settings.max_cells))
-    wanted = [how.date, how.asset, how.value] if how.shape != "wide" else [how.date, *how.values]
-    table = read_table(spec, file, settings.max_cells, [c for c in wanted if c])
-    return to_panel(spec, file, table, how)
-
-
-def _adjusted(
-    spec: SourceSpec, files: tuple[str, ...], panel: Panel, actions: Place | None, settings: DataSettings
-) -> Panel:
+def _adjusted(spec: SourceSpec, files: tuple[str, ...], panel: Panel, actions: Place | None, ways: Ways) -> Panel:
     if spec.adjust == "none":
         return panel
-    split = _action(spec, files, actions, "split", settings)
-    dividend = _action(spec, files, actions, "dividend", settings) if spec.adjust == "split_div" else None
+    split = _action(spec, files, actions, "split", ways)
+    dividend = _action(spec, files, actions, "dividend", ways) if spec.adjust == "split_div" else None
     if split is None and dividend is None:
         message = f"asks for adjust={spec.adjust}, and has neither a 'split' nor a 'dividend' column"
         hint = "load a corporate_actions source, or drop adjust="
@@ -143,32 +179,32 @@ def _adjusted(
     return adjust.forward(panel, split, dividend)
 
 
-def _action(
-    spec: SourceSpec, files: tuple[str, ...], actions: Place | None, column: str, settings: DataSettings
-) -> Panel | None:
+def _action(spec: SourceSpec, files: tuple[str, ...], actions: Place | None, column: str, ways: Ways) -> Panel | None:
     """Splits or dividends: from the corporate actions source, else from the file's own column."""
     panels = []
     for file in actions.files if actions is not None else files:
-        own = SourceSpec(
-            spec.name,
-            file,
+        own = replace(
+            spec,
+            path=file,
             format="" if actions else spec.format,
             column=column,
-            span=spec.span,
-            timeout_s=spec.timeout_s,
-            memory_bytes=spec.memory_bytes,
+            date_col="" if actions else spec.date_col,
+            symbol_col="" if actions else spec.symbol_col,
+            dtype="float64",
+            is_actions=actions is not None,
         )
-        names = [n for n, _ in column_names(own, file, settings.max_cells)]
-        if column in names:
-            panels.append(_panel(own, file, settings))
+        with opened(own, file, ways.settings.max_cells) as table:
+            has = column in table.head().schema.names
+        if has:
+            panels.append(_shaped(own, file, ways).panel)
     return concat(sorted(panels, key=lambda p: int(p.dates[0].astype("i8")))) if panels else None
 
 
 def store_panels(
     spec: SourceSpec,
     panels: list[Panel] | Iterator[Panel],
-    store: BlockStore,
-    settings: DataSettings,
+    ways: Ways,
+    of_rows: Rows = NO_ROWS,
     *,
     static: bool,
     known: bytes = b"",
@@ -176,8 +212,8 @@ def store_panels(
 ) -> Converted:
     """Cut panels of consecutive rows into calendar blocks and store those that are new.
 
-    known: the digests of the first rows, where these were converted before. rule: how the calendar cuts, '' to find it
-    from the rows of the first panel.
+    of_rows: what was decided of them. known: the digests of the first rows, where these were converted before. rule: how
+    the calendar cuts, '' to find it from the rows of the first panel.
     """
     digests = bytearray()
     dates: list[Dates] = []
@@ -187,7 +223,8 @@ def store_panels(
     missing = _Missing()
     category = False
     at = 0
-    for panel, label in _by_period(panels, static, rule):
+    cuts = _Cuts(ways, spec, of_rows, rule)
+    for panel, label in _by_period(panels, static, cuts):
         category = category or panel.labels is not None
         labels.update(panel.labels or ())
         names.update(panel.names)
@@ -197,8 +234,8 @@ def store_panels(
         seen = known[DIGEST_BYTES * at : DIGEST_BYTES * (at + len(clean.dates))]
         rows = seen + row_digests(clean.rows(len(seen) // DIGEST_BYTES, len(clean.dates)))
         facts = facts_of(spec, label, rows)
-        if store.facts(facts.key) is None:
-            store.write(facts, clean)
+        if ways.store.facts(facts.key) is None:
+            ways.store.write(facts, clean)
         digests += rows
         dates.append(clean.dates)
         blocks.append(SourceBlock(at, at + len(clean.dates), facts.key))
@@ -212,7 +249,8 @@ def store_panels(
         labels=tuple(sorted(labels)),
         category=category,
         static=static,
-        findings=missing.findings(spec, settings),
+        findings=missing.findings(spec, ways.settings),
+        rows=of_rows,
     )
 
 
@@ -230,22 +268,47 @@ def stripped(panel: Panel) -> Panel:
     return Panel(panel.dates, tuple(compress(panel.names, valid.tolist())), values[:, valid], panel.labels)
 
 
-def _by_period(panels: list[Panel] | Iterator[Panel], static: bool, rule: str) -> Iterator[tuple[Panel, str]]:
+@dataclass(slots=True)
+class _Cuts:
+    """Where the calendar of blocks cuts rows; of intraday rows between sessions."""
+
+    ways: Ways
+    spec: SourceSpec
+    rows: Rows
+    rule: str
+
+    def grid(self, dates: Dates) -> tuple[Block, ...]:
+        """The blocks of consecutive rows."""
+        self.rule = self.rule or _rule(dates)
+        return grid(dates, self.rule, self._sessions(dates))
+
+    def _sessions(self, dates: Dates) -> Dates | None:
+        if not self.rows.is_intraday:
+            return None
+        return sessions_of(dates, self.ways.exchanges.of(self.rows.calendar, self.rows.zone))
+
+
+def sessions_of(dates: Dates, exchange: Exchange) -> Dates:
+    """The session of each instant, as a date."""
+    found = exchange.session_of(dates.view("i8"))
+    own = dates.astype("datetime64[D]")
+    return np.where(np.isnat(found), own, found).astype("datetime64[ns]")
+
+
+def _by_period(panels: list[Panel] | Iterator[Panel], static: bool, cuts: _Cuts) -> Iterator[tuple[Panel, str]]:
     """Panels cut where the calendar of blocks cuts."""
     waiting: list[Panel] = []
     for panel in panels:
         if static:
             yield panel, "static"
             return
-        rule = rule or _rule(panel.dates)
-        blocks = grid(panel.dates, rule)
-        for block in blocks:
+        for block in cuts.grid(panel.dates):
             part = panel.rows(block.start, block.stop)
-            if waiting and not _same_period(waiting[-1], part, rule):
-                yield _flush(waiting, rule)
+            if waiting and not _same_period(waiting[-1], part, cuts):
+                yield _flush(waiting, cuts)
             waiting.append(part)
     if waiting:
-        yield _flush(waiting, rule)
+        yield _flush(waiting, cuts)
 
 
 def _rule(dates: Dates) -> str:
@@ -253,14 +316,14 @@ def _rule(dates: Dates) -> str:
     return "year" if len(label) == 4 else "month" if len(label) == 7 else "week"
 
 
-def _same_period(a: Panel, b: Panel, rule: str) -> bool:
-    return len(grid(np.concatenate([a.dates[-1:], b.dates[:1]]), rule)) == 1
+def _same_period(a: Panel, b: Panel, cuts: _Cuts) -> bool:
+    return len(cuts.grid(np.concatenate([a.dates[-1:], b.dates[:1]]))) == 1
 
 
-def _flush(waiting: list[Panel], rule: str) -> tuple[Panel, str]:
+def _flush(waiting: list[Panel], cuts: _Cuts) -> tuple[Panel, str]:
     whole = waiting[0] if len(waiting) == 1 else concat(waiting)
     waiting.clear()
-    first: Block = grid(whole.dates[:1], rule)[0]
+    first: Block = cuts.grid(whole.dates[:1])[0]
     return whole, first.label
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from sigc.blocks import digest
 from sigc.data.manifest import Converted, Manifests, SourceBlock
 from sigc.data.spec import SourceSpec
-from sigc.data.table import problem
+from sigc.data.wrong import problem
 
 
 def remembered(
@@ -60,4 +60,5 @@ def joined(spec: SourceSpec, parts: list[tuple[str, Converted]]) -> Converted:
         category=converted[0].category,
         static=False,
         findings=tuple(dict.fromkeys(f for p in converted for f in p.findings)),
+        rows=converted[0].rows,
     )

@@ -15,19 +15,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from sigc.blocks import DIGEST_BYTES, BlockStore, Facts, MemoryStore, concat, grid, lengthened, row_digests
 from sigc.config import DataSettings
-from sigc.data.convert import facts_of, store_panels, stripped
-from sigc.data.manifest import Converted, SourceBlock
-from sigc.data.shape import check_ascending, layout, to_panel
+from sigc.data.convert import Ways, facts_of, store_panels, stripped
+from sigc.data.dates import Dated, Stamps, settle
+from sigc.data.exchange import Exchanges
+from sigc.data.formats.arrow import ArrowTable
+from sigc.data.frames import WHERE, table_of
+from sigc.data.layout import is_plain, layout
+from sigc.data.manifest import NO_ROWS, Converted, Rows, SourceBlock
+from sigc.data.shape import check_ascending, to_panel
 from sigc.data.spec import SourceSpec
-from sigc.data.table import problem
+from sigc.data.wrong import problem
+from sigc.errors import Diagnostic
 from sigc.panel import Panel
 from sigc.spare import Spare
-
-WHERE = "the frame"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,29 +53,34 @@ class Held:
     spare: Spare = field(default_factory=Spare)
 
 
-def hold(spec: SourceSpec, given: Any, settings: DataSettings) -> Held:
-    """A pandas frame (dates x assets; or long, static: as files may be) or a `Panel`, converted.
+def hold(spec: SourceSpec, given: Any, settings: DataSettings, exchanges: Exchanges = Exchanges()) -> Held:
+    """What a notebook has (see `sigc.data.frames`), or a `Panel`, converted.
 
-    `adjust` of the spec is for files: what is given from memory is taken as it is.
+    `adjust` of the spec is for files: what is given from memory is taken as it is. exchanges: the schedule's calendar.
 
     Raises E201 and E202, as for a file.
     """
-    panel, static, header = _shaped(spec, given)
+    made = _shaped(spec, given, exchanges)
     store = MemoryStore()
-    converted = store_panels(spec, [panel], store, settings, static=static)
-    return Held(converted, _in_one(converted, store), header)
+    ways = Ways(store, settings, exchanges)
+    converted = store_panels(spec, [made.panel], ways, made.rows, static=made.static)
+    converted = replace(converted, findings=(*made.findings, *converted.findings))
+    return Held(converted, _in_one(converted, store), made.header)
 
 
-def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings) -> Held:
+def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings, exchanges: Exchanges = Exchanges()) -> Held:
     """The source with later rows at its end. Raises E201 for rows that are not later, or of other assets."""
     of = held.converted
-    panel, static, header = _shaped(spec, given, held.header)
-    if static or of.static or of.category or not (panel.names == of.names or set(panel.names) <= set(of.names)):
+    made = _shaped(_decided(spec, of.rows), given, exchanges, held.header)
+    panel = made.panel
+    if made.static or of.static or of.category or not (panel.names == of.names or set(panel.names) <= set(of.names)):
         raise problem(spec, "E201", WHERE, "can't be appended: give the whole source anew")
     if not len(panel.dates) or panel.dates[0] <= of.dates[-1]:
         raise problem(spec, "E201", WHERE, f"has rows that are not after {_day(of.dates[-1])}")
     last = of.blocks[-1]
-    grown, panels = _lengthened(spec, held, panel) or _converted(spec, held, panel, settings)
+    grown, panels = _lengthened(spec, held, panel) or _converted(
+        spec, held, panel, Ways(MemoryStore(), settings, exchanges)
+    )
     converted = replace(
         of,
         dates=np.concatenate([of.dates[: last.start], grown.dates]),
@@ -81,7 +89,12 @@ def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings) -> He
         + tuple(SourceBlock(last.start + b.start, last.start + b.stop, b.key) for b in grown.blocks),
     )
     kept = {b.key: held.panels[b.key] for b in of.blocks[:-1]}
-    return Held(converted, kept | panels, header, held.spare)
+    return Held(converted, kept | panels, made.header, held.spare)
+
+
+def _decided(spec: SourceSpec, rows: Rows) -> SourceSpec:
+    """The declaration of later rows: what their frequency is was decided by the first."""
+    return spec if rows is NO_ROWS else replace(spec, options=replace(spec.options, frequency=rows.frequency))
 
 
 def _lengthened(spec: SourceSpec, held: Held, later: Panel) -> tuple[Converted, dict[str, tuple[Facts, Panel]]] | None:
@@ -101,14 +114,16 @@ def _lengthened(spec: SourceSpec, held: Held, later: Panel) -> tuple[Converted, 
 
 
 def _converted(
-    spec: SourceSpec, held: Held, later: Panel, settings: DataSettings
+    spec: SourceSpec, held: Held, later: Panel, ways: Ways
 ) -> tuple[Converted, dict[str, tuple[Facts, Panel]]]:
     """The last block with later rows, cut as the calendar cuts."""
     of, last = held.converted, held.converted.blocks[-1]
     _, before = held.panels[last.key]
-    store = MemoryStore()
     known = of.digests[DIGEST_BYTES * last.start :]
-    grown = store_panels(spec, [concat([before, later])], store, settings, static=False, known=known)
+    grown = store_panels(spec, [concat([before, later])], ways, of.rows, static=False, known=known)
+    store = ways.store
+    if not isinstance(store, MemoryStore):
+        raise TypeError("blocks that grow are kept in memory")
     return grown, _in_one(grown, store)
 
 
@@ -123,25 +138,45 @@ def put(held: Held, store: BlockStore) -> None:
             store.write(facts, panel)
 
 
-def _shaped(spec: SourceSpec, given: Any, known: Header | None = None) -> tuple[Panel, bool, Header | None]:
-    """What is given as a panel, whether it is static, its header. known: that of the frame before."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shaped:
+    """What is given as a panel, and what was decided of its rows. header: of a frame of floats by dates."""
+
+    panel: Panel
+    rows: Rows
+    static: bool = False
+    findings: tuple[Diagnostic, ...] = ()
+    header: Header | None = None
+
+
+def _shaped(spec: SourceSpec, given: Any, exchanges: Exchanges, known: Header | None = None) -> _Shaped:
+    """known: the header of the frame before."""
+    exchange = exchanges.of(spec.options.calendar, spec.options.zone)
     if isinstance(given, Panel):
-        return given, False, known
+        dated = settle(spec, WHERE, Stamps(given.dates.view("i8")), exchange, "date")
+        return _Shaped(given, _rows(dated), findings=dated.findings, header=known)
     numbers = _numbers(spec, given, known)
     if numbers is not None:
-        return numbers[0], False, numbers[1]
-    plain = replace(spec, column="", date_col="", symbol_col="") if _is_wide(given) else spec
-    try:
-        table = pa.Table.from_pandas(_with_index(given), preserve_index=False)
-    except (pa.ArrowException, AttributeError, TypeError, ValueError) as failure:
-        raise problem(spec, "E201", WHERE, f"is no table of dates and assets: {failure}") from failure
-    how = layout(plain, WHERE, [(f.name, f.type) for f in table.schema])
-    return to_panel(plain, WHERE, table, how), how.shape == "static", known
+        panel, header = numbers
+        dated = settle(spec, WHERE, Stamps(panel.dates.view("i8")), exchange, "date")
+        return _Shaped(panel, _rows(dated), findings=dated.findings, header=header)
+    own, arrow = table_of(spec, given)
+    table = ArrowTable(arrow)
+    how = layout(own, WHERE, table.head(), table.indices)
+    made = to_panel(own, WHERE, table.read(how.columns, ()), how, exchange, any_order=True)
+    rows = NO_ROWS if made.dated is None else _rows(made.dated)
+    return _Shaped(made.panel, rows, made.dated is None, made.findings, known)
+
+
+def _rows(dated: Dated) -> Rows:
+    return Rows(dated.frequency, dated.calendar, dated.zone)
 
 
 def _numbers(spec: SourceSpec, frame: Any, known: Header | None) -> tuple[Panel, Header] | None:
-    """A frame of nothing but floats by dates, taken as it lies, and its header; None for any other."""
-    if not hasattr(frame, "columns") or not _is_wide(frame) or frame.index.tz is not None or spec.dtype == "category":
+    """A frame of nothing but floats by days, taken as it lies, and its header; None for any other."""
+    if not hasattr(frame, "columns") or not _is_wide(frame) or frame.index.tz is not None or spec.dtype != "float64":
+        return None
+    if spec.column or spec.options.symbol or getattr(frame.columns, "nlevels", 1) > 1:
         return None
     header = known if known is not None and known.columns.equals(frame.columns) else _header(frame.columns)
     if header is None:
@@ -150,14 +185,16 @@ def _numbers(spec: SourceSpec, frame: Any, known: Header | None) -> tuple[Panel,
     if values.dtype != np.float64 or not values.size or frame.index.hasnans or np.isinf(values).any():
         return None  # what is wrong is told where columns are read one by one
     dates = frame.index.to_numpy().astype("datetime64[ns]")
+    if (dates.view("i8") % 86_400_000_000_000).any():
+        return None
     check_ascending(spec, WHERE, dates)
     return Panel(dates, header.names, values if header.at is None else values[:, header.at]), header
 
 
 def _header(columns: Any) -> Header | None:
-    """None for columns that are not all texts, each once."""
+    """None for columns that are not all texts that name assets, each once."""
     given = columns.tolist()
-    if not all(isinstance(name, str) for name in given) or len(set(given)) < len(given):
+    if not all(isinstance(name, str) for name in given) or len(set(given)) < len(given) or not is_plain(tuple(given)):
         return None
     names = sorted(given)
     at = {name: i for i, name in enumerate(given)}
@@ -166,18 +203,6 @@ def _header(columns: Any) -> Header | None:
 
 def _is_wide(frame: Any) -> bool:
     return str(getattr(getattr(frame, "index", None), "dtype", "")).startswith("datetime64")
-
-
-def _with_index(frame: Any) -> Any:
-    """The frame with its index as a column, if that says dates or assets."""
-    if hasattr(frame, "to_frame") and not hasattr(frame, "columns"):
-        frame = frame.to_frame(name=frame.name or "value")
-    index = frame.index
-    if type(index).__name__ == "RangeIndex":
-        return frame
-    name = "date" if _is_wide(frame) else "ticker"
-    named = frame.rename_axis(index=index.name or name, columns=None).reset_index()
-    return named.rename(columns=str)
 
 
 def _in_one(converted: Converted, store: MemoryStore) -> dict[str, tuple[Facts, Panel]]:

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from sigc.blocks import DIGEST_BYTES, BlockStore
+from sigc.data.frequency import SESSIONS
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates
 from sigc.sealed import seal, unseal
+from sigc.source_words import Frequency
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +28,22 @@ class SourceBlock:
     start: int
     stop: int
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What was decided of the rows of a source: their frequency, and whose sessions they are."""
+
+    frequency: Frequency = SESSIONS
+    calendar: str = ""
+    zone: str = ""
+
+    @property
+    def is_intraday(self) -> bool:
+        return self.frequency.word == "bars"
+
+
+NO_ROWS = Rows()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +58,7 @@ class Converted:
     category: bool
     static: bool
     findings: tuple[Diagnostic, ...]
+    rows: Rows = NO_ROWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +90,7 @@ def _text(of: Converted) -> str:
             "labels": of.labels,
             "category": of.category,
             "static": of.static,
+            "rows": [of.rows.frequency.word, of.rows.frequency.bars, of.rows.calendar, of.rows.zone],
             "findings": [[f.code, f.message, f.hint] for f in of.findings],
         },
         separators=(",", ":"),
@@ -95,7 +115,12 @@ def _read(text: str) -> Converted | None:
             category=data["category"],
             static=data["static"],
             findings=tuple(Diagnostic(c, m, None, Severity.WARNING, hint=h) for c, m, h in data["findings"]),
+            rows=_rows(*data["rows"]),
         )
     except (ValueError, KeyError, TypeError, zlib.error):
         return None
     return known if len(known.digests) == DIGEST_BYTES * len(known.dates) else None
+
+
+def _rows(word: str, bars: int | None, calendar: str, zone: str) -> Rows:
+    return Rows(Frequency(word, bars), calendar, zone)

@@ -16,7 +16,11 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from sigc.blocks import grid
-from sigc.data.shape import Layout, check_ascending, dates_of, numbers
+from sigc.data.cells import numbers
+from sigc.data.dates import Dated, settle, stamps_of
+from sigc.data.exchange import Exchange
+from sigc.data.layout import Layout
+from sigc.data.shape import check_ascending
 from sigc.data.spec import SourceSpec
 from sigc.data.table import open_file
 from sigc.errors import Diagnostic, SigcError
@@ -25,23 +29,41 @@ from sigc.panel import Dates, Floats, Panel
 _SLAB_BYTES = 8 << 20  # of columns that are decoded at a time
 
 
-def dates_in(spec: SourceSpec, file: str, how: Layout) -> Dates:
+def dated_in(spec: SourceSpec, file: str, how: Layout, exchange: Exchange) -> Dated:
     """The dates of all rows. Raises E201 for what is wrong with them."""
     with open_file(spec, file) as handle:
         table = pq.ParquetFile(handle).read(columns=[how.date], use_threads=False)
-        dates = dates_of(spec, file, table[how.date], how.date)
-    check_ascending(spec, file, dates)
-    return dates
+        stamps = stamps_of(spec, file, table[how.date], how.date)
+    dated = settle(spec, file, stamps, exchange, how.date)
+    check_ascending(spec, file, dated.dates, dated.keep)
+    return dated
 
 
-def streamed(spec: SourceSpec, file: str, how: Layout, dates: Dates) -> Iterator[Panel]:
+def streamed(spec: SourceSpec, file: str, how: Layout, dated: Dated, rule: str) -> Iterator[Panel]:
     """Panels of no more rows than the longest calendar period. Raises E201 for what is wrong in the file.
 
-    dates: of all its rows.
+    dated: of all its rows; those that do not stay are read, and left out. rule: how the calendar cuts.
     """
-    names = tuple(sorted(how.values))
-    place = {name: at for at, name in enumerate(names)}
-    periods = [block.stop for block in grid(dates)]
+    if dated.keep is None:
+        yield from _streamed(spec, file, how, dated.dates, rule)
+        return
+    every = np.zeros(dated.count, "datetime64[ns]")
+    stays = np.zeros(dated.count, bool)
+    every[dated.keep], stays[dated.keep] = dated.dates, True
+    filled = np.maximum.accumulate(every.view("i8")).view("datetime64[ns]")
+    at = 0
+    for panel in _streamed(spec, file, how, filled, rule):
+        rows = stays[at : at + len(panel.dates)]
+        at += len(panel.dates)
+        if rows.any():
+            yield Panel(panel.dates[rows], panel.names, panel.values[rows])
+
+
+def _streamed(spec: SourceSpec, file: str, how: Layout, dates: Dates, rule: str) -> Iterator[Panel]:
+    order = sorted(range(len(how.values)), key=lambda i: how.names[i])
+    names = tuple(how.names[i] for i in order)
+    place = {how.values[i]: at for at, i in enumerate(order)}
+    periods = [block.stop for block in grid(dates, rule)]
     longest = max((b - a for a, b in pairwise([0, *periods])), default=0)
     first = 0
     with open_file(spec, file) as handle:

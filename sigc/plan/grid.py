@@ -63,9 +63,11 @@ def lay(strategy: Strategy, catalog: Catalog, rule: str = "auto", until: str = "
     errors: list[Diagnostic] = []
     findings: list[Diagnostic] = []
     leaves: dict[str, Leaf] = {}
-    dates = traded.dates
+    dates, sessions = traded.dates, traded.sessions
     if until:
-        dates = dates[: np.searchsorted(dates, np.datetime64(until, "D") + 1)]
+        days = dates if sessions is None else sessions
+        dates = dates[: np.searchsorted(days, np.datetime64(until, "D") + 1)]
+        sessions = None if sessions is None else sessions[: len(dates)]
     for name, source in sorted(catalog.sources.items()):
         leaves[name] = _leaf(source, traded, dates, errors, findings)
     errors += _missing_columns(strategy, traded)
@@ -76,7 +78,7 @@ def lay(strategy: Strategy, catalog: Catalog, rule: str = "auto", until: str = "
         dates=dates,
         names=traded.names,
         labels=labels,
-        blocks=cut(dates, rule),
+        blocks=cut(dates, rule, sessions),
         leaves=leaves,
         names_digest=digest("\n".join(traded.names)),
         findings=tuple(findings),
