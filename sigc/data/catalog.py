@@ -131,8 +131,11 @@ def _gathered(
 
 
 def _located(spec: SourceSpec, *, store: BlockStore, settings: DataSettings, ttl_hours: float) -> Place:
-    """Where a source is; of a URL the time and version of each look are noted."""
-    note = "seen-" + digest(spec.path)
+    """Where a source is; of a URL the time and version of each look are noted.
+
+    Notes named `seen-` are an older sigc's, whose versions may be constants: they are not believed.
+    """
+    note = "looked-" + digest(spec.path)
     at, _, version = (store.noted(note) or "0 ").partition(" ")
     fresh = ttl_hours > 0.0 and time.time() - float(at) < 3600.0 * ttl_hours
     recent = version if fresh else ""

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from sigc.data.connections import within
 from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError
+from sigc.secret import without_url_secrets
 
 MISSING = ["", "NaN", "nan", "NAN", "NA", "N/A", "na", "null", "NULL", "Null", "None"]
 _MOST_BYTES = 8 << 30  # of a file that is read whole
@@ -175,4 +176,5 @@ def _size(spec: SourceSpec, file: str, cells: int, max_cells: int) -> None:
 
 def problem(spec: SourceSpec, code: str, file: str, message: str, hint: str = "") -> SigcError:
     """An error about a file of a source."""
-    return SigcError(Diagnostic(code, f"source '{spec.name}': {file} {message}", spec.span, hint=hint))
+    text = without_url_secrets(f"source '{spec.name}': {file} {message}")
+    return SigcError(Diagnostic(code, text, spec.span, hint=hint))
