@@ -173,7 +173,9 @@ def grid(dates: Dates, rule: str = "auto", sessions: Dates | None = None) -> tup
         cuts = list(range(0, len(days), int(rule)))
         labels = [f"{days[start].astype('datetime64[D]')} on" for start in cuts]
     else:
-        unit = {"year": "Y", "month": "M", "week": "W"}[_spacing(dates.astype("datetime64[ns]")) if rule == "auto" else rule]
+        unit = {"year": "Y", "month": "M", "week": "W"}[
+            _spacing(dates.astype("datetime64[ns]")) if rule == "auto" else rule
+        ]
         cuts = _cuts(days, unit)
         labels = [str(day) for day in days[cuts].astype(f"datetime64[{unit}]")]
     stops = [*cuts[1:], len(days)]

@@ -29,6 +29,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from sigc.errors import Diagnostic, Severity, SigcError, did_you_mean
+from sigc.private import intruder, make_private
 
 FIRST = date(1990, 1, 1)
 _AHEAD = timedelta(days=365)
@@ -252,8 +253,13 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path, code: str, installed: str, today: date) -> Calendar | None:
-    """What the file holds, or None when it is absent, damaged, another version's or about to run out."""
+    """What the file holds, or None when it is absent, damaged, another version's or about to run out.
+
+    None also when others may have written it: a session decides when there is trading.
+    """
     try:
+        if intruder(path):
+            return None
         kept = json.loads(path.read_bytes())
         content = kept["content"]
         if kept["digest"] != _digest(content):
@@ -270,7 +276,7 @@ def _read(path: Path, code: str, installed: str, today: date) -> Calendar | None
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     """The file whole or not at all, whoever else writes it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     text = json.dumps({"digest": _digest(content), "content": content})
     handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
     try:

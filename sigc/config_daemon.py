@@ -28,6 +28,10 @@ class CacheSettings(Section):
 
     enabled: bool = Field(True, description="Keep computed blocks on disk.")
     directory: str = Field(default_factory=cache_home, description="Folder of the cache; several daemons may share it.")
+    trusted: bool = Field(
+        False,
+        description="Believe the cache though others may write its folder: a volume that no one else reaches.",
+    )
     max_size_gb: float = Field(10.0, gt=0, description="Beyond it the least recently used blocks go.")
     ttl_hours: float = Field(
         24.0, gt=0, description="After that age a data source behind a URL is looked at again for changes."

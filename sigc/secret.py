@@ -24,6 +24,7 @@ _NAME = re.compile(
     r"token|secret|passw|passphrase|credential|private|(api|access|auth|account)_?key|(^|_)(key|auth)$", re.I
 )
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:\"']*):([^/@\s\"']+)(?=@)")
+_URL_QUERY = re.compile(r"(?<=://)([^\s\"'?#<>]*\?)[^\s\"'<>]+")
 _ENTRY = re.compile(r"""([\w.-]+)(["']?\s*:\s*)("[^"]*"|'[^']*'|[^\s,}\]#\[{"'][^\s,}\]#]*)""")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -88,6 +89,15 @@ def without_passwords(text: str) -> str:
     "can't reach https://ann:**********@host/prices.csv"
     """
     return _URL_PASSWORD.sub(rf"\1:{HIDDEN}", text) if "://" in text else text
+
+
+def without_url_secrets(text: str) -> str:
+    """Return the text, its URLs without their passwords and queries: a signed URL is a key to what it names.
+
+    >>> without_url_secrets("can't reach 'https://host/prices.csv?sig=hunter22&e=1'")
+    "can't reach 'https://host/prices.csv?**********'"
+    """
+    return _URL_QUERY.sub(rf"\1{HIDDEN}", without_passwords(text)) if "://" in text else text
 
 
 def secrets_of(data: Any, *, by_name: bool = True, is_named: bool = False) -> set[str]:

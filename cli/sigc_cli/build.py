@@ -125,7 +125,10 @@ def workspace(
         where = directory
         if on_disk and not enabled:
             where = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sigc-")))
-        store: BlockStore = ParquetStore(where, settings.max_size_gb) if on_disk else kept or MemoryStore()
+        trusted = settings.trusted and enabled
+        store: BlockStore = (
+            ParquetStore(where, settings.max_size_gb, is_trusted=trusted) if on_disk else kept or MemoryStore()
+        )
 
         def engine(cost_ns: int) -> object:
             if fresh and cost_ns:
@@ -185,7 +188,8 @@ def _dask(config: Config, directory: Path) -> Iterator[Executor]:
     from sigc.engine.dask import DaskExecutor, StoreAddress
 
     roots = [Path(config.data.directory)] if Path(config.data.directory).is_dir() else []
-    address = StoreAddress(str(directory.resolve()), config.daemon.cache.max_size_gb)
+    cache = config.daemon.cache
+    address = StoreAddress(str(directory.resolve()), cache.max_size_gb, cache.trusted)
     with open_client(config.cluster, directory.resolve(), roots) as client:
         executor = DaskExecutor(client, address, slice_bytes(client), config.cluster.deadline_s)
         try:

@@ -68,7 +68,8 @@ class DaemonRunner:
         self._directory = Path(settings.directory).expanduser() if settings.enabled else services.scratch / "cache"
         jit.prepare(self._directory)
         on_disk = settings.enabled or config.cluster.type in ("address", "class")
-        self._store = ParquetStore(self._directory, settings.max_size_gb) if on_disk else None
+        trusted = settings.trusted and settings.enabled
+        self._store = ParquetStore(self._directory, settings.max_size_gb, is_trusted=trusted) if on_disk else None
         self._turn = threading.Lock()
         self._calendar: Calendar | None = None
         self._opened_on = ""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sigc.errors import Diagnostic, SigcError
+from sigc.private import make_private
 
 if TYPE_CHECKING:
     from sigc.daemon.runner import StrategyEntry
@@ -48,7 +49,7 @@ def write_report(view: LiveView, path: Path) -> Path:
     text = render(view)
     part = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as failure:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sigc.failpoint import failpoint
+from sigc.private import make_private
 from sigc.store import books, orders, runs
 from sigc.store.files import run_folder
 from sigc.store.ledger import Ledger
@@ -141,7 +142,7 @@ def plain(value: Any) -> Any:
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """Write what is nice to have: whole or not at all, but not waited for until it is on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     part = path.with_name(f".{path.name}.part")
     part.write_text(json.dumps(data, sort_keys=True, allow_nan=False, separators=(",", ":")) + "\n", encoding="utf-8")
     part.replace(path)
@@ -152,7 +153,7 @@ def _json(data: Mapping[str, Any]) -> str:
 
 
 def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     part = path.with_name(f".{path.name}.part")
     with part.open("w", encoding="utf-8") as file:
         file.write(text)

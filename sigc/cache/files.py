@@ -5,8 +5,9 @@ slower. Uncompressed, no dictionary, one page, so that the values lie in the fil
 their column: `layout.py` writes them there, we read them from there, and let parquet's reader decode them only where
 the checksum says otherwise.
 Notes in the foot: `sigc`, a JSON text of format, key, rows, labels; `sigc.names`, a JSON list of the assets;
-`sigc.checksum`, XXH3-128 over these texts, the dates and the values. It is against damage: whoever may write into the
-directory is trusted. Names by the thousand are the same in most blocks, so they are encoded and decoded once.
+`sigc.checksum`, XXH3-128 over these texts, the dates and the values. It is against damage: who may write into the
+directory is looked at by `parquet.py`. Names by the thousand are the same in most blocks, so they are encoded and
+decoded once.
 """
 
 from __future__ import annotations

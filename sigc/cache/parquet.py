@@ -31,6 +31,7 @@ from sigc.cache.counts import add_counts, counts, set_bytes
 from sigc.cache.upkeep import SUFFIXES, bytes_of, evict, lease_file, size
 from sigc.errors import Diagnostic, SigcError
 from sigc.panel import Panel
+from sigc.private import intruder, is_foreign, make_private
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -40,10 +41,22 @@ _TELL_BYTES = 64 << 20  # written, after which other processes are told
 
 
 class ParquetStore:
-    """A `BlockStore` in `directory`. max_size_gb: beyond it the least recently used blocks go when a run ends."""
+    """A `BlockStore` in `directory`. max_size_gb: beyond it the least recently used blocks go when a run ends.
 
-    def __init__(self, directory: Path, max_size_gb: float = 10.0, memory_bytes: int = _MEMORY_BYTES) -> None:
+    is_trusted: believe what is there though others may write it. Else such a directory is refused (E402), and a file
+    of another user counts as damaged: blocks decide trades.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        max_size_gb: float = 10.0,
+        memory_bytes: int = _MEMORY_BYTES,
+        *,
+        is_trusted: bool = False,
+    ) -> None:
         self.directory = directory
+        self._is_trusted = is_trusted
         self.max_bytes = int(max_size_gb * 1e9)
         self._memory_bytes = memory_bytes
         self._lock = threading.Lock()
@@ -52,13 +65,13 @@ class ParquetStore:
         self._facts: dict[str, Facts] = {}
         self._incidents: list[str] = []
         self._hits = self._misses = self._written = 0
-        _open(directory)
+        _open(directory, is_trusted=is_trusted)
 
     def facts(self, key: str) -> Facts | None:
         """The facts of a stored block. A hit marks it as used."""
         path = self._path(key, ".json")
         try:
-            found = self._facts.get(key) or files.read_facts(path)
+            found = self._facts.get(key) or self._facts_in(path)
             if not self._path(key, ".parquet").exists():
                 raise files.DamagedError("its data file is missing")
         except (FileNotFoundError, files.OtherFormatError):
@@ -73,6 +86,10 @@ class ParquetStore:
         self._facts[key] = found
         self._count(1, 0)
         return found
+
+    def _facts_in(self, path: Path) -> Facts:
+        self._refuse_foreign(path)
+        return files.read_facts(path)
 
     def read(self, key: str, place: Place | None = None) -> Panel | None:
         with self._lock:
@@ -94,7 +111,7 @@ class ParquetStore:
     def write(self, facts: Facts, panel: Panel, carry: Carry | None = None) -> None:
         """Store a block. Raises `SigcError` (E300) when the disk does not take it; nothing is half-written."""
         try:
-            self._path(facts.key, ".json").parent.mkdir(mode=0o700, exist_ok=True)
+            make_private(self._path(facts.key, ".json").parent)
             files.write_panel(self._path(facts.key, ".parquet"), facts, panel)
             if carry is not None:
                 files.write_carry(self._path(facts.key, ".carry.parquet"), facts, carry)
@@ -116,9 +133,11 @@ class ParquetStore:
         files.replace(self._note(name), text.encode())
 
     def noted(self, name: str) -> str | None:
+        path = self._note(name)
         try:
-            return self._note(name).read_text(encoding="utf-8")
-        except (FileNotFoundError, UnicodeDecodeError):
+            self._refuse_foreign(path)
+            return path.read_text(encoding="utf-8")
+        except (FileNotFoundError, UnicodeDecodeError, files.DamagedError):
             return None
 
     @contextmanager
@@ -150,6 +169,7 @@ class ParquetStore:
         """What `reader` makes of a file, None when it is absent or damaged (then the whole entry goes)."""
         path = self._path(key, suffix)
         try:
+            self._refuse_foreign(path)
             found = reader(path, key)
             self._mark(key)
             return found
@@ -159,6 +179,11 @@ class ParquetStore:
         except files.DamagedError as damage:
             self._drop(key, str(damage))
             return None
+
+    def _refuse_foreign(self, path: Path) -> None:
+        """Raises `DamagedError`, FileNotFoundError. What others put there while they could stays theirs."""
+        if not self._is_trusted and is_foreign(path.stat()):
+            raise files.DamagedError("others may have written it")
 
     def _mark(self, key: str) -> None:
         """Mark a block as used, for eviction."""
@@ -215,15 +240,35 @@ class ParquetStore:
         return self.directory / "notes" / name
 
 
-def _open(directory: Path) -> None:
-    """Make the folders, mode 0700. Raises E402 when that can't be."""
+def _open(directory: Path, *, is_trusted: bool) -> None:
+    """Make the folders, mode 0700. Raises E402 when that can't be, or when others may have changed what is there."""
     try:
-        for folder in (directory, *(directory / n for n in ("blocks", "notes", "leases"))):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if directory.stat().st_uid == os.getuid() and directory.stat().st_mode & 0o077:
+        for folder in _folders(directory):
+            make_private(folder)
+        if not is_trusted:
+            _refuse_shared(directory)
+        if directory.stat().st_uid == os.geteuid() and directory.stat().st_mode & 0o077:
             directory.chmod(0o700)
     except OSError as failure:
         if directory.is_dir() and (directory / "blocks").is_dir():
+            if not is_trusted:
+                _refuse_shared(directory)
             return  # a read-only cache can still be read
         message = f"the cache directory {directory} can't be used: {failure.strerror}"
         raise SigcError(Diagnostic("E402", message, hint="set daemon.cache.directory")) from failure
+
+
+def _folders(directory: Path) -> tuple[Path, ...]:
+    return (directory, *(directory / name for name in ("blocks", "notes", "leases")))
+
+
+def _refuse_shared(directory: Path) -> None:
+    """Raises E402. Closing the folder ourselves would leave in it what others put there: its owner is to decide."""
+    why = next(filter(None, (intruder(folder) for folder in _folders(directory) if folder.is_dir())), "")
+    for entry in () if why else os.scandir(directory / "blocks"):
+        if is_foreign(entry.stat(follow_symlinks=False)):
+            why = f"others may write {entry.path}"
+    if why:
+        message = f"the cache directory {directory} is not safe from other users: {why}"
+        hint = "close it (chmod -R go-w) if only you wrote there, else remove it; or set daemon.cache.directory"
+        raise SigcError(Diagnostic("E402", message, hint=hint))

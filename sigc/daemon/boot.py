@@ -149,7 +149,7 @@ def cluster_of(config: Config, *, has_quota: bool = False) -> DaskCluster | None
     share = config.daemon.cpu_limit_pct
     threads = None if share is None or has_quota else worker_threads(share, usable_cpus())
     bounds = Bounds(config.daemon.memory_limit_mb, threads)
-    return DaskCluster(config.cluster, place, cache.max_size_gb, roots, bounds)
+    return DaskCluster(config.cluster, place, cache.max_size_gb, roots, bounds, is_trusted=cache.trusted)
 
 
 async def _await_cluster(daemon: Controller) -> None:

@@ -61,7 +61,10 @@ class DaskCluster:
         max_size_gb: float,
         roots: tuple[Path, ...],
         bounds: Bounds | None = None,
+        *,
+        is_trusted: bool = False,
     ) -> None:
+        self._is_trusted = is_trusted
         self._bounds = bounds or Bounds()
         self._settings = _within(settings, self._bounds)
         self._cache, self._max_size_gb, self._roots = cache, max_size_gb, roots
@@ -108,7 +111,7 @@ class DaskCluster:
             address = held.scheduler_info()["address"]
             patience_s = self._settings.connect_timeout_s
             with Client(address, security=held.security, timeout=patience_s, set_as_default=False) as client:
-                store = StoreAddress(str(directory.resolve()), self._max_size_gb)
+                store = StoreAddress(str(directory.resolve()), self._max_size_gb, self._is_trusted)
                 executor = DaskExecutor(client, store, slice_bytes(client), self._settings.deadline_s)
                 try:
                     yield executor

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from sigc.errors import Diagnostic, SigcError
+from sigc.private import keep_private
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 DEFAULT = "sigc"
@@ -98,11 +99,10 @@ def runtime_dirs(environment: Mapping[str, str], uid: int) -> tuple[Path, ...]:
     return (own,) if own == SYSTEM_RUNTIME else (own, SYSTEM_RUNTIME)
 
 
-def make_directory(path: Path, setting: str, mode: int = 0o700) -> None:
-    """Make a directory and those above it; one that is there keeps its mode. Raises E402."""
+def make_directory(path: Path, setting: str) -> None:
+    """Make a directory and those above it, mode 0700; close one of ours that is open to others. Raises E402."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.mkdir(mode=mode, exist_ok=True)
+        keep_private(path, setting)
         writable = os.access(path, os.W_OK | os.X_OK)
     except OSError as failure:
         message = f"the directory {path} ({setting}) can't be made: {failure.strerror}"

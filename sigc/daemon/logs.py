@@ -30,6 +30,7 @@ from typing import Literal
 
 from sigc.daemon.redact import Secrets, escape
 from sigc.errors import Diagnostic, SigcError
+from sigc.private import make_private
 
 LEVELS: Mapping[str, int] = MappingProxyType(
     {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
@@ -202,7 +203,7 @@ def _handler(settings: LogSettings) -> logging.Handler:
     if settings.path is None:
         return logging.StreamHandler(sys.stderr)
     try:
-        settings.path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(settings.path.parent)
         return _File(settings.path, maxBytes=settings.max_bytes, backupCount=settings.kept_files, encoding="utf-8")
     except OSError as failure:
         message = f"the log {settings.path} (daemon.log_file) can't be written: {failure.strerror}"

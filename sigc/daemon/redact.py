@@ -15,7 +15,7 @@ import unicodedata
 import urllib.parse
 from collections.abc import Iterable, Iterator
 
-from sigc.secret import without_passwords
+from sigc.secret import without_url_secrets
 
 HIDDEN = "[secret]"
 _SHORTEST_LINE = 8
@@ -44,7 +44,7 @@ class Secrets:
             self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def hide(self, text: str) -> str:
-        """The text without the secrets, and without the password of any URL.
+        """The text without the secrets, and without the password and query of any URL.
 
         >>> secrets = Secrets()
         >>> secrets.add("hunter22")
@@ -52,7 +52,7 @@ class Secrets:
         'login with [secret] failed'
         """
         pattern = self._pattern
-        return without_passwords(text if pattern is None else pattern.sub(HIDDEN, text))
+        return without_url_secrets(text if pattern is None else pattern.sub(HIDDEN, text))
 
     def __repr__(self) -> str:
         return f"Secrets({len(self._forms)} forms)"

@@ -49,6 +49,7 @@ from sigc.daemon.usage import Usage
 from sigc.daemon.verbs import Role, Verb, verbs_of
 from sigc.errors import Diagnostic, SigcError
 from sigc.metrics import RPC_REFUSED, RPC_SECONDS, Metrics
+from sigc.private import make_private
 from sigc.store.audit import Event
 
 RESTARTED = "SIGC_RESTARTED"  # our own PID, when we are the same process as before
@@ -131,7 +132,7 @@ def _hold(start: Start, undo: contextlib.ExitStack) -> Held:
     undo.callback(unregister, places.runtime_dir, entry)
     scratch = places.work_dir / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)  # what a crash left
-    scratch.mkdir(mode=0o700)
+    make_private(scratch)
     tempfile.tempdir = str(scratch)
     os.environ["TMPDIR"] = str(scratch)
     return Held(pid_file, doors, sockets, entry, scratch)

@@ -22,7 +22,7 @@ from sigc.blocks import BlockStore, concat, digest
 from sigc.config import DataSettings
 from sigc.data.connections import Connections
 from sigc.data.convert import Ways, convert, sessions_of
-from sigc.data.exchange import Exchanges
+from sigc.data.exchange import NYSE, Exchanges
 from sigc.data.held import Held, put
 from sigc.data.locate import Place, locate
 from sigc.data.manifest import NO_ROWS, Converted, Rows, SourceBlock
@@ -92,13 +92,14 @@ def load(
     held: Mapping[str, Held] = _NONE,
     *,
     thorough: bool = False,
-    exchanges: Exchanges = Exchanges(),
+    exchanges: Exchanges = NYSE,
 ) -> Catalog:
     """Convert what has changed, and describe all sources. Raises `SigcError` with everything that is wrong.
 
     ttl_hours: how long a URL that was looked at is taken as unchanged; local files are looked at each time.
     connections: how many sources are read at a time, how long an answer is waited for, what memory a file may take.
-    held: sources that are given from memory, by name; their files are not looked at. exchanges: the schedule's calendar.
+    held: sources that are given from memory, by name; their files are not looked at.
+    exchanges: the schedule's calendar.
     thorough: make blocks again that the store has lost; else that is found by who reads one.
     """
     ways = connections or Connections()
@@ -137,8 +138,11 @@ def _gathered(
 
 
 def _located(spec: SourceSpec, *, store: BlockStore, settings: DataSettings, ttl_hours: float) -> Place:
-    """Where a source is; of a URL the time and version of each look are noted."""
-    note = "seen-" + digest(spec.path)
+    """Where a source is; of a URL the time and version of each look are noted.
+
+    Notes named `seen-` are an older sigc's, whose versions may be constants: they are not believed.
+    """
+    note = "looked-" + digest(spec.path)
     at, _, version = (store.noted(note) or "0 ").partition(" ")
     fresh = ttl_hours > 0.0 and time.time() - float(at) < 3600.0 * ttl_hours
     recent = version if fresh else ""

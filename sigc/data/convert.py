@@ -21,7 +21,7 @@ from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, concat, digest, 
 from sigc.config import DataSettings
 from sigc.data import adjust
 from sigc.data.dates import Dated
-from sigc.data.exchange import Exchange, Exchanges
+from sigc.data.exchange import NYSE, Exchange, Exchanges
 from sigc.data.folder import joined, remembered
 from sigc.data.formats.parquet import ParquetFile
 from sigc.data.frequency import infer
@@ -48,7 +48,7 @@ class Ways:
 
     store: BlockStore
     settings: DataSettings
-    exchanges: Exchanges = Exchanges()
+    exchanges: Exchanges = NYSE
 
     def exchange(self, spec: SourceSpec) -> Exchange:
         """Whose sessions a source's rows are. Raises E402 for a calendar that there is not."""
@@ -212,8 +212,8 @@ def store_panels(
 ) -> Converted:
     """Cut panels of consecutive rows into calendar blocks and store those that are new.
 
-    of_rows: what was decided of them. known: the digests of the first rows, where these were converted before. rule: how
-    the calendar cuts, '' to find it from the rows of the first panel.
+    of_rows: what was decided of them. known: the digests of the first rows, where these were converted before.
+    rule: how the calendar cuts, '' to find it from the rows of the first panel.
     """
     digests = bytearray()
     dates: list[Dates] = []

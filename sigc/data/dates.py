@@ -1,7 +1,7 @@
 """One function makes dates, for every format: a column as written to stamps, stamps to the dates of rows.
 
     stamps = stamps_of(spec, file, column, name)      clock times as written, with the offset where one is written
-    dated  = settle(spec, file, stamps, exchange)     labels of sessions for daily rows, instants (UTC) for intraday ones
+    dated  = settle(spec, file, stamps, exchange)     daily rows: labels of sessions; intraday ones: instants (UTC)
 
 Daily rows are labelled by session, see `_labels`. Intraday rows are instants, those outside of sessions are dropped and
 told. What is inferred is inferred from the first 20 dates alone, so that later rows never change it.
@@ -61,8 +61,9 @@ class Stamps:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dated:
-    """Rows with their dates. dates: (rows that stay,) datetime64[ns]. keep: which of the `count` rows stay, None for all.
+    """Rows with their dates. dates: (rows that stay,) datetime64[ns].
 
+    keep: which of the `count` rows stay, None for all.
     calendar: whose sessions they are. frequency: see `sigc.data.frequency`.
     """
 

@@ -120,6 +120,9 @@ class Exchanges:
         return digest(self.calendar, self.zone, str(self.is_declared), repr(sorted(self.overrides.items())), _version())
 
 
+NYSE = Exchanges()
+
+
 class _Overrides:
     """Overrides of a calendar as a part of a key: equal by their text."""
 

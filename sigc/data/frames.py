@@ -1,7 +1,7 @@
 """What a quant has in memory as an arrow table: frames and series of pandas, polars, arrow tables, dicts of frames.
 
-An index becomes columns: dates (datetimes, `date` objects, texts, periods) as `date`, assets as `ticker`. An index of row
-numbers is no data. Of periods the last day counts: what a month holds is known when it is over.
+An index becomes columns: dates (datetimes, `date` objects, texts, periods) as `date`, assets as `ticker`. An index of
+row numbers is no data. Of periods the last day counts: what a month holds is known when it is over.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from sigc.blocks import DIGEST_BYTES, BlockStore, Facts, MemoryStore, concat, gr
 from sigc.config import DataSettings
 from sigc.data.convert import Ways, facts_of, store_panels, stripped
 from sigc.data.dates import Dated, Stamps, settle
-from sigc.data.exchange import Exchanges
+from sigc.data.exchange import NYSE, Exchanges
 from sigc.data.formats.arrow import ArrowTable
 from sigc.data.frames import WHERE, table_of
 from sigc.data.layout import is_plain, layout
@@ -53,7 +53,7 @@ class Held:
     spare: Spare = field(default_factory=Spare)
 
 
-def hold(spec: SourceSpec, given: Any, settings: DataSettings, exchanges: Exchanges = Exchanges()) -> Held:
+def hold(spec: SourceSpec, given: Any, settings: DataSettings, exchanges: Exchanges = NYSE) -> Held:
     """What a notebook has (see `sigc.data.frames`), or a `Panel`, converted.
 
     `adjust` of the spec is for files: what is given from memory is taken as it is. exchanges: the schedule's calendar.
@@ -68,7 +68,7 @@ def hold(spec: SourceSpec, given: Any, settings: DataSettings, exchanges: Exchan
     return Held(converted, _in_one(converted, store), made.header)
 
 
-def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings, exchanges: Exchanges = Exchanges()) -> Held:
+def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings, exchanges: Exchanges = NYSE) -> Held:
     """The source with later rows at its end. Raises E201 for rows that are not later, or of other assets."""
     of = held.converted
     made = _shaped(_decided(spec, of.rows), given, exchanges, held.header)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sigc.config import DataSettings
-from sigc.data.connections import within
 from sigc.data.spec import SourceSpec
+from sigc.data.version import version_of
 from sigc.errors import Diagnostic, SigcError, did_you_mean
-from sigc.secret import without_passwords
+from sigc.secret import without_url_secrets
 
 _SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq", ".arrow", ".feather", ".ipc")
 _SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "memory", "file")
@@ -26,7 +26,8 @@ _SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "m
 class Place:
     """Where a source's data are. files: local paths or URLs, ordered; several for a folder.
 
-    text: the path for people. version: a digest of size and time of each file, by which a change is noticed.
+    text: the path for people. versions: of each file, by which a change is noticed: size and time of a local one, of
+    one behind a URL see `version`.
     """
 
     text: str
@@ -97,20 +98,16 @@ def _remote(spec: SourceSpec, settings: DataSettings, recent: str) -> Place:
     if scheme == "file":
         return locate_local_url(spec, settings)
     if recent:
-        return Place(without_passwords(url), (url,), (recent,), remote=True)
-    import fsspec
-
+        return Place(without_url_secrets(url), (url,), (recent,), remote=True)
     try:
-        system, path = fsspec.core.url_to_fs(url)
-        about = within(spec.timeout_s, lambda: system.info(path))
-        version = str(about.get("ETag") or about.get("etag") or system.ukey(path))
+        version = version_of(spec, url)
     except ImportError as missing:
         raise _error(spec, f"'{url}' needs a package: {missing}") from missing
     except FileNotFoundError as missing:
         raise _error(spec, f"there is no file '{url}'") from missing
     except Exception as failure:  # every filesystem has errors of its own
         raise _error(spec, f"'{url}' can't be reached: {type(failure).__name__}: {failure}") from failure
-    return Place(without_passwords(url), (url,), (version,), remote=True)
+    return Place(without_url_secrets(url), (url,), (version,), remote=True)
 
 
 def locate_local_url(spec: SourceSpec, settings: DataSettings) -> Place:
@@ -121,4 +118,4 @@ def locate_local_url(spec: SourceSpec, settings: DataSettings) -> Place:
 
 
 def _error(spec: SourceSpec, message: str, hint: str = "") -> SigcError:
-    return SigcError(Diagnostic("E200", f"source '{spec.name}': {without_passwords(message)}", spec.span, hint=hint))
+    return SigcError(Diagnostic("E200", f"source '{spec.name}': {without_url_secrets(message)}", spec.span, hint=hint))

@@ -1,4 +1,4 @@
-"""Texts that say nothing: a missing cell in a column of numbers (of text only an empty cell is), a name that is none."""
+"""Texts that say nothing: a missing cell of a column of numbers, a name that is none. Of text only an empty cell is."""
 
 from __future__ import annotations
 

@@ -114,7 +114,8 @@ def _check_long(
     same = np.flatnonzero(np.diff(cell[order]) == 0)
     if len(same):
         at, first = int(order[same[0] + 1]), int(order[same[0]])
-        message = f"has {when(rows.dates[at])} of '{names[column[at]]}' twice: rows {rows.number(first)} and {rows.number(at)}"
+        where = f"rows {rows.number(first)} and {rows.number(at)}"
+        message = f"has {when(rows.dates[at])} of '{names[column[at]]}' twice: {where}"
         raise problem(spec, "E201", file, message)
     if any_order:
         return

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError
+from sigc.secret import without_url_secrets
 
 
 def problem(spec: SourceSpec, code: str, file: str, message: str, hint: str = "") -> SigcError:
     """An error about a file of a source, to be raised."""
-    return SigcError(Diagnostic(code, f"source '{spec.name}': {file} {message}", spec.span, hint=hint))
+    text = without_url_secrets(f"source '{spec.name}': {file} {message}")
+    return SigcError(Diagnostic(code, text, spec.span, hint=hint))

@@ -45,6 +45,7 @@ class StoreAddress:
 
     directory: str
     max_size_gb: float
+    is_trusted: bool = False
 
 
 _stores: dict[StoreAddress, ParquetStore] = {}
@@ -55,7 +56,9 @@ def open_store(address: StoreAddress) -> BlockStore:
     """The cache at `address`, one per process."""
     with _stores_lock:
         if address not in _stores:
-            _stores[address] = ParquetStore(Path(address.directory), address.max_size_gb, _WORKER_MEMORY_BYTES)
+            _stores[address] = ParquetStore(
+                Path(address.directory), address.max_size_gb, _WORKER_MEMORY_BYTES, is_trusted=address.is_trusted
+            )
         return _stores[address]
 
 

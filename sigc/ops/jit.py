@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 import os
 import sys
 import tempfile
 import threading
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sigc.errors import Diagnostic, SigcError
+from sigc.private import foreign_file, intruder, make_private
+
+log = logging.getLogger(__name__)
 
 # For a loop called from Python, and for one called by loops alone, which needs no way in from Python: each way in
 # that nothing uses is a function more to compile. A call of an INNER loop from Python would end the process.
@@ -31,11 +38,15 @@ _ALONE: Final = threading.Event()
 
 
 def prepare(cache_directory: Path, *, alone: bool = False) -> Path:
-    """Keep compiled kernels under `cache_directory`, or in a private temporary folder if that can't be written.
+    """Keep compiled kernels under `cache_directory`; elsewhere if it can't be written, or others may write it.
+
+    Whoever writes compiled code has this process run it, so its folder must be safe from other users. The next choice
+    is the user's own cache, then a fresh temporary folder; that it was taken is told.
 
     alone: this process runs nothing but sigc, so numba may be loaded without what kernels do not use.
 
-    Returns the folder. Calling it again with another directory has no effect on kernels already compiled.
+    Returns the folder. Raises SigcError E402 where none is safe. Calling it again with another directory has no effect
+    on kernels already compiled.
     """
     if alone:
         _ALONE.set()
@@ -66,13 +77,42 @@ def _folder(cache_directory: Path) -> Path:
     told = [os.environ.get(f"NUMBA_CPU_{what}", "") for what in ("NAME", "FEATURES")]  # a CPU that it is told to be
     parts = [kernel_sources_digest(), version("numba"), cpu_class(), *(t for t in told if t)]
     name = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    folder = cache_directory / "jit" / name[:16]
+    places = [partial(_kept, base / "jit" / name[:16]) for base in dict.fromkeys((cache_directory, _own_cache()))]
+    places += [partial(_fresh, base) for base in (tempfile.gettempdir(), "/dev/shm")]  # noqa: S108 it is looked at
+    refused = ""
+    for place in places:
+        folder, why = place()
+        if not why:
+            if refused:
+                log.warning("compiled kernels are kept in %s: %s", folder, refused)
+            return folder
+        refused = refused or why
+    hint = "chmod go-w it, or set XDG_CACHE_HOME to a folder that only you can write"
+    raise SigcError(Diagnostic("E402", f"there is no safe folder for compiled kernels: {refused}", hint=hint))
+
+
+def _own_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sigc"
+
+
+def _kept(folder: Path) -> tuple[Path, str]:
+    """A folder for good, and why it can't be used."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
         (folder / ".writable").touch()
-    except OSError:
-        folder = Path(tempfile.mkdtemp(prefix="sigc-jit-"))
-    return folder
+        strange = None if (why := intruder(folder)) else foreign_file(folder)
+    except OSError as failure:
+        return folder, f"{folder} can't be written: {failure.strerror}"
+    return folder, why if strange is None else f"others may have written {strange}"
+
+
+def _fresh(base: str) -> tuple[Path, str]:
+    """A folder of this process, and why it can't be used."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="sigc-jit-", dir=base))
+        return folder, intruder(folder)
+    except OSError as failure:
+        return Path(base), f"{base} can't be written: {failure.strerror}"
 
 
 @functools.cache

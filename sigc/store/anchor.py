@@ -18,6 +18,7 @@ from pathlib import Path
 
 from sigc.errors import Diagnostic, SigcError
 from sigc.failpoint import failpoint
+from sigc.private import make_private
 from sigc.store.audit import canonical, head, ledger_id
 from sigc.store.files import sync_directory
 from sigc.store.records import Finding, Weight
@@ -78,7 +79,7 @@ def read_anchors(path: Path) -> tuple[Anchor, ...]:
 
 
 def _append(path: Path, fresh: Anchor, *, on_demand: bool) -> Anchor | None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(path.parent)
     is_new = not path.exists()
     with _locked(path) as handle:
         ours = [a for a in read_anchors(path) if a.ledger == fresh.ledger]

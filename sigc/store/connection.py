@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sigc.errors import Diagnostic, SigcError
+from sigc.private import keep_private
 from sigc.store.files import sync_directory
 from sigc.store.schema import APPLICATION_ID, MIGRATIONS
 
@@ -51,7 +52,7 @@ class Lock:
     def __init__(self, directory: Path) -> None:
         path = directory / LOCK
         with told(path):
-            directory.mkdir(parents=True, exist_ok=True)
+            keep_private(directory, "daemon.work_dir")
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -27,6 +27,7 @@ from pathlib import Path
 from sigc.config import AuditSettings
 from sigc.errors import Diagnostic, SigcError
 from sigc.failpoint import failpoint
+from sigc.private import make_private
 from sigc.store.anchor import Anchor
 from sigc.store.audit import canonical
 from sigc.store.files import sync_directory, write_whole
@@ -73,7 +74,7 @@ def mirror(connection: sqlite3.Connection, directory: Path, settings: AuditSetti
     if not settings.mirror:
         return Mirrored(copied, last)
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(directory)
         with _alone(directory):
             _settle(directory)
             last = _last(directory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,18 @@ def data(*arguments: str) -> Any:
 
 def run(day: str, *arguments: str) -> Any:
     return data("run", "scripted.sig", "--date", day, *arguments)
+
+
+def test_what_a_run_leaves_is_closed_to_others(project: Path) -> None:
+    before = os.umask(0)
+    try:
+        run(D1)
+        assert sigc("report", "scripted", "-o", str(project / "out" / "book.html")).exit_code == 0
+    finally:
+        os.umask(before)
+    folders = [p for top in ("work", "out") for p in (project / top, *(project / top).rglob("*")) if p.is_dir()]
+    assert len(folders) > 3
+    assert {p: p.stat().st_mode & 0o777 for p in folders} == dict.fromkeys(folders, 0o700)
 
 
 def test_a_run_and_what_the_ledger_says_of_it(project: Path) -> None:

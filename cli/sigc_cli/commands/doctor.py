@@ -63,7 +63,7 @@ def _cache(config: Path | None) -> str:
 
     settings = configuration(Choices(config=config)).config.daemon.cache
     directory = Path(settings.directory).expanduser()
-    ParquetStore(directory, settings.max_size_gb)
+    ParquetStore(directory, settings.max_size_gb, is_trusted=settings.trusted)
     if not os.access(directory, os.W_OK):
         raise PermissionError(f"{directory} can't be written")
     return f"{directory}, {bytes_text(shutil.disk_usage(directory).free)} free"

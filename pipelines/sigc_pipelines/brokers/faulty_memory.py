@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from sigc.private import make_private
 from sigc.store.records import OrderType, Side, TimeInForce
 from sigc_pipelines.brokers.protocol import OrderRequest
 
@@ -26,7 +27,7 @@ class Memory:
         self._under_way: dict[str, tuple[datetime, OrderRequest]] = {}
         self._handle = -1
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path.parent)
             for line in _lines(path):
                 self._read(line)
             self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sigc.errors import Diagnostic, SigcError
+from sigc.private import make_private
 from sigc_pipelines.brokers.protocol import NotSentError, OutcomeUnknownError, UnreachableError
 
 _APPLICATION_ID = 0x51C9A9E2  # tells a paper broker's book from any other SQLite file
@@ -106,7 +107,7 @@ class BookFile:
         self._turn = threading.RLock()
         self._connect = functools.partial(_connect, path, created, durable=durable, timeout_s=timeout_s)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path.parent)
             with _alone(path.parent):
                 self._connection = self._connect()
         except (sqlite3.Error, OSError) as error:
