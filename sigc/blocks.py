@@ -159,8 +159,9 @@ def digest(*parts: bytes | str) -> str:
 def grid(dates: Dates, rule: str = "auto", sessions: Dates | None = None) -> tuple[Block, ...]:
     """The blocks of `dates` (ascending datetime64[ns]), cut on the calendar so that appending never moves a cut.
 
-    sessions: the session of each row, where rows are instants: no session is cut. rule: `year`, `month`, `week`; `auto` takes years for daily or sparser rows, months for hourly ones,
-    weeks for denser ones; a number cuts every so many rows (for blocks that nobody finds again).
+    sessions: the session of each row, where rows are instants: no session is cut. rule: `year`, `month`, `week`; `auto`
+    takes years for daily or sparser rows, months for hourly ones, weeks for denser ones; a number cuts every so many
+    rows (for blocks that nobody finds again).
 
     >>> days = np.arange("2019-12-30", "2020-01-03", dtype="datetime64[D]")
     >>> [(b.label, b.start, b.stop) for b in grid(days)]

@@ -113,6 +113,7 @@ def workspace(
     from sigc.blocks import MemoryStore
     from sigc.cache.parquet import ParquetStore
     from sigc.data.connections import Connections
+    from sigc.data.exchange import exchanges_of
     from sigc.ops import jit
     from sigc_pipelines.compute import Workspace
 
@@ -146,6 +147,7 @@ def workspace(
             connections=ways,
             held=held or {},
             passing=0 if on_disk or kept else choices.threads or len(os.sched_getaffinity(0)),
+            exchanges=exchanges_of(config.schedule),
         )
 
 

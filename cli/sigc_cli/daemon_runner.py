@@ -28,6 +28,7 @@ from sigc.daemon.quota import worker_threads
 from sigc.daemon.runner import Checked, Kept, RunEnd, RunOrder, RunVerdict, Services, StrategyEntry, Watch
 from sigc.daemon.usage import usable_cpus
 from sigc.data.connections import Connections
+from sigc.data.exchange import exchanges_of
 from sigc.engine.drive import Executor
 from sigc.engine.local import LocalExecutor
 from sigc.engine.task import Progress
@@ -354,6 +355,7 @@ class DaemonRunner:
             seen=seen,
             connections=self._ways,
             memory_bytes=self._memory_bytes if is_here else 0,  # workers elsewhere have their own
+            exchanges=exchanges_of(self._config.schedule),
         )
 
     @contextmanager

@@ -25,7 +25,7 @@ from sigc_pipelines.performance import BenchmarkMetrics, Metrics
 from sigc_pipelines.trials import Search, field, search
 
 if TYPE_CHECKING:
-    from sigc.config import Config, DataSettings
+    from sigc.config import Config
     from sigc.data.held import Held
     from sigc.panel import Panel
     from sigc.plan.strategy import Strategy
@@ -52,10 +52,13 @@ def compile(
     kept = MemoryStore() if options.get("cache") == "memory" else None
     choices = Choices(**(options | {"cache": False} if kept is not None else options))
     config = configuration(choices).config
-    return CompiledStrategy(compiled, choices, config, _held(compiled.strategy, data or {}, config.data), kept)
+    return CompiledStrategy(compiled, choices, config, _held(compiled.strategy, data or {}, config), kept)
 
 
-def _held(strategy: Strategy, data: Mapping[str, Any], settings: DataSettings) -> dict[str, Held]:
+def _held(strategy: Strategy, data: Mapping[str, Any], config: Config) -> dict[str, Held]:
+    if not data:
+        return {}
+    from sigc.data.exchange import exchanges_of
     from sigc.data.held import hold
 
     specs = {spec.name: spec for spec in strategy.data}
@@ -63,7 +66,8 @@ def _held(strategy: Strategy, data: Mapping[str, Any], settings: DataSettings) -
         if name not in specs:
             hint = did_you_mean(name, specs) or f"there are: {', '.join(specs) or 'none'}"
             raise SigcError(Diagnostic("E002", f"the strategy has no source '{name}'", hint=hint))
-    return {name: hold(specs[name], given, settings) for name, given in data.items()}
+    exchanges = exchanges_of(config.schedule)
+    return {name: hold(specs[name], given, config.data, exchanges) for name, given in data.items()}
 
 
 class CompiledStrategy:
@@ -102,6 +106,7 @@ class CompiledStrategy:
     def append(self, **rows: Any) -> CompiledStrategy:
         """The same strategy with later rows of sources that were given from memory: only what they change is computed,
         if what was computed is kept. Raises `SigcError` for rows that are not later, or of other assets."""
+        from sigc.data.exchange import exchanges_of
         from sigc.data.held import grow
 
         specs = {spec.name: spec for spec in self._compiled.strategy.data}
@@ -109,7 +114,8 @@ class CompiledStrategy:
             if name not in self._held:
                 hint = did_you_mean(name, self._held) or f"there are: {', '.join(self._held) or 'none'}"
                 raise SigcError(Diagnostic("E002", f"'{name}' was not given from memory", hint=hint))
-        grown = {n: grow(specs[n], self._held[n], given, self._config.data) for n, given in rows.items()}
+        settings, exchanges = self._config.data, exchanges_of(self._config.schedule)
+        grown = {n: grow(specs[n], self._held[n], given, settings, exchanges) for n, given in rows.items()}
         return CompiledStrategy(self._compiled, self._choices, self._config, {**self._held, **grown}, self._kept)
 
     def _space(self) -> AbstractContextManager[Workspace]:

@@ -18,6 +18,7 @@ from sigc.config import DataSettings
 from sigc.data.catalog import Catalog
 from sigc.data.catalog import load as load_sources
 from sigc.data.connections import Connections
+from sigc.data.exchange import NYSE, Exchanges
 from sigc.data.held import Held
 from sigc.engine.books import Books
 from sigc.engine.drive import Computed, EngineLostError, Executor, drive
@@ -42,7 +43,8 @@ class Workspace:
     and so many threads compute: blocks need not be those of the calendar, and are as large as is best.
 
     engine: opens an executor for work that takes about so many nanoseconds. seen: told of
-    the sources that were read. connections: how sources are reached.
+    the sources that were read. connections: how sources are reached. exchanges: the schedule's calendar, which sources
+    have that name none.
     memory_bytes: what a plan must fit into, 0 for whatever there is.
     """
 
@@ -57,6 +59,7 @@ class Workspace:
     connections: Connections = field(default_factory=Connections)
     memory_bytes: int = 0
     passing: int = 0
+    exchanges: Exchanges = NYSE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +81,13 @@ def load(strategy: Strategy, workspace: Workspace, until: str = "") -> Loaded:
     Raises `SigcError` with everything that is wrong with the data.
     """
     catalog = load_sources(
-        strategy.data, workspace.store, workspace.data, workspace.ttl_hours, workspace.connections, workspace.held
+        strategy.data,
+        workspace.store,
+        workspace.data,
+        workspace.ttl_hours,
+        workspace.connections,
+        workspace.held,
+        exchanges=workspace.exchanges,
     )
     if workspace.seen is not None:
         workspace.seen(catalog)
@@ -135,6 +144,7 @@ def compute(
             connections=workspace.connections,
             held=workspace.held,
             thorough=True,
+            exchanges=workspace.exchanges,
         )
         return make()
 

@@ -364,15 +364,21 @@ def _intraday(spec: SourceSpec, file: str, stamps: Stamps, exchange: Exchange, n
             hint = "say calendar= with the calendar of these rows, or hours=extended"
             if exchange.is_declared:
                 raise problem(spec, "E201", file, shown, hint)
-            findings.append(_finding(spec, f"{shown}, which nobody declared: all rows are kept, as of 24 hours", hint))
+            findings.append(
+                _finding(spec, f"{shown}, which nobody declared: they are kept, as rows of all hours", hint)
+            )
             calendar = ALWAYS
         elif outside:
-            keep = np.flatnonzero(inside)
             first = np.datetime64(int(instants[~inside].min()), "ns").astype("datetime64[s]")
-            message = (
+            shown = (
                 f"{outside:,} of {len(inside):,} rows are outside the sessions of '{exchange.name}', first {first} UTC"
             )
-            findings.append(_finding(spec, message + ": dropped", "hours=extended keeps them"))
+            if exchange.is_declared:
+                keep = np.flatnonzero(inside)
+                findings.append(_finding(spec, f"{shown}: dropped", "hours=extended keeps them"))
+            else:
+                hint = "say calendar= to drop them, or hours=extended if they are right"
+                findings.append(_finding(spec, f"{shown}: kept, as nobody declared this calendar", hint))
     kept = instants if keep is None else instants[keep]
     frequency = spec.options.frequency or infer(kept.view("datetime64[ns]"), exchange, is_always=calendar == ALWAYS)
     return Dated(kept.view("datetime64[ns]"), len(instants), keep, frequency, calendar, exchange.zone, tuple(findings))

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from sigc.blocks import digest
 from sigc.calendar import FIRST, open_calendar
+from sigc.config import ScheduleSettings
 
 Days = NDArray[np.datetime64]
 Instants = NDArray[np.int64]
@@ -121,6 +122,17 @@ class Exchanges:
 
 
 NYSE = Exchanges()
+
+
+def exchanges_of(schedule: ScheduleSettings, directory: Path | None = None) -> Exchanges:
+    """The calendar of a configuration. directory: where tables are kept, None for the user's cache."""
+    return Exchanges(
+        schedule.calendar,
+        schedule.timezone,
+        "calendar" in schedule.model_fields_set,
+        str(directory or ""),
+        schedule.overrides,
+    )
 
 
 class _Overrides:

@@ -26,8 +26,8 @@ from sigc.data.spec import SourceSpec
 from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, Severity, did_you_mean
 
-_DATE_NAMES = ("date", "datetime", "timestamp", "time", "day", "trade_date", "dt", "as_of", "asof", "trading_day")
-_ASSET_NAMES = (
+DATE_NAMES = ("date", "datetime", "timestamp", "time", "day", "trade_date", "dt", "as_of", "asof", "trading_day")
+ASSET_NAMES = (
     "ticker", "symbol", "asset", "name", "security", "instrument", "permno", "isin", "sedol", "cusip", "sid", "ric",
 )  # fmt: skip
 _PRICE_NAMES = ("prices", "price", "px", "close")
@@ -116,7 +116,7 @@ def _date_column(spec: SourceSpec, file: str, head: Any) -> str:
     columns: list[str] = [n for n in head.schema.names if n not in taken]
     typed = [n for n in columns if _is_time(head.schema.field(n).type)]
     if len(typed) > 1:
-        named = [n for n in typed if n.strip().lower() in _DATE_NAMES]
+        named = [n for n in typed if n.strip().lower() in DATE_NAMES]
         if len(named) != 1:
             raise problem(
                 spec, "E202", file, f"has several columns of dates: {', '.join(map(repr, typed))}", "say date_col="
@@ -124,8 +124,8 @@ def _date_column(spec: SourceSpec, file: str, head: Any) -> str:
         return named[0]
     if typed:
         return typed[0]
-    written = [n for n in columns if not is_number(head.schema.field(n).type) or n.strip().lower() in _DATE_NAMES]
-    named = [n for n in written if n.strip().lower() in _DATE_NAMES]
+    written = [n for n in columns if not is_number(head.schema.field(n).type) or n.strip().lower() in DATE_NAMES]
+    named = [n for n in written if n.strip().lower() in DATE_NAMES]
     dates = [n for n in named if looks_like_dates(head[n], spec.options.date_format)]
     if len(dates) > 1:
         exact = [n for n in dates if n.strip().lower() == "date"]
@@ -164,7 +164,7 @@ def _asset_column(spec: SourceSpec, file: str, head: Any, rest: list[str], date:
         kind = values_of(head.schema.field(name).type)
         is_code = is_text(kind) or pa.types.is_integer(kind)
         if (
-            name.strip().lower() in _ASSET_NAMES
+            name.strip().lower() in ASSET_NAMES
             and name != spec.column
             and is_code
             and _is_of_assets(spec, file, head, name, rest, date)
@@ -247,7 +247,7 @@ def _is_row_index(head: Any, name: str, indices: frozenset[str]) -> bool:
     """A stored row index: a column of whole numbers that pandas named, or calls its index."""
     if not (is_unnamed(name) or name in indices):
         return False
-    if name in indices and not is_unnamed(name) and name.lower() in _ASSET_NAMES:
+    if name in indices and not is_unnamed(name) and name.lower() in ASSET_NAMES:
         return False
     kind = values_of(head.schema.field(name).type)
     if pa.types.is_integer(kind):

@@ -45,11 +45,39 @@ def locate(spec: SourceSpec, settings: DataSettings, recent: str = "") -> Place:
         return _remote(spec, settings, recent)
     path = _local(spec, settings)
     if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.is_file() and p.name.lower().endswith(_SUFFIXES))
-        if not files:
-            raise _error(spec, f"the folder '{spec.path}' has no csv, parquet or arrow file")
+        files = _inside(spec, path, settings)
         return Place(str(path), tuple(str(f) for f in files), tuple(_version(f) for f in files))
     return Place(str(path), (str(path),), (_version(path),))
+
+
+def _inside(spec: SourceSpec, folder: Path, settings: DataSettings) -> list[Path]:
+    """All files of a folder and its subfolders. Raises E200 for one that is no data, or lies outside of the roots.
+
+    Names that begin with a dot or an underscore are marks of other programs (`_SUCCESS`, a file that is being written).
+    """
+    files: list[Path] = []
+    strange: list[Path] = []
+    for path in sorted(folder.rglob("*")):
+        if any(part.startswith((".", "_")) for part in path.relative_to(folder).parts) or path.is_dir():
+            continue
+        (files if path.name.lower().endswith(_SUFFIXES) else strange).append(path)
+    if strange:
+        others = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
+        message = f"the folder '{spec.path}' holds '{strange[0].relative_to(folder)}'{others}, which is no data file"
+        raise _error(spec, message, hint="move it elsewhere: a folder is read whole")
+    if not files:
+        raise _error(spec, f"the folder '{spec.path}' has no csv, parquet or arrow file")
+    outside = next((p for p in files if p.is_symlink() and not _is_allowed(p.resolve(), spec, settings)), None)
+    if outside is not None:
+        message = f"'{outside.relative_to(folder)}' of the folder '{spec.path}' leads outside the data roots"
+        raise _error(spec, message, hint="add its folder to data.roots")
+    return files
+
+
+def _is_allowed(path: Path, spec: SourceSpec, settings: DataSettings) -> bool:
+    folders = [Path(spec.base), Path.cwd(), Path(settings.directory), *(Path(r) for r in settings.roots)]
+    roots = [f.resolve() for f in folders if f.exists()]
+    return any(path == r or r in path.parents for r in roots)
 
 
 def _local(spec: SourceSpec, settings: DataSettings) -> Path:
@@ -66,8 +94,7 @@ def _local(spec: SourceSpec, settings: DataSettings) -> Path:
         places = " and ".join(str(p) for p in found)
         raise _error(spec, f"'{spec.path}' is ambiguous: {places} differ", hint="write the path out")
     path = next(iter(found))
-    roots = [f.resolve() for f in (*folders, *(Path(r) for r in settings.roots)) if f.exists()]
-    if not any(path == r or r in path.parents for r in roots):
+    if not _is_allowed(path, spec, settings):
         raise _error(spec, f"'{spec.path}' lies outside the data roots", hint="add its folder to data.roots")
     if not os.access(path, os.R_OK):
         raise _error(spec, f"'{path}' can't be read: permission denied")

@@ -7,10 +7,10 @@ that are read of them. Both are less than reading takes, so nothing is refused t
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
@@ -18,25 +18,13 @@ from sigc.data.connections import within
 from sigc.data.formats.arrow import open_arrow
 from sigc.data.formats.csv import CsvFile
 from sigc.data.formats.parquet import ParquetFile, too_large
+from sigc.data.partitions import with_partitions
+from sigc.data.source import Table
 from sigc.data.spec import SourceSpec
 from sigc.data.wrong import problem
 
 _MOST_BYTES = 8 << 30  # of a file that is read whole
 _CHUNK = 1 << 20  # bytes that one answer from behind a URL is asked for
-
-
-class Table(Protocol):
-    """Rows and columns of a source. indices: the columns that hold an index of rows."""
-
-    indices: frozenset[str]
-
-    def head(self) -> Any:
-        """The first rows as an arrow table, all columns."""
-        ...
-
-    def read(self, columns: Collection[str], numbers: Collection[str]) -> Any:
-        """Some columns as an arrow table. numbers: those that are to hold numbers."""
-        ...
 
 
 @contextmanager
@@ -47,11 +35,11 @@ def opened(spec: SourceSpec, file: str, max_cells: int) -> Iterator[Table]:
         with open_file(spec, file) as handle:
             match kind:
                 case "parquet":
-                    yield ParquetFile(spec, file, handle, max_cells)
+                    yield with_partitions(ParquetFile(spec, file, handle, max_cells), file)
                 case "arrow":
-                    yield open_arrow(spec, file, _whole(spec, file, handle), max_cells)
+                    yield with_partitions(open_arrow(spec, file, _whole(spec, file, handle), max_cells), file)
                 case _:
-                    yield CsvFile(spec, file, _whole(spec, file, handle))
+                    yield with_partitions(CsvFile(spec, file, _whole(spec, file, handle)), file)
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as failure:
         text = str(failure).splitlines()[0][:200] if str(failure) else type(failure).__name__
         raise problem(spec, "E201", file, f"is no readable {kind} file: {text}") from failure

@@ -164,7 +164,9 @@ def test_sizes_are_refused_unread(tmp_path: Path) -> None:
 def test_gaps_are_reported(tmp_path: Path) -> None:
     rows = "".join(f"2020-01-{d:02d},{d if d % 3 else ''}\n" for d in range(1, 20))
     found = source(tmp_path, "p.csv", f"date,A\n{rows}")
-    assert [f.code for f in found.findings] == ["W002"]
+    assert [f.message for f in found.findings if "missing" in f.message] == [
+        "source 'prices': 31.6% of the cells between first and last rows are missing"
+    ]
 
 
 # -- where files may be ------------------------------------------------------------------------------------------

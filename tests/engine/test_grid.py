@@ -106,7 +106,13 @@ def test_hourly_rows_are_blocks_of_months(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     hours = np.arange("2020-01-01", "2020-03-20", dtype="datetime64[h]").astype("datetime64[us]")
-    table = pa.table({"date": hours, "A": np.arange(len(hours)) + 1.0, "B": np.arange(len(hours)) * 2.0 + 1})
+    table = pa.table(
+        {
+            "date": pa.array(hours, pa.timestamp("us", "UTC")),
+            "A": np.arange(len(hours)) + 1.0,
+            "B": np.arange(len(hours)) * 2.0 + 1,
+        }
+    )
     pq.write_table(table, tmp_path / "prices.parquet")
     text = HEAD + "signal a:\n  emit ema(ret(prices, 30), 10)\n"
     space = workspace(MemoryStore())
