@@ -183,7 +183,11 @@ def test_versions_of_other_stores() -> None:
     now_s = at.timestamp() + 100.0
     assert told_version({"ETag": '"a"', "LastModified": at, "size": 1}, now_s) == 'etag "a"'
     assert told_version({"etag": "CJ=", "updated": "2015-10-21T00:00:00.000Z", "size": 1}, now_s) == "etag CJ="
-    plain: list[dict[str, object]] = [{"LastModified": at}, {"last_modified": at.replace(tzinfo=None)}, {"mtime": at.timestamp()}]
+    plain: list[dict[str, object]] = [
+        {"LastModified": at},
+        {"last_modified": at.replace(tzinfo=None)},
+        {"mtime": at.timestamp()},
+    ]
     plain.append({"updated": "2015-10-21T00:00:00.000Z"})
     assert {told_version({**told, "size": 1}, now_s) for told in plain} == {"modified 2015-10-21T00:00:00+00:00 1"}
     for told in ({"mtime": "soon"}, {"mtime": 1e30}, {"mtime": None}, {"created": at}, {"LastModified": at}):
