@@ -135,7 +135,7 @@ def _facts(account: Account) -> dict[str, str]:
 def records_of(connection: sqlite3.Connection, id: str) -> list[dict[str, Any]]:
     """The audit records of a run, in order. Raises E312."""
     run = store_runs.find(connection, id).id
-    rows = connection.execute("SELECT record FROM audit WHERE run = ? ORDER BY seq", (run,))
+    rows = connection.execute("SELECT record FROM audit WHERE run = ? AND run <> '' ORDER BY seq", (run,))
     return [json.loads(record) for (record,) in rows]
 
 

@@ -31,7 +31,7 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
         if halt is not None:
             why = f"{halt.scope or 'everything'} is halted by {halt.who}: {halt.reason or halt.value}"
             return (Finding("halted", Weight.DENIAL, why, (intent.asset,)),)
-        changes = _ended(tx.connection)
+        changes = orders.changes(tx.connection)
         if not known or known[0][0] != changes:
             known[:] = [(changes, exposure(tx.connection, run))]
         at = known[0][1]
@@ -63,12 +63,3 @@ def exposure(connection: sqlite3.Connection, run: Run) -> Exposure:
         fills=books.fills_of_session(connection, run.key),
         parents=parents,
     )
-
-
-def _ended(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Changes with every fill, and with every order that ends without one."""
-    (fills,) = connection.execute("SELECT coalesce(max(number), 0) FROM fills").fetchone()
-    (ended,) = connection.execute(
-        "SELECT count(*) FROM intents WHERE state IN ('cancelled', 'expired', 'rejected')"
-    ).fetchone()
-    return int(fills), int(ended)

@@ -22,6 +22,7 @@ from sigc.store.records import ZERO, BookKey, Charge, Fill, Nav, Position, RunKe
 
 _CENT = Decimal("0.01")
 _AVERAGE = Decimal("0.0000000001")
+_OF_BOOK = "JOIN intents i USING (client_order_id) JOIN runs r ON r.id = i.run WHERE r.strategy = ? AND r.portfolio = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,26 +245,23 @@ def count_fills_of(connection: sqlite3.Connection, key: BookKey) -> int:
 
 def fills_of_book(connection: sqlite3.Connection, key: BookKey, after: datetime | None = None) -> tuple[Fill, ...]:
     """The fills of a book as they came, those after an instant where asked."""
-    where = (
-        "JOIN intents i USING (client_order_id) JOIN runs r ON r.id = i.run WHERE r.strategy = ? AND r.portfolio = ?"
-    )
     if after is None:
-        return _fills(connection, where, key.strategy, key.portfolio)
-    return _fills(connection, f"{where} AND f.at > ?", key.strategy, key.portfolio, after.isoformat())
+        return _fills(connection, _OF_BOOK, key.strategy, key.portfolio)
+    # From the newest fills of all books on: the book's own would be looked for among all orders it ever had.
+    where = _OF_BOOK.replace("JOIN", "CROSS JOIN") + " AND f.at > ?"
+    return _fills(connection, where, key.strategy, key.portfolio, after.isoformat())
 
 
 def fills_of_session(connection: sqlite3.Connection, key: RunKey) -> tuple[Fill, ...]:
     """The fills of all orders of a book for a session."""
-    where = (
-        "JOIN intents i USING (client_order_id) JOIN runs r ON r.id = i.run WHERE r.strategy = ? AND r.portfolio = ?"
-    )
-    return _fills(connection, f"{where} AND r.session = ?", key.strategy, key.portfolio, key.session)
+    return _fills(connection, f"{_OF_BOOK} AND r.session = ?", key.strategy, key.portfolio, key.session)
 
 
 def _fills(connection: sqlite3.Connection, where: str, *values: str) -> tuple[Fill, ...]:
+    """The plus has the few that are found sorted: without it SQLite may read all fills, as they lie in that order."""
     rows = connection.execute(
         "SELECT f.execution_id, f.client_order_id, f.asset, f.side, f.quantity, f.price, f.commission, f.at"  # noqa: S608
-        f" FROM fills f {where} ORDER BY f.number",
+        f" FROM fills f {where} ORDER BY +f.number",
         values,
     )
     return tuple(
@@ -275,7 +273,7 @@ def _fills(connection: sqlite3.Connection, where: str, *values: str) -> tuple[Fi
 def charged(connection: sqlite3.Connection, key: BookKey, after: datetime | None = None) -> Decimal:
     """The sum of the charges that a book bore, of those after an instant where asked."""
     rows = connection.execute(
-        "SELECT s.amount FROM charge_shares s JOIN charges c USING (id)"
+        "SELECT s.amount FROM charges c CROSS JOIN charge_shares s USING (id)"
         " WHERE s.strategy = ? AND s.portfolio = ? AND c.at > ?",
         (key.strategy, key.portfolio, "" if after is None else after.isoformat()),
     )
@@ -285,7 +283,7 @@ def charged(connection: sqlite3.Connection, key: BookKey, after: datetime | None
 def charges_by_day(connection: sqlite3.Connection, key: BookKey) -> dict[str, Decimal]:
     """What a book was charged, by the UTC date of the charge."""
     rows = connection.execute(
-        "SELECT c.at, s.amount FROM charge_shares s JOIN charges c USING (id)"
+        "SELECT c.at, s.amount FROM charges c CROSS JOIN charge_shares s USING (id)"
         " WHERE s.strategy = ? AND s.portfolio = ? ORDER BY c.at",
         (key.strategy, key.portfolio),
     )

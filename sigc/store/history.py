@@ -19,10 +19,11 @@ from datetime import datetime
 from typing import Any
 
 from sigc.store import books
+from sigc.store.conditions import conditions
 from sigc.store.records import BookKey
 from sigc.store.track import Close, Day, days
 
-_OPEN = "('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')"  # the words of intents_in_flight
+_OPEN = ("planned", "sending", "unknown", "acknowledged", "partially_filled")  # the words of intents_in_flight
 _EARLY = ("cancelled", "expired", "rejected", "denied")  # the words of the index intents_ended_early
 
 
@@ -232,11 +233,6 @@ def _instant(text: str) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def conditions(given: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The conditions that have a value, as text of a query, and the values."""
-    return "".join(f" AND {text}" for text, value in given.items() if value), [v for v in given.values() if v]
-
-
 @dataclass(frozen=True, slots=True)
 class OrdersWanted:
     """Which orders: '' for any. state: `open` for those that may still be filled. before: the cursor of a page."""
@@ -264,6 +260,9 @@ def orders_page(connection: sqlite3.Connection, wanted: OrdersWanted) -> tuple[t
     key: tuple[str, ...] = ("i.number",)
     if wanted.state == "open":
         source = f"intents i CROSS JOIN runs r ON r.id = i.run WHERE i.state IN {_OPEN}"
+    elif wanted.state in _OPEN:
+        source = f"intents i CROSS JOIN runs r ON r.id = i.run WHERE i.state IN {_OPEN} AND i.state = ?"
+        values.insert(0, wanted.state)
     elif wanted.state in _EARLY:
         source = f"intents i CROSS JOIN runs r ON r.id = i.run WHERE i.state IN {_EARLY} AND i.state = ?"
         values.insert(0, wanted.state)

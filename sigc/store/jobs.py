@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from sigc.store.audit import Event
+from sigc.store.conditions import conditions
 from sigc.store.ledger import Transaction
 from sigc.store.records import Outcome
 
@@ -106,8 +107,8 @@ def unlike_their_runs(connection: sqlite3.Connection, strategy: str) -> tuple[Or
 
 def recent(connection: sqlite3.Connection, most: int = 50, strategy: str = "", job: str = "") -> tuple[OrderedRun, ...]:
     """The newest orders first."""
-    where = "(? = '' OR strategy = ?) AND (? = '' OR job = ?) ORDER BY number DESC LIMIT ?"
-    return _many(connection, where, strategy, strategy, job, job, most)
+    where, values = conditions({"strategy = ?": strategy, "job = ? AND job <> ''": job})
+    return _many(connection, f"1{where} ORDER BY number DESC LIMIT ?", *values, most)
 
 
 def last_of(connection: sqlite3.Connection, strategy: str) -> OrderedRun | None:
@@ -118,7 +119,7 @@ def last_of(connection: sqlite3.Connection, strategy: str) -> OrderedRun | None:
 
 def of_fires(connection: sqlite3.Connection, job: str, most: int = 50) -> dict[datetime, str]:
     """The newest runs of a job by their fire."""
-    found = _many(connection, "job = ? AND fire <> '' ORDER BY number DESC LIMIT ?", job, most)
+    found = _many(connection, "job = ? AND job <> '' AND fire <> '' ORDER BY number DESC LIMIT ?", job, most)
     return {order.fire: order.id for order in reversed(found) if order.fire is not None}
 
 

@@ -47,13 +47,16 @@ _FROM: Mapping[IntentState, frozenset[IntentState]] = MappingProxyType(
     }
 )
 _IN_FLIGHT = "('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')"  # the index's own words
+# Events after which other orders may have more room, or less; what a run denies itself it takes out of its own account.
+_TURNS = (*(f"order.{state}" for state in (S.CANCELLED, S.EXPIRED, S.REJECTED)), "order.arrived")
 # The words of another index.
 _GIVEN_UP = "i.state IN ('expired', 'cancelled') AND i.attempts > 0 AND i.broker_order_id = ''"
-_SELECT = (
-    "SELECT i.client_order_id, i.run, r.strategy, r.portfolio, r.session, r.kind, r.slot, i.place, i.asset, i.side,"
+_COLUMNS = (
+    "i.client_order_id, i.run, r.strategy, r.portfolio, r.session, r.kind, r.slot, i.place, i.asset, i.side,"
     " i.quantity, i.reference, i.order_type, i.limit_price, i.time_in_force, i.parent, i.slice, i.not_before, i.state,"
-    " i.filled, i.broker_order_id, i.sent_at, i.attempts, i.message FROM intents i JOIN runs r ON r.id = i.run"
+    " i.filled, i.broker_order_id, i.sent_at, i.attempts, i.message"
 )
+_SELECT = f"SELECT {_COLUMNS} FROM intents i JOIN runs r ON r.id = i.run"  # noqa: S608
 
 
 class ImpossibleError(Exception):
@@ -155,7 +158,7 @@ def in_flight(connection: sqlite3.Connection, book: BookKey | None = None) -> tu
 
 def given_up(connection: sqlite3.Connection, since: datetime) -> tuple[Intent, ...]:
     """Orders that were sent, found absent and not sent again, oldest first; those last sent at or after an instant."""
-    where = f"WHERE {_GIVEN_UP} AND i.sent_at >= ? ORDER BY i.number"
+    where = f"WHERE {_GIVEN_UP} AND i.sent_at >= ? ORDER BY +i.number"  # sorts few, instead of reading all by number
     return _many(connection, where, since.isoformat())
 
 
@@ -168,9 +171,30 @@ def of_session(connection: sqlite3.Connection, key: RunKey) -> tuple[Intent, ...
 def recent(
     connection: sqlite3.Connection, most: int = 100, strategy: str = "", is_open: bool = False
 ) -> tuple[Intent, ...]:
-    """The newest orders first, of one strategy and only those in flight where asked."""
-    where = "WHERE ? IN ('', r.strategy)" + (f" AND i.state IN {_IN_FLIGHT}" if is_open else "")
-    return _many(connection, f"{where} ORDER BY i.number DESC LIMIT ?", strategy, most)
+    """The newest orders first, of one strategy (the newest run's first) and only those in flight where asked."""
+    if is_open:
+        where = f"WHERE i.state IN {_IN_FLIGHT} AND ? IN ('', r.strategy)"
+        return _many(connection, f"{where} ORDER BY i.number DESC LIMIT ?", strategy, most)
+    if not strategy:
+        return _many(connection, "ORDER BY i.number DESC LIMIT ?", most)
+    # From the newest run on; the other way round all orders of other strategies would be read.
+    where = "WHERE r.strategy = ? AND r.traded = 1 ORDER BY r.number DESC, i.place DESC LIMIT ?"
+    text = f"SELECT {_COLUMNS} FROM runs r CROSS JOIN intents i ON i.run = r.id {where}"  # noqa: S608
+    return tuple(_intent(row) for row in connection.execute(text, (strategy, most)))
+
+
+def changes(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Return what differs after every fill, and after every order that ends without one or comes back into flight.
+
+    By the newest record of each event, found at the end of its part of an index: a count would read them all.
+    """
+    newest = " UNION ALL ".join("SELECT max(seq) AS last FROM audit WHERE event = ?" for _ in _TURNS)
+    found: tuple[int, int] = connection.execute(
+        "SELECT (SELECT coalesce(max(number), 0) FROM fills),"  # noqa: S608
+        f" (SELECT coalesce(max(last), 0) FROM ({newest}))",
+        _TURNS,
+    ).fetchone()
+    return found
 
 
 def states_of(connection: sqlite3.Connection, run: str) -> dict[str, int]:

@@ -81,14 +81,16 @@ def _entries(connection: sqlite3.Connection, what: AuditQuery) -> Iterator[Entry
     conditions = {
         "at >= ?": _text(what.after),
         "at < ?": _text(what.before),
-        "run = ?": what.run,
-        "strategy = ?": what.strategy,
+        "run = ? AND run <> ''": what.run,  # the words of their indices
+        "strategy = ? AND strategy <> ''": what.strategy,
         "instr(record, ?)": json.dumps(what.asset, ensure_ascii=False) if what.asset else "",
     }
     given = {c: value for c, value in conditions.items() if value}
     where = f" WHERE {' AND '.join(given)}" if given else ""
+    # What an index finds is sorted (the plus); else all are read in their order. Of an asset there is no index.
+    order = "+seq" if len(given) > ("instr(record, ?)" in given) else "seq"
     rows = connection.execute(
-        f"SELECT seq, record, digest, signature FROM audit{where} ORDER BY seq",  # noqa: S608
+        f"SELECT seq, record, digest, signature FROM audit{where} ORDER BY {order}",  # noqa: S608
         tuple(given.values()),
     )
     for seq, record, digest, signature in rows:

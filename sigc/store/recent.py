@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sigc.store.history import conditions
+from sigc.store.conditions import conditions
 
 _LONGEST_PAYLOAD = 700  # characters: a page of 200 stays below a megabyte, whatever they are
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from sigc.errors import Diagnostic, SigcError
 from sigc.store.audit import Event, canonical
+from sigc.store.conditions import conditions
 from sigc.store.ledger import Transaction
 from sigc.store.records import Finding, Outcome, Run, RunKey, RunKind, Stage, StageName, Weight
 
@@ -162,8 +164,8 @@ def event(name: str, run: Run, payload: Mapping[str, object]) -> Event:
 def find(connection: sqlite3.Connection, id: str) -> Run:
     """The run of that id, or of the id that alone begins so. Raises E312."""
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM runs WHERE substr(id, 1, ?) = ? ORDER BY id = ? DESC, number LIMIT 2",  # noqa: S608
-        (len(id), id, id),
+        f"SELECT {_COLUMNS} FROM runs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2",  # noqa: S608
+        (id, f"{id}{chr(sys.maxunicode)}"),  # all that begin so; the id itself comes first
     ).fetchall()
     if id and rows and (rows[0][0] == id or len(rows) == 1):
         return _run(rows[0])
@@ -179,10 +181,10 @@ def left_open(connection: sqlite3.Connection) -> tuple[Run, ...]:
 
 def recent(connection: sqlite3.Connection, most: int = 50, strategy: str = "", portfolio: str = "") -> tuple[Run, ...]:
     """The newest runs first, of one strategy and portfolio where asked."""
+    where, values = conditions({"strategy = ?": strategy, "portfolio = ?": portfolio})
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM runs WHERE ? IN ('', strategy) AND ? IN ('', portfolio)"  # noqa: S608
-        " ORDER BY number DESC LIMIT ?",
-        (strategy, portfolio, most),
+        f"SELECT {_COLUMNS} FROM runs WHERE 1{where} ORDER BY number DESC LIMIT ?",  # noqa: S608
+        (*values, most),
     )
     return tuple(_run(row) for row in rows)
 

@@ -265,4 +265,20 @@ CREATE INDEX audit_of_event ON audit (event, seq);
 CREATE INDEX audit_of_strategy ON audit (strategy, event, seq) WHERE strategy <> '';
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _DAEMON, _GIVEN_UP, _HISTORY)
+# No statement of a daemon or a run reads a table that grows from end to end (tests/store/test_plans.py).
+_PLANS = """
+DROP INDEX intents_given_up;
+CREATE INDEX intents_given_up_by_time ON intents (sent_at)
+    WHERE state IN ('expired', 'cancelled') AND attempts > 0 AND broker_order_id = '';
+CREATE INDEX audit_by_time ON audit (at);
+CREATE INDEX fills_by_time ON fills (at);
+CREATE INDEX charges_by_time ON charges (at);
+CREATE INDEX runs_of_strategy ON runs (strategy, number);
+CREATE INDEX runs_of_session ON runs (strategy, portfolio, session);
+CREATE INDEX runs_of_kind_by_time ON runs (kind, started, id);
+CREATE INDEX runs_of_outcome_by_time ON runs (outcome, started, id);
+CREATE INDEX run_orders_of_kind_by_time ON run_orders (kind, asked, id);
+CREATE INDEX run_orders_of_outcome_by_time ON run_orders (outcome, asked, id);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _DAEMON, _GIVEN_UP, _HISTORY, _PLANS)

@@ -1,0 +1,342 @@
+"""No statement of a daemon or a run reads a table that grows from end to end, whatever is in the ledger.
+
+SQLite plans without statistics here (nothing runs ANALYZE), so a plan follows from the schema and the text alone, and a
+small ledger shows that of a large one.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sigc.config import AuditSettings
+from sigc.errors import SigcError
+from sigc.store import books, control, history, holding, jobs, orders, recent, runs
+from sigc.store.audit import ledger_id
+from sigc.store.connection import connect_reader, connect_writer
+from sigc.store.history import FillsWanted, OrdersWanted, RunsWanted, TradesWanted
+from sigc.store.ledger import Ledger
+from sigc.store.mirror import mirror
+from sigc.store.query import AuditQuery, Entry, query
+from sigc.store.recent import RecordsWanted
+from sigc.store.records import BookKey, Outcome
+from sigc.store.report import report
+from sigc.store.schema import MIGRATIONS
+from sigc.store.verify import verify
+from sigc_cli.ledger_view import records_of
+from sigc_pipelines.brokers.faulty import Fault
+from sigc_pipelines.settle import cancel
+from tests.store.ledgers import Size, fill
+from tests.store.statements import Made, Statement, fragments, record, sites
+from tests.store.test_history import PAGES
+from tests.trading.script import D1, D2, D3, D4, D5, before_cut_off, free, scene, written
+
+BOOK = BookKey("scripted", "main")
+AT = datetime(2016, 1, 6, tzinfo=UTC)
+LEDGER, PAPER = 0x51C1ED6E, 0x51C9A9E2
+
+# Tables of the ledger and of the paper broker's book that have more rows the longer they are used.
+GROWING = {
+    LEDGER: {
+        *("runs", "stages", "marks", "intents", "fills", "charges", "charge_shares", "nav", "audit"),
+        *("run_orders", "run_totals", "misses"),
+    },
+    PAPER: {"orders", "fills", "charges", "deposits"},
+}
+# Tables that do not, and why.
+SMALL = {
+    LEDGER: {
+        "meta": "a fixed set of names",
+        "books": "one row a portfolio",
+        "positions": "what is held now; a position of zero is deleted",
+        "control": "decisions in force; one taken back is deleted",
+        "job_states": "one row a job",
+    },
+    PAPER: {"account": "one row", "holdings": "one row an asset"},
+}
+# Partial indices of what is under way: read from end to end they are as long as that.
+SHORT = {
+    "intents_in_flight": "orders that may still be filled",
+    "runs_open": "runs without a verdict",
+    "run_orders_open": "orders of runs without a verdict",
+    "orders_open": "open orders of the paper broker",
+}
+# Statements that may read a growing table from end to end: the function that makes them, their text, and why.
+SCANS = (
+    ("head", r"FROM audit ORDER BY seq DESC LIMIT 1$", "the newest record alone"),
+    ("_many", r"FROM intents i JOIN runs r ON r.id = i.run ORDER BY i.number DESC LIMIT \?$", "the newest, to a limit"),
+    ("_many", r"FROM run_orders WHERE 1 ORDER BY number DESC LIMIT \?$", "the newest, to a limit"),
+    ("recent", r"FROM runs WHERE 1 ORDER BY number DESC LIMIT \?$", "the newest, to a limit"),
+    ("_page", r"FROM fills f LEFT JOIN .* WHERE 1 ORDER BY f.number DESC LIMIT \?$", "the newest, to a limit"),
+    ("_page", r"WHERE r.traded = 1 ORDER BY r.number DESC, i.place DESC LIMIT \?$", "the newest, to a limit"),
+    (
+        "_page",
+        r"WHERE r.traded = 1 AND i.state = \? ORDER BY .* LIMIT \?$",
+        "filled orders: most are, so a page is near",
+    ),
+    ("_runs", r"FROM run_orders o WHERE 1 ORDER BY o.asked DESC, o.id DESC LIMIT \?$", "the newest, to a limit"),
+    ("_runs", r"FROM runs o WHERE NOT EXISTS \([^)]*\) ORDER BY o.started DESC, o.id DESC LIMIT \?$", "to a limit"),
+    ("_entries", r"FROM audit ORDER BY seq$", "`audit query` without conditions is an export of all records"),
+    (
+        "_entries",
+        r"FROM audit WHERE instr\(record, \?\) ORDER BY seq$",
+        "`audit query --asset` looks into every record",
+    ),
+    ("_rows", r"FROM audit ORDER BY seq$", "`audit verify` checks the whole chain"),
+    ("charges_by_day", r"ORDER BY c.at$", "the account of a whole replay, whose ledger is its own"),
+)
+# Calls whose statements are none of a daemon or a run in use.
+ONCE = {
+    "_migrate": "once a version",
+    "_create": "once, for a new file",
+}
+
+
+def session(folder: Path, patch: pytest.MonkeyPatch) -> Made:
+    """A few days of trading with what may go wrong in them, every verb that writes, every way to look back."""
+    made = record(patch)
+    floor = written(
+        folder, {"A": [0.1, 0.1, -0.1], "B": [-0.1, -0.1, 0.1], "C": [0.05, 0.0]}, config=free({"borrow_bps": 50})
+    )
+    with scene(floor, D1, at=before_cut_off(floor, D1, 1.0)) as desk:
+        desk.broker.fail_next(Fault.LATE)
+        desk.run("late", slot="1")
+        desk.clock.sleep(30.0)
+    with scene(floor, D1, at=before_cut_off(floor, D1, -60.0)):
+        pass  # what is late is found
+    for day in (D2, D3, D4):
+        with scene(floor, day) as desk:
+            ended = desk.run(f"run-{day}", slot="2")
+    with scene(floor, D5) as desk:
+        halted = desk.run("last")
+        cancel(desk.trading.ledger, desk.broker, ended.run, "ann", "changed my mind")
+        with pytest.raises(SigcError):
+            desk.run("last")
+        for _ in range(2):
+            desk.paper.deposit("more", Decimal(5))
+        with pytest.raises(SigcError), desk.trading.ledger.transaction("run-open") as tx:
+            runs.open_run(tx, halted.run, {})
+        verbs(desk.trading.ledger)
+        with desk.trading.ledger.reading() as connection:
+            mirror(connection, folder / "mirror", AuditSettings(), AT)
+            mirror(connection, folder / "mirror", AuditSettings(), AT)
+    assert halted.run.outcome is Outcome.DONE
+    with closing(connect_reader(floor.work_dir / "ledger.sqlite")) as connection:
+        looks(connection, ended.run.id)
+    with closing(connect_writer(folder / "large.sqlite", "OFF")) as connection:
+        fill(connection, Size())
+        for turn, _ in PAGES.values():
+            turn(connection, turn(connection, "")[1])
+    return made
+
+
+def verbs(ledger: Ledger) -> None:
+    """What is asked of a daemon, by hand or by its schedule."""
+    order = jobs.OrderedRun("o1", *("scripted", "trade", "main", "", "", "", "job"), AT, "ann", "", AT)
+    with ledger.transaction("control") as tx:
+        jobs.ask(tx, order)
+        jobs.save_state(tx, "job", {"fires": 1})
+        jobs.miss(tx, "job", AT, "the daemon was down")
+        control.put(tx, control.PAUSED, "scripted", "by hand", "ann", "wait")
+        control.every(tx.connection, control.PAUSED)
+        control.drop(tx, control.PAUSED, "scripted", "ann")
+        jobs.left_open(tx.connection)
+        jobs.end(tx, order, Outcome.DONE, "", D1, D1, False)
+
+
+def looks(connection: sqlite3.Connection, run: str) -> None:
+    """Every way to look back."""
+    for strategy, only_open in (("", False), ("scripted", False), ("scripted", True)):
+        orders.recent(connection, 10, strategy, is_open=only_open)
+        runs.recent(connection, 10, strategy, strategy and "main")
+        jobs.recent(connection, 10, strategy, strategy and "job")
+    orders.in_flight(connection)
+    orders.in_flight(connection, BOOK)
+    orders.counts(connection, BOOK)
+    orders.states_of(connection, run)
+    books.fills_of(connection, run)
+    books.count_fills(connection, run)
+    books.count_fills_of(connection, BOOK)
+    books.fills_of_book(connection, BOOK)
+    books.fills_of_book(connection, BOOK, AT)
+    books.charged(connection, BOOK)
+    books.charges_by_day(connection, BOOK)
+    books.navs(connection, BOOK)
+    assert runs.find(connection, run).id == run
+    assert runs.find(connection, "las").id == "last"
+    for beginning, why in (("la", "several runs begin"), ("lasting", "no run"), ("", "no run")):
+        with pytest.raises(SigcError, match=why):
+            runs.find(connection, beginning)
+    runs.is_of_the_past(connection, run)
+    runs.is_decided(connection, run)
+    runs.decided_before(connection, "scripted", "main", D3)
+    for found in (jobs.find(connection, "o1"), jobs.last_of(connection, "scripted")):
+        assert found is not None
+    jobs.of_fires(connection, "job")
+    jobs.misses(connection, "job")
+    jobs.states(connection)
+    jobs.unlike_their_runs(connection, "scripted")
+    (book,) = books.books(connection)
+    holding.holdings(connection, BOOK, {"A": 0.1}, 5, holding.sized_by(connection, book, "nav"))
+    history.track(connection, book)
+    history.track_mark(connection, BOOK)
+    history.totals_of(connection, run)
+    history.open_orders(connection)
+    history.trades_page(connection, TradesWanted("scripted"))
+    history.runs_page(connection, RunsWanted("scripted", "trade", "done"))
+    history.orders_page(connection, OrdersWanted("scripted", "filled", run))
+    history.fills_page(connection, FillsWanted("scripted", run))
+    recent.records_page(connection, RecordsWanted("order", "scripted", run))
+    asked: dict[str, Any] = {
+        "run": run,
+        "strategy": "scripted",
+        "after": AT,
+        "before": AT + timedelta(days=9),
+        "asset": "A",
+    }
+    whole = list(query(connection, AuditQuery()))
+    assert (
+        len(list(query(connection, AuditQuery(**asked))))
+        < len(list(query(connection, AuditQuery(asset="A"))))
+        < len(whole)
+    )
+    meant: dict[AuditQuery, Callable[[Entry], bool]] = {
+        AuditQuery(run=run): lambda e: e.run == run,
+        AuditQuery(strategy="scripted"): lambda e: e.strategy == "scripted",
+        AuditQuery(after=AT): lambda e: e.at >= AT,
+        AuditQuery(before=AT): lambda e: e.at < AT,
+    }
+    for what, is_meant in meant.items():
+        assert list(query(connection, what)) == [e for e in whole if is_meant(e)]
+    report(connection, date(2016, 1, 6))
+    records_of(connection, run)
+    verify(connection)
+    ledger_id(connection)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield session(tmp_path_factory.mktemp("plans"), patch)
+
+
+def test_every_statement_is_looked_at(made: Made) -> None:
+    """By the calls that make them, and by the pieces that they are put together of."""
+    assert not [str(site) for site in sorted(sites() - made.sites) if site.function not in ONCE]
+    texts = [statement.text for statement in made.plans]
+    assert not [f"{site} {text}" for text, site in fragments().items() if not any(text in t for t in texts)]
+
+
+def test_every_table_is_declared(made: Made, tmp_path: Path) -> None:
+    """A new table is said to grow or not."""
+    with closing(connect_writer(tmp_path / "ledger.sqlite", "OFF")) as connection:
+        tables = {n for (n,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert tables == GROWING[LEDGER] | set(SMALL[LEDGER])
+    assert {s.application for s in made.plans} == {0, LEDGER, PAPER}
+
+
+def test_no_statement_scans_what_grows(made: Made) -> None:
+    bad = [(str(s.site), s.text, step) for s, step in scans(made) if not reason(s)]
+    assert not bad
+
+
+def test_no_exception_is_stale(made: Made) -> None:
+    met = {reason(s) for s, _ in scans(made)}
+    assert not [text for name, text, _ in SCANS if (name, text) not in met]
+
+
+def scans(made: Made) -> Iterator[tuple[Statement, str]]:
+    """Steps that read a growing table, or an index of it that grows, from end to end."""
+    for statement, steps in sorted(made.plans.items()):
+        if statement.site.function in ONCE:
+            continue
+        names = tables_of(statement)
+        for step in steps:
+            found = re.match(r"SCAN (\w+)(?: USING (?:COVERING )?INDEX (\w+))?", step)
+            if found and names.get(found[1]) in GROWING.get(statement.application, ()) and found[2] not in SHORT:
+                yield statement, step
+
+
+def tables_of(statement: Statement) -> dict[str, str]:
+    """Tables by the names that a statement gives them, which its plan tells."""
+    tables = GROWING.get(statement.application, set()) | set(SMALL.get(statement.application, ()))
+    pairs = re.findall(
+        r"(?:FROM|JOIN|INTO|UPDATE) (\w+)(?: (?!ON|USING|WHERE|SET|ORDER|GROUP)(?:AS )?(\w+))?", statement.text
+    )
+    return {name: table for table, alias in pairs if table in tables for name in (table, alias)}
+
+
+def reason(statement: Statement) -> tuple[str, str] | None:
+    """The exception that a statement is, if it is one."""
+    for name, text, _ in SCANS:
+        if statement.site.function == name and re.search(text, statement.text):
+            return name, text
+    return None
+
+
+def test_what_triggers_do_is_looked_up(tmp_path: Path) -> None:
+    """A plan does not tell it: their statements are planned with a value for each of the new row's columns."""
+    with closing(connect_writer(tmp_path / "ledger.sqlite", "OFF")) as connection:
+        triggers = [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'")]
+        bodies = [text for sql in triggers for text in sql.partition("BEGIN")[2].rpartition("END")[0].split(";")]
+        texts = [re.sub(r"NEW[.][a-z_]+", "1", body) for body in bodies if body.strip()]
+        steps = [row[3] for text in texts for row in connection.execute(f"EXPLAIN QUERY PLAN {text}")]
+    assert len(texts) == len(triggers) == 2
+    assert not [step for step in steps if step.startswith("SCAN")]
+
+
+def test_the_recorder_tells_a_scan(tmp_path: Path) -> None:
+    """The query that made this test: its words are not those of its partial index."""
+    with closing(connect_writer(tmp_path / "ledger.sqlite", "OFF")) as connection:
+        text = "SELECT count(*) FROM intents WHERE state IN ('cancelled', 'expired', 'rejected')"
+        steps = tuple(r[3] for r in connection.execute(f"EXPLAIN QUERY PLAN {text}"))
+    made = Made({Statement(next(iter(sites())), text, LEDGER): steps})
+    assert [step for _, step in scans(made)] == ["SCAN intents"]
+
+
+def test_a_ledger_of_an_earlier_version_gets_the_indices(tmp_path: Path) -> None:
+    """And keeps its rows: what is found by them is what was found by reading all."""
+    old, new = tmp_path / "old.sqlite", tmp_path / "new.sqlite"
+    with closing(connect_writer(old, "OFF", MIGRATIONS[:4])) as connection:
+        fill(connection, Size())
+        rows = connection.execute("SELECT * FROM intents ORDER BY number").fetchall()
+    text = "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
+    with closing(connect_writer(old, "OFF")) as migrated, closing(connect_writer(new, "OFF")) as fresh:
+        assert migrated.execute(text).fetchall() == fresh.execute(text).fetchall()
+        assert migrated.execute("SELECT * FROM intents ORDER BY number").fetchall() == rows
+        assert migrated.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert old.with_name("old.sqlite.v4").exists()
+
+
+def test_what_is_found_by_an_index_is_what_is_there(tmp_path: Path) -> None:
+    """Against the same question asked of all rows."""
+    with closing(connect_writer(tmp_path / "ledger.sqlite", "OFF")) as connection:
+        fill(connection, Size(orders=200))
+
+        def ids(text: str, *values: object) -> list[str]:
+            return [row[0] for row in connection.execute(text, values)]
+
+        every = [i.client_order_id for i in orders.recent(connection, 10_000)]
+        assert every == ids("SELECT client_order_id FROM intents ORDER BY number DESC")
+        own = [i.client_order_id for i in orders.recent(connection, 10_000, "s1")]
+        assert own == [id for id in every if id.startswith("s1-")]
+        assert [i.client_order_id for i in orders.recent(connection, 7, "s1")] == own[:7]
+        assert [r.id for r in runs.recent(connection, 9, "s1", "main")] == ids(
+            "SELECT id FROM runs WHERE +strategy = 's1' AND +portfolio = 'main' ORDER BY number DESC LIMIT 9"
+        )
+        assert [r.id for r in jobs.recent(connection, 9, "s1")] == ids(
+            "SELECT id FROM run_orders WHERE +strategy = 's1' ORDER BY number DESC LIMIT 9"
+        )
+        middle = datetime(2014, 1, 20, tzinfo=UTC)
+        key = BookKey("s1", "main")
+        after = books.fills_of_book(connection, key, middle)
+        assert after == tuple(f for f in books.fills_of_book(connection, key) if f.at > middle)
+        assert len(own) > 7 < len(after)
