@@ -44,7 +44,7 @@ class Binder:
         operator = resolve(node.func, windowed)
         values = [(a, self.of.value(a.value, scope)) for a in node.args]
         if operator is None:
-            hint = did_you_mean(node.func, [*names(), *self.of.definitions])
+            hint = did_you_mean(node.func, [*names(), *self.of.here.definitions])
             return self.of.error("E002", f"unknown function '{node.func}'", node.func_span, hint)
         bound = self._bound(operator, node, values)
         return unknown(node.span) if bound is None else self._made(operator, bound, node.span, node.func)
@@ -107,7 +107,7 @@ class Binder:
         name = self.of.traded()
         if not name:
             return self.of.error("E101", f"'{node.func}' needs 'prices=', the file has no price source", node.func_span)
-        return self.of.name(name, node.span, {})
+        return self.of.source(name, node.span) or unknown(node.span)
 
     def _made(self, op: Operator, bound: list[tuple[Parameter, Value]], span: Span, shown: str) -> Value:
         """The value of an operator on bound arguments, checked and, where all are numbers, folded."""
@@ -279,7 +279,8 @@ class Binder:
                 self.of.error("E101", f"'{node.func}' lacks '{formal.name}'", node.func_span, _shape(definition))
                 ok = False
             else:
-                inner[formal.name] = self.of.value(formal.default, {})
+                with self.of.at_home(definition):
+                    inner[formal.name] = self.of.value(formal.default, {})
         return inner if ok else None
 
     def _actual(self, formal: Formal, argument: Argument, node: Call, scope: Scope) -> Value:

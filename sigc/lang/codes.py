@@ -23,7 +23,8 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "E004": (
             "duplicate definition",
             "A name is given to two things: data sources, parameters and signals share one room, portfolios and "
-            "definitions have their own. Locals are set once.",
+            "definitions have their own. Two imported files that define the same name, or the file itself and an "
+            "imported one, clash: rename one of them, or import only the file that is meant.",
         ),
         "E005": (
             "cycle or recursion",

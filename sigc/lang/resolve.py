@@ -19,6 +19,7 @@ from dataclasses import replace
 from sigc.errors import Diagnostic, Severity, Span, did_you_mean
 from sigc.lang.bind import Binder, number_value, text_value, unknown
 from sigc.lang.book import read_book
+from sigc.lang.imports import Library
 from sigc.lang.loads import check_loads, is_category, load_name
 from sigc.lang.nodes import (
     Assign,
@@ -55,9 +56,10 @@ class TooLargeError(Exception):
 class Resolver:
     """Resolves one module for given parameters; what is wrong gathers in `found`."""
 
-    def __init__(self, module: Module, definitions: Mapping[str, Definition], params: Mapping[str, float]) -> None:
+    def __init__(self, module: Module, library: Library, params: Mapping[str, float]) -> None:
         self.module = module
-        self.definitions = definitions
+        self.library = library
+        self.here = library.main  # the names of the file whose text is being resolved
         self.found: list[Diagnostic] = []
         self.via: tuple[Span, ...] = ()
         self.steps = 0
@@ -67,7 +69,7 @@ class Resolver:
         self.binder = Binder(self)
         self._signals: dict[str, Value] = {}
         self._signal_nodes = {s.name: s for s in module.signals}
-        self._busy: list[str] = []
+        self._busy: list[tuple[str, str]] = []  # path and name of definitions, "signal" and name
         self._called: set[str] = set()
         self.data = {load_name(x): x for x in module.data if x.role == "value"}
         self.params = {p.name: p.values[0] for p in module.params}
@@ -114,7 +116,7 @@ class Resolver:
         m = self.module
         one_name = [*((load_name(x), x.span) for x in m.data), *((p.name, p.span) for p in m.params)]
         one_name += [(s.name, s.span) for s in m.signals]
-        for group in (one_name, [(p.name, p.span) for p in m.portfolios], [(d.name, d.span) for d in m.definitions]):
+        for group in (one_name, [(p.name, p.span) for p in m.portfolios]):
             seen: dict[str, Span] = {}
             for name, span in group:
                 if name in seen:
@@ -162,21 +164,43 @@ class Resolver:
         if text in scope:
             self.used.add(f"local {id(scope)} {text}")
             return replace(scope[text], span=span) if scope[text].op != UNKNOWN else scope[text]
+        found = self._of_main(text, span) if self._is_main else self._of_library(text, span)
+        if found is not None:
+            return found
+        if text in ("true", "false"):
+            return number_value(float(text == "true"), span)
+        return self.error("E002", f"unknown name '{text}'", span, self._near(text, scope))
+
+    @property
+    def _is_main(self) -> bool:
+        return self.here is self.library.main
+
+    def _of_main(self, text: str, span: Span) -> Value | None:
+        """A parameter, signal or data source of the file."""
         if text in self.params:
             self.used.add(f"param {text}")
             return number_value(self.params[text], span)
         if text in self._signal_nodes:
             return self.signal(text, span)
+        return self.source(text, span)
+
+    def _of_library(self, text: str, span: Span) -> Value | None:
+        """A parameter of an imported file, whose bodies see nothing of who imports it."""
+        return number_value(self.here.params[text], span) if text in self.here.params else None
+
+    def source(self, text: str, span: Span) -> Value | None:
+        """A data source of the file by name."""
         load = self.data.get(text) or self._bare_section(text)
-        if load is not None:
-            return self._source(load, span)
-        if text in ("true", "false"):
-            return number_value(float(text == "true"), span)
-        known = [*scope, *self.params, *self._signal_nodes, *self.data]
-        hint = did_you_mean(text, known)
+        return None if load is None else self._source(load, span)
+
+    def _near(self, text: str, scope: Scope) -> str:
+        main = [*self.params, *self._signal_nodes, *self.data]
+        hint = did_you_mean(text, [*scope, *(main if self._is_main else self.here.params)])
+        if not hint and not self._is_main and text in main:
+            return "a body sees its own file only: make it an argument"
         if not hint and text in operator_names():
-            hint = f"'{text}' is an operator: call it, {text}(...)"
-        return self.error("E002", f"unknown name '{text}'", span, hint)
+            return f"'{text}' is an operator: call it, {text}(...)"
+        return hint
 
     def _bare_section(self, text: str) -> Load | None:
         """`fundamentals` for the first numeric column of `data fundamentals:`."""
@@ -210,29 +234,44 @@ class Resolver:
         if isinstance(first, Name) and first.text in NAMESPACES and first.text not in scope:
             hint = "write costs = tc.bps(5)"
             return self.error("E101", f"'{first.text}.{node.func}' stands only inside costs", node.func_span, hint)
-        definition = self.definitions.get(node.func)
+        definition = self.here.definitions.get(node.func)
         if definition is not None:
             return self._open(definition, node, scope)
+        if node.func in self.here.ambiguous:
+            places = " and in ".join(self.here.ambiguous[node.func])
+            message = f"'{node.func}' is defined in {places}"
+            return self.error("E004", message, node.func_span, "import the file that is meant")
         return self.binder.call(node, scope)
 
     def _open(self, definition: Definition, node: Call, scope: Scope) -> Value:
         """The value of a fn or macro for these arguments."""
-        if definition.name in self._busy:
-            chain = " -> ".join([*self._busy[self._busy.index(definition.name) :], definition.name])
+        mark = (definition.span.path, definition.name)
+        if mark in self._busy:
+            chain = " -> ".join(name for _, name in [*self._busy[self._busy.index(mark) :], mark])
             return self.error("E005", f"'{definition.name}' calls itself", node.func_span, f"recursion: {chain}")
-        self._called.add(definition.name)
+        if definition.span.path == self.module.path:
+            self._called.add(definition.name)
         inner = self.binder.formals(definition, node, scope)
         if inner is None:
             return unknown(node.span)
-        with self._inside(definition.name, node.span):
+        with self._inside(mark, node.span), self.at_home(definition):
             self._lets(definition.lets, inner)
             result = self.value(definition.emit, inner)
         return replace(result, span=node.span) if result.op != UNKNOWN else result
 
     @contextmanager
-    def _inside(self, name: str, span: Span | None) -> Iterator[None]:
+    def at_home(self, definition: Definition) -> Iterator[None]:
+        """Resolve in the file of a definition."""
+        before, self.here = self.here, self.library.home(definition)
+        try:
+            yield
+        finally:
+            self.here = before
+
+    @contextmanager
+    def _inside(self, mark: tuple[str, str], span: Span | None) -> Iterator[None]:
         before = self.via
-        self._busy.append(name)
+        self._busy.append(mark)
         self.via = (span, *before) if span is not None else before
         try:
             yield
@@ -259,9 +298,9 @@ class Resolver:
     def signal(self, name: str, span: Span | None = None) -> Value:
         """The value a signal emits."""
         node: Signal = self._signal_nodes[name]
-        mark = f"signal {name}"
+        mark = ("signal", name)
         if mark in self._busy:
-            chain = " -> ".join(b.removeprefix("signal ") for b in [*self._busy[self._busy.index(mark) :], mark])
+            chain = " -> ".join(name for _, name in [*self._busy[self._busy.index(mark) :], mark])
             return self.error("E005", f"signal '{name}' depends on itself", span or node.span, f"cycle: {chain}")
         if name not in self._signals:
             before, self.via = self.via, ()
@@ -293,10 +332,10 @@ class Resolver:
 
     def _uncalled(self) -> None:
         """Resolve bodies that no call has opened, with unknown arguments."""
-        own = {d.name for d in self.module.definitions}
-        for name in sorted(own - self._called):
-            definition = self.definitions[name]
-            with self._inside(name, None):
+        own = self.library.main.own
+        for name in sorted(own.keys() - self._called):
+            definition = own[name]
+            with self._inside((definition.span.path, name), None):
                 scope: Scope = {f.name: unknown(f.span) for f in definition.formals}
                 self._lets(definition.lets, scope)
                 self.value(definition.emit, scope)
