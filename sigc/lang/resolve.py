@@ -12,6 +12,7 @@ Bodies that nobody calls are resolved too, with unknown arguments, so that their
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -169,6 +170,8 @@ class Resolver:
             return found
         if text in ("true", "false"):
             return number_value(float(text == "true"), span)
+        if text == "nan":
+            return number_value(math.nan, span)
         return self.error("E002", f"unknown name '{text}'", span, self._near(text, scope))
 
     @property
@@ -308,6 +311,8 @@ class Resolver:
                 scope: Scope = {}
                 self.locals(node.locals, scope)
                 value = self.value(node.emit, scope)
+                if value.kind is Kind.NUMBER:
+                    value = self.binder.constant_panel(value)
                 self.unused_locals(node.locals, scope)
             self.via = before
             self._signals[name] = self.root(value, f"signal '{name}'", node.emit.span)
@@ -320,6 +325,11 @@ class Resolver:
             return value
         if value.kind not in (Kind.PANEL, Kind.BOOLEAN):
             hint = "a category can group or be compared, not be emitted" if value.kind is Kind.CATEGORY else ""
+            if value.kind is Kind.NUMBER:  # of weights: in each asset, or of the book?
+                shown = "nan" if math.isnan(value.number or 0.0) else f"{value.number:g}"
+                hint = f"{shown} * scale(1) is {shown} of the book in equal weights"
+                if not self.traded():
+                    hint = "a number is a panel of the assets that have prices: the file has no source of them"
             return self.error("E100", f"{what} is a {value.kind}", span, hint, expected="a panel")
         self.touch(value)
         if value.peek > 0:
