@@ -179,5 +179,11 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "reload or a restart; when that adds no days, the exchange has published no more, or the package "
             "exchange_calendars is old.",
         ),
+        "W005": (
+            "bound again",
+            "A name is bound a second time: a local of a signal, portfolio or macro, whose later value counts from there "
+            "on, or a fn or macro that carries an operator's name, which its calls then mean. Nothing is wrong by "
+            "itself, but it is easily read the other way.",
+        ),
     }
 )

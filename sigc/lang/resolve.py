@@ -20,7 +20,7 @@ from dataclasses import replace
 from sigc.errors import Diagnostic, Severity, Span, did_you_mean
 from sigc.lang.bind import Binder, number_value, text_value, unknown
 from sigc.lang.book import read_book
-from sigc.lang.imports import Library
+from sigc.lang.imports import BUILT_IN_PATH, Library
 from sigc.lang.loads import check_loads, is_category, load_name
 from sigc.lang.nodes import (
     Assign,
@@ -41,6 +41,7 @@ from sigc.lang.values import COLUMN, SOURCE, UNKNOWN, Program, Value
 from sigc.lang.vocabulary import NAMESPACES, READ_BY_NAME, TRADED
 from sigc.ops.declare import Kind
 from sigc.ops.table import names as operator_names
+from sigc.ops.table import resolve as operator_of
 
 MOST_STEPS = 200_000  # values resolved for one file
 _BINARY = {
@@ -79,6 +80,7 @@ class Resolver:
     def program(self) -> Program:
         """Everything resolved. Raises `TooLargeError`."""
         self._duplicates()
+        self._hidden_operators()
         check_loads(self, self.module.data)
         signals = tuple((s.name, self.signal(s.name)) for s in self.module.signals)
         books = tuple(read_book(self, p) for p in self.module.portfolios)
@@ -112,6 +114,15 @@ class Resolver:
             else:
                 hint = did_you_mean(name, self.params) or f"the file has: {', '.join(self.params) or 'none'}"
                 self.error("E002", f"no parameter '{name}'", Span(self.module.path, 1, 1), hint)
+
+    def _hidden_operators(self) -> None:
+        """Definitions that a call reaches in the place of an operator."""
+        for name, definition in sorted(self.library.main.definitions.items()):
+            if definition.span.path != BUILT_IN_PATH and operator_of(name) is not None:
+                message = (
+                    f"'{name}' hides the operator of that name: calls in {self.module.path} mean this {definition.word}"
+                )
+                self.warn("W005", message, definition.span, "give it another name")
 
     def _duplicates(self) -> None:
         m = self.module
@@ -258,8 +269,7 @@ class Resolver:
         if inner is None:
             return unknown(node.span)
         with self._inside(mark, node.span), self.at_home(definition):
-            self._lets(definition.lets, inner)
-            result = self.value(definition.emit, inner)
+            result = self._opened(definition, inner)
         return replace(result, span=node.span) if result.op != UNKNOWN else result
 
     @contextmanager
@@ -282,19 +292,33 @@ class Resolver:
             self._busy.pop()
             self.via = before
 
-    def _lets(self, lets: tuple[Assign, ...], scope: Scope) -> None:
-        for let in lets:
-            scope[let.name] = self.value(let.value, scope)
+    def _opened(self, definition: Definition, scope: Scope) -> Value:
+        """What a body emits, with its arguments in scope."""
+        first = {f.name: f.span for f in definition.formals}
+        for let in definition.lets:
+            self._bind(let, scope, first)
+        return self.value(definition.emit, scope)
 
     def locals(self, assigns: tuple[Assign, ...], scope: Scope) -> None:
-        """Locals of a signal or portfolio, in order, each defined once."""
+        """Locals of a signal or portfolio, in order. Of a name that is bound twice the later counts from there on."""
+        first: dict[str, Span] = {}
         for assign in assigns:
-            if assign.name in scope:
-                self.error("E004", f"'{assign.name}' is defined twice", assign.span, "locals are not changed")
-            scope[assign.name] = self.value(assign.value, scope)
+            self._bind(assign, scope, first)
+
+    def _bind(self, assign: Assign, scope: Scope, first: dict[str, Span]) -> None:
+        value = self.value(assign.value, scope)
+        mark = f"local {id(scope)} {assign.name}"
+        if assign.name in first:
+            line = first[assign.name].line
+            used = f"line {line} counted until here" if mark in self.used else f"line {line} is never used"
+            message = f"'{assign.name}' is bound again: from here on this line counts"
+            self.warn("W005", message, assign.span, f"{used}; give one of them another name")
+            self.used.discard(mark)
+        first[assign.name] = assign.span
+        scope[assign.name] = value
 
     def unused_locals(self, assigns: tuple[Assign, ...], scope: Scope) -> None:
-        for assign in assigns:
+        for assign in {a.name: a for a in assigns}.values():
             if f"local {id(scope)} {assign.name}" not in self.used and not assign.name.startswith("_"):
                 self.warn("W001", f"'{assign.name}' is never used", assign.span, "remove it, or begin it with _")
 
@@ -347,8 +371,7 @@ class Resolver:
             definition = own[name]
             with self._inside((definition.span.path, name), None):
                 scope: Scope = {f.name: unknown(f.span) for f in definition.formals}
-                self._lets(definition.lets, scope)
-                self.value(definition.emit, scope)
+                self._opened(definition, scope)
 
     def _unused(self) -> None:
         for param in self.module.params:
