@@ -44,7 +44,7 @@ class Binder:
         operator = resolve(node.func, windowed)
         values = [(a, self.of.value(a.value, scope)) for a in node.args]
         if operator is None:
-            hint = did_you_mean(node.func, [*names(), *self.of.definitions])
+            hint = did_you_mean(node.func, [*names(), *self.of.here.definitions])
             return self.of.error("E002", f"unknown function '{node.func}'", node.func_span, hint)
         bound = self._bound(operator, node, values)
         return unknown(node.span) if bound is None else self._made(operator, bound, node.span, node.func)
@@ -54,6 +54,9 @@ class Binder:
         operator = resolve(name)
         if operator is None:
             raise KeyError(name)
+        if name in ("eq", "ne") and any(_is_missing(v) for v in inputs):
+            hint = "is_nan(x)" if name == "eq" else "not is_nan(x)"
+            return self.of.error("E101", f"'{shown} nan' is never true", span, f"write {hint}")
         bound = list(zip(operator.params, inputs, strict=True))
         return self._made(operator, bound, span, shown)
 
@@ -107,7 +110,7 @@ class Binder:
         name = self.of.traded()
         if not name:
             return self.of.error("E101", f"'{node.func}' needs 'prices=', the file has no price source", node.func_span)
-        return self.of.name(name, node.span, {})
+        return self.of.source(name, node.span) or unknown(node.span)
 
     def _made(self, op: Operator, bound: list[tuple[Parameter, Value]], span: Span, shown: str) -> Value:
         """The value of an operator on bound arguments, checked and, where all are numbers, folded."""
@@ -116,6 +119,7 @@ class Binder:
             for param, value in pairs:
                 self._input_ok(op, param, value, pairs, shown)
             return unknown(span)
+        pairs = [(p, self._as_panel(op, p, v)) for p, v in pairs]
         fits = [self._input_ok(op, p, v, pairs, shown) for p, v in pairs]  # all of them: each tells its error
         if not all(fits):
             return unknown(span)
@@ -125,6 +129,23 @@ class Binder:
         if pairs and all(v.kind is Kind.NUMBER for _, v in pairs):
             return self._folded(op, pairs, args, span, shown)
         return self._node(op, pairs, args, span, shown)
+
+    def _as_panel(self, op: Operator, param: Parameter, value: Value) -> Value:
+        """A number as a panel, where an operator that looks beyond one cell takes one. Along dates, of several inputs,
+        a number is more likely a window at the wrong place: `rolling_corr(x, 20)`."""
+        wants = param.kind in (Kind.PANEL, Kind.BOOLEAN) and op.axis is not Axis.CELL
+        if value.kind is not Kind.NUMBER or not wants or (op.axis is Axis.TIME and len(op.inputs) > 1):
+            return value
+        return self.constant_panel(value)
+
+    def constant_panel(self, value: Value) -> Value:
+        """A number in each cell where the traded source has a price, by clip(prices, number, number), which is missing
+        where they are. The number itself in a file without prices."""
+        name = self.of.traded()
+        traded = self.of.source(name, value.span) if name else None
+        if traded is None:
+            return value
+        return self.operator("clip", [traded, value, value], value.span, "clip")
 
     def _node(
         self, op: Operator, pairs: list[tuple[Parameter, Value]], args: dict[str, Scalar], span: Span, shown: str
@@ -209,6 +230,8 @@ class Binder:
         for param in op.numbers:
             if param.name not in bound:
                 default = param.default
+                if param.range is not None and param.range.added:
+                    continue
                 args[param.name] = None if default is None else _plain(param, float(default))
                 continue
             value = bound[param.name][1]
@@ -226,6 +249,13 @@ class Binder:
                 ok = False
                 continue
             args[param.name] = _plain(param, number)
+        least, window = args.get("min_periods"), args.get("window")
+        if isinstance(least, int) and isinstance(window, int) and least > window:
+            at = bound["min_periods"][1].span
+            self.of.error(
+                "E101", f"'min_periods' of '{shown}' is {least}", at, expected=f"at most the window, {window}"
+            )
+            return None
         return args if ok else None
 
     def _folded(
@@ -240,7 +270,8 @@ class Binder:
             else:
                 named: dict[str, Any] = {p.name: n for (p, _), n in zip(pairs, numbers, strict=True)}
                 result = float(op.kernel(**named, **args))
-        if not math.isfinite(result):
+        is_missing = math.isnan(result) and any(n is not None and math.isnan(n) for n in numbers)
+        if not math.isfinite(result) and not is_missing:
             shown_numbers = ", ".join(f"{n:g}" for n in numbers if n is not None)
             return self.of.error("E101", f"'{shown}' of {shown_numbers} is no finite number", span)
         return number_value(result, span)
@@ -279,7 +310,8 @@ class Binder:
                 self.of.error("E101", f"'{node.func}' lacks '{formal.name}'", node.func_span, _shape(definition))
                 ok = False
             else:
-                inner[formal.name] = self.of.value(formal.default, {})
+                with self.of.at_home(definition):
+                    inner[formal.name] = self.of.value(formal.default, {})
         return inner if ok else None
 
     def _actual(self, formal: Formal, argument: Argument, node: Call, scope: Scope) -> Value:
@@ -310,6 +342,10 @@ def _param(op: Operator, name: str) -> Parameter:
     return next(p for p in op.params if p.name == name)
 
 
+def _is_missing(value: Value) -> bool:
+    return value.number is not None and math.isnan(value.number)
+
+
 def _is_label(value: Value) -> bool:
     return value.kind is Kind.CATEGORY or (value.op == SOURCE and value.open)
 
@@ -325,6 +361,8 @@ def _plain(param: Parameter, number: float) -> float | int:
 
 def _out_of_range(param: Parameter, number: float) -> str:
     bounds = param.range
+    if math.isnan(number):
+        return "a number that is not missing"
     if bounds is None:
         return ""
     if bounds.integer and number != int(number):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,9 @@ def _number(of: Resolver, node: Node, scope: Scope, what: str) -> float | None:
     value = of.value(node, scope)
     if value.number is None and value.op != "unknown":
         of.error("E100", f"{what} is a {value.kind}", node.span, expected="a number")
+    if value.number is not None and math.isnan(value.number):
+        of.error("E101", f"{what} is missing", node.span, expected="a number")
+        return None
     return value.number
 
 

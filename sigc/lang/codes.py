@@ -23,7 +23,8 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "E004": (
             "duplicate definition",
             "A name is given to two things: data sources, parameters and signals share one room, portfolios and "
-            "definitions have their own. Locals are set once.",
+            "definitions have their own. Two imported files that define the same name, or the file itself and an "
+            "imported one, clash: rename one of them, or import only the file that is meant.",
         ),
         "E005": (
             "cycle or recursion",
@@ -177,6 +178,12 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The sessions of a trading calendar are known for fewer than 60 more days. The table is computed anew by a "
             "reload or a restart; when that adds no days, the exchange has published no more, or the package "
             "exchange_calendars is old.",
+        ),
+        "W005": (
+            "bound again",
+            "A name is bound a second time: a local of a signal, portfolio or macro, whose later value counts from there "
+            "on, or a fn or macro that carries an operator's name, which its calls then mean. Nothing is wrong by "
+            "itself, but it is easily read the other way.",
         ),
     }
 )

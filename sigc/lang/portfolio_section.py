@@ -67,6 +67,8 @@ class PortfolioReader:
                 self.parser.error("E004", "weights are defined twice", line.tokens[0], "remove one")
             self.weights = made.value
         elif made.name == "costs":
+            if self.costs is not None:
+                self.parser.error("E004", "costs are defined twice", line.tokens[0], "add them up in one line")
             self.costs = made.value
         else:
             self.locals.append(made)
@@ -100,7 +102,9 @@ class PortfolioReader:
         options: list[Option] = []
         method: Call | None = None
         dates = {"from": "", "to": ""}
+        seen: set[str] = set()
         while not e.done:
+            self._once(e, seen)
             if e.current.text in dates and e.current.kind == "name":
                 word = e.next()
                 if not e.done and e.current.kind == "date":
@@ -115,6 +119,13 @@ class PortfolioReader:
             e.take(",")
         span = span_of(self.path, head)
         return Backtest(tuple(options), method, dates["from"], dates["to"], span=span)
+
+    def _once(self, e: Expression, seen: set[str]) -> None:
+        """E004 for an option, a date or a validation that is there already."""
+        what = "a validation" if e.current.text in METHODS and e.follows("(") else f"'{e.current.text}'"
+        if what in seen:
+            raise e.fault(f"{what} is given twice", e.current, "E004", "remove one")
+        seen.add(what)
 
     def _option(self, e: Expression) -> Option:
         name = e.expect("name", "an option such as rebal=21")

@@ -12,6 +12,7 @@ Bodies that nobody calls are resolved too, with unknown arguments, so that their
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from dataclasses import replace
 from sigc.errors import Diagnostic, Severity, Span, did_you_mean
 from sigc.lang.bind import Binder, number_value, text_value, unknown
 from sigc.lang.book import read_book
+from sigc.lang.imports import BUILT_IN_PATH, Library
 from sigc.lang.loads import check_loads, is_category, load_name
 from sigc.lang.nodes import (
     Assign,
@@ -39,6 +41,7 @@ from sigc.lang.values import COLUMN, SOURCE, UNKNOWN, Program, Value
 from sigc.lang.vocabulary import NAMESPACES, READ_BY_NAME, TRADED
 from sigc.ops.declare import Kind
 from sigc.ops.table import names as operator_names
+from sigc.ops.table import resolve as operator_of
 
 MOST_STEPS = 200_000  # values resolved for one file
 _BINARY = {
@@ -55,9 +58,10 @@ class TooLargeError(Exception):
 class Resolver:
     """Resolves one module for given parameters; what is wrong gathers in `found`."""
 
-    def __init__(self, module: Module, definitions: Mapping[str, Definition], params: Mapping[str, float]) -> None:
+    def __init__(self, module: Module, library: Library, params: Mapping[str, float]) -> None:
         self.module = module
-        self.definitions = definitions
+        self.library = library
+        self.here = library.main  # the names of the file whose text is being resolved
         self.found: list[Diagnostic] = []
         self.via: tuple[Span, ...] = ()
         self.steps = 0
@@ -67,7 +71,7 @@ class Resolver:
         self.binder = Binder(self)
         self._signals: dict[str, Value] = {}
         self._signal_nodes = {s.name: s for s in module.signals}
-        self._busy: list[str] = []
+        self._busy: list[tuple[str, str]] = []  # path and name of definitions, "signal" and name
         self._called: set[str] = set()
         self.data = {load_name(x): x for x in module.data if x.role == "value"}
         self.params = {p.name: p.values[0] for p in module.params}
@@ -76,6 +80,7 @@ class Resolver:
     def program(self) -> Program:
         """Everything resolved. Raises `TooLargeError`."""
         self._duplicates()
+        self._hidden_operators()
         check_loads(self, self.module.data)
         signals = tuple((s.name, self.signal(s.name)) for s in self.module.signals)
         books = tuple(read_book(self, p) for p in self.module.portfolios)
@@ -110,11 +115,20 @@ class Resolver:
                 hint = did_you_mean(name, self.params) or f"the file has: {', '.join(self.params) or 'none'}"
                 self.error("E002", f"no parameter '{name}'", Span(self.module.path, 1, 1), hint)
 
+    def _hidden_operators(self) -> None:
+        """Definitions that a call reaches in the place of an operator."""
+        for name, definition in sorted(self.library.main.definitions.items()):
+            if definition.span.path != BUILT_IN_PATH and operator_of(name) is not None:
+                message = (
+                    f"'{name}' hides the operator of that name: calls in {self.module.path} mean this {definition.word}"
+                )
+                self.warn("W005", message, definition.span, "give it another name")
+
     def _duplicates(self) -> None:
         m = self.module
         one_name = [*((load_name(x), x.span) for x in m.data), *((p.name, p.span) for p in m.params)]
         one_name += [(s.name, s.span) for s in m.signals]
-        for group in (one_name, [(p.name, p.span) for p in m.portfolios], [(d.name, d.span) for d in m.definitions]):
+        for group in (one_name, [(p.name, p.span) for p in m.portfolios]):
             seen: dict[str, Span] = {}
             for name, span in group:
                 if name in seen:
@@ -162,21 +176,45 @@ class Resolver:
         if text in scope:
             self.used.add(f"local {id(scope)} {text}")
             return replace(scope[text], span=span) if scope[text].op != UNKNOWN else scope[text]
+        found = self._of_main(text, span) if self._is_main else self._of_library(text, span)
+        if found is not None:
+            return found
+        if text in ("true", "false"):
+            return number_value(float(text == "true"), span)
+        if text == "nan":
+            return number_value(math.nan, span)
+        return self.error("E002", f"unknown name '{text}'", span, self._near(text, scope))
+
+    @property
+    def _is_main(self) -> bool:
+        return self.here is self.library.main
+
+    def _of_main(self, text: str, span: Span) -> Value | None:
+        """A parameter, signal or data source of the file."""
         if text in self.params:
             self.used.add(f"param {text}")
             return number_value(self.params[text], span)
         if text in self._signal_nodes:
             return self.signal(text, span)
+        return self.source(text, span)
+
+    def _of_library(self, text: str, span: Span) -> Value | None:
+        """A parameter of an imported file, whose bodies see nothing of who imports it."""
+        return number_value(self.here.params[text], span) if text in self.here.params else None
+
+    def source(self, text: str, span: Span) -> Value | None:
+        """A data source of the file by name."""
         load = self.data.get(text) or self._bare_section(text)
-        if load is not None:
-            return self._source(load, span)
-        if text in ("true", "false"):
-            return number_value(float(text == "true"), span)
-        known = [*scope, *self.params, *self._signal_nodes, *self.data]
-        hint = did_you_mean(text, known)
+        return None if load is None else self._source(load, span)
+
+    def _near(self, text: str, scope: Scope) -> str:
+        main = [*self.params, *self._signal_nodes, *self.data]
+        hint = did_you_mean(text, [*scope, *(main if self._is_main else self.here.params)])
+        if not hint and not self._is_main and text in main:
+            return "a body sees its own file only: make it an argument"
         if not hint and text in operator_names():
-            hint = f"'{text}' is an operator: call it, {text}(...)"
-        return self.error("E002", f"unknown name '{text}'", span, hint)
+            return f"'{text}' is an operator: call it, {text}(...)"
+        return hint
 
     def _bare_section(self, text: str) -> Load | None:
         """`fundamentals` for the first numeric column of `data fundamentals:`."""
@@ -210,29 +248,43 @@ class Resolver:
         if isinstance(first, Name) and first.text in NAMESPACES and first.text not in scope:
             hint = "write costs = tc.bps(5)"
             return self.error("E101", f"'{first.text}.{node.func}' stands only inside costs", node.func_span, hint)
-        definition = self.definitions.get(node.func)
+        definition = self.here.definitions.get(node.func)
         if definition is not None:
             return self._open(definition, node, scope)
+        if node.func in self.here.ambiguous:
+            places = " and in ".join(self.here.ambiguous[node.func])
+            message = f"'{node.func}' is defined in {places}"
+            return self.error("E004", message, node.func_span, "import the file that is meant")
         return self.binder.call(node, scope)
 
     def _open(self, definition: Definition, node: Call, scope: Scope) -> Value:
         """The value of a fn or macro for these arguments."""
-        if definition.name in self._busy:
-            chain = " -> ".join([*self._busy[self._busy.index(definition.name) :], definition.name])
+        mark = (definition.span.path, definition.name)
+        if mark in self._busy:
+            chain = " -> ".join(name for _, name in [*self._busy[self._busy.index(mark) :], mark])
             return self.error("E005", f"'{definition.name}' calls itself", node.func_span, f"recursion: {chain}")
-        self._called.add(definition.name)
+        if definition.span.path == self.module.path:
+            self._called.add(definition.name)
         inner = self.binder.formals(definition, node, scope)
         if inner is None:
             return unknown(node.span)
-        with self._inside(definition.name, node.span):
-            self._lets(definition.lets, inner)
-            result = self.value(definition.emit, inner)
+        with self._inside(mark, node.span), self.at_home(definition):
+            result = self._opened(definition, inner)
         return replace(result, span=node.span) if result.op != UNKNOWN else result
 
     @contextmanager
-    def _inside(self, name: str, span: Span | None) -> Iterator[None]:
+    def at_home(self, definition: Definition) -> Iterator[None]:
+        """Resolve in the file of a definition."""
+        before, self.here = self.here, self.library.home(definition)
+        try:
+            yield
+        finally:
+            self.here = before
+
+    @contextmanager
+    def _inside(self, mark: tuple[str, str], span: Span | None) -> Iterator[None]:
         before = self.via
-        self._busy.append(name)
+        self._busy.append(mark)
         self.via = (span, *before) if span is not None else before
         try:
             yield
@@ -240,28 +292,42 @@ class Resolver:
             self._busy.pop()
             self.via = before
 
-    def _lets(self, lets: tuple[Assign, ...], scope: Scope) -> None:
-        for let in lets:
-            scope[let.name] = self.value(let.value, scope)
+    def _opened(self, definition: Definition, scope: Scope) -> Value:
+        """What a body emits, with its arguments in scope."""
+        first = {f.name: f.span for f in definition.formals}
+        for let in definition.lets:
+            self._bind(let, scope, first)
+        return self.value(definition.emit, scope)
 
     def locals(self, assigns: tuple[Assign, ...], scope: Scope) -> None:
-        """Locals of a signal or portfolio, in order, each defined once."""
+        """Locals of a signal or portfolio, in order. Of a name that is bound twice the later counts from there on."""
+        first: dict[str, Span] = {}
         for assign in assigns:
-            if assign.name in scope:
-                self.error("E004", f"'{assign.name}' is defined twice", assign.span, "locals are not changed")
-            scope[assign.name] = self.value(assign.value, scope)
+            self._bind(assign, scope, first)
+
+    def _bind(self, assign: Assign, scope: Scope, first: dict[str, Span]) -> None:
+        value = self.value(assign.value, scope)
+        mark = f"local {id(scope)} {assign.name}"
+        if assign.name in first:
+            line = first[assign.name].line
+            used = f"line {line} counted until here" if mark in self.used else f"line {line} is never used"
+            message = f"'{assign.name}' is bound again: from here on this line counts"
+            self.warn("W005", message, assign.span, f"{used}; give one of them another name")
+            self.used.discard(mark)
+        first[assign.name] = assign.span
+        scope[assign.name] = value
 
     def unused_locals(self, assigns: tuple[Assign, ...], scope: Scope) -> None:
-        for assign in assigns:
+        for assign in {a.name: a for a in assigns}.values():
             if f"local {id(scope)} {assign.name}" not in self.used and not assign.name.startswith("_"):
                 self.warn("W001", f"'{assign.name}' is never used", assign.span, "remove it, or begin it with _")
 
     def signal(self, name: str, span: Span | None = None) -> Value:
         """The value a signal emits."""
         node: Signal = self._signal_nodes[name]
-        mark = f"signal {name}"
+        mark = ("signal", name)
         if mark in self._busy:
-            chain = " -> ".join(b.removeprefix("signal ") for b in [*self._busy[self._busy.index(mark) :], mark])
+            chain = " -> ".join(name for _, name in [*self._busy[self._busy.index(mark) :], mark])
             return self.error("E005", f"signal '{name}' depends on itself", span or node.span, f"cycle: {chain}")
         if name not in self._signals:
             before, self.via = self.via, ()
@@ -269,6 +335,8 @@ class Resolver:
                 scope: Scope = {}
                 self.locals(node.locals, scope)
                 value = self.value(node.emit, scope)
+                if value.kind is Kind.NUMBER:
+                    value = self.binder.constant_panel(value)
                 self.unused_locals(node.locals, scope)
             self.via = before
             self._signals[name] = self.root(value, f"signal '{name}'", node.emit.span)
@@ -281,6 +349,11 @@ class Resolver:
             return value
         if value.kind not in (Kind.PANEL, Kind.BOOLEAN):
             hint = "a category can group or be compared, not be emitted" if value.kind is Kind.CATEGORY else ""
+            if value.kind is Kind.NUMBER:  # of weights: in each asset, or of the book?
+                shown = "nan" if math.isnan(value.number or 0.0) else f"{value.number:g}"
+                hint = f"{shown} * scale(1) is {shown} of the book in equal weights"
+                if not self.traded():
+                    hint = "a number is a panel of the assets that have prices: the file has no source of them"
             return self.error("E100", f"{what} is a {value.kind}", span, hint, expected="a panel")
         self.touch(value)
         if value.peek > 0:
@@ -293,13 +366,12 @@ class Resolver:
 
     def _uncalled(self) -> None:
         """Resolve bodies that no call has opened, with unknown arguments."""
-        own = {d.name for d in self.module.definitions}
-        for name in sorted(own - self._called):
-            definition = self.definitions[name]
-            with self._inside(name, None):
+        own = self.library.main.own
+        for name in sorted(own.keys() - self._called):
+            definition = own[name]
+            with self._inside((definition.span.path, name), None):
                 scope: Scope = {f.name: unknown(f.span) for f in definition.formals}
-                self._lets(definition.lets, scope)
-                self.value(definition.emit, scope)
+                self._opened(definition, scope)
 
     def _unused(self) -> None:
         for param in self.module.params:

@@ -236,6 +236,13 @@ def where(cond: Flags | float, a: Values | float, b: Values | float) -> Values:
     return out
 
 
+@operator(axis=CELL, example="mask(prices, volume > 0)")
+def mask(x: Values | float, cond: Flags | float) -> Values:
+    """x where the condition holds; missing where it does not, or is missing itself. As `where` of pandas, whose `mask`
+    is the reverse."""
+    return np.where(_true(cond), x, np.nan).astype(np.float64, copy=False)
+
+
 @operator(axis=CELL, aliases=("isnan",), result=Kind.BOOLEAN, missing=FILLS, example="is_nan(prices)")
 def is_nan(x: Values | float) -> Flags:
     """1 where x is missing."""

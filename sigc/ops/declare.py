@@ -59,17 +59,23 @@ class Missing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Bounds of a number, both inclusive; `integer` demands a whole one."""
+    """Bounds of a number, both inclusive; `integer` demands a whole one.
+
+    added: the parameter came when results without it were stored already. Where it is left out it is no argument, so
+    keys, and blocks under them, stay.
+    """
 
     low: float = -np.inf
     high: float = np.inf
     integer: bool = False
+    added: bool = False
 
 
 Values: TypeAlias = Annotated[NDArray[np.float64], Kind.PANEL]
 Labels: TypeAlias = Annotated[NDArray[np.float64], Kind.CATEGORY]
 Flags: TypeAlias = Annotated[NDArray[np.float64], Kind.BOOLEAN]
 Window: TypeAlias = Annotated[int, Range(1, integer=True)]
+MinPeriods: TypeAlias = Annotated[int | None, Range(1, integer=True, added=True)]
 Periods: TypeAlias = Annotated[int, Range(integer=True)]
 Number: TypeAlias = Annotated[float, Range()]
 Share: TypeAlias = Annotated[float, Range(0.0, 1.0)]

@@ -56,7 +56,7 @@ class Lowering:
         )
 
     def _again(self, params: Mapping[str, float]) -> Program:
-        resolver = Resolver(self._checked.module, self._checked.definitions, params)
+        resolver = Resolver(self._checked.module, self._checked.library, params)
         program = resolver.program()
         errors = [d for d in resolver.found if d.severity == "error"]
         if errors:

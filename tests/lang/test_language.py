@@ -198,3 +198,24 @@ def test_hostile_texts_are_refused_fast(text: str) -> None:
     checked = check_text(DATA + text, "t.sig")
     assert not checked.ok
     assert checked.diagnostics
+
+
+def test_of_a_name_bound_twice_the_later_counts() -> None:
+    body = "  x = ret(prices, 5)\n  y = rank(x)\n  x = ret(prices, 20)\n"
+    found = check(f"signal a:\n{body}  emit x + y\n")
+    assert [(d.code, d.severity) for d in found.diagnostics if d.code != "W001"] == [("W005", Severity.WARNING)]
+    assert dict(lower(found).signals)["a"] == root("ret(prices, 20) + rank(ret(prices, 5))")
+    assert codes(f"portfolio p:\n{body}  weights = x + y\n") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "costs = tc.bps(1)\n  costs = tc.bps(2)",
+        "backtest rebal=5 rebal=21",
+        "backtest from 2020-01-01 from 2021-01-01",
+        "backtest cpcv(n_splits=4) walk_forward(train_years=2)",
+    ],
+)
+def test_what_a_book_says_once_is_not_said_twice(line: str) -> None:
+    assert codes(f"portfolio p:\n  weights = rank(prices)\n  {line}\n") == ["E004"]

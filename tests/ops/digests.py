@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from sigc.ops import jit
 from sigc.ops.declare import Operator
 from sigc.ops.table import operators
 from sigc.panel import canonical
-from tests.ops.samples import inputs, numbers, run
+from tests.ops.samples import inputs, run, variants
 
 CANONICAL = "x86-64-v3"
 FILE = Path(__file__).parent / "digests.json"
@@ -36,11 +37,13 @@ _FEATURES = (
 
 def own_digests() -> dict[str, str]:
     """Those of this process, by operator and version."""
-    return {f"{op.name} {op.version}": _digest(op) for op in operators()}
+    return {
+        f"{op.name} {op.version} {way}".strip(): _digest(op, args) for op in operators() for way, args in variants(op)
+    }
 
 
-def _digest(op: Operator) -> str:
-    made, _ = run(op, inputs(op, seed=3), numbers(op))
+def _digest(op: Operator, args: dict[str, Any]) -> str:
+    made, _ = run(op, inputs(op, seed=3), args)
     return hashlib.sha256(canonical(made).tobytes()).hexdigest()[:16]
 
 

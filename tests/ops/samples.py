@@ -57,6 +57,12 @@ def numbers(op: Operator) -> dict[str, Any]:
     return chosen
 
 
+def variants(op: Operator) -> list[tuple[str, dict[str, Any]]]:
+    """Number arguments that take different ways through a kernel, with a name for each but the first."""
+    plain = numbers(op)
+    return [("", plain), ("min_periods", plain | {"min_periods": 2})] if "min_periods" in plain else [("", plain)]
+
+
 def run(
     op: Operator, given: dict[str, Floats], args: dict[str, Any], state: Floats | None = None
 ) -> tuple[Floats, Floats]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,17 +16,19 @@ from sigc.ops import jit
 from sigc.ops.declare import Axis, Carry, Kind, Missing, Operator
 from sigc.ops.table import operators, resolve
 from tests.ops import digests
-from tests.ops.samples import ASSETS, ROWS, inputs, numbers, panel, rows_of, run, same
+from tests.ops.samples import ASSETS, ROWS, inputs, panel, rows_of, run, same, variants
 
-ALL = [pytest.param(op, id=op.name) for op in operators()]
-FINITE = [pytest.param(op, id=op.name) for op in operators() if not isinstance(op.lookback, Carry)]
-CARRIED = [pytest.param(op, id=op.name) for op in operators() if isinstance(op.lookback, Carry)]
+Args = dict[str, Any]
+CASES = [(op, args, f"{op.name} {way}".strip()) for op in operators() for way, args in variants(op)]
+ALL = [pytest.param(op, args, id=name) for op, args, name in CASES]
+FINITE = [pytest.param(op, args, id=name) for op, args, name in CASES if not isinstance(op.lookback, Carry)]
+CARRIED = [pytest.param(op, args, id=name) for op, args, name in CASES if isinstance(op.lookback, Carry)]
 
 
-@pytest.mark.parametrize("op", FINITE)
+@pytest.mark.parametrize(("op", "args"), FINITE)
 @pytest.mark.parametrize(("start", "stop"), [(0, 20), (1, 2), (23, 24), (17, 61), (40, 55)])
-def test_blocks_equal_whole(op: Operator, start: int, stop: int) -> None:
-    given, args = inputs(op), numbers(op)
+def test_blocks_equal_whole(op: Operator, args: Args, start: int, stop: int) -> None:
+    given = inputs(op)
     whole, _ = run(op, given, args)
     back = op.rows_back(args)
     low = max(0, start - back)
@@ -34,10 +37,10 @@ def test_blocks_equal_whole(op: Operator, start: int, stop: int) -> None:
     assert same(part[start - low : stop - low], whole[start:stop])
 
 
-@pytest.mark.parametrize("op", CARRIED)
+@pytest.mark.parametrize(("op", "args"), CARRIED)
 @pytest.mark.parametrize("cut", [0, 1, 7, 30, 60])
-def test_continuing_equals_running_through(op: Operator, cut: int) -> None:
-    given, args = inputs(op), numbers(op)
+def test_continuing_equals_running_through(op: Operator, args: Args, cut: int) -> None:
+    given = inputs(op)
     whole, end = run(op, given, args)
     first, state = run(op, rows_of(given, 0, cut), args)
     second, after = run(op, rows_of(given, cut, ROWS), args, state)
@@ -45,9 +48,8 @@ def test_continuing_equals_running_through(op: Operator, cut: int) -> None:
     assert same(after, end)
 
 
-@pytest.mark.parametrize("op", ALL)
-def test_the_future_is_not_read(op: Operator) -> None:
-    args = numbers(op)
+@pytest.mark.parametrize(("op", "args"), ALL)
+def test_the_future_is_not_read(op: Operator, args: Args) -> None:
     if op.rows_ahead(args) > 0:
         pytest.skip(f"'{op.name}' looks ahead by design; the checker refuses it in signals")
     given = inputs(op)
@@ -58,19 +60,19 @@ def test_the_future_is_not_read(op: Operator) -> None:
     assert same(run(op, changed, args)[0][:40], whole[:40])
 
 
-@pytest.mark.parametrize("op", FINITE)
-def test_an_earlier_start_changes_nothing(op: Operator) -> None:
-    given, args = inputs(op), numbers(op)
+@pytest.mark.parametrize(("op", "args"), FINITE)
+def test_an_earlier_start_changes_nothing(op: Operator, args: Args) -> None:
+    given = inputs(op)
     back = op.rows_back(args)
     huge = {k: np.vstack([v[:4] * 1e8 if k != "by" else v[:4], v]) for k, v in given.items()}
     longer, _ = run(op, huge, args)
     assert same(longer[4 + back :], run(op, given, args)[0][back:])
 
 
-@pytest.mark.parametrize("op", ALL)
+@pytest.mark.parametrize(("op", "args"), ALL)
 @pytest.mark.parametrize("where", [0, 3, ASSETS])
-def test_assets_that_are_missing_throughout_change_nothing(op: Operator, where: int) -> None:
-    given, args = inputs(op), numbers(op)
+def test_assets_that_are_missing_throughout_change_nothing(op: Operator, args: Args, where: int) -> None:
+    given = inputs(op)
     wider = {k: np.insert(v, [where] * 3, np.nan, axis=1) for k, v in given.items()}
     kept = [i for i in range(ASSETS + 3) if not where <= i < where + 3]
     result, state = run(op, wider, args)
@@ -85,11 +87,12 @@ def test_assets_that_are_missing_throughout_change_nothing(op: Operator, where: 
 
 
 @pytest.mark.parametrize(
-    "op", [pytest.param(op, id=op.name) for op in operators() if not any(p.variadic for p in op.inputs)]
+    ("op", "args"),
+    [pytest.param(op, args, id=name) for op, args, name in CASES if not any(p.variadic for p in op.inputs)],
 )
-def test_more_assets_than_loops_take_at_once(op: Operator) -> None:
+def test_more_assets_than_loops_take_at_once(op: Operator, args: Args) -> None:
     """Neither missing assets nor a later start nor the company change a bit, where loops go by tiles and lanes."""
-    given, args = inputs(op, rows=40, assets=1100), numbers(op)
+    given = inputs(op, rows=40, assets=1100)
     whole, _ = run(op, given, args)
     if op.axis in (Axis.TIME, Axis.CELL):
         few, _ = run(op, {k: v[:, 490:720] for k, v in given.items()}, args)
@@ -105,16 +108,18 @@ def test_more_assets_than_loops_take_at_once(op: Operator) -> None:
         assert same(later[back : 27 - ahead], whole[13 + back : 40 - ahead])
 
 
-@pytest.mark.parametrize("op", [pytest.param(op, id=op.name) for op in operators() if op.missing is Missing.PROPAGATES])
-def test_missing_in_missing_out(op: Operator) -> None:
-    given, args = inputs(op), numbers(op)
+@pytest.mark.parametrize(
+    ("op", "args"), [pytest.param(op, args, id=n) for op, args, n in CASES if op.missing is Missing.PROPAGATES]
+)
+def test_missing_in_missing_out(op: Operator, args: Args) -> None:
+    given = inputs(op)
     nothing = {k: np.full(v.shape, np.nan) for k, v in given.items()}
     assert np.isnan(run(op, nothing, args)[0]).all()
 
 
-@pytest.mark.parametrize("op", ALL)
-def test_inputs_are_left_alone_and_may_be_views(op: Operator) -> None:
-    given, args = inputs(op), numbers(op)
+@pytest.mark.parametrize(("op", "args"), ALL)
+def test_inputs_are_left_alone_and_may_be_views(op: Operator, args: Args) -> None:
+    given = inputs(op)
     views = {}
     for k, v in given.items():
         wide = np.zeros((v.shape[0], v.shape[1] * 2))
@@ -128,19 +133,19 @@ def test_inputs_are_left_alone_and_may_be_views(op: Operator) -> None:
     assert all(same(views[k], before[k]) for k in views)
 
 
-@pytest.mark.parametrize("op", ALL)
+@pytest.mark.parametrize(("op", "args"), ALL)
 @pytest.mark.parametrize(("rows", "assets"), [(1, 1), (1, 4), (4, 1), (3, 3)])
-def test_small_shapes(op: Operator, rows: int, assets: int) -> None:
+def test_small_shapes(op: Operator, args: Args, rows: int, assets: int) -> None:
     if any(p.variadic for p in op.inputs):
         given = {"0": panel(0, rows, assets), "1": panel(1, rows, assets)}
     else:
         given = inputs(op, rows=rows, assets=assets)
-    result, _ = run(op, given, numbers(op))
+    result, _ = run(op, given, args)
     assert result.shape == (rows, assets)
 
 
-@pytest.mark.parametrize("op", ALL)
-def test_declarations_are_whole(op: Operator) -> None:
+@pytest.mark.parametrize(("op", "args"), ALL)
+def test_declarations_are_whole(op: Operator, args: Args) -> None:
     assert op.doc.endswith((".", ")"))
     assert op.example
     assert resolve(op.name) is op

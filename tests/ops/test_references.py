@@ -223,6 +223,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "or": lambda a, b: _flag((a.fillna(0) != 0) | (b.fillna(0) != 0)),
     "not": lambda x: _flag(x.fillna(0) == 0),
     "where": lambda c, a, b: a.where(c.fillna(0) != 0, b),
+    "mask": lambda x, c: x.where(c.fillna(0) != 0),
     "is_nan": lambda x: _flag(x.isna()),
     "fill_nan": lambda x, _: x.fillna(0),
     "coalesce": lambda a, b: a.combine_first(b),

@@ -4,6 +4,6 @@ data:
 signal a:
   emit rolling_mean(prices, prices)
 signal b:
-  emit zscore(3) + sectors
+  emit rolling_corr(prices, 3) + sectors
 signal c:
   emit group_mean(prices, rank(prices))
