@@ -21,7 +21,7 @@ from sigc_pipelines.book import Book, book_of, keep_book
 from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between
 from sigc_pipelines.costs import Market, are_of_turnover, cost_of
 from sigc_pipelines.performance import BenchmarkMetrics, Metrics, compare, measure
-from sigc_pipelines.rebalance import every_rows
+from sigc_pipelines.rebalance import due_rows
 from sigc_pipelines.returns import benchmark_returns, returns_of
 from sigc_pipelines.situation import adjuster
 
@@ -109,7 +109,7 @@ class Accounts:
         book = keep_book(
             wanted[low:high],
             self.returns[low:high],
-            rebalance=every_rows(self.settings.rebalance),
+            due=due_rows(self.settings.rebalance, self.dates[low:high]),
             drift=self.settings.drift,
             adjust=None if adjust is None else lambda row, want, held: adjust(low + row, want, held),
         )
@@ -119,7 +119,7 @@ class Accounts:
         """What keeps the figures of any such book of the rows from `start` of the grid on, while it is computed; None
         where more than that must be known of it."""
         settings = self.settings
-        if settings.drift or every_rows(settings.rebalance) != 1 or self._adjust is not None:
+        if settings.drift or settings.rebalance.rows != 1 or self._adjust is not None:
             return None
         return Books(self.returns, self.loaded.grid.names, start) if are_of_turnover(self.portfolio.costs) else None
 
@@ -134,7 +134,11 @@ class Accounts:
         settings = self.settings
         returns = self.returns[delay:]
         return keep_book(
-            wanted[:rows], returns, rebalance=every_rows(settings.rebalance), drift=drift, adjust=self._adjust
+            wanted[:rows],
+            returns,
+            due=due_rows(settings.rebalance, self.dates[:rows]),
+            drift=drift,
+            adjust=self._adjust,
         )
 
     def result(self, wanted: Panel, report: RunReport, params: Mapping[str, float] | None = None) -> Result:

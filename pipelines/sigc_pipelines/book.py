@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from sigc.ops.jit import frozen
 from sigc.panel import Floats
+from sigc_pipelines.rebalance import Due
 
 # row, wanted weights, weights held before -> weights to hold
 Adjust = Callable[[int, Floats, Floats], Floats]
@@ -55,26 +56,31 @@ def keep_book(
     wanted: Floats,
     returns: Floats,
     *,
-    rebalance: int = 1,
+    due: Due | None = None,
     drift: bool = False,
     adjust: Adjust | None = None,
 ) -> Book:
     """Hold `wanted` weights (rows, assets; NaN counts as 0) over close-to-close `returns` of the same shape.
 
-    rebalance: every so many rows from the first. adjust: what constraints leave of a wanted book.
+    due: the rows on which it is traded (rows,), None for all. adjust: what constraints leave of a wanted book.
     """
     from sigc.ops.loops import books
 
     rows = len(wanted)
     if not drift and adjust is None:
-        return _as_wanted(wanted if rebalance == 1 else wanted[(np.arange(rows) // rebalance) * rebalance], returns)
+        return _as_wanted(wanted if due is None or due.all() else wanted[_last_due(due)], returns)
     clean = np.where(np.isnan(wanted), 0.0, wanted)
     earned = np.where(np.isnan(returns), 0.0, returns)
-    held, trades = _sequential(clean, earned, np.arange(0, rows, rebalance), drift, adjust)
+    held, trades = _sequential(clean, earned, np.ones(rows, bool) if due is None else due, drift, adjust)
     into = np.vstack([np.zeros((1, wanted.shape[1])), held[:-1]])
     missing = ((into != 0.0) & np.isnan(returns)).sum(axis=1)
     gross, turnover = (into * earned).sum(axis=1), np.abs(trades).sum(axis=1)
     return Book(held, gross, turnover, books.exposures(frozen(held)), missing, trades)
+
+
+def _last_due(due: Due) -> NDArray[np.intp]:
+    """The last row that was due, for each row. The first is due."""
+    return np.maximum.accumulate(np.where(due, np.arange(len(due)), 0))
 
 
 def _as_wanted(held: Floats, returns: Floats) -> Book:
@@ -97,14 +103,10 @@ def book_of(held: Floats, figures: Floats) -> Book:
     return Book(held, figures[books.EARNED], figures[books.TURNOVER], exposures, missing)
 
 
-def _sequential(
-    wanted: Floats, earned: Floats, at: NDArray[np.intp], drift: bool, adjust: Adjust | None
-) -> tuple[Floats, Floats]:
+def _sequential(wanted: Floats, earned: Floats, due: Due, drift: bool, adjust: Adjust | None) -> tuple[Floats, Floats]:
     held = np.zeros_like(wanted)
     trades = np.zeros_like(wanted)
     now = np.zeros(wanted.shape[1])
-    due = np.zeros(len(wanted), dtype=bool)
-    due[at] = True
     for row in range(len(wanted)):
         if drift:
             now = drifted(now, earned[row])

@@ -33,7 +33,7 @@ from sigc_pipelines.compute import Loaded, Workspace, rows_between
 from sigc_pipelines.feed import ReplayFeed
 from sigc_pipelines.outlook import Outlook, look
 from sigc_pipelines.performance import compare, exposures_of, measure, total_return
-from sigc_pipelines.rebalance import every_rows
+from sigc_pipelines.rebalance import Due, due_rows
 from sigc_pipelines.run import carry_out
 from sigc_pipelines.session import instant_of
 from sigc_pipelines.settle import settle
@@ -85,7 +85,9 @@ def replay(
         try:
             with Ledger.open(Path(scratch), clock, durable=False) as ledger:
                 trading = Trading(ledger, broker, clock, calendar, config)
-                ended = _trade(trading, ReplayFeed(outlook, prices), days, every_rows(settings.rebalance), key)
+                ended = _trade(
+                    trading, ReplayFeed(outlook, prices), days, due_rows(settings.rebalance, outlook.dates), key
+                )
                 with ledger.reading() as connection:
                     fills = books.fills_of_book(connection, key)
                     navs = {n.session: float(n.nav) for n in books.navs(connection, key)}
@@ -130,14 +132,14 @@ def _not_done(ended: tuple[Ended, ...]) -> tuple[Diagnostic, ...]:
 
 
 def _trade(
-    trading: Trading, feed: ReplayFeed, days: tuple[tuple[int, str], ...], rebalance: int, key: BookKey
+    trading: Trading, feed: ReplayFeed, days: tuple[tuple[int, str], ...], due: Due, key: BookKey
 ) -> tuple[Ended, ...]:
     ended = []
     clock = trading.clock
     for row, day in days:
         if isinstance(clock, HandClock):
             clock.turn(instant_of(trading.calendar, day))
-        if row % rebalance == 0:
+        if due[row]:
             request = Request(f"{key.strategy}-{day}", key.strategy, key.portfolio, RunKind.TRADE, "replay")
             ended.append(carry_out(trading, request, feed))
         else:

@@ -25,6 +25,7 @@ from sigc_pipelines.performance import (
     sharpe,
     total_return,
 )
+from sigc_pipelines.rebalance import every
 
 DAYS = np.arange("2020-01-01", "2020-01-31", dtype="datetime64[D]").astype("datetime64[ns]")
 
@@ -36,7 +37,7 @@ def test_a_book_by_hand() -> None:
     assert np.allclose(book.gross, [0.0, 0.05 - 0.1, 0.5, 0.0])
     assert np.allclose(book.turnover, [1.0, 1.0, 1.0, 1.0])
     assert book.missing.tolist() == [0, 0, 0, 0]
-    every_two = keep_book(wanted, returns, rebalance=2)
+    every_two = keep_book(wanted, returns, due=every(2, len(wanted)))
     assert np.allclose(every_two.held, [[0.5, -0.5], [0.5, -0.5], [0.0, 0.0], [0.0, 0.0]])
     assert every_two.missing.tolist() == [0, 0, 1, 0]
 
@@ -44,17 +45,17 @@ def test_a_book_by_hand() -> None:
 def test_drift_moves_weights_with_returns() -> None:
     wanted = np.tile([[0.5, 0.5]], (3, 1))
     returns = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
-    book = keep_book(wanted, returns, rebalance=3, drift=True)
+    book = keep_book(wanted, returns, due=every(3, len(wanted)), drift=True)
     assert np.allclose(book.held[1], [2 / 3, 1 / 3])
     assert np.allclose(book.turnover, [1.0, 0.0, 0.0])
 
 
 @settings(deadline=None)  # the first call compiles
 @given(hnp.arrays(float, (6, 3), elements=st.floats(-1, 1)), st.integers(1, 7))
-def test_both_ways_of_keeping_a_book_agree(wanted: np.ndarray, every: int) -> None:
+def test_both_ways_of_keeping_a_book_agree(wanted: np.ndarray, count: int) -> None:
     returns = np.zeros(wanted.shape)
-    fast = keep_book(wanted, returns, rebalance=every)
-    slow = keep_book(wanted, returns, rebalance=every, adjust=lambda _, want, __: want)
+    fast = keep_book(wanted, returns, due=every(count, len(wanted)))
+    slow = keep_book(wanted, returns, due=every(count, len(wanted)), adjust=lambda _, want, __: want)
     assert np.array_equal(fast.held, slow.held)
     assert np.allclose(fast.turnover, slow.turnover)
 
