@@ -18,4 +18,4 @@ def due_rows(rebalance: Rebalance, dates: Dates) -> Due:
 
 def every(count: int, rows: int) -> Due:
     """True for every so many of some rows, from the first."""
-    return np.arange(rows) % count == 0
+    return np.asarray(np.arange(rows) % count == 0)

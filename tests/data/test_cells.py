@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.data.shape import numbers
+from sigc.data.cells import numbers
 from sigc.data.spec import SourceSpec
 
 Piece = tuple[list[float | None], int]
