@@ -39,7 +39,7 @@ _ALIASES = MappingProxyType({"nyse": "XNYS", "nasdaq": "XNYS", "us": "XNYS"})
 _OURS = ("always", "weekdays")
 _NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
 _CHILD_TIMEOUT_S = 120.0
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -373,3 +373,42 @@ def test_the_age_alarm(left_days: int, told: bool) -> None:
     if found is not None:
         assert (found.code, found.severity) == ("W004", Severity.WARNING)
         assert f" {max(left_days, 0)} more days" in found.message
+
+
+@pytest.mark.parametrize(
+    ("code", "sessions", "closed"),
+    [
+        # Dates by the exchanges' own notices, not by the package: weeks that changed, and Orthodox Easter Mondays.
+        ("XTAE", ["2025-01-05", "2026-01-04", "2026-01-09"], ["2025-01-10", "2026-01-11", "2026-01-18"]),
+        ("XKRX", ["1998-12-05", "1998-11-28"], ["1998-12-12", "2000-01-08"]),
+        ("ASEX", ["2024-05-07"], ["2024-05-03", "2024-05-06"]),
+        ("XBSE", ["2024-05-08"], ["2024-05-03", "2024-05-06"]),
+        ("XBEL", ["2024-05-08"], ["2024-05-03", "2024-05-06"]),
+        ("XCYS", ["2024-05-08"], ["2024-05-03", "2024-05-06"]),
+    ],
+)
+def test_calendars_whose_week_changed_or_that_keep_orthodox_easter(
+    code: str, sessions: list[str], closed: list[str]
+) -> None:
+    calendar = open_calendar(code, None, today=date(2026, 11, 29))
+    assert [d for d in sessions if calendar.session_on(date.fromisoformat(d)) is None] == []
+    assert [d for d in closed if calendar.session_on(date.fromisoformat(d)) is not None] == []
+
+
+def test_every_calendar_of_the_package_is_computed() -> None:
+    program = """
+import json, sys
+from datetime import date
+from importlib import util
+spec = util.spec_from_file_location("table", sys.argv[1])
+made = util.module_from_spec(spec)
+spec.loader.exec_module(made)
+import exchange_calendars
+names = exchange_calendars.get_calendar_names(include_aliases=False)
+print(json.dumps({n: len(made.table(n, date(2015, 1, 1), date(2026, 12, 31))["sessions"]) for n in names}))
+"""
+    file = ROOT / "sigc" / "calendar_table.py"
+    told = subprocess.run([sys.executable, "-P", "-c", program, str(file)], check=True, capture_output=True, text=True)
+    counts = json.loads(told.stdout)
+    assert len(counts) > 60
+    assert {n for n, count in counts.items() if not 2_000 < count <= 4_400} == set()
