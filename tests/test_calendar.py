@@ -411,4 +411,4 @@ print(json.dumps({n: len(made.table(n, date(2015, 1, 1), date(2026, 12, 31))["se
     told = subprocess.run([sys.executable, "-P", "-c", program, str(file)], check=True, capture_output=True, text=True)
     counts = json.loads(told.stdout)
     assert len(counts) > 60
-    assert {n for n, count in counts.items() if not 2_000 < count <= 4_400} == set()
+    assert {n for n, count in counts.items() if not 1_000 < count <= 4_400} == set()

@@ -30,6 +30,11 @@ class CsvFile:
             raise problem(spec, "E201", file, "is empty")
         self._spec, self._file, self._raw = spec, file, raw
         self._delimiter = _delimiter(raw)
+        self._names = _names(raw[: raw.find(b"\n") + 1] or raw, self._delimiter)
+        self._header = pacsv.ReadOptions()
+        if "" in self._names:  # as pandas writes an index without a name
+            self._names = [n or f"Unnamed: {i}" for i, n in enumerate(self._names)]
+            self._header = pacsv.ReadOptions(column_names=self._names, skip_rows=1)
         self.indices: frozenset[str] = frozenset()
 
     def head(self) -> Any:
@@ -41,9 +46,7 @@ class CsvFile:
                 at = len(self._raw)
                 break
             at = end + 1
-        part = self._raw[:at]
-        names = _names(part, self._delimiter)
-        return self._read(part, dict.fromkeys(names, pa.string()), None)
+        return self._read(self._raw[:at], dict.fromkeys(self._names, pa.string()), None)
 
     def read(self, columns: Collection[str], numbers: Collection[str]) -> Any:
         """Some columns: `numbers` as float64 where all their cells are such, all others as text."""
@@ -64,11 +67,11 @@ class CsvFile:
             decimal_point=self._spec.options.decimal or ".",
         )
         parse = pacsv.ParseOptions(delimiter=self._delimiter, newlines_in_values=b'"' in raw)
-        return pacsv.read_csv(io.BytesIO(raw), convert_options=convert, parse_options=parse)
+        return pacsv.read_csv(io.BytesIO(raw), self._header, parse, convert)
 
 
-def _names(part: bytes, delimiter: str) -> list[str]:
-    header = pacsv.open_csv(io.BytesIO(part), parse_options=pacsv.ParseOptions(delimiter=delimiter))
+def _names(header_line: bytes, delimiter: str) -> list[str]:
+    header = pacsv.open_csv(io.BytesIO(header_line), parse_options=pacsv.ParseOptions(delimiter=delimiter))
     return list(header.schema.names)
 
 
