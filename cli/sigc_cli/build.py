@@ -42,7 +42,8 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a command line may say of how work is done. engine: auto | local | dask; alone: nothing else runs here."""
+    """What a command line may say of how work is done. engine: `auto` (the cluster for work that pays for it), `local`
+    (threads of this process) or `dask` (the cluster); alone: nothing else runs here."""
 
     config: Path | None = None
     engine: str = "auto"
@@ -120,7 +121,7 @@ def workspace(
     directory = Path(settings.directory).expanduser()
     fresh = jit.is_fresh(jit.prepare(directory, alone=choices.alone))
     enabled = settings.enabled and choices.cache
-    on_disk = enabled or _asks_for_dask(config, choices)
+    on_disk = enabled or _may_be_elsewhere(config, choices)
     with ExitStack() as stack:
         where = directory
         if on_disk and not enabled:
@@ -156,7 +157,8 @@ def is_large(cost_ns: int) -> bool:
     return cost_ns > _WORTH_A_CLUSTER_NS
 
 
-def _asks_for_dask(config: Config, choices: Choices) -> bool:
+def _may_be_elsewhere(config: Config, choices: Choices) -> bool:
+    """Whether blocks must lie where the workers of a cluster find them, even if none are kept."""
     return choices.engine == "dask" or (choices.engine == "auto" and config.cluster.type in ("address", "class"))
 
 
@@ -167,8 +169,8 @@ def _engine(
     """Threads of this process for small work, workers of the configured cluster for the rest."""
     from sigc.engine.local import LocalExecutor
 
-    large = is_large(cost_ns) and config.cluster.type != "none"
-    if directory is not None and (_asks_for_dask(config, choices) or (choices.engine == "auto" and large)):
+    pays = choices.engine == "auto" and is_large(cost_ns) and config.cluster.type != "none"
+    if directory is not None and (choices.engine == "dask" or pays):
         with _dask(config, directory) as executor:
             yield executor
         return

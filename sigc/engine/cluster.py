@@ -28,6 +28,7 @@ from distributed.diagnostics.plugin import SchedulerPlugin, WorkerPlugin
 from sigc.config import ClusterSettings
 from sigc.engine.dask import EVENTS
 from sigc.engine.doors import GuardScheduler, GuardWorker
+from sigc.engine.main_guard import check_main
 from sigc.engine.nice import give_way
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops import jit
@@ -118,7 +119,10 @@ def _connect(settings: ClusterSettings, stack: ExitStack) -> Client:
         case "address":
             return _client(settings.address, _security(settings), settings)
         case "class":
-            cluster = _class(settings.class_)(**settings.options)
+            made_by = _class(settings.class_)
+            if isinstance(made_by, type) and issubclass(made_by, LocalCluster):
+                check_main()
+            cluster = made_by(**settings.options)
             stack.callback(cluster.close)
             scale = settings.scale
             if isinstance(scale, int):
@@ -129,6 +133,7 @@ def _connect(settings: ClusterSettings, stack: ExitStack) -> Client:
             client.wait_for_workers(1, timeout=120)
             return client
         case _:
+            check_main()
             # A nanny starts its worker again by itself. The cluster would close it for good if, so long after one loss,
             # the worker happened to be away once more: two losses within seconds, and it would be gone for ever.
             stack.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": "3650 days"}))
