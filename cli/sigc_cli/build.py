@@ -183,13 +183,14 @@ def _engine(
 
 @contextmanager
 def _dask(config: Config, directory: Path) -> Iterator[Executor]:
-    from sigc.engine.cluster import open_client, slice_bytes
+    from sigc.engine.cluster import open_client, patience_s, slice_bytes
     from sigc.engine.dask import DaskExecutor, StoreAddress
 
     roots = [Path(config.data.directory)] if Path(config.data.directory).is_dir() else []
     address = StoreAddress(str(directory.resolve()), config.daemon.cache.max_size_gb)
     with open_client(config.cluster, directory.resolve(), roots) as client:
-        executor = DaskExecutor(client, address, slice_bytes(client), config.cluster.deadline_s)
+        limits = config.cluster.deadline_s, patience_s(config.cluster)
+        executor = DaskExecutor(client, address, slice_bytes(client), *limits)
         try:
             yield executor
         finally:

@@ -97,7 +97,7 @@ class DaskCluster:
         """A run's own executor, over the cache at `directory`."""
         from distributed import Client
 
-        from sigc.engine.cluster import slice_bytes
+        from sigc.engine.cluster import patience_s, slice_bytes
         from sigc.engine.dask import DaskExecutor, StoreAddress
 
         held = self.open()
@@ -106,10 +106,10 @@ class DaskCluster:
         try:
             # A client of its own: what one run is told of its workers, and cancels, is no other run's business.
             address = held.scheduler_info()["address"]
-            patience_s = self._settings.connect_timeout_s
-            with Client(address, security=held.security, timeout=patience_s, set_as_default=False) as client:
+            limit_s, patience = self._settings.connect_timeout_s, patience_s(self._settings)
+            with Client(address, security=held.security, timeout=limit_s, set_as_default=False) as client:
                 store = StoreAddress(str(directory.resolve()), self._max_size_gb)
-                executor = DaskExecutor(client, store, slice_bytes(client), self._settings.deadline_s)
+                executor = DaskExecutor(client, store, slice_bytes(client), self._settings.deadline_s, patience)
                 try:
                     yield executor
                 finally:
