@@ -9,6 +9,7 @@ Neighbours: `cluster.py` opens the client this engine is handed, `drive.py` feed
 from __future__ import annotations
 
 import contextlib
+import pickle
 import queue
 import threading
 import time
@@ -27,10 +28,10 @@ from sigc.blocks import BlockStore
 from sigc.cache.parquet import ParquetStore
 from sigc.engine.drive import EngineLostError
 from sigc.engine.join import EVENTS
-from sigc.engine.proof import digests, put_mark, requirement, unmet
+from sigc.engine.proof import digests, put_mark, requirement
 from sigc.engine.run_block import run_block
 from sigc.engine.task import Outcome, Task
-from sigc.engine.workers import Workers
+from sigc.engine.workers import CARRY_OUT, Workers, is_same_cache
 from sigc.errors import Diagnostic, SigcError
 
 _WORTH_A_BATCH_NS = 200_000_000
@@ -40,6 +41,7 @@ _WORKER_MEMORY_BYTES = 32 << 20  # of blocks kept by a worker: its tasks rarely 
 _RESTARTED_WITHIN_S = 30
 _LOOKS_EVERY_S = 2.0  # after workers, while no batch comes home
 _SILENT_S = 60.0  # without a heartbeat, after which a worker's batches go elsewhere
+_LEAST_SILENT_S = 5.0  # several heartbeats
 _MOST_REFUSALS = 50  # of one run; workers that are refused and started again are a loop
 _MOST_HANGS = 2  # deadlines missed in a row, workers restarted each time
 
@@ -64,19 +66,9 @@ def open_store(address: StoreAddress) -> BlockStore:
         return _stores[address]
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A batch of which nothing was computed or stored, since the worker is not as it must be."""
-
-    worker: str
-    why: str
-
-
-def run_batch(tasks: tuple[Task, ...], address: StoreAddress, required: str) -> list[Outcome] | Refused:
-    """Run tasks one after the other on a worker, in a process that has proved to be as `required` (see `proof.py`)."""
+def run_batch(tasks: tuple[Task, ...], address: StoreAddress) -> list[Outcome]:
+    """Run tasks one after the other on a worker (`join.carry_out` has seen that it may)."""
     where = str(get_worker().address)
-    if why := unmet(required):
-        return Refused(where, why)
     store = open_store(address)
     before = len(store.incidents())
     outcomes = []
@@ -200,9 +192,8 @@ class DaskExecutor:
         # A key is used once: a batch that is sent again after a loss must not meet its own earlier result.
         key = f"sigc-{batch[0].outputs[0].key[:16]}-{uuid.uuid4().hex[:8]}"
         first = int(_is_chained(batch[0]))  # what waits for the next link of a chain is the longest way of a run
-        future = self._client.submit(
-            run_batch, batch, self._address, self._required, key=key, pure=False, priority=first, **chosen
-        )
+        payload = pickle.dumps((batch, self._address), pickle.HIGHEST_PROTOCOL)
+        future = self._client.submit(CARRY_OUT, payload, self._required, key=key, pure=False, priority=first, **chosen)
         self._batches[key] = (future, batch)
         future.add_done_callback(lambda _, key=key: self._arrived.put(key))
 
@@ -242,9 +233,11 @@ class DaskExecutor:
         for address, told in usable.items():
             seen, since = self._seen.get(address, (None, now))
             self._seen[address] = (seen, since) if seen == told["last_seen"] else (told["last_seen"], now)
-        silent = [address for address in usable if now - self._seen[address][1] > _SILENT_S]
+        limit_s = min(_SILENT_S, max(_LEAST_SILENT_S, self._deadline_s)) if self._deadline_s else _SILENT_S
+        silent = [address for address in usable if now - self._seen[address][1] > limit_s]
         if silent:
-            self._send_elsewhere(silent, f"was silent for {_SILENT_S:.0f} s")
+            self._send_elsewhere(silent, f"was silent for {limit_s:.0f} s")
+            self._restart([address for address in silent if usable[address]["nanny"]])
 
     def _send_elsewhere(self, workers: list[str], why: str) -> None:
         """Send the batches that these workers hold to others."""
@@ -263,7 +256,8 @@ class DaskExecutor:
     def _restart(self, workers: list[str]) -> None:
         """End workers that hang and have them started again. Others may end or restart them at the same time."""
         after = f" for {self._deadline_s:.0f} s" if self._deadline_s else ""
-        self._incidents.append(f"{len(workers)} worker(s) finished nothing{after}: restarted")
+        if workers:
+            self._incidents.append(f"{len(workers)} worker(s) finished nothing{after}: restarted")
         for worker in workers:
             # Gone by now (KeyError), or not back in time (TimeoutError): the deadline watches over what follows.
             with contextlib.suppress(KeyError, TimeoutError, OSError, ValueError):
@@ -271,7 +265,7 @@ class DaskExecutor:
 
     def _result(self, future: Any, batch: tuple[Task, ...]) -> list[Outcome]:
         try:
-            found: list[Outcome] | Refused = future.result()
+            found: list[Outcome] | dict[str, str] = future.result()
         except SigcError:
             raise
         except CancelledError as lost:
@@ -284,16 +278,16 @@ class DaskExecutor:
                 return []
             message = f"a worker failed on {_name(batch)}: {type(failure).__name__}: {failure}"
             raise SigcError(Diagnostic("E300", message, batch[0].outputs[0].node.span)) from failure
-        if isinstance(found, Refused):
-            self._refused(found)
+        if isinstance(found, dict):
+            self._refused(found["refused"], found["why"])
             self._send(batch)
             return []
         return found
 
-    def _refused(self, found: Refused) -> None:
+    def _refused(self, worker: str, why: str) -> None:
         """Send nothing more to a worker. Raises `SigcError` when that happens again and again."""
-        if found.worker not in self._workers.aside:
-            self._tell(self._workers.set_aside(found.worker, found.why))
+        if worker not in self._workers.aside:
+            self._tell(self._workers.set_aside(worker, why))
         if len(self._workers.refusals) > _MOST_REFUSALS:
             raise self._workers.nobody()
 
@@ -328,7 +322,7 @@ class DaskExecutor:
         elif message["by"].endswith(self._client.id) or not message["is_ours"]:
             self._workers.heard(address, str(message["why"]), str(message["text"]))
             self._tell(str(message["text"]))
-        elif message["cache"] == self._address.directory:
+        elif is_same_cache(message, self._address.directory):
             self._tell(str(message["text"]))
 
 

@@ -4,6 +4,7 @@ These classes and functions travel as code, not by name (`workers.py` sees to th
 workers without sigc, or with another: nothing here may name sigc but inside of `judged`.
 
     hang(...)     on the scheduler: workers that join from now on are judged by `Join`
+    carry_out     on a worker: a batch of tasks, where the process has proved what is required
     Join          on a worker, before its first task: it proves what is required, or leaves with the reason in its log
     Keeper        on the scheduler: tells of lost workers, and takes away what a client hung there when that is gone
 """
@@ -14,8 +15,11 @@ import asyncio
 import contextlib
 import json
 import logging
+import pickle
+from collections.abc import Callable
 from typing import Any
 
+import cloudpickle
 import distributed
 from distributed.diagnostics.plugin import SchedulerPlugin, WorkerPlugin
 
@@ -46,6 +50,37 @@ async def judged(required: str, folder: str, niceness: int) -> tuple[str, bool]:
         return f"can't load sigc: {missing}", True
     except Exception as failure:
         return f"can't prove what it computes: {type(failure).__name__}: {failure}", True
+
+
+def carry_out(payload: bytes, required: str) -> Any:
+    """On a worker: compute a batch of tasks, in a process that has proved what is required; else say who refuses and why.
+
+    payload: pickled, so that neither a scheduler nor a worker without sigc has to read it.
+    """
+    where = str(distributed.get_worker().address)
+    try:
+        from sigc.engine.proof import unmet
+
+        if why := unmet(required):
+            return {"refused": where, "why": why}
+        from sigc.engine.dask import run_batch
+    except ImportError as missing:
+        return {"refused": where, "why": f"has no sigc, or another ({missing})"}
+    tasks, address = pickle.loads(payload)
+    return run_batch(tasks, address)
+
+
+class ByValue:
+    """A function of this module that arrives as its code, wherever it is sent."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function, self._code = function, cloudpickle.dumps(function)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[bytes]]:
+        return pickle.loads, (self._code,)
 
 
 class Join(WorkerPlugin):
@@ -103,17 +138,12 @@ class Keeper(SchedulerPlugin):
             take_down(client, dask_scheduler=scheduler)
 
 
-def hang(name: str, plugin: bytes, client: str, dask_scheduler: Any = None) -> str:
-    """Judge workers that join from now on. Returns why the scheduler can't be used, '' if it can."""
-    try:
-        import sigc.engine.task  # noqa: F401  # it reads tasks before it hands them on
-    except ImportError as missing:
-        return f"can't load sigc: {missing}"
+def hang(name: str, plugin: bytes, client: str, dask_scheduler: Any = None) -> None:
+    """Judge workers that join from now on."""
     dask_scheduler.worker_plugins[f"{name}-{client}"] = plugin
     keeper = Keeper(client)
     if keeper.name not in dask_scheduler.plugins:
         dask_scheduler.add_plugin(keeper, name=keeper.name)
-    return ""
 
 
 def take_down(client: str, name: str = "", dask_scheduler: Any = None) -> None:

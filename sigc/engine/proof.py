@@ -22,7 +22,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import numba
 import numpy as np
 import psutil
 
@@ -50,7 +49,7 @@ def versions() -> dict[str, str]:
         "sigc": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "numba": numba.__version__,
+        "numba": version("numba"),  # unloaded: it may refuse this numpy
         "distributed": version("distributed"),
         "sources": sources_digest(),
         "kernels": jit.kernel_sources_digest(),

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -30,6 +31,7 @@ _GOOD_BYE_S = 5.0
 _LOOKS_EVERY_S = 0.2
 
 cloudpickle.register_pickle_by_value(join)
+CARRY_OUT = join.ByValue(join.carry_out)
 
 
 class Workers:
@@ -97,13 +99,10 @@ class Workers:
     def admit(self, name: str, required: str, folder: str = "", niceness: int = 0) -> list[str]:
         """Judge all workers by a requirement: those that are there now, and those that join until the client is gone.
 
-        Those that fail are set aside; the silent are returned. Raises `SigcError` where the scheduler can't be used.
+        Those that fail are set aside; the silent are returned.
         """
         plugin = cloudpickle.dumps(join.Join(f"{name}-{self._client.id}", required, folder, niceness))
-        trouble = self._on_scheduler(join.hang, name, plugin, self._client.id)
-        if trouble:
-            message = f"the scheduler {self.scheduler} {trouble}"
-            raise SigcError(Diagnostic("E402", message, hint="install the same sigc there"))
+        self._on_scheduler(join.hang, name, plugin, self._client.id)
         return self.judge(required, folder, niceness)
 
     def judge(self, required: str, folder: str = "", niceness: int = 0) -> list[str]:
@@ -155,3 +154,8 @@ class Workers:
     def _on_scheduler(self, function: Callable[..., Any], *arguments: Any, within_s: float | None = None) -> Any:
         limit = max(self.patience_s, _ANSWERS_WITHIN_S) if within_s is None else within_s
         return self._client.sync(self._client._run_on_scheduler, function, *arguments, callback_timeout=limit)
+
+
+def is_same_cache(event: Mapping[str, Any], cache: str) -> bool:
+    """Whether a worker was refused for what it must be to compute into this cache."""
+    return Path(event["cache"]).resolve() == Path(cache).resolve()
