@@ -42,7 +42,8 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a command line may say of how work is done. engine: auto | local | dask; alone: nothing else runs here."""
+    """What a command line may say of how work is done. engine: `auto` (the cluster for work that pays for it), `local`
+    (threads of this process) or `dask` (the cluster); alone: nothing else runs here."""
 
     config: Path | None = None
     engine: str = "auto"
@@ -121,7 +122,7 @@ def workspace(
     directory = Path(settings.directory).expanduser()
     fresh = jit.is_fresh(jit.prepare(directory, alone=choices.alone))
     enabled = settings.enabled and choices.cache
-    on_disk = enabled or _asks_for_dask(config, choices)
+    on_disk = enabled or _may_be_elsewhere(config, choices)
     with ExitStack() as stack:
         where = directory
         if on_disk and not enabled:
@@ -161,7 +162,8 @@ def is_large(cost_ns: int) -> bool:
     return cost_ns > _WORTH_A_CLUSTER_NS
 
 
-def _asks_for_dask(config: Config, choices: Choices) -> bool:
+def _may_be_elsewhere(config: Config, choices: Choices) -> bool:
+    """Whether blocks must lie where the workers of a cluster find them, even if none are kept."""
     return choices.engine == "dask" or (choices.engine == "auto" and config.cluster.type in ("address", "class"))
 
 
@@ -172,8 +174,8 @@ def _engine(
     """Threads of this process for small work, workers of the configured cluster for the rest."""
     from sigc.engine.local import LocalExecutor
 
-    large = is_large(cost_ns) and config.cluster.type != "none"
-    if directory is not None and (_asks_for_dask(config, choices) or (choices.engine == "auto" and large)):
+    pays = choices.engine == "auto" and is_large(cost_ns) and config.cluster.type != "none"
+    if directory is not None and (choices.engine == "dask" or pays):
         with _dask(config, directory) as executor:
             yield executor
         return
@@ -186,14 +188,15 @@ def _engine(
 
 @contextmanager
 def _dask(config: Config, directory: Path) -> Iterator[Executor]:
-    from sigc.engine.cluster import open_client, slice_bytes
+    from sigc.engine.cluster import open_client, patience_s, slice_bytes
     from sigc.engine.dask import DaskExecutor, StoreAddress
 
     roots = [Path(config.data.directory)] if Path(config.data.directory).is_dir() else []
     cache = config.daemon.cache
     address = StoreAddress(str(directory.resolve()), cache.max_size_gb, cache.trusted)
     with open_client(config.cluster, directory.resolve(), roots) as client:
-        executor = DaskExecutor(client, address, slice_bytes(client), config.cluster.deadline_s)
+        limits = config.cluster.deadline_s, patience_s(config.cluster)
+        executor = DaskExecutor(client, address, slice_bytes(client), *limits)
         try:
             yield executor
         finally:

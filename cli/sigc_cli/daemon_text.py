@@ -46,7 +46,9 @@ def _details(found: StatusReply, more: Details) -> list[str]:
     lines += [f"CPU limit: {more.cpu_limit or 'none'}", f"Jobs: {more.jobs}", "", f"Cluster: {more.cluster}"]
     lines += [f"  Dashboard: {more.cluster_dashboard}"] if more.cluster_dashboard else []
     lines += [
-        f"  {w.address}: {gigabytes(w.memory_bytes)} / {gigabytes(w.memory_limit_bytes)}, {w.tasks} tasks"
+        f"  {w.address}: does not compute: it {w.refused}"
+        if w.refused
+        else f"  {w.address}: {gigabytes(w.memory_bytes)} / {gigabytes(w.memory_limit_bytes)}, {w.tasks} tasks"
         for w in more.workers
     ]
     lines += [] if more.workers else ["  no workers are open"]

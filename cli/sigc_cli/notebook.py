@@ -6,6 +6,7 @@ s.signals("momentum", start="2016-01-01")     # dates x assets
 r = s.backtest()
 r.metrics.sharpe
 sigc.compile("momentum.sig", data={"prices": frame}, cache=False).backtest()     # your own frame, nothing kept
+sigc.compile("momentum.sig", engine="cluster").optimize()     # on the cluster of the configuration; else in threads
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from sigc.plan.strategy import Strategy
 
 
+# Those of the command line are understood too.
+_ENGINES = {"threads": "local", "local": "local", "auto": "local", "cluster": "dask", "dask": "dask"}
+
+
 def compile(
     source: str | Path,
     params: Mapping[str, float] | None = None,
@@ -41,9 +46,11 @@ def compile(
 
     data: sources given from memory instead of their files, by the names of the data section: pandas frames (dates x
     assets; long or static as a file may be) or panels. options: fields of `Choices` (config, engine, threads, cache;
-    cache="memory" keeps what is computed in memory, for this strategy and those made from it). Raises `SigcError` with
-    all errors.
+    cache="memory" keeps what is computed in memory, for this strategy and those made from it). engine: "threads" of this
+    process, whatever the work is, unless "cluster" asks for the one of the configuration. Raises `SigcError` with all
+    errors.
     """
+    options["engine"] = _engine(options.get("engine", "threads"))
     text = str(source)
     if isinstance(source, str) and "\n" in text:
         compiled = compile_text(text, params=params)
@@ -53,6 +60,13 @@ def compile(
     choices = Choices(**(options | {"cache": False} if kept is not None else options))
     config = configuration(choices).config
     return CompiledStrategy(compiled, choices, config, _held(compiled.strategy, data or {}, config), kept)
+
+
+def _engine(word: object) -> str:
+    """The engine of `Choices` that is asked for: never one that starts processes by itself."""
+    if word not in _ENGINES:
+        raise SigcError(Diagnostic("E002", f"engine={word!r} is not known", hint="there are: 'threads', 'cluster'"))
+    return _ENGINES[str(word)]
 
 
 def _held(strategy: Strategy, data: Mapping[str, Any], config: Config) -> dict[str, Held]:

@@ -187,7 +187,7 @@ class Chores:
     def _measure(self) -> None:
         """The workers, and the size of the cache. In a thread."""
         daemon = self._daemon
-        workers = daemon.workers()
+        workers = [worker for worker in daemon.workers() if not worker.refused]
         daemon.metrics.put(metrics.WORKERS, len(workers))
         for worker in workers:
             daemon.metrics.put(metrics.WORKER_MEMORY, worker.memory_bytes, worker=worker.address)

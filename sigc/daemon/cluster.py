@@ -39,6 +39,7 @@ _WITHIN_S = 3600.0
 _ANSWER_WITHIN_S = 10.0
 _GOOD_BYE_S = 5.0
 _NICENESS = 10
+_MOST_REFUSED = 16  # told of in status
 _ONE_WORKER_MB = 512  # less is no use for the libraries alone
 log = logging.getLogger("sigc.cluster")
 
@@ -77,6 +78,7 @@ class DaskCluster:
         self._trouble = ""
         self._is_closed = False
         self._closing: list[threading.Thread] = []
+        self._refused: deque[tuple[float, str, str]] = deque(maxlen=_MOST_REFUSED)  # when, the worker, why
 
     @property
     def is_held(self) -> bool:
@@ -100,7 +102,7 @@ class DaskCluster:
         """A run's own executor, over the cache at `directory`."""
         from distributed import Client
 
-        from sigc.engine.cluster import slice_bytes
+        from sigc.engine.cluster import patience_s, slice_bytes
         from sigc.engine.dask import DaskExecutor, StoreAddress
 
         held = self.open()
@@ -109,10 +111,10 @@ class DaskCluster:
         try:
             # A client of its own: what one run is told of its workers, and cancels, is no other run's business.
             address = held.scheduler_info()["address"]
-            patience_s = self._settings.connect_timeout_s
-            with Client(address, security=held.security, timeout=patience_s, set_as_default=False) as client:
+            limit_s, patience = self._settings.connect_timeout_s, patience_s(self._settings)
+            with Client(address, security=held.security, timeout=limit_s, set_as_default=False) as client:
                 store = StoreAddress(str(directory.resolve()), self._max_size_gb, self._is_trusted)
-                executor = DaskExecutor(client, store, slice_bytes(client), self._settings.deadline_s)
+                executor = DaskExecutor(client, store, slice_bytes(client), self._settings.deadline_s, patience)
                 try:
                     yield executor
                 finally:
@@ -134,9 +136,13 @@ class DaskCluster:
         return True
 
     def workers(self) -> tuple[WorkerStatus, ...]:
-        """Its workers as the scheduler last heard of them."""
+        """Its workers as the scheduler last heard of them, and those that were refused within the last hour."""
         found = self._info().get("workers", {})
-        return tuple(_worker(address, told) for address, told in sorted(found.items()))
+        while self._refused and time.monotonic() - self._refused[0][0] > _WITHIN_S:
+            self._refused.popleft()
+        refused = {address: why for _, address, why in list(self._refused)} if self._client is not None else {}
+        there = [_worker(address, told, refused.pop(address, "")) for address, told in sorted(found.items())]
+        return (*there, *(WorkerStatus(address, 0, 0, 0, refused=why) for address, why in sorted(refused.items())))
 
     def link(self) -> str:
         """Where Dask's own page is."""
@@ -164,8 +170,12 @@ class DaskCluster:
         if not _answers(client):
             return "the scheduler does not answer"
         wanted = self._settings.workers if self._settings.type == "local" else 1
-        there = len(self.workers())
-        return "ok" if there >= wanted else f"{there} of {wanted} workers are there"
+        found = self.workers()
+        there = sum(not worker.refused for worker in found)
+        if there >= wanted:
+            return "ok"
+        refused = "".join(f"; {worker.address} {worker.refused}" for worker in found if worker.refused)
+        return f"{there} of {wanted} workers are there{refused}"
 
     def close(self) -> None:
         """End what was started here; a good-bye that takes too long is left to the end of the process."""
@@ -177,6 +187,7 @@ class DaskCluster:
 
     def _opened(self) -> Client:
         from sigc.engine.cluster import open_client
+        from sigc.engine.join import EVENTS
 
         now = time.monotonic()
         while self._opened_at and now - self._opened_at[0] > _WITHIN_S:
@@ -188,6 +199,9 @@ class DaskCluster:
         stack = ExitStack()
         try:
             client = stack.enter_context(open_client(*self._what_to_open()))
+            client.subscribe_topic(EVENTS, self._hear)
+            for event in client.get_events(EVENTS):
+                self._hear(event)
         except BaseException as failure:
             stack.close()
             self._trouble = str(failure)
@@ -197,6 +211,18 @@ class DaskCluster:
         said = {"type": self._settings.type, "seconds": round(time.monotonic() - began, 2)}
         log.info("the cluster is open", extra={**said, "dashboard": str(client.dashboard_link or "")})
         return client
+
+    def _hear(self, event: tuple[float, Any]) -> None:
+        """Keep in mind which workers were refused: for our cache, or since they have no sigc."""
+        from sigc.engine.workers import is_same_cache
+
+        _, message = event
+        if "refused" not in message or (message["is_ours"] and not is_same_cache(message, str(self._cache))):
+            return
+        address, why = str(message["refused"]), str(message["why"])
+        if (address, why) not in [(there, known) for _, there, known in list(self._refused)]:
+            self._refused.append((time.monotonic(), address, why))
+            log.warning("%s", message["text"])
 
     def _what_to_open(self) -> tuple[ClusterSettings, Path, tuple[Path, ...], int]:
         niceness = _NICENESS if self._bounds.threads is not None else 0
@@ -242,7 +268,7 @@ def _answers(client: Client) -> bool:
     return True
 
 
-def _worker(address: str, told: Mapping[str, Any]) -> WorkerStatus:
+def _worker(address: str, told: Mapping[str, Any], refused: str = "") -> WorkerStatus:
     metrics = told.get("metrics", {})
     states = metrics.get("task_counts", {})
     tasks = sum(count for state, count in states.items() if state in ("executing", "ready", "waiting"))
@@ -253,6 +279,7 @@ def _worker(address: str, told: Mapping[str, Any]) -> WorkerStatus:
         int(tasks),
         int(told.get("nthreads", 0)),
         float(metrics.get("cpu", 0.0)),
+        refused,
     )
 
 

@@ -24,7 +24,7 @@ class StrategyStatus:
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """A worker of the cluster."""
+    """A worker of the cluster. refused: why it does not compute, '' if it does; one that has left for that is told of too."""
 
     address: str
     memory_bytes: int
@@ -32,6 +32,7 @@ class WorkerStatus:
     tasks: int
     threads: int = 0
     cpu_pct: float = 0.0
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

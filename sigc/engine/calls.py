@@ -22,7 +22,8 @@ class Slice:
     """The rows [start, stop) of the grid and the columns `names` that are computed at once.
 
     carries: in, the state before `start`; out, the state after `stop`, by node shape (components, assets).
-    seconds: what each node took, added up, by node shape. past: results are so large that they go past the caches.
+    seconds: what each node took, added up, by node shape; cold: shapes of nodes that code may have been compiled for
+    meanwhile. past: results are so large that they go past the caches.
     """
 
     start: int
@@ -33,6 +34,7 @@ class Slice:
     past: bool = False
     carries: dict[str, Floats] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    cold: set[str] = field(default_factory=set)
 
     def rows(self, need: int) -> int:
         """How many rows [start - need, stop) are, clipped at the first row of the grid."""

@@ -1,36 +1,31 @@
 """Open a Dask client as the config says: a local cluster, a running scheduler, or a cluster class.
 
-Before the client is handed on, every worker is probed: same versions, the cache and data roots readable and
-writable, the same bits from the kernels. A difference is refused with what differs and where.
+Before the client is handed on, every worker is judged: same versions and sources, the same cache, data that it can read
+(`proof.py`). One that differs is set aside with what differs and where; one that joins later and differs, leaves.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
-import platform
+import logging
 import tempfile
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import dask
-import distributed
-import numba
-import numpy as np
 import psutil
 from distributed import Client, LocalCluster, Security
-from distributed.diagnostics.plugin import SchedulerPlugin, WorkerPlugin
 
 from sigc.config import ClusterSettings
-from sigc.engine.dask import EVENTS
 from sigc.engine.doors import GuardScheduler, GuardWorker
-from sigc.engine.nice import give_way
+from sigc.engine.main_guard import check_main
+from sigc.engine.proof import put_mark, requirement
+from sigc.engine.workers import Workers
 from sigc.errors import Diagnostic, SigcError
-from sigc.ops import jit
+
+log = logging.getLogger("sigc.cluster")
 
 # What matters is set by us; see the README of this folder for the reason of each line.
 SETTINGS: Mapping[str, Any] = {
@@ -61,49 +56,44 @@ SETTINGS: Mapping[str, Any] = {
 }
 
 
+_CLASS_STARTS_WITHIN_S = 120.0
 _INTERPRETER_BYTES = 320 << 20  # of a worker with its libraries and compiled kernels
-
-
-class WorkerWatch(SchedulerPlugin):
-    """Tells clients of workers that were lost."""
-
-    name = "sigc-worker-watch"
-
-    def remove_worker(self, scheduler: Any, worker: str, *, stimulus_id: str, **_: Any) -> None:
-        if scheduler.status == distributed.Status.running and "retire" not in stimulus_id:
-            scheduler.log_event(EVENTS, {"text": f"worker {worker} was lost; its blocks were computed again"})
-
-
-class Prepare(WorkerPlugin):
-    """On every worker, late ones too: the folder of compiled kernels, set before numba is used; how nice it is."""
-
-    name = "sigc-prepare"
-
-    def __init__(self, cache_directory: str, niceness: int = 0) -> None:
-        self.cache_directory, self.niceness = cache_directory, niceness
-
-    def setup(self, worker: Any) -> None:  # noqa: ARG002
-        jit.prepare(Path(self.cache_directory))
-        give_way(self.niceness)
 
 
 @contextmanager
 def open_client(
     settings: ClusterSettings, cache: Path, roots: Sequence[Path] = (), niceness: int = 0
 ) -> Iterator[Client]:
-    """A client of the cluster that `settings` names, probed. Whatever was started here ends with the block.
+    """A client of the cluster that `settings` names, with a worker at least that has proved to be as it must.
 
-    niceness: of workers that are started here.
+    Workers that join later prove it when they do. Whatever was started here ends with the block, and nothing of ours stays
+    on a scheduler that was not. niceness: of workers that are started here. Raises `SigcError` (E402).
     """
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(SETTINGS))
         client = stack.enter_context(_connect(settings, stack))
-        client.register_plugin(WorkerWatch())
-        client.register_plugin(Prepare(str(cache), niceness if settings.type == "local" else 0))
         if settings.type == "local":  # one that is not ours has its own doors
             _shut_doors(client, settings)
-        probe(client, cache, roots)
+        workers = Workers(client, patience_s(settings))
+        stack.callback(workers.leave)
+        _admit(workers, requirement(put_mark(cache), roots), cache, niceness if settings.type == "local" else 0)
         yield client
+
+
+def patience_s(settings: ClusterSettings) -> float:
+    """Seconds to wait for a first worker: those of a cluster class are started somewhere first."""
+    return max(settings.connect_timeout_s, _CLASS_STARTS_WITHIN_S if settings.type == "class" else 0.0)
+
+
+def _admit(workers: Workers, required: str, cache: Path, niceness: int) -> None:
+    """Have workers judged, now and when they join. Raises `SigcError` (E402) where none is as it must be."""
+    workers.wait(log.warning)
+    for address in workers.admit("sigc-join", required, str(cache), niceness):
+        workers.set_aside(address, "does not answer")
+    for text in workers.refusals:
+        log.warning("%s", text)
+    if workers.refusals and not workers.usable():
+        raise workers.nobody()
 
 
 def _shut_doors(client: Client, settings: ClusterSettings) -> None:
@@ -118,17 +108,22 @@ def _connect(settings: ClusterSettings, stack: ExitStack) -> Client:
         case "address":
             return _client(settings.address, _security(settings), settings)
         case "class":
-            cluster = _class(settings.class_)(**settings.options)
+            made_by = _class(settings.class_)
+            if isinstance(made_by, type) and issubclass(made_by, LocalCluster):
+                check_main()
+            cluster = made_by(**settings.options)
             stack.callback(cluster.close)
             scale = settings.scale
-            if isinstance(scale, int):
-                cluster.scale(scale)
-            elif scale is not None:
-                cluster.adapt(minimum=scale.minimum, maximum=scale.maximum)
+            if scale is not None:
+                cluster.scale(scale if isinstance(scale, int) else max(1, scale.minimum))
             client = _client(cluster, _security(settings), settings)
-            client.wait_for_workers(1, timeout=120)
+            if scale is not None and not isinstance(scale, int):
+                # An adaptive cluster starts workers for tasks alone: the first one is asked for, and waited for.
+                Workers(client, patience_s(settings)).wait(log.warning)
+                cluster.adapt(minimum=scale.minimum, maximum=scale.maximum)
             return client
         case _:
+            check_main()
             # A nanny starts its worker again by itself. The cluster would close it for good if, so long after one loss,
             # the worker happened to be away once more: two losses within seconds, and it would be gone for ever.
             stack.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": "3650 days"}))
@@ -182,53 +177,6 @@ def _class(dotted: str) -> Any:
     except (ImportError, AttributeError, ValueError) as failure:
         message = f"cluster.class '{dotted}' can't be imported: {failure}"
         raise SigcError(Diagnostic("E402", message, hint="install its package, or correct the name")) from failure
-
-
-def versions() -> dict[str, str]:
-    """What must be equal on controller and workers for equal bits."""
-    from sigc import __version__
-
-    return {
-        "sigc": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-        "distributed": version("distributed"),
-        "kernels": jit.kernel_sources_digest(),
-        "cpu": jit.cpu_class(),
-    }
-
-
-def _probe_here(cache: str, roots: tuple[str, ...], token: str) -> dict[str, str]:
-    """Runs on a worker: its versions, and what it can't read or write."""
-    found = versions()
-    trouble = [f"can't read {root}" for root in roots if not os.access(root, os.R_OK | os.X_OK)]
-    if not (Path(cache) / f"probe-{token}").is_file():
-        trouble.append(f"does not see the cache {cache} of the controller")
-    elif not os.access(cache, os.R_OK | os.W_OK | os.X_OK):
-        trouble.append(f"can't write the cache {cache}")
-    return {**found, "trouble": "; ".join(trouble)}
-
-
-def probe(client: Client, cache: Path, roots: Sequence[Path] = ()) -> None:
-    """Refuse workers that would compute other bits, or can't reach the files. Raises E402, one per worker."""
-    token = uuid.uuid4().hex
-    mark = cache / f"probe-{token}"
-    mark.touch(mode=0o600)
-    try:
-        answers = client.run(_probe_here, str(cache), tuple(str(r) for r in roots), token)
-    finally:
-        mark.unlink()
-    ours = versions()
-    errors = []
-    for worker, answer in sorted(answers.items()):
-        differs = [f"{k} {answer[k]}, here {v}" for k, v in ours.items() if answer[k] != v]
-        if answer["trouble"]:
-            differs.append(answer["trouble"])
-        if differs:
-            errors.append(Diagnostic("E402", f"worker {worker}: {'; '.join(differs)}"))
-    if errors:
-        raise SigcError(*errors)
 
 
 def slice_bytes(client: Client) -> int:

@@ -9,12 +9,14 @@ Neighbours: `cluster.py` opens the client this engine is handed, `drive.py` feed
 from __future__ import annotations
 
 import contextlib
+import pickle
 import queue
 import threading
+import time
 import uuid
 from collections import deque
-from collections.abc import Collection, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,17 +27,22 @@ from distributed.scheduler import KilledWorker
 from sigc.blocks import BlockStore
 from sigc.cache.parquet import ParquetStore
 from sigc.engine.drive import EngineLostError
+from sigc.engine.join import EVENTS
+from sigc.engine.proof import digests, put_mark, requirement
 from sigc.engine.run_block import run_block
 from sigc.engine.task import Outcome, Task
+from sigc.engine.workers import CARRY_OUT, Workers, is_same_cache
 from sigc.errors import Diagnostic, SigcError
-from sigc.ops.fingerprint import kernel_digests
 
-EVENTS = "sigc-workers"  # the topic on which the scheduler tells of workers that come and go
 _WORTH_A_BATCH_NS = 200_000_000
 _BATCHES_PER_THREAD = 3
 _MOST_IN_A_BATCH = 32
 _WORKER_MEMORY_BYTES = 32 << 20  # of blocks kept by a worker: its tasks rarely read one twice
 _RESTARTED_WITHIN_S = 30
+_LOOKS_EVERY_S = 2.0  # after workers, while no batch comes home
+_SILENT_S = 60.0  # without a heartbeat, after which a worker's batches go elsewhere
+_LEAST_SILENT_S = 5.0  # several heartbeats
+_MOST_REFUSALS = 50  # of one run; workers that are refused and started again are a loop
 _MOST_HANGS = 2  # deadlines missed in a row, workers restarted each time
 
 
@@ -63,10 +70,10 @@ def open_store(address: StoreAddress) -> BlockStore:
 
 
 def run_batch(tasks: tuple[Task, ...], address: StoreAddress) -> list[Outcome]:
-    """Run tasks one after the other on a worker."""
+    """Run tasks one after the other on a worker (`join.carry_out` has seen that it may)."""
+    where = str(get_worker().address)
     store = open_store(address)
     before = len(store.incidents())
-    where = str(get_worker().address)
     outcomes = []
     for task in tasks:
         outcome = run_block(task, store, where)
@@ -80,16 +87,27 @@ def run_batch(tasks: tuple[Task, ...], address: StoreAddress) -> list[Outcome]:
 
 
 class DaskExecutor:
-    """Feeds tasks to the workers of `client`. deadline_s bounds one batch (0: none).
+    """Feeds tasks to the workers of `client`. deadline_s bounds one batch (0: none); patience_s a wait for any worker.
 
+    Each batch names what a worker must have proved; one that has not computes nothing, is told of, and gets no more.
     Raises `SigcError` with a readable cause for a task that failed, or whose workers were killed under it.
     """
 
-    def __init__(self, client: Client, address: StoreAddress, slice_bytes: int, deadline_s: float = 0) -> None:
+    def __init__(
+        self,
+        client: Client,
+        address: StoreAddress,
+        slice_bytes: int,
+        deadline_s: float = 0,
+        patience_s: float = 30.0,
+    ) -> None:
         self._client = client
         self._address = address
         self._slice_bytes = slice_bytes
         self._deadline_s = deadline_s
+        self._workers = Workers(client, patience_s)
+        self._name = f"sigc-run-{uuid.uuid4().hex[:8]}"
+        self._required = ""
         self._batches: dict[str, tuple[Any, tuple[Task, ...]]] = {}
         self._arrived: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._home: deque[Outcome] = deque()
@@ -97,6 +115,9 @@ class DaskExecutor:
         self._threads = 1  # of all workers together, when last asked
         self._tasks_a_batch = 1
         self._hung = 0
+        self._progress_at = time.monotonic()
+        self._alone_since: float | None = None
+        self._seen: dict[str, tuple[object, float]] = {}  # each worker's last heartbeat, and when it was new here
         self._scheduler = str(client.scheduler_info()["address"])
         client.subscribe_topic(EVENTS, self._hear)
 
@@ -108,8 +129,8 @@ class DaskExecutor:
         """
         if self._home:
             return 0
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
-        self._threads = max(1, sum(int(w["nthreads"]) for w in workers))
+        with self._reached():
+            self._threads = max(1, sum(int(w["nthreads"]) for w in self._workers.usable().values()))
         return _BATCHES_PER_THREAD * self._threads * self._tasks_a_batch
 
     @property
@@ -117,35 +138,27 @@ class DaskExecutor:
         return self._slice_bytes
 
     def prepare(self, operators: Collection[str]) -> None:
-        """Refuse workers whose kernels make other bits than ours of the same data. One that died is skipped.
+        """Have workers prove that they make the same bits of these operators in the same cache, late ones when they join.
 
-        One that is silent beyond the deadline is restarted, and asked again.
+        Those that fail are set aside; one that is silent is restarted, and asked again. Raises `SigcError` (E402) where
+        there are workers and none can be used.
         """
-        ours = kernel_digests(operators)
-        answers = self._ask(sorted(operators), self._workers())
-        silent = [worker for worker, answer in answers.items() if isinstance(answer, TimeoutError)]
-        if silent:
-            self._restart(silent)
-            answers |= self._ask(sorted(operators), [w for w in self._workers() if w not in answers])
-        errors = []
-        for worker, theirs in sorted(answers.items()):
-            differs = [] if isinstance(theirs, Exception) else sorted(n for n, d in ours.items() if theirs.get(n) != d)
-            if differs:
-                message = f"worker {worker} computes other bits than this machine: {', '.join(differs)}"
-                errors.append(Diagnostic("E402", message, hint="use workers of the same class of CPU"))
-        if errors:
-            raise SigcError(*errors)
+        self._required = requirement(put_mark(Path(self._address.directory)), (), digests(operators))
+        with self._reached():
+            silent = self._workers.admit(self._name, self._required)
+            if silent:
+                self._restart(silent)
+                for address in self._workers.judge(self._required):
+                    self._tell(self._workers.set_aside(address, "does not answer"))
+            self._incidents.extend(text for text in self._workers.refusals if text not in self._incidents)
+            if self._workers.refusals and not self._workers.usable():
+                raise self._workers.nobody()
 
     def submit(self, tasks: Sequence[Task]) -> None:
         mean_ns = sum(task.cost_ns for task in tasks) // max(1, len(tasks))
         self._tasks_a_batch = max(1, min(_MOST_IN_A_BATCH, round(_WORTH_A_BATCH_NS / max(1, mean_ns))))
         for batch in batches(tasks, self._threads - len(self._batches)):
-            # A key is used once: a batch that is sent again after a loss must not meet its own earlier result.
-            key = f"sigc-{batch[0].outputs[0].key[:16]}-{uuid.uuid4().hex[:8]}"
-            first = int(_is_chained(batch[0]))  # what waits for the next link of a chain is the longest way of a run
-            future = self._client.submit(run_batch, batch, self._address, key=key, pure=False, priority=first)
-            self._batches[key] = (future, batch)
-            future.add_done_callback(lambda _, key=key: self._arrived.put(key))
+            self._send(batch)
 
     def next(self) -> Outcome:
         while not self._home:
@@ -170,42 +183,74 @@ class DaskExecutor:
         self.cancel()
         if self._client.status == "running":
             self._client.unsubscribe_topic(EVENTS)
+            self._workers.leave(self._name)
+
+    def _send(self, batch: tuple[Task, ...]) -> None:
+        """To any worker; past those that are set aside and still there."""
+        chosen: dict[str, Any] = {}
+        if self._workers.aside:
+            with self._reached():
+                self._workers.wait(self._tell)
+                chosen = {"workers": sorted(self._workers.usable()), "allow_other_workers": False}
+        # A key is used once: a batch that is sent again after a loss must not meet its own earlier result.
+        key = f"sigc-{batch[0].outputs[0].key[:16]}-{uuid.uuid4().hex[:8]}"
+        first = int(_is_chained(batch[0]))  # what waits for the next link of a chain is the longest way of a run
+        payload = pickle.dumps((batch, self._address), pickle.HIGHEST_PROTOCOL)
+        future = self._client.submit(CARRY_OUT, payload, self._required, key=key, pure=False, priority=first, **chosen)
+        self._batches[key] = (future, batch)
+        future.add_done_callback(lambda _, key=key: self._arrived.put(key))
 
     def _next_key(self) -> str:
         """The key of a batch that came home. Workers that are silent beyond the deadline are restarted."""
+        self._progress_at = time.monotonic()
         while True:
             try:
-                key = self._arrived.get(timeout=self._deadline_s or None)
+                key = self._arrived.get(timeout=min(_LOOKS_EVERY_S, self._deadline_s or _LOOKS_EVERY_S))
             except queue.Empty:
-                self._hung += 1
-                if self._hung > _MOST_HANGS:
-                    message = f"no block was finished within {self._deadline_s:.0f} s, {self._hung} times in a row"
-                    hint = "raise cluster.deadline_s, or make blocks smaller with a lower memory_limit"
-                    raise SigcError(Diagnostic("E300", message, hint=hint)) from None
-                self._restart_busy()
+                with self._reached():
+                    self._look()
+                if self._deadline_s and time.monotonic() - self._progress_at >= self._deadline_s:
+                    self._overdue()
             else:
-                self._hung = 0
+                self._hung, self._alone_since = 0, None
                 return key
 
-    def _workers(self) -> list[str]:
-        return sorted(self._client.scheduler_info(n_workers=-1)["workers"])
+    def _overdue(self) -> None:
+        self._hung += 1
+        if self._hung > _MOST_HANGS:
+            message = f"no block was finished within {self._deadline_s:.0f} s, {self._hung} times in a row"
+            hint = "raise cluster.deadline_s, or make blocks smaller with a lower memory_limit"
+            raise SigcError(Diagnostic("E300", message, hint=hint))
+        self._restart_busy()
+        self._progress_at = time.monotonic()
 
-    def _ask(self, operators: list[str], workers: list[str]) -> dict[str, Any]:
-        """The digests that each worker makes, all at the same time, or what came instead of them."""
+    def _look(self) -> None:
+        """After workers, while no batch comes home: there must be some, and those that hold batches must be heard of."""
+        usable, now = self._workers.usable(), time.monotonic()
+        if usable:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
+        elif now - self._alone_since > self._workers.patience_s:
+            raise self._workers.nobody()
+        for address, told in usable.items():
+            seen, since = self._seen.get(address, (None, now))
+            self._seen[address] = (seen, since) if seen == told["last_seen"] else (told["last_seen"], now)
+        limit_s = min(_SILENT_S, max(_LEAST_SILENT_S, self._deadline_s)) if self._deadline_s else _SILENT_S
+        silent = [address for address in usable if now - self._seen[address][1] > limit_s]
+        if silent:
+            self._send_elsewhere(silent, f"was silent for {limit_s:.0f} s")
+            self._restart([address for address in silent if usable[address]["nanny"]])
 
-        def asked(worker: str) -> Any:
-            try:
-                limit = {"callback_timeout": self._deadline_s} if self._deadline_s else {}
-                ask = self._client._run  # the public one waits for all, however long
-                found = self._client.sync(ask, kernel_digests, operators, workers=[worker], on_error="return", **limit)
-                return found.get(worker, ConnectionError("is gone"))
-            except Exception as failure:
-                return failure
-
-        if not workers:
-            return {}
-        with ThreadPoolExecutor(len(workers), "sigc-ask") as pool:
-            return dict(zip(workers, pool.map(asked, workers), strict=True))
+    def _send_elsewhere(self, workers: list[str], why: str) -> None:
+        """Send the batches that these workers hold to others."""
+        held = self._client.processing(workers)
+        for address in workers:
+            self._tell(self._workers.set_aside(address, why))
+        for key in [key for keys in held.values() for key in keys if key in self._batches]:
+            future, batch = self._batches.pop(key)
+            self._client.cancel([future], force=True)
+            self._send(batch)
 
     def _restart_busy(self) -> None:
         """Restart the workers that hold tasks; the scheduler sends the tasks again."""
@@ -213,7 +258,9 @@ class DaskExecutor:
 
     def _restart(self, workers: list[str]) -> None:
         """End workers that hang and have them started again. Others may end or restart them at the same time."""
-        self._incidents.append(f"{len(workers)} worker(s) finished nothing for {self._deadline_s:.0f} s: restarted")
+        after = f" for {self._deadline_s:.0f} s" if self._deadline_s else ""
+        if workers:
+            self._incidents.append(f"{len(workers)} worker(s) finished nothing{after}: restarted")
         for worker in workers:
             # Gone by now (KeyError), or not back in time (TimeoutError): the deadline watches over what follows.
             with contextlib.suppress(KeyError, TimeoutError, OSError, ValueError):
@@ -221,7 +268,7 @@ class DaskExecutor:
 
     def _result(self, future: Any, batch: tuple[Task, ...]) -> list[Outcome]:
         try:
-            outcomes: list[Outcome] = future.result()
+            found: list[Outcome] | dict[str, str] = future.result()
         except SigcError:
             raise
         except CancelledError as lost:
@@ -229,13 +276,57 @@ class DaskExecutor:
         except KilledWorker as killed:
             raise SigcError(_killed(killed, batch)) from killed
         except Exception as failure:
+            if self._was_refused():  # by a worker that can't even read it
+                self._send(batch)
+                return []
             message = f"a worker failed on {_name(batch)}: {type(failure).__name__}: {failure}"
             raise SigcError(Diagnostic("E300", message, batch[0].outputs[0].node.span)) from failure
-        return outcomes
+        if isinstance(found, dict):
+            self._refused(found["refused"], found["why"])
+            self._send(batch)
+            return []
+        return found
+
+    def _refused(self, worker: str, why: str) -> None:
+        """Send nothing more to a worker. Raises `SigcError` when that happens again and again."""
+        if worker not in self._workers.aside:
+            self._tell(self._workers.set_aside(worker, why))
+        if len(self._workers.refusals) > _MOST_REFUSALS:
+            raise self._workers.nobody()
+
+    def _was_refused(self) -> bool:
+        """Whether a worker is found that is not as it must be, and not set aside yet."""
+        known = len(self._workers.refusals)
+        with self._reached():
+            self._workers.judge(self._required)
+        found = self._workers.refusals[known:]
+        for text in found:
+            self._tell(text)
+        return bool(found) and known < _MOST_REFUSALS
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
+        """A scheduler that does not answer in time is lost."""
+        try:
+            yield
+        except (OSError, TimeoutError) as failure:
+            raise EngineLostError(f"the scheduler {self._scheduler} was lost: {failure}") from failure
+
+    def _tell(self, text: str) -> None:
+        if text not in self._incidents:
+            self._incidents.append(text)
 
     def _hear(self, event: tuple[float, Any]) -> None:
+        """What the scheduler and workers tell: of ones that were lost, and of ones that were refused when they joined."""
         _, message = event
-        self._incidents.append(str(message["text"]))
+        address = message.get("refused")
+        if address is None:
+            self._tell(str(message["text"]))
+        elif message["by"].endswith(self._client.id) or not message["is_ours"]:
+            self._workers.heard(address, str(message["why"]), str(message["text"]))
+            self._tell(str(message["text"]))
+        elif is_same_cache(message, self._address.directory):
+            self._tell(str(message["text"]))
 
 
 def batches(tasks: Sequence[Task], idle: int) -> list[tuple[Task, ...]]:

@@ -21,6 +21,7 @@ from sigc.engine.books import Part
 from sigc.engine.calls import Call, Slice, Value, call_of
 from sigc.engine.chain import Chain, is_chained
 from sigc.engine.walk import Walk, is_walked, outside
+from sigc.engine.warm import Begun, begin, is_warm
 from sigc.ops.chained import CLEAN, PAST
 from sigc.ops.jit import frozen
 from sigc.ops.table import operators
@@ -104,7 +105,7 @@ class _Work:
 
     def walk(self) -> None:
         """All groups that wait."""
-        begun, waiting, held = time.perf_counter(), self.waiting, self.held
+        begun, waiting, held = begin("a walk"), self.waiting, self.held
         self.waiting, self.held = [], set()
         values = {s: _tail(self.values[s], self.at.stop - self.at.start) for s in held}
         books = [(g, part) for g in waiting if isinstance(part := self.wanted[g[-1].shape], Part)]
@@ -139,12 +140,12 @@ class _Work:
 
     def store(self, shape: str, made: Value, row: int = 0) -> None:
         """The last rows of `made` to where a node is wanted, if it is, from a row on."""
-        from sigc.ops.loops import streams
-
         into = self.wanted.get(shape)
         if into is None:
             return
-        begun = time.perf_counter()
+        begun = begin("a result")
+        from sigc.ops.loops import streams
+
         if isinstance(into, Part):
             into.take(_tail(made, self.at.stop - self.at.start), row)
         elif isinstance(made, float):
@@ -186,7 +187,7 @@ class _Work:
 
     def _made(self, step: _Step, values: Mapping[str, Value], rows: int, into: Floats | None = None) -> Value:
         """What a step makes; a chain fills `into`, if it is given."""
-        begun = time.perf_counter()
+        begun = begin("a chain" if isinstance(step.make, Chain) else step.node.op)
         inputs = [_tail(values[shape], step.reach) for shape in step.inputs]
         made: Value
         if isinstance(step.make, Chain):
@@ -197,8 +198,10 @@ class _Work:
         self._took(step.node.shape, begun)
         return made
 
-    def _took(self, shape: str, begun: float, share: int = 1) -> None:
-        self.at.seconds[shape] = self.at.seconds.get(shape, 0.0) + (time.perf_counter() - begun) / share
+    def _took(self, shape: str, begun: Begun, share: int = 1) -> None:
+        self.at.seconds[shape] = self.at.seconds.get(shape, 0.0) + (time.perf_counter() - begun[0]) / share
+        if not is_warm(begun):
+            self.at.cold.add(shape)
 
 
 def _first(rows: int, inputs: Sequence[Value]) -> Value:

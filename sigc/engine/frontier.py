@@ -126,8 +126,10 @@ class Frontier:
         self.report.writing_s += outcome.writing_s
         ops = {node.shape: node.op for node in task.order}
         cells = (task.block.stop - task.start) * len(task.names)
+        is_whole = task.start == task.block.start  # else it is mostly the rows before, that its windows take
         for shape, seconds in outcome.seconds:
-            self.costs.measure(ops[shape], seconds, cells)
+            if is_whole and shape not in outcome.cold:
+                self.costs.measure(ops[shape], seconds, cells)
             self.report.node_seconds[shape] = self.report.node_seconds.get(shape, 0.0) + seconds
 
     def _advance(self, stage: Stage) -> list[Task]:

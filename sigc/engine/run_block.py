@@ -47,12 +47,13 @@ class BlockLostError(Exception):
 @dataclass(slots=True, eq=False)
 class _Made:
     """What a task has so far. carries, by node shape: the state after the last row. prefixes, parts, by the key of an
-    output: what it goes on from, what is computed. seconds: by node shape."""
+    output: what it goes on from, what is computed. seconds: by node shape; cold: shapes, see `Slice`."""
 
     carries: dict[str, Carry]
     prefixes: dict[str, Panel | None]
     parts: dict[str, list[Panel]]
     seconds: dict[str, float] = field(default_factory=dict)
+    cold: set[str] = field(default_factory=set)
 
 
 def run_block(
@@ -80,6 +81,7 @@ def run_block(
         number=task.number,
         facts=tuple(facts),
         seconds=tuple(made.seconds.items()),
+        cold=tuple(sorted(made.cold)),
         rows=rows,
         where=where,
         busy_s=time.perf_counter() - begun,
@@ -108,7 +110,7 @@ def _run_slice(
     dates = task.dates[start - task.block.start : stop - task.block.start]
     where = f"block {task.block.label or task.block.number}"
     past = room is not None and 8 * task.grid_rows * len(names) * len(task.outputs) > _CACHES
-    at = Slice(start, stop, names, task.labels, where, past, seconds=made.seconds)
+    at = Slice(start, stop, names, task.labels, where, past, seconds=made.seconds, cold=made.cold)
     wanted = {o.node.shape: _target(task, o, at, room, books) for o in task.outputs}
     if names:
         leaves = {r.leaf.shape: lay_leaf(r, p, names, task.labels) for r, p in zip(task.reads, panels, strict=True)}

@@ -81,7 +81,8 @@ class Task:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What a task did. seconds: by node shape. lost: keys of blocks it found missing (nothing was stored).
+    """What a task did. seconds: by node shape; cold: shapes whose seconds may hold the compiling of code. lost: keys of
+    blocks it found missing (nothing was stored).
 
     busy_s: from its begin to its end. reading_s, writing_s: of that, spent on blocks, their checksums included.
     """
@@ -96,6 +97,7 @@ class Outcome:
     busy_s: float = 0.0
     reading_s: float = 0.0
     writing_s: float = 0.0
+    cold: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from sigc.ops.declare import Carry, Default, Kind, Operator
-from sigc.ops.table import resolve
+from sigc.ops.declare import REGISTRY, Carry, Default, Kind, Operator
+from sigc.ops.table import operators
 from sigc.panel import Floats, canonical
 
 _ROWS, _ASSETS = 41, 9
@@ -20,10 +20,11 @@ _ROWS, _ASSETS = 41, 9
 
 def kernel_digests(names: Iterable[str]) -> dict[str, str]:
     """By operator name; names that are no operators (sources, constants) are left out."""
+    operators()  # fills the registry
     found = {}
     for name in sorted(set(names)):
-        operator = resolve(name)
-        if operator is not None and operator.name == name:
+        operator = REGISTRY.get(name)  # as the engine finds it
+        if operator is not None:
             found[name] = _digest(operator)
     return found
 

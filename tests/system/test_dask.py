@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -56,10 +56,14 @@ def client(cache: Path) -> Iterator[Client]:
 def dask_space(client: Client, directory: Path, slices: int = 0) -> Workspace:
     """A workspace on the cluster; its store is a folder of its own."""
     store = ParquetStore(directory)
-    executor = DaskExecutor(client, StoreAddress(str(directory), 10.0), slices or slice_bytes(client))
 
-    def engine(_: int) -> AbstractContextManager[Executor]:
-        return nullcontext(executor)
+    @contextlib.contextmanager
+    def engine(_: int) -> Iterator[Executor]:
+        executor = DaskExecutor(client, StoreAddress(str(directory), 10.0), slices or slice_bytes(client))
+        try:
+            yield executor
+        finally:
+            executor.close()
 
     return Workspace(store, engine)
 
@@ -134,7 +138,7 @@ def test_a_worker_that_hangs_is_restarted(world: Path, client: Client, tmp_path:
 def test_workers_that_make_other_bits_are_refused(world: Path, client: Client, tmp_path: Path) -> None:
     client.run(_spoil)
     try:
-        with pytest.raises(SigcError, match="computes other bits than this machine: zscore"):
+        with pytest.raises(SigcError, match="computes other bits than the controller: zscore"):
             everything(world, "momentum", dask_space(client, tmp_path))
     finally:
         client.restart()

@@ -59,7 +59,7 @@ def _figures(look: Look, details: Details | None) -> Html:
         [
             tile("Cluster", details.cluster, more=check if check != "ok" else CLUSTERS.get(details.cluster, ""),
                  tone="" if check == "ok" else "bad"),
-            tile("Workers", len(workers), more=count(sum(w.threads for w in workers), "thread")),
+            tile("Workers", sum(not w.refused for w in workers), more=count(sum(w.threads for w in workers), "thread")),
             tile("Memory of workers", size(used) if workers else NOTHING,
                  more=f"of {size(limit)}" if limit else "none open", bar=share(used, limit) if limit else None),
             tile("Throughput", rate_text, more="blocks, last minute"),
@@ -80,6 +80,8 @@ def _workers(details: Details | None) -> Html:
 
 
 def _worker(worker: WorkerStatus) -> Row:
+    if worker.refused:
+        return Row(worker.address, (f"{worker.address} does not compute: it {worker.refused}", *[NOTHING] * 5))
     full = share(worker.memory_bytes, worker.memory_limit_bytes)
     memory = join([size(worker.memory_bytes), meter("memory", full)], " ")
     cells = (worker.address, memory, size(worker.memory_limit_bytes), worker.threads, f"{worker.cpu_pct:.0f} %")
