@@ -19,7 +19,7 @@ from sigc.engine.heap import keep_blocks
 from sigc.ops import jit
 
 QUICK = ("check_speed", "kernels", "cache", "start", "momentum", "factors14", "alphas22", "sweep", "daily")
-LARGE = ("backtests", "scaling", "universe", "control")
+LARGE = ("backtests", "scaling", "universe", "control", "orders")
 
 
 def main() -> None:

@@ -3,7 +3,8 @@
     intruder(path)               a sentence on who else may change what lies there; '' for nobody
     make_private(path)           a folder and those above it that are missing, mode 0700
     keep_private(path, setting)  the same, and one of ours that is open to others is closed to them, which is told
-    is_foreign(status)           whether somebody else may have written a file
+    is_foreign(status)           whether somebody else may write a file or folder, if they can come to it
+    is_of_another(status)        whether it belongs to somebody else
 
 Somebody else is every user but this process's own and root, who may do anything anyhow. A group counts as somebody else
 unless it is the private group that Linux gives each user. Whoever may write a folder may replace what is in it, so a
@@ -57,17 +58,23 @@ def intruder(path: Path) -> str:
 
 
 def is_foreign(status: os.stat_result) -> bool:
-    """Whether somebody else may have written the file that has this status."""
+    """Whether somebody else may write what has this status."""
     if status.st_uid not in _trusted() or status.st_mode & stat.S_IWOTH:
         return True
     return bool(status.st_mode & stat.S_IWGRP) and not _is_private_group(status.st_gid)
 
 
+def is_of_another(status: os.stat_result) -> bool:
+    """Whether a file belongs to somebody else. In a closed folder its mode says nothing: they do not come to it."""
+    return status.st_uid not in _trusted()
+
+
 def foreign_file(folder: Path) -> Path | None:
     """Return the first file in a tree that somebody else may have written, None without one."""
+    is_bad = is_foreign if folder.stat().st_mode & _OTHERS else is_of_another
     for path in folder.rglob("*"):
         status = path.lstat()
-        if stat.S_ISLNK(status.st_mode) or is_foreign(status):
+        if stat.S_ISLNK(status.st_mode) or is_bad(status):
             return path
     return None
 

@@ -21,6 +21,7 @@ from sigc.config import DataSettings
 from sigc.data.catalog import load
 from sigc.data.spec import SourceSpec
 from sigc.errors import SigcError
+from sigc.ops import jit
 from sigc.private import intruder, keep_private, make_private
 from sigc.store.connection import Lock
 from tests.world import STRATEGIES, write_world
@@ -205,6 +206,27 @@ def test_a_backtest_runs_no_planted_code(planted: tuple[Path, Path, dict[str, st
     assert not mark.exists()
 
 
+def test_ones_own_kernels_and_blocks_are_used_whatever_the_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that the umask leaves open lie in closed folders; in an open one they count as anybody's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    (tmp_path / "p.csv").write_text(WIDE)
+    spec = SourceSpec("prices", "p.csv", base=str(tmp_path))
+    cache = tmp_path / "cache"
+    place = jit._folder.__wrapped__  # as a process finds it that begins
+    with umask(0):
+        kernels = place(cache)
+        (kernels / "loop.nbi").touch(mode=0o666)
+        key = load([spec], ParquetStore(cache), DataSettings()).sources["prices"].blocks[0].key
+    assert place(cache) == kernels == next((cache / "jit").iterdir())
+    store = ParquetStore(cache)
+    assert store.read(key) is not None
+    assert store.incidents() == ()
+    kernels.chmod(0o755)
+    assert place(cache) == tmp_path / "home" / "sigc" / "jit" / kernels.name
+
+
 # -- blocks and notes --------------------------------------------------------------------------------------------
 
 
@@ -239,7 +261,7 @@ def test_what_another_user_wrote_is_made_again(tmp_path: Path) -> None:
     store = ParquetStore(cache)
     assert store.noted(next(p.name for p in files if p.parent.name == "notes")) is None
     assert store.read(key) is None
-    assert "others may have written it" in store.incidents()[0]
+    assert "another user wrote it" in store.incidents()[0]
     again = load([spec], store, DataSettings()).sources["prices"]
     assert again.digests == load([spec], MemoryStore(), DataSettings()).sources["prices"].digests
     assert (cache / "blocks" / key[:2] / f"{key}.parquet").stat().st_uid == 0

@@ -31,7 +31,7 @@ from sigc.cache.counts import add_counts, counts, set_bytes
 from sigc.cache.upkeep import SUFFIXES, bytes_of, evict, lease_file, size
 from sigc.errors import Diagnostic, SigcError
 from sigc.panel import Panel
-from sigc.private import intruder, is_foreign, make_private
+from sigc.private import intruder, is_foreign, is_of_another, make_private
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -182,8 +182,8 @@ class ParquetStore:
 
     def _refuse_foreign(self, path: Path) -> None:
         """Raises `DamagedError`, FileNotFoundError. What others put there while they could stays theirs."""
-        if not self._is_trusted and is_foreign(path.stat()):
-            raise files.DamagedError("others may have written it")
+        if not self._is_trusted and is_of_another(path.stat()):
+            raise files.DamagedError("another user wrote it")
 
     def _mark(self, key: str) -> None:
         """Mark a block as used, for eviction."""

@@ -56,7 +56,9 @@ _COLUMNS = (
     " i.quantity, i.reference, i.order_type, i.limit_price, i.time_in_force, i.parent, i.slice, i.not_before, i.state,"
     " i.filled, i.broker_order_id, i.sent_at, i.attempts, i.message"
 )
-_SELECT = f"SELECT {_COLUMNS} FROM intents i JOIN runs r ON r.id = i.run"  # noqa: S608
+# From orders to their runs, or from runs to their orders: SQLite, free to choose, begins with all runs of a book.
+_SELECT = f"SELECT {_COLUMNS} FROM intents i CROSS JOIN runs r ON r.id = i.run"  # noqa: S608
+_SELECT_BY_RUN = f"SELECT {_COLUMNS} FROM runs r CROSS JOIN intents i ON i.run = r.id"  # noqa: S608
 
 
 class ImpossibleError(Exception):
@@ -165,7 +167,7 @@ def given_up(connection: sqlite3.Connection, since: datetime) -> tuple[Intent, .
 def of_session(connection: sqlite3.Connection, key: RunKey) -> tuple[Intent, ...]:
     """All orders of a book for a session, whatever their run, slot and state."""
     where = "WHERE r.strategy = ? AND r.portfolio = ? AND r.session = ? ORDER BY i.number"
-    return _many(connection, where, key.strategy, key.portfolio, key.session)
+    return _read(connection, f"{_SELECT_BY_RUN} {where}", key.strategy, key.portfolio, key.session)
 
 
 def recent(
@@ -179,8 +181,7 @@ def recent(
         return _many(connection, "ORDER BY i.number DESC LIMIT ?", most)
     # From the newest run on; the other way round all orders of other strategies would be read.
     where = "WHERE r.strategy = ? AND r.traded = 1 ORDER BY r.number DESC, i.place DESC LIMIT ?"
-    text = f"SELECT {_COLUMNS} FROM runs r CROSS JOIN intents i ON i.run = r.id {where}"  # noqa: S608
-    return tuple(_intent(row) for row in connection.execute(text, (strategy, most)))
+    return _read(connection, f"{_SELECT_BY_RUN} {where}", strategy, most)
 
 
 def changes(connection: sqlite3.Connection) -> tuple[int, int]:
@@ -233,7 +234,11 @@ def event(name: str, intent: Intent, said: Mapping[str, object]) -> Event:
 
 
 def _many(connection: sqlite3.Connection, where: str, *values: object) -> tuple[Intent, ...]:
-    return tuple(_intent(row) for row in connection.execute(f"{_SELECT} {where}", values))
+    return _read(connection, f"{_SELECT} {where}", *values)
+
+
+def _read(connection: sqlite3.Connection, text: str, *values: object) -> tuple[Intent, ...]:
+    return tuple(_intent(row) for row in connection.execute(text, values))
 
 
 def _intent(row: tuple[str, ...]) -> Intent:
