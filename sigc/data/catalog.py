@@ -23,7 +23,7 @@ from sigc.config import DataSettings
 from sigc.data.connections import Connections
 from sigc.data.convert import convert
 from sigc.data.held import Held, put
-from sigc.data.locate import Place, locate
+from sigc.data.locate import Place, locate, together
 from sigc.data.manifest import Converted, SourceBlock
 from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError
@@ -132,6 +132,9 @@ def _gathered(
 
 def _located(spec: SourceSpec, *, store: BlockStore, settings: DataSettings, ttl_hours: float) -> Place:
     """Where a source is; of a URL the time and version of each look are noted."""
+    if spec.others:
+        look = partial(_located, store=store, settings=settings, ttl_hours=ttl_hours)
+        return together(spec, [look(one) for one in spec.each])
     note = "seen-" + digest(spec.path)
     at, _, version = (store.noted(note) or "0 ").partition(" ")
     fresh = ttl_hours > 0.0 and time.time() - float(at) < 3600.0 * ttl_hours
