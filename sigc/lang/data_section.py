@@ -70,9 +70,9 @@ class _Reader:
     def _load(self, e: Expression, name: Token) -> Load:
         e.next()
         kind = e.expect("name", "a format (csv, parquet, arrow)")
-        word = e.expect("name", "'from'")
-        if word.text != "from":
-            raise e.fault("expected 'from' after the format", word)
+        if not e.peek("from"):
+            raise e.fault("expected 'from' after the format", hint=f'write {name.text}: load csv from "FILE"')
+        e.next()
         file, others = self._files(e)
         options = []
         while not e.done:
@@ -94,6 +94,8 @@ class _Reader:
     def _files(self, e: Expression) -> tuple[Token, tuple[str, ...]]:
         """A file, or a list of them: the first, and the rest."""
         if not e.take("["):
+            if not e.done and e.current.kind != "string":
+                raise e.fault("expected a file in quotes, or a list of them", hint='write NAME: load csv from "FILE"')
             return e.expect("string", "a file in quotes, or a list of them"), ()
         first = e.expect("string", "a file in quotes")
         files = [first.text]
