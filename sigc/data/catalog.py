@@ -24,7 +24,7 @@ from sigc.data.connections import Connections
 from sigc.data.convert import Ways, convert, sessions_of
 from sigc.data.exchange import NYSE, Exchanges
 from sigc.data.held import Held, put
-from sigc.data.locate import Place, locate
+from sigc.data.locate import Place, locate, together
 from sigc.data.manifest import NO_ROWS, Converted, Rows, SourceBlock
 from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError
@@ -142,6 +142,9 @@ def _located(spec: SourceSpec, *, store: BlockStore, settings: DataSettings, ttl
 
     Notes named `seen-` are an older sigc's, whose versions may be constants: they are not believed.
     """
+    if spec.others:
+        look = partial(_located, store=store, settings=settings, ttl_hours=ttl_hours)
+        return together(spec, [look(one) for one in spec.each])
     note = "looked-" + digest(spec.path)
     at, _, version = (store.noted(note) or "0 ").partition(" ")
     fresh = ttl_hours > 0.0 and time.time() - float(at) < 3600.0 * ttl_hours

@@ -44,9 +44,9 @@ def joined(spec: SourceSpec, parts: list[tuple[str, Converted]]) -> Converted:
     for (_, before), (file, after) in pairwise(parts):
         if after.dates[0] <= before.dates[-1]:
             day = str(after.dates[0].astype("datetime64[D]"))
-            raise problem(spec, "E201", file, f"begins on {day}, which another file of the folder has too")
+            raise problem(spec, "E201", file, f"begins on {day}, which another file of the source has too")
         if after.category != before.category or after.static or before.static:
-            raise problem(spec, "E201", file, "is of another kind than the other files of the folder")
+            raise problem(spec, "E201", file, "is of another kind than the other files of the source")
     for _, part in parts:
         blocks += [SourceBlock(at + b.start, at + b.stop, b.key) for b in part.blocks]
         at += len(part.dates)

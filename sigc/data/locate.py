@@ -37,10 +37,12 @@ class Place:
 
 
 def locate(spec: SourceSpec, settings: DataSettings, recent: str = "") -> Place:
-    """Find the file of a source. Raises E200 when there is none, or it may not be read.
+    """Find the file of a source, or each of its list. Raises E200 when there is none, or it may not be read.
 
     recent: the version of a URL that was looked at lately enough; it is not asked again.
     """
+    if spec.others:
+        return together(spec, [locate(one, settings) for one in spec.each])
     if spec.is_url:
         return _remote(spec, settings, recent)
     path = _local(spec, settings)
@@ -78,6 +80,16 @@ def _is_allowed(path: Path, spec: SourceSpec, settings: DataSettings) -> bool:
     folders = [Path(spec.base), Path.cwd(), Path(settings.directory), *(Path(r) for r in settings.roots)]
     roots = [f.resolve() for f in folders if f.exists()]
     return any(path == r or r in path.parents for r in roots)
+
+
+def together(spec: SourceSpec, places: list[Place]) -> Place:
+    """The places of a list as one. Raises E200 for a file that two of its paths mean."""
+    files = [f for p in places for f in p.files]
+    twice = next((f for at, f in enumerate(files) if f in files[:at]), "")
+    if twice:
+        raise _error(spec, f"two paths of the list mean the file '{twice}'", hint="remove one")
+    versions = tuple(v for p in places for v in p.versions)
+    return Place(", ".join(p.text for p in places), tuple(files), versions, any(p.remote for p in places))
 
 
 def _local(spec: SourceSpec, settings: DataSettings) -> Path:

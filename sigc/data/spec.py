@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sigc.errors import Span
 from sigc.source_options import NOTHING_SAID, SourceOptions
@@ -15,13 +15,13 @@ _URL = re.compile(r"^[a-z][a-z0-9+.-]*://")
 class SourceSpec:
     """One named panel of data.
 
-    name: as the strategy knows it (`prices`, `fundamentals.roe`). path: as written. format: csv | parquet |
-    arrow | '' (by extension). column: the file's value column ('' = by shape). date_col, symbol_col: '' = found.
-    adjust: none | split | split_div. dtype: float64 | float32 | int64 | category. base: the folder of the
-    .sig file, first place a relative path is looked for. actions: the source that holds corporate actions.
-    timeout_s: longest wait for an answer from behind a URL, as the settings have it; 0: none. memory_bytes: what
-    reading a file of it may take; 0: whatever there is. scratch: where files are put that are gone when
-    closed; '': where the system does. options: what else its declaration says.
+    name: as the strategy knows it (`prices`, `fundamentals.roe`). path: as written. others: more files of a list.
+    format: csv | parquet | arrow | '' (by extension). column: the file's value column ('' = by shape). date_col,
+    symbol_col: '' = found. adjust: none | split | split_div. dtype: float64 | float32 | int64 | category. base: the
+    folder of the .sig file, first place a relative path is looked for. actions: the source that holds corporate
+    actions. timeout_s: longest wait for an answer from behind a URL, as the settings have it; 0: none. memory_bytes:
+    what reading a file of it may take; 0: whatever there is. scratch: where files are put that are gone when closed;
+    '': where the system does. options: what else its declaration says.
     """
 
     name: str
@@ -40,8 +40,14 @@ class SourceSpec:
     memory_bytes: int = 0
     scratch: str = ""
     options: SourceOptions = NOTHING_SAID
+    others: tuple[str, ...] = ()
+
+    @property
+    def each(self) -> tuple[SourceSpec, ...]:
+        """The source of each file of a list; of a single path, itself."""
+        return tuple(replace(self, path=p, others=()) for p in (self.path, *self.others)) if self.others else (self,)
 
     @property
     def is_url(self) -> bool:
-        """Whether it is behind a URL."""
-        return _URL.match(self.path) is not None
+        """Whether it is behind a URL, or one of its files is."""
+        return any(_URL.match(path) for path in (self.path, *self.others))

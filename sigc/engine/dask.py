@@ -52,7 +52,6 @@ class StoreAddress:
 
     directory: str
     max_size_gb: float
-    is_trusted: bool = False
 
 
 _stores: dict[StoreAddress, ParquetStore] = {}
@@ -63,9 +62,7 @@ def open_store(address: StoreAddress) -> BlockStore:
     """The cache at `address`, one per process."""
     with _stores_lock:
         if address not in _stores:
-            _stores[address] = ParquetStore(
-                Path(address.directory), address.max_size_gb, _WORKER_MEMORY_BYTES, is_trusted=address.is_trusted
-            )
+            _stores[address] = ParquetStore(Path(address.directory), address.max_size_gb, _WORKER_MEMORY_BYTES)
         return _stores[address]
 
 

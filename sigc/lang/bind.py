@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from sigc.errors import Span, did_you_mean
+from sigc.lang import habits
 from sigc.lang.nodes import Argument, Call, Definition, Formal, Name
 from sigc.lang.values import CONSTANT, SOURCE, UNKNOWN, Scalar, Value
 from sigc.ops.declare import Axis, Carry, Default, Kind, Operator, Parameter
@@ -42,9 +43,14 @@ class Binder:
         """An operator by name."""
         windowed = len(node.args) > 1 or any(a.name == "window" for a in node.args)
         operator = resolve(node.func, windowed)
+        inner = node.args[0].value if node.method else None
+        if isinstance(inner, Call) and inner.func in habits.WINDOWED and resolve(inner.func) is None:
+            hint = habits.of_call(node)  # told once, where it begins
+            return self.of.error("E002", f"unknown function '{inner.func}'", inner.func_span, hint)
         values = [(a, self.of.value(a.value, scope)) for a in node.args]
         if operator is None:
-            hint = did_you_mean(node.func, [*names(), *self.of.here.definitions])
+            known = [*names(), *self.of.here.definitions]
+            hint = habits.of_call(node) or did_you_mean(node.func, known) or did_you_mean(node.func.lower(), known)
             return self.of.error("E002", f"unknown function '{node.func}'", node.func_span, hint)
         bound = self._bound(operator, node, values)
         return unknown(node.span) if bound is None else self._made(operator, bound, node.span, node.func)
@@ -73,7 +79,7 @@ class Binder:
             if argument.name:
                 param = by_name.get(argument.name)
                 if param is None or variadic is not None:
-                    hint = did_you_mean(argument.name, by_name) or _signature(op)
+                    hint = habits.ARGUMENTS.get(argument.name) or did_you_mean(argument.name, by_name) or _signature(op)
                     self.of.error("E101", f"'{node.func}' has no argument '{argument.name}'", argument.span, hint)
                     ok = False
                     continue

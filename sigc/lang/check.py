@@ -57,7 +57,8 @@ def check_text(
     except RecursionError:
         message = "definitions or signals build on one another too deep"
         found.append(Diagnostic("E005", message, Span(path, 1, 1), hint="put some of them into one"))
-    found += resolver.found
+    broken = {(d.span.path, d.span.line) for d in found if d.span and d.code == "E001"}
+    found += [d for d in resolver.found if d.span is None or (d.span.path, d.span.line) not in broken]
     unique = _unique(found, broken=bool(errors))
     failed = any(d.severity is Severity.ERROR for d in unique)
     return Checked(module, unique, sources, None if failed else program, names)

@@ -2,6 +2,7 @@
 
 prices: load parquet from "prices.parquet" adjust=split      short
 prices = "prices.parquet"                                    named
+prices = ["2023.csv", "2024.csv"]                            several files, one source: in each of the forms
 source = "bars.parquet"                                      long: then `format =`, `columns:`, `options:`
 """
 
@@ -37,6 +38,7 @@ class _Reader:
         self.columns: list[Load] = []
         self.options: list[Option] = []
         self.source: Token | None = None
+        self.others: tuple[str, ...] = ()
         self.format = ""
         self.block = ""
 
@@ -68,10 +70,10 @@ class _Reader:
     def _load(self, e: Expression, name: Token) -> Load:
         e.next()
         kind = e.expect("name", "a format (csv, parquet, arrow)")
-        word = e.expect("name", "'from'")
-        if word.text != "from":
-            raise e.fault("expected 'from' after the format", word)
-        file = e.expect("string", "a file in quotes")
+        if not e.peek("from"):
+            raise e.fault("expected 'from' after the format", hint=f'write {name.text}: load csv from "FILE"')
+        e.next()
+        file, others = self._files(e)
         options = []
         while not e.done:
             option = e.expect("name", "an option such as adjust=split")
@@ -86,7 +88,24 @@ class _Reader:
             section=self.section,
             span=span_of(self.path, name),
             path_span=span_of(self.path, file),
+            others=others,
         )
+
+    def _files(self, e: Expression) -> tuple[Token, tuple[str, ...]]:
+        """A file, or a list of them: the first, and the rest."""
+        if not e.take("["):
+            if not e.done and e.current.kind != "string":
+                raise e.fault("expected a file in quotes, or a list of them", hint='write NAME: load csv from "FILE"')
+            return e.expect("string", "a file in quotes, or a list of them"), ()
+        first = e.expect("string", "a file in quotes")
+        files = [first.text]
+        while e.take(",") and not e.peek("]"):
+            file = e.expect("string", "a file in quotes")
+            if file.text in files:
+                raise e.fault(f"'{file.text}' is in the list twice", file, "E004", "remove one")
+            files.append(file.text)
+        e.expect_op("]")
+        return first, tuple(files[1:])
 
     def _assignment(self, e: Expression, name: Token) -> None:
         self.block = ""
@@ -94,14 +113,14 @@ class _Reader:
             self.format = (e.next() if not e.done else e.expect("name", "a format")).text
             e.end()
             return
-        file = e.expect("string", "a file in quotes")
+        file, others = self._files(e)
         e.end()
         if name.text == "source":
-            self.source = file
+            self.source, self.others = file, others
             return
         span, at = span_of(self.path, name), span_of(self.path, file)
         load = Load(name.text, "", file.text, section=self.section, written="named", span=span, path_span=at)
-        self.named.append(load)
+        self.named.append(replace(load, others=others))
 
     def _column(self, e: Expression, column: Token) -> Load:
         kind = e.expect("name", "a type (Numeric, Category, Symbol, Date)")
@@ -156,11 +175,16 @@ class _Reader:
             named = [replace(n, format=self.format, options=options) for n in self.named]
             return sorted([*self.short, *named], key=lambda x: x.span)
         file, at = self.source.text, span_of(self.path, self.source)
-        columns = [replace(c, format=self.format, path=file, options=options, path_span=at) for c in self.columns]
+
+        def placed(load: Load) -> Load:
+            return replace(
+                load, format=self.format, path=file, others=self.others, options=options, path_span=at, written="long"
+            )
+
+        columns = [placed(c) for c in self.columns]
         if not any(c.role == "value" for c in columns):
             # The whole file under the section's own name, or as prices.
             name = self.section or "prices"
-            whole = Load(name, self.format, file, options, section=self.section, written="long", span=at, path_span=at)
-            columns.append(whole)
+            columns.append(placed(Load(name, "", "", section=self.section, span=at)))
         named = [replace(n, format=self.format, options=options) for n in self.named]
         return sorted([*self.short, *named, *columns], key=lambda x: x.span)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 
 from sigc.errors import Diagnostic, Span
+from sigc.lang import habits
 from sigc.lang.grammar import Token
 from sigc.lang.nodes import Argument, Binary, Call, Column, Name, Node, Number, Text, Unary
 
+_SHARE = "a share is written as a number: 0.05"
 MOST_DEPTH = 50  # of nesting: below Python's own limit, beyond any honest program
 MOST_ARGUMENTS = 256
 
@@ -90,7 +92,8 @@ class Expression:
 
     def colon(self) -> None:
         if not self.take(":"):
-            raise self.fault("expected ':'", code="E003", hint="add ':'")
+            hint = "write ':' in the place of '='" if self.peek("=") else "add ':'"
+            raise self.fault("expected ':'", code="E003", hint=hint)
 
     def end(self) -> None:
         if not self.done:
@@ -104,12 +107,26 @@ class Expression:
             span = span_of(self._path, self.current)
             found = self.current
             message += f", found '{found.text}'" if found.kind != "string" else ", found a string"
-            hint = hint or ("one '=' gives a name to a value, '==' compares" if found.text == "=" else "")
+            hint = hint or self._habit(found)
         else:
             last = self._tokens[-1] if self._tokens else self._before
             span = Span(self._path, last.line, last.column + last.length) if last else Span(self._path, 1, 1)
             message += ", found the end of the line"
+            hint = hint or (_SHARE if last is not None and last.text == "%" else "")
         return SyntaxFault(Diagnostic(code, message, span, hint=hint))
+
+    def _habit(self, found: Token) -> str:
+        """The hint for what stands where it can't."""
+        if found.text == "=":
+            return "one '=' gives a name to a value, '==' compares"
+        before = self._tokens[self._at - 1].text if self._at else ""
+        if found.text == ":" and self._at == 0:
+            return "write an expression, without ':'"
+        if found.kind == "op" and before == "%":
+            return _SHARE
+        if before in ("lambda", "return", "not"):
+            return habits.NAMES.get(before, "")
+        return habits.NAMES.get(found.text, "") if found.kind == "name" else ""
 
     # -- expressions ---------------------------------------------------------------------------------------
 
@@ -265,9 +282,25 @@ class Expression:
         if not self.done and self.current.kind in ("name", "string"):
             asset = self.next()
         else:
-            raise self.fault("expected an asset's name in brackets", hint='write x[AAPL] or x["BRK.B"]')
+            rows = "rows are not picked, a panel is moved: lag(x, n)"
+            one = 'write x[AAPL] or x["BRK.B"]'
+            raise self.fault("expected an asset's name in brackets", hint=rows if self._is_row() else one)
+        if not self.done and self.current.text in (".", "-", "/"):
+            raise self.fault("expected ']'", hint=f'write the name in quotes: ["{self._until("]")}"]')
         self.expect_op("]")
         return Column(node, asset.text, span=node.span, asset_span=span_of(self._path, asset))
+
+    def _is_row(self) -> bool:
+        return not self.done and (self.current.kind == "number" or self.current.text in ("-", ":"))
+
+    def _until(self, text: str) -> str:
+        """What was written from the name before up to a token."""
+        parts = [self._tokens[self._at - 1].text]
+        for token in self._tokens[self._at :]:
+            if token.text == text:
+                break
+            parts.append(token.text)
+        return "".join(parts)
 
     def number(self) -> float:
         """A constant expression, folded. For params, where no name is in scope yet."""
@@ -276,7 +309,7 @@ class Expression:
         try:
             value = _folded(node)
         except (ArithmeticError, ValueError):
-            raise self.fault("expected a number", begin) from None
+            raise self.fault("expected a number", begin, hint="parameters are numbers; a flag is 1 or 0") from None
         if not math.isfinite(value):
             raise self.fault("the number is too large", begin)
         return value

@@ -216,11 +216,11 @@ class _Printer:
         for load in loads:
             if load.written == "short":
                 options = "".join(f" {_option(o)}" for o in load.options)
-                self._put(f'{_INDENT}{load.name}: load {load.format} from "{load.path}"{options}', load.span)
+                self._put(f"{_INDENT}{load.name}: load {load.format} from {_files(load)}{options}", load.span)
         for load in named:
-            self._put(f'{_INDENT}{load.name} = "{load.path}"', load.span)
+            self._put(f"{_INDENT}{load.name} = {_files(load)}", load.span)
         if long:
-            self.lines.append(f'{_INDENT}source = "{long[0].path}"')
+            self.lines.append(f"{_INDENT}source = {_files(long[0])}")
         shared = (long or named)[:1]
         if shared and shared[0].format:
             self.lines.append(f"{_INDENT}format = {shared[0].format}")
@@ -240,14 +240,19 @@ def _data_sections(loads: tuple[Load, ...]) -> list[tuple[Load | Param, ...]]:
     sections: list[list[Load]] = []
     for load in sorted(loads, key=lambda x: x.span):
         last = sections[-1][-1] if sections else None
-        files = {x.path for x in sections[-1] if x.written == "long"} if sections else set()
+        files = {_files(x) for x in sections[-1] if x.written == "long"} if sections else set()
         same = last is not None and last.section == load.section
-        clash = load.written == "long" and files and load.path not in files
+        clash = load.written == "long" and files and _files(load) not in files
         if same and not clash:
             sections[-1].append(load)
         else:
             sections.append([load])
     return [tuple(s) for s in sections]
+
+
+def _files(load: Load) -> str:
+    quoted = ", ".join(f'"{p}"' for p in (load.path, *load.others))
+    return f"[{quoted}]" if load.others else quoted
 
 
 def _place(part: Import | Definition | Signal | Portfolio | tuple[Load | Param, ...]) -> Span:

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from sigc.errors import Diagnostic, Span
+from sigc.lang.habits import of_character
 from sigc.lang.nodes import Comment
 
 MOST_BYTES = 1_000_000
@@ -129,7 +130,8 @@ def _bad(row: str, at: int, number: int, errors: list[Diagnostic], path: str) ->
             Diagnostic("E001", "a string is not closed", Span(path, number, at + 1, len(row) - at), hint='add a "')
         )
         return len(row)
-    hint = "strings take double quotes" if row[at] == "'" else ""
-    shown = row[at] if row[at].isprintable() else f"U+{ord(row[at]):04X}"
-    errors.append(Diagnostic("E001", f"unexpected character '{shown}'", Span(path, number, at + 1, 1), hint=hint))
-    return at + 1
+    hint, length = of_character(row, at)
+    text = row[at : at + length]
+    shown = text if text.isprintable() and not text.isspace() else f"U+{ord(row[at]):04X}"
+    errors.append(Diagnostic("E001", f"unexpected character '{shown}'", Span(path, number, at + 1, length), hint=hint))
+    return at + length

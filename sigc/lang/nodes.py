@@ -111,8 +111,9 @@ class Option:
 class Load:
     """One data source: the short form, or one mapped column or file of a long-form section.
 
-    column: the file's column it takes ('' = the whole file). role: `value`, `symbol`, `date` of a long-form
-    column, else `value`. section: the name of a `data NAME:` section. written: `short` or `long`.
+    others: files of a list, after `path`. column: the file's column it takes ('' = the whole file). role: `value`,
+    `symbol`, `date` of a long-form column, else `value`. section: the name of a `data NAME:` section. written: `short`
+    or `long`.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Load:
     written: str = "short"
     span: Span = _span()
     path_span: Span = _span()
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sigc.errors import Diagnostic, Span, did_you_mean
-from sigc.lang import data_section
+from sigc.lang import data_section, habits
 from sigc.lang.expression import Expression, SyntaxFault, span_of
 from sigc.lang.grammar import MOST_BYTES, Line, Token, lines_of
 from sigc.lang.nodes import (
@@ -57,6 +57,7 @@ class Parser:
     def __init__(self, path: str, errors: list[Diagnostic]) -> None:
         self.path = path
         self.errors = errors
+        self.strange = {d.span.line for d in errors if d.span}  # lines whose characters are told of: that is enough
         self.imports: list[Import] = []
         self.data: list[Load] = []
         self.params: list[Param] = []
@@ -84,7 +85,11 @@ class Parser:
 
     def _stray(self, line: Line) -> None:
         word = line.tokens[0].text
-        hint = did_you_mean(word, SECTIONS) or "a file is made of data:, params:, fn, macro, signal and portfolio"
+        hint = (
+            habits.STATEMENTS.get(word)
+            or did_you_mean(word, SECTIONS)
+            or "a file is made of data:, params:, fn, macro, signal and portfolio"
+        )
         self.error("E001", f"'{word}' starts no section", line.tokens[0], hint)
 
     def _section(self, header: Line, body: list[Line]) -> None:
@@ -109,8 +114,9 @@ class Parser:
         for line in body:
             if line.indent <= header.indent:
                 if not out:
-                    hint = "indent it, or start a section"
-                    self.error("E001", f"'{line.tokens[0].text}' is outside of any section", line.tokens[0], hint)
+                    word = line.tokens[0].text
+                    hint = habits.STATEMENTS.get(word, "indent it, or start a section")
+                    self.error("E001", f"'{word}' is outside of any section", line.tokens[0], hint)
                 out = True
             elif not out:
                 kept.append(line)
@@ -240,7 +246,9 @@ class Parser:
                 if made is not None:
                     locals_.append(made)
         if emit is None and len(self.errors) == broken:
-            self.error("E102", f"'{name.text}' does not emit", name, "end it with 'emit EXPRESSION'")
+            named = any(a.name == "emit" for a in locals_)
+            hint = "write emit EXPRESSION, without '='" if named else "end it with 'emit EXPRESSION'"
+            self.error("E102", f"'{name.text}' does not emit", name, hint)
         return locals_, emit
 
     def assign(self, line: Line, word: str = "") -> Assign:
@@ -249,8 +257,9 @@ class Parser:
             e.next()
         name = e.expect("name", "a name")
         if not e.take("="):
-            hint = did_you_mean(name.text, ("emit", "weights", "costs", "constraints", "backtest"))
-            raise e.fault(f"expected '=' after '{name.text}'", hint=hint)
+            self._tell(e.fault(f"expected '=' after '{name.text}'", hint=_unassigned(name, e)))
+            bound = e.next() if name.text in ("let", "var", "const") and not e.done else name
+            return Assign(bound.text, Name("", span=span_of(self.path, name)), span=span_of(self.path, bound))
         return Assign(name.text, self._value(e, name), span=span_of(self.path, name))
 
     def _value(self, e: Expression, at: Token) -> Node:
@@ -260,7 +269,7 @@ class Parser:
             value = e.expression()
             e.end()
         except SyntaxFault as fault:
-            self.errors.append(fault.diagnostic)
+            self._tell(fault)
             return Name("", span=span_of(self.path, at))
         return value
 
@@ -314,8 +323,26 @@ class Parser:
         try:
             return step()
         except SyntaxFault as fault:
-            self.errors.append(fault.diagnostic)
+            self._tell(fault)
             return None
+
+    def _tell(self, fault: SyntaxFault) -> None:
+        span = fault.diagnostic.span
+        if span is None or span.line not in self.strange:
+            self.errors.append(fault.diagnostic)
 
     def error(self, code: str, message: str, at: Token, hint: str = "") -> None:
         self.errors.append(Diagnostic(code, message, span_of(self.path, at), hint=hint))
+
+
+def _unassigned(name: Token, e: Expression) -> str:
+    """The hint for a line that begins with a name and is no assignment."""
+    if e.peek("=="):
+        return "one '=' gives a name to a value, '==' compares"
+    if e.peek(":"):
+        return f"write {name.text} = EXPRESSION"
+    if name.text in habits.STATEMENTS:
+        return habits.STATEMENTS[name.text]
+    if not e.done and e.current.text in ("+", "-", "*", "/") and e.follows("="):
+        return f"write {name.text} = {name.text} {e.current.text} ..."
+    return did_you_mean(name.text, ("emit", "weights", "costs", "constraints", "backtest"))

@@ -110,7 +110,9 @@ class PortfolioReader:
                 if not e.done and e.current.kind == "date":
                     dates[word.text] = e.next().text
                 else:
-                    raise e.fault(f"expected a date after '{word.text}'", word, hint="write YYYY-MM-DD")
+                    raise e.fault(
+                        f"expected a date after '{word.text}'", word, hint="write YYYY-MM-DD, or leave it out"
+                    )
             elif e.current.text in METHODS and e.follows("("):
                 node = e.primary()
                 method = node if isinstance(node, Call) else None

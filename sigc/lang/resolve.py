@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from sigc.errors import Diagnostic, Severity, Span, did_you_mean
+from sigc.lang import habits
 from sigc.lang.bind import Binder, number_value, text_value, unknown
 from sigc.lang.book import read_book
 from sigc.lang.imports import BUILT_IN_PATH, Library
@@ -38,7 +39,7 @@ from sigc.lang.nodes import (
     Unary,
 )
 from sigc.lang.values import COLUMN, SOURCE, UNKNOWN, Program, Value
-from sigc.lang.vocabulary import NAMESPACES, READ_BY_NAME, TRADED
+from sigc.lang.vocabulary import BACKTEST_OPTIONS, CONSTRAINTS, NAMESPACES, READ_BY_NAME, TRADED
 from sigc.ops.declare import Kind
 from sigc.ops.table import names as operator_names
 from sigc.ops.table import resolve as operator_of
@@ -207,7 +208,13 @@ class Resolver:
         load = self.data.get(text) or self._bare_section(text)
         return None if load is None else self._source(load, span)
 
+    def _is_known(self, text: str, scope: Scope) -> bool:
+        main = (*self.params, *self._signal_nodes, *self.data) if self._is_main else self.here.params
+        return text in scope or text in main
+
     def _near(self, text: str, scope: Scope) -> str:
+        if habits.of_name(text):
+            return habits.of_name(text)
         main = [*self.params, *self._signal_nodes, *self.data]
         hint = did_you_mean(text, [*scope, *(main if self._is_main else self.here.params)])
         if not hint and not self._is_main and text in main:
@@ -248,6 +255,9 @@ class Resolver:
         if isinstance(first, Name) and first.text in NAMESPACES and first.text not in scope:
             hint = "write costs = tc.bps(5)"
             return self.error("E101", f"'{first.text}.{node.func}' stands only inside costs", node.func_span, hint)
+        if habits.is_module(node) and isinstance(first, Name) and not self._is_known(first.text, scope):
+            message = f"'{first.text}' is no part of the language"
+            return self.error("E002", message, first.span, habits.of_module(node))
         definition = self.here.definitions.get(node.func)
         if definition is not None:
             return self._open(definition, node, scope)
@@ -320,7 +330,8 @@ class Resolver:
     def unused_locals(self, assigns: tuple[Assign, ...], scope: Scope) -> None:
         for assign in {a.name: a for a in assigns}.values():
             if f"local {id(scope)} {assign.name}" not in self.used and not assign.name.startswith("_"):
-                self.warn("W001", f"'{assign.name}' is never used", assign.span, "remove it, or begin it with _")
+                hint = _place_of(assign.name) or "remove it, or begin it with _"
+                self.warn("W001", f"'{assign.name}' is never used", assign.span, hint)
 
     def signal(self, name: str, span: Span | None = None) -> Value:
         """The value a signal emits."""
@@ -383,3 +394,10 @@ class Resolver:
             read = f"data {name}" in self.used or name == traded or name in READ_BY_NAME
             if not read and not any(name in b for b in benchmarks) and not is_category(load):
                 self.warn("W001", f"data source '{name}' is never used", load.span)
+
+
+def _place_of(name: str) -> str:
+    """The hint for an option of a book that stands there as a local."""
+    if name in BACKTEST_OPTIONS:
+        return f"an option stands on the backtest line: backtest {name}=..."
+    return f"a limit stands under constraints: {name} = ..." if name in CONSTRAINTS else ""

@@ -134,7 +134,9 @@ def _spec(load: Load, program: Program, path: Path) -> SourceSpec:
     written = {o.name: written_of(o) for o in load.options}
     options = {name: value if isinstance(value, str) else f"{value:g}" for name, value in written.items()}
     roles = {
-        x.role: x.column for x in program.data if x.written == "long" and x.path == load.path and x.role != "value"
+        x.role: x.column
+        for x in program.data
+        if x.written == "long" and (x.path, x.others) == (load.path, load.others) and x.role != "value"
     }
     dtype = COLUMN_TYPES.get(load.dtype.lower(), "") or str(options.get("dtype", "")) or "float64"
     if is_category(load) or name in program.labels:
@@ -144,6 +146,7 @@ def _spec(load: Load, program: Program, path: Path) -> SourceSpec:
     return SourceSpec(
         name=name,
         path=load.path,
+        others=load.others,
         format=str(options.get("format", load.format)),
         column=load.column or str(options.get("column", "")),
         date_col=roles.get("date", "") or str(options.get("date_col", "")),

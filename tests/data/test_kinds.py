@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +239,7 @@ def test_far_dates_of_typed_columns(tmp_path: Path) -> None:
     far = [datetime.date(2024, 3, 6), datetime.date(9999, 12, 31)]
     for way in (from_parquet, from_frame):
         assert "row 3, column 'date': '9999-12-31' is no date" in refusal(
-            lambda way=way: way(tmp_path, {"date": far, "A": [1.0, 2.0]})
+            partial(way, tmp_path, {"date": far, "A": [1.0, 2.0]})
         )
     stamps = pa.array([datetime.datetime(2024, 3, 6), datetime.datetime(1492, 10, 12)], pa.timestamp("s"))  # noqa: DTZ001
     pq.write_table(pa.table({"date": stamps, "A": [1.0, 2.0]}), tmp_path / "s.parquet")
@@ -277,9 +278,7 @@ def test_rows_off_the_calendar_are_told(tmp_path: Path, way: Way) -> None:
 @each_way
 def test_a_mixture_of_dates_and_times_is_refused(tmp_path: Path, way: Way) -> None:
     for pair in (["2024-03-06", "2024-03-07 16:00"], ["2024-03-06 16:00", "2024-03-07 16:00Z"]):
-        assert "mixes dates with and without" in refusal(
-            lambda pair=pair: way(tmp_path, {"date": pair, "A": [1.0, 2.0]})
-        )
+        assert "mixes dates with and without" in refusal(partial(way, tmp_path, {"date": pair, "A": [1.0, 2.0]}))
 
 
 # -- intraday ----------------------------------------------------------------------------------------------------
@@ -345,7 +344,7 @@ def test_rows_outside_of_sessions(tmp_path: Path, way: Way) -> None:
 def test_what_is_no_number_is_told_with_its_row(tmp_path: Path, text: str, told: str) -> None:
     columns = {"date": DAYS[:2], "A": ["1.5", text]}
     for way in WAYS:
-        found = refusal(lambda way=way: way(tmp_path, columns))
+        found = refusal(partial(way, tmp_path, columns))
         assert found.startswith("E201")
         assert "row 3, column 'A'" in found
         assert told in found

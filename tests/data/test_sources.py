@@ -279,7 +279,7 @@ def test_a_folder_is_one_source(tmp_path: Path) -> None:
     whole, parts = source(tmp_path, "all.parquet"), source(tmp_path, "parts")
     assert parts.digests == whole.digests
     write_wide(folder / "c.parquet", _days(100)[90:], values[90:])
-    with pytest.raises(SigcError, match="which another file of the folder has too"):
+    with pytest.raises(SigcError, match="which another file of the source has too"):
         source(tmp_path, "parts")
 
 
