@@ -22,6 +22,7 @@ from sigc.source_words import AsOf, Available, Frequency
 GOOD: list[tuple[str, str, Any]] = [
     ("date_format", '"%d.%m.%Y"', "%d.%m.%Y"),
     ("date_format", '"%d.%m.%Y %H:%M"', "%d.%m.%Y %H:%M"),
+    ("decimal", '","', ","),
     ("zone", '"America/New_York"', "America/New_York"),
     ("zone", "UTC", "UTC"),
     ("calendar", "XNYS", "XNYS"),
