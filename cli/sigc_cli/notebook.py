@@ -46,9 +46,9 @@ def compile(
 
     data: sources given from memory instead of their files, by the names of the data section: pandas frames (dates x
     assets; long or static as a file may be) or panels. options: fields of `Choices` (config, engine, threads, cache;
-    cache="memory" keeps what is computed in memory, for this strategy and those made from it). engine: "threads" of this
-    process, whatever the work is, unless "cluster" asks for the one of the configuration. Raises `SigcError` with all
-    errors.
+    cache="memory" keeps what is computed in memory, for this strategy and those made from it). engine: "threads" of
+    this process, whatever the work is, unless "cluster" asks for the one of the configuration. Raises `SigcError` with
+    all errors.
     """
     options["engine"] = _engine(options.get("engine", "threads"))
     text = str(source)

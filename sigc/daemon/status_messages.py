@@ -24,7 +24,7 @@ class StrategyStatus:
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """A worker of the cluster. refused: why it does not compute, '' if it does; one that has left for that is told of too."""
+    """A worker of the cluster. refused: why it does not compute, '' if it does; one that has left is told of too."""
 
     address: str
     memory_bytes: int

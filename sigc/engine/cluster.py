@@ -66,8 +66,8 @@ def open_client(
 ) -> Iterator[Client]:
     """A client of the cluster that `settings` names, with a worker at least that has proved to be as it must.
 
-    Workers that join later prove it when they do. Whatever was started here ends with the block, and nothing of ours stays
-    on a scheduler that was not. niceness: of workers that are started here. Raises `SigcError` (E402).
+    Workers that join later prove it when they do. Whatever was started here ends with the block, and nothing of ours
+    stays on a scheduler that was not. niceness: of workers that are started here. Raises `SigcError` (E402).
     """
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(SETTINGS))

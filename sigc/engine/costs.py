@@ -4,8 +4,8 @@ By these, tasks are put together until they are worth sending, and a cluster is 
 chain that is computed together counts as its last node. They never change a result.
 
 A run's figure is the median of its calls, those left out that may have compiled (`warm.py`). Of the last runs' figures
-the median is believed; one run alone can make work look cheaper than unknown work, never dearer. So neither a call nor a
-run that was slow for a reason of its own decides where the next one goes.
+the median is believed; one run alone can make work look cheaper than unknown work, never dearer. So neither a call nor
+a run that was slow for a reason of its own decides where the next one goes.
 """
 
 from __future__ import annotations

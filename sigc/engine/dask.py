@@ -52,6 +52,7 @@ class StoreAddress:
 
     directory: str
     max_size_gb: float
+    is_trusted: bool = False
 
 
 _stores: dict[StoreAddress, ParquetStore] = {}
@@ -62,7 +63,9 @@ def open_store(address: StoreAddress) -> BlockStore:
     """The cache at `address`, one per process."""
     with _stores_lock:
         if address not in _stores:
-            _stores[address] = ParquetStore(Path(address.directory), address.max_size_gb, _WORKER_MEMORY_BYTES)
+            _stores[address] = ParquetStore(
+                Path(address.directory), address.max_size_gb, _WORKER_MEMORY_BYTES, is_trusted=address.is_trusted
+            )
         return _stores[address]
 
 
@@ -135,7 +138,7 @@ class DaskExecutor:
         return self._slice_bytes
 
     def prepare(self, operators: Collection[str]) -> None:
-        """Have workers prove that they make the same bits of these operators in the same cache, late ones when they join.
+        """Have workers prove that they make the same bits of these operators in the same cache; late ones as they join.
 
         Those that fail are set aside; one that is silent is restarted, and asked again. Raises `SigcError` (E402) where
         there are workers and none can be used.
@@ -222,7 +225,7 @@ class DaskExecutor:
         self._progress_at = time.monotonic()
 
     def _look(self) -> None:
-        """After workers, while no batch comes home: there must be some, and those that hold batches must be heard of."""
+        """After workers, while no batch comes home: there must be some, and none that holds a batch may be silent."""
         usable, now = self._workers.usable(), time.monotonic()
         if usable:
             self._alone_since = None
@@ -238,6 +241,7 @@ class DaskExecutor:
         if silent:
             self._send_elsewhere(silent, f"was silent for {limit_s:.0f} s")
             self._restart([address for address in silent if usable[address]["nanny"]])
+            self._hung, self._progress_at = 0, time.monotonic()
 
     def _send_elsewhere(self, workers: list[str], why: str) -> None:
         """Send the batches that these workers hold to others."""
@@ -314,7 +318,7 @@ class DaskExecutor:
             self._incidents.append(text)
 
     def _hear(self, event: tuple[float, Any]) -> None:
-        """What the scheduler and workers tell: of ones that were lost, and of ones that were refused when they joined."""
+        """Take in what is told of workers: of those that were lost, and of those that were refused."""
         _, message = event
         address = message.get("refused")
         if address is None:

@@ -53,7 +53,7 @@ async def judged(required: str, folder: str, niceness: int) -> tuple[str, bool]:
 
 
 def carry_out(payload: bytes, required: str) -> Any:
-    """On a worker: compute a batch of tasks, in a process that has proved what is required; else say who refuses and why.
+    """On a worker: compute a batch of tasks, if this process proves what is required; else say who refuses and why.
 
     payload: pickled, so that neither a scheduler nor a worker without sigc has to read it.
     """
@@ -66,7 +66,7 @@ def carry_out(payload: bytes, required: str) -> Any:
         from sigc.engine.dask import run_batch
     except ImportError as missing:
         return {"refused": where, "why": f"has no sigc, or another ({missing})"}
-    tasks, address = pickle.loads(payload)
+    tasks, address = pickle.loads(payload)  # noqa: S301  # Dask's own way of sending tasks is no other
     return run_batch(tasks, address)
 
 
@@ -103,7 +103,7 @@ class Join(WorkerPlugin):
 
 
 def told(address: str, why: str, text: str, required: str, by: str, *, is_ours: bool) -> dict[str, Any]:
-    """An event: who refused a worker, for which cache. is_ours: it has sigc; if not, it is of no use to anyone of us."""
+    """An event: a worker was refused, for which cache and by whom. is_ours: it has sigc; else no client can use it."""
     mark = json.loads(required)["mark"]
     cache = mark.rpartition("/")[0]
     return {"refused": address, "why": why, "text": text, "by": by, "cache": cache, "is_ours": is_ours}

@@ -1,7 +1,7 @@
 """A script that starts processes must bear being imported: each of them imports it before it does anything else.
 
-`multiprocessing` does so to find what the script defines. What stands outside of `if __name__ == "__main__":` is done once
-more in every process, the call that started it among it.
+`multiprocessing` does so to find what the script defines. What stands outside of `if __name__ == "__main__":` is done
+once more in every process, the call that started it among it.
 """
 
 from __future__ import annotations
@@ -40,11 +40,8 @@ def guarded_lines(text: str) -> list[range]:
     >>> guarded_lines('import sigc' + chr(10) + 'if __name__ == "__main__":' + chr(10) + '    print(1)')
     [range(2, 4)]
     """
-    found = []
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.If) and _asks_for_main(node.test):
-            found.append(range(node.lineno, (node.body[-1].end_lineno or node.lineno) + 1))
-    return found
+    guards = [node for node in ast.parse(text).body if isinstance(node, ast.If) and _asks_for_main(node.test)]
+    return [range(node.lineno, (node.body[-1].end_lineno or node.lineno) + 1) for node in guards]
 
 
 def _asks_for_main(test: ast.expr) -> bool:

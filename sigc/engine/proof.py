@@ -1,11 +1,12 @@
 """Proof that a process computes the same bits as the controller, into the same cache.
 
     required = requirement(cache, mark, roots, digests(operators))     on the controller
-    unmet(required)                                                    in the process that is to compute: '' or what differs
+    unmet(required)                                                    where it is to be computed: '' or what differs
 
-A requirement is text, so that any version of sigc can read it, and equal requirements are equal strings. A process proves
-each once, by versions, sources and what its loops make of fixed data, and sees the mark that the controller has put into
-its cache: another folder of the same path, or a copy made earlier, lacks it. From then on the proof is one look-up.
+A requirement is text, so that any version of sigc can read it, and equal requirements are equal strings. A process
+proves each once, by versions, sources and what its loops make of fixed data, and sees the mark that the controller has
+put into its cache: another folder of the same path, or a copy made earlier, lacks it. From then on the proof is one
+look-up.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def sources_digest() -> str:
 
 
 def digests(operators: Iterable[str]) -> dict[str, str]:
-    """Of what this process makes of fixed data: each operator by its kernel, and in a chain where it can be part of one."""
+    """Of what this process makes of fixed data: of each operator by its kernel, and in a chain if it can be in one."""
     found = kernel_digests(operators)
     return found | {f"{name} in a chain": made for name in found if (made := _chained(name))}
 
@@ -77,7 +78,7 @@ def digests(operators: Iterable[str]) -> dict[str, str]:
 def put_mark(cache: Path) -> Path:
     """A file that only those see who see this cache; one for this process and cache, there as long as the process is.
 
-    It is never removed by its own process: a worker that joins in the last moment of a client must not find it gone, and
+    Its own process never removes it: a worker that joins in the last moment of a client must not find it gone, and
     leave for that. The next process of this machine sweeps it. Raises `SigcError` (E402).
     """
     mark = cache / _mark_name(os.getpid())
@@ -114,7 +115,7 @@ def _sweep(cache: Path) -> None:
 
 
 def requirement(mark: Path, roots: Sequence[Path] = (), kernels: Mapping[str, str] | None = None) -> str:
-    """Text of what a worker must prove. mark: lies in the cache. roots: folders it must read. kernels: see `digests`."""
+    """Text of what a worker must prove. mark: see `put_mark`. roots: folders it must read. kernels: see `digests`."""
     wanted = {
         "versions": versions(),
         "mark": str(mark),

@@ -52,4 +52,4 @@ def _watch() -> None:
         def on_end(self, event: Any) -> None:
             pass
 
-    event.register("numba:compiler_lock", Entered())
+    event.register("numba:compiler_lock", Entered())  # type: ignore[no-untyped-call]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from sigc.data.spec import SourceSpec
 from sigc.panel import Panel
 from sigc.source_options import SourceOptions
 
-Columns = Mapping[str, Sequence[Any]]
+Columns = Mapping[str, Any]
 NYSE = Exchanges("nyse", is_declared=True)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_a_note_that_can_not_be_is_none(text: str) -> None:
 
 def test_a_call_that_compiles_is_not_warm_whenever_it_comes() -> None:
     @njit
-    def loop(x: float) -> float:
+    def loop(x: Any) -> Any:
         return x + x
 
     def called(x: object) -> bool:
