@@ -49,14 +49,18 @@ class Diagnostic:
 
 
 class SigcError(Exception):
-    """Carries diagnostics through code that can't return them. Always holds at least one."""
+    """Carries diagnostics through code that can't return them. Always holds at least one.
+
+    sources: text by path, for carets, where whoever raised it has them.
+    """
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
         super().__init__("; ".join(f"{d.code}: {d.message}" for d in diagnostics))
         self.diagnostics = diagnostics
+        self.sources: Mapping[str, str] = {}
 
-    def __reduce__(self) -> tuple[type[SigcError], tuple[Diagnostic, ...]]:
-        return type(self), self.diagnostics
+    def __reduce__(self) -> tuple[type[SigcError], tuple[Diagnostic, ...], dict[str, object]]:
+        return type(self), self.diagnostics, {"sources": dict(self.sources)}
 
 
 def exit_code(diagnostics: Iterable[Diagnostic]) -> int:

@@ -88,7 +88,9 @@ def _compiled(checked: Checked, params: Mapping[str, float]) -> Compiled:
 
     errors = [d for d in checked.diagnostics if d.severity is Severity.ERROR]
     if errors:
-        raise SigcError(*errors)
+        error = SigcError(*errors)
+        error.sources = checked.sources
+        raise error
 
     lowering = Lowering(checked)
 

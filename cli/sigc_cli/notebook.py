@@ -20,6 +20,7 @@ from sigc.blocks import MemoryStore
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc_cli import show
 from sigc_cli.build import Choices, Compiled, compile_file, compile_text, configuration, workspace
+from sigc_cli.notebook_errors import reported
 from sigc_pipelines import backtest as backtesting
 from sigc_pipelines.compute import Workspace, compute, load, rows_between
 from sigc_pipelines.performance import BenchmarkMetrics, Metrics
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _ENGINES = {"threads": "local", "local": "local", "auto": "local", "cluster": "dask", "dask": "dask"}
 
 
+@reported
 def compile(
     source: str | Path,
     params: Mapping[str, float] | None = None,
@@ -111,12 +113,14 @@ class CompiledStrategy:
         """The parameters in force."""
         return dict(self._compiled.strategy.params)
 
+    @reported
     def with_params(self, **params: float) -> CompiledStrategy:
         """The same strategy with other parameters."""
         lowered = self._compiled.lower(params)
         changed = Compiled(self._compiled.checked, lowered, self._compiled.lower, self._compiled.warnings)
         return CompiledStrategy(changed, self._choices, self._config, self._held, self._kept)
 
+    @reported
     def append(self, **rows: Any) -> CompiledStrategy:
         """The same strategy with later rows of sources that were given from memory: only what they change is computed,
         if what was computed is kept. Raises `SigcError` for rows that are not later, or of other assets."""
@@ -135,6 +139,7 @@ class CompiledStrategy:
     def _space(self) -> AbstractContextManager[Workspace]:
         return workspace(self._config, self._choices, held=self._held, kept=self._kept)
 
+    @reported
     def signals(self, name: str, start: str | None = None, end: str | None = None) -> Any:
         """A signal (or `PORTFOLIO.weights`) as a pandas frame, dates x assets; both dates inclusive."""
         from sigc.engine.gather import gather
@@ -150,6 +155,7 @@ class CompiledStrategy:
             computed = compute(loaded, {name: roots[name]}, space, first, stop)
             return gather(computed, name, first, stop).to_pandas()
 
+    @reported
     def panels(self, start: str | None = None, end: str | None = None) -> dict[str, Panel]:
         """Every signal and every `PORTFOLIO.weights` as a panel, computed as one graph; both dates inclusive."""
         from sigc.engine.gather import gather
@@ -161,6 +167,7 @@ class CompiledStrategy:
             computed = compute(loaded, roots, space, first, stop)
             return {name: gather(computed, name, first, stop) for name in roots}
 
+    @reported
     def backtest(
         self,
         portfolio: str | None = None,
@@ -177,6 +184,7 @@ class CompiledStrategy:
             result = backtesting.backtest(loaded, space, book, capital=money, overrides=overrides)
             return BacktestResult(result)
 
+    @reported
     def optimize(self, portfolio: str | None = None, start: str | None = None, end: str | None = None) -> Search:
         """Backtest every combination of the parameter grid, planned as one graph; `.best("sharpe")` of them."""
         overrides = {k: v for k, v in (("start", start), ("end", end)) if v}
@@ -186,6 +194,7 @@ class CompiledStrategy:
             capital = self._config.backtest.capital
             return search(field(self._compiled.lower, loaded, space, book.name, capital=capital, overrides=overrides))
 
+    @reported
     def explain(self, stage: str = "graph") -> str:
         """A stage of the compilation as text: parse, graph, or lookback."""
         from sigc_cli.stages import explain

@@ -209,7 +209,7 @@ def test_cache(project: Path) -> None:
 
 def test_explain(project: Path) -> None:
     assert "look-ahead" in run("explain", "E103").stdout
-    assert "rolling_std(x, window=20)" in run("explain", "ts_std").stdout
+    assert "rolling_std(x, window=20, [min_periods])" in run("explain", "ts_std").stdout
     graph = run("explain", "momentum.sig").stdout
     assert "%0 = prices" in graph
     assert "momentum <- %" in graph
