@@ -9,15 +9,16 @@ one waits for the code that the other makes.
 
 from __future__ import annotations
 
-import functools
 import sys
 import threading
 import time
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 Begun: TypeAlias = tuple[float, str, bool, int]  # the time, what is called, whether one has ended, code made so far
 
 _ended: set[str] = set()
+_watched: list[object] = []  # the listener, once numba is there
+_turn = threading.Lock()
 _thread = threading.local()
 
 
@@ -30,7 +31,7 @@ def is_warm(begun: Begun) -> bool:
     """Whether a call that has ended now says what the next one will take."""
     _, kind, was_called, made = begun
     _ended.add(kind)
-    if "numba" in sys.modules:
+    if not _watched:
         _watch()
     return was_called and _made() == made
 
@@ -40,16 +41,24 @@ def _made() -> int:
     return count
 
 
-@functools.cache
 def _watch() -> None:
-    """Count, thread by thread, how often numba's compiler is entered: it compiles there, and loads what it kept."""
-    from numba.core import event
+    """Count from now on, thread by thread, how often numba's compiler is entered: to compile, or to load what it kept.
 
-    class Entered(event.Listener):
-        def on_start(self, event: Any) -> None:  # noqa: ARG002
-            _thread.made = _made() + 1
+    Nothing is imported here: another thread may be in the middle of loading numba, and each would wait for the other.
+    """
+    numba, event = sys.modules.get("numba"), sys.modules.get("numba.core.event")
+    if numba is None or event is None or getattr(numba.__spec__, "_initializing", False):
+        return
+    with _turn:
+        if not _watched:
+            listener = type("Entered", (event.Listener,), {"on_start": _entered, "on_end": _left})()
+            event.register("numba:compiler_lock", listener)
+            _watched.append(listener)
 
-        def on_end(self, event: Any) -> None:
-            pass
 
-    event.register("numba:compiler_lock", Entered())  # type: ignore[no-untyped-call]
+def _entered(_listener: object, _event: object) -> None:
+    _thread.made = _made() + 1
+
+
+def _left(_listener: object, _event: object) -> None:
+    """Nothing is counted when it is left."""

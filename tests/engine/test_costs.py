@@ -126,6 +126,22 @@ def test_what_another_thread_compiles_is_no_matter() -> None:
     assert is_warm(begun)
 
 
+def test_calls_that_end_while_another_thread_loads_numba_do_not_wait_for_it() -> None:
+    program = """
+import sys, threading
+from sigc.engine.warm import begin, is_warm
+loading = threading.Thread(target=__import__, args=("numba",))
+loading.start()
+while loading.is_alive():
+    is_warm(begin("a call"))
+import numba
+assert numba.njit(lambda x: x + 1)(1) == 2
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_the_first_run_in_a_process_measures_no_loop_and_the_second_does(tmp_path: Path) -> None:
     """One block, so that every call of the first run loads or compiles its loop."""
     write_world(tmp_path)

@@ -40,6 +40,7 @@ from sigc.daemon.cluster import DaskCluster
 from sigc.daemon.messages import WorkerStatus
 from sigc.engine.cluster import open_client, slice_bytes
 from sigc.engine.dask import DaskExecutor, StoreAddress
+from sigc.engine.join import take_down
 from sigc.errors import SigcError
 from sigc.panel import Panel
 from sigc_pipelines.compute import Workspace
@@ -314,6 +315,33 @@ def test_nothing_of_ours_is_left_on_the_scheduler(story: Story) -> None:
 def site(tmp_path: Path, jit_directory: Path) -> Iterator[Site]:
     with opened(tmp_path, jit_directory) as made:
         yield made
+
+
+def test_a_worker_that_nobody_judged_computes_no_batch(site: Site, world: Path, right: dict[str, Panel]) -> None:
+    """Somebody has taken away what judges workers as they join; each batch still asks for the proof."""
+    good = site.worker()
+    good.until("Registered to:")
+    store = ParquetStore(site.folder / "blocks")
+    joined = threading.Event()
+    with open_client(site.settings(), CACHE) as client:
+        executor = DaskExecutor(client, StoreAddress(str(store.directory), 1.0), slice_bytes(client), patience_s=20)
+
+        def join(_: object) -> None:
+            if joined.is_set():
+                return
+            joined.set()
+            client.run_on_scheduler(take_down, client.id)
+            site.worker(preload=KERNEL).until("Registered to:")
+            good.process.kill()
+            site.worker().until("Registered to:")
+
+        space = Workspace(store, lambda _: nullcontext(executor), rule="month", progress=join)
+        found, report = everything(world, "neutral", space)
+        executor.close()
+    assert joined.is_set()
+    assert_same(found, right)
+    assert_same(everything(world, "neutral", Workspace(store, workspace(store).engine, rule="month"))[0], right)
+    assert any(REASONS["kernel"] in text for text in report.incidents), report.incidents
 
 
 def test_a_scheduler_without_workers_is_told_of_in_time(site: Site) -> None:
