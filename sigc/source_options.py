@@ -55,9 +55,9 @@ def _option(default: Any, read: Read, suits: frozenset[str], doc: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """What a source's declaration says beyond its file and columns. None, or '', where nothing was written."""
+    """The options of a source's declaration. None, or '', where nothing was written."""
 
-    date_format: str = _option("", date_format, _ANY, "How dates are written, as strptime has it: %d.%m.%Y.")
+    date_format: str = _option("", date_format, _ANY, "The format of dates for strptime: %d.%m.%Y.")
     decimal: str = _option("", one_of(".", ","), _ANY, 'The decimal mark of numbers in csv: "," in 1,5.')
     zone: str = _option("", zone, _ANY, "The zone of stamps without an offset, such as America/New_York.")
     calendar: str = _option("", text("a calendar such as XNYS"), _ANY, "The calendar of the rows, such as XNYS.")

@@ -27,7 +27,7 @@ class AsOf:
 
 @dataclass(frozen=True, slots=True)
 class Available:
-    """When a value can be used: from the first session on or after its date and a delay, or as a column says.
+    """The availability of a value: from the first session on or after its date and a delay, or as a column says.
 
     column: of the publication, '' for a delay of `count` calendar days or sessions.
     """
@@ -39,7 +39,7 @@ class Available:
 
 @dataclass(frozen=True, slots=True)
 class Frequency:
-    """What a row is: a word (sessions, weeks, months, all_days, irregular), or one of `bars` bars a session."""
+    """The meaning of a row: a word (sessions, weeks, months, all_days, irregular), or one of `bars` bars a session."""
 
     word: str
     bars: int | None = None

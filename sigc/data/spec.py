@@ -49,5 +49,5 @@ class SourceSpec:
 
     @property
     def is_url(self) -> bool:
-        """Whether it is behind a URL, or one of its files is."""
+        """True if it, or one of its files, is behind a URL."""
         return any(_URL.match(path) for path in (self.path, *self.others))

@@ -294,7 +294,7 @@ class Expression:
         return not self.done and (self.current.kind == "number" or self.current.text in ("-", ":"))
 
     def _until(self, text: str) -> str:
-        """What was written from the name before up to a token."""
+        """The text written from the name before up to a token."""
         parts = [self._tokens[self._at - 1].text]
         for token in self._tokens[self._at :]:
             if token.text == text:

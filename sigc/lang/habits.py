@@ -1,4 +1,4 @@
-"""What people type from habit, in pandas, NumPy, Pine or C, and the way it is said here. Hints of errors, nothing else.
+"""Habits of pandas, NumPy, Pine and C, and the way each is written here: hints of errors, nothing else.
 
 To add one: a line in the table of its place, and a case in `tests/lang/test_habits.py`.
 """
@@ -273,5 +273,5 @@ def _first(call: Call) -> str:
 
 
 def is_module(call: Call) -> bool:
-    """Whether it is a method of a Python module's name."""
+    """Return True for a method of a Python module's name."""
     return call.method and bool(call.args) and _first(call) in MODULES

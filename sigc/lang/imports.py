@@ -160,7 +160,7 @@ class _Importer:
 
 
 def _deeper(imported: list[Names]) -> tuple[dict[str, Definition], dict[str, tuple[str, ...]]]:
-    """What imported files can call of their own imports: names that mean one thing, and those that mean several."""
+    """The names that imported files take from their own imports: those with one meaning, and those with several."""
     meant: dict[str, dict[int, Definition]] = {}
     for names in imported:
         for name, definition in names.definitions.items():

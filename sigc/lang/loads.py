@@ -21,7 +21,7 @@ def load_name(load: Load) -> str:
 
 
 def is_category(load: Load) -> bool:
-    """Whether the text says that a source holds labels."""
+    """Return True if the text says that a source holds labels."""
     if load.dtype.lower() == "category" or load.format == "sector":
         return True
     return any(o.name == "dtype" and written_of(o) == "category" for o in load.options)

@@ -1,4 +1,4 @@
-"""When a book is rebalanced: every so many rows, or on rows that a word of the calendar names."""
+"""The rows on which a book is rebalanced: every so many, or those that a word of the calendar names."""
 
 from __future__ import annotations
 

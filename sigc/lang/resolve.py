@@ -303,7 +303,7 @@ class Resolver:
             self.via = before
 
     def _opened(self, definition: Definition, scope: Scope) -> Value:
-        """What a body emits, with its arguments in scope."""
+        """The value that a body emits, with its arguments in scope."""
         first = {f.name: f.span for f in definition.formals}
         for let in definition.lets:
             self._bind(let, scope, first)

@@ -41,7 +41,7 @@ def _partly(
     q: float = 0.5,
     y: Values | None = None,
 ) -> Values:
-    """What windows with all rows valid gave, and with `min_periods` what others give. what: a name of `partial.py`."""
+    """The result of full windows, completed by `min_periods` with that of others. what: a name of `partial.py`."""
     if min_periods is None or min_periods >= window:
         return made
     from sigc.ops.loops import partial

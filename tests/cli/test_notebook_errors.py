@@ -24,7 +24,7 @@ SHOWN = [
 
 
 def lines(error: BaseException) -> list[str]:
-    """What IPython shows, which asks an exception for it."""
+    """The lines that IPython asks an exception for."""
     rendered: list[str] = error._render_traceback_()  # type: ignore[attr-defined]
     return rendered
 

@@ -1,4 +1,4 @@
-"""What people type from habit: one error, whose hint names the way of the language."""
+"""Habits of other languages: one error each, whose hint names the way of this one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Digests of what operators make of fixed data, on one canonical class of CPU that any x86-64 machine can be told to be.
+"""Digests of results of operators on fixed data, on one canonical class of CPU that any x86-64 machine can be told to be.
 
     python -m tests.ops.digests             records them: for a new operator, or a raised version, on any machine
     python -m tests.ops.digests --print     those of this process, as it is
@@ -65,9 +65,10 @@ def canonical_digests(cache: Path) -> dict[str, str]:
     done = subprocess.run(command, cwd=ROOT, env=canonical_environment(), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise AssertionError(f"this machine can't be of the class {CANONICAL}:\n{done.stderr}")
-    found: dict[str, str] = json.loads(done.stdout)
-    if found.pop("class") != "AVX2":
+    told: dict[str, Any] = json.loads(done.stdout)
+    if told["numpy"] != "AVX2" or told["numba"] != CANONICAL or "+avx512" in told["features"]:
         raise AssertionError(f"the child process is not of the class {CANONICAL}")
+    found: dict[str, str] = told["digests"]
     return found
 
 
@@ -91,7 +92,11 @@ def main(arguments: list[str]) -> None:
         record(cache)
         return
     jit.prepare(cache)
-    print(json.dumps({"class": jit.cpu_class(), **own_digests()}))
+    digests = own_digests()
+    from numba.core.registry import cpu_target
+
+    _, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    print(json.dumps({"numpy": jit.cpu_class(), "numba": cpu, "features": features, "digests": digests}))
 
 
 if __name__ == "__main__":

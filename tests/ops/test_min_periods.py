@@ -122,7 +122,7 @@ def test_pairs_as_pandas(least: int) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_full_windows_keep_their_bits(name: str) -> None:
-    """Where all rows of the window are valid nothing changes, and `min_periods=window` is the default."""
+    """Full windows do not change, and `min_periods=window` is the default."""
     given = [data(4), data(5)][: 2 if name in PAIRS else 1]
     plain = kernel(name, *given)
     assert same(kernel(name, *given, min_periods=WINDOW), plain)

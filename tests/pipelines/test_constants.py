@@ -33,7 +33,7 @@ def same(found: pd.DataFrame, expected: pd.DataFrame) -> None:
 
 @pytest.mark.parametrize("number", [1.0, -2.5, 0.0])
 def test_an_emitted_number_is_where_prices_are(number: float) -> None:
-    """What has no price can't be traded, so a constant is not there either."""
+    """An asset without a price can't be traded, so a constant is not there either."""
     same(emitted(f"{number}"), PRICES.where(PRICES.isna(), number))
 
 

@@ -68,7 +68,7 @@ def _node(op: Operator, nodes: list[Expr], random: np.random.Generator) -> Expr:
 
 
 def values(roots: list[Expr], data: dict[str, Floats]) -> list[bytes]:
-    """What blocks of the roots would hold, node by node."""
+    """The bytes that blocks of the roots would hold, computed node by node."""
     known = dict(data)
     of = {op.name: op for op in operators()}
     for node in walk(roots):
@@ -81,7 +81,7 @@ def values(roots: list[Expr], data: dict[str, Floats]) -> list[bytes]:
 
 
 def is_kept(seed: int, rules_: tuple[Rule, ...]) -> bool:
-    """Whether the rules leave all values of a DAG as they are."""
+    """Return True if the rules leave all values of a DAG as they are."""
     roots, data = dag(seed), leaves(seed)
     return values(rewrite(roots, rules_), data) == values(roots, data)
 

@@ -28,12 +28,38 @@ def completed(
     """`made`, its missing cells filled in place from windows of `n` rows with `least` valid ones at least."""
     first = np.ascontiguousarray(x.T)
     second = first if y is None else np.ascontiguousarray(y.T)
-    _completed(frozen(first), frozen(second), n, least, what, q, made)
+    if what == QUANTILE:
+        _quantiles(frozen(first), n, least, q, made)
+    else:
+        _completed(frozen(first), frozen(second), n, least, what, made)
     return made
 
 
 @njit(**OPTIONS)
-def _completed(x: Floats, y: Floats, n: int, least: int, what: int, q: float, made: Floats) -> None:
+def _quantiles(x: Floats, n: int, least: int, q: float, made: Floats) -> None:
+    """The valid rows of a window are kept in order from row to row: of the same rows it is the same order."""
+    held = np.empty(n + 1)
+    for j in range(x.shape[0]):
+        a, valid = x[j], 0
+        for t in range(len(a)):
+            if t >= n and a[t - n] == a[t - n]:
+                gone = a[t - n] + 0.0
+                valid -= 1
+                for k in range(np.searchsorted(held[: valid + 1], gone), valid):
+                    held[k] = held[k + 1]
+            if a[t] == a[t]:
+                v, k = a[t] + 0.0, valid  # no -0: which of equals is taken must not matter
+                while k > 0 and held[k - 1] > v:
+                    held[k] = held[k - 1]
+                    k -= 1
+                held[k] = v
+                valid += 1
+            if valid >= least and made[t, j] != made[t, j]:
+                made[t, j] = _quantile(held[:valid], q)
+
+
+@njit(**OPTIONS)
+def _completed(x: Floats, y: Floats, n: int, least: int, what: int, made: Floats) -> None:
     """x, y: (assets, rows)."""
     values, others, ages = np.empty(n), np.empty(n), np.empty(n)
     for j in range(x.shape[0]):
@@ -52,18 +78,16 @@ def _completed(x: Floats, y: Floats, n: int, least: int, what: int, q: float, ma
                 if v == v and w == w:
                     values[count], others[count], ages[count] = v, w, age
                     count += 1
-            made[t, j] = _figure(values[:count], others[:count], ages[:count], n, what, q)
+            made[t, j] = _figure(values[:count], others[:count], ages[:count], n, what)
 
 
 @njit(**INNER)
-def _figure(x: Floats, y: Floats, ages: Floats, n: int, what: int, q: float) -> float:
+def _figure(x: Floats, y: Floats, ages: Floats, n: int, what: int) -> float:
     """Of valid rows, the newest first. ages: rows since each; n: of the window."""
     if what in (ZSCORE, RANK, RESIDUAL) and ages[0] != 0.0:
         return np.nan  # they are about today
     if what < QUANTILE:
         return _folded(x, ages, what)
-    if what == QUANTILE:
-        return _quantile(x, q)
     if what == RANK:
         return 0.5 * ((x < x[0]).sum() + (x <= x[0]).sum() + 1.0)
     if what == WEIGHTED:
@@ -90,12 +114,7 @@ def _folded(x: Floats, ages: Floats, what: int) -> float:
 
 @njit(**INNER)
 def _quantile(x: Floats, q: float) -> float:
-    for k in range(1, len(x)):  # in order, in place
-        v, at = x[k], k
-        while at > 0 and x[at - 1] > v:
-            x[at] = x[at - 1]
-            at -= 1
-        x[at] = v
+    """Of values in order."""
     place = q * (len(x) - 1)
     low = int(np.floor(place))
     a, b = x[low], x[min(low + 1, len(x) - 1)]

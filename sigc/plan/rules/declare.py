@@ -1,4 +1,4 @@
-"""How a rewrite rule is declared: `@rule` on a function from a node to the node that stands for it."""
+"""The declaration of a rewrite rule: `@rule` on a function from a node to the node that stands for it."""
 
 from __future__ import annotations
 
