@@ -310,8 +310,10 @@ class DaskExecutor:
         """A scheduler that does not answer in time is lost."""
         try:
             yield
-        except (OSError, TimeoutError) as failure:
-            raise EngineLostError(f"the scheduler {self._scheduler} was lost: {failure}") from failure
+        except TimeoutError as silent:
+            raise EngineLostError(f"the scheduler {self._scheduler} did not answer in time") from silent
+        except OSError as lost:
+            raise EngineLostError(f"the scheduler {self._scheduler} was lost") from lost
 
     def _tell(self, text: str) -> None:
         if text not in self._incidents:
