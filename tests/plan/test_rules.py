@@ -22,7 +22,7 @@ from sigc.plan.rules.declare import DECLARED, Rule
 from tests.ops.samples import numbers, run
 
 ROWS, ASSETS, NODES = 14, 5, 24
-SEEDS = range(60)
+SEEDS = range(600)
 SOURCES = tuple(source(f"p{i}") for i in range(3))
 LABELS = source("labels", Kind.CATEGORY)
 # What rules rewrite is rare among all operators.
@@ -123,7 +123,7 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_rule_is_caught(name: str) -> None:
-    assert not all(is_kept(seed, (*RULES, WRONG[name])) for seed in range(400))
+    assert not all(is_kept(seed, (*RULES, WRONG[name])) for seed in SEEDS)
 
 
 @pytest.fixture
