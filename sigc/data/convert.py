@@ -11,7 +11,7 @@ What is decided of rows (frequency, calendar) is decided by the first file of a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import compress
 
@@ -19,14 +19,14 @@ import numpy as np
 
 from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, concat, digest, grid, row_digests
 from sigc.config import DataSettings
-from sigc.data import adjust
+from sigc.data import adjust, by_file
 from sigc.data.dates import Dated
 from sigc.data.exchange import NYSE, Exchange, Exchanges
 from sigc.data.folder import joined, remembered
 from sigc.data.formats.parquet import ParquetFile
 from sigc.data.frequency import infer
 from sigc.data.layout import layout
-from sigc.data.locate import Place
+from sigc.data.locate import Place, version_now
 from sigc.data.manifest import NO_ROWS, Converted, Manifests, Rows, SourceBlock
 from sigc.data.shape import Shaped, check_ascending, to_panel
 from sigc.data.spec import SourceSpec
@@ -39,6 +39,7 @@ from sigc.panel import Dates, Panel, canonical
 FORMAT = "3"  # of source blocks and manifests
 _STREAM_CELLS = 20_000_000  # above so many a wide parquet file is read in batches
 _FEW_FILES = 2
+_MOST_READS = 3  # of a file that changes meanwhile
 _STREAM_SHARE = 8  # and above that share of the memory it may take: table, panel and block are there at once
 
 
@@ -61,20 +62,22 @@ def convert(spec: SourceSpec, place: Place, actions: Place | None, ways: Ways, *
     thorough: also those whose blocks are not all stored any more.
     """
     manifests = Manifests(ways.store, thorough)
-    if spec.adjust != "none" and len(place.files) > 1:
+    if spec.options.symbol_from or (spec.adjust != "none" and len(place.files) > 1):
         # Factors run through all files, so a folder is adjusted as one.
         return _as_one(spec, place, actions, manifests, ways)
     since = actions.versions if actions else ()
 
+    def name_of(spec: SourceSpec, file: str, version: str) -> str:
+        return "source-" + digest(FORMAT, file, version, _options(spec), ways.exchanges.mark, *since)
+
     def named(spec: SourceSpec, at: int) -> tuple[str, str]:
-        text = digest(FORMAT, place.files[at], place.versions[at], _options(spec), ways.exchanges.mark, *since)
-        return place.files[at], "source-" + text
+        return place.files[at], name_of(spec, place.files[at], place.versions[at])
 
     def part(file: str, name: str, spec: SourceSpec = spec) -> tuple[str, Converted]:
         known = manifests.recall(name)
         if known is None:
-            known = _convert_file(spec, file, actions, ways)
-            manifests.keep(name, known)
+            version, known = _settled(spec, file, place, lambda: _convert_file(spec, file, actions, ways))
+            manifests.keep(name_of(spec, file, version), known)
         return file, known
 
     first = part(*named(spec, 0))
@@ -92,6 +95,19 @@ def convert(spec: SourceSpec, place: Place, actions: Place | None, ways: Ways, *
     else:
         whole = joined(spec, [any_part(*n) for n in all_named])
     return _of_one_frequency(spec, whole, ways)
+
+
+def _settled(spec: SourceSpec, file: str, place: Place, make: Callable[[], Converted]) -> tuple[str, Converted]:
+    """What a file was converted to, and its version: the one it has before and after. Raises E201 for one that changes
+    while it is read, again and again."""
+    version = place.versions[place.files.index(file)]
+    for _ in range(_MOST_READS):
+        made = make()
+        now = version_now(spec, file)
+        if now == version:
+            return version, made
+        version = now
+    raise problem(spec, "E201", file, "changes while it is read", "write beside it, then rename: no reader sees a half")
 
 
 def _decided(spec: SourceSpec, rows: Rows) -> SourceSpec:
@@ -114,7 +130,10 @@ def _as_one(spec: SourceSpec, place: Place, actions: Place | None, manifests: Ma
     name = "source-" + digest(FORMAT, _options(spec), ways.exchanges.mark, *versions)
     known = manifests.recall(name)
     if known is None:
-        shaped = sorted((_shaped(spec, file, ways) for file in place.files), key=_first_date)
+        if spec.options.symbol_from:
+            shaped = [by_file.whole(spec, place.files, lambda own, file: _shaped(own, file, ways))]
+        else:
+            shaped = sorted((_shaped(spec, file, ways) for file in place.files), key=_first_date)
         whole = concat([s.panel for s in shaped])
         check_ascending(spec, place.text, whole.dates)
         adjusted = _adjusted(spec, place.files, whole, actions, ways)

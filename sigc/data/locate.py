@@ -14,11 +14,11 @@ from pathlib import Path
 
 from sigc.config import DataSettings
 from sigc.data.spec import SourceSpec
+from sigc.data.table import SUFFIXES
 from sigc.data.version import version_of
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.secret import without_url_secrets
 
-_SUFFIXES = (".csv", ".csv.gz", ".parquet", ".pq", ".arrow", ".feather", ".ipc")
 _SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "memory", "file")
 
 
@@ -62,7 +62,7 @@ def _inside(spec: SourceSpec, folder: Path, settings: DataSettings) -> list[Path
     for path in sorted(folder.rglob("*")):
         if any(part.startswith((".", "_")) for part in path.relative_to(folder).parts) or path.is_dir():
             continue
-        (files if path.name.lower().endswith(_SUFFIXES) else strange).append(path)
+        (files if path.name.lower().endswith(tuple(SUFFIXES)) else strange).append(path)
     if strange:
         others = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
         message = f"the folder '{spec.path}' holds '{strange[0].relative_to(folder)}'{others}, which is no data file"
@@ -120,6 +120,14 @@ def _content(path: Path) -> str:
 def _nearby(wanted: Path, folders: list[Path]) -> str:
     names = [p.name for f in folders if f.is_dir() for p in sorted(f.iterdir())[:500]]
     return did_you_mean(wanted.name, names)
+
+
+def version_now(spec: SourceSpec, file: str) -> str:
+    """The version of a file as it is now, local or behind a URL. Raises E200 where it is gone."""
+    try:
+        return version_of(spec, file) if "://" in file else _version(Path(file))
+    except OSError as gone:
+        raise _error(spec, f"'{file}' is gone: {gone.strerror}") from gone
 
 
 def _version(path: Path) -> str:

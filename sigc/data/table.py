@@ -23,6 +23,11 @@ from sigc.data.source import Table
 from sigc.data.spec import SourceSpec
 from sigc.data.wrong import problem
 
+FORMATS = ("csv", "parquet", "arrow")
+SUFFIXES = {
+    ".csv": "csv", ".csv.gz": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet",
+    ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow",
+}  # fmt: skip
 _MOST_BYTES = 8 << 30  # of a file that is read whole
 _CHUNK = 1 << 20  # bytes that one answer from behind a URL is asked for
 
@@ -47,14 +52,12 @@ def opened(spec: SourceSpec, file: str, max_cells: int) -> Iterator[Table]:
 
 def format_of(spec: SourceSpec, file: str) -> str:
     """csv, parquet or arrow. Raises E200 for an extension that says none."""
-    if spec.format in ("csv", "parquet", "arrow"):
+    if spec.format in FORMATS:
         return spec.format
     name = file.lower()
-    for suffixes, kind in (((".csv", ".csv.gz", ".txt"), "csv"), ((".parquet", ".pq"), "parquet")):
-        if name.endswith(suffixes):
+    for suffix, kind in SUFFIXES.items():
+        if name.endswith(suffix):
             return kind
-    if name.endswith((".arrow", ".feather", ".ipc")):
-        return "arrow"
     raise problem(spec, "E200", file, "has no extension that says its format", "write csv, parquet or arrow after load")
 
 
