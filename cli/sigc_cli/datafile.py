@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +12,76 @@ import numpy as np
 
 from sigc.blocks import MemoryStore
 from sigc.config import DataSettings
-from sigc.data.catalog import load, read
+from sigc.data.catalog import Source, load, read
+from sigc.data.exchange import NYSE, Exchanges
+from sigc.data.layout import layout
+from sigc.data.locate import locate
 from sigc.data.spec import SourceSpec
-from sigc.errors import Diagnostic, SigcError
+from sigc.data.table import opened
+from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.panel import Panel
+from sigc.source_options import OPTIONS, source_options
+from sigc.source_options import read as read_option
+from sigc.source_words import Written
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DataFile:
+    """A data file as a strategy would read it. source: what was decided of it. layout: wide, long, fields, static."""
+
+    panel: Panel
+    source: Source
+    layout: str
+
+    @property
+    def findings(self) -> tuple[Diagnostic, ...]:
+        return self.source.findings
+
+    @property
+    def missing(self) -> float:
+        """Share of cells without a value."""
+        return float(np.isnan(self.panel.values).mean()) if self.panel.values.size else 1.0
 
 
 def read_file(
-    path: Path, *, column: str = "", dtype: str = "float64", adjust: str = "none"
-) -> tuple[Panel, tuple[Diagnostic, ...]]:
-    """A file's panel and findings. Raises what a strategy that loads it would raise."""
-    where = path.resolve()
-    spec = SourceSpec(path.stem, where.name, column=column, dtype=dtype, adjust=adjust, base=str(where.parent))
-    store = MemoryStore()
-    catalog = load([spec], store, DataSettings())
-    source = catalog.sources[path.stem]
-    return read(source, store, 0, len(source.dates)), catalog.findings
+    path: Path,
+    *,
+    column: str = "",
+    dtype: str = "float64",
+    adjust: str = "none",
+    options: Sequence[str] = (),
+    exchanges: Exchanges = NYSE,
+) -> DataFile:
+    """A file's panel and what was decided of it. options: of a source, `NAME=VALUE` each.
+
+    Raises what a strategy that loads it would raise, E101 for an option that there is not.
+    """
+    where, name = path.resolve(), path.name.partition(".")[0]
+    said = {"column": column, "dtype": dtype, "adjust": adjust} | dict(_written(o) for o in options)
+    own = {k: str(said.pop(k)) for k in tuple(said) if k in SourceSpec.__dataclass_fields__}
+    spec = SourceSpec(name, where.name, base=str(where.parent), options=source_options(said), **own)  # type: ignore[arg-type]
+    store, settings = MemoryStore(), DataSettings()
+    source = load([spec], store, settings, exchanges=exchanges).sources[name]
+    return DataFile(read(source, store, 0, len(source.dates)), source, _layout(spec, settings))
+
+
+def _written(option: str) -> tuple[str, Written]:
+    name, mark, text = option.partition("=")
+    if not mark or name not in OPTIONS:
+        hint = did_you_mean(name, OPTIONS) or f"there are: {', '.join(OPTIONS)}"
+        raise SigcError(Diagnostic("E101", f"no option '{name}' of a source", hint=hint))
+    try:
+        read_option(name, text)
+    except SigcError:
+        if re.fullmatch(r"-?\d+(\.\d+)?", text):  # a number, where the option takes no text
+            return name, float(text)
+    return name, text
+
+
+def _layout(spec: SourceSpec, settings: DataSettings) -> str:
+    file = locate(spec, settings).files[0]
+    with opened(spec, file, settings.max_cells) as table:
+        return layout(spec, file, table.head(), table.indices).shape
 
 
 def write_file(panel: Panel, path: Path, shape: str) -> None:
@@ -32,6 +89,8 @@ def write_file(panel: Panel, path: Path, shape: str) -> None:
     import pyarrow as pa
 
     table: Any = pa.table(_long(panel) if shape == "long" else _wide(panel))
+    if pa.types.is_timestamp(table["date"].type):  # instants: written with their offset
+        table = table.set_column(0, "date", table["date"].cast(pa.timestamp("us", "UTC")))
     match path.suffix.lower():
         case ".csv":
             import pyarrow.csv as pacsv
@@ -72,4 +131,4 @@ def _long(panel: Panel) -> dict[str, Any]:
 
 def _dates(panel: Panel) -> Any:
     days = panel.dates.astype("datetime64[D]")
-    return days if np.array_equal(days.astype("datetime64[ns]"), panel.dates) else panel.dates
+    return days if np.array_equal(days.astype("datetime64[ns]"), panel.dates) else panel.dates.astype("datetime64[us]")

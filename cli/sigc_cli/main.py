@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "dashboard": "Serve the status page of one or more daemons.",
         "demo": "Make a synthetic universe, backtest a strategy on it, trade it on paper; offline.",
         "diff": "Compare two strategies, or two results.",
+        "diff-data": "Say what changed between two versions of a data file.",
         "doctor": "Check that this machine can run sigc.",
         "explain": "Explain an error code, or show any stage of a strategy's compilation.",
         "fmt": "Format strategy files.",
@@ -66,7 +67,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"sigc_cli.commands.{name}")
+        module = importlib.import_module(f"sigc_cli.commands.{name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

@@ -15,6 +15,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 STRATEGY = click.argument("file", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print data as JSON.")
+SOURCE_OPTIONS = click.option(
+    "-o",
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Option of the source, as in a strategy: -o symbol=SPY.",
+)
 PARAMS = click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter.")
 CONFIG = click.option("--config", type=click.Path(path_type=Path), help="Configuration file.")
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sigc.config import DataSettings
+from sigc.data.registry import is_outside, open_outside
 from sigc.data.spec import SourceSpec
 from sigc.data.table import SUFFIXES
 from sigc.data.version import version_of
@@ -43,6 +44,8 @@ def locate(spec: SourceSpec, settings: DataSettings, recent: str = "") -> Place:
     """
     if spec.others:
         return together(spec, [locate(one, settings) for one in spec.each])
+    if is_outside(spec):
+        return Place(spec.path, (spec.path,), (open_outside(spec).fingerprint(),))
     if spec.is_url:
         return _remote(spec, settings, recent)
     path = _local(spec, settings)
@@ -124,6 +127,8 @@ def _nearby(wanted: Path, folders: list[Path]) -> str:
 
 def version_now(spec: SourceSpec, file: str) -> str:
     """The version of a file as it is now, local or behind a URL. Raises E200 where it is gone."""
+    if is_outside(spec):
+        return open_outside(spec).fingerprint()
     try:
         return version_of(spec, file) if "://" in file else _version(Path(file))
     except OSError as gone:

@@ -19,6 +19,7 @@ from sigc.data.formats.arrow import open_arrow
 from sigc.data.formats.csv import CsvFile
 from sigc.data.formats.parquet import ParquetFile, too_large
 from sigc.data.partitions import with_partitions
+from sigc.data.registry import is_outside, outside_table
 from sigc.data.source import Table
 from sigc.data.spec import SourceSpec
 from sigc.data.wrong import problem
@@ -34,7 +35,11 @@ _CHUNK = 1 << 20  # bytes that one answer from behind a URL is asked for
 
 @contextmanager
 def opened(spec: SourceSpec, file: str, max_cells: int) -> Iterator[Table]:
-    """A file as a table. Raises E200, E201."""
+    """A file, or a source from outside, as a table. Raises E200, E201."""
+    if is_outside(spec):
+        with outside_table(spec, max_cells) as table:
+            yield table
+        return
     kind = format_of(spec, file)
     try:
         with open_file(spec, file) as handle:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sigc.errors import SigcError, did_you_mean
 from sigc.lang.nodes import Load, Name, Number, Option, Text
-from sigc.lang.vocabulary import FORMATS
+from sigc.lang.vocabulary import FORMAT_WORDS
 from sigc.source_options import ACTIONS, LABELS, NUMBERS, OPTIONS, SourceOption, read
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ def check_loads(of: Resolver, loads: tuple[Load, ...]) -> None:
     """Tell the resolver what is wrong with formats and options."""
     told: set[tuple[Option, ...]] = set()
     for load in loads:
-        if load.written == "short" and load.format not in FORMATS and not load.format.isidentifier():
-            of.error("E001", f"'{load.format}' is no format", load.path_span)
+        if load.format and load.format not in FORMAT_WORDS and load.format not in _sources(load.format):
+            hint = did_you_mean(load.format, FORMAT_WORDS) or f"one of {', '.join(FORMAT_WORDS)}"
+            of.error("E001", f"unknown format '{load.format}'", load.path_span, hint)
         if load.written != "short" and load.options in told:  # the columns of a section have them in common
             continue
         told.add(load.options)
@@ -54,6 +55,13 @@ def check_loads(of: Resolver, loads: tuple[Load, ...]) -> None:
                 of.error("E004", f"option '{option.name}' is given twice", option.span, "remove one")
             seen.add(option.name)
             _check(of, load, option)
+
+
+def _sources(word: str) -> tuple[str, ...]:
+    """The formats that installed packages bring; looked for only where a word is no format of ours."""
+    from importlib.metadata import entry_points
+
+    return tuple(e.name for e in entry_points(group="sigc.sources") if e.name == word)
 
 
 def _check(of: Resolver, load: Load, option: Option) -> None:

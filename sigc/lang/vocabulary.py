@@ -7,6 +7,12 @@ from types import MappingProxyType
 
 SECTIONS = ("data", "params", "fn", "macro", "signal", "portfolio", "import")
 FORMATS = ("csv", "parquet", "arrow")
+# Words that say what a file holds; its extension says its format.
+CONTENTS = (
+    "price", "prices", "bars", "volume", "sector", "feature", "factor", "fundamentals", "returns", "signal", "weights",
+    "benchmark", "data",
+)  # fmt: skip
+FORMAT_WORDS = (*FORMATS, *CONTENTS)
 COLUMN_TYPES: Mapping[str, str] = MappingProxyType(
     {"numeric": "float64", "float": "float64", "int": "int64", "category": "category", "symbol": "", "date": ""}
 )

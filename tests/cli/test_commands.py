@@ -237,6 +237,55 @@ def test_convert_validate_diff(project: Path) -> None:
     assert "no difference" in run("diff", "momentum.sig", "momentum.sig").stdout
 
 
+def test_what_changed_in_a_data_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    old = "date,A,B,C\n2024-03-06,1,10,5\n2024-03-07,2,20,6\n2024-03-08,3,30,7\n"
+    Path("old.csv").write_text(old)
+    Path("same.csv").write_text(old)
+    assert run("diff-data", "old.csv", "same.csv").stdout == "no difference\n"
+    Path("grown.csv").write_text(old + "2024-03-11,4,40,8\n")
+    result = run("diff-data", "old.csv", "grown.csv")
+    assert (result.exit_code, result.stdout) == (0, "rows appended: 1 (2024-03-11)\n")
+    Path("new.csv").write_text(
+        "date,A,B,D\n2024-03-06,0.5,10,5\n2024-03-08,1.5,,7\n2024-03-10,9,9,9\n2024-03-11,4,40,8\n"
+    )
+    result = run("diff-data", "old.csv", "new.csv")
+    assert code(result) == 1
+    assert result.stdout == (
+        "rows appended: 2 (2024-03-10, 2024-03-11)\n"
+        "rows gone: 1 (2024-03-07)\n"
+        "assets new: 1 (D)\n"
+        "assets gone: 1 (C)\n"
+        "cells restated: 3 of 2 assets (A 2, B 1)\n"
+        "  2024-03-06 A: 1 -> 0.5\n"
+        "  2024-03-08 A: 3 -> 1.5\n"
+        "  2024-03-08 B: 30 -> missing\n"
+        "  all restated cells of A by one ratio: 0.5\n"
+    )
+    assert json.loads(run("diff-data", "old.csv", "new.csv", "--json").stdout)["cells"] == 3
+    Path("a.csv").write_text("ticker,sector\nA,Tech\nB,Energy\n")
+    Path("b.csv").write_text("ticker,sector\nA,Tech\nB,Water\n")
+    assert "B: Energy -> Water" in run("diff-data", "a.csv", "b.csv", "--dtype", "category").stdout
+
+
+def test_validate_says_how_a_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    hours = "".join(f"2024-03-{d:02d} {h}:00:00,{h}\n" for d in (6, 7, 8) for h in range(10, 17))
+    Path("h.csv").write_text("date,A\n" + hours)
+    assert run("validate", "h.csv").stdout == (
+        "h.csv: ok\n"
+        "  numbers, 1 assets, 2024-03-06 15:00:00 UTC to 2024-03-08 21:00:00 UTC, 21 rows, 0.00% missing\n"
+        "  read as: wide; rows are 7 bars a session of nyse (America/New_York), 1764 periods a year\n"
+    )
+    Path("o.csv").write_text("Date,Open,Close\n2024-03-07,1,2\n2024-03-08,3,4\n")
+    assert code(run("validate", "o.csv")) == 4
+    assert (
+        "read as: fields; rows are sessions of nyse"
+        in run("validate", "o.csv", "-o", "symbol=SPY", "--column", "Close").stdout
+    )
+    assert code(run("validate", "o.csv", "-o", "symbl=SPY")) == 3
+
+
 def test_config(project: Path) -> None:
     assert "directory: ./data" in run("config", "show").stdout
     shown = run("config", "show", "--origins").stdout

@@ -1,46 +1,80 @@
-"""`sigc validate FILE`: read a data file as a strategy would, and say what is in it."""
+"""`sigc validate FILE`: read a data file as a strategy would, and say what is in it and what was decided of it."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from sigc_cli.options import JSON
+from sigc_cli.options import CONFIG, JSON, SOURCE_OPTIONS
+
+if TYPE_CHECKING:
+    from sigc_cli.datafile import DataFile
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--column", default="", help="Value column of a long file.")
 @click.option("--dtype", type=click.Choice(["float64", "float32", "int64", "category"]), default="float64")
+@SOURCE_OPTIONS
+@CONFIG
 @JSON
-def command(file: Path, column: str, dtype: str, as_json: bool) -> None:
-    """Check a data file: dates, duplicates, text among numbers, gaps."""
-    import numpy as np
-
+def command(file: Path, column: str, dtype: str, options: tuple[str, ...], config: Path | None, as_json: bool) -> None:
+    """Check a data file: names, dates, duplicates, text among numbers, gaps; say how it is read."""
+    from sigc.data.exchange import exchanges_of
+    from sigc_cli.build import Choices, configuration
     from sigc_cli.complain import complain
     from sigc_cli.datafile import read_file
     from sigc_cli.show import percent
 
-    panel, findings = read_file(file, column=column, dtype=dtype)
-    missing = float(np.isnan(panel.values).mean()) if panel.values.size else 1.0
-    static = len(panel.dates) == 1 and panel.dates[0] == np.datetime64(0, "ns")
-    day = panel.dates.astype("datetime64[D]")
-    facts = {
-        "file": str(file),
-        "kind": "labels" if panel.labels is not None else "numbers",
-        "rows": len(panel.dates),
-        "assets": len(panel.names),
-        "first": None if static else str(day[0]),
-        "last": None if static else str(day[-1]),
-        "missing": missing,
-        "findings": [f.message for f in findings],
-    }
+    exchanges = exchanges_of(configuration(Choices(config=config)).config.schedule)
+    read = read_file(file, column=column, dtype=dtype, options=options, exchanges=exchanges)
+    facts = {"file": str(file)} | facts_of(read)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
-    complain(findings)
-    span = "constant in time" if static else f"{day[0]} to {day[-1]}, {len(day)} rows"
+    complain(read.findings)
+    span = f"{facts['first']} to {facts['last']}, {facts['rows']} rows" if facts["first"] else "constant in time"
     click.echo(f"{file}: ok")
-    click.echo(f"  {facts['kind']}, {len(panel.names)} assets, {span}, {percent(missing)} missing")
+    click.echo(f"  {facts['kind']}, {facts['assets']} assets, {span}, {percent(read.missing)} missing")
+    click.echo(f"  read as: {facts['layout']}; rows are {facts['frequency']}{_year(facts['periods'])}")
+
+
+def _year(periods: object) -> str:
+    return f", {periods:g} periods a year" if isinstance(periods, float) else ""
+
+
+def facts_of(read: DataFile) -> dict[str, object]:
+    """What is in a file, and what was decided of it, as plain data."""
+    from sigc.data.frequency import periods_a_year
+
+    panel, rows = read.panel, read.source.rows
+    static = read.source.static
+    first, last = (None, None) if static else (_day(panel.dates[0]), _day(panel.dates[-1]))
+    periods = read.source.spec.options.periods or periods_a_year(rows.frequency, rows.calendar)
+    words = {"bars": f"{rows.frequency.bars} bars a session", "all_days": "all days"}
+    return {
+        "kind": "labels" if panel.labels is not None else "numbers",
+        "rows": len(panel.dates),
+        "assets": len(panel.names),
+        "first": first,
+        "last": last,
+        "missing": read.missing,
+        "layout": read.layout,
+        "frequency": "constant"
+        if static
+        else words.get(rows.frequency.word, rows.frequency.word)
+        + (f" of {rows.calendar} ({rows.zone})" if rows.calendar else ""),
+        "periods": None if static else periods,
+        "findings": [f.message for f in read.findings],
+    }
+
+
+def _day(date: object) -> str:
+    import numpy as np
+
+    stamp = np.datetime64(date)  # type: ignore[call-overload]
+    day = stamp.astype("datetime64[D]")
+    return str(day) if day == stamp else str(stamp.astype("datetime64[s]")).replace("T", " ") + " UTC"
