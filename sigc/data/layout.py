@@ -140,7 +140,7 @@ def _date_column(spec: SourceSpec, file: str, head: Any) -> str:
     if unnamed:
         return unnamed[0]
     # A column that is called a date and holds none is told cell by cell, unless it is an asset's.
-    return next((n for n in named if not _all_numbers(head[n])), "")
+    return next((n for n in named if n.strip().lower() == "date" or not _all_numbers(head[n])), "")
 
 
 def _is_time(kind: Any) -> bool:
@@ -271,7 +271,8 @@ def _refuse_fields(spec: SourceSpec, file: str, others: list[str]) -> None:
     found = {field_of(n) for n in others}
     if len(others) > 1 and found <= FIELDS and found & _CLOSES:
         message = f"has the fields of one instrument ({', '.join(others[:6])}) and does not say which"
-        raise problem(spec, "E201", file, message, 'say its name: symbol="SPY"')
+        hint = 'say its name: symbol="SPY", or symbol_from=filename for a folder of such files'
+        raise problem(spec, "E201", file, message, hint)
 
 
 def _refuse_text(spec: SourceSpec, file: str, head: Any, chosen: tuple[str, ...]) -> None:

@@ -18,11 +18,11 @@ import pytest
 from sigc.data.exchange import Exchanges
 from sigc.errors import SigcError
 from sigc.source_words import Frequency
-from tests.data.ways import NYSE, WAYS, cells, from_file, from_frame, from_parquet, given
+from tests.data.ways import NYSE, UNDECLARED, WAYS, cells, from_file, from_frame, from_parquet, given
 
 DAYS = ["2024-03-06", "2024-03-07", "2024-03-08"]
 TOKYO = Exchanges("XTKS", is_declared=True)
-UNDECLARED = Exchanges()
+
 Way = Callable[..., Any]
 each_way = pytest.mark.parametrize("way", WAYS, ids=lambda w: w.__name__)
 

@@ -23,6 +23,7 @@ from sigc.source_options import SourceOptions
 
 Columns = Mapping[str, Any]
 NYSE = Exchanges("nyse", is_declared=True)
+UNDECLARED = Exchanges()
 
 
 def from_csv(folder: Path, columns: Columns, exchanges: Exchanges = NYSE, **said: Any) -> tuple[Source, Panel]:
