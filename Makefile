@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo up down test check bench soak screenshots reference format clean
+.PHONY: demo up down test check bench soak mutants screenshots reference format clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml constraints.txt
@@ -36,6 +36,9 @@ bench: $(STAMP)           ## timings beside peers in under ten minutes; FULL=1: 
 
 soak: $(STAMP)            ## long campaigns
 	$(BIN)/python -m pytest -q -s -m soak
+
+mutants: $(STAMP)         ## one-line mutations of the money code against the tests of each module; goes on where it stopped
+	$(BIN)/python -m tests.mutants.campaign
 
 screenshots: $(STAMP)     ## pictures of the status page, from a demo that runs, into build/ and docs/pictures
 	$(BIN)/python -m tests.dashboard.screenshots

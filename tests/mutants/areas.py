@@ -1,0 +1,51 @@
+"""The modules where mistakes cost most, and the tests that are to notice them: each mutant runs those of its area only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+_P, _S, _D = "pipelines/sigc_pipelines", "sigc/store", "sigc/daemon"
+_TRADING = ("tests/trading/test_stages.py", "tests/trading/test_books.py", "tests/trading/test_execute.py")
+_BOOKS = ("tests/trading/test_accounts.py", "tests/trading/test_books.py")
+
+AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        f"{_P}/checks/data.py": ("tests/checks",),
+        f"{_P}/checks/orders.py": ("tests/checks",),
+        f"{_P}/checks/weights.py": ("tests/checks",),
+        f"{_P}/sizing.py": ("tests/trading/test_sizing.py", "tests/trading/test_slices.py"),
+        f"{_P}/execute.py": ("tests/trading/test_execute.py", "tests/trading/test_slices.py"),
+        f"{_P}/finish.py": _TRADING,
+        f"{_P}/judging.py": ("tests/checks", "tests/trading/test_execute.py"),
+        f"{_P}/settle.py": _BOOKS,
+        f"{_P}/valuing.py": _BOOKS,
+        f"{_P}/run.py": _TRADING,
+        f"{_P}/recover.py": ("tests/trading/test_deaths.py", "tests/trading/test_books.py"),
+        f"{_P}/brokers/paper.py": ("tests/brokers",),
+        f"{_P}/performance.py": ("tests/pipelines/test_book.py",),
+        f"{_P}/costs.py": ("tests/pipelines/test_book.py",),
+        f"{_P}/backtest.py": ("tests/pipelines",),
+        f"{_P}/book.py": ("tests/pipelines",),
+        f"{_P}/constraints.py": ("tests/pipelines/test_project.py",),
+        f"{_P}/project.py": ("tests/pipelines/test_project.py",),
+        f"{_P}/rebalance.py": ("tests/pipelines",),
+        f"{_D}/misfire.py": ("tests/daemon/test_misfire.py",),
+        f"{_D}/schedule.py": ("tests/daemon/test_schedule.py",),
+        f"{_D}/triggers.py": ("tests/daemon/test_triggers.py",),
+        f"{_D}/timetable.py": ("tests/daemon/test_timetable.py",),
+        f"{_S}/orders.py": ("tests/store",),
+        f"{_S}/books.py": ("tests/store",),
+        f"{_S}/verify.py": ("tests/store",),
+        "sigc/plan/halo.py": ("tests/plan", "tests/engine/test_plan.py", "tests/engine/test_laws.py"),
+        "sigc/plan/lower.py": ("tests/plan", "tests/engine/test_plan.py", "tests/lang"),
+        "sigc/data/dates.py": ("tests/data/test_kinds.py", "tests/data/test_odd_files.py"),
+        "sigc/data/frequency.py": ("tests/data/test_kinds.py",),
+        "sigc/data/layout.py": (
+            "tests/data/test_kinds.py",
+            "tests/data/test_odd_files.py",
+            "tests/data/test_sources.py",
+        ),
+        "sigc/data/adjust.py": ("tests/data/test_sources.py",),
+    }
+)

@@ -1,0 +1,224 @@
+"""Run the tests of each module's area against its mutants, and report which were not noticed.
+
+    python -m tests.mutants.campaign                       all; goes on where it stopped
+    python -m tests.mutants.campaign --sample 200 --seed 7 as many, over all modules
+    python -m tests.mutants.campaign --module sizing       those whose path holds the word
+    python -m tests.mutants.campaign --report              the table of what is known
+
+A mutant is never written to the tree: a forked process loads the changed source in place of the module's file, and runs
+pytest. Results are kept in build/mutants.jsonl under digests of the module and of its tests, so that only what a change
+touches is run again. Mutants that change nothing that can be observed stand in `equivalent.txt` with the reason; those
+that nobody notices yet in `survivors.txt`, which may only shrink.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+from tests.mutants.areas import AREAS
+from tests.mutants.mutate import Mutant, mutants
+
+ROOT = Path(__file__).parent.parent.parent
+FOLDER = Path(__file__).parent
+KNOWN = ROOT / "build" / "mutants.jsonl"
+_TIMEOUT_S = 240
+_HEAVY = (
+    "numpy", "numba", "pandas", "pyarrow.parquet", "pyarrow.csv", "pydantic", "clarabel", "bokeh.plotting",
+    "scipy.sparse",
+)  # fmt: skip
+KILLED, SURVIVED, EQUIVALENT = "killed", "survived", "equivalent"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A mutant and its name in the lists."""
+
+    mutant: Mutant
+    key: str
+    digest: str
+
+
+def cases(words: Sequence[str] = ()) -> list[Case]:
+    """The mutants of all modules whose path holds one of the words."""
+    found = []
+    for module, tests in AREAS.items():
+        if words and not any(w in module for w in words):
+            continue
+        source = (ROOT / module).read_bytes()
+        digest = _digest(source, *(_tree(ROOT / t) for t in tests))
+        seen: Counter[str] = Counter()
+        for mutant in mutants(module, source):
+            key = mutant.key(source)
+            seen[key] += 1
+            found.append(Case(mutant, f"{key}-{seen[key]}", digest))
+    return found
+
+
+def _tree(path: Path) -> bytes:
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return b"".join(f.read_bytes() for f in files if f.exists())
+
+
+def _digest(*parts: bytes) -> str:
+    state = hashlib.sha256()
+    for part in parts:
+        state.update(hashlib.sha256(part).digest())
+    return state.hexdigest()[:16]
+
+
+def listed(name: str) -> dict[str, str]:
+    """The mutants of `equivalent.txt` or `survivors.txt`: key and what is said of it."""
+    path = FOLDER / f"{name}.txt"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {key: rest for key, _, rest in (line.partition(" ") for line in lines if line and line[0] != "#")}
+
+
+def known() -> dict[tuple[str, str], str]:
+    """What is known of (key, digest)."""
+    if not KNOWN.exists():
+        return {}
+    records = [json.loads(line) for line in KNOWN.read_text(encoding="utf-8").splitlines()]
+    return {(r["key"], r["digest"]): r["outcome"] for r in records}
+
+
+def run(wanted: Sequence[Case], jobs: int) -> Iterator[tuple[Case, str, float]]:
+    """The outcome of each case as it comes, and the seconds it took."""
+    for name in _HEAVY:
+        importlib.import_module(name)
+    waiting, running = list(wanted), dict[int, tuple[Case, float]]()
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            case = waiting.pop(0)
+            running[_forked(case)] = case, time.monotonic()
+        pid, status = os.wait()
+        case, begun = running.pop(pid)
+        yield case, SURVIVED if status == 0 else KILLED, time.monotonic() - begun
+
+
+def _forked(case: Case) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setsid()
+        signal.alarm(_TIMEOUT_S)  # a mutant that never ends is noticed
+        _replace(case.mutant)
+        if not os.environ.get("MUTANTS_TELL"):
+            sink = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(sink, 1)
+            os.dup2(sink, 2)
+        import pytest
+
+        tests = [t for t in AREAS[case.mutant.module] if (ROOT / t).exists()]
+        code = int(pytest.main(["-x", "-q", "--no-header", "-p", "no:randomly", "-p", "no:cacheprovider", *tests]))
+    except BaseException as failure:
+        print(f"{type(failure).__name__}: {failure}")
+        code = 1
+    finally:
+        sys.stdout.flush()
+        os._exit(code and 1)
+
+
+def _replace(mutant: Mutant) -> None:
+    """Have the module's file read as the mutant of it."""
+    path = str(ROOT / mutant.module)
+    changed = mutant.apply(Path(path).read_bytes())
+    plain = SourceFileLoader.get_code
+
+    def get_code(self: SourceFileLoader, fullname: str) -> CodeType | None:
+        if self.path == path:
+            return compile(changed, path, "exec")
+        return plain(self, fullname)
+
+    setattr(SourceFileLoader, "get_code", get_code)  # noqa: B010  # the base class declares it
+
+
+def report(found: Sequence[tuple[Case, str]]) -> str:
+    """A line a module."""
+    by_module: dict[str, Counter[str]] = {}
+    for case, outcome in found:
+        by_module.setdefault(case.mutant.module, Counter())[outcome] += 1
+    lines = [f"{'module':55} {'killed':>7} {'survived':>9} {'equivalent':>11} {'share':>7}"]
+    for module, counts in by_module.items():
+        real = counts[KILLED] + counts[SURVIVED]
+        share = f"{counts[KILLED] / real:7.1%}" if real else "      -"
+        lines.append(f"{module:55} {counts[KILLED]:7} {counts[SURVIVED]:9} {counts[EQUIVALENT]:11} {share}")
+    return "\n".join(lines)
+
+
+def outcomes(wanted: Sequence[Case], jobs: int, *, tell: bool = True) -> list[tuple[Case, str]]:
+    """Each case with its outcome; those that are not known are run, and kept."""
+    done, same = known(), listed("equivalent")
+    KNOWN.parent.mkdir(exist_ok=True)
+    found = [(c, EQUIVALENT if c.key in same else done.get((c.key, c.digest), "")) for c in wanted]
+    todo = [c for c, outcome in found if not outcome]
+    _refuse_broken(todo, jobs)
+    fresh: dict[str, str] = {}
+    with KNOWN.open("a", encoding="utf-8") as file:
+        for number, (case, outcome, seconds) in enumerate(run(todo, jobs), 1):
+            fresh[case.key] = outcome
+            file.write(json.dumps({"key": case.key, "digest": case.digest, "outcome": outcome}) + "\n")
+            file.flush()
+            if tell and (outcome == SURVIVED or number % 20 == 0):
+                print(f"[{number}/{len(todo)}] {outcome} {case.key} {case.mutant} ({seconds:.1f} s)", flush=True)
+    return [(c, outcome or fresh[c.key]) for c, outcome in found]
+
+
+def _refuse_broken(todo: Sequence[Case], jobs: int) -> None:
+    """Each area must pass as it is, in the same kind of process. Raises SystemExit."""
+    plain = {c.mutant.module: Case(_same(c.mutant), c.key, c.digest) for c in todo}
+    broken = [case.mutant.module for case, outcome, _ in run(list(plain.values()), jobs) if outcome == KILLED]
+    if broken:
+        raise SystemExit(f"these fail without a mutation: {', '.join(broken)}")
+
+
+def _same(mutant: Mutant) -> Mutant:
+    return replace(mutant, now=mutant.was)
+
+
+def sample(wanted: Sequence[Case], count: int, seed: int) -> list[Case]:
+    """So many of them, the same for a seed."""
+    return random.Random(seed).sample(list(wanted), min(count, len(wanted)))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """See the head of the module."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--module", action="append", default=[])
+    parser.add_argument("--sample", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--report", action="store_true")
+    chosen: Any = parser.parse_args(arguments)
+    wanted = cases(chosen.module)
+    if chosen.sample:
+        wanted = sample(wanted, chosen.sample, chosen.seed)
+    if chosen.report:
+        done = known()
+        wanted = [c for c in wanted if (c.key, c.digest) in done or c.key in listed("equivalent")]
+    found = outcomes(wanted, chosen.jobs)
+    print(report(found))
+    allowed = listed("survivors")
+    new = [c for c, outcome in found if outcome == SURVIVED and c.key not in allowed]
+    for case in new:
+        print(f"{case.key} {case.mutant}")
+    return 1 if new else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
