@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sigc.blocks import BlockStore
+from sigc.data.exchange import Exchanges
 from sigc.engine.drive import Executor
 from sigc.engine.local import LocalExecutor
 from sigc.lang.check import check_file
@@ -105,13 +106,16 @@ def write_strategy(folder: Path, text: str, name: str = "s") -> Strategy:
     return lower(checked)
 
 
+WEEKDAYS = Exchanges("weekdays", is_declared=True)  # the days that the data of the world are of
+
+
 def workspace(store: BlockStore, *, threads: int = 1, rule: str = "auto", memory_bytes: int = 1 << 32) -> Workspace:
     """A workspace with threads of this process."""
 
     def engine(_: int) -> AbstractContextManager[Executor]:
         return local(store, threads, memory_bytes)
 
-    return Workspace(store, engine, rule=rule)
+    return Workspace(store, engine, rule=rule, exchanges=WEEKDAYS)
 
 
 @contextmanager
