@@ -90,7 +90,13 @@ class Field:
         if books is None:
             return self.computed.report, (self.accounts.book(self.wanted(n)) for n in range(len(self.trials)))
         report = self._compute(books).report
-        return report, (self.accounts.followed(books.figures(t.portfolio.weights.shape)) for t in self.trials)
+        return report, (self._book(n, books) for n in range(len(self.trials)))
+
+    def _book(self, number: int, books: Books) -> tuple[Book, Floats]:
+        """The book that was followed, or walked where prices or weights lack: its weights are then computed again."""
+        shape = self.trials[number].portfolio.weights.shape
+        plain = self.accounts.followed(books.figures(shape), books.last(shape))
+        return self.accounts.book(self.wanted(number)) if plain is None else plain
 
     def _compute(self, books: Books | None) -> Computed:
         roots: dict[str, Expr] = {_root(t): t.portfolio.weights for t in self.trials}
