@@ -100,7 +100,7 @@ class Accounts:
         made = accepted(loaded, workspace, loaded.strategy.traded, start, stop)
         self.dates = made.dates
         ended_after = loaded.grid.leaves[loaded.strategy.traded].source.spec.options.ended_after
-        self.quotes = Quotes(made.prices, made.raw, ended_after, self.settings.delisting_return or 0.0)
+        self.quotes = Quotes(made.prices, made.raw, made.returns, ended_after, self.settings.delisting_return or 0.0)
         self.findings = made.findings
         self.market = _market(loaded, workspace, portfolio, capital, start, stop)
         self.benchmark = benchmark_returns(loaded, workspace, self.settings, start, stop)

@@ -13,7 +13,8 @@ _NAMED = 5
 
 def findings_of(book: Book, names: Sequence[str], dates: Dates) -> tuple[Diagnostic, ...]:
     """Warnings with assets and dates, bounded in number and length."""
-    days = [str(d) for d in dates.astype("datetime64[D]")]
+    is_odd = book.events or book.undecided or book.ruined >= 0 or book.missing.any()
+    days = [str(d) for d in dates.astype("datetime64[D]")] if is_odd else []
     return tuple(Diagnostic("W002", text, severity=Severity.WARNING) for text in _told(book, names, days))
 
 

@@ -35,6 +35,7 @@ class Quotes:
 
     prices: Floats
     raw: Floats
+    known: Floats | None = None  # their returns, where these were made already
     ended_after: int = ENDED_AFTER
     delisting_return: float = 0.0
 
@@ -46,28 +47,28 @@ class Quotes:
     @cached_property
     def returns(self) -> Floats:
         """Close to close, NaN in the first row and where either price is missing."""
-        return returns_of(self.prices)
+        return returns_of(self.prices) if self.known is None else self.known
 
     def rows(self, low: int, high: int) -> Quotes:
         """The quotes of the rows [low, high)."""
-        part = replace(self, prices=self.prices[low:high], raw=self.raw[low:high])
-        part.__dict__["returns"] = self.returns[low:high]
-        return part
+        return replace(self, prices=self.prices[low:high], raw=self.raw[low:high], known=self.returns[low:high])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Accepted:
-    """A source's prices over rows of the grid. findings: of what was not accepted."""
+    """A source's prices over rows of the grid, see `Quotes`. findings: of what was not accepted."""
 
     prices: Floats
     raw: Floats
+    returns: Floats | None
     dates: Dates
     findings: tuple[Diagnostic, ...]
 
     def last(self, rows: int) -> Accepted:
         """The last so many rows."""
         at = len(self.dates) - rows
-        return replace(self, prices=self.prices[at:], raw=self.raw[at:], dates=self.dates[at:])
+        returns = None if self.returns is None else self.returns[at:]
+        return replace(self, prices=self.prices[at:], raw=self.raw[at:], returns=returns, dates=self.dates[at:])
 
 
 def accepted(loaded: Loaded, workspace: Workspace, name: str, start: int, stop: int) -> Accepted:
@@ -88,17 +89,17 @@ def accept_panel(
 
     options = source.spec.options
     limits = limits_of(options.max_return, max_return, source.rows.frequency)
-    columns, odd = accounts.suspects(values, limits.up, limits.down)
+    returns, columns, odd = accounts.looked_at(values, limits.up, limits.down)
     findings: tuple[Diagnostic, ...] = ()
     raw = values
     if odd and not options.allow_negative:
         findings = _not_positive(source, values[skipped:], names, dates[skipped:])
-        raw = np.where(values > 0.0, values, np.nan)
+        raw, returns = np.where(values > 0.0, values, np.nan), None
     if options.mask_anomalies or not len(columns):  # such a source holds accepted ones only
-        return Accepted(raw, raw, dates, findings)
+        return Accepted(raw, raw, returns, dates, findings)
     clean, jumps, _ = accept(raw, limits, columns=[int(c) for c in columns])
     shown = [j for j in jumps if j.row >= skipped]
-    return Accepted(clean, raw, dates, (*findings, *_jumps(source, shown, names, dates, limits)))
+    return Accepted(clean, raw, None, dates, (*findings, *_jumps(source, shown, names, dates, limits)))
 
 
 def _jumps(

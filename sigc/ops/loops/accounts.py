@@ -32,6 +32,7 @@ GROSS, TURNOVER, MISSING, FIGURES = range(4)  # by row
 ENDED, BACK = 1.0, 2.0  # events: kind, row, asset, share of the book
 NOTHING, ALL, PART = 0, 1, 2  # to trade on a row
 _SAME = 1e-12  # of a book: less is rounding
+_NEARLY_ALL = 1.0 - 1e-9  # a loss beyond it may be that of a price that is not positive
 
 
 def keep(
@@ -302,12 +303,31 @@ def _closed(t: int, todo: int, prices: Floats, state: Floats, held: Floats, trad
     _trade(t, todo, prices, state, held, trades, figures)
 
 
-def suspects(prices: Floats, up: float, down: float) -> tuple[NDArray[np.intp], int]:
-    """Columns with a return beyond the limits on the last price before (positive ones count alone), and how many prices
-    are not positive."""
+def looked_at(prices: Floats, up: float, down: float) -> tuple[Floats, NDArray[np.intp], bool]:
+    """Close-to-close returns as `books.returns_of` gives them; the columns with a return beyond the limits on the last
+    positive price before; whether some prices are not positive. One pass where all is plain, as most prices are."""
+    out = np.empty(prices.shape)
+    out[:1] = np.nan
+    odd = _looked_at(frozen(prices), up, min(down, _NEARLY_ALL), out)
+    if odd == 0 and bool((prices[:1] > 0.0).all()):
+        return out, np.empty(0, np.intp), False
     flags, last = np.zeros(prices.shape[1]), np.full(prices.shape[1], np.nan)
     count = _suspects(frozen(prices), up, down, last, flags)
-    return np.flatnonzero(flags), int(count)
+    return out, np.flatnonzero(flags), count > 0
+
+
+@njit(**OPTIONS)
+def _looked_at(prices: Floats, up: float, down: float, out: Floats) -> int:
+    """How many returns are missing or beyond the limits."""
+    odd = 0
+    for t in range(1, len(prices)):
+        row, before, made = prices[t], prices[t - 1], out[t]
+        for j in range(len(row)):
+            v = row[j] / before[j] - 1.0
+            made[j] = v + (v - v)  # NaN also for an infinite one
+        for j in range(len(row)):  # apart: while the row is in the cache, and both loops in vectors
+            odd += not ((made[j] <= up) & (made[j] >= -down))
+    return odd
 
 
 @njit(**OPTIONS)
