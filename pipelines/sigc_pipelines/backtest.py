@@ -124,7 +124,9 @@ class Accounts:
         settings = self.settings
         if settings.drift or settings.rebalance.rows != 1 or self._adjust is not None:
             return None
-        return Books(self.quotes.returns, self.loaded.grid.names, start) if are_of_turnover(self.portfolio.costs) else None
+        return (
+            Books(self.quotes.returns, self.loaded.grid.names, start) if are_of_turnover(self.portfolio.costs) else None
+        )
 
     def followed(self, figures: Floats, last: Floats) -> tuple[Book, Floats] | None:
         """The book of figures that were kept, and its costs per row; None where it must be walked. last: the weights of

@@ -8,8 +8,8 @@ Between rebalances target weights are held; with `drift` they move with the retu
     turnover[t] = sum(|held[t] - before[t]|)      before: held[t-1], drifted where asked
     net[t]      = gross[t] - cost[t]
 
-Where an asset that is held or wanted lacks a price, or no weight is defined on a row that is due, rows are walked one by
-one (`sigc.ops.loops.accounts`): what can't be traded stays, a return over a gap is earned where the price is back, what
+Where an asset that is held or wanted lacks a price, or no weight is defined on a row that is due, rows are walked one
+by one (`sigc.ops.loops.accounts`): what can't be traded stays, a return over a gap is earned where the price is back, what
 ended leaves. Figures of the plain way tell where that must be (`is_plain`), so plain books do not pay for it.
 
 Neighbours: `quotes.py` accepts prices, `costs.py` prices the trades, `constraints.py` adjusts a wanted book,
@@ -80,7 +80,7 @@ def keep_book(
     drift: bool = False,
     adjust: Adjust | None = None,
 ) -> Book:
-    """Hold `wanted` weights (rows, assets; NaN counts as 0 beside weights that are defined) over `quotes` of that shape.
+    """Hold `wanted` weights (rows, assets; NaN counts as 0 beside defined ones) over `quotes` of that shape.
 
     due: the rows on which it is traded (rows,), None for all. adjust: what constraints leave of a wanted book.
     """
@@ -113,8 +113,8 @@ def _as_wanted(held: Floats, quotes: Quotes) -> tuple[Book, bool]:
 
 
 def is_plain(figures: Floats, last: Floats, quotes: Quotes) -> bool:
-    """True where a book of such figures can be held just as it is wanted: nothing is held or bought without a price, and
-    no row that follows a book has no weight at all. last: (1, assets) the weights of the last row."""
+    """True where a book of such figures can be held as it is wanted: nothing is held or bought without a price, and no
+    row that follows a book has no weight at all. last: (1, assets) the weights of the last row."""
     from sigc.ops.loops import books
 
     if figures[books.UNPRICED].any():
@@ -188,8 +188,18 @@ def _of_walk(held: Floats, trades: Floats, figures: Floats, events: Floats, unde
     )
 
 
+def targets(wanted: Floats, held: Floats, priced: Flags) -> Floats:
+    """Weights to trade to (assets,), where only `priced` assets can be traded beside what is held; else what is wanted,
+    missing weights as 0."""
+    if priced.all():
+        return np.where(np.isnan(wanted), 0.0, wanted)
+    from sigc.ops.loops import accounts
+
+    return accounts.scaled(wanted, held, priced)
+
+
 def until_ruin(book: Book, costs: Floats) -> tuple[Book, Floats]:
-    """The book and its costs, stopped on the row on which nothing is left: it loses all there, and is flat from then on."""
+    """The book and its costs, stopped on the row on which nothing is left: it loses all there, and is flat after."""
     gone = np.flatnonzero(book.gross - costs <= -1.0)
     if not len(gone):
         return book, costs

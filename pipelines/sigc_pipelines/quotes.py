@@ -72,8 +72,10 @@ class Accepted:
 
 
 def accepted(loaded: Loaded, workspace: Workspace, name: str, start: int, stop: int) -> Accepted:
-    """The accepted prices of a source over the rows [start, stop); some rows before are looked at. Raises E201 where too
-    many are not."""
+    """The accepted prices of a source over the rows [start, stop); some rows before are looked at.
+
+    Raises E201 where too many are 0 or below.
+    """
     low = max(0, start - LOOK_BACK)
     panel = source_panel(loaded.grid, workspace.store, name, low, stop)
     source = loaded.grid.leaves[name].source
@@ -89,6 +91,7 @@ def accept_panel(
 
     options = source.spec.options
     limits = limits_of(options.max_return, max_return, source.rows.frequency)
+    returns: Floats | None
     returns, columns, odd = accounts.looked_at(values, limits.up, limits.down)
     findings: tuple[Diagnostic, ...] = ()
     raw = values
@@ -125,7 +128,12 @@ def _not_positive(source: Source, values: Floats, names: Sequence[str], dates: D
     if len(where) > max(1.0, most / 100.0 * cells):  # one cell is no share
         hint = "mend the file, raise max_anomalies_pct=, or say allow_negative=true for research"
         raise SigcError(
-            Diagnostic("E201", f"{message}: {len(where) / cells:.1%} of its prices, {most:g} % may be", source.spec.span, hint=hint)
+            Diagnostic(
+                "E201",
+                f"{message}: {len(where) / cells:.1%} of its prices, {most:g} % may be",
+                source.spec.span,
+                hint=hint,
+            )
         )
     hint = "they count as missing; allow_negative=true at the source keeps them"
     return (Diagnostic("W006", message, source.spec.span, Severity.WARNING, hint=hint),)

@@ -32,8 +32,8 @@ def over_gaps(prices: Floats) -> Floats:
 def benchmark_returns(loaded: Loaded, workspace: Workspace, settings: Backtest, start: int, stop: int) -> Floats | None:
     """Returns of the benchmark over the rows, 0 on the first; None without a benchmark. Raises E202.
 
-    A benchmark is a one-column source of that name, else an asset of the traded panel. A return over a gap is in the row
-    where the price is back, also where the gap began before `start`.
+    A benchmark is a one-column source of that name, else an asset of the traded panel. A return over a gap is in the
+    row where the price is back, also where the gap began before `start`.
     """
     name = settings.benchmark
     if not name:

@@ -67,9 +67,7 @@ def adjuster(
     return adjust
 
 
-def _situation(
-    world: _World, row: int, wanted: Floats, held: Floats, tradable: Flags, capital: float
-) -> Situation:
+def _situation(world: _World, row: int, wanted: Floats, held: Floats, tradable: Flags, capital: float) -> Situation:
     at = world.warm + row
     return Situation(
         wanted=wanted,

@@ -48,7 +48,7 @@ class Jump:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """What is known after some rows, (assets,) each: the last accepted value, and the candidate after it, NaN for none."""
+    """What is known after some rows, (assets,) each: the last accepted value, and the candidate after it, or NaN."""
 
     accepted: Floats
     candidate: Floats
@@ -139,9 +139,7 @@ def _last(values: Floats, before: Floats) -> Floats:
     return np.where(valid.any(axis=0), values[row, np.arange(values.shape[1])], before)
 
 
-def _walk(
-    column: Floats, state: State, place: int, limits: Limits
-) -> tuple[list[tuple[int, float]], float, float]:
+def _walk(column: Floats, state: State, place: int, limits: Limits) -> tuple[list[tuple[int, float]], float, float]:
     """The jumps of a column as (row, return), the last accepted value, and the candidate."""
     head = [v for v in (float(state.accepted[place]), float(state.candidate[place])) if v > 0.0]
     rows = np.flatnonzero(column > 0.0)

@@ -1,9 +1,9 @@
-"""A book row by row where assets lack prices: what can't be traded stays, what was left undone is done later, what ended
-leaves. (Where each asset that is held or wanted has a price on each row, `books.py` says the same at once.)
+"""A book row by row where assets lack prices: what can't be traded stays, what was left undone is done later, what
+ended leaves. (Where each asset that is held or wanted has a price on each row, `books.py` says the same at once.)
 
 A row, in this order:
 
-    advance   prices move the book: what has no price does not move; a price that is back moves by all since the last one.
+    advance   prices move the book: what has no price does not move; one that is back moves by all since the last one.
               After so many rows without a price an asset is presumed ended (`_ends`): it leaves at its last price.
     decide    on a row that is due, with a weight defined for an asset that has a price, what is wanted is taken down
     scale     what can be traded is scaled so that gross and net do not exceed the wanted ones
@@ -23,7 +23,7 @@ from sigc.ops.jit import INNER, OPTIONS, frozen
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-# Rows of a state, (FIELDS, assets). GONE: the weight that left at the end, BOOKED: its value by then over the last price.
+# Rows of a state, (FIELDS, assets). GONE: the weight that left at the end, BOOKED: its value then over the last price.
 HELD, LAST, WANT, PENDING, ABSENT, GONE, BOOKED, TARGET, FIELDS = range(9)
 UNDONE, SCALED = 1.0, 2.0  # of PENDING: without a price when it was decided, scaled for those
 # Numbers of a state. FREED: an ended asset gave room on this row. COUNT: of events.
@@ -38,8 +38,10 @@ _NEARLY_ALL = 1.0 - 1e-9  # a loss beyond it may be that of a price that is not 
 def keep(
     wanted: Floats, prices: Floats, raw: Floats, due: Flags, drift: bool, ended_after: int, delisting: float
 ) -> tuple[Floats, Floats, Floats, Floats, int]:
-    """(held, trades, figures, events, undecided) of a book. wanted, prices, raw: (rows, assets), NaN for none; raw: also
-    what is not accepted. delisting: the return of an ended asset on its last price."""
+    """(held, trades, figures, events, undecided) of a book. wanted, prices, raw: (rows, assets), NaN for none.
+
+    raw: also what is not accepted. delisting: the return of an ended asset on its last price.
+    """
     rows, cols = wanted.shape
     state, numbers, events = room(cols)
     held, trades, figures = np.empty((rows, cols)), np.zeros((rows, cols)), np.zeros((FIGURES, rows))
@@ -345,7 +347,7 @@ def _suspects(prices: Floats, up: float, down: float, last: Floats, flags: Float
 
 
 def over_gaps(prices: Floats) -> Floats:
-    """Returns on the last price before, in the row where the next one is; NaN where there is none, or it is not finite."""
+    """Returns on the last price before, in the row where the next one is; NaN where there is none, or not finite."""
     out = np.empty(prices.shape)
     _over_gaps(frozen(prices), np.full(prices.shape[1], np.nan), out)
     return out
