@@ -239,6 +239,27 @@ class MemoryStore:
         return ()
 
 
+class Overlay(MemoryStore):
+    """Blocks of another store, and beside them those that are written here: gone with it."""
+
+    def __init__(self, base: BlockStore) -> None:
+        super().__init__()
+        self._base = base
+
+    def facts(self, key: str) -> Facts | None:
+        return super().facts(key) or self._base.facts(key)
+
+    def read(self, key: str, place: Place | None = None) -> Panel | None:
+        own = super().read(key, place)
+        return self._base.read(key, place) if own is None else own
+
+    def read_carry(self, key: str) -> Carry | None:
+        return super().read_carry(key) or self._base.read_carry(key)
+
+    def noted(self, name: str) -> str | None:
+        return super().noted(name) or self._base.noted(name)
+
+
 def concat(panels: Sequence[Panel], names: tuple[str, ...] | None = None) -> Panel:
     """Panels of consecutive rows as one, over `names` (default: the union, ordered by name).
 

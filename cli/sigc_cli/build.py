@@ -151,6 +151,7 @@ def workspace(
             held=held or {},
             passing=0 if on_disk or kept else choices.threads or len(os.sched_getaffinity(0)),
             exchanges=exchanges_of(config.schedule),
+            max_return=config.safety.max_return,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from sigc.blocks import MemoryStore
 from sigc.config import DataSettings
+from sigc.data.anomalies import MAX_RETURN
 from sigc.data.catalog import Source, load, read
 from sigc.data.exchange import NYSE, Exchanges
 from sigc.data.layout import layout
@@ -23,6 +24,8 @@ from sigc.panel import Panel
 from sigc.source_options import OPTIONS, source_options
 from sigc.source_options import read as read_option
 from sigc.source_words import Written
+
+_PRICES = frozenset({"open", "high", "low", "close", "price", "px", "prices", "vwap", "mid"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +85,18 @@ def _layout(spec: SourceSpec, settings: DataSettings) -> str:
     file = locate(spec, settings).files[0]
     with opened(spec, file, settings.max_cells) as table:
         return layout(spec, file, table.head(), table.indices).shape
+
+
+def price_findings(read: DataFile, column: str = "") -> tuple[Diagnostic, ...]:
+    """Jumps in a file of prices, which its column, or else its name, says it is. Raises E201 for prices of 0 and below."""
+    source = read.source
+    if (column or source.name).lower() not in _PRICES or source.static or read.panel.labels is not None:
+        return ()
+    from sigc_pipelines.quotes import accept_panel
+
+    strict = replace(source.spec, options=replace(source.spec.options, max_anomalies_pct=0.0))
+    source, panel = replace(source, spec=strict), read.panel
+    return accept_panel(source, panel.values, panel.names, panel.dates, MAX_RETURN).findings
 
 
 def write_file(panel: Panel, path: Path, shape: str) -> None:

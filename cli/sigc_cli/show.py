@@ -50,6 +50,8 @@ def results(result: Result) -> str:
     if m.drawdown.trough:
         until = f", recovered {m.drawdown.recovery}" if m.drawdown.recovery else ", not recovered"
         rows.append(("Drawdown", f"{m.drawdown.peak} to {m.drawdown.trough}{until}"))
+    if m.ruined:
+        rows.append(("Ruined", f"{m.ruined}: nothing was left, and the book stopped"))
     text = "=== Backtest Results ===\n" + _rows(rows)
     if result.settings.drift:
         text += "\nWeights drift with returns between rebalances."

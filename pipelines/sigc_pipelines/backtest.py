@@ -13,14 +13,16 @@ import numpy as np
 from sigc.engine.books import Books
 from sigc.engine.gather import gather, source_panel
 from sigc.engine.task import RunReport
-from sigc.errors import Diagnostic, Severity, SigcError, did_you_mean
+from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.ops.declare import REGISTRY
 from sigc.panel import Dates, Floats, Panel
 from sigc.plan.strategy import Backtest, Portfolio, Strategy
-from sigc_pipelines.book import Book, book_of, keep_book
+from sigc_pipelines.book import Adjust, Book, book_of, is_plain, keep_book, until_ruin
+from sigc_pipelines.book_findings import findings_of
 from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between
 from sigc_pipelines.costs import Market, are_of_turnover, cost_of
 from sigc_pipelines.performance import BenchmarkMetrics, Metrics, compare, measure
+from sigc_pipelines.quotes import Quotes, accepted
 from sigc_pipelines.rebalance import due_rows
 from sigc_pipelines.returns import benchmark_returns, returns_of
 from sigc_pipelines.situation import adjuster
@@ -95,9 +97,11 @@ class Accounts:
         self.loaded = loaded
         self.portfolio = portfolio
         self.settings = portfolio.backtest or Backtest()
-        prices = source_panel(loaded.grid, workspace.store, loaded.strategy.traded, max(0, start - 1), stop)
-        self.dates = prices.dates[len(prices.dates) - (stop - start) :]
-        self.returns = returns_of(prices.values)[len(prices.dates) - (stop - start) :]
+        made = accepted(loaded, workspace, loaded.strategy.traded, start, stop)
+        self.dates = made.dates
+        ended_after = loaded.grid.leaves[loaded.strategy.traded].source.spec.options.ended_after
+        self.quotes = Quotes(made.prices, made.raw, made.returns, ended_after, self.settings.delisting_return or 0.0)
+        self.findings = made.findings
         self.market = _market(loaded, workspace, portfolio, capital, start, stop)
         self.benchmark = benchmark_returns(loaded, workspace, self.settings, start, stop)
         self._adjust = adjuster(loaded, workspace, portfolio, capital, start, stop)
@@ -105,15 +109,14 @@ class Accounts:
     def book(self, wanted: Floats, low: int = 0, high: int | None = None) -> tuple[Book, Floats]:
         """The book over the rows [low, high) of the accounts, flat before them, and its costs per row."""
         high = len(self.dates) if high is None else high
-        adjust = self._adjust
         book = keep_book(
             wanted[low:high],
-            self.returns[low:high],
+            self.quotes.rows(low, high),
             due=due_rows(self.settings.rebalance, self.dates[low:high]),
             drift=self.settings.drift,
-            adjust=None if adjust is None else lambda row, want, held: adjust(low + row, want, held),
+            adjust=shifted(self._adjust, low),
         )
-        return book, cost_of(self.portfolio.costs, book, self.market.rows(low, high))
+        return until_ruin(book, cost_of(self.portfolio.costs, book, self.market.rows(low, high)))
 
     def books(self, start: int) -> Books | None:
         """What keeps the figures of any such book of the rows from `start` of the grid on, while it is computed; None
@@ -121,25 +124,30 @@ class Accounts:
         settings = self.settings
         if settings.drift or settings.rebalance.rows != 1 or self._adjust is not None:
             return None
-        return Books(self.returns, self.loaded.grid.names, start) if are_of_turnover(self.portfolio.costs) else None
+        return (
+            Books(self.quotes.returns, self.loaded.grid.names, start) if are_of_turnover(self.portfolio.costs) else None
+        )
 
-    def followed(self, figures: Floats) -> tuple[Book, Floats]:
-        """The book of figures that were kept, and its costs per row."""
+    def followed(self, figures: Floats, last: Floats) -> tuple[Book, Floats] | None:
+        """The book of figures that were kept, and its costs per row; None where it must be walked. last: the weights of
+        its last row."""
+        if not is_plain(figures, last, self.quotes):
+            return None
         book = book_of(np.empty((figures.shape[1], 0)), figures)
-        return book, cost_of(self.portfolio.costs, book, self.market)
+        return until_ruin(book, cost_of(self.portfolio.costs, book, self.market))
 
     def held(self, wanted: Floats, *, drift: bool, delay: int = 0) -> Book:
         """The book over all rows: with or without drift, traded so many rows after it was decided."""
         rows = len(self.dates) - delay
         settings = self.settings
-        returns = self.returns[delay:]
-        return keep_book(
+        book = keep_book(
             wanted[:rows],
-            returns,
+            self.quotes.rows(delay, len(self.dates)),
             due=due_rows(settings.rebalance, self.dates[:rows]),
             drift=drift,
             adjust=self._adjust,
         )
+        return until_ruin(book, np.zeros(rows))[0]
 
     def result(self, wanted: Panel, report: RunReport, params: Mapping[str, float] | None = None) -> Result:
         """The backtest of `wanted` (rows of the accounts, traded assets)."""
@@ -162,10 +170,17 @@ class Accounts:
             metrics=measure(self.dates, net, book.turnover, costs, book.exposures),
             benchmark=self.benchmark,
             against=None if self.benchmark is None else compare(net, self.benchmark),
-            findings=(*self.loaded.findings, *_missing_returns(book)),
+            findings=(*self.loaded.findings, *self.findings, *findings_of(book, wanted.names, self.dates)),
             digests={name: leaf.source.fingerprint for name, leaf in leaves},
             report=report,
         )
+
+
+def shifted(adjust: Adjust | None, rows: int) -> Adjust | None:
+    """The same for a book that begins so many rows later."""
+    if adjust is None or rows == 0:
+        return adjust
+    return lambda row, wanted, held, tradable: adjust(rows + row, wanted, held, tradable)
 
 
 def _market(
@@ -183,12 +198,3 @@ def _market(
     mean = REGISTRY["rolling_mean"].kernel(volume, window=20)
     sigma = REGISTRY["rolling_std"].kernel(returns_of(prices), window=20)
     return Market(capital, prices[-rows:], mean[-rows:], sigma[-rows:])
-
-
-def _missing_returns(book: Book) -> tuple[Diagnostic, ...]:
-    count = int(book.missing.sum())
-    if not count:
-        return ()
-    days = int((book.missing > 0).sum())
-    message = f"{count} returns of held assets are missing on {days} days; they counted as 0"
-    return (Diagnostic("W002", message, severity=Severity.WARNING),)

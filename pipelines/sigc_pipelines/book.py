@@ -8,23 +8,40 @@ Between rebalances target weights are held; with `drift` they move with the retu
     turnover[t] = sum(|held[t] - before[t]|)      before: held[t-1], drifted where asked
     net[t]      = gross[t] - cost[t]
 
-Neighbours: `costs.py` prices the trades, `constraints.py` adjusts a wanted book, `performance.py` measures.
+Where an asset that is held or wanted lacks a price, or no weight is defined on a row that is due, rows are walked one
+by one (`sigc.ops.loops.accounts`): what can't be traded stays, a return over a gap is earned where the price is back,
+what ended leaves. Figures of the plain way tell where that must be (`is_plain`), so plain books do not pay for it.
+
+Neighbours: `quotes.py` accepts prices, `costs.py` prices the trades, `constraints.py` adjusts a wanted book,
+`performance.py` measures.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sigc.ops.jit import frozen
 from sigc.panel import Floats
+from sigc_pipelines.quotes import Quotes
 from sigc_pipelines.rebalance import Due
 
-# row, wanted weights, weights held before -> weights to hold
-Adjust = Callable[[int, Floats, Floats], Floats]
+Flags = NDArray[np.bool_]
+# row, wanted weights, weights held before, which assets can be traded -> weights to hold
+Adjust = Callable[[int, Floats, Floats, Flags], Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An asset that ended (`is_end`), with its share of the book; or came back after that, with what was booked."""
+
+    is_end: bool
+    row: int
+    column: int
+    share: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,8 +50,8 @@ class Book:
     (rows,).
 
     exposures: gross and net, the sums of absolute weights and of weights, (rows,) each. missing: held assets without a
-    return, (rows,) counts; their return counted as 0. moved: what was traded, where it is not the change of what was
-    held.
+    price, (rows,) counts. moved: what was traded, where it is not the change of what was held. events: ends of assets.
+    undecided: rows that were due and had no weight defined. ruined: the row on which nothing was left, -1 for none.
     """
 
     held: Floats
@@ -43,6 +60,9 @@ class Book:
     exposures: tuple[Floats, Floats]
     missing: NDArray[np.int64]
     moved: Floats | None = None
+    events: tuple[Event, ...] = ()
+    undecided: int = 0
+    ruined: int = -1
 
     @property
     def trades(self) -> Floats:
@@ -54,28 +74,25 @@ class Book:
 
 def keep_book(
     wanted: Floats,
-    returns: Floats,
+    quotes: Quotes,
     *,
     due: Due | None = None,
     drift: bool = False,
     adjust: Adjust | None = None,
 ) -> Book:
-    """Hold `wanted` weights (rows, assets; NaN counts as 0) over close-to-close `returns` of the same shape.
+    """Hold `wanted` weights (rows, assets; NaN counts as 0 beside defined ones) over `quotes` of that shape.
 
     due: the rows on which it is traded (rows,), None for all. adjust: what constraints leave of a wanted book.
     """
-    from sigc.ops.loops import books
-
-    rows = len(wanted)
-    if not drift and adjust is None:
-        return _as_wanted(wanted if due is None or due.all() else wanted[_last_due(due)], returns)
-    clean = np.where(np.isnan(wanted), 0.0, wanted)
-    earned = np.where(np.isnan(returns), 0.0, returns)
-    held, trades = _sequential(clean, earned, np.ones(rows, bool) if due is None else due, drift, adjust)
-    into = np.vstack([np.zeros((1, wanted.shape[1])), held[:-1]])
-    missing = ((into != 0.0) & np.isnan(returns)).sum(axis=1)
-    gross, turnover = (into * earned).sum(axis=1), np.abs(trades).sum(axis=1)
-    return Book(held, gross, turnover, books.exposures(frozen(held)), missing, trades)
+    due = np.ones(len(wanted), bool) if due is None else due
+    if adjust is not None:
+        return _adjusted(wanted, quotes, due, drift, adjust)
+    if not drift:
+        held = wanted if due.all() else wanted[_last_due(due)]
+        book, is_whole = _as_wanted(held, quotes)
+        if is_whole:
+            return book
+    return _walked(wanted, quotes, due, drift)
 
 
 def _last_due(due: Due) -> NDArray[np.intp]:
@@ -83,15 +100,29 @@ def _last_due(due: Due) -> NDArray[np.intp]:
     return np.maximum.accumulate(np.where(due, np.arange(len(due)), 0))
 
 
-def _as_wanted(held: Floats, returns: Floats) -> Book:
-    """The book that holds just what is wanted."""
+def _as_wanted(held: Floats, quotes: Quotes) -> tuple[Book, bool]:
+    """The book that holds just what is wanted, and whether that can be."""
     from sigc.ops.loops import books
 
     figures = np.empty((books.FIGURES, len(held)))
-    books.followed(held, returns, np.zeros(held.shape[1]), figures)
+    books.followed(held, quotes.returns, np.zeros(held.shape[1]), figures)
+    is_whole = is_plain(figures, held[-1:], quotes)
     if figures[books.MISSING].any():
         held = np.where(np.isnan(held), 0.0, held)
-    return book_of(held, figures)
+    return book_of(held, figures), is_whole
+
+
+def is_plain(figures: Floats, last: Floats, quotes: Quotes) -> bool:
+    """True where a book of such figures can be held as it is wanted: nothing is held or bought without a price, and no
+    row that follows a book has no weight at all. last: (1, assets) the weights of the last row."""
+    from sigc.ops.loops import books
+
+    if figures[books.UNPRICED].any():
+        return False
+    size = figures[books.GROSS]
+    if ((size[1:] == 0.0) & (figures[books.MISSING, 1:] > 0.0) & (size[:-1] > 0.0)).any():
+        return False
+    return not (np.isnan(quotes.prices[-1:]) & (np.abs(last) > 0.0)).any()
 
 
 def book_of(held: Floats, figures: Floats) -> Book:
@@ -103,23 +134,97 @@ def book_of(held: Floats, figures: Floats) -> Book:
     return Book(held, figures[books.EARNED], figures[books.TURNOVER], exposures, missing)
 
 
-def _sequential(wanted: Floats, earned: Floats, due: Due, drift: bool, adjust: Adjust | None) -> tuple[Floats, Floats]:
-    held = np.zeros_like(wanted)
-    trades = np.zeros_like(wanted)
-    now = np.zeros(wanted.shape[1])
+def _walked(wanted: Floats, quotes: Quotes, due: Due, drift: bool) -> Book:
+    from sigc.ops.loops import accounts
+
+    held, trades, figures, events, undecided = accounts.keep(
+        wanted, quotes.prices, quotes.raw, due, drift, quotes.ended_after, quotes.delisting_return
+    )
+    return _of_walk(held, trades, figures, events, undecided)
+
+
+def _adjusted(wanted: Floats, quotes: Quotes, due: Due, drift: bool, adjust: Adjust) -> Book:
+    """Row by row, as constraints depend on what is held."""
+    from sigc.ops.loops import accounts
+
+    kept = accounts.room(wanted.shape[1])
+    state, numbers, events = kept
+    given = frozen(wanted), frozen(quotes.prices), frozen(quotes.raw)
+    how = drift, quotes.ended_after, quotes.delisting_return
+    held, trades, figures = np.empty(wanted.shape), np.zeros(wanted.shape), np.zeros((accounts.FIGURES, len(wanted)))
     for row in range(len(wanted)):
-        if drift:
-            now = drifted(now, earned[row])
-        if due[row]:
-            target = wanted[row] if adjust is None else adjust(row, wanted[row], now)
-            trades[row] = target - now
-            now = target
-        held[row] = now
-    return held, trades
+        todo = accounts.open_row(row, given, bool(due[row]), how, kept, figures)
+        asked, tradable = state[accounts.TARGET].copy(), np.isfinite(quotes.prices[row])
+        if todo != accounts.NOTHING:
+            if todo == accounts.PART:
+                tradable &= np.isin(state[accounts.PENDING], (accounts.UNDONE, accounts.SCALED))
+            state[accounts.TARGET] = adjust(row, asked, state[accounts.HELD].copy(), tradable)
+        accounts.close_row(row, todo, given[1], state, held, trades, figures)
+        if todo != accounts.NOTHING and not _has_stuck(state, quotes.prices[row]):
+            by_limits = tradable & (state[accounts.PENDING] == accounts.SCALED) & (asked == state[accounts.WANT])
+            state[accounts.PENDING, by_limits] = 0.0
+    count, undecided = int(numbers[accounts.COUNT]), int(numbers[accounts.UNDECIDED])
+    return _of_walk(held, trades, figures, events[:count], undecided)
 
 
-def drifted(weights: Floats, returns: Floats) -> Floats:
-    """Weights after a row of returns without trading: w (1 + r) / (1 + w.r); a book worth nothing is flat."""
-    growth = 1.0 + float((weights * returns).sum())
-    moved: Floats = weights * (1.0 + returns)
-    return moved / growth if growth > 0.0 else np.zeros_like(weights)
+def _has_stuck(state: Floats, prices: Floats) -> bool:
+    from sigc.ops.loops import accounts
+
+    pending, is_held = state[accounts.PENDING], state[accounts.HELD] != 0.0
+    unpriced = np.isnan(prices) & (is_held | (pending == accounts.UNDONE))
+    return bool((unpriced | (is_held & (pending == accounts.KEPT))).any())
+
+
+def _of_walk(held: Floats, trades: Floats, figures: Floats, events: Floats, undecided: int) -> Book:
+    from sigc.ops.loops import accounts, books
+
+    return Book(
+        held=held,
+        gross=figures[accounts.GROSS],
+        turnover=figures[accounts.TURNOVER],
+        exposures=books.exposures(frozen(held)),
+        missing=figures[accounts.MISSING].astype(np.int64),
+        moved=trades,
+        events=tuple(Event(k == accounts.ENDED, int(t), int(j), float(share)) for k, t, j, share in events.tolist()),
+        undecided=undecided,
+    )
+
+
+def targets(wanted: Floats, held: Floats, priced: Flags) -> Floats:
+    """Weights to trade to (assets,), where only `priced` assets can be traded beside what is held; else what is wanted,
+    missing weights as 0."""
+    if priced.all():
+        return np.where(np.isnan(wanted), 0.0, wanted)
+    from sigc.ops.loops import accounts
+
+    return accounts.scaled(wanted, held, priced)
+
+
+def until_ruin(book: Book, costs: Floats) -> tuple[Book, Floats]:
+    """The book and its costs, stopped on the row on which nothing is left: it loses all there, and is flat after."""
+    gone = np.flatnonzero(book.gross - costs <= -1.0)
+    if not len(gone):
+        return book, costs
+    row = int(gone[0])
+    gross, paid = book.gross.copy(), costs.copy()
+    gross[row] = max(-1.0, gross[row])
+    paid[row] = gross[row] + 1.0
+    gross[row + 1 :] = paid[row + 1 :] = 0.0
+
+    def stopped(values: Floats) -> Floats:
+        out = values.copy()
+        out[row:] = 0
+        return out
+
+    flat = replace(
+        book,
+        held=stopped(book.held),
+        gross=gross,
+        turnover=stopped(book.turnover),
+        exposures=(stopped(book.exposures[0]), stopped(book.exposures[1])),
+        missing=np.where(np.arange(len(gross)) <= row, book.missing, 0),
+        moved=None if book.moved is None else stopped(book.moved),
+        events=tuple(e for e in book.events if e.row <= row),
+        ruined=row,
+    )
+    return flat, paid

@@ -11,6 +11,7 @@ import numpy as np
 from sigc.engine.gather import source_panel
 from sigc.panel import Dates, Floats
 from sigc_pipelines.compute import Loaded, Workspace
+from sigc_pipelines.quotes import accepted
 from sigc_pipelines.sizing import decimal
 
 Prices = dict[str, Decimal | None]
@@ -18,7 +19,10 @@ Prices = dict[str, Decimal | None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Closes:
-    """Prices and volumes (rows, assets) of the traded panel over some days; NaN where there is none."""
+    """Prices and volumes (rows, assets) of the traded panel over some days; NaN where there is none.
+
+    A price that is not accepted (`quotes.py`) is none: nothing is filled at it or marked by it.
+    """
 
     dates: Dates
     names: tuple[str, ...]
@@ -63,8 +67,8 @@ def closes(loaded: Loaded, workspace: Workspace, since: str) -> Closes:
     """The days from `since` to the last on the grid."""
     grid = loaded.grid
     start = int(np.searchsorted(grid.dates, np.datetime64(since, "D")))
-    prices = source_panel(grid, workspace.store, loaded.strategy.traded, start, len(grid.dates))
+    made = accepted(loaded, workspace, loaded.strategy.traded, start, len(grid.dates))
     volumes = None
     if "volume" in grid.leaves:
         volumes = source_panel(grid, workspace.store, "volume", start, len(grid.dates)).values
-    return Closes(prices.dates, prices.names, prices.values, volumes)
+    return Closes(made.dates, grid.names, made.prices, volumes)

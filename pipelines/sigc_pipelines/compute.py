@@ -15,6 +15,7 @@ import numpy as np
 
 from sigc.blocks import BlockStore
 from sigc.config import DataSettings
+from sigc.data.anomalies import MAX_RETURN
 from sigc.data.catalog import Catalog
 from sigc.data.catalog import load as load_sources
 from sigc.data.connections import Connections
@@ -45,7 +46,8 @@ class Workspace:
     engine: opens an executor for work that takes about so many nanoseconds. seen: told of
     the sources that were read. connections: how sources are reached. exchanges: the schedule's calendar, which sources
     have that name none.
-    memory_bytes: what a plan must fit into, 0 for whatever there is.
+    memory_bytes: what a plan must fit into, 0 for whatever there is. max_return: of a session, beyond which a price is
+    not accepted before it is confirmed, where its source does not say.
     """
 
     store: BlockStore
@@ -60,6 +62,7 @@ class Workspace:
     memory_bytes: int = 0
     passing: int = 0
     exchanges: Exchanges = NYSE
+    max_return: float = MAX_RETURN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,6 +159,7 @@ def compute(
             with workspace.engine(_cost(plan, workspace.store)) as executor:
                 if isinstance(executor, LocalExecutor):
                     executor.books = books
+                    executor.keep_in(workspace.store)
                 done = drive(plan, workspace.store, executor, progress=workspace.progress, restore=restore)
             break
         except EngineLostError as gone:  # what is stored by now is found by the next engine

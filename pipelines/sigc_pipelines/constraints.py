@@ -33,7 +33,8 @@ PERIODS = 252
 class Situation:
     """One row of the world: all arrays (assets,), `returns` (past rows, assets). None: no such source.
 
-    wanted is finite. tradable: has a price. sectors: codes, NaN unknown. adv: mean dollar volume a day.
+    wanted is finite. tradable: may be traded; else what is held is given. sectors: codes, NaN unknown. adv: mean dollar
+    volume a day. names, date: for messages.
     """
 
     wanted: Floats
@@ -46,6 +47,8 @@ class Situation:
     adv: Floats | None = None
     market_cap: Floats | None = None
     benchmark: Floats | None = None
+    names: tuple[str, ...] = ()
+    date: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

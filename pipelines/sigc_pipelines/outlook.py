@@ -24,7 +24,9 @@ from sigc.plan.expr import Expr, walk
 from sigc.plan.plan import Plan
 from sigc.plan.strategy import Portfolio
 from sigc_pipelines.backtest import pick
+from sigc_pipelines.book import Adjust, targets
 from sigc_pipelines.compute import Loaded, Workspace, compute
+from sigc_pipelines.quotes import accepted
 from sigc_pipelines.situation import adjuster, category_of
 
 AVERAGE_ROWS = 20  # of the mean volume that a session's volume is compared with
@@ -34,7 +36,8 @@ AVERAGE_ROWS = 20  # of the mean volume that a session's volume is compared with
 class Sight:
     """One as-of date. names: the traded assets, ordered; all arrays are (assets,), NaN where there is nothing.
 
-    rows: how many there are up to the date. within: what constraints leave of the wanted weights, given the held ones.
+    rows: how many there are up to the date. prices: accepted ones (`quotes.py`). within: what constraints, and assets
+    that can't be traded for want of a price, leave of the wanted weights, given the held ones.
     sectors: a label per asset, '' where unknown; None without a category source. digest: over names and wanted weights.
     """
 
@@ -70,10 +73,11 @@ class Outlook:
     signals: Mapping[str, Floats]
     _low: int
     _prices: Floats
+    _raw: Floats
     _volumes: Floats | None
     _mean_volumes: Floats | None
     _sectors: Floats | None
-    _adjust: Callable[[int, Floats, Floats], Floats] | None
+    _adjust: Adjust | None
 
     @property
     def days(self) -> tuple[str, ...]:
@@ -89,8 +93,9 @@ class Outlook:
         day = str(self.dates[row].astype("datetime64[D]"))
 
         def within(held: Floats) -> Floats:
-            clean = np.where(np.isnan(wanted), 0.0, wanted)
-            return clean if self._adjust is None else self._adjust(row, clean, held)
+            priced = np.isfinite(self._prices[at])
+            clean = targets(wanted, held, priced)
+            return clean if self._adjust is None else self._adjust(row, clean, held, priced)
 
         return Sight(
             as_of=day,
@@ -98,7 +103,7 @@ class Outlook:
             names=self.names,
             wanted=wanted,
             prices=self._prices[at],
-            previous=self._prices[at - 1] if at else np.full(len(self.names), np.nan),
+            previous=self._raw[at - 1] if at else np.full(len(self.names), np.nan),
             volumes=None if self._volumes is None else self._volumes[at],
             mean_volumes=None if self._mean_volumes is None else self._mean_volumes[at],
             sectors=self._labels(at),
@@ -143,6 +148,7 @@ def look(
     def read(name: str) -> Floats:
         return source_panel(loaded.grid, workspace.store, name, low, stop).values
 
+    made = accepted(loaded, workspace, loaded.strategy.traded, low, stop)
     volumes = read("volume") if "volume" in loaded.grid.leaves else None
     category = category_of(loaded)
     return Outlook(
@@ -157,7 +163,8 @@ def look(
         plan=computed.plan,
         signals={name: gather(computed, name, stop - 1, stop).values[-1] for name in signals},
         _low=low,
-        _prices=read(loaded.strategy.traded),
+        _prices=made.prices,
+        _raw=made.raw,
         _volumes=volumes,
         _mean_volumes=None if volumes is None else _mean_before(volumes),
         _sectors=None if category is None else read(category.name),

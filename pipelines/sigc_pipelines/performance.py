@@ -34,7 +34,10 @@ class Drawdown:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Figures of one book. Returns are fractions, VaR and CVaR signed returns, turnover two-sided a year."""
+    """Figures of one book. Returns are fractions, VaR and CVaR signed returns, turnover two-sided a year.
+
+    ruined: the ISO date on which nothing was left, '' for none.
+    """
 
     total_return: float
     annualized_return: float
@@ -56,6 +59,7 @@ class Metrics:
     costs: float
     bars: int
     probabilistic_sharpe: float
+    ruined: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,12 @@ def measure(dates: Dates, returns: Floats, turnover: Floats, costs: Floats, expo
         costs=float(costs.sum()),
         bars=bars,
         probabilistic_sharpe=moments.probabilistic_sharpe(0.0),
+        ruined=_ruined(dates, returns) if total <= -1.0 else "",
     )
+
+
+def _ruined(dates: Dates, returns: Floats) -> str:
+    return str(dates[int((returns <= -1.0).argmax())].astype("datetime64[D]"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,15 @@
     5. every limit is checked on the result; E502 names the smallest set of keys that clash
 
 A wanted book without any weight (a signal that has not begun) owes no minimum.
-Assets without a price keep their held weight. Same inputs, same bytes: one thread, fixed tolerances.
+What can't be traded keeps its held weight, as a given: no limit is asked of it alone, limits on the whole book count it
+and take what is left of them (`given.py`). Where it leaves no book within all limits, but there is one without it, the
+tradable rest goes to where limits are exceeded least. Same inputs, same bytes: one thread, fixed tolerances.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import clarabel
 import numpy as np
@@ -25,10 +27,12 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.panel import Floats
 from sigc.plan.strategy import Constraint
 from sigc_pipelines.constraints import Box, Norm, Part, Row, Situation, excess, parts
+from sigc_pipelines.given import beside
 
 TOLERANCE = 1e-7  # by which a solved book may miss a limit
 _DUST = 1e-10
 _MINIMA = frozenset({"min_gross", "min_net", "min_positions"})
+_NAMED = 3  # assets in a message
 SOFT_PENALTY = 10.0  # per unit of a soft limit's excess
 
 
@@ -43,12 +47,15 @@ def project(constraints: Sequence[Constraint], at: Situation) -> Floats:
     wanted = np.where(at.tradable, at.wanted, at.held)
     if not wanted.any():  # a book that wants nothing yet owes no minimum
         constraints = [c for c in constraints if c.name not in _MINIMA]
+    frozen = ~at.tradable
     asked = [_Asked(c, parts(c, at)) for c in constraints]
-    book = _nearest(asked, wanted, at, frozen=~at.tradable)
+    if frozen.any():
+        asked = [_Asked(a.constraint, beside(a.parts, at.held, frozen)) for a in asked]
+    book = _nearest(asked, wanted, at, frozen)
     smallest = max((c.values[0] for c in constraints if c.name == "min_trade"), default=0.0)
     if smallest > 0.0:
         book = _without_small_trades(asked, wanted, at, book, smallest)
-    _check_count(constraints, book)
+    _check_count(constraints, book, at)
     return book
 
 
@@ -65,8 +72,28 @@ def _nearest(asked: list[_Asked], wanted: Floats, at: Situation, frozen: NDArray
     solved = _solve(asked, wanted, at, frozen)
     hard = [p for a in asked if not a.constraint.soft for p in a.parts]
     if solved is None or not _within(hard, solved, at, TOLERANCE):
-        raise SigcError(_clash(asked, wanted, at, frozen))
+        bent = _bent(asked, wanted, at, frozen)
+        if bent is None:
+            raise SigcError(_clash(asked, wanted, at, frozen))
+        return bent
     return solved
+
+
+def _bent(asked: list[_Asked], wanted: Floats, at: Situation, frozen: NDArray[np.bool_]) -> Floats | None:
+    """The book that exceeds limits on the whole least, where what can't be traded is the reason; else None."""
+    if not at.held[frozen].any():
+        return None
+    without = [_Asked(c, parts(c, at)) for c in (a.constraint for a in asked)]
+    hard = [p for a in without if not a.constraint.soft for p in a.parts]
+    free = _solve(without, wanted, at, np.zeros(len(wanted), bool))
+    if free is None or not _within(hard, free, at, TOLERANCE):
+        return None
+    bends = []
+    for one in asked:
+        rows = tuple(p for p in one.parts if isinstance(p, Row))
+        bends.append(_Asked(one.constraint, tuple(p for p in one.parts if not isinstance(p, Row))))
+        bends.append(_Asked(replace(one.constraint, soft=True), rows))
+    return _solve(bends, wanted, at, frozen)
 
 
 def _within(every: Sequence[Part], book: Floats, at: Situation, tolerance: float) -> bool:
@@ -85,11 +112,14 @@ def _without_small_trades(asked: list[_Asked], wanted: Floats, at: Situation, bo
     return np.where(np.abs(book - at.held) < smallest - TOLERANCE, at.held, book)
 
 
-def _check_count(constraints: Sequence[Constraint], book: Floats) -> None:
+def _check_count(constraints: Sequence[Constraint], book: Floats, at: Situation) -> None:
     held = int((book != 0.0).sum())
+    out_of_reach = ~at.tradable & (at.held == 0.0)
+    most = len(book) - int(out_of_reach.sum()) if out_of_reach.any() else np.inf
     for c in constraints:
-        if c.name == "min_positions" and not c.soft and held < c.values[0]:
-            message = f"constraint 'min_positions' asks for {c.values[0]:g} assets, the book holds {held}"
+        if c.name == "min_positions" and not c.soft and held < min(c.values[0], most):
+            on = f" on {at.date}" if at.date else ""
+            message = f"constraint 'min_positions' asks for {c.values[0]:g} assets, the book holds {held}{on}"
             raise SigcError(Diagnostic("E502", message, c.span, hint="hold more assets in 'weights'"))
 
 
@@ -104,7 +134,27 @@ def _clash(asked: list[_Asked], wanted: Floats, at: Situation, frozen: NDArray[n
             left = fewer
     keys = ", ".join(dict.fromkeys(f"{a.constraint.name} {_text(a.constraint.values)}" for a in left))
     span = left[0].constraint.span if left else None
-    return Diagnostic("E502", f"constraints cannot all be met: {keys}", span, hint="loosen one of them")
+    on = f" on {at.date}" if at.date else ""
+    whose = f" (assets: {', '.join(assets)})" if (assets := _assets(left, wanted, at)) else ""
+    return Diagnostic("E502", f"constraints cannot all be met{on}: {keys}{whose}", span, hint="loosen one of them")
+
+
+def _assets(left: list[_Asked], wanted: Floats, at: Situation) -> list[str]:
+    """Some assets that a clash is about: whose own bounds exclude each other, else the largest of a limit's members."""
+    if not at.names:
+        return []
+    low, high = np.full(len(wanted), -np.inf), np.full(len(wanted), np.inf)
+    members = np.zeros(len(wanted), bool)
+    for part in (p for a in left for p in a.parts):
+        if isinstance(part, Box):
+            low, high = np.maximum(low, part.low), np.minimum(high, part.high)
+        elif isinstance(part, Row) and part.weights is not None:
+            members |= part.weights != 0.0
+    clash = np.flatnonzero(low > high)
+    if not len(clash):
+        sizes = np.where(members if members.any() else True, np.maximum(np.abs(wanted), np.abs(at.held)), 0.0)
+        clash = np.argsort(-sizes, kind="stable")[: int((sizes > 0.0).sum())]
+    return [at.names[i] for i in clash[:_NAMED]]
 
 
 def _text(values: tuple[float, ...]) -> str:

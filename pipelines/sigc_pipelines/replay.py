@@ -97,7 +97,7 @@ def replay(
             broker.close()
     book = replace(portfolio, backtest=settings)
     accounts = Accounts(loaded, workspace, book, capital, start, stop)
-    told = (*odd, *_not_done(ended))
+    told = (*accounts.findings, *odd, *_not_done(ended))
     result = _result(accounts, outlook, prices, fills, navs, charges, capital, told)
     simple, steps = _steps(accounts, outlook, result, ended, states)
     return Replay(result, simple, steps, ended)
@@ -176,8 +176,11 @@ def _result(
     nav = _filled(np.array([navs.get(day, np.nan) for day in outlook.days]), capital)
     before = np.concatenate([[capital], nav[:-1]])
     worth = np.cumsum(change, axis=0) * _filled_panel(prices.prices[:rows])
-    net = nav / before - 1.0
-    held, costs = worth / nav[:, None], paid / before
+    nav, before, worth, traded, paid = _until_ruin(nav, before, worth, traded, paid)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        net = np.where(before > 0.0, nav / before - 1.0, 0.0)
+        held = np.where(nav[:, None] > 0.0, worth / nav[:, None], 0.0)
+        costs, traded = (np.where(before > 0.0, x / before, 0.0) for x in (paid, traded))
     wanted = Panel(outlook.dates, names, outlook.wanted)
     return Result(
         strategy=accounts.loaded.strategy.name,
@@ -188,16 +191,24 @@ def _result(
         returns=net,
         gross=net + costs,
         costs=costs,
-        turnover=traded / before,
+        turnover=traded,
         weights=Panel(outlook.dates, names, held),
         wanted=wanted,
-        metrics=measure(outlook.dates, net, traded / before, costs, exposures_of(held)),
+        metrics=measure(outlook.dates, net, traded, costs, exposures_of(held)),
         benchmark=accounts.benchmark,
         against=None if accounts.benchmark is None else compare(net, accounts.benchmark),
         findings=(*outlook.loaded.findings, *odd),
         digests=outlook.digests,
         report=outlook.report,
     )
+
+
+def _until_ruin(nav: Floats, *others: Floats) -> tuple[Floats, ...]:
+    """From the row on which the NAV reaches 0 all is 0, whatever the orders went on to do."""
+    ruined = np.minimum.accumulate(nav) <= 0.0
+    before = np.concatenate([[False], ruined[:-1]])
+    columns = (np.where(before if at == 0 else ruined, 0.0, x.T).T for at, x in enumerate(others))
+    return np.where(ruined, 0.0, nav), *columns
 
 
 def _filled(values: Floats, first: float) -> Floats:

@@ -11,6 +11,8 @@ from sigc.panel import Floats
 from sigc.plan.strategy import Backtest
 from sigc_pipelines.compute import Loaded, Workspace
 
+_LOOK_BACK = 64  # rows before the first, at first; more where a price is not found in them
+
 
 def returns_of(prices: Floats) -> Floats:
     """Close-to-close returns, (rows, assets); NaN in the first row and where either price is missing or 0."""
@@ -20,28 +22,59 @@ def returns_of(prices: Floats) -> Floats:
     return out
 
 
-def benchmark_returns(loaded: Loaded, workspace: Workspace, settings: Backtest, start: int, stop: int) -> Floats | None:
-    """Returns of the benchmark over the rows, 0 on the first and where missing; None without a benchmark.
+def over_gaps(prices: Floats) -> Floats:
+    """Returns on the last price before, (rows, assets), in the row where the next one is; NaN where there is none."""
+    from sigc.ops.loops import accounts
 
-    A benchmark is a one-column source of that name, else an asset of the traded panel. Raises E202.
+    return accounts.over_gaps(prices)
+
+
+def benchmark_returns(loaded: Loaded, workspace: Workspace, settings: Backtest, start: int, stop: int) -> Floats | None:
+    """Returns of the benchmark over the rows, 0 on the first; None without a benchmark. Raises E202.
+
+    A benchmark is a one-column source of that name, else an asset of the traded panel. A return over a gap is in the
+    row where the price is back, also where the gap began before `start`.
     """
     name = settings.benchmark
     if not name:
         return None
-    grid = loaded.grid
+    source, column = _benchmark(loaded, settings)
+    back = _LOOK_BACK
+    while True:
+        low = max(0, start - back)
+        levels, first = _levels(loaded, workspace, (source, column), low, stop), start - low
+        if low == 0 or np.isfinite(levels[: first + 1]).any():
+            break
+        back *= 4
+    made: Floats = np.nan_to_num(over_gaps(levels[:, None])[first:, 0], nan=0.0)
+    made[:1] = 0.0
+    return made
+
+
+def _benchmark(loaded: Loaded, settings: Backtest) -> tuple[str, str]:
+    """The source and the column of the benchmark's levels."""
+    grid, name = loaded.grid, settings.benchmark
     if name in grid.leaves:
         own = grid.leaves[name].source.names
         if len(own) != 1:
             message = f"benchmark '{name}' has {len(own)} columns"
             raise SigcError(Diagnostic("E202", message, settings.span, hint="a benchmark has one column"))
-        levels = source_panel(grid, workspace.store, name, start, stop).values[:, 0]
-        if own[0] in grid.names:
-            levels = source_panel(grid, workspace.store, name, start, stop).values[:, grid.names.index(own[0])]
-    elif name in grid.names:
-        panel = source_panel(grid, workspace.store, loaded.strategy.traded, start, stop)
-        levels = panel.values[:, grid.names.index(name)]
-    else:
-        hint = did_you_mean(name, [*grid.leaves, *grid.names])
-        message = f"benchmark '{name}' is neither a source nor an asset of the traded panel"
-        raise SigcError(Diagnostic("E202", message, settings.span, hint=hint))
-    return np.nan_to_num(returns_of(levels[:, None])[:, 0], nan=0.0)
+        return name, own[0]
+    if name in grid.names:
+        return loaded.strategy.traded, name
+    hint = did_you_mean(name, [*grid.leaves, *grid.names])
+    message = f"benchmark '{name}' is neither a source nor an asset of the traded panel"
+    raise SigcError(Diagnostic("E202", message, settings.span, hint=hint))
+
+
+def _levels(loaded: Loaded, workspace: Workspace, of: tuple[str, str], low: int, stop: int) -> Floats:
+    """The accepted levels of the benchmark over rows of the grid."""
+    from sigc_pipelines.quotes import accept_panel
+
+    source, name = of
+    names = loaded.grid.names
+    column = names.index(name) if name in names else 0
+    panel = source_panel(loaded.grid, workspace.store, source, low, stop)
+    values = panel.values[:, column : column + 1]
+    made = accept_panel(loaded.grid.leaves[source].source, values, (name,), panel.dates, workspace.max_return)
+    return made.prices[:, 0]

@@ -14,9 +14,9 @@ from sigc.data.catalog import Source
 from sigc.engine.gather import source_panel
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops.declare import REGISTRY, Kind
-from sigc.panel import Floats
+from sigc.panel import Dates, Floats
 from sigc.plan.strategy import Portfolio
-from sigc_pipelines.book import Adjust
+from sigc_pipelines.book import Adjust, Flags
 from sigc_pipelines.compute import Loaded, Workspace
 from sigc_pipelines.constraints import (
     BETA_KEYS,
@@ -25,7 +25,8 @@ from sigc_pipelines.constraints import (
     VOLUME_KEYS,
     Situation,
 )
-from sigc_pipelines.returns import benchmark_returns, returns_of
+from sigc_pipelines.quotes import accepted
+from sigc_pipelines.returns import benchmark_returns, over_gaps
 
 VOLATILITY_ROWS = 60
 VOLUME_ROWS = 20
@@ -38,6 +39,8 @@ class _World:
     """Arrays over the rows [start - warm, stop); None where no constraint asks."""
 
     warm: int
+    names: tuple[str, ...]
+    dates: Dates
     prices: Floats
     returns: Floats
     sectors: Floats | None
@@ -58,18 +61,18 @@ def adjuster(
     _sources_there(loaded, portfolio)
     world = _world(loaded, workspace, portfolio, start, stop)
 
-    def adjust(row: int, wanted: Floats, held: Floats) -> Floats:
-        return project(portfolio.constraints, _situation(world, row, wanted, held, capital))
+    def adjust(row: int, wanted: Floats, held: Floats, tradable: Flags) -> Floats:
+        return project(portfolio.constraints, _situation(world, row, wanted, held, tradable, capital))
 
     return adjust
 
 
-def _situation(world: _World, row: int, wanted: Floats, held: Floats, capital: float) -> Situation:
+def _situation(world: _World, row: int, wanted: Floats, held: Floats, tradable: Flags, capital: float) -> Situation:
     at = world.warm + row
     return Situation(
         wanted=wanted,
         held=held,
-        tradable=np.isfinite(world.prices[at]),
+        tradable=tradable,
         capital=capital,
         sectors=None if world.sectors is None else world.sectors[at],
         returns=world.returns[max(0, at + 1 - VOLATILITY_ROWS) : at + 1],
@@ -77,6 +80,8 @@ def _situation(world: _World, row: int, wanted: Floats, held: Floats, capital: f
         adv=None if world.dollars is None else world.dollars[at],
         market_cap=None if world.market_cap is None else world.market_cap[at],
         benchmark=None if world.benchmark is None else world.benchmark[at],
+        names=world.names,
+        date=str(world.dates[at].astype("datetime64[D]")),
     )
 
 
@@ -88,8 +93,9 @@ def _world(loaded: Loaded, workspace: Workspace, portfolio: Portfolio, start: in
     def read(name: str) -> Floats:
         return source_panel(loaded.grid, workspace.store, name, low, stop).values
 
-    prices = read(loaded.strategy.traded)
-    returns = returns_of(prices)
+    made = accepted(loaded, workspace, loaded.strategy.traded, low, stop)
+    prices = made.prices
+    returns = over_gaps(prices)
     dollars = None
     if keys & VOLUME_KEYS:
         mean = REGISTRY["rolling_mean"].kernel(read("volume"), window=VOLUME_ROWS)
@@ -102,6 +108,8 @@ def _world(loaded: Loaded, workspace: Workspace, portfolio: Portfolio, start: in
     sectors = read(category.name) if category is not None and keys & SECTOR_KEYS else None
     return _World(
         warm=warm,
+        names=loaded.grid.names,
+        dates=made.dates,
         prices=prices,
         returns=returns,
         sectors=sectors,

@@ -16,6 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
+from sigc.blocks import Overlay
 from sigc.engine.books import Books
 from sigc.engine.drive import Computed
 from sigc.engine.gather import gather
@@ -31,6 +32,7 @@ from sigc_pipelines.performance import Metrics, deflated_sharpe, measure
 
 Params = Mapping[str, float]
 MOST_TRIALS = 10_000
+_WEIGHTS_BYTES = 256 << 20  # of weights that are computed again at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +92,30 @@ class Field:
         if books is None:
             return self.computed.report, (self.accounts.book(self.wanted(n)) for n in range(len(self.trials)))
         report = self._compute(books).report
-        return report, (self.accounts.followed(books.figures(t.portfolio.weights.shape)) for t in self.trials)
+        return report, self._followed(books)
+
+    def _followed(self, books: Books) -> Iterator[tuple[Book, Floats]]:
+        """The books that were followed; those that must be walked, since prices or weights lack, from their weights,
+        which are computed again, a few trials at a time."""
+        shapes = [t.portfolio.weights.shape for t in self.trials]
+        plain = [self.accounts.followed(books.figures(s), books.last(s)) for s in shapes]
+        odd = [n for n, book in enumerate(plain) if book is None]
+        few = max(1, _WEIGHTS_BYTES // max(1, 8 * self.accounts.quotes.prices.size))
+        walked: dict[int, tuple[Book, Floats]] = {}
+        for number, book in enumerate(plain):
+            if book is None and number not in walked:
+                at = odd.index(number)
+                walked = dict(self._walked(odd[at : at + few]))
+            yield walked.pop(number) if book is None else book
+
+    def _walked(self, numbers: list[int]) -> Iterator[tuple[int, tuple[Book, Floats]]]:
+        space = replace(self.workspace, store=Overlay(self.workspace.store))
+        roots = {_root(self.trials[n]): self.trials[n].portfolio.weights for n in numbers}
+        computed = compute(self.accounts.loaded, roots, space, self.start, self.stop)
+        for n in numbers:
+            wanted = gather(computed, _root(self.trials[n]), self.start, self.stop).values
+            book, costs = self.accounts.book(wanted)
+            yield n, (replace(book, held=np.empty((len(wanted), 0)), moved=None), costs)
 
     def _compute(self, books: Books | None) -> Computed:
         roots: dict[str, Expr] = {_root(t): t.portfolio.weights for t in self.trials}
@@ -145,7 +170,7 @@ def search(of: Field) -> Search:
 def score(metrics: Metrics, metric: str) -> float:
     """A figure by name, higher is better (drawdown, volatility and turnover count negative). Raises E101."""
     name = {"return": "total_return", "annual_return": "annualized_return"}.get(metric, metric)
-    known = [f.name for f in fields(Metrics) if f.name != "drawdown"]
+    known = [f.name for f in fields(Metrics) if f.name not in ("drawdown", "ruined")]
     if name not in known:
         hint = did_you_mean(metric, known)
         raise SigcError(Diagnostic("E101", f"no metric '{metric}' to maximise", hint=hint))

@@ -28,6 +28,7 @@ from sigc.data.frequency import infer
 from sigc.data.layout import layout
 from sigc.data.locate import Place, version_now
 from sigc.data.manifest import NO_ROWS, Converted, Manifests, Rows, SourceBlock
+from sigc.data.masks import Mask
 from sigc.data.shape import Shaped, check_ascending, to_panel
 from sigc.data.spec import SourceSpec
 from sigc.data.stream import dated_in, streamed
@@ -62,8 +63,9 @@ def convert(spec: SourceSpec, place: Place, actions: Place | None, ways: Ways, *
     thorough: also those whose blocks are not all stored any more.
     """
     manifests = Manifests(ways.store, thorough)
-    if spec.options.symbol_from or (spec.adjust != "none" and len(place.files) > 1):
-        # Factors run through all files, so a folder is adjusted as one.
+    runs_through = spec.adjust != "none" or spec.options.mask_anomalies
+    if spec.options.symbol_from or (runs_through and len(place.files) > 1):
+        # Factors, and what was last accepted, run through all files, so a folder is adjusted and masked as one.
         return _as_one(spec, place, actions, manifests, ways)
     since = actions.versions if actions else ()
 
@@ -137,8 +139,11 @@ def _as_one(spec: SourceSpec, place: Place, actions: Place | None, manifests: Ma
         whole = concat([s.panel for s in shaped])
         check_ascending(spec, place.text, whole.dates)
         adjusted = _adjusted(spec, place.files, whole, actions, ways)
-        known = store_panels(spec, [adjusted], ways, _rows(shaped[0].dated), static=False)
-        known = replace(known, findings=(*(f for s in shaped for f in s.findings), *known.findings))
+        rows = _rows(shaped[0].dated)
+        mask = Mask(spec, rows.frequency)
+        known = store_panels(spec, [mask.panel(adjusted)], ways, rows, static=False)
+        told = (*(f for s in shaped for f in s.findings), *mask.findings())
+        known = replace(known, findings=(*told, *known.findings))
         manifests.keep(name, known)
     return known
 
@@ -159,14 +164,17 @@ def _convert_file(spec: SourceSpec, file: str, actions: Place | None, ways: Ways
         if plain and isinstance(table, ParquetFile) and table.rows * len(how.columns) > _at_once(spec):
             table.check_size(how.columns)
             dated = dated_in(spec, file, how, ways.exchange(spec))
-            panels = streamed(spec, file, how, dated, _rule(dated.dates))
+            mask = Mask(spec, dated.frequency)
+            panels = mask.panels(streamed(spec, file, how, dated, _rule(dated.dates)))
             made = store_panels(spec, panels, ways, _rows(dated), static=False, rule=_rule(dated.dates))
-            return replace(made, findings=(*how.findings, *dated.findings, *made.findings))
+            return replace(made, findings=(*how.findings, *dated.findings, *mask.findings(), *made.findings))
         arrow = table.read(how.columns, how.numbers(spec))
     shaped = to_panel(spec, file, arrow, how, ways.exchange(spec))
     panel = _adjusted(spec, (file,), shaped.panel, actions, ways)
-    made = store_panels(spec, [panel], ways, _rows(shaped.dated), static=how.shape == "static")
-    return replace(made, findings=(*shaped.findings, *made.findings))
+    rows = _rows(shaped.dated)
+    mask = Mask(spec, rows.frequency)
+    made = store_panels(spec, [mask.panel(panel)], ways, rows, static=how.shape == "static")
+    return replace(made, findings=(*shaped.findings, *mask.findings(), *made.findings))
 
 
 def _rows(dated: Dated | None) -> Rows:

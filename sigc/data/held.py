@@ -25,6 +25,7 @@ from sigc.data.formats.arrow import ArrowTable
 from sigc.data.frames import WHERE, table_of
 from sigc.data.layout import is_plain, layout
 from sigc.data.manifest import NO_ROWS, Converted, Rows, SourceBlock
+from sigc.data.masks import Mask
 from sigc.data.shape import check_ascending, to_panel
 from sigc.data.spec import SourceSpec
 from sigc.data.wrong import problem
@@ -45,12 +46,13 @@ class Header:
 @dataclass(frozen=True, slots=True, eq=False)
 class Held:
     """A source in memory. panels: its blocks by key, with what is known of each. header: of the frame given last, if it
-    was of floats by dates. spare: where the last block grows."""
+    was of floats by dates. spare: where the last block grows. mask: what was accepted, where values are masked."""
 
     converted: Converted
     panels: Mapping[str, tuple[Facts, Panel]]
     header: Header | None = None
     spare: Spare = field(default_factory=Spare)
+    mask: Mask | None = None
 
 
 def hold(spec: SourceSpec, given: Any, settings: DataSettings, exchanges: Exchanges = NYSE) -> Held:
@@ -63,9 +65,10 @@ def hold(spec: SourceSpec, given: Any, settings: DataSettings, exchanges: Exchan
     made = _shaped(spec, given, exchanges)
     store = MemoryStore()
     ways = Ways(store, settings, exchanges)
-    converted = store_panels(spec, [made.panel], ways, made.rows, static=made.static)
-    converted = replace(converted, findings=(*made.findings, *converted.findings))
-    return Held(converted, _in_one(converted, store), made.header)
+    mask = Mask(spec, made.rows.frequency)
+    converted = store_panels(spec, [mask.panel(made.panel)], ways, made.rows, static=made.static)
+    converted = replace(converted, findings=(*made.findings, *mask.findings(), *converted.findings))
+    return Held(converted, _in_one(converted, store), made.header, mask=mask)
 
 
 def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings, exchanges: Exchanges = NYSE) -> Held:
@@ -78,6 +81,8 @@ def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings, excha
     if not len(panel.dates) or panel.dates[0] <= of.dates[-1]:
         raise problem(spec, "E201", WHERE, f"has rows that are not after {_day(of.dates[-1])}")
     last = of.blocks[-1]
+    mask = None if held.mask is None else held.mask.copy()
+    panel = panel if mask is None else mask.panel(panel)
     grown, panels = _lengthened(spec, held, panel) or _converted(
         spec, held, panel, Ways(MemoryStore(), settings, exchanges)
     )
@@ -87,9 +92,10 @@ def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings, excha
         digests=of.digests[: DIGEST_BYTES * last.start] + grown.digests,
         blocks=of.blocks[:-1]
         + tuple(SourceBlock(last.start + b.start, last.start + b.stop, b.key) for b in grown.blocks),
+        findings=of.findings if mask is None else (*of.findings, *mask.findings()),
     )
     kept = {b.key: held.panels[b.key] for b in of.blocks[:-1]}
-    return Held(converted, kept | panels, made.header, held.spare)
+    return Held(converted, kept | panels, made.header, held.spare, mask)
 
 
 def _decided(spec: SourceSpec, rows: Rows) -> SourceSpec:

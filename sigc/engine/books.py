@@ -58,6 +58,11 @@ class Books:
             books.followed(after.first[None], self.returns[row : row + 1], before.last, self._figures[shape], row)
         return self._figures[shape]
 
+    def last(self, shape: str) -> Floats:
+        """(1, assets) the weights of the last row."""
+        part: Part = max(self._parts[shape].items())[1]
+        return part.last[None]
+
 
 class Part:
     """The rows [low, high) of a book, counted from the first row that is asked for; `skipped` of its slice go before.

@@ -170,7 +170,8 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "W002": (
             "missing values",
             "More cells are missing than data.validation.max_missing_pct allows, dates of the traded panel are absent "
-            "from a source, or returns of held assets are missing (they count as 0).",
+            "from a source, or assets were held while they had no price, ended, or "
+            "no weight was defined (what is held stays).",
         ),
         "W003": ("suspicious window", "A window is longer than the data: its values are missing throughout."),
         "W004": (
@@ -184,6 +185,12 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "A name is bound a second time: a local of a signal, portfolio or macro, whose later value counts from there "
             "on, or a fn or macro that carries an operator's name, which its calls then mean. Nothing is wrong by "
             "itself, but it is easily read the other way.",
+        ),
+        "W006": (
+            "anomalous prices",
+            "Prices are 0 or below, or jump by more than max_return from one row to the next. Money never uses such a "
+            "price: it counts as missing, a jump until the next row confirms it. mask_anomalies=true at the source hides "
+            "it from signals too.",
         ),
     }
 )

@@ -11,6 +11,7 @@ import click
 from sigc_cli.options import CONFIG, JSON, SOURCE_OPTIONS
 
 if TYPE_CHECKING:
+    from sigc.errors import Diagnostic
     from sigc_cli.datafile import DataFile
 
 
@@ -22,20 +23,21 @@ if TYPE_CHECKING:
 @CONFIG
 @JSON
 def command(file: Path, column: str, dtype: str, options: tuple[str, ...], config: Path | None, as_json: bool) -> None:
-    """Check a data file: names, dates, duplicates, text among numbers, gaps; say how it is read."""
+    """Check a data file: names, dates, gaps; of prices, jumps and what is not positive; say how it is read."""
     from sigc.data.exchange import exchanges_of
     from sigc_cli.build import Choices, configuration
     from sigc_cli.complain import complain
-    from sigc_cli.datafile import read_file
+    from sigc_cli.datafile import price_findings, read_file
     from sigc_cli.show import percent
 
     exchanges = exchanges_of(configuration(Choices(config=config)).config.schedule)
     read = read_file(file, column=column, dtype=dtype, options=options, exchanges=exchanges)
-    facts = {"file": str(file)} | facts_of(read)
+    odd = price_findings(read, column)
+    facts = {"file": str(file)} | facts_of(read, odd)
     if as_json:
         click.echo(json.dumps(facts, indent=2))
         return
-    complain(read.findings)
+    complain((*read.findings, *odd))
     span = f"{facts['first']} to {facts['last']}, {facts['rows']} rows" if facts["first"] else "constant in time"
     click.echo(f"{file}: ok")
     click.echo(f"  {facts['kind']}, {facts['assets']} assets, {span}, {percent(read.missing)} missing")
@@ -46,7 +48,7 @@ def _year(periods: object) -> str:
     return f", {periods:g} periods a year" if isinstance(periods, float) else ""
 
 
-def facts_of(read: DataFile) -> dict[str, object]:
+def facts_of(read: DataFile, odd: tuple[Diagnostic, ...] = ()) -> dict[str, object]:
     """What is in a file, and what was decided of it, as plain data."""
     from sigc.data.frequency import periods_a_year
 
@@ -68,7 +70,7 @@ def facts_of(read: DataFile) -> dict[str, object]:
         else words.get(rows.frequency.word, rows.frequency.word)
         + (f" of {rows.calendar} ({rows.zone})" if rows.calendar else ""),
         "periods": None if static else periods,
-        "findings": [f.message for f in read.findings],
+        "findings": [f.message for f in (*read.findings, *odd)],
     }
 
 

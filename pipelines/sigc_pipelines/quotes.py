@@ -1,0 +1,140 @@
+"""Prices that money is counted by: those that are accepted, over rows of the grid.
+
+A price of 0 or below is none (unless the source says `allow_negative=true`), and a jump is none before it is confirmed
+(`sigc.data.anomalies`): returns, trades and marks treat such cells as missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from sigc.data.anomalies import Jump, Limits, accept, limits_of, named, told
+from sigc.data.catalog import Source
+from sigc.engine.gather import source_panel
+from sigc.errors import Diagnostic, Severity, SigcError
+from sigc.panel import Dates, Floats
+from sigc_pipelines.compute import Loaded, Workspace
+from sigc_pipelines.returns import returns_of
+
+LOOK_BACK = 64  # rows before the first, in which its last accepted price is looked for
+ENDED_AFTER = 10
+_MAX_ANOMALIES_PCT = 1.0  # of cells with a number
+_NAMED = 5  # assets that a finding names
+
+
+@dataclass(frozen=True, eq=False)
+class Quotes:
+    """prices: accepted ones, (rows, assets), NaN for none. raw: those that are there, accepted or not.
+
+    ended_after: rows without any price after which an asset is presumed ended. delisting_return: its return by then.
+    """
+
+    prices: Floats
+    raw: Floats
+    known: Floats | None = None  # their returns, where these were made already
+    ended_after: int = ENDED_AFTER
+    delisting_return: float = 0.0
+
+    @classmethod
+    def of(cls, prices: Floats) -> Quotes:
+        """Prices that are all accepted."""
+        return cls(prices, prices)
+
+    @cached_property
+    def returns(self) -> Floats:
+        """Close to close, NaN in the first row and where either price is missing."""
+        return returns_of(self.prices) if self.known is None else self.known
+
+    def rows(self, low: int, high: int) -> Quotes:
+        """The quotes of the rows [low, high)."""
+        return replace(self, prices=self.prices[low:high], raw=self.raw[low:high], known=self.returns[low:high])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Accepted:
+    """A source's prices over rows of the grid, see `Quotes`. findings: of what was not accepted."""
+
+    prices: Floats
+    raw: Floats
+    returns: Floats | None
+    dates: Dates
+    findings: tuple[Diagnostic, ...]
+
+    def last(self, rows: int) -> Accepted:
+        """The last so many rows."""
+        at = len(self.dates) - rows
+        returns = None if self.returns is None else self.returns[at:]
+        return replace(self, prices=self.prices[at:], raw=self.raw[at:], returns=returns, dates=self.dates[at:])
+
+
+def accepted(loaded: Loaded, workspace: Workspace, name: str, start: int, stop: int) -> Accepted:
+    """The accepted prices of a source over the rows [start, stop); some rows before are looked at.
+
+    Raises E201 where too many are 0 or below.
+    """
+    low = max(0, start - LOOK_BACK)
+    panel = source_panel(loaded.grid, workspace.store, name, low, stop)
+    source = loaded.grid.leaves[name].source
+    made = accept_panel(source, panel.values, panel.names, panel.dates, workspace.max_return, start - low)
+    return made.last(stop - start)
+
+
+def accept_panel(
+    source: Source, values: Floats, names: Sequence[str], dates: Dates, max_return: float, skipped: int = 0
+) -> Accepted:
+    """The accepted ones among values of a source. skipped: rows before those that findings are told of."""
+    from sigc.ops.loops import accounts
+
+    options = source.spec.options
+    limits = limits_of(options.max_return, max_return, source.rows.frequency)
+    returns: Floats | None
+    returns, columns, odd = accounts.looked_at(values, limits.up, limits.down)
+    findings: tuple[Diagnostic, ...] = ()
+    raw = values
+    if odd and not options.allow_negative:
+        findings = _not_positive(source, values[skipped:], names, dates[skipped:])
+        raw, returns = np.where(values > 0.0, values, np.nan), None
+    if options.mask_anomalies or not len(columns):  # such a source holds accepted ones only
+        return Accepted(raw, raw, returns, dates, findings)
+    clean, jumps, _ = accept(raw, limits, columns=[int(c) for c in columns])
+    shown = [j for j in jumps if j.row >= skipped]
+    return Accepted(clean, raw, None, dates, (*findings, *_jumps(source, shown, names, dates, limits)))
+
+
+def _jumps(
+    source: Source, jumps: Sequence[Jump], names: Sequence[str], dates: Dates, limits: Limits
+) -> tuple[Diagnostic, ...]:
+    found = told(source.name, named(jumps, names, dates), limits)
+    return tuple(replace(f, span=source.spec.span) for f in found)
+
+
+def _not_positive(source: Source, values: Floats, names: Sequence[str], dates: Dates) -> tuple[Diagnostic, ...]:
+    """A finding of prices of 0 and below. Raises E201 beyond `max_anomalies_pct`."""
+    where = np.argwhere(values <= 0.0)
+    if not len(where):
+        return ()
+    cells = int(np.isfinite(values).sum())
+    written = source.spec.options.max_anomalies_pct
+    most = _MAX_ANOMALIES_PCT if written is None else written
+    may_be = max(1.0, most / 100.0 * cells) if written is None else most / 100.0 * cells  # one cell is no share
+    days = dates.astype("datetime64[D]")
+    shown = ", ".join(f"{names[j]} {days[i]} ({values[i, j]:g})" for i, j in where[:_NAMED].tolist())
+    more = f" and {len(where) - _NAMED} more" if len(where) > _NAMED else ""
+    what = "1 price is 0 or below" if len(where) == 1 else f"{len(where)} prices are 0 or below"
+    message = f"source '{source.name}': {what}: {shown}{more}"
+    if len(where) > may_be:
+        hint = "mend the file, raise max_anomalies_pct=, or say allow_negative=true for research"
+        raise SigcError(
+            Diagnostic(
+                "E201",
+                f"{message}: {len(where) / cells:.1%} of its prices, {most:g} % may be",
+                source.spec.span,
+                hint=hint,
+            )
+        )
+    hint = "they count as missing; allow_negative=true at the source keeps them"
+    return (Diagnostic("W006", message, source.spec.span, Severity.WARNING, hint=hint),)

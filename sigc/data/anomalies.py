@@ -1,0 +1,174 @@
+"""Jumps: a price that is too far from the last accepted one is not believed before the next row confirms it.
+
+A value beyond the limits of the last accepted one is a candidate. The asset's next value confirms it (lies within the
+limits of the candidate: accepted from that row on) or takes it back (lies within those of the last accepted one); else
+it is the next candidate. Candidates are never accepted themselves: so a decision takes the rows up to its own only, and
+later rows change none.
+
+    clean, jumps, state = accept(values, limits)            one panel
+    clean, jumps, state = accept(later, limits, state)      the rows after it: the same as both at once
+
+Only columns with a jump are walked, from jump to jump. Values of 0 and below take no part, and stay what they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sigc.errors import Diagnostic, Severity
+from sigc.panel import Dates, Floats
+from sigc.source_words import Frequency
+
+MAX_RETURN = 0.5
+_SESSIONS = {"weeks": 5.0, "months": 21.0}
+_NAMED = 5  # jumps that a finding names
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The returns beyond which a price is a jump: a gain above `up`, a loss above `down`, both positive fractions."""
+
+    up: float
+    down: float
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """A value that was not accepted: its row and column, and its return on the last accepted one."""
+
+    row: int
+    column: int
+    change: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """What is known after some rows, (assets,) each: the last accepted value, and the candidate after it, or NaN."""
+
+    accepted: Floats
+    candidate: Floats
+
+
+def limits_of(written: float | None, default: float, frequency: Frequency) -> Limits:
+    """The limits of a source: as written, for its rows; else `default`, which is for a session.
+
+    Spread grows with the root of time, so rows of a week or a month are given the default compounded over the root of
+    their sessions; bars of a session the default itself, since one of them spans the night.
+
+    >>> limits_of(None, 0.5, Frequency("weeks")).up > limits_of(None, 0.5, Frequency("sessions")).up
+    True
+    """
+    if written is not None:
+        return Limits(written, written)
+    times = sqrt(_SESSIONS.get(frequency.word, 1.0))
+    return Limits((1.0 + default) ** times - 1.0, 1.0 - (1.0 - default) ** times if default < 1.0 else default)
+
+
+def accept(
+    values: Floats, limits: Limits, state: State | None = None, columns: Sequence[int] | None = None
+) -> tuple[Floats, tuple[Jump, ...], State]:
+    """`values` (rows, assets) with NaN where a value is not accepted; itself where all are.
+
+    state: after the rows before. columns: those that may have a jump, where it is known.
+    """
+    before = State(*np.full((2, values.shape[1]), np.nan)) if state is None else state
+    known = _with(values, before) if columns is None else None
+    suspects = _suspects(known, limits) if known is not None else columns or ()
+    after = State(_last(values, before.accepted), np.full(values.shape[1], np.nan))
+    clean, jumps = values, []
+    for column in suspects:
+        found, accepted, candidate = _walk(values[:, column], before, column, limits)
+        after.accepted[column], after.candidate[column] = accepted, candidate
+        if found and clean is values:
+            clean = values.copy()
+        for row, change in found:
+            clean[row, column] = np.nan
+            jumps.append(Jump(row, column, change))
+    return clean, tuple(sorted(jumps, key=lambda j: (j.row, j.column))), after
+
+
+def told(spec_name: str, jumps: Sequence[tuple[str, str, float]], limits: Limits) -> tuple[Diagnostic, ...]:
+    """A finding of jumps (asset, date, return), which names some of them."""
+    if not jumps:
+        return ()
+    named = ", ".join(f"{asset} {day} ({change:+.1%})" for asset, day, change in jumps[:_NAMED])
+    more = f" and {len(jumps) - _NAMED} more" if len(jumps) > _NAMED else ""
+    edge = f"{limits.up:.0%}" if limits.up == limits.down else f"+{limits.up:.0%} or -{limits.down:.0%}"
+    what = "1 price jumps" if len(jumps) == 1 else f"{len(jumps)} prices jump"
+    message = f"source '{spec_name}': {what} by more than {edge}: {named}{more}"
+    hint = "a jump counts from the row that confirms it; max_return= at the source sets the limit"
+    return (Diagnostic("W006", message, severity=Severity.WARNING, hint=hint),)
+
+
+def named(jumps: Sequence[Jump], names: Sequence[str], dates: Dates) -> list[tuple[str, str, float]]:
+    """Jumps by asset and date."""
+    days = dates.astype("datetime64[D]")
+    return [(names[j.column], str(days[j.row]), j.change) for j in jumps]
+
+
+def _with(values: Floats, state: State) -> Floats:
+    """The values behind what was known before."""
+    return np.vstack([state.accepted[None], state.candidate[None], values])
+
+
+def _suspects(values: Floats, limits: Limits) -> list[int]:
+    """Columns in which a value is beyond the limits of the valid one before."""
+    valid = values > 0.0
+    if not valid[2:].all() or not valid[0].all():
+        place = np.maximum.accumulate(np.where(valid, np.arange(len(values))[:, None], 0), axis=0)
+        values = np.where(valid, values, np.take_along_axis(values, place, axis=0))
+        values = np.where(values > 0.0, values, np.nan)
+    else:
+        values = np.delete(values, 1, axis=0)
+    with np.errstate(invalid="ignore"):
+        change = values[1:] / values[:-1] - 1.0
+        beyond = (change > limits.up) | (change < -limits.down)
+    return [int(c) for c in np.flatnonzero(beyond.any(axis=0))]
+
+
+def _last(values: Floats, before: Floats) -> Floats:
+    valid = values > 0.0
+    if not len(values):
+        return before.copy()
+    row = len(values) - 1 - np.argmax(valid[::-1], axis=0)
+    return np.where(valid.any(axis=0), values[row, np.arange(values.shape[1])], before)
+
+
+def _walk(column: Floats, state: State, place: int, limits: Limits) -> tuple[list[tuple[int, float]], float, float]:
+    """The jumps of a column as (row, return), the last accepted value, and the candidate."""
+    head = [v for v in (float(state.accepted[place]), float(state.candidate[place])) if v > 0.0]
+    rows = np.flatnonzero(column > 0.0)
+    values = np.concatenate([head, column[rows]])
+    if not len(values):
+        return [], float("nan"), float("nan")
+    bad = np.flatnonzero(_beyond(values[1:], values[:-1], limits))
+    found: list[tuple[int, float]] = []
+    at = 0  # of the last accepted value
+    while (following := bad[np.searchsorted(bad, at) :]).size:
+        at = int(following[0])
+        accepted, now = float(values[at]), at + 1
+        while True:
+            if now >= len(head):
+                found.append((int(rows[now - len(head)]), float(values[now]) / accepted - 1.0))
+            if now + 1 == len(values):
+                return found, accepted, float(values[now])
+            following_value = values[now + 1 : now + 2]
+            if not (
+                _beyond(following_value, values[now : now + 1], limits)[0]
+                and _beyond(following_value, values[at : at + 1], limits)[0]
+            ):
+                at = now + 1
+                break
+            now += 1
+    return found, float(values[-1]), float("nan")
+
+
+def _beyond(now: Floats, before: Floats, limits: Limits) -> NDArray[np.bool_]:
+    change = now / before - 1.0
+    out: NDArray[np.bool_] = (change > limits.up) | (change < -limits.down)
+    return out

@@ -1,0 +1,386 @@
+"""A book row by row where assets lack prices: what can't be traded stays, what was left undone is done later, what
+ended leaves. (Where each asset that is held or wanted has a price on each row, `books.py` says the same at once.)
+
+A row, in this order:
+
+    advance   prices move the book: what has no price does not move; one that is back moves by all since the last one.
+              After so many rows without a price an asset is presumed ended (`_ends`): it leaves at its last price.
+    decide    on a row that is due, with a weight defined for an asset that has a price, what is wanted is taken down
+    scale     what can be traded is scaled so that gross and net do not exceed the wanted ones
+    trade     what has a price is brought there; what has none, and what was scaled, stays pending
+
+Pending changes are made on the row where the price is back, or where an ended asset gives room, due or not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from sigc.ops.jit import INNER, OPTIONS, frozen
+from sigc.ops.loops import books
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+# Rows of a state, (FIELDS, assets). GONE: the weight that left at the end, BOOKED: its value then over the last price.
+HELD, LAST, WANT, PENDING, ABSENT, GONE, BOOKED, TARGET, FIELDS = range(9)
+UNDONE, SCALED, KEPT = 1.0, 2.0, 3.0  # of PENDING: no price when it was decided, scaled for those, nothing decided
+# Numbers of a state. FREED: an ended asset gave room on this row. COUNT: of events.
+WANTED_GROSS, WANTED_NET, BEGUN, UNDECIDED, FREED, COUNT, NUMBERS = range(7)
+GROSS, TURNOVER, MISSING, FIGURES = range(4)  # by row
+ENDED, BACK = 1.0, 2.0  # events: kind, row, asset, share of the book
+NOTHING, ALL, PART = 0, 1, 2  # to trade on a row
+_SAME = 1e-12  # of a book: less is rounding
+_NEARLY_ALL = 1.0 - 1e-9  # a loss beyond it may be that of a price that is not positive
+
+
+def keep(
+    wanted: Floats, prices: Floats, raw: Floats, due: Flags, drift: bool, ended_after: int, delisting: float
+) -> tuple[Floats, Floats, Floats, Floats, int]:
+    """(held, trades, figures, events, undecided) of a book. wanted, prices, raw: (rows, assets), NaN for none.
+
+    raw: also what is not accepted. delisting: the return of an ended asset on its last price.
+    """
+    rows, cols = wanted.shape
+    state, numbers, events = room(cols)
+    held, trades, figures = np.empty((rows, cols)), np.zeros((rows, cols)), np.zeros((FIGURES, rows))
+    moves = np.zeros((0 if drift else rows, cols))
+    given = frozen(wanted), frozen(prices), frozen(raw)
+    _kept(*given, due, drift, ended_after, delisting, state, numbers, events, moves, held, trades, figures)
+    found = events[: int(numbers[COUNT])]
+    if not drift:
+        _as_followed(held, moves, found, figures)
+    return held, trades, figures, found, int(numbers[UNDECIDED])
+
+
+def _as_followed(held: Floats, moves: Floats, events: Floats, figures: Floats) -> None:
+    """Sums in the order of `books.followed`: so a row has the bits that a plain book has, whatever rows come after."""
+    plain = np.empty((books.FIGURES, len(held)))
+    books.followed(held, moves, np.zeros(held.shape[1]), plain)
+    figures[GROSS], left = plain[books.EARNED], np.zeros(len(held), bool)
+    for kind, t, _, share in events.tolist():
+        left[int(t)] |= kind == ENDED
+        figures[GROSS, int(t)] += share if kind == BACK else 0.0
+    figures[TURNOVER] = np.where(left, figures[TURNOVER], plain[books.TURNOVER])
+
+
+def room(cols: int) -> tuple[Floats, Floats, Floats]:
+    """The state of a flat book, its numbers, and room for events."""
+    state = np.zeros((FIELDS, cols))
+    state[LAST] = np.nan
+    return state, np.zeros(NUMBERS), np.empty((1000, 4))
+
+
+def open_row(
+    t: int,
+    given: tuple[Floats, Floats, Floats],
+    is_due: bool,
+    how: tuple[bool, int, float],
+    kept: tuple[Floats, Floats, Floats],
+    figures: Floats,
+) -> int:
+    """Advance a row and decide: NOTHING, ALL or PART is to be traded to the state's targets. given: as `keep` takes."""
+    wanted, prices, raw = given
+    return int(_opened(t, frozen(wanted), frozen(prices), frozen(raw), is_due, *how, *kept, np.empty((0, 0)), figures))
+
+
+def close_row(t: int, todo: int, prices: Floats, state: Floats, held: Floats, trades: Floats, figures: Floats) -> None:
+    """Trade to the state's targets, and take the row down."""
+    _closed(t, todo, frozen(prices), state, held, trades, figures)
+
+
+def scaled(wanted: Floats, held: Floats, priced: Flags) -> Floats:
+    """Targets of one decision, see `_scale`; what has no price is as it is held. Missing weights count as 0."""
+    state, numbers, _ = room(len(wanted))
+    state[HELD] = held
+    prices = np.where(priced, 1.0, np.nan)[None]
+    _decided(frozen(wanted[None]), frozen(prices), state, numbers)
+    return np.where(priced, state[TARGET], held)
+
+
+@njit(**OPTIONS)
+def _decided(wanted: Floats, prices: Floats, state: Floats, numbers: Floats) -> None:
+    _take(0, wanted, prices, state, numbers)
+    _scale(0, prices, state, numbers)
+
+
+@njit(**INNER)
+def _ends(absent: float, ended_after: int) -> bool:
+    """Whether an asset ends on a row: the one place that decides it."""
+    return absent >= ended_after
+
+
+@njit(**INNER)
+def _event(kind: float, t: int, j: int, share: float, numbers: Floats, events: Floats) -> None:
+    at = int(numbers[COUNT])
+    if at < len(events):
+        events[at, 0], events[at, 1], events[at, 2], events[at, 3] = kind, t, j, share
+        numbers[COUNT] = at + 1
+
+
+@njit(**INNER)
+def _advance(
+    t: int,
+    prices: Floats,
+    raw: Floats,
+    drift: bool,
+    ended_after: int,
+    delisting: float,
+    state: Floats,
+    numbers: Floats,
+    events: Floats,
+    moves: Floats,
+    figures: Floats,
+) -> None:
+    cols, gain, missing = prices.shape[1], 0.0, 0
+    numbers[FREED] = 0.0
+    for j in range(cols):
+        p, last, moved = prices[t, j], state[LAST, j], 0.0
+        state[ABSENT, j] = 0.0 if raw[t, j] == raw[t, j] else state[ABSENT, j] + 1.0
+        if p == p:
+            if last == last:
+                moved = p / last - 1.0
+                if not np.isfinite(moved):
+                    moved = 0.0
+            if state[GONE, j] != 0.0:
+                back = state[GONE, j] * (1.0 + moved - state[BOOKED, j])
+                _event(BACK, t, j, back, numbers, events)
+                gain += back
+                state[GONE, j] = 0.0
+            state[LAST, j] = p
+        elif state[HELD, j] != 0.0:
+            missing += 1
+            if _ends(state[ABSENT, j], ended_after):
+                moved = delisting
+                state[GONE, j], state[BOOKED, j] = state[HELD, j], 1.0 + delisting
+                _event(ENDED, t, j, state[HELD, j], numbers, events)
+        if t < len(moves):
+            moves[t, j] = moved
+        gain += state[HELD, j] * moved
+        state[TARGET, j] = state[HELD, j] * (1.0 + moved)
+    growth = 1.0 + gain
+    for j in range(cols):
+        has_left = state[GONE, j] != 0.0 and state[HELD, j] != 0.0  # what is gone can't be bought
+        if drift:
+            state[HELD, j] = state[TARGET, j] / growth if growth > 0.0 else 0.0
+            state[GONE, j] = state[GONE, j] / growth if growth > 0.0 else 0.0
+        if has_left:
+            state[HELD, j], state[WANT, j], state[PENDING, j] = 0.0, 0.0, 0.0
+            numbers[FREED] = 1.0
+    figures[GROSS, t], figures[MISSING, t] = gain, missing
+
+
+@njit(**INNER)
+def _take(t: int, wanted: Floats, prices: Floats, state: Floats, numbers: Floats) -> bool:
+    """Take down what is wanted; False where no asset that has a price has a weight."""
+    cols, priced, defined, others = wanted.shape[1], 0, 0, 0
+    for j in range(cols):
+        if prices[t, j] == prices[t, j]:
+            priced += 1
+            defined += wanted[t, j] == wanted[t, j]
+        else:
+            others += wanted[t, j] == wanted[t, j]
+    if defined == 0 and (priced > 0 or others == 0):
+        return False
+    gross, net = 0.0, 0.0
+    for j in range(cols):
+        w = wanted[t, j]
+        if w != w and state[PENDING, j] == UNDONE and prices[t, j] != prices[t, j]:
+            w = state[WANT, j]  # what was decided before stands
+        if w == w:
+            gross += abs(w)
+            net += w
+        if prices[t, j] == prices[t, j]:
+            state[WANT, j] = w if w == w else 0.0
+            state[PENDING, j] = 0.0
+        elif w == w:
+            state[WANT, j], state[PENDING, j] = w, UNDONE
+        else:  # nothing is known of it: it stays
+            state[WANT, j], state[PENDING, j] = 0.0, KEPT
+    numbers[WANTED_GROSS], numbers[WANTED_NET], numbers[BEGUN] = gross, net, 1.0
+    return True
+
+
+@njit(**INNER)
+def _scale(t: int, prices: Floats, state: Floats, numbers: Floats) -> None:
+    """The targets of assets with a price, beside what is held without one or without a decision.
+
+    longs, shorts: sums of what is wanted of these assets, each side scaled by one factor of 0 to 1:
+    1. net beyond the wanted one, to either side of 0: the side that makes it so is cut by the excess
+    2. gross beyond the wanted one: both sides are cut by half of the excess each, which leaves net alone; where one
+       side is used up, the other
+    3. as 1
+    No sign flips, nothing grows. Where what has no price is beyond the wanted gross by itself, nothing is left.
+    """
+    cols, stuck, stuck_net, longs, shorts = prices.shape[1], 0.0, 0.0, 0.0, 0.0
+    for j in range(cols):
+        w = state[WANT, j]
+        if prices[t, j] == prices[t, j] and state[PENDING, j] != KEPT:
+            longs += max(w, 0.0)
+            shorts += max(-w, 0.0)
+        else:
+            stuck += abs(state[HELD, j])
+            stuck_net += state[HELD, j]
+    long, short, most = longs, shorts, abs(numbers[WANTED_NET])
+    for step in range(2):
+        net = stuck_net + long - short
+        if net > most + _SAME:
+            long = max(0.0, long - (net - most))
+        elif net < -most - _SAME:
+            short = max(0.0, short - (-most - net))
+        over = long + short - max(0.0, numbers[WANTED_GROSS] - stuck)
+        if step == 0 and over > _SAME:
+            half = min(over / 2.0, min(long, short))
+            long, short, over = long - half, short - half, over - 2.0 * half
+            if long >= short:
+                long = max(0.0, long - over)
+            else:
+                short = max(0.0, short - over)
+    up = long / longs if long < longs else 1.0
+    down = short / shorts if short < shorts else 1.0
+    for j in range(cols):
+        w = state[WANT, j]
+        state[TARGET, j] = w * (up if w > 0.0 else down)
+
+
+@njit(**INNER)
+def _decide(t: int, wanted: Floats, prices: Floats, is_due: bool, state: Floats, numbers: Floats) -> int:
+    if is_due:
+        if _take(t, wanted, prices, state, numbers):
+            _scale(t, prices, state, numbers)
+            return ALL
+        numbers[UNDECIDED] += numbers[BEGUN]
+    pending, undone = 0, 0
+    for j in range(prices.shape[1]):
+        if (state[PENDING, j] == UNDONE or state[PENDING, j] == SCALED) and prices[t, j] == prices[t, j]:
+            pending += 1
+            undone += state[PENDING, j] == UNDONE
+    if undone > 0 or (pending > 0 and numbers[FREED] > 0.0):
+        _scale(t, prices, state, numbers)
+        return PART
+    return NOTHING
+
+
+@njit(**INNER)
+def _trade(t: int, todo: int, prices: Floats, state: Floats, held: Floats, trades: Floats, figures: Floats) -> None:
+    turnover = 0.0
+    for j in range(prices.shape[1]):
+        due = todo == ALL or (todo == PART and (state[PENDING, j] == UNDONE or state[PENDING, j] == SCALED))
+        if due and prices[t, j] == prices[t, j]:
+            change = state[TARGET, j] - state[HELD, j]
+            trades[t, j] = change
+            turnover += abs(change)
+            state[HELD, j] = state[TARGET, j]
+            state[PENDING, j] = SCALED if state[TARGET, j] != state[WANT, j] else 0.0
+        elif due:  # for want of a price it is not done now either
+            state[PENDING, j] = UNDONE if state[PENDING, j] == SCALED else state[PENDING, j]
+        held[t, j] = state[HELD, j]
+    figures[TURNOVER, t] = turnover
+
+
+@njit(**OPTIONS)
+def _kept(
+    wanted: Floats,
+    prices: Floats,
+    raw: Floats,
+    due: Flags,
+    drift: bool,
+    ended_after: int,
+    delisting: float,
+    state: Floats,
+    numbers: Floats,
+    events: Floats,
+    moves: Floats,
+    held: Floats,
+    trades: Floats,
+    figures: Floats,
+) -> None:
+    for t in range(len(wanted)):
+        _advance(t, prices, raw, drift, ended_after, delisting, state, numbers, events, moves, figures)
+        todo = _decide(t, wanted, prices, due[t], state, numbers)
+        _trade(t, todo, prices, state, held, trades, figures)
+
+
+@njit(**OPTIONS)
+def _opened(
+    t: int,
+    wanted: Floats,
+    prices: Floats,
+    raw: Floats,
+    is_due: bool,
+    drift: bool,
+    ended_after: int,
+    delisting: float,
+    state: Floats,
+    numbers: Floats,
+    events: Floats,
+    moves: Floats,
+    figures: Floats,
+) -> int:
+    _advance(t, prices, raw, drift, ended_after, delisting, state, numbers, events, moves, figures)
+    return _decide(t, wanted, prices, is_due, state, numbers)
+
+
+@njit(**OPTIONS)
+def _closed(t: int, todo: int, prices: Floats, state: Floats, held: Floats, trades: Floats, figures: Floats) -> None:
+    _trade(t, todo, prices, state, held, trades, figures)
+
+
+def looked_at(prices: Floats, up: float, down: float) -> tuple[Floats, NDArray[np.intp], bool]:
+    """Close-to-close returns as `books.returns_of` gives them; the columns with a return beyond the limits on the last
+    positive price before; whether some prices are not positive. One pass where all is plain, as most prices are."""
+    out = np.empty(prices.shape)
+    out[:1] = np.nan
+    odd = _looked_at(frozen(prices), up, min(down, _NEARLY_ALL), out)
+    if odd == 0 and bool((prices[:1] > 0.0).all()):
+        return out, np.empty(0, np.intp), False
+    flags, last = np.zeros(prices.shape[1]), np.full(prices.shape[1], np.nan)
+    count = _suspects(frozen(prices), up, down, last, flags)
+    return out, np.flatnonzero(flags), count > 0
+
+
+@njit(**OPTIONS)
+def _looked_at(prices: Floats, up: float, down: float, out: Floats) -> int:
+    """How many returns are missing or beyond the limits."""
+    odd = 0
+    for t in range(1, len(prices)):
+        row, before, made = prices[t], prices[t - 1], out[t]
+        for j in range(len(row)):
+            v = row[j] / before[j] - 1.0
+            made[j] = v + (v - v)  # NaN also for an infinite one
+        for j in range(len(row)):  # apart: while the row is in the cache, and both loops in vectors
+            odd += not ((made[j] <= up) & (made[j] >= -down))
+    return odd
+
+
+@njit(**OPTIONS)
+def _suspects(prices: Floats, up: float, down: float, last: Floats, flags: Floats) -> int:
+    count = 0
+    for t in range(len(prices)):
+        row = prices[t]
+        for j in range(len(row)):
+            p, before = row[j], last[j]
+            count += p <= 0.0
+            change = p / before - 1.0
+            flags[j] += (change > up) or (change < -down)
+            last[j] = p if p > 0.0 else before
+    return count
+
+
+def over_gaps(prices: Floats) -> Floats:
+    """Returns on the last price before, in the row where the next one is; NaN where there is none, or not finite."""
+    out = np.empty(prices.shape)
+    _over_gaps(frozen(prices), np.full(prices.shape[1], np.nan), out)
+    return out
+
+
+@njit(**OPTIONS)
+def _over_gaps(prices: Floats, last: Floats, out: Floats) -> None:
+    for t in range(len(prices)):
+        row, made = prices[t], out[t]
+        for j in range(len(row)):
+            v = row[j] / last[j] - 1.0
+            made[j] = v + (v - v)
+            last[j] = row[j] if row[j] == row[j] else last[j]
