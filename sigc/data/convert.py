@@ -19,8 +19,9 @@ import numpy as np
 
 from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, concat, digest, grid, row_digests
 from sigc.config import DataSettings
-from sigc.data import adjust
+from sigc.data import adjust, asof
 from sigc.data.dates import Dated
+from sigc.data.events import Raw, late, store_events, together
 from sigc.data.exchange import NYSE, Exchange, Exchanges
 from sigc.data.folder import joined, remembered
 from sigc.data.formats.parquet import ParquetFile
@@ -61,6 +62,8 @@ def convert(spec: SourceSpec, place: Place, actions: Place | None, ways: Ways, *
     thorough: also those whose blocks are not all stored any more.
     """
     manifests = Manifests(ways.store, thorough)
+    if spec.options.asof is not None:
+        return _as_events(spec, place, manifests, ways)
     if spec.adjust != "none" and len(place.files) > 1:
         # Factors run through all files, so a folder is adjusted as one.
         return _as_one(spec, place, actions, manifests, ways)
@@ -124,6 +127,34 @@ def _as_one(spec: SourceSpec, place: Place, actions: Place | None, manifests: Ma
     return known
 
 
+def _as_events(spec: SourceSpec, place: Place, manifests: Manifests, ways: Ways) -> Converted:
+    """All files of an as-of source as one: a filing of today may restate one of years ago."""
+    name = "source-" + digest(FORMAT, _options(spec), ways.exchanges.mark, *place.files, *place.versions)
+    last = "last-" + digest(FORMAT, _options(spec), place.text)
+    known = manifests.recall(name)
+    if known is None:
+        said = asof.check_said(spec, place.files[0])
+        raw = together([_events_in(spec, file, ways) for file in place.files])
+        known = store_events(spec, raw, ways.store)
+        before = manifests.recall(ways.store.noted(last) or last)
+        findings = late(spec, before, ways.store, raw) if before is not None and before.events is not None else ()
+        known = replace(known, findings=(*said, *known.findings, *findings))
+        manifests.keep(name, known)
+    if ways.store.noted(last) != name:
+        ways.store.note(last, name)
+    return known
+
+
+def _events_in(spec: SourceSpec, file: str, ways: Ways) -> Raw:
+    with opened(spec, file, ways.settings.max_cells) as table:
+        how = layout(spec, file, table.head(), table.indices)
+        arrow = table.read(how.columns, how.numbers(spec))
+    exchange = ways.exchange(spec)
+    if how.shape == "intervals":
+        return asof.intervals_of(spec, file, arrow, how, exchange)
+    return asof.cells_of(spec, file, arrow, how, exchange)
+
+
 def _first_date(shaped: Shaped) -> int:
     return int(shaped.panel.dates[0].astype("i8"))
 
@@ -136,6 +167,10 @@ def _options(spec: SourceSpec) -> str:
 def _convert_file(spec: SourceSpec, file: str, actions: Place | None, ways: Ways) -> Converted:
     with opened(spec, file, ways.settings.max_cells) as table:
         how = layout(spec, file, table.head(), table.indices)
+        _refuse_publication(spec, file)
+        if how.shape == "intervals":
+            arrow = table.read(how.columns, how.numbers(spec))
+            return store_events(spec, asof.intervals_of(spec, file, arrow, how, ways.exchange(spec)), ways.store)
         plain = how.shape == "wide" and spec.adjust == "none" and spec.dtype != "category"
         if plain and isinstance(table, ParquetFile) and table.rows * len(how.columns) > _at_once(spec):
             table.check_size(how.columns)
@@ -146,8 +181,17 @@ def _convert_file(spec: SourceSpec, file: str, actions: Place | None, ways: Ways
         arrow = table.read(how.columns, how.numbers(spec))
     shaped = to_panel(spec, file, arrow, how, ways.exchange(spec))
     panel = _adjusted(spec, (file,), shaped.panel, actions, ways)
-    made = store_panels(spec, [panel], ways, _rows(shaped.dated), static=how.shape == "static")
+    is_long = how.shape == "long"
+    made = store_panels(spec, [panel], ways, _rows(shaped.dated), static=how.shape == "static", is_long=is_long)
     return replace(made, findings=(*shaped.findings, *made.findings))
+
+
+def _refuse_publication(spec: SourceSpec, file: str) -> None:
+    """A publication orders what is as-of; rows that are laid by their dates have none."""
+    said = spec.options.available_after
+    if said is not None and said.column:
+        message = f"has its publication in '{said.column}', and is not declared as-of"
+        raise problem(spec, "E201", file, message, "say asof=true, or a longest age such as asof=400d")
 
 
 def _rows(dated: Dated | None) -> Rows:
@@ -209,11 +253,12 @@ def store_panels(
     static: bool,
     known: bytes = b"",
     rule: str = "",
+    is_long: bool = False,
 ) -> Converted:
     """Cut panels of consecutive rows into calendar blocks and store those that are new.
 
     of_rows: what was decided of them. known: the digests of the first rows, where these were converted before.
-    rule: how the calendar cuts, '' to find it from the rows of the first panel.
+    rule: how the calendar cuts, '' to find it from the rows of the first panel. is_long: each asset has dates of its own.
     """
     digests = bytearray()
     dates: list[Dates] = []
@@ -251,6 +296,7 @@ def store_panels(
         static=static,
         findings=missing.findings(spec, ways.settings),
         rows=of_rows,
+        filled=missing.filled if is_long else 1.0,
     )
 
 
@@ -354,6 +400,11 @@ class _Missing:
             self.missing += inside + before
             self.cells += last - first + 1 + before
             self.gap[name] = len(column) - last - 1
+
+    @property
+    def filled(self) -> float:
+        """The share of cells between first and last rows that hold something."""
+        return 1.0 - self.missing / self.cells if self.cells else 1.0
 
     def findings(self, spec: SourceSpec, settings: DataSettings) -> tuple[Diagnostic, ...]:
         share = self.missing / self.cells if self.cells else 1.0
