@@ -127,7 +127,7 @@ def _column(spec: SourceSpec, file: str, table: Any, columns: list[str]) -> tupl
 
 
 def intervals_of(spec: SourceSpec, file: str, table: Any, how: Layout, exchange: Exchange) -> Raw:
-    """The ends of intervals as events: 1 (or the value) from the first day on, 0 (or missing) from the day after the last.
+    """The ends of intervals as events: 1 (or the value) from the first day on, 0 (or missing) after the last.
 
     Raises E201 for one that ends before it begins, and for two of an asset that overlap, with their rows.
     """

@@ -258,7 +258,7 @@ def store_panels(
     """Cut panels of consecutive rows into calendar blocks and store those that are new.
 
     of_rows: what was decided of them. known: the digests of the first rows, where these were converted before.
-    rule: how the calendar cuts, '' to find it from the rows of the first panel. is_long: each asset has dates of its own.
+    rule: how the calendar cuts, '' to find it from the rows of the first panel. is_long: each asset has its own dates.
     """
     digests = bytearray()
     dates: list[Dates] = []

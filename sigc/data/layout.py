@@ -127,7 +127,7 @@ def may_be_intervals(names: list[Any]) -> bool:
 
 
 def _interval(spec: SourceSpec, file: str, head: Any) -> Layout | None:
-    """The layout of a file of intervals: two columns of days named as their ends, one of assets, none that is a date."""
+    """The layout of a file of intervals: two columns of days named as their ends, one of assets, none of dates."""
     if spec.date_col or spec.is_actions or _published(spec):
         return None
     by_lower = {str(n).strip().lower(): str(n) for n in head.schema.names}

@@ -40,8 +40,8 @@ class Leaf:
 
     rows: (grid rows,) the source's row, -1 where it has none. digests: (grid rows, DIGEST_BYTES) uint8.
     marker: enters the key where the source had to be restricted to the traded assets, else ''.
-    broadcast: a one-column source that is none of the traded assets stands for all of them. moments: of the grid's rows,
-    where the source is as-of: its blocks are then read as of them.
+    broadcast: a one-column source that is none of the traded assets stands for all of them. moments: of the grid's
+    rows, where the source is as-of: its blocks are then read as of them.
     """
 
     source: Source
