@@ -151,11 +151,13 @@ def intervals_of(spec: SourceSpec, file: str, table: Any, how: Layout, exchange:
     follows = np.zeros(len(order), bool)
     follows[:-1] = (np.diff(asset) == 0) & (since[1:] == until[:-1] + DAY_NS)
     ends = np.flatnonzero((until < np.iinfo("i8").max) & ~follows)
-    at = np.concatenate([since, until[ends] + DAY_NS])
-    whose = np.concatenate([asset, asset[ends]])
-    values = np.concatenate([inside, outside[ends]])
+    first = np.flatnonzero(np.diff(asset, prepend=-1) != 0)
+    first = first[since[first] > _OPEN]  # outside from the beginning
+    at = np.concatenate([since, until[ends] + DAY_NS, np.full(len(first), _OPEN)])
+    whose = np.concatenate([asset, asset[ends], asset[first]])
+    values = np.concatenate([inside, outside[ends], outside[first]])
     rows = Rows(calendar=exchange.name, zone=exchange.zone)
-    where = np.concatenate([order, order[ends]]) + 2
+    where = np.concatenate([order, order[ends], order[first]]) + 2
     return Raw(
         file, names, whose, at, np.zeros(len(at), "i8"), at, values, where, labels, by_label=True, rows=rows,
         findings=(*how.findings, *findings),

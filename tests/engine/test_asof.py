@@ -59,10 +59,10 @@ def reference(
     closes = pd.DatetimeIndex(days + pd.Timedelta(hours=16)).tz_localize(ZONE)
     order = frame["published"] if "published" in frame else frame["period"]
     known = pd.DataFrame({"asset": frame["ticker"], "period": pd.to_datetime(frame["period"]), "order": order})
-    known = known.assign(usable=usable, roe=frame["roe"])
+    known = known.assign(usable=usable, roe=frame["roe"]).sort_values(["period", "order"])
     out = {}
     for day, close in zip(days, closes, strict=True):
-        newest = known[known["usable"] <= close].sort_values(["period", "order"]).groupby("asset").tail(1)
+        newest = known[known["usable"] <= close].drop_duplicates("asset", keep="last")
         if longest is not None:
             newest = newest[(day - newest["period"]).dt.days <= longest]
         out[day] = newest.set_index("asset")["roe"].reindex(ASSETS)
