@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,14 @@ import numpy as np
 
 from sigc.blocks import MemoryStore
 from sigc.config import DataSettings
-from sigc.data.catalog import load, read
+from sigc.data.catalog import Source, load, read
 from sigc.data.spec import SourceSpec
-from sigc.errors import Diagnostic, SigcError
+from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.panel import Panel
+from sigc.source_options import OPTIONS, source_options
+from sigc.source_options import read as option
+
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 def read_file(
@@ -21,10 +27,42 @@ def read_file(
     """A file's panel and findings. Raises what a strategy that loads it would raise."""
     where = path.resolve()
     spec = SourceSpec(path.stem, where.name, column=column, dtype=dtype, adjust=adjust, base=str(where.parent))
+    _, panel, findings = read_source(spec)
+    return panel, findings
+
+
+def read_source(spec: SourceSpec) -> tuple[Source, Panel, tuple[Diagnostic, ...]]:
+    """A source, its panel (of an as-of source what is the newest at each of its changes), its findings."""
     store = MemoryStore()
     catalog = load([spec], store, DataSettings())
-    source = catalog.sources[path.stem]
-    return read(source, store, 0, len(source.dates)), catalog.findings
+    source = catalog.sources[spec.name]
+    return source, read(source, store, 0, len(source.dates)), catalog.findings
+
+
+def spec_of(path: Path, written: Sequence[str], *, column: str = "", dtype: str = "float64") -> SourceSpec:
+    """The declaration of a file with options as they are written behind it: `asof=400d`. Raises E101."""
+    said: dict[str, float | str] = {}
+    for text in written:
+        name, mark, value = text.partition("=")
+        if not mark or name not in OPTIONS:
+            message = f"'{text}' is no option of a source"
+            raise SigcError(Diagnostic("E101", message, hint=did_you_mean(name, OPTIONS) or "write NAME=VALUE"))
+        said[name] = float(value) if _NUMBER.fullmatch(value) else value
+        option(name, said[name])
+    where = path.resolve()
+    text = {name: str(value) for name, value in said.items()}
+    return SourceSpec(
+        path.stem,
+        where.name,
+        format=text.get("format", ""),
+        column=column or text.get("column", ""),
+        date_col=text.get("date_col", ""),
+        symbol_col=text.get("symbol_col", ""),
+        adjust=text.get("adjust", "none"),
+        dtype=text.get("dtype", dtype),
+        base=str(where.parent),
+        options=source_options(said),
+    )
 
 
 def write_file(panel: Panel, path: Path, shape: str) -> None:

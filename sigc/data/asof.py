@@ -26,7 +26,7 @@ from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates, Floats, Panel
 
 DAY_NS = 86_400_000_000_000
-_OPEN = np.datetime64("1678-01-01", "ns").astype("i8")
+OPEN = int(np.datetime64("1678-01-01", "ns").astype("i8"))  # of an interval without a first day
 
 
 def check_said(spec: SourceSpec, file: str) -> tuple[Diagnostic, ...]:
@@ -138,7 +138,7 @@ def intervals_of(spec: SourceSpec, file: str, table: Any, how: Layout, exchange:
         raise problem(spec, "E201", file, "holds intervals, which count from their first day", "drop available_after=")
     names, asset, findings = assets_of(spec, file, table[how.asset], how.asset)
     since, until = (_ends(spec, file, table[c], c) for c in (how.date, how.until))
-    since[since == np.iinfo("i8").min] = _OPEN
+    since[since == np.iinfo("i8").min] = OPEN
     is_open = until == np.iinfo("i8").min
     until[is_open] = np.iinfo("i8").max
     order = np.lexsort((since, asset))
@@ -152,8 +152,8 @@ def intervals_of(spec: SourceSpec, file: str, table: Any, how: Layout, exchange:
     follows[:-1] = (np.diff(asset) == 0) & (since[1:] == until[:-1] + DAY_NS)
     ends = np.flatnonzero((until < np.iinfo("i8").max) & ~follows)
     first = np.flatnonzero(np.diff(asset, prepend=-1) != 0)
-    first = first[since[first] > _OPEN]  # outside from the beginning
-    at = np.concatenate([since, until[ends] + DAY_NS, np.full(len(first), _OPEN)])
+    first = first[since[first] > OPEN]  # outside from the beginning
+    at = np.concatenate([since, until[ends] + DAY_NS, np.full(len(first), OPEN)])
     whose = np.concatenate([asset, asset[ends], asset[first]])
     values = np.concatenate([inside, outside[ends], outside[first]])
     rows = Rows(calendar=exchange.name, zone=exchange.zone)

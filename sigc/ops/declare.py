@@ -132,8 +132,8 @@ class Operator:
 
     peek(arguments by name): rows into the future the operator adds (negative: moves back), see `shift`.
     aliases: other names. windowed: the short name (`mean`) that means this operator when it has a window.
-    renamed: other spellings of parameters (`exp` for `n`). keeps: it moves cells and makes none, so that it takes labels
-    too, and gives labels then.
+    renamed: other spellings of parameters (`exp` for `n`). keeps: it moves cells and makes none, so that it takes
+    labels too, and gives labels then.
     """
 
     name: str

@@ -97,7 +97,7 @@ def is_on_same_clock(source: Source, ground: Ground) -> bool:
         return _is_always(source) == _is_always(ground.traded)
     if {source.rows.frequency.word, ground.traded.rows.frequency.word} & {"weeks", "months", "irregular"}:
         return source.rows.calendar == ground.traded.rows.calendar  # labels of periods have no session of their own
-    return source.exchange().name == ground.exchange.name
+    return source.exchange().is_like(ground.exchange)
 
 
 def _is_always(source: Source) -> bool:

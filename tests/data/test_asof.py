@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import sigc
 from sigc.blocks import MemoryStore
@@ -19,16 +20,17 @@ from sigc.data.spec import SourceSpec
 from sigc.engine.gather import gather
 from sigc.errors import SigcError
 from sigc.source_options import source_options
+from sigc_cli.commands.validate import command as validate
 from sigc_cli.datafile import read_file
 from sigc_pipelines.compute import compute, load
 from tests.world import workspace, write_strategy
 
-DAYS = pd.bdate_range("2023-01-03", "2023-12-29")
-PRICES = pd.DataFrame({n: np.arange(len(DAYS)) + 10.0 + i for i, n in enumerate("ABCD")}, DAYS)
+DAYS: Any = pd.bdate_range("2023-01-03", "2023-12-29")
+PRICES: Any = pd.DataFrame({n: np.arange(len(DAYS)) + 10.0 + i for i, n in enumerate("ABCD")}, DAYS)
 HEAD = 'data:\n  prices: load csv from "prices.csv"\n'
 
 
-def values(folder: Path, text: str, name: str = "a") -> pd.DataFrame:
+def values(folder: Path, text: str, name: str = "a") -> Any:
     PRICES.rename_axis("date").to_csv(folder / "prices.csv")
     space = workspace(MemoryStore())
     loaded = load(write_strategy(folder, text), space)
@@ -66,7 +68,7 @@ def test_sectors_that_change(tmp_path: Path, written: str) -> None:
 
 def test_ffill_takes_categories(tmp_path: Path) -> None:
     """Also when a label comes later that sorts before the others."""
-    frame = pd.DataFrame({n: pd.Series(None, DAYS, dtype=object) for n in "ABCD"})
+    frame: Any = pd.DataFrame({n: pd.Series(None, DAYS, dtype=object) for n in "ABCD"})
     frame.loc[DAYS[[5, 90]], "A"] = ["Tech", "Zinc"]
     frame.loc[DAYS[40], "B"] = "Tech"
     text = HEAD + '  sectors: load csv from "s.csv" dtype=category frequency=sessions\n'
@@ -183,8 +185,8 @@ def test_every_format_gives_the_same_events(tmp_path: Path) -> None:
         for p in ("x.csv", "x.parquet", "back.parquet")
     ]
     held = hold(spec(tmp_path, **said), FILED, DataSettings()).converted
-    assert len({s.digests for s in found} | {held.digests}) == 1
-    assert len({tuple(b.key for b in s.blocks) for s in (*found, held)}) == 1
+    assert {s.digests for s in found} == {held.digests}
+    assert {tuple(b.key for b in s.blocks) for s in found} == {tuple(b.key for b in held.blocks)}
     assert [str(d)[:16] for d in held.dates] == [
         "2023-05-01T20:30", "2023-06-12T13:30", "2023-08-01T12:00", "2023-08-03T20:00",
     ]  # fmt: skip
@@ -197,9 +199,22 @@ def test_an_as_of_source_read_at_its_own_rows(tmp_path: Path) -> None:
     source = load_sources([spec(tmp_path, asof="true", available_after="filed")], store, DataSettings()).sources["x"]
     panel = read(source, store, 0, len(source.dates))
     assert panel.names == ("A", "B")
-    assert np.array_equal(panel.values, [[1, np.nan], [1, 7], [2, 7], [2.5, 7]], equal_nan=True)
+    assert np.array_equal(panel.values, [[1.0, np.nan], [1.0, 7.0], [2.0, 7.0], [2.5, 7.0]], equal_nan=True)
     (tmp_path / "m.csv").write_text(MEMBERS)
     assert read_file(tmp_path / "m.csv")[0].values.tolist()[-1] == [0.0, 1.0, 0.0]
+
+
+def test_sigc_validate_takes_options(tmp_path: Path) -> None:
+    as_text(tmp_path / "x.csv")
+    run = CliRunner().invoke
+    found = run(validate, [str(tmp_path / "x.csv"), "-o", "asof=400d", "-o", "available_after=filed"])
+    assert "numbers as-of, 2 assets, something new from 2023-05-01 to 2023-08-03, 4 times" in found.output
+    (tmp_path / "m.csv").write_text(MEMBERS)
+    assert "numbers as-of, 3 assets, something new from ever to" in run(validate, [str(tmp_path / "m.csv")]).output
+    for wrong, message in (("asof=sometimes", "is no value of asof"), ("asoff=1", "did you mean 'asof'")):
+        refused = run(validate, [str(tmp_path / "x.csv"), "-o", wrong])
+        assert isinstance(refused.exception, SigcError)
+        assert message in str(refused.exception) + refused.exception.diagnostics[0].hint
 
 
 def test_rows_that_are_appended_too_late_are_found(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,8 @@ from sigc_pipelines.compute import compute, load
 from tests.world import workspace, write_strategy
 
 # New York's clocks go forward on 10 March; Tokyo has a holiday on the 20th, New York on the 29th.
-NEW_YORK = pd.bdate_range("2024-02-26", "2024-04-05").drop(pd.Timestamp("2024-03-29"))
-TOKYO = pd.bdate_range("2024-02-26", "2024-04-05").drop(pd.Timestamp("2024-03-20"))
+NEW_YORK = pd.bdate_range("2024-02-26", "2024-04-05").drop([pd.Timestamp("2024-03-29")])
+TOKYO = pd.bdate_range("2024-02-26", "2024-04-05").drop([pd.Timestamp("2024-03-20")])
 ALWAYS = pd.date_range("2024-02-26", "2024-04-05")
 SESSIONS = {
     "XNYS": (NEW_YORK, "America/New_York", "09:30", "16:00"),
@@ -32,12 +33,12 @@ def at(calendar: str, time: str) -> pd.DatetimeIndex:
     return (days + pd.Timedelta(f"{time}:00")).tz_localize(zone).tz_convert("UTC")
 
 
-def daily(calendar: str) -> pd.DataFrame:
+def daily(calendar: str) -> Any:
     days = SESSIONS[calendar][0]
     return pd.DataFrame({n: days.day_of_year + 1000.0 * i for i, n in enumerate(NAMES)}, days)
 
 
-def bars(calendar: str, minutes: int = 30) -> pd.DataFrame:
+def bars(calendar: str, minutes: int = 30) -> Any:
     """Bars that are stamped at their end."""
     _, _, first, last = SESSIONS[calendar]
     steps = pd.timedelta_range(first + ":00", last + ":00", freq=f"{minutes}min")[1:]
@@ -45,14 +46,12 @@ def bars(calendar: str, minutes: int = 30) -> pd.DataFrame:
     return pd.DataFrame({n: np.arange(len(stamps)) + 1e6 * i for i, n in enumerate(NAMES)}, stamps)
 
 
-def write(path: Path, frame: pd.DataFrame) -> None:
+def write(path: Path, frame: Any) -> None:
     stamps = frame.index.strftime("%Y-%m-%dT%H:%M:%SZ" if frame.index.tz is not None else "%Y-%m-%d")
     frame.set_axis(stamps).rename_axis("date").to_csv(path)
 
 
-def laid(
-    folder: Path, traded: pd.DataFrame, on: str, other: pd.DataFrame, said: str, rule: str = "auto"
-) -> pd.DataFrame:
+def laid(folder: Path, traded: pd.DataFrame, on: str, other: pd.DataFrame, said: str, rule: str = "auto") -> Any:
     """The other source as a signal sees it, which is how pipelines read it too."""
     write(folder / "prices.csv", traded)
     write(folder / "other.csv", other)
@@ -67,15 +66,13 @@ def laid(
     return pd.DataFrame(found.values, traded.index, NAMES)
 
 
-def newest(
-    other: pd.DataFrame, usable: pd.DatetimeIndex, when: pd.DatetimeIndex, *, before: bool = False
-) -> np.ndarray:
+def newest(other: pd.DataFrame, usable: Any, when: Any) -> Any:
     """Of each instant the last row that could be used by then."""
-    place = usable.searchsorted(when, side="left" if before else "right") - 1
+    place = usable.searchsorted(when, side="right") - 1
     return np.where((place >= 0)[:, None], other.to_numpy()[np.maximum(place, 0)], np.nan)
 
 
-def same(found: pd.DataFrame, expected: np.ndarray) -> None:
+def same(found: Any, expected: Any) -> None:
     assert np.array_equal(found.to_numpy(), expected, equal_nan=True), found[(found != expected).any(axis=1)]
 
 
