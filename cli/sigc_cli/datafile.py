@@ -50,16 +50,16 @@ def spec_of(path: Path, written: Sequence[str], *, column: str = "", dtype: str 
         said[name] = float(value) if _NUMBER.fullmatch(value) else value
         option(name, said[name])
     where = path.resolve()
-    text = {name: str(value) for name, value in said.items()}
+    given = {name: str(value) for name, value in said.items()}
     return SourceSpec(
         path.stem,
         where.name,
-        format=text.get("format", ""),
-        column=column or text.get("column", ""),
-        date_col=text.get("date_col", ""),
-        symbol_col=text.get("symbol_col", ""),
-        adjust=text.get("adjust", "none"),
-        dtype=text.get("dtype", dtype),
+        format=given.get("format", ""),
+        column=column or given.get("column", ""),
+        date_col=given.get("date_col", ""),
+        symbol_col=given.get("symbol_col", ""),
+        adjust=given.get("adjust", "none"),
+        dtype=given.get("dtype", dtype),
         base=str(where.parent),
         options=source_options(said),
     )

@@ -219,22 +219,33 @@ def _digests(kept: Raw, row: NDArray[np.intp], rows: int) -> bytes:
 
     Sums modulo 2**64 of digests, as in Bellare and Micciancio, A New Paradigm for Collision-free Hashing (1997).
     """
-    own = np.empty((len(kept.asset), 2), np.uint64)
-    texts = None if kept.labels is None else [*(t.encode() for t in kept.labels), b""]
-    names = [n.encode() for n in kept.names]
     values = canonical(kept.values)
-    codes = np.where(np.isnan(values), -1, values).astype(np.intp) if texts is not None else None
-    born = (kept.born // 1_000).tolist()
-    for at, (asset, date) in enumerate(zip(kept.asset.tolist(), born, strict=True)):
-        content = values[at].tobytes() if texts is None or codes is None else texts[codes[at]]
-        raw = b"%d %d " % (len(names[asset]), date) + names[asset] + content
-        own[at] = np.frombuffer(hashlib.blake2b(raw, digest_size=16).digest(), np.uint64)
+    if kept.labels is None:
+        content = np.repeat(values.view(np.uint64)[:, None], 2, axis=1)
+    else:
+        content = _words((*kept.labels, ""))[np.where(np.isnan(values), -1, values).astype(np.intp)]
+    born = (kept.born // 1_000).view(np.uint64)[:, None]
+    own = mixed(mixed(_words(kept.names)[kept.asset] ^ born) ^ content)
     change = own.copy()
     again = kept.asset[1:] == kept.asset[:-1]
     change[1:][again] -= own[:-1][again]
-    total = np.zeros((rows, 2), np.uint64)
-    np.add.at(total, row, change)
+    order = np.argsort(row, kind="stable")
+    total = np.add.reduceat(change[order], np.searchsorted(row[order], np.arange(rows)), axis=0)
     return np.cumsum(total, axis=0, dtype=np.uint64).tobytes()
+
+
+def _words(texts: Sequence[str]) -> NDArray[np.uint64]:
+    """Two words for each text."""
+    raw = b"".join(hashlib.blake2b(t.encode(), digest_size=16).digest() for t in texts)
+    return np.frombuffer(raw, np.uint64).reshape(-1, 2)
+
+
+def mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Each word scattered over all 64 bits, as splitmix64 does (Steele, Lea and Flood, 2014)."""
+    found = words + np.uint64(0x9E3779B97F4A7C15)
+    found = (found ^ (found >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    found = (found ^ (found >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return found ^ (found >> np.uint64(31))
 
 
 # -- from blocks -------------------------------------------------------------------------------------------------

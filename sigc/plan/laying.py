@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from sigc.blocks import DIGEST_BYTES
 from sigc.data.catalog import Source
+from sigc.data.events import mixed
 from sigc.data.exchange import Exchange, Instants
 from sigc.data.moments import closes, covering, days_of, newest_session
 from sigc.panel import Dates
@@ -135,9 +136,6 @@ def rows_by_event(source: Source, ground: Ground) -> tuple[Rows, Moments]:
 
 
 def aged(digests: NDArray[np.uint8], days: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Row digests that change from day to day, for values that grow too old. The mixing is that of splitmix64."""
-    mixed = days.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    """Row digests that change from day to day, for values that grow too old."""
     words = np.ascontiguousarray(digests).view(np.uint64).reshape(-1, DIGEST_BYTES // 8)
-    return (words + mixed[:, None]).view(np.uint8).reshape(-1, DIGEST_BYTES)
+    return (words + mixed(days.astype(np.uint64))[:, None]).view(np.uint8).reshape(-1, DIGEST_BYTES)

@@ -193,6 +193,19 @@ def test_every_format_gives_the_same_events(tmp_path: Path) -> None:
     # The first quarter, restated after the second was published, is no news.
 
 
+def test_a_close_at_noon_and_a_wide_file_with_publications(tmp_path: Path) -> None:
+    """The day after Thanksgiving ends at 13:00. A row of a wide file is published as a whole, and may be restated."""
+    (tmp_path / "w.csv").write_text(
+        "date,A,B,filed\n2023-09-30,1,2,2023-11-24 13:00\n2023-09-30,3,,2023-11-24 13:01\n2023-06-30,9,9,2023-12-01 10:00\n"
+    )
+    text = HEAD + '  w: load csv from "w.csv" asof=true available_after=filed\nsignal a:\n  emit w\n'
+    found = values(tmp_path, text)
+    assert np.isnan(found.loc[:"2023-11-23"]).all(axis=None)
+    assert found.loc["2023-11-24", ["A", "B"]].tolist() == [1.0, 2.0]
+    assert found.loc["2023-11-27":, "A"].eq(3.0).all()
+    assert found.loc["2023-11-27":, "B"].eq(2.0).all()
+
+
 def test_an_as_of_source_read_at_its_own_rows(tmp_path: Path) -> None:
     store = MemoryStore()
     as_text(tmp_path / "x.csv")
