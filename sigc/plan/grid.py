@@ -125,7 +125,7 @@ def _leaf(source: Source, ground: Ground, errors: list[Diagnostic], findings: li
     if source is traded:
         if source.events is not None:
             message = f"source '{source.name}' is the traded panel, onto which others are laid, and can't be as-of"
-            errors.append(Diagnostic("E203", message, source.spec.span, hint="leave out asof="))
+            errors.append(Diagnostic("E101", message, source.spec.span, hint="leave out asof="))
         return Leaf(source, np.arange(len(dates)), own[: len(dates)], "", False)
     rows, moments = _rows_of(source, ground, errors, findings)
     digests = np.vstack([own, np.frombuffer(_ABSENT, np.uint8)[None]])[rows]

@@ -343,5 +343,5 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     assert exit_code(caught.value.diagnostics) == 4
     on_grid = loaded(tmp_path, HEAD + ROE + "asof=true" + end, space_of())
     assert any("does not say when its values are available" in f.message for f in on_grid.findings)
-    with pytest.raises(SigcError, match="E203: source 'prices' is the traded panel"):
+    with pytest.raises(SigcError, match="E101: source 'prices' is the traded panel"):
         loaded(tmp_path, HEAD[:-1] + " asof=true\nsignal a:\n  emit prices\n", space_of())
