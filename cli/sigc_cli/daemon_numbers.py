@@ -12,7 +12,7 @@ import numpy as np
 
 from sigc import metrics as m
 from sigc.clock import Clock
-from sigc.data.catalog import Catalog
+from sigc.data.catalog import Catalog, Source
 from sigc.metrics import Metrics
 from sigc.store import books, orders, runs
 from sigc.store.ledger import Ledger
@@ -36,7 +36,7 @@ def tell_sources(metrics: Metrics, clock: Clock, strategy: str, catalog: Catalog
     for name, source in catalog.sources.items():
         metrics.put(m.DATA_ROWS, len(source.dates), strategy=strategy, source=name)
         if not source.static and len(source.dates):
-            newest = float(source.dates[-1].astype("datetime64[ms]").astype(np.int64)) / 1000
+            newest = newest_s(source)
             metrics.follow(
                 m.DATA_AGE,
                 lambda newest=newest: clock.now().timestamp() - newest,  # type: ignore[misc]
@@ -45,6 +45,13 @@ def tell_sources(metrics: Metrics, clock: Clock, strategy: str, catalog: Catalog
             )
     for metric in (m.DATA_ROWS, m.DATA_AGE):
         metrics.keep_only(metric, "source", catalog.sources.keys(), strategy=strategy)
+
+
+def newest_s(source: Source) -> float:
+    """The newest date of a source's values, in seconds since the epoch. Of an as-of source not when it can be used."""
+    if source.events is not None:
+        return float(source.events.newest[-1]) * 86_400.0
+    return float(source.dates[-1].astype("datetime64[ms]").astype(np.int64)) / 1000
 
 
 def tell_book(metrics: Metrics, ledger: Ledger, key: BookKey) -> None:

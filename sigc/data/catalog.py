@@ -22,10 +22,11 @@ from sigc.blocks import BlockStore, concat, digest
 from sigc.config import DataSettings
 from sigc.data.connections import Connections
 from sigc.data.convert import Ways, convert, sessions_of
-from sigc.data.exchange import NYSE, Exchanges
+from sigc.data.events import newest
+from sigc.data.exchange import ALWAYS, NYSE, Exchange, Exchanges
 from sigc.data.held import Held, put
 from sigc.data.locate import Place, locate, together
-from sigc.data.manifest import NO_ROWS, Converted, Rows, SourceBlock
+from sigc.data.manifest import NO_ROWS, Converted, Events, Rows, SourceBlock
 from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops.declare import Kind
@@ -47,7 +48,8 @@ class Source:
     dates: of its rows; a static panel has one row, dated 1970-01-01. names: assets, ordered. digests: one row
     digest after the other. labels: of a category. rows: their frequency and calendar. sessions: the session of each
     row, where rows are instants. restore: makes again what blocks of it the store has lost, which is found by who reads
-    one.
+    one. events: of an as-of source, whose blocks are those of `sigc.data.events`. filled: the share of cells that hold
+    something. exchange: opens its calendar.
     """
 
     name: str
@@ -64,6 +66,9 @@ class Source:
     restore: Callable[[], object] = _nothing
     rows: Rows = NO_ROWS
     sessions: Dates | None = None
+    events: Events | None = None
+    filled: float = 1.0
+    exchange: Callable[[], Exchange] = NYSE.of
 
     @property
     def fingerprint(self) -> str:
@@ -173,7 +178,7 @@ def _described(
     spec: SourceSpec, place: Place, of: Converted, restore: Callable[[], object], exchanges: Exchanges
 ) -> Source:
     sessions = None
-    if of.rows.is_intraday:
+    if of.rows.is_intraday and of.events is None:
         sessions = sessions_of(of.dates, exchanges.of(of.rows.calendar, of.rows.zone))
     return Source(
         name=spec.name,
@@ -190,7 +195,17 @@ def _described(
         restore=restore,
         rows=of.rows,
         sessions=sessions,
+        events=of.events,
+        filled=of.filled,
+        exchange=partial(exchanges.of, _calendar(spec, of), of.rows.zone),
     )
+
+
+def _calendar(spec: SourceSpec, of: Converted) -> str:
+    """Rows of all seven days are of no exchange's sessions, unless somebody says so."""
+    if of.rows.frequency.word == "all_days" and not spec.options.calendar:
+        return ALWAYS
+    return of.rows.calendar
 
 
 def read(source: Source, store: BlockStore, start: int, stop: int) -> Panel:
@@ -199,11 +214,24 @@ def read(source: Source, store: BlockStore, start: int, stop: int) -> Panel:
     for block in source.blocks:
         if block.start < stop and block.stop > start:
             panel = _read_block(source, store, block.key)
+            if source.events is not None:
+                panel = _at_events(source, panel, block)
             panels.append(panel.rows(max(0, start - block.start), min(stop, block.stop) - block.start))
     if not panels:
         labels = source.labels if source.kind is Kind.CATEGORY else None
         return Panel(np.empty(0, "datetime64[ns]"), source.names, np.empty((0, len(source.names))), labels)
     return concat(panels, source.names)
+
+
+def _at_events(source: Source, panel: Panel, block: SourceBlock) -> Panel:
+    """What is the newest at the rows of an as-of source itself."""
+    dates = source.dates[block.start : block.stop]
+    stamps = dates.view("i8") // 1_000
+    labels = source.labels if source.kind is Kind.CATEGORY else None
+    if source.events is None:
+        raise TypeError("no as-of source")
+    values = newest(panel, stamps, dates.astype("datetime64[D]").view("i8"), source.events)
+    return Panel(dates, panel.names, values, labels)
 
 
 def _read_block(source: Source, store: BlockStore, key: str) -> Panel:

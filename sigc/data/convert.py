@@ -19,8 +19,9 @@ import numpy as np
 
 from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, concat, digest, grid, row_digests
 from sigc.config import DataSettings
-from sigc.data import adjust, by_file
+from sigc.data import adjust, asof, by_file
 from sigc.data.dates import Dated
+from sigc.data.events import Raw, late, store_events, together
 from sigc.data.exchange import NYSE, Exchange, Exchanges
 from sigc.data.folder import joined, remembered
 from sigc.data.formats.parquet import ParquetFile
@@ -29,12 +30,12 @@ from sigc.data.layout import layout
 from sigc.data.locate import Place, version_now
 from sigc.data.manifest import NO_ROWS, Converted, Manifests, Rows, SourceBlock
 from sigc.data.masks import Mask
+from sigc.data.missing_cells import MissingCells
 from sigc.data.shape import Shaped, check_ascending, to_panel
 from sigc.data.spec import SourceSpec
 from sigc.data.stream import dated_in, streamed
 from sigc.data.table import opened
 from sigc.data.wrong import problem
-from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates, Panel, canonical
 
 FORMAT = "3"  # of source blocks and manifests
@@ -63,6 +64,8 @@ def convert(spec: SourceSpec, place: Place, actions: Place | None, ways: Ways, *
     thorough: also those whose blocks are not all stored any more.
     """
     manifests = Manifests(ways.store, thorough)
+    if spec.options.asof is not None:
+        return _as_events(spec, place, manifests, ways)
     runs_through = spec.adjust != "none" or spec.options.mask_anomalies
     if spec.options.symbol_from or (runs_through and len(place.files) > 1):
         # Factors, and what was last accepted, run through all files, so a folder is adjusted and masked as one.
@@ -148,6 +151,34 @@ def _as_one(spec: SourceSpec, place: Place, actions: Place | None, manifests: Ma
     return known
 
 
+def _as_events(spec: SourceSpec, place: Place, manifests: Manifests, ways: Ways) -> Converted:
+    """All files of an as-of source as one: a filing of today may restate one of years ago."""
+    name = "source-" + digest(FORMAT, _options(spec), ways.exchanges.mark, *place.files, *place.versions)
+    last = "last-" + digest(FORMAT, _options(spec), place.text)
+    known = manifests.recall(name)
+    if known is None:
+        said = asof.check_said(spec, place.files[0])
+        raw = together([_events_in(spec, file, ways) for file in place.files])
+        known = store_events(spec, raw, ways.store)
+        before = manifests.recall(ways.store.noted(last) or last)
+        findings = late(spec, before, ways.store, raw) if before is not None and before.events is not None else ()
+        known = replace(known, findings=(*said, *known.findings, *findings))
+        manifests.keep(name, known)
+    if ways.store.noted(last) != name:
+        ways.store.note(last, name)
+    return known
+
+
+def _events_in(spec: SourceSpec, file: str, ways: Ways) -> Raw:
+    with opened(spec, file, ways.settings.max_cells) as table:
+        how = layout(spec, file, table.head(), table.indices)
+        arrow = table.read(how.columns, how.numbers(spec))
+    exchange = ways.exchange(spec)
+    if how.shape == "intervals":
+        return asof.intervals_of(spec, file, arrow, how, exchange)
+    return asof.cells_of(spec, file, arrow, how, exchange)
+
+
 def _first_date(shaped: Shaped) -> int:
     return int(shaped.panel.dates[0].astype("i8"))
 
@@ -160,6 +191,10 @@ def _options(spec: SourceSpec) -> str:
 def _convert_file(spec: SourceSpec, file: str, actions: Place | None, ways: Ways) -> Converted:
     with opened(spec, file, ways.settings.max_cells) as table:
         how = layout(spec, file, table.head(), table.indices)
+        _refuse_publication(spec, file)
+        if how.shape == "intervals":
+            arrow = table.read(how.columns, how.numbers(spec))
+            return store_events(spec, asof.intervals_of(spec, file, arrow, how, ways.exchange(spec)), ways.store)
         plain = how.shape == "wide" and spec.adjust == "none" and spec.dtype != "category"
         if plain and isinstance(table, ParquetFile) and table.rows * len(how.columns) > _at_once(spec):
             table.check_size(how.columns)
@@ -171,10 +206,18 @@ def _convert_file(spec: SourceSpec, file: str, actions: Place | None, ways: Ways
         arrow = table.read(how.columns, how.numbers(spec))
     shaped = to_panel(spec, file, arrow, how, ways.exchange(spec))
     panel = _adjusted(spec, (file,), shaped.panel, actions, ways)
-    rows = _rows(shaped.dated)
+    rows, is_long = _rows(shaped.dated), how.shape == "long"
     mask = Mask(spec, rows.frequency)
-    made = store_panels(spec, [mask.panel(panel)], ways, rows, static=how.shape == "static")
+    made = store_panels(spec, [mask.panel(panel)], ways, rows, static=how.shape == "static", is_long=is_long)
     return replace(made, findings=(*shaped.findings, *mask.findings(), *made.findings))
+
+
+def _refuse_publication(spec: SourceSpec, file: str) -> None:
+    """A publication orders what is as-of; rows that are laid by their dates have none."""
+    said = spec.options.available_after
+    if said is not None and said.column:
+        message = f"has its publication in '{said.column}', and is not declared as-of"
+        raise problem(spec, "E201", file, message, "say asof=true, or a longest age such as asof=400d")
 
 
 def _rows(dated: Dated | None) -> Rows:
@@ -236,18 +279,19 @@ def store_panels(
     static: bool,
     known: bytes = b"",
     rule: str = "",
+    is_long: bool = False,
 ) -> Converted:
     """Cut panels of consecutive rows into calendar blocks and store those that are new.
 
     of_rows: what was decided of them. known: the digests of the first rows, where these were converted before.
-    rule: how the calendar cuts, '' to find it from the rows of the first panel.
+    rule: how the calendar cuts, '' to find it from the rows of the first panel. is_long: each asset has its own dates.
     """
     digests = bytearray()
     dates: list[Dates] = []
     blocks: list[SourceBlock] = []
     labels: set[str] = set()
     names: set[str] = set()
-    missing = _Missing()
+    missing = MissingCells()
     category = False
     at = 0
     cuts = _Cuts(ways, spec, of_rows, rule)
@@ -278,6 +322,7 @@ def store_panels(
         static=static,
         findings=missing.findings(spec, ways.settings),
         rows=of_rows,
+        filled=missing.filled if is_long else 1.0,
     )
 
 
@@ -352,40 +397,3 @@ def _flush(waiting: list[Panel], cuts: _Cuts) -> tuple[Panel, str]:
     waiting.clear()
     first: Block = cuts.grid(whole.dates[:1])[0]
     return whole, first.label
-
-
-class _Missing:
-    """Counts missing cells between an asset's first and last row."""
-
-    def __init__(self) -> None:
-        self.cells = 0
-        self.missing = 0
-        self.gap: dict[str, int] = {}
-
-    def look(self, panel: Panel) -> None:
-        holes = np.isnan(panel.values)
-        if not holes.any() and not any(self.gap.values()):  # as most are
-            self.cells += holes.size
-            self.gap.update(dict.fromkeys(panel.names, 0))
-            return
-        for name, column in zip(panel.names, holes.T, strict=True):
-            valid = np.flatnonzero(~column)
-            begun = name in self.gap
-            if not len(valid):
-                if begun:
-                    self.gap[name] += len(column)
-                continue
-            first, last = int(valid[0]), int(valid[-1])
-            inside = int(column[first : last + 1].sum())
-            before = first + self.gap[name] if begun else 0
-            self.missing += inside + before
-            self.cells += last - first + 1 + before
-            self.gap[name] = len(column) - last - 1
-
-    def findings(self, spec: SourceSpec, settings: DataSettings) -> tuple[Diagnostic, ...]:
-        share = self.missing / self.cells if self.cells else 1.0
-        limit = settings.validation.max_missing_pct
-        if share <= limit:
-            return ()
-        message = f"source '{spec.name}': {share:.1%} of the cells between first and last rows are missing"
-        return (Diagnostic("W002", message, spec.span, Severity.WARNING, hint=f"the limit is {limit:.1%}"),)

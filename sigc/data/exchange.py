@@ -75,6 +75,12 @@ class Exchange:
         """The number of sessions before each day."""
         return np.searchsorted(self.days, days)
 
+    def is_like(self, other: Exchange) -> bool:
+        """True for one of the same sessions, by whatever name."""
+        return self.name == other.name or (
+            np.array_equal(self.days, other.days) and np.array_equal(self.closes, other.closes)
+        )
+
     @property
     def hours(self) -> float:
         """The usual length of a session, in hours."""

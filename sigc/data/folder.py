@@ -45,6 +45,8 @@ def joined(spec: SourceSpec, parts: list[tuple[str, Converted]]) -> Converted:
         if after.dates[0] <= before.dates[-1]:
             day = str(after.dates[0].astype("datetime64[D]"))
             raise problem(spec, "E201", file, f"begins on {day}, which another file of the source has too")
+        if after.events is not None or before.events is not None:
+            raise problem(spec, "E201", file, "holds intervals, as one of several files", "say asof=true")
         if after.category != before.category or after.static or before.static:
             raise problem(spec, "E201", file, "is of another kind than the other files of the source")
     for _, part in parts:
@@ -61,4 +63,5 @@ def joined(spec: SourceSpec, parts: list[tuple[str, Converted]]) -> Converted:
         static=False,
         findings=tuple(dict.fromkeys(f for p in converted for f in p.findings)),
         rows=converted[0].rows,
+        filled=min(p.filled for p in converted),
     )

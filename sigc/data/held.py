@@ -18,12 +18,14 @@ import numpy as np
 
 from sigc.blocks import DIGEST_BYTES, BlockStore, Facts, MemoryStore, concat, grid, lengthened, row_digests
 from sigc.config import DataSettings
+from sigc.data import asof
 from sigc.data.convert import Ways, facts_of, store_panels, stripped
 from sigc.data.dates import Dated, Stamps, settle
+from sigc.data.events import Raw, late, store_events, together
 from sigc.data.exchange import NYSE, Exchanges
 from sigc.data.formats.arrow import ArrowTable
 from sigc.data.frames import WHERE, table_of
-from sigc.data.layout import is_plain, layout
+from sigc.data.layout import is_plain, layout, may_be_intervals
 from sigc.data.manifest import NO_ROWS, Converted, Rows, SourceBlock
 from sigc.data.masks import Mask
 from sigc.data.shape import check_ascending, to_panel
@@ -46,13 +48,15 @@ class Header:
 @dataclass(frozen=True, slots=True, eq=False)
 class Held:
     """A source in memory. panels: its blocks by key, with what is known of each. header: of the frame given last, if it
-    was of floats by dates. spare: where the last block grows. mask: what was accepted, where values are masked."""
+    was of floats by dates. spare: where the last block grows. mask: what was accepted, where values are masked. raw: of
+    an as-of source, all events there were."""
 
     converted: Converted
     panels: Mapping[str, tuple[Facts, Panel]]
     header: Header | None = None
     spare: Spare = field(default_factory=Spare)
     mask: Mask | None = None
+    raw: Raw | None = None
 
 
 def hold(spec: SourceSpec, given: Any, settings: DataSettings, exchanges: Exchanges = NYSE) -> Held:
@@ -62,17 +66,22 @@ def hold(spec: SourceSpec, given: Any, settings: DataSettings, exchanges: Exchan
 
     Raises E201 and E202, as for a file.
     """
+    raw = _events(spec, given, exchanges)
+    if raw is not None:
+        return _held(spec, raw, () if raw.by_label else asof.check_said(spec, WHERE))
     made = _shaped(spec, given, exchanges)
     store = MemoryStore()
     ways = Ways(store, settings, exchanges)
     mask = Mask(spec, made.rows.frequency)
-    converted = store_panels(spec, [mask.panel(made.panel)], ways, made.rows, static=made.static)
+    converted = store_panels(spec, [mask.panel(made.panel)], ways, made.rows, static=made.static, is_long=made.is_long)
     converted = replace(converted, findings=(*made.findings, *mask.findings(), *converted.findings))
     return Held(converted, _in_one(converted, store), made.header, mask=mask)
 
 
 def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings, exchanges: Exchanges = NYSE) -> Held:
     """The source with later rows at its end. Raises E201 for rows that are not later, or of other assets."""
+    if held.raw is not None:
+        return _more_events(spec, held, held.raw, given, exchanges)
     of = held.converted
     made = _shaped(_decided(spec, of.rows), given, exchanges, held.header)
     panel = made.panel
@@ -96,6 +105,52 @@ def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings, excha
     )
     kept = {b.key: held.panels[b.key] for b in of.blocks[:-1]}
     return Held(converted, kept | panels, made.header, held.spare, mask)
+
+
+def _events(spec: SourceSpec, given: Any, exchanges: Exchanges) -> Raw | None:
+    """The events of what is given, if it is as-of or holds intervals."""
+    exchange = exchanges.of(spec.options.calendar, spec.options.zone)
+    if isinstance(given, Panel):
+        if spec.options.asof is None:
+            return None
+        dated = settle(spec, WHERE, Stamps(given.dates.view("i8")), exchange, "date")
+        return asof.cells_of_panel(given, _rows(dated), spec, exchange)
+    if spec.options.asof is None and (_is_wide(given) or not may_be_intervals(list(getattr(given, "columns", ())))):
+        return None
+    own, arrow = table_of(spec, given)
+    table = ArrowTable(arrow)
+    how = layout(own, WHERE, table.head(), table.indices)
+    read = table.read(how.columns, ())
+    if how.shape == "intervals":
+        return asof.intervals_of(own, WHERE, read, how, exchange)
+    return asof.cells_of(own, WHERE, read, how, exchange) if spec.options.asof is not None else None
+
+
+def _held(spec: SourceSpec, raw: Raw, findings: tuple[Diagnostic, ...] = ()) -> Held:
+    store = MemoryStore()
+    converted = store_events(spec, raw, store)
+    converted = replace(converted, findings=(*findings, *converted.findings))
+    return Held(converted, {b.key: _stored(store, b.key) for b in converted.blocks}, raw=raw)
+
+
+def _more_events(spec: SourceSpec, held: Held, raw: Raw, given: Any, exchanges: Exchanges) -> Held:
+    """An as-of source with more rows, which may restate old ones; those that came too late are found."""
+    later = _events(_decided(spec, raw.rows), given, exchanges)
+    if later is None or later.by_label != raw.by_label:
+        raise problem(spec, "E201", WHERE, "can't be appended: give the whole source anew")
+    later = replace(later, where=later.where + int(raw.where.max(initial=0)))
+    both = together([raw, later])
+    store = MemoryStore()
+    put(held, store)
+    found = late(spec, held.converted, store, both)
+    return _held(spec, both, (*held.converted.findings, *found))
+
+
+def _stored(store: MemoryStore, key: str) -> tuple[Facts, Panel]:
+    facts, panel = store.facts(key), store.read(key)
+    if facts is None or panel is None:
+        raise KeyError(key)
+    return facts, panel
 
 
 def _decided(spec: SourceSpec, rows: Rows) -> SourceSpec:
@@ -146,13 +201,15 @@ def put(held: Held, store: BlockStore) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Shaped:
-    """What is given as a panel, and what was decided of its rows. header: of a frame of floats by dates."""
+    """What is given as a panel, and what was decided of its rows. header: of a frame of floats by dates. is_long: each
+    asset has dates of its own."""
 
     panel: Panel
     rows: Rows
     static: bool = False
     findings: tuple[Diagnostic, ...] = ()
     header: Header | None = None
+    is_long: bool = False
 
 
 def _shaped(spec: SourceSpec, given: Any, exchanges: Exchanges, known: Header | None = None) -> _Shaped:
@@ -171,7 +228,7 @@ def _shaped(spec: SourceSpec, given: Any, exchanges: Exchanges, known: Header | 
     how = layout(own, WHERE, table.head(), table.indices)
     made = to_panel(own, WHERE, table.read(how.columns, ()), how, exchange, any_order=True)
     rows = NO_ROWS if made.dated is None else _rows(made.dated)
-    return _Shaped(made.panel, rows, made.dated is None, made.findings, known)
+    return _Shaped(made.panel, rows, made.dated is None, made.findings, known, how.shape == "long")
 
 
 def _rows(dated: Dated) -> Rows:
@@ -216,9 +273,7 @@ def _in_one(converted: Converted, store: MemoryStore) -> dict[str, tuple[Facts, 
     whole = np.empty((len(converted.dates), len(converted.names)))
     found = {}
     for block in converted.blocks:
-        facts, panel = store.facts(block.key), store.read(block.key)
-        if facts is None or panel is None:
-            raise KeyError(block.key)
+        facts, panel = _stored(store, block.key)
         if panel.names == converted.names:
             rows = whole[block.start : block.stop]
             rows[:] = panel.values

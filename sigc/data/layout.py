@@ -4,6 +4,7 @@
     long    date, asset, value
     fields  a date and the fields of one instrument, whose name `symbol=` says
     static  asset, value: constant in time
+    intervals  asset, from, to, and a value or none: what holds between two days, both included
 
 Nothing is guessed: what fits two readings is an error that names both. A column is the one of assets by its name
 (`ticker`, `symbol`, ...), only if it holds text or whole numbers, and only if its values repeat over dates; so a wide
@@ -30,6 +31,9 @@ DATE_NAMES = ("date", "datetime", "timestamp", "time", "day", "trade_date", "dt"
 ASSET_NAMES = (
     "ticker", "symbol", "asset", "name", "security", "instrument", "permno", "isin", "sedol", "cusip", "sid", "ric",
 )  # fmt: skip
+_ENDS = (
+    ("from", "to"), ("start", "end"), ("start_date", "end_date"), ("from_date", "to_date"), ("valid_from", "valid_to"),
+)  # fmt: skip
 _PRICE_NAMES = ("prices", "price", "px", "close")
 _CLOSES = frozenset({"close", "adj close", "adjclose", "adjusted close", "price", "last", "settle"})
 FIELDS = _CLOSES | {
@@ -40,8 +44,9 @@ FIELDS = _CLOSES | {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """shape: wide, long, fields or static. date, asset, value: columns, '' where the shape has none. values: the
-    columns of a wide file, names: the assets that they hold."""
+    """shape: wide, long, fields, static or intervals. date, asset, value: columns, '' where the shape has none. values:
+    the columns of a wide file, names: the assets that they hold. published: the column of the publication. until: of an
+    interval's last day, whose first is `date`."""
 
     shape: str
     date: str
@@ -50,18 +55,20 @@ class Layout:
     values: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     findings: tuple[Diagnostic, ...] = ()
+    published: str = ""
+    until: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns that are read."""
         own = self.values if self.shape == "wide" else (self.value,)
-        return tuple(c for c in (self.date, self.asset, *own) if c)
+        return tuple(c for c in (self.date, self.until, self.asset, self.published, *own) if c)
 
     def numbers(self, spec: SourceSpec) -> tuple[str, ...]:
         """Those that hold numbers."""
         if spec.dtype == "category":
             return ()
-        return self.values if self.shape == "wide" else (self.value,)
+        return self.values if self.shape == "wide" else tuple(c for c in (self.value,) if c)
 
 
 def layout(spec: SourceSpec, file: str, head: Any, indices: frozenset[str] = frozenset()) -> Layout:
@@ -77,6 +84,9 @@ def layout(spec: SourceSpec, file: str, head: Any, indices: frozenset[str] = fro
     for wanted in said:
         if wanted and wanted not in names:
             raise problem(spec, "E202", file, f"has no column '{wanted}'", did_you_mean(wanted, names))
+    ends = _interval(spec, file, head)
+    if ends is not None:
+        return ends
     date = spec.date_col or _date_column(spec, file, head)
     dropped = [n for n in names if n not in (date, *said) and _is_row_index(head, n, indices)]
     findings = [_dropped(spec, n) for n in dropped]
@@ -90,18 +100,52 @@ def layout(spec: SourceSpec, file: str, head: Any, indices: frozenset[str] = fro
     if not others:
         raise problem(spec, "E202", file, "has no column beside the date")
     if asset:
-        return Layout("long", date, asset, _value(spec, file, others, head), findings=tuple(findings))
+        value = _value(spec, file, others, head)
+        return Layout("long", date, asset, value, findings=tuple(findings), published=_published(spec))
     if spec.options.symbol:
-        return Layout("fields", date, "", _value(spec, file, others, head), findings=tuple(findings))
+        value = _value(spec, file, others, head)
+        return Layout("fields", date, "", value, findings=tuple(findings), published=_published(spec))
     _refuse_fields(spec, file, others)
     chosen = (spec.column,) if spec.column else tuple(others)
     _refuse_text(spec, file, head, chosen)
-    return Layout("wide", date, "", "", chosen, _trimmed(spec, file, chosen), tuple(findings))
+    held = _trimmed(spec, file, chosen)
+    return Layout("wide", date, "", "", chosen, held, tuple(findings), _published(spec))
 
 
 def _published(spec: SourceSpec) -> str:
     """The column that holds the publication of a value."""
     return spec.options.available_after.column if spec.options.available_after is not None else ""
+
+
+# -- intervals ---------------------------------------------------------------------------------------------------
+
+
+def may_be_intervals(names: list[Any]) -> bool:
+    """True for columns among which two are named as the ends of an interval."""
+    known = {str(n).strip().lower() for n in names}
+    return any(a in known and b in known for a, b in _ENDS)
+
+
+def _interval(spec: SourceSpec, file: str, head: Any) -> Layout | None:
+    """The layout of a file of intervals: two columns of days named as their ends, one of assets, none of dates."""
+    if spec.date_col or spec.is_actions or _published(spec):
+        return None
+    by_lower = {str(n).strip().lower(): str(n) for n in head.schema.names}
+    ends = next(((by_lower[a], by_lower[b]) for a, b in _ENDS if a in by_lower and b in by_lower), None)
+    if ends is None or not any(_holds_days(spec, head, n) for n in ends):
+        return None
+    rest = head.drop_columns(list(ends))
+    known = (spec.symbol_col,) if spec.symbol_col else ASSET_NAMES
+    asset = next((n for n in rest.schema.names if n == spec.symbol_col or n.strip().lower() in known), "")
+    if not asset or _date_column(spec, file, rest):
+        return None
+    others = [n for n in rest.schema.names if n != asset and not _is_row_index(head, n, frozenset())]
+    value = _value(spec, file, others, head) if others else ""
+    return Layout("intervals", ends[0], asset, value, until=ends[1])
+
+
+def _holds_days(spec: SourceSpec, head: Any, name: str) -> bool:
+    return _is_time(head.schema.field(name).type) or looks_like_dates(head[name], spec.options.date_format)
 
 
 # -- which column says what --------------------------------------------------------------------------------------

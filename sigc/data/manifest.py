@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sigc.blocks import DIGEST_BYTES, BlockStore
 from sigc.data.frequency import SESSIONS
@@ -47,8 +48,21 @@ NO_ROWS = Rows()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Events:
+    """What is told of an as-of source, whose rows are the instants at which something new can be used.
+
+    max_age_days: values older than that are missing; None: of any age. by_label: its dates are labels of sessions, no
+    instants. newest: (rows,) the newest date of a value there was by then, in days since the epoch.
+    """
+
+    max_age_days: int | None
+    by_label: bool
+    newest: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Converted:
-    """A source in the store, see `sigc.data.catalog.Source`."""
+    """A source in the store, see `sigc.data.catalog.Source`. filled: the share of its cells that hold something."""
 
     dates: Dates
     names: tuple[str, ...]
@@ -59,6 +73,8 @@ class Converted:
     static: bool
     findings: tuple[Diagnostic, ...]
     rows: Rows = NO_ROWS
+    events: Events | None = None
+    filled: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +107,8 @@ def _text(of: Converted) -> str:
             "category": of.category,
             "static": of.static,
             "rows": [of.rows.frequency.word, of.rows.frequency.bars, of.rows.calendar, of.rows.zone],
+            "events": None if of.events is None else _events_text(of.events),
+            "filled": of.filled,
             "findings": [[f.code, f.message, f.hint] for f in of.findings],
         },
         separators=(",", ":"),
@@ -116,10 +134,20 @@ def _read(text: str) -> Converted | None:
             static=data["static"],
             findings=tuple(Diagnostic(c, m, None, Severity.WARNING, hint=h) for c, m, h in data["findings"]),
             rows=_rows(*data["rows"]),
+            events=None if data["events"] is None else _events(*data["events"]),
+            filled=data["filled"],
         )
     except (ValueError, KeyError, TypeError, zlib.error):
         return None
     return known if len(known.digests) == DIGEST_BYTES * len(known.dates) else None
+
+
+def _events_text(of: Events) -> list[object]:
+    return [of.max_age_days, of.by_label, _packed(of.newest.astype("i8").tobytes())]
+
+
+def _events(max_age_days: int | None, by_label: bool, newest: str) -> Events:
+    return Events(max_age_days, by_label, np.frombuffer(zlib.decompress(base64.b64decode(newest)), "i8"))
 
 
 def _rows(word: str, bars: int | None, calendar: str, zone: str) -> Rows:

@@ -116,7 +116,8 @@ def _check_long(
         at, first = int(order[same[0] + 1]), int(order[same[0]])
         where = f"rows {rows.number(first)} and {rows.number(at)}"
         message = f"has {when(rows.dates[at])} of '{names[column[at]]}' twice: {where}"
-        raise problem(spec, "E201", file, message)
+        hint = "of restatements, say asof=true and available_after= with the column of their publication"
+        raise problem(spec, "E201", file, message, hint)
     if any_order:
         return
     by_asset = np.argsort(column, kind="stable")

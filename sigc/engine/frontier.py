@@ -16,11 +16,11 @@ computed and joined.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, digest
 from sigc.engine.costs import Costs
 from sigc.engine.past import Past
+from sigc.engine.reads import read_of
 from sigc.engine.task import Outcome, Output, Piece, Read, RunReport, Task
 from sigc.errors import Diagnostic, SigcError
 from sigc.plan.expr import SOURCE, Expr, walk
@@ -339,16 +339,7 @@ class Frontier:
             )
             return Read(node, self.plan.names[node.shape], low, np.arange(low, stop), pieces)
         name = str(node.arguments["name"])
-        leaf = self.plan.grid.leaves[name]
-        rows = leaf.rows[low:stop]
-        first, last = _bounds(rows)
-        pieces = tuple(Piece(b.key, b.start, b.stop) for b in leaf.source.blocks if b.stop > first and b.start < last)
-        return Read(node, name, low, rows, pieces, leaf.broadcast)
-
-
-def _bounds(rows: NDArray[np.intp]) -> tuple[int, int]:
-    valid = rows[rows >= 0]
-    return (int(valid.min()), int(valid.max()) + 1) if len(valid) else (0, 0)
+        return read_of(node, name, self.plan.grid.leaves[name], low, stop)
 
 
 def _continued(output: Output) -> Output:

@@ -7,8 +7,9 @@ import numpy as np
 from sigc.blocks import Block, BlockStore, concat
 from sigc.data.catalog import Source
 from sigc.engine.drive import Computed
-from sigc.engine.run_block import BlockLostError, lay_leaf, read_leaf
-from sigc.engine.task import Piece, Read
+from sigc.engine.reads import BlockLostError, read_of
+from sigc.engine.run_block import lay_leaf, read_leaf
+from sigc.engine.task import Read
 from sigc.errors import Diagnostic, SigcError
 from sigc.panel import Panel
 from sigc.plan.expr import Expr, source
@@ -58,8 +59,7 @@ def source_panel(grid: Grid, store: BlockStore, name: str, start: int, stop: int
     A block that turns out damaged or gone is made again from the source's file. Raises E300 where that does not help.
     """
     leaf = grid.leaves[name]
-    pieces = tuple(Piece(b.key, b.start, b.stop) for b in leaf.source.blocks)
-    read = Read(source(name), name, start, leaf.rows[start:stop], pieces, leaf.broadcast)
+    read = read_of(source(name), name, leaf, start, stop)
     labels = grid.labels if leaf.source.labels else None
     values = lay_leaf(read, _source_rows(leaf.source, read, store, start, stop), grid.names, grid.labels)
     return Panel(grid.dates[start:stop], grid.names, values, labels)

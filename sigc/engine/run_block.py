@@ -30,6 +30,7 @@ from sigc.blocks import (
 from sigc.engine.books import Books, Part
 from sigc.engine.calls import Slice, is_category
 from sigc.engine.evaluate import Target, evaluate
+from sigc.engine.reads import BlockLostError, read_events
 from sigc.engine.room import Room
 from sigc.engine.task import Outcome, Output, Read, Task
 from sigc.engine.timed import TimedStore
@@ -38,10 +39,6 @@ from sigc.ops.declare import Carry as CarryRule
 from sigc.panel import Floats, Panel, canonical
 
 _CACHES = 16 << 20  # bytes of results in memory, beyond which no cache will have them when they are read
-
-
-class BlockLostError(Exception):
-    """A block that the task was told to read is gone (evicted or damaged). Carries its key."""
 
 
 @dataclass(slots=True, eq=False)
@@ -138,6 +135,8 @@ def _target(task: Task, output: Output, at: Slice, room: Room | None, books: Boo
 
 def read_leaf(read: Read, store: BlockStore, low: int, stop: int) -> Panel:
     """The rows [low, stop) of a leaf over the assets it has there. Raises `BlockLostError`."""
+    if read.asof is not None:
+        return read_events(read, read.asof, store, low, stop)
     rows = read.rows[low - read.low : stop - read.low]
     valid = rows >= 0
     if not valid.any():

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigc.blocks import Block, Facts
+from sigc.data.manifest import Events
 from sigc.panel import Dates
 from sigc.plan.expr import Expr
+from sigc.plan.laying import Moments
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,10 +28,19 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class AsOfRead:
+    """How events become rows: when the rows of the read are, how old values may be, the labels that codes are of."""
+
+    moments: Moments
+    events: Events
+    labels: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Read:
     """How the rows [low, stop) of a leaf are got: `rows` gives, per grid row, the row among `pieces` (-1: none).
 
-    A carried leaf has the grid's own coordinates. labels: the leaf is a category panel.
+    A carried leaf has the grid's own coordinates. asof: of an as-of source, whose blocks hold events.
     """
 
     leaf: Expr
@@ -38,6 +49,7 @@ class Read:
     rows: NDArray[np.intp]
     pieces: tuple[Piece, ...]
     broadcast: bool = False
+    asof: AsOfRead | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

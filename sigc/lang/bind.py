@@ -162,9 +162,10 @@ class Binder:
         ahead = op.rows_ahead(args)
         peek = max(0, before + ahead)
         culprit = deepest.culprit
+        labels = op.keeps and bool(inputs) and inputs[0].kind is Kind.CATEGORY
         value = Value(
             op.name,
-            op.result,
+            Kind.CATEGORY if labels else op.result,
             span,
             inputs,
             tuple(sorted(args.items())),
@@ -195,6 +196,8 @@ class Binder:
                 return True
             self._wrong(op, param, value, shown, "a category panel")
             return False
+        if op.keeps and kind is Kind.CATEGORY:
+            return True
         if op.name in ("eq", "ne") and (kind in (Kind.CATEGORY, Kind.STRING) or _text_beside(value, pairs)):
             return self._comparable(value, pairs, shown)
         if kind in (Kind.PANEL, Kind.BOOLEAN):

@@ -70,6 +70,13 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "A column or source that is needed is not there: an asset asked for by x[AAPL], a column named in "
             "columns:, the date, the benchmark, or a source that a constraint needs.",
         ),
+        "E203": (
+            "sparse source",
+            "A source has values on less than half of the rows of the traded panel between its first and its last date, "
+            "as filings, surveys and monthly figures have. Laid by equal dates most of it would be lost, so say what is "
+            "meant: asof=true lets each row take the newest value that was available, available_after= says when that "
+            "was; frequency= with that of the traded panel says that gaps are gaps.",
+        ),
         "E300": (
             "runtime",
             "Computing failed on a block. The message names the operator, the line and the dates; most often memory, "

@@ -14,9 +14,9 @@ from sigc.ops.jit import frozen
 _NAN = float("nan")
 
 
-@operator(axis=Axis.TIME, lookback=Carry((_NAN, 0.0)), example="ffill(prices)")
+@operator(axis=Axis.TIME, lookback=Carry((_NAN, 0.0)), example="ffill(prices)", keeps=True)
 def ffill(x: Values, limit: Window | None = None, *, state: State) -> tuple[Values, State]:
-    """The last valid value carried forward, over at most `limit` missing rows (none: any number)."""
+    """The last valid value carried forward, over at most `limit` missing rows (none: any number); labels too."""
     from sigc.ops.loops import running
 
     after = state.copy()

@@ -132,7 +132,8 @@ class Operator:
 
     peek(arguments by name): rows into the future the operator adds (negative: moves back), see `shift`.
     aliases: other names. windowed: the short name (`mean`) that means this operator when it has a window.
-    renamed: other spellings of parameters (`exp` for `n`).
+    renamed: other spellings of parameters (`exp` for `n`). keeps: it moves cells and makes none, so that it takes
+    labels too, and gives labels then.
     """
 
     name: str
@@ -149,6 +150,7 @@ class Operator:
     windowed: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
     peek: Callable[..., int] | None = None
+    keeps: bool = False
 
     @property
     def inputs(self) -> tuple[Parameter, ...]:
@@ -192,6 +194,7 @@ def operator(
     windowed: str = "",
     renamed: Mapping[str, str] | None = None,
     peek: Callable[..., int] | None = None,
+    keeps: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare the decorated kernel as an operator. `name` only where the word is Python's (`and_`)."""
 
@@ -217,6 +220,7 @@ def operator(
             windowed=windowed,
             renamed=tuple((renamed or {}).items()),
             peek=peek,
+            keeps=keeps,
         )
         return kernel
 

@@ -1,6 +1,6 @@
 """The grid: the dates and assets of the traded panel, cut into blocks, with every source laid onto it.
 
-A source is read by grid row: `Leaf.rows` says which of its own rows stands on each grid row (-1: none).
+A source is read by grid row: `Leaf.rows` says which of its own rows stands on each grid row (-1: none), see `laying`.
 Its row digests in grid order are what keys are made of, so a key names exactly the rows a value reads.
 """
 
@@ -18,8 +18,19 @@ from sigc.data.catalog import Catalog, Source
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Dates
 from sigc.plan.expr import COLUMN, walk
+from sigc.plan.laying import (
+    Ground,
+    Moments,
+    aged,
+    is_on_same_clock,
+    rows_by_event,
+    rows_by_labels,
+    rows_by_session,
+)
 from sigc.plan.strategy import Strategy
 
+_DENSE = 0.5  # share of the traded rows on which a source that is laid by dates must have values
+_FEW_ROWS = 3  # of which nothing can be said
 _ABSENT = b"\0" * DIGEST_BYTES
 
 
@@ -29,7 +40,8 @@ class Leaf:
 
     rows: (grid rows,) the source's row, -1 where it has none. digests: (grid rows, DIGEST_BYTES) uint8.
     marker: enters the key where the source had to be restricted to the traded assets, else ''.
-    broadcast: a one-column source that is none of the traded assets stands for all of them.
+    broadcast: a one-column source that is none of the traded assets stands for all of them. moments: of the grid's
+    rows, where the source is as-of: its blocks are then read as of them.
     """
 
     source: Source
@@ -37,11 +49,25 @@ class Leaf:
     digests: NDArray[np.uint8]
     marker: str
     broadcast: bool
+    moments: Moments | None = None
+
+    def newest(self, row: int) -> np.datetime64 | None:
+        """The newest date of a value that is known at a row of the grid; None where there is none, or no dates."""
+        if self.source.static:
+            return None
+        known = np.flatnonzero(self.rows[: row + 1] >= 0)
+        if not len(known):
+            return None
+        at = int(self.rows[known[-1]])
+        if self.source.events is not None:
+            return np.datetime64(int(self.source.events.newest[at]), "D")
+        return np.datetime64(self.source.dates[at], "D")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """names: the traded assets, ordered. labels: all category labels of the plan, ordered; codes index them."""
+    """names: the traded assets, ordered. labels: all category labels of the plan, ordered; codes index them. days: the
+    session of each row."""
 
     dates: Dates
     names: tuple[str, ...]
@@ -50,6 +76,12 @@ class Grid:
     leaves: Mapping[str, Leaf]
     names_digest: str
     findings: tuple[Diagnostic, ...]
+    days: NDArray[np.datetime64]
+
+    def age_days(self, name: str, row: int) -> int | None:
+        """Days from the newest date of a source's values to a row of the grid; None where there is no such date."""
+        newest = self.leaves[name].newest(row)
+        return None if newest is None else int((self.days[row] - newest).astype("i8"))
 
 
 def lay(strategy: Strategy, catalog: Catalog, rule: str = "auto", until: str = "") -> Grid:
@@ -57,7 +89,7 @@ def lay(strategy: Strategy, catalog: Catalog, rule: str = "auto", until: str = "
 
     rule: how blocks are cut, see `sigc.blocks.grid`. until: an ISO date; no row after that day is on the
     grid, so none is read. Raises E202 for a column `x[A]` that the traded panel
-    lacks, or a source without any traded asset; E501 for one without any date in common.
+    lacks, or a source without any traded asset; E203 for one that is sparse; E501 for one without any date in common.
     """
     traded = catalog.sources[strategy.traded]
     errors: list[Diagnostic] = []
@@ -68,8 +100,9 @@ def lay(strategy: Strategy, catalog: Catalog, rule: str = "auto", until: str = "
         days = dates if sessions is None else sessions
         dates = dates[: np.searchsorted(days, np.datetime64(until, "D") + 1)]
         sessions = None if sessions is None else sessions[: len(dates)]
+    ground = Ground(traded, dates, sessions)
     for name, source in sorted(catalog.sources.items()):
-        leaves[name] = _leaf(source, traded, dates, errors, findings)
+        leaves[name] = _leaf(source, ground, errors, findings)
     errors += _missing_columns(strategy, traded)
     if errors:
         raise SigcError(*errors)
@@ -82,19 +115,22 @@ def lay(strategy: Strategy, catalog: Catalog, rule: str = "auto", until: str = "
         leaves=leaves,
         names_digest=digest("\n".join(traded.names)),
         findings=tuple(findings),
+        days=ground.days,
     )
 
 
-def _leaf(source: Source, traded: Source, dates: Dates, errors: list[Diagnostic], findings: list[Diagnostic]) -> Leaf:
+def _leaf(source: Source, ground: Ground, errors: list[Diagnostic], findings: list[Diagnostic]) -> Leaf:
+    traded, dates = ground.traded, ground.dates
     own = np.frombuffer(source.digests, np.uint8).reshape(-1, DIGEST_BYTES)
     if source is traded:
+        if source.events is not None:
+            message = f"source '{source.name}' is the traded panel, onto which others are laid, and can't be as-of"
+            errors.append(Diagnostic("E101", message, source.spec.span, hint="leave out asof="))
         return Leaf(source, np.arange(len(dates)), own[: len(dates)], "", False)
-    if source.static:
-        rows = np.zeros(len(dates), np.intp)
-    else:
-        rows = _row_of(source.dates, dates)
-        _report_gaps(source, rows, errors, findings)
+    rows, moments = _rows_of(source, ground, errors, findings)
     digests = np.vstack([own, np.frombuffer(_ABSENT, np.uint8)[None]])[rows]
+    if moments is not None and source.events is not None and source.events.max_age_days is not None:
+        digests[rows >= 0] = aged(digests[rows >= 0], moments.days[rows >= 0])
     shared = set(source.names) & set(traded.names)
     broadcast = len(source.names) == 1 and not shared
     if not shared and not broadcast:
@@ -103,15 +139,57 @@ def _leaf(source: Source, traded: Source, dates: Dates, errors: list[Diagnostic]
         errors.append(Diagnostic("E202", message, source.spec.span, hint=hint))
     restricted = not broadcast and len(shared) < len(source.names)
     marker = digest("\n".join(sorted(shared))) if restricted else "broadcast" if broadcast else ""
-    return Leaf(source, rows, digests, marker, broadcast)
+    return Leaf(source, rows, digests, marker, broadcast, moments)
 
 
-def _row_of(own: Dates, wanted: Dates) -> NDArray[np.intp]:
-    at = np.searchsorted(own, wanted)
-    at[at == len(own)] = 0
-    if len(own) == 0:
-        return np.full(len(wanted), -1, np.intp)
-    return np.where(own[at] == wanted, at, -1).astype(np.intp)
+def _rows_of(
+    source: Source, ground: Ground, errors: list[Diagnostic], findings: list[Diagnostic]
+) -> tuple[NDArray[np.intp], Moments | None]:
+    """The source's row on each row of the grid; when the rows of the grid are, where it is as-of."""
+    if source.static:
+        return np.zeros(len(ground.dates), np.intp), None
+    if source.events is not None:
+        rows, moments = rows_by_event(source, ground)
+        if len(rows) and rows[-1] < 0:
+            message = f"source '{source.name}' has nothing that could be used by the last row of the traded panel"
+            errors.append(Diagnostic("E501", message, source.spec.span))
+        return rows, moments
+    same = is_on_same_clock(source, ground)
+    rows = rows_by_labels(source, ground.dates) if same else rows_by_session(source, ground)
+    if not _is_sparse(source, rows, ground, errors):
+        _report_gaps(source, rows, errors, findings)
+    return rows, None
+
+
+def _is_sparse(source: Source, rows: NDArray[np.intp], ground: Ground, errors: list[Diagnostic]) -> bool:
+    """True, and told, for a source with values on less than half of the rows between its first and its last date.
+
+    Of one whose declaration says that it has the frequency of the traded panel, gaps are gaps.
+    """
+    said = source.spec.options.frequency
+    if said is not None and said == ground.traded.rows.frequency:
+        return False
+    between = ground.labels[(ground.labels >= source.dates[0]) & (ground.labels <= source.dates[-1])]
+    there = np.flatnonzero(rows >= 0)
+    span = max(len(between), int(there[-1] - there[0]) + 1 if len(there) else 0)
+    share = source.filled * len(there) / span if span else 0.0
+    if span < _FEW_ROWS or share >= _DENSE:
+        return False
+    message = (
+        f"source '{source.name}' is sparse: {share:.1%} of its cells between its first and its last date have a value "
+        "on the rows of the traded panel"
+    )
+    hint = (
+        "say asof=true (each row takes the newest value that was available) and available_after=; or frequency="
+        f"{_written(ground.traded)} if only rows of the same date are meant"
+    )
+    errors.append(Diagnostic("E203", message, source.spec.span, hint=hint))
+    return True
+
+
+def _written(traded: Source) -> str:
+    frequency = traded.rows.frequency
+    return str(frequency.bars) if frequency.bars is not None else frequency.word
 
 
 def _report_gaps(source: Source, rows: NDArray[np.intp], errors: list[Diagnostic], findings: list[Diagnostic]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigc.blocks import digest
+from sigc.ops.declare import Kind
 from sigc.panel import Dates
 from sigc.plan.expr import SOURCE, Expr
 from sigc.plan.grid import Grid
@@ -45,7 +46,9 @@ class Recipe:
         spread = any(grid.leaves[s].broadcast for s in sources)
         self.fills = spread or _fills(node)
         marks = [f"{s}:{grid.leaves[s].marker}" for s in sorted(sources)]
-        self.static = digest(FORMAT, node.shape, *marks, grid.names_digest if self.fills else "")
+        # A state of labels holds codes into those of the whole plan.
+        labels = ["\n".join(grid.labels)] if node.carried and node.kind is Kind.CATEGORY else []
+        self.static = digest(FORMAT, node.shape, *marks, grid.names_digest if self.fills else "", *labels)
 
     def key(
         self, dates: Dates, start: int, stop: int, digests: Mapping[str, NDArray[np.uint8]], state: str = ""

@@ -39,6 +39,7 @@ def test_named_sections(world: Path) -> None:
     text = (
         HEAD
         + 'data fundamentals:\n  source = "f.csv"\n  columns:\n    ticker: Symbol\n    date: Date\n    roe: Numeric\n    pe: Numeric as ratio\n'
+        + "  options:\n    asof = true\n    available_after = 0\n"
     )
     found = values(world, text + "signal a:\n  emit ffill(fundamentals.roe) + 0 * ffill(fundamentals.ratio)\n")
     assert found.values[0].tolist() == [float(i) for i in range(13)]

@@ -18,6 +18,7 @@ STRATEGIES = sorted((CASES / "strategies").glob("*.sig"))
 _ELSEWHERE = {
     "E201",
     "E202",
+    "E203",
     "E300",
     "E302",
     "E310",

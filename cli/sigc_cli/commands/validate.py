@@ -38,10 +38,25 @@ def command(file: Path, column: str, dtype: str, options: tuple[str, ...], confi
         click.echo(json.dumps(facts, indent=2))
         return
     complain((*read.findings, *odd))
+    if read.source.events is not None:
+        changed = f"{_begin(read)} to {facts['last']}, {facts['rows']} times"
+        click.echo(f"{file}: ok")
+        click.echo(f"  {facts['kind']} as-of, {facts['assets']} assets, something new from {changed}")
+        return
     span = f"{facts['first']} to {facts['last']}, {facts['rows']} rows" if facts["first"] else "constant in time"
     click.echo(f"{file}: ok")
     click.echo(f"  {facts['kind']}, {facts['assets']} assets, {span}, {percent(read.missing)} missing")
     click.echo(f"  read as: {facts['layout']}; rows are {facts['frequency']}{_year(facts['periods'])}")
+
+
+def _begin(read: DataFile) -> str:
+    """The first day on which an as-of source has something, `ever` for what always was."""
+    import numpy as np
+
+    from sigc.data.asof import OPEN
+
+    first = read.panel.dates[0]
+    return _day(first) if first > np.datetime64(OPEN, "ns") else "ever"
 
 
 def _year(periods: object) -> str:
@@ -59,6 +74,7 @@ def facts_of(read: DataFile, odd: tuple[Diagnostic, ...] = ()) -> dict[str, obje
     words = {"bars": f"{rows.frequency.bars} bars a session", "all_days": "all days"}
     return {
         "kind": "labels" if panel.labels is not None else "numbers",
+        "as_of": read.source.events is not None,
         "rows": len(panel.dates),
         "assets": len(panel.names),
         "first": first,
