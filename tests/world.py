@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from sigc.blocks import BlockStore
-from sigc.data.exchange import Exchanges
+from sigc.data.exchange import NYSE, Exchanges
 from sigc.engine.drive import Executor
 from sigc.engine.local import LocalExecutor
 from sigc.lang.check import check_file
@@ -109,13 +109,15 @@ def write_strategy(folder: Path, text: str, name: str = "s") -> Strategy:
 WEEKDAYS = Exchanges("weekdays", is_declared=True)  # the days that the data of the world are of
 
 
-def workspace(store: BlockStore, *, threads: int = 1, rule: str = "auto", memory_bytes: int = 1 << 32) -> Workspace:
+def workspace(
+    store: BlockStore, *, threads: int = 1, rule: str = "auto", memory_bytes: int = 1 << 32, exchanges: Exchanges = NYSE
+) -> Workspace:
     """A workspace with threads of this process."""
 
     def engine(_: int) -> AbstractContextManager[Executor]:
         return local(store, threads, memory_bytes)
 
-    return Workspace(store, engine, rule=rule, exchanges=WEEKDAYS)
+    return Workspace(store, engine, rule=rule, exchanges=exchanges)
 
 
 @contextmanager

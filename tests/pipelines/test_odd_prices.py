@@ -113,7 +113,7 @@ def test_prices_of_zero_and_below_are_none(tmp_path: Path) -> None:
     assert result.returns.to_numpy() == pytest.approx([0, 0, 0, 0.04])
     assert "W006 source 'prices': 1 price is 0 or below: A 2024-01-04 (0)" in told(result)
     prices["A"][1] = -5.0
-    with pytest.raises(SigcError, match=r"E201: source 'prices': 2 prices are 0 or below: A 2024-01-03 \(-5\)"):
+    with pytest.raises(SigcError, match=r"E201\]: source 'prices': 2 prices are 0 or below: A 2024-01-03 \(-5\)"):
         strategy(tmp_path, prices, "  backtest\n").backtest()
     assert strategy(tmp_path, prices, "  backtest\n", options=" max_anomalies_pct=50").backtest().findings
     strategy(tmp_path, prices, "  backtest\n", options=" allow_negative=true").backtest()

@@ -19,7 +19,7 @@ from sigc_pipelines.compute import load
 from tests.world import workspace, write_strategy
 
 TEXT = """data:
-  prices: load parquet from "prices.parquet"
+  prices: load parquet from "prices.parquet" max_return=10
   sectors: load sector from "sectors.csv"
   market: load csv from "market.csv"
 params:

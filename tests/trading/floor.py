@@ -27,7 +27,7 @@ from sigc_pipelines.recover import recover
 from sigc_pipelines.run import carry_out
 from sigc_pipelines.session import instant_of
 from sigc_pipelines.trading import Ended, Request, Trading
-from tests.world import workspace, write_strategy, write_world
+from tests.world import WEEKDAYS, workspace, write_strategy, write_world
 
 TEXT = """data:
   prices: load parquet from "prices.parquet"
@@ -135,7 +135,7 @@ def floor(folder: Path, text: str = TEXT, config: Config | None = None, store: B
     work_dir = folder / "work"
     return Floor(
         strategy=write_strategy(folder, text, "momentum"),
-        space=workspace(store or MemoryStore()),
+        space=workspace(store or MemoryStore(), exchanges=WEEKDAYS),
         work_dir=work_dir,
         config=config or settings(),
         calendar=weekdays(),

@@ -35,7 +35,7 @@ from sigc_pipelines.brokers.protocol import BrokerOrder, OrderRequest
 from sigc_pipelines.session import instant_of
 from sigc_pipelines.trading import Ended, Trading
 from tests.trading.floor import Floor, settings, weekdays
-from tests.world import workspace, write_strategy, write_wide
+from tests.world import WEEKDAYS, workspace, write_strategy, write_wide
 
 Column = float | Sequence[float]
 _BEFORE = 3  # days of history before the first that is traded
@@ -87,7 +87,7 @@ def written(
     lines = [f"{n},{(sectors or {}).get(n, 'X')}" for n in names]
     (folder / "sectors.csv").write_text("\n".join(["ticker,sector", *lines]) + "\n")
     strategy = write_strategy(folder, TEXT.format(target=name), name)
-    return Floor(strategy, workspace(MemoryStore()), folder / "work", config or free(), weekdays())
+    return Floor(strategy, workspace(MemoryStore(), exchanges=WEEKDAYS), folder / "work", config or free(), weekdays())
 
 
 def _column(value: Column, days: int) -> NDArray[np.float64]:

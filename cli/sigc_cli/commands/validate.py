@@ -39,7 +39,7 @@ def command(file: Path, column: str, dtype: str, options: tuple[str, ...], confi
         return
     complain((*read.findings, *odd))
     if read.source.events is not None:
-        changed = f"{_begin(read)} to {facts['last']}, {facts['rows']} times"
+        changed = f"{_begin(read)} to {str(facts['last'])[:10]}, {facts['rows']} times"
         click.echo(f"{file}: ok")
         click.echo(f"  {facts['kind']} as-of, {facts['assets']} assets, something new from {changed}")
         return
@@ -56,7 +56,7 @@ def _begin(read: DataFile) -> str:
     from sigc.data.asof import OPEN
 
     first = read.panel.dates[0]
-    return _day(first) if first > np.datetime64(OPEN, "ns") else "ever"
+    return _day(first)[:10] if first > np.datetime64(OPEN, "ns") else "ever"
 
 
 def _year(periods: object) -> str:
