@@ -135,7 +135,11 @@ def rows_by_event(source: Source, ground: Ground) -> tuple[Rows, Moments]:
     return at.astype(np.intp), Moments(stamps // 1_000, ground.days.view("i8"))
 
 
-def aged(digests: NDArray[np.uint8], days: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Row digests that change from day to day, for values that grow too old."""
+def aged(digests: NDArray[np.uint8], days: NDArray[np.int64], longest: int) -> NDArray[np.uint8]:
+    """Row digests that change from day to day, for values that are missing beyond an age."""
     words = np.ascontiguousarray(digests).view(np.uint64).reshape(-1, DIGEST_BYTES // 8)
-    return (words + mixed(days.astype(np.uint64))[:, None]).view(np.uint8).reshape(-1, DIGEST_BYTES)
+    return (
+        (words + mixed(mixed(days.astype(np.uint64)) ^ np.uint64(longest))[:, None])
+        .view(np.uint8)
+        .reshape(-1, DIGEST_BYTES)
+    )

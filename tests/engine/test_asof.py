@@ -243,6 +243,20 @@ def test_files_that_grow_day_by_day(tmp_path: Path) -> None:
     )
 
 
+def test_ages_do_not_share_blocks(world: Path, tmp_path: Path) -> None:
+    """Nor do rows of other dates between the same first and last one."""
+    store = MemoryStore()
+    text = HEAD + ROE + "asof=AGE available_after=published\nsignal a:\n  emit roe\n"
+    for longest in (400, 150):
+        own = text.replace("AGE", f"{longest}d")
+        assert_same(run(world, own, space_of(store))[0], run(world, own, space_of())[0])
+    filings().to_csv(tmp_path / "filings.csv", index=False)
+    for gone in (500, 540):
+        write_prices(tmp_path, DAYS.delete(gone))
+        own = text.replace("AGE", "150d")
+        assert_same(run(tmp_path, own, space_of(store))[0], run(tmp_path, own, space_of())[0])
+
+
 def test_a_restatement_recomputes_the_blocks_on_which_it_shows(world: Path, tmp_path: Path) -> None:
     write_prices(tmp_path)
     frame, store = filings(), MemoryStore()

@@ -150,6 +150,9 @@ def test_a_row_that_a_session_lacks_is_missing_without_asof(tmp_path: Path) -> N
     other = daily("XTKS").drop(pd.Timestamp("2024-03-12"))
     found = laid(tmp_path, daily("XNYS"), "XNYS", other, "calendar=XTKS")
     assert found.index[found["A"].isna()].tolist() == [pd.Timestamp("2024-03-12")]
+    some = bars("XTKS")[bars("XTKS").index.date != pd.Timestamp("2024-03-12").date()]
+    found = laid(tmp_path, daily("XNYS"), "XNYS", some, "calendar=XTKS")
+    assert found.index[found["A"].isna()].tolist() == [pd.Timestamp("2024-03-12")]
     carried = laid(tmp_path, daily("XNYS"), "XNYS", other, "calendar=XTKS asof=true available_after=0")
     assert carried.loc["2024-03-12", "A"] == pd.Timestamp("2024-03-11").day_of_year
 
