@@ -72,7 +72,7 @@ class Ground:
     def opens(self) -> Instants:
         """The open of each row's session: what is known at all of its bars."""
         wide = covering(self.exchange, self.days)
-        return wide.opens[np.searchsorted(wide.days, self.days)]
+        return wide.opens[np.searchsorted(wide.days, self.days, side="right") - 1]
 
 
 def rows_by_labels(source: Source, dates: Dates) -> Rows:

@@ -357,5 +357,11 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     assert exit_code(caught.value.diagnostics) == 4
     on_grid = loaded(tmp_path, HEAD + ROE + "asof=true" + end, space_of())
     assert any("does not say when its values are available" in f.message for f in on_grid.findings)
+    # A day on which nobody files is rare, one on which somebody in particular does too.
+    busy = pd.DataFrame([(a, d.date(), 1.0) for i, d in enumerate(DAYS[:100]) for a in ASSETS[i % 20 :: 20]])
+    busy.set_axis(["ticker", "period", "roe"], axis=1).to_csv(tmp_path / "filings.csv", index=False)
+    with pytest.raises(SigcError, match=r"E203: source 'roe' is sparse: [56]\..%"):
+        loaded(tmp_path, HEAD + ROE + end, space_of())
+    loaded(tmp_path, HEAD + ROE + "frequency=sessions" + end, space_of())
     with pytest.raises(SigcError, match="E101: source 'prices' is the traded panel"):
         loaded(tmp_path, HEAD[:-1] + " asof=true\nsignal a:\n  emit prices\n", space_of())

@@ -112,6 +112,16 @@ def test_a_delay_says_otherwise(tmp_path: Path, said: str, time: str, later: int
     same(found, newest(own, usable, traded.index))
 
 
+def test_rows_of_all_seven_days_are_of_no_exchange(tmp_path: Path) -> None:
+    """Whatever calendar is configured: of date t they end after New York's close of t."""
+    found = laid(tmp_path, daily("XNYS"), "XNYS", daily("always"), "")
+    same(found, newest(daily("always"), at("always", "24:00"), at("XNYS", "16:00")))
+
+
+def test_a_calendar_by_another_name_is_the_same(tmp_path: Path) -> None:
+    same(laid(tmp_path, daily("XNYS"), "XNYS", daily("XNYS"), "calendar=nyse"), daily("XNYS").to_numpy())
+
+
 def test_a_delay_on_daily_rows_moves_them(tmp_path: Path) -> None:
     found = laid(tmp_path, daily("XNYS"), "XNYS", daily("XNYS"), "calendar=XNYS available_after=1d")
     same(found, daily("XNYS").shift(1).to_numpy())
