@@ -118,9 +118,8 @@ def test_filings_are_what_the_rule_says(world: Path, longest: int | None) -> Non
     text = HEAD + ROE + f"asof={said} available_after=published\nsignal a:\n  emit roe\n"
     found, _ = run(world, text, space_of())
     periods = pd.to_datetime(frame.sort_values("published")["period"]).astype("i8")
-    assert (
-        periods < periods.groupby(frame["ticker"]).cummax()
-    ).sum() > 100  # an older quarter restated after a newer one
+    is_older = periods < periods.groupby(frame["ticker"]).cummax()
+    assert is_older.sum() > 100  # restated after a newer quarter was published
     expected = reference(frame, instants(frame), DAYS, longest)
     assert np.array_equal(found["a"].values, expected.to_numpy(), equal_nan=True)
     assert np.isnan(expected.to_numpy()).any()
