@@ -115,7 +115,7 @@ def _events(spec: SourceSpec, given: Any, exchanges: Exchanges) -> Raw | None:
             return None
         dated = settle(spec, WHERE, Stamps(given.dates.view("i8")), exchange, "date")
         return asof.cells_of_panel(given, _rows(dated), spec, exchange)
-    if spec.options.asof is None and (_is_wide(given) or not may_be_intervals(list(getattr(given, "columns", ())))):
+    if spec.options.asof is None and (_is_wide(given) or not may_be_intervals(_columns(given))):
         return None
     own, arrow = table_of(spec, given)
     table = ArrowTable(arrow)
@@ -124,6 +124,11 @@ def _events(spec: SourceSpec, given: Any, exchanges: Exchanges) -> Raw | None:
     if how.shape == "intervals":
         return asof.intervals_of(own, WHERE, read, how, exchange)
     return asof.cells_of(own, WHERE, read, how, exchange) if spec.options.asof is not None else None
+
+
+def _columns(given: Any) -> list[Any]:
+    names = getattr(given, "column_names", None)  # arrow's columns are the cells
+    return list(getattr(given, "columns", ()) if names is None else names)
 
 
 def _held(spec: SourceSpec, raw: Raw, findings: tuple[Diagnostic, ...] = ()) -> Held:

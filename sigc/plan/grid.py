@@ -129,8 +129,9 @@ def _leaf(source: Source, ground: Ground, errors: list[Diagnostic], findings: li
         return Leaf(source, np.arange(len(dates)), own[: len(dates)], "", False)
     rows, moments = _rows_of(source, ground, errors, findings)
     digests = np.vstack([own, np.frombuffer(_ABSENT, np.uint8)[None]])[rows]
-    if moments is not None and source.events is not None and source.events.max_age_days is not None:
-        digests[rows >= 0] = aged(digests[rows >= 0], moments.days[rows >= 0])
+    longest = None if source.events is None else source.events.max_age_days
+    if moments is not None and longest is not None:
+        digests[rows >= 0] = aged(digests[rows >= 0], moments.days[rows >= 0], longest)
     shared = set(source.names) & set(traded.names)
     broadcast = len(source.names) == 1 and not shared
     if not shared and not broadcast:
@@ -168,6 +169,8 @@ def _is_sparse(source: Source, rows: NDArray[np.intp], ground: Ground, errors: l
     """
     said = source.spec.options.frequency
     if said is not None and said == ground.traded.rows.frequency:
+        return False
+    if source.filled * np.count_nonzero(rows >= 0) >= _DENSE * len(rows):
         return False
     between = ground.labels[(ground.labels >= source.dates[0]) & (ground.labels <= source.dates[-1])]
     there = np.flatnonzero(rows >= 0)

@@ -72,7 +72,7 @@ class Ground:
     def opens(self) -> Instants:
         """The open of each row's session: what is known at all of its bars."""
         wide = covering(self.exchange, self.days)
-        return wide.opens[np.searchsorted(wide.days, self.days)]
+        return wide.opens[np.searchsorted(wide.days, self.days, side="right") - 1]
 
 
 def rows_by_labels(source: Source, dates: Dates) -> Rows:
@@ -135,7 +135,11 @@ def rows_by_event(source: Source, ground: Ground) -> tuple[Rows, Moments]:
     return at.astype(np.intp), Moments(stamps // 1_000, ground.days.view("i8"))
 
 
-def aged(digests: NDArray[np.uint8], days: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Row digests that change from day to day, for values that grow too old."""
+def aged(digests: NDArray[np.uint8], days: NDArray[np.int64], longest: int) -> NDArray[np.uint8]:
+    """Row digests that change from day to day, for values that are missing beyond an age."""
     words = np.ascontiguousarray(digests).view(np.uint64).reshape(-1, DIGEST_BYTES // 8)
-    return (words + mixed(days.astype(np.uint64))[:, None]).view(np.uint8).reshape(-1, DIGEST_BYTES)
+    return (
+        (words + mixed(mixed(days.astype(np.uint64)) ^ np.uint64(longest))[:, None])
+        .view(np.uint8)
+        .reshape(-1, DIGEST_BYTES)
+    )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -259,4 +260,8 @@ def test_frames_of_intervals_and_panels(given: dict[str, Any], tmp_path: Path) -
         frame = inside()[change]
         text = HEAD + '  members: load csv from "m.csv" asof=true available_after=0\nsignal a:\n  emit members\n'
     found = sigc.compile(text, data={"prices": PRICES, "members": frame}, cache=False).panels()["a"].values
+    if given["members"] == "intervals":
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        arrow = sigc.compile(text, data={"prices": PRICES, "members": table}, cache=False)
+        assert np.array_equal(arrow.panels()["a"].values, found, equal_nan=True)
     assert np.array_equal(np.nan_to_num(found), np.nan_to_num(inside().to_numpy()))

@@ -118,9 +118,8 @@ def test_filings_are_what_the_rule_says(world: Path, longest: int | None) -> Non
     text = HEAD + ROE + f"asof={said} available_after=published\nsignal a:\n  emit roe\n"
     found, _ = run(world, text, space_of())
     periods = pd.to_datetime(frame.sort_values("published")["period"]).astype("i8")
-    assert (
-        periods < periods.groupby(frame["ticker"]).cummax()
-    ).sum() > 100  # an older quarter restated after a newer one
+    is_older = periods < periods.groupby(frame["ticker"]).cummax()
+    assert is_older.sum() > 100  # restated after a newer quarter was published
     expected = reference(frame, instants(frame), DAYS, longest)
     assert np.array_equal(found["a"].values, expected.to_numpy(), equal_nan=True)
     assert np.isnan(expected.to_numpy()).any()
@@ -243,6 +242,20 @@ def test_files_that_grow_day_by_day(tmp_path: Path) -> None:
     )
 
 
+def test_ages_do_not_share_blocks(world: Path, tmp_path: Path) -> None:
+    """Nor do rows of other dates between the same first and last one."""
+    store = MemoryStore()
+    text = HEAD + ROE + "asof=AGE available_after=published\nsignal a:\n  emit roe\n"
+    for longest in (400, 150):
+        own = text.replace("AGE", f"{longest}d")
+        assert_same(run(world, own, space_of(store))[0], run(world, own, space_of())[0])
+    filings().to_csv(tmp_path / "filings.csv", index=False)
+    for gone in (500, 540):
+        write_prices(tmp_path, DAYS.delete(gone))
+        own = text.replace("AGE", "150d")
+        assert_same(run(tmp_path, own, space_of(store))[0], run(tmp_path, own, space_of())[0])
+
+
 def test_a_restatement_recomputes_the_blocks_on_which_it_shows(world: Path, tmp_path: Path) -> None:
     write_prices(tmp_path)
     frame, store = filings(), MemoryStore()
@@ -343,5 +356,11 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     assert exit_code(caught.value.diagnostics) == 4
     on_grid = loaded(tmp_path, HEAD + ROE + "asof=true" + end, space_of())
     assert any("does not say when its values are available" in f.message for f in on_grid.findings)
+    # A day on which nobody files is rare, one on which somebody in particular does too.
+    busy = pd.DataFrame([(a, d.date(), 1.0) for i, d in enumerate(DAYS[:100]) for a in ASSETS[i % 20 :: 20]])
+    busy.set_axis(["ticker", "period", "roe"], axis=1).to_csv(tmp_path / "filings.csv", index=False)
+    with pytest.raises(SigcError, match=r"E203: source 'roe' is sparse: [56]\..%"):
+        loaded(tmp_path, HEAD + ROE + end, space_of())
+    loaded(tmp_path, HEAD + ROE + "frequency=sessions" + end, space_of())
     with pytest.raises(SigcError, match="E101: source 'prices' is the traded panel"):
         loaded(tmp_path, HEAD[:-1] + " asof=true\nsignal a:\n  emit prices\n", space_of())

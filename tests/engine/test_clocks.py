@@ -112,6 +112,16 @@ def test_a_delay_says_otherwise(tmp_path: Path, said: str, time: str, later: int
     same(found, newest(own, usable, traded.index))
 
 
+def test_rows_of_all_seven_days_are_of_no_exchange(tmp_path: Path) -> None:
+    """Whatever calendar is configured: of date t they end after New York's close of t."""
+    found = laid(tmp_path, daily("XNYS"), "XNYS", daily("always"), "")
+    same(found, newest(daily("always"), at("always", "24:00"), at("XNYS", "16:00")))
+
+
+def test_a_calendar_by_another_name_is_the_same(tmp_path: Path) -> None:
+    same(laid(tmp_path, daily("XNYS"), "XNYS", daily("XNYS"), "calendar=nyse"), daily("XNYS").to_numpy())
+
+
 def test_a_delay_on_daily_rows_moves_them(tmp_path: Path) -> None:
     found = laid(tmp_path, daily("XNYS"), "XNYS", daily("XNYS"), "calendar=XNYS available_after=1d")
     same(found, daily("XNYS").shift(1).to_numpy())
@@ -149,6 +159,9 @@ def test_a_row_that_a_session_lacks_is_missing_without_asof(tmp_path: Path) -> N
     """The newest session, not the newest row: what a provider missed is not what was."""
     other = daily("XTKS").drop(pd.Timestamp("2024-03-12"))
     found = laid(tmp_path, daily("XNYS"), "XNYS", other, "calendar=XTKS")
+    assert found.index[found["A"].isna()].tolist() == [pd.Timestamp("2024-03-12")]
+    some = bars("XTKS")[bars("XTKS").index.date != pd.Timestamp("2024-03-12").date()]
+    found = laid(tmp_path, daily("XNYS"), "XNYS", some, "calendar=XTKS")
     assert found.index[found["A"].isna()].tolist() == [pd.Timestamp("2024-03-12")]
     carried = laid(tmp_path, daily("XNYS"), "XNYS", other, "calendar=XTKS asof=true available_after=0")
     assert carried.loc["2024-03-12", "A"] == pd.Timestamp("2024-03-11").day_of_year
