@@ -15,6 +15,7 @@ from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.store import books, control, history, holding, runs
 from sigc.store.history import TradesWanted
 from sigc.store.records import BookKey, Outcome, Run
+from sigc.store.track import SESSIONS_A_YEAR
 from sigc_dashboard.live_report import LiveView
 from sigc_dashboard.view import Rows
 from sigc_pipelines.study import ROLLING, rolling_sharpe
@@ -42,7 +43,7 @@ def live_view(
     page, _ = history.trades_page(connection, TradesWanted(strategy, key.portfolio, most=_MOST_DAYS))
     days, fifths = signals_of(work_dir, [(run, history.totals_of(connection, run.id)) for run in page])
     last = runs.find(connection, page[0].id) if page else None
-    rolling = rolling_sharpe(np.array(nav.daily, dtype=np.float64))
+    rolling = rolling_sharpe(np.array(nav.daily, dtype=np.float64), SESSIONS_A_YEAR)
     known = zip(nav.session[ROLLING - 1 :], rolling[ROLLING - 1 :].tolist(), strict=True)
     return LiveView(
         nav=nav,

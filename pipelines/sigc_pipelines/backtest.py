@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sigc.data.frequency import Periods
 from sigc.engine.books import Books
 from sigc.engine.gather import gather, source_panel
 from sigc.engine.task import RunReport
@@ -19,16 +20,22 @@ from sigc.panel import Dates, Floats, Panel
 from sigc.plan.strategy import Backtest, Portfolio, Strategy
 from sigc_pipelines.book import Book, book_of, keep_book
 from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between
-from sigc_pipelines.costs import Market, are_of_turnover, cost_of
-from sigc_pipelines.performance import BenchmarkMetrics, Metrics, compare, measure
-from sigc_pipelines.rebalance import due_rows
+from sigc_pipelines.costs import Market, are_of_turnover, cost_of, elapsed_days
+from sigc_pipelines.measuring import measured
+from sigc_pipelines.performance import BenchmarkMetrics, Metrics
+from sigc_pipelines.rebalance import due_rows, row_days
 from sigc_pipelines.returns import benchmark_returns, returns_of
 from sigc_pipelines.situation import adjuster
+from sigc_pipelines.warm_up import first_defined, first_of_figures, first_possible
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """A backtest. returns: net, per row; gross, costs, turnover likewise; weights: held after each row."""
+    """A backtest. returns: net, per row; gross, costs, turnover likewise; weights: held after each row.
+
+    periods: rows a year of the traded source. left_out: first rows that `metrics` and `against` leave out, as no weight
+    is defined on them.
+    """
 
     strategy: str
     portfolio: str
@@ -47,6 +54,8 @@ class Result:
     findings: tuple[Diagnostic, ...]
     digests: Mapping[str, str]
     report: RunReport
+    periods: Periods
+    left_out: int
 
 
 def pick(loaded: Loaded, name: str = "") -> Portfolio:
@@ -98,7 +107,10 @@ class Accounts:
         prices = source_panel(loaded.grid, workspace.store, loaded.strategy.traded, max(0, start - 1), stop)
         self.dates = prices.dates[len(prices.dates) - (stop - start) :]
         self.returns = returns_of(prices.values)[len(prices.dates) - (stop - start) :]
-        self.market = _market(loaded, workspace, portfolio, capital, start, stop)
+        self.start = start
+        self.row_days = row_days(loaded, workspace, start, stop)
+        market = _market(loaded, workspace, portfolio, capital, start, stop)
+        self.market = replace(market, elapsed=elapsed_days(self.dates))
         self.benchmark = benchmark_returns(loaded, workspace, self.settings, start, stop)
         self._adjust = adjuster(loaded, workspace, portfolio, capital, start, stop)
 
@@ -109,7 +121,7 @@ class Accounts:
         book = keep_book(
             wanted[low:high],
             self.returns[low:high],
-            due=due_rows(self.settings.rebalance, self.dates[low:high]),
+            due=due_rows(self.settings.rebalance, self.row_days.part(low, high)),
             drift=self.settings.drift,
             adjust=None if adjust is None else lambda row, want, held: adjust(low + row, want, held),
         )
@@ -128,6 +140,17 @@ class Accounts:
         book = book_of(np.empty((figures.shape[1], 0)), figures)
         return book, cost_of(self.portfolio.costs, book, self.market)
 
+    def first(self, wanted: Floats, portfolio: Portfolio) -> int:
+        """The first row on which a weight of `portfolio` is defined."""
+        return first_defined(wanted, first_possible(portfolio.weights, self.loaded.grid) - self.start)
+
+    def first_followed(self, figures: Floats, portfolio: Portfolio) -> int:
+        """The same of figures that were kept."""
+        from sigc.ops.loops import books
+
+        possible = first_possible(portfolio.weights, self.loaded.grid) - self.start
+        return first_of_figures(figures[books.GROSS], figures[books.MISSING], len(self.loaded.grid.names), possible)
+
     def held(self, wanted: Floats, *, drift: bool, delay: int = 0) -> Book:
         """The book over all rows: with or without drift, traded so many rows after it was decided."""
         rows = len(self.dates) - delay
@@ -136,7 +159,7 @@ class Accounts:
         return keep_book(
             wanted[:rows],
             returns,
-            due=due_rows(settings.rebalance, self.dates[:rows]),
+            due=due_rows(settings.rebalance, self.row_days.part(0, rows)),
             drift=drift,
             adjust=self._adjust,
         )
@@ -145,7 +168,13 @@ class Accounts:
         """The backtest of `wanted` (rows of the accounts, traded assets)."""
         book, costs = self.book(wanted.values)
         net = book.gross - costs
-        strategy = self.loaded.strategy
+        strategy, periods = self.loaded.strategy, self.loaded.periods
+        first = self.first(wanted.values, self.portfolio)
+        metrics, against = measured(
+            *(self.dates, net, book.turnover, costs, book.exposures, self.benchmark),
+            first=first,
+            periods=periods.a_year,
+        )
         leaves = sorted(self.loaded.grid.leaves.items())
         return Result(
             strategy=strategy.name,
@@ -159,12 +188,14 @@ class Accounts:
             turnover=book.turnover,
             weights=Panel(self.dates, wanted.names, book.held),
             wanted=wanted,
-            metrics=measure(self.dates, net, book.turnover, costs, book.exposures),
+            metrics=metrics,
             benchmark=self.benchmark,
-            against=None if self.benchmark is None else compare(net, self.benchmark),
+            against=against,
             findings=(*self.loaded.findings, *_missing_returns(book)),
             digests={name: leaf.source.fingerprint for name, leaf in leaves},
             report=report,
+            periods=periods,
+            left_out=first,
         )
 
 

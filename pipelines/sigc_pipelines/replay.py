@@ -31,9 +31,10 @@ from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.closes import Closes, closes
 from sigc_pipelines.compute import Loaded, Workspace, rows_between
 from sigc_pipelines.feed import ReplayFeed
+from sigc_pipelines.measuring import measured
 from sigc_pipelines.outlook import Outlook, look
-from sigc_pipelines.performance import compare, exposures_of, measure, total_return
-from sigc_pipelines.rebalance import Due, due_rows
+from sigc_pipelines.performance import exposures_of, total_return
+from sigc_pipelines.rebalance import Due, due_rows, row_days
 from sigc_pipelines.run import carry_out
 from sigc_pipelines.session import instant_of
 from sigc_pipelines.settle import settle
@@ -86,7 +87,11 @@ def replay(
             with Ledger.open(Path(scratch), clock, durable=False) as ledger:
                 trading = Trading(ledger, broker, clock, calendar, config)
                 ended = _trade(
-                    trading, ReplayFeed(outlook, prices), days, due_rows(settings.rebalance, outlook.dates), key
+                    trading,
+                    ReplayFeed(outlook, prices),
+                    days,
+                    due_rows(settings.rebalance, row_days(loaded, workspace, start, stop)),
+                    key,
                 )
                 with ledger.reading() as connection:
                     fills = books.fills_of_book(connection, key)
@@ -178,7 +183,13 @@ def _result(
     worth = np.cumsum(change, axis=0) * _filled_panel(prices.prices[:rows])
     net = nav / before - 1.0
     held, costs = worth / nav[:, None], paid / before
-    wanted = Panel(outlook.dates, names, outlook.wanted)
+    wanted, periods = Panel(outlook.dates, names, outlook.wanted), accounts.loaded.periods
+    first = accounts.first(outlook.wanted, accounts.portfolio)
+    metrics, against = measured(
+        *(outlook.dates, net, traded / before, costs, exposures_of(held), accounts.benchmark),
+        first=first,
+        periods=periods.a_year,
+    )
     return Result(
         strategy=accounts.loaded.strategy.name,
         portfolio=outlook.portfolio,
@@ -191,12 +202,14 @@ def _result(
         turnover=traded / before,
         weights=Panel(outlook.dates, names, held),
         wanted=wanted,
-        metrics=measure(outlook.dates, net, traded / before, costs, exposures_of(held)),
+        metrics=metrics,
         benchmark=accounts.benchmark,
-        against=None if accounts.benchmark is None else compare(net, accounts.benchmark),
+        against=against,
         findings=(*outlook.loaded.findings, *odd),
         digests=outlook.digests,
         report=outlook.report,
+        periods=periods,
+        left_out=first,
     )
 
 
