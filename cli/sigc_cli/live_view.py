@@ -94,7 +94,7 @@ def _findings(connection: sqlite3.Connection, strategy: str, last: Run | None) -
         for one in held
         if one is not None
     ]
-    if last is not None and last.outcome not in (Outcome.DONE, Outcome.OPEN):
+    if last is not None and not (last.outcome.is_success or last.outcome is Outcome.OPEN):
         found.append(("last run", f"{last.outcome}: {last.message}"))
     return tuple(found)
 

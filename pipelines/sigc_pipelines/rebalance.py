@@ -27,10 +27,14 @@ _MONDAY = 3  # days from 1970-01-01, a Thursday, back to the Monday of its week
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowDays:
-    """The session that each row belongs to, ascending, and the calendar that says which sessions there are."""
+    """The session that each row belongs to, ascending, and the calendar that says which sessions there are.
+
+    of_sessions: `sessions` for a row each session, `bars` for several, '' for rows of another frequency.
+    """
 
     days: Days
     exchange: Exchange
+    of_sessions: str = "sessions"
 
     def part(self, low: int, high: int | None = None) -> RowDays:
         """The rows [low, high)."""
@@ -42,7 +46,9 @@ def row_days(loaded: Loaded, workspace: Workspace, start: int = 0, stop: int | N
     traded = loaded.catalog.sources[loaded.strategy.traded]
     days = loaded.grid.dates if traded.sessions is None else traded.sessions[: len(loaded.grid.dates)]
     exchange = workspace.exchanges.of(traded.rows.calendar, traded.rows.zone)
-    return RowDays(days.astype("datetime64[D]")[start:stop], exchange)
+    word = traded.rows.frequency.word
+    of_sessions = word if word in ("sessions", "bars") else ""
+    return RowDays(days.astype("datetime64[D]")[start:stop], exchange, of_sessions)
 
 
 def due_rows(rebalance: Rebalance, rows: RowDays) -> Due:

@@ -1,6 +1,6 @@
 """Rows a year in the DAG: operators that annualise get those of the traded source, which its data alone tell.
 
-    strategy = with_periods(strategy, 52.0)      every `scale_vol` without periods= has periods=52
+    strategy = with_periods(strategy, 52.0)      every `scale_vol` that says none has periods_a_year=52
 
 Where they are 252 nothing is filled in: a kernel's default is 252, and keys of what is stored for sessions stay.
 Called when data are loaded (`sigc_pipelines.compute.load`), and for each trial of a search.
