@@ -248,8 +248,8 @@ class _Pass:
     def _is_idle(self, turn: Turn) -> bool:
         """Return True for a scheduled run that has nothing to trade.
 
-        A change that waits for one asset (its halt, a price to be confirmed, its end) is to be asked for here, once books
-        keep such changes; the run then trades that asset alone.
+        A change that waits for one asset (its halt, a price to be confirmed, its end) is to be asked for here, once
+        books keep such changes; the run then trades that asset alone.
         """
         return self.request.is_scheduled and not self.is_dry and not turn.due
 
