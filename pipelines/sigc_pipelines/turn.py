@@ -52,7 +52,7 @@ def turn_of(connection: sqlite3.Connection, key: BookKey, rebalance: Rebalance, 
     """
     book = books.book(connection, key)
     now = np.datetime64(as_of, "D")
-    anchor = np.datetime64((book.anchor if book is not None else "") or as_of, "D")
+    anchor = np.datetime64(as_of if book is None else book.anchor, "D")
     days = rows.days[: int(np.searchsorted(rows.days, now, side="right"))]
     if rows.of_sessions and not (len(days) and days[-1] == now):
         days = np.append(days, now)

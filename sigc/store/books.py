@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -27,20 +27,21 @@ _OF_BOOK = "JOIN intents i USING (client_order_id) JOIN runs r ON r.id = i.run W
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A book's money. opened: when it was given its capital. anchor: the as-of day of its first run, '' before it."""
+    """A book's money. opened: when it was given its capital. anchor: the as-of day of its first run."""
 
     key: BookKey
     capital: Decimal
     cash: Decimal
     opened: datetime
-    anchor: str = ""
+    anchor: str
 
 
 def open_book(tx: Transaction, key: BookKey, capital: Decimal, at: datetime, anchor: str = "") -> Book:
-    """The book, opened with its capital if it is new. anchor: the as-of day of a run; that of the first is kept."""
+    """The book, opened with its capital if it is new. anchor: the as-of day of its first run."""
     known = book(tx.connection, key)
     if known is not None:
-        return known if known.anchor or not anchor else _anchored(tx, known, anchor)
+        return known
+    anchor = anchor or str(at.date())
     tx.connection.execute(
         "INSERT INTO books (strategy, portfolio, capital, cash, opened, anchor) VALUES (?, ?, ?, ?, ?, ?)",
         (key.strategy, key.portfolio, str(capital), str(capital), at.isoformat(), anchor),
@@ -48,15 +49,6 @@ def open_book(tx: Transaction, key: BookKey, capital: Decimal, at: datetime, anc
     said = {"capital": capital, "anchor": anchor}
     tx.audit(Event("book.opened", said, strategy=key.strategy, portfolio=key.portfolio))
     return Book(key, capital, capital, at, anchor)
-
-
-def _anchored(tx: Transaction, known: Book, anchor: str) -> Book:
-    key = known.key
-    tx.connection.execute(
-        "UPDATE books SET anchor = ? WHERE strategy = ? AND portfolio = ?", (anchor, key.strategy, key.portfolio)
-    )
-    tx.audit(Event("book.anchored", {"anchor": anchor}, strategy=key.strategy, portfolio=key.portfolio))
-    return replace(known, anchor=anchor)
 
 
 def book(connection: sqlite3.Connection, key: BookKey) -> Book | None:

@@ -158,7 +158,7 @@ def test_an_accepted_difference_stays_accepted_while_we_trade(floor: Floor) -> N
         by_hand(desk, "A", 1, "one more")
     with scene(floor, D4) as desk:  # a different difference
         assert [d.code for d in desk.run("four").problems] == ["E602"]
-        assert accepted(desk, "five") is Outcome.DONE
+        assert accepted(desk, "five") is Outcome.UNCHANGED
         by_hand(desk, "A", -11, "all of them")
     with scene(floor, D5) as desk:  # cash differs still, by what the hand trades cost
         found = differences(desk.trading.ledger, desk.broker)
