@@ -176,6 +176,7 @@ class DaemonRunner:
             slot=order.slot,
             is_forced=order.is_forced,
             accepts_differences=order.accepts_differences,
+            is_scheduled=order.is_scheduled,
             digests=digests(compiled.strategy, config),
         )
         feed = FreshFeed(compiled.strategy, self._workspace(watch, order.strategy), config.execution.capital)

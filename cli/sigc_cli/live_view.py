@@ -15,6 +15,7 @@ from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.store import books, control, history, holding, runs
 from sigc.store.history import TradesWanted
 from sigc.store.records import BookKey, Outcome, Run
+from sigc.store.track import SESSIONS_A_YEAR
 from sigc_dashboard.live_report import LiveView
 from sigc_dashboard.view import Rows
 from sigc_pipelines.study import ROLLING, rolling_sharpe
@@ -42,7 +43,7 @@ def live_view(
     page, _ = history.trades_page(connection, TradesWanted(strategy, key.portfolio, most=_MOST_DAYS))
     days, fifths = signals_of(work_dir, [(run, history.totals_of(connection, run.id)) for run in page])
     last = runs.find(connection, page[0].id) if page else None
-    rolling = rolling_sharpe(np.array(nav.daily, dtype=np.float64))
+    rolling = rolling_sharpe(np.array(nav.daily, dtype=np.float64), SESSIONS_A_YEAR)
     known = zip(nav.session[ROLLING - 1 :], rolling[ROLLING - 1 :].tolist(), strict=True)
     return LiveView(
         nav=nav,
@@ -93,7 +94,7 @@ def _findings(connection: sqlite3.Connection, strategy: str, last: Run | None) -
         for one in held
         if one is not None
     ]
-    if last is not None and last.outcome not in (Outcome.DONE, Outcome.OPEN):
+    if last is not None and not (last.outcome.is_success or last.outcome is Outcome.OPEN):
         found.append(("last run", f"{last.outcome}: {last.message}"))
     return tuple(found)
 

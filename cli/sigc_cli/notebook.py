@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 from sigc.blocks import MemoryStore
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc_cli import show
+from sigc_cli.backtesting import backtested
 from sigc_cli.build import Choices, Compiled, compile_file, compile_text, configuration, workspace
 from sigc_cli.notebook_errors import reported
-from sigc_pipelines import backtest as backtesting
+from sigc_pipelines.backtest import Result, pick
 from sigc_pipelines.compute import Workspace, compute, load, rows_between
 from sigc_pipelines.performance import BenchmarkMetrics, Metrics
 from sigc_pipelines.trials import Search, field, search
+from sigc_pipelines.validation import Validated
 
 if TYPE_CHECKING:
     from sigc.config import Config
@@ -152,7 +154,7 @@ class CompiledStrategy:
         with self._space() as space:
             loaded = load(strategy, space)
             first, stop = rows_between(loaded.grid, start or "", end or "")
-            computed = compute(loaded, {name: roots[name]}, space, first, stop)
+            computed = compute(loaded, {name: loaded.strategy.roots[name]}, space, first, stop)
             return gather(computed, name, first, stop).to_pandas()
 
     @reported
@@ -160,9 +162,9 @@ class CompiledStrategy:
         """Every signal and every `PORTFOLIO.weights` as a panel, computed as one graph; both dates inclusive."""
         from sigc.engine.gather import gather
 
-        roots = self._compiled.strategy.roots
         with self._space() as space:
             loaded = load(self._compiled.strategy, space)
+            roots = loaded.strategy.roots
             first, stop = rows_between(loaded.grid, start or "", end or "")
             computed = compute(loaded, roots, space, first, stop)
             return {name: gather(computed, name, first, stop) for name in roots}
@@ -175,14 +177,12 @@ class CompiledStrategy:
         end: str | None = None,
         capital: float | None = None,
     ) -> BacktestResult:
-        """Backtest a portfolio (default: the first)."""
+        """Backtest a portfolio (default: the first), and validate it where its line asks for that."""
         overrides = {k: v for k, v in (("start", start), ("end", end)) if v}
         money = self._config.backtest.capital if capital is None else capital
         with self._space() as space:
-            loaded = load(self._compiled.strategy, space)
-            book = backtesting.pick(loaded, portfolio or "")
-            result = backtesting.backtest(loaded, space, book, capital=money, overrides=overrides)
-            return BacktestResult(result)
+            made = backtested(self._compiled, space, portfolio or "", money, overrides)
+            return BacktestResult(made.result, made.validated)
 
     @reported
     def optimize(self, portfolio: str | None = None, start: str | None = None, end: str | None = None) -> Search:
@@ -190,7 +190,7 @@ class CompiledStrategy:
         overrides = {k: v for k, v in (("start", start), ("end", end)) if v}
         with self._space() as space:
             loaded = load(self._compiled.strategy, space)
-            book = backtesting.pick(loaded, portfolio or "")
+            book = pick(loaded, portfolio or "")
             capital = self._config.backtest.capital
             return search(field(self._compiled.lower, loaded, space, book.name, capital=capital, overrides=overrides))
 
@@ -213,13 +213,17 @@ class CompiledStrategy:
 
 
 class BacktestResult:
-    """A backtest: `metrics`, `against` the benchmark, `findings`, and pandas `returns`, `weights`, `equity`."""
+    """A backtest: `metrics`, `against` the benchmark, `findings`, and pandas `returns`, `weights`, `equity`.
 
-    def __init__(self, result: backtesting.Result) -> None:
+    validated: windows and out-of-sample figures of a walk-forward or cross-validation, None where none was asked for.
+    """
+
+    def __init__(self, result: Result, validated: Validated | None = None) -> None:
         self.result = result
+        self.validated = validated
+        self.findings: tuple[Diagnostic, ...] = result.findings
         self.metrics: Metrics = result.metrics
         self.against: BenchmarkMetrics | None = result.against
-        self.findings: tuple[Diagnostic, ...] = result.findings
 
     @property
     def returns(self) -> Any:
@@ -244,9 +248,12 @@ class BacktestResult:
         return pd.Series(values, index=pd.DatetimeIndex(self.result.dates, name="date"), name=name)
 
     def __repr__(self) -> str:
-        return show.results(self.result)
+        parts = [show.results(self.result)]
+        parts += [show.validated(self.validated)] if self.validated is not None else []
+        parts += [show.findings(self.findings)] if self.findings else []
+        return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
         from html import escape
 
-        return f"<pre>{escape(show.results(self.result))}</pre>"
+        return f"<pre>{escape(repr(self))}</pre>"

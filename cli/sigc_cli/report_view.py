@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sigc_cli.show import percent
+from sigc_cli.show import number, percent
 from sigc_dashboard.view import BacktestView, Rows
 from sigc_pipelines.backtest import Result
 from sigc_pipelines.performance import equity, monthly, total_return
+from sigc_pipelines.rebalance import text_of
 from sigc_pipelines.study import Study
 
 _MOST_WEIGHTS = 20
@@ -50,9 +51,7 @@ def view(result: Result, study: Study, steps: Rows = ()) -> BacktestView:
 
 def _subtitle(result: Result) -> str:
     day = result.dates.astype("datetime64[D]")
-    rebalance = result.settings.rebalance
-    rows = f"every {rebalance.rows} bars" if rebalance.rows != 1 else "every bar"
-    every = f"at {rebalance.word}" if rebalance.rows is None else rows
+    every = text_of(result.settings.rebalance)
     drift = ", weights drift between" if result.settings.drift else ""
     return f"{day[0]} to {day[-1]}, {len(day)} bars, {len(result.weights.names)} assets, rebalanced {every}{drift}"
 
@@ -67,18 +66,18 @@ def _tiles(result: Result) -> tuple[tuple[str, str, float], ...]:
     return (
         ("Total return", percent(m.total_return), m.total_return),
         ("Annualized", percent(m.annualized_return), m.annualized_return),
-        ("Sharpe", f"{m.sharpe:.2f}", m.sharpe),
+        ("Sharpe", number(m.sharpe), m.sharpe),
         ("Max drawdown", percent(m.max_drawdown), 0.0),
         ("Volatility", percent(m.volatility), 0.0),
-        ("Turnover a year", f"{m.turnover:.1f}x", 0.0),
+        ("Turnover a year", f"{m.turnover:.1f}x" if result.periods.is_known else "-", 0.0),
     )
 
 
 def _figures(result: Result) -> Rows:
     m = result.metrics
     rows = [
-        ("Sortino", f"{m.sortino:.2f}"),
-        ("Calmar", f"{m.calmar:.2f}"),
+        ("Sortino", number(m.sortino)),
+        ("Calmar", number(m.calmar)),
         ("Win rate", percent(m.win_rate)),
         ("Profit factor", f"{m.profit_factor:.2f}"),
         ("VaR 95 / CVaR 95", f"{percent(m.var_95)} / {percent(m.cvar_95)}"),
@@ -86,7 +85,10 @@ def _figures(result: Result) -> Rows:
         ("Gross / net exposure", f"{m.gross_exposure:.2f} / {m.net_exposure:.2f}"),
         ("Costs, sum", percent(m.costs)),
         ("Probabilistic Sharpe", percent(m.probabilistic_sharpe)),
+        ("Periods a year", result.periods.text),
     ]
+    if result.left_out:
+        rows.append(("First rows left out, without a defined weight", str(result.left_out)))
     if m.drawdown.trough:
         end = m.drawdown.recovery or "not recovered"
         rows.append(("Drawdown: peak, trough, recovery", ", ".join([m.drawdown.peak, m.drawdown.trough, end])))
@@ -95,7 +97,7 @@ def _figures(result: Result) -> Rows:
         rows += [
             (f"Benchmark {result.settings.benchmark}", percent(a.total_return)),
             ("Alpha / beta", f"{percent(a.alpha)} / {a.beta:.2f}"),
-            ("Information ratio", f"{a.information_ratio:.2f}"),
+            ("Information ratio", number(a.information_ratio)),
             ("Tracking error", percent(a.tracking_error)),
             ("Correlation", f"{a.correlation:.2f}"),
         ]

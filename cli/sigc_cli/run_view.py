@@ -9,7 +9,7 @@ from sigc_dashboard.run_report import RunView, Table
 from sigc_dashboard.run_report import render as draw
 from sigc_pipelines.artifacts import Account
 
-_TONES = {Outcome.DONE: "good", Outcome.OPEN: "open"}
+_TONES = {Outcome.DONE: "good", Outcome.UNCHANGED: "good", Outcome.OPEN: "open"}
 
 
 def render(account: Account) -> str:

@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sigc.engine.task import Progress, RunReport
+from sigc.errors import Diagnostic
 from sigc_cli.table import table as table
 from sigc_pipelines.backtest import Result
 from sigc_pipelines.performance import equity, monthly
+from sigc_pipelines.rebalance import text_of as text_of_rebalance
 from sigc_pipelines.trials import Search, score, text_of
 from sigc_pipelines.validation import Validated
 
@@ -33,20 +35,24 @@ def results(result: Result) -> str:
         ("Total Return", percent(m.total_return)),
         ("Annualized Return", percent(m.annualized_return)),
         ("Volatility", percent(m.volatility)),
-        ("Sharpe Ratio", f"{m.sharpe:.2f}"),
-        ("Sortino Ratio", f"{m.sortino:.2f}"),
+        ("Sharpe Ratio", number(m.sharpe)),
+        ("Sortino Ratio", number(m.sortino)),
         ("Max Drawdown", percent(m.max_drawdown)),
-        ("Calmar Ratio", f"{m.calmar:.2f}"),
+        ("Calmar Ratio", number(m.calmar)),
         ("Win Rate", percent(m.win_rate)),
         ("Profit Factor", f"{m.profit_factor:.2f}"),
         ("VaR 95", percent(m.var_95)),
         ("CVaR 95", percent(m.cvar_95)),
         ("Skew / Kurtosis", f"{m.skew:.2f} / {m.kurtosis:.2f}"),
-        ("Turnover", f"{m.turnover:.2f}x a year"),
+        ("Turnover", f"{number(m.turnover)}x a year" if result.periods.is_known else "-"),
         ("Costs", percent(m.costs)),
         ("Gross / Net Exposure", f"{m.gross_exposure:.2f} / {m.net_exposure:.2f}"),
         ("Probabilistic Sharpe", percent(m.probabilistic_sharpe)),
+        ("Rebalance", text_of_rebalance(result.settings.rebalance)),
+        ("Periods a Year", result.periods.text),
     ]
+    if result.left_out:
+        rows.append(("Left Out", f"{result.left_out} first rows, on which no weight is defined"))
     if m.drawdown.trough:
         until = f", recovered {m.drawdown.recovery}" if m.drawdown.recovery else ", not recovered"
         rows.append(("Drawdown", f"{m.drawdown.peak} to {m.drawdown.trough}{until}"))
@@ -67,7 +73,7 @@ def _benchmark(result: Result) -> str:
             ("Benchmark Return", percent(a.total_return)),
             ("Alpha", percent(a.alpha)),
             ("Beta", f"{a.beta:.2f}"),
-            ("Information Ratio", f"{a.information_ratio:.2f}"),
+            ("Information Ratio", number(a.information_ratio)),
             ("Tracking Error", percent(a.tracking_error)),
             ("Correlation", f"{a.correlation:.2f}"),
             ("Capture Up / Down", f"{percent(a.up_capture)} / {percent(a.down_capture)}"),
@@ -121,7 +127,7 @@ def validated(result: Validated) -> str:
     tail = [
         ("Total Return", percent(m.total_return)),
         ("Annualized Return", percent(m.annualized_return)),
-        ("Sharpe Ratio", f"{m.sharpe:.2f}"),
+        ("Sharpe Ratio", number(m.sharpe)),
         ("Max Drawdown", percent(m.max_drawdown)),
         ("Degradation", "n/a" if math.isnan(result.degradation) else percent(result.degradation)),
     ]
@@ -136,10 +142,10 @@ def searched(search: Search, metric: str, most: int) -> str:
         (
             text_of(s.params),
             f"{score(s.metrics, metric):.4f}",
-            f"{s.metrics.sharpe:.2f}",
+            number(s.metrics.sharpe),
             percent(s.metrics.total_return),
             percent(s.metrics.max_drawdown),
-            f"{s.metrics.turnover:.2f}",
+            number(s.metrics.turnover),
         )
         for s in ranked[:most]
     ]
@@ -148,8 +154,19 @@ def searched(search: Search, metric: str, most: int) -> str:
 
 
 def percent(value: float) -> str:
-    """A fraction as percent, two decimals."""
-    return f"{100 * value:.2f}%"
+    """A fraction as percent, two decimals; `-` where it is not known."""
+    return "-" if math.isnan(value) else f"{100 * value:.2f}%"
+
+
+def number(value: float) -> str:
+    """A figure, two decimals; `-` where it is not known."""
+    return "-" if math.isnan(value) else f"{value:.2f}"
+
+
+def findings(found: Sequence[Diagnostic]) -> str:
+    """The block `=== Findings ===`: what was noticed of text, data and accounting."""
+    rows = [f"{one.code}: {one.message}" + (f" ({one.hint})" if one.hint else "") for one in found]
+    return "\n".join(["=== Findings ===", *rows])
 
 
 def as_data(result: Result, validated: Validated | None = None) -> dict[str, Any]:
@@ -164,6 +181,8 @@ def as_data(result: Result, validated: Validated | None = None) -> dict[str, Any
         "metrics": m,
         "benchmark": None if result.against is None else dataclasses.asdict(result.against),
         "monthly": monthly(result.dates, result.returns),
+        "periods": {"a_year": result.periods.a_year, "text": result.periods.text},
+        "left_out": result.left_out,
         "findings": [{"code": f.code, "message": f.message} for f in result.findings],
         "data": dict(result.digests),
         "validation": windows,

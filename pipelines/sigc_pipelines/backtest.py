@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sigc.data.frequency import Periods
 from sigc.engine.books import Books
 from sigc.engine.gather import gather, source_panel
 from sigc.engine.task import RunReport
@@ -20,17 +21,23 @@ from sigc.plan.strategy import Backtest, Portfolio, Strategy
 from sigc_pipelines.book import Adjust, Book, book_of, is_plain, keep_book, until_ruin
 from sigc_pipelines.book_findings import findings_of
 from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between
-from sigc_pipelines.costs import Market, are_of_turnover, cost_of
-from sigc_pipelines.performance import BenchmarkMetrics, Metrics, compare, measure
+from sigc_pipelines.costs import Market, are_of_turnover, cost_of, elapsed_days
+from sigc_pipelines.measuring import measured
+from sigc_pipelines.performance import BenchmarkMetrics, Metrics
 from sigc_pipelines.quotes import Quotes, accepted
-from sigc_pipelines.rebalance import due_rows
+from sigc_pipelines.rebalance import due_rows, row_days
 from sigc_pipelines.returns import benchmark_returns, returns_of
 from sigc_pipelines.situation import adjuster
+from sigc_pipelines.warm_up import first_defined, first_of_figures, first_possible
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """A backtest. returns: net, per row; gross, costs, turnover likewise; weights: held after each row."""
+    """A backtest. returns: net, per row; gross, costs, turnover likewise; weights: held after each row.
+
+    periods: rows a year of the traded source. left_out: first rows that `metrics` and `against` leave out, as no weight
+    is defined on them.
+    """
 
     strategy: str
     portfolio: str
@@ -49,6 +56,8 @@ class Result:
     findings: tuple[Diagnostic, ...]
     digests: Mapping[str, str]
     report: RunReport
+    periods: Periods
+    left_out: int
 
 
 def pick(loaded: Loaded, name: str = "") -> Portfolio:
@@ -102,7 +111,10 @@ class Accounts:
         ended_after = loaded.grid.leaves[loaded.strategy.traded].source.spec.options.ended_after
         self.quotes = Quotes(made.prices, made.raw, made.returns, ended_after, self.settings.delisting_return or 0.0)
         self.findings = made.findings
-        self.market = _market(loaded, workspace, portfolio, capital, start, stop)
+        self.start = start
+        self.row_days = row_days(loaded, workspace, start, stop)
+        market = _market(loaded, workspace, portfolio, capital, start, stop)
+        self.market = replace(market, elapsed=elapsed_days(self.dates))
         self.benchmark = benchmark_returns(loaded, workspace, self.settings, start, stop)
         self._adjust = adjuster(loaded, workspace, portfolio, capital, start, stop)
 
@@ -112,7 +124,7 @@ class Accounts:
         book = keep_book(
             wanted[low:high],
             self.quotes.rows(low, high),
-            due=due_rows(self.settings.rebalance, self.dates[low:high]),
+            due=due_rows(self.settings.rebalance, self.row_days.part(low, high)),
             drift=self.settings.drift,
             adjust=shifted(self._adjust, low),
         )
@@ -136,6 +148,17 @@ class Accounts:
         book = book_of(np.empty((figures.shape[1], 0)), figures)
         return until_ruin(book, cost_of(self.portfolio.costs, book, self.market))
 
+    def first(self, wanted: Floats, portfolio: Portfolio) -> int:
+        """The first row on which a weight of `portfolio` is defined."""
+        return first_defined(wanted, first_possible(portfolio.weights, self.loaded.grid) - self.start)
+
+    def first_followed(self, figures: Floats, portfolio: Portfolio) -> int:
+        """The same of figures that were kept."""
+        from sigc.ops.loops import books
+
+        possible = first_possible(portfolio.weights, self.loaded.grid) - self.start
+        return first_of_figures(figures[books.GROSS], figures[books.MISSING], len(self.loaded.grid.names), possible)
+
     def held(self, wanted: Floats, *, drift: bool, delay: int = 0) -> Book:
         """The book over all rows: with or without drift, traded so many rows after it was decided."""
         rows = len(self.dates) - delay
@@ -143,7 +166,7 @@ class Accounts:
         book = keep_book(
             wanted[:rows],
             self.quotes.rows(delay, len(self.dates)),
-            due=due_rows(settings.rebalance, self.dates[:rows]),
+            due=due_rows(settings.rebalance, self.row_days.part(0, rows)),
             drift=drift,
             adjust=self._adjust,
         )
@@ -153,7 +176,13 @@ class Accounts:
         """The backtest of `wanted` (rows of the accounts, traded assets)."""
         book, costs = self.book(wanted.values)
         net = book.gross - costs
-        strategy = self.loaded.strategy
+        strategy, periods = self.loaded.strategy, self.loaded.periods
+        first = self.first(wanted.values, self.portfolio)
+        metrics, against = measured(
+            *(self.dates, net, book.turnover, costs, book.exposures, self.benchmark),
+            first=first,
+            periods=periods.a_year,
+        )
         leaves = sorted(self.loaded.grid.leaves.items())
         return Result(
             strategy=strategy.name,
@@ -167,12 +196,14 @@ class Accounts:
             turnover=book.turnover,
             weights=Panel(self.dates, wanted.names, book.held),
             wanted=wanted,
-            metrics=measure(self.dates, net, book.turnover, costs, book.exposures),
+            metrics=metrics,
             benchmark=self.benchmark,
-            against=None if self.benchmark is None else compare(net, self.benchmark),
+            against=against,
             findings=(*self.loaded.findings, *self.findings, *findings_of(book, wanted.names, self.dates)),
             digests={name: leaf.source.fingerprint for name, leaf in leaves},
             report=report,
+            periods=periods,
+            left_out=first,
         )
 
 

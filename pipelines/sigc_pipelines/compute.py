@@ -20,6 +20,7 @@ from sigc.data.catalog import Catalog
 from sigc.data.catalog import load as load_sources
 from sigc.data.connections import Connections
 from sigc.data.exchange import NYSE, Exchanges
+from sigc.data.frequency import Periods, periods_of
 from sigc.data.held import Held
 from sigc.engine.books import Books
 from sigc.engine.drive import Computed, EngineLostError, Executor, drive
@@ -29,8 +30,10 @@ from sigc.engine.task import Progress
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.plan.expr import Expr, lookback, walk
 from sigc.plan.grid import Grid, lay
+from sigc.plan.periods import with_periods
 from sigc.plan.plan import Plan, least_memory, make_plan
 from sigc.plan.strategy import Strategy
+from sigc_pipelines.rebal_words import check_words
 
 _MOST_ENGINES = 3  # lost in one run
 _LITTLE_NS = 1_000_000_000
@@ -74,6 +77,11 @@ class Loaded:
     grid: Grid
 
     @property
+    def periods(self) -> Periods:
+        """Rows a year of the traded source."""
+        return _periods(self.strategy, self.catalog)
+
+    @property
     def findings(self) -> tuple[Diagnostic, ...]:
         return (*self.catalog.findings, *self.grid.findings)
 
@@ -94,7 +102,14 @@ def load(strategy: Strategy, workspace: Workspace, until: str = "") -> Loaded:
     )
     if workspace.seen is not None:
         workspace.seen(catalog)
+    check_words(strategy, catalog.sources[strategy.traded])
+    strategy = with_periods(strategy, _periods(strategy, catalog).a_year)
     return Loaded(strategy, catalog, lay(strategy, catalog, _rule(strategy, catalog, workspace), until))
+
+
+def _periods(strategy: Strategy, catalog: Catalog) -> Periods:
+    traded = catalog.sources[strategy.traded]
+    return periods_of(traded.rows.frequency, traded.rows.calendar, traded.spec.options.periods)
 
 
 def _rule(strategy: Strategy, catalog: Catalog, workspace: Workspace) -> str:

@@ -11,7 +11,7 @@ limits is a convex problem, solved in `project.py`. Conventions, per key:
     max_sector x          |sum of w in a sector| <= x   sector_neutral   = 0    sector_deviation: against the benchmark book
     max_turnover x        sum |w - held| <= x        min_trade x         smaller changes are not made
     max_participation x   |w_i - held_i| capital <= x ADV_i              min_adv, min_market_cap: below it w_i = 0
-    target_volatility x   sqrt(252) std of past returns of the book <= x
+    target_volatility x   sqrt(rows a year) std of past returns of the book <= x
     max_beta, min_beta, beta    sum w_i beta_i       max_tracking_error x   as volatility, of w - benchmark book
 """
 
@@ -26,15 +26,13 @@ from numpy.typing import NDArray
 from sigc.panel import Floats
 from sigc.plan.strategy import Constraint
 
-PERIODS = 252
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Situation:
     """One row of the world: all arrays (assets,), `returns` (past rows, assets). None: no such source.
 
     wanted is finite. tradable: may be traded; else what is held is given. sectors: codes, NaN unknown. adv: mean dollar
-    volume a day. names, date: for messages.
+    volume a row. names, date: for messages. periods: rows a year.
     """
 
     wanted: Floats
@@ -49,6 +47,7 @@ class Situation:
     benchmark: Floats | None = None
     names: tuple[str, ...] = ()
     date: str = ""
+    periods: float = 252.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -195,7 +194,7 @@ def _spread(at: Situation, centre: Floats, high: float) -> Norm:
     """|| matrix x || is the annual volatility (ddof 1) of the book x over the past returns."""
     past = np.nan_to_num(at.returns, nan=0.0) if at.returns is not None else np.zeros((2, len(at.wanted)))
     rows = max(2, len(past))
-    return Norm((past - past.mean(axis=0)) * np.sqrt(PERIODS / (rows - 1)), centre, high)
+    return Norm((past - past.mean(axis=0)) * np.sqrt(at.periods / (rows - 1)), centre, high)
 
 
 def _beta(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
@@ -248,6 +247,7 @@ DECLARED: Mapping[str, Callable[[tuple[float, ...], Situation], Iterator[Part]]]
 SECTOR_KEYS = frozenset({"max_sector", "sector_neutral", "sector_deviation"})
 BETA_KEYS = frozenset({"beta", "max_beta", "min_beta"})
 VOLUME_KEYS = frozenset({"min_adv", "max_participation"})
+ANNUAL_KEYS = frozenset({"target_volatility", "max_tracking_error"})
 BOOK_KEYS = frozenset({"sector_deviation", "max_tracking_error"})
 
 

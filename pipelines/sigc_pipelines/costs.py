@@ -12,25 +12,37 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sigc.panel import Floats
+from sigc.panel import Dates, Floats
 from sigc.plan.strategy import Cost
 from sigc_pipelines.book import Book
+
+_YEAR_DAYS = 365.0  # ACT/365, as brokers charge for borrowed shares
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Market:
-    """What cost terms may look at, all (rows, assets): prices, 20-day mean volume and daily sigma, or None."""
+    """What cost terms may look at, all (rows, assets): prices, 20-row mean volume and sigma of a row, or None.
+
+    elapsed: calendar days since the row before, (rows,), 0 on the first; None where no term accrues by time.
+    """
 
     capital: float
     prices: Floats
     volume: Floats | None = None
     sigma: Floats | None = None
+    elapsed: Floats | None = None
 
     def rows(self, low: int, high: int) -> Market:
         """The market over the rows [low, high)."""
         volume = None if self.volume is None else self.volume[low:high]
         sigma = None if self.sigma is None else self.sigma[low:high]
-        return Market(self.capital, self.prices[low:high], volume, sigma)
+        elapsed = None if self.elapsed is None else self.elapsed[low:high]
+        return Market(self.capital, self.prices[low:high], volume, sigma, elapsed)
+
+
+def elapsed_days(dates: Dates) -> Floats:
+    """Calendar days since the row before, (rows,), a part of one within a day; 0 on the first row."""
+    return np.diff(dates.astype("datetime64[ns]").view("i8"), prepend=dates[:1].view("i8")) / 86_400e9
 
 
 def cost_of(costs: Sequence[Cost], book: Book, market: Market) -> Floats:
@@ -66,9 +78,12 @@ def _asymmetric(term: Cost, book: Book, market: Market) -> Floats:
 
 
 def _borrow(term: Cost, book: Book, market: Market) -> Floats:
+    """ACT/365: what was short after the row before, for the calendar days since."""
     short = np.maximum(-book.held, 0.0).sum(axis=1)
     into: Floats = np.concatenate([[0.0], short[:-1]])
-    return into * (_number(term, "value") / 252.0)
+    if market.elapsed is None:
+        raise ValueError("borrow.rate accrues by calendar days: the market has none")
+    return into * market.elapsed * (_number(term, "value") / _YEAR_DAYS)
 
 
 def _slippage(term: Cost, book: Book, market: Market) -> Floats:

@@ -19,11 +19,13 @@ def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> t
         sent = orders.of_run(connection, run.id)
     if done.doubtful:
         return Outcome.UNRESOLVED, f"{len(done.doubtful)} order(s) without a known outcome", done.findings
+    if not sent:
+        return Outcome.UNCHANGED, "nothing had to change", done.findings
     counts: dict[str, int] = {}
     for intent in sent:
         counts[intent.state] = counts.get(intent.state, 0) + 1
     text = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
-    return Outcome.DONE, f"{len(sent)} orders" + (f": {text}" if text else ""), done.findings
+    return Outcome.DONE, f"{len(sent)} orders: {text}", done.findings
 
 
 def _ends(trading: Trading, run: Run) -> datetime:

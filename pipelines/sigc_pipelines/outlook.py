@@ -27,6 +27,7 @@ from sigc_pipelines.backtest import pick
 from sigc_pipelines.book import Adjust, targets
 from sigc_pipelines.compute import Loaded, Workspace, compute
 from sigc_pipelines.quotes import accepted
+from sigc_pipelines.rebalance import RowDays, row_days
 from sigc_pipelines.situation import adjuster, category_of
 
 AVERAGE_ROWS = 20  # of the mean volume that a session's volume is compared with
@@ -58,7 +59,8 @@ class Sight:
 class Outlook:
     """Rows [start, stop) of the grid: wanted weights of one portfolio, and prices with `AVERAGE_ROWS` rows before.
 
-    signals: the last row of each named signal that the weights are made of, where these were asked for.
+    signals: the last row of each named signal that the weights are made of, where these were asked for. row_days: of
+    all rows of the grid.
     """
 
     loaded: Loaded
@@ -71,6 +73,7 @@ class Outlook:
     report: RunReport
     plan: Plan
     signals: Mapping[str, Floats]
+    row_days: RowDays
     _low: int
     _prices: Floats
     _raw: Floats
@@ -162,6 +165,7 @@ def look(
         report=computed.report,
         plan=computed.plan,
         signals={name: gather(computed, name, stop - 1, stop).values[-1] for name in signals},
+        row_days=row_days(loaded, workspace),
         _low=low,
         _prices=made.prices,
         _raw=made.raw,

@@ -1,4 +1,6 @@
-"""Performance of a series of returns: every figure of the results block. 252 periods a year, risk-free 0.
+"""Performance of a series of returns: every figure of the results block. Risk-free rate 0; formulas: `docs/metrics.md`.
+
+periods: rows a year of the series, NaN where they are unknown; figures a year are NaN then.
 
 Sources: Sharpe (1994); Sortino, Price (1994), downside over all bars; probabilistic and deflated Sharpe:
 Bailey, Lopez de Prado (2012, 2014).
@@ -16,7 +18,6 @@ import numpy as np
 from sigc.ops.jit import frozen
 from sigc.panel import Dates, Floats
 
-PERIODS = 252
 _NORMAL = NormalDist()
 Exposures: TypeAlias = tuple[Floats, Floats]
 _EULER = 0.5772156649015329
@@ -84,12 +85,14 @@ def exposures_of(held: Floats) -> Exposures:
     return gross, net
 
 
-def measure(dates: Dates, returns: Floats, turnover: Floats, costs: Floats, exposures: Exposures) -> Metrics:
+def measure(
+    dates: Dates, returns: Floats, turnover: Floats, costs: Floats, exposures: Exposures, periods: float
+) -> Metrics:
     """All figures of net `returns` (rows,), with `turnover`, `costs` and `exposures` (see `exposures_of`) per row."""
     bars = len(returns)
     gross, net = exposures
     total = total_return(returns)
-    annual = (1.0 + total) ** (PERIODS / bars) - 1.0 if bars and total > -1.0 else -1.0 if bars else 0.0
+    annual = annual_return(total, bars, periods)
     fall = drawdown(dates, returns)
     won = returns[returns > 0]
     gains, losses = float(won.sum()), float(-returns[returns < 0].sum())
@@ -99,9 +102,9 @@ def measure(dates: Dates, returns: Floats, turnover: Floats, costs: Floats, expo
     return Metrics(
         total_return=total,
         annualized_return=annual,
-        volatility=moments.deviation * math.sqrt(PERIODS),
-        sharpe=moments.sharpe * math.sqrt(PERIODS),
-        sortino=sortino(returns),
+        volatility=moments.deviation * math.sqrt(periods),
+        sharpe=moments.sharpe * math.sqrt(periods),
+        sortino=sortino(returns, periods),
         max_drawdown=fall.depth,
         drawdown=fall,
         calmar=annual / fall.depth if fall.depth > 0.0 else 0.0,
@@ -111,7 +114,7 @@ def measure(dates: Dates, returns: Floats, turnover: Floats, costs: Floats, expo
         cvar_95=cvar,
         skew=moments.skew,
         kurtosis=moments.kurtosis,
-        turnover=float(turnover.sum()) / bars * PERIODS if bars else 0.0,
+        turnover=float(turnover.sum()) / bars * periods if bars else 0.0,
         gross_exposure=float(gross.mean()) if bars else 0.0,
         net_exposure=float(net.mean()) if bars else 0.0,
         costs=float(costs.sum()),
@@ -192,17 +195,27 @@ def equity(returns: Floats) -> Floats:
     return np.asarray(np.cumprod(1.0 + returns), dtype=np.float64)
 
 
-def sharpe(returns: Floats) -> float:
+def annual_return(total: float, rows: int, periods: float) -> float:
+    """The compounded return a year of `total` over so many rows; -1 of a book that lost all, 0 without rows."""
+    if rows == 0:
+        return 0.0
+    try:
+        return float((1.0 + max(total, -1.0)) ** (periods / rows)) - 1.0
+    except OverflowError:  # a few rows of many a year
+        return math.inf
+
+
+def sharpe(returns: Floats, periods: float) -> float:
     """Annualised mean over standard deviation (ddof 1); 0 without spread."""
-    return moments_of(returns).sharpe * math.sqrt(PERIODS)
+    return moments_of(returns).sharpe * math.sqrt(periods)
 
 
-def sortino(returns: Floats) -> float:
+def sortino(returns: Floats, periods: float) -> float:
     """Annualised mean over the downside deviation, taken over all bars; 0 without a loss."""
     if len(returns) == 0:
         return 0.0
     downside = math.sqrt(float((np.minimum(returns, 0.0) ** 2).mean()))
-    return float(returns.mean()) / downside * math.sqrt(PERIODS) if downside > 0.0 else 0.0
+    return (float(returns.mean()) / downside if downside > 0.0 else 0.0) * math.sqrt(periods)
 
 
 def drawdown(dates: Dates, returns: Floats) -> Drawdown:
@@ -252,31 +265,31 @@ def probabilistic_sharpe(returns: Floats, against: float = 0.0) -> float:
 
 
 def deflated_sharpe(returns: Floats, trials: Floats) -> float:
-    """The probabilistic Sharpe against the best of `trials` annualised Sharpe ratios under no skill.
+    """The probabilistic Sharpe against the best of `trials` Sharpe ratios per row under no skill.
 
     Bailey, Lopez de Prado (2014): the expected maximum of N independent trials with that variance.
     """
     count = len(trials)
     if count < 2:
         return probabilistic_sharpe(returns)
-    spread = _std(trials / math.sqrt(PERIODS))
+    spread = _std(trials)
     best = (1 - _EULER) * _NORMAL.inv_cdf(1 - 1 / count) + _EULER * _NORMAL.inv_cdf(1 - 1 / (count * math.e))
     return probabilistic_sharpe(returns, spread * best)
 
 
-def compare(returns: Floats, benchmark: Floats) -> BenchmarkMetrics:
+def compare(returns: Floats, benchmark: Floats, periods: float) -> BenchmarkMetrics:
     """Figures of `returns` against `benchmark` returns of the same rows."""
     active = returns - benchmark
     spread = not _flat(benchmark)
-    error = _std(active) * math.sqrt(PERIODS)
+    error = _std(active) * math.sqrt(periods)
     beta = float(np.cov(returns, benchmark, ddof=1)[0, 1]) / _std(benchmark) ** 2 if spread else 0.0
     flat = not spread or _flat(returns)
     up, down = benchmark > 0, benchmark < 0
     return BenchmarkMetrics(
         total_return=total_return(benchmark),
-        alpha=(float(returns.mean()) - beta * float(benchmark.mean())) * PERIODS if len(returns) else 0.0,
+        alpha=(float(returns.mean()) - beta * float(benchmark.mean())) * periods if len(returns) else 0.0,
         beta=beta,
-        information_ratio=float(active.mean()) * PERIODS / error if error > 0.0 else 0.0,
+        information_ratio=float(active.mean()) * periods / error if error != 0.0 else 0.0,
         tracking_error=error,
         correlation=0.0 if flat else float(np.corrcoef(returns, benchmark)[0, 1]),
         up_capture=float(returns[up].mean() / benchmark[up].mean()) if up.any() else 0.0,

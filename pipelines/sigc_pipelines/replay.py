@@ -1,7 +1,8 @@
 """`sigc backtest --orders`: the live stages over past dates, with the paper broker and a hand-turned clock.
 
     1. data and wanted weights of all rows, computed once (the same bits as date by date)
-    2. for each row: turn the clock to just after its close; on a rebalance row a run, else only fills and NAV
+    2. for each row: turn the clock to just after its close; on a rebalance row a run as the schedule asks for it, and
+       on the next row again where it traded nothing; else only fills and NAV
     3. returns from the NAV, costs and turnover from the fills: a `Result` like that of the simple accounting
     4. what the simple accounting leaves out, step by step, each with its effect on the total return
 
@@ -23,22 +24,25 @@ from sigc.config import AuditSettings, Config
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Floats, Panel
 from sigc.plan.strategy import Backtest, Portfolio
-from sigc.store import books, orders
+from sigc.store import books, orders, runs
 from sigc.store.ledger import Ledger
-from sigc.store.records import BookKey, Fill, Outcome, RunKind, Weight
+from sigc.store.records import BookKey, Fill, RunKind, Weight
 from sigc_pipelines.backtest import Accounts, Result
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.closes import Closes, closes
 from sigc_pipelines.compute import Loaded, Workspace, rows_between
 from sigc_pipelines.feed import ReplayFeed
+from sigc_pipelines.measuring import measured
 from sigc_pipelines.outlook import Outlook, look
-from sigc_pipelines.performance import compare, exposures_of, measure, total_return
-from sigc_pipelines.rebalance import Due, due_rows
+from sigc_pipelines.performance import exposures_of, total_return
+from sigc_pipelines.rebalance import Due, due_rows, row_days
 from sigc_pipelines.run import carry_out
 from sigc_pipelines.session import instant_of
 from sigc_pipelines.settle import settle
 from sigc_pipelines.trading import Ended, Request, Trading
 from sigc_pipelines.valuing import follow
+
+_AFTER_ALL = "9999"  # any run's as-of date is before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,11 @@ def replay(
             with Ledger.open(Path(scratch), clock, durable=False) as ledger:
                 trading = Trading(ledger, broker, clock, calendar, config)
                 ended = _trade(
-                    trading, ReplayFeed(outlook, prices), days, due_rows(settings.rebalance, outlook.dates), key
+                    trading,
+                    ReplayFeed(outlook, prices),
+                    days,
+                    due_rows(settings.rebalance, row_days(loaded, workspace, start, stop)),
+                    key,
                 )
                 with ledger.reading() as connection:
                     fills = books.fills_of_book(connection, key)
@@ -122,7 +130,7 @@ def _not_done(ended: tuple[Ended, ...]) -> tuple[Diagnostic, ...]:
     """A warning for each reason why runs were not carried out, with the first date of it."""
     reasons: dict[str, list[str]] = {}
     for one in ended:
-        if one.run.outcome is not Outcome.DONE:
+        if not one.run.outcome.is_success:
             check = next((f.check for s in one.stages for f in s.findings if f.weight is Weight.ERROR), one.run.outcome)
             reasons.setdefault(check, []).append(f"{one.run.as_of}: {one.run.message}")
     return tuple(
@@ -134,14 +142,19 @@ def _not_done(ended: tuple[Ended, ...]) -> tuple[Diagnostic, ...]:
 def _trade(
     trading: Trading, feed: ReplayFeed, days: tuple[tuple[int, str], ...], due: Due, key: BookKey
 ) -> tuple[Ended, ...]:
-    ended = []
+    ended, is_due, looked = [], False, 0
     clock = trading.clock
     for row, day in days:
         if isinstance(clock, HandClock):
             clock.turn(instant_of(trading.calendar, day))
-        if due[row]:
-            request = Request(f"{key.strategy}-{day}", key.strategy, key.portfolio, RunKind.TRADE, "replay")
+        is_due = is_due or bool(due[looked : row + 1].any())  # a row that is no session is made up for by the next
+        looked = row + 1
+        if is_due:
+            id = f"{key.strategy}-{day}"
+            request = Request(id, key.strategy, key.portfolio, RunKind.TRADE, "replay", is_scheduled=True)
             ended.append(carry_out(trading, request, feed))
+            with trading.ledger.reading() as connection:
+                is_due = runs.traded_before(connection, key.strategy, key.portfolio, _AFTER_ALL) < day
         else:
             as_of = trading.calendar.last_complete(clock.now())
             follow(
@@ -181,7 +194,13 @@ def _result(
         net = np.where(before > 0.0, nav / before - 1.0, 0.0)
         held = np.where(nav[:, None] > 0.0, worth / nav[:, None], 0.0)
         costs, traded = (np.where(before > 0.0, x / before, 0.0) for x in (paid, traded))
-    wanted = Panel(outlook.dates, names, outlook.wanted)
+    wanted, periods = Panel(outlook.dates, names, outlook.wanted), accounts.loaded.periods
+    first = accounts.first(outlook.wanted, accounts.portfolio)
+    metrics, against = measured(
+        *(outlook.dates, net, traded, costs, exposures_of(held), accounts.benchmark),
+        first=first,
+        periods=periods.a_year,
+    )
     return Result(
         strategy=accounts.loaded.strategy.name,
         portfolio=outlook.portfolio,
@@ -194,12 +213,14 @@ def _result(
         turnover=traded,
         weights=Panel(outlook.dates, names, held),
         wanted=wanted,
-        metrics=measure(outlook.dates, net, traded, costs, exposures_of(held)),
+        metrics=metrics,
         benchmark=accounts.benchmark,
-        against=None if accounts.benchmark is None else compare(net, accounts.benchmark),
+        against=against,
         findings=(*outlook.loaded.findings, *odd),
         digests=outlook.digests,
         report=outlook.report,
+        periods=periods,
+        left_out=first,
     )
 
 
@@ -239,7 +260,7 @@ def _steps(
     net = total_return(result.returns)
     missing = int(accounts.held(clean, drift=True, delay=1).missing.sum())
     told = ", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "no orders"
-    failed = sum(e.run.outcome is not Outcome.DONE for e in ended)
+    failed = sum(not e.run.outcome.is_success for e in ended)
     return simple, (
         Step("drift", drifting - simple, "weights move with prices between rebalances"),
         Step("delay", delayed - drifting, "decided after a close, filled at the next one"),

@@ -4,6 +4,7 @@
     compute   wanted weights of the as-of row
     validate  data, then the target book within its constraints, against every limit
     execute   orders sized, written down, sent (`execute.py`)
+              a scheduled run on no rebalance row skips these two, and ends unchanged (`turn.py`)
     audit     the verdict; the run's files; the audit mirrored and anchored
 
 The same for live, paper, dry run and replay: they differ in the broker and the clock. A dry run stops before anything
@@ -25,6 +26,7 @@ from decimal import Decimal
 import numpy as np
 
 from sigc.errors import Diagnostic, SigcError
+from sigc.lang.rebalance import EVERY_ROW
 from sigc.panel import Floats
 from sigc.store import books, control, orders, runs
 from sigc.store.audit import Event
@@ -42,6 +44,7 @@ from sigc.store.records import (
     Weight,
 )
 from sigc_pipelines.artifacts import read_weights, refresh, write_account, write_weights
+from sigc_pipelines.backtest import pick
 from sigc_pipelines.checks.data import Treatment, judge_data
 from sigc_pipelines.checks.view import DataView, WeightsView
 from sigc_pipelines.checks.weights import judge_weights
@@ -49,12 +52,13 @@ from sigc_pipelines.closes import Closes
 from sigc_pipelines.compute import Loaded
 from sigc_pipelines.finish import finish
 from sigc_pipelines.keep import followed
-from sigc_pipelines.outlook import Sight
+from sigc_pipelines.outlook import Outlook, Sight
 from sigc_pipelines.publish import publish
 from sigc_pipelines.recording import record_computing
 from sigc_pipelines.session import Moment, moment
 from sigc_pipelines.sizing import decimal, lot_of, size, write_down
 from sigc_pipelines.trading import Ended, Feed, Request, Trading, Watch
+from sigc_pipelines.turn import Turn, turn_of
 from sigc_pipelines.valuing import Standing, newest_prices, standing
 
 
@@ -77,6 +81,7 @@ class _Pass:
         self.stages: list[Stage] = []
         self.sight: Sight | None = None
         self.target: Floats | None = None
+        self.turn: Turn | None = None
         self.kept: set[str] = set()
         self.orders: tuple[Intent, ...] = ()
 
@@ -107,7 +112,7 @@ class _Pass:
         finally:
             if not self._is_left_open(outcome):
                 self._close(outcome, message)
-        return Ended(self.run, tuple(self.stages), self.orders, self.sight, self.target, problems)
+        return Ended(self.run, tuple(self.stages), self.orders, self.sight, self.target, problems, self.turn)
 
     def _is_left_open(self, outcome: Outcome) -> bool:
         """A run that failed after it decided is not over: its orders are resolved by `recover.py`."""
@@ -134,7 +139,8 @@ class _Pass:
             if not self.is_dry:
                 self._refuse_held(tx.connection)
                 revision = self._revision(tx.connection, key)
-                books.open_book(tx, self.book, decimal(self.trading.config.execution.capital), now)
+                capital = decimal(self.trading.config.execution.capital)
+                books.open_book(tx, self.book, capital, now, str(at.as_of.day))
             run = Run(
                 id=request.id,
                 key=key,
@@ -220,17 +226,40 @@ class _Pass:
             sight = self.sight = outlook.at(self.run.as_of)
             self._note({"weights": sight.digest} | {f"data:{n}": d for n, d in outlook.digests.items()})
             findings += record_computing(self.ledger, self.run, loaded, outlook, sight, self.feed)
-        with self._stage(StageName.VALIDATE, execution.validate_deadline_s) as findings:
-            target, held = self._target(sight, now, findings)
-            self.target = target
-            self._refuse(findings)
-        with self._stage(StageName.EXECUTE) as findings:
-            outcome, message = self._execute(at, now, sight, target, held, findings)
+            turn = self.turn = self._turn(loaded, outlook)
+            if self._is_idle(turn) and sight.as_of < self.run.as_of:
+                findings.append(Finding("fresh", Weight.WARNING, f"the newest row is of {sight.as_of}"))
+        if self._is_idle(turn):
+            outcome, message = Outcome.UNCHANGED, f"no rebalance row ({turn.rule or 'no new row'})"
+        else:
+            outcome, message = self._traded(at, now, sight, execution.validate_deadline_s)
         with self._stage(StageName.AUDIT) as findings:
             if not self.is_dry:
                 refresh(self.ledger, self.book, self.trading.render)
             findings += publish(self.ledger, self.trading.config.audit)
-        return outcome, message
+        return outcome, message + turn.told(self.run.as_of)
+
+    def _turn(self, loaded: Loaded, outlook: Outlook) -> Turn:
+        settings = pick(loaded, self.request.portfolio).backtest
+        rebalance = EVERY_ROW if settings is None else settings.rebalance
+        with self.ledger.reading() as connection:
+            return turn_of(connection, self.book, rebalance, outlook.row_days, self.run.as_of)
+
+    def _is_idle(self, turn: Turn) -> bool:
+        """Return True for a scheduled run that has nothing to trade.
+
+        A change that waits for one asset (its halt, a price to be confirmed, its end) is to be asked for here, once
+        books keep such changes; the run then trades that asset alone.
+        """
+        return self.request.is_scheduled and not self.is_dry and not turn.due
+
+    def _traded(self, at: Moment, now: Standing, sight: Sight, validate_s: float) -> tuple[Outcome, str]:
+        with self._stage(StageName.VALIDATE, validate_s) as findings:
+            target, held = self._target(sight, now, findings)
+            self.target = target
+            self._refuse(findings)
+        with self._stage(StageName.EXECUTE) as findings:
+            return self._execute(at, now, sight, target, held, findings)
 
     def _note(self, digests: dict[str, str]) -> None:
         with self.ledger.transaction("stage") as tx:
@@ -251,7 +280,8 @@ class _Pass:
             prices = followed(trading, self.book, at, closes_since, accepted)
         with self.ledger.reading() as connection:
             if books.book(connection, self.book) is None:
-                return Standing(books.Book(self.book, capital, capital, self.run.started), capital, {}, prices)
+                fresh = books.Book(self.book, capital, capital, self.run.started, self.run.as_of)
+                return Standing(fresh, capital, {}, prices)
             return standing(connection, self.book, prices)
 
     def _target(self, sight: Sight, now: Standing, findings: list[Finding]) -> tuple[Floats, Floats]:
@@ -343,7 +373,8 @@ class _Pass:
             runs.mark_decided(tx, self.run)
             books.put_marks(tx, self.run.id, marks)
             orders.plan(tx, intents)
-            tx.audit(runs.event("run.decided", self.run, _decided(sight, target, intents)))
+            rebalance = "" if self.turn is None else self.turn.due
+            tx.audit(runs.event("run.decided", self.run, _decided(sight, target, intents) | {"rebalance": rebalance}))
         outcome, message, found = finish(self.trading, self.run, self.watch.stop)
         findings += found
         with self.ledger.reading() as connection:

@@ -20,7 +20,6 @@ import numpy as np
 from sigc.panel import Floats
 from sigc_pipelines.artifacts import folder_of, write_json
 from sigc_pipelines.closes import Closes
-from sigc_pipelines.performance import PERIODS
 from sigc_pipelines.study import QUANTILES, quantile_returns, rank_ic
 
 SUMMARY, VALUES = "signals.json", "signal-values.json"
@@ -89,7 +88,7 @@ def write_realised(work_dir: Path, run: str, closes: Closes) -> bool:
 def _ranked(values: Floats, prices: Floats) -> dict[str, Any]:
     wanted = np.vstack([values, np.full(len(values), np.nan)])
     ic = float(rank_ic(wanted, prices, 1)[0])
-    fifths = [float(v) / PERIODS for v in quantile_returns(wanted, prices)]
+    fifths = [float(v) for v in quantile_returns(wanted, prices)]
     return {
         "ic": None if ic != ic else round(ic, 9),
         "fifths": [None if v != v else round(v, 9) for v in fifths] if len(fifths) == QUANTILES else [],

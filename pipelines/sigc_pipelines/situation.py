@@ -6,7 +6,7 @@ Windows: volatility and tracking error 60 rows, volume 20, beta 252, all up to a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from sigc.plan.strategy import Portfolio
 from sigc_pipelines.book import Adjust, Flags
 from sigc_pipelines.compute import Loaded, Workspace
 from sigc_pipelines.constraints import (
+    ANNUAL_KEYS,
     BETA_KEYS,
     BOOK_KEYS,
     SECTOR_KEYS,
@@ -59,10 +60,11 @@ def adjuster(
     from sigc_pipelines.project import project  # with scipy and a solver: only for who has constraints
 
     _sources_there(loaded, portfolio)
-    world = _world(loaded, workspace, portfolio, start, stop)
+    world, periods = _world(loaded, workspace, portfolio, start, stop), loaded.periods.a_year
 
     def adjust(row: int, wanted: Floats, held: Floats, tradable: Flags) -> Floats:
-        return project(portfolio.constraints, _situation(world, row, wanted, held, tradable, capital))
+        at = _situation(world, row, wanted, held, tradable, capital)
+        return project(portfolio.constraints, replace(at, periods=periods))
 
     return adjust
 
@@ -142,6 +144,7 @@ def _sources_there(loaded: Loaded, portfolio: Portfolio) -> None:
         (VOLUME_KEYS, "volume" in named, "a source named 'volume'"),
         (frozenset({"min_market_cap"}), "market_cap" in named, "a source named 'market_cap'"),
         (BETA_KEYS, has_benchmark, "'benchmark=' in the backtest line"),
+        (ANNUAL_KEYS, loaded.periods.is_known, "rows a year: declare periods= at the source"),
         (BOOK_KEYS, BENCHMARK_BOOK in named, f"a source named '{BENCHMARK_BOOK}'"),
     )
     errors = [

@@ -17,7 +17,7 @@ from sigc.ops.declare import REGISTRY
 from sigc.panel import Floats
 from sigc_pipelines.backtest import Result
 from sigc_pipelines.compute import Loaded, Workspace, rows_between
-from sigc_pipelines.performance import PERIODS, equity
+from sigc_pipelines.performance import equity
 from sigc_pipelines.returns import returns_of
 
 HORIZONS = (1, 2, 3, 5, 10, 21)
@@ -27,9 +27,10 @@ ROLLING = 126
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Study:
-    """ic: mean rank IC by horizon (rows). quantiles: annual mean return of each fifth, lowest weight first.
+    """ic: mean rank IC by horizon (rows). quantiles: annualised mean return of each fifth, lowest weight first.
 
-    rolling_sharpe: (rows,) over 126 rows, NaN before. drawdown: (rows,) as negative fractions.
+    rolling_sharpe: (rows,) over 126 rows, NaN before. Both are by rows a year, and NaN where these are unknown.
+    drawdown: (rows,) as negative fractions.
     coverage: (rows,) assets with a wanted weight.
     """
 
@@ -49,8 +50,8 @@ def study(result: Result, loaded: Loaded, workspace: Workspace) -> Study:
     peak = np.maximum.accumulate(np.concatenate([[1.0], value]))[1:]
     return Study(
         ic={h: _mean(rank_ic(wanted, prices, h)) for h in HORIZONS},
-        quantiles=quantile_returns(wanted, prices),
-        rolling_sharpe=rolling_sharpe(result.returns),
+        quantiles=quantile_returns(wanted, prices) * result.periods.a_year,
+        rolling_sharpe=_rolling(result),
         drawdown=value / peak - 1.0,
         coverage=(np.nan_to_num(result.wanted.values) != 0.0).sum(axis=1).astype(np.float64),
     )
@@ -73,22 +74,29 @@ def rank_ic(wanted: Floats, prices: Floats, horizon: int) -> Floats:
 
 
 def quantile_returns(wanted: Floats, prices: Floats) -> Floats:
-    """Annualised mean next-row return of each fifth of the wanted weights, lowest first."""
+    """Mean next-row return of each fifth of the wanted weights, lowest first."""
     ahead = _ahead(prices, 1)
     valid = np.where(np.isfinite(ahead), wanted, np.nan)
     bucket = REGISTRY["bucket"].kernel(valid, n=QUANTILES)
     means = [ahead[bucket == q + 1].mean() if (bucket == q + 1).any() else np.nan for q in range(QUANTILES)]
-    return np.array(means) * PERIODS
+    return np.array(means)
 
 
-def rolling_sharpe(returns: Floats, rows: int = ROLLING) -> Floats:
+def _rolling(result: Result) -> Floats:
+    """Of the rows that count."""
+    found = np.full(len(result.returns), np.nan)
+    found[result.left_out :] = rolling_sharpe(result.returns[result.left_out :], result.periods.a_year)
+    return found
+
+
+def rolling_sharpe(returns: Floats, periods: float, rows: int = ROLLING) -> Floats:
     """The Sharpe ratio of the last `rows` rows, NaN before there are so many."""
     out = np.full(len(returns), np.nan)
     if len(returns) >= rows:
         windows = np.lib.stride_tricks.sliding_window_view(returns, rows)
         spread = windows.std(axis=1, ddof=1)
         with np.errstate(all="ignore"):
-            out[rows - 1 :] = np.where(spread > 0, windows.mean(axis=1) / spread * np.sqrt(PERIODS), 0.0)
+            out[rows - 1 :] = np.where(spread > 0, windows.mean(axis=1) / spread, 0.0) * np.sqrt(periods)
     return out
 
 

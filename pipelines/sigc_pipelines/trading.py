@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sigc_pipelines.closes import Closes
     from sigc_pipelines.compute import Loaded
     from sigc_pipelines.outlook import Outlook, Sight
+    from sigc_pipelines.turn import Turn
 
 
 class Feed(Protocol):
@@ -49,6 +50,7 @@ class Feed(Protocol):
 class Request:
     """What is to be run. id: of the run; who: asked for it; slot: the scheduled fire of an intraday job.
 
+    is_scheduled: asked for by the schedule, not by a person: it trades on rebalance rows only.
     is_forced: although it was traded, or is paused; needs a reason. accepts_differences: between ledger and broker.
     digests: of strategy text, configuration and code.
     """
@@ -62,6 +64,7 @@ class Request:
     slot: str = ""
     is_forced: bool = False
     accepts_differences: bool = False
+    is_scheduled: bool = False
     digests: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -92,7 +95,10 @@ class Trading:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ended:
-    """A run that has ended. problems: why it was refused or failed. orders: sent, or such as would have been."""
+    """A run that has ended. problems: why it was refused or failed. orders: sent, or such as would have been.
+
+    turn: of the book, where the run came to look at it.
+    """
 
     run: Run
     stages: tuple[Stage, ...]
@@ -100,3 +106,4 @@ class Ended:
     sight: Sight | None
     target: Floats | None
     problems: tuple[Diagnostic, ...]
+    turn: Turn | None = None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from dataclasses import field as data_field
 from functools import cached_property
 
 import numpy as np
@@ -24,11 +25,13 @@ from sigc.engine.task import RunReport
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.panel import Floats
 from sigc.plan.expr import Expr
+from sigc.plan.periods import book_with_periods
 from sigc.plan.strategy import Backtest, Portfolio, Strategy
 from sigc_pipelines.backtest import Accounts
 from sigc_pipelines.book import Book
 from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between
-from sigc_pipelines.performance import Metrics, deflated_sharpe, measure
+from sigc_pipelines.measuring import measured
+from sigc_pipelines.performance import Metrics, deflated_sharpe, moments_of
 
 Params = Mapping[str, float]
 MOST_TRIALS = 10_000
@@ -45,11 +48,12 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
-    """A trial with its figures and net returns (rows,)."""
+    """A trial with its figures and net returns (rows,). left_out: first rows that the figures leave out."""
 
     params: Params
     metrics: Metrics
     returns: Floats
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +78,7 @@ class Field:
     workspace: Workspace
     start: int
     stop: int
+    _first: dict[int, int] = data_field(default_factory=dict)
 
     @cached_property
     def computed(self) -> Computed:
@@ -84,38 +89,53 @@ class Field:
         """The weights of a trial, (rows, assets)."""
         return gather(self.computed, _root(self.trials[number]), self.start, self.stop).values
 
-    def books(self) -> tuple[RunReport, Iterator[tuple[Book, Floats]]]:
-        """The run, and the book of every trial with its costs per row. Where nothing is kept and figures by row say
-        all, weights are followed while they are computed, and never stored."""
+    def first(self, number: int) -> int:
+        """The first row on which a weight of a trial is defined."""
+        if number not in self._first:
+            self._first[number] = self.accounts.first(self.wanted(number), self.trials[number].portfolio)
+        return self._first[number]
+
+    def books(self) -> tuple[RunReport, Iterator[tuple[Book, Floats, int]]]:
+        """The run, and the book of every trial with its costs per row and the first row that counts. Where nothing is
+        kept and figures by row say all, weights are followed while they are computed, and never stored."""
         passes = self.workspace.passing and not any(t.portfolio.weights.carried for t in self.trials)
         books = self.accounts.books(self.start) if passes else None
         if books is None:
-            return self.computed.report, (self.accounts.book(self.wanted(n)) for n in range(len(self.trials)))
+            return self.computed.report, (self._stored(n) for n in range(len(self.trials)))
         report = self._compute(books).report
         return report, self._followed(books)
 
-    def _followed(self, books: Books) -> Iterator[tuple[Book, Floats]]:
+    def _stored(self, number: int) -> tuple[Book, Floats, int]:
+        wanted = self.wanted(number)
+        return *self.accounts.book(wanted), self.accounts.first(wanted, self.trials[number].portfolio)
+
+    def _followed(self, books: Books) -> Iterator[tuple[Book, Floats, int]]:
         """The books that were followed; those that must be walked, since prices or weights lack, from their weights,
         which are computed again, a few trials at a time."""
-        shapes = [t.portfolio.weights.shape for t in self.trials]
+        portfolios = [t.portfolio for t in self.trials]
+        shapes = [p.weights.shape for p in portfolios]
         plain = [self.accounts.followed(books.figures(s), books.last(s)) for s in shapes]
         odd = [n for n, book in enumerate(plain) if book is None]
         few = max(1, _WEIGHTS_BYTES // max(1, 8 * self.accounts.quotes.prices.size))
-        walked: dict[int, tuple[Book, Floats]] = {}
+        walked: dict[int, tuple[Book, Floats, int]] = {}
         for number, book in enumerate(plain):
             if book is None and number not in walked:
                 at = odd.index(number)
                 walked = dict(self._walked(odd[at : at + few]))
-            yield walked.pop(number) if book is None else book
+            if book is None:
+                yield walked.pop(number)
+            else:
+                yield *book, self.accounts.first_followed(books.figures(shapes[number]), portfolios[number])
 
-    def _walked(self, numbers: list[int]) -> Iterator[tuple[int, tuple[Book, Floats]]]:
+    def _walked(self, numbers: list[int]) -> Iterator[tuple[int, tuple[Book, Floats, int]]]:
         space = replace(self.workspace, store=Overlay(self.workspace.store))
         roots = {_root(self.trials[n]): self.trials[n].portfolio.weights for n in numbers}
         computed = compute(self.accounts.loaded, roots, space, self.start, self.stop)
         for n in numbers:
             wanted = gather(computed, _root(self.trials[n]), self.start, self.stop).values
             book, costs = self.accounts.book(wanted)
-            yield n, (replace(book, held=np.empty((len(wanted), 0)), moved=None), costs)
+            first = self.accounts.first(wanted, self.trials[n].portfolio)
+            yield n, (replace(book, held=np.empty((len(wanted), 0)), moved=None), costs, first)
 
     def _compute(self, books: Books | None) -> Computed:
         roots: dict[str, Expr] = {_root(t): t.portfolio.weights for t in self.trials}
@@ -147,6 +167,7 @@ def field(
     trials = []
     for params in combinations(loaded.strategy):
         book = next(p for p in lower(params).portfolios if p.name == portfolio)
+        book = book_with_periods(book, loaded.periods.a_year)
         settings = replace(book.backtest or Backtest(), **(overrides or {}))  # type: ignore[arg-type]
         trials.append(Trial(params, replace(book, backtest=settings)))
     settings = trials[0].portfolio.backtest or Backtest()
@@ -158,13 +179,16 @@ def field(
 def search(of: Field) -> Search:
     """Keep and measure the book of every trial over all rows."""
     scored = []
+    periods = of.accounts.loaded.periods.a_year
     report, books = of.books()
-    for trial, (book, costs) in zip(of.trials, books, strict=True):
+    for trial, (book, costs, first) in zip(of.trials, books, strict=True):
         net = book.gross - costs
-        metrics = measure(of.accounts.dates, net, book.turnover, costs, book.exposures)
-        scored.append(Scored(trial.params, metrics, net))
-    ratios = np.array([s.metrics.sharpe for s in scored])
-    return Search(tuple(scored), deflated_sharpe(scored[int(ratios.argmax())].returns, ratios), report)
+        own = (of.accounts.dates, net, book.turnover, costs, book.exposures, None)
+        metrics, _ = measured(*own, first=first, periods=periods)
+        scored.append(Scored(trial.params, metrics, net, first))
+    ratios = np.array([moments_of(s.returns[s.left_out :]).sharpe for s in scored])
+    best = scored[int(ratios.argmax())]
+    return Search(tuple(scored), deflated_sharpe(best.returns[best.left_out :], ratios), report)
 
 
 def score(metrics: Metrics, metric: str) -> float:
@@ -175,6 +199,9 @@ def score(metrics: Metrics, metric: str) -> float:
         hint = did_you_mean(metric, known)
         raise SigcError(Diagnostic("E101", f"no metric '{metric}' to maximise", hint=hint))
     value = float(getattr(metrics, name))
+    if value != value:
+        hint = "rows of the traded source are irregular: declare periods= there, or maximise total_return"
+        raise SigcError(Diagnostic("E101", f"'{metric}' of these rows is not known", hint=hint))
     return -value if name in ("max_drawdown", "volatility", "turnover", "costs") else value
 
 

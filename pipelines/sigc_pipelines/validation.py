@@ -1,12 +1,14 @@
 """Out-of-sample validation: choose the best trial in train rows, score it in test rows it has not seen.
 
 walk_forward    train and test windows that move (or, anchored, grow) through time; each window's book starts
-                flat, test returns are compounded
+                flat, test returns are compounded; a test begins on the row after its train
 cross_validate  contiguous folds, each tested once on a choice made on all others
 cpcv            combinatorial purged cross-validation: every choice of test groups among the splits
                 (Lopez de Prado, Advances in Financial Machine Learning, 2018, chapters 7 and 12)
 
-Signals are computed on the full history and sliced: an operator is causal, so that reads no future.
+No row is in two tests of walk_forward or cross_validate, nor in train and test of a window; purge and embargo are
+rows. Signals are computed on the full history and sliced: an operator is causal, so that reads no future. Rows before
+the first with a defined weight count in no figure.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from math import isclose
 import numpy as np
 from numpy.typing import NDArray
 
-from sigc.errors import Diagnostic, SigcError
+from sigc.data.exchange import Days
+from sigc.errors import Diagnostic, SigcError, Span
 from sigc.panel import Dates, Floats
 from sigc.plan.strategy import Validation
 from sigc_pipelines.performance import Metrics, exposures_of, measure, total_return
@@ -27,6 +30,7 @@ from sigc_pipelines.trials import Field, Params, score
 
 _MOST_SPLITS = 2_000
 Rows = NDArray[np.intp]
+Arguments = dict[str, float | str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +70,7 @@ class Validated:
 
 def validate(of: Field, how: Validation) -> Validated:
     """Run the validation that the backtest line asks for. Raises E501 when no window fits the rows."""
-    splits = list(_SPLITS[how.method](of.accounts.dates, dict(how.arguments)))
+    splits = list(_SPLITS[how.method](of.accounts.row_days.days, dict(how.arguments), how.span))
     if not splits:
         message = f"{how.method}: no window fits into {len(of.accounts.dates)} rows"
         raise SigcError(Diagnostic("E501", message, how.span, hint="use a longer range or shorter windows"))
@@ -74,13 +78,13 @@ def validate(of: Field, how: Validation) -> Validated:
     scores = np.empty((len(splits), len(of.trials)))
     for number in range(len(of.trials)):
         for at, (stretch, train) in enumerate(_stretches(of, number, [t for t, _ in splits], restart)):
-            scores[at, number] = stretch.score(of.accounts.dates[train], how.metric)
+            scores[at, number] = _score(of, number, stretch, train, how.metric)
     windows, parts = [], []
     for at, (train, test) in enumerate(splits):
         chosen = int(scores[at].argmax())
         tested, _ = next(iter(_stretches(of, chosen, [test], restart)))
         windows.append(_window(of, train, test, chosen, float(scores[at, chosen]), tested, how.metric))
-        parts.append((test, tested))
+        parts.append(_counted(of, chosen, tested, test))
     return _validated(of, how, windows, parts)
 
 
@@ -94,8 +98,22 @@ class _Stretch:
     def rows(self, at: Rows) -> _Stretch:
         return _Stretch(self.net[at], self.turnover[at], self.costs[at], self.held[at])
 
-    def score(self, dates: Dates, metric: str) -> float:
-        return score(measure(dates, self.net, self.turnover, self.costs, exposures_of(self.held)), metric)
+
+def _counted(of: Field, number: int, stretch: _Stretch, rows: Rows) -> tuple[Rows, _Stretch]:
+    """The rows of a stretch on which, or before which, a weight of the trial is defined."""
+    counts = np.flatnonzero(rows >= of.first(number))
+    return rows[counts], stretch.rows(counts)
+
+
+def _score(of: Field, number: int, stretch: _Stretch, rows: Rows, metric: str) -> float:
+    at, counted = _counted(of, number, stretch, rows)
+    return score(_measured(of, at, counted), metric)
+
+
+def _measured(of: Field, rows: Rows, stretch: _Stretch) -> Metrics:
+    accounts = of.accounts
+    figures = (stretch.net, stretch.turnover, stretch.costs, exposures_of(stretch.held))
+    return measure(accounts.dates[rows], *figures, accounts.loaded.periods.a_year)
 
 
 def _stretches(of: Field, number: int, splits: list[Rows], restart: bool) -> Iterator[tuple[_Stretch, Rows]]:
@@ -123,7 +141,7 @@ def _window(
         test=test,
         params=of.trials[chosen].params,
         train_score=train_score,
-        test_score=tested.score(dates[test], metric),
+        test_score=_score(of, chosen, tested, test, metric),
         train_span=_span(dates, train),
         test_span=_span(dates, test),
         test_return=total_return(tested.net),
@@ -147,7 +165,8 @@ def _validated(of: Field, how: Validation, windows: list[Window], parts: list[tu
         sums.held[at] += tested.held
     net = sums.net / counts
     exposures = exposures_of(sums.held / counts[:, None])
-    metrics = measure(dates[rows], net, sums.turnover / counts, sums.costs / counts, exposures)
+    periods = of.accounts.loaded.periods
+    metrics = measure(dates[rows], net, sums.turnover / counts, sums.costs / counts, exposures, periods.a_year)
     return Validated(how.method, how.metric, tuple(windows), dates[rows], net, metrics)
 
 
@@ -155,40 +174,47 @@ def _span(dates: Dates, rows: Rows) -> tuple[str, str]:
     return str(dates[rows[0]].astype("datetime64[D]")), str(dates[rows[-1]].astype("datetime64[D]"))
 
 
-def _walk_forward(dates: Dates, arguments: dict[str, float | str]) -> Iterator[tuple[Rows, Rows]]:
+def _walk_forward(days: Days, arguments: Arguments, span: Span | None) -> Iterator[tuple[Rows, Rows]]:
+    """Edges are so many months after the first row's day, each counted from that day, so that windows meet."""
     train = 12 * float(arguments.get("train_years", 3))
     test = float(arguments.get("test_months", 0)) or 12 * float(arguments.get("test_years", 1))
     step = 12 * float(arguments.get("step_years", 0)) or test
-    first = dates[0].astype("datetime64[D]")
-    last = dates[-1].astype("datetime64[D]")
-    number = 0
-    while True:
-        begin = _later(first, number * step)
-        middle, end = _later(begin, train), _later(begin, train + test)
-        low = first if arguments.get("anchored") else begin
-        trained = np.flatnonzero((dates >= low) & (dates < middle))
-        tested = np.flatnonzero((dates >= middle) & (dates < end))
+    if step < test:
+        message = f"walk_forward: a step of {step:g} months is shorter than a test of {test:g}: rows would count twice"
+        raise SigcError(Diagnostic("E101", message, span, hint="make step_years at least as long as the test"))
+    first, last = days[0], days[-1]
+    for number in itertools.count():
+        begin = number * step
+        middle, end = _later(first, begin + train), _later(first, begin + train + test)
         if middle > last or end > last + np.timedelta64(7, "D"):  # a last test window must be whole
             return
+        low = first if arguments.get("anchored") else _later(first, begin)
+        trained = np.flatnonzero((days >= low) & (days < middle))
+        tested = np.flatnonzero((days >= middle) & (days < end))
         if len(trained) and len(tested):
             yield trained, tested
-        number += 1
 
 
 def _later(day: np.datetime64, months: float) -> np.datetime64:
+    """So many months later, or the last day of that month where it has no such day.
+
+    >>> _later(np.datetime64("2020-01-31"), 13)
+    np.datetime64('2021-02-28')
+    """
     month = day.astype("datetime64[M]")
     within = day - month.astype("datetime64[D]")
-    moved: np.datetime64 = (month + np.timedelta64(round(months), "M")).astype("datetime64[D]") + within
-    return moved
+    to = month + np.timedelta64(round(months), "M")
+    last: np.datetime64 = (to + 1).astype("datetime64[D]") - 1
+    return min(to.astype("datetime64[D]") + within, last)
 
 
-def _cross_validate(dates: Dates, arguments: dict[str, float | str]) -> Iterator[tuple[Rows, Rows]]:
-    yield from _groups(len(dates), int(arguments.get("folds", 5)), 1, int(arguments.get("purge_days", 0)), 0)
+def _cross_validate(days: Days, arguments: Arguments, _: Span | None) -> Iterator[tuple[Rows, Rows]]:
+    yield from _groups(len(days), int(arguments.get("folds", 5)), 1, int(arguments.get("purge_days", 0)), 0)
 
 
-def _cpcv(dates: Dates, arguments: dict[str, float | str]) -> Iterator[tuple[Rows, Rows]]:
+def _cpcv(days: Days, arguments: Arguments, _: Span | None) -> Iterator[tuple[Rows, Rows]]:
     yield from _groups(
-        len(dates),
+        len(days),
         int(arguments.get("n_splits", 6)),
         int(arguments.get("n_test_groups", 2)),
         int(arguments.get("purge_days", 0)),

@@ -276,11 +276,11 @@ class Controller:
             self.alert(RUN_FAILED, is_critical=order.kind == RunKind.TRADE)
         if order.kind != RunKind.DRY:
             self.last[order.strategy] = LastRun(order.id, live.finished or live.asked, status_text(end.outcome))
-            is_done, is_cancelled = end.outcome is Outcome.DONE, end.outcome is Outcome.CANCELLED
+            is_done, is_cancelled = end.outcome.is_success, end.outcome is Outcome.CANCELLED
             event = RunFinished(order.id, is_done, self.clock.now(), end.is_before_trading, is_cancelled)
             self.timetable.ended(order.job, order.strategy, event)
         elif order.job:
-            event = RunFinished(order.id, end.outcome is Outcome.DONE, self.clock.now(), True)
+            event = RunFinished(order.id, end.outcome.is_success, self.clock.now(), True)
             self.timetable.ended(order.job, order.strategy, event)
         self.changed.set()
         self.on_end(live)

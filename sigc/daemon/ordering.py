@@ -63,6 +63,7 @@ def order_of(found: Configured, job: Job, one: Fire, id: str, calendar: Calendar
         job=job.name,
         fire=one.planned,
         command=job.command,
+        is_scheduled=not one.by_hand,
     )
 
 
@@ -89,7 +90,7 @@ def refusal(message: str, hint: str = "") -> SigcError:
 def status_text(outcome: Outcome) -> str:
     """How people call an outcome.
 
-    >>> status_text(Outcome.DONE), status_text(Outcome.REFUSED)
-    ('success', 'refused')
+    >>> status_text(Outcome.DONE), status_text(Outcome.UNCHANGED), status_text(Outcome.REFUSED)
+    ('success', 'success', 'refused')
     """
-    return "success" if outcome is Outcome.DONE else str(outcome)
+    return "success" if outcome.is_success else str(outcome)

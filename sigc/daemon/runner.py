@@ -53,7 +53,8 @@ class RunOrder:
     kind: trade, dry, compute, or another kind of job the runner knows. date: an ISO date, '' for the newest data.
     slot: the scheduled fire of an intraday job. is_forced: against a pause, or again for a session that was traded;
     accepts_differences: between ledger and broker; then `reason` says why. who: the caller's token and name, or a job.
-    capital: of its book when it is opened; None: as the settings say.
+    capital: of its book when it is opened; None: as the settings say. is_scheduled: by a fire of the schedule, it
+    trades on rebalance rows only; a run by hand (of a job too) always trades.
     """
 
     id: str
@@ -72,6 +73,7 @@ class RunOrder:
     job: str = ""
     fire: datetime | None = None
     command: tuple[str, ...] = ()
+    is_scheduled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,7 +199,7 @@ class Runs:
         while len(self._past) > _KEPT:
             del self._past[next(iter(self._past))]
         with of_run(order.id):
-            level = logging.INFO if end.outcome is Outcome.DONE else logging.WARNING
+            level = logging.INFO if end.outcome.is_success else logging.WARNING
             said = {"strategy": order.strategy, "kind": order.kind, "outcome": str(end.outcome), "why": end.message}
             log.log(level, "run ended", extra={**said, "seconds": round(seconds, 3)})
         live.tell()

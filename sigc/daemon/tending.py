@@ -114,7 +114,7 @@ class Tending:
     def run_ended(self, live: LiveRun) -> None:
         """A trade that did not end well is looked after at once."""
         order, end = live.order, live.end
-        if order.kind == RunKind.TRADE and end is not None and end.outcome is not Outcome.DONE:
+        if order.kind == RunKind.TRADE and end is not None and not end.outcome.is_success:
             self._care[order.strategy] = Care(self._daemon.clock.now())
 
     async def turn(self) -> None:

@@ -55,7 +55,6 @@ from sigc.daemon.schedule import next_wake, step
 from sigc.errors import SigcError
 from sigc.store import jobs as store
 from sigc.store.ledger import Transaction
-from sigc.store.records import Outcome
 
 MISSED = "job.missed"
 _LOOK_EVERY_S = 30.0  # at what waits for a condition
@@ -352,7 +351,7 @@ class Timetable:
         runs = {*state.others, *([state.phase.run] if isinstance(state.phase, Running) else [])}
         for run in sorted(runs):
             order = await self._books.read(partial(store.find, id=run))
-            ok = order is not None and order.outcome is Outcome.DONE
+            ok = order is not None and order.outcome.is_success
             before = order is not None and order.is_before_trading
             await self._apply(name, RunFinished(run, ok, self._clock.now(), before))
 

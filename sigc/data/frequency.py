@@ -7,6 +7,9 @@ follow from frequency and calendar, one constant for each (Bacon, Practical Port
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 
 from sigc.data.exchange import ALWAYS, Exchange
@@ -76,3 +79,41 @@ def periods_a_year(frequency: Frequency, calendar: str) -> float | None:
         case "months":
             return 12.0
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """Rows a year of a source, by which figures are annualised. a_year: NaN where rows are irregular.
+
+    text: the number with its reason, as it is printed beside results.
+    """
+
+    a_year: float
+    text: str
+
+    @property
+    def is_known(self) -> bool:
+        """False where rows are irregular: there is no annual figure then."""
+        return not math.isnan(self.a_year)
+
+
+def periods_of(frequency: Frequency, calendar: str, declared: float | None = None) -> Periods:
+    """Rows a year of a source. declared: its option `periods=`, which counts before all else.
+
+    >>> periods_of(Frequency("bars", 7), "nyse").text
+    '1764 (7 bars a session of nyse)'
+    >>> periods_of(Frequency("irregular"), "nyse").a_year
+    nan
+    """
+    if declared is not None:
+        return Periods(declared, f"{declared:g} (periods= of the source)")
+    found = periods_a_year(frequency, calendar)
+    if found is None:
+        return Periods(math.nan, "unknown, as rows are irregular: no figures a year; declare periods= at the source")
+    of = f" of {calendar}" if calendar else ""
+    what = {
+        "sessions": f"sessions{of}",
+        "bars": f"{frequency.bars or 1} bars a session{of}",
+        "all_days": "all days",
+    }.get(frequency.word, frequency.word)
+    return Periods(found, f"{found:g} ({what})")

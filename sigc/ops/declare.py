@@ -62,13 +62,15 @@ class Range:
     """Bounds of a number, both inclusive; `integer` demands a whole one.
 
     added: the parameter came when results without it were stored already. Where it is left out it is no argument, so
-    keys, and blocks under them, stay.
+    keys, and blocks under them, stay. a_year: the rows a year of the traded source, filled in when data are loaded
+    (`sigc.plan.periods`), left out where they are 252.
     """
 
     low: float = -np.inf
     high: float = np.inf
     integer: bool = False
     added: bool = False
+    a_year: bool = False
 
 
 Values: TypeAlias = Annotated[NDArray[np.float64], Kind.PANEL]
@@ -77,6 +79,7 @@ Flags: TypeAlias = Annotated[NDArray[np.float64], Kind.BOOLEAN]
 Window: TypeAlias = Annotated[int, Range(1, integer=True)]
 MinPeriods: TypeAlias = Annotated[int | None, Range(1, integer=True, added=True)]
 Periods: TypeAlias = Annotated[int, Range(integer=True)]
+RowsAYear: TypeAlias = Annotated[float | None, Range(1.0, added=True, a_year=True)]
 Number: TypeAlias = Annotated[float, Range()]
 Share: TypeAlias = Annotated[float, Range(0.0, 1.0)]
 State: TypeAlias = NDArray[np.float64]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import numpy as np
 
-from sigc.ops.declare import Axis, Default, Missing, Range, Share, Values, Window, operator, rows
+from sigc.ops.declare import Axis, Default, Missing, Range, RowsAYear, Share, Values, Window, operator, rows
 from sigc.ops.jit import frozen
 from sigc.ops.rolling import ret, rolling_std
 
@@ -47,16 +47,17 @@ def scale_vol(
     window: Window = 60,
     prices: Values = Default.TRADED,  # type: ignore[assignment]
     max_leverage: Positive = 1.0,
+    periods_a_year: RowsAYear = None,
 ) -> Values:
     """w * min(max_leverage, target / v), v the annual volatility of the book over `window` rows.
 
     Its returns are sum(lag(w) * ret(prices, 1)); NaN before window + 1 rows. A book without volatility is
-    scaled by max_leverage.
+    scaled by max_leverage. Periods a year are those of the traded source, unless given.
     """
     from sigc.ops.loops import rows as loops
 
     earned = loops.book_returns(frozen(w), frozen(ret(prices, 1)))
-    volatility = rolling_std(earned, window) * math.sqrt(252.0)
+    volatility = rolling_std(earned, window) * math.sqrt(252.0 if periods_a_year is None else periods_a_year)
     factor = np.where(volatility > 0.0, target / volatility, np.inf)
     factor = np.where(np.isnan(volatility), np.nan, np.minimum(max_leverage, factor))
     out: Values = w * factor

@@ -27,41 +27,49 @@ _OF_BOOK = "JOIN intents i USING (client_order_id) JOIN runs r ON r.id = i.run W
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A book's money. opened: when it was given its capital."""
+    """A book's money. opened: when it was given its capital. anchor: the as-of day of its first run."""
 
     key: BookKey
     capital: Decimal
     cash: Decimal
     opened: datetime
+    anchor: str
 
 
-def open_book(tx: Transaction, key: BookKey, capital: Decimal, at: datetime) -> Book:
-    """The book, opened with its capital if it is new."""
+def open_book(tx: Transaction, key: BookKey, capital: Decimal, at: datetime, anchor: str = "") -> Book:
+    """The book, opened with its capital if it is new. anchor: the as-of day of its first run."""
     known = book(tx.connection, key)
     if known is not None:
         return known
+    anchor = anchor or str(at.date())
     tx.connection.execute(
-        "INSERT INTO books (strategy, portfolio, capital, cash, opened) VALUES (?, ?, ?, ?, ?)",
-        (key.strategy, key.portfolio, str(capital), str(capital), at.isoformat()),
+        "INSERT INTO books (strategy, portfolio, capital, cash, opened, anchor) VALUES (?, ?, ?, ?, ?, ?)",
+        (key.strategy, key.portfolio, str(capital), str(capital), at.isoformat(), anchor),
     )
-    tx.audit(Event("book.opened", {"capital": capital}, strategy=key.strategy, portfolio=key.portfolio))
-    return Book(key, capital, capital, at)
+    said = {"capital": capital, "anchor": anchor}
+    tx.audit(Event("book.opened", said, strategy=key.strategy, portfolio=key.portfolio))
+    return Book(key, capital, capital, at, anchor)
 
 
 def book(connection: sqlite3.Connection, key: BookKey) -> Book | None:
     """A book, None before it is opened."""
     row = connection.execute(
-        "SELECT capital, cash, opened FROM books WHERE strategy = ? AND portfolio = ?", (key.strategy, key.portfolio)
+        "SELECT capital, cash, opened, anchor FROM books WHERE strategy = ? AND portfolio = ?",
+        (key.strategy, key.portfolio),
     ).fetchone()
-    return None if row is None else Book(key, Decimal(row[0]), Decimal(row[1]), datetime.fromisoformat(row[2]))
+    return None if row is None else _book(key, *row)
 
 
 def books(connection: sqlite3.Connection) -> tuple[Book, ...]:
     """All books, by key."""
     rows = connection.execute(
-        "SELECT strategy, portfolio, capital, cash, opened FROM books ORDER BY strategy, portfolio"
+        "SELECT strategy, portfolio, capital, cash, opened, anchor FROM books ORDER BY strategy, portfolio"
     )
-    return tuple(Book(BookKey(s, p), Decimal(c), Decimal(m), datetime.fromisoformat(at)) for s, p, c, m, at in rows)
+    return tuple(_book(BookKey(s, p), *rest) for s, p, *rest in rows)
+
+
+def _book(key: BookKey, capital: str, cash: str, opened: str, anchor: str) -> Book:
+    return Book(key, Decimal(capital), Decimal(cash), datetime.fromisoformat(opened), anchor)
 
 
 def positions(connection: sqlite3.Connection, key: BookKey | None = None) -> tuple[Position, ...]:

@@ -82,15 +82,21 @@ class RunKind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a run ended; open while it goes on."""
+    """How a run ended; open while it goes on. What happened to its orders, not only whether it broke."""
 
     OPEN = "open"
     DONE = "done"
+    UNCHANGED = "unchanged"  # nothing had to change, or its row was no rebalance row
     REFUSED = "refused"  # a check said no: nothing was sent
     FAILED = "failed"  # before anything was sent
     INTERRUPTED = "interrupted"  # the process died before anything was decided
     CANCELLED = "cancelled"
     UNRESOLVED = "unresolved"  # an order's outcome is not known: the strategy is halted
+
+    @property
+    def is_success(self) -> bool:
+        """True where all that was wanted came to be."""
+        return self in (Outcome.DONE, Outcome.UNCHANGED)
 
 
 class StageName(StrEnum):

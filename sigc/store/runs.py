@@ -98,6 +98,22 @@ def decided_before(connection: sqlite3.Connection, strategy: str, portfolio: str
     return ("", "") if row is None else (str(row[0]), str(row[1]))
 
 
+def traded_before(connection: sqlite3.Connection, strategy: str, portfolio: str, as_of: str) -> str:
+    """Return the as-of date of a book's newest run that traded on data older than `as_of`, '' without one.
+
+    A run all of whose orders were denied, rejected or never sent traded nothing; one that needed none did.
+    """
+    row = connection.execute(
+        "SELECT as_of FROM runs r WHERE strategy = ? AND portfolio = ? AND traded = 1 AND as_of < ? AND ("
+        " NOT EXISTS (SELECT 1 FROM intents i WHERE i.run = r.id) OR EXISTS (SELECT 1 FROM intents i WHERE i.run = r.id"
+        "  AND NOT (i.state IN ('denied', 'rejected')"
+        "  OR i.state IN ('expired', 'cancelled') AND i.broker_order_id = '')))"
+        " ORDER BY number DESC LIMIT 1",
+        (strategy, portfolio, as_of),
+    ).fetchone()
+    return "" if row is None else str(row[0])
+
+
 def is_of_the_past(connection: sqlite3.Connection, run: str) -> bool:
     """Whether a run was carried out as of an earlier day than its own: it began by another clock than the ledger's."""
     (started,) = connection.execute("SELECT started FROM runs WHERE id = ?", (run,)).fetchone()

@@ -281,4 +281,13 @@ CREATE INDEX run_orders_of_kind_by_time ON run_orders (kind, asked, id);
 CREATE INDEX run_orders_of_outcome_by_time ON run_orders (outcome, asked, id);
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _DAEMON, _GIVEN_UP, _HISTORY, _PLANS)
+# The as-of day from which a book's rows are counted: that of its first run that traded, else the day it was opened.
+_ANCHOR = """
+ALTER TABLE books ADD COLUMN anchor TEXT NOT NULL DEFAULT '';
+UPDATE books SET anchor = ifnull((
+    SELECT as_of FROM runs r WHERE r.strategy = books.strategy AND r.portfolio = books.portfolio AND r.traded = 1
+    ORDER BY number LIMIT 1
+), substr(opened, 1, 10));
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _DAEMON, _GIVEN_UP, _HISTORY, _PLANS, _ANCHOR)

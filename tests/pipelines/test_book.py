@@ -77,7 +77,7 @@ def _cost(name: str, **arguments: float | str) -> Cost:
         (_cost("tc.per_share", value=0.01), [0.01 * (0.5 / 10 + 0.5 / 20), 0.01 * 0.5 / 10]),
         (_cost("tc.per_trade", value=2.0), [4 / 1000, 2 / 1000]),
         (_cost("tc.asymmetric", buy=10.0, sell=20.0), [0.0005 + 0.001, 0.0005]),
-        (_cost("borrow.rate", value=0.252), [0.0, 0.0005]),
+        (_cost("borrow.rate", value=0.365), [0.0, 0.0015]),
         (_cost("slippage.model", model="linear", coef=0.1), [0.05, 0.025]),
         (_cost("slippage.model", model="square-root", coef=0.1), [0.1 * 2 * 0.5**1.5, 0.1 * 0.5**1.5]),
         (
@@ -88,7 +88,7 @@ def _cost(name: str, **arguments: float | str) -> Cost:
 )
 def test_costs_by_hand(term: Cost, expected: list[float]) -> None:
     book = keep_book(np.array([[0.5, -0.5], [1.0, -0.5]]), quotes(np.zeros((2, 2))))
-    market = Market(1000.0, np.array([[10.0, 20.0], [10.0, 20.0]]))
+    market = Market(1000.0, np.array([[10.0, 20.0], [10.0, 20.0]]), elapsed=np.array([0.0, 3.0]))
     assert np.allclose(cost_of([term], book, market), expected)
 
 
@@ -117,7 +117,7 @@ def test_drawdown_starts_at_one() -> None:
 @given(hnp.arrays(float, 30, elements=st.floats(-0.2, 0.2)))
 def test_performance_is_consistent(returns: np.ndarray) -> None:
     zeros = np.zeros(30)
-    m = measure(DAYS, returns, zeros, zeros, exposures_of(np.zeros((30, 1))))
+    m = measure(DAYS, returns, zeros, zeros, exposures_of(np.zeros((30, 1))), 252.0)
     assert m.total_return == pytest.approx(equity(returns)[-1] - 1)
     assert 0.0 <= m.max_drawdown <= 1.0
     assert m.var_95 >= m.cvar_95 - 1e-15
@@ -127,21 +127,22 @@ def test_performance_is_consistent(returns: np.ndarray) -> None:
 
 
 def test_a_flat_book_has_no_sharpe() -> None:
-    assert sharpe(np.zeros(10)) == 0.0
-    assert sharpe(np.full(10, 0.01)) == 0.0
-    assert measure(DAYS[:0], np.empty(0), np.empty(0), np.empty(0), exposures_of(np.empty((0, 2)))).total_return == 0.0
+    assert sharpe(np.zeros(10), 252.0) == 0.0
+    assert sharpe(np.full(10, 0.01), 252.0) == 0.0
+    none = np.empty(0)
+    assert measure(DAYS[:0], none, none, none, exposures_of(np.empty((0, 2))), 252.0).total_return == 0.0
 
 
 def test_more_trials_deflate_more() -> None:
     returns = np.random.default_rng(1).normal(0.001, 0.01, 500)
-    few = deflated_sharpe(returns, np.array([0.5, 1.5]))
-    many = deflated_sharpe(returns, np.linspace(-1, 1.5, 200))
+    few = deflated_sharpe(returns, np.array([0.5, 1.5]) / np.sqrt(252))
+    many = deflated_sharpe(returns, np.linspace(-1, 1.5, 200) / np.sqrt(252))
     assert probabilistic_sharpe(returns) > few > many
 
 
 def test_a_book_against_itself() -> None:
     returns = np.random.default_rng(2).normal(0, 0.01, 30)
-    same = compare(returns, returns)
+    same = compare(returns, returns, 252.0)
     assert same.beta == pytest.approx(1.0)
     assert same.correlation == pytest.approx(1.0)
     assert same.tracking_error == 0.0

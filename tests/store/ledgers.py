@@ -44,7 +44,9 @@ def fill(connection: sqlite3.Connection, size: Size) -> None:
     books = [f"s{number}" for number in range(size.strategies)]
     each = size.orders // (len(books) * len(days))
     for name in books:
-        connection.execute("INSERT INTO books VALUES (?, 'main', '1000000', '1000000', ?)", (name, at(days[0])))
+        columns = "strategy, portfolio, capital, cash, opened"  # of any version of the schema
+        values = (name, "main", "1000000", "1000000", at(days[0]))
+        connection.execute(f"INSERT INTO books ({columns}) VALUES (?, ?, ?, ?, ?)", values)  # noqa: S608
     navs = dict.fromkeys(books, 1e6)
     for number, day in enumerate(days):
         for name in books:

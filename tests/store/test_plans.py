@@ -151,7 +151,7 @@ def session(folder: Path, patch: pytest.MonkeyPatch) -> Made:
         with desk.trading.ledger.reading() as connection:
             mirror(connection, folder / "mirror", AuditSettings(), AT)
             mirror(connection, folder / "mirror", AuditSettings(), AT)
-    assert halted.run.outcome is Outcome.DONE
+    assert halted.run.outcome.is_success
     with closing(connect_reader(floor.work_dir / "ledger.sqlite")) as connection:
         looks(connection, ended.run.id)
     with closing(connect_writer(folder / "large.sqlite", "OFF")) as connection:

@@ -152,13 +152,13 @@ def test_an_accepted_difference_stays_accepted_while_we_trade(floor: Floor) -> N
     with scene(floor, D2) as desk:
         assert accepted(desk, "two") is Outcome.DONE
     with scene(floor, D3) as desk:
-        assert desk.run("three").run.outcome is Outcome.DONE
+        assert desk.run("three").run.outcome is Outcome.UNCHANGED
         assert desk.held() == {"A": Decimal(2000)}
         assert desk.paper.positions() == {"A": Decimal(2010)}
         by_hand(desk, "A", 1, "one more")
     with scene(floor, D4) as desk:  # a different difference
         assert [d.code for d in desk.run("four").problems] == ["E602"]
-        assert accepted(desk, "five") is Outcome.DONE
+        assert accepted(desk, "five") is Outcome.UNCHANGED
         by_hand(desk, "A", -11, "all of them")
     with scene(floor, D5) as desk:  # cash differs still, by what the hand trades cost
         found = differences(desk.trading.ledger, desk.broker)
@@ -229,8 +229,8 @@ def test_two_strategies_share_an_asset(tmp_path: Path) -> None:
     two = written(tmp_path, {"A": -0.3, "B": -0.1}, config=config, name="two")
     for day in (D1, D2, D3):
         with scene(one, day) as desk:
-            assert desk.run(f"one-{day}").run.outcome is Outcome.DONE
-            assert two.run(desk.trading, f"two-{day}").run.outcome is Outcome.DONE
+            assert desk.run(f"one-{day}").run.outcome.is_success
+            assert two.run(desk.trading, f"two-{day}").run.outcome.is_success
     with scene(one, D3) as desk:
         first, second = BookKey("one", "main"), BookKey("two", "main")
         assert desk.held(first) == {"A": Decimal(-1000), "B": Decimal(1000)}

@@ -38,12 +38,12 @@ def test_halt_refuses_and_sends_nothing(traded: Floor) -> None:
 
 def test_hold_keeps_every_position(traded: Floor) -> None:
     ended = stale(traded, "hold").day(AFTER)
-    assert (ended.run.outcome, ended.orders) == (Outcome.DONE, ())
+    assert (ended.run.outcome, ended.orders) == (Outcome.UNCHANGED, ())
 
 
 def test_use_cache_trades_to_the_last_target(traded: Floor) -> None:
     ended = stale(traded, "use_cache").day(AFTER)
-    assert ended.run.outcome is Outcome.DONE
+    assert ended.run.outcome is Outcome.UNCHANGED
     assert ended.target is not None
     assert ended.sight is not None
     assert ended.sight.as_of == LAST  # the newest row there is
@@ -59,7 +59,7 @@ def test_use_cache_without_an_earlier_run_is_refused(tmp_path: Path) -> None:
 
 def test_alert_goes_on_with_the_newest_rows(traded: Floor) -> None:
     ended = stale(traded, "alert").day(AFTER)
-    assert ended.run.outcome is Outcome.DONE
+    assert ended.run.outcome is Outcome.UNCHANGED
     assert any(f.check == "fresh" for s in ended.stages for f in s.findings)
 
 

@@ -147,7 +147,7 @@ def test_the_files_tell_of_fills_that_came_later(floor: Floor) -> None:
     path = folder_of(floor.work_dir, "three") / "account.json"
     path.write_text(path.read_text()[:100])  # somebody's editor
     with scene(floor, D3):
-        assert read(floor, "three")["run"]["outcome"] == "done"  # type: ignore[index]
+        assert read(floor, "three")["run"]["outcome"] == "unchanged"  # type: ignore[index]
 
 
 def test_a_dry_run_leaves_its_plan_and_no_orders(floor: Floor) -> None:

@@ -11,11 +11,10 @@ from sigc_cli.options import JSON, PARAMS, STRATEGY, choices, work
 
 if TYPE_CHECKING:
     from sigc.config import Config
-    from sigc.plan.strategy import Portfolio
+    from sigc_cli.backtesting import Backtested
     from sigc_cli.build import Compiled
-    from sigc_pipelines.compute import Loaded, Workspace
+    from sigc_pipelines.compute import Workspace
     from sigc_pipelines.replay import Replay
-    from sigc_pipelines.validation import Validated
 
 
 @click.command()
@@ -52,12 +51,11 @@ def command(
     hand-turned clock; what the simple accounting leaves out is listed.
     """
     from sigc_cli import show
+    from sigc_cli.backtesting import backtested
     from sigc_cli.build import compile_file, configuration, parameters, workspace
     from sigc_cli.complain import complain
     from sigc_cli.dates import day
     from sigc_cli.results import check_output, write
-    from sigc_pipelines.backtest import backtest, pick
-    from sigc_pipelines.compute import load
 
     check_output(output)
     chosen = choices(config, engine, threads, no_cache)
@@ -67,23 +65,20 @@ def command(
     bar = show.ProgressBar()
     with workspace(settings, chosen, bar) as space:
         try:
-            loaded = load(compiled.strategy, space)
-            book = pick(loaded, portfolio)
             money = settings.backtest.capital if capital is None else capital
             replayed = None
             if with_orders:
-                replayed = _replayed(loaded, space, book, settings, money, overrides)
-                result, validated = replayed.result, None
+                made, replayed = _replayed(compiled, space, portfolio, settings, money, overrides)
             else:
-                result = backtest(loaded, space, book, capital=money, overrides=overrides)
-                validated = _validated(loaded, space, compiled, book.name, money, overrides)
+                made = backtested(compiled, space, portfolio, money, overrides)
+            loaded, result, validated = made.loaded, made.result, made.validated
         finally:
             bar.close()
-        complain([*compiled.warnings, *result.findings])
         for incident in result.report.incidents:
             click.echo(f"note: {incident}", err=True)
         click.echo(show.work(result.report), err=True)
         if as_json:
+            complain(result.findings)
             click.echo(show.dump(show.as_data(result, validated)))
         else:
             click.echo(show.results(result))
@@ -91,6 +86,8 @@ def command(
                 click.echo("\n" + show.replayed(replayed))
             if validated is not None:
                 click.echo("\n" + show.validated(validated))
+            if result.findings:
+                click.echo("\n" + show.findings(result.findings))
         if output is not None:
             write(result, output)
         if report is not None:
@@ -101,33 +98,20 @@ def command(
 
 
 def _replayed(
-    loaded: Loaded, space: Workspace, book: Portfolio, config: Config, capital: float, overrides: dict[str, str]
-) -> Replay:
+    compiled: Compiled, space: Workspace, portfolio: str, config: Config, capital: float, overrides: dict[str, str]
+) -> tuple[Backtested, Replay]:
     import datetime
+    from dataclasses import replace
 
+    from sigc_cli.backtesting import Backtested, with_warnings
     from sigc_cli.build_trading import calendar_of
+    from sigc_pipelines.backtest import pick
+    from sigc_pipelines.compute import load
     from sigc_pipelines.replay import replay
 
-    calendar = calendar_of(
-        config, Path(config.daemon.cache.directory).expanduser(), datetime.datetime.now(datetime.UTC)
-    )
-    return replay(loaded, space, book, config, calendar, capital=capital, overrides=overrides)
-
-
-def _validated(
-    loaded: Loaded,
-    space: Workspace,
-    compiled: Compiled,
-    portfolio: str,
-    capital: float,
-    overrides: dict[str, str],
-) -> Validated | None:
-    from sigc_pipelines.backtest import pick
-    from sigc_pipelines.trials import field
-    from sigc_pipelines.validation import validate
-
-    settings = pick(loaded, portfolio).backtest
-    if settings is None or settings.validation is None:
-        return None
-    of = field(compiled.lower, loaded, space, portfolio, capital=capital, overrides=overrides)
-    return validate(of, settings.validation)
+    directory = Path(config.daemon.cache.directory).expanduser()
+    calendar = calendar_of(config, directory, datetime.datetime.now(datetime.UTC))
+    loaded = load(compiled.strategy, space)
+    done = replay(loaded, space, pick(loaded, portfolio), config, calendar, capital=capital, overrides=overrides)
+    done = replace(done, result=with_warnings(done.result, compiled))
+    return Backtested(loaded, done.result, None), done

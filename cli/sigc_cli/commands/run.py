@@ -114,7 +114,7 @@ def _problem(outcome: str, message: str) -> Diagnostic | None:
     from sigc.errors import Diagnostic
 
     match outcome:
-        case "done" | "" | "open":
+        case "done" | "unchanged" | "" | "open":
             return None
         case "unresolved":
             hint = "nothing more of this strategy is sent until its orders are looked up at the next start"

@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from sigc_dashboard.html import NONE, Html, tag
 
 _GOOD = frozenset(
-    {"ok", "done", "success", "active", "running", "ready", "idle", "filled", "enabled", "open for trading"}
+    {
+        "ok",
+        "done",
+        "unchanged",
+        "success",
+        "active",
+        "running",
+        "ready",
+        "idle",
+        "filled",
+        "enabled",
+        "open for trading",
+    }
 )
 _BAD = frozenset({"failed", "error", "refused", "rejected", "halted", "lost", "timeout", "not reached", "missed"})
 _WARN = frozenset({"paused", "degraded", "starting", "stopping", "interrupted", "cancelled", "disabled", "skipped"})
