@@ -19,7 +19,7 @@ import numpy as np
 
 from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, concat, digest, grid, row_digests
 from sigc.config import DataSettings
-from sigc.data import adjust, asof, by_file
+from sigc.data import adjust, asof, by_file, raw_kept
 from sigc.data.dates import Dated
 from sigc.data.events import Raw, late, store_events, together
 from sigc.data.exchange import NYSE, Exchange, Exchanges
@@ -158,7 +158,7 @@ def _as_events(spec: SourceSpec, place: Place, manifests: Manifests, ways: Ways)
     known = manifests.recall(name)
     if known is None:
         said = asof.check_said(spec, place.files[0])
-        raw = together([_events_in(spec, file, ways) for file in place.files])
+        raw = together([_file_events(spec, place, at, ways) for at in range(len(place.files))])
         known = store_events(spec, raw, ways.store)
         before = manifests.recall(ways.store.noted(last) or last)
         findings = late(spec, before, ways.store, raw) if before is not None and before.events is not None else ()
@@ -169,14 +169,26 @@ def _as_events(spec: SourceSpec, place: Place, manifests: Manifests, ways: Ways)
     return known
 
 
+def _file_events(spec: SourceSpec, place: Place, at: int, ways: Ways) -> Raw:
+    """The events of a file; of a folder they are kept, so that only new files are read."""
+    file = place.files[at]
+    if len(place.files) == 1:
+        return _events_in(spec, file, ways)
+    name = "events-" + digest(FORMAT, _options(spec), ways.exchanges.mark, file, place.versions[at])
+    raw = raw_kept.recall(ways.store, name)
+    if raw is None:
+        raw = _events_in(spec, file, ways)
+        raw_kept.keep(spec, ways.store, name, raw)
+    return raw
+
+
 def _events_in(spec: SourceSpec, file: str, ways: Ways) -> Raw:
     with opened(spec, file, ways.settings.max_cells) as table:
         how = layout(spec, file, table.head(), table.indices)
         arrow = table.read(how.columns, how.numbers(spec))
     exchange = ways.exchange(spec)
-    if how.shape == "intervals":
-        return asof.intervals_of(spec, file, arrow, how, exchange)
-    return asof.cells_of(spec, file, arrow, how, exchange)
+    of = asof.intervals_of if how.shape == "intervals" else asof.cells_of
+    return of(spec, file, arrow, how, exchange).in_microseconds()
 
 
 def _first_date(shaped: Shaped) -> int:

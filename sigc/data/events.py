@@ -69,6 +69,15 @@ class Raw:
             where=self.where[some],
         )
 
+    def in_microseconds(self) -> Raw:
+        """The events in whole microseconds, which floats hold; none can be used before it could be."""
+        return replace(
+            self,
+            born=self.born // 1_000 * 1_000,
+            published=self.published // 1_000 * 1_000,
+            usable=-(-self.usable // 1_000) * 1_000,
+        )
+
 
 def together(parts: Sequence[Raw]) -> Raw:
     """The events of several files as those of one."""

@@ -122,8 +122,8 @@ def _events(spec: SourceSpec, given: Any, exchanges: Exchanges) -> Raw | None:
     how = layout(own, WHERE, table.head(), table.indices)
     read = table.read(how.columns, ())
     if how.shape == "intervals":
-        return asof.intervals_of(own, WHERE, read, how, exchange)
-    return asof.cells_of(own, WHERE, read, how, exchange) if spec.options.asof is not None else None
+        return asof.intervals_of(own, WHERE, read, how, exchange).in_microseconds()
+    return asof.cells_of(own, WHERE, read, how, exchange).in_microseconds() if spec.options.asof is not None else None
 
 
 def _columns(given: Any) -> list[Any]:

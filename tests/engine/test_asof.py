@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -294,8 +295,21 @@ def test_a_folder_of_filings_is_one_source(world: Path, tmp_path: Path) -> None:
     for year, part in frame.groupby(frame["published"].str[:4]):
         part.to_csv(tmp_path / "filings" / f"{year}.csv", index=False)
     text = HEAD + ROE + "asof=true available_after=published\nsignal a:\n  emit roe\n"
-    found, _ = run(tmp_path, text.replace("filings.csv", "filings"), space_of())
+    of_folder, store = text.replace("filings.csv", "filings"), ParquetStore(tmp_path / "cache")
+    for name in ("2021.csv", "2022.csv", "2023.csv"):
+        (tmp_path / "filings" / name).rename(tmp_path / name)
+    run(tmp_path, of_folder, space_of(store))
+    # An old file is not read again: nobody notices what it holds now, as it has the size and the time it had.
+    old = tmp_path / "filings" / "2019.csv"
+    before = old.stat()
+    old.write_bytes(old.read_bytes().replace(b"0", b"x"))
+    os.utime(old, ns=(before.st_atime_ns, before.st_mtime_ns))
+    for name in ("2021.csv", "2022.csv", "2023.csv"):
+        (tmp_path / name).rename(tmp_path / "filings" / name)
+    found, _ = run(tmp_path, of_folder, space_of(store))
     assert_same(found, run(world, text, space_of())[0])
+    with pytest.raises(SigcError, match="E201"):
+        run(tmp_path, of_folder, space_of())
 
 
 def test_frames_that_grow_are_as_if_given_at_once(tmp_path: Path) -> None:
