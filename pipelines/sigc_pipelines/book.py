@@ -9,8 +9,8 @@ Between rebalances target weights are held; with `drift` they move with the retu
     net[t]      = gross[t] - cost[t]
 
 Where an asset that is held or wanted lacks a price, or no weight is defined on a row that is due, rows are walked one
-by one (`sigc.ops.loops.accounts`): what can't be traded stays, a return over a gap is earned where the price is back, what
-ended leaves. Figures of the plain way tell where that must be (`is_plain`), so plain books do not pay for it.
+by one (`sigc.ops.loops.accounts`): what can't be traded stays, a return over a gap is earned where the price is back,
+what ended leaves. Figures of the plain way tell where that must be (`is_plain`), so plain books do not pay for it.
 
 Neighbours: `quotes.py` accepts prices, `costs.py` prices the trades, `constraints.py` adjusts a wanted book,
 `performance.py` measures.
@@ -157,7 +157,7 @@ def _adjusted(wanted: Floats, quotes: Quotes, due: Due, drift: bool, adjust: Adj
         if todo != accounts.NOTHING:
             tradable = np.isfinite(quotes.prices[row])
             if todo == accounts.PART:
-                tradable &= state[accounts.PENDING] != 0.0
+                tradable &= np.isin(state[accounts.PENDING], (accounts.UNDONE, accounts.SCALED))
             state[accounts.TARGET] = adjust(row, state[accounts.TARGET].copy(), state[accounts.HELD].copy(), tradable)
         accounts.close_row(row, todo, given[1], state, held, trades, figures)
         if todo != accounts.NOTHING and not _has_stuck(state, quotes.prices[row]):
@@ -170,7 +170,8 @@ def _adjusted(wanted: Floats, quotes: Quotes, due: Due, drift: bool, adjust: Adj
 def _has_stuck(state: Floats, prices: Floats) -> bool:
     from sigc.ops.loops import accounts
 
-    return bool((np.isnan(prices) & (state[accounts.HELD] != 0.0)).any())
+    stays = (state[accounts.HELD] != 0.0) | (state[accounts.PENDING] == accounts.UNDONE)
+    return bool((np.isnan(prices) & stays).any())
 
 
 def _of_walk(held: Floats, trades: Floats, figures: Floats, events: Floats, undecided: int) -> Book:

@@ -159,6 +159,7 @@ def compute(
             with workspace.engine(_cost(plan, workspace.store)) as executor:
                 if isinstance(executor, LocalExecutor):
                     executor.books = books
+                    executor.keep_in(workspace.store)
                 done = drive(plan, workspace.store, executor, progress=workspace.progress, restore=restore)
             break
         except EngineLostError as gone:  # what is stored by now is found by the next engine

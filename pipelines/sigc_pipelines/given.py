@@ -17,7 +17,7 @@ Flags = NDArray[np.bool_]
 def beside(parts: tuple[Part, ...], held: Floats, frozen: Flags) -> tuple[Part, ...]:
     """The parts of a limit where the `frozen` assets stay at what is held.
 
-    Bounds of their own fall away; a bound on the book is no tighter than what they make of it when nothing else is held.
+    Bounds of their own fall away; a bound on the book is no tighter than what they make of it alone.
     """
     return tuple(_beside(parts, np.where(frozen, held, 0.0), frozen))
 

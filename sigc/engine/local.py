@@ -40,6 +40,12 @@ class LocalExecutor:
         self._waiting: deque[Task] = deque()  # threads take from it, atomically
         self._flying: set[Future[Outcome | None]] = set()
 
+    def keep_in(self, store: BlockStore) -> None:
+        """Read from and write to another store from now on."""
+        if store is not self._store:
+            self._store = store
+            self._room = Room(store.spare) if isinstance(store, MemoryStore) else None
+
     @property
     def window(self) -> int:
         return 2 * self._threads

@@ -19,13 +19,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sigc.ops.jit import INNER, OPTIONS, frozen
+from sigc.ops.loops import books
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 # Rows of a state, (FIELDS, assets). GONE: the weight that left at the end, BOOKED: its value then over the last price.
 HELD, LAST, WANT, PENDING, ABSENT, GONE, BOOKED, TARGET, FIELDS = range(9)
-UNDONE, SCALED = 1.0, 2.0  # of PENDING: without a price when it was decided, scaled for those
+UNDONE, SCALED, KEPT = 1.0, 2.0, 3.0  # of PENDING: no price when it was decided, scaled for those, nothing decided
 # Numbers of a state. FREED: an ended asset gave room on this row. COUNT: of events.
 WANTED_GROSS, WANTED_NET, BEGUN, UNDECIDED, FREED, COUNT, NUMBERS = range(7)
 GROSS, TURNOVER, MISSING, FIGURES = range(4)  # by row
@@ -45,9 +46,24 @@ def keep(
     rows, cols = wanted.shape
     state, numbers, events = room(cols)
     held, trades, figures = np.empty((rows, cols)), np.zeros((rows, cols)), np.zeros((FIGURES, rows))
+    moves = np.zeros((0 if drift else rows, cols))
     given = frozen(wanted), frozen(prices), frozen(raw)
-    _kept(*given, due, drift, ended_after, delisting, state, numbers, events, held, trades, figures)
-    return held, trades, figures, events[: int(numbers[COUNT])], int(numbers[UNDECIDED])
+    _kept(*given, due, drift, ended_after, delisting, state, numbers, events, moves, held, trades, figures)
+    found = events[: int(numbers[COUNT])]
+    if not drift:
+        _as_followed(held, moves, found, figures)
+    return held, trades, figures, found, int(numbers[UNDECIDED])
+
+
+def _as_followed(held: Floats, moves: Floats, events: Floats, figures: Floats) -> None:
+    """Sums in the order of `books.followed`: so a row has the bits that a plain book has, whatever rows come after."""
+    plain = np.empty((books.FIGURES, len(held)))
+    books.followed(held, moves, np.zeros(held.shape[1]), plain)
+    figures[GROSS], left = plain[books.EARNED], np.zeros(len(held), bool)
+    for kind, t, _, share in events.tolist():
+        left[int(t)] |= kind == ENDED
+        figures[GROSS, int(t)] += share if kind == BACK else 0.0
+    figures[TURNOVER] = np.where(left, figures[TURNOVER], plain[books.TURNOVER])
 
 
 def room(cols: int) -> tuple[Floats, Floats, Floats]:
@@ -67,7 +83,7 @@ def open_row(
 ) -> int:
     """Advance a row and decide: NOTHING, ALL or PART is to be traded to the state's targets. given: as `keep` takes."""
     wanted, prices, raw = given
-    return int(_opened(t, frozen(wanted), frozen(prices), frozen(raw), is_due, *how, *kept, figures))
+    return int(_opened(t, frozen(wanted), frozen(prices), frozen(raw), is_due, *how, *kept, np.empty((0, 0)), figures))
 
 
 def close_row(t: int, todo: int, prices: Floats, state: Floats, held: Floats, trades: Floats, figures: Floats) -> None:
@@ -115,6 +131,7 @@ def _advance(
     state: Floats,
     numbers: Floats,
     events: Floats,
+    moves: Floats,
     figures: Floats,
 ) -> None:
     cols, gain, missing = prices.shape[1], 0.0, 0
@@ -139,6 +156,8 @@ def _advance(
                 moved = delisting
                 state[GONE, j], state[BOOKED, j] = state[HELD, j], 1.0 + delisting
                 _event(ENDED, t, j, state[HELD, j], numbers, events)
+        if t < len(moves):
+            moves[t, j] = moved
         gain += state[HELD, j] * moved
         state[TARGET, j] = state[HELD, j] * (1.0 + moved)
     growth = 1.0 + gain
@@ -178,14 +197,14 @@ def _take(t: int, wanted: Floats, prices: Floats, state: Floats, numbers: Floats
         elif w == w:
             state[WANT, j], state[PENDING, j] = w, UNDONE
         elif state[PENDING, j] != UNDONE:  # nothing is known of it: it stays
-            state[WANT, j], state[PENDING, j] = state[HELD, j], 0.0
+            state[WANT, j], state[PENDING, j] = 0.0, KEPT
     numbers[WANTED_GROSS], numbers[WANTED_NET], numbers[BEGUN] = gross, net, 1.0
     return True
 
 
 @njit(**INNER)
 def _scale(t: int, prices: Floats, state: Floats, numbers: Floats) -> None:
-    """The targets of assets with a price, beside what is held without one.
+    """The targets of assets with a price, beside what is held without one or without a decision.
 
     longs, shorts: sums of what is wanted of these assets, each side scaled by one factor of 0 to 1:
     1. net beyond the wanted one, to either side of 0: the side that makes it so is cut by the excess
@@ -197,7 +216,7 @@ def _scale(t: int, prices: Floats, state: Floats, numbers: Floats) -> None:
     cols, stuck, stuck_net, longs, shorts, odd = prices.shape[1], 0.0, 0.0, 0.0, 0.0, 0
     for j in range(cols):
         w = state[WANT, j]
-        if prices[t, j] == prices[t, j]:
+        if prices[t, j] == prices[t, j] and state[PENDING, j] != KEPT:
             longs += max(w, 0.0)
             shorts += max(-w, 0.0)
         else:
@@ -236,7 +255,7 @@ def _decide(t: int, wanted: Floats, prices: Floats, is_due: bool, state: Floats,
         numbers[UNDECIDED] += numbers[BEGUN]
     pending, undone = 0, 0
     for j in range(prices.shape[1]):
-        if state[PENDING, j] != 0.0 and prices[t, j] == prices[t, j]:
+        if (state[PENDING, j] == UNDONE or state[PENDING, j] == SCALED) and prices[t, j] == prices[t, j]:
             pending += 1
             undone += state[PENDING, j] == UNDONE
     if undone > 0 or (pending > 0 and numbers[FREED] > 0.0):
@@ -249,7 +268,8 @@ def _decide(t: int, wanted: Floats, prices: Floats, is_due: bool, state: Floats,
 def _trade(t: int, todo: int, prices: Floats, state: Floats, held: Floats, trades: Floats, figures: Floats) -> None:
     turnover = 0.0
     for j in range(prices.shape[1]):
-        if todo != NOTHING and prices[t, j] == prices[t, j] and (todo == ALL or state[PENDING, j] != 0.0):
+        due = todo == ALL or (todo == PART and (state[PENDING, j] == UNDONE or state[PENDING, j] == SCALED))
+        if due and prices[t, j] == prices[t, j]:
             change = state[TARGET, j] - state[HELD, j]
             trades[t, j] = change
             turnover += abs(change)
@@ -271,12 +291,13 @@ def _kept(
     state: Floats,
     numbers: Floats,
     events: Floats,
+    moves: Floats,
     held: Floats,
     trades: Floats,
     figures: Floats,
 ) -> None:
     for t in range(len(wanted)):
-        _advance(t, prices, raw, drift, ended_after, delisting, state, numbers, events, figures)
+        _advance(t, prices, raw, drift, ended_after, delisting, state, numbers, events, moves, figures)
         todo = _decide(t, wanted, prices, due[t], state, numbers)
         _trade(t, todo, prices, state, held, trades, figures)
 
@@ -294,9 +315,10 @@ def _opened(
     state: Floats,
     numbers: Floats,
     events: Floats,
+    moves: Floats,
     figures: Floats,
 ) -> int:
-    _advance(t, prices, raw, drift, ended_after, delisting, state, numbers, events, figures)
+    _advance(t, prices, raw, drift, ended_after, delisting, state, numbers, events, moves, figures)
     return _decide(t, wanted, prices, is_due, state, numbers)
 
 
