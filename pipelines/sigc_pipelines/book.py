@@ -154,15 +154,16 @@ def _adjusted(wanted: Floats, quotes: Quotes, due: Due, drift: bool, adjust: Adj
     held, trades, figures = np.empty(wanted.shape), np.zeros(wanted.shape), np.zeros((accounts.FIGURES, len(wanted)))
     for row in range(len(wanted)):
         todo = accounts.open_row(row, given, bool(due[row]), how, kept, figures)
+        asked = state[accounts.TARGET].copy()
         if todo != accounts.NOTHING:
             tradable = np.isfinite(quotes.prices[row])
             if todo == accounts.PART:
                 tradable &= np.isin(state[accounts.PENDING], (accounts.UNDONE, accounts.SCALED))
-            state[accounts.TARGET] = adjust(row, state[accounts.TARGET].copy(), state[accounts.HELD].copy(), tradable)
+            state[accounts.TARGET] = adjust(row, asked, state[accounts.HELD].copy(), tradable)
         accounts.close_row(row, todo, given[1], state, held, trades, figures)
         if todo != accounts.NOTHING and not _has_stuck(state, quotes.prices[row]):
-            pending = state[accounts.PENDING]
-            pending[pending == accounts.SCALED] = 0.0  # by constraints alone
+            by_limits = (state[accounts.PENDING] == accounts.SCALED) & (asked == state[accounts.WANT])
+            state[accounts.PENDING, by_limits] = 0.0
     count, undecided = int(numbers[accounts.COUNT]), int(numbers[accounts.UNDECIDED])
     return _of_walk(held, trades, figures, events[:count], undecided)
 
@@ -170,8 +171,9 @@ def _adjusted(wanted: Floats, quotes: Quotes, due: Due, drift: bool, adjust: Adj
 def _has_stuck(state: Floats, prices: Floats) -> bool:
     from sigc.ops.loops import accounts
 
-    stays = (state[accounts.HELD] != 0.0) | (state[accounts.PENDING] == accounts.UNDONE)
-    return bool((np.isnan(prices) & stays).any())
+    pending, is_held = state[accounts.PENDING], state[accounts.HELD] != 0.0
+    unpriced = np.isnan(prices) & (is_held | (pending == accounts.UNDONE))
+    return bool((unpriced | (is_held & (pending == accounts.KEPT))).any())
 
 
 def _of_walk(held: Floats, trades: Floats, figures: Floats, events: Floats, undecided: int) -> Book:

@@ -59,7 +59,7 @@ class Slow:
                     earned += weight * (price - booked) / self.last[j]
                 moved[j] = price / self.last[j] - 1.0 if j in self.last else 0.0
                 self.last[j] = price
-            elif self.held.get(j, 0.0) and self.absent[j] >= AFTER:
+            elif abs(self.held.get(j, 0.0)) > 1e-12 and self.absent[j] >= AFTER:
                 moved[j] = self.delisting
                 freed.add(j)
         earned += sum(w * moved.get(j, 0.0) for j, w in self.held.items())
@@ -77,8 +77,9 @@ class Slow:
         return earned, bool(freed)
 
     def decide(self, wanted: list[float], priced: list[int], defined: list[int]) -> float:
-        self.gross = sum(abs(wanted[j]) for j in defined)
-        self.net = sum(wanted[j] for j in defined)
+        stands = [self.want[j] for j in self.undone if j not in defined and j not in priced]
+        self.gross = sum(abs(wanted[j]) for j in defined) + sum(map(abs, stands))
+        self.net = sum(wanted[j] for j in defined) + sum(stands)
         for j, w in enumerate(wanted):
             self.kept.discard(j)
             if j in priced:

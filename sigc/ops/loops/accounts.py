@@ -188,6 +188,8 @@ def _take(t: int, wanted: Floats, prices: Floats, state: Floats, numbers: Floats
     gross, net = 0.0, 0.0
     for j in range(cols):
         w = wanted[t, j]
+        if w != w and state[PENDING, j] == UNDONE and prices[t, j] != prices[t, j]:
+            w = state[WANT, j]  # what was decided before stands
         if w == w:
             gross += abs(w)
             net += w
@@ -196,7 +198,7 @@ def _take(t: int, wanted: Floats, prices: Floats, state: Floats, numbers: Floats
             state[PENDING, j] = 0.0
         elif w == w:
             state[WANT, j], state[PENDING, j] = w, UNDONE
-        elif state[PENDING, j] != UNDONE:  # nothing is known of it: it stays
+        else:  # nothing is known of it: it stays
             state[WANT, j], state[PENDING, j] = 0.0, KEPT
     numbers[WANTED_GROSS], numbers[WANTED_NET], numbers[BEGUN] = gross, net, 1.0
     return True
