@@ -154,15 +154,14 @@ def _adjusted(wanted: Floats, quotes: Quotes, due: Due, drift: bool, adjust: Adj
     held, trades, figures = np.empty(wanted.shape), np.zeros(wanted.shape), np.zeros((accounts.FIGURES, len(wanted)))
     for row in range(len(wanted)):
         todo = accounts.open_row(row, given, bool(due[row]), how, kept, figures)
-        asked = state[accounts.TARGET].copy()
+        asked, tradable = state[accounts.TARGET].copy(), np.isfinite(quotes.prices[row])
         if todo != accounts.NOTHING:
-            tradable = np.isfinite(quotes.prices[row])
             if todo == accounts.PART:
                 tradable &= np.isin(state[accounts.PENDING], (accounts.UNDONE, accounts.SCALED))
             state[accounts.TARGET] = adjust(row, asked, state[accounts.HELD].copy(), tradable)
         accounts.close_row(row, todo, given[1], state, held, trades, figures)
         if todo != accounts.NOTHING and not _has_stuck(state, quotes.prices[row]):
-            by_limits = (state[accounts.PENDING] == accounts.SCALED) & (asked == state[accounts.WANT])
+            by_limits = tradable & (state[accounts.PENDING] == accounts.SCALED) & (asked == state[accounts.WANT])
             state[accounts.PENDING, by_limits] = 0.0
     count, undecided = int(numbers[accounts.COUNT]), int(numbers[accounts.UNDECIDED])
     return _of_walk(held, trades, figures, events[:count], undecided)

@@ -46,6 +46,8 @@ class Slow:
         if due and defined and (not priced or set(priced) & set(defined)):
             return earned, self.decide(wanted, priced, defined)
         if self.undone & set(priced) or (freed and self.scaled & set(priced)):
+            late = {j for j in self.scaled if j not in priced}
+            self.undone, self.scaled = self.undone | late, self.scaled - late
             return earned, self.trade([j for j in priced if j in self.undone | self.scaled], priced)
         return earned, 0.0
 
@@ -71,6 +73,7 @@ class Slow:
             weight = was[j] / (1.0 + earned) if self.drift else was[j]
             self.gone[j] = (weight, self.last[j] * (1.0 + self.delisting))
             del self.held[j]
+            self.want[j] = 0.0
             self.undone.discard(j)
             self.scaled.discard(j)
             self.kept.discard(j)
@@ -92,6 +95,7 @@ class Slow:
                 self.scaled.discard(j)
             elif j not in self.undone:
                 self.kept.add(j)
+                self.want[j] = 0.0
                 self.scaled.discard(j)
         return self.trade(priced, priced)
 

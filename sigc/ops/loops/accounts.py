@@ -167,8 +167,7 @@ def _advance(
             state[HELD, j] = state[TARGET, j] / growth if growth > 0.0 else 0.0
             state[GONE, j] = state[GONE, j] / growth if growth > 0.0 else 0.0
         if has_left:
-            state[HELD, j] = 0.0
-            state[PENDING, j] = 0.0
+            state[HELD, j], state[WANT, j], state[PENDING, j] = 0.0, 0.0, 0.0
             numbers[FREED] = 1.0
     figures[GROSS, t], figures[MISSING, t] = gain, missing
 
@@ -215,7 +214,7 @@ def _scale(t: int, prices: Floats, state: Floats, numbers: Floats) -> None:
     3. as 1
     No sign flips, nothing grows. Where what has no price is beyond the wanted gross by itself, nothing is left.
     """
-    cols, stuck, stuck_net, longs, shorts, odd = prices.shape[1], 0.0, 0.0, 0.0, 0.0, 0
+    cols, stuck, stuck_net, longs, shorts = prices.shape[1], 0.0, 0.0, 0.0, 0.0
     for j in range(cols):
         w = state[WANT, j]
         if prices[t, j] == prices[t, j] and state[PENDING, j] != KEPT:
@@ -224,23 +223,21 @@ def _scale(t: int, prices: Floats, state: Floats, numbers: Floats) -> None:
         else:
             stuck += abs(state[HELD, j])
             stuck_net += state[HELD, j]
-            odd += state[HELD, j] != 0.0 or w != 0.0
     long, short, most = longs, shorts, abs(numbers[WANTED_NET])
-    if odd > 0:
-        for step in range(2):
-            net = stuck_net + long - short
-            if net > most + _SAME:
-                long = max(0.0, long - (net - most))
-            elif net < -most - _SAME:
-                short = max(0.0, short - (-most - net))
-            over = long + short - max(0.0, numbers[WANTED_GROSS] - stuck)
-            if step == 0 and over > _SAME:
-                half = min(over / 2.0, min(long, short))
-                long, short, over = long - half, short - half, over - 2.0 * half
-                if long >= short:
-                    long = max(0.0, long - over)
-                else:
-                    short = max(0.0, short - over)
+    for step in range(2):
+        net = stuck_net + long - short
+        if net > most + _SAME:
+            long = max(0.0, long - (net - most))
+        elif net < -most - _SAME:
+            short = max(0.0, short - (-most - net))
+        over = long + short - max(0.0, numbers[WANTED_GROSS] - stuck)
+        if step == 0 and over > _SAME:
+            half = min(over / 2.0, min(long, short))
+            long, short, over = long - half, short - half, over - 2.0 * half
+            if long >= short:
+                long = max(0.0, long - over)
+            else:
+                short = max(0.0, short - over)
     up = long / longs if long < longs else 1.0
     down = short / shorts if short < shorts else 1.0
     for j in range(cols):
@@ -277,6 +274,8 @@ def _trade(t: int, todo: int, prices: Floats, state: Floats, held: Floats, trade
             turnover += abs(change)
             state[HELD, j] = state[TARGET, j]
             state[PENDING, j] = SCALED if state[TARGET, j] != state[WANT, j] else 0.0
+        elif due:  # for want of a price it is not done now either
+            state[PENDING, j] = UNDONE if state[PENDING, j] == SCALED else state[PENDING, j]
         held[t, j] = state[HELD, j]
     figures[TURNOVER, t] = turnover
 
