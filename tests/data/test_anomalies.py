@@ -1,0 +1,122 @@
+"""Jumps: accepted by the next row or not at all, the same by any way in, in parts as at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sigc.blocks import MemoryStore
+from sigc.config import DataSettings
+from sigc.data import convert
+from sigc.data.anomalies import Limits, accept, limits_of
+from sigc.data.catalog import load, read
+from sigc.data.held import grow, hold
+from sigc.panel import Floats, Panel
+from sigc.source_words import Frequency
+from tests.data.ways import WAYS, NYSE, spec_of
+
+NAN = float("nan")
+LIMITS = Limits(0.5, 0.5)
+
+
+def slow(column: list[float]) -> list[float]:
+    """A column without what is not accepted, straight from the rule."""
+    accepted, candidate, out = NAN, NAN, []
+    for value in column:
+        is_first = accepted != accepted
+        if not value > 0.0:
+            out.append(value)
+            continue
+        if is_first or abs(value / accepted - 1.0) <= 0.5 or abs(value / candidate - 1.0) <= 0.5:
+            accepted, candidate = value, NAN
+            out.append(value)
+        else:
+            candidate = value
+            out.append(NAN)
+    return out
+
+
+def prices(seed: int, rows: int = 40, cols: int = 4) -> Floats:
+    random = np.random.default_rng(seed)
+    values = 50.0 * np.exp(random.normal(0, 0.1, (rows, cols)).cumsum(axis=0)).round(2)
+    values[random.random(values.shape) < 0.06] *= 3.0
+    values[random.random(values.shape) < 0.03] = 0.0
+    values[random.integers(5, 40) :, 0] *= 4.0  # a new level
+    values[random.random(values.shape) < 0.1] = NAN
+    return values
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000), st.integers(0, 40), st.integers(0, 40))
+def test_accepted_by_the_rule_in_parts_as_at_once(seed: int, first: int, second: int) -> None:
+    values = prices(seed)
+    whole, jumps, _ = accept(values, LIMITS)
+    assert np.array_equal(whole, np.array([slow(c) for c in values.T.tolist()]).T, equal_nan=True)
+    assert len(jumps) == int((np.isnan(whole) & ~np.isnan(values)).sum())
+    state, parts = None, []
+    for part in np.split(values, sorted((first, second))):
+        clean, _, state = accept(part, LIMITS, state)
+        parts.append(clean)
+    assert np.array_equal(np.vstack(parts), whole, equal_nan=True)
+
+
+def test_rows_of_a_week_may_move_more() -> None:
+    day, week = (limits_of(None, 0.5, Frequency(word)) for word in ("sessions", "weeks"))
+    assert day == LIMITS
+    assert week.up > 1.0 > week.down > 0.5
+    assert limits_of(0.2, 0.5, Frequency("weeks")) == Limits(0.2, 0.2)
+
+
+def _table(rows: int = 12) -> dict[str, list[Any]]:
+    dates = [str(d.date()) for d in pd.bdate_range("2024-01-02", periods=rows)]
+    jump = [100.0, 101.0, 900.0, 99.0, 100.0, 300.0, 301.0, 302.0, 300.0, 299.0, 20.0, 300.0]
+    return {"date": dates, "A": jump[:rows], "B": [10.0 + i / 10 for i in range(rows)]}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_masked_alike_by_every_way_in(way: Any, tmp_path: Path) -> None:
+    source, panel = way(tmp_path, _table(), mask_anomalies=True)
+    assert np.flatnonzero(np.isnan(panel.values[:, 0])).tolist() == [2, 5, 10]
+    assert not np.isnan(panel.values[:, 1]).any()
+    (told,) = [f for f in source.findings if f.code == "W006"]
+    assert "A 2024-01-04 (+791.1%)" in told.message
+    _, plain = way(tmp_path, _table())
+    assert not np.isnan(plain.values).any()
+
+
+def _of(panel: Panel) -> tuple[Any, ...]:
+    return panel.names, panel.dates.tobytes(), panel.values.tobytes()
+
+
+@pytest.mark.parametrize("cut", [3, 6, 11])
+def test_a_folder_a_stream_and_later_rows_mask_as_the_whole(
+    cut: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pd.DataFrame(_table()).assign(date=lambda f: pd.to_datetime(f["date"])).set_index("date")
+    spec, store = spec_of("nowhere.csv", mask_anomalies=True), MemoryStore()
+    whole = hold(spec, frame, DataSettings(), NYSE)
+    grown = grow(spec, hold(spec, frame[:cut], DataSettings(), NYSE), frame[cut:], DataSettings(), NYSE)
+    found = [load([spec], store, DataSettings(), held={"prices": h}, exchanges=NYSE).sources["prices"] for h in (whole, grown)]
+    expected = _of(read(found[0], store, 0, 12))
+    assert _of(read(found[1], store, 0, 12)) == expected
+    folder = tmp_path / "prices"
+    folder.mkdir()
+    frame[:cut].reset_index().to_parquet(folder / "1.parquet")
+    frame[cut:].reset_index().to_parquet(folder / "2.parquet")
+    assert _of(_read(tmp_path, "prices")) == expected
+    monkeypatch.setattr(convert, "_STREAM_CELLS", 1)
+    frame.reset_index().to_parquet(tmp_path / "one.parquet", row_group_size=cut)
+    assert _of(_read(tmp_path, "one.parquet")) == expected
+
+
+def _read(base: Path, file: str) -> Panel:
+    store = MemoryStore()
+    spec = spec_of(file, mask_anomalies=True, base=str(base), format="parquet")
+    source = load([spec], store, DataSettings(), exchanges=NYSE).sources["prices"]
+    return read(source, store, 0, len(source.dates))
