@@ -204,12 +204,13 @@ class CompiledStrategy:
 
 
 class BacktestResult:
-    """A backtest: `metrics`, `against` the benchmark, and pandas `returns`, `weights`, `equity`."""
+    """A backtest: `metrics`, `against` the benchmark, `findings`, and pandas `returns`, `weights`, `equity`."""
 
     def __init__(self, result: backtesting.Result) -> None:
         self.result = result
         self.metrics: Metrics = result.metrics
         self.against: BenchmarkMetrics | None = result.against
+        self.findings: tuple[Diagnostic, ...] = result.findings
 
     @property
     def returns(self) -> Any:

@@ -175,7 +175,7 @@ ENTRIES = {
     "ranks._ranks",
     "picks._long_short",
     "streams.canonical",
-    "books._returns_of",
+    "accounts._looked_at",
     "books._followed",
 }
 
