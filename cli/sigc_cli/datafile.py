@@ -9,10 +9,18 @@ import numpy as np
 
 from sigc.blocks import MemoryStore
 from sigc.config import DataSettings
-from sigc.data.catalog import load, read
+from sigc.data.anomalies import MAX_RETURN
+from sigc.data.catalog import Source, load, read
+from sigc.data.exchange import NYSE
+from sigc.data.frequency import infer
+from sigc.data.manifest import Rows
 from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError
+from sigc.ops.declare import Kind
 from sigc.panel import Panel
+from sigc.source_options import SourceOptions
+
+_PRICES = frozenset({"open", "high", "low", "close", "price", "px", "prices", "vwap", "mid"})
 
 
 def read_file(
@@ -25,6 +33,19 @@ def read_file(
     catalog = load([spec], store, DataSettings())
     source = catalog.sources[path.stem]
     return read(source, store, 0, len(source.dates)), catalog.findings
+
+
+def price_findings(path: Path, panel: Panel, column: str = "") -> tuple[Diagnostic, ...]:
+    """What is odd in a file of prices, which its column, or else its name, says it is: jumps. Raises E201 for prices of 0
+    and below."""
+    if (column or path.stem).lower() not in _PRICES or panel.labels is not None:
+        return ()
+    from sigc_pipelines.quotes import accept_panel
+
+    spec = SourceSpec(path.stem, path.name, options=SourceOptions(max_anomalies_pct=0.0))
+    rows = Rows(infer(panel.dates, NYSE.of("", "")))
+    source = Source(spec.name, Kind.PANEL, False, panel.dates, panel.names, b"", (), (), spec, str(path), rows=rows)
+    return accept_panel(source, panel.values, panel.names, panel.dates, MAX_RETURN).findings
 
 
 def write_file(panel: Panel, path: Path, shape: str) -> None:

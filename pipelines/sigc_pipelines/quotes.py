@@ -120,12 +120,13 @@ def _not_positive(source: Source, values: Floats, names: Sequence[str], dates: D
     cells = int(np.isfinite(values).sum())
     written = source.spec.options.max_anomalies_pct
     most = _MAX_ANOMALIES_PCT if written is None else written
+    may_be = max(1.0, most / 100.0 * cells) if written is None else most / 100.0 * cells  # one cell is no share
     days = dates.astype("datetime64[D]")
     shown = ", ".join(f"{names[j]} {days[i]} ({values[i, j]:g})" for i, j in where[:_NAMED].tolist())
     more = f" and {len(where) - _NAMED} more" if len(where) > _NAMED else ""
     what = "1 price is 0 or below" if len(where) == 1 else f"{len(where)} prices are 0 or below"
     message = f"source '{source.name}': {what}: {shown}{more}"
-    if len(where) > max(1.0, most / 100.0 * cells):  # one cell is no share
+    if len(where) > may_be:
         hint = "mend the file, raise max_anomalies_pct=, or say allow_negative=true for research"
         raise SigcError(
             Diagnostic(

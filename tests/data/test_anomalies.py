@@ -19,7 +19,7 @@ from sigc.data.catalog import load, read
 from sigc.data.held import grow, hold
 from sigc.panel import Floats, Panel
 from sigc.source_words import Frequency
-from tests.data.ways import WAYS, NYSE, spec_of
+from tests.data.ways import NYSE, WAYS, spec_of
 
 NAN = float("nan")
 LIMITS = Limits(0.5, 0.5)
@@ -48,8 +48,7 @@ def prices(seed: int, rows: int = 40, cols: int = 4) -> Floats:
     values[random.random(values.shape) < 0.06] *= 3.0
     values[random.random(values.shape) < 0.03] = 0.0
     values[random.integers(5, 40) :, 0] *= 4.0  # a new level
-    values[random.random(values.shape) < 0.1] = NAN
-    return values
+    return np.where(random.random(values.shape) < 0.1, NAN, values)
 
 
 @settings(deadline=None, max_examples=60)
@@ -102,7 +101,10 @@ def test_a_folder_a_stream_and_later_rows_mask_as_the_whole(
     spec, store = spec_of("nowhere.csv", mask_anomalies=True), MemoryStore()
     whole = hold(spec, frame, DataSettings(), NYSE)
     grown = grow(spec, hold(spec, frame[:cut], DataSettings(), NYSE), frame[cut:], DataSettings(), NYSE)
-    found = [load([spec], store, DataSettings(), held={"prices": h}, exchanges=NYSE).sources["prices"] for h in (whole, grown)]
+    found = [
+        load([spec], store, DataSettings(), held={"prices": h}, exchanges=NYSE).sources["prices"]
+        for h in (whole, grown)
+    ]
     expected = _of(read(found[0], store, 0, 12))
     assert _of(read(found[1], store, 0, 12)) == expected
     folder = tmp_path / "prices"

@@ -33,7 +33,7 @@ DAYS = np.arange("2020-01-01", "2020-01-31", dtype="datetime64[D]").astype("date
 
 def quotes(returns: np.ndarray) -> Quotes:
     """Prices with such returns."""
-    return Quotes.of(100.0 * np.cumprod(1.0 + returns, axis=0))
+    return Quotes.of(np.asarray(100.0 * np.cumprod(1.0 + returns, axis=0), dtype=np.float64))
 
 
 def test_a_book_by_hand() -> None:

@@ -30,7 +30,9 @@ class Slow:
     held: dict[int, float] = field(default_factory=dict)
     last: dict[int, float] = field(default_factory=dict)
     absent: dict[int, int] = field(default_factory=dict)
-    gone: dict[int, tuple[float, float]] = field(default_factory=dict)  # weight at the last price, price it was booked at
+    gone: dict[int, tuple[float, float]] = field(
+        default_factory=dict
+    )  # weight at the last price, price it was booked at
     want: dict[int, float] = field(default_factory=dict)
     undone: set[int] = field(default_factory=set)
     scaled: set[int] = field(default_factory=set)
@@ -174,7 +176,9 @@ def test_accounts_are_those_of_the_rules(seed: int, drift: bool, count: int, del
         held = [slow.held.get(j, 0.0) for j in range(wanted.shape[1])]
         assert np.allclose(book.held[t], held, atol=1e-9)
     assert np.allclose(book.exposures[0], np.abs(book.held).sum(axis=1))
-    with_limits = keep_book(wanted, quotes, due=due, drift=drift, adjust=lambda _, want, held, can: _kept(want, held, can))
+    with_limits = keep_book(
+        wanted, quotes, due=due, drift=drift, adjust=lambda _, want, held, can: _kept(want, held, can)
+    )
     assert np.allclose(with_limits.gross, book.gross)
 
 

@@ -16,14 +16,15 @@ from sigc_cli.options import JSON
 @click.option("--dtype", type=click.Choice(["float64", "float32", "int64", "category"]), default="float64")
 @JSON
 def command(file: Path, column: str, dtype: str, as_json: bool) -> None:
-    """Check a data file: dates, duplicates, text among numbers, gaps."""
+    """Check a data file: dates, duplicates, text among numbers, gaps; of prices, jumps and what is not positive."""
     import numpy as np
 
     from sigc_cli.complain import complain
-    from sigc_cli.datafile import read_file
+    from sigc_cli.datafile import price_findings, read_file
     from sigc_cli.show import percent
 
     panel, findings = read_file(file, column=column, dtype=dtype)
+    findings = (*findings, *price_findings(file, panel, column))
     missing = float(np.isnan(panel.values).mean()) if panel.values.size else 1.0
     static = len(panel.dates) == 1 and panel.dates[0] == np.datetime64(0, "ns")
     day = panel.dates.astype("datetime64[D]")
