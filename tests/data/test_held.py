@@ -87,7 +87,7 @@ def test_blocks_of_one_array_are_joined_without_a_copy(tmp_path: Path) -> None:
 
 
 TEXT = """data:
-  prices: load parquet from "p.parquet"
+  prices: load parquet from "p.parquet" max_return=9
 params:
   n: [5, 20]
 signal past:
