@@ -280,7 +280,9 @@ class _Pass:
             prices = followed(trading, self.book, at, closes_since, accepted)
         with self.ledger.reading() as connection:
             if books.book(connection, self.book) is None:
-                return Standing(books.Book(self.book, capital, capital, self.run.started), capital, {}, prices)
+                return Standing(
+                    books.Book(self.book, capital, capital, self.run.started, self.run.as_of), capital, {}, prices
+                )
             return standing(connection, self.book, prices)
 
     def _target(self, sight: Sight, now: Standing, findings: list[Finding]) -> tuple[Floats, Floats]:

@@ -136,7 +136,7 @@ def test_backtest_prints_and_writes(project: Path) -> None:
         run("backtest", "momentum.sig", "-o", f"out.{suffix}", "--no-cache")
         assert (project / f"out.{suffix}").read_bytes() == first  # same inputs, same bytes, cached or not
     data = json.loads((project / "out.json").read_text())
-    assert data["metrics"]["bars"] == len(data["series"]["date"])
+    assert data["left_out"] + data["metrics"]["bars"] == len(data["series"]["date"])
     page = (project / "out.html").read_text(encoding="utf-8")
     assert "momentum (main)" in page
     assert "Last weights" in page
@@ -279,15 +279,18 @@ def test_notebook(project: Path) -> None:
     assert str(frame.index[0].date()) >= "2016-01-01"
     assert list(frame.columns) == sorted(frame.columns)
     r = s.backtest()
-    assert r.metrics.sharpe == pytest.approx(r.returns.mean() / r.returns.std() * 252**0.5)
-    assert r.weights.shape == (r.metrics.bars, 13)
+    counted = r.returns[r.left_out :]
+    assert r.metrics.sharpe == pytest.approx(counted.mean() / counted.std() * 252**0.5)
+    assert r.weights.shape == (r.left_out + r.metrics.bars, 13)
     assert r.equity.iloc[-1] == pytest.approx(1 + r.metrics.total_return)
     assert "=== Backtest Results ===" in repr(r)
     assert "<pre>" in r._repr_html_()
     assert "momentum <- %" in s.explain()
     assert s.with_params(lookback=30).params["lookback"] == 30
     text = (project / "momentum.sig").read_text()
-    assert sigc.compile(text).backtest().metrics.bars == r.metrics.bars
+    later = sigc.compile(text).backtest()  # of a longer lookback
+    assert later.left_out > r.left_out
+    assert later.left_out + later.metrics.bars == r.left_out + r.metrics.bars
     with pytest.raises(sigc.SigcError, match="no signal 'momentun'"):
         s.signals("momentun")
 
