@@ -93,6 +93,8 @@ def _pandas(folder: Path) -> float:
     wanted = (long - short).fillna(0)
     held = wanted.iloc[(np.arange(len(wanted)) // 21) * 21].set_axis(wanted.index)
     before = held.shift(1).fillna(0)
-    cost = (held - before).abs().sum(axis=1) * 5e-4 + before.clip(upper=0).abs().sum(axis=1) * 0.01 / 252
+    days = prices.index.to_series().diff().dt.days.fillna(0)
+    cost = (held - before).abs().sum(axis=1) * 5e-4 + before.clip(upper=0).abs().sum(axis=1) * days * 0.01 / 365
     net = (before * prices.pct_change(fill_method=None).fillna(0)).sum(axis=1) - cost
+    net = net.iloc[252:]  # from the first defined weight on
     return float(net.mean() / net.std() * 252**0.5)

@@ -215,13 +215,15 @@ class CompiledStrategy:
 class BacktestResult:
     """A backtest: `metrics`, `against` the benchmark, `findings`, and pandas `returns`, `weights`, `equity`.
 
-    validated: windows and out-of-sample figures of a walk-forward or cross-validation, None where none was asked for.
+    left_out: first rows that figures leave out, as no weight is defined on them. validated: windows and out-of-sample
+    figures of a walk-forward or cross-validation, None where none was asked for.
     """
 
     def __init__(self, result: Result, validated: Validated | None = None) -> None:
         self.result = result
         self.validated = validated
         self.findings: tuple[Diagnostic, ...] = result.findings
+        self.left_out: int = result.left_out
         self.metrics: Metrics = result.metrics
         self.against: BenchmarkMetrics | None = result.against
 

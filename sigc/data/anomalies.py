@@ -77,6 +77,8 @@ def accept(
     state: after the rows before. columns: those that may have a jump, where it is known.
     """
     before = State(*np.full((2, values.shape[1]), np.nan)) if state is None else state
+    if not len(values):
+        return values, (), before
     known = _with(values, before) if columns is None else None
     suspects = _suspects(known, limits) if known is not None else columns or ()
     after = State(_last(values, before.accepted), np.full(values.shape[1], np.nan))
@@ -133,8 +135,6 @@ def _suspects(values: Floats, limits: Limits) -> list[int]:
 
 def _last(values: Floats, before: Floats) -> Floats:
     valid = values > 0.0
-    if not len(values):
-        return before.copy()
     row = len(values) - 1 - np.argmax(valid[::-1], axis=0)
     return np.where(valid.any(axis=0), values[row, np.arange(values.shape[1])], before)
 

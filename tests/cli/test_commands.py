@@ -136,7 +136,7 @@ def test_backtest_prints_and_writes(project: Path) -> None:
         run("backtest", "momentum.sig", "-o", f"out.{suffix}", "--no-cache")
         assert (project / f"out.{suffix}").read_bytes() == first  # same inputs, same bytes, cached or not
     data = json.loads((project / "out.json").read_text())
-    assert data["metrics"]["bars"] == len(data["series"]["date"])
+    assert data["left_out"] + data["metrics"]["bars"] == len(data["series"]["date"])
     page = (project / "out.html").read_text(encoding="utf-8")
     assert "momentum (main)" in page
     assert "Last weights" in page
@@ -328,17 +328,59 @@ def test_notebook(project: Path) -> None:
     assert str(frame.index[0].date()) >= "2016-01-01"
     assert list(frame.columns) == sorted(frame.columns)
     r = s.backtest()
-    assert r.metrics.sharpe == pytest.approx(r.returns.mean() / r.returns.std() * 252**0.5)
-    assert r.weights.shape == (r.metrics.bars, 13)
+    counted = r.returns[r.left_out :]
+    assert r.metrics.sharpe == pytest.approx(counted.mean() / counted.std() * 252**0.5)
+    assert r.weights.shape == (r.left_out + r.metrics.bars, 13)
     assert r.equity.iloc[-1] == pytest.approx(1 + r.metrics.total_return)
     assert "=== Backtest Results ===" in repr(r)
     assert "<pre>" in r._repr_html_()
     assert "momentum <- %" in s.explain()
     assert s.with_params(lookback=30).params["lookback"] == 30
     text = (project / "momentum.sig").read_text()
-    assert sigc.compile(text).backtest().metrics.bars == r.metrics.bars
+    later = sigc.compile(text).backtest()  # of a longer lookback
+    assert later.left_out > r.left_out
+    assert later.left_out + later.metrics.bars == r.left_out + r.metrics.bars
     with pytest.raises(sigc.SigcError, match="no signal 'momentun'"):
         s.signals("momentun")
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["walk_forward(train_years=1, test_months=6)", "cross_validate(folds=3)", "cpcv(n_splits=4, n_test_groups=1)"],
+)
+def test_a_notebook_validates_as_the_command_line_does(project: Path, method: str) -> None:
+    import sigc
+
+    text = (project / "momentum.sig").read_text().replace("rebal=21", f"rebal=21 {method}")
+    text = text.replace("lookback = 100", "lookback: [60, 120]")
+    (project / "checked.sig").write_text(text.replace("from 2015-06-01", "from 2015-01-02"))
+    told = json.loads(run("backtest", "checked.sig", "--json").stdout)
+    r = sigc.compile("checked.sig").backtest()
+    assert r.validated is not None
+    assert [w.test_span for w in r.validated.windows] == [tuple(w["test_span"]) for w in told["validation"]["windows"]]
+    assert r.validated.metrics.sharpe == told["validation"]["metrics"]["sharpe"]
+    assert "=== Out of Sample ===" in repr(r)
+    assert "=== Out of Sample ===" in r._repr_html_()
+    assert "=== Out of Sample ===" in run("backtest", "checked.sig").stdout
+
+
+def test_findings_stand_in_every_result(project: Path) -> None:
+    """Those of the check (a word that is bound and not used), of the data and of the accounting."""
+    import sigc
+
+    text = (project / "momentum.sig").read_text()
+    (project / "noted.sig").write_text(text.replace("signal momentum:", "signal momentum:\n  unused = 3", 1))
+    r = sigc.compile("noted.sig").backtest()
+    codes = {f.code for f in r.findings}
+    assert {"W002"} <= codes
+    assert len(codes) > 1
+    texts = [f.message for f in r.findings]
+    printed = run("backtest", "noted.sig").stdout
+    for shown in (repr(r), printed):
+        assert "=== Findings ===" in shown
+        assert all(text in shown for text in texts)
+    told = json.loads(run("backtest", "noted.sig", "--json").stdout)
+    assert [f["message"] for f in told["findings"]] == texts
 
 
 def test_a_closed_pipe_is_no_error(project: Path) -> None:

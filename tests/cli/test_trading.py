@@ -112,7 +112,7 @@ def test_a_second_run_is_refused_and_a_wanted_one_is_a_revision(project: Path) -
     assert again.exception.diagnostics[0].code == "E800"
     assert code(sigc("run", "scripted.sig", "--date", D1, "--force")) == 2  # why?
     forced = run(D1, "--force", "--reason", "the first was a rehearsal")
-    assert (forced["revision"], forced["outcome"]) == (1, "done")
+    assert (forced["revision"], forced["outcome"]) == (1, "unchanged")
     opened = [r for r in data("runs", "logs", forced["id"]) if r["event"] == "run.opened"]
     assert opened[0]["payload"]["reason"] == "the first was a rehearsal"
     assert opened[0]["who"].endswith("@cli")

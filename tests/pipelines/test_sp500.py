@@ -69,7 +69,9 @@ def reference(sp500: Path) -> dict[str, float]:
     returns = prices.pct_change(fill_method=None).loc[inside.index].fillna(0)
     before = held.shift(1).fillna(0)
     turnover = (held - before).abs().sum(axis=1)
-    net = (before * returns).sum(axis=1) - turnover * 5 / 1e4 - before.clip(upper=0).abs().sum(axis=1) * 0.01 / 252
+    days = inside.index.to_series().diff().dt.days.fillna(0)
+    borrowed = before.clip(upper=0).abs().sum(axis=1) * days * 0.01 / 365
+    net = (before * returns).sum(axis=1) - turnover * 5 / 1e4 - borrowed
     value = pd.concat([pd.Series([1.0]), (1 + net).cumprod()])
     market = (1 + prices.pct_change(fill_method=None).mean(axis=1).fillna(0)).cumprod().loc[inside.index]
     bench = market.pct_change().fillna(0)

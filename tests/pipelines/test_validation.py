@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sigc.blocks import MemoryStore
 from sigc.errors import SigcError
@@ -15,7 +18,7 @@ from sigc.plan.strategy import Validation
 from sigc_pipelines.backtest import backtest, pick
 from sigc_pipelines.compute import Loaded, load
 from sigc_pipelines.trials import Field, field, search
-from sigc_pipelines.validation import validate
+from sigc_pipelines.validation import _cpcv, _walk_forward, validate
 from tests.world import STRATEGIES, workspace, write_world
 
 
@@ -91,3 +94,43 @@ def test_train_and_test_rows_keep_apart(
 def test_windows_that_do_not_fit(trials: tuple[Field, Loaded]) -> None:
     with pytest.raises(SigcError, match="no window fits"):
         validate(trials[0], Validation("walk_forward", (("train_years", 30.0),)))
+
+
+@given(
+    first=st.dates(date(2010, 1, 1), date(2012, 12, 31)),
+    train=st.sampled_from([0.25, 0.5, 1.0, 2.0]),
+    test=st.integers(1, 14),
+    anchored=st.sampled_from([0.0, 1.0]),
+    seed=st.integers(0, 99),
+)
+@settings(deadline=None, max_examples=150)
+def test_windows_of_walk_forward_meet_and_never_overlap(
+    first: date, train: float, test: int, anchored: float, seed: int
+) -> None:
+    """From any day on, the 31st and leap days too, with rows missing anywhere."""
+    days = np.arange(np.datetime64(first), np.datetime64(first) + 365 * 6)
+    days = days[np.random.default_rng(seed).random(len(days)) < 0.6]
+    arguments = {"train_years": train, "test_months": float(test), "anchored": anchored}
+    found = list(_walk_forward(days, dict(arguments), None))
+    assert found
+    for trained, tested in found:
+        assert trained[-1] + 1 == tested[0]
+        assert (np.diff(trained) == 1).all()
+    tested = np.concatenate([t for _, t in found])
+    assert (np.diff(tested) == 1).all()
+
+
+def test_a_step_shorter_than_a_test_is_refused() -> None:
+    days = np.arange(np.datetime64("2010-01-01"), 2000)
+    with pytest.raises(SigcError, match="a step of 6 months is shorter than a test of 12: rows would count twice"):
+        list(_walk_forward(days, {"train_years": 1.0, "test_years": 1.0, "step_years": 0.5}, None))
+
+
+@pytest.mark.parametrize(("purge", "embargo"), [(0, 0), (5, 0), (0, 7), (3, 4)])
+def test_purge_and_embargo_are_rows_that_are_in_neither(purge: int, embargo: int) -> None:
+    days = np.arange(np.datetime64("2010-01-01"), 500)
+    arguments = {"n_splits": 6.0, "n_test_groups": 2.0, "purge_days": float(purge), "embargo_days": float(embargo)}
+    for trained, tested in _cpcv(days, dict(arguments), None):
+        assert not set(trained) & set(tested)
+        near = {int(t) + shift for t in tested for shift in range(-purge, purge + embargo + 1)}
+        assert set(trained) == set(range(500)) - near

@@ -173,3 +173,24 @@ def test_all_of_a_transaction_or_nothing(tmp_path: Path) -> None:
             assert numbers == [1, 2]
             with pytest.raises(sqlite3.OperationalError):
                 reader.execute("DELETE FROM audit")
+
+
+def test_a_book_of_an_earlier_version_is_anchored_where_it_began(tmp_path: Path) -> None:
+    """At the first run that traded; a book that never did, at the day it was opened."""
+    path = tmp_path / FILE
+    with closing(connect_writer(path, "OFF", MIGRATIONS[:5])) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        for strategy in ("traded", "idle"):
+            connection.execute(
+                "INSERT INTO books VALUES (?, 'main', '1', '1', '2024-01-05T21:01:00+00:00')", (strategy,)
+            )
+        for number, (as_of, traded) in enumerate([("2024-01-05", 0), ("2024-01-08", 1), ("2024-01-09", 1)]):
+            connection.execute(
+                "INSERT INTO runs (id, strategy, portfolio, session, kind, slot, as_of, revision, started, who, reason,"
+                " broker, outcome, traded) VALUES (?, 'traded', 'main', ?, 'trade', '', ?, 0, '', '', '', '', 'done', ?)",
+                (f"r{number}", as_of, as_of, traded),
+            )
+        connection.execute("COMMIT")
+    with closing(connect_writer(path, "OFF")) as connection:
+        found = dict(connection.execute("SELECT strategy, anchor FROM books").fetchall())
+    assert found == {"traded": "2024-01-08", "idle": "2024-01-05"}

@@ -1,0 +1,192 @@
+"""Every figure of a backtest against somebody else's: empyrical and quantstats where the definition is the same (see
+docs/metrics.md), the written formula in plain Python elsewhere, and one short series with all figures as literals."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+from typing import Any
+
+import empyrical
+import numpy as np
+import pandas as pd
+import pytest
+
+from sigc_pipelines.measuring import measured
+from sigc_pipelines.performance import BenchmarkMetrics, Metrics, compare, exposures_of, measure
+
+# Rows a year: sessions, weeks, months, hours and minutes of a session, all days.
+PERIODS = (252.0, 52.0, 12.0, 252.0 * 7, 252.0 * 390, 365.0)
+
+# Computed by a script in plain Python (the formulas of docs/metrics.md), without numpy and without this project.
+NET = (0.0, -0.001, 0.02, -0.03, 0.01, 0.04, -0.02, 0.015, 0.0, -0.005, 0.03, 0.01)
+BENCHMARK = (0.0, 0.01, 0.015, -0.02, 0.005, 0.03, -0.025, 0.02, 0.01, -0.01, 0.02, 0.0)
+FIGURES = {
+    "total_return": 0.06897095340778758,
+    "annualized_return": 0.06897095340778758,
+    "volatility": 0.06812488532100439,
+    "sharpe": 1.0128457416826766,
+    "sortino": 1.894860875514759,
+    "max_drawdown": 0.030000000000000027,
+    "calmar": 2.299031780259584,
+    "win_rate": 0.6,
+    "profit_factor": 2.232142857142857,
+    "var_95": -0.0245,
+    "cvar_95": -0.03,
+    "skew": -0.09205581949947443,
+    "kurtosis": 0.035033017731978804,
+    "turnover": 2.0,
+    "gross_exposure": 0.75,
+    "net_exposure": 0.05,
+    "costs": 0.002,
+    "bars": 12,
+    "probabilistic_sharpe": 0.8272402920824087,
+}
+AGAINST = {
+    "total_return": 0.05481987883496231,
+    "alpha": 0.009436250861474812,
+    "beta": 1.0829772570640939,
+    "information_ratio": 0.4962168435058353,
+    "tracking_error": 0.02821347195933177,
+    "correlation": 0.9128951927954212,
+    "up_capture": 1.0363636363636364,
+    "down_capture": 1.0,
+}
+
+
+def series(periods: float, seed: int = 1, rows: int = 400) -> pd.Series:
+    random = np.random.default_rng(seed)
+    returns = random.standard_t(4, rows) * 0.2 / math.sqrt(periods) + 0.1 / periods
+    return pd.Series(returns, index=pd.date_range("2015-01-01", periods=rows, freq="D"))
+
+
+def dates(rows: int) -> Any:
+    return np.arange(np.datetime64("2015-01-01", "D"), rows).astype("datetime64[ns]")
+
+
+def of(returns: pd.Series, periods: float) -> Metrics:
+    none = np.zeros(len(returns))
+    return measure(dates(len(returns)), returns.to_numpy(), none, none, (none, none), periods)
+
+
+def literal() -> tuple[Metrics, BenchmarkMetrics | None]:
+    """Two rows of warm-up before the twelve."""
+    turnover = np.array([9.0, 9.0, 1.0, 0, 0, 0.5, 0, 0, 0.25, 0, 0, 0.25, 0, 0])
+    costs = np.array([9.0, 9.0, 0.001, 0, 0, 0.0005, 0, 0, 0.00025, 0, 0, 0.00025, 0, 0])
+    gross, net = np.array([9.0, 9.0, *[1.0] * 6, *[0.5] * 6]), np.array([9.0, 9.0, *[0.2] * 6, *[-0.1] * 6])
+    returns, bench = np.array([0.0, 0.0, *NET]), np.array([0.5, 0.5, 0.25, *BENCHMARK[1:]])
+    return measured(dates(14), returns, turnover, costs, (gross, net), bench, first=2, periods=12.0)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_each_figure_of_a_short_series(name: str) -> None:
+    assert getattr(literal()[0], name) == pytest.approx(FIGURES[name], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", AGAINST)
+def test_each_figure_against_a_benchmark_of_a_short_series(name: str) -> None:
+    """The benchmark's return of the first row, at whose close the book is decided, counts for neither."""
+    assert getattr(literal()[1], name) == pytest.approx(AGAINST[name], rel=1e-12)
+
+
+def test_no_figure_is_left_without_a_literal() -> None:
+    assert {f.name for f in dataclasses.fields(Metrics)} == {*FIGURES, "drawdown"}
+    assert {f.name for f in dataclasses.fields(BenchmarkMetrics)} == set(AGAINST)
+    fall = literal()[0].drawdown
+    assert (fall.peak, fall.trough, fall.recovery) == ("2015-01-05", "2015-01-06", "2015-01-08")
+
+
+@pytest.mark.parametrize("periods", PERIODS)
+@pytest.mark.parametrize("seed", range(3))
+def test_figures_are_those_of_empyrical(periods: float, seed: int) -> None:
+    returns = series(periods, seed)
+    m = of(returns, periods)
+    close = {"rel": 1e-9}
+    assert m.sharpe == pytest.approx(empyrical.sharpe_ratio(returns, annualization=periods), **close)
+    assert m.sortino == pytest.approx(empyrical.sortino_ratio(returns, annualization=periods), **close)
+    assert m.volatility == pytest.approx(empyrical.annual_volatility(returns, annualization=periods), **close)
+    assert m.annualized_return == pytest.approx(empyrical.annual_return(returns, annualization=periods), **close)
+    assert m.max_drawdown == pytest.approx(-empyrical.max_drawdown(returns), **close)
+    assert m.calmar == pytest.approx(empyrical.calmar_ratio(returns, annualization=periods), **close)
+    assert m.var_95 == pytest.approx(empyrical.value_at_risk(returns), **close)
+    assert m.total_return == pytest.approx(empyrical.cum_returns_final(returns), **close)
+    assert m.skew == pytest.approx(float(returns.skew()), **close)
+    assert m.kurtosis == pytest.approx(float(returns.kurt()), **close)
+    bench = series(periods, seed + 100)
+    against = compare(returns.to_numpy(), bench.to_numpy(), periods)
+    assert against.beta == pytest.approx(empyrical.beta(returns, bench), **close)
+
+
+@pytest.mark.parametrize("periods", PERIODS)
+def test_figures_are_those_of_quantstats(periods: float) -> None:
+    """It brings plotting and download libraries, and so is no part of the development set."""
+    stats = pytest.importorskip("quantstats", reason="quantstats is not installed").stats
+    returns = series(periods)
+    m = of(returns, periods)
+    close = {"rel": 1e-9}
+    assert m.sharpe == pytest.approx(float(stats.sharpe(returns, periods=periods)), **close)
+    assert m.sortino == pytest.approx(float(stats.sortino(returns, periods=periods)), **close)
+    assert m.volatility == pytest.approx(float(stats.volatility(returns, periods=periods)), **close)
+    assert m.max_drawdown == pytest.approx(-float(stats.max_drawdown(returns)), **close)
+    assert m.skew == pytest.approx(float(stats.skew(returns)), **close)
+    assert m.kurtosis == pytest.approx(float(stats.kurtosis(returns)), **close)
+
+
+@pytest.mark.parametrize("periods", PERIODS)
+def test_other_figures_are_their_formulas(periods: float) -> None:
+    """In plain Python: what is not defined alike elsewhere."""
+    random = np.random.default_rng(7)
+    returns, bench = series(periods).to_numpy(), series(periods, 5).to_numpy()
+    turnover, costs, held = random.random(400), random.random(400) / 1e3, random.normal(size=(400, 3))
+    m = measure(dates(400), returns, turnover, costs, exposures_of(held), periods)
+    r, b = returns.tolist(), bench.tolist()
+    assert m.win_rate == pytest.approx(sum(x > 0 for x in r) / sum(x != 0 for x in r))
+    assert m.profit_factor == pytest.approx(sum(x for x in r if x > 0) / -sum(x for x in r if x < 0))
+    worst = [x for x in r if x <= m.var_95]
+    assert m.cvar_95 == pytest.approx(statistics.fmean(worst))
+    assert m.turnover == pytest.approx(statistics.fmean(turnover.tolist()) * periods)
+    assert m.costs == pytest.approx(math.fsum(costs.tolist()))
+    assert m.gross_exposure == pytest.approx(statistics.fmean(sum(abs(w) for w in row) for row in held.tolist()))
+    assert m.net_exposure == pytest.approx(statistics.fmean(sum(row) for row in held.tolist()))
+    a = compare(returns, bench, periods)
+    active = [x - y for x, y in zip(r, b, strict=True)]
+    beta = statistics.covariance(r, b) / statistics.variance(b)
+    assert a.alpha == pytest.approx((statistics.fmean(r) - beta * statistics.fmean(b)) * periods)
+    assert a.tracking_error == pytest.approx(statistics.stdev(active) * math.sqrt(periods))
+    assert a.information_ratio == pytest.approx(
+        statistics.fmean(active) / statistics.stdev(active) * math.sqrt(periods)
+    )
+    assert a.correlation == pytest.approx(statistics.correlation(r, b))
+    ups = [(x, y) for x, y in zip(r, b, strict=True) if y > 0]
+    assert a.up_capture == pytest.approx(sum(x for x, _ in ups) / sum(y for _, y in ups))
+
+
+ANNUAL = ("annualized_return", "volatility", "sharpe", "sortino", "calmar", "turnover")
+
+
+def test_without_rows_a_year_there_is_no_figure_a_year() -> None:
+    some, none = of(series(252.0), 252.0), of(series(252.0), math.nan)
+    for name in FIGURES:
+        known, found = getattr(some, name), getattr(none, name)
+        assert math.isnan(found) if name in ANNUAL else found == known
+    against = compare(series(252.0).to_numpy(), series(252.0, 2).to_numpy(), math.nan)
+    assert {f for f in AGAINST if math.isnan(getattr(against, f))} == {"alpha", "information_ratio", "tracking_error"}
+
+
+@pytest.mark.parametrize(
+    ("returns", "expected"),
+    [
+        ([], {"bars": 0, "sharpe": 0.0, "annualized_return": 0.0, "var_95": 0.0, "max_drawdown": 0.0}),
+        ([0.01], {"bars": 1, "sharpe": 0.0, "volatility": 0.0, "skew": 0.0, "kurtosis": 0.0, "win_rate": 1.0}),
+        ([0.0, 0.0, 0.0], {"sharpe": 0.0, "sortino": 0.0, "win_rate": 0.0, "profit_factor": 0.0, "calmar": 0.0}),
+        ([0.01, 0.02], {"sortino": 0.0, "profit_factor": math.inf, "max_drawdown": 0.0, "skew": 0.0}),
+        ([0.1, -1.0, 0.2], {"total_return": -1.0, "annualized_return": -1.0, "max_drawdown": 1.0, "calmar": -1.0}),
+        ([0.1, -1.5], {"annualized_return": -1.0}),
+        ([3.0, 3.0], {"annualized_return": math.inf}),
+    ],
+    ids=["empty", "one row", "flat", "no loss", "ruined", "beyond ruin", "beyond a float"],
+)
+def test_figures_of_odd_series(returns: list[float], expected: dict[str, float]) -> None:
+    m = of(pd.Series(returns, dtype=float), 252.0 * 390)
+    assert {name: getattr(m, name) for name in expected} == expected
