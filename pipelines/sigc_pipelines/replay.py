@@ -149,7 +149,7 @@ def _trade(
             clock.turn(instant_of(trading.calendar, day))
         is_due = is_due or bool(due[looked : row + 1].any())  # a row that is no session is made up for by the next
         looked = row + 1
-        if is_due:
+        if is_due or _is_ready(trading, feed, key, row):
             id = f"{key.strategy}-{day}"
             request = Request(id, key.strategy, key.portfolio, RunKind.TRADE, "replay", is_scheduled=True)
             ended.append(carry_out(trading, request, feed))
@@ -162,6 +162,14 @@ def _trade(
                 lambda: settle(trading.ledger, trading.broker),
             )
     return tuple(ended)
+
+
+def _is_ready(trading: Trading, feed: ReplayFeed, key: BookKey, row: int) -> bool:
+    """True where a change that waited for a price can be made."""
+    with trading.ledger.reading() as connection:
+        waiting = runs.pending(connection, key.strategy, key.portfolio)
+    priced = np.isfinite(feed.prices.prices[row])
+    return any(is_there and name in waiting for name, is_there in zip(feed.prices.names, priced.tolist(), strict=True))
 
 
 def _result(

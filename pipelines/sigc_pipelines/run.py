@@ -84,6 +84,8 @@ class _Pass:
         self.turn: Turn | None = None
         self.kept: set[str] = set()
         self.orders: tuple[Intent, ...] = ()
+        self.waiting: dict[str, float] = {}  # weights that the last decision wanted, of assets without a price then
+        self.ready: dict[str, float] = {}  # those of them that this run makes up for, and trades alone
 
     @property
     def is_dry(self) -> bool:
@@ -227,6 +229,7 @@ class _Pass:
             self._note({"weights": sight.digest} | {f"data:{n}": d for n, d in outlook.digests.items()})
             findings += record_computing(self.ledger, self.run, loaded, outlook, sight, self.feed)
             turn = self.turn = self._turn(loaded, outlook)
+            self.ready = self._waited(sight) if self._is_between(turn) else {}
             if self._is_idle(turn) and sight.as_of < self.run.as_of:
                 findings.append(Finding("fresh", Weight.WARNING, f"the newest row is of {sight.as_of}"))
         if self._is_idle(turn):
@@ -246,12 +249,21 @@ class _Pass:
             return turn_of(connection, self.book, rebalance, outlook.row_days, self.run.as_of)
 
     def _is_idle(self, turn: Turn) -> bool:
-        """Return True for a scheduled run that has nothing to trade.
+        """Return True for a scheduled run that has nothing to trade: no rebalance, and no change that waited."""
+        return self._is_between(turn) and not self.ready
 
-        A change that waits for one asset (its halt, a price to be confirmed, its end) is to be asked for here, once
-        books keep such changes; the run then trades that asset alone.
-        """
+    def _is_between(self, turn: Turn) -> bool:
         return self.request.is_scheduled and not self.is_dry and not turn.due
+
+    def _waited(self, sight: Sight) -> dict[str, float]:
+        """The weights that wait for a price, of assets that have one now: their halt is over, or a jump confirmed."""
+        with self.ledger.reading() as connection:
+            self.waiting = runs.pending(connection, self.book.strategy, self.book.portfolio)
+        return {
+            n: self.waiting[n]
+            for n, p in zip(sight.names, sight.prices.tolist(), strict=True)
+            if n in self.waiting and p == p
+        }
 
     def _traded(self, at: Moment, now: Standing, sight: Sight, validate_s: float) -> tuple[Outcome, str]:
         with self._stage(StageName.VALIDATE, validate_s) as findings:
@@ -302,7 +314,11 @@ class _Pass:
         )
         verdict = judge_data(view, wanted, set(now.positions), limits)
         findings += verdict.findings
-        target = self._last_target(sight, findings) if verdict.use_cache else sight.within(held)
+        _decide(sight, findings)
+        if self.ready:
+            target = self._made_up(sight, held)
+        else:
+            target = self._last_target(sight, findings) if verdict.use_cache else sight.within(held)
         for i, name in enumerate(sight.names):
             match verdict.treatments.get(name, Treatment.TRADE):
                 case Treatment.HOLD:
@@ -316,6 +332,18 @@ class _Pass:
             past = runs.past_turnovers(connection, self.book.strategy, self.book.portfolio)
         findings += judge_weights(WeightsView(sight.names, target, held, sight.sectors, past), limits)
         return target, held
+
+    def _made_up(self, sight: Sight, held: Floats) -> Floats:
+        """What is held, but of the assets whose change waited for a price."""
+        self.kept |= set(sight.names) - self.ready.keys()
+        return np.array([self.ready.get(n, h) for n, h in zip(sight.names, held.tolist(), strict=True)])
+
+    def _pending(self, sight: Sight, target: Floats) -> dict[str, float]:
+        """The weights that are wanted of assets that can't be traded now, where they are not held as wanted."""
+        if self.ready:
+            return {n: w for n, w in self.waiting.items() if n not in self.ready}
+        cells = zip(sight.names, sight.prices.tolist(), sight.wanted.tolist(), target.tolist(), strict=True)
+        return {n: w for n, price, w, t in cells if price != price and w == w and w != t}
 
     def _last_target(self, sight: Sight, findings: list[Finding]) -> Floats:
         """What the book's last run traded to; an error without one."""
@@ -373,8 +401,8 @@ class _Pass:
             runs.mark_decided(tx, self.run)
             books.put_marks(tx, self.run.id, marks)
             orders.plan(tx, intents)
-            rebalance = "" if self.turn is None else self.turn.due
-            tx.audit(runs.event("run.decided", self.run, _decided(sight, target, intents) | {"rebalance": rebalance}))
+            more = {"rebalance": "" if self.turn is None else self.turn.due, "pending": self._pending(sight, target)}
+            tx.audit(runs.event("run.decided", self.run, _decided(sight, target, intents) | more))
         outcome, message, found = finish(self.trading, self.run, self.watch.stop)
         findings += found
         with self.ledger.reading() as connection:
@@ -397,6 +425,14 @@ class _Pass:
     def _marks(self, sight: Sight, now: Standing, ordered: set[str]) -> dict[str, books.Mark]:
         sectors = dict(zip(sight.names, sight.sectors, strict=True)) if sight.sectors else {}
         return {n: books.Mark(now.prices.get(n), sectors.get(n, "")) for n in sorted({*now.positions, *ordered})}
+
+
+def _decide(sight: Sight, findings: list[Finding]) -> None:
+    """Unknown is not zero: a row on which no asset that can be traded has a weight decides nothing."""
+    priced = np.isfinite(sight.prices)
+    if priced.any() and np.isnan(sight.wanted[priced]).all():
+        text = f"no weight is defined on the row of {sight.as_of}: nothing is decided, and the book is kept"
+        findings.append(Finding("undefined", Weight.ERROR, text))
 
 
 def _decided(sight: Sight, target: Floats, intents: tuple[Intent, ...]) -> dict[str, object]:

@@ -88,6 +88,15 @@ def last_decided(connection: sqlite3.Connection, strategy: str, portfolio: str) 
     return "" if row is None else str(row[0])
 
 
+def pending(connection: sqlite3.Connection, strategy: str, portfolio: str) -> dict[str, float]:
+    """Return the weights that a book's newest decision wanted of assets that could not be traded then, by asset."""
+    row = connection.execute(
+        "SELECT record FROM audit WHERE run = ? AND run <> '' AND event = 'run.decided'",
+        (last_decided(connection, strategy, portfolio),),
+    ).fetchone()
+    return {} if row is None else {n: float(w) for n, w in json.loads(row[0])["payload"].get("pending", {}).items()}
+
+
 def decided_before(connection: sqlite3.Connection, strategy: str, portfolio: str, as_of: str) -> tuple[str, str]:
     """Id and as-of date of a book's newest run that traded on data older than `as_of`; two '' without one."""
     row = connection.execute(

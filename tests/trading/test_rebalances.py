@@ -27,7 +27,7 @@ from sigc.config import Config
 from sigc.daemon.runner import RunEnd, RunOrder, Services, StrategyEntry
 from sigc.metrics import Metrics
 from sigc.ops import jit
-from sigc.store import books
+from sigc.store import books, orders
 from sigc.store.ledger import Ledger
 from sigc.store.records import BookKey, Outcome
 from sigc_cli.daemon_runner import DaemonRunner
@@ -155,10 +155,14 @@ def same_rows(folder: Path, rule: str, first: str, last: str) -> None:
     strategy = write_strategy(folder, (folder / "mine.sig").read_text(), "mine")
     space = workspace(MemoryStore())
     loaded = load(strategy, space)
-    assert simple(loaded, space) == expected
+    back = days[days.index(halted) + 1]  # the halted asset's change is made there, and nothing else
+    assert simple(loaded, space) == sorted({*expected, back})
     config = settings()
     again = replay(loaded, space, pick(loaded), config, nyse(), capital=config.execution.capital)
-    assert [e.turn.due for e in again.runs if e.turn is not None] == expected
+    turns = {e.run.as_of: e.turn.due for e in again.runs if e.turn is not None}
+    assert [due for due in turns.values() if due] == expected
+    assert [day for day, due in turns.items() if not due] == [back]
+    assert {i.asset for e in again.runs if e.run.as_of == back for i in e.orders} == {NAMES[1]}
     assert {e.run.outcome for e in again.runs} == {Outcome.DONE}
     clock = HandClock(instant_of(nyse(), days[0]))
     outcomes = {}
@@ -168,11 +172,15 @@ def same_rows(folder: Path, rule: str, first: str, last: str) -> None:
             if day != missed:
                 outcomes[day] = run(runner, folder, f"r-{day}").outcome
         traded = decided(ledger)
+        with ledger.reading() as connection:
+            made_up = {i.asset for i in orders.of_run(connection, f"r-{back}")}
+    assert traded.pop(back) == ""
+    assert made_up == {NAMES[1]}
     assert list(traded.values()) == expected
     after = days[days.index(missed) + 1]
     assert traded == {after if day == missed else day: day for day in expected}
-    assert {day for day, o in outcomes.items() if o is Outcome.DONE} == set(traded)
-    assert {o for day, o in outcomes.items() if day not in traded} <= {Outcome.UNCHANGED}
+    assert {day for day, o in outcomes.items() if o is Outcome.DONE} == {*traded, back}
+    assert {o for day, o in outcomes.items() if day not in (*traded, back)} <= {Outcome.UNCHANGED}
 
 
 @pytest.mark.parametrize("rule", RULES)
