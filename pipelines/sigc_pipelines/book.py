@@ -158,7 +158,9 @@ def _adjusted(wanted: Floats, quotes: Quotes, due: Due, drift: bool, adjust: Adj
         if todo != accounts.NOTHING:
             if todo == accounts.PART:
                 tradable &= np.isin(state[accounts.PENDING], (accounts.UNDONE, accounts.SCALED))
-            state[accounts.TARGET] = adjust(row, asked, state[accounts.HELD].copy(), tradable)
+            undecided_on = state[accounts.PENDING] == accounts.KEPT
+            beside = np.where(undecided_on, 0.0, state[accounts.HELD])
+            state[accounts.TARGET] = adjust(row, asked, beside, tradable & ~undecided_on)
         accounts.close_row(row, todo, given[1], state, held, trades, figures)
         if todo != accounts.NOTHING and not _has_stuck(state, quotes.prices[row]):
             by_limits = tradable & (state[accounts.PENDING] == accounts.SCALED) & (asked == state[accounts.WANT])

@@ -98,7 +98,11 @@ class Outlook:
         def within(held: Floats) -> Floats:
             priced = np.isfinite(self._prices[at])
             clean = targets(wanted, held, priced)
-            return clean if self._adjust is None else self._adjust(row, clean, held, priced)
+            if self._adjust is None:
+                return clean
+            stays = ~priced & np.isnan(wanted)  # nothing is decided of it: it takes no room in limits
+            adjusted = self._adjust(row, np.where(stays, 0.0, clean), np.where(stays, 0.0, held), priced)
+            return np.where(stays, held, adjusted)
 
         return Sight(
             as_of=day,

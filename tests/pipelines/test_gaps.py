@@ -116,7 +116,7 @@ class Slow:
     def targets(self, priced: list[int]) -> dict[int, float]:
         """Each side of what can be traded by one factor: net first, gross by equal parts, net again."""
         priced = [j for j in priced if j not in self.kept]
-        stuck = [w for j, w in self.held.items() if j not in priced]
+        stuck = [w for j, w in self.held.items() if j not in priced and j not in self.kept]
         longs = math.fsum(max(0.0, self.want.get(j, 0.0)) for j in priced)
         shorts = math.fsum(max(0.0, -self.want.get(j, 0.0)) for j in priced)
         long, short = longs, shorts

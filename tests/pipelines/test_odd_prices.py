@@ -84,13 +84,16 @@ def test_an_end_is_told_with_its_share(tmp_path: Path) -> None:
     assert result.metrics.total_return == pytest.approx(-0.1)
 
 
-def test_a_book_without_a_limit_leaves_with_the_dead(tmp_path: Path) -> None:
+def test_a_dead_asset_of_which_nothing_is_wanted_takes_no_room(tmp_path: Path) -> None:
+    """Its weight is undefined where it has no price; where a weight is wanted of it, it takes what it holds."""
     prices: Prices = {"A": [100.0] * 3 + [None] * 5, "B": [100.0, 100.0, 100.0, 100.0, 120.0, 140.0, 160.0, 200.0]}
     tail = "  constraints:\n    max_gross = 1\n  backtest\n"
-    said = {"signal": "scale(prices * 0 + 1)", "weights": "a", "options": " ended_after=1"}
-    assert strategy(tmp_path, prices, tail, **said).backtest().metrics.total_return == pytest.approx(1.0)
-    waits = strategy(tmp_path, prices, tail, **said | {"options": ""})
-    assert waits.backtest().weights["B"].tolist()[3:] == [0.5] * 5  # half of the book may still come back
+    for options in ("", " ended_after=1"):
+        said = {"signal": "scale(prices * 0 + 1)", "weights": "a", "options": options}
+        assert strategy(tmp_path, prices, tail, **said).backtest().metrics.total_return == pytest.approx(1.0)
+    wanted = {"signal": "scale(fill_nan(prices * 0, 0) + 1)", "weights": "2 * a"}
+    result = strategy(tmp_path, prices, tail, **wanted).backtest()
+    assert result.weights["B"].tolist() == pytest.approx([0.5] * 8)  # half of the book may still come back
 
 
 def test_money_never_uses_a_jump(tmp_path: Path) -> None:

@@ -205,7 +205,8 @@ def _take(t: int, wanted: Floats, prices: Floats, state: Floats, numbers: Floats
 
 @njit(**INNER)
 def _scale(t: int, prices: Floats, state: Floats, numbers: Floats) -> None:
-    """The targets of assets with a price, beside what is held without one or without a decision.
+    """The targets of assets with a price, beside what is held without one. What is held without a decision (no price, and
+    no weight is defined) takes no room: nothing is wanted of it, so it is no part of the wanted gross and net either.
 
     longs, shorts: sums of what is wanted of these assets, each side scaled by one factor of 0 to 1:
     1. net beyond the wanted one, to either side of 0: the side that makes it so is cut by the excess
@@ -220,7 +221,7 @@ def _scale(t: int, prices: Floats, state: Floats, numbers: Floats) -> None:
         if prices[t, j] == prices[t, j] and state[PENDING, j] != KEPT:
             longs += max(w, 0.0)
             shorts += max(-w, 0.0)
-        else:
+        elif state[PENDING, j] != KEPT:
             stuck += abs(state[HELD, j])
             stuck_net += state[HELD, j]
     long, short, most = longs, shorts, abs(numbers[WANTED_NET])
