@@ -32,7 +32,9 @@ def test_a_command_of_a_page_is_a_command(page: str, line: str) -> None:
     assert parse(line).command is not None
 
 
-@pytest.mark.parametrize("page", [*PAGES, "docs/daemon.md", "docs/data.md", "docs/language.md", "README.md"])
+@pytest.mark.parametrize(
+    "page", [*PAGES, "docs/daemon.md", "docs/metrics.md", "docs/data.md", "docs/language.md", "README.md"]
+)
 def test_links_lead_somewhere(page: str) -> None:
     text = (ROOT / page).read_text()
     for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", text)):

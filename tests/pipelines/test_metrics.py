@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import statistics
+from pathlib import Path
 from typing import Any
 
 import empyrical
@@ -102,20 +104,19 @@ def test_no_figure_is_left_without_a_literal() -> None:
 def test_figures_are_those_of_empyrical(periods: float, seed: int) -> None:
     returns = series(periods, seed)
     m = of(returns, periods)
-    close = {"rel": 1e-9}
-    assert m.sharpe == pytest.approx(empyrical.sharpe_ratio(returns, annualization=periods), **close)
-    assert m.sortino == pytest.approx(empyrical.sortino_ratio(returns, annualization=periods), **close)
-    assert m.volatility == pytest.approx(empyrical.annual_volatility(returns, annualization=periods), **close)
-    assert m.annualized_return == pytest.approx(empyrical.annual_return(returns, annualization=periods), **close)
-    assert m.max_drawdown == pytest.approx(-empyrical.max_drawdown(returns), **close)
-    assert m.calmar == pytest.approx(empyrical.calmar_ratio(returns, annualization=periods), **close)
-    assert m.var_95 == pytest.approx(empyrical.value_at_risk(returns), **close)
-    assert m.total_return == pytest.approx(empyrical.cum_returns_final(returns), **close)
-    assert m.skew == pytest.approx(float(returns.skew()), **close)
-    assert m.kurtosis == pytest.approx(float(returns.kurt()), **close)
+    assert m.sharpe == pytest.approx(empyrical.sharpe_ratio(returns, annualization=periods), rel=1e-9)
+    assert m.sortino == pytest.approx(empyrical.sortino_ratio(returns, annualization=periods), rel=1e-9)
+    assert m.volatility == pytest.approx(empyrical.annual_volatility(returns, annualization=periods), rel=1e-9)
+    assert m.annualized_return == pytest.approx(empyrical.annual_return(returns, annualization=periods), rel=1e-9)
+    assert m.max_drawdown == pytest.approx(-empyrical.max_drawdown(returns), rel=1e-9)
+    assert m.calmar == pytest.approx(empyrical.calmar_ratio(returns, annualization=periods), rel=1e-9)
+    assert m.var_95 == pytest.approx(empyrical.value_at_risk(returns), rel=1e-9)
+    assert m.total_return == pytest.approx(empyrical.cum_returns_final(returns), rel=1e-9)
+    assert m.skew == pytest.approx(returns.skew(), rel=1e-9)
+    assert m.kurtosis == pytest.approx(returns.kurt(), rel=1e-9)
     bench = series(periods, seed + 100)
     against = compare(returns.to_numpy(), bench.to_numpy(), periods)
-    assert against.beta == pytest.approx(empyrical.beta(returns, bench), **close)
+    assert against.beta == pytest.approx(empyrical.beta(returns, bench), rel=1e-9)
 
 
 @pytest.mark.parametrize("periods", PERIODS)
@@ -124,13 +125,12 @@ def test_figures_are_those_of_quantstats(periods: float) -> None:
     stats = pytest.importorskip("quantstats", reason="quantstats is not installed").stats
     returns = series(periods)
     m = of(returns, periods)
-    close = {"rel": 1e-9}
-    assert m.sharpe == pytest.approx(float(stats.sharpe(returns, periods=periods)), **close)
-    assert m.sortino == pytest.approx(float(stats.sortino(returns, periods=periods)), **close)
-    assert m.volatility == pytest.approx(float(stats.volatility(returns, periods=periods)), **close)
-    assert m.max_drawdown == pytest.approx(-float(stats.max_drawdown(returns)), **close)
-    assert m.skew == pytest.approx(float(stats.skew(returns)), **close)
-    assert m.kurtosis == pytest.approx(float(stats.kurtosis(returns)), **close)
+    assert m.sharpe == pytest.approx(float(stats.sharpe(returns, periods=periods)), rel=1e-9)
+    assert m.sortino == pytest.approx(float(stats.sortino(returns, periods=periods)), rel=1e-9)
+    assert m.volatility == pytest.approx(float(stats.volatility(returns, periods=periods)), rel=1e-9)
+    assert m.max_drawdown == pytest.approx(-float(stats.max_drawdown(returns)), rel=1e-9)
+    assert m.skew == pytest.approx(float(stats.skew(returns)), rel=1e-9)
+    assert m.kurtosis == pytest.approx(float(stats.kurtosis(returns)), rel=1e-9)
 
 
 @pytest.mark.parametrize("periods", PERIODS)
@@ -190,3 +190,21 @@ def test_without_rows_a_year_there_is_no_figure_a_year() -> None:
 def test_figures_of_odd_series(returns: list[float], expected: dict[str, float]) -> None:
     m = of(pd.Series(returns, dtype=float), 252.0 * 390)
     assert {name: getattr(m, name) for name in expected} == expected
+
+
+def test_every_printed_figure_is_written_down() -> None:
+    """The labels of a printed result and of its benchmark block, each in a table of docs/metrics.md."""
+    root = Path(__file__).parents[2]
+    source = (root / "cli" / "sigc_cli" / "show.py").read_text("utf-8")
+    block = source[source.index("def results(") : source.index("def work(")]
+    labels = set(re.findall(r'\("([A-Z][A-Za-z0-9 /]+)", (?:percent|number|f")', block)) - {
+        "Strategy",
+        "Period",
+        "Left Out",
+    }
+    rows = (root / "docs" / "metrics.md").read_text("utf-8").splitlines()
+    described = {row.split("|")[1].strip() for row in rows if row.startswith("| ")}
+    assert len(labels) > 20
+    for label in labels - {"Skew / Kurtosis"}:
+        assert label in described, label
+    assert {"Skew", "Kurtosis"} <= described

@@ -55,7 +55,8 @@ def dates_of(kind: str, rows: int = 120) -> pd.DatetimeIndex:
 
 
 def prices(rows: int = 120) -> Floats:
-    return 50 * np.exp(np.random.default_rng(2).normal(0, 0.01, (rows, 4)).cumsum(axis=0))
+    made: Floats = 50 * np.exp(np.random.default_rng(2).normal(0, 0.01, (rows, 4)).cumsum(axis=0))
+    return made
 
 
 def made(
@@ -86,7 +87,7 @@ def test_figures_are_by_the_rows_of_the_traded_source(tmp_path: Path, kind: str)
     assert result.metrics.volatility == pytest.approx(counted.std() * a_year**0.5)
     assert result.metrics.turnover == pytest.approx(result.turnover[result.left_out :].mean() * a_year)
     rolling = counted.rolling(100).mean() / counted.rolling(100).std() * a_year**0.5
-    assert np.allclose(rolling_sharpe(counted.to_numpy(), a_year, 100), rolling, equal_nan=True)
+    assert np.allclose(rolling_sharpe(result.returns[result.left_out :], a_year, 100), rolling, equal_nan=True)
     found = study(result, loaded, workspace(store))
     expected = quantile_returns(result.wanted.values, prices()) * a_year
     assert np.isfinite(expected).any()
