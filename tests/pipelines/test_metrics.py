@@ -93,8 +93,9 @@ def test_each_figure_against_a_benchmark_of_a_short_series(name: str) -> None:
 
 
 def test_no_figure_is_left_without_a_literal() -> None:
-    assert {f.name for f in dataclasses.fields(Metrics)} == {*FIGURES, "drawdown"}
+    assert {f.name for f in dataclasses.fields(Metrics)} == {*FIGURES, "drawdown", "ruined"}
     assert {f.name for f in dataclasses.fields(BenchmarkMetrics)} == set(AGAINST)
+    assert literal()[0].ruined == ""
     fall = literal()[0].drawdown
     assert (fall.peak, fall.trough, fall.recovery) == ("2015-01-05", "2015-01-06", "2015-01-08")
 
