@@ -27,6 +27,15 @@ def business_days(start: str, count: int) -> Dates:
     return np.busday_offset(first, np.arange(count)).astype("datetime64[ns]")
 
 
+def sessions(start: str, count: int) -> Dates:
+    """`count` sessions of the NYSE from `start` on; weekdays, where its calendar does not reach so far."""
+    from sigc.data.exchange import NYSE
+
+    exchange = NYSE.of()
+    days = exchange.days[int(exchange.place(np.array([start], "datetime64[D]"))[0]) :][:count]
+    return days.astype("datetime64[ns]") if len(days) == count else business_days(start, count)
+
+
 def write_universe(folder: Path, assets: int = 500, days: int = 1260, start: str = START, seed: int = 7) -> None:
     """Write prices.parquet, volume.parquet, sectors.csv and benchmark.csv into `folder`."""
     from sigc_cli.datafile import write_file
@@ -34,7 +43,7 @@ def write_universe(folder: Path, assets: int = 500, days: int = 1260, start: str
     random = np.random.default_rng(seed)
     names = tuple(f"S{i:04d}" for i in range(assets))
     sector = random.integers(0, len(SECTORS), assets)
-    dates = business_days(start, days)
+    dates = sessions(start, days)
     returns, market = _returns(random, days, assets, sector)
     prices: Floats = 20.0 * np.exp(random.normal(0.8, 0.6, assets)) * np.cumprod(1.0 + returns, axis=0)
     noise = random.normal(0, 0.3, returns.shape)

@@ -19,14 +19,14 @@ def command(directory: Path, assets: int, days: int, seed: int, leave_running: b
     The last is done by a daemon with places and ports of its own, which is stopped again.
     """
     from sigc_cli.demo_daemon import DemoDaemon
-    from sigc_cli.universe import START, business_days
+    from sigc_cli.universe import START, sessions
 
     demo = DemoDaemon(directory)
     demo.refuse_running()
     file = _backtested(directory, assets, days, seed)
     demo.write(file)
     with demo.running(keep=leave_running):
-        demo.show([str(day)[:10] for day in business_days(START, days)[-2:]])
+        demo.show([str(day)[:10] for day in sessions(START, days)[-2:]])
     if leave_running:
         click.echo(f"\n{demo.addresses()}\nStop it: sigc stop --config {demo.config}")
 

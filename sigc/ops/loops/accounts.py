@@ -205,8 +205,8 @@ def _take(t: int, wanted: Floats, prices: Floats, state: Floats, numbers: Floats
 
 @njit(**INNER)
 def _scale(t: int, prices: Floats, state: Floats, numbers: Floats) -> None:
-    """The targets of assets with a price, beside what is held without one. What is held without a decision (no price, and
-    no weight is defined) takes no room: nothing is wanted of it, so it is no part of the wanted gross and net either.
+    """The targets of assets with a price, beside what is held without one. What is held without a decision (no price,
+    and no weight is defined) takes no room: nothing is wanted of it, so it is no part of the wanted gross and net.
 
     longs, shorts: sums of what is wanted of these assets, each side scaled by one factor of 0 to 1:
     1. net beyond the wanted one, to either side of 0: the side that makes it so is cut by the excess
