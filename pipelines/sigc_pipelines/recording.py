@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 from sigc.store import runs
@@ -12,6 +13,7 @@ from sigc_pipelines.compute import Loaded
 from sigc_pipelines.outlook import Outlook, Sight
 from sigc_pipelines.plan_record import plan_record
 from sigc_pipelines.signal_record import WEIGHTS, write_realised, write_signals
+from sigc_pipelines.source_record import changes, write_sources
 from sigc_pipelines.trading import Feed
 
 PLAN = "plan.json"
@@ -30,9 +32,23 @@ def record_computing(
         write_plan(ledger.directory, run.id, outlook)
         if run.key.kind is RunKind.TRADE:
             _record_signals(ledger, run, loaded, outlook, sight, feed)
+            write_sources(ledger.directory, run.id, loaded.catalog.sources)
     except OSError as failure:
         return (Finding("record", Weight.WARNING, f"plan and signals can't be written down: {failure.strerror}"),)
     return ()
+
+
+def source_changes(ledger: Ledger, run: Run, loaded: Loaded, feed: Feed) -> dict[str, str]:
+    """What changed in each source since the book's last run that traded, as `changed:NAME`; of a replay nothing."""
+    if not feed.is_kept or run.key.kind is not RunKind.TRADE:
+        return {}
+    with ledger.reading() as connection:
+        last = runs.last_decided(connection, run.key.strategy, run.key.portfolio)
+    try:
+        found = changes(ledger.directory, last, loaded.catalog.sources) if last else {}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # a record that is damaged tells nothing
+        return {}
+    return {f"changed:{name}": text for name, text in found.items()}
 
 
 def _record_signals(ledger: Ledger, run: Run, loaded: Loaded, outlook: Outlook, sight: Sight, feed: Feed) -> None:

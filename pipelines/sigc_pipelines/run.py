@@ -54,7 +54,7 @@ from sigc_pipelines.finish import finish
 from sigc_pipelines.keep import followed
 from sigc_pipelines.outlook import Outlook, Sight
 from sigc_pipelines.publish import publish
-from sigc_pipelines.recording import record_computing
+from sigc_pipelines.recording import record_computing, source_changes
 from sigc_pipelines.session import Moment, moment
 from sigc_pipelines.sizing import decimal, lot_of, size, write_down
 from sigc_pipelines.trading import Ended, Feed, Request, Trading, Watch
@@ -226,7 +226,8 @@ class _Pass:
         with self._stage(StageName.COMPUTE, execution.compute_deadline_s) as findings:
             outlook = self.feed.look(loaded, self.request.portfolio)
             sight = self.sight = outlook.at(self.run.as_of)
-            self._note({"weights": sight.digest} | {f"data:{n}": d for n, d in outlook.digests.items()})
+            changed = source_changes(self.ledger, self.run, loaded, self.feed)
+            self._note({"weights": sight.digest} | {f"data:{n}": d for n, d in outlook.digests.items()} | changed)
             findings += record_computing(self.ledger, self.run, loaded, outlook, sight, self.feed)
             turn = self.turn = self._turn(loaded, outlook)
             self.ready = self._waited(sight) if self._is_between(turn) else {}

@@ -34,6 +34,7 @@ from sigc.ops.declare import REGISTRY, Kind
 from sigc.ops.fingerprint import kernel_digests
 from sigc.panel import Floats
 from sigc.plan.expr import Expr, source
+from sigc.private import make_private
 
 _proved: set[tuple[int, str]] = set()  # by process, so that one that was forked proves for itself
 _MARK = "probe-"
@@ -83,7 +84,7 @@ def put_mark(cache: Path) -> Path:
     """
     mark = cache / _mark_name(os.getpid())
     try:
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(cache)
         if not mark.exists():
             _sweep(cache)
         mark.touch(mode=0o600)

@@ -15,6 +15,8 @@ from sigc.store.records import RunKind, Weight
 from sigc_pipelines.artifacts import folder_of
 from sigc_pipelines.closes import Closes
 from sigc_pipelines.signal_record import QUANTILE_SHARES, read_signals, spread, write_realised, write_signals
+from sigc_pipelines.source_record import changes, write_sources
+from tests.data.ways import from_frame
 from tests.trading.floor import Floor, floor
 
 NAMES = tuple("ABCDEF")
@@ -102,3 +104,24 @@ def test_a_session_that_was_left_out_is_no_part_of_what_followed(traded: Floor) 
     assert found is not None
     assert found["realised"]["session"] == "2016-03-08"
     assert read_signals(traded.work_dir, "second")["realised"] is None  # type: ignore[index]
+
+
+def test_what_changed_in_a_source_since_a_run(tmp_path: Path) -> None:
+    days = ["2024-03-05", "2024-03-06", "2024-03-07", "2024-03-08"]
+    old = {"date": days, "A": [1.0, 2.0, 3.0, 4.0], "B": [5.0, 6.0, 7.0, 8.0], "C": [1.0] * 4}
+    source, _ = from_frame(tmp_path, old)
+    write_sources(tmp_path, "r", {"prices": source})
+    assert changes(tmp_path, "r", {"prices": source}) == {}
+    assert changes(tmp_path, "another", {"prices": source}) == {}
+    new = {
+        "date": [*days[1:], "2024-03-11", "2024-03-12"],
+        "A": [2.0, 3.5, 4.0, 5.0, 6.0],
+        "B": [6.0, 7.0, 8.0, 9.0, 9.0],
+    }
+    later, _ = from_frame(tmp_path, new | {"D": [None, None, None, 1.0, 1.0]})
+    assert changes(tmp_path, "r", {"prices": later, "new": later}) == {
+        "prices": "2 rows added (first 2024-03-11); 1 row gone (2024-03-05); 3 rows restated (first 2024-03-06);"
+        " 1 asset new (D); 1 asset gone (C)"
+    }
+    restated, _ = from_frame(tmp_path, old | {"A": [1.0, 2.0, 3.5, 4.0]})
+    assert changes(tmp_path, "r", {"prices": restated}) == {"prices": "1 row restated (2024-03-07)"}

@@ -111,7 +111,9 @@ def read(floor: Floor, run: str) -> dict[str, object]:
     return data
 
 
-FILES = ["account.json", "plan.json", "report.html", "signal-values.json", "signals.json", "weights.json"]
+FILES = [
+    "account.json", "plan.json", "report.html", "signal-values.json", "signals.json", "sources.npz", "weights.json",
+]  # fmt: skip
 
 
 def test_the_files_of_a_run(floor: Floor) -> None:
