@@ -31,7 +31,7 @@ from sigc.data.masks import Mask
 from sigc.data.shape import check_ascending, to_panel
 from sigc.data.spec import SourceSpec
 from sigc.data.wrong import problem
-from sigc.errors import Diagnostic
+from sigc.errors import Diagnostic, Severity
 from sigc.panel import Panel
 from sigc.spare import Spare
 
@@ -74,8 +74,17 @@ def hold(spec: SourceSpec, given: Any, settings: DataSettings, exchanges: Exchan
     ways = Ways(store, settings, exchanges)
     mask = Mask(spec, made.rows.frequency)
     converted = store_panels(spec, [mask.panel(made.panel)], ways, made.rows, static=made.static, is_long=made.is_long)
-    converted = replace(converted, findings=(*made.findings, *mask.findings(), *converted.findings))
+    told = (*_unadjusted(spec), *made.findings, *mask.findings())
+    converted = replace(converted, findings=(*told, *converted.findings))
     return Held(converted, _in_one(converted, store), made.header, mask=mask)
+
+
+def _unadjusted(spec: SourceSpec) -> tuple[Diagnostic, ...]:
+    if spec.adjust == "none":
+        return ()
+    message = f"source '{spec.name}': adjust={spec.adjust} is for files; the frame is taken as it is"
+    hint = "give adjusted prices, or load them from a file"
+    return (Diagnostic("W002", message, spec.span, Severity.WARNING, hint=hint),)
 
 
 def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings, exchanges: Exchanges = NYSE) -> Held:

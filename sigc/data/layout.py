@@ -35,8 +35,8 @@ _ENDS = (
     ("from", "to"), ("start", "end"), ("start_date", "end_date"), ("from_date", "to_date"), ("valid_from", "valid_to"),
 )  # fmt: skip
 _PRICE_NAMES = ("prices", "price", "px", "close")
-_CLOSES = frozenset({"close", "adj close", "adjclose", "adjusted close", "price", "last", "settle"})
-FIELDS = _CLOSES | {
+CLOSES = frozenset({"close", "adj close", "adjclose", "adjusted close", "price", "last", "settle"})
+FIELDS = CLOSES | {
     "open", "high", "low", "volume", "vwap", "turnover", "amount", "dividends", "dividend", "stock splits", "splits",
     "split", "bid", "ask", "mid", "open interest", "trades", "capital gains", "value", "change",
 }  # fmt: skip
@@ -313,7 +313,7 @@ def field_of(name: str) -> str:
 def _refuse_fields(spec: SourceSpec, file: str, others: list[str]) -> None:
     """Open, high, low, close of one instrument are no assets."""
     found = {field_of(n) for n in others}
-    if len(others) > 1 and found <= FIELDS and found & _CLOSES:
+    if len(others) > 1 and found <= FIELDS and found & CLOSES:
         message = f"has the fields of one instrument ({', '.join(others[:6])}) and does not say which"
         hint = 'say its name: symbol="SPY", or symbol_from=filename for a folder of such files'
         raise problem(spec, "E201", file, message, hint)

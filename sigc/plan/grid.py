@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sigc.blocks import DIGEST_BYTES, Block, digest
 from sigc.blocks import grid as cut
 from sigc.data.catalog import Catalog, Source
+from sigc.data.layout import CLOSES, field_of
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Dates
 from sigc.plan.expr import COLUMN, walk
@@ -104,6 +105,7 @@ def lay(strategy: Strategy, catalog: Catalog, rule: str = "auto", until: str = "
     for name, source in sorted(catalog.sources.items()):
         leaves[name] = _leaf(source, ground, errors, findings)
     errors += _missing_columns(strategy, traded)
+    errors += _no_instrument(traded)
     if errors:
         raise SigcError(*errors)
     labels = tuple(sorted({t for s in catalog.sources.values() for t in s.labels}))
@@ -203,6 +205,14 @@ def _report_gaps(source: Source, rows: NDArray[np.intp], errors: list[Diagnostic
     elif absent:
         message = f"source '{source.name}' lacks {absent} of {len(rows)} dates of the traded panel"
         findings.append(Diagnostic("W002", message, source.spec.span, Severity.WARNING))
+
+
+def _no_instrument(traded: Source) -> list[Diagnostic]:
+    """A file of one column `close` says no instrument: as a benchmark it needs none, to trade it does."""
+    if len(traded.names) != 1 or field_of(traded.names[0]) not in CLOSES:
+        return []
+    message = f"the traded panel '{traded.name}' holds one instrument, '{traded.names[0]}', which is no name of one"
+    return [Diagnostic("E201", message, traded.spec.span, hint='say its name: symbol="SPY"')]
 
 
 def _missing_columns(strategy: Strategy, traded: Source) -> list[Diagnostic]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import sigc
 from sigc.data.exchange import Exchanges
 from sigc.errors import SigcError
 from sigc.source_words import Frequency
@@ -124,6 +125,16 @@ def test_fields_of_one_instrument(tmp_path: Path, way: Way) -> None:
     assert 'symbol="SPY"' in told
     assert cells(way(tmp_path, columns, symbol="SPY")[1]) == {"SPY": dict(zip(DAYS, [1.5, 2.5, 3.5], strict=True))}
     assert cells(way(tmp_path, columns, symbol="SPY", name="volume")[1])["SPY"][DAYS[0]] == 1.0
+
+
+def test_one_column_of_closes_is_traded_under_no_name_of_a_field(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("date,close\n2024-03-06,1\n2024-03-07,2\n2024-03-08,3\n")
+    text = 'data:\n  prices: load csv from "p.csv"{}\nportfolio main:\n  weights = prices * 0 + 1\n  backtest\n'
+    (tmp_path / "s.sig").write_text(text.format(""))
+    with pytest.raises(SigcError, match="no name of one"):
+        sigc.compile(tmp_path / "s.sig", cache="memory").backtest()
+    (tmp_path / "s.sig").write_text(text.format(' symbol="SPY"'))
+    assert list(sigc.compile(tmp_path / "s.sig", cache="memory").backtest().weights.columns) == ["SPY"]
 
 
 @each_way

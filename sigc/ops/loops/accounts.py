@@ -27,8 +27,8 @@ Flags = NDArray[np.bool_]
 # Rows of a state, (FIELDS, assets). GONE: the weight that left at the end, BOOKED: its value then over the last price.
 HELD, LAST, WANT, PENDING, ABSENT, GONE, BOOKED, TARGET, FIELDS = range(9)
 UNDONE, SCALED, KEPT = 1.0, 2.0, 3.0  # of PENDING: no price when it was decided, scaled for those, nothing decided
-# Numbers of a state. FREED: an ended asset gave room on this row. COUNT: of events.
-WANTED_GROSS, WANTED_NET, BEGUN, UNDECIDED, FREED, COUNT, NUMBERS = range(7)
+# Numbers of a state. FREED: an ended asset gave room on this row. COUNT: of events. OVERDUE: a decision is to be made up.
+WANTED_GROSS, WANTED_NET, BEGUN, UNDECIDED, FREED, COUNT, OVERDUE, NUMBERS = range(8)
 GROSS, TURNOVER, MISSING, FIGURES = range(4)  # by row
 ENDED, BACK = 1.0, 2.0  # events: kind, row, asset, share of the book
 NOTHING, ALL, PART = 0, 1, 2  # to trade on a row
@@ -248,11 +248,13 @@ def _scale(t: int, prices: Floats, state: Floats, numbers: Floats) -> None:
 
 @njit(**INNER)
 def _decide(t: int, wanted: Floats, prices: Floats, is_due: bool, state: Floats, numbers: Floats) -> int:
-    if is_due:
+    if is_due or numbers[OVERDUE] > 0.0:
         if _take(t, wanted, prices, state, numbers):
             _scale(t, prices, state, numbers)
+            numbers[OVERDUE] = 0.0
             return ALL
         numbers[UNDECIDED] += numbers[BEGUN]
+        numbers[OVERDUE] = numbers[BEGUN]
     pending, undone = 0, 0
     for j in range(prices.shape[1]):
         if (state[PENDING, j] == UNDONE or state[PENDING, j] == SCALED) and prices[t, j] == prices[t, j]:
