@@ -27,7 +27,7 @@ Flags = NDArray[np.bool_]
 # Rows of a state, (FIELDS, assets). GONE: the weight that left at the end, BOOKED: its value then over the last price.
 HELD, LAST, WANT, PENDING, ABSENT, GONE, BOOKED, TARGET, FIELDS = range(9)
 UNDONE, SCALED, KEPT = 1.0, 2.0, 3.0  # of PENDING: no price when it was decided, scaled for those, nothing decided
-# Numbers of a state. FREED: an ended asset gave room on this row. COUNT: of events. OVERDUE: a decision is to be made up.
+# Numbers of a state. FREED: an ended asset gave room on this row. COUNT: of events. OVERDUE: a decision is due still.
 WANTED_GROSS, WANTED_NET, BEGUN, UNDECIDED, FREED, COUNT, OVERDUE, NUMBERS = range(8)
 GROSS, TURNOVER, MISSING, FIGURES = range(4)  # by row
 ENDED, BACK = 1.0, 2.0  # events: kind, row, asset, share of the book
