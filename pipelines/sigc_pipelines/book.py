@@ -44,6 +44,9 @@ class Event:
     share: float
 
 
+_ROWS_AT_ONCE = 64
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Book:
     """held: (rows, assets) weights after each row; without assets where only figures were kept. gross, turnover:
@@ -82,9 +85,12 @@ def keep_book(
 ) -> Book:
     """Hold `wanted` weights (rows, assets; NaN counts as 0 beside defined ones) over `quotes` of that shape.
 
-    due: the rows on which it is traded (rows,), None for all. adjust: what constraints leave of a wanted book.
+    due: the rows on which it is traded (rows,), None for all; where nothing can be decided on the first of them, the
+    first row on which it can be is one too. adjust: what constraints leave of a wanted book.
     """
     due = np.ones(len(wanted), bool) if due is None else due
+    if not due.all():
+        due = _from_the_first(due, wanted, quotes.prices)
     if adjust is not None:
         return _adjusted(wanted, quotes, due, drift, adjust)
     if not drift:
@@ -93,6 +99,21 @@ def keep_book(
         if is_whole:
             return book
     return _walked(wanted, quotes, due, drift)
+
+
+def _from_the_first(due: Due, wanted: Floats, prices: Floats) -> Due:
+    """The due rows, and the first on which anything can be decided: the opening of a book stays due until then."""
+    for low in range(int(np.argmax(due)), len(due), _ROWS_AT_ONCE):
+        rows = slice(low, low + _ROWS_AT_ONCE)
+        defined, priced = wanted[rows] == wanted[rows], prices[rows] == prices[rows]
+        ready = (defined & priced).any(axis=1) | (defined.any(axis=1) & ~priced.any(axis=1))
+        if ready.any():
+            first = low + int(np.argmax(ready))
+            if not due[first]:
+                due = due.copy()
+                due[first] = True
+            break
+    return due
 
 
 def _last_due(due: Due) -> NDArray[np.intp]:

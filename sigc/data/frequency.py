@@ -18,6 +18,7 @@ from sigc.source_words import Frequency
 
 FIRST_DATES = 20
 _MOST = 0.8  # share of gaps that must agree
+_MOST_SESSIONS = 0.65  # a few holidays that a calendar does not know are no other frequency
 SESSIONS = Frequency("sessions")
 _SESSIONS_A_YEAR = {ALWAYS: 365.0}
 
@@ -40,7 +41,8 @@ def infer(dates: Dates, exchange: Exchange, *, is_always: bool = False) -> Frequ
     next_session = (np.diff(place) == 1) & exchange.has(labels[:-1]) & exchange.has(labels[1:])
     weekdays = np.busday_count(labels[:-1], labels[1:]) == 1
     on_weekends = float((~np.is_busday(labels)).mean()) > 0.1
-    if float(next_session.mean()) >= _MOST or (not on_weekends and float(weekdays.mean()) >= _MOST):
+    follows = max(float(next_session.mean()), 0.0 if on_weekends else float(weekdays.mean()))
+    if follows >= _MOST_SESSIONS:
         return SESSIONS
     for word, low, high in (("all_days", 1, 1), ("weeks", 4, 10), ("months", 25, 36)):
         if float(((gaps >= low) & (gaps <= high)).mean()) >= _MOST:

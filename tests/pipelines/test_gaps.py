@@ -39,7 +39,6 @@ class Slow:
     kept: set[int] = field(default_factory=set)  # nothing was decided of them
     gross: float = 0.0
     net: float = 0.0
-    begun: bool = False
     overdue: bool = False  # a due row decided nothing: the next row that can, does
 
     def row(self, prices: list[float], wanted: list[float], due: bool) -> tuple[float, float]:
@@ -49,9 +48,9 @@ class Slow:
         defined = [j for j, w in enumerate(wanted) if w == w]
         due = due or self.overdue
         if due and defined and (not priced or set(priced) & set(defined)):
-            self.begun, self.overdue = True, False
+            self.overdue = False
             return earned, self.decide(wanted, priced, defined)
-        self.overdue = due and self.begun
+        self.overdue = due
         if self.undone & set(priced) or (freed and self.scaled & set(priced)):
             late = {j for j in self.scaled if j not in priced}
             self.undone, self.scaled = self.undone | late, self.scaled - late

@@ -254,7 +254,7 @@ def _decide(t: int, wanted: Floats, prices: Floats, is_due: bool, state: Floats,
             numbers[OVERDUE] = 0.0
             return ALL
         numbers[UNDECIDED] += numbers[BEGUN]
-        numbers[OVERDUE] = numbers[BEGUN]
+        numbers[OVERDUE] = 1.0
     pending, undone = 0, 0
     for j in range(prices.shape[1]):
         if (state[PENDING, j] == UNDONE or state[PENDING, j] == SCALED) and prices[t, j] == prices[t, j]:
