@@ -260,6 +260,39 @@ def test_what_differs_between_two_runs() -> None:
     ]
 
 
+@pytest.mark.usefixtures("project")
+def test_how_two_runs_ended() -> None:
+    """A run that was refused, against the one after it."""
+    result = CliRunner().invoke(cli, ["runs", "diff", "r0112-refused", LAST, "--json"], standalone_mode=False)
+    assert json.loads(result.stdout)[:5] == [
+        ["digest weights", "w-r0112-refused", "w-r0112-trade"],
+        ["ordered AAA", "-", "150"],
+        ["ordered BBB", "-", "-20"],
+        ["outcome", "refused", "done"],
+        ["wanted AAA", "-", "0.55"],
+    ]
+
+
+@pytest.mark.usefixtures("project")
+def test_the_log_of_a_run() -> None:
+    lines = sigc("runs", "logs", LAST).splitlines()
+    assert [line.split()[2] for line in lines] == [
+        "run.ordered",
+        "run.opened",
+        *["run.stage"] * 2,
+        *["order.planned"] * 2,
+        *["order.sending", "order.acknowledged"] * 2,
+        "fill",
+        "run.closed",
+        "run.ended",
+    ]
+    number = int(lines[0].split()[0])
+    assert [int(line.split()[0]) for line in lines] == list(range(number, number + len(lines)))
+    assert lines[-2] == f"{number + 11:>7} 2024-01-15T12:00:00.000 run.closed           message=2 orders outcome=done"
+    fill = data("runs", "logs", LAST)[-3]["payload"]
+    assert (fill["quantity"], fill["price"], fill["slippage_bps"], fill["position"]) == ("60", "101.3985", -10.0, "460")
+
+
 def test_the_report_of_the_book(project: Path) -> None:
     said = CliRunner().invoke(cli, ["report", "momentum", "-o", "book.html"], standalone_mode=False)
     assert (said.stdout, said.stderr) == ("book.html\n", "3 sessions, 5 fills\n")

@@ -247,6 +247,8 @@ def test_the_status_and_the_metrics_of_the_book(site: Site) -> None:
 def test_the_view_of_a_strategy(site: Site) -> None:
     parts = seen(site, "strategy", "momentum")
     assert parts["head"].facts == {"Last run": "success Jan 15 07:00", "Next run": parts["head"].facts["Next run"]}
+    assert parts["head"].words.startswith("momentumactive")
+    assert seen(site, "strategy", "second")["head"].facts == {"Last run": "never run –", "Next run": "–"}
     assert parts["figures"].tiles == TILES
     assert parts["positions"].tables["Positions"] == HELD
     assert "At the prices of 2024-01-11; weights are shares of 100,000." in parts["positions"].words
