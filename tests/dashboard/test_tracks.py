@@ -82,27 +82,27 @@ def test_a_plot_draws_what_it_is_named_after() -> None:
     """Which columns each line, bar and area is drawn from; what is no column stands at that number."""
     track, signals = track_figures.empty(track_figures.TRACK), track_figures.empty(track_figures.SIGNAL)
     draws = track_figures
-    assert {draw.__name__: _drawn(draw(track)) for draw in (draws.nav, draws.drawdown, draws.daily)} == {
+    assert {draw.__name__: drawn(draw(track)) for draw in (draws.nav, draws.drawdown, draws.daily)} == {
         "nav": [("x", "nav")],
         "drawdown": [("x", "drawdown", 0), ("x", "drawdown")],
         "daily": [("x", "daily")],
     }
-    assert {draw.__name__: _drawn(draw(track)) for draw in (draws.exposure, draws.turnover, draws.costs)} == {
+    assert {draw.__name__: drawn(draw(track)) for draw in (draws.exposure, draws.turnover, draws.costs)} == {
         "exposure": [("x", "gross"), ("x", "net")],
         "turnover": [("x", "turnover")],
         "costs": [("x", "commission"), ("x", "slippage")],
     }
-    assert {draw.__name__: _drawn(draw(signals)) for draw in (draws.coverage, draws.rank_ic, draws.slippage)} == {
+    assert {draw.__name__: drawn(draw(signals)) for draw in (draws.coverage, draws.rank_ic, draws.slippage)} == {
         "coverage": [("x", "coverage")],
         "rank_ic": [("x", "ic"), ("x", "mean_ic")],
         "slippage": [("x", "bps")],
     }
     bands = [("x", "q05", "q95"), ("x", "q25", "q75")]
-    assert _drawn(draws.spread(signals)) == [*bands, ("x", "least"), ("x", "greatest"), ("x", "median")]
-    assert _drawn(draws.fifths(draws.empty(draws.FIFTHS))) == [("fifth", "mean")]
+    assert drawn(draws.spread(signals)) == [*bands, ("x", "least"), ("x", "greatest"), ("x", "median")]
+    assert drawn(draws.fifths(draws.empty(draws.FIFTHS))) == [("fifth", "mean")]
 
 
-def _drawn(plot: object) -> list[tuple[object, ...]]:
+def drawn(plot: object) -> list[tuple[object, ...]]:
     """By glyph: the columns along and up."""
     found = []
     for renderer in plot.renderers:  # type: ignore[attr-defined]
