@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,11 @@ from click.testing import CliRunner
 from sigc.clock import HandClock
 from sigc.daemon.status_messages import StatusReply, StrategyStatus
 from sigc.metrics import Metrics
-from sigc.store.connection import FILE, connect_reader
+from sigc.store.connection import FILE
 from sigc.store.ledger import Ledger
-from sigc_cli import run_view, show_run
 from sigc_cli.daemon_numbers import count_from_here, tell_book
 from sigc_cli.daemon_text import status_block
 from sigc_cli.main import cli
-from sigc_pipelines.artifacts import account_of
 from tests.dashboard.reading import Document
 from tests.store import worked_book
 from tests.store.worked_book import BOOK, FIRST, LAST
@@ -341,41 +338,6 @@ def test_the_report_of_the_book(project: Path) -> None:
         "Slippage by run, 10.8 basis points over all",
     ]
     assert "The largest of 3, at the prices of 2024-01-11; weights are shares of 100,688" in found.words
-
-
-def test_the_page_of_a_run(written: Path) -> None:
-    with closing(connect_reader(written / FILE)) as connection:
-        account = account_of(connection, written, LAST)
-    found = Document(run_view.render(account))
-    assert found.tiles == {
-        "Assets wanted": ("3",),
-        "Gross target": ("0.740",),
-        "Net target": ("+0.320",),
-        "Orders": ("2",),
-        "Filled value": ("6,083.91",),
-    }
-    assert found.tables["Stages"][1:] == [("load", "done", "125.0 ms", ""), ("validate", "done", "500.0 ms", "1")]
-    assert found.tables["Weights"] == [
-        ("asset", "wanted", "target", "held before"),
-        ("AAA", "+0.550000", "+0.500000", "+0.400000"),
-        ("BBB", "-0.220000", "-0.210000", "-0.200000"),
-        ("CCC", "+0.030000", "+0.030000", "+0.000000"),
-    ]
-    assert found.tables["Orders"] == [
-        ("asset", "side", "quantity", "price", "value", "state", "filled", "said"),
-        ("AAA", "buy", "150", "101.5", "15,225.00", "partially_filled", "60", ""),
-        ("BBB", "sell", "20", "50.25", "1,005.00", "acknowledged", "0", ""),
-    ]
-    assert found.tables["Fills"] == [
-        ("at (UTC)", "asset", "side", "quantity", "price", "commission"),
-        ("2024-01-12 14:30:00", "AAA", "buy", "60", "101.3985", "0.6"),
-    ]
-    assert show_run.orders(account.intents).splitlines() == [
-        "asset  side  quantity  price  value     state             filled",
-        "-----  ----  --------  -----  --------  ----------------  ------",
-        "AAA    buy   150       101.5  15225.00  partially_filled  60",
-        "BBB    sell  20        50.25  1005.00   acknowledged      0",
-    ]
 
 
 @pytest.mark.parametrize("is_late", [False, True])

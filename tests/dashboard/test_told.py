@@ -25,6 +25,7 @@ from sigc.daemon.verbs import Role
 from sigc.errors import Diagnostic
 from sigc.store.holding import Holding
 from sigc_dashboard.feed import DETAILS, STATUS, Answer, Ask, Snapshot
+from sigc_dashboard.parts.books import book_of
 from sigc_dashboard.sheet import Look, Where
 from sigc_dashboard.views import VIEWS, orders, overview, run, strategy
 from tests.dashboard.reading import Document
@@ -152,8 +153,8 @@ def test_positions_and_the_bars_of_their_drift() -> None:
     assert found.words.endswith(below)
     bars = ['<rect x="30.0" y="2" width="15.0"', '<rect x="0.0" y="2" width="30.0"', '<rect x="30.0" y="2" width="0.0"']
     assert [html.count(bar) for bar in bars] == [1, 1, 1]
-    asks = {orders.book_of(one.name): PositionsReply(one.name) for one in STATUS_NOW.strategies}
-    asks[orders.book_of("momentum")] = reply
+    asks = {book_of(one.name): PositionsReply(one.name) for one in STATUS_NOW.strategies}
+    asks[book_of("momentum")] = reply
     assert parts("orders", "", asks)["positions"][0].words.endswith("17 smaller positions not shown.")
 
 
