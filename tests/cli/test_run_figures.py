@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sigc.clock import HandClock
+from sigc.errors import SigcError
 from sigc.store import control
-from sigc.store.connection import FILE, connect_reader
+from sigc.store.connection import FILE, connect_reader, connect_writer
 from sigc.store.ledger import Ledger
 from sigc.store.records import Outcome, RunKind
 from sigc_cli import ledger_view, run_view, show_run
@@ -23,6 +27,7 @@ from sigc_pipelines.outlook import Sight
 from sigc_pipelines.trading import Ended
 from tests.dashboard.reading import Document
 from tests.store import worked_book
+from tests.store.ledgers import Size, fill
 from tests.store.worked_book import FIRST, LAST
 
 
@@ -189,6 +194,41 @@ def test_the_report_of_a_book_that_is_held_up(written: Path, tmp_path: Path) -> 
         ["AAA", "460", "100.3737", "101.5", "46690.00"],
         ["BBB", "-400", "49.9000", "-", "-19960.00"],
     ]
+
+
+def test_the_rolling_sharpe_of_the_report_is_that_of_pandas(tmp_path: Path) -> None:
+    with closing(connect_writer(tmp_path / FILE, "OFF")) as connection:
+        fill(connection, Size(sessions=130, strategies=1, orders=130, positions=20))
+        view = live_view(connection, tmp_path, "s0")
+        daily = pd.Series(returns(connection, "s0"), dtype=float)
+    rolling = daily.rolling(126)
+    expected = (rolling.mean() / rolling.std() * 252**0.5).dropna()
+    assert [value for _, value in view.rolling] == pytest.approx(expected.tolist(), rel=1e-4)
+    assert [session for session, _ in view.rolling] == list(view.nav.session[125:])
+    assert len(view.rolling) == 5
+
+
+def returns(connection: sqlite3.Connection, strategy: str) -> list[float]:
+    """By session, of a book that began with a million."""
+    rows = connection.execute("SELECT nav FROM nav WHERE strategy = ? ORDER BY session", (strategy,))
+    worth = [1e6, *(float(nav) for (nav,) in rows)]
+    return [after / before - 1 for before, after in itertools.pairwise(worth)]
+
+
+@pytest.mark.parametrize(
+    ("name", "portfolio", "of", "hint"),
+    [
+        ("momentun", "", "strategy 'momentun'", "did you mean 'momentum'?"),
+        ("momentum", "x", "strategy 'momentum' with the portfolio 'x'", "momentum"),
+        ("zzzzzzzz", "", "strategy 'zzzzzzzz'", "there are momentum"),
+    ],
+)
+def test_a_book_that_is_not_there_is_told_of(written: Path, name: str, portfolio: str, of: str, hint: str) -> None:
+    with closing(connect_reader(written / FILE)) as connection, pytest.raises(SigcError) as told:
+        live_view(connection, written, name, portfolio)
+    (found,) = told.value.diagnostics
+    assert (found.code, found.message) == ("E312", f"no book of the {of}: it has not traded")
+    assert hint in found.hint
 
 
 def test_a_run_without_fills_says_so(written: Path) -> None:

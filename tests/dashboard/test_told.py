@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sigc.daemon.history_messages import (
+    Artifact,
     DetailReply,
     NavReply,
     PlanLine,
@@ -249,9 +250,9 @@ def test_a_run_that_computes() -> None:
                     tasks=5, seconds=1.5)  # fmt: skip
     wrong = Diagnostic("E202", "there is no asset 'ZZZ'")
     stages = (StageLine("load", 0.25, "done", MORNING),)
-    reply = DetailReply(
-        replace(GOING, message="under way", findings=(wrong,)), "main", "paper", 1, {}, stages, plan=plan
-    )
+    now = replace(GOING, message="under way", who="anna", reason="a wish", findings=(wrong,))
+    files = (Artifact("plan.json", 2048),)
+    reply = DetailReply(now, "main", "paper", 1, {}, stages, artifacts=files, plan=plan)
     line = '{"at": "2024-01-12T13:30:00.125Z", "level": "warning", "text": "slow", "run": "r9", "rows": 7}'
     told = parts("run", "r9", {run.detail_of("r9"): reply, run.log_of("r9"): LogsReply((line, "plain"))})
     assert told["figures"][0].tiles == {
@@ -261,6 +262,9 @@ def test_a_run_that_computes() -> None:
         "Assets": ("1,200", "to 2017-03-01"),
     }
     assert "compute: 3 of 8 blocks" in told["head"][0].words
+    assert told["head"][0].facts["By"] == "anna: a wish"
+    assert '<p class="said good">under way</p>' in told["head"][1]
+    assert told["files"][0].tables["Files"][1:] == [("plan.json", "2 kB")]
     assert 'value="3" max="8"' in told["head"][1]
     assert told["findings"][0].tables["Findings"][1:] == [("error", "", "E202", "there is no asset 'ZZZ'", "")]
     assert told["log"][0].words == "13:30:00.125 warning  slow rows=7\nplain"
