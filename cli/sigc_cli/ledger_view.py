@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -142,7 +143,8 @@ def records_of(connection: sqlite3.Connection, id: str) -> list[dict[str, Any]]:
 def record_line(record: dict[str, Any]) -> str:
     """An audit record as one line."""
     said = " ".join(f"{k}={_short(v)}" for k, v in record["payload"].items() if v not in ("", None, [], {}))
-    return f"{record['seq']:>7} {record['at'][:23]} {record['event']:<20} {said}"
+    at = datetime.fromisoformat(record["at"]).isoformat(timespec="milliseconds")[:23]  # of UTC, as all of the ledger
+    return f"{record['seq']:>7} {at} {record['event']:<20} {said}"
 
 
 def _short(value: Any) -> str:

@@ -71,12 +71,13 @@ def _weights(account: Account) -> Table:
 
 def _orders(account: Account) -> Table:
     head = ("asset", "side", "quantity", "price", "value", "state", "filled", "said")
+    priced = ((o, o.reference if o.limit is None else o.limit) for o in account.intents)
     rows = (
         (
-            *(o.asset, str(o.side), _text(o.quantity), _text(o.reference if o.limit is None else o.limit)),
-            *(f"{o.quantity * o.reference:,.2f}", str(o.state), _text(o.filled), o.message),
+            *(o.asset, str(o.side), _text(o.quantity), _text(price)),
+            *(f"{o.quantity * price:,.2f}", str(o.state), _text(o.filled), o.message),
         )
-        for o in account.intents
+        for o, price in priced
     )
     return (head, *rows)
 

@@ -32,18 +32,10 @@ def text(ended: Ended) -> str:
 def orders(found: tuple[Intent, ...], most: int = _MOST) -> str:
     """Orders as a table."""
     rows = [("asset", "side", "quantity", "price", "value", "state", "filled")]
-    rows += [
-        (
-            o.asset,
-            str(o.side),
-            str(o.quantity),
-            str(o.reference if o.limit is None else o.limit),
-            f"{o.quantity * o.reference:.2f}",
-            str(o.state),
-            str(o.filled),
-        )
-        for o in found[:most]
-    ]
+    for o in found[:most]:
+        price = o.reference if o.limit is None else o.limit
+        about = (o.asset, str(o.side), str(o.quantity), str(price), f"{o.quantity * price:.2f}")
+        rows.append((*about, str(o.state), str(o.filled)))
     more = f"\n... and {len(found) - most} more (--json prints all)" if len(found) > most else ""
     return show.table(rows) + more
 

@@ -147,11 +147,11 @@ def test_what_the_daemon_refuses_is_told(shown: PageServer, browser: Browser) ->
 def test_wishes_that_are_none_change_nothing(shown: PageServer, wish: bytes) -> None:
     headers = {"Content-Type": "application/json", "Cookie": shown.cookie(shown.site.token)}
     status, _, body = shown.ask("POST", "/do", wish, headers)
-    assert status in (400, 404)
+    assert status == (404 if b'"do":"x"' in wish else 400)  # a wish in form, of an action that there is not
     assert not json.loads(body)["ok"]
 
 
 def test_a_wish_is_done_once_however_often_it_is_sent(shown: PageServer) -> None:
     cookie = shown.cookie(shown.site.token)
-    said = {shown.do(cookie, "dry_run", "second", key="the-same-key-twice")[1]["message"] for _ in range(3)}
-    assert len(said) == 1
+    (said,) = {shown.do(cookie, "dry_run", "second", key="the-same-key-twice")[1]["message"] for _ in range(3)}
+    assert re.search(r"Run \S+ of second has begun", said)  # a refusal would be the same three times too

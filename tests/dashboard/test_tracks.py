@@ -78,6 +78,40 @@ def test_every_plot_draws_columns_that_there_are() -> None:
     _holds(draws.fifths(fifths))
 
 
+def test_a_plot_draws_what_it_is_named_after() -> None:
+    """Which columns each line, bar and area is drawn from; what is no column stands at that number."""
+    track, signals = track_figures.empty(track_figures.TRACK), track_figures.empty(track_figures.SIGNAL)
+    draws = track_figures
+    assert {draw.__name__: drawn(draw(track)) for draw in (draws.nav, draws.drawdown, draws.daily)} == {
+        "nav": [("x", "nav")],
+        "drawdown": [("x", "drawdown", 0), ("x", "drawdown")],
+        "daily": [("x", "daily")],
+    }
+    assert {draw.__name__: drawn(draw(track)) for draw in (draws.exposure, draws.turnover, draws.costs)} == {
+        "exposure": [("x", "gross"), ("x", "net")],
+        "turnover": [("x", "turnover")],
+        "costs": [("x", "commission"), ("x", "slippage")],
+    }
+    assert {draw.__name__: drawn(draw(signals)) for draw in (draws.coverage, draws.rank_ic, draws.slippage)} == {
+        "coverage": [("x", "coverage")],
+        "rank_ic": [("x", "ic"), ("x", "mean_ic")],
+        "slippage": [("x", "bps")],
+    }
+    bands = [("x", "q05", "q95"), ("x", "q25", "q75")]
+    assert drawn(draws.spread(signals)) == [*bands, ("x", "least"), ("x", "greatest"), ("x", "median")]
+    assert drawn(draws.fifths(draws.empty(draws.FIFTHS))) == [("fifth", "mean")]
+
+
+def drawn(plot: object) -> list[tuple[object, ...]]:
+    """By glyph: the columns along and up."""
+    found = []
+    for renderer in plot.renderers:  # type: ignore[attr-defined]
+        told = renderer.glyph.properties_with_values(include_defaults=True)
+        places = [told[name] for name in ("x", "y", "y1", "y2", "top") if name in told]
+        found.append(tuple(getattr(place, "field", getattr(place, "value", place)) for place in places))
+    return found
+
+
 def _holds(plot: object) -> None:
     """Each glyph's fields are columns of its source."""
     renderers = plot.renderers  # type: ignore[attr-defined]

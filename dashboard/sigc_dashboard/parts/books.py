@@ -65,7 +65,7 @@ def _orders(look: Look, name: str, found: OrdersReply) -> Html:
                 f"{one.quantity:,g}",
                 f"{one.filled:,g}",
                 f"{one.price:,.2f}",
-                badge(one.state, title=one.message),
+                badge(one.state.replace("_", " "), title=one.message),
                 link(look.where, "strategy", one.strategy, one.strategy),
                 one.session,
                 moment(one.sent, zone),
