@@ -11,10 +11,10 @@ _BOOKS = ("tests/trading/test_accounts.py", "tests/trading/test_books.py")
 
 AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        f"{_P}/checks/data.py": ("tests/checks",),
-        f"{_P}/checks/orders.py": ("tests/checks",),
-        f"{_P}/checks/weights.py": ("tests/checks",),
-        f"{_P}/sizing.py": ("tests/trading/test_sizing.py", "tests/trading/test_slices.py"),
+        f"{_P}/checks/data.py": ("tests/checks/test_data.py",),
+        f"{_P}/checks/orders.py": ("tests/checks/test_orders.py",),
+        f"{_P}/checks/weights.py": ("tests/checks/test_weights.py",),
+        f"{_P}/sizing.py": ("tests/trading/test_sizing.py",),
         f"{_P}/execute.py": ("tests/trading/test_execute.py", "tests/trading/test_slices.py"),
         f"{_P}/finish.py": _TRADING,
         f"{_P}/judging.py": ("tests/checks", "tests/trading/test_execute.py"),

@@ -3,6 +3,7 @@
     python -m tests.mutants.campaign                       all; goes on where it stopped
     python -m tests.mutants.campaign --sample 200 --seed 7 as many, over all modules
     python -m tests.mutants.campaign --module sizing       those whose path holds the word
+    python -m tests.mutants.campaign --again               those only that survived when they were last run
     python -m tests.mutants.campaign --report              the table of what is known
 
 A mutant is never written to the tree: a forked process loads the changed source in place of the module's file, and runs
@@ -39,7 +40,7 @@ KNOWN = ROOT / "build" / "mutants.jsonl"
 _TIMEOUT_S = 240
 _HEAVY = (
     "numpy", "numba", "pandas", "pyarrow.parquet", "pyarrow.csv", "pydantic", "clarabel", "bokeh.plotting",
-    "scipy.sparse",
+    "scipy.sparse", "pytest", "hypothesis.strategies",
 )  # fmt: skip
 KILLED, SURVIVED, EQUIVALENT = "killed", "survived", "equivalent"
 
@@ -96,6 +97,11 @@ def known() -> dict[tuple[str, str], str]:
     return {(r["key"], r["digest"]): r["outcome"] for r in records}
 
 
+def latest() -> dict[str, str]:
+    """What each mutant came to when it was last run, whatever the module and its tests were then."""
+    return {key: outcome for (key, _), outcome in known().items()}
+
+
 def run(wanted: Sequence[Case], jobs: int) -> Iterator[tuple[Case, str, float]]:
     """The outcome of each case as it comes, and the seconds it took."""
     for name in _HEAVY:
@@ -125,7 +131,11 @@ def _forked(case: Case) -> int:
         import pytest
 
         tests = [t for t in AREAS[case.mutant.module] if (ROOT / t).exists()]
-        code = int(pytest.main(["-x", "-q", "--no-header", "-p", "no:randomly", "-p", "no:cacheprovider", *tests]))
+        code = int(
+            pytest.main(
+                ["-x", "-q", "--no-header", "--assert=plain", "-p", "no:randomly", "-p", "no:cacheprovider", *tests]
+            )
+        )
     except BaseException as failure:
         print(f"{type(failure).__name__}: {failure}")
         code = 1
@@ -203,9 +213,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--again", action="store_true")
     parser.add_argument("--report", action="store_true")
     chosen: Any = parser.parse_args(arguments)
     wanted = cases(chosen.module)
+    if chosen.again:
+        before = latest()
+        wanted = [c for c in wanted if before.get(c.key) == SURVIVED]
     if chosen.sample:
         wanted = sample(wanted, chosen.sample, chosen.seed)
     if chosen.report:

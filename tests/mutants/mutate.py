@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[str, ...]] = {
@@ -126,28 +126,24 @@ def _is_text(*nodes: ast.expr) -> bool:
 
 
 def _live(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that decide what is computed."""
+    """The nodes below that decide what is computed."""
     for child in ast.iter_child_nodes(node):
-        match child:
-            case ast.Import() | ast.ImportFrom() | ast.JoinedStr() | ast.Raise() | ast.Assert():
-                continue
-            case ast.Expr(ast.Constant()):
-                continue
-            case ast.AnnAssign(_, _, value):
-                if value is not None:
-                    yield value
-                    yield from _live(value)
-                continue
-            case ast.FunctionDef(_, arguments, body):
-                for default in (*arguments.defaults, *(d for d in arguments.kw_defaults if d is not None)):
-                    yield default
-                    yield from _live(default)
-                for statement in body:
-                    if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
-                        yield statement
-                        yield from _live(statement)
-                continue
-            case ast.If(test=ast.Name("TYPE_CHECKING")):
-                continue
-        yield child
-        yield from _live(child)
+        yield from _of(child)
+
+
+def _of(node: ast.AST) -> Iterator[ast.AST]:
+    """The node, and those below it that decide what is computed; nothing of texts, errors, types and decorators."""
+    match node:
+        case ast.Import() | ast.ImportFrom() | ast.JoinedStr() | ast.Raise() | ast.Assert():
+            return
+        case ast.Expr(ast.Constant()) | ast.If(test=ast.Name("TYPE_CHECKING")):
+            return
+        case ast.AnnAssign(_, _, value):
+            parts: Iterable[ast.AST] = () if value is None else (value,)
+        case ast.FunctionDef(args=given, body=body) | ast.AsyncFunctionDef(args=given, body=body):
+            parts = (*given.defaults, *(d for d in given.kw_defaults if d is not None), *body)
+        case _:
+            yield node
+            parts = ast.iter_child_nodes(node)
+    for part in parts:
+        yield from _of(part)
