@@ -132,9 +132,14 @@ def _live(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _of(node: ast.AST) -> Iterator[ast.AST]:
-    """The node, and those below it that decide what is computed; nothing of texts, errors, types and decorators."""
+    """The node, and those below it that decide what is computed.
+
+    Texts, errors, types and decorators are left out, and `strict=True` with the assertions, as it is one.
+    """
     match node:
         case ast.Import() | ast.ImportFrom() | ast.JoinedStr() | ast.Raise() | ast.Assert():
+            return
+        case ast.keyword(arg="strict"):
             return
         case ast.Expr(ast.Constant()) | ast.If(test=ast.Name("TYPE_CHECKING")):
             return
@@ -142,6 +147,8 @@ def _of(node: ast.AST) -> Iterator[ast.AST]:
             parts: Iterable[ast.AST] = () if value is None else (value,)
         case ast.FunctionDef(args=given, body=body) | ast.AsyncFunctionDef(args=given, body=body):
             parts = (*given.defaults, *(d for d in given.kw_defaults if d is not None), *body)
+        case ast.ClassDef(body=body):
+            parts = body
         case _:
             yield node
             parts = ast.iter_child_nodes(node)

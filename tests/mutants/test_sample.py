@@ -33,6 +33,11 @@ def outer(a: int | None) -> int | None:
     assert a > 0
 
 
+@dataclass(frozen=True)
+class Later:
+    of = dict(zip(a, b, strict=True))
+
+
 async def later(a: int | None) -> int | None:
     raise ValueError(not a)
 """
