@@ -35,7 +35,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_D}/triggers.py": ("tests/daemon/test_triggers.py",),
         f"{_D}/timetable.py": ("tests/daemon/test_timetable.py",),
         f"{_S}/orders.py": ("tests/store",),
-        f"{_S}/books.py": ("tests/store",),
+        f"{_S}/books.py": ("tests/store/test_books.py",),
         f"{_S}/verify.py": ("tests/store",),
         "sigc/plan/halo.py": ("tests/plan", "tests/engine/test_plan.py", "tests/engine/test_laws.py"),
         "sigc/plan/lower.py": ("tests/plan", "tests/engine/test_plan.py", "tests/lang"),
