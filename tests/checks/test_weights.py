@@ -120,8 +120,15 @@ def test_a_turnover_unlike_its_history() -> None:
     assert found(view([1e-9, 0, 0, 0], past_turnovers=(0.0,) * 20), **limits) == ()  # as much as sums may be off by
     (ever,) = found(view([0.2, 0, 0, 0], past_turnovers=still), **limits)
     assert ever.value is None  # infinitely far, which no record can hold
+    assert ever.message.endswith("in standard deviations is inf; the limit is 3")
     broken = found(view([0.1, 0, 0, 0], past_turnovers=(*still, float("nan"))), **limits)
     assert [f.check for f in broken] == ["deviation"]
+
+
+def test_a_limit_is_exceeded_by_more_than_sums_may_be_off() -> None:
+    assert found(view([1 + 1e-9, 0, 0, 0]), max_gross=1.0, max_position=1.0, max_net=1.0) == ()
+    beyond = found(view([1 + 1.1e-9, 0, 0, 0]), max_gross=1.0, max_position=1.0, max_net=1.0)
+    assert [f.check for f in beyond] == ["position", "gross", "net"]
 
 
 @given(st.integers(2, 400), st.floats(0.1, 5.0))

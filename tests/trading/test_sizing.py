@@ -171,16 +171,18 @@ def test_limits_by_hand(side: Side, reference: str, bps: float, expected: str) -
 
 
 @pytest.mark.parametrize(
-    ("quantity", "window", "parts", "minutes"),
+    ("quantity", "lot", "window", "parts", "minutes"),
     [
-        ("10.5", 60.0, ["3.5", "3", "2", "2"], [0, 15, 30, 45]),  # a part of a share goes with the first
-        ("8", 480.0, ["2", "2", "2", "2"], [0, 90, 180, 270]),  # the cut-off, six hours on, ends the window
-        ("3", 60.0, ["1", "1", "1"], [0, 20, 40]),
-        ("0.5", 60.0, ["0.5"], [0]),
+        ("10.5", "1", 60.0, ["3.5", "3", "2", "2"], [0, 15, 30, 45]),  # a part of a share goes with the first
+        ("8", "1", 480.0, ["2", "2", "2", "2"], [0, 90, 180, 270]),  # the cut-off, six hours on, ends the window
+        ("3", "1", 60.0, ["1", "1", "1"], [0, 20, 40]),
+        ("0.5", "1", 60.0, ["0.5"], [0]),
+        ("10", "2", 60.0, ["4", "2", "2", "2"], [0, 15, 30, 45]),
+        ("1", "0.5", 60.0, ["0.5", "0.5"], [0, 30]),
     ],
 )
-def test_slices_by_hand(quantity: str, window: float, parts: list[str], minutes: list[int]) -> None:
-    settings = ExecutionSettings(style="twap", slices=4, window_minutes=window, lot="1")
+def test_slices_by_hand(quantity: str, lot: str, window: float, parts: list[str], minutes: list[int]) -> None:
+    settings = ExecutionSettings(style="twap", slices=4, window_minutes=window, lot=lot)
     whole = replace(ORDER, quantity=Decimal(quantity))
     found = write_down([whole], run(), "ledger", settings, Decimal("0.5"), NOW)
     assert [i.quantity for i in found] == [Decimal(p) for p in parts]
