@@ -7,7 +7,6 @@ from types import MappingProxyType
 
 _P, _S, _D = "pipelines/sigc_pipelines", "sigc/store", "sigc/daemon"
 _TRADING = ("tests/trading/test_stages.py", "tests/trading/test_books.py", "tests/trading/test_execute.py")
-_BOOKS = ("tests/trading/test_accounts.py", "tests/trading/test_books.py")
 
 AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -16,13 +15,13 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_P}/checks/weights.py": ("tests/checks/test_weights.py",),
         f"{_P}/sizing.py": ("tests/trading/test_sizing.py",),
         f"{_P}/execute.py": ("tests/trading/test_execute.py", "tests/trading/test_slices.py"),
-        f"{_P}/finish.py": _TRADING,
-        f"{_P}/judging.py": ("tests/checks", "tests/trading/test_execute.py"),
-        f"{_P}/settle.py": _BOOKS,
-        f"{_P}/valuing.py": _BOOKS,
+        f"{_P}/finish.py": ("tests/trading/test_stopping.py", "tests/trading/test_execute.py"),
+        f"{_P}/judging.py": ("tests/trading/test_stopping.py",),
+        f"{_P}/settle.py": ("tests/trading/test_stopping.py", "tests/trading/test_accounts.py"),
+        f"{_P}/valuing.py": ("tests/trading/test_accounts.py",),
         f"{_P}/run.py": _TRADING,
         f"{_P}/recover.py": ("tests/trading/test_deaths.py", "tests/trading/test_books.py"),
-        f"{_P}/brokers/paper.py": ("tests/brokers",),
+        f"{_P}/brokers/paper.py": ("tests/brokers/test_paper.py",),
         f"{_P}/performance.py": ("tests/pipelines/test_book.py",),
         f"{_P}/costs.py": ("tests/pipelines/test_book.py",),
         f"{_P}/backtest.py": ("tests/pipelines",),

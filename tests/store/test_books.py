@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,12 +32,20 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-def ordered(ledger: Ledger, id: str, side: str, quantity: str, key: BookKey = ONE, session: str = "2024-01-02") -> None:
-    """An order of a run of its own, at a reference of 50."""
+def ordered(
+    ledger: Ledger,
+    id: str,
+    side: str,
+    quantity: str,
+    key: BookKey = ONE,
+    session: str = "2024-01-02",
+    reference: int = 50,
+) -> None:
+    """An order of a run of its own."""
     run = Run(f"run-{id}", RunKey(key.strategy, key.portfolio, session, slot=id), session, 0, AT, "ann")
     with ledger.transaction("plan") as tx:
         runs.open_run(tx, run, {})
-        orders.plan(tx, [Intent(id, run.id, run.key, 0, "A", Side(side), Decimal(quantity), Decimal(50))])
+        orders.plan(tx, [Intent(id, run.id, run.key, 0, "A", Side(side), Decimal(quantity), Decimal(reference))])
 
 
 def fill(id: str, side: str, quantity: str, price: str, commission: str = "0", at: datetime = AT) -> Fill:
@@ -57,7 +66,7 @@ def cash(ledger: Ledger, key: BookKey = ONE) -> Decimal:
     return found.cash
 
 
-def told(ledger: Ledger, event: str) -> list[dict[str, str]]:
+def told(ledger: Ledger, event: str) -> list[dict[str, Any]]:
     """The payloads of an event's audit records."""
     with ledger.reading() as connection:
         rows = connection.execute("SELECT record FROM audit WHERE event = ? ORDER BY seq", (event,)).fetchall()
@@ -72,6 +81,8 @@ def told(ledger: Ledger, event: str) -> list[dict[str, str]]:
         ("10", "20", "buy", "30", "40", ("40", "35")),  # (200 + 1,200) / 40
         ("-10", "20", "sell", "30", "40", ("-40", "35")),
         ("10", "20", "buy", "5", "21", ("15", "20.3333333333")),
+        ("0.5", "20", "buy", "0.5", "40", ("1", "30")),
+        ("10", "20", "buy", "0", "30", ("10", "20")),
         ("10", "20", "sell", "4", "99", ("6", "20")),  # what is left was bought as before
         ("-10", "20", "buy", "4", "1", ("-6", "20")),
         ("10", "20", "sell", "10", "99", ("0", "0")),
@@ -96,6 +107,8 @@ def test_fills_move_cash_and_position_once(ledger: Ledger) -> None:
     assert cash(ledger) == Decimal("502.5")  # 1,000 - 4 x 50.5 - 1.5 - 6 x 49
     assert cash(ledger, TWO) == 2_000
     with ledger.reading() as connection:
+        assert [b.capital for b in books.books(connection)] == [1_000, 2_000]  # cash moves, capital does not
+        assert books.book(connection, ONE) == books.books(connection)[0]
         (position,) = books.positions(connection)
         assert (position.book, position.quantity, position.average_price) == (ONE, 10, Decimal("49.6"))
         assert books.positions(connection, TWO) == ()
@@ -110,6 +123,13 @@ def test_a_sale_slips_downwards(ledger: Ledger) -> None:
     take_in(ledger, fill("s", "sell", "4", "49.5"), fill("s", "sell", "6", "51", "2", AT + timedelta(seconds=1)))
     assert [(r["slippage_bps"], r["position"]) for r in told(ledger, "fill")] == [(100.0, "-4"), (-200.0, "-10")]
     assert cash(ledger) == 1_000 + 4 * Decimal("49.5") + 6 * 51 - 2
+
+
+@pytest.mark.parametrize(("reference", "slippage"), [(50, 24.6913), (0, 0.0)])
+def test_slippage_is_told_to_four_digits(ledger: Ledger, reference: int, slippage: float) -> None:
+    ordered(ledger, "b", "buy", "1", reference=reference)
+    take_in(ledger, fill("b", "buy", "1", "50.1234567"))  # 24.69134 above 50; of what was sized by nothing, nothing
+    assert [r["slippage_bps"] for r in told(ledger, "fill")] == [slippage]
 
 
 def test_a_position_that_is_closed_is_none(ledger: Ledger) -> None:
@@ -151,6 +171,7 @@ def hold(ledger: Ledger, one: str, two: str) -> None:
     [
         ("-1", "-2", "-10.00", ("-3.33", "-6.67")),  # the last bears what rounding leaves
         ("-2", "-1", "-10.00", ("-6.67", "-3.33")),
+        ("-1", "-1", "-0.05", ("-0.02", "-0.03")),
         ("-1", "3", "-10.00", ("-10.00", "0")),  # who is short borrows, whatever others hold
         ("-0.5", "0.5", "-10.00", ("-10.00", "0")),
         ("1", "3", "10.00", ("2.50", "7.50")),  # a dividend to those who hold it
@@ -183,6 +204,8 @@ def test_charges_of_a_day_add_up(ledger: Ledger) -> None:
 
 def test_a_charge_without_books_is_told(tmp_path: Path) -> None:
     with Ledger.open(tmp_path, HandClock(AT), durable=False) as empty:
+        with empty.reading() as connection:
+            assert books.cursor(connection) == ""
         take_in(empty, charges=(Charge("c1", "fee", "", Decimal(-3), AT),))
         assert [r["id"] for r in told(empty, "charge.foreign")] == ["c1"]
         with empty.reading() as connection:
