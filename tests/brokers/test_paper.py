@@ -154,6 +154,56 @@ def test_buying_power_ends_where_it_says(opened: Opening, side: Side, quantity: 
         assert broker.account().buying_power == 20_000
 
 
+def test_a_cancelled_order_gives_back_what_it_took(opened: Opening) -> None:
+    broker = opened(leverage=2)
+    for side in Side:
+        broker.submit(buy(f"{side}", "200", side=side))
+        assert broker.account().buying_power == 0
+        for _ in range(2):  # again: the same
+            broker.cancel(f"{side}")
+            order = broker.order(f"{side}")
+            assert order is not None
+            assert order.status is OrderStatus.CANCELLED
+            assert broker.account().buying_power == 20_000
+    with pytest.raises(RejectedError, match="no order other"):
+        broker.cancel("other")
+    close(broker, 0, "100")
+    assert broker.activities("").fills == ()
+    broker.submit(buy("b", "1"))
+    close(broker, 3, "100")
+    broker.cancel("b")  # filled: it stays so
+    assert broker.positions() == {"A": 1}
+    assert [o.status for o in broker.orders(EPOCH) if o.request.client_order_id == "b"] == [OrderStatus.FILLED]
+
+
+def test_what_the_account_is_worth(opened: Opening) -> None:
+    broker = opened(slippage_bps=0, commission_bps=0, commission_per_share=0, min_commission=0, borrow_bps=0)
+    close(broker, -1, "20", asset="B")
+    broker.submit(buy("b", "10"))
+    broker.submit(OrderRequest("s", "B", Side.SELL, Decimal(30)))
+    close(broker, 0, "50")
+    close(broker, 0, "20", asset="B")
+    assert broker.positions() == {"A": 10, "B": -30}
+    assert broker.account().cash == 10_000 - 500 + 600
+    close(broker, 3, "60")
+    close(broker, 3, "21", asset="B")
+    assert broker.account().equity == 10_100 + 600 - 630
+    broker.submit(sell("gone", "10"))
+    close(broker, 4, "60")
+    assert broker.positions() == {"B": -30}
+
+
+def test_an_id_is_of_one_order(opened: Opening) -> None:
+    broker = opened()
+    first = broker.submit(buy("b", "10"))
+    assert broker.submit(buy("b", "10")) == first
+    for other in (buy("b", "11"), sell("b", "10"), buy("b", "10", "90")):
+        with pytest.raises(RejectedError, match="taken by a different order"):
+            broker.submit(other)
+    assert broker.orders(EPOCH) == (first,)
+    assert broker.account().buying_power == 4 * 10_000 - 1_000
+
+
 def test_a_book_under_water_may_be_reduced_and_not_grown(opened: Opening) -> None:
     broker = opened(leverage=2)
     broker.submit(buy("b", "200"))
@@ -214,6 +264,14 @@ def test_a_price_that_is_none_fills_nothing(opened: Opening, price: str | None) 
     assert order is not None
     assert order.status is OrderStatus.EXPIRED
     assert broker.account().equity == 10_000
+    broker.submit(buy("c", "10"))
+    close(broker, 3, "50")
+    worth = broker.account().equity
+    close(broker, 4, price)
+    assert broker.account().equity == worth  # at the last price that was one
+    broker.submit(sell("d", "10"))
+    close(broker, 5, price)
+    assert broker.positions() == {"A": 10}
 
 
 # Sessions.

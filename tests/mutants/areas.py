@@ -21,7 +21,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_P}/valuing.py": ("tests/trading/test_valuing.py",),
         f"{_P}/run.py": _TRADING,
         f"{_P}/recover.py": ("tests/trading/test_deaths.py", "tests/trading/test_books.py"),
-        f"{_P}/brokers/paper.py": ("tests/brokers/test_paper.py", "tests/brokers/test_contract.py"),
+        f"{_P}/brokers/paper.py": ("tests/brokers/test_paper.py",),
         f"{_P}/performance.py": ("tests/pipelines/test_book.py",),
         f"{_P}/costs.py": ("tests/pipelines/test_book.py",),
         f"{_P}/backtest.py": ("tests/pipelines",),

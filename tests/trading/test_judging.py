@@ -36,7 +36,9 @@ def planned(ledger: Ledger, of: Run, *intents: Intent, **limits: Any) -> None:
     with ledger.transaction("plan") as tx:
         runs.open_run(tx, of, WIDE | limits)
         orders.plan(tx, intents)
-        books.put_marks(tx, of.id, {"A": books.Mark(Decimal(10), "x"), "B": books.Mark(Decimal(20)), "C": books.Mark(None)})
+        books.put_marks(
+            tx, of.id, {"A": books.Mark(Decimal(10), "x"), "B": books.Mark(Decimal(20)), "C": books.Mark(None)}
+        )
 
 
 def state(ledger: Ledger, id: str, to: IntentState) -> None:
