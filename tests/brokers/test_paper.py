@@ -99,6 +99,16 @@ def test_borrow_is_charged_for_calendar_days(opened: Opening) -> None:
     assert broker.account().cash == 10_000 + 8_000 - Decimal("3.30")
 
 
+def test_a_fee_below_half_a_cent_is_none(opened: Opening) -> None:
+    broker = opened(borrow_bps=365)
+    broker.submit(sell("s", "1"))
+    close(broker, 0, "40")
+    close(broker, 1, "60")  # a day of 40: 0.4 of a cent
+    assert broker.activities("").charges == ()
+    close(broker, 2, "60")  # of 60: 0.6
+    assert [charge.amount for charge in broker.activities("").charges] == [Decimal("-0.01")]
+
+
 def test_a_limit_counts_slippage(opened: Opening) -> None:
     broker = opened(slippage_bps=10)
     for id, limit in (("reached", "100.10"), ("missed", "100.09")):
@@ -252,6 +262,29 @@ def test_absurd_orders_are_rejected(opened: Opening, quantity: str) -> None:
     broker = opened()
     with pytest.raises(RejectedError):
         broker.submit(buy("b", quantity))
+    assert broker.orders(EPOCH) == ()
+
+
+LIMIT, MARKET = OrderType.LIMIT, OrderType.MARKET
+
+
+@pytest.mark.parametrize(
+    ("id", "asset", "order_type", "limit"),
+    [
+        ("", "A", MARKET, None),
+        ("b", "", MARKET, None),
+        ("b", "A", MARKET, "100"),
+        ("b", "A", LIMIT, None),
+        *(("b", "A", LIMIT, limit) for limit in ("0", "-1", "1e16", "Infinity", "NaN", "sNaN")),
+    ],
+)
+def test_malformed_orders_are_rejected(
+    opened: Opening, id: str, asset: str, order_type: OrderType, limit: str | None
+) -> None:
+    broker = opened()
+    malformed = OrderRequest(id, asset, Side.BUY, Decimal(1), order_type, None if limit is None else Decimal(limit))
+    with pytest.raises(RejectedError):
+        broker.submit(malformed)
     assert broker.orders(EPOCH) == ()
 
 

@@ -98,7 +98,8 @@ def test_neutral_is_measured_against_the_gross() -> None:
     assert found(view([0.505, -0.495, 0.0, 0.0]), neutral=True, neutral_tolerance=0.01) == ()
     for long, short in ((0.506, -0.494), (0.494, -0.506), (0.253, -0.247)):  # a book of half the size too
         (off,) = found(view([long, short, 0.0, 0.0]), neutral=True, neutral_tolerance=0.01)
-        assert (off.check, off.value) == ("neutral", pytest.approx(0.012))
+        assert off.check == "neutral"
+        assert off.value == pytest.approx(0.012)
     assert found(view([0.506, 0.494, 0.0, 0.0]), neutral=False) == ()
     assert found(view([0.0] * 4), neutral=True) == ()
 

@@ -31,6 +31,7 @@ def outer(a: int | None) -> int | None:
         raise ValueError(a - 1)
 
     assert a > 0
+    failpoint("a")
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ def test_one_change_a_mutant() -> None:
         ast.parse(changed)
         assert changed != SOURCE
         assert changed.count(b"\n") == SOURCE.count(b"\n")
+
+
+def test_operands_keep_their_parentheses() -> None:
+    found = {m.now for m in mutants("m.py", b"x = (a + b) * c != (d is e)")}
+    assert found == {"(a + b) * c == (d is e)", "(a + b) / c", "a - b", "d is not e"}
 
 
 def test_types_and_errors_are_spared() -> None:

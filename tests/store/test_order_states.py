@@ -186,6 +186,11 @@ def test_orders_are_found_by_run_book_session_and_state(books: Transaction) -> N
     assert orders.counts(connection, BookKey("one", "main")) == {"filled": 1, "planned": 2}
 
 
+def test_a_hundred_orders_are_recent_enough(tx: Transaction) -> None:
+    planned(tx, *(str(number) for number in range(101)))
+    assert ids(orders.recent(tx.connection)) == [str(number) for number in range(100, 0, -1)]
+
+
 def test_what_was_given_up_is_found_from_an_instant_on(books: Transaction) -> None:
     for id, days in (("b", 1), ("d", 2)):
         orders.sending(books, now(books, id), AT + days * DAY)

@@ -146,7 +146,7 @@ def test_small_orders_are_left_out_unless_they_close(weight: str, held: str, exp
 def test_what_has_no_price_is_left_alone() -> None:
     prices = {"B": ZERO, "C": Decimal(-5), "D": Decimal("0.5")}
     found = size(dict.fromkeys("ABCD", Decimal("0.1")), {}, {}, prices, Decimal(100), Decimal(1))
-    assert [(o.asset, o.quantity) for o in found] == [("D", 20)]
+    assert [(o.asset, o.quantity) for o in found] == [("D", Decimal(20))]
 
 
 @pytest.mark.parametrize(("lot", "step", "expected"), [("", "1", "1"), ("10", "1", "10"), ("0.1", "1", "1")])
@@ -204,8 +204,8 @@ def test_an_order_as_it_is_written_down() -> None:
     plain, limited = ExecutionSettings(), ExecutionSettings(order_type="limit", limit_offset_bps=100)
     found = write_down([sold, ORDER], run(), "ledger", plain, Decimal(1), NOW)
     assert [(i.place, i.asset, i.side, i.quantity, i.reference) for i in found] == [
-        (0, "B", Side.SELL, 4, 20),
-        (1, "A", Side.BUY, 10, 50),
+        (0, "B", Side.SELL, Decimal(4), Decimal(20)),
+        (1, "A", Side.BUY, Decimal(10), Decimal(50)),
     ]
     for one in found:
         assert (one.order_type, one.limit, one.slice, one.parent, one.not_before) == ("market", None, 0, "", None)
