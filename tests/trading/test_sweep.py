@@ -22,6 +22,7 @@ from sigc_pipelines.settle import settle
 
 AT = datetime(2024, 1, 2, 15, tzinfo=UTC)
 RUN = Run("run-1", RunKey("one", "main", "2024-01-02"), "2023-12-29", 0, AT, "ann")
+DAY = timedelta(days=1)
 S, At = IntentState, OrderStatus
 
 
@@ -92,7 +93,7 @@ def test_nothing_new_writes_nothing(ledger: Ledger) -> None:
     broker.has("x", At.NEW)
     with closing(connect_reader(ledger.path)) as other:
         (before,) = other.execute("PRAGMA data_version").fetchone()
-        sweep(ledger, broker)
+        assert sweep(ledger, broker) == ()
         assert other.execute("PRAGMA data_version").fetchone() == (before,)  # nothing was committed
 
 
@@ -175,6 +176,22 @@ def test_an_order_that_was_given_up_and_has_ended_is_left(ledger: Ledger) -> Non
     broker.has("x", At.CANCELLED)
     sweep(ledger, broker)
     assert of(ledger).state is S.EXPIRED
+
+
+def test_orders_are_listed_from_the_oldest_on(ledger: Ledger) -> None:
+    """One is at the broker, one was given up; whichever was sent first."""
+    with ledger.transaction("plan") as tx:
+        orders.plan(tx, [Intent("y", RUN.id, RUN.key, 1, "B", Side.BUY, Decimal(10), Decimal(50))])
+        found = orders.get(tx.connection, "y")
+        assert found is not None
+        orders.sending(tx, found, AT - timedelta(hours=4))
+        orders.moved(tx, found, S.EXPIRED)
+    broker = Told()
+    sweep(ledger, broker)
+    with ledger.transaction("plan") as tx:
+        tx.connection.execute("UPDATE intents SET sent_at = ? WHERE client_order_id = 'y'", ((AT + DAY).isoformat(),))
+    sweep(ledger, broker)
+    assert broker.asked == [AT - timedelta(hours=5), AT - timedelta(hours=1)]
 
 
 def test_without_orders_nothing_is_listed(tmp_path: Path) -> None:
