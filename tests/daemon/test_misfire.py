@@ -73,6 +73,13 @@ def test_a_thousand_fires_are_told(minutes: int, told: int, more: bool) -> None:
     assert found.runs[0].planned == NOON - timedelta(minutes=told - 1)
 
 
+def test_there_may_be_more_where_the_looking_ended() -> None:
+    """A thousand fires a day: those of the last day are enough, and there were others before."""
+    job = Job("often", trigger=Cron("0-49 0-19 * * *", "UTC"), skip_holidays=False)
+    found = due(job, NOON - timedelta(days=3), NOON, None)
+    assert (len(outcomes(found)), found.more) == (1000, True)
+
+
 # The policy, written a second time: one fire after the other, by hand.
 
 
