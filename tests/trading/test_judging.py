@@ -37,7 +37,7 @@ def planned(ledger: Ledger, of: Run, *intents: Intent, **limits: Any) -> None:
         runs.open_run(tx, of, WIDE | limits)
         orders.plan(tx, intents)
         books.put_marks(
-            tx, of.id, {"A": books.Mark(Decimal(10), "x"), "B": books.Mark(Decimal(20)), "C": books.Mark(None)}
+            tx, of.id, {"A": books.Mark(Decimal(12), "x"), "B": books.Mark(Decimal(20)), "C": books.Mark(None)}
         )
 
 
@@ -77,8 +77,8 @@ def test_what_is_counted(ledger: Ledger) -> None:
     state(ledger, "5", IntentState.CANCELLED)
     with ledger.reading() as connection:
         at = exposure(connection, TODAY)
-    assert at.nav == 1_000
     assert at.cash == 680
+    assert at.nav == 1_064  # 32 shares at the mark of 12, not at what they cost
     assert {id: at.in_flight(id) for id in "1234567"} == {"1": 0, "2": 7, "3": 0, "4": 3, "5": 0, "6": 6, "7": 7}
     assert at.orders == 5  # 4 to 7, and 2 that is still in flight
     assert at.turnover == 20  # two shares of the session, none of those before
@@ -107,7 +107,7 @@ def test_what_changes_beside_the_run_is_counted_anew(ledger: Ledger) -> None:
     planned(ledger, TODAY, asked, min_cash_in_flight=0.5)
     judge = judge_of(ledger, TODAY, ledger.clock)
     assert denials(ledger, judge, asked) == ["cash_in_flight"]
-    fill(ledger, "1", "sell", 50)  # 500 more: 900 of 1,000 would be left
+    fill(ledger, "1", "sell", 50)  # 500 more, of a book that is worth 900 now
     assert denials(ledger, judge, asked) == []
 
 
