@@ -26,6 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
@@ -60,7 +61,7 @@ def cases(words: Sequence[str] = ()) -> list[Case]:
     for module, tests in AREAS.items():
         if words and not any(w in module for w in words):
             continue
-        source = (ROOT / module).read_bytes()
+        source = _source(module)
         digest = _digest(source, *(_tree(ROOT / t) for t in tests))
         seen: Counter[str] = Counter()
         for mutant in mutants(module, source):
@@ -68,6 +69,12 @@ def cases(words: Sequence[str] = ()) -> list[Case]:
             seen[key] += 1
             found.append(Case(mutant, f"{key}-{seen[key]}", digest))
     return found
+
+
+@cache
+def _source(module: str) -> bytes:
+    """A module as it was when the campaign began: it may be worked on meanwhile."""
+    return (ROOT / module).read_bytes()
 
 
 def _tree(path: Path) -> bytes:
@@ -147,7 +154,7 @@ def _forked(case: Case) -> int:
 def _replace(mutant: Mutant) -> None:
     """Have the module's file read as the mutant of it."""
     path = str(ROOT / mutant.module)
-    changed = mutant.apply(Path(path).read_bytes())
+    changed = mutant.apply(_source(mutant.module))
     plain = SourceFileLoader.get_code
 
     def get_code(self: SourceFileLoader, fullname: str) -> CodeType | None:
