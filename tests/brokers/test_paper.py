@@ -403,6 +403,17 @@ def test_a_file_that_is_not_ours_is_left_alone(opened: Opening, tmp_path: Path, 
     assert told.value.diagnostics[0].code == "E310"
 
 
+def test_a_closed_book_is_let_go(opened: Opening, tmp_path: Path) -> None:
+    def is_open() -> bool:
+        files = [fd.resolve() for fd in Path("/proc/self/fd").iterdir()]
+        return tmp_path / "paper.sqlite" in files
+
+    broker = opened()
+    assert is_open()
+    broker.close()
+    assert not is_open()
+
+
 def test_a_file_that_is_no_database_is_told(opened: Opening, tmp_path: Path) -> None:
     (tmp_path / "paper.sqlite").write_bytes(b"no database, and longer than the header of one would be" * 40)
     with pytest.raises(SigcError, match="paper.sqlite"):
