@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from sigc import metrics as m
 from sigc.calendar import open_calendar
 from sigc.clock import HandClock
 from sigc.daemon.books import Books
@@ -341,6 +342,22 @@ async def test_who_asks_is_told_what_failed(folder: Path) -> None:
             await now.table.request(Fire(now.clock.now(), now.clock.now(), "a", by_hand=True), force=False)
         assert now.begun == []
         now.books.ledger._connection.execute("PRAGMA query_only = OFF")
+
+
+def test_what_is_decided_of_a_strategy() -> None:
+    some, every = (Decided(names, frozenset(), names) for names in (frozenset({"s"}), frozenset({""})))
+    for decided, name, expected in ((NONE, "s", False), (some, "s", True), (some, "t", False), (every, "t", True)):
+        assert decided.halts(name) is expected
+        assert decided.holds(name) is expected
+
+
+@played
+async def test_a_miss_is_counted_and_is_an_alert(folder: Path) -> None:
+    async with floor(folder, (job("a", "0 9,10 * * *"),)) as now:
+        await now.turn(at(9))
+        counted = [now.table._metrics.total(metric) for metric in (m.MISSES, m.ALERTS)]
+        await now.turn(at(10))
+        assert [now.table._metrics.total(metric) for metric in (m.MISSES, m.ALERTS)] == [n + 1 for n in counted]
 
 
 @played
