@@ -268,10 +268,14 @@ def test_what_was_missed_while_it_was_down(tmp_path: Path, policy: Misfire) -> N
 
 @played
 async def test_a_run_that_a_crash_cut_off(folder: Path) -> None:
-    listed = (job("a", retries=1, backoff_s=60), job("t", "0 9 * * *", kind=Kind.EXECUTE))
+    listed = (
+        job("a", retries=1, backoff_s=60, kind=Kind.REBALANCE),
+        job("t", "0 9 * * *", kind=Kind.EXECUTE),
+        job("u", "0 9 * * *", retries=1, backoff_s=60, kind=Kind.REBALANCE),
+    )
     async with floor(folder, listed) as now:
         await now.turn(at(9))
-        assert len(now.begun) == 2
+        assert len(now.begun) == 3
     # What recovery does at the start: each order that was left open gets its verdict.
     ledger = Ledger.open(folder, HandClock(at(9, 1)), durable=False)
     with ledger.reading() as connection:
@@ -280,11 +284,12 @@ async def test_a_run_that_a_crash_cut_off(folder: Path) -> None:
         for order in left:
             store.end(tx, order, Outcome.INTERRUPTED, "", "", "", order.job == "a")
     ledger.close()
-    assert len(left) == 2
+    assert len(left) == 3
     async with floor(folder, listed, at(9, 1), alive=at(9)) as later:
         await later.turn(at(9, 2))
-        assert later.begun == ["a-3"]  # tried again; what may have traded is not
+        assert later.begun == ["a-4"]  # tried again; what may have traded is not
         assert later.table.states["t"].phase is None
+        assert later.table.states["u"].phase is None
 
 
 @pytest.mark.parametrize("turned", [1, -1])
