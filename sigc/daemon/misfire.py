@@ -54,7 +54,7 @@ class Due:
     runs: tuple[Fire, ...]
     misses: tuple[Miss, ...]
     handled: datetime
-    more: bool = False
+    more: bool
 
 
 def due(job: Job, last_handled: datetime, now: datetime, calendar: Calendar | None) -> Due:

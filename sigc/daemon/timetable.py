@@ -117,16 +117,19 @@ class Timetable:
         now = self._clock.now()
         self.calendars = calendars
         records = await self._books.read(store.states)
+        done: dict[str, tuple[Action, ...]] = {}
         for job in jobs:
             record = records.get(job.name)
             if record is None:
                 continue
             of_fires = await self._books.read(partial(store.of_fires, job=job.name))
-            state, actions = restored(job, record["state"], now, alive or now, of_fires)
+            self.states[job.name], done[job.name] = restored(job, record["state"], now, alive or now, of_fires)
             same = record["trigger"] == repr(job.trigger)
             self.handled[job.name] = datetime.fromisoformat(record["handled"]) if same else now
-            await self._commit(job.name, state, actions)
-            await self._end_runs(job.name)
+        # All states are known before the first one moves: each job is told of what it depends on, whatever their order.
+        for name, actions in done.items():
+            await self._commit(name, self.states[name], actions)
+            await self._end_runs(name)
         await self._adopt(jobs, calendars, decided)
 
     async def adopt(self, jobs: tuple[Job, ...], calendars: Calendars, decided: Decided) -> None:
@@ -147,7 +150,7 @@ class Timetable:
             if not self._queue:
                 self._news.clear()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), max(pause_s, self._sleep_s()))
+                    await asyncio.wait_for(self._news.wait(), pause_s or self._sleep_s())
 
     async def settle(self) -> None:
         """Wait until all that happened so far is handled."""
@@ -370,10 +373,11 @@ class Timetable:
             self._metrics.put(m.NEXT_FIRE, found[0].at.timestamp(), job=name)
 
     def _sleep_s(self) -> float:
-        """Until something is due."""
-        now = self._clock.now()
+        """Until something is due that was not at the last look: a fire that waits for data was due long ago."""
+        now, looked = self._clock.now(), self.turned_at
         times = [one.at for one in self.upcoming.values() if one is not None]
-        times += [wake for state in self.states.values() if (wake := next_wake(state)) is not None]
+        wakes = (next_wake(state) for state in self.states.values())
+        times += [wake for wake in wakes if wake is not None and (looked is None or wake > looked)]
         waits = any(isinstance(state.phase, Waiting) for state in self.states.values())
         longest = _LOOK_EVERY_S if waits else _LONGEST_SLEEP_S
         until = (min(times) - now).total_seconds() if times else longest

@@ -99,6 +99,16 @@ def test_borrow_is_charged_for_calendar_days(opened: Opening) -> None:
     assert broker.account().cash == 10_000 + 8_000 - Decimal("3.30")
 
 
+def test_a_fee_below_half_a_cent_is_none(opened: Opening) -> None:
+    broker = opened(borrow_bps=365)
+    broker.submit(sell("s", "1"))
+    close(broker, 0, "40")
+    close(broker, 1, "60")  # a day of 40: 0.4 of a cent
+    assert broker.activities("").charges == ()
+    close(broker, 2, "60")  # of 60: 0.6
+    assert [charge.amount for charge in broker.activities("").charges] == [Decimal("-0.01")]
+
+
 def test_a_limit_counts_slippage(opened: Opening) -> None:
     broker = opened(slippage_bps=10)
     for id, limit in (("reached", "100.10"), ("missed", "100.09")):
@@ -154,6 +164,56 @@ def test_buying_power_ends_where_it_says(opened: Opening, side: Side, quantity: 
         assert broker.account().buying_power == 20_000
 
 
+def test_a_cancelled_order_gives_back_what_it_took(opened: Opening) -> None:
+    broker = opened(leverage=2)
+    for side in Side:
+        broker.submit(buy(f"{side}", "200", side=side))
+        assert broker.account().buying_power == 0
+        for _ in range(2):  # again: the same
+            broker.cancel(f"{side}")
+            order = broker.order(f"{side}")
+            assert order is not None
+            assert order.status is OrderStatus.CANCELLED
+            assert broker.account().buying_power == 20_000
+    with pytest.raises(RejectedError, match="no order other"):
+        broker.cancel("other")
+    close(broker, 0, "100")
+    assert broker.activities("").fills == ()
+    broker.submit(buy("b", "1"))
+    close(broker, 3, "100")
+    broker.cancel("b")  # filled: it stays so
+    assert broker.positions() == {"A": 1}
+    assert [o.status for o in broker.orders(EPOCH) if o.request.client_order_id == "b"] == [OrderStatus.FILLED]
+
+
+def test_what_the_account_is_worth(opened: Opening) -> None:
+    broker = opened(slippage_bps=0, commission_bps=0, commission_per_share=0, min_commission=0, borrow_bps=0)
+    close(broker, -1, "20", asset="B")
+    broker.submit(buy("b", "10"))
+    broker.submit(OrderRequest("s", "B", Side.SELL, Decimal(30)))
+    close(broker, 0, "50")
+    close(broker, 0, "20", asset="B")
+    assert broker.positions() == {"A": 10, "B": -30}
+    assert broker.account().cash == 10_000 - 500 + 600
+    close(broker, 3, "60")
+    close(broker, 3, "21", asset="B")
+    assert broker.account().equity == 10_100 + 600 - 630
+    broker.submit(sell("gone", "10"))
+    close(broker, 4, "60")
+    assert broker.positions() == {"B": -30}
+
+
+def test_an_id_is_of_one_order(opened: Opening) -> None:
+    broker = opened()
+    first = broker.submit(buy("b", "10"))
+    assert broker.submit(buy("b", "10")) == first
+    for other in (buy("b", "11"), sell("b", "10"), buy("b", "10", "90")):
+        with pytest.raises(RejectedError, match="taken by a different order"):
+            broker.submit(other)
+    assert broker.orders(EPOCH) == (first,)
+    assert broker.account().buying_power == 4 * 10_000 - 1_000
+
+
 def test_a_book_under_water_may_be_reduced_and_not_grown(opened: Opening) -> None:
     broker = opened(leverage=2)
     broker.submit(buy("b", "200"))
@@ -205,6 +265,29 @@ def test_absurd_orders_are_rejected(opened: Opening, quantity: str) -> None:
     assert broker.orders(EPOCH) == ()
 
 
+LIMIT, MARKET = OrderType.LIMIT, OrderType.MARKET
+
+
+@pytest.mark.parametrize(
+    ("id", "asset", "order_type", "limit"),
+    [
+        ("", "A", MARKET, None),
+        ("b", "", MARKET, None),
+        ("b", "A", MARKET, "100"),
+        ("b", "A", LIMIT, None),
+        *(("b", "A", LIMIT, limit) for limit in ("0", "-1", "1e16", "Infinity", "NaN", "sNaN")),
+    ],
+)
+def test_malformed_orders_are_rejected(
+    opened: Opening, id: str, asset: str, order_type: OrderType, limit: str | None
+) -> None:
+    broker = opened()
+    malformed = OrderRequest(id, asset, Side.BUY, Decimal(1), order_type, None if limit is None else Decimal(limit))
+    with pytest.raises(RejectedError):
+        broker.submit(malformed)
+    assert broker.orders(EPOCH) == ()
+
+
 @pytest.mark.parametrize("price", ["NaN", "-5", "0", "Infinity", "1e-9", "1e20", None])
 def test_a_price_that_is_none_fills_nothing(opened: Opening, price: str | None) -> None:
     broker = opened()
@@ -214,6 +297,14 @@ def test_a_price_that_is_none_fills_nothing(opened: Opening, price: str | None) 
     assert order is not None
     assert order.status is OrderStatus.EXPIRED
     assert broker.account().equity == 10_000
+    broker.submit(buy("c", "10"))
+    close(broker, 3, "50")
+    worth = broker.account().equity
+    close(broker, 4, price)
+    assert broker.account().equity == worth  # at the last price that was one
+    broker.submit(sell("d", "10"))
+    close(broker, 5, price)
+    assert broker.positions() == {"A": 10}
 
 
 # Sessions.
@@ -310,6 +401,17 @@ def test_a_file_that_is_not_ours_is_left_alone(opened: Opening, tmp_path: Path, 
     with pytest.raises(SigcError, match=message) as told:
         opened()
     assert told.value.diagnostics[0].code == "E310"
+
+
+def test_a_closed_book_is_let_go(opened: Opening, tmp_path: Path) -> None:
+    def is_open() -> bool:
+        files = [fd.resolve() for fd in Path("/proc/self/fd").iterdir()]
+        return tmp_path / "paper.sqlite" in files
+
+    broker = opened()
+    assert is_open()
+    broker.close()
+    assert not is_open()
 
 
 def test_a_file_that_is_no_database_is_told(opened: Opening, tmp_path: Path) -> None:

@@ -132,6 +132,8 @@ def test_rows_at_their_limit(number: int, is_found: bool) -> None:
         ({"mean_volumes": {5: NAN}}, False),  # nothing to compare with yet
         ({"previous": {5: NAN}}, True),  # a gap
         ({"volumes": None, "mean_volumes": None}, False),
+        ({"volumes": None}, False),
+        ({"mean_volumes": None}, False),
     ],
 )
 def test_anomalies_at_their_limits(changed: dict[str, Any], is_odd: bool) -> None:
@@ -166,3 +168,32 @@ def test_arrays_that_do_not_fit_fail() -> None:
     verdict = judged(odd)
     assert verdict.is_refused
     assert {"complete", "anomalies"} <= set(checks(verdict))
+
+
+@pytest.mark.parametrize("policy", ["halt", "hold", "use_cache", "alert"])
+def test_a_policy_acts_on_what_is_found_alone(policy: str) -> None:
+    on_missing = "exclude" if policy == "use_cache" else policy
+    verdict = judged(view(), on_stale_data=policy, on_data_error=policy, on_missing_symbol=on_missing)
+    assert verdict == judged(view())
+
+
+def test_findings_say_how_much_and_of_what() -> None:
+    (stale,) = judged(view(newest="2023-12-29"), on_stale_data="alert").findings
+    assert (stale.value, stale.limit) == (5.0, 0.0)  # calendar days
+    assert stale.message == "the newest row is of 2023-12-29, the session is 2024-01-03"
+    (gone,) = judged(view(prices={1: NAN}), wanted=("A1", "A2"), max_missing_pct=0.5).findings[:1]
+    assert (gone.message, gone.value, gone.limit) == ("no price of A1", 1.0, 0.0)
+    (odd,) = judged(view(prices={0: 160.0}, previous={1: 0.0}, volumes={2: 20_000.0})).findings
+    assert odd.message == "A0 has a return of 60 %, A1 has a gap, A2 has 20 times its average volume"
+    (many,) = judged(view(previous=dict.fromkeys(range(7), NAN)), max_anomalies_pct=0.07).findings
+    assert many.message == "A0 has a gap, A1 has a gap, A2 has a gap, A3 has a gap, A4 has a gap and 2 more"
+
+
+def test_odd_data_that_are_good() -> None:
+    pennies = view(prices=dict.fromkeys(range(100), 0.0002), previous=dict.fromkeys(range(100), 0.0002))
+    assert judged(pennies).findings == ()
+    assert judged(view(newest="2024-01-03T00:00:00.000000000")).findings == ()
+    nothing = view(prices=dict.fromkeys(range(100), NAN), previous=dict.fromkeys(range(100), NAN))
+    assert judged(nothing, wanted=(), max_anomalies_pct=0.0).findings == ()  # of none, none is odd
+    (quiet,) = judged(view(volumes={5: 0.0}), max_volume_ratio=0.5, max_anomalies_pct=1.0).findings
+    assert quiet.assets == tuple(sorted({*NAMES} - {"A5"}))  # no volume is little, not much

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -101,20 +102,35 @@ BOUNDARIES: dict[str, _In] = {
         lambda d: order("2", "buy", 30 + d),
     ),
     "cash": (
-        {"min_cash": 0.0},
-        _with(order("1", "sell", 10, "B"), order("2", "buy", 50, "C")),
-        lambda d: order("3", "buy", 60 + d),
-    ),
-    "cash_in_flight": (
-        {"min_cash_in_flight": 0.0},
+        {"min_cash": 0.1},
         _with(order("1", "sell", 10, "B"), order("2", "buy", 50, "C")),
         lambda d: order("3", "buy", 50 + d),
+    ),
+    "cash_in_flight": (
+        {"min_cash_in_flight": -0.1},
+        _with(order("1", "sell", 10, "B"), order("2", "buy", 50, "C")),
+        lambda d: order("3", "buy", 60 + d),
     ),
     "short": (
         {"allow_short": False},
         _with(order("1", "buy", 5), positions={"A": 10}),
         lambda d: order("2", "sell", 10 + d),
     ),
+}
+
+# Of the order one unit above: the value that is told, and the limit. A share at 100 is 0.01 of the book.
+ABOVE = {
+    "order_value": (1000.01, 1000.0),
+    "order_shares": (10.001, 10.0),
+    "position": (0.11, 0.1),
+    "change": (0.11, 0.1),
+    "gross_in_flight": (0.51, 0.5),
+    "net_in_flight": (0.31, 0.3),
+    "sector_in_flight": (0.31, 0.3),
+    "turnover": (0.51, 0.5),
+    "cash": (0.09, 0.1),
+    "cash_in_flight": (-0.11, -0.1),
+    "short": (-1.0, 0.0),
 }
 
 
@@ -128,12 +144,25 @@ def test_a_limit_may_be_met_and_not_exceeded(name: str) -> None:
     (found,) = [f for f in judge(one(+1), made(), limits(**narrowed), NOW, CUT_OFF) if f.check == check]
     assert found.weight is Weight.DENIAL
     assert found.assets == (one(0).asset,)
-    assert found.value is not None
-    assert found.limit is not None
-    assert abs(found.value) > abs(found.limit) or check in ("cash", "cash_in_flight", "short")
+    assert (found.value, found.limit) == ABOVE[check]
 
 
-@pytest.mark.parametrize("bad", ["NaN", "Infinity", "-Infinity", "-1", "0"])
+@pytest.mark.parametrize("name", BOUNDARIES)
+def test_an_order_is_judged_by_what_it_may_still_fill_once(name: str) -> None:
+    """Counted already, or filled for a part that the book holds: the same is left, and the same is said."""
+    narrowed, made, one = BOUNDARIES[name]
+    for unit in (0, +1):
+        fresh = one(unit)
+        partly = replace(fresh, quantity=fresh.quantity + 7, filled=Decimal(7))
+        expected = denied(made(), fresh, **narrowed)
+        for each in (fresh,) if name.startswith("order_") else (fresh, partly):  # those are of the whole order
+            counted = made()
+            counted.add(each)
+            assert denied(counted, each, **narrowed) == expected
+            assert denied(made(), each, **narrowed) == expected
+
+
+@pytest.mark.parametrize("bad", ["NaN", "sNaN", "Infinity", "-Infinity", "-1", "0"])
 @pytest.mark.parametrize("what", ["quantity", "price", "limit"])
 def test_what_is_no_number_is_denied(bad: str, what: str) -> None:
     made = {
@@ -142,7 +171,10 @@ def test_what_is_no_number_is_denied(bad: str, what: str) -> None:
         "limit": order("1", "sell", 1, limit=Decimal(bad)),
     }
     expected = "quantity" if what == "quantity" else "price"
-    assert denied(book(positions={"A": 5}), made[what]) == (expected,)
+    (found,) = judge(made[what], book(positions={"A": 5}), limits(), NOW, CUT_OFF)
+    assert found.check == expected
+    assert found.value == (float(bad) if Decimal(bad).is_finite() else None)
+    assert bad in found.message
 
 
 @pytest.mark.parametrize("nav", ["0", "-1", "NaN", "Infinity"])
@@ -160,6 +192,7 @@ def test_shares_of_a_book_without_worth_can_not_be_evaluated(nav: str) -> None:
     assert denied(book(nav=nav, positions={"A": 5}), order("1", "sell", 5)) == ()
     assert denied(book(nav=nav, positions={"A": -5}), order("1", "buy", 5)) == ()
     assert denied(book(nav=nav, positions={"A": 5}), order("1", "sell", 6)) != ()
+    assert denied(book(nav="0.5"), order("1", "buy", "0.001")) == ()  # little, and it is worth something
 
 
 @pytest.mark.parametrize("price", [None, Decimal("NaN"), Decimal("Infinity"), Decimal(0), Decimal(-1)])
@@ -170,6 +203,8 @@ def test_what_has_no_price_can_not_be_added_to(price: Decimal | None) -> None:
     # The whole book has no known exposure: what adds elsewhere is denied, what reduces is not.
     other = book(positions={"A": 5, "B": 5}, prices={"A": price})
     assert set(denied(other, order("1", "buy", 1, "B"))) == {"gross_in_flight", "net_in_flight"}
+    by_sector = denied(other, order("1", "buy", 1, "B"), max_sector_in_flight=1e9)
+    assert set(by_sector) == {"gross_in_flight", "net_in_flight", "sector_in_flight"}
     assert denied(other, order("1", "sell", 5, "B")) == ()
 
 
@@ -224,6 +259,11 @@ def test_one_order_a_side_but_for_slices_of_a_parent() -> None:
     assert denied(at, order("2", "sell", 4)) == ()
     assert denied(at, order("2", "buy", 4, "B")) == ()
     assert denied(at, order("1", "buy", 4, parent="p", slice=1)) == ()  # itself
+    for side, verb in (("buy", "bought"), ("sell", "sold")):
+        at.add(order("3", side, 1, "C"))
+        (found,) = judge(order("4", side, 1, "C"), at, limits(), NOW, CUT_OFF)
+        assert found.message == f"C is being {verb} already, by 3"
+        at.close("3")
     at.close("1")
     assert denied(at, order("2", "buy", 4)) == ()
 
@@ -248,6 +288,7 @@ WAYS_OUT: list[tuple[dict[str, Any], dict[str, int], Intent]] = [
     ({"max_position": 0.1}, {"A": 50}, order("1", "sell", 50)),
     ({"max_position": 0.1}, {"A": 50}, order("1", "sell", 99)),  # short by 49: less than it was
     ({"max_position": 0.1}, {"A": -50}, order("1", "buy", 1)),
+    ({"max_position": 0.1}, {"A": -50}, order("1", "buy", 99)),
     ({"max_gross_in_flight": 0.1}, {"A": 50}, order("1", "sell", 1)),
     ({"max_gross_in_flight": 0.1}, {"A": -50, "B": 9}, order("1", "buy", 50)),
     ({"max_net_in_flight": 0.1}, {"A": 50}, order("1", "sell", 1)),
@@ -264,6 +305,13 @@ def test_what_reduces_an_exposure_beyond_its_limit_is_not_denied(
     narrowed: dict[str, Any], positions: dict[str, int], way_out: Intent
 ) -> None:
     assert denied(book(positions=positions), way_out, **narrowed) == ()
+
+
+@pytest.mark.parametrize(("side", "back"), [("buy", "sell"), ("sell", "buy")])
+def test_a_change_beyond_its_limit_may_be_taken_back(side: str, back: str) -> None:
+    at = _filled(book(), order("0", side, 40))
+    assert denied(at, order("1", back, 79), max_change=0.1) == ()  # 39 on the other side: less than it was
+    assert denied(at, order("1", back, 80), max_change=0.1) == ("change",)
 
 
 @pytest.mark.parametrize(

@@ -87,17 +87,19 @@ def test_sectors_must_be_known_where_they_are_limited() -> None:
     (unknown,) = found(view(target, sectors=("x", "", "y", "")), max_sector=1.0)
     assert "B" in unknown.message
     assert "D" not in unknown.message  # nothing of it is wanted
-    both = found(view([0.3, 0.3, -0.6, 0.0], sectors=("x", "x", "y", "z")), max_sector=0.5)
-    assert "sector x" in both[0].message
-    assert "sector y" in both[0].message
+    (both,) = found(view([0.3, 0.3, -0.7, 0.0], sectors=("x", "x", "y", "x")), max_sector=0.5)
+    assert both.message == "sector x weighs 0.6; sector y weighs -0.7; the limit is 0.5"
+    assert both.assets == ("A", "B", "C")  # D is of sector x, and nothing of it is wanted
+    assert both.value == 0.7  # of the one farthest beyond
 
 
 def test_neutral_is_measured_against_the_gross() -> None:
     assert found(view([0.5, -0.5, 0.0, 0.0]), neutral=True, neutral_tolerance=0.0) == ()
     assert found(view([0.505, -0.495, 0.0, 0.0]), neutral=True, neutral_tolerance=0.01) == ()
-    assert [f.check for f in found(view([0.506, -0.494, 0.0, 0.0]), neutral=True, neutral_tolerance=0.01)] == [
-        "neutral"
-    ]
+    for long, short in ((0.506, -0.494), (0.494, -0.506), (0.253, -0.247)):  # a book of half the size too
+        (off,) = found(view([long, short, 0.0, 0.0]), neutral=True, neutral_tolerance=0.01)
+        assert off.check == "neutral"
+        assert off.value == pytest.approx(0.012)
     assert found(view([0.506, 0.494, 0.0, 0.0]), neutral=False) == ()
     assert found(view([0.0] * 4), neutral=True) == ()
 
@@ -115,10 +117,19 @@ def test_a_turnover_unlike_its_history() -> None:
     assert found(view([1.0, 0, 0, 0], past_turnovers=past), max_deviation=0.0) == ()
     still = (0.1,) * 20
     assert found(view([0.1, 0, 0, 0], past_turnovers=still), **limits) == ()
+    assert found(view([0.1, 0, 0, 0], past_turnovers=still), max_deviation=0.5) == ()
+    assert found(view([1e-9, 0, 0, 0], past_turnovers=(0.0,) * 20), **limits) == ()  # as much as sums may be off by
     (ever,) = found(view([0.2, 0, 0, 0], past_turnovers=still), **limits)
     assert ever.value is None  # infinitely far, which no record can hold
+    assert ever.message.endswith("in standard deviations is inf; the limit is 3")
     broken = found(view([0.1, 0, 0, 0], past_turnovers=(*still, float("nan"))), **limits)
     assert [f.check for f in broken] == ["deviation"]
+
+
+def test_a_limit_is_exceeded_by_more_than_sums_may_be_off() -> None:
+    assert found(view([1 + 1e-9, 0, 0, 0]), max_gross=1.0, max_position=1.0, max_net=1.0) == ()
+    beyond = found(view([1 + 1.1e-9, 0, 0, 0]), max_gross=1.0, max_position=1.0, max_net=1.0)
+    assert [f.check for f in beyond] == ["position", "gross", "net"]
 
 
 @given(st.integers(2, 400), st.floats(0.1, 5.0))

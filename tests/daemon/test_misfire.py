@@ -24,6 +24,62 @@ def every(hours: int, **settings: object) -> Job:
     return Job("often", trigger=trigger, skip_holidays=False, **settings)  # type: ignore[arg-type]
 
 
+# By hand: fires of every hour after half past six.
+
+NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
+INSTANT = timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("grace_s", "late", "policy", "runs", "too_old", "missed"),
+    [
+        # Eleven is late by the grace to the instant, nine by the window.
+        (3600, timedelta(0), Misfire.ALL, [9, 10, 11, 12], [7, 8], []),
+        (3600, timedelta(0), Misfire.LATEST, [11, 12], [7, 8], [9, 10]),
+        (3600, timedelta(0), Misfire.SKIP, [11, 12], [7, 8], [9, 10]),
+        (3600, INSTANT, Misfire.ALL, [10, 11, 12], [7, 8, 9], []),
+        (3600, INSTANT, Misfire.SKIP, [12], [7, 8, 9], [10, 11]),
+        (0, timedelta(0), Misfire.LATEST, [12], [7, 8], [9, 10, 11]),
+        (0, INSTANT, Misfire.LATEST, [12], [7, 8, 9], [10, 11]),
+        (0, INSTANT, Misfire.SKIP, [], [7, 8, 9], [10, 11, 12]),
+    ],
+)
+def test_grace_and_window_end_where_they_say(
+    grace_s: float, late: timedelta, policy: Misfire, runs: list[int], too_old: list[int], missed: list[int]
+) -> None:
+    job = every(1, grace_s=grace_s, misfire_window_s=3 * 3600, misfire=policy)
+    now = NOON + late
+    found = due(job, NOON.replace(hour=6, minute=30), now, None)
+    assert [f.planned.hour for f in found.runs] == runs
+    old, young = [(h, Reason.TOO_OLD) for h in too_old], [(h, Reason.LATE) for h in missed]
+    assert [(m.fire.planned.hour, m.reason) for m in found.misses] == old + young
+    assert (found.handled, found.more) == (now, False)
+
+
+def test_a_fire_is_due_at_its_instant_and_after_the_last_one() -> None:
+    job = every(1, grace_s=0)
+    assert [f.planned for f in due(job, NOON - timedelta(hours=1), NOON, None).runs] == [NOON]
+    assert outcomes(due(job, NOON - timedelta(hours=1), NOON - INSTANT, None)) == []
+    assert outcomes(due(job, NOON, NOON + INSTANT, None)) == []
+    assert outcomes(due(job, NOON, NOON, None)) == []
+
+
+@pytest.mark.parametrize(("minutes", "told", "more"), [(999, 999, False), (1000, 1000, False), (1001, 1000, True)])
+def test_a_thousand_fires_are_told(minutes: int, told: int, more: bool) -> None:
+    job = Job("often", trigger=Cron("* * * * *", "UTC"), skip_holidays=False, misfire=Misfire.ALL, misfire_window_s=1e9)
+    found = due(job, NOON - timedelta(minutes=minutes), NOON, None)
+    assert (len(found.runs), found.more) == (told, more)
+    assert found.runs[-1].planned == NOON
+    assert found.runs[0].planned == NOON - timedelta(minutes=told - 1)
+
+
+def test_there_may_be_more_where_the_looking_ended() -> None:
+    """A thousand fires a day: those of the last day are enough, and there were others before."""
+    job = Job("often", trigger=Cron("0-49 0-19 * * *", "UTC"), skip_holidays=False)
+    found = due(job, NOON - timedelta(days=3), NOON, None)
+    assert (len(outcomes(found)), found.more) == (1000, True)
+
+
 # The policy, written a second time: one fire after the other, by hand.
 
 

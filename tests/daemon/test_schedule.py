@@ -39,7 +39,7 @@ from sigc.daemon.job_state import (
 )
 from sigc.daemon.jobs import Condition, Fire, Job, Kind, Misfire, Overlap
 from sigc.daemon.misfire import Miss, Reason, due
-from sigc.daemon.schedule import MOST_QUEUED, next_wake
+from sigc.daemon.schedule import next_wake
 from sigc.daemon.triggers import parse_trigger
 from tests.daemon.play import BOTH, S, T, after, misses, nyse, one, walk
 
@@ -224,6 +224,50 @@ def test_a_run_that_was_only_asked_for_is_cancelled_when_it_begins() -> None:
     assert walk(state, RunRefused(T, after(61)))[1][-1] == StartRun(one(job, 60), 1)
 
 
+def failed(job: Job) -> JobState:
+    """A job whose first run has failed, and is to be tried again."""
+    return walk(fresh(job), FireDue(one(job), T), RunStarted("r", T, T), RunFinished("r", False, after(1)))[0]
+
+
+def test_a_newer_fire_follows_a_run_that_is_to_be_tried_again() -> None:
+    new = FireDue(one(Job("a"), 60), after(60))
+    skip, queue, cancel = (Job("a", overlap=overlap, retries=5, backoff_s=90) for overlap in Overlap)
+    assert misses(walk(failed(skip), new)[1]) == [(new.fire, Reason.OVERLAP)]
+    assert walk(failed(queue), new)[1] == [QueueFire(new.fire)]
+    assert walk(failed(cancel), new)[1] == [FireFinished(one(cancel), False), StartRun(new.fire, 1)]
+
+
+def test_a_second_try_goes_before_what_is_queued_unless_that_is_to_take_its_place() -> None:
+    _, queue, cancel = (Job("a", overlap=overlap, retries=5, backoff_s=10) for overlap in Overlap)
+    new, ends = FireDue(one(queue, 60), after(60)), RunFinished("old", False, after(70))
+    state, actions = walk(busy(queue, by_hand=False), new, ends)
+    assert actions == [RetryAt(one(queue), 2, after(80))]
+    assert walk(state, Tick(after(80)))[1] == [StartRun(one(queue), 2)]
+    _, actions = walk(busy(cancel, by_hand=False), new, ends)
+    assert actions == [FireFinished(one(cancel), False), StartRun(new.fire, 1)]
+
+
+@pytest.mark.parametrize(("first_s", "waits"), [(1000, [1000, 2000, 3600, 3600]), (5000, [5000, 5000])])
+def test_the_longest_wait_is_an_hour_or_the_first(first_s: float, waits: list[float]) -> None:
+    job = Job("a", retries=9, backoff_s=first_s)
+    state, now, found = walk(fresh(job), FireDue(one(job), T))[0], T, []
+    for number in range(len(waits)):
+        run = f"r{number}"
+        state, (action,) = walk(state, RunStarted(run, now, T), RunFinished(run, False, now))
+        assert isinstance(action, RetryAt)
+        found.append((action.at - now).total_seconds())
+        now = action.at
+        state, _ = walk(state, Tick(now))
+    assert found == waits
+
+
+def test_a_refusal_of_another_fire_changes_nothing() -> None:
+    job = Job("a")
+    starting, _ = walk(fresh(job), FireDue(one(job), T))
+    for state, planned in ((starting, after(60)), (busy(job, by_hand=False), T), (fresh(job), T)):
+        assert walk(state, RunRefused(planned, after(1))) == (state, [])
+
+
 def test_a_newer_fire_takes_the_place_of_one_that_waits() -> None:
     job = Job("a", conditions=frozenset({Condition.DATA_FRESH}))
     _, actions = walk(fresh(job), FireDue(one(job), T), FireDue(one(job, 60), after(60), met=BOTH))
@@ -234,9 +278,9 @@ def test_a_newer_fire_takes_the_place_of_one_that_waits() -> None:
 def test_a_queue_is_bounded() -> None:
     job = Job("a", overlap=Overlap.QUEUE)
     state = busy(job, False)
-    for n in range(1, MOST_QUEUED + 1):
+    for n in range(1, 17):
         state, actions = walk(state, FireDue(one(job, n), after(n)))
-    assert actions == [QueueFire(one(job, MOST_QUEUED))]
+    assert actions == [QueueFire(one(job, 16))]
     state, actions = walk(state, FireDue(one(job, 99), after(99)))
     assert misses(actions) == [(one(job, 99), Reason.QUEUE_FULL)]
 

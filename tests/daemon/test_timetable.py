@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from sigc import metrics as m
 from sigc.calendar import open_calendar
 from sigc.clock import HandClock
 from sigc.daemon.books import Books
@@ -267,10 +268,14 @@ def test_what_was_missed_while_it_was_down(tmp_path: Path, policy: Misfire) -> N
 
 @played
 async def test_a_run_that_a_crash_cut_off(folder: Path) -> None:
-    listed = (job("a", retries=1, backoff_s=60), job("t", "0 9 * * *", kind=Kind.EXECUTE))
+    listed = (
+        job("a", retries=1, backoff_s=60, kind=Kind.REBALANCE),
+        job("t", "0 9 * * *", kind=Kind.EXECUTE),
+        job("u", "0 9 * * *", retries=1, backoff_s=60, kind=Kind.REBALANCE),
+    )
     async with floor(folder, listed) as now:
         await now.turn(at(9))
-        assert len(now.begun) == 2
+        assert len(now.begun) == 3
     # What recovery does at the start: each order that was left open gets its verdict.
     ledger = Ledger.open(folder, HandClock(at(9, 1)), durable=False)
     with ledger.reading() as connection:
@@ -279,11 +284,85 @@ async def test_a_run_that_a_crash_cut_off(folder: Path) -> None:
         for order in left:
             store.end(tx, order, Outcome.INTERRUPTED, "", "", "", order.job == "a")
     ledger.close()
-    assert len(left) == 2
+    assert len(left) == 3
     async with floor(folder, listed, at(9, 1), alive=at(9)) as later:
         await later.turn(at(9, 2))
-        assert later.begun == ["a-3"]  # tried again; what may have traded is not
+        assert later.begun == ["a-4"]  # tried again; what may have traded is not
         assert later.table.states["t"].phase is None
+        assert later.table.states["u"].phase is None
+
+
+@pytest.mark.parametrize("turned", [1, -1])
+def test_a_run_that_was_done_while_it_was_down_is_told_of(tmp_path: Path, turned: int) -> None:
+    """It is not tried again, and what follows it learns of it, whichever of the two is listed first."""
+    asyncio.run(asyncio.wait_for(_done_while_down(tmp_path, turned), 60))
+
+
+async def _done_while_down(folder: Path, turned: int) -> None:
+    listed = (job("a", retries=1, backoff_s=60), job("b", None, depends_on=("a",)))[::turned]
+    async with floor(folder, listed) as now:
+        await now.turn(at(9))
+    with Ledger.open(folder, HandClock(at(9, 1)), durable=False) as ledger:
+        with ledger.reading() as connection:
+            (left,) = store.left_open(connection)
+        with ledger.transaction("control") as tx:
+            store.end(tx, left, Outcome.DONE, "", "", "", False)
+    async with floor(folder, listed, at(9, 1), alive=at(9)) as later:
+        await later.turn(at(9, 3))
+        assert later.table.states["a"].phase is None
+        assert later.begun == ["b-2"]  # what follows it has learned of it
+
+
+@played
+async def test_a_job_that_never_fires_keeps_no_other_from_it(folder: Path) -> None:
+    async with floor(folder, (job("chained", None, depends_on=("z",)), job("z"))) as now:
+        assert now.table.upcoming["chained"] is None
+        await now.turn(at(9))
+        assert now.begun == ["z-1"]
+        await now.end("z-1")
+        assert now.begun == ["z-1", "chained-2"]
+
+
+@played
+async def test_it_sleeps_until_the_next_that_is_due(folder: Path) -> None:
+    fresh = frozenset({Condition.DATA_FRESH})
+    async with floor(folder, (job("b", "0 10 * * *"), job("a", conditions=fresh), job("c", None))) as now:
+        for instant, seconds in (((8, 0), 60.0), ((9, 0), 30.0)):
+            now.is_fresh = False
+            await now.turn(at(*instant))
+            assert now.table._sleep_s() == seconds
+        now.clock.turn(at(9, 59) + timedelta(seconds=50))  # a waits for its data, b is due in ten seconds
+        assert now.table._sleep_s() == 10.0
+        now.clock.turn(at(10, 1))
+        assert now.table._sleep_s() == 0.001
+    async with floor(folder, (job("c", None),), at(11)) as idle:
+        assert idle.table._sleep_s() == 60.0
+
+
+@played
+async def test_who_asks_is_told_what_failed(folder: Path) -> None:
+    async with floor(folder, (job("a"),)) as now:
+        now.books.ledger._connection.execute("PRAGMA query_only = ON")
+        with pytest.raises(SigcError):
+            await now.table.request(Fire(now.clock.now(), now.clock.now(), "a", by_hand=True), force=False)
+        assert now.begun == []
+        now.books.ledger._connection.execute("PRAGMA query_only = OFF")
+
+
+def test_what_is_decided_of_a_strategy() -> None:
+    some, every = (Decided(names, frozenset(), names) for names in (frozenset({"s"}), frozenset({""})))
+    for decided, name, expected in ((NONE, "s", False), (some, "s", True), (some, "t", False), (every, "t", True)):
+        assert decided.halts(name) is expected
+        assert decided.holds(name) is expected
+
+
+@played
+async def test_a_miss_is_counted_and_is_an_alert(folder: Path) -> None:
+    async with floor(folder, (job("a", "0 9,10 * * *"),)) as now:
+        await now.turn(at(9))
+        counted = [now.table._metrics.total(metric) for metric in (m.MISSES, m.ALERTS)]
+        await now.turn(at(10))
+        assert [now.table._metrics.total(metric) for metric in (m.MISSES, m.ALERTS)] == [n + 1 for n in counted]
 
 
 @played

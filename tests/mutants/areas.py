@@ -7,22 +7,21 @@ from types import MappingProxyType
 
 _P, _S, _D = "pipelines/sigc_pipelines", "sigc/store", "sigc/daemon"
 _TRADING = ("tests/trading/test_stages.py", "tests/trading/test_books.py", "tests/trading/test_execute.py")
-_BOOKS = ("tests/trading/test_accounts.py", "tests/trading/test_books.py")
 
 AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        f"{_P}/checks/data.py": ("tests/checks",),
-        f"{_P}/checks/orders.py": ("tests/checks",),
-        f"{_P}/checks/weights.py": ("tests/checks",),
-        f"{_P}/sizing.py": ("tests/trading/test_sizing.py", "tests/trading/test_slices.py"),
+        f"{_P}/checks/data.py": ("tests/checks/test_data.py",),
+        f"{_P}/checks/orders.py": ("tests/checks/test_orders.py",),
+        f"{_P}/checks/weights.py": ("tests/checks/test_weights.py",),
+        f"{_P}/sizing.py": ("tests/trading/test_sizing.py",),
         f"{_P}/execute.py": ("tests/trading/test_execute.py", "tests/trading/test_slices.py"),
-        f"{_P}/finish.py": _TRADING,
-        f"{_P}/judging.py": ("tests/checks", "tests/trading/test_execute.py"),
-        f"{_P}/settle.py": _BOOKS,
-        f"{_P}/valuing.py": _BOOKS,
+        f"{_P}/finish.py": ("tests/trading/test_stopping.py", "tests/trading/test_execute.py"),
+        f"{_P}/judging.py": ("tests/trading/test_judging.py",),
+        f"{_P}/settle.py": ("tests/trading/test_sweep.py", "tests/trading/test_stopping.py"),
+        f"{_P}/valuing.py": ("tests/trading/test_valuing.py",),
         f"{_P}/run.py": _TRADING,
         f"{_P}/recover.py": ("tests/trading/test_deaths.py", "tests/trading/test_books.py"),
-        f"{_P}/brokers/paper.py": ("tests/brokers",),
+        f"{_P}/brokers/paper.py": ("tests/brokers/test_paper.py",),
         f"{_P}/performance.py": ("tests/pipelines/test_book.py",),
         f"{_P}/costs.py": ("tests/pipelines/test_book.py",),
         f"{_P}/backtest.py": ("tests/pipelines",),
@@ -34,9 +33,9 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_D}/schedule.py": ("tests/daemon/test_schedule.py",),
         f"{_D}/triggers.py": ("tests/daemon/test_triggers.py",),
         f"{_D}/timetable.py": ("tests/daemon/test_timetable.py",),
-        f"{_S}/orders.py": ("tests/store",),
-        f"{_S}/books.py": ("tests/store",),
-        f"{_S}/verify.py": ("tests/store",),
+        f"{_S}/orders.py": ("tests/store/test_order_states.py", "tests/store/test_orders.py"),
+        f"{_S}/books.py": ("tests/store/test_books.py",),
+        f"{_S}/verify.py": ("tests/store/test_verify.py",),
         "sigc/plan/halo.py": ("tests/plan", "tests/engine/test_plan.py", "tests/engine/test_laws.py"),
         "sigc/plan/lower.py": ("tests/plan", "tests/engine/test_plan.py", "tests/lang"),
         "sigc/data/dates.py": ("tests/data/test_kinds.py", "tests/data/test_odd_files.py"),

@@ -3,6 +3,7 @@
     python -m tests.mutants.campaign                       all; goes on where it stopped
     python -m tests.mutants.campaign --sample 200 --seed 7 as many, over all modules
     python -m tests.mutants.campaign --module sizing       those whose path holds the word
+    python -m tests.mutants.campaign --again               those only that survived when they were last run
     python -m tests.mutants.campaign --report              the table of what is known
 
 A mutant is never written to the tree: a forked process loads the changed source in place of the module's file, and runs
@@ -25,6 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
@@ -39,7 +41,7 @@ KNOWN = ROOT / "build" / "mutants.jsonl"
 _TIMEOUT_S = 240
 _HEAVY = (
     "numpy", "numba", "pandas", "pyarrow.parquet", "pyarrow.csv", "pydantic", "clarabel", "bokeh.plotting",
-    "scipy.sparse",
+    "scipy.sparse", "pytest", "hypothesis.strategies",
 )  # fmt: skip
 KILLED, SURVIVED, EQUIVALENT = "killed", "survived", "equivalent"
 
@@ -59,7 +61,7 @@ def cases(words: Sequence[str] = ()) -> list[Case]:
     for module, tests in AREAS.items():
         if words and not any(w in module for w in words):
             continue
-        source = (ROOT / module).read_bytes()
+        source = _source(module)
         digest = _digest(source, *(_tree(ROOT / t) for t in tests))
         seen: Counter[str] = Counter()
         for mutant in mutants(module, source):
@@ -67,6 +69,12 @@ def cases(words: Sequence[str] = ()) -> list[Case]:
             seen[key] += 1
             found.append(Case(mutant, f"{key}-{seen[key]}", digest))
     return found
+
+
+@cache
+def _source(module: str) -> bytes:
+    """A module as it was when the campaign began: it may be worked on meanwhile."""
+    return (ROOT / module).read_bytes()
 
 
 def _tree(path: Path) -> bytes:
@@ -94,6 +102,11 @@ def known() -> dict[tuple[str, str], str]:
         return {}
     records = [json.loads(line) for line in KNOWN.read_text(encoding="utf-8").splitlines()]
     return {(r["key"], r["digest"]): r["outcome"] for r in records}
+
+
+def latest() -> dict[str, str]:
+    """What each mutant came to when it was last run, whatever the module and its tests were then."""
+    return {key: outcome for (key, _), outcome in known().items()}
 
 
 def run(wanted: Sequence[Case], jobs: int) -> Iterator[tuple[Case, str, float]]:
@@ -125,7 +138,11 @@ def _forked(case: Case) -> int:
         import pytest
 
         tests = [t for t in AREAS[case.mutant.module] if (ROOT / t).exists()]
-        code = int(pytest.main(["-x", "-q", "--no-header", "-p", "no:randomly", "-p", "no:cacheprovider", *tests]))
+        code = int(
+            pytest.main(
+                ["-x", "-q", "--no-header", "--assert=plain", "-p", "no:randomly", "-p", "no:cacheprovider", *tests]
+            )
+        )
     except BaseException as failure:
         print(f"{type(failure).__name__}: {failure}")
         code = 1
@@ -137,7 +154,7 @@ def _forked(case: Case) -> int:
 def _replace(mutant: Mutant) -> None:
     """Have the module's file read as the mutant of it."""
     path = str(ROOT / mutant.module)
-    changed = mutant.apply(Path(path).read_bytes())
+    changed = mutant.apply(_source(mutant.module))
     plain = SourceFileLoader.get_code
 
     def get_code(self: SourceFileLoader, fullname: str) -> CodeType | None:
@@ -203,9 +220,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--again", action="store_true")
     parser.add_argument("--report", action="store_true")
     chosen: Any = parser.parse_args(arguments)
     wanted = cases(chosen.module)
+    if chosen.again:
+        before = latest()
+        wanted = [c for c in wanted if before.get(c.key) == SURVIVED]
     if chosen.sample:
         wanted = sample(wanted, chosen.sample, chosen.seed)
     if chosen.report:

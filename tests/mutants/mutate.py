@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[str, ...]] = {
@@ -34,6 +34,7 @@ _ARITHMETIC: dict[type[ast.operator], str] = {
     ast.BitAnd: "|",
     ast.BitOr: "&",
 }
+_COMPOUND = (ast.BinOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.UnaryOp)
 _NAMES = {
     "min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum", "any": "all", "all": "any", "abs": "+",
     "cumsum": "cumprod", "cumprod": "cumsum", "floor": "ceil", "ceil": "floor", "sum": "mean", "mean": "sum",
@@ -85,13 +86,20 @@ def _changes(tree: ast.AST, source: bytes, offsets: list[int]) -> Iterator[tuple
     def text(node: ast.AST) -> str:
         return ast.get_source_segment(source.decode(), node) or ""
 
+    def part(node: ast.expr) -> str:
+        """An operand with the parentheses that it stands in."""
+        start = offsets[node.lineno - 1] + node.col_offset
+        stop = offsets[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
+        is_inside = source[:start].endswith(b"(") and source[stop:].startswith(b")")
+        return f"({text(node)})" if is_inside and isinstance(node, _COMPOUND) else text(node)
+
     for node in _live(tree):
         match node:
             case ast.Compare(left, [operator], [right]) if type(operator) in _COMPARISONS:
                 for now in _COMPARISONS[type(operator)]:
-                    yield node, f"{text(left)} {now} {text(right)}"
+                    yield node, f"{part(left)} {now} {part(right)}"
             case ast.BinOp(left, operator, right) if type(operator) in _ARITHMETIC and not _is_text(left, right):
-                yield node, f"{text(left)} {_ARITHMETIC[type(operator)]} {text(right)}"
+                yield node, f"{part(left)} {_ARITHMETIC[type(operator)]} {part(right)}"
             case ast.BoolOp(operator, values):
                 word = " or " if isinstance(operator, ast.And) else " and "
                 yield node, word.join(f"({text(v)})" for v in values)
@@ -126,28 +134,31 @@ def _is_text(*nodes: ast.expr) -> bool:
 
 
 def _live(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that decide what is computed."""
+    """The nodes below that decide what is computed."""
     for child in ast.iter_child_nodes(node):
-        match child:
-            case ast.Import() | ast.ImportFrom() | ast.JoinedStr() | ast.Raise() | ast.Assert():
-                continue
-            case ast.Expr(ast.Constant()):
-                continue
-            case ast.AnnAssign(_, _, value):
-                if value is not None:
-                    yield value
-                    yield from _live(value)
-                continue
-            case ast.FunctionDef(_, arguments, body):
-                for default in (*arguments.defaults, *(d for d in arguments.kw_defaults if d is not None)):
-                    yield default
-                    yield from _live(default)
-                for statement in body:
-                    if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
-                        yield statement
-                        yield from _live(statement)
-                continue
-            case ast.If(test=ast.Name("TYPE_CHECKING")):
-                continue
-        yield child
-        yield from _live(child)
+        yield from _of(child)
+
+
+def _of(node: ast.AST) -> Iterator[ast.AST]:
+    """The node, and those below it that decide what is computed.
+
+    Texts, errors, types, decorators and points of failure are left out, and `strict=True` with the assertions.
+    """
+    match node:
+        case ast.Import() | ast.ImportFrom() | ast.JoinedStr() | ast.Raise() | ast.Assert():
+            return
+        case ast.keyword(arg="strict") | ast.Expr(ast.Call(ast.Name("failpoint"))):
+            return
+        case ast.Expr(ast.Constant()) | ast.If(test=ast.Name("TYPE_CHECKING")):
+            return
+        case ast.AnnAssign(_, _, value):
+            parts: Iterable[ast.AST] = () if value is None else (value,)
+        case ast.FunctionDef(args=given, body=body) | ast.AsyncFunctionDef(args=given, body=body):
+            parts = (*given.defaults, *(d for d in given.kw_defaults if d is not None), *body)
+        case ast.ClassDef(body=body):
+            parts = body
+        case _:
+            yield node
+            parts = ast.iter_child_nodes(node)
+    for part in parts:
+        yield from _of(part)

@@ -22,6 +22,26 @@ def worth(held: int, price: float = 1.0) -> float:
     log("a < b")
     return min(total, 10) + total
 '''
+# Nothing of it decides what is computed: types, decorators and errors, wherever they stand.
+SPARED = b"""
+@check(1 + 1)
+def outer(a: int | None) -> int | None:
+    def inner(b: list[int | None]) -> int | None:
+        c: int | None = b
+        raise ValueError(a - 1)
+
+    assert a > 0
+    failpoint("a")
+
+
+@dataclass(frozen=True)
+class Later:
+    of = dict(zip(a, b, strict=True))
+
+
+async def later(a: int | None) -> int | None:
+    raise ValueError(not a)
+"""
 
 
 def test_one_change_a_mutant() -> None:
@@ -47,6 +67,15 @@ def test_one_change_a_mutant() -> None:
         ast.parse(changed)
         assert changed != SOURCE
         assert changed.count(b"\n") == SOURCE.count(b"\n")
+
+
+def test_operands_keep_their_parentheses() -> None:
+    found = {m.now for m in mutants("m.py", b"x = (a + b) * c != (d is e)")}
+    assert found == {"(a + b) * c == (d is e)", "(a + b) / c", "a - b", "d is not e"}
+
+
+def test_types_and_errors_are_spared() -> None:
+    assert [str(m) for m in mutants("m.py", SPARED)] == []
 
 
 def test_the_modules_and_their_tests_are_there() -> None:

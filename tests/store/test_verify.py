@@ -259,11 +259,15 @@ def test_what_stands_behind_the_last_anchor_may_be_cut_off_unseen(chain: Chain) 
 
 def test_signing_that_began_later(chain: Chain) -> None:
     links = [replace(x, signature="") if x.seq <= 10 else x for x in chain.links]
-    assert verify_links(links, (), chain.is_signed).bad == 1
+    unsigned = verify_links(links, (), chain.is_signed)
+    assert (unsigned.bad, unsigned.reason) == (1, "it is not signed")
     verdict = verify_links(links, (), chain.is_signed, signed_from=11)
     assert verdict.is_whole
     assert verdict.signed == RECORDS - 10
     assert verify_links(links, (), chain.is_signed, signed_from=10).bad == 10
+    swapped = [replace(x, signature=chain.links[x.seq - 2].signature) for x in chain.links]
+    forged = verify_links(swapped, (), chain.is_signed)
+    assert (forged.bad, forged.reason) == (1, "its signature is wrong")
 
 
 def test_lines_of_a_part_of_the_chain(chain: Chain) -> None:
@@ -275,7 +279,7 @@ def test_lines_of_a_part_of_the_chain(chain: Chain) -> None:
     assert verify_lines(lines[9:], (), chain.is_signed, since=since).records == RECORDS - 9
     assert verify_lines(lines[5:], (), chain.is_signed, since=since).records == RECORDS - 9
     assert verify_lines(lines[10:], (), chain.is_signed, since=since).bad == 10
-    assert verify_lines([]).is_whole
+    assert verify_lines([]) == Verdict(0, Place())
     assert verify_lines([b"{}\n", *lines]).bad == 1
     assert verify_lines([b"[" * 100_000]).bad == 1
 

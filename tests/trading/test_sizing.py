@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sigc.config import ExecutionSettings
 from sigc.store.records import ZERO, Run, RunKey, Side
-from sigc_pipelines.sizing import Order, client_order_id, decimal, limit_of, size, write_down
+from sigc_pipelines.sizing import Order, client_order_id, decimal, limit_of, lot_of, size, write_down
 
 NOW = datetime(2024, 1, 2, 14, 30, tzinfo=UTC)
 LOTS = st.sampled_from([Decimal(1), Decimal(10), Decimal("0.001")])
@@ -111,3 +113,104 @@ def test_a_limit_lies_beyond_the_price_on_the_grid(price: Decimal, bps: float, s
     tick = Decimal("0.01") if exact >= 1 else Decimal("0.0001")
     assert limit % tick == 0
     assert abs(limit - exact) <= tick / 2
+
+
+ORDER = Order("A", Side.BUY, Decimal(10), Decimal(50))
+
+
+@pytest.mark.parametrize(
+    ("weight", "held", "expected"),
+    [
+        ("0.11", "0", 11),
+        ("0.10", "0", 10),  # worth the least that is ordered
+        ("0.09", "0", 0),
+        ("-0.09", "0", 0),
+        ("-0.10", "0", -10),
+        ("0.10", "19", 0),
+        ("0.10", "20", -10),
+        ("0.01", "3", 0),  # kept, as some of it is wanted
+        ("0", "3", -3),  # however small, what is wanted no more is closed
+        ("0", "-3", 3),
+        ("0.001", "3", -3),  # less than a lot is nothing
+        ("0", "0", 0),
+    ],
+)
+def test_small_orders_are_left_out_unless_they_close(weight: str, held: str, expected: int) -> None:
+    """Of 10,000 at a price of 100: a share is a hundredth. Orders are worth 1,000 at least."""
+    weights, prices = {"A": Decimal(weight)}, {"A": Decimal(100)}
+    found = size(weights, {"A": Decimal(held)}, {}, prices, Decimal(10_000), Decimal(1), Decimal(1_000))
+    assert [o.side.sign * o.quantity for o in found] == ([expected] if expected else [])
+    assert sum(o.value for o in found) == abs(expected) * 100
+
+
+def test_what_has_no_price_is_left_alone() -> None:
+    prices = {"B": ZERO, "C": Decimal(-5), "D": Decimal("0.5")}
+    found = size(dict.fromkeys("ABCD", Decimal("0.1")), {}, {}, prices, Decimal(100), Decimal(1))
+    assert [(o.asset, o.quantity) for o in found] == [("D", Decimal(20))]
+
+
+@pytest.mark.parametrize(("lot", "step", "expected"), [("", "1", "1"), ("10", "1", "10"), ("0.1", "1", "1")])
+def test_a_lot_is_no_finer_than_the_broker_allows(lot: str, step: str, expected: str) -> None:
+    assert lot_of(ExecutionSettings(lot=lot), Decimal(step)) == Decimal(expected)
+
+
+@pytest.mark.parametrize(
+    ("side", "reference", "bps", "expected"),
+    [
+        (Side.BUY, "50", 10, "50.05"),
+        (Side.SELL, "50", 10, "49.95"),
+        (Side.BUY, "1", 0, "1.00"),  # from 1 on in cents
+        (Side.BUY, "1.005", 0, "1.00"),  # halves to even
+        (Side.BUY, "1.015", 0, "1.02"),
+        (Side.SELL, "1", 1, "0.9999"),
+        (Side.SELL, "0.99", 10, "0.9890"),
+    ],
+)
+def test_limits_by_hand(side: Side, reference: str, bps: float, expected: str) -> None:
+    assert str(limit_of(Order("A", side, Decimal(1), Decimal(reference)), bps)) == expected
+
+
+@pytest.mark.parametrize(
+    ("quantity", "lot", "window", "parts", "minutes"),
+    [
+        ("10.5", "1", 60.0, ["3.5", "3", "2", "2"], [0, 15, 30, 45]),  # a part of a share goes with the first
+        ("8", "1", 480.0, ["2", "2", "2", "2"], [0, 90, 180, 270]),  # the cut-off, six hours on, ends the window
+        ("3", "1", 60.0, ["1", "1", "1"], [0, 20, 40]),
+        ("0.5", "1", 60.0, ["0.5"], [0]),
+        ("10", "2", 60.0, ["4", "2", "2", "2"], [0, 15, 30, 45]),
+        ("1", "0.5", 60.0, ["0.5", "0.5"], [0, 30]),
+    ],
+)
+def test_slices_by_hand(quantity: str, lot: str, window: float, parts: list[str], minutes: list[int]) -> None:
+    settings = ExecutionSettings(style="twap", slices=4, window_minutes=window, lot=lot)
+    whole = replace(ORDER, quantity=Decimal(quantity))
+    found = write_down([whole], run(), "ledger", settings, Decimal("0.5"), NOW)
+    assert [i.quantity for i in found] == [Decimal(p) for p in parts]
+    assert [i.not_before for i in found] == [NOW + timedelta(minutes=m) for m in minutes]
+    assert {i.parent for i in found} == {client_order_id("ledger", run(), whole)}
+    part = replace(whole, quantity=found[0].quantity)
+    assert found[0].client_order_id == client_order_id("ledger", run(), part, 1)
+
+
+def test_slices_of_a_time_keep_the_order_of_the_whole() -> None:
+    settings = ExecutionSettings(style="twap", slices=2, lot="1")
+    both = [replace(ORDER, asset="B", side=Side.SELL), ORDER]
+    found = write_down(both, replace(run(), cut_off=None), "ledger", settings, Decimal(1), NOW)
+    assert [(i.asset, i.slice, i.place) for i in found] == [("B", 1, 0), ("A", 1, 1), ("B", 2, 2), ("A", 2, 3)]
+
+
+def test_an_order_as_it_is_written_down() -> None:
+    sold = Order("B", Side.SELL, Decimal(4), Decimal(20))
+    plain, limited = ExecutionSettings(), ExecutionSettings(order_type="limit", limit_offset_bps=100)
+    found = write_down([sold, ORDER], run(), "ledger", plain, Decimal(1), NOW)
+    assert [(i.place, i.asset, i.side, i.quantity, i.reference) for i in found] == [
+        (0, "B", Side.SELL, Decimal(4), Decimal(20)),
+        (1, "A", Side.BUY, Decimal(10), Decimal(50)),
+    ]
+    for one in found:
+        assert (one.order_type, one.limit, one.slice, one.parent, one.not_before) == ("market", None, 0, "", None)
+        assert one.client_order_id.startswith("sigc-")
+    beside = write_down([sold, ORDER], run(), "ledger", limited, Decimal(1), NOW)
+    assert [(i.order_type, i.limit) for i in beside] == [("limit", Decimal("19.80")), ("limit", Decimal("50.50"))]
+    again = write_down([ORDER], replace(run(), revision=1), "ledger", plain, Decimal(1), NOW)
+    assert again[0].client_order_id != found[1].client_order_id

@@ -95,6 +95,18 @@ def test_the_deadline_of_the_stage_is_one_too(tmp_path: Path) -> None:
         assert [i.state for i in desk.run("one").orders] == [S.ACKNOWLEDGED] * 3 + [S.EXPIRED] * 2
 
 
+def test_the_deadline_runs_from_the_first_slice_on(tmp_path: Path) -> None:
+    """Which is due at the open, hours after the run began; the third of four, half an hour later, is too late."""
+    twap = {"style": "twap", "slices": 4, "window_minutes": 60.0, "execute_deadline_s": 1200.0}
+    with scene(written(tmp_path, {"A": 0.1}, config=free(execution=twap)), D1) as desk:
+        assert [i.state for i in desk.run("one").orders] == [S.ACKNOWLEDGED] * 2 + [S.EXPIRED] * 2
+
+
+def test_a_run_that_wants_nothing_says_so(tmp_path: Path) -> None:
+    with scene(written(tmp_path, {"A": 0.0}), D1) as desk:
+        assert desk.run("one").run.message == "0 orders"
+
+
 def test_what_the_broker_keeps_off_until_the_cut_off_expires(floor: Floor) -> None:
     with scene(floor, D1, at=before_cut_off(floor, D1, 60.0), rates=Faults(throttled=1.0, retry_after_s=5.0)) as desk:
         ended = desk.run("one")

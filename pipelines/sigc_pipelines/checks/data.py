@@ -51,7 +51,7 @@ class DataVerdict:
 
     findings: tuple[Finding, ...]
     treatments: dict[str, Treatment]
-    use_cache: bool = False
+    use_cache: bool
 
     @property
     def is_refused(self) -> bool:

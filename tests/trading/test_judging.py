@@ -1,0 +1,150 @@
+"""The judge of a run's orders: what it counts, what it counts anew, and what a person's halt does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sigc.clock import HandClock
+from sigc.store import books, control, orders, runs
+from sigc.store.ledger import Ledger
+from sigc.store.records import ZERO, BookKey, Charge, Fill, Intent, IntentState, Run, RunKey, Side
+from sigc_pipelines.judging import exposure, judge_of
+from tests.checks.orders import WIDE
+
+AT = datetime(2024, 1, 2, 15, tzinfo=UTC)
+
+
+def run(id: str, session: str, slot: str = "") -> Run:
+    key = RunKey("one", "main", session, slot=slot)
+    return Run(id, key, "2023-12-29", 0, AT, "ann", cut_off=AT + timedelta(hours=5))
+
+
+TODAY, EARLIER, BEFORE = run("now", "2024-01-02"), run("slot", "2024-01-02", "9"), run("old", "2024-01-01")
+
+
+def one(of: Run, id: str, side: str, quantity: int, asset: str = "A", **more: Any) -> Intent:
+    return Intent(id, of.id, of.key, int(id), asset, Side(side), Decimal(quantity), Decimal(10), **more)
+
+
+def planned(ledger: Ledger, of: Run, *intents: Intent, **limits: Any) -> None:
+    with ledger.transaction("plan") as tx:
+        runs.open_run(tx, of, WIDE | limits)
+        orders.plan(tx, intents)
+        books.put_marks(
+            tx, of.id, {"A": books.Mark(Decimal(12), "x"), "B": books.Mark(Decimal(20)), "C": books.Mark(None)}
+        )
+
+
+def state(ledger: Ledger, id: str, to: IntentState) -> None:
+    with ledger.transaction("send") as tx:
+        tx.connection.execute("UPDATE intents SET state = ? WHERE client_order_id = ?", (to, id))
+
+
+def fill(ledger: Ledger, id: str, side: str, quantity: int, at: datetime = AT) -> None:
+    done = Fill(f"{id}@{at}", id, "A", Side(side), Decimal(quantity), Decimal(10), ZERO, at)
+    with ledger.transaction("fills") as tx:
+        books.take_in(tx, (done,), (), "1")
+
+
+def denials(ledger: Ledger, judge: Any, intent: Intent) -> list[str]:
+    with ledger.transaction("send") as tx:
+        return [f.check for f in judge(tx, intent)]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """A book of 1,000."""
+    with Ledger.open(tmp_path, HandClock(AT), durable=False) as opened:
+        with opened.transaction("control") as tx:
+            books.open_book(tx, BookKey("one", "main"), Decimal(1_000), AT)
+        yield opened
+
+
+def test_what_is_counted(ledger: Ledger) -> None:
+    """All orders of the session, of its other slots too; of earlier sessions those that may still be filled."""
+    planned(ledger, BEFORE, one(BEFORE, "1", "buy", 30), one(BEFORE, "2", "sell", 7, "B"), one(BEFORE, "3", "buy", 9))
+    planned(ledger, EARLIER, one(EARLIER, "4", "buy", 5), one(EARLIER, "5", "sell", 6))
+    planned(ledger, TODAY, *(one(TODAY, str(n), "buy", n, parent="p", slice=n - 5) for n in (6, 7)))
+    fill(ledger, "1", "buy", 30)
+    state(ledger, "3", IntentState.EXPIRED)
+    fill(ledger, "4", "buy", 2)
+    state(ledger, "5", IntentState.CANCELLED)
+    with ledger.reading() as connection:
+        at = exposure(connection, TODAY)
+    assert at.cash == 680
+    assert at.nav == 1_064  # 32 shares at the mark of 12, not at what they cost
+    assert {id: at.in_flight(id) for id in "1234567"} == {"1": 0, "2": 7, "3": 0, "4": 3, "5": 0, "6": 6, "7": 7}
+    assert at.orders == 5  # 4 to 7, and 2 that is still in flight
+    assert at.turnover == 20  # two shares of the session, none of those before
+    assert at.line("A").quantity == 32
+    assert at.line("A").changed == 2
+    assert at.parents == at.sliced == {"p": Decimal(13)}
+    assert at.buying == 160  # 3 + 6 + 7 at ten
+    assert at.marks["A"].sector == "x"
+    assert at.line("B").price == 20
+    assert at.line("C").price is None
+
+
+def test_what_is_denied_takes_no_room(ledger: Ledger) -> None:
+    first, second, third = one(TODAY, "1", "buy", 60), one(TODAY, "2", "buy", 50, "B"), one(TODAY, "3", "buy", 40)
+    planned(ledger, TODAY, first, second, third, min_cash_in_flight=0.0)
+    state(ledger, "3", IntentState.DENIED)
+    judge = judge_of(ledger, TODAY, ledger.clock)
+    # 600 and 500 are more than the 1,000 there are: each is judged as if the other were filled.
+    assert denials(ledger, judge, first) == ["cash_in_flight"]
+    assert denials(ledger, judge, second) == []
+
+
+def test_what_changes_beside_the_run_is_counted_anew(ledger: Ledger) -> None:
+    asked = one(TODAY, "2", "buy", 60)
+    planned(ledger, BEFORE, one(BEFORE, "1", "sell", 50))
+    planned(ledger, TODAY, asked, min_cash_in_flight=0.5)
+    judge = judge_of(ledger, TODAY, ledger.clock)
+    assert denials(ledger, judge, asked) == ["cash_in_flight"]
+    fill(ledger, "1", "sell", 50)  # 500 more, of a book that is worth 900 now
+    assert denials(ledger, judge, asked) == []
+
+
+def test_the_clock_is_read_at_each_order(ledger: Ledger) -> None:
+    asked = one(TODAY, "1", "buy", 1)
+    planned(ledger, TODAY, asked)
+    judge = judge_of(ledger, TODAY, ledger.clock)
+    assert denials(ledger, judge, asked) == []
+    assert isinstance(ledger.clock, HandClock)
+    assert TODAY.cut_off is not None
+    ledger.clock.turn(TODAY.cut_off)
+    assert denials(ledger, judge, asked) == ["cut_off"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "reason", "said"),
+    [
+        ("", "enough", "everything is halted by ann: enough"),
+        ("one", "", "one is halted by ann: by hand"),
+        ("two", "enough", ""),
+    ],
+)
+def test_a_halt_is_read_at_each_order(ledger: Ledger, scope: str, reason: str, said: str) -> None:
+    asked = one(TODAY, "1", "buy", 1)
+    planned(ledger, TODAY, asked)
+    judge = judge_of(ledger, TODAY, ledger.clock)
+    assert denials(ledger, judge, asked) == []
+    with ledger.transaction("control") as tx:
+        control.put(tx, control.HALTED, scope, "by hand", "ann", reason)
+        found = judge(tx, asked)
+    assert [(f.check, f.message, f.assets) for f in found] == ([("halted", said, ("A",))] if said else [])
+
+
+def test_charges_are_taken_off(ledger: Ledger) -> None:
+    planned(ledger, TODAY, one(TODAY, "1", "buy", 1))
+    with ledger.transaction("fills") as tx:
+        books.take_in(tx, (), (Charge("c", "borrow", "", Decimal(-3), AT),), "1")
+    with ledger.reading() as connection:
+        at = exposure(connection, TODAY)
+    assert at.cash == at.nav == 997
