@@ -5,9 +5,12 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+import numpy as np
+
+from sigc.panel import Floats
 from sigc.store import runs
 from sigc.store.ledger import Ledger
-from sigc.store.records import Finding, Run, RunKind, Weight
+from sigc.store.records import Finding, Intent, Run, RunKind, Weight
 from sigc_pipelines.artifacts import folder_of, write_json
 from sigc_pipelines.compute import Loaded
 from sigc_pipelines.outlook import Outlook, Sight
@@ -63,3 +66,14 @@ def _record_signals(ledger: Ledger, run: Run, loaded: Loaded, outlook: Outlook, 
 def write_plan(work_dir: Path, run: str, outlook: Outlook) -> None:
     """Write what was computed. Raises OSError."""
     write_json(folder_of(work_dir, run) / PLAN, plan_record(outlook.plan, outlook.report))
+
+
+def decided_record(sight: Sight, target: Floats, intents: tuple[Intent, ...]) -> dict[str, object]:
+    """What the audit keeps of the signals: how many, their exposure, the digest of the weights."""
+    return {
+        "weights": sight.digest,
+        "wanted": int(np.count_nonzero(np.nan_to_num(sight.wanted))),
+        "gross": round(float(np.abs(target).sum()), 12),
+        "net": round(float(target.sum()), 12),
+        "orders": len(intents),
+    }

@@ -43,6 +43,7 @@ from sigc.store.records import (
     StageName,
     Weight,
 )
+from sigc_pipelines import waiting
 from sigc_pipelines.artifacts import read_weights, refresh, write_account, write_weights
 from sigc_pipelines.backtest import pick
 from sigc_pipelines.checks.data import Treatment, judge_data
@@ -54,7 +55,7 @@ from sigc_pipelines.finish import finish
 from sigc_pipelines.keep import followed
 from sigc_pipelines.outlook import Outlook, Sight
 from sigc_pipelines.publish import publish
-from sigc_pipelines.recording import record_computing, source_changes
+from sigc_pipelines.recording import decided_record, record_computing, source_changes
 from sigc_pipelines.session import Moment, moment
 from sigc_pipelines.sizing import decimal, lot_of, size, write_down
 from sigc_pipelines.trading import Ended, Feed, Request, Trading, Watch
@@ -230,7 +231,7 @@ class _Pass:
             self._note({"weights": sight.digest} | {f"data:{n}": d for n, d in outlook.digests.items()} | changed)
             findings += record_computing(self.ledger, self.run, loaded, outlook, sight, self.feed)
             turn = self.turn = self._turn(loaded, outlook)
-            self.ready = self._waited(sight) if self._is_between(turn) else {}
+            self.ready = self._waited(sight) if self._is_idle(turn) else {}
             if self._is_idle(turn) and sight.as_of < self.run.as_of:
                 findings.append(Finding("fresh", Weight.WARNING, f"the newest row is of {sight.as_of}"))
         if self._is_idle(turn):
@@ -251,20 +252,12 @@ class _Pass:
 
     def _is_idle(self, turn: Turn) -> bool:
         """Return True for a scheduled run that has nothing to trade: no rebalance, and no change that waited."""
-        return self._is_between(turn) and not self.ready
-
-    def _is_between(self, turn: Turn) -> bool:
-        return self.request.is_scheduled and not self.is_dry and not turn.due
+        return self.request.is_scheduled and not self.is_dry and not turn.due and not self.ready
 
     def _waited(self, sight: Sight) -> dict[str, float]:
-        """The weights that wait for a price, of assets that have one now: their halt is over, or a jump confirmed."""
         with self.ledger.reading() as connection:
             self.waiting = runs.pending(connection, self.book.strategy, self.book.portfolio)
-        return {
-            n: self.waiting[n]
-            for n, p in zip(sight.names, sight.prices.tolist(), strict=True)
-            if n in self.waiting and p == p
-        }
+        return waiting.ready(self.waiting, sight)
 
     def _traded(self, at: Moment, now: Standing, sight: Sight, validate_s: float) -> tuple[Outcome, str]:
         with self._stage(StageName.VALIDATE, validate_s) as findings:
@@ -315,7 +308,7 @@ class _Pass:
         )
         verdict = judge_data(view, wanted, set(now.positions), limits)
         findings += verdict.findings
-        _decide(sight, findings)
+        findings += waiting.undecided(sight)
         if self.ready:
             target = self._made_up(sight, held)
         else:
@@ -335,16 +328,14 @@ class _Pass:
         return target, held
 
     def _made_up(self, sight: Sight, held: Floats) -> Floats:
-        """What is held, but of the assets whose change waited for a price."""
         self.kept |= set(sight.names) - self.ready.keys()
-        return np.array([self.ready.get(n, h) for n, h in zip(sight.names, held.tolist(), strict=True)])
+        return waiting.made_up(self.ready, sight, held)
 
     def _pending(self, sight: Sight, target: Floats) -> dict[str, float]:
-        """The weights that are wanted of assets that can't be traded now, where they are not held as wanted."""
+        """What waits after this decision."""
         if self.ready:
             return {n: w for n, w in self.waiting.items() if n not in self.ready}
-        cells = zip(sight.names, sight.prices.tolist(), sight.wanted.tolist(), target.tolist(), strict=True)
-        return {n: w for n, price, w, t in cells if price != price and w == w and w != t}
+        return waiting.pending(sight, target)
 
     def _last_target(self, sight: Sight, findings: list[Finding]) -> Floats:
         """What the book's last run traded to; an error without one."""
@@ -403,7 +394,7 @@ class _Pass:
             books.put_marks(tx, self.run.id, marks)
             orders.plan(tx, intents)
             more = {"rebalance": "" if self.turn is None else self.turn.due, "pending": self._pending(sight, target)}
-            tx.audit(runs.event("run.decided", self.run, _decided(sight, target, intents) | more))
+            tx.audit(runs.event("run.decided", self.run, decided_record(sight, target, intents) | more))
         outcome, message, found = finish(self.trading, self.run, self.watch.stop)
         findings += found
         with self.ledger.reading() as connection:
@@ -426,22 +417,3 @@ class _Pass:
     def _marks(self, sight: Sight, now: Standing, ordered: set[str]) -> dict[str, books.Mark]:
         sectors = dict(zip(sight.names, sight.sectors, strict=True)) if sight.sectors else {}
         return {n: books.Mark(now.prices.get(n), sectors.get(n, "")) for n in sorted({*now.positions, *ordered})}
-
-
-def _decide(sight: Sight, findings: list[Finding]) -> None:
-    """Unknown is not zero: a row on which no asset that can be traded has a weight decides nothing."""
-    priced = np.isfinite(sight.prices)
-    if priced.any() and np.isnan(sight.wanted[priced]).all():
-        text = f"no weight is defined on the row of {sight.as_of}: nothing is decided, and the book is kept"
-        findings.append(Finding("undefined", Weight.ERROR, text))
-
-
-def _decided(sight: Sight, target: Floats, intents: tuple[Intent, ...]) -> dict[str, object]:
-    """What the audit keeps of the signals: how many, their exposure, the digest of the weights."""
-    return {
-        "weights": sight.digest,
-        "wanted": int(np.count_nonzero(np.nan_to_num(sight.wanted))),
-        "gross": round(float(np.abs(target).sum()), 12),
-        "net": round(float(target.sum()), 12),
-        "orders": len(intents),
-    }
