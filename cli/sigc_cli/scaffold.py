@@ -26,7 +26,7 @@ CONFIG = """# Settings of this project; every setting with its text: sigc config
 data:
   directory: ./data
 schedule:
-  calendar: weekdays   # of the synthetic data; nyse or another exchange for real ones
+  calendar: nyse   # whose sessions the data are of: an exchange such as XLON, weekdays, always
 daemon:
   work_dir: ./.sigc/state
   pid_file: ./.sigc/sigc.pid
@@ -48,7 +48,7 @@ daemon:
   metrics: {{port: {metrics}}}
   dashboard: {{port: {page}}}
 schedule:
-  calendar: weekdays   # of the synthetic data
+  calendar: nyse
 strategies:
   - {{name: momentum, file: {strategy}}}
 """

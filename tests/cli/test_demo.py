@@ -56,7 +56,7 @@ def test_it_trades_shows_and_stops_whatever_the_callers_settings(place: Path) ->
         code, out, err = sigc(place, *SMALL, **others)
         assert code == 0, err
         told = [line for line in out.splitlines() if line.startswith("as of ")]
-        assert [line.split()[2] for line in told] == ["2020-03-23,", "2020-03-24,"]
+        assert [line.split()[2] for line in told] == ["2020-04-07,", "2020-04-08,"]
         assert "done, 16 orders" in told[0]
         assert "Status: running" in out
         assert "Status: success" in out

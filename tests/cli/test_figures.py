@@ -161,7 +161,13 @@ def test_positions() -> None:
     nav = {"nav": "100687.50", "cash": "80087.50", "gross": "60600.00", "net": "20600.00"}
     assert data("positions") == [
         {
-            "book": {"key": key, "capital": "100000", "cash": "74002.9900", "opened": "2024-01-08T09:00:00+00:00"},
+            "book": {
+                "key": key,
+                "capital": "100000",
+                "cash": "74002.9900",
+                "opened": "2024-01-08T09:00:00+00:00",
+                "anchor": "2024-01-08",
+            },
             "positions": [
                 {"book": key, "asset": "AAA", "quantity": "460", "average_price": "100.3737173913"},
                 {"book": key, "asset": "BBB", "quantity": "-400", "average_price": "49.9000000000"},

@@ -23,6 +23,7 @@ import pytest
 from sigc.daemon.client import Client, Target
 from sigc.daemon.messages import StatusReply
 from sigc.daemon.pidfile import read_pid_file
+from sigc.data.exchange import NYSE
 from sigc_cli.remote import wait_until_ready
 from sigc_cli.scaffold import MOMENTUM
 from sigc_cli.universe import write_universe
@@ -50,7 +51,7 @@ MORE = """  cache: {{directory: {folder}/cache}}
   health: {{port: {health}}}
   metrics: {{port: {metrics}}}
 cluster: {{type: none}}
-schedule: {{calendar: weekdays}}
+schedule: {{calendar: nyse}}
 strategies:
   - {{name: momentum_strategy, file: momentum_strategy.sig, schedule: "0 {hour} * * 1-5"}}
   - {{name: value_strategy, file: value_strategy.sig, schedule: "0 {hour} * * 1-5"}}
@@ -86,11 +87,12 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def today(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prices of every weekday up to today."""
+    """Prices of every session up to today."""
     folder = tmp_path_factory.mktemp("today")
     day = np.datetime64(datetime.now(UTC).date() + timedelta(days=1), "D")
-    start = np.busday_offset(np.datetime64("2022-06-01", "D"), 0, roll="forward")
-    write_universe(folder, 40, int(np.busday_count(start, day)), str(start))
+    start = np.datetime64("2022-06-01", "D")
+    first, stop = NYSE.of().place(np.array([start, day]))
+    write_universe(folder, 40, int(stop - first), str(start))
     return folder
 
 

@@ -201,6 +201,7 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
     runs.is_of_the_past(connection, run)
     runs.is_decided(connection, run)
     runs.decided_before(connection, "scripted", "main", D3)
+    assert runs.pending(connection, "scripted", "main") == {}
     for found in (jobs.find(connection, "o1"), jobs.last_of(connection, "scripted")):
         assert found is not None
     jobs.of_fires(connection, "job")

@@ -104,7 +104,8 @@ def test_the_deadline_runs_from_the_first_slice_on(tmp_path: Path) -> None:
 
 def test_a_run_that_wants_nothing_says_so(tmp_path: Path) -> None:
     with scene(written(tmp_path, {"A": 0.0}), D1) as desk:
-        assert desk.run("one").run.message == "0 orders"
+        ended = desk.run("one").run
+        assert (ended.outcome, ended.message) == (Outcome.UNCHANGED, "nothing had to change")
 
 
 def test_what_the_broker_keeps_off_until_the_cut_off_expires(floor: Floor) -> None:
