@@ -197,8 +197,11 @@ class DaskExecutor:
         first = int(_is_chained(batch[0]))  # what waits for the next link of a chain is the longest way of a run
         payload = pickle.dumps((batch, self._address), pickle.HIGHEST_PROTOCOL)
         future = self._client.submit(CARRY_OUT, payload, self._required, key=key, pure=False, priority=first, **chosen)
-        self._batches[key] = (future, batch)
-        future.add_done_callback(lambda _, key=key: self._arrived.put(key))
+        self._await(future, batch)
+
+    def _await(self, future: Any, batch: tuple[Task, ...]) -> None:
+        self._batches[future.key] = (future, batch)
+        future.add_done_callback(lambda done: self._arrived.put(done.key))
 
     def _next_key(self) -> str:
         """The key of a batch that came home. Workers that are silent beyond the deadline are restarted."""
@@ -236,22 +239,27 @@ class DaskExecutor:
         for address, told in usable.items():
             seen, since = self._seen.get(address, (None, now))
             self._seen[address] = (seen, since) if seen == told["last_seen"] else (told["last_seen"], now)
-        limit_s = min(_SILENT_S, max(_LEAST_SILENT_S, self._deadline_s)) if self._deadline_s else _SILENT_S
-        silent = [address for address in usable if now - self._seen[address][1] > limit_s]
+        silent = [address for address in usable if now - self._seen[address][1] > self._silent_s]
         if silent:
-            self._send_elsewhere(silent, f"was silent for {limit_s:.0f} s")
-            self._restart([address for address in silent if usable[address]["nanny"]])
+            self._send_elsewhere(silent)
             self._hung, self._progress_at = 0, time.monotonic()
 
-    def _send_elsewhere(self, workers: list[str], why: str) -> None:
-        """Send the batches that these workers hold to others."""
-        held = self._client.processing(workers)
-        for address in workers:
-            self._tell(self._workers.set_aside(address, why))
+    @property
+    def _silent_s(self) -> float:
+        """How long a worker may be silent."""
+        return min(_SILENT_S, max(_LEAST_SILENT_S, self._deadline_s)) if self._deadline_s else _SILENT_S
+
+    def _send_elsewhere(self, silent: list[str]) -> None:
+        """Send the batches that these workers hold to others, and restart those that a nanny watches."""
+        held = self._client.processing(silent)
+        watched = [address for address, told in self._workers.usable().items() if address in silent and told["nanny"]]
+        for address in silent:
+            self._tell(self._workers.set_aside(address, f"was silent for {self._silent_s:.0f} s"))
         for key in [key for keys in held.values() for key in keys if key in self._batches]:
             future, batch = self._batches.pop(key)
             self._client.cancel([future], force=True)
             self._send(batch)
+        self._restart(watched)
 
     def _restart_busy(self) -> None:
         """Restart the workers that hold tasks; the scheduler sends the tasks again."""
@@ -269,7 +277,7 @@ class DaskExecutor:
 
     def _result(self, future: Any, batch: tuple[Task, ...]) -> list[Outcome]:
         try:
-            found: list[Outcome] | dict[str, str] = future.result()
+            found: list[Outcome] | dict[str, str] | None = self._fetched(future)
         except SigcError:
             raise
         except CancelledError as lost:
@@ -282,11 +290,33 @@ class DaskExecutor:
                 return []
             message = f"a worker failed on {_name(batch)}: {type(failure).__name__}: {failure}"
             raise SigcError(Diagnostic("E300", message, batch[0].outputs[0].node.span)) from failure
+        if found is None:
+            if future.status == "finished":
+                self._not_handed_over(future)
+                self._send(batch)
+            else:
+                self._await(future, batch)
+            return []
         if isinstance(found, dict):
             self._refused(found["refused"], found["why"])
             self._send(batch)
             return []
         return found
+
+    def _fetched(self, future: Any) -> Any:
+        """What came of a batch. None: its worker does not hand it over, or was lost, and it is computed again."""
+        until = time.monotonic() + self._silent_s
+        while future.status == "finished" and time.monotonic() < until:
+            with contextlib.suppress(TimeoutError):
+                return future.result(timeout=min(_LOOKS_EVERY_S, self._silent_s))
+        return None if future.status in ("finished", "pending", "lost") else future.result()
+
+    def _not_handed_over(self, future: Any) -> None:
+        """Set aside the workers that hold a result and do not give it: they stopped after the work was done."""
+        with self._reached():
+            holders = self._client.who_has([future]).get(future.key, ())
+            self._client.cancel([future], force=True)
+            self._send_elsewhere([address for address in holders if address in self._workers.usable()])
 
     def _refused(self, worker: str, why: str) -> None:
         """Send nothing more to a worker. Raises `SigcError` when that happens again and again."""

@@ -24,10 +24,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -41,6 +42,7 @@ from sigc.daemon.messages import WorkerStatus
 from sigc.engine.cluster import open_client, slice_bytes
 from sigc.engine.dask import DaskExecutor, StoreAddress
 from sigc.engine.join import take_down
+from sigc.engine.task import Outcome, Task
 from sigc.errors import SigcError
 from sigc.panel import Panel
 from sigc_pipelines.compute import Workspace
@@ -354,41 +356,59 @@ def test_a_scheduler_without_workers_is_told_of_in_time(site: Site) -> None:
     assert time.monotonic() - began < 20
 
 
+class Stopper(DaskExecutor):
+    """Has a worker stopped, by SIGSTOP: when it is sent a batch, or when it is done with one and holds the result."""
+
+    def stop(self, when: str, address: str, process: int) -> None:
+        self.when, self.where, self.process = when, address, process
+
+    def _stop(self, when: str, holders: Iterable[str]) -> None:
+        if when == self.when and self.where in holders:
+            os.kill(self.process, signal.SIGSTOP)
+            self.when = "stopped"
+
+    def _send(self, batch: tuple[Task, ...]) -> None:
+        super()._send(batch)
+        self._stop("sent", [w for w, keys in self._client.processing().items() if set(keys) & set(self._batches)])
+
+    def _result(self, future: Any, batch: tuple[Task, ...]) -> list[Outcome]:
+        self._stop("done", self._client.who_has([future])[future.key])
+        return super()._result(future, batch)
+
+
+@pytest.mark.parametrize("when", ["sent", "done"])
 def test_a_stopped_worker_among_others_and_the_loss_of_the_last(
-    site: Site, world: Path, right: dict[str, Panel], monkeypatch: pytest.MonkeyPatch
+    site: Site, world: Path, right: dict[str, Panel], monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """One that no nanny watches is stopped under the run; in the next run the only one left is killed."""
     monkeypatch.setattr("sigc.engine.dask._LOOKS_EVERY_S", 0.2)
     monkeypatch.setattr("sigc.engine.dask._LEAST_SILENT_S", 2.0)
     one, two = site.worker(), site.worker()
+    address = one.until("Start worker at:")
     for worker in (one, two):
         worker.until("Registered to:")
     store = ParquetStore(site.folder / "stopped")
-    address = StoreAddress(str(store.directory), 1.0)
+    place = StoreAddress(str(store.directory), 1.0)
+    killed = threading.Event()
 
-    def once(act: object) -> object:
-        done = threading.Event()
-
-        def progress(_: object) -> None:
-            if not done.is_set():
-                done.set()
-                act()  # type: ignore[operator]
-
-        return progress
+    def kill(_: object) -> None:
+        if not killed.is_set():
+            killed.set()
+            two.process.kill()
 
     with open_client(site.settings(), CACHE) as client:
         client.wait_for_workers(2, timeout=30)
-        executor = DaskExecutor(client, address, slice_bytes(client), deadline_s=2.0, patience_s=2.0)
-        stop = once(lambda: os.kill(one.process.pid, signal.SIGSTOP))
-        space = Workspace(store, lambda _: nullcontext(executor), rule="month", progress=stop)  # type: ignore[arg-type]
+        stopper = Stopper(client, place, slice_bytes(client), deadline_s=2.0, patience_s=2.0)
+        stopper.stop(when, address, one.process.pid)
+        space = Workspace(store, lambda _: nullcontext(stopper), rule="month")
         found, report = everything(world, "neutral", space)
         assert_same(found, right)
-        assert any("does not compute: it was silent for 2 s" in text for text in report.incidents), report.incidents
-        executor.close()
-        executor = DaskExecutor(client, address, slice_bytes(client), patience_s=2.0)
+        assert stopper.when == "stopped"
+        assert f"worker {address} does not compute: it was silent for 2 s" in report.incidents
+        stopper.close()
+        executor = DaskExecutor(client, place, slice_bytes(client), patience_s=2.0)
         one.process.kill()
-        kill = once(two.process.kill)
-        space = Workspace(store, lambda _: nullcontext(executor), rule="week", progress=kill)  # type: ignore[arg-type]
+        space = Workspace(store, lambda _: nullcontext(executor), rule="week", progress=kill)
         began = time.monotonic()
         with pytest.raises(SigcError, match="that can be used; waited 2 s|was silent"):
             everything(world, "neutral", space)
