@@ -357,19 +357,24 @@ def test_a_scheduler_without_workers_is_told_of_in_time(site: Site) -> None:
 
 
 class Stopper(DaskExecutor):
-    """Has a worker stopped, by SIGSTOP: when it is sent a batch, or when it is done with one and holds the result."""
+    """Stops the first worker that is sent a batch, by SIGSTOP, or the first that is done with one and holds the result."""
 
-    def stop(self, when: str, address: str, process: int) -> None:
-        self.when, self.where, self.process = when, address, process
+    def watch(self, when: str, workers: dict[str, Process]) -> None:
+        self.when, self.workers, self.stopped = when, workers, ""
 
     def _stop(self, when: str, holders: Iterable[str]) -> None:
-        if when == self.when and self.where in holders:
-            os.kill(self.process, signal.SIGSTOP)
-            self.when = "stopped"
+        for address in holders:
+            if when == self.when and not self.stopped:
+                os.kill(self.workers[address].process.pid, signal.SIGSTOP)
+                self.stopped = address
 
     def _send(self, batch: tuple[Task, ...]) -> None:
         super()._send(batch)
-        self._stop("sent", [w for w, keys in self._client.processing().items() if set(keys) & set(self._batches)])
+        key, (future, _) = next(reversed(self._batches.items()))
+        while self.when == "sent" and not self.stopped:
+            self._stop("sent", [w for w, keys in self._client.processing().items() if key in keys])
+            if future.done():
+                self._stop("sent", self._client.who_has([future])[key])
 
     def _result(self, future: Any, batch: tuple[Task, ...]) -> list[Outcome]:
         self._stop("done", self._client.who_has([future])[future.key])
@@ -384,7 +389,7 @@ def test_a_stopped_worker_among_others_and_the_loss_of_the_last(
     monkeypatch.setattr("sigc.engine.dask._LOOKS_EVERY_S", 0.2)
     monkeypatch.setattr("sigc.engine.dask._LEAST_SILENT_S", 2.0)
     one, two = site.worker(), site.worker()
-    address = one.until("Start worker at:")
+    workers = {worker.until("Start worker at:"): worker for worker in (one, two)}
     for worker in (one, two):
         worker.until("Registered to:")
     store = ParquetStore(site.folder / "stopped")
@@ -394,20 +399,20 @@ def test_a_stopped_worker_among_others_and_the_loss_of_the_last(
     def kill(_: object) -> None:
         if not killed.is_set():
             killed.set()
-            two.process.kill()
+            for worker in workers.values():
+                worker.process.kill()
 
     with open_client(site.settings(), CACHE) as client:
         client.wait_for_workers(2, timeout=30)
         stopper = Stopper(client, place, slice_bytes(client), deadline_s=2.0, patience_s=2.0)
-        stopper.stop(when, address, one.process.pid)
+        stopper.watch(when, workers)
         space = Workspace(store, lambda _: nullcontext(stopper), rule="month")
         found, report = everything(world, "neutral", space)
         assert_same(found, right)
-        assert stopper.when == "stopped"
-        assert f"worker {address} does not compute: it was silent for 2 s" in report.incidents
+        assert f"worker {stopper.stopped} does not compute: it was silent for 2 s" in report.incidents
         stopper.close()
         executor = DaskExecutor(client, place, slice_bytes(client), patience_s=2.0)
-        one.process.kill()
+        workers.pop(stopper.stopped).process.kill()
         space = Workspace(store, lambda _: nullcontext(executor), rule="week", progress=kill)
         began = time.monotonic()
         with pytest.raises(SigcError, match="that can be used; waited 2 s|was silent"):
