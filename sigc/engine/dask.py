@@ -250,12 +250,12 @@ class DaskExecutor:
         return min(_SILENT_S, max(_LEAST_SILENT_S, self._deadline_s)) if self._deadline_s else _SILENT_S
 
     def _send_elsewhere(self, silent: list[str]) -> None:
-        """Send the batches that these workers hold to others, and restart those that a nanny watches."""
-        held = self._client.processing(silent)
+        """Send the batches that these workers hold, finished or not, to others; restart those that a nanny watches."""
+        held = [*self._client.processing(silent).values(), *self._client.has_what(silent).values()]
         watched = [address for address, told in self._workers.usable().items() if address in silent and told["nanny"]]
         for address in silent:
             self._tell(self._workers.set_aside(address, f"was silent for {self._silent_s:.0f} s"))
-        for key in [key for keys in held.values() for key in keys if key in self._batches]:
+        for key in {key for keys in held for key in keys if key in self._batches}:
             future, batch = self._batches.pop(key)
             self._client.cancel([future], force=True)
             self._send(batch)

@@ -46,7 +46,7 @@ def list_runs(
 @CONFIG
 @WORK_DIR
 def show(id: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
-    """One run: stages and what they found, weights, orders, fills."""
+    """One run: stages and what they found, and its orders; with --json its weights and fills too."""
     from sigc_cli import ledger_view
     from sigc_cli.reading import ledger
     from sigc_pipelines.artifacts import account_of
