@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sigc.actions import Action
 from sigc.blocks import BlockStore
 from sigc.config import DataSettings
 from sigc.data.anomalies import MAX_RETURN
@@ -80,6 +81,11 @@ class Loaded:
     def periods(self) -> Periods:
         """Rows a year of the traded source."""
         return _periods(self.strategy, self.catalog)
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """Corporate actions of all assets, by ex-date; those after the last row too, as they are announced before."""
+        return self.catalog.actions
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:

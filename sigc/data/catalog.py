@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from sigc.actions import Action
 from sigc.blocks import BlockStore, concat, digest
 from sigc.config import DataSettings
 from sigc.data.connections import Connections
@@ -78,10 +79,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
-    """All sources of a strategy by name, and what was noticed on the way."""
+    """All sources of a strategy by name, and what was noticed on the way. actions: those declared, by ex-date."""
 
     sources: dict[str, Source]
     findings: tuple[Diagnostic, ...]
+    actions: tuple[Action, ...] = ()
 
 
 class BlockMissingError(Exception):
