@@ -12,7 +12,7 @@ import numpy as np
 
 from sigc.data.frequency import Periods
 from sigc.engine.books import Books
-from sigc.engine.gather import gather, source_panel
+from sigc.engine.gather import gather
 from sigc.engine.task import RunReport
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.ops.declare import REGISTRY
@@ -22,11 +22,12 @@ from sigc_pipelines.book import Adjust, Book, book_of, is_plain, keep_book, unti
 from sigc_pipelines.book_findings import findings_of
 from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between
 from sigc_pipelines.costs import Market, are_of_turnover, cost_of, elapsed_days
+from sigc_pipelines.dollars import WINDOW, mean_dollars
 from sigc_pipelines.measuring import measured
 from sigc_pipelines.performance import BenchmarkMetrics, Metrics
 from sigc_pipelines.quotes import Quotes, accepted
 from sigc_pipelines.rebalance import due_rows, row_days
-from sigc_pipelines.returns import benchmark_returns, returns_of
+from sigc_pipelines.returns import benchmark_returns, over_gaps
 from sigc_pipelines.situation import adjuster
 from sigc_pipelines.warm_up import first_defined, first_of_figures, first_possible
 
@@ -109,11 +110,13 @@ class Accounts:
         made = accepted(loaded, workspace, loaded.strategy.traded, start, stop)
         self.dates = made.dates
         ended_after = loaded.grid.leaves[loaded.strategy.traded].source.spec.options.ended_after
-        self.quotes = Quotes(made.prices, made.raw, made.returns, ended_after, self.settings.delisting_return or 0.0)
+        self.quotes = Quotes(
+            made.levels, made.raw_levels, made.returns, ended_after, self.settings.delisting_return or 0.0
+        )
         self.findings = made.findings
         self.start = start
         self.row_days = row_days(loaded, workspace, start, stop)
-        market = _market(loaded, workspace, portfolio, capital, start, stop)
+        market = _market(loaded, workspace, portfolio, capital, start, stop, made.prices)
         self.market = replace(market, elapsed=elapsed_days(self.dates))
         self.benchmark = benchmark_returns(loaded, workspace, self.settings, start, stop)
         self._adjust = adjuster(loaded, workspace, portfolio, capital, start, stop)
@@ -215,17 +218,17 @@ def shifted(adjust: Adjust | None, rows: int) -> Adjust | None:
 
 
 def _market(
-    loaded: Loaded, workspace: Workspace, portfolio: Portfolio, capital: float, start: int, stop: int
+    loaded: Loaded, workspace: Workspace, portfolio: Portfolio, capital: float, start: int, stop: int, prices: Floats
 ) -> Market:
-    """What the cost terms need, with 20 rows of warm-up where a volume source gives participation."""
-    traded = loaded.strategy.traded
+    """What the cost terms need, with 20 rows of warm-up where a volume source gives participation.
+
+    prices: accepted ones as traded, of the rows [start, stop).
+    """
     models = any(c.name == "slippage.model" for c in portfolio.costs)
     if not models or "volume" not in loaded.grid.leaves:
-        return Market(capital, source_panel(loaded.grid, workspace.store, traded, start, stop).values)
-    low = max(0, start - 20)
-    prices = source_panel(loaded.grid, workspace.store, traded, low, stop).values
-    volume = source_panel(loaded.grid, workspace.store, "volume", low, stop).values
-    rows = stop - start
-    mean = REGISTRY["rolling_mean"].kernel(volume, window=20)
-    sigma = REGISTRY["rolling_std"].kernel(returns_of(prices), window=20)
-    return Market(capital, prices[-rows:], mean[-rows:], sigma[-rows:])
+        return Market(capital, prices)
+    low, rows = max(0, start - WINDOW), stop - start
+    made = accepted(loaded, workspace, loaded.strategy.traded, low, stop)
+    dollars = mean_dollars(loaded, workspace, made.prices, low, stop)
+    sigma = REGISTRY["rolling_std"].kernel(over_gaps(made.levels), window=WINDOW)
+    return Market(capital, prices, dollars[-rows:], sigma[-rows:])

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from sigc.actions import Action
 from sigc.blocks import BlockStore
 from sigc.config import DataSettings
+from sigc.data.adjust import by_asset
 from sigc.data.anomalies import MAX_RETURN
 from sigc.data.catalog import Catalog
 from sigc.data.catalog import load as load_sources
@@ -69,7 +71,7 @@ class Workspace:
     max_return: float = MAX_RETURN
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Loaded:
     """A strategy with its data on the grid."""
 
@@ -86,6 +88,14 @@ class Loaded:
     def actions(self) -> tuple[Action, ...]:
         """Corporate actions of all assets, by ex-date; those after the last row too, as they are announced before."""
         return self.catalog.actions
+
+    @cached_property
+    def _by_asset(self) -> Mapping[str, tuple[Action, ...]]:
+        return by_asset(self.catalog.actions)
+
+    def acts(self, name: str) -> Mapping[str, tuple[Action, ...]]:
+        """The actions that change what a price of a source is worth, by asset; none where its file is adjusted."""
+        return {} if self.catalog.sources[name].spec.options.adjusted else self._by_asset
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:

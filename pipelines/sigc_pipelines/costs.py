@@ -1,6 +1,6 @@
 """What trading costs, as a fraction of the book per row. Terms add up; the models are listed in `MODELS`.
 
-Participation is |change of weight| x capital / (price x 20-day mean volume) where a volume source is
+Participation is |change of weight| x capital / mean dollar volume of 20 rows where a volume source is
 declared, else |change of weight| with sigma 1. Square-root law: Almgren, Thum, Hauptmann, Li (2005),
 "Direct estimation of equity market impact"; linear and temporary/permanent split: Almgren, Chriss (2000).
 """
@@ -21,23 +21,23 @@ _YEAR_DAYS = 365.0  # ACT/365, as brokers charge for borrowed shares
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Market:
-    """What cost terms may look at, all (rows, assets): prices, 20-row mean volume and sigma of a row, or None.
+    """What cost terms may look at, all (rows, assets): prices as traded, mean dollar volume and sigma of 20 rows, or None.
 
     elapsed: calendar days since the row before, (rows,), 0 on the first; None where no term accrues by time.
     """
 
     capital: float
     prices: Floats
-    volume: Floats | None = None
+    dollars: Floats | None = None
     sigma: Floats | None = None
     elapsed: Floats | None = None
 
     def rows(self, low: int, high: int) -> Market:
         """The market over the rows [low, high)."""
-        volume = None if self.volume is None else self.volume[low:high]
+        dollars = None if self.dollars is None else self.dollars[low:high]
         sigma = None if self.sigma is None else self.sigma[low:high]
         elapsed = None if self.elapsed is None else self.elapsed[low:high]
-        return Market(self.capital, self.prices[low:high], volume, sigma, elapsed)
+        return Market(self.capital, self.prices[low:high], dollars, sigma, elapsed)
 
 
 def elapsed_days(dates: Dates) -> Floats:
@@ -88,10 +88,10 @@ def _borrow(term: Cost, book: Book, market: Market) -> Floats:
 
 def _slippage(term: Cost, book: Book, market: Market) -> Floats:
     size = np.abs(book.trades)
-    if market.volume is None or market.sigma is None:
+    if market.dollars is None or market.sigma is None:
         part, sigma = size, np.ones_like(size)
     else:
-        part = size * market.capital / (market.prices * market.volume)
+        part = size * market.capital / market.dollars
         sigma = market.sigma
     return _sum(MODELS[str(term.get("model"))](term, size, part, sigma))
 

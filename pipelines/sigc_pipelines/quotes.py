@@ -1,5 +1,9 @@
 """Prices that money is counted by: those that are accepted, over rows of the grid.
 
+    prices    as traded: what an order, a fill, a mark, a cost per share is made of
+    levels    prices made comparable over corporate actions (`sigc.data.adjust`): their ratios are total returns
+
+A source is stored as traded: this is the one way to its prices, and `adjust=`, which is for signals, does not reach it.
 A price of 0 or below is none (unless the source says `allow_negative=true`), and a jump is none before it is confirmed
 (`sigc.data.anomalies`): returns, trades and marks treat such cells as missing.
 """
@@ -12,6 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
+from sigc.data.adjust import forward
 from sigc.data.anomalies import Jump, Limits, accept, limits_of, named, told
 from sigc.data.catalog import Source
 from sigc.engine.gather import source_panel
@@ -28,7 +33,8 @@ _NAMED = 5  # assets that a finding names
 
 @dataclass(frozen=True, eq=False)
 class Quotes:
-    """prices: accepted ones, (rows, assets), NaN for none. raw: those that are there, accepted or not.
+    """prices: accepted levels, (rows, assets), NaN for none; only their ratios count. raw: those that are there,
+    accepted or not.
 
     ended_after: rows without any price after which an asset is presumed ended. delisting_return: its return by then.
     """
@@ -56,10 +62,17 @@ class Quotes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Accepted:
-    """A source's prices over rows of the grid, see `Quotes`. findings: of what was not accepted."""
+    """A source's prices over rows of the grid, (rows, assets) each, NaN for none.
+
+    prices: accepted ones, as traded. raw: those that are there, accepted or not. levels, raw_levels: the same, made
+    comparable over corporate actions; the arrays above where there are none. returns: of levels from row to row, where
+    these were made. findings: of what was not accepted.
+    """
 
     prices: Floats
     raw: Floats
+    levels: Floats
+    raw_levels: Floats
     returns: Floats | None
     dates: Dates
     findings: tuple[Diagnostic, ...]
@@ -67,8 +80,15 @@ class Accepted:
     def last(self, rows: int) -> Accepted:
         """The last so many rows."""
         at = len(self.dates) - rows
-        returns = None if self.returns is None else self.returns[at:]
-        return replace(self, prices=self.prices[at:], raw=self.raw[at:], returns=returns, dates=self.dates[at:])
+        return replace(
+            self,
+            prices=self.prices[at:],
+            raw=self.raw[at:],
+            levels=self.levels[at:],
+            raw_levels=self.raw_levels[at:],
+            returns=None if self.returns is None else self.returns[at:],
+            dates=self.dates[at:],
+        )
 
 
 def accepted(loaded: Loaded, workspace: Workspace, name: str, start: int, stop: int) -> Accepted:
@@ -79,30 +99,47 @@ def accepted(loaded: Loaded, workspace: Workspace, name: str, start: int, stop: 
     low = max(0, start - LOOK_BACK)
     panel = source_panel(loaded.grid, workspace.store, name, low, stop)
     source = loaded.grid.leaves[name].source
-    made = accept_panel(source, panel.values, panel.names, panel.dates, workspace.max_return, start - low)
+    levels = forward(panel.values, panel.names, loaded.grid.days[low:stop], loaded.acts(name))
+    made = accept_panel(source, panel.values, panel.names, panel.dates, workspace.max_return, start - low, levels)
     return made.last(stop - start)
 
 
 def accept_panel(
-    source: Source, values: Floats, names: Sequence[str], dates: Dates, max_return: float, skipped: int = 0
+    source: Source,
+    values: Floats,
+    names: Sequence[str],
+    dates: Dates,
+    max_return: float,
+    skipped: int = 0,
+    levels: Floats | None = None,
 ) -> Accepted:
-    """The accepted ones among values of a source. skipped: rows before those that findings are told of."""
+    """The accepted ones among values of a source. skipped: rows before those that findings are told of.
+
+    levels: the values made comparable over corporate actions, where there are some: by these a jump is judged.
+    """
     from sigc.ops.loops import accounts
 
     options = source.spec.options
     limits = limits_of(options.max_return, max_return, source.rows.frequency)
+    levels = values if levels is None else levels
     returns: Floats | None
-    returns, columns, odd = accounts.looked_at(values, limits.up, limits.down)
+    returns, columns, odd = accounts.looked_at(levels, limits.up, limits.down)
     findings: tuple[Diagnostic, ...] = ()
-    raw = values
+    raw, raw_levels = values, levels
     if odd and not options.allow_negative:
         findings = _not_positive(source, values[skipped:], names, dates[skipped:])
-        raw, returns = np.where(values > 0.0, values, np.nan), None
+        raw, raw_levels, returns = _positive(values, values), _positive(levels, values), None
     if options.mask_anomalies or not len(columns):  # such a source holds accepted ones only
-        return Accepted(raw, raw, returns, dates, findings)
-    clean, jumps, _ = accept(raw, limits, columns=[int(c) for c in columns])
+        return Accepted(raw, raw, raw_levels, raw_levels, returns, dates, findings)
+    clean, jumps, _ = accept(raw_levels, limits, columns=[int(c) for c in columns])
+    prices = clean if raw is raw_levels else np.where(np.isnan(clean), np.nan, raw)
     shown = [j for j in jumps if j.row >= skipped]
-    return Accepted(clean, raw, None, dates, (*findings, *_jumps(source, shown, names, dates, limits)))
+    found = (*findings, *_jumps(source, shown, names, dates, limits))
+    return Accepted(prices, raw, clean, raw_levels, None, dates, found)
+
+
+def _positive(values: Floats, prices: Floats) -> Floats:
+    return np.where(prices > 0.0, values, np.nan)
 
 
 def _jumps(

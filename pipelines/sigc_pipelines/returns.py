@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sigc.data.adjust import forward
 from sigc.engine.gather import source_panel
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.ops.jit import frozen
@@ -76,5 +77,6 @@ def _levels(loaded: Loaded, workspace: Workspace, of: tuple[str, str], low: int,
     column = names.index(name) if name in names else 0
     panel = source_panel(loaded.grid, workspace.store, source, low, stop)
     values = panel.values[:, column : column + 1]
-    made = accept_panel(loaded.grid.leaves[source].source, values, (name,), panel.dates, workspace.max_return)
-    return made.prices[:, 0]
+    levels = forward(values, (name,), loaded.grid.days[low:stop], loaded.acts(source))
+    whole = loaded.grid.leaves[source].source
+    return accept_panel(whole, values, (name,), panel.dates, workspace.max_return, levels=levels).levels[:, 0]

@@ -26,11 +26,11 @@ from sigc_pipelines.constraints import (
     VOLUME_KEYS,
     Situation,
 )
+from sigc_pipelines.dollars import mean_dollars
 from sigc_pipelines.quotes import accepted
 from sigc_pipelines.returns import benchmark_returns, over_gaps
 
 VOLATILITY_ROWS = 60
-VOLUME_ROWS = 20
 BETA_ROWS = 252
 BENCHMARK_BOOK = "benchmark_weights"  # the source that holds the benchmark's weights
 
@@ -42,7 +42,6 @@ class _World:
     warm: int
     names: tuple[str, ...]
     dates: Dates
-    prices: Floats
     returns: Floats
     sectors: Floats | None
     dollars: Floats | None
@@ -96,12 +95,8 @@ def _world(loaded: Loaded, workspace: Workspace, portfolio: Portfolio, start: in
         return source_panel(loaded.grid, workspace.store, name, low, stop).values
 
     made = accepted(loaded, workspace, loaded.strategy.traded, low, stop)
-    prices = made.prices
-    returns = over_gaps(prices)
-    dollars = None
-    if keys & VOLUME_KEYS:
-        mean = REGISTRY["rolling_mean"].kernel(read("volume"), window=VOLUME_ROWS)
-        dollars = mean * prices
+    returns = over_gaps(made.levels)
+    dollars = mean_dollars(loaded, workspace, made.prices, low, stop) if keys & VOLUME_KEYS else None
     betas = None
     if keys & BETA_KEYS and portfolio.backtest is not None:
         bench = benchmark_returns(loaded, workspace, portfolio.backtest, low, stop)
@@ -112,7 +107,6 @@ def _world(loaded: Loaded, workspace: Workspace, portfolio: Portfolio, start: in
         warm=warm,
         names=loaded.grid.names,
         dates=made.dates,
-        prices=prices,
         returns=returns,
         sectors=sectors,
         dollars=dollars,

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sigc.engine.gather import source_panel
 from sigc.ops.declare import REGISTRY
 from sigc.panel import Floats
 from sigc_pipelines.backtest import Result
 from sigc_pipelines.compute import Loaded, Workspace, rows_between
 from sigc_pipelines.performance import equity
+from sigc_pipelines.quotes import accepted
 from sigc_pipelines.returns import returns_of
 
 HORIZONS = (1, 2, 3, 5, 10, 21)
@@ -44,7 +44,7 @@ class Study:
 def study(result: Result, loaded: Loaded, workspace: Workspace) -> Study:
     """Study a backtest over its own rows."""
     start, stop = rows_between(loaded.grid, result.settings.start, result.settings.end)
-    prices = source_panel(loaded.grid, workspace.store, loaded.strategy.traded, start, stop).values
+    prices = accepted(loaded, workspace, loaded.strategy.traded, start, stop).levels
     wanted = np.where(np.isfinite(prices), result.wanted.values, np.nan)
     value = equity(result.returns)
     peak = np.maximum.accumulate(np.concatenate([[1.0], value]))[1:]

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Lock
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -21,14 +22,19 @@ import numpy as np
 from sigc.actions import Action
 from sigc.blocks import BlockStore, concat, digest
 from sigc.config import DataSettings
+from sigc.data.adjust import by_asset
 from sigc.data.connections import Connections
 from sigc.data.convert import Ways, convert, sessions_of
+from sigc.data.corporate import read_actions
 from sigc.data.events import newest
 from sigc.data.exchange import ALWAYS, NYSE, Exchange, Exchanges
+from sigc.data.factor_names import factor_of, parts_of
+from sigc.data.factors import convert_factor
 from sigc.data.held import Held, put
 from sigc.data.locate import Place, locate, together
 from sigc.data.manifest import NO_ROWS, Converted, Events, Rows, SourceBlock
 from sigc.data.spec import SourceSpec
+from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops.declare import Kind
 from sigc.panel import Dates, Panel
@@ -116,8 +122,8 @@ def load(
     look = partial(_located, store=store, settings=settings, ttl_hours=ttl_hours)
     errors: list[Diagnostic] = []
     read = [s for s in specs if s.name not in held]
-    actions = _gathered([s for s in read if s.is_actions], look, ways, errors)
     with_what = Ways(store, settings, exchanges)
+    actions = _Actions([s for s in read if s.is_actions], look, with_what)
     make = partial(_source, look=look, actions=actions, ways=with_what, thorough=thorough)
     sources = _gathered([s for s in read if not s.is_actions], make, ways, errors)
     for spec in specs:
@@ -127,7 +133,64 @@ def load(
             sources[spec.name] = _described(spec, Place(IN_MEMORY, (), ()), held[spec.name].converted, again, exchanges)
     if errors:
         raise SigcError(*errors)
-    return Catalog(sources, tuple(f for s in sources.values() for f in s.findings))
+    sources |= _factors(specs, sources, actions, with_what)
+    return Catalog(sources, tuple(f for s in sources.values() for f in s.findings), actions.all(specs, sources))
+
+
+class _Actions:
+    """Corporate actions as declared: by sources that hold nothing else, or by columns of a price file."""
+
+    def __init__(self, declared: Sequence[SourceSpec], look: Callable[[SourceSpec], Place], ways: Ways) -> None:
+        self._declared, self._look, self._ways = declared, look, ways
+        self._lock = Lock()
+        self._known: dict[str, tuple[Action, ...]] = {}
+
+    def of(self, spec: SourceSpec) -> tuple[Action, ...]:
+        """Those that count for a source of prices."""
+        with self._lock:
+            if self._declared:
+                return tuple(sorted(a for one in self._declared for a in self._read(one, own=False)))
+            return self._read(spec, own=True) if spec.others or not spec.is_factor else ()
+
+    def _read(self, spec: SourceSpec, *, own: bool) -> tuple[Action, ...]:
+        place = self._look(spec)
+        key = f"{own} {place.text} {place.versions}"
+        if key not in self._known:
+            self._known[key] = read_actions(spec, place, self._ways, own=own)
+        return self._known[key]
+
+    def all(self, specs: Sequence[SourceSpec], sources: Mapping[str, Source]) -> tuple[Action, ...]:
+        """Those of all files."""
+        some = self._declared or [s for s in specs if s.name in sources and s.adjust != "none"]
+        return tuple(sorted({a for spec in some for a in (self.of(spec))}))
+
+
+def _factors(
+    specs: Sequence[SourceSpec], sources: Mapping[str, Source], actions: _Actions, ways: Ways
+) -> dict[str, Source]:
+    """The factors of all sources that are adjusted, by name."""
+    found: dict[str, Source] = {}
+    for name in sorted({factor_of(s, specs) for s in specs if s.name in sources} - {""}):
+        found[name] = _factor(name, sources[parts_of(name)[0]], actions, ways)
+    return found
+
+
+def _factor(name: str, closes: Source, actions: _Actions, ways: Ways) -> Source:
+    if not actions.are_declared(closes.spec):
+        message = f"asks for adjust={closes.spec.adjust}, and has neither a 'split' nor a 'dividend' column"
+        hint = "load a corporate_actions source, or drop adjust="
+        raise problem(closes.spec, "E202", closes.path, message, hint)
+    spec = SourceSpec(name, closes.spec.path, base=closes.spec.base, is_factor=True, span=closes.spec.span)
+    acts = by_asset(actions.of(closes.spec))
+
+    def read_block(key: str) -> Panel:
+        return _read_block(closes, ways.store, key)
+
+    def again() -> Source:
+        return _factor(name, closes, actions, ways)
+
+    made = convert_factor(spec, parts_of(name)[1], closes, acts, ways.store, read_block)
+    return _described(spec, Place("corporate actions", (), ()), made, again, ways.exchanges)
 
 
 def _gathered(
@@ -165,13 +228,14 @@ def _located(spec: SourceSpec, *, store: BlockStore, settings: DataSettings, ttl
 def _source(
     spec: SourceSpec,
     look: Callable[[SourceSpec], Place],
-    actions: dict[str, Place],
+    actions: _Actions,
     ways: Ways,
     *,
     thorough: bool,
 ) -> Source:
     place = look(spec)
-    converted = convert(spec, place, actions.get(spec.actions), ways, thorough=thorough)
+    acts = by_asset(actions.of(spec)) if spec.options.mask_anomalies else {}
+    converted = convert(spec, place, acts, ways, thorough=thorough)
     again = partial(_source, spec, look, actions, ways, thorough=True)
     return _described(spec, place, converted, again, ways.exchanges)
 

@@ -1,7 +1,7 @@
 """A file to stored source blocks, once: the manifest remembers what a version of a file was converted to.
 
     1. the manifest of (file, version, options, calendar): done
-    2. open, recognise the layout, shape, adjust; cut on the calendar; store the blocks the store lacks
+    2. open, recognise the layout, shape; cut on the calendar; store the blocks the store lacks
     3. write the manifest
 
 A block's key is the digest of its rows, so unchanged blocks of a changed file keep their keys. Large wide
@@ -19,10 +19,11 @@ import numpy as np
 
 from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, concat, digest, grid, row_digests
 from sigc.config import DataSettings
-from sigc.data import adjust, asof, by_file, raw_kept
+from sigc.data import asof, by_file, raw_kept
 from sigc.data.dates import Dated
 from sigc.data.events import Raw, late, store_events, together
 from sigc.data.exchange import NYSE, Exchange, Exchanges
+from sigc.data.factors import Acts, digest_of
 from sigc.data.folder import joined, remembered
 from sigc.data.formats.parquet import ParquetFile
 from sigc.data.frequency import infer
@@ -38,7 +39,7 @@ from sigc.data.table import opened
 from sigc.data.wrong import problem
 from sigc.panel import Dates, Panel, canonical
 
-FORMAT = "3"  # of source blocks and manifests
+FORMAT = "4"  # of source blocks and manifests
 _STREAM_CELLS = 20_000_000  # above so many a wide parquet file is read in batches
 _FEW_FILES = 2
 _MOST_READS = 3  # of a file that changes meanwhile
@@ -58,19 +59,20 @@ class Ways:
         return self.exchanges.of(spec.options.calendar, spec.options.zone)
 
 
-def convert(spec: SourceSpec, place: Place, actions: Place | None, ways: Ways, *, thorough: bool = False) -> Converted:
+def convert(spec: SourceSpec, place: Place, acts: Acts, ways: Ways, *, thorough: bool = False) -> Converted:
     """Convert every file of a source that is new or changed. Raises `SigcError` for what is wrong in it.
 
-    thorough: also those whose blocks are not all stored any more.
+    acts: corporate actions, which explain jumps where these are masked. thorough: also those whose blocks are not all
+    stored any more.
     """
     manifests = Manifests(ways.store, thorough)
     if spec.options.asof is not None:
         return _as_events(spec, place, manifests, ways)
-    runs_through = spec.adjust != "none" or spec.options.mask_anomalies
-    if spec.options.symbol_from or (runs_through and len(place.files) > 1):
-        # Factors, and what was last accepted, run through all files, so a folder is adjusted and masked as one.
-        return _as_one(spec, place, actions, manifests, ways)
-    since = actions.versions if actions else ()
+    acts = acts if spec.options.mask_anomalies else {}
+    if spec.options.symbol_from or (spec.options.mask_anomalies and len(place.files) > 1):
+        # What was last accepted runs through all files, so a folder is masked as one.
+        return _as_one(spec, place, acts, manifests, ways)
+    since = (digest_of(acts),) if acts else ()
 
     def name_of(spec: SourceSpec, file: str, version: str) -> str:
         return "source-" + digest(FORMAT, file, version, _options(spec), ways.exchanges.mark, *since)
@@ -81,7 +83,7 @@ def convert(spec: SourceSpec, place: Place, actions: Place | None, ways: Ways, *
     def part(file: str, name: str, spec: SourceSpec = spec) -> tuple[str, Converted]:
         known = manifests.recall(name)
         if known is None:
-            version, known = _settled(spec, file, place, lambda: _convert_file(spec, file, actions, ways))
+            version, known = _settled(spec, file, place, lambda: _convert_file(spec, file, acts, ways))
             manifests.keep(name_of(spec, file, version), known)
         return file, known
 
@@ -130,8 +132,8 @@ def _of_one_frequency(spec: SourceSpec, whole: Converted, ways: Ways) -> Convert
     return replace(whole, rows=replace(whole.rows, frequency=infer(whole.dates, ways.exchange(spec))))
 
 
-def _as_one(spec: SourceSpec, place: Place, actions: Place | None, manifests: Manifests, ways: Ways) -> Converted:
-    versions = (*place.files, *place.versions, *(actions.versions if actions else ()))
+def _as_one(spec: SourceSpec, place: Place, acts: Acts, manifests: Manifests, ways: Ways) -> Converted:
+    versions = (*place.files, *place.versions, *((digest_of(acts),) if acts else ()))
     name = "source-" + digest(FORMAT, _options(spec), ways.exchanges.mark, *versions)
     known = manifests.recall(name)
     if known is None:
@@ -141,10 +143,9 @@ def _as_one(spec: SourceSpec, place: Place, actions: Place | None, manifests: Ma
             shaped = sorted((_shaped(spec, file, ways) for file in place.files), key=_first_date)
         whole = concat([s.panel for s in shaped])
         check_ascending(spec, place.text, whole.dates)
-        adjusted = _adjusted(spec, place.files, whole, actions, ways)
         rows = _rows(shaped[0].dated)
-        mask = Mask(spec, rows.frequency)
-        known = store_panels(spec, [mask.panel(adjusted)], ways, rows, static=False)
+        mask = Mask(spec, rows.frequency, acts)
+        known = store_panels(spec, [mask.panel(whole)], ways, rows, static=False)
         told = (*(f for s in shaped for f in s.findings), *mask.findings())
         known = replace(known, findings=(*told, *known.findings))
         manifests.keep(name, known)
@@ -196,31 +197,30 @@ def _first_date(shaped: Shaped) -> int:
 
 
 def _options(spec: SourceSpec) -> str:
-    chosen = (spec.name, spec.format, spec.column, spec.date_col, spec.symbol_col, spec.adjust, spec.dtype)
+    chosen = (spec.name, spec.format, spec.column, spec.date_col, spec.symbol_col, spec.dtype)
     return repr((*chosen, spec.options))
 
 
-def _convert_file(spec: SourceSpec, file: str, actions: Place | None, ways: Ways) -> Converted:
+def _convert_file(spec: SourceSpec, file: str, acts: Acts, ways: Ways) -> Converted:
     with opened(spec, file, ways.settings.max_cells) as table:
         how = layout(spec, file, table.head(), table.indices)
         _refuse_publication(spec, file)
         if how.shape == "intervals":
             arrow = table.read(how.columns, how.numbers(spec))
             return store_events(spec, asof.intervals_of(spec, file, arrow, how, ways.exchange(spec)), ways.store)
-        plain = how.shape == "wide" and spec.adjust == "none" and spec.dtype != "category"
+        plain = how.shape == "wide" and spec.dtype != "category"
         if plain and isinstance(table, ParquetFile) and table.rows * len(how.columns) > _at_once(spec):
             table.check_size(how.columns)
             dated = dated_in(spec, file, how, ways.exchange(spec))
-            mask = Mask(spec, dated.frequency)
+            mask = Mask(spec, dated.frequency, acts)
             panels = mask.panels(streamed(spec, file, how, dated, _rule(dated.dates)))
             made = store_panels(spec, panels, ways, _rows(dated), static=False, rule=_rule(dated.dates))
             return replace(made, findings=(*how.findings, *dated.findings, *mask.findings(), *made.findings))
         arrow = table.read(how.columns, how.numbers(spec))
     shaped = to_panel(spec, file, arrow, how, ways.exchange(spec))
-    panel = _adjusted(spec, (file,), shaped.panel, actions, ways)
     rows, is_long = _rows(shaped.dated), how.shape == "long"
-    mask = Mask(spec, rows.frequency)
-    made = store_panels(spec, [mask.panel(panel)], ways, rows, static=how.shape == "static", is_long=is_long)
+    mask = Mask(spec, rows.frequency, acts)
+    made = store_panels(spec, [mask.panel(shaped.panel)], ways, rows, static=how.shape == "static", is_long=is_long)
     return replace(made, findings=(*shaped.findings, *mask.findings(), *made.findings))
 
 
@@ -247,39 +247,6 @@ def _shaped(spec: SourceSpec, file: str, ways: Ways) -> Shaped:
         how = layout(spec, file, table.head(), table.indices)
         arrow = table.read(how.columns, how.numbers(spec))
     return to_panel(spec, file, arrow, how, ways.exchange(spec))
-
-
-def _adjusted(spec: SourceSpec, files: tuple[str, ...], panel: Panel, actions: Place | None, ways: Ways) -> Panel:
-    if spec.adjust == "none":
-        return panel
-    split = _action(spec, files, actions, "split", ways)
-    dividend = _action(spec, files, actions, "dividend", ways) if spec.adjust == "split_div" else None
-    if split is None and dividend is None:
-        message = f"asks for adjust={spec.adjust}, and has neither a 'split' nor a 'dividend' column"
-        hint = "load a corporate_actions source, or drop adjust="
-        raise problem(spec, "E202", files[0], message, hint)
-    return adjust.forward(panel, split, dividend)
-
-
-def _action(spec: SourceSpec, files: tuple[str, ...], actions: Place | None, column: str, ways: Ways) -> Panel | None:
-    """Splits or dividends: from the corporate actions source, else from the file's own column."""
-    panels = []
-    for file in actions.files if actions is not None else files:
-        own = replace(
-            spec,
-            path=file,
-            format="" if actions else spec.format,
-            column=column,
-            date_col="" if actions else spec.date_col,
-            symbol_col="" if actions else spec.symbol_col,
-            dtype="float64",
-            is_actions=actions is not None,
-        )
-        with opened(own, file, ways.settings.max_cells) as table:
-            has = column in table.head().schema.names
-        if has:
-            panels.append(_shaped(own, file, ways).panel)
-    return concat(sorted(panels, key=lambda p: int(p.dates[0].astype("i8")))) if panels else None
 
 
 def store_panels(

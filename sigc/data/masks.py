@@ -9,36 +9,70 @@ A backtest and a live run read the same conversion, and a cell is masked by rows
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
+from sigc.actions import Action
+from sigc.data.adjust import steps_of
 from sigc.data.anomalies import MAX_RETURN, Limits, State, accept, limits_of, named, told
 from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic
-from sigc.panel import Panel
+from sigc.panel import Floats, Panel
 from sigc.source_words import Frequency
+
+Acts = Mapping[str, Sequence[Action]]  # by asset, in order
+NO_ACTIONS: Acts = MappingProxyType({})
 
 
 class Mask:
     """What was accepted of a source so far. A source that does not ask for it is left as it is."""
 
-    def __init__(self, spec: SourceSpec, frequency: Frequency) -> None:
+    def __init__(self, spec: SourceSpec, frequency: Frequency, acts: Acts = NO_ACTIONS) -> None:
         self._spec = spec
         self._limits: Limits = limits_of(spec.options.max_return, MAX_RETURN, frequency)
         self._names: tuple[str, ...] = ()
         self._state = State(np.empty(0), np.empty(0))
         self._jumps: list[tuple[str, str, float]] = []
+        self._acts = acts
+        self._waiting: tuple[Action, ...] = ()  # actions that found no price yet
+        self._until: np.datetime64 | None = None
+        self._scales: dict[str, float] = {}  # by asset: the product of its steps so far
 
     def panel(self, panel: Panel) -> Panel:
         """The rows that follow those before, without what is not accepted."""
         if not self._spec.options.mask_anomalies or panel.labels is not None:
             return panel
-        clean, jumps, state = accept(panel.values, self._limits, self._of(panel.names))
+        levels = self._levels(panel)
+        clean, jumps, state = accept(levels, self._limits, self._of(panel.names))
         self._remember(panel.names, state)
         self._jumps += named(jumps, panel.names, panel.dates)
-        return panel if clean is panel.values else replace(panel, values=clean)
+        if clean is levels:
+            return panel
+        return replace(panel, values=np.where(np.isnan(clean), np.nan, panel.values))
+
+    def _levels(self, panel: Panel) -> Floats:
+        """What is compared from row to row: over a split a price is no jump."""
+        if not self._acts or not len(panel.dates):
+            return panel.values
+        days = panel.dates.astype("datetime64[D]")
+        due: dict[str, list[Action]] = {a.asset: [] for a in self._waiting}
+        for action in self._waiting:
+            due[action.asset].append(action)
+        for asset, some in self._acts.items():
+            new = [a for a in some if self._until is None or np.datetime64(a.ex_date) > self._until]
+            if new:
+                due.setdefault(asset, []).extend(new)
+        steps, self._waiting = steps_of(panel.values, panel.names, days, due)
+        self._until = days[-1]
+        levels: Floats = panel.values * np.array([self._scales.get(n, 1.0) for n in panel.names])
+        for step in steps:
+            levels[step.row :, step.column] *= step.total
+            name = panel.names[step.column]
+            self._scales[name] = self._scales.get(name, 1.0) * step.total
+        return levels
 
     def panels(self, panels: Iterable[Panel]) -> Iterator[Panel]:
         """Panels of consecutive rows, one after the other."""
@@ -64,6 +98,7 @@ class Mask:
 
     def copy(self) -> Mask:
         """The same, to go on with: the frame that grew from a source leaves the source as it was."""
-        other = Mask(self._spec, Frequency("sessions"))
+        other = Mask(self._spec, Frequency("sessions"), self._acts)
+        other._waiting, other._until, other._scales = self._waiting, self._until, dict(self._scales)
         other._limits, other._names, other._state = self._limits, self._names, self._state
         return other

@@ -17,11 +17,12 @@ class SourceSpec:
 
     name: as the strategy knows it (`prices`, `fundamentals.roe`). path: as written. others: more files of a list.
     format: csv | parquet | arrow | '' (by extension). column: the file's value column ('' = by shape). date_col,
-    symbol_col: '' = found. adjust: none | split | split_div. dtype: float64 | float32 | int64 | category. base: the
-    folder of the .sig file, first place a relative path is looked for. actions: the source that holds corporate
-    actions. timeout_s: longest wait for an answer from behind a URL, as the settings have it; 0: none. memory_bytes:
-    what reading a file of it may take; 0: whatever there is. scratch: where files are put that are gone when closed;
-    '': where the system does. options: what else its declaration says.
+    symbol_col: '' = found. adjust: none | split | split_div, of what signals see. is_volume: it counts shares. dtype:
+    float64 | float32 | int64 | category. base: the folder of the .sig file, first place a relative path is looked for.
+    is_actions: it holds corporate actions; is_factor: it is made of them. timeout_s: longest wait for an answer from
+    behind a URL, as the settings have it; 0: none. memory_bytes: what reading a file of it may take; 0: whatever there
+    is. scratch: where files are put that are gone when closed; '': where the system does. options: what else its
+    declaration says.
     """
 
     name: str
@@ -33,8 +34,9 @@ class SourceSpec:
     adjust: str = "none"
     dtype: str = "float64"
     base: str = "."
-    actions: str = ""
+    is_volume: bool = False
     is_actions: bool = False
+    is_factor: bool = False
     span: Span | None = None
     timeout_s: float = 0.0
     memory_bytes: int = 0

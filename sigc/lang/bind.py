@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sigc.errors import Span, did_you_mean
 from sigc.lang import habits
 from sigc.lang.nodes import Argument, Call, Definition, Formal, Name
-from sigc.lang.values import CONSTANT, SOURCE, UNKNOWN, Scalar, Value
+from sigc.lang.values import CONSTANT, RAW, SOURCE, UNKNOWN, Scalar, Value
 from sigc.ops.declare import Axis, Carry, Default, Kind, Operator, Parameter
 from sigc.ops.table import names, resolve
 
@@ -125,6 +125,9 @@ class Binder:
             for param, value in pairs:
                 self._input_ok(op, param, value, pairs, shown)
             return unknown(span)
+        if op.name == RAW and pairs[0][1].op != SOURCE:
+            message = f"'{shown}' takes the name of a data source"
+            return self.of.error("E101", message, pairs[0][1].span, "it stands for the source as its file has it")
         pairs = [(p, self._as_panel(op, p, v)) for p, v in pairs]
         fits = [self._input_ok(op, p, v, pairs, shown) for p, v in pairs]  # all of them: each tells its error
         if not all(fits):

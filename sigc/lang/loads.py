@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from sigc.data.factor_names import PRICES, measures
 from sigc.errors import SigcError, did_you_mean
 from sigc.lang.nodes import Load, Name, Number, Option, Text
 from sigc.lang.vocabulary import FORMAT_WORDS
@@ -47,6 +48,9 @@ def check_loads(of: Resolver, loads: tuple[Load, ...]) -> None:
             hint = did_you_mean(load.format, FORMAT_WORDS) or f"one of {', '.join(FORMAT_WORDS)}"
             of.error("E001", f"unknown format '{load.format}'", load.path_span, hint)
         if load.written != "short" and load.options in told:  # the columns of a section have them in common
+            for option in load.options:
+                if option.name == "adjust" and written_of(option) in ("split", "split_div"):
+                    _check_adjusted(of, load, option)
             continue
         told.add(load.options)
         seen: set[str] = set()
@@ -78,6 +82,18 @@ def _check(of: Resolver, load: Load, option: Option) -> None:
         return
     if load.written == "short" and _kind(load) not in declared.suits:
         of.error("E101", f"'{option.name}' has no meaning for {_kind(load)}", option.span, _suits(declared))
+    elif option.name == "adjust" and written_of(option) != "none" and _kind(load) == NUMBERS:
+        _check_adjusted(of, load, option)
+
+
+def _check_adjusted(of: Resolver, load: Load, option: Option) -> None:
+    """Corporate actions change prices and counts of shares, nothing else."""
+    if load.role == "value" and not measures(load_name(load), load.column, load.dtype):
+        message = f"adjust= is for prices and volume, and '{load_name(load)}' is neither by its name"
+        hint = (
+            f"as prices are known: {', '.join(sorted(PRICES))}; or write Price (or Volume) as its type under columns:"
+        )
+        of.error("E101", message, option.span, hint)
 
 
 def _unknown(of: Resolver, load: Load, option: Option) -> None:

@@ -11,6 +11,7 @@ from sigc.lang.rebalance import Rebalance
 from sigc.ops.declare import Kind
 
 SOURCE, COLUMN, CONSTANT, UNKNOWN = "source", "column", "constant", "unknown"
+RAW = "raw"  # the operator that takes a source as it is stored
 Scalar = float | int | str | None
 
 

@@ -14,7 +14,16 @@ CONTENTS = (
 )  # fmt: skip
 FORMAT_WORDS = (*FORMATS, *CONTENTS)
 COLUMN_TYPES: Mapping[str, str] = MappingProxyType(
-    {"numeric": "float64", "float": "float64", "int": "int64", "category": "category", "symbol": "", "date": ""}
+    {
+        "numeric": "float64",
+        "float": "float64",
+        "int": "int64",
+        "price": "float64",
+        "volume": "float64",
+        "category": "category",
+        "symbol": "",
+        "date": "",
+    }
 )
 BACKTEST_OPTIONS = ("rebal", "benchmark", "drift", "delisting_return")
 NAMESPACES = ("tc", "slippage", "borrow")

@@ -236,6 +236,18 @@ def where(cond: Flags | float, a: Values | float, b: Values | float) -> Values:
     return out
 
 
+@operator(axis=CELL, example="rescale(prices, volume)")
+def rescale(x: Values | float, factor: Values | float) -> Values:
+    """x * factor; x itself where the factor is missing. So prices are adjusted, of which few assets have a factor."""
+    return np.where(np.isnan(factor), x, np.multiply(x, factor)).astype(np.float64, copy=False)
+
+
+@operator(axis=CELL, example="raw(prices)")
+def raw(x: Values) -> Values:
+    """A data source as its file has it: prices as traded, whatever adjust= says. x is the name of a source."""
+    return np.array(x, dtype=np.float64)
+
+
 @operator(axis=CELL, example="mask(prices, volume > 0)")
 def mask(x: Values | float, cond: Flags | float) -> Values:
     """x where the condition holds; missing where it does not, or is missing itself. As `where` of pandas, whose `mask`

@@ -4,7 +4,9 @@ row that can be steps of a walk over whole rows (`loops/walks.py`). Loads no num
 from __future__ import annotations
 
 SEGMENT = 512  # columns at once
-CLEAN, PAST, ADD, SUB, MUL, DIV, NEG, ABS, MIN, MAX, GT, LT, GE, LE, AND, OR, NOT, WHERE, FILL, SQUARE = range(20)
+CLEAN, PAST, ADD, SUB, MUL, DIV, NEG, ABS, MIN, MAX, GT, LT, GE, LE, AND, OR, NOT, WHERE, FILL, SQUARE, RESCALE = range(
+    21
+)
 CODES = {
     "add": ADD,
     "sub": SUB,
@@ -23,6 +25,7 @@ CODES = {
     "not": NOT,
     "where": WHERE,
     "fill_nan": FILL,
+    "rescale": RESCALE,
 }
 
 DEMEAN, ZSCORE, SCALE, BOOK = range(100, 104)

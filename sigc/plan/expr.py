@@ -69,6 +69,11 @@ def source(name: str, kind: Kind = Kind.PANEL, span: Span | None = None) -> Expr
     return Expr(SOURCE, args=(("name", name),), kind=kind, span=span)
 
 
+def adjusted(name: str, factor: str, span: Span | None = None) -> Expr:
+    """What signals see of a data source that has a factor (`sigc.data.factor_names`)."""
+    return Expr("rescale", (source(name, span=span), source(factor, span=span)), given=("x", "factor"), span=span)
+
+
 def walk(roots: Iterable[Expr]) -> list[Expr]:
     """All nodes below `roots`, each once, inputs before their consumers, in a stable order."""
     seen: set[str] = set()

@@ -135,8 +135,8 @@ def _leaf(source: Source, ground: Ground, errors: list[Diagnostic], findings: li
     if moments is not None and longest is not None:
         digests[rows >= 0] = aged(digests[rows >= 0], moments.days[rows >= 0], longest)
     shared = set(source.names) & set(traded.names)
-    broadcast = len(source.names) == 1 and not shared
-    if not shared and not broadcast:
+    broadcast = len(source.names) == 1 and not shared and not source.spec.is_factor
+    if not shared and not broadcast and not source.spec.is_factor:
         message = f"source '{source.name}' has no asset in common with the traded panel '{traded.name}'"
         hint = f"it has {', '.join(source.names[:3])}...; the panel {', '.join(traded.names[:3])}..."
         errors.append(Diagnostic("E202", message, source.spec.span, hint=hint))
@@ -153,7 +153,7 @@ def _rows_of(
         return np.zeros(len(ground.dates), np.intp), None
     if source.events is not None:
         rows, moments = rows_by_event(source, ground)
-        if len(rows) and rows[-1] < 0:
+        if len(rows) and rows[-1] < 0 and not source.spec.is_factor:
             message = f"source '{source.name}' has nothing that could be used by the last row of the traded panel"
             errors.append(Diagnostic("E501", message, source.spec.span))
         return rows, moments

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from sigc.data.factor_names import factor_of, measures
 from sigc.data.spec import SourceSpec
 from sigc.errors import SigcError
 from sigc.lang.check import Checked
 from sigc.lang.loads import is_category, load_name, written_of
 from sigc.lang.nodes import Load
 from sigc.lang.resolve import Resolver
-from sigc.lang.values import Book, Program, Schedule, Value
+from sigc.lang.values import RAW, SOURCE, Book, Program, Schedule, Value
 from sigc.lang.vocabulary import COLUMN_TYPES
-from sigc.plan.expr import Expr
+from sigc.plan.expr import Expr, adjusted
 from sigc.plan.rules import rewrite
 from sigc.plan.strategy import Backtest, Constraint, Cost, Portfolio, Strategy, Validation
 from sigc.source_options import source_options
@@ -33,6 +34,7 @@ class Lowering:
         self._checked = checked
         self._made: dict[tuple[object, ...], Expr] = {}
         self._data: dict[frozenset[str], tuple[SourceSpec, ...]] = {}
+        self._factors: dict[str, str] = {}  # by source
 
     def strategy(self, params: Mapping[str, float] | None = None) -> Strategy:
         """The strategy for values of parameters, those of the file where none are given. Raises its errors."""
@@ -42,12 +44,14 @@ class Lowering:
         if program is None:
             raise SigcError(*self._checked.diagnostics)
         module = self._checked.module
+        specs = self._specs(program)
+        self._factors = {s.name: f for s in specs if (f := factor_of(s, specs))}
         signals, portfolios = self._roots(program)
         return Strategy(
             name=Path(module.path).stem,
             path=module.path,
             text=self._checked.sources[module.path],
-            data=self._specs(program),
+            data=specs,
             params=tuple(program.params.items()),
             grid=tuple((p.name, p.values) for p in module.params if len(p.values) > 1),
             signals=signals,
@@ -96,9 +100,15 @@ class Lowering:
         return known[id(value)]
 
     def _node(self, value: Value, inputs: tuple[Expr, ...]) -> Expr:
+        if value.op == RAW:
+            return inputs[0].inputs[0] if inputs[0].op != SOURCE else inputs[0]
         key = (value.op, *map(id, inputs), value.args, value.kind, value.given, value.span)
         if key not in self._made:  # which holds the inputs too, so that no other object takes their ids
-            self._made[key] = Expr(value.op, inputs, value.args, value.kind, value.given, value.span)
+            name = str(dict(value.args)["name"]) if value.op == SOURCE else ""
+            if name in self._factors:
+                self._made[key] = adjusted(name, self._factors[name], value.span)
+            else:
+                self._made[key] = Expr(value.op, inputs, value.args, value.kind, value.given, value.span)
         return self._made[key]
 
 
@@ -141,8 +151,7 @@ def _spec(load: Load, program: Program, path: Path) -> SourceSpec:
     dtype = COLUMN_TYPES.get(load.dtype.lower(), "") or str(options.get("dtype", "")) or "float64"
     if is_category(load) or name in program.labels:
         dtype = "category"
-    actions = any(load_name(x) == _ACTIONS for x in program.data)
-    adjust = str(options.get("adjust", "none"))
+    adjust = "none" if dtype == "category" else str(options.get("adjust", "none"))
     return SourceSpec(
         name=name,
         path=load.path,
@@ -154,7 +163,7 @@ def _spec(load: Load, program: Program, path: Path) -> SourceSpec:
         adjust=adjust,
         dtype=dtype,
         base=str(path.parent),
-        actions=_ACTIONS if actions and adjust != "none" else "",
+        is_volume=measures(name, load.column, load.dtype) == "volume",
         is_actions=name == _ACTIONS,
         span=load.path_span,
         options=source_options(written),

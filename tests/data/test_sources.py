@@ -14,7 +14,6 @@ import pytest
 
 from sigc.blocks import MemoryStore
 from sigc.config import DataSettings
-from sigc.data.adjust import forward
 from sigc.data.catalog import Source, load, read
 from sigc.data.connections import Connections
 from sigc.data.spec import SourceSpec
@@ -338,46 +337,3 @@ def test_files_that_cannot_fit_are_refused_before_they_are_read(tmp_path: Path, 
     assert str(path) in found.message
     assert "daemon.max_memory_mb" in found.hint
     assert within(tmp_path, name, least).names == ("A", "B")
-
-
-# -- adjustment --------------------------------------------------------------------------------------------------
-
-ACTIONS = "date,ticker,close,split,dividend\n2020-01-01,A,100,1,0\n2020-01-02,A,51,2,0\n2020-01-03,A,50,1,1\n2020-01-06,A,52,1,0\n"
-
-
-def test_forward_adjustment(tmp_path: Path) -> None:
-    raw = panel(tmp_path, "p.csv", ACTIONS).values[:, 0]
-    split = panel(tmp_path, "p.csv", adjust="split").values[:, 0]
-    both = panel(tmp_path, "p.csv", adjust="split_div").values[:, 0]
-    assert raw.tolist() == [100, 51, 50, 52]
-    assert split.tolist() == [100, 102, 100, 104]
-    assert np.allclose(both[1:] / both[:-1] - 1, [102 / 100 - 1, 51 / 51 - 1, 52 / 50 - 1])
-
-
-def test_actions_from_a_file_of_their_own(tmp_path: Path) -> None:
-    wide = "date,A\n2020-01-01,100\n2020-01-02,51\n2020-01-03,50\n2020-01-06,52\n"
-    (tmp_path / "w.csv").write_text(wide)
-    (tmp_path / "a.csv").write_text("date,ticker,dividend,split\n2020-01-02,A,0,2\n2020-01-03,A,1,1\n")
-    specs = [
-        SourceSpec("prices", "w.csv", base=str(tmp_path), adjust="split_div", actions="acts"),
-        SourceSpec("acts", "a.csv", base=str(tmp_path), is_actions=True),
-    ]
-    store = MemoryStore()
-    found = load(specs, store, DataSettings()).sources["prices"]
-    assert read(found, store, 0, 4).equals(panel(tmp_path, "p.csv", ACTIONS, adjust="split_div"))
-
-
-def test_history_is_not_restated() -> None:
-    random = np.random.default_rng(4)
-    days = _days(60)
-    prices = Panel(days, ("A", "B"), random.uniform(10, 20, (60, 2)))
-    split = Panel(days, ("A", "B"), np.where(random.random((60, 2)) < 0.1, 2.0, 1.0))
-    dividend = Panel(days, ("A", "B"), np.where(random.random((60, 2)) < 0.1, 0.3, 0.0))
-    whole = forward(prices, split, dividend)
-    for stop in (1, 20, 59):
-        part = forward(prices.rows(0, stop), split.rows(0, stop), dividend.rows(0, stop))
-        assert part.values.tobytes() == whole.values[:stop].tobytes()
-
-
-def test_adjustment_needs_actions(tmp_path: Path) -> None:
-    assert "E202" in refused(tmp_path, "p.csv", WIDE, adjust="split")

@@ -226,6 +226,8 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "mask": lambda x, c: x.where(c.fillna(0) != 0),
     "is_nan": lambda x: _flag(x.isna()),
     "fill_nan": lambda x, _: x.fillna(0),
+    "rescale": lambda x, factor: x * factor.fillna(1),
+    "raw": lambda x: x,
     "coalesce": lambda a, b: a.combine_first(b),
     "ffill": lambda x: x.ffill(),
     "cumsum": lambda x: x.cumsum(),

@@ -95,7 +95,7 @@ def test_costs_by_hand(term: Cost, expected: list[float]) -> None:
 def test_participation_takes_volume() -> None:
     book = keep_book(np.array([[0.5, 0.0]]), quotes(np.zeros((1, 2))))
     ones = np.ones((1, 2))
-    market = Market(1000.0, 10 * ones, volume=100 * ones, sigma=0.02 * ones)
+    market = Market(1000.0, 10 * ones, dollars=1000 * ones, sigma=0.02 * ones)
     term = _cost("slippage.model", model="square-root", coef=1.0)
     assert np.allclose(cost_of([term], book, market), 0.02 * 0.5 * np.sqrt(0.5))
 

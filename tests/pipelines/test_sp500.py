@@ -11,11 +11,8 @@ import pytest
 
 from sigc.blocks import MemoryStore
 from sigc.config import DataSettings
-from sigc.data.catalog import load as load_sources
-from sigc.data.catalog import read
-from sigc.data.spec import SourceSpec
 from sigc_pipelines.backtest import Result, backtest, pick
-from sigc_pipelines.compute import load
+from sigc_pipelines.compute import compute, load
 from tests.world import workspace, write_strategy
 
 TEXT = """data:
@@ -111,18 +108,26 @@ def test_weights_are_neutral_and_as_large_as_asked(result: Result) -> None:
     assert np.allclose(np.abs(held[invested]).sum(axis=1), 2.0)
 
 
-def test_long_bars_hold_the_wide_close(sp500: Path) -> None:
-    base = str(sp500)
-    specs = [
-        SourceSpec("close", "bars.parquet", column="close", base=base),
-        SourceSpec("wide", "close.parquet", base=base),
-        SourceSpec("adjusted", "bars.parquet", column="close", base=base, adjust="split_div"),
-        SourceSpec("theirs", "bars.parquet", column="adjusted_close", base=base),
-    ]
-    store = MemoryStore()
-    found = {n: read(s, store, 0, len(s.dates)) for n, s in load_sources(specs, store, DataSettings()).sources.items()}
-    assert found["close"].equals(found["wide"])
-    ours = found["adjusted"].values[1:] / found["adjusted"].values[:-1] - 1
-    theirs = found["theirs"].values[1:] / found["theirs"].values[:-1] - 1
+def test_long_bars_hold_the_wide_close(sp500: Path, tmp_path: Path) -> None:
+    text = f"""data:
+  close: load parquet from "{sp500}/bars.parquet" column=close adjust=split_div
+  theirs: load parquet from "{sp500}/bars.parquet" column=adjusted_close
+  wide: load parquet from "{sp500}/close.parquet"
+signal ours:
+  emit close
+signal stored:
+  emit raw(close)
+signal other:
+  emit wide
+signal adjusted:
+  emit theirs
+"""
+    space = workspace(MemoryStore())
+    loaded = load(write_strategy(tmp_path, text), replace(space, data=DataSettings(roots=(str(sp500),))))
+    made = compute(loaded, loaded.strategy.roots, space)
+    found = {name: gather(made, name).values for name in ("ours", "stored", "other", "adjusted")}
+    assert np.array_equal(found["stored"], found["other"], equal_nan=True)
+    ours = found["ours"][1:] / found["ours"][:-1] - 1
+    theirs = found["adjusted"][1:] / found["adjusted"][:-1] - 1
     gap = np.abs(ours - theirs)
     assert np.nanquantile(gap, 0.9999) < 1e-6  # forward and backward adjustment have the same returns

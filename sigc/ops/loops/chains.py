@@ -32,6 +32,7 @@ from sigc.ops.chained import (
     NOT,
     OR,
     PAST,
+    RESCALE,
     SEGMENT,
     SQUARE,
     SUB,
@@ -113,6 +114,10 @@ def step(op: int, a: Floats, b: Floats, c: Floats, out: Floats) -> None:
         for j in range(wide):
             v, w = a[j], b[j]
             out[j] = v if v == v else w
+    elif op == RESCALE:
+        for j in range(wide):
+            v, w = a[j], b[j]
+            out[j] = v * w if w == w else v
 
 
 @njit(**OPTIONS)

@@ -1,0 +1,61 @@
+"""Which factor makes a source's prices comparable over corporate actions, by the declarations of a file alone.
+
+A source with `adjust=` is stored as traded. What signals see is raw x factor, and the factor is a source of its own:
+
+    close:split     the product of splits
+    close:total     the product of splits and of dividends over closes
+    close:shares    one over the product of splits: for counts of shares
+
+It is made from one series of closes, and serves all price columns that stand beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sigc.data.spec import SourceSpec
+
+SPLIT, TOTAL, SHARES = "split", "total", "shares"
+PRICES = frozenset({"open", "high", "low", "close", "price", "px", "prices", "vwap", "mid"})
+VOLUMES = frozenset({"volume"})
+_CLOSES = ("close", "price", "px", "prices")
+_MARK = ":"  # no name of a source has one
+
+
+def measures(name: str, column: str, written: str) -> str:
+    """What a column holds, as far as adjusting goes: 'price', 'volume', or '' for what must not be adjusted.
+
+    name: of the source. column: of the file. written: its type in `columns:`.
+    """
+    words = [word.lower() for word in (name.rpartition(".")[2], column) if word]
+    if written.lower() == "price" or any(word in PRICES for word in words):
+        return "price"
+    if written.lower() == "volume" or any(word in VOLUMES for word in words):
+        return "volume"
+    return ""
+
+
+def factor_of(spec: SourceSpec, specs: Sequence[SourceSpec]) -> str:
+    """The name of the factor of a source, '' for one that is not adjusted. specs: all of the strategy."""
+    if spec.adjust == "none":
+        return ""
+    kind = SHARES if spec.is_volume else SPLIT if spec.adjust == "split" else TOTAL
+    return f"{closes_of(spec, specs).name}{_MARK}{kind}"
+
+
+def parts_of(name: str) -> tuple[str, str]:
+    """The source of closes of a factor, and its kind; two empty texts for a source that is none."""
+    closes, mark, kind = name.rpartition(_MARK)
+    return (closes, kind) if mark else ("", "")
+
+
+def closes_of(spec: SourceSpec, specs: Sequence[SourceSpec]) -> SourceSpec:
+    """The source whose closes its dividends are measured by: of the same files, else one of closes, else itself."""
+    prices = [s for s in specs if s.dtype != "category" and not s.is_actions and not s.is_volume]
+    same = [s for s in prices if (s.path, s.others) == (spec.path, spec.others)]
+    for group in (same, prices):
+        for word in _CLOSES:
+            for one in group:
+                if word in (one.name.rpartition(".")[2].lower(), one.column.lower()):
+                    return one
+    return spec

@@ -1,0 +1,206 @@
+"""Prices are stored as traded; signals see them times a factor made of corporate actions; money never does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sigc.blocks import BlockStore, MemoryStore
+from sigc.cache.parquet import ParquetStore
+from sigc.engine.gather import gather, source_panel
+from sigc.errors import SigcError
+from sigc.panel import Floats, Panel
+from sigc_pipelines.backtest import backtest, pick
+from sigc_pipelines.compute import Loaded, compute, load
+from tests.world import workspace, write_strategy
+
+ROWS = 60
+DAYS = pd.bdate_range("2023-10-02", periods=ROWS)
+NAMES = ("A", "B", "C", "D")
+
+
+def close() -> pd.DataFrame:
+    """Random closes: B without a price on some days, D listed late."""
+    random = np.random.default_rng(3)
+    frame = pd.DataFrame(np.round(50 * np.exp(random.normal(0, 0.01, (ROWS, 4)).cumsum(axis=0)), 2), DAYS, NAMES)
+    frame.iloc[19:23, 1] = np.nan
+    frame.iloc[:30, 3] = np.nan
+    return frame
+
+
+def acts() -> pd.DataFrame:
+    """A splits 4:1 and pays on another day, twice on a third; B's split falls into its gap; C has none; D pays with a
+    split on one day."""
+    rows = [
+        (DAYS[10], "A", 4.0, 0.0),
+        (DAYS[25], "A", 1.0, 0.5),
+        (DAYS[40], "A", 1.0, 0.25),
+        (DAYS[20], "B", 0.5, 0.0),
+        (DAYS[21], "B", 1.0, 0.3),
+        (DAYS[45], "D", 2.0, 0.4),
+    ]
+    return pd.DataFrame(rows, columns=["date", "ticker", "split", "dividend"])
+
+
+def as_traded() -> pd.DataFrame:
+    """The closes in the units of their own day."""
+    raw = close()
+    for row in acts().itertuples():
+        raw.loc[row.date :, row.ticker] = np.round(raw.loc[row.date :, row.ticker] / row.split, 4)
+    return raw
+
+
+def reference(raw: pd.DataFrame, *, dividends: bool) -> Floats:
+    """Forward adjusted, asset by asset and row by row in plain Python."""
+    out = raw.copy()
+    for name in raw:
+        factor, split, cash = 1.0, 1.0, 0.0
+        mine = acts()[acts().ticker == name].set_index("date")
+        for day in raw.index:
+            if day in mine.index:
+                split *= mine.loc[day, "split"]
+                cash = cash / mine.loc[day, "split"] + (mine.loc[day, "dividend"] if dividends else 0.0)
+            price = raw.loc[day, name]
+            if price == price:
+                factor *= split * (1 + cash / price)
+                split, cash = 1.0, 0.0
+                out.loc[day, name] = price * factor
+    values: Floats = out.to_numpy()
+    return values
+
+
+SIG = """data:
+  prices: load csv from "p.csv" adjust={adjust}
+  corporate_actions: load csv from "a.csv"
+signal seen:
+  emit prices
+signal traded:
+  emit raw(prices)
+portfolio main:
+  weights = scale(rank(prices))
+  backtest rebal=21
+"""
+
+
+def written(folder: Path, adjust: str, rows: int = ROWS, actions: pd.DataFrame | None = None) -> Path:
+    as_traded().iloc[:rows].rename_axis("date").to_csv(folder / "p.csv")
+    (acts() if actions is None else actions).to_csv(folder / "a.csv", index=False)
+    (folder / "s.sig").write_text(SIG.format(adjust=adjust))
+    return folder
+
+
+def loaded_of(folder: Path, adjust: str = "split_div", store: BlockStore | None = None) -> tuple[Loaded, BlockStore]:
+    store = MemoryStore() if store is None else store
+    return load(write_strategy(folder, SIG.format(adjust=adjust)), workspace(store)), store
+
+
+def seen(folder: Path, adjust: str, name: str = "seen", store: BlockStore | None = None) -> Panel:
+    loaded, store = loaded_of(folder, adjust, store)
+    return gather(compute(loaded, loaded.strategy.roots, workspace(store)), name)
+
+
+@pytest.mark.parametrize("adjust", ["split", "split_div"])
+def test_signals_see_adjusted_prices_and_raw_gives_those_of_the_file(tmp_path: Path, adjust: str) -> None:
+    written(tmp_path, adjust)
+    expected = reference(as_traded(), dividends=adjust == "split_div")
+    found = seen(tmp_path, adjust)
+    assert np.allclose(found.values, expected, rtol=1e-12, equal_nan=True)
+    assert np.array_equal(seen(tmp_path, adjust, "traded").values, as_traded().to_numpy(), equal_nan=True)
+
+
+def test_money_reads_the_file_whatever_adjust_says(tmp_path: Path) -> None:
+    for adjust in ("none", "split", "split_div"):
+        written(tmp_path, adjust)
+        loaded, store = loaded_of(tmp_path, adjust)
+        found = source_panel(loaded.grid, store, "prices", 0, ROWS)
+        assert np.array_equal(found.values, as_traded().to_numpy(), equal_nan=True)
+
+
+def test_a_later_action_changes_later_rows_of_its_asset_alone(tmp_path: Path) -> None:
+    written(tmp_path, "split_div", actions=acts().iloc[:-1])
+    before = seen(tmp_path, "split_div")
+    written(tmp_path, "split_div")
+    after = seen(tmp_path, "split_div")
+    assert before.rows(0, 45).equals(after.rows(0, 45))
+    assert np.array_equal(before.values[:, :3], after.values[:, :3], equal_nan=True)
+    assert (after.values[45:, 3] > 1.9 * before.values[45:, 3]).all()
+
+
+@pytest.mark.parametrize("stop", [1, 11, 21, 24, 45, 59])
+def test_no_later_row_enters(tmp_path: Path, stop: int) -> None:
+    written(tmp_path, "split_div")
+    whole = seen(tmp_path, "split_div")
+    written(tmp_path, "split_div", rows=stop)
+    assert seen(tmp_path, "split_div").equals(whole.rows(0, stop))
+
+
+def test_appended_equals_fresh_and_stores_what_is_new(tmp_path: Path) -> None:
+    store = ParquetStore(tmp_path / "cache")
+    for rows in (24, 46, ROWS):
+        written(tmp_path, "split_div", rows=rows)
+        grown = seen(tmp_path, "split_div", store=store)
+    assert grown.equals(seen(tmp_path, "split_div"))
+    kept = blocks_in(tmp_path / "cache")
+    again = acts().sample(frac=1.0, random_state=1)  # the same content in another order: a vendor's daily file
+    written(tmp_path, "split_div", actions=again)
+    assert seen(tmp_path, "split_div", store=store).equals(grown)
+    assert blocks_in(tmp_path / "cache") == kept
+
+
+def blocks_in(folder: Path) -> set[str]:
+    found = {p.name for p in folder.rglob("*.parquet")}
+    assert found
+    return found
+
+
+def test_returns_of_a_book_are_total_returns_whatever_signals_see(tmp_path: Path) -> None:
+    """A book of A alone from the first row: its value is that of the shares, with dividends reinvested at the close."""
+    raw = as_traded()
+    for adjust in ("none", "split", "split_div"):
+        written(tmp_path, adjust)
+        text = SIG.format(adjust=adjust).replace("scale(rank(prices))", "where(prices == prices[A], 1, 0)")
+        text = text.replace("rebal=21", "rebal=1")
+        store = MemoryStore()
+        loaded = load(write_strategy(tmp_path, text), workspace(store))
+        found = backtest(loaded, workspace(store), pick(loaded))
+        shares, value = 1.0, raw["A"].iloc[0]
+        for at, day in enumerate(DAYS):
+            for act in acts().itertuples():
+                if act.ticker == "A" and act.date == day:
+                    shares *= act.split * (1 + act.dividend / raw["A"].iloc[at])
+        expected = shares * raw["A"].iloc[-1] / value - 1
+        assert np.prod(1 + found.returns) - 1 == pytest.approx(expected, rel=1e-9)
+
+
+def test_volume_is_adjusted_the_other_way(tmp_path: Path) -> None:
+    rows = [
+        f"{d:%Y-%m-%d},A,{p},{v},{s}\n"
+        for d, p, v, s in zip(DAYS[:4], (100, 25, 26, 27), (10, 40, 44, 48), (1, 4, 1, 1), strict=True)
+    ]
+    (tmp_path / "bars.csv").write_text("date,ticker,close,volume,split\n" + "".join(rows))
+    text = """data:
+  close: load csv from "bars.csv" column=close adjust=split
+  volume: load csv from "bars.csv" column=volume adjust=split
+signal price:
+  emit close
+signal shares:
+  emit volume
+signal dollars:
+  emit raw(close) * raw(volume)
+"""
+    space = workspace(MemoryStore())
+    loaded = load(write_strategy(tmp_path, text), space)
+    made = compute(loaded, loaded.strategy.roots, space)
+    assert gather(made, "price").values[:, 0].tolist() == [100, 100, 104, 108]
+    assert gather(made, "shares").values[:, 0].tolist() == [10, 10, 11, 12]
+    assert gather(made, "dollars").values[:, 0].tolist() == [1000, 1000, 1144, 1296]
+
+
+def test_adjusting_needs_actions(tmp_path: Path) -> None:
+    as_traded().rename_axis("date").to_csv(tmp_path / "p.csv")
+    text = 'data:\n  prices: load csv from "p.csv" adjust=split\nsignal a:\n  emit prices\n'
+    with pytest.raises(SigcError, match="neither a 'split' nor a 'dividend' column"):
+        load(write_strategy(tmp_path, text), workspace(MemoryStore()))
