@@ -137,7 +137,7 @@ def intervals_of(spec: SourceSpec, file: str, table: Any, how: Layout, exchange:
     if said is not None and (said.count or said.column):
         raise problem(spec, "E201", file, "holds intervals, which count from their first day", "drop available_after=")
     names, asset, findings = assets_of(spec, file, table[how.asset], how.asset)
-    since, until = (_ends(spec, file, table[c], c) for c in (how.date, how.until))
+    since, until = (days_where_written(spec, file, table[c], c) for c in (how.date, how.until))
     since[since == np.iinfo("i8").min] = OPEN
     is_open = until == np.iinfo("i8").min
     until[is_open] = np.iinfo("i8").max
@@ -164,7 +164,7 @@ def intervals_of(spec: SourceSpec, file: str, table: Any, how: Layout, exchange:
     )  # fmt: skip
 
 
-def _ends(spec: SourceSpec, file: str, column: Any, name: str) -> Instants:
+def days_where_written(spec: SourceSpec, file: str, column: Any, name: str) -> Instants:
     """The days of a column in nanoseconds; the smallest integer where a cell is empty."""
     gone = np.array([t is None for t in texts(column)])
     found = np.full(len(gone), np.iinfo("i8").min)

@@ -199,5 +199,11 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "price: it counts as missing, a jump until the next row confirms it. mask_anomalies=true at the source hides "
             "it from signals too.",
         ),
+        "W007": (
+            "doubtful corporate actions",
+            "A corporate action does not fit the prices, or a price jumps like a split that no action declares: an asset "
+            "without prices, a day without a price, a split or a dividend that the price does not show or that is said "
+            "twice, a spin-off written as a split. Nothing is changed. Correct the file, or leave it if it is right.",
+        ),
     }
 )

@@ -1,0 +1,340 @@
+"""Corporate actions against prices as traded: what does not fit is a finding, nothing is changed.
+
+    findings = judge(actions, names, dates, prices)             prices: (rows, assets), closes as traded
+    looks    = looks_adjusted(actions, names, dates, prices)    do the prices not jump on their own splits?
+
+An action takes effect on the first row from its ex-date on that has a price of its asset. Its total return is
+split x (price + cash) / the last price before: that of the CRSP guide, with the dividend per share after the split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import log
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sigc.actions import Action, ActionKind
+from sigc.errors import Diagnostic, Severity
+from sigc.panel import Dates, Floats
+
+CODE = "W007"
+_TOO_MUCH = log(1.05)  # an action may add so much to the size of a log return
+_LARGE_CASH = 0.05  # of the price: a dividend that is looked at when it falls on a split
+_ODD_DENOMINATOR = 100
+_JUMPS = (2, 3, 4, 5, 7, 10, 20)
+_NEAR = 0.02
+_NAMED = 5
+_OWN_LINES = 50  # findings of one action each
+_COLUMNS = 256  # of a panel at a time
+_SPLIT_TELLS = log(1.4)  # smaller ones drown in what a price moves in a day
+_PRICED = (ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.SPINOFF)
+
+
+@dataclass(slots=True)
+class _Effect:
+    """What takes effect on a row of an asset. close, before: its price there and the last one before."""
+
+    row: int
+    column: int
+    close: float
+    before: float
+    actions: list[Action] = field(default_factory=list)
+
+    @property
+    def split(self) -> float:
+        """New shares per old one."""
+        out = 1.0
+        for a in self.actions:
+            out *= float(a.ratio) if a.kind is ActionKind.SPLIT else 1.0
+        return out
+
+    @property
+    def cash(self) -> float:
+        """Cash per share after the split."""
+        return sum(a.cash for a in self.actions if a.kind in (ActionKind.DIVIDEND, ActionKind.SPINOFF))
+
+    @property
+    def is_told(self) -> bool:
+        """True where ratios and cash say all: no shares of another company, no end, no new name."""
+        return all(a.kind in _PRICED and not a.into for a in self.actions)
+
+    def growth(self, split: float, cash: float) -> float:
+        """1 + the total return with that split and that cash."""
+        return split * (self.close + cash) / self.before
+
+
+@dataclass(frozen=True, slots=True)
+class _Missed:
+    """An action whose day has no price: that day, and the day on which it takes effect, '' for none."""
+
+    action: Action
+    takes_effect: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prices:
+    """Closes as traded by name."""
+
+    names: tuple[str, ...]
+    days: NDArray[np.datetime64]
+    values: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Placed:
+    """Actions on the rows of prices. effects: by (row, column). missed: those on a day without a price."""
+
+    effects: dict[tuple[int, int], _Effect]
+    missed: list[_Missed]
+    unpriced: list[Action]
+    unknown: list[Action]
+
+
+def judge(
+    actions: Iterable[Action], names: Sequence[str], dates: Dates, prices: Floats, source: str = "corporate_actions"
+) -> tuple[Diagnostic, ...]:
+    """Everything that is doubtful of the actions, or that they leave unexplained, as findings.
+
+    names, dates: of the columns and rows of `prices`, which hold closes as traded, NaN where there is none.
+    """
+    of = _Prices(tuple(names), dates.astype("datetime64[D]"), prices)
+    placed = _placed(actions, of)
+    return tuple(
+        Diagnostic(CODE, f"source '{source}': {message}", severity=Severity.WARNING, hint=hint)
+        for message, hint in (
+            *_unknown(placed),
+            *_unpriced(placed),
+            *_missed(placed),
+            *_some(_doubtful(placed), "doubtful actions"),
+            *_jumps(placed, of),
+        )
+    )
+
+
+# -- actions on rows ---------------------------------------------------------------------------------------------
+
+
+def _placed(actions: Iterable[Action], of: _Prices) -> _Placed:
+    column_of = {n: i for i, n in enumerate(of.names)}
+    out = _Placed({}, [], [], [])
+    valid: dict[int, NDArray[np.intp]] = {}
+    for action in sorted(actions, key=lambda a: (a.ex_date, a.asset, a.kind.value, a.id)):
+        column = column_of.get(action.asset)
+        if column is None:
+            out.unknown.append(action)
+            continue
+        if column not in valid:
+            valid[column] = np.flatnonzero(of.values[:, column] > 0.0)
+        _place(out, action, column, valid[column], of)
+    return out
+
+
+def _place(out: _Placed, action: Action, column: int, valid: NDArray[np.intp], of: _Prices) -> None:
+    """Put an action on its row. Before the first price, and after the last row, it has none."""
+    ex = np.datetime64(action.ex_date)
+    due = int(np.searchsorted(of.days, ex))
+    at = int(np.searchsorted(valid, due))
+    if due == len(of.days) or (at == 0 and len(valid)):
+        return
+    if of.days[due] == ex and of.values[due, column] <= 0.0:
+        out.unpriced.append(action)
+    row = int(valid[at]) if at < len(valid) else -1
+    if action.kind in _PRICED and (row < 0 or of.days[row] != ex):
+        out.missed.append(_Missed(action, "" if row < 0 else str(of.days[row])))
+    if row >= 0:
+        before = float(of.values[valid[at - 1], column])
+        effect = _Effect(row, column, float(of.values[row, column]), before)
+        out.effects.setdefault((row, column), effect).actions.append(action)
+
+
+# -- findings, as message and hint -------------------------------------------------------------------------------
+
+Told = Iterator[tuple[str, str]]
+
+
+def _unknown(placed: _Placed) -> Told:
+    if placed.unknown:
+        assets = sorted({a.asset for a in placed.unknown})
+        message = f"{_count(len(placed.unknown), 'action')} of assets without prices: {_list(assets)}"
+        yield message, "is it another spelling of the name? an action of an unknown asset does nothing"
+
+
+def _unpriced(placed: _Placed) -> Told:
+    if placed.unpriced:
+        message = f"{_count(len(placed.unpriced), 'action')} on a price that is not positive: "
+        yield message + _list([_short(a) for a in placed.unpriced]), "such a price counts as missing"
+
+
+def _missed(placed: _Placed) -> Told:
+    later = [m for m in placed.missed if m.takes_effect]
+    never = [m.action for m in placed.missed if not m.takes_effect]
+    if later:
+        shown = _list([f"{_short(m.action)} on {m.takes_effect}" for m in later])
+        message = f"{_count(len(later), 'ex-date')} on a day without a price; in signals and returns they take effect"
+        yield f"{message} on the next one: {shown}", "is the ex-date a session of the exchange?"
+    if never:
+        message = (
+            f"{_count(len(never), 'action')} after the last price of the asset: {_list([_short(a) for a in never])}"
+        )
+        yield message, "in signals and returns they do nothing"
+
+
+def _doubtful(placed: _Placed) -> Told:
+    for effect in placed.effects.values():
+        if effect.is_told:
+            found = _of_both(effect) or _of_one(effect)
+            if found:
+                yield found
+
+
+def _of_both(of: _Effect) -> tuple[str, str] | None:
+    """A split and a dividend of one day, of which one may be the other said twice."""
+    split, cash = of.split, of.cash
+    if split == 1.0 or cash == 0.0:
+        return None
+    grown = of.growth(split, cash), of.growth(split, 0.0), of.growth(1.0, cash)
+    is_copy = any(abs(cash - ratio) <= 1e-5 * ratio for ratio in (split, split - 1.0) if ratio > 0.0)
+    too_much = _excess(grown[0], grown[1:]) > _TOO_MUCH
+    if not (is_copy or too_much or cash > _LARGE_CASH * of.close):
+        return None
+    with_both, without_cash, without_split = (f"{g - 1.0:+.1%}" for g in grown)
+    message = (
+        f"{_whose(of)}: a split of {_words(split)} and a dividend of {cash:g} leave a return of {with_both}, the split "
+        f"alone {without_cash}, the dividend alone {without_split}"
+    )
+    if is_copy:
+        return f"{message}; the amount of the dividend repeats the ratio", "one may be the other said twice: remove it"
+    if too_much:
+        return message, "one may be wrong, or be the other said twice: remove it"
+    return f"{message}: they fit together", "the dividend counts per share after the split; is that how it is written?"
+
+
+def _of_one(of: _Effect) -> tuple[str, str] | None:
+    """A split or a dividend alone that explains nothing, or a ratio that no split has."""
+    split, cash = of.split, of.cash
+    grown, bare = of.growth(split, cash), of.growth(1.0, 0.0)
+    what = f"a split of {_words(split)}" if split != 1.0 else f"a dividend of {cash:g}"
+    moved = f"leaves a return of {grown - 1.0:+.1%}, where the price moved {bare - 1.0:+.1%}"
+    if _excess(grown, (bare,)) > _TOO_MUCH:
+        return f"{_whose(of)}: {what} {moved}", "is it right, and is the price the one that was traded?"
+    odd = next((a for a in of.actions if a.kind is ActionKind.SPLIT and a.ratio.denominator > _ODD_DENOMINATOR), None)
+    if odd is None:
+        return None
+    booked = f"1,000 shares are booked as {float(1000 * odd.ratio):,.0f} of its own, and none of another company"
+    message = f"{_whose(of)}: a split of {_words(float(odd.ratio))} is no ratio of small numbers, and {moved}; {booked}"
+    return message, "if it is a spin-off, write kind spinoff with into and ratio, or with cash"
+
+
+def _excess(grown: float, parts: Sequence[float]) -> float:
+    """How much larger the log return is than the smallest of its parts."""
+    return abs(log(grown)) - min(abs(log(p)) for p in parts)
+
+
+def _jumps(placed: _Placed, of: _Prices) -> Told:
+    """Prices that jump like a split, and no action of that row explains it."""
+    found = []
+    for row, column, ratio in _split_like(of):
+        effect = placed.effects.get((row, column))
+        if effect is not None and (not effect.is_told or not _near(effect.growth(effect.split, effect.cash))):
+            continue
+        words = f"{ratio}:1" if ratio > 0 else f"1:{-ratio}"
+        found.append((row, f"'{of.names[column]}' {of.days[row]} (to {words})"))
+    if found:
+        shown = _list([text for _, text in sorted(found)])
+        message = f"{_count(len(found), 'price')} jump like a split that no action declares: {shown}"
+        yield message, "add the action, or mend the price"
+
+
+def _split_like(of: _Prices) -> Iterator[tuple[int, int, int]]:
+    """Row, column and ratio (negative: 1 to n) of each price within 2 % of n times, or the n-th part of, the last."""
+    for start in range(0, len(of.names), _COLUMNS):
+        values = of.values[:, start : start + _COLUMNS]
+        priced = values > 0.0
+        place = np.maximum.accumulate(np.where(priced, np.arange(len(values))[:, None], 0), axis=0)
+        known = np.take_along_axis(np.where(priced, values, np.nan), place, axis=0)
+        with np.errstate(all="ignore"):
+            change = known[1:] / known[:-1]
+            rows, columns = np.nonzero((change < 0.6) | (change > 1.9))
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+            ratio = _near(float(change[row, column]))
+            if ratio:
+                yield row + 1, start + column, ratio
+
+
+def _near(change: float) -> int:
+    """The n of a change that is n:1, -n of one that is 1:n, 0 of any other."""
+    for n in _JUMPS:
+        if abs(change / n - 1.0) <= _NEAR:
+            return n
+        if abs(change * n - 1.0) <= _NEAR:
+            return -n
+    return 0
+
+
+# -- adjusted already? -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Whether prices look adjusted, and the evidence as a sentence, '' where no split can tell."""
+
+    adjusted: bool
+    evidence: str = ""
+
+
+def looks_adjusted(actions: Iterable[Action], names: Sequence[str], dates: Dates, prices: Floats) -> Looks:
+    """Judge by the splits of the prices themselves: prices as traded jump on them, adjusted ones do not."""
+    splits = (a for a in actions if a.kind is ActionKind.SPLIT and abs(log(a.ratio)) > _SPLIT_TELLS)
+    placed = _placed(splits, _Prices(tuple(names), dates.astype("datetime64[D]"), prices))
+    told = list(placed.effects.values())
+    calm = [e for e in told if abs(log(e.growth(1.0, 0.0))) < abs(log(e.growth(e.split, 0.0)))]
+    if not told:
+        return Looks(False)
+    shown = calm if 2 * len(calm) > len(told) else [e for e in told if e not in calm]
+    examples = _list([f"{_whose(e)}, {_words(e.split)}: {e.growth(1.0, 0.0) - 1.0:+.1%}" for e in shown])
+    verb = "does not jump" if shown is calm else "jumps"
+    text = f"the price {verb} on {len(shown)} of {_count(len(told), 'split')} ({examples})"
+    return Looks(shown is calm, text)
+
+
+# -- words -------------------------------------------------------------------------------------------------------
+
+
+def _some(told: Told, what: str) -> Told:
+    """The first findings of many, and how many more there are."""
+    found = list(told)
+    yield from found[:_OWN_LINES]
+    if len(found) > _OWN_LINES:
+        yield f"{len(found) - _OWN_LINES:,} more {what}", "correct the first, and look again"
+
+
+def _whose(of: _Effect) -> str:
+    days = sorted({a.ex_date for a in of.actions})
+    return f"'{of.actions[0].asset}' {days[0]}"
+
+
+def _short(of: Action) -> str:
+    return f"{of.kind} of '{of.asset}' {of.ex_date}"
+
+
+def _words(ratio: float) -> str:
+    """A ratio as people write it: 7:1, 1:4, 3:2; a decimal number where it is none of small numbers."""
+    exact = Fraction(ratio).limit_denominator(_ODD_DENOMINATOR)
+    is_exact = exact > 0 and abs(float(exact) / ratio - 1.0) < 1e-12
+    return (
+        f"{exact.numerator}:{exact.denominator}" if is_exact and min(exact.as_integer_ratio()) <= 10 else f"{ratio:g}"
+    )
+
+
+def _list(shown: Sequence[Any]) -> str:
+    more = f" and {len(shown) - _NAMED:,} more" if len(shown) > _NAMED else ""
+    return ", ".join(str(s) for s in shown[:_NAMED]) + more
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
