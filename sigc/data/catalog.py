@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -25,7 +25,6 @@ from sigc.config import DataSettings
 from sigc.data.adjust import by_asset
 from sigc.data.connections import Connections
 from sigc.data.convert import Ways, convert, sessions_of
-from sigc.data.corporate import read_actions
 from sigc.data.events import newest
 from sigc.data.exchange import ALWAYS, NYSE, Exchange, Exchanges
 from sigc.data.factor_names import factor_of, parts_of
@@ -38,6 +37,9 @@ from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops.declare import Kind
 from sigc.panel import Dates, Panel
+
+if TYPE_CHECKING:
+    from sigc.data.corporate import Acts
 
 T = TypeVar("T")
 IN_MEMORY = "given from memory"
@@ -133,8 +135,9 @@ def load(
             sources[spec.name] = _described(spec, Place(IN_MEMORY, (), ()), held[spec.name].converted, again, exchanges)
     if errors:
         raise SigcError(*errors)
+    acting = actions.all_of(specs)
     sources |= _factors(specs, sources, actions, with_what)
-    return Catalog(sources, tuple(f for s in sources.values() for f in s.findings), actions.all(specs, sources))
+    return Catalog(sources, tuple(f for s in sources.values() for f in s.findings), acting)
 
 
 class _Actions:
@@ -143,26 +146,49 @@ class _Actions:
     def __init__(self, declared: Sequence[SourceSpec], look: Callable[[SourceSpec], Place], ways: Ways) -> None:
         self._declared, self._look, self._ways = declared, look, ways
         self._lock = Lock()
-        self._known: dict[str, tuple[Action, ...]] = {}
+        self._known: dict[tuple[str, ...], Acts] = {}
 
     def of(self, spec: SourceSpec) -> tuple[Action, ...]:
-        """Those that count for a source of prices."""
-        with self._lock:
-            if self._declared:
-                return tuple(sorted(a for one in self._declared for a in self._read(one, own=False)))
-            return self._read(spec, own=True) if spec.others or not spec.is_factor else ()
+        """Those that count for a source of prices; none where its file is adjusted."""
+        return () if spec.options.adjusted else self._told(spec).actions
 
-    def _read(self, spec: SourceSpec, *, own: bool) -> tuple[Action, ...]:
+    def _told(self, spec: SourceSpec) -> Acts:
+        """What sources of actions say, else the columns of the file itself."""
+        with self._lock:
+            from sigc.data.corporate import (  # with pyarrow.compute: where there are some
+                Acts,
+                read_actions,
+                rows_of_prices,
+            )
+
+            if self._declared:
+                parts = [self._read(one, read_actions) for one in self._declared]
+                return Acts(
+                    tuple(sorted(a for p in parts for a in p.actions)), tuple(f for p in parts for f in p.findings)
+                )
+            return self._read(spec, rows_of_prices)
+
+    def all_of(self, specs: Sequence[SourceSpec]) -> tuple[Action, ...]:
+        """Those of all sources; of a file's own columns where it is declared that its prices are to be adjusted."""
+        if self._declared:
+            return self._told(self._declared[0]).actions
+        return tuple(sorted({a for s in specs if s.adjust != "none" for a in self.of(s)}))
+
+    def _read(self, spec: SourceSpec, reader: Callable[..., Acts]) -> Acts:
         place = self._look(spec)
-        key = f"{own} {place.text} {place.versions}"
+        key = (place.text, *place.versions)
         if key not in self._known:
-            self._known[key] = read_actions(spec, place, self._ways, own=own)
+            self._known[key] = reader(spec, place.files, self._ways.exchange(spec), self._ways.settings.max_cells)
         return self._known[key]
 
-    def all(self, specs: Sequence[SourceSpec], sources: Mapping[str, Source]) -> tuple[Action, ...]:
-        """Those of all files."""
-        some = self._declared or [s for s in specs if s.name in sources and s.adjust != "none"]
-        return tuple(sorted({a for spec in some for a in (self.of(spec))}))
+    def are_declared(self, spec: SourceSpec) -> bool:
+        """True where something says what the actions are, if only that there are none."""
+        if self._declared:
+            return True
+        from sigc.data.corporate import has_actions
+
+        place = self._look(spec)
+        return any(has_actions(spec, file, self._ways.settings.max_cells) for file in place.files)
 
 
 def _factors(

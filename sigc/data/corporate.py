@@ -111,6 +111,14 @@ def rows_of_prices(spec: SourceSpec, files: Sequence[str], exchange: Exchange, m
     return replace(_settled(spec, read), findings=())  # the prices have told what is odd of their dates and names
 
 
+def has_actions(spec: SourceSpec, file: str, max_cells: int = MAX_CELLS) -> bool:
+    """True for a file of prices that has a column of splits or of dividends."""
+    own = _of_file(spec, file)
+    with opened(own, file, max_cells) as table:
+        names = list(table.head().schema.names)
+    return any(named(own, file, names, role) for role in ("split", "dividend"))
+
+
 def digest_of(actions: Iterable[Action]) -> dict[str, str]:
     """A digest of all that is said of each asset, by its name: equal actions have equal digests, in whatever order."""
     ordered = sorted(actions, key=_order)

@@ -22,54 +22,42 @@ DAYS = pd.bdate_range("2023-10-02", periods=ROWS)
 NAMES = ("A", "B", "C", "D")
 
 
-def close() -> pd.DataFrame:
-    """Random closes: B without a price on some days, D listed late."""
+ACTS = (  # row, asset, split, dividend: A pays twice, B acts in its gap, C never, D splits and pays on one day
+    (10, "A", 4.0, 0.0),
+    (25, "A", 1.0, 0.5),
+    (40, "A", 1.0, 0.25),
+    (20, "B", 0.5, 0.0),
+    (21, "B", 1.0, 0.3),
+    (45, "D", 2.0, 0.4),
+)
+
+
+def as_traded() -> Floats:
+    """Random closes in the units of their own day: B without a price on some days, D listed late."""
     random = np.random.default_rng(3)
-    frame = pd.DataFrame(np.round(50 * np.exp(random.normal(0, 0.01, (ROWS, 4)).cumsum(axis=0)), 2), DAYS, NAMES)
-    frame.iloc[19:23, 1] = np.nan
-    frame.iloc[:30, 3] = np.nan
-    return frame
+    values: Floats = 50 * np.exp(random.normal(0, 0.01, (ROWS, 4)).cumsum(axis=0))
+    values[19:23, 1] = np.nan
+    values[:30, 3] = np.nan
+    for row, name, split, _ in ACTS:
+        values[row:, NAMES.index(name)] /= split
+    return np.round(values, 4)
 
 
-def acts() -> pd.DataFrame:
-    """A splits 4:1 and pays on another day, twice on a third; B's split falls into its gap; C has none; D pays with a
-    split on one day."""
-    rows = [
-        (DAYS[10], "A", 4.0, 0.0),
-        (DAYS[25], "A", 1.0, 0.5),
-        (DAYS[40], "A", 1.0, 0.25),
-        (DAYS[20], "B", 0.5, 0.0),
-        (DAYS[21], "B", 1.0, 0.3),
-        (DAYS[45], "D", 2.0, 0.4),
-    ]
-    return pd.DataFrame(rows, columns=["date", "ticker", "split", "dividend"])
-
-
-def as_traded() -> pd.DataFrame:
-    """The closes in the units of their own day."""
-    raw = close()
-    for row in acts().itertuples():
-        raw.loc[row.date :, row.ticker] = np.round(raw.loc[row.date :, row.ticker] / row.split, 4)
-    return raw
-
-
-def reference(raw: pd.DataFrame, *, dividends: bool) -> Floats:
+def reference(raw: Floats, *, dividends: bool) -> Floats:
     """Forward adjusted, asset by asset and row by row in plain Python."""
     out = raw.copy()
-    for name in raw:
+    for column, name in enumerate(NAMES):
         factor, split, cash = 1.0, 1.0, 0.0
-        mine = acts()[acts().ticker == name].set_index("date")
-        for day in raw.index:
-            if day in mine.index:
-                split *= mine.loc[day, "split"]
-                cash = cash / mine.loc[day, "split"] + (mine.loc[day, "dividend"] if dividends else 0.0)
-            price = raw.loc[day, name]
+        for row in range(len(raw)):
+            for at, asset, ratio, paid in ACTS:
+                if (at, asset) == (row, name):
+                    split, cash = split * ratio, cash / ratio + (paid if dividends else 0.0)
+            price = float(raw[row, column])
             if price == price:
                 factor *= split * (1 + cash / price)
                 split, cash = 1.0, 0.0
-                out.loc[day, name] = price * factor
-    values: Floats = out.to_numpy()
-    return values
+                out[row, column] = price * factor
+    return out
 
 
 SIG = """data:
@@ -85,9 +73,17 @@ portfolio main:
 """
 
 
-def written(folder: Path, adjust: str, rows: int = ROWS, actions: pd.DataFrame | None = None) -> Path:
-    as_traded().iloc[:rows].rename_axis("date").to_csv(folder / "p.csv")
-    (acts() if actions is None else actions).to_csv(folder / "a.csv", index=False)
+Acts = tuple[tuple[int, str, float, float], ...]
+
+
+def write_prices(folder: Path, rows: int = ROWS) -> None:
+    pd.DataFrame(as_traded()[:rows], DAYS[:rows], NAMES).rename_axis("date").to_csv(folder / "p.csv")
+
+
+def written(folder: Path, adjust: str, rows: int = ROWS, actions: Acts = ACTS) -> Path:
+    write_prices(folder, rows)
+    lines = [f"{DAYS[row]:%Y-%m-%d},{name},{split},{paid}\n" for row, name, split, paid in actions]
+    (folder / "a.csv").write_text("date,ticker,split,dividend\n" + "".join(lines))
     (folder / "s.sig").write_text(SIG.format(adjust=adjust))
     return folder
 
@@ -108,7 +104,7 @@ def test_signals_see_adjusted_prices_and_raw_gives_those_of_the_file(tmp_path: P
     expected = reference(as_traded(), dividends=adjust == "split_div")
     found = seen(tmp_path, adjust)
     assert np.allclose(found.values, expected, rtol=1e-12, equal_nan=True)
-    assert np.array_equal(seen(tmp_path, adjust, "traded").values, as_traded().to_numpy(), equal_nan=True)
+    assert np.array_equal(seen(tmp_path, adjust, "traded").values, as_traded(), equal_nan=True)
 
 
 def test_money_reads_the_file_whatever_adjust_says(tmp_path: Path) -> None:
@@ -116,11 +112,11 @@ def test_money_reads_the_file_whatever_adjust_says(tmp_path: Path) -> None:
         written(tmp_path, adjust)
         loaded, store = loaded_of(tmp_path, adjust)
         found = source_panel(loaded.grid, store, "prices", 0, ROWS)
-        assert np.array_equal(found.values, as_traded().to_numpy(), equal_nan=True)
+        assert np.array_equal(found.values, as_traded(), equal_nan=True)
 
 
 def test_a_later_action_changes_later_rows_of_its_asset_alone(tmp_path: Path) -> None:
-    written(tmp_path, "split_div", actions=acts().iloc[:-1])
+    written(tmp_path, "split_div", actions=ACTS[:-1])
     before = seen(tmp_path, "split_div")
     written(tmp_path, "split_div")
     after = seen(tmp_path, "split_div")
@@ -144,8 +140,7 @@ def test_appended_equals_fresh_and_stores_what_is_new(tmp_path: Path) -> None:
         grown = seen(tmp_path, "split_div", store=store)
     assert grown.equals(seen(tmp_path, "split_div"))
     kept = blocks_in(tmp_path / "cache")
-    again = acts().sample(frac=1.0, random_state=1)  # the same content in another order: a vendor's daily file
-    written(tmp_path, "split_div", actions=again)
+    written(tmp_path, "split_div", actions=ACTS[::-1])  # the same in another order, as vendors write daily
     assert seen(tmp_path, "split_div", store=store).equals(grown)
     assert blocks_in(tmp_path / "cache") == kept
 
@@ -166,12 +161,11 @@ def test_returns_of_a_book_are_total_returns_whatever_signals_see(tmp_path: Path
         store = MemoryStore()
         loaded = load(write_strategy(tmp_path, text), workspace(store))
         found = backtest(loaded, workspace(store), pick(loaded))
-        shares, value = 1.0, raw["A"].iloc[0]
-        for at, day in enumerate(DAYS):
-            for act in acts().itertuples():
-                if act.ticker == "A" and act.date == day:
-                    shares *= act.split * (1 + act.dividend / raw["A"].iloc[at])
-        expected = shares * raw["A"].iloc[-1] / value - 1
+        shares = 1.0
+        for row, name, split, paid in ACTS:
+            if name == "A":
+                shares *= split * (1 + paid / raw[row, 0])
+        expected = shares * raw[-1, 0] / raw[0, 0] - 1
         assert np.prod(1 + found.returns) - 1 == pytest.approx(expected, rel=1e-9)
 
 
@@ -200,7 +194,7 @@ signal dollars:
 
 
 def test_adjusting_needs_actions(tmp_path: Path) -> None:
-    as_traded().rename_axis("date").to_csv(tmp_path / "p.csv")
+    write_prices(tmp_path)
     text = 'data:\n  prices: load csv from "p.csv" adjust=split\nsignal a:\n  emit prices\n'
     with pytest.raises(SigcError, match="neither a 'split' nor a 'dividend' column"):
         load(write_strategy(tmp_path, text), workspace(MemoryStore()))

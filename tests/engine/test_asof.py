@@ -357,7 +357,6 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
         ("asof=true available_after=45d", r"E201.*twice.*rows \d+ and \d+"),
         ("available_after=published", r"E201.*is not declared as-of"),
         ("asof=true available_after=publised", r"E202.*no column 'publised'"),
-        ("asof=true available_after=published adjust=split", r"E201.*can't be adjusted"),
     )
     for said, message in cases:
         with pytest.raises(SigcError, match=message):

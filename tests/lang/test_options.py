@@ -127,6 +127,8 @@ def test_a_mistyped_option_names_the_nearest(name: str) -> None:
     [
         ('sectors: load sector from "s.csv" max_return=0.5', "E101"),  # labels have no returns
         ('corporate_actions: load csv from "a.csv" asof=true', "E101"),  # actions have their own rule
+        ('roe: load csv from "f.csv" adjust=split', "E101"),  # neither a price nor a count of shares
+        ('stocks: load csv from "f.csv" adjust=split_div', "E101"),
         ('prices: load csv from "p.csv" symbol=BRK.B', "E001"),
         ('prices: load csv from "p.csv" zone=Europe/Berlin', "E001"),
         ('prices: load csv from "p.csv" adjusted=true adjusted=false', "E004"),

@@ -11,6 +11,7 @@ import pytest
 
 from sigc.blocks import MemoryStore
 from sigc.config import DataSettings
+from sigc.engine.gather import gather
 from sigc_pipelines.backtest import Result, backtest, pick
 from sigc_pipelines.compute import compute, load
 from tests.world import workspace, write_strategy
