@@ -12,15 +12,18 @@ Source of the conventions: CRSP Data Descriptions Guide (distributions, delistin
 
 from __future__ import annotations
 
-import datetime
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 
 _LARGEST_DENOMINATOR = 100
 _SAME_RATIO = 1e-5
+_FINE = Decimal("1e-10")
 
 
 class ActionKind(StrEnum):
@@ -43,7 +46,7 @@ class Action:
     no value is known. pay_date: None for the ex-date. id: of the source; '' for none.
     """
 
-    ex_date: datetime.date
+    ex_date: date
     asset: str
     kind: ActionKind
     ratio: Fraction = Fraction(1)
@@ -51,7 +54,7 @@ class Action:
     into: str = ""
     value: float | None = None
     total_return: float | None = None
-    pay_date: datetime.date | None = None
+    pay_date: date | None = None
     id: str = ""
 
     @property
@@ -90,3 +93,25 @@ def parse_ratio(text: str) -> Fraction:
         return ratio_of(float(text))
     except ValueError:
         raise ValueError(f"'{text}' is no ratio") from None
+
+
+def restated_price(price: Decimal, actions: Iterable[Action], after: date, until: date) -> Decimal:
+    """A price of the day `after` in the units of the day `until`: over each split the share is a part of the old one,
+    and cash that is paid is no longer in it. What cash leaves nothing of stays as it is: it can't be a price.
+
+    actions: of one asset. Rounded to ten decimals where a ratio does not divide it.
+
+    >>> from datetime import date
+    >>> split = Action(date(2014, 6, 9), "AAPL", ActionKind.SPLIT, ratio=Fraction(7))
+    >>> restated_price(Decimal("645.57"), [split], date(2014, 6, 6), date(2014, 6, 9))
+    Decimal('92.2242857143')
+    """
+    due = [a for a in actions if after < a.ex_date <= until]
+    for action in sorted(due, key=lambda a: (a.ex_date, a.kind is not ActionKind.SPLIT)):
+        if action.kind is ActionKind.SPLIT:
+            ratio = action.ratio
+            price = (price * ratio.denominator / ratio.numerator).quantize(_FINE)
+        elif action.kind in (ActionKind.DIVIDEND, ActionKind.SPINOFF):
+            left = price - Decimal(repr(action.cash))
+            price = left if left > 0 else price
+    return price

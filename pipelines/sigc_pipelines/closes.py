@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from decimal import Decimal
 
 import numpy as np
 
+from sigc.actions import Action, restated_price
 from sigc.engine.gather import source_panel
 from sigc.panel import Dates, Floats
 from sigc_pipelines.compute import Loaded, Workspace
@@ -19,15 +21,17 @@ Prices = dict[str, Decimal | None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Closes:
-    """Prices and volumes (rows, assets) of the traded panel over some days; NaN where there is none.
+    """Prices as traded, and volumes (rows, assets), of the traded panel over some days; NaN where there is none.
 
-    A price that is not accepted (`quotes.py`) is none: nothing is filled at it or marked by it.
+    acts: corporate actions by asset, over which prices are restated. A price that is not accepted (`quotes.py`) is none:
+    nothing is filled at it or marked by it.
     """
 
     dates: Dates
     names: tuple[str, ...]
     prices: Floats
     volumes: Floats | None
+    acts: Mapping[str, Sequence[Action]] = field(default_factory=dict)
 
     def has(self, day: str) -> bool:
         """Whether any asset has a price of that very day."""
@@ -44,7 +48,11 @@ class Closes:
         return self._row(self.prices[at], 0.0), self._row(nothing if self.volumes is None else self.volumes[at], -1.0)
 
     def last(self, day: str, before: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """The newest price of each asset on or before a day, `before` where these days have none."""
+        """The newest price of each asset on or before a day, `before` where these days have none.
+
+        In the units of that day: an asset that has no price since its split is worth its last one restated. `before`
+        is taken to be in units of the day before the first of these.
+        """
         stop = int(np.searchsorted(self.dates, np.datetime64(day, "D") + 1))
         known = dict(before)
         if stop == 0:
@@ -52,8 +60,18 @@ class Closes:
         block = self.prices[:stop]
         valid = np.isfinite(block) & (block > 0.0)
         newest = stop - 1 - np.argmax(valid[::-1], axis=0)
+        days = self.dates[:stop].astype("datetime64[D]")
         for asset in np.flatnonzero(valid.any(axis=0)):
             known[self.names[asset]] = decimal(float(block[newest[asset], asset]))
+        place = {name: column for column, name in enumerate(self.names)}
+        for name, acts in self.acts.items():
+            since = None
+            if name in place and valid[:, place[name]].any():
+                since = days[newest[place[name]]].item()
+            elif name in known:
+                since = days[0].item() - timedelta(days=1)
+            if since is not None:
+                known[name] = restated_price(known[name], acts, since, date.fromisoformat(day[:10]))
         return known
 
     def _row(self, values: Floats, least: float) -> Prices:
@@ -71,4 +89,4 @@ def closes(loaded: Loaded, workspace: Workspace, since: str) -> Closes:
     volumes = None
     if "volume" in grid.leaves:
         volumes = source_panel(grid, workspace.store, "volume", start, len(grid.dates)).values
-    return Closes(made.dates, grid.names, made.prices, volumes)
+    return Closes(made.dates, grid.names, made.prices, volumes, loaded.acts(loaded.strategy.traded))

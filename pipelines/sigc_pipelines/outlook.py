@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
 from sigc.blocks import digest
+from sigc.data.adjust import in_units_of
 from sigc.engine.gather import gather, source_panel
 from sigc.engine.task import RunReport
 from sigc.errors import Diagnostic, SigcError
@@ -37,9 +39,10 @@ AVERAGE_ROWS = 20  # of the mean volume that a session's volume is compared with
 class Sight:
     """One as-of date. names: the traded assets, ordered; all arrays are (assets,), NaN where there is nothing.
 
-    rows: how many there are up to the date. prices: accepted ones (`quotes.py`). within: what constraints, and assets
-    that can't be traded for want of a price, leave of the wanted weights, given the held ones.
-    sectors: a label per asset, '' where unknown; None without a category source. digest: over names and wanted weights.
+    rows: how many there are up to the date. prices: accepted ones (`quotes.py`); previous: those of the row before,
+    accepted or not. Prices and volumes are in the units of the session that is to be traded. within: what constraints,
+    and assets that can't be traded for want of a price, leave of the wanted weights, given the held ones. sectors: a
+    label per asset, '' where unknown; None without a category source. digest: over names and wanted weights.
     """
 
     as_of: str
@@ -78,22 +81,38 @@ class Outlook:
     _prices: Floats
     _raw: Floats
     _volumes: Floats | None
-    _mean_volumes: Floats | None
     _sectors: Floats | None
     _adjust: Adjust | None
+
+    @property
+    def _days(self) -> Dates:
+        """The session of each row of prices."""
+        return self.loaded.grid.days[self._low :]
 
     @property
     def days(self) -> tuple[str, ...]:
         """The ISO dates of the rows."""
         return tuple(str(d) for d in self.dates.astype("datetime64[D]"))
 
-    def at(self, as_of: str) -> Sight:
-        """The newest row on or before a date. Raises E501 without one."""
+    def at(self, as_of: str, session: date | None = None) -> Sight:
+        """The newest row on or before a date, in the units of the session that is traded on it, by default its own.
+
+        Raises E501 without one.
+        """
         row = int(np.searchsorted(self.dates, np.datetime64(as_of, "D") + 1)) - 1
         if row < 0:
             raise SigcError(Diagnostic("E501", f"there are no rows on or before {as_of}"))
         wanted, at = self.wanted[row], self.start + row - self._low
         day = str(self.dates[row].astype("datetime64[D]"))
+        units = session or self._days[at].item()
+        traded, low = self.loaded.strategy.traded, max(0, at - AVERAGE_ROWS)
+        days, acts = self._days[low : at + 1], self.loaded.acts(traded)
+        prices = in_units_of(units, self._prices[at : at + 1], self.names, days[-1:], acts)[0]
+        raw = in_units_of(units, self._raw[max(0, at - 1) : at + 1], self.names, days[-2:], acts)
+        volumes = mean = None
+        if self._volumes is not None:
+            shares = in_units_of(units, self._volumes[low : at + 1], self.names, days, acts, are_shares=True)
+            volumes, mean = shares[-1], _mean_before(shares)
 
         def within(held: Floats) -> Floats:
             priced = np.isfinite(self._prices[at])
@@ -109,10 +128,10 @@ class Outlook:
             rows=self.start + row + 1,
             names=self.names,
             wanted=wanted,
-            prices=self._prices[at],
-            previous=self._raw[at - 1] if at else np.full(len(self.names), np.nan),
-            volumes=None if self._volumes is None else self._volumes[at],
-            mean_volumes=None if self._mean_volumes is None else self._mean_volumes[at],
+            prices=prices,
+            previous=raw[0] if at else np.full(len(self.names), np.nan),
+            volumes=volumes,
+            mean_volumes=mean,
             sectors=self._labels(at),
             within=within,
             digest=digest("\n".join(self.names), wanted.tobytes()),
@@ -174,7 +193,6 @@ def look(
         _prices=made.prices,
         _raw=made.raw,
         _volumes=volumes,
-        _mean_volumes=None if volumes is None else _mean_before(volumes),
         _sectors=None if category is None else read(category.name),
         _adjust=adjuster(loaded, workspace, book, capital, start, stop),
     )
@@ -186,7 +204,9 @@ def _signals_of(loaded: Loaded, book: Portfolio) -> dict[str, Expr]:
     return {name: expr for name, expr in loaded.strategy.signals if expr.shape in read and expr.kind is Kind.PANEL}
 
 
-def _mean_before(volumes: Floats) -> Floats:
-    """The mean of the `AVERAGE_ROWS` rows before each row; NaN where there are fewer."""
-    mean: Floats = REGISTRY["rolling_mean"].kernel(volumes, window=AVERAGE_ROWS)
-    return np.vstack([np.full((1, volumes.shape[1]), np.nan), mean[:-1]])
+def _mean_before(shares: Floats) -> Floats:
+    """The mean of the `AVERAGE_ROWS` rows before the last, (assets,); NaN where there are fewer."""
+    if len(shares) <= AVERAGE_ROWS:
+        return np.full(shares.shape[1], np.nan)
+    mean: Floats = REGISTRY["rolling_mean"].kernel(shares[:-1], window=AVERAGE_ROWS)[-1]
+    return mean

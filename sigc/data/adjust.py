@@ -2,10 +2,14 @@
 
     steps, left = steps_of(values, names, days, actions)    where each action takes effect
     levels      = forward(values, names, days, actions)     total-return levels: their ratios are returns
+    prices      = in_units_of(day, values, ...)             in the units of a later day: what an order for it is made of
 
 Forward: the raw price times the product of factors up to its date. No later row enters, and history is never restated:
 an action leaves earlier values alone. On an ex-date the factor is split * (1 + cash / close): the return over it is
 split * (close + cash) / previous close - 1, the total return as CRSP defines it (cash is reinvested at that close).
+
+Into the units of a later day: price / split less cash, shares x split, as a holder of the share sees it (and as brokers
+restate reference prices and orders).
 
 An action on a day without a price takes effect on the asset's next row with one.
 """
@@ -14,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
@@ -127,3 +132,41 @@ def _inside(days: Dates, actions: Mapping[str, Sequence[Action]]) -> dict[str, S
         if some:
             found[asset] = some
     return found
+
+
+def in_units_of(
+    day: date,
+    values: Floats,
+    names: Sequence[str],
+    days: Dates,
+    actions: Mapping[str, Sequence[Action]],
+    *,
+    are_shares: bool = False,
+) -> Floats:
+    """Prices (rows, assets) of some days in the units of a later one, or counts of shares; themselves if nothing acts.
+
+    A price that cash leaves nothing of is NaN: it says nothing of the share as it is then.
+    """
+    if not len(days) or not actions:
+        return values
+    place = {name: column for column, name in enumerate(names)}
+    first, out = days[0].astype("datetime64[D]").item(), values
+    for asset, all_of in actions.items():
+        due = [a for a in all_of if first < a.ex_date <= day]
+        if not due or asset not in place:
+            continue
+        out = values.copy() if out is values else out
+        column = out[:, place[asset]]
+        for action in sorted(due, key=in_order):
+            before = column[: np.searchsorted(days, np.datetime64(action.ex_date, "D"))]
+            if action.kind is ActionKind.SPLIT:
+                before *= float(action.ratio) if are_shares else 1.0 / float(action.ratio)
+            elif not are_shares:
+                before -= _paid(action, -1, values, place)
+                before[before <= 0.0] = np.nan
+    return out
+
+
+def in_order(action: Action) -> tuple[date, bool]:
+    """Of a day's actions a split comes first: cash is per share as it is after it."""
+    return action.ex_date, action.kind is not ActionKind.SPLIT
