@@ -29,6 +29,7 @@ _ODD_DENOMINATOR = 100
 _JUMPS = (2, 3, 4, 5, 7, 10, 20)
 _NEAR = 0.02
 _NAMED = 5
+_SMALL = 10  # ratios of such numbers are written as a:b
 _OWN_LINES = 50  # findings of one action each
 _COLUMNS = 256  # of a panel at a time
 _SPLIT_TELLS = log(1.4)  # smaller ones drown in what a price moves in a day
@@ -326,9 +327,8 @@ def _words(ratio: float) -> str:
     """A ratio as people write it: 7:1, 1:4, 3:2; a decimal number where it is none of small numbers."""
     exact = Fraction(ratio).limit_denominator(_ODD_DENOMINATOR)
     is_exact = exact > 0 and abs(float(exact) / ratio - 1.0) < 1e-12
-    return (
-        f"{exact.numerator}:{exact.denominator}" if is_exact and min(exact.as_integer_ratio()) <= 10 else f"{ratio:g}"
-    )
+    is_small = min(exact.as_integer_ratio()) <= _SMALL
+    return f"{exact.numerator}:{exact.denominator}" if is_exact and is_small else f"{ratio:g}"
 
 
 def _list(shown: Sequence[Any]) -> str:
