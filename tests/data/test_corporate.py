@@ -127,6 +127,51 @@ def test_splits_and_dividends_as_columns_in_every_format(tmp_path: Path, way: Ca
     assert way(tmp_path, frame) == read(tmp_path, text) == wanted
 
 
+def _types(table: pa.Table, text: pa.DataType) -> pa.Table:
+    kinds = [text if f.type in (pa.string(), pa.large_string()) else f.type for f in table.schema]
+    return table.cast(pa.schema(list(zip(table.schema.names, kinds, strict=True))))
+
+
+@pytest.mark.parametrize("text", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+def test_every_type_of_text_in_several_batches(tmp_path: Path, text: pa.DataType) -> None:
+    (tmp_path / "l.csv").write_text(LONG)
+    frame = pd.read_csv(tmp_path / "l.csv", parse_dates=["date", "pay_date"])
+    table = _types(pa.Table.from_pandas(frame, preserve_index=False), text)
+    parts = pa.concat_tables([table.slice(0, 3), table.slice(3, 2), table.slice(5)])
+    assert held_actions(spec(), parts, EXCHANGE) == Acts(ACTIONS)
+    labelled = frame.astype(dict.fromkeys(["ticker", "kind", "into", "id"], "category"))
+    assert held_actions(spec(), labelled, EXCHANGE) == Acts(ACTIONS)
+
+
+def test_cells_of_every_type_mean_what_they_say(tmp_path: Path) -> None:
+    day = pa.array([date(2014, 8, 7)] * 3)
+    wanted = (
+        Action(date(2014, 8, 7), "10001", ActionKind.RENAME, into="10003"),
+        Action(date(2014, 8, 7), "10002", ActionKind.DIVIDEND, cash=0.47, id="5"),
+        Action(date(2014, 8, 7), "10004", ActionKind.DIVIDEND, cash=2.0, id="6"),
+    )
+    for value in (pa.float32(), pa.float64(), pa.decimal128(9, 2), pa.string()):
+        table = pa.table(
+            {
+                "date": day,
+                "permno": [10001, 10002, 10004],
+                "kind": ["rename", "dividend", "dividend"],
+                "value": pa.array([None, "0.47", "2"]).cast(value),
+                "into": [10003.0, None, None],  # as pandas has whole numbers with missing ones
+                "id": [None, 5, 6],
+                "pay_date": pa.nulls(3),
+                "ratio": pa.nulls(3),
+            }
+        )
+        assert held_actions(spec(), table, EXCHANGE) == Acts(wanted), value
+    columns = {"date": day, "ticker": ["A", "B", "C"], "dividend": pa.nulls(3)}
+    for kind in (pa.decimal128(9, 2), pa.float32(), pa.string(), pa.int64()):
+        split = pa.array(["7", None, "1"]).cast(kind)
+        for column in (split, split.dictionary_encode()):
+            found = held_actions(spec(), pa.table({**columns, "split": column}), EXCHANGE)
+            assert found.actions == (Action(date(2014, 8, 7), "A", ActionKind.SPLIT, Fraction(7)),)
+
+
 def test_rows_stand_in_any_order_and_in_several_files(tmp_path: Path) -> None:
     head, *rows = LONG.splitlines()
     random.Random(7).shuffle(rows)
