@@ -351,6 +351,8 @@ def test_two_of_one_id_or_of_none(tmp_path: Path) -> None:
             "date,ticker,dividend\n2020-01-02,A,1\n2020-01-03,A,-1\n",
             "E201 row 3, column 'dividend': the dividend is neg",
         ),
+        ("date,ticker,split\n2020-01-02,A,2\n2020-01-02,B,2\n2020-01-02,A,3\n", "row 2 and row 4, 2:1 and 3:1"),
+        ("date,ticker,dividend\n2020-01-02,A,2\n2020-01-02,B,2\n2020-01-02,A,2\n", "row 2 and row 4, 2 both times"),
         ("date,ticker,split\n2020-01-02,A,1\n2020-01-03,A,-2\n", "E201 row 3, column 'split': '-2' is no ratio"),
         ("date,ticker,split\n2020-01-02,A,1\n2020-01-03,A,four\n", "E201 row 3, column 'split': 'four' is no number"),
     ],
@@ -375,8 +377,12 @@ def test_the_columns_of_prices(tmp_path: Path) -> None:
         Action(date(2014, 6, 9), "AAPL", ActionKind.SPLIT, Fraction(7)),
         Action(date(2014, 8, 7), "AAPL", ActionKind.DIVIDEND, cash=0.47),
     )
-    (tmp_path / "w.csv").write_text("date,AAPL,KO\n2014-06-06,645.57,41\n")
-    assert rows_of_prices(spec_of("w.csv"), [str(tmp_path / "w.csv")], EXCHANGE) == Acts()
+    for wide in ("date,AAPL,KO\n2014-06-06,645.57,41\n", "date,AAPL,SPLIT\n2014-06-06,645.57,41\n"):
+        (tmp_path / "w.csv").write_text(wide)
+        assert rows_of_prices(spec_of("w.csv"), [str(tmp_path / "w.csv")], EXCHANGE) == Acts()
+    (tmp_path / "f.csv").write_text("date,close,dividend\n2014-08-07,94.48,0.47\n")
+    one = rows_of_prices(spec_of("f.csv", symbol="AAPL"), [str(tmp_path / "f.csv")], EXCHANGE)
+    assert one.actions == found.actions[1:]
 
 
 def test_bars_act_on_the_day_of_their_session(tmp_path: Path) -> None:
@@ -451,6 +457,8 @@ def test_a_digest_is_of_what_is_said_of_an_asset() -> None:
     assert {a for a in after if after[a] != before.get(a)} == {"AAPL"}
     changed = digest_of(replace(a, cash=a.cash + 0.01) if a.asset == "EMC" else a for a in ACTIONS)
     assert {a for a in changed if changed[a] != before[a]} == {"EMC"}
+    for change in ({"pay_date": None}, {"id": "y"}, {"ex_date": date(2014, 8, 8)}):
+        assert digest_of([replace(ACTIONS[4], **change)]) != digest_of([ACTIONS[4]])
     assert before["LEH"] == digest_of(ACTIONS[:1])["LEH"] == "2e896f57fea3b4ccdbb7d9108e1d840adcaae0d1"
 
 
