@@ -30,6 +30,7 @@ from sigc.panel import Floats
 
 Rows = NDArray[np.bool_]
 _EX_DATES = ("ex date", "exdate", "effective date", "execution date")
+_NO_EX_DATES = re.compile(r".*\b(record|declar|announce|publi).*")
 _NAMES = {
     "kind": ("kind", "type", "action", "action type", "event", "event type", "corporate action"),
     "value": ("value", "amount"),
@@ -104,7 +105,7 @@ def _date(spec: SourceSpec, file: str, head: Any, free: list[str]) -> str:
         for name in free:
             if _words(name) == wanted:
                 return name
-    dates = [n for n in free if _holds_dates(spec, head, n)]
+    dates = [n for n in free if not _NO_EX_DATES.match(_words(n)) and _holds_dates(spec, head, n)]
     if len(dates) == 1:
         return dates[0]
     message = f"has several columns of dates: {', '.join(map(repr, dates))}" if dates else "has no date column"

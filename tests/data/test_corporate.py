@@ -215,6 +215,26 @@ def test_one_asset_needs_no_column(tmp_path: Path) -> None:
     )
 
 
+def test_the_column_of_ex_dates(tmp_path: Path) -> None:
+    for head in ("when,ticker,kind,value", "Ex-Date,ticker,kind,value", "as_of,type,ticker,kind,value"):
+        cells = "2014-06-09,x,AAPL,split,7" if "type" in head else "2014-06-09,AAPL,split,7"
+        assert read(tmp_path, f"{head}\n{cells}\n").actions == ACTIONS[3:4]
+    both = "date,ex_date,declared,ticker,kind,value\n2014-04-23,2014-06-09,2014-04-23,AAPL,split,7\n"
+    assert read(tmp_path, both).actions == ACTIONS[3:4]
+    assert read(tmp_path, both, date_col="date").actions == (replace(ACTIONS[3], ex_date=date(2014, 4, 23)),)
+    said = "announced,on,ticker,kind,value\n2014-04-23,2014-06-09,AAPL,split,7\n"
+    assert read(tmp_path, said).actions == ACTIONS[3:4]
+    frame = pd.DataFrame({"on": pd.to_datetime(["2014-06-09"]), "ticker": ["AAPL"], "split": [7]})
+    assert held_actions(spec(), frame, EXCHANGE).actions == ACTIONS[3:4]
+
+
+def test_the_column_of_assets(tmp_path: Path) -> None:
+    text = "date,name,ticker,kind,value,mine\n2014-06-09,Apple Inc,AAPL,split,7,320193\n"
+    assert read(tmp_path, text).actions == ACTIONS[3:4]
+    assert read(tmp_path, text, symbol_col="mine").actions[0].asset == "320193"
+    assert "E202 has no column 'mime' (did you mean 'mine'?)" in refused(tmp_path, text, symbol_col="mime")
+
+
 @pytest.mark.parametrize("word", sorted(WORDS))
 def test_words_of_kinds(tmp_path: Path, word: str) -> None:
     kind = WORDS[word]
@@ -262,7 +282,9 @@ def test_delistings_by_value_by_return_or_by_neither(tmp_path: Path) -> None:
 
 def test_dividends_of_a_day_add_up_exactly(tmp_path: Path) -> None:
     text = "date,ticker,kind,value,pay_date\n2020-01-02,A,dividend,0.1,\n2020-01-02,A,dividend,0.2,\n"
-    assert [a.cash for a in read(tmp_path, text).actions] == [0.3]  # the sum of the floats is 0.30000000000000004
+    summed = read(tmp_path, text)
+    assert summed.findings == ()
+    assert [a.cash for a in summed.actions] == [0.3]  # the sum of the floats is 0.30000000000000004
     told = read(tmp_path, text.replace("0.1,\n", "0.1,2020-02-03\n"))
     assert [(a.cash, a.pay_date) for a in told.actions] == [(0.3, date(2020, 2, 3))]
     assert [(f.code, "paid on different days" in f.message) for f in told.findings] == [("W007", True)]
@@ -275,6 +297,7 @@ def test_an_action_that_is_written_twice_counts_once(tmp_path: Path) -> None:
     assert [a.cash for a in read(tmp_path, paid).actions] == [0.5]
     spun = "date,ticker,kind,into,ratio\n2020-01-02,A,spinoff,B,0.5\n2020-01-02,A,spinoff,C,0.25\n"
     assert [a.into for a in read(tmp_path, spun).actions] == ["B", "C"]
+    assert [a.into for a in read(tmp_path, f"{spun}2020-01-02,A,spinoff,C,1:4\n").actions] == ["B", "C"]
 
 
 # -- errors ------------------------------------------------------------------------------------------------------
@@ -327,6 +350,24 @@ def test_what_is_refused(tmp_path: Path, row: str, says: str) -> None:
     assert says in text
 
 
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (("split,2,,,,,,", "split,3:2,,,,,,x"), "2:1 and 3:2 (remove one)"),
+        (("dividend,1,,,,,,x", "dividend,2,,,,,,x"), "1 and 2 (remove one)"),
+        (("dividend,1,,,,,,", "dividend,1,,,,,,"), "1 both times (remove one, or give each an id of its own)"),
+        (("rename,,B,,,,,", "rename,,C,,,,,"), "'B' and 'C' (remove one)"),
+        (("delist,3,,,,,,", "delist,,,,,-0.5,,"), "3 and -0.5 (remove one)"),
+        (("delist,,,,,,,", "delist,0,,,,,,"), "nothing and 0 (remove one)"),
+        (("spinoff,,B,0.5,,,,", "spinoff,,B,0.25,,,,"), "1/2 of 'B' and 0 and 1/4 of 'B' and 0 (remove one)"),
+        (("merge,,B,0.5,9,,,", "merge,,C,0.5,9,,,"), "1/2 of 'B' and 9 and 1/2 of 'C' and 9 (remove one)"),
+    ],
+)
+def test_two_that_differ(tmp_path: Path, rows: tuple[str, str], says: str) -> None:
+    text = HEAD + "".join(f"2020-01-02,A,{r}\n2020-01-02,B,split,2,,,,,,\n" for r in rows)
+    assert refused(tmp_path, text).endswith(f"row 2 and row 4, {says}")
+
+
 def test_two_of_one_id_or_of_none(tmp_path: Path) -> None:
     head = "date,ticker,kind,value,id\n"
     same = refused(tmp_path, f"{head}2020-01-02,A,dividend,0.5,\n2020-01-02,A,dividend,0.5,\n")
@@ -345,6 +386,8 @@ def test_two_of_one_id_or_of_none(tmp_path: Path) -> None:
         ("date,ticker,close\n2020-01-02,A,1\n", "E202 has no column 'kind', and neither 'split' nor 'dividend'"),
         ("date,kind,value\n2020-01-02,split,2\n", "E202 has no column of assets"),
         ("ticker,kind,value\nA,split,2\n", "E202 has no date column"),
+        ("record_date,ticker,kind,value\n2020-01-02,A,split,2\n", "E202 has no date column (name the one of ex-dates"),
+        ("on,or,ticker,split\n2020-01-02,2020-01-03,A,2\n", "E202 has several columns of dates: 'on', 'or'"),
         ("date,ticker,split,splits,dividend\n2020-01-02,A,2,2,0\n", ""),  # the exact name counts
         ("date,ticker,Splits,stock split\n2020-01-02,A,2,2\n", "E201 says the split twice"),
         (
