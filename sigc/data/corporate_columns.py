@@ -138,7 +138,6 @@ def _asset(spec: SourceSpec, file: str, free: list[str]) -> str:
 def only(column: Any, rows: Rows) -> Any:
     """A column with its cells of some rows, null elsewhere: errors still name the rows of the file."""
     whole = plain(column)
-    whole = pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) and whole.num_chunks else whole
     whole = whole.cast(pa.string()) if pa.types.is_string_view(whole.type) else whole
     return pc.if_else(pa.array(rows), whole, pa.scalar(None, whole.type))
 
