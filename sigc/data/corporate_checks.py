@@ -147,7 +147,7 @@ def _place(out: _Placed, action: Action, column: int, valid: NDArray[np.intp], o
     row = int(valid[at]) if at < len(valid) else -1
     if action.kind in _PRICED and (row < 0 or of.days[row] != ex):
         out.missed.append(_Missed(action, "" if row < 0 else str(of.days[row])))
-    if row >= 0:
+    if at < len(valid):
         before = float(of.values[valid[at - 1], column])
         effect = _Effect(row, column, float(of.values[row, column]), before)
         out.effects.setdefault((row, column), effect).actions.append(action)
@@ -247,7 +247,8 @@ def _jumps(placed: _Placed, of: _Prices) -> Told:
         found.append((row, f"'{of.names[column]}' {of.days[row]} (to {words})"))
     if found:
         shown = _list([text for _, text in sorted(found)])
-        message = f"{_count(len(found), 'price')} jump like a split that no action declares: {shown}"
+        what = "1 price jumps" if len(found) == 1 else f"{len(found):,} prices jump"
+        message = f"{what} like a split that no action declares: {shown}"
         yield message, "add the action, or mend the price"
 
 

@@ -265,6 +265,7 @@ def test_ratios(tmp_path: Path, written: str, ratio: Fraction) -> None:
 
 def test_what_does_nothing_is_no_action(tmp_path: Path) -> None:
     assert read(tmp_path, "date,ticker,kind,value\n2020-01-02,A,split,1\n2020-01-02,A,dividend,0\n") == Acts()
+    assert read(tmp_path, "date,ticker,kind,value\n2020-01-02,A,reverse split,1\n") == Acts()
     assert read(tmp_path, "date,ticker,kind,value\n") == Acts()
     assert (
         read(tmp_path, "date,ticker,split,dividend\n2020-01-02,A,1,0\n2020-01-03,A,0,\n2020-01-06,A,,NaN\n") == Acts()
@@ -300,6 +301,33 @@ def test_an_action_that_is_written_twice_counts_once(tmp_path: Path) -> None:
     assert [a.into for a in read(tmp_path, f"{spun}2020-01-02,A,spinoff,C,1:4\n").actions] == ["B", "C"]
 
 
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        ("split,2,A,1,0,0", {"ratio": Fraction(2)}),
+        ("split,0.5,,1,,", {"ratio": Fraction(1, 2)}),
+        ("split,2,,2:1,,", {"ratio": Fraction(2)}),
+        ("reverse split,1:2,,,,", {"ratio": Fraction(1, 2)}),
+        ("dividend,0,A,1,0.5,0.0", {"cash": 0.5}),
+        ("dividend,0.5,,0,0.5,", {"cash": 0.5}),
+        ("rename,0,B,1,0,", {"into": "B"}),
+        ("delist,0,,1,0,0.25", {"value": 0.0}),
+        ("delist,,,,12.5,", {"value": 12.5}),
+        ("delist,,,,,-1", {"total_return": -1.0}),
+        ("spinoff,,,1,5,", {"ratio": Fraction(0), "cash": 5.0}),
+        ("spinoff,0,B,0.25,0,0", {"ratio": Fraction(1, 4), "into": "B"}),
+        ("merge,0,B,0,9,0", {"ratio": Fraction(0), "cash": 9.0, "into": "B"}),
+        ("merge,,B,,9,", {"ratio": Fraction(0), "cash": 9.0, "into": "B"}),
+        ("merge,,B,1,9,", {"ratio": Fraction(1), "cash": 9.0, "into": "B"}),
+        ("merge,,B,0.5,,", {"ratio": Fraction(1, 2), "into": "B"}),
+    ],
+)
+def test_columns_that_are_filled_with_what_means_nothing(tmp_path: Path, cells: str, says: dict[str, Any]) -> None:
+    text = f"date,ticker,kind,value,into,ratio,cash,return\n2020-01-02,A,{cells}\n"
+    kind = WORDS[cells.split(",", 1)[0]]
+    assert read(tmp_path, text) == Acts((Action(date(2020, 1, 2), "A", kind, **says),))
+
+
 # -- errors ------------------------------------------------------------------------------------------------------
 
 HEAD = "date,ticker,kind,value,into,ratio,cash,return,pay_date,id\n"
@@ -320,6 +348,18 @@ GOOD = "2020-01-02,A,split,2,,,,,,\n"
         ("2020-01-03,A,split,,,,,,,", "row 3: a split without a ratio"),
         ("2020-01-03,A,split,2,,3,,,,", "row 3: value and ratio of the split differ"),
         ("2020-01-03,A,reverse split,10,,,,,,", "a reverse split of 10 can be 10 for 1, or 1 for 10"),
+        ("2020-01-03,A,reverse split,2,,,,,,", "a reverse split of 2 can be 2 for 1, or 1 for 2 (write new shares"),
+        ("2020-01-03,A,split,,,,5,,,", "row 3, column 'cash': '5' means nothing for a split"),
+        (
+            "2020-01-03,A,split,2,B,,,,,",
+            "row 3, column 'into': 'B' means nothing for a split (a split is said by value and",
+        ),
+        ("2020-01-03,A,dividend,1,,2,,,,", "row 3, column 'ratio': '2' means nothing for a dividend"),
+        ("2020-01-03,A,dividend,1,,4:1,,,,", "row 3, column 'ratio': '4:1' means nothing for a dividend"),
+        ("2020-01-03,A,dividend,1,,,,0.1,,", "row 3, column 'return': '0.1' means nothing for a dividend"),
+        ("2020-01-03,A,merge,1,B,,9,,,", "row 3, column 'value': '1' means nothing for a merge"),
+        ("2020-01-03,A,rename,,B,,1,,,", "row 3, column 'cash': '1' means nothing for a rename"),
+        ("2020-01-03,A,spinoff,,,2,5,,,", "a spin-off of shares of an unnamed company"),
         ("2020-01-03,A,dividend,-0.5,,,,,,", "row 3: the dividend is negative: -0.5"),
         ("2020-01-03,A,dividend,$1,,,,,,", "row 3, column 'value': '$1' is no number"),
         ("2020-01-03,A,dividend,,,,,,,", "row 3: a dividend without an amount"),

@@ -57,6 +57,12 @@ def test_one_that_is_the_other_said_twice() -> None:
     # 54 to 48.6 is a fall of 10 %: the split of 10:9 explains it, so does the dividend of 5.4, both leave +11 %
     (found,) = told([split(DAYS[1], "10/9"), dividend(DAYS[1], 5.4)], {"A": [54, 48.6]})
     assert "leave a return of +11.1%, the split alone +0.0%, the dividend alone +0.0%" in found
+    # with 3 it is +6.2 %, alone +0.0 % and -4.4 %: 5 % beyond the nearer one
+    (found,) = told([split(DAYS[1], "10/9"), dividend(DAYS[1], 3)], {"A": [54, 48.6]})
+    assert "+6.2%, the split alone +0.0%, the dividend alone -4.4%" in found
+    assert "fit together" not in found
+    (found,) = told([split(DAYS[1], "2"), dividend(DAYS[1], 1)], {"A": [100, 50]})  # one new share for one
+    assert "the amount of the dividend repeats the ratio" in found
     (found,) = told([split(DAYS[1], "2"), dividend(DAYS[1], 2)], {"A": [100, 50]})
     assert "the amount of the dividend repeats the ratio" in found
     (found,) = told([split(DAYS[1], "4"), dividend(DAYS[1], 3)], {"A": [1000, 250]})  # three new shares for one
@@ -66,6 +72,8 @@ def test_one_that_is_the_other_said_twice() -> None:
 def test_one_that_the_price_does_not_show() -> None:
     (found,) = told([split(DAYS[1], "2")], {"A": [100, 101]})
     assert found == "'A' 2024-03-05: a split of 2:1 leaves a return of +102.0%, where the price moved +1.0%"
+    (found,) = told([split(DAYS[1], "1/2")], {"A": [100, 101]})
+    assert found == "'A' 2024-03-05: a split of 1:2 leaves a return of -49.5%, where the price moved +1.0%"
     (found,) = told([dividend(DAYS[1], 8)], {"A": [100, 99]})
     assert found == "'A' 2024-03-05: a dividend of 8 leaves a return of +7.0%, where the price moved -1.0%"
     assert told([dividend(DAYS[1], 4)], {"A": [100, 99]}) == []  # within 5 %
@@ -86,6 +94,11 @@ def test_an_unknown_asset() -> None:
 def test_a_price_that_is_not_positive() -> None:
     found = told([dividend(DAYS[2], 0.1), dividend(DAYS[2], 0.1, "B")], {"A": [10, 10, 0, 10], "B": [1, 1, -1, 1]})
     assert "2 actions on a price that is not positive: dividend of 'A' 2024-03-06, dividend of 'B' 2024-03-06" in found
+
+
+def test_a_small_price_is_a_price() -> None:
+    assert told([dividend(DAYS[1], 0.001)], {"A": [0.5, 0.5]}) == []
+    assert "'A' 2024-03-06 (to 1:2)" in told([], {"A": [100, 0, 50]})[0]  # a price of 0 is none
 
 
 def test_an_ex_date_without_a_price() -> None:
@@ -117,9 +130,15 @@ def test_jumps_like_a_split(times: int) -> None:
 
 def test_a_jump_that_an_action_explains() -> None:
     halved: dict[str, Sequence[float]] = {"A": [100, 50, 50]}
-    for action in (split(DAYS[1], "2"), dividend(DAYS[1], 50), Action(DAYS[1], "A", ActionKind.SPINOFF, cash=49.0)):
+    for action in (
+        split(DAYS[1], "2"),
+        dividend(DAYS[1], 50),
+        Action(DAYS[1], "A", ActionKind.SPINOFF, Fraction(0), 49.0),
+    ):
         assert told([action], halved) == []
     assert told([Action(DAYS[1], "A", ActionKind.SPINOFF, Fraction(1, 3), into="B")], halved) == []
+    spun = Action(DAYS[1], "A", ActionKind.SPINOFF, Fraction(1, 3), into="B")
+    assert told([spun, dividend(DAYS[1], 30)], halved) == []  # what B is worth is not known
     assert "no action declares" in told([dividend(DAYS[1], 0.5)], halved)[0]  # a dividend of 1 % does not
 
 
@@ -141,6 +160,18 @@ def test_the_returns_that_are_told_are_the_definition() -> None:
     (found, *_) = told(actions, {"A": values.tolist()})
     wanted = brute(actions, pd.Series(values, pd.to_datetime(DAYS)))
     assert f"leave a return of {wanted[DAYS[2]]:+.1%}" in found
+
+
+def test_a_few_of_each_kind_are_named() -> None:
+    names = [f"X{i}" for i in range(7)]
+    (found,) = told([split(DAYS[0], "2", n) for n in names], {"A": [1.0, 1.0]})
+    assert found == "7 actions of assets without prices: X0, X1, X2, X3, X4 and 2 more"
+    many = {f"X{i:03}": [100.0, 101.0] for i in range(300)}
+    found_of_each = told([split(DAYS[1], "2", n) for n in many], many)
+    assert len(found_of_each) == 51
+    assert found_of_each[-1] == "250 more doubtful actions"
+    halved: dict[str, Sequence[float]] = {**many, "X299": [100.0, 50.0]}
+    assert told([], halved) == ["1 price jumps like a split that no action declares: 'X299' 2024-03-05 (to 1:2)"]
 
 
 # -- adjusted already --------------------------------------------------------------------------------------------
@@ -208,7 +239,7 @@ def test_a_real_split_that_is_left_out_is_found(sp500: Path) -> None:
     (found,) = {f.message for f in judge(gone, names, dates, closes)} - {
         f.message for f in judge(actions, names, dates, closes)
     }
-    assert found.endswith("1 price jump like a split that no action declares: 'AAPL' 2014-06-09 (to 1:7)")
+    assert found.endswith("1 price jumps like a split that no action declares: 'AAPL' 2014-06-09 (to 1:7)")
 
 
 def test_real_prices_and_real_adjusted_ones(sp500: Path) -> None:
