@@ -165,12 +165,14 @@ def intervals_of(spec: SourceSpec, file: str, table: Any, how: Layout, exchange:
 
 
 def days_where_written(spec: SourceSpec, file: str, column: Any, name: str) -> Instants:
-    """The days of a column in nanoseconds; the smallest integer where a cell is empty."""
+    """The days of a column in nanoseconds; the smallest integer where a cell is empty. Raises E201 for no date."""
     gone = np.array([t is None for t in texts(column)])
     found = np.full(len(gone), np.iinfo("i8").min)
     if not gone.all():
-        # Empty cells are stood in for by a date, so that errors name the rows of the file.
-        filled = column.take(pa.array(np.where(gone, int(np.flatnonzero(~gone)[0]), np.arange(len(gone)))))
+        # Empty cells are stood in for by the first date, looked at by itself, so that errors name the rows of the file.
+        first = int(np.flatnonzero(~gone)[0])
+        stamps_of(spec, file, column.slice(first, 1), name, first)
+        filled = column.take(pa.array(np.where(gone, first, np.arange(len(gone)))))
         clock = stamps_of(spec, file, filled, name).clock
         found[~gone] = (clock - clock % DAY_NS)[~gone]
     return found

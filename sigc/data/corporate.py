@@ -105,6 +105,8 @@ def rows_of_prices(spec: SourceSpec, files: Sequence[str], exchange: Exchange, m
             if not any(columns):
                 continue
             how = layout(replace(own, column=columns[0] or columns[1]), file, head, table.indices)
+            if how.shape not in ("long", "fields"):  # of a wide file it is an asset that is called so
+                continue
             roles = Roles(how.date, how.asset, split=columns[0], dividend=columns[1])
             arrow = table.read(roles.columns, [c for c in columns if c])
         _add(read, own, file, arrow, roles, exchange)

@@ -29,6 +29,7 @@ _ODD_DENOMINATOR = 100
 _JUMPS = (2, 3, 4, 5, 7, 10, 20)
 _NEAR = 0.02
 _NAMED = 5
+_SMALL = 10  # ratios of such numbers are written as a:b
 _OWN_LINES = 50  # findings of one action each
 _COLUMNS = 256  # of a panel at a time
 _SPLIT_TELLS = log(1.4)  # smaller ones drown in what a price moves in a day
@@ -146,7 +147,7 @@ def _place(out: _Placed, action: Action, column: int, valid: NDArray[np.intp], o
     row = int(valid[at]) if at < len(valid) else -1
     if action.kind in _PRICED and (row < 0 or of.days[row] != ex):
         out.missed.append(_Missed(action, "" if row < 0 else str(of.days[row])))
-    if row >= 0:
+    if at < len(valid):
         before = float(of.values[valid[at - 1], column])
         effect = _Effect(row, column, float(of.values[row, column]), before)
         out.effects.setdefault((row, column), effect).actions.append(action)
@@ -246,7 +247,8 @@ def _jumps(placed: _Placed, of: _Prices) -> Told:
         found.append((row, f"'{of.names[column]}' {of.days[row]} (to {words})"))
     if found:
         shown = _list([text for _, text in sorted(found)])
-        message = f"{_count(len(found), 'price')} jump like a split that no action declares: {shown}"
+        what = "1 price jumps" if len(found) == 1 else f"{len(found):,} prices jump"
+        message = f"{what} like a split that no action declares: {shown}"
         yield message, "add the action, or mend the price"
 
 
@@ -326,9 +328,8 @@ def _words(ratio: float) -> str:
     """A ratio as people write it: 7:1, 1:4, 3:2; a decimal number where it is none of small numbers."""
     exact = Fraction(ratio).limit_denominator(_ODD_DENOMINATOR)
     is_exact = exact > 0 and abs(float(exact) / ratio - 1.0) < 1e-12
-    return (
-        f"{exact.numerator}:{exact.denominator}" if is_exact and min(exact.as_integer_ratio()) <= 10 else f"{ratio:g}"
-    )
+    is_small = min(exact.as_integer_ratio()) <= _SMALL
+    return f"{exact.numerator}:{exact.denominator}" if is_exact and is_small else f"{ratio:g}"
 
 
 def _list(shown: Sequence[Any]) -> str:

@@ -30,6 +30,7 @@ from sigc.panel import Floats
 
 Rows = NDArray[np.bool_]
 _EX_DATES = ("ex date", "exdate", "effective date", "execution date")
+_NO_EX_DATES = re.compile(r".*\b(record|declar|announce|publi).*")
 _NAMES = {
     "kind": ("kind", "type", "action", "action type", "event", "event type", "corporate action"),
     "value": ("value", "amount"),
@@ -104,7 +105,7 @@ def _date(spec: SourceSpec, file: str, head: Any, free: list[str]) -> str:
         for name in free:
             if _words(name) == wanted:
                 return name
-    dates = [n for n in free if _holds_dates(spec, head, n)]
+    dates = [n for n in free if not _NO_EX_DATES.match(_words(n)) and _holds_dates(spec, head, n)]
     if len(dates) == 1:
         return dates[0]
     message = f"has several columns of dates: {', '.join(map(repr, dates))}" if dates else "has no date column"
@@ -137,15 +138,22 @@ def _asset(spec: SourceSpec, file: str, free: list[str]) -> str:
 def only(column: Any, rows: Rows) -> Any:
     """A column with its cells of some rows, null elsewhere: errors still name the rows of the file."""
     whole = plain(column)
-    whole = pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) and whole.num_chunks else whole
+    whole = whole.cast(pa.string()) if pa.types.is_string_view(whole.type) else whole
     return pc.if_else(pa.array(rows), whole, pa.scalar(None, whole.type))
 
 
 def numbers_at(spec: SourceSpec, file: str, column: Any, name: str, rows: Rows) -> Floats:
-    """The numbers of some rows, NaN elsewhere and where missing. column: None for one that is not there."""
+    """The numbers of some rows, NaN elsewhere and where missing. column: None for one that is not there.
+
+    A float32 is the shortest decimal number that it stands for: 0.47 of a dividend, not 0.4699999988079071.
+    """
     if column is None or not rows.any():
         return np.full(len(rows), np.nan)
-    return numbers(spec, file, only(column, rows), name)
+    found = numbers(spec, file, only(column, rows), name)
+    if not pa.types.is_float32(values_of(column.type)):
+        return found
+    different, place = np.unique(found.astype(np.float32), return_inverse=True)
+    return np.array([float(str(v)) for v in different])[place]
 
 
 def ratios_at(spec: SourceSpec, file: str, column: Any, name: str, rows: Rows) -> dict[int, Fraction]:

@@ -46,5 +46,9 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/data/test_sources.py",
         ),
         "sigc/data/adjust.py": ("tests/data/test_sources.py",),
+        "sigc/data/corporate.py": ("tests/data/test_corporate.py",),
+        "sigc/data/corporate_columns.py": ("tests/data/test_corporate.py",),
+        "sigc/data/corporate_kinds.py": ("tests/data/test_corporate.py",),
+        "sigc/data/corporate_checks.py": ("tests/data/test_corporate_checks.py",),
     }
 )
