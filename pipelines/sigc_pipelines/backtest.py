@@ -23,6 +23,7 @@ from sigc_pipelines.book_findings import findings_of
 from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between
 from sigc_pipelines.costs import Market, are_of_turnover, cost_of, elapsed_days
 from sigc_pipelines.dollars import WINDOW, mean_dollars
+from sigc_pipelines.ends import cut, ends_of
 from sigc_pipelines.measuring import measured
 from sigc_pipelines.performance import BenchmarkMetrics, Metrics
 from sigc_pipelines.quotes import Quotes, accepted
@@ -110,8 +111,15 @@ class Accounts:
         made = accepted(loaded, workspace, loaded.strategy.traded, start, stop)
         self.dates = made.dates
         ended_after = loaded.grid.leaves[loaded.strategy.traded].source.spec.options.ended_after
+        days = loaded.grid.days[start:stop]
+        ends = ends_of(loaded.actions, loaded.grid.names, days, made.prices, made.levels)
         self.quotes = Quotes(
-            made.levels, made.raw_levels, made.returns, ended_after, self.settings.delisting_return or 0.0
+            cut(made.levels, ends),
+            cut(made.raw_levels, ends),
+            made.returns if ends is None else None,
+            ended_after,
+            self.settings.delisting_return or 0.0,
+            ends,
         )
         self.findings = made.findings
         self.start = start

@@ -36,12 +36,16 @@ Adjust = Callable[[int, Floats, Floats, Flags], Floats]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An asset that ended (`is_end`), with its share of the book; or came back after that, with what was booked."""
+    """An asset that ended (`is_end`), with its share of the book; or came back after that, with what was booked.
+
+    is_declared: a corporate action says so; else it is presumed for want of prices.
+    """
 
     is_end: bool
     row: int
     column: int
     share: float
+    is_declared: bool = False
 
 
 _ROWS_AT_ONCE = 64
@@ -138,7 +142,7 @@ def is_plain(figures: Floats, last: Floats, quotes: Quotes) -> bool:
     row that follows a book has no weight at all. last: (1, assets) the weights of the last row."""
     from sigc.ops.loops import books
 
-    if figures[books.UNPRICED].any():
+    if figures[books.UNPRICED].any() or quotes.ends is not None:
         return False
     size = figures[books.GROSS]
     if ((size[1:] == 0.0) & (figures[books.MISSING, 1:] > 0.0) & (size[:-1] > 0.0)).any():
@@ -159,7 +163,7 @@ def _walked(wanted: Floats, quotes: Quotes, due: Due, drift: bool) -> Book:
     from sigc.ops.loops import accounts
 
     held, trades, figures, events, undecided = accounts.keep(
-        wanted, quotes.prices, quotes.raw, due, drift, quotes.ended_after, quotes.delisting_return
+        wanted, quotes.prices, quotes.raw, due, drift, quotes.ended_after, quotes.delisting_return, quotes.ends
     )
     return _of_walk(held, trades, figures, events, undecided)
 
@@ -171,7 +175,8 @@ def _adjusted(wanted: Floats, quotes: Quotes, due: Due, drift: bool, adjust: Adj
     kept = accounts.room(wanted.shape[1])
     state, numbers, events = kept
     given = frozen(wanted), frozen(quotes.prices), frozen(quotes.raw)
-    how = drift, quotes.ended_after, quotes.delisting_return
+    ends = accounts.no_ends(wanted.shape[1]) if quotes.ends is None else quotes.ends
+    how = drift, quotes.ended_after, quotes.delisting_return, ends
     held, trades, figures = np.empty(wanted.shape), np.zeros(wanted.shape), np.zeros((accounts.FIGURES, len(wanted)))
     for row in range(len(wanted)):
         todo = accounts.open_row(row, given, bool(due[row]), how, kept, figures)
@@ -208,7 +213,10 @@ def _of_walk(held: Floats, trades: Floats, figures: Floats, events: Floats, unde
         exposures=books.exposures(frozen(held)),
         missing=figures[accounts.MISSING].astype(np.int64),
         moved=trades,
-        events=tuple(Event(k == accounts.ENDED, int(t), int(j), float(share)) for k, t, j, share in events.tolist()),
+        events=tuple(
+            Event(k != accounts.BACK, int(t), int(j), float(share), k == accounts.CLOSED)
+            for k, t, j, share in events.tolist()
+        ),
         undecided=undecided,
     )
 

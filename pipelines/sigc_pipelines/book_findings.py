@@ -26,7 +26,11 @@ def _told(book: Book, names: Sequence[str], days: Sequence[str]) -> Iterator[str
             f"assets were held without a price on {stuck} rows, first {first}: they stayed as they were, and earned "
             "where their price was back"
         )
-    ended = [e for e in book.events if e.is_end]
+    closed = [e for e in book.events if e.is_declared]
+    if closed:
+        shown = _listed(closed, lambda e: f"{names[e.column]} {days[e.row]} ({e.share:.2%} of the book)")
+        yield f"held assets ended, and left at the value of their corporate action: {shown}"
+    ended = [e for e in book.events if e.is_end and not e.is_declared]
     if ended:
         shown = _listed(ended, lambda e: f"{names[e.column]} {days[e.row]} ({e.share:.2%} of the book)")
         yield f"held assets had no price for too long and left at their last one: {shown}"

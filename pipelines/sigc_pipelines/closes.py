@@ -23,8 +23,8 @@ Prices = dict[str, Decimal | None]
 class Closes:
     """Prices as traded, and volumes (rows, assets), of the traded panel over some days; NaN where there is none.
 
-    acts: corporate actions by asset, over which prices are restated. A price that is not accepted (`quotes.py`) is none:
-    nothing is filled at it or marked by it.
+    acts: corporate actions by asset, over which prices are restated. A price that is not accepted (`quotes.py`) is
+    none: nothing is filled at it or marked by it.
     """
 
     dates: Dates

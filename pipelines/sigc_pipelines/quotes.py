@@ -23,6 +23,7 @@ from sigc.engine.gather import source_panel
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Dates, Floats
 from sigc_pipelines.compute import Loaded, Workspace
+from sigc_pipelines.ends import Ends, within
 from sigc_pipelines.returns import returns_of
 
 LOOK_BACK = 64  # rows before the first, in which its last accepted price is looked for
@@ -37,6 +38,7 @@ class Quotes:
     accepted or not.
 
     ended_after: rows without any price after which an asset is presumed ended. delisting_return: its return by then.
+    ends: those that corporate actions declare, see `ends.py`; None for none.
     """
 
     prices: Floats
@@ -44,6 +46,7 @@ class Quotes:
     known: Floats | None = None  # their returns, where these were made already
     ended_after: int = ENDED_AFTER
     delisting_return: float = 0.0
+    ends: Ends | None = None
 
     @classmethod
     def of(cls, prices: Floats) -> Quotes:
@@ -57,7 +60,9 @@ class Quotes:
 
     def rows(self, low: int, high: int) -> Quotes:
         """The quotes of the rows [low, high)."""
-        return replace(self, prices=self.prices[low:high], raw=self.raw[low:high], known=self.returns[low:high])
+        ends = None if self.ends is None else within(self.ends, low, high)
+        known = self.returns[low:high]
+        return replace(self, prices=self.prices[low:high], raw=self.raw[low:high], known=known, ends=ends)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,13 +122,13 @@ def accept_panel(
 
     levels: the values made comparable over corporate actions, where there are some: by these a jump is judged.
     """
-    from sigc.ops.loops import accounts
+    from sigc.ops.loops.jumps import looked_at
 
     options = source.spec.options
     limits = limits_of(options.max_return, max_return, source.rows.frequency)
     levels = values if levels is None else levels
     returns: Floats | None
-    returns, columns, odd = accounts.looked_at(levels, limits.up, limits.down)
+    returns, columns, odd = looked_at(levels, limits.up, limits.down)
     findings: tuple[Diagnostic, ...] = ()
     raw, raw_levels = values, levels
     if odd and not options.allow_negative:

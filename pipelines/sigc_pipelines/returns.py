@@ -25,9 +25,9 @@ def returns_of(prices: Floats) -> Floats:
 
 def over_gaps(prices: Floats) -> Floats:
     """Returns on the last price before, (rows, assets), in the row where the next one is; NaN where there is none."""
-    from sigc.ops.loops import accounts
+    from sigc.ops.loops import jumps
 
-    return accounts.over_gaps(prices)
+    return jumps.over_gaps(prices)
 
 
 def benchmark_returns(loaded: Loaded, workspace: Workspace, settings: Backtest, start: int, stop: int) -> Floats | None:

@@ -25,7 +25,6 @@ import numpy as np
 from sigc.actions import Action, ActionKind
 from sigc.panel import Dates, Floats
 
-SPLIT, TOTAL, SHARES = "split", "total", "shares"  # what a factor takes in, see `factor_of`
 _PAYS = frozenset({ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.SPINOFF})
 
 

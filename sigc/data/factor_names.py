@@ -16,23 +16,8 @@ from collections.abc import Sequence
 from sigc.data.spec import SourceSpec
 
 SPLIT, TOTAL, SHARES = "split", "total", "shares"
-PRICES = frozenset({"open", "high", "low", "close", "price", "px", "prices", "vwap", "mid"})
-VOLUMES = frozenset({"volume"})
 _CLOSES = ("close", "price", "px", "prices")
 _MARK = ":"  # no name of a source has one
-
-
-def measures(name: str, column: str, written: str) -> str:
-    """What a column holds, as far as adjusting goes: 'price', 'volume', or '' for what must not be adjusted.
-
-    name: of the source. column: of the file. written: its type in `columns:`.
-    """
-    words = [word.lower() for word in (name.rpartition(".")[2], column) if word]
-    if written.lower() == "price" or any(word in PRICES for word in words):
-        return "price"
-    if written.lower() == "volume" or any(word in VOLUMES for word in words):
-        return "volume"
-    return ""
 
 
 def factor_of(spec: SourceSpec, specs: Sequence[SourceSpec]) -> str:

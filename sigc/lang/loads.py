@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sigc.data.factor_names import PRICES, measures
 from sigc.errors import SigcError, did_you_mean
 from sigc.lang.nodes import Load, Name, Number, Option, Text
 from sigc.lang.vocabulary import FORMAT_WORDS
+from sigc.source_measures import PRICES, measures
 from sigc.source_options import ACTIONS, LABELS, NUMBERS, OPTIONS, SourceOption, read
 
 if TYPE_CHECKING:

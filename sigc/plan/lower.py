@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sigc.data.factor_names import factor_of, measures
+from sigc.data.factor_names import factor_of
 from sigc.data.spec import SourceSpec
 from sigc.errors import SigcError
 from sigc.lang.check import Checked
@@ -17,6 +17,7 @@ from sigc.lang.vocabulary import COLUMN_TYPES
 from sigc.plan.expr import Expr, adjusted
 from sigc.plan.rules import rewrite
 from sigc.plan.strategy import Backtest, Constraint, Cost, Portfolio, Strategy, Validation
+from sigc.source_measures import measures
 from sigc.source_options import source_options
 
 _ACTIONS = "corporate_actions"

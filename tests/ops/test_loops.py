@@ -175,8 +175,8 @@ ENTRIES = {
     "ranks._ranks",
     "picks._long_short",
     "streams.canonical",
-    "accounts._looked_at",
     "books._followed",
+    "jumps._looked_at",
 }
 
 

@@ -4,7 +4,8 @@ ended leaves. (Where each asset that is held or wanted has a price on each row, 
 A row, in this order:
 
     advance   prices move the book: what has no price does not move; one that is back moves by all since the last one.
-              After so many rows without a price an asset is presumed ended (`_ends`): it leaves at its last price.
+              After so many rows without a price an asset is presumed ended (`_ends`): it leaves at its last price. One
+              whose end is declared leaves on that row at the value that is declared, or goes on as another asset.
     decide    on a row that is due, with a weight defined for an asset that has a price, what is wanted is taken down
     scale     what can be traded is scaled so that gross and net do not exceed the wanted ones
     trade     what has a price is brought there; what has none, and what was scaled, stays pending
@@ -30,38 +31,59 @@ UNDONE, SCALED, KEPT = 1.0, 2.0, 3.0  # of PENDING: no price when it was decided
 # Numbers of a state. FREED: an ended asset gave room on this row. COUNT: of events. OVERDUE: a decision is due still.
 WANTED_GROSS, WANTED_NET, BEGUN, UNDECIDED, FREED, COUNT, OVERDUE, NUMBERS = range(8)
 GROSS, TURNOVER, MISSING, FIGURES = range(4)  # by row
-ENDED, BACK = 1.0, 2.0  # events: kind, row, asset, share of the book
+ENDED, BACK, CLOSED = 1.0, 2.0, 3.0  # events: kind, row, asset, share of the book
 NOTHING, ALL, PART = 0, 1, 2  # to trade on a row
 _SAME = 1e-12  # of a book: less is rounding
-_NEARLY_ALL = 1.0 - 1e-9  # a loss beyond it may be that of a price that is not positive
+
+
+Ends = tuple[NDArray[np.int64], Floats, NDArray[np.int64]]  # (assets,) each: row or -1, level then, the asset or -1
+
+
+def no_ends(cols: int) -> Ends:
+    """Of assets none of which has a declared end."""
+    nothing = np.full(cols, -1, np.int64)
+    return nothing, np.full(cols, np.nan), nothing
 
 
 def keep(
-    wanted: Floats, prices: Floats, raw: Floats, due: Flags, drift: bool, ended_after: int, delisting: float
+    wanted: Floats,
+    prices: Floats,
+    raw: Floats,
+    due: Flags,
+    drift: bool,
+    ended_after: int,
+    delisting: float,
+    ends: Ends | None = None,
 ) -> tuple[Floats, Floats, Floats, Floats, int]:
     """(held, trades, figures, events, undecided) of a book. wanted, prices, raw: (rows, assets), NaN for none.
 
-    raw: also what is not accepted. delisting: the return of an ended asset on its last price.
+    raw: also what is not accepted. delisting: the return of an ended asset on its last price. ends: declared ones, on
+    the level of prices; from that row on the asset must have no price.
     """
+    ends = no_ends(wanted.shape[1]) if ends is None else ends
     rows, cols = wanted.shape
     state, numbers, events = room(cols)
     held, trades, figures = np.empty((rows, cols)), np.zeros((rows, cols)), np.zeros((FIGURES, rows))
     moves = np.zeros((0 if drift else rows, cols))
     given = frozen(wanted), frozen(prices), frozen(raw)
-    _kept(*given, due, drift, ended_after, delisting, state, numbers, events, moves, held, trades, figures)
+    _kept(*given, due, drift, ended_after, delisting, *ends, state, numbers, events, moves, held, trades, figures)
     found = events[: int(numbers[COUNT])]
     if not drift:
-        _as_followed(held, moves, found, figures)
+        _as_followed(held, moves, found, figures, ends[0][ends[2] >= 0])
     return held, trades, figures, found, int(numbers[UNDECIDED])
 
 
-def _as_followed(held: Floats, moves: Floats, events: Floats, figures: Floats) -> None:
-    """Sums in the order of `books.followed`: so a row has the bits that a plain book has, whatever rows come after."""
+def _as_followed(held: Floats, moves: Floats, events: Floats, figures: Floats, renamed: NDArray[np.int64]) -> None:
+    """Sums in the order of `books.followed`: so a row has the bits that a plain book has, whatever rows come after.
+
+    renamed: rows on which a holding goes on under another name.
+    """
     plain = np.empty((books.FIGURES, len(held)))
     books.followed(held, moves, np.zeros(held.shape[1]), plain)
     figures[GROSS], left = plain[books.EARNED], np.zeros(len(held), bool)
+    left[renamed] = True
     for kind, t, _, share in events.tolist():
-        left[int(t)] |= kind == ENDED
+        left[int(t)] |= kind in (ENDED, CLOSED)
         figures[GROSS, int(t)] += share if kind == BACK else 0.0
     figures[TURNOVER] = np.where(left, figures[TURNOVER], plain[books.TURNOVER])
 
@@ -77,13 +99,14 @@ def open_row(
     t: int,
     given: tuple[Floats, Floats, Floats],
     is_due: bool,
-    how: tuple[bool, int, float],
+    how: tuple[bool, int, float, Ends],
     kept: tuple[Floats, Floats, Floats],
     figures: Floats,
 ) -> int:
     """Advance a row and decide: NOTHING, ALL or PART is to be traded to the state's targets. given: as `keep` takes."""
     wanted, prices, raw = given
-    return int(_opened(t, frozen(wanted), frozen(prices), frozen(raw), is_due, *how, *kept, np.empty((0, 0)), figures))
+    values = frozen(wanted), frozen(prices), frozen(raw)
+    return int(_opened(t, *values, is_due, *how[:3], *how[3], *kept, np.empty((0, 0)), figures))
 
 
 def close_row(t: int, todo: int, prices: Floats, state: Floats, held: Floats, trades: Floats, figures: Floats) -> None:
@@ -128,6 +151,9 @@ def _advance(
     drift: bool,
     ended_after: int,
     delisting: float,
+    ends: NDArray[np.int64],
+    end_levels: Floats,
+    into: NDArray[np.int64],
     state: Floats,
     numbers: Floats,
     events: Floats,
@@ -150,6 +176,14 @@ def _advance(
                 gain += back
                 state[GONE, j] = 0.0
             state[LAST, j] = p
+        elif ends[j] == t:
+            if last == last and state[HELD, j] != 0.0:
+                moved = end_levels[j] / last - 1.0
+                if not np.isfinite(moved):
+                    moved = 0.0
+                if into[j] < 0:
+                    state[GONE, j], state[BOOKED, j] = state[HELD, j], 1.0 + moved
+                    _event(CLOSED, t, j, state[HELD, j], numbers, events)
         elif state[HELD, j] != 0.0:
             missing += 1
             if _ends(state[ABSENT, j], ended_after):
@@ -169,6 +203,12 @@ def _advance(
         if has_left:
             state[HELD, j], state[WANT, j], state[PENDING, j] = 0.0, 0.0, 0.0
             numbers[FREED] = 1.0
+    for j in range(cols):
+        k = into[j]
+        if ends[j] == t and k >= 0:  # under its new name it is the same holding
+            state[HELD, k] += state[HELD, j]
+            state[WANT, k] += state[WANT, j]
+            state[HELD, j], state[WANT, j], state[PENDING, j] = 0.0, 0.0, 0.0
     figures[GROSS, t], figures[MISSING, t] = gain, missing
 
 
@@ -292,6 +332,9 @@ def _kept(
     drift: bool,
     ended_after: int,
     delisting: float,
+    ends: NDArray[np.int64],
+    end_levels: Floats,
+    into: NDArray[np.int64],
     state: Floats,
     numbers: Floats,
     events: Floats,
@@ -301,7 +344,22 @@ def _kept(
     figures: Floats,
 ) -> None:
     for t in range(len(wanted)):
-        _advance(t, prices, raw, drift, ended_after, delisting, state, numbers, events, moves, figures)
+        _advance(
+            t,
+            prices,
+            raw,
+            drift,
+            ended_after,
+            delisting,
+            ends,
+            end_levels,
+            into,
+            state,
+            numbers,
+            events,
+            moves,
+            figures,
+        )
         todo = _decide(t, wanted, prices, due[t], state, numbers)
         _trade(t, todo, prices, state, held, trades, figures)
 
@@ -316,74 +374,21 @@ def _opened(
     drift: bool,
     ended_after: int,
     delisting: float,
+    ends: NDArray[np.int64],
+    end_levels: Floats,
+    into: NDArray[np.int64],
     state: Floats,
     numbers: Floats,
     events: Floats,
     moves: Floats,
     figures: Floats,
 ) -> int:
-    _advance(t, prices, raw, drift, ended_after, delisting, state, numbers, events, moves, figures)
+    _advance(
+        t, prices, raw, drift, ended_after, delisting, ends, end_levels, into, state, numbers, events, moves, figures
+    )
     return _decide(t, wanted, prices, is_due, state, numbers)
 
 
 @njit(**OPTIONS)
 def _closed(t: int, todo: int, prices: Floats, state: Floats, held: Floats, trades: Floats, figures: Floats) -> None:
     _trade(t, todo, prices, state, held, trades, figures)
-
-
-def looked_at(prices: Floats, up: float, down: float) -> tuple[Floats, NDArray[np.intp], bool]:
-    """Close-to-close returns as `books.returns_of` gives them; the columns with a return beyond the limits on the last
-    positive price before; whether some prices are not positive. One pass where all is plain, as most prices are."""
-    out = np.empty(prices.shape)
-    out[:1] = np.nan
-    odd = _looked_at(frozen(prices), up, min(down, _NEARLY_ALL), out)
-    if odd == 0 and bool((prices[:1] > 0.0).all()):
-        return out, np.empty(0, np.intp), False
-    flags, last = np.zeros(prices.shape[1]), np.full(prices.shape[1], np.nan)
-    count = _suspects(frozen(prices), up, down, last, flags)
-    return out, np.flatnonzero(flags), count > 0
-
-
-@njit(**OPTIONS)
-def _looked_at(prices: Floats, up: float, down: float, out: Floats) -> int:
-    """How many returns are missing or beyond the limits."""
-    odd = 0
-    for t in range(1, len(prices)):
-        row, before, made = prices[t], prices[t - 1], out[t]
-        for j in range(len(row)):
-            v = row[j] / before[j] - 1.0
-            made[j] = v + (v - v)  # NaN also for an infinite one
-        for j in range(len(row)):  # apart: while the row is in the cache, and both loops in vectors
-            odd += not ((made[j] <= up) & (made[j] >= -down))
-    return odd
-
-
-@njit(**OPTIONS)
-def _suspects(prices: Floats, up: float, down: float, last: Floats, flags: Floats) -> int:
-    count = 0
-    for t in range(len(prices)):
-        row = prices[t]
-        for j in range(len(row)):
-            p, before = row[j], last[j]
-            count += p <= 0.0
-            change = p / before - 1.0
-            flags[j] += (change > up) or (change < -down)
-            last[j] = p if p > 0.0 else before
-    return count
-
-
-def over_gaps(prices: Floats) -> Floats:
-    """Returns on the last price before, in the row where the next one is; NaN where there is none, or not finite."""
-    out = np.empty(prices.shape)
-    _over_gaps(frozen(prices), np.full(prices.shape[1], np.nan), out)
-    return out
-
-
-@njit(**OPTIONS)
-def _over_gaps(prices: Floats, last: Floats, out: Floats) -> None:
-    for t in range(len(prices)):
-        row, made = prices[t], out[t]
-        for j in range(len(row)):
-            v = row[j] / last[j] - 1.0
-            made[j] = v + (v - v)
-            last[j] = row[j] if row[j] == row[j] else last[j]

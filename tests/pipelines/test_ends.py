@@ -1,0 +1,110 @@
+"""Ends that corporate actions declare: a holding leaves at what is paid for it, or goes on under another name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from sigc.actions import Action, ActionKind
+from sigc.panel import Floats
+from sigc_pipelines.book import Adjust, Book, keep_book
+from sigc_pipelines.book_findings import findings_of
+from sigc_pipelines.ends import cut, ends_of
+from sigc_pipelines.quotes import Quotes
+
+DAYS = [date(2024, 1, 1) + timedelta(days=i) for i in range(5)]
+DATES = np.array(DAYS, dtype="datetime64[D]")
+NAN = float("nan")
+PRICES = {"OLD": (10.0, 11.0, NAN, NAN, NAN), "NEW": (NAN, NAN, 12.0, 15.0, 15.0), "C": (20.0, 20.0, 22.0, 22.0, 22.0)}
+
+
+def book(
+    actions: Sequence[Action],
+    weights: Mapping[str, float],
+    prices: Mapping[str, Sequence[float]] = PRICES,
+    *,
+    drift: bool = False,
+    adjust: Adjust | None = None,
+) -> tuple[Book, Floats]:
+    """A book that is wanted on the first row and kept, and what it is worth after each row."""
+    names = tuple(prices)
+    values = np.array([prices[n] for n in names]).T
+    wanted = np.full(values.shape, NAN)
+    wanted[0] = [weights.get(n, 0.0) for n in names]
+    ends = ends_of(actions, names, DATES, values, values)
+    quotes = Quotes(cut(values, ends), cut(values, ends), None, ends=ends)
+    made = keep_book(wanted, quotes, due=np.arange(5) == 0, drift=drift, adjust=adjust)
+    worth: Floats = np.cumprod(1 + made.gross).astype(np.float64)
+    return made, worth
+
+
+@pytest.mark.parametrize("drift", [True, False])
+@pytest.mark.parametrize("paid", [16.5, 5.5, 0.0])
+def test_a_delisted_share_leaves_at_its_value(drift: bool, paid: float) -> None:
+    """All of the book in a share bought at 10 that is at 11, when so much is paid for it."""
+    found, worth = book([Action(DAYS[2], "OLD", ActionKind.DELIST, value=paid)], {"OLD": 1.0}, drift=drift)
+    assert found.gross[2] == pytest.approx(paid / 11.0 - 1.0)
+    assert found.held[2:].tolist() == [[0.0] * 3] * 3
+    assert found.gross[3:].tolist() == [0.0, 0.0]
+    assert [(e.row, e.is_declared) for e in found.events] == [(2, True)]
+    assert worth[-1] == pytest.approx(paid / 10.0)
+
+
+def test_a_delisting_return_is_on_the_last_price() -> None:
+    found, _ = book([Action(DAYS[2], "OLD", ActionKind.DELIST, total_return=-0.3)], {"OLD": 0.5, "C": 0.5})
+    assert found.gross[2] == pytest.approx(0.5 * -0.3 + 0.5 * 0.1)
+
+
+def test_a_merger_pays_shares_and_cash() -> None:
+    merge = Action(DAYS[2], "OLD", ActionKind.MERGE, ratio=Fraction(1, 2), cash=3.0, into="C")
+    found, _ = book([merge], {"OLD": 1.0})
+    assert found.gross[2] == pytest.approx((0.5 * 22.0 + 3.0) / 11.0 - 1.0)
+    assert not found.held[2:].any()
+
+
+@pytest.mark.parametrize("drift", [True, False])
+@pytest.mark.parametrize("is_constrained", [True, False])
+def test_a_new_name_is_the_same_holding(drift: bool, is_constrained: bool) -> None:
+    rename = Action(DAYS[2], "OLD", ActionKind.RENAME, into="NEW")
+    keep: Adjust | None = (lambda _, wanted, *__: wanted) if is_constrained else None
+    found, worth = book([rename], {"OLD": 1.0}, drift=drift, adjust=keep)
+    assert found.gross.tolist() == pytest.approx([0.0, 0.1, 12 / 11 - 1, 0.25, 0.0])
+    assert worth[-1] == pytest.approx(1.5)
+    assert found.held[:, :2].tolist() == [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]
+    assert found.turnover.tolist() == [1.0, 0.0, 0.0, 0.0, 0.0]
+    assert not found.events
+
+
+def test_a_name_that_trades_again_days_later_goes_on_there() -> None:
+    late = dict(PRICES, NEW=(NAN, NAN, NAN, 15.0, 16.5))
+    found, worth = book([Action(DAYS[2], "OLD", ActionKind.RENAME, into="NEW")], {"OLD": 1.0}, late)
+    assert found.gross.tolist() == pytest.approx([0.0, 0.1, 0.0, 15 / 11 - 1, 0.1])
+    assert worth[-1] == pytest.approx(1.65)
+
+
+def test_prices_after_the_end_are_nobodys() -> None:
+    """A vendor that goes on with the last price of a share that is gone: nothing is bought of it."""
+    stale = dict(PRICES, OLD=(10.0, 11.0, 11.0, 11.0, 11.0))
+    actions = [Action(DAYS[2], "OLD", ActionKind.DELIST, value=11.0)]
+    values = np.array([stale[n] for n in stale]).T
+    ends = ends_of(actions, tuple(stale), DATES, values, values)
+    quotes = Quotes(cut(values, ends), cut(values, ends), None, ends=ends)
+    found = keep_book(np.tile([0.5, 0.0, 0.5], (5, 1)), quotes)
+    assert not found.held[2:, 0].any()
+
+
+def test_an_end_before_the_rows_leaves_no_price() -> None:
+    ended = [Action(DAYS[0] - timedelta(days=9), "OLD", ActionKind.DELIST, value=1.0)]
+    found, worth = book(ended, {"OLD": 0.5, "C": 0.5})
+    assert not found.held[:, 0].any()
+    assert worth[-1] == pytest.approx(1.05)
+
+
+def test_the_findings_tell_the_two_kinds_of_end_apart() -> None:
+    found, _ = book([Action(DAYS[2], "OLD", ActionKind.DELIST, value=5.5)], {"OLD": 1.0})
+    (told,) = findings_of(found, tuple(PRICES), DATES)
+    assert "left at the value of their corporate action: OLD 2024-01-03 (100.00% of the book)" in told.message
