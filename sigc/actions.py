@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -62,6 +63,28 @@ class Action:
         """Asset, kind, ex-date, id: an action of the same key with another amount corrects the earlier one."""
         return self.asset, self.kind.value, self.ex_date.isoformat(), self.id
 
+    @property
+    def text(self) -> str:
+        """All that it says: equal actions have equal texts."""
+        paid = "" if self.pay_date is None else self.pay_date.isoformat()
+        ends = f"{self.into}|{self.value!r}|{self.total_return!r}|{paid}|{self.id}"
+        return f"{self.ex_date.isoformat()}|{self.asset}|{self.kind.value}|{self.ratio}|{self.cash!r}|{ends}"
+
+
+def in_order(actions: Iterable[Action]) -> tuple[Action, ...]:
+    """Sorted by ex-date and asset; of one asset's day splits first, as cash is per share as it is after them."""
+    return tuple(sorted(actions, key=lambda a: (a.ex_date, a.asset, a.kind is not ActionKind.SPLIT, a.kind, a.id)))
+
+
+def between(actions: Sequence[Action], after: date, until: date) -> Sequence[Action]:
+    """Those with an ex-date after one day, up to another. actions: in order."""
+    low = bisect_right(actions, after, key=_ex_date)
+    return actions[low : bisect_right(actions, until, low, key=_ex_date)]
+
+
+def _ex_date(of: Action) -> date:
+    return of.ex_date
+
 
 def ratio_of(value: float) -> Fraction:
     """A ratio as a vendor rounds it: the fraction p/q, q <= 100, within 1e-5 of it, else the number itself.
@@ -106,8 +129,7 @@ def restated_price(price: Decimal, actions: Iterable[Action], after: date, until
     >>> restated_price(Decimal("645.57"), [split], date(2014, 6, 6), date(2014, 6, 9))
     Decimal('92.2242857143')
     """
-    due = [a for a in actions if after < a.ex_date <= until]
-    for action in sorted(due, key=lambda a: (a.ex_date, a.kind is not ActionKind.SPLIT)):
+    for action in in_order(a for a in actions if after < a.ex_date <= until):
         if action.kind is ActionKind.SPLIT:
             ratio = action.ratio
             price = (price * ratio.denominator / ratio.numerator).quantize(_FINE)

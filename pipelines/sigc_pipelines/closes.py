@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
 import numpy as np
 
-from sigc.actions import Action, restated_price
+from sigc.actions import Action, between, restated_price
 from sigc.engine.gather import source_panel
 from sigc.panel import Dates, Floats
 from sigc_pipelines.compute import Loaded, Workspace
@@ -23,7 +23,7 @@ Prices = dict[str, Decimal | None]
 class Closes:
     """Prices as traded, and volumes (rows, assets), of the traded panel over some days; NaN where there is none.
 
-    acts: corporate actions by asset, over which prices are restated. A price that is not accepted (`quotes.py`) is
+    acts: corporate actions in order, over which prices are restated. A price that is not accepted (`quotes.py`) is
     none: nothing is filled at it or marked by it.
     """
 
@@ -31,7 +31,7 @@ class Closes:
     names: tuple[str, ...]
     prices: Floats
     volumes: Floats | None
-    acts: Mapping[str, Sequence[Action]] = field(default_factory=dict)
+    acts: Sequence[Action] = ()
 
     def has(self, day: str) -> bool:
         """Whether any asset has a price of that very day."""
@@ -63,15 +63,17 @@ class Closes:
         days = self.dates[:stop].astype("datetime64[D]")
         for asset in np.flatnonzero(valid.any(axis=0)):
             known[self.names[asset]] = decimal(float(block[newest[asset], asset]))
-        place = {name: column for column, name in enumerate(self.names)}
-        for name, acts in self.acts.items():
-            since = None
-            if name in place and valid[:, place[name]].any():
-                since = days[newest[place[name]]].item()
-            elif name in known:
-                since = days[0].item() - timedelta(days=1)
-            if since is not None:
-                known[name] = restated_price(known[name], acts, since, date.fromisoformat(day[:10]))
+        since = {self.names[asset]: days[newest[asset]].item() for asset in np.flatnonzero(valid.any(axis=0))}
+        return self._restated(known, day, since)
+
+    def _restated(self, known: dict[str, Decimal], day: str, since: Mapping[str, date]) -> dict[str, Decimal]:
+        before, until = self.dates[0].astype("datetime64[D]").item() - timedelta(days=1), date.fromisoformat(day[:10])
+        due: dict[str, list[Action]] = {}
+        for action in between(self.acts, before, until):
+            due.setdefault(action.asset, []).append(action)
+        for name, acts in due.items():
+            if name in known:
+                known[name] = restated_price(known[name], acts, since.get(name, before), until)
         return known
 
     def _row(self, values: Floats, least: float) -> Prices:

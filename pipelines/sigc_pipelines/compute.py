@@ -17,7 +17,7 @@ import numpy as np
 from sigc.actions import Action
 from sigc.blocks import BlockStore
 from sigc.config import DataSettings
-from sigc.data.adjust import by_asset
+from sigc.data.adjust import acting
 from sigc.data.anomalies import MAX_RETURN
 from sigc.data.catalog import Catalog
 from sigc.data.catalog import load as load_sources
@@ -90,12 +90,12 @@ class Loaded:
         return self.catalog.actions
 
     @cached_property
-    def _by_asset(self) -> Mapping[str, tuple[Action, ...]]:
-        return by_asset(self.catalog.actions)
+    def _acting(self) -> tuple[Action, ...]:
+        return acting(self.catalog.actions)
 
-    def acts(self, name: str) -> Mapping[str, tuple[Action, ...]]:
-        """The actions that change what a price of a source is worth, by asset; none where its file is adjusted."""
-        return {} if self.catalog.sources[name].spec.options.adjusted else self._by_asset
+    def acts(self, name: str) -> tuple[Action, ...]:
+        """The actions that change what a price of a source is worth, in order; none where its file is adjusted."""
+        return () if self.catalog.sources[name].spec.options.adjusted else self._acting
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:

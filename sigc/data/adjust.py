@@ -22,7 +22,7 @@ from datetime import date
 
 import numpy as np
 
-from sigc.actions import Action, ActionKind
+from sigc.actions import Action, ActionKind, between, in_order
 from sigc.panel import Dates, Floats
 
 _PAYS = frozenset({ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.SPINOFF})
@@ -47,17 +47,13 @@ class Step:
         return self.split * (1.0 + self.cash / self.close)
 
 
-def by_asset(actions: Iterable[Action]) -> dict[str, tuple[Action, ...]]:
-    """Those that change what a share is worth while it trades on, by asset, in the order of their ex-dates."""
-    found: dict[str, list[Action]] = {}
-    for action in sorted(actions):
-        if action.kind in _PAYS:
-            found.setdefault(action.asset, []).append(action)
-    return {asset: tuple(some) for asset, some in found.items()}
+def acting(actions: Iterable[Action]) -> tuple[Action, ...]:
+    """Those that change what a share is worth while it trades on, in order."""
+    return in_order(a for a in actions if a.kind in _PAYS)
 
 
 def steps_of(
-    values: Floats, names: Sequence[str], days: Dates, actions: Mapping[str, Sequence[Action]]
+    values: Floats, names: Sequence[str], days: Dates, actions: Sequence[Action]
 ) -> tuple[tuple[Step, ...], tuple[Action, ...]]:
     """The steps of actions whose ex-dates lie on or before the last day, and those of them that wait for a price.
 
@@ -67,36 +63,38 @@ def steps_of(
     place = {name: column for column, name in enumerate(names)}
     found: list[Step] = []
     left: list[Action] = []
-    last = days[-1].astype("datetime64[D]").item() if len(days) else None
-    for asset, all_of in actions.items():
-        due = [a for a in all_of if last is not None and a.ex_date <= last]
-        if not due:
-            continue
+    for asset, due in _by_asset(actions).items():
         if asset not in place:
             left += due
             continue
         column = place[asset]
         priced = np.flatnonzero(values[:, column] > 0.0)
-        first = np.searchsorted(days[priced], np.array([a.ex_date for a in due], dtype="datetime64[D]"))
-        for at in np.unique(first).tolist():
-            some = [a for a, place_of in zip(due, first.tolist(), strict=True) if place_of == at]
+        first = np.searchsorted(days[priced], np.array([a.ex_date for a in due], dtype="datetime64[D]")).tolist()
+        for at in dict.fromkeys(first):
+            some = [a for a, place_of in zip(due, first, strict=True) if place_of == at]
             if at == len(priced):
                 left += some
             else:
                 found.append(_step(int(priced[at]), column, some, values, place))
-    return tuple(sorted(found, key=lambda s: (s.row, s.column))), tuple(sorted(left))
+    return tuple(sorted(found, key=lambda s: (s.row, s.column))), in_order(left)
+
+
+def _by_asset(actions: Iterable[Action]) -> dict[str, list[Action]]:
+    found: dict[str, list[Action]] = {}
+    for action in actions:
+        found.setdefault(action.asset, []).append(action)
+    return found
 
 
 def _step(row: int, column: int, actions: Sequence[Action], values: Floats, place: Mapping[str, int]) -> Step:
-    """Actions of one row, by their ex-dates: cash counts per share as it is after all splits."""
+    """Actions of one row, in order: cash counts per share as it is after all splits."""
     split, cash = 1.0, 0.0
-    for day in sorted({a.ex_date for a in actions}):
-        some = [a for a in actions if a.ex_date == day]
-        for one in some:
-            if one.kind is ActionKind.SPLIT:
-                split *= float(one.ratio)
-                cash /= float(one.ratio)
-        cash += sum(_paid(a, row, values, place) for a in some if a.kind is not ActionKind.SPLIT)
+    for one in actions:
+        if one.kind is ActionKind.SPLIT:
+            split *= float(one.ratio)
+            cash /= float(one.ratio)
+        else:
+            cash += _paid(one, row, values, place)
     return Step(row, column, split, cash, float(values[row, column]))
 
 
@@ -107,65 +105,48 @@ def _paid(action: Action, row: int, values: Floats, place: Mapping[str, int]) ->
     return action.cash
 
 
-def forward(values: Floats, names: Sequence[str], days: Dates, actions: Mapping[str, Sequence[Action]]) -> Floats:
-    """Levels (rows, assets) of a window of raw prices, whose ratios are total returns; itself where nothing acts."""
-    inside = _inside(days, actions)
-    steps, _ = steps_of(values, names, days, inside) if inside else ((), ())
-    if not steps:
-        return values
-    out = values.copy()
+def forward(values: Floats, names: Sequence[str], days: Dates, actions: Sequence[Action]) -> Floats:
+    """Levels (rows, assets) of a window of raw prices, whose ratios are total returns; itself where nothing acts.
+
+    What is due by the first day has no price before it to be compared with.
+    """
+    steps, _ = steps_of(values, names, days, _inside(days, actions)) if actions and len(days) else ((), ())
+    out = values
     for step in steps:
         if step.row:
+            out = values.copy() if out is values else out
             out[step.row :, step.column] *= step.total
     return out
 
 
-def _inside(days: Dates, actions: Mapping[str, Sequence[Action]]) -> dict[str, Sequence[Action]]:
-    """The actions after the first day of a window: what is due by then has no price before it to be compared with."""
-    if not len(days) or not actions:
-        return {}
-    first, last = days[0].astype("datetime64[D]").item(), days[-1].astype("datetime64[D]").item()
-    found: dict[str, Sequence[Action]] = {}
-    for asset, all_of in actions.items():
-        some = [a for a in all_of if first < a.ex_date <= last]
-        if some:
-            found[asset] = some
+def _inside(days: Dates, actions: Sequence[Action]) -> Sequence[Action]:
+    return between(actions, day_of(days[0]), day_of(days[-1]))
+
+
+def day_of(stamp: np.datetime64) -> date:
+    """A stamp of numpy as a date."""
+    found: date = stamp.astype("datetime64[D]").item()
     return found
 
 
 def in_units_of(
-    day: date,
-    values: Floats,
-    names: Sequence[str],
-    days: Dates,
-    actions: Mapping[str, Sequence[Action]],
-    *,
-    are_shares: bool = False,
+    day: date, values: Floats, names: Sequence[str], days: Dates, actions: Sequence[Action], *, are_shares: bool = False
 ) -> Floats:
     """Prices (rows, assets) of some days in the units of a later one, or counts of shares; themselves if nothing acts.
 
     A price that cash leaves nothing of is NaN: it says nothing of the share as it is then.
     """
-    if not len(days) or not actions:
-        return values
-    place = {name: column for column, name in enumerate(names)}
-    first, out = days[0].astype("datetime64[D]").item(), values
-    for asset, all_of in actions.items():
-        due = [a for a in all_of if first < a.ex_date <= day]
-        if not due or asset not in place:
+    due = between(actions, day_of(days[0]), day) if actions and len(days) else ()
+    place = {name: column for column, name in enumerate(names)} if due else {}
+    out = values
+    for action in due:
+        if action.asset not in place or (are_shares and action.kind is not ActionKind.SPLIT):
             continue
         out = values.copy() if out is values else out
-        column = out[:, place[asset]]
-        for action in sorted(due, key=in_order):
-            before = column[: np.searchsorted(days, np.datetime64(action.ex_date, "D"))]
-            if action.kind is ActionKind.SPLIT:
-                before *= float(action.ratio) if are_shares else 1.0 / float(action.ratio)
-            elif not are_shares:
-                before -= _paid(action, -1, values, place)
-                before[before <= 0.0] = np.nan
+        before = out[: np.searchsorted(days, np.datetime64(action.ex_date, "D")), place[action.asset]]
+        if action.kind is ActionKind.SPLIT:
+            before *= float(action.ratio) if are_shares else 1.0 / float(action.ratio)
+        else:
+            before -= _paid(action, -1, values, place)
+            before[before <= 0.0] = np.nan
     return out
-
-
-def in_order(action: Action) -> tuple[date, bool]:
-    """Of a day's actions a split comes first: cash is per share as it is after it."""
-    return action.ex_date, action.kind is not ActionKind.SPLIT

@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from sigc.actions import Action
+from sigc.actions import Action, in_order
 from sigc.blocks import BlockStore, concat, digest
 from sigc.config import DataSettings
-from sigc.data.adjust import by_asset
 from sigc.data.connections import Connections
 from sigc.data.convert import Ways, convert, sessions_of
 from sigc.data.events import newest
@@ -172,13 +171,14 @@ class _Actions:
         """Those of all sources; of a file's own columns where it is declared that its prices are to be adjusted."""
         if self._declared:
             return self._told(self._declared[0]).actions
-        return tuple(sorted({a for s in specs if s.adjust != "none" for a in self.of(s)}))
+        return in_order({a for s in specs if s.adjust != "none" for a in self.of(s)})
 
     def _read(self, spec: SourceSpec, reader: Callable[..., Acts]) -> Acts:
         place = self._look(spec)
         key = (place.text, *place.versions)
         if key not in self._known:
-            self._known[key] = reader(spec, place.files, self._ways.exchange(spec), self._ways.settings.max_cells)
+            read = reader(spec, place.files, self._ways.exchange(spec), self._ways.settings.max_cells)
+            self._known[key] = replace(read, actions=in_order(read.actions))
         return self._known[key]
 
     def are_declared(self, spec: SourceSpec) -> bool:
@@ -207,7 +207,7 @@ def _factor(name: str, closes: Source, actions: _Actions, ways: Ways) -> Source:
         hint = "load a corporate_actions source, or drop adjust="
         raise problem(closes.spec, "E202", closes.path, message, hint)
     spec = SourceSpec(name, closes.spec.path, base=closes.spec.base, is_factor=True, span=closes.spec.span)
-    acts = by_asset(actions.of(closes.spec))
+    acts = actions.of(closes.spec)
 
     def read_block(key: str) -> Panel:
         return _read_block(closes, ways.store, key)
@@ -260,7 +260,7 @@ def _source(
     thorough: bool,
 ) -> Source:
     place = look(spec)
-    acts = by_asset(actions.of(spec)) if spec.options.mask_anomalies else {}
+    acts = actions.of(spec) if spec.options.mask_anomalies else ()
     converted = convert(spec, place, acts, ways, thorough=thorough)
     again = partial(_source, spec, look, actions, ways, thorough=True)
     return _described(spec, place, converted, again, ways.exchanges)

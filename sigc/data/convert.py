@@ -11,19 +11,20 @@ What is decided of rows (frequency, calendar) is decided by the first file of a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 
 import numpy as np
 
+from sigc.actions import Action
 from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, concat, digest, grid, row_digests
 from sigc.config import DataSettings
 from sigc.data import asof, by_file, raw_kept
 from sigc.data.dates import Dated
 from sigc.data.events import Raw, late, store_events, together
 from sigc.data.exchange import NYSE, Exchange, Exchanges
-from sigc.data.factors import Acts, digest_of
+from sigc.data.factors import digest_of
 from sigc.data.folder import joined, remembered
 from sigc.data.formats.parquet import ParquetFile
 from sigc.data.frequency import infer
@@ -59,7 +60,7 @@ class Ways:
         return self.exchanges.of(spec.options.calendar, spec.options.zone)
 
 
-def convert(spec: SourceSpec, place: Place, acts: Acts, ways: Ways, *, thorough: bool = False) -> Converted:
+def convert(spec: SourceSpec, place: Place, acts: Sequence[Action], ways: Ways, *, thorough: bool = False) -> Converted:
     """Convert every file of a source that is new or changed. Raises `SigcError` for what is wrong in it.
 
     acts: corporate actions, which explain jumps where these are masked. thorough: also those whose blocks are not all
@@ -68,7 +69,7 @@ def convert(spec: SourceSpec, place: Place, acts: Acts, ways: Ways, *, thorough:
     manifests = Manifests(ways.store, thorough)
     if spec.options.asof is not None:
         return _as_events(spec, place, manifests, ways)
-    acts = acts if spec.options.mask_anomalies else {}
+    acts = acts if spec.options.mask_anomalies else ()
     if spec.options.symbol_from or (spec.options.mask_anomalies and len(place.files) > 1):
         # What was last accepted runs through all files, so a folder is masked as one.
         return _as_one(spec, place, acts, manifests, ways)
@@ -132,7 +133,7 @@ def _of_one_frequency(spec: SourceSpec, whole: Converted, ways: Ways) -> Convert
     return replace(whole, rows=replace(whole.rows, frequency=infer(whole.dates, ways.exchange(spec))))
 
 
-def _as_one(spec: SourceSpec, place: Place, acts: Acts, manifests: Manifests, ways: Ways) -> Converted:
+def _as_one(spec: SourceSpec, place: Place, acts: Sequence[Action], manifests: Manifests, ways: Ways) -> Converted:
     versions = (*place.files, *place.versions, *((digest_of(acts),) if acts else ()))
     name = "source-" + digest(FORMAT, _options(spec), ways.exchanges.mark, *versions)
     known = manifests.recall(name)
@@ -201,7 +202,7 @@ def _options(spec: SourceSpec) -> str:
     return repr((*chosen, spec.options))
 
 
-def _convert_file(spec: SourceSpec, file: str, acts: Acts, ways: Ways) -> Converted:
+def _convert_file(spec: SourceSpec, file: str, acts: Sequence[Action], ways: Ways) -> Converted:
     with opened(spec, file, ways.settings.max_cells) as table:
         how = layout(spec, file, table.head(), table.indices)
         _refuse_publication(spec, file)

@@ -14,16 +14,17 @@ in it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 
-from sigc.actions import Action, ActionKind
+from sigc.actions import Action, ActionKind, between, in_order
 from sigc.blocks import BlockStore, digest
-from sigc.data.adjust import Step, steps_of
+from sigc.data.adjust import acting, day_of, steps_of
 from sigc.data.events import Raw, store_events
 from sigc.data.factor_names import SHARES, SPLIT
 from sigc.data.manifest import Converted, Events, Manifests, SourceBlock
@@ -31,16 +32,13 @@ from sigc.data.spec import SourceSpec
 from sigc.panel import Dates, Panel
 from sigc.sealed import seal, unseal
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 FORMAT = "1"
-Acts = Mapping[str, Sequence[Action]]  # by asset, in order
+Read = Callable[[str], Panel]
 
 
-def digest_of(acts: Acts) -> str:
-    """Of all actions there are: their content, however the file says it."""
-    return digest(*(repr(a) for asset in sorted(acts) for a in acts[asset]))
+def digest_of(actions: Sequence[Action]) -> str:
+    """Of all that is said: equal actions have equal digests, however the file says it."""
+    return digest(*(a.text for a in actions))
 
 
 class Closes(Protocol):
@@ -59,26 +57,35 @@ class Closes(Protocol):
     def blocks(self) -> tuple[SourceBlock, ...]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """One change of a factor: from which day on, of which asset, by how much."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Turns:
+    """Changes of a factor: from which day on (since the epoch), of which asset, by how much; in any order."""
 
-    day: int  # since the epoch
-    asset: str
-    times: float
+    days: list[int]
+    assets: list[str]
+    times: list[float]
 
 
 def convert_factor(
-    spec: SourceSpec, kind: str, closes: Closes, acts: Acts, store: BlockStore, read: Callable[[str], Panel]
+    spec: SourceSpec, kind: str, closes: Closes, actions: Sequence[Action], store: BlockStore, read: Read
 ) -> Converted:
-    """The factor of a source of closes. read: one of its blocks by key, made again where it was lost."""
-    turns = _splits(closes, acts) if kind in (SPLIT, SHARES) else _totals(closes, acts, store, read)
-    if not turns:
+    """The factor of a source of closes. actions: in order. read: a block of closes by key, made again where it is lost.
+
+    What a block of closes makes of its actions is noted, so that a day costs the last block.
+    """
+    if not len(closes.dates):
         return _nothing()
-    name = "factor-" + digest(FORMAT, kind, *(f"{t.day} {t.asset} {t.times!r}" for t in turns))
+    days = (closes.dates if closes.sessions is None else closes.sessions).astype("datetime64[D]")
+    own = set(closes.names)
+    due = [a for a in acting(between(actions, day_of(days[0]), date.max)) if a.asset in own]
+    parts = _splits(due) if kind in (SPLIT, SHARES) else _totals(closes, days, due, store, read)
+    name = "factor-" + digest(FORMAT, kind, *(p.key for p in parts))
     manifests = Manifests(store)
     known = manifests.recall(name)
     if known is None:
+        turns = [part.turns() for part in parts]
+        if not any(t.days for t in turns):
+            return _nothing()
         known = store_events(spec, _events(turns, inverse=kind == SHARES), store)
         manifests.keep(name, known)
     return known
@@ -98,16 +105,18 @@ def _nothing() -> Converted:
     )
 
 
-def _events(turns: Sequence[_Turn], *, inverse: bool) -> Raw:
-    names = tuple(sorted({t.asset for t in turns}))
+def _events(turns: Sequence[_Turns], *, inverse: bool) -> Raw:
+    written = [asset for some in turns for asset in some.assets]
+    names = tuple(sorted(set(written)))
     place = {name: at for at, name in enumerate(names)}
-    order = sorted(turns, key=lambda t: (place[t.asset], t.day))
-    asset = np.array([place[t.asset] for t in order], np.intp)
-    values = np.array([t.times for t in order])
-    begins = np.flatnonzero(np.concatenate([[True], np.diff(asset) != 0]))
+    asset = np.array([place[name] for name in written], np.intp)
+    days = np.array([day for some in turns for day in some.days], "i8") * 86_400_000_000_000
+    values = np.array([factor for some in turns for factor in some.times])
+    order = np.lexsort((days, asset))
+    asset, days, values = asset[order], days[order], values[order]
+    begins = np.flatnonzero(np.diff(asset, prepend=-1))
     for a, b in zip(begins, [*begins[1:], len(order)], strict=True):
         values[a:b] = np.cumprod(values[a:b])
-    days = np.array([t.day for t in order], "i8") * 86_400_000_000_000
     return Raw(
         file="corporate actions",
         names=names,
@@ -121,76 +130,57 @@ def _events(turns: Sequence[_Turn], *, inverse: bool) -> Raw:
     )
 
 
-def _splits(closes: Closes, acts: Acts) -> list[_Turn]:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some turns, made when they are asked for. key: a digest of what they are made of."""
+
+    key: str
+    turns: Callable[[], _Turns]
+
+
+def _splits(due: Sequence[Action]) -> list[_Part]:
     """The steps of splits alone take no prices: on a day without one there is nothing to be scaled."""
-    days: dict[tuple[str, int], float] = {}
-    own = set(closes.names)
-    for asset, some in acts.items():
-        for action in some if asset in own else ():
-            if action.ratio != 1 and action.kind is ActionKind.SPLIT and action.ex_date > _first(closes):
-                key = asset, _number(action)
-                days[key] = days.get(key, 1.0) * float(action.ratio)
-    return [_Turn(day, asset, times) for (asset, day), times in sorted(days.items())]
+    splits = [a for a in due if a.kind is ActionKind.SPLIT]
+
+    def turns() -> _Turns:
+        found: dict[tuple[int, str], float] = {}
+        for action in splits:
+            key = int(np.datetime64(action.ex_date, "D").astype("i8")), action.asset
+            found[key] = found.get(key, 1.0) * float(action.ratio)
+        return _Turns([day for day, _ in found], [asset for _, asset in found], [*found.values()])
+
+    return [_Part(digest_of(splits), turns)]
 
 
-def _first(closes: Closes) -> date:
-    """The first day of prices: what was before is in all of them."""
-    days = closes.dates if closes.sessions is None else closes.sessions
-    first: date = days[0].astype("datetime64[D]").item()
-    return first
-
-
-def _number(action: Action) -> int:
-    return int(np.datetime64(action.ex_date, "D").astype("i8"))
-
-
-def _totals(closes: Closes, acts: Acts, store: BlockStore, read: Callable[[str], Panel]) -> list[_Turn]:
+def _totals(closes: Closes, days: Dates, due: Sequence[Action], store: BlockStore, read: Read) -> list[_Part]:
     """Block after block; what found no price in one waits for the next."""
-    waiting: list[Action] = []
-    found: list[_Turn] = []
-    first = _first(closes)
-    flat = sorted(a for asset in closes.names for a in acts.get(asset, ()) if a.ex_date > first)
-    days = (closes.dates if closes.sessions is None else closes.sessions).astype("datetime64[D]")
-    ends = np.array([a.ex_date for a in flat], "datetime64[D]")
-    begin = 0
+    parts: list[_Part] = []
+    waiting: tuple[Action, ...] = ()
+    before = date.min
     for block in closes.blocks:
-        end = int(np.searchsorted(ends, days[block.stop - 1], side="right"))
-        due = [*waiting, *flat[begin:end]]
-        begin = end
-        if not due:
+        until = day_of(days[block.stop - 1])
+        some = in_order((*waiting, *between(due, before, until)))
+        before = until
+        if not some:
             continue
-        name = "steps-" + digest(FORMAT, block.key, *map(repr, due))
-        known = _recalled(store, name)
-        if known is None:
+        name = "steps-" + digest(FORMAT, block.key, digest_of(some))
+        if _head(store, name) is None:
             panel = read(block.key)
-            known = _stepped(panel, days[block.start : block.stop], due)
-            store.note(name, seal(json.dumps(known)))
-        turns, left = known
-        found += [_Turn(int(day), str(asset), float(times)) for day, asset, times in turns]
-        waiting = [due[at] for at in left]
-    return found
+            steps, left = steps_of(panel.values, panel.names, days[block.start : block.stop], some)
+            own = days[block.start : block.stop].astype("i8").tolist()
+            columns = [own[s.row] for s in steps], [panel.names[s.column] for s in steps], [s.total for s in steps]
+            store.note(name, seal(json.dumps([some.index(a) for a in left]) + "\n" + json.dumps(columns)))
+        waiting = tuple(some[at] for at in _head(store, name) or ())
+        parts.append(_Part(name, partial(_recalled, store, name)))
+    return parts
 
 
-_Stepped = tuple[list[tuple[int, str, float]], list[int]]
+def _head(store: BlockStore, name: str) -> list[int] | None:
+    """Which of a block's actions wait for a later one; None where nothing is noted."""
+    head, _, _ = unseal(store.noted(name)).partition("\n")
+    return [int(i) for i in json.loads(head)] if head else None
 
 
-def _recalled(store: BlockStore, name: str) -> _Stepped | None:
-    try:
-        turns, left = json.loads(unseal(store.noted(name)))
-        return [(int(d), str(a), float(t)) for d, a, t in turns], [int(i) for i in left]
-    except ValueError:
-        return None
-
-
-def _stepped(panel: Panel, days: Dates, due: Sequence[Action]) -> _Stepped:
-    """Day, asset and factor of each step in a block, and which of the actions wait for a later one."""
-    by_asset: dict[str, list[Action]] = {}
-    for action in due:
-        by_asset.setdefault(action.asset, []).append(action)
-    steps, left = steps_of(panel.values, panel.names, days, by_asset)
-    places = [due.index(a) for a in left]
-    return [_turn(step, panel, days) for step in steps], sorted(places)
-
-
-def _turn(step: Step, panel: Panel, days: Dates) -> tuple[int, str, float]:
-    return int(days[step.row].astype("i8")), panel.names[step.column], step.total
+def _recalled(store: BlockStore, name: str) -> _Turns:
+    _, _, turns = unseal(store.noted(name)).partition("\n")
+    return _Turns(*json.loads(turns))

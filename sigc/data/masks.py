@@ -9,28 +9,25 @@ A backtest and a live run read the same conversion, and a cell is masked by rows
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from types import MappingProxyType
+from datetime import date
 
 import numpy as np
 
-from sigc.actions import Action
-from sigc.data.adjust import steps_of
+from sigc.actions import Action, in_order
+from sigc.data.adjust import day_of, steps_of
 from sigc.data.anomalies import MAX_RETURN, Limits, State, accept, limits_of, named, told
 from sigc.data.spec import SourceSpec
 from sigc.errors import Diagnostic
 from sigc.panel import Floats, Panel
 from sigc.source_words import Frequency
 
-Acts = Mapping[str, Sequence[Action]]  # by asset, in order
-NO_ACTIONS: Acts = MappingProxyType({})
-
 
 class Mask:
     """What was accepted of a source so far. A source that does not ask for it is left as it is."""
 
-    def __init__(self, spec: SourceSpec, frequency: Frequency, acts: Acts = NO_ACTIONS) -> None:
+    def __init__(self, spec: SourceSpec, frequency: Frequency, acts: Sequence[Action] = ()) -> None:
         self._spec = spec
         self._limits: Limits = limits_of(spec.options.max_return, MAX_RETURN, frequency)
         self._names: tuple[str, ...] = ()
@@ -38,7 +35,7 @@ class Mask:
         self._jumps: list[tuple[str, str, float]] = []
         self._acts = acts
         self._waiting: tuple[Action, ...] = ()  # actions that found no price yet
-        self._until: np.datetime64 | None = None
+        self._until: date | None = None
         self._scales: dict[str, float] = {}  # by asset: the product of its steps so far
 
     def panel(self, panel: Panel) -> Panel:
@@ -58,15 +55,10 @@ class Mask:
         if not self._acts or not len(panel.dates):
             return panel.values
         days = panel.dates.astype("datetime64[D]")
-        due: dict[str, list[Action]] = {a.asset: [] for a in self._waiting}
-        for action in self._waiting:
-            due[action.asset].append(action)
-        for asset, some in self._acts.items():
-            new = [a for a in some if self._until is None or np.datetime64(a.ex_date) > self._until]
-            if new:
-                due.setdefault(asset, []).extend(new)
+        new = [a for a in self._acts if self._until is None or a.ex_date > self._until]
+        due = in_order((*self._waiting, *(a for a in new if a.ex_date <= day_of(days[-1]))))
         steps, self._waiting = steps_of(panel.values, panel.names, days, due)
-        self._until = days[-1]
+        self._until = day_of(days[-1])
         levels: Floats = panel.values * np.array([self._scales.get(n, 1.0) for n in panel.names])
         for step in steps:
             levels[step.row :, step.column] *= step.total
