@@ -25,11 +25,11 @@ from tests.store.actions_desk import CAPITAL, KEY, OTHER, SESSIONS, Desk, action
 LAST = len(SESSIONS) - 2
 
 
-def split(asset: str, ratio: int | Fraction, at: int, **more: object) -> Action:
+def split(asset: str, ratio: int | Fraction, at: int, **more: Any) -> Action:
     return action("split", asset, at, ratio=Fraction(ratio), **more)
 
 
-def dividend(asset: str, cash: float, at: int, **more: object) -> Action:
+def dividend(asset: str, cash: float, at: int, **more: Any) -> Action:
     return action("dividend", asset, at, cash=cash, **more)
 
 
@@ -133,8 +133,8 @@ def test_two_books_come_to_one_account(
     """Shares and cash of the books add up to what one holder of everything has: as a broker, who knows no books."""
     actions = one_rename_a_session(listed)
     with tempfile.TemporaryDirectory() as folder, Desk(Path(folder), KEY, OTHER) as desk:
-        for one, is_other in made:
-            desk.fill(*one, key=OTHER if is_other else KEY)
+        for fill, is_other in made:
+            desk.fill(*fill, key=OTHER if is_other else KEY)
         desk.lists(*actions)
         for through in (3, LAST):
             desk.book(through)
