@@ -103,6 +103,18 @@ class Desk:
             dues = [due(one, price) for one in action_lists.concerned(tx.connection, actions)]
             action_lists.take(tx, key, action_lists.changed(tx.connection, key, dues))
 
+    def wants(self, pending: dict[str, float], key: BookKey = KEY) -> None:
+        """A run decided, and these weights wait for a price."""
+        self.number += 1
+        now = self.clock.now()
+        run = Run(
+            f"d{self.number}", RunKey(key.strategy, key.portfolio, str(now.date())), str(now.date()), 0, now, "ann"
+        )
+        with self.ledger.transaction("intents") as tx:
+            runs.open_run(tx, run, {})
+            runs.mark_decided(tx, run)
+            tx.audit(runs.event("run.decided", run, {"pending": pending}))
+
     def book(self, through: int) -> tuple[Entry, ...]:
         """Sessions up to that place have begun."""
         with self.ledger.transaction("actions") as tx:

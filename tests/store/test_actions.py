@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from sigc.actions import Action
 from sigc.errors import SigcError
-from sigc.store import action_lists, action_rows, booking, books
+from sigc.store import action_lists, action_rows, booking, books, runs
 from sigc.store.records import Charge
 from tests.store.actions_desk import CAPITAL, KEY, OTHER, SESSIONS, Desk, action, brute, close
 
@@ -429,6 +429,7 @@ def test_a_name_is_changed_by_hand(desk: Desk) -> None:
     desk.fill("1", 100, 0)
     with desk.ledger.transaction("control") as tx:
         action_rows.put_watermark(tx, KEY, "1", str(SESSIONS[0]), "adopted")
+    desk.wants({"1": 0.25, "2": 0.5})
     desk.clock.turn(close(1))
     with desk.ledger.transaction("control") as tx:
         due, entries = booking.rename(tx, KEY, "1", "000001", "ann", "names are kept as written now")
@@ -437,6 +438,7 @@ def test_a_name_is_changed_by_hand(desk: Desk) -> None:
     assert numbers(desk) == ({"000001": 100}, 0, 0)
     with desk.ledger.reading() as connection:
         assert action_rows.watermarks(connection)[KEY, "000001"] == str(SESSIONS[0])
+        assert runs.pending(connection, KEY.strategy, KEY.portfolio) == {"000001": 0.25, "2": 0.5}
     desk.fill("1", 5, 0)  # a fill under the old name that became known now
     assert numbers(desk)[0] == {"000001": 105}
     desk.lists(split("000001", 2, 4))  # no list takes the renaming back
