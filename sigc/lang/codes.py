@@ -151,6 +151,11 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The strategy is halted or paused, or the session's cut-off has passed. The message says since when, by whom and why.",
         ),
         "E803": ("too late", "A stage of the run took longer than its deadline; nothing more was sent."),
+        "E804": (
+            "not for this book",
+            "What was asked of a book can't be done as it stands: the new name is held already, an order is open, or a run is "
+            "under way. Nothing was changed.",
+        ),
         "E810": (
             "audit chain broken",
             "An audit record is not what was written: changed, dropped, doubled, swapped, cut off or replaced. The message "

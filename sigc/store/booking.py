@@ -5,7 +5,7 @@ fill that became known after an action that acts on it. Said twice is no differe
 
     components(...)   the actions to be looked at, with all that hang together with them from the first on
     book(...)         in a transaction: entries, positions, cash and what is owed; audited
-    rename(...)       an asset's name, by hand, in the same way
+    plan_rename(...)  an asset's name, by hand, in the same way
 
 The work is that of the fills since the first action that is looked at, of its assets; a ledger's age adds nothing.
 """
@@ -21,14 +21,14 @@ from decimal import Decimal
 from sigc.actions import Action, ActionKind
 from sigc.errors import Diagnostic, SigcError
 from sigc.store import action_rows as rows
-from sigc.store import orders
+from sigc.store import orders, runs
 from sigc.store.accounts import add_cash, moved, position, put_position, rescaled
 from sigc.store.action_lists import BY_HAND
 from sigc.store.action_rows import Entry, Kept
 from sigc.store.audit import Event
 from sigc.store.effects import EFFECT, PAYMENT, Amounts, Due, Effect, Key, Move, can_be_valued, effects, steps
 from sigc.store.ledger import Transaction
-from sigc.store.records import ZERO, BookKey, Side
+from sigc.store.records import ZERO, BookKey, RunKind, Side
 
 _Part = tuple[BookKey, str, str]  # book, step, into
 
@@ -224,30 +224,30 @@ def _move(tx: Transaction, due: Due, entry: Entry) -> None:
         put_position(tx, entry.book, entry.into, *moved(now, cost, amounts.into_change, price))
 
 
-def rename(tx: Transaction, key: BookKey, old: str, new: str, who: str, reason: str) -> tuple[Due, tuple[Entry, ...]]:
-    """Rename an asset, by hand, in every book that holds it: what is held moves, watermarks with it.
+def plan_rename(tx: Transaction, key: BookKey, old: str, new: str, who: str, reason: str) -> Due:
+    """Write down that an asset is renamed, by hand, in every book that holds it; `book` moves what is held.
 
-    Gives the action, for a simulated broker, and the entries. Raises SigcError E312 where the book does not hold `old`,
-    E803 where `new` is held already or orders in either are open.
+    Watermarks are those of the old name. Raises SigcError E312 where the book does not hold `old`, E804 where `new` is
+    held already, an order in either is open, or a run is under way that may order either.
     """
     held = tx.connection.execute("SELECT strategy, portfolio, asset FROM positions WHERE asset IN (?, ?)", (old, new))
-    holders = {
-        asset: {BookKey(s, p) for s, p, a in found if a == asset} for found in [held.fetchall()] for asset in (old, new)
-    }
-    if old == new or key not in holders[old]:
+    holders = {(BookKey(s, p), asset) for s, p, asset in held}
+    if old == new or (key, old) not in holders:
         message = f"the book {key.strategy} ({key.portfolio}) does not hold '{old}'"
         raise SigcError(Diagnostic("E312", message, hint="`sigc positions` shows what it holds"))
-    if holders[new]:
-        raise SigcError(Diagnostic("E803", f"'{new}' is held already: two positions can't be told apart afterwards"))
+    if any(asset == new for _, asset in holders):
+        raise SigcError(Diagnostic("E804", f"'{new}' is held already: two positions can't be told apart afterwards"))
     open = [i.client_order_id for i in orders.in_flight(tx.connection) if i.asset in (old, new)]
     if open:
         hint = "cancel it, or wait for its end"
-        raise SigcError(Diagnostic("E803", f"an order in '{old}' or '{new}' is open: {open[0]}", hint=hint))
-    through, step = rows.progress(tx.connection)
+        raise SigcError(Diagnostic("E804", f"an order in '{old}' or '{new}' is open: {open[0]}", hint=hint))
+    going = [run.id for run in runs.left_open(tx.connection) if run.key.kind is RunKind.TRADE]
+    if going:
+        raise SigcError(Diagnostic("E804", f"the run {going[0]} is under way", hint="wait for its end"))
     (valued,) = tx.connection.execute(
         "SELECT max(session) FROM nav WHERE strategy = ? AND portfolio = ?", (key.strategy, key.portfolio)
     ).fetchone()
-    last = max(through, valued or str(tx.at.date()))
+    last = max(rows.progress(tx.connection)[0], valued or str(tx.at.date()))
     day = date.fromisoformat(last) + timedelta(days=1)  # it counts from the day after all that was valued
     action = Action(day, old, ActionKind.RENAME, into=new, id=f"{BY_HAND} {tx.at.astimezone(UTC).isoformat()}")
     due = Due(action, str(day), tx.at, str(day))
@@ -257,4 +257,4 @@ def rename(tx: Transaction, key: BookKey, old: str, new: str, who: str, reason: 
     for (holder, asset), session in rows.watermarks(tx.connection).items():
         if asset == old:
             rows.put_watermark(tx, holder, new, session, f"renamed from {old}")
-    return due, book(tx, due.session, step)
+    return due

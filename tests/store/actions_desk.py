@@ -24,7 +24,7 @@ from sigc.store import action_lists, action_rows, booking, books, orders, recoun
 from sigc.store.action_rows import Entry
 from sigc.store.effects import Due
 from sigc.store.ledger import Ledger
-from sigc.store.records import BookKey, Fill, Intent, Run, RunKey, Side
+from sigc.store.records import BookKey, Fill, Intent, Outcome, Run, RunKey, Side
 
 KEY = BookKey("one", "main")
 OTHER = BookKey("two", "main")
@@ -94,6 +94,7 @@ class Desk:
         done = Fill(f"e-{id}", id, asset, side, abs(size), Decimal(price), Decimal(0), when)
         with self.ledger.transaction("intents") as tx:
             runs.open_run(tx, run, {})
+            runs.close_run(tx, run, when, Outcome.DONE, "")
             orders.plan(tx, [Intent(id, run.id, run.key, 0, asset, side, abs(size), Decimal(price))])
             books.take_in(tx, (done,), (), id)
 
@@ -114,6 +115,7 @@ class Desk:
             runs.open_run(tx, run, {})
             runs.mark_decided(tx, run)
             tx.audit(runs.event("run.decided", run, {"pending": pending}))
+            runs.close_run(tx, run, now, Outcome.DONE, "")
 
     def book(self, through: int) -> tuple[Entry, ...]:
         """Sessions up to that place have begun."""

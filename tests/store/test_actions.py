@@ -432,7 +432,8 @@ def test_a_name_is_changed_by_hand(desk: Desk) -> None:
     desk.wants({"1": 0.25, "2": 0.5})
     desk.clock.turn(close(1))
     with desk.ledger.transaction("control") as tx:
-        due, entries = booking.rename(tx, KEY, "1", "000001", "ann", "names are kept as written now")
+        due = booking.plan_rename(tx, KEY, "1", "000001", "ann", "names are kept as written now")
+        entries = booking.book(tx, due.session, desk.step)
     (one,) = entries
     assert f"{one.asset} -> {one.into} {one.amounts.into_change} {one.reason}" == "1 -> 000001 100 by hand"
     assert numbers(desk) == ({"000001": 100}, 0, 0)
@@ -453,7 +454,7 @@ def test_a_name_that_cannot_be_changed(desk: Desk) -> None:
     desk.fill("B", 1, 0)
     for old, new, why in (("X", "Y", "does not hold 'X'"), ("A", "B", "held already"), ("A", "A", "does not hold")):
         with pytest.raises(SigcError, match=why), desk.ledger.transaction("control") as tx:
-            booking.rename(tx, KEY, old, new, "ann", "")
+            booking.plan_rename(tx, KEY, old, new, "ann", "")
     assert numbers(desk)[0] == {"A": 1, "B": 1}
 
 

@@ -201,7 +201,8 @@ def corporate_actions(folder: Path) -> None:
         with desk.ledger.transaction("control") as tx:
             books.take_in(tx, (), (charge,), "c")
             action_rows.put_watermark(tx, KEY, "C", "2015-01-01", "adopted")
-            booking.rename(tx, KEY, "C", "CC", "ann", "")
+            due = booking.plan_rename(tx, KEY, "C", "CC", "ann", "")
+            booking.book(tx, due.session, desk.step)
         with desk.ledger.reading() as connection:
             action_rows.entries_of_book(connection, OTHER, "2016-01-01", 5)
             assert runs.pending(connection, KEY.strategy, KEY.portfolio) == {"CC": 0.1}
