@@ -10,7 +10,7 @@ were made, not on when it learns of them. A process that dies between the two do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -19,6 +19,7 @@ from sigc.actions import Action, ActionKind
 from sigc.calendar import Calendar, Session
 from sigc.failpoint import failpoint
 from sigc.store import action_lists, action_rows, booking
+from sigc.store.action_lists import Listing
 from sigc.store.booking import Component
 from sigc.store.effects import Due
 from sigc.store.ledger import Ledger
@@ -32,22 +33,35 @@ _LOOK_BACK = timedelta(days=30)  # for the last price before an action
 _PRICED = frozenset({ActionKind.SPLIT, ActionKind.SPINOFF, ActionKind.MERGE, ActionKind.DELIST})
 
 
-def scheduled(actions: Iterable[Action], calendar: Calendar) -> tuple[Due, ...]:
-    """The actions on sessions: of the ex-date, else the next; those beyond the calendar are left out."""
-    return tuple(due for action in actions if (due := _scheduled(action, calendar)) is not None)
-
-
-def _scheduled(action: Action, calendar: Calendar) -> Due | None:
+def scheduled(action: Action, calendar: Calendar) -> Due | None:
+    """An action on the session of its ex-date, else the next one; None for one beyond the calendar."""
     ex, pay = action.ex_date, action.pay_date or action.ex_date
-    if not calendar.since < ex <= calendar.until:
-        return None
-    table = calendar.sessions(calendar.since, calendar.until)
-    if not table or not table[0].day < ex <= table[-1].day:
+    if not calendar.table or not calendar.table[0].day < ex <= calendar.table[-1].day:
         return None
     session = _on_or_after(ex, calendar)
     before = calendar.before_or_on(session.day - _DAY)
-    paid = str(_on_or_after(pay, calendar).day) if pay <= table[-1].day else str(pay)
+    paid = str(_on_or_after(pay, calendar).day) if session.day < pay <= calendar.table[-1].day else str(pay)
     return Due(action, str(session.day), before.close, max(paid, str(session.day)))
+
+
+@dataclass(slots=True)
+class _Last:
+    """The newest listing: a replay asks for the same day after day."""
+
+    actions: Sequence[Action] = ()
+    calendar: Calendar | None = None
+    listing: Listing = field(default_factory=lambda: Listing((), lambda _: None))
+
+
+_last = _Last()
+
+
+def _listing(actions: Sequence[Action], calendar: Calendar) -> Listing:
+    global _last
+    last = _last
+    if last.actions is not actions or last.calendar is not calendar:
+        last = _last = _Last(actions, calendar, Listing(actions, lambda action: scheduled(action, calendar)))
+    return last.listing
 
 
 def _on_or_after(day: date, calendar: Calendar) -> Session:
@@ -74,8 +88,7 @@ class Acts:
     ) -> None:
         """Keep what a book's data list, with the prices that its effects need."""
         with self.ledger.reading() as connection:
-            own = scheduled(action_lists.concerned(connection, actions), calendar)
-            lists = action_lists.changed(connection, key, own)
+            lists = action_lists.changed(connection, key, _listing(actions, calendar))
         if lists:
             with self.ledger.transaction("actions") as tx:
                 action_lists.take(tx, key, lists)

@@ -13,12 +13,28 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from sigc.actions import Action, ActionKind
+from sigc.calendar import Calendar
 from sigc.store.action_rows import restated
 from sigc.store.effects import Due, can_be_valued, effects
 from sigc.store.records import ZERO, BookKey
+from sigc_pipelines.acting import scheduled
 
 _HOLDER = BookKey("", "")
 _ONE = Decimal(1)
+
+
+def acting_between(actions: Iterable[Action], calendar: Calendar, after: str, until: str) -> tuple[Action, ...]:
+    """The actions whose session is after one and no later than another (ISO dates): what the ledger lacks of them.
+
+    after: the as-of session, to which a run has brought the ledger; of a dry run, that of the book's newest NAV.
+    """
+    found = []
+    for action in actions:
+        if action.ex_date.isoformat() <= until:
+            due = scheduled(action, calendar)
+            if due is not None and after < due.session <= until:
+                found.append(action)
+    return tuple(found)
 
 
 def restated_positions(

@@ -48,8 +48,8 @@ class NavReply:
 
     drawdown: 0 or negative; daily: return since the close before; gross, net: shares of NAV; turnover: what was ordered
     for the session as a share of NAV, none when nothing was; commission, slippage: money, cumulated.
-    sessions: how many there are in the range; receivables: what corporate actions owe it. A strategy that has not traded
-    has no book: capital and opened are none.
+    sessions: how many there are in the range; receivables: what corporate actions owe it. A strategy that has not
+    traded has no book: capital and opened are none.
     """
 
     strategy: str

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sigc.actions import Action
@@ -49,38 +49,52 @@ def touched(connection: sqlite3.Connection) -> frozenset[str]:
     )
 
 
-def concerned(connection: sqlite3.Connection, actions: Iterable[Action]) -> tuple[Action, ...]:
-    """The actions of assets that are touched, and of those that these become."""
-    by_asset: dict[str, list[Action]] = {}
-    for action in actions:
-        by_asset.setdefault(action.asset, []).append(action)
-    coming, names = list(touched(connection)), set[str]()
-    while coming:
-        name = coming.pop()
-        if name not in names:
-            names.add(name)
-            coming += [action.into for action in by_asset.get(name, ()) if action.into]
-    return tuple(action for name in sorted(names) for action in by_asset.get(name, ()))
+class Listing:
+    """A file's actions by asset. schedule: places an action in time, None for one beyond the calendar.
+
+    What is asked of an asset is computed once, and only of assets that are asked for.
+    """
+
+    def __init__(self, actions: Iterable[Action], schedule: Callable[[Action], Due | None]) -> None:
+        self._actions: dict[str, list[Action]] = {}
+        for action in actions:
+            self._actions.setdefault(action.asset, []).append(action)
+        self._schedule = schedule
+        self._known: dict[str, tuple[tuple[Due, ...], str]] = {}
+
+    def of(self, asset: str) -> tuple[tuple[Due, ...], str]:
+        """The actions of an asset and their digest; nothing and '' where there are none."""
+        found = self._known.get(asset)
+        if found is None:
+            placed = (self._schedule(action) for action in self._actions.get(asset, ()))
+            dues = tuple(due for due in placed if due is not None)
+            found = self._known[asset] = (dues, _digest(dues))
+        return found
+
+    def concerned(self, assets: Iterable[str]) -> frozenset[str]:
+        """These assets, and those that they become, as far as anything is listed of them."""
+        coming, names = list(assets), set[str]()
+        while coming:
+            name = coming.pop()
+            if name in self._actions and name not in names:
+                names.add(name)
+                coming += [action.into for action in self._actions[name] if action.into]
+        return frozenset(names)
 
 
-def changed(connection: sqlite3.Connection, lister: BookKey, dues: Iterable[Due]) -> dict[str, tuple[Due, ...]]:
+def changed(connection: sqlite3.Connection, lister: BookKey, listing: Listing) -> dict[str, tuple[Due, ...]]:
     """The lists, by asset, that are not as this book listed them last; an asset that has vanished has an empty one.
 
-    dues: of all actions that are `concerned`.
+    Looked at are the assets that are touched, and those that they become.
     """
-    by_asset: dict[str, list[Due]] = {}
-    for due in dues:
-        by_asset.setdefault(due.action.asset, []).append(due)
-    rows = connection.execute(
+    found = connection.execute(
         "SELECT asset, digest FROM action_lists WHERE strategy = ? AND portfolio = ?",
         (lister.strategy, lister.portfolio),
     )
-    known = dict(rows.fetchall())
-    return {
-        asset: tuple(by_asset.get(asset, ()))
-        for asset in sorted({*by_asset, *known})
-        if known.get(asset) != _digest(by_asset.get(asset, ()))
-    }
+    known: dict[str, str] = dict(found.fetchall())
+    assets = sorted(listing.concerned(touched(connection)) | known.keys())
+    listed = {asset: listing.of(asset) for asset in assets}
+    return {asset: dues for asset, (dues, digest) in listed.items() if known.get(asset, "") != digest}
 
 
 def take(tx: Transaction, lister: BookKey, lists: dict[str, tuple[Due, ...]]) -> None:

@@ -21,6 +21,7 @@ from types import TracebackType
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
 from sigc.store import action_lists, action_rows, booking, books, orders, recount, runs
+from sigc.store.action_lists import Listing
 from sigc.store.action_rows import Entry
 from sigc.store.effects import Due
 from sigc.store.ledger import Ledger
@@ -101,8 +102,8 @@ class Desk:
     def lists(self, *actions: Action, key: BookKey = KEY, price: str | None = "10") -> None:
         """The file of a book's strategy says this now."""
         with self.ledger.transaction("actions") as tx:
-            dues = [due(one, price) for one in action_lists.concerned(tx.connection, actions)]
-            action_lists.take(tx, key, action_lists.changed(tx.connection, key, dues))
+            listing = Listing(actions, lambda one: due(one, price))
+            action_lists.take(tx, key, action_lists.changed(tx.connection, key, listing))
 
     def wants(self, pending: dict[str, float], key: BookKey = KEY) -> None:
         """A run decided, and these weights wait for a price."""

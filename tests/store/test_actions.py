@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from sigc.actions import Action
 from sigc.errors import SigcError
 from sigc.store import action_lists, action_rows, booking, books, runs
+from sigc.store.action_lists import Listing
 from sigc.store.records import Charge
-from tests.store.actions_desk import CAPITAL, KEY, OTHER, SESSIONS, Desk, action, brute, close
+from tests.store.actions_desk import CAPITAL, KEY, OTHER, SESSIONS, Desk, action, brute, close, due
 
 LAST = len(SESSIONS) - 2
 
@@ -432,8 +433,8 @@ def test_a_name_is_changed_by_hand(desk: Desk) -> None:
     desk.wants({"1": 0.25, "2": 0.5})
     desk.clock.turn(close(1))
     with desk.ledger.transaction("control") as tx:
-        due = booking.plan_rename(tx, KEY, "1", "000001", "ann", "names are kept as written now")
-        entries = booking.book(tx, due.session, desk.step)
+        planned = booking.plan_rename(tx, KEY, "1", "000001", "ann", "names are kept as written now")
+        entries = booking.book(tx, planned.session, desk.step)
     (one,) = entries
     assert f"{one.asset} -> {one.into} {one.amounts.into_change} {one.reason}" == "1 -> 000001 100 by hand"
     assert numbers(desk) == ({"000001": 100}, 0, 0)
@@ -446,7 +447,7 @@ def test_a_name_is_changed_by_hand(desk: Desk) -> None:
     desk.book(4)
     assert numbers(desk)[0] == {"000001": 210}
     assert desk.events("book.rename") == ["book.rename_asset"]
-    assert due.before == close(1)
+    assert planned.before == close(1)
 
 
 def test_a_name_that_cannot_be_changed(desk: Desk) -> None:
@@ -467,7 +468,7 @@ def test_the_same_asset_is_looked_at_only_when_something_changed(desk: Desk) -> 
     with desk.ledger.reading() as connection:
         assert action_rows.due_until(connection, str(SESSIONS[7])) == ()
         assert [k.due.session for k in action_rows.due_until(connection, "9999")] == [str(SESSIONS[8])]
-        assert action_lists.changed(connection, KEY, [k.due for k in action_rows.listed(connection, "A")]) == {}
+        assert action_lists.changed(connection, KEY, Listing(listed, due)) == {}
     desk.fill("A", 1, 6)  # after what acted: nothing is looked at again
     with desk.ledger.reading() as connection:
         assert action_rows.due_until(connection, str(SESSIONS[7])) == ()

@@ -21,6 +21,7 @@ from sigc.config import PaperSettings
 from sigc.store import books, orders, recount, runs
 from sigc.store.ledger import Ledger
 from sigc.store.records import BookKey, Intent, Nav, Run, RunKey, Side
+from sigc_pipelines.acting import scheduled
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus
 from sigc_pipelines.closes import Closes
@@ -256,9 +257,8 @@ def test_old_orders_in_units_that_are_no_more_expire(tmp_path: Path) -> None:
         assert stale.status is OrderStatus.NEW
         market.closes.prices[2, 0] = np.nan
         market.broker.act(str(DAYS[3].day), DAYS[3].close, ())
-        from sigc_pipelines.acting import scheduled
-
-        market.broker.act(str(DAYS[3].day), DAYS[3].close, scheduled(market.actions, CALENDAR))
+        dues = [due for one in market.actions if (due := scheduled(one, CALENDAR)) is not None]
+        market.broker.act(str(DAYS[3].day), DAYS[3].close, dues)
         found = market.broker.order("by hand")
         assert found is not None
         assert found.status is OrderStatus.EXPIRED
