@@ -167,6 +167,11 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The file of anchors of the audit chain can't be read, or has a line that is none. Whether the chain was cut "
             "off or written anew can't be told without it.",
         ),
+        "E812": (
+            "books do not add up",
+            "Cash, receivables or a position of a book is not what its capital, fills, charges and corporate actions come to: "
+            "the ledger's file was changed by something else. Stop, keep it as it is, and compare with a copy.",
+        ),
         "E900": (
             "no daemon answers",
             "Nothing listens at the address, or what listens does not answer in time. Start one by sigc daemon; sigc ps "
