@@ -22,6 +22,7 @@ TRANSACTIONS = (
     "expire",
     "control",
     "accept",
+    "actions",
     "run-close",
 )
 
@@ -34,6 +35,8 @@ _OTHERS = {
     "cancel-call:after": "a cancel was asked for, and that is not recorded",
     "sweep:before": "fills are about to be fetched",
     "sweep:after": "fills were fetched, and are not recorded",
+    "act:before": "a simulated broker is about to be told of corporate actions",
+    "act:after": "it has applied them, and the ledger has not",
     "artifacts:before": "the run's files are about to be written",
     "artifact:rename": "a file is written beside its place",
     "artifacts:after": "the run's files are written, and the ledger does not know them",

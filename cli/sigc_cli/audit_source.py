@@ -72,6 +72,14 @@ def verify_here(
         return str(audit), verify_mirror(audit, ours, is_signed, signed_from)
 
 
+def book_faults(work_dir: Path | None, config: Path | None) -> tuple[str, ...]:
+    """The numbers of books that are not what their fills, charges and corporate actions come to."""
+    from sigc.store.recount import faults
+
+    with opened(work_dir, config) as here:
+        return faults(here.connection)
+
+
 def verify_files(
     files: tuple[Path, ...], keys: tuple[Path, ...], signed_from: int, anchors: Path | None
 ) -> tuple[str, Verdict]:

@@ -35,6 +35,7 @@ from sigc.engine.task import Progress
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops import jit
 from sigc.store import books, orders, runs
+from sigc.store.action_rows import Entry
 from sigc.store.records import UNRESOLVED, BookKey, Outcome, RunKind
 from sigc_cli import show_run
 from sigc_cli.build import Compiled, compile_file, is_large
@@ -53,6 +54,7 @@ from sigc_pipelines.keep import keep
 from sigc_pipelines.publish import publish
 from sigc_pipelines.recording import write_plan
 from sigc_pipelines.recover import recover
+from sigc_pipelines.renaming import rename_asset
 from sigc_pipelines.run import CancelledError, carry_out
 from sigc_pipelines.session import instant_of, moment
 from sigc_pipelines.settle import cancel
@@ -122,6 +124,10 @@ class DaemonRunner:
         except SigcError:
             return 0
         return len(cancel(ledger, self._broker, found, who, reason))
+
+    def rename_asset(self, book: BookKey, old: str, new: str, who: str, reason: str) -> tuple[Entry, ...]:
+        """In every book that holds it, and in a paper broker's book."""
+        return rename_asset(self._trading(self._services.clock), book, old, new, who, reason)
 
     def keep(self, strategy: str, watch: Watch) -> Kept:
         """Every run that was left open brought to its end, every order without an outcome looked up; the book kept."""

@@ -96,7 +96,8 @@ def books(found: Sequence[BookView]) -> str:
     texts = []
     for one in found:
         nav = f", NAV {one.nav.nav} at the close of {one.nav.session}" if one.nav else ""
-        head = f"{one.book.key.strategy} ({one.book.key.portfolio}): cash {one.book.cash:.2f}{nav}"
+        owed = f", receivables {one.book.receivables:.2f}" if one.book.receivables else ""
+        head = f"{one.book.key.strategy} ({one.book.key.portfolio}): cash {one.book.cash:.2f}{owed}{nav}"
         rows = [("asset", "quantity", "average price", "last price", "value")]
         rows += [
             (

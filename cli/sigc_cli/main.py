@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "audit": "Query, verify and report the audit records.",
         "backtest": "Backtest a strategy and print its results.",
+        "book": "Look at a book's corporate actions; rename an asset.",
         "cache": "Look at the cache of computed blocks, clear it, verify it.",
         "check": "Check strategy files: all errors, with the place of each.",
         "completions": "Print the completion script of a shell.",

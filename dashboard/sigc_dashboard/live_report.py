@@ -136,6 +136,7 @@ def figures(nav: NavReply) -> Rows:
     fall = ((", ".join([told.peak or "the start", told.trough, recovered])),) if told.trough else ()
     return (
         ("Capital, cash", f"{nav.capital or 0:,.2f}, {nav.cash or 0:,.2f}"),
+        *((("Receivables", f"{nav.receivables:,.2f}"),) if nav.receivables else ()),
         ("Annualized return", f"{told.annual_return:+.2%}"),
         ("Best, worst session", f"{told.best:+.2%}, {told.worst:+.2%}"),
         ("Sessions with a gain", f"{told.win_rate:.1%}"),

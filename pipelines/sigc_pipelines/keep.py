@@ -11,9 +11,11 @@ is not moved on to the present by `keep`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from sigc.actions import Action
 from sigc.errors import Diagnostic, SigcError
 from sigc.store import books, runs
 from sigc.store.ledger import Ledger
@@ -68,7 +70,7 @@ def _brought_up(trading: Trading, feed: Feed, key: BookKey, at: Moment) -> bool:
     def closes_since(day: str) -> Closes:
         return feed.closes(loaded, day)
 
-    followed(trading, key, at, closes_since)
+    followed(trading, key, at, closes_since, actions=loaded.actions)
     refresh(trading.ledger, key, trading.render)
     with trading.ledger.reading() as connection:
         last = books.last_nav(connection, key)
@@ -76,11 +78,17 @@ def _brought_up(trading: Trading, feed: Feed, key: BookKey, at: Moment) -> bool:
 
 
 def followed(
-    trading: Trading, key: BookKey, at: Moment, closes_since: ClosesSince, accepted: tuple[str, str] | None = None
+    trading: Trading,
+    key: BookKey,
+    at: Moment,
+    closes_since: ClosesSince,
+    accepted: tuple[str, str] | None = None,
+    actions: Sequence[Action] = (),
 ) -> dict[str, Decimal]:
     """The newest prices, when everything up to the as-of session is taken in.
 
-    accepted: who accepts what differs between ledger and broker, and why. Raises E600, E601, E602.
+    accepted: who accepts what differs between ledger and broker, and why. actions: corporate actions, as the data list
+    them. Raises E600, E601, E602.
     """
 
     def agree() -> None:
@@ -91,7 +99,7 @@ def followed(
 
     try:
         fund(trading)
-        return follow(trading.ledger, trading.broker, trading.calendar, key, at.as_of, closes_since, agree)
+        return follow(trading.ledger, trading.broker, trading.calendar, key, at.as_of, closes_since, agree, actions)
     except UnreachableError as silent:
         raise SigcError(Diagnostic("E601", str(silent), hint="nothing was sent; run again")) from silent
     except RejectedError as no:

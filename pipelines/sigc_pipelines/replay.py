@@ -160,6 +160,7 @@ def _trade(
             follow(
                 *(trading.ledger, trading.broker, trading.calendar, key, as_of, lambda _: feed.prices),
                 lambda: settle(trading.ledger, trading.broker),
+                feed.outlook.loaded.actions,
             )
     return tuple(ended)
 

@@ -283,7 +283,7 @@ class _Pass:
             prices = newest_prices(self.ledger, trading.calendar, self.book, at.as_of, closes_since)
         else:
             accepted = (self.request.who, self.request.reason) if self.request.accepts_differences else None
-            prices = followed(trading, self.book, at, closes_since, accepted)
+            prices = followed(trading, self.book, at, closes_since, accepted, loaded.actions)
         with self.ledger.reading() as connection:
             if books.book(connection, self.book) is None:
                 fresh = books.Book(self.book, capital, capital, self.run.started, self.run.as_of)

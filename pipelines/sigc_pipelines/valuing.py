@@ -1,31 +1,37 @@
 """What a book is worth: positions at closes, NAV by session, weights.
 
-NAV of a session = cash + sum of quantity x close, as of that session's close: fills and charges that came later are
-taken out again, so that it is the same whenever it is computed.
+NAV of a session = cash + receivables + sum of quantity x close, as of that session's close: fills, charges and entries
+of corporate actions that came later are taken out again, so that it is the same whenever it is computed.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from sigc.actions import Action
 from sigc.calendar import Calendar, Session
-from sigc.store import books
+from sigc.store import action_rows, books
+from sigc.store.effects import Due
 from sigc.store.ledger import Ledger
 from sigc.store.records import ZERO, BookKey, Nav
+from sigc_pipelines.acting import Acts, Restated
 from sigc_pipelines.brokers.protocol import Broker, simulation
 from sigc_pipelines.closes import Closes
+from sigc_pipelines.settle import settle
 
 _CENT = Decimal("0.01")
+_DAY = timedelta(days=1)
 ClosesSince = Callable[[str], Closes]  # closing prices from an ISO date on
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A book now. worth: cash and positions at the last prices. prices: the newest known, by asset."""
+    """A book now. worth: cash, receivables and positions at the last prices. prices: the newest known, by asset."""
 
     book: books.Book
     worth: Decimal
@@ -40,7 +46,7 @@ def standing(connection: sqlite3.Connection, key: BookKey, prices: Mapping[str, 
         raise KeyError(f"there is no book {key}")
     held = books.positions(connection, key)
     known = {p.asset: p.average_price for p in held} | dict(prices)
-    worth = book.cash + sum((p.quantity * known[p.asset] for p in held), ZERO)
+    worth = book.cash + book.receivables + sum((p.quantity * known[p.asset] for p in held), ZERO)
     return Standing(book, worth, {p.asset: p.quantity for p in held}, known)
 
 
@@ -52,28 +58,56 @@ def follow(
     as_of: Session,
     closes_since: ClosesSince,
     take_in: Callable[[], object],
+    actions: Sequence[Action] = (),
 ) -> dict[str, Decimal]:
-    """Let a simulated broker trade what has closed since, take in what was filled, record the NAV of each session.
+    """Let a simulated broker trade what has closed since, book corporate actions, take in fills, record each NAV.
 
     take_in: brings the ledger to what the broker says, or raises: a NAV is not recorded on fills that are not known.
-    Returns the newest price of each asset. A session without data is left until it has some. Again: nothing new.
+    actions: all that the book's data list. Returns the newest price of each asset, in the units of the as-of session.
+    A session without data is left until it has some. Again: nothing new.
     """
     sessions, closes, before = _unvalued(ledger, calendar, key, as_of, closes_since)
+    acts = Acts(ledger, broker, as_of)
+    acts.listed(key, actions, calendar, closes_since)
     simulated = simulation(broker)
     if simulated is not None:
         for session in sessions:
+            acts.before(session)
             simulated.mark(str(session.day), session.close, *closes.on(str(session.day)))
+    if acts.is_due:
+        settle(ledger, broker)
+        acts.booked()
+        before = _prices_before(ledger, key)
     take_in()
-    navs, prices = [], before
+    navs, newest = [], Restated(before)
+    dues = _dues_between(ledger, sessions, as_of)
     for session in sessions:
-        prices = closes.last(str(session.day), prices)
+        day = str(session.day)
+        prices = newest.at(day, closes, dues.get(day, ()))
         with ledger.reading() as connection:
             navs.append(nav_at(connection, key, session, prices))
     if navs:
         with ledger.transaction("fills") as tx:
             for nav in navs:
                 books.put_nav(tx, nav)
-    return closes.last(str(as_of.day), prices)
+    day = str(as_of.day)
+    is_valued = bool(sessions) and str(sessions[-1].day) == day
+    return newest.at(day, closes, () if is_valued else dues.get("", ()))
+
+
+def _dues_between(ledger: Ledger, sessions: Sequence[Session], as_of: Session) -> dict[str, tuple[Due, ...]]:
+    """The actions of unvalued sessions, by the session at whose close they have acted."""
+    if not sessions:
+        return {}
+    with ledger.reading() as connection:
+        found = action_rows.between(connection, str(sessions[0].day - _DAY), str(as_of.day))
+    days = [str(s.day) for s in sessions]
+    by_day: dict[str, tuple[Due, ...]] = {}
+    for due in found:
+        at = bisect_left(days, due.session)
+        day = days[at] if at < len(days) else ""
+        by_day[day] = (*by_day.get(day, ()), due)
+    return by_day
 
 
 def newest_prices(
@@ -90,13 +124,20 @@ def _unvalued(
     """The sessions with data whose NAV is not known, up to the as-of one; their closes; the prices known before."""
     with ledger.reading() as connection:
         last = books.last_nav(connection, key)
-        before = books.last_prices(connection, key)
+    before = _prices_before(ledger, key)
     sessions: tuple[Session, ...] = (as_of,)
     if last is not None:
         since = date.fromisoformat(last.session)
         sessions = tuple(s for s in calendar.sessions(since, as_of.day) if s.day > since) if since < as_of.day else ()
     closes = closes_since(str(sessions[0].day if sessions else as_of.day))
     return tuple(s for s in sessions if closes.has(str(s.day))), closes, before
+
+
+def _prices_before(ledger: Ledger, key: BookKey) -> dict[str, Decimal]:
+    """The prices that the newest run judged by, in the units of the newest NAV's session."""
+    with ledger.reading() as connection:
+        last = books.last_nav(connection, key)
+        return books.last_prices(connection, key, "" if last is None else last.session)
 
 
 def nav_at(connection: sqlite3.Connection, key: BookKey, session: Session, prices: Mapping[str, Decimal]) -> Nav:
@@ -107,9 +148,16 @@ def nav_at(connection: sqlite3.Connection, key: BookKey, session: Session, price
         cash -= fill.cash
         held[fill.asset] = held.get(fill.asset, ZERO) - fill.side.sign * fill.quantity
     cash -= books.charged(connection, key, after=session.close)
+    owed = now.book.receivables
+    for entry in action_rows.entries_of_book(connection, key, after=str(session.day)):
+        cash, owed = cash - entry.amounts.cash, owed - entry.amounts.receivable
+        held[entry.asset] = held.get(entry.asset, ZERO) - entry.amounts.change
+        if entry.into:
+            held[entry.into] = held.get(entry.into, ZERO) - entry.amounts.into_change
     values = [quantity * now.prices[asset] for asset, quantity in held.items() if asset in now.prices]
     net, gross = sum(values, ZERO), sum((abs(v) for v in values), ZERO)
-    return Nav(key, str(session.day), _cents(cash + net), _cents(cash), _cents(gross), _cents(net))
+    worth = _cents(cash + owed + net)
+    return Nav(key, str(session.day), worth, _cents(cash), _cents(gross), _cents(net), _cents(owed))
 
 
 def _cents(amount: Decimal) -> Decimal:

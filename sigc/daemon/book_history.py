@@ -57,6 +57,7 @@ def nav_reply(connection: sqlite3.Connection, request: NavRequest, tracks: Track
         months(track.days),
         figures(float(book.capital), track.days),
         history.summed(track.totals.values()),
+        round(float(book.receivables), 2),
     )
 
 

@@ -48,7 +48,8 @@ class NavReply:
 
     drawdown: 0 or negative; daily: return since the close before; gross, net: shares of NAV; turnover: what was ordered
     for the session as a share of NAV, none when nothing was; commission, slippage: money, cumulated.
-    sessions: how many there are in the range. A strategy that has not traded has no book: capital and opened are none.
+    sessions: how many there are in the range; receivables: what corporate actions owe it. A strategy that has not
+    traded has no book: capital and opened are none.
     """
 
     strategy: str
@@ -69,6 +70,7 @@ class NavReply:
     months: Mapping[str, float] = field(default_factory=dict)
     figures: Figures = field(default_factory=Figures)
     totals: Totals = field(default_factory=Totals)
+    receivables: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,8 @@ class PositionsRequest:
 class PositionsReply:
     """Positions at the prices of `as_of`, the largest first, those among them that are wanted and not held.
 
-    total: how many there are; run: the one whose targets are meant; money: what weights are shares of.
+    total: how many there are; run: the one whose targets are meant; money: what weights are shares of;
+    receivables: what corporate actions owe the book.
     """
 
     strategy: str
@@ -152,6 +155,7 @@ class PositionsReply:
     total: int = 0
     positions: tuple[Holding, ...] = ()
     money: float = 0.0
+    receivables: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

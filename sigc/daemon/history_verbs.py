@@ -117,6 +117,7 @@ async def positions_list(call: Call[Controller], request: PositionsRequest) -> P
         total,
         held,
         money,
+        round(float(book.receivables), 2),
     )
 
 

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sigc.clock import Clock
 from sigc.daemon.messages import WorkerStatus
 from sigc.errors import Diagnostic
+from sigc.store.action_rows import Entry
 from sigc.store.ledger import Ledger
-from sigc.store.records import Outcome
+from sigc.store.records import BookKey, Outcome
 
 if TYPE_CHECKING:
     from sigc.config import Config
@@ -154,6 +155,10 @@ class Runner(Protocol):
 
     def cancel(self, run: str, who: str, reason: str) -> int:
         """Send nothing more of a run, and take its open orders back; how many could not be reached."""
+        ...
+
+    def rename_asset(self, book: BookKey, old: str, new: str, who: str, reason: str) -> tuple[Entry, ...]:
+        """Rename an asset in every book that holds it, `book` among them; what was moved. Raises SigcError."""
         ...
 
     def keep(self, strategy: str, watch: Watch) -> Kept:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sigc.clock import Clock, SystemClock
-from sigc.daemon import control_verbs, history_verbs, run_verbs, safety_verbs, schedule_verbs
+from sigc.daemon import book_verbs, control_verbs, history_verbs, run_verbs, safety_verbs, schedule_verbs
 from sigc.daemon.address import address_text
 from sigc.daemon.boot import boot
 from sigc.daemon.chores import Chores
@@ -56,7 +56,7 @@ RESTARTED = "SIGC_RESTARTED"  # our own PID, when we are the same process as bef
 _LOOKS = frozenset({"status", "whoami", "openapi", "stop"})  # to be had while it starts
 _LAST_WORDS_S = 2.0  # for runs to notice that they are cancelled, replies to be sent, workers to end
 log = logging.getLogger("sigc.daemon")
-VERBS = verbs_of(control_verbs, history_verbs, run_verbs, safety_verbs, schedule_verbs)
+VERBS = verbs_of(book_verbs, control_verbs, history_verbs, run_verbs, safety_verbs, schedule_verbs)
 
 
 @dataclass(frozen=True, slots=True)

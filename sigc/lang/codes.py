@@ -151,6 +151,11 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "The strategy is halted or paused, or the session's cut-off has passed. The message says since when, by whom and why.",
         ),
         "E803": ("too late", "A stage of the run took longer than its deadline; nothing more was sent."),
+        "E804": (
+            "not for this book",
+            "What was asked of a book can't be done as it stands: the new name is held already, an order is open, or a run is "
+            "under way. Nothing was changed.",
+        ),
         "E810": (
             "audit chain broken",
             "An audit record is not what was written: changed, dropped, doubled, swapped, cut off or replaced. The message "
@@ -161,6 +166,11 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "anchors can't be read",
             "The file of anchors of the audit chain can't be read, or has a line that is none. Whether the chain was cut "
             "off or written anew can't be told without it.",
+        ),
+        "E812": (
+            "books do not add up",
+            "Cash, receivables or a position of a book is not what its capital, fills, charges and corporate actions come to: "
+            "the ledger's file was changed by something else. Stop, keep it as it is, and compare with a copy.",
         ),
         "E900": (
             "no daemon answers",

@@ -3,8 +3,9 @@
 A fill is known by the broker's execution id: recorded twice, it counts once. What the broker reports is taken in whole
 (`take_in`): its fills, its charges and the cursor to go on from, in one transaction.
 
-The law that holds at any commit: cash = capital + sum of the book's fills' cash + sum of its charges, and a position is
-the sum of its fills.
+The law that holds at any commit: cash = capital + sum of the book's fills' cash + sum of its charges + cash of its
+action entries; what is owed to it is the sum of its entries' receivables; and a position is the sum of its fills and of
+its entries' changes (`booking.py`, `recount.py`).
 """
 
 from __future__ import annotations
@@ -12,28 +13,34 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from sigc.store import orders, runs
+from sigc.store import action_rows, booking, orders, runs
+from sigc.store.accounts import add_cash, moved, position, put_position
 from sigc.store.audit import Event
 from sigc.store.ledger import Transaction
 from sigc.store.records import ZERO, BookKey, Charge, Fill, Nav, Position, RunKey, Side
 
 _CENT = Decimal("0.01")
-_AVERAGE = Decimal("0.0000000001")
+_OF_ACTION = "action "  # how the kind of a charge begins by which a simulated broker books a corporate action
+_DIVIDEND, _NEAR = "dividend", timedelta(days=10)  # five sessions and a holiday
 _OF_BOOK = "JOIN intents i USING (client_order_id) JOIN runs r ON r.id = i.run WHERE r.strategy = ? AND r.portfolio = ?"
 
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A book's money. opened: when it was given its capital. anchor: the as-of day of its first run."""
+    """A book's money. opened: when it was given its capital. anchor: the as-of day of its first run.
+
+    receivables: what corporate actions owe it, less what it owes because of them.
+    """
 
     key: BookKey
     capital: Decimal
     cash: Decimal
     opened: datetime
     anchor: str
+    receivables: Decimal = ZERO
 
 
 def open_book(tx: Transaction, key: BookKey, capital: Decimal, at: datetime, anchor: str = "") -> Book:
@@ -46,6 +53,7 @@ def open_book(tx: Transaction, key: BookKey, capital: Decimal, at: datetime, anc
         "INSERT INTO books (strategy, portfolio, capital, cash, opened, anchor) VALUES (?, ?, ?, ?, ?, ?)",
         (key.strategy, key.portfolio, str(capital), str(capital), at.isoformat(), anchor),
     )
+    action_rows.put_watermark(tx, key, "", anchor, "opened")  # it held nothing before
     said = {"capital": capital, "anchor": anchor}
     tx.audit(Event("book.opened", said, strategy=key.strategy, portfolio=key.portfolio))
     return Book(key, capital, capital, at, anchor)
@@ -54,7 +62,7 @@ def open_book(tx: Transaction, key: BookKey, capital: Decimal, at: datetime, anc
 def book(connection: sqlite3.Connection, key: BookKey) -> Book | None:
     """A book, None before it is opened."""
     row = connection.execute(
-        "SELECT capital, cash, opened, anchor FROM books WHERE strategy = ? AND portfolio = ?",
+        "SELECT capital, cash, opened, anchor, receivables FROM books WHERE strategy = ? AND portfolio = ?",
         (key.strategy, key.portfolio),
     ).fetchone()
     return None if row is None else _book(key, *row)
@@ -63,13 +71,13 @@ def book(connection: sqlite3.Connection, key: BookKey) -> Book | None:
 def books(connection: sqlite3.Connection) -> tuple[Book, ...]:
     """All books, by key."""
     rows = connection.execute(
-        "SELECT strategy, portfolio, capital, cash, opened, anchor FROM books ORDER BY strategy, portfolio"
+        "SELECT strategy, portfolio, capital, cash, opened, anchor, receivables FROM books ORDER BY strategy, portfolio"
     )
     return tuple(_book(BookKey(s, p), *rest) for s, p, *rest in rows)
 
 
-def _book(key: BookKey, capital: str, cash: str, opened: str, anchor: str) -> Book:
-    return Book(key, Decimal(capital), Decimal(cash), datetime.fromisoformat(opened), anchor)
+def _book(key: BookKey, capital: str, cash: str, opened: str, anchor: str, owed: str) -> Book:
+    return Book(key, Decimal(capital), Decimal(cash), datetime.fromisoformat(opened), anchor, Decimal(owed))
 
 
 def positions(connection: sqlite3.Connection, key: BookKey | None = None) -> tuple[Position, ...]:
@@ -94,8 +102,13 @@ def cursor(connection: sqlite3.Connection) -> str:
 
 
 def take_in(tx: Transaction, fills: tuple[Fill, ...], charges: tuple[Charge, ...], to: str) -> tuple[Fill, ...]:
-    """Record what the broker reports; what is known already is passed over. Returns the fills that are new."""
+    """Record what the broker reports; what is known already is passed over. Returns the fills that are new.
+
+    A fill from before a corporate action that was booked is met by a correction of it, in the same transaction.
+    """
     new = tuple(f for f in fills if _add_fill(tx, f))
+    if new:
+        booking.book_again(tx)
     for charge in charges:
         _add_charge(tx, charge)
     tx.connection.execute(
@@ -129,7 +142,8 @@ def _add_fill(tx: Transaction, fill: Fill) -> bool:
     orders.filled(tx, intent, fill.quantity)
     key = BookKey(intent.key.strategy, intent.key.portfolio)
     held = _move_position(tx, key, fill)
-    _add_cash(tx, key, fill.cash)
+    add_cash(tx, key, fill.cash)
+    action_rows.fill_came(tx, fill.asset, fill.at)
     name = "fill" if intent.filled + fill.quantity <= intent.quantity else "fill.excess"
     said |= {"at": fill.at, "slippage_bps": _slippage_bps(fill, intent.reference), "position": held}
     tx.audit(Event(name, said, intent.run, key.strategy, key.portfolio))
@@ -142,22 +156,8 @@ def _slippage_bps(fill: Fill, reference: Decimal) -> float:
 
 
 def _move_position(tx: Transaction, key: BookKey, fill: Fill) -> Decimal:
-    row = tx.connection.execute(
-        "SELECT quantity, average_price FROM positions WHERE strategy = ? AND portfolio = ? AND asset = ?",
-        (key.strategy, key.portfolio, fill.asset),
-    ).fetchone()
-    held, average = (ZERO, ZERO) if row is None else (Decimal(row[0]), Decimal(row[1]))
-    after, price = moved_position(held, average, fill)
-    where = (key.strategy, key.portfolio, fill.asset)
-    if after == 0:
-        tx.connection.execute("DELETE FROM positions WHERE strategy = ? AND portfolio = ? AND asset = ?", where)
-    else:
-        tx.connection.execute(
-            "INSERT INTO positions (strategy, portfolio, asset, quantity, average_price) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (strategy, portfolio, asset) DO UPDATE SET quantity = excluded.quantity,"
-            " average_price = excluded.average_price",
-            (*where, str(after), str(price)),
-        )
+    after, price = moved_position(*position(tx, key, fill.asset), fill)
+    put_position(tx, key, fill.asset, after, price)
     return after
 
 
@@ -169,13 +169,7 @@ def moved_position(held: Decimal, average: Decimal, fill: Fill) -> tuple[Decimal
     >>> moved_position(Decimal(10), Decimal(20), fill)
     (Decimal('20'), Decimal('25.0000000000'))
     """
-    change = fill.side.sign * fill.quantity
-    after = held + change
-    if after == 0:
-        return ZERO, ZERO
-    if held * change >= 0:
-        return after, ((held * average + change * fill.price) / after).quantize(_AVERAGE)
-    return after, average if held * after > 0 else fill.price
+    return moved(held, average, fill.side.sign * fill.quantity, fill.price)
 
 
 def _add_charge(tx: Transaction, charge: Charge) -> None:
@@ -192,16 +186,28 @@ def _add_charge(tx: Transaction, charge: Charge) -> None:
         "amount": charge.amount,
         "at": charge.at,
     }
+    if _is_booked(tx.connection, charge):
+        tx.audit(Event("charge.of_action", said))
+        return
     shares = _shares(tx.connection, charge)
     if not shares:
         tx.audit(Event("charge.foreign", said))
     for key, amount in shares.items():
-        _add_cash(tx, key, amount)
+        add_cash(tx, key, amount)
         tx.connection.execute(
             "INSERT INTO charge_shares (id, strategy, portfolio, amount) VALUES (?, ?, ?, ?)",
             (charge.id, key.strategy, key.portfolio, str(amount)),
         )
         tx.audit(Event("charge", said | {"share": amount}, strategy=key.strategy, portfolio=key.portfolio))
+
+
+def _is_booked(connection: sqlite3.Connection, charge: Charge) -> bool:
+    """Whether a charge is what the ledger books itself: of a corporate action at a simulated broker, or a dividend of
+    which an entry is near."""
+    if charge.kind.startswith(_OF_ACTION):
+        return True
+    since, until = (str((charge.at + days).date()) for days in (-_NEAR, _NEAR))
+    return charge.kind == _DIVIDEND and action_rows.was_booked(connection, charge.asset, _DIVIDEND, since, until)
 
 
 def _shares(connection: sqlite3.Connection, charge: Charge) -> Mapping[BookKey, Decimal]:
@@ -219,16 +225,6 @@ def _shares(connection: sqlite3.Connection, charge: Charge) -> Mapping[BookKey, 
         shares[key] = left if is_last else (charge.amount * sizes[key] / total).quantize(_CENT, ROUND_HALF_EVEN)
         left -= shares[key]
     return shares
-
-
-def _add_cash(tx: Transaction, key: BookKey, amount: Decimal) -> None:
-    (cash,) = tx.connection.execute(
-        "SELECT cash FROM books WHERE strategy = ? AND portfolio = ?", (key.strategy, key.portfolio)
-    ).fetchone()
-    tx.connection.execute(
-        "UPDATE books SET cash = ? WHERE strategy = ? AND portfolio = ?",
-        (str(Decimal(cash) + amount), key.strategy, key.portfolio),
-    )
 
 
 def fills_of(connection: sqlite3.Connection, run: str) -> tuple[Fill, ...]:
@@ -305,19 +301,24 @@ def put_nav(tx: Transaction, nav: Nav) -> None:
     """Record what a book was worth at a close; a session that is known already is left as it is."""
     key = nav.book
     added = tx.connection.execute(
-        "INSERT OR IGNORE INTO nav (strategy, portfolio, session, nav, cash, gross, net) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (key.strategy, key.portfolio, nav.session, str(nav.nav), str(nav.cash), str(nav.gross), str(nav.net)),
+        "INSERT OR IGNORE INTO nav (strategy, portfolio, session, nav, cash, gross, net, receivables)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(key.strategy, key.portfolio, nav.session, str(nav.nav), str(nav.cash), str(nav.gross), str(nav.net)),
+            str(nav.receivables),
+        ),
     )
     if added.rowcount:
         said = {"session": nav.session, "nav": nav.nav, "cash": nav.cash, "gross": nav.gross, "net": nav.net}
+        said |= {"receivables": nav.receivables} if nav.receivables else {}
         tx.audit(Event("nav", said, strategy=key.strategy, portfolio=key.portfolio))
 
 
 def navs(connection: sqlite3.Connection, key: BookKey, after: str = "") -> tuple[Nav, ...]:
     """What a book was worth at each close after a session, in order."""
     rows = connection.execute(
-        "SELECT session, nav, cash, gross, net FROM nav WHERE strategy = ? AND portfolio = ? AND session > ?"
-        " ORDER BY session",
+        "SELECT session, nav, cash, gross, net, receivables FROM nav WHERE strategy = ? AND portfolio = ?"
+        " AND session > ? ORDER BY session",
         (key.strategy, key.portfolio, after),
     )
     return tuple(Nav(key, s, *(Decimal(v) for v in values)) for s, *values in rows)
@@ -326,7 +327,7 @@ def navs(connection: sqlite3.Connection, key: BookKey, after: str = "") -> tuple
 def last_nav(connection: sqlite3.Connection, key: BookKey) -> Nav | None:
     """The newest, None before the first close."""
     row = connection.execute(
-        "SELECT session, nav, cash, gross, net FROM nav WHERE strategy = ? AND portfolio = ?"
+        "SELECT session, nav, cash, gross, net, receivables FROM nav WHERE strategy = ? AND portfolio = ?"
         " ORDER BY session DESC LIMIT 1",
         (key.strategy, key.portfolio),
     ).fetchone()
@@ -355,8 +356,15 @@ def marks_of(connection: sqlite3.Connection, run: str) -> dict[str, Mark]:
     return {asset: Mark(None if price is None else Decimal(price), sector or "") for asset, price, sector in rows}
 
 
-def last_prices(connection: sqlite3.Connection, key: BookKey) -> dict[str, Decimal]:
-    """The prices by which the book's newest decided run was judged."""
+def last_prices(connection: sqlite3.Connection, key: BookKey, through: str = "") -> dict[str, Decimal]:
+    """The prices by which the book's newest decided run was judged, in the units of a later session.
+
+    through: that session; '' for the one up to which corporate actions are booked.
+    """
     run = runs.last_decided(connection, key.strategy, key.portfolio)
-    marks = marks_of(connection, run) if run else {}
-    return {asset: mark.price for asset, mark in marks.items() if mark.price is not None}
+    if not run:
+        return {}
+    prices = {asset: mark.price for asset, mark in marks_of(connection, run).items() if mark.price is not None}
+    through = through or action_rows.progress(connection)[0]
+    (as_of,) = connection.execute("SELECT as_of FROM runs WHERE id = ?", (run,)).fetchone()
+    return action_rows.restated(prices, action_rows.between(connection, as_of, through)) if as_of < through else prices

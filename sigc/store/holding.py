@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sigc.store import books, runs
+from sigc.store import action_rows, books, runs
 from sigc.store.records import BookKey
 
 
@@ -44,7 +44,7 @@ def holdings(
     """
     run = runs.last_decided(connection, key.strategy, key.portfolio)
     marks = connection.execute("SELECT asset, CAST(price AS REAL) FROM marks WHERE run = ?", (run,))
-    prices: dict[str, float] = dict(marks.fetchall())
+    prices: dict[str, float] = dict(marks.fetchall()) | _restated(connection, run)
     rows = connection.execute(
         "SELECT asset, CAST(quantity AS REAL), CAST(average_price AS REAL) FROM positions"
         " WHERE strategy = ? AND portfolio = ?",
@@ -60,6 +60,18 @@ def holdings(
     largest = heapq.nlargest(most, rows, key=size)
     held = (_holding(a, q, p, prices.get(a), targets.get(a, 0.0), money) for a, q, p in largest)
     return tuple(held), len(rows)
+
+
+def _restated(connection: sqlite3.Connection, run: str) -> dict[str, float]:
+    """The prices of a run on which corporate actions have acted since, in the units of what is held."""
+    as_of = connection.execute("SELECT as_of FROM runs WHERE id = ?", (run,)).fetchone()
+    dues = action_rows.between(connection, as_of[0], action_rows.progress(connection)[0]) if as_of else ()
+    if not dues:
+        return {}
+    concerned = {name for due in dues for name in (due.action.asset, due.action.into)}
+    marks = books.marks_of(connection, run)
+    known = {asset: mark.price for asset, mark in marks.items() if mark.price is not None and asset in concerned}
+    return {asset: float(price) for asset, price in action_rows.restated(known, dues).items()}
 
 
 def _holding(asset: str, quantity: float, average: float, price: float | None, target: float, money: float) -> Holding:

@@ -261,7 +261,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Nav:
-    """What a book was worth at the close of a session. gross, net: exposure in money."""
+    """What a book was worth at the close of a session: cash, receivables and net. gross, net: exposure in money.
+
+    receivables: dividends and other payments of corporate actions that are owed to it, less those that it owes.
+    """
 
     book: BookKey
     session: str
@@ -269,3 +272,4 @@ class Nav:
     cash: Decimal
     gross: Decimal
     net: Decimal
+    receivables: Decimal = ZERO

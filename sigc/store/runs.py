@@ -89,12 +89,26 @@ def last_decided(connection: sqlite3.Connection, strategy: str, portfolio: str) 
 
 
 def pending(connection: sqlite3.Connection, strategy: str, portfolio: str) -> dict[str, float]:
-    """Return the weights that a book's newest decision wanted of assets that could not be traded then, by asset."""
+    """Return the weights that a book's newest decision wanted of assets that could not be traded then, by asset.
+
+    An asset that was renamed since has its new name.
+    """
+    run = last_decided(connection, strategy, portfolio)
     row = connection.execute(
-        "SELECT record FROM audit WHERE run = ? AND run <> '' AND event = 'run.decided'",
-        (last_decided(connection, strategy, portfolio),),
+        "SELECT record FROM audit WHERE run = ? AND run <> '' AND event = 'run.decided'", (run,)
     ).fetchone()
-    return {} if row is None else {n: float(w) for n, w in json.loads(row[0])["payload"].get("pending", {}).items()}
+    found = {} if row is None else json.loads(row[0])["payload"].get("pending", {})
+    if not found:
+        return {}
+    renames = connection.execute(
+        "SELECT asset, into_asset FROM actions WHERE kind = 'rename' AND due = ''"
+        " AND session > (SELECT as_of FROM runs WHERE id = ?) ORDER BY session",
+        (run,),
+    )
+    for old, new in renames.fetchall():
+        if old in found:
+            found[new] = found.pop(old)
+    return {n: float(w) for n, w in found.items()}
 
 
 def decided_before(connection: sqlite3.Connection, strategy: str, portfolio: str, as_of: str) -> tuple[str, str]:

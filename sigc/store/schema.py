@@ -290,4 +290,82 @@ UPDATE books SET anchor = ifnull((
 ), substr(opened, 1, 10));
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _DAEMON, _GIVEN_UP, _HISTORY, _PLANS, _ANCHOR)
+# Corporate actions: what was listed by whom, what was booked of each, and up to which session nothing is.
+# actions.due: the session at which it is to be looked at next, '' for none. action_lists: who lists an asset's actions;
+# the first owns the list, `since` is the session up to which it says nothing. books.receivables: what is owed to it.
+_ACTIONS = """
+CREATE TABLE actions (
+    asset TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    ex_date TEXT NOT NULL,
+    id TEXT NOT NULL,
+    ratio TEXT NOT NULL,
+    cash TEXT NOT NULL,
+    into_asset TEXT NOT NULL,
+    value TEXT,
+    total_return TEXT,
+    pay_date TEXT,
+    session TEXT NOT NULL,
+    before TEXT NOT NULL,
+    pay_session TEXT NOT NULL,
+    price TEXT,
+    due TEXT NOT NULL,
+    vanished TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (asset, kind, ex_date, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX actions_due ON actions (due) WHERE due <> '';
+CREATE INDEX actions_into ON actions (into_asset) WHERE into_asset <> '';
+CREATE INDEX actions_of_session ON actions (session);
+CREATE INDEX actions_by_instant ON actions (asset, before);
+
+CREATE TABLE action_entries (
+    number INTEGER PRIMARY KEY,
+    strategy TEXT NOT NULL,
+    portfolio TEXT NOT NULL,
+    asset TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    ex_date TEXT NOT NULL,
+    id TEXT NOT NULL,
+    step TEXT NOT NULL,
+    into_asset TEXT NOT NULL,
+    change TEXT NOT NULL,
+    into_change TEXT NOT NULL,
+    fraction TEXT NOT NULL,
+    cash TEXT NOT NULL,
+    receivable TEXT NOT NULL,
+    session TEXT NOT NULL,
+    pay_session TEXT NOT NULL,
+    at TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    corrects INTEGER
+) STRICT;
+CREATE INDEX entries_of_action ON action_entries (asset, kind, ex_date, id);
+CREATE INDEX entries_of_book ON action_entries (strategy, portfolio, session);
+
+CREATE TABLE action_lists (
+    asset TEXT NOT NULL,
+    strategy TEXT NOT NULL,
+    portfolio TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    is_owner INTEGER NOT NULL,
+    since TEXT NOT NULL,
+    PRIMARY KEY (asset, strategy, portfolio)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE action_watermarks (
+    strategy TEXT NOT NULL,
+    portfolio TEXT NOT NULL,
+    asset TEXT NOT NULL,
+    session TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (strategy, portfolio, asset)
+) STRICT, WITHOUT ROWID;
+INSERT INTO action_watermarks (strategy, portfolio, asset, session, reason)
+    SELECT strategy, portfolio, '', ifnull((SELECT max(session) FROM nav), substr(opened, 1, 10)), 'upgrade' FROM books;
+
+ALTER TABLE books ADD COLUMN receivables TEXT NOT NULL DEFAULT '0';
+ALTER TABLE nav ADD COLUMN receivables TEXT NOT NULL DEFAULT '0';
+CREATE INDEX fills_of_asset ON fills (asset, at);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _DAEMON, _GIVEN_UP, _HISTORY, _PLANS, _ANCHOR, _ACTIONS)

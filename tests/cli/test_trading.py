@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sigc.clock import SystemClock
+from sigc.config import PaperSettings
 from sigc.errors import SigcError, exit_code
 from sigc.store import control
 from sigc.store.ledger import Ledger
 from sigc_cli.main import cli
+from sigc_pipelines.brokers.paper import PaperBroker
 from tests.trading.script import D1, D2, D3, written
 
 SETTINGS = """
@@ -237,3 +241,50 @@ def test_differences_are_refused_and_accepted(project: Path) -> None:
     gone = data("orders")[2:]
     assert {o["state"] for o in gone} == {"cancelled"}
     assert all("a new paper account" in o["message"] for o in gone)
+
+
+def test_an_asset_is_renamed_by_hand(project: Path) -> None:
+    """In the ledger and at the paper broker; what it cannot do changes nothing."""
+    for day in (D1, D2, D3):
+        run(day)
+    assert sigc("book", "actions", "scripted").stdout == "no corporate actions\n"
+    why = ("--reason", "the file has another name for it")
+    for old, new in (("X", "Y"), ("A", "B")):
+        assert code(sigc("book", "rename-asset", "scripted", old, new, *why)) in (1, 8)
+    assert code(sigc("book", "rename-asset", "scripted", "A", "AA", *why)) == 8  # an order in it is open
+    run_out(project)
+    (entry,) = data("book", "rename-asset", "scripted/main", "A", "AA", *why)
+    assert (entry["asset"], entry["into"], entry["into_change"], entry["reason"]) == ("A", "AA", "1000", "by hand")
+    (book,) = data("positions")
+    assert {p["asset"]: p["quantity"] for p in book["positions"]} == {"AA": "1000", "B": "-1000"}
+    assert data("book", "actions", "scripted") == [entry]
+    assert "by hand" in sigc("book", "actions", "scripted").stdout
+    assert sigc("audit", "verify").exit_code == 0
+    assert code(sigc("book", "actions", "other")) == 1
+    with closing(PaperBroker(project / "work" / "paper.sqlite", PaperSettings(), SystemClock())) as broker:
+        assert broker.positions() == {"AA": 1000, "B": -1000}
+
+
+def run_out(project: Path) -> None:
+    """End the orders that are open, at the broker and in the ledger."""
+    with closing(PaperBroker(project / "work" / "paper.sqlite", PaperSettings(), SystemClock())) as broker:
+        for order in data("orders", "--open"):
+            broker.cancel(order["client_order_id"])
+
+
+def test_books_that_do_not_add_up_are_told(project: Path) -> None:
+    run(D1)
+    run(D2)
+    assert sigc("audit", "verify").exit_code == 0
+    with closing(sqlite3.connect(project / "work" / "ledger.sqlite")) as connection:
+        connection.execute("UPDATE positions SET quantity = '1001' WHERE asset = 'A'")
+        connection.execute("UPDATE books SET receivables = '5'")
+        connection.commit()
+    result = sigc("audit", "verify")
+    assert code(result) == 8
+    assert isinstance(result.exception, SigcError)
+    told = [d.message for d in result.exception.diagnostics]
+    assert told == [
+        "scripted (main): receivables are 5, its actions come to 0",
+        "scripted (main): A is 1001, its fills and actions come to 1000",
+    ]

@@ -61,7 +61,8 @@ def fill(connection: sqlite3.Connection, size: Size) -> None:
                 f"{gross:.2f}",
                 f"{gross * draw.uniform(-0.2, 0.2):.2f}",
             )
-            connection.execute("INSERT INTO nav VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            columns = "strategy, portfolio, session, nav, cash, gross, net"
+            connection.execute(f"INSERT INTO nav ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
             _run(
                 connection, draw, name, day, number, each if number < len(days) - 1 else max(each, size.positions // 20)
             )

@@ -241,7 +241,8 @@ def test_a_track_that_is_kept_is_made_anew_when_something_changes(ledger: sqlite
     tracks = Tracks()
     asked = NavRequest("s0", points=2000)
     changes = (
-        "INSERT INTO nav SELECT strategy, portfolio, '2031-01-02', nav, cash, gross, net FROM nav LIMIT 1",
+        "INSERT INTO nav (strategy, portfolio, session, nav, cash, gross, net)"
+        " SELECT strategy, portfolio, '2031-01-02', nav, cash, gross, net FROM nav LIMIT 1",
         "INSERT INTO intents (client_order_id, run, place, asset, side, quantity, reference, order_type, time_in_force,"
         " parent, slice, state) SELECT 'new', run, 9999, asset, side, '7', '3', order_type, time_in_force, '', 0, state"
         " FROM intents ORDER BY number LIMIT 1",

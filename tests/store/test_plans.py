@@ -12,14 +12,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sigc.actions import Action, ActionKind
 from sigc.config import AuditSettings
 from sigc.errors import SigcError
-from sigc.store import books, control, history, holding, jobs, orders, recent, runs
+from sigc.store import action_rows, booking, books, control, history, holding, jobs, orders, recent, recount, runs
 from sigc.store.audit import ledger_id
 from sigc.store.connection import connect_reader, connect_writer
 from sigc.store.history import FillsWanted, OrdersWanted, RunsWanted, TradesWanted
@@ -27,17 +29,21 @@ from sigc.store.ledger import Ledger
 from sigc.store.mirror import mirror
 from sigc.store.query import AuditQuery, Entry, query
 from sigc.store.recent import RecordsWanted
-from sigc.store.records import BookKey, Outcome
+from sigc.store.records import BookKey, Charge, Outcome
 from sigc.store.report import report
 from sigc.store.schema import MIGRATIONS
 from sigc.store.verify import verify
 from sigc_cli.ledger_view import records_of
 from sigc_pipelines.brokers.faulty import Fault
 from sigc_pipelines.settle import cancel
+from tests.store.actions_desk import KEY, OTHER, Desk
 from tests.store.ledgers import Size, fill
 from tests.store.statements import Made, Statement, fragments, record, sites
+from tests.store.test_actions import dividend, split
 from tests.store.test_history import PAGES
 from tests.trading.script import D1, D2, D3, D4, D5, before_cut_off, free, scene, written
+from tests.trading.test_actions import DAYS, ONE, Market
+from tests.trading.test_actions import at as at_day
 
 BOOK = BookKey("scripted", "main")
 AT = datetime(2016, 1, 6, tzinfo=UTC)
@@ -47,9 +53,9 @@ LEDGER, PAPER = 0x51C1ED6E, 0x51C9A9E2
 GROWING = {
     LEDGER: {
         *("runs", "stages", "marks", "intents", "fills", "charges", "charge_shares", "nav", "audit"),
-        *("run_orders", "run_totals", "misses"),
+        *("run_orders", "run_totals", "misses", "actions", "action_entries"),
     },
-    PAPER: {"orders", "fills", "charges", "deposits"},
+    PAPER: {"orders", "fills", "charges", "deposits", "acted"},
 }
 # Tables that do not, and why.
 SMALL = {
@@ -59,6 +65,8 @@ SMALL = {
         "positions": "what is held now; a position of zero is deleted",
         "control": "decisions in force; one taken back is deleted",
         "job_states": "one row a job",
+        "action_lists": "one row an asset and book that traded it",
+        "action_watermarks": "one row a book, and one an asset that was adopted",
     },
     PAPER: {"account": "one row", "holdings": "one row an asset"},
 }
@@ -68,6 +76,7 @@ SHORT = {
     "runs_open": "runs without a verdict",
     "run_orders_open": "orders of runs without a verdict",
     "orders_open": "open orders of the paper broker",
+    "actions_due": "actions that are to be looked at",
 }
 # Statements that may read a growing table from end to end: the function that makes them, their text, and why.
 SCANS = (
@@ -96,6 +105,7 @@ SCANS = (
     ),
     ("_rows", r"FROM audit ORDER BY seq$", "`audit verify` checks the whole chain"),
     ("charges_by_day", r"ORDER BY c.at$", "the account of a whole replay, whose ledger is its own"),
+    ("_through", r"FROM acted ORDER BY number DESC LIMIT 1$", "the newest alone"),
 )
 # Columns of which one value has more rows the longer a ledger is used: by them alone an index finds a part of all.
 BROAD = frozenset({"strategy", "portfolio", "state", "kind", "outcome", "event", "job", "traded"})
@@ -120,6 +130,7 @@ WHOLE = (
 ONCE = {
     "_migrate": "once a version",
     "_create": "once, for a new file",
+    "_raise_version": "once, for a file of the version before",
 }
 
 
@@ -154,11 +165,48 @@ def session(folder: Path, patch: pytest.MonkeyPatch) -> Made:
     assert halted.run.outcome.is_success
     with closing(connect_reader(floor.work_dir / "ledger.sqlite")) as connection:
         looks(connection, ended.run.id)
+    corporate_actions(folder)
     with closing(connect_writer(folder / "large.sqlite", "OFF")) as connection:
         fill(connection, Size())
         for turn, _ in PAGES.values():
             turn(connection, turn(connection, "")[1])
     return made
+
+
+def corporate_actions(folder: Path) -> None:
+    """Listed, by two books; booked by ledger and paper broker; corrected by a late fill; gone; by hand; looked at."""
+    short, day = ActionKind.DIVIDEND, at_day
+    acted = [
+        Action(day(2), "A", ActionKind.SPLIT, Fraction(3, 2)),
+        Action(day(2), "A", short, cash=0.5, pay_date=day(4)),
+    ]
+    with Market(folder / "market", [*acted, Action(day(3), "A", ActionKind.RENAME, into="B")]) as market:
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 11)
+        for session in DAYS[1:5]:
+            market.follow(session)
+    with Desk(folder / "desk", KEY, OTHER) as desk:
+        desk.fill("A", 100, 0)
+        desk.fill("A", 5, 0, OTHER)
+        coming = dividend("A", 0.5, 6)
+        desk.lists(split("A", 2, 1), coming)
+        desk.lists(split("A", 3, 1), key=OTHER)
+        desk.book(2)
+        desk.lists()
+        desk.fill("A", -100, 0)
+        desk.lists(split("A", 2, 1), coming, key=OTHER)
+        desk.fill("C", 1, 0)
+        desk.wants({"C": 0.1})
+        charge = Charge("1", "dividend", "A", Decimal(50), AT)
+        with desk.ledger.transaction("control") as tx:
+            books.take_in(tx, (), (charge,), "c")
+            action_rows.put_watermark(tx, KEY, "C", "2015-01-01", "adopted")
+            due = booking.plan_rename(tx, KEY, "C", "CC", "ann", "")
+            booking.book(tx, due.session, desk.step)
+        with desk.ledger.reading() as connection:
+            action_rows.entries_of_book(connection, OTHER, "2016-01-01", 5)
+            assert runs.pending(connection, KEY.strategy, KEY.portfolio) == {"CC": 0.1}
+            recount.faults(connection)
 
 
 def verbs(ledger: Ledger) -> None:

@@ -12,6 +12,9 @@ Between steps the folder is kept (`Told.after`), so that a death in a step is tr
     halted      a person halts while the run decides: its orders are denied; lifted at the end
     plain, end  all is taken in
 
+Corporate actions act on the way: a dividend that a short position owes and pays later, a split, and in the last two
+steps a dividend and a split that become known days late.
+
 A story is its `facts`: the same however often it was interrupted.
 """
 
@@ -28,13 +31,15 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn
 
+from sigc.actions import Action, ActionKind
 from sigc.config import AuditSettings
 from sigc.errors import SigcError
 from sigc.failpoint import arm
-from sigc.store import books, control, orders, runs
+from sigc.store import action_rows, books, control, orders, recount, runs
 from sigc.store.anchor import anchor, anchors_file, read_anchors
 from sigc.store.mirror import mirror, verify_mirror
 from sigc.store.records import WORKING, Intent, Outcome, RunKind, Side, StageName
@@ -72,6 +77,7 @@ class Cast:
 
     floor: Floor
     feed: ReplayFeed
+    later: ReplayFeed  # the same, when the late actions are known
 
     def at(self, folder: Path) -> Cast:
         """The same in another folder."""
@@ -87,12 +93,27 @@ def cast(folder: Path) -> Cast:
     weights = {"A": turning, "B": turning[::-1], "C": [-w for w in turning], "D": [w / 4 for w in turning]}
     prices: dict[str, float | list[float]] = {
         "A": [100 + n for n in range(12)],
-        "B": 50.0,
+        "B": [50.0] * 6 + [25.0] * 6,
         "C": [80 - n for n in range(12)],
         "D": 20.0,
     }
     floor = written(folder, weights, prices, {"D": 4_000.0}, config=PLAIN, days=12)
-    return Cast(floor, floor.replayed(DAYS[0]))
+    feed = floor.replayed(DAYS[0])
+    known = (
+        Action(_date(2), "C", ActionKind.DIVIDEND, cash=0.33, pay_date=_date(5)),
+        Action(_date(6), "B", ActionKind.SPLIT, Fraction(2)),
+    )
+    late = (
+        Action(_date(3), "B", ActionKind.DIVIDEND, cash=0.5),
+        Action(_date(4), "C", ActionKind.SPLIT, Fraction(3, 2)),
+    )
+    return Cast(floor, _listing(feed, known), _listing(feed, known + late))
+
+
+def _listing(feed: ReplayFeed, actions: tuple[Action, ...]) -> ReplayFeed:
+    loaded = feed.outlook.loaded
+    loaded = replace(loaded, catalog=replace(loaded.catalog, actions=actions))
+    return replace(feed, outlook=replace(feed.outlook, loaded=loaded))
 
 
 def _trade(one: Cast, desk: Scene, restart: int, watch: Watch | None = None) -> None:
@@ -222,13 +243,13 @@ def _is_decided(desk: Scene, day: int) -> bool:
 
 def _plain(one: Cast, restart: int) -> None:
     with _opened(one, 7, restart, BAD) as desk:
-        _trade(one, desk, restart)
+        _trade(replace(one, feed=one.later), desk, restart)
         _keep(desk)
 
 
 def _end(one: Cast, restart: int) -> None:
     with _opened(one, 8, restart) as desk:
-        _trade(one, desk, restart)
+        _trade(replace(one, feed=one.later), desk, restart)
         _keep(desk)
 
 
@@ -343,6 +364,7 @@ def facts(one: Cast) -> dict[str, Any]:
         assert control.every(connection, control.CANCELLED) == ()
         everything = orders.recent(connection, 10_000)
         (book,) = books.books(connection)
+        assert recount.faults(connection) == ()
         told: dict[str, Any] = {
             "orders": sorted(
                 (i.client_order_id, i.asset, i.side, i.quantity, i.slice, i.state, i.filled) for i in everything
@@ -350,7 +372,12 @@ def facts(one: Cast) -> dict[str, Any]:
             "fills": sorted(
                 (f.execution_id, f.quantity, f.price, f.commission) for f in books.fills_of_book(connection, book.key)
             ),
-            "cash": book.cash,
+            "cash": (book.cash, book.receivables),
+            "actions": [
+                (e.number, e.key, e.step, e.into, e.amounts, e.session, e.reason, e.corrects)
+                for e in action_rows.entries_of_book(connection, book.key)
+            ],
+            "charges": sorted((c.id, c.kind, c.amount) for c in desk.paper.activities("").charges),
             "positions": books.quantities(connection, book.key),
             "navs": [(n.session, n.nav, n.cash) for n in books.navs(connection, book.key)],
             "traded": sorted(

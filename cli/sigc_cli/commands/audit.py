@@ -103,9 +103,10 @@ def verify(
 ) -> None:
     """Verify the chain of records, against anchors and signatures; exit 8 and name the first bad record.
 
-    With FILES, lines of a mirror that were shipped elsewhere; several in their order.
+    Of the ledger, cash, receivables and positions of each book are recomputed too. With FILES, lines of a mirror that
+    were shipped elsewhere; several in their order.
     """
-    from sigc_cli.audit_source import verify_files, verify_here
+    from sigc_cli.audit_source import book_faults, verify_files, verify_here
     from sigc_cli.audit_text import verdict_data, verdict_text
 
     if files:
@@ -116,6 +117,9 @@ def verify(
         click.echo(json.dumps(verdict_data(verdict, what), indent=2))
     elif verdict.is_whole:
         click.echo(verdict_text(verdict, what))
+    faults = book_faults(work_dir, config) if verdict.is_whole and not files and not mirror else ()
+    if faults:
+        raise SigcError(*(Diagnostic("E812", fault) for fault in faults))
     if not verdict.is_whole:
         from sigc_cli.complain import complain
 

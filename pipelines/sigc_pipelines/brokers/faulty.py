@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from sigc.clock import Clock
+from sigc.store.effects import Due
 from sigc_pipelines.brokers.faulty_memory import Memory
 from sigc_pipelines.brokers.protocol import (
     Account,
@@ -192,6 +193,12 @@ class FaultyBroker:
         with self._turn:
             self.deliver()
             self._market().mark(session, at, prices, volumes)
+
+    def act(self, session: str, at: datetime, dues: Sequence[Due]) -> None:
+        """To the inner broker, after what arrives late."""
+        with self._turn:
+            self.deliver()
+            self._market().act(session, at, dues)
 
     def deposit(self, id: str, amount: Decimal) -> None:
         """To the inner broker."""

@@ -2,6 +2,7 @@
 
     submit      checks an order against the account and puts it into the book, once per client order id
     mark        the close of a session: fills what was open before it, within volume; what is left expires
+    act         corporate actions of a session, before its close (`paper_actions.py`)
     cash        is always deposits + fills + charges, to the last digit
 
 Time comes from the clock alone: equal histories give equal books. What may be ordered is bounded by the worst of the
@@ -23,8 +24,10 @@ from pathlib import Path
 
 from sigc.clock import Clock
 from sigc.config import PaperSettings
+from sigc.store.effects import Due
 from sigc.store.records import ZERO, Charge, Fill, OrderType, Side
 from sigc_pipelines.brokers import paper_rows as rows
+from sigc_pipelines.brokers.paper_actions import act
 from sigc_pipelines.brokers.paper_file import BookFile, instant_text
 from sigc_pipelines.brokers.paper_match import CENT, EXACT, LARGEST, TICK, Terms, borrow_fee, known, match
 from sigc_pipelines.brokers.paper_rows import Holding
@@ -63,7 +66,12 @@ class PaperBroker:
     def capabilities(self) -> Capabilities:
         """Market and limit orders, for the day or at once, in the configured steps."""
         return Capabilities(
-            "paper", is_live=False, quantity_step=self._terms.step, shorting=self._terms.shorting, simulated=True
+            "paper",
+            is_live=False,
+            quantity_step=self._terms.step,
+            shorting=self._terms.shorting,
+            simulated=True,
+            pays_dividends=True,
         )
 
     def account(self) -> Account:
@@ -143,6 +151,11 @@ class PaperBroker:
             cash += sum((fill.cash for fill in fills), ZERO) + sum((charge.amount for charge in charges), ZERO)
             worth, bound = (sum((getattr(h, name) for h in held.values()), ZERO) for name in ("worth", "bound"))
             rows.put_money(book, rows.Money(cash, worth, bound))
+
+    def act(self, session: str, at: datetime, dues: Sequence[Due]) -> None:
+        """Book what corporate actions should have done by a session, less what they did. Raises UnreachableError."""
+        with self._changing() as book:
+            act(book, session, at, dues, self._terms.step)
 
     def deposit(self, id: str, amount: Decimal) -> None:
         """Put cash into the account. Raises RejectedError for no amount of money, or an id of another amount."""

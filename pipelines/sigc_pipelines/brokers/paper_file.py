@@ -23,7 +23,7 @@ from sigc.private import make_private
 from sigc_pipelines.brokers.protocol import NotSentError, OutcomeUnknownError, UnreachableError
 
 _APPLICATION_ID = 0x51C9A9E2  # tells a paper broker's book from any other SQLite file
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = (
     """
     CREATE TABLE account (  -- one row; worth, bound: of all holdings, kept in step with them
@@ -90,6 +90,26 @@ _SCHEMA = (
         at TEXT NOT NULL
     ) STRICT
     """,
+)
+_SECOND = (  # corporate actions
+    """
+    CREATE TABLE acted (  -- what was done because of an action, step by step; a correction is one more row
+        number INTEGER PRIMARY KEY,
+        asset TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        ex_date TEXT NOT NULL,
+        id TEXT NOT NULL,
+        step TEXT NOT NULL,
+        into_asset TEXT NOT NULL,
+        change TEXT NOT NULL,
+        into_change TEXT NOT NULL,
+        cash TEXT NOT NULL,
+        receivable TEXT NOT NULL,
+        session TEXT NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX acted_of_action ON acted (asset, kind, ex_date, id)",
+    "CREATE INDEX fills_of_asset ON fills (asset, at)",
 )
 
 
@@ -176,19 +196,21 @@ def _alone(directory: Path) -> Iterator[None]:
 def _connect(path: Path, created: datetime, *, durable: bool, timeout_s: float) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
     try:
-        tables = _check(connection)
+        tables, version = _check(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
         if not tables:
             _create(connection, created)
+        elif version < _VERSION:
+            _raise_version(connection)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _check(connection: sqlite3.Connection) -> int:
-    """How many tables there are. Raises sqlite3.DatabaseError for a file that is not ours, or newer than we are."""
+def _check(connection: sqlite3.Connection) -> tuple[int, int]:
+    """How many tables there are, and the version. Raises sqlite3.DatabaseError for a file of others, or a newer one."""
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -196,7 +218,7 @@ def _check(connection: sqlite3.Connection) -> int:
         raise sqlite3.DatabaseError("it is something else")
     if version > _VERSION:
         raise sqlite3.DatabaseError(f"it has version {version}, this sigc knows versions up to {_VERSION}")
-    return int(tables)
+    return int(tables), int(version)
 
 
 def _create(connection: sqlite3.Connection, created: datetime) -> None:
@@ -204,10 +226,25 @@ def _create(connection: sqlite3.Connection, created: datetime) -> None:
     book = hashlib.sha256(instant_text(created).encode()).hexdigest()[:8]
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statement in _SCHEMA:
+        for statement in (*_SCHEMA, *_SECOND):
             connection.execute(statement)
         connection.execute("INSERT INTO account VALUES (?, '0', '0', '0')", (book,))
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _raise_version(connection: sqlite3.Connection) -> None:
+    """Bring a book of version 1 up to date."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        for statement in _SECOND if version < _VERSION else ():  # another process may have been first
+            connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {_VERSION}")
         connection.execute("COMMIT")
     except BaseException:

@@ -6,11 +6,12 @@ Who waits too long for his turn has sent nothing, and is told so: a read was not
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 
+from sigc.store.effects import Due
 from sigc_pipelines.brokers.protocol import (
     Account,
     Activities,
@@ -83,6 +84,11 @@ class PooledBroker:
         """The market, to an inner broker that is a simulation."""
         with self._turn(UnreachableError):
             self._simulated().mark(session, at, prices, volumes)
+
+    def act(self, session: str, at: datetime, dues: Sequence[Due]) -> None:
+        """Corporate actions, to an inner broker that is a simulation."""
+        with self._turn(UnreachableError):
+            self._simulated().act(session, at, dues)
 
     def deposit(self, id: str, amount: Decimal) -> None:
         """Cash, to an inner broker that is a simulation."""

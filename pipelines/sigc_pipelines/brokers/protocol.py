@@ -13,13 +13,14 @@ fail as real ones do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from sigc.store.effects import Due
 from sigc.store.records import ZERO, Charge, Fill, OrderType, Side, TimeInForce
 
 
@@ -100,7 +101,7 @@ class Capabilities:
     """What a broker can do. name: of its kind; is_live: whether it is real money.
 
     quantity_step: quantities are multiples of it (1: whole shares). simulated: whether it must be told the market, see
-    `Simulated`.
+    `Simulated`. pays_dividends: whether its cash has what corporate actions pay.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Capabilities:
     order_types: frozenset[OrderType] = frozenset(OrderType)
     times_in_force: frozenset[TimeInForce] = frozenset(TimeInForce)
     simulated: bool = False
+    pays_dividends: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,14 @@ class Simulated(Protocol):
 
         Once for an asset and session, in order of sessions: again or earlier changes nothing. Open orders for these
         assets that were submitted before `at` are filled, as far as volume allows; what is left of day orders expires.
+        """
+        ...
+
+    def act(self, session: str, at: datetime, dues: Sequence[Due]) -> None:
+        """Let corporate actions act on positions, cash and open orders: before the `mark` of that session.
+
+        dues: all actions known of assets that hang together, from the first on that is new or changed, up to the
+        session. Again, late, corrected: what they should have done is computed, and the difference is booked.
         """
         ...
 

@@ -1,0 +1,134 @@
+"""`sigc book actions | rename-asset`: what corporate actions did to a book; an asset's name changed by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sigc_cli.options import CONFIG, JSON, WORK_DIR
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from sigc.daemon.book_messages import ActionEntry
+    from sigc.store.records import BookKey
+
+
+@click.group()
+def command() -> None:
+    """Look at a book's corporate actions; rename an asset. BOOK is STRATEGY or STRATEGY/PORTFOLIO."""
+
+
+@command.command()
+@click.argument("book")
+@click.option("-n", "most", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="How many.")
+@JSON
+@CONFIG
+@WORK_DIR
+def actions(book: str, most: int, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
+    """Show what corporate actions did to BOOK, the newest first."""
+    from sigc.daemon.book_messages import told
+    from sigc.store import action_rows
+    from sigc_cli.reading import ledger
+    from sigc_cli.remote import print_json
+
+    with ledger(config, work_dir) as (connection, _):
+        found = action_rows.entries_of_book(connection, _key(connection, book), most=most)
+    entries = tuple(told(entry) for entry in found)
+    if as_json:
+        print_json(entries)
+    else:
+        click.echo(_text(entries))
+
+
+@command.command("rename-asset")
+@click.argument("book")
+@click.argument("old")
+@click.argument("new")
+@click.option("--reason", required=True, help="Why; it is kept with the change.")
+@click.option("--name", metavar="NAME", help="The daemon of that name.")
+@click.option("--address", metavar="HOST:PORT", help="Where the daemon listens.")
+@JSON
+@CONFIG
+@WORK_DIR
+def rename_asset(
+    book: str,
+    old: str,
+    new: str,
+    reason: str,
+    name: str | None,
+    address: str | None,
+    as_json: bool,
+    config: Path | None,
+    work_dir: Path | None,
+) -> None:
+    """Rename the asset OLD to NEW in BOOK, in each other book that holds it, and in a paper broker's book.
+
+    By the daemon, or in this process when none runs. Nothing is traded. Refused while NEW is held, or orders are open.
+    """
+    from sigc.daemon.book_messages import RenameReply, RenameRequest
+    from sigc.daemon.client import NoDaemonError
+    from sigc_cli.remote import daemon, print_json
+
+    strategy, _, portfolio = book.partition("/")
+    try:
+        with daemon(config, address, name) as client:
+            asked = RenameRequest(strategy, old, new, reason, portfolio)
+            entries = client.post("book/rename-asset", asked, reply=RenameReply).entries
+    except NoDaemonError as gone:
+        if not gone.is_refused or address is not None:
+            raise
+        entries = _here(book, old, new, reason, name, config, work_dir)
+    if as_json:
+        print_json(entries)
+    else:
+        click.echo(_text(entries))
+
+
+def _here(
+    book: str, old: str, new: str, reason: str, name: str | None, config: Path | None, work_dir: Path | None
+) -> tuple[ActionEntry, ...]:
+    from sigc.daemon.book_messages import told
+    from sigc_cli.build import Choices, configuration
+    from sigc_cli.build_trading import Wish, trading, user
+    from sigc_cli.workdir import work_dir as place_of
+    from sigc_pipelines.renaming import rename_asset as rename
+
+    loaded = configuration(Choices(config=config))
+    place = place_of(loaded, work_dir, name)
+    click.echo(f"no daemon answers; done in this process, with the ledger of {place}", err=True)
+    with trading(loaded.config, place, Wish()) as (desk, _):
+        with desk.ledger.reading() as connection:
+            key = _key(connection, book)
+        return tuple(told(entry) for entry in rename(desk, key, old, new, user(), reason))
+
+
+def _key(connection: sqlite3.Connection, book: str) -> BookKey:
+    from sigc.errors import Diagnostic, SigcError, did_you_mean
+    from sigc.store import books, history
+
+    strategy, _, portfolio = book.partition("/")
+    found = history.book_of(connection, strategy, portfolio)
+    if found is None:
+        known = [one.key.strategy for one in books.books(connection)]
+        hint = did_you_mean(strategy, known) or "`sigc positions` shows those there are"
+        raise SigcError(Diagnostic("E312", f"there is no book '{book}'", hint=hint))
+    return found.key
+
+
+def _text(entries: Sequence[ActionEntry]) -> str:
+    from sigc_cli.table import table
+
+    if not entries:
+        return "no corporate actions"
+    heads = ("entry", "asset", "kind", "ex-date", "shares", "into", "cash", "owed", "counts from", "booked", "reason")
+    rows = [heads]
+    for one in entries:
+        into = f"{one.into_change} {one.into}" if one.into else ""
+        why = one.reason + (f" of {one.corrects}" if one.corrects else "")
+        cells = (str(one.number), one.asset, one.kind, one.ex_date, one.change, into, one.cash, one.receivable)
+        rows.append((*cells, one.session, f"{one.at:%Y-%m-%d %H:%M}", why))
+    return table(rows)

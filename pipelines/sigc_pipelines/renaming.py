@@ -1,0 +1,35 @@
+"""An asset gets another name, by hand: in every book that holds it, and at a simulated broker.
+
+First it is written down, then the broker acts, then the ledger: where a process dies between them the next run goes on.
+"""
+
+from __future__ import annotations
+
+from sigc.errors import Diagnostic, SigcError
+from sigc.store import booking
+from sigc.store.action_rows import Entry
+from sigc.store.records import BookKey
+from sigc_pipelines.brokers.protocol import UnreachableError, simulation
+from sigc_pipelines.settle import settle
+from sigc_pipelines.trading import Trading
+
+
+def rename_asset(trading: Trading, key: BookKey, old: str, new: str, who: str, reason: str) -> tuple[Entry, ...]:
+    """Rename `old` to `new`; what was moved, book by book. Raises SigcError E312, E804, E601 with nothing changed."""
+    ledger, broker = trading.ledger, trading.broker
+    try:
+        settle(ledger, broker)
+        with ledger.transaction("actions") as tx:
+            due = booking.plan_rename(tx, key, old, new, who, reason)
+        with ledger.reading() as connection:
+            found = booking.components(connection, due.session)
+        simulated = simulation(broker)
+        if simulated is not None:
+            for one in found:
+                simulated.act(due.session, trading.clock.now(), one.dues)
+    except UnreachableError as silent:
+        raise SigcError(
+            Diagnostic("E601", str(silent), hint="the next run goes on with what is written down")
+        ) from silent
+    with ledger.transaction("actions") as tx:
+        return booking.book(tx, due.session, broker.capabilities().quantity_step)

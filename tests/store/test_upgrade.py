@@ -1,0 +1,98 @@
+"""A ledger and a paper broker's book of the version before corporate actions: kept as they are, and acted on from then."""
+
+from __future__ import annotations
+
+import gzip
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from sigc.actions import Action, ActionKind
+from sigc.clock import HandClock
+from sigc.config import PaperSettings
+from sigc.store import action_rows, books, recount
+from sigc.store.connection import connect_reader, connect_writer
+from sigc.store.ledger import Ledger
+from sigc.store.records import BookKey
+from sigc_pipelines.brokers.paper import PaperBroker
+from sigc_pipelines.closes import Closes
+from sigc_pipelines.compare import differences
+from sigc_pipelines.settle import settle
+from sigc_pipelines.valuing import follow
+from tests.trading.floor import weekdays
+
+FIXTURES = Path(__file__).parent / "fixtures"
+KEY = BookKey("scripted", "main")
+LAST = "2016-01-06"
+HELD = {"A": 1000, "B": -1000}
+
+
+def unpacked(folder: Path) -> Path:
+    """Both files as they were."""
+    for name, version in (("ledger", 6), ("paper", 1)):
+        raw = gzip.decompress((FIXTURES / f"{name}-v{version}.sqlite.gz").read_bytes())
+        (folder / f"{name}.sqlite").write_bytes(raw)
+    return folder / "ledger.sqlite"
+
+
+def test_a_book_is_as_it_was_and_has_a_watermark(tmp_path: Path) -> None:
+    """Its newest valued session: what was traded before was traded in whatever units the data had then."""
+    path = unpacked(tmp_path)
+    with closing(connect_writer(path, "OFF")) as connection:
+        assert action_rows.watermarks(connection) == {(KEY, ""): LAST}
+        assert recount.faults(connection) == ()
+        assert books.quantities(connection, KEY) == HELD
+        navs = books.navs(connection, KEY)
+        assert [n.session for n in navs] == ["2016-01-04", "2016-01-05", LAST]
+        assert {n.receivables for n in navs} == {0}
+    assert path.with_name("ledger.sqlite.v6").exists()
+    with closing(connect_reader(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_earlier_actions_do_nothing_and_later_ones_act(tmp_path: Path) -> None:
+    unpacked(tmp_path)
+    calendar = weekdays()
+    day = calendar.session_on(date(2016, 1, 8))
+    assert day is not None
+    actions = [
+        Action(date(2016, 1, 6), "A", ActionKind.SPLIT, Fraction(7)),
+        Action(date(2016, 1, 8), "A", ActionKind.SPLIT, Fraction(2)),
+        Action(date(2016, 1, 8), "B", ActionKind.DIVIDEND, cash=0.5),
+    ]
+    days = np.array(["2016-01-07", "2016-01-08"], dtype="datetime64[D]")
+    prices = Closes(days, ("A", "B", "C"), np.array([[100.0, 100.0, 100.0], [50.0, 99.5, 100.0]]), None)
+    clock = HandClock(day.close + timedelta(minutes=1))
+    broker = PaperBroker(tmp_path / "paper.sqlite", PaperSettings(borrow_bps=0), clock, durable=False)
+    with closing(broker), Ledger.open(tmp_path, clock, durable=False) as ledger:
+        with ledger.reading() as connection:
+            before = books.book(connection, KEY)
+        assert differences(ledger, broker) == ()
+        follow(*(ledger, broker, calendar, KEY, day, lambda _: prices), lambda: settle(ledger, broker), actions)
+        assert differences(ledger, broker) == ()
+        with ledger.reading() as connection:
+            now, held = books.book(connection, KEY), books.quantities(connection, KEY)
+            kept = [k.due.session for k in action_rows.listed(connection, "A")]
+        assert before is not None
+        assert now is not None
+    assert kept == ["2016-01-08"]
+    assert held["A"] % 2 == 0
+    assert held["B"] == broker_positions(tmp_path)["B"]
+    assert now.cash - before.cash == held["B"] * Decimal("0.5") + _filled(tmp_path)
+
+
+def broker_positions(folder: Path) -> dict[str, Decimal]:
+    clock = HandClock(datetime(2016, 2, 1, tzinfo=UTC))
+    with closing(PaperBroker(folder / "paper.sqlite", PaperSettings(), clock, durable=False)) as broker:
+        return broker.positions()
+
+
+def _filled(folder: Path) -> Decimal:
+    """The cash of fills since: orders of the last run of the fixture, that were open when it was made."""
+    with closing(connect_reader(folder / "ledger.sqlite")) as connection:
+        after = datetime(2016, 1, 6, 22, tzinfo=UTC)
+        return sum((f.cash for f in books.fills_of_book(connection, KEY, after)), Decimal(0))

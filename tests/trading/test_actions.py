@@ -1,0 +1,321 @@
+"""Corporate actions at a paper broker and in the ledger: both the same after every session, and nothing won or lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from datetime import date, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sigc.actions import Action, ActionKind
+from sigc.calendar import Session
+from sigc.clock import HandClock
+from sigc.config import PaperSettings
+from sigc.store import books, orders, recount, runs
+from sigc.store.ledger import Ledger
+from sigc.store.records import BookKey, Intent, Nav, Run, RunKey, Side
+from sigc_pipelines.acting import scheduled
+from sigc_pipelines.brokers.paper import PaperBroker
+from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus
+from sigc_pipelines.closes import Closes
+from sigc_pipelines.compare import differences
+from sigc_pipelines.settle import settle
+from sigc_pipelines.units import owed_at, restated_positions, restated_price
+from sigc_pipelines.valuing import follow, standing
+from tests.trading.floor import weekdays
+
+ONE, TWO = BookKey("one", "main"), BookKey("two", "main")
+CALENDAR = weekdays()
+DAYS = CALENDAR.sessions(date(2016, 1, 4), date(2016, 1, 22))
+CAPITAL = Decimal(1_000_000)
+FREE = {
+    "slippage_bps": 0,
+    "commission_bps": 0,
+    "commission_per_share": 0,
+    "min_commission": 0,
+    "borrow_bps": 0,
+    "leverage": 10,
+}
+NAMES = ("A", "B", "C", "D")
+RATIOS = (Fraction(2), Fraction(1, 2), Fraction(4), Fraction(1, 4))
+
+
+class Market:
+    """A market in which nothing is won or lost: prices move by corporate actions alone."""
+
+    def __init__(self, folder: Path, actions: Sequence[Action], first: float = 64.0) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.clock = HandClock(DAYS[0].open)
+        self.stack = ExitStack()
+        self.ledger = self.stack.enter_context(Ledger.open(folder, self.clock, durable=False))
+        self.broker = PaperBroker(
+            folder / "paper.sqlite", PaperSettings.model_validate(FREE), self.clock, durable=False
+        )
+        self.stack.callback(self.broker.close)
+        self.actions = actions
+        self.listed: list[Action] = list(actions)
+        self.number = 0
+        self.closes = _prices(actions, first)
+        with self.ledger.transaction("control") as tx:
+            for key in (ONE, TWO):
+                books.open_book(tx, key, CAPITAL, DAYS[0].open, "2015-12-31")
+        for key in (ONE, TWO):
+            self.broker.deposit(key.strategy, CAPITAL)
+
+    def __enter__(self) -> Market:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stack.close()
+
+    def order(self, key: BookKey, asset: str, quantity: int) -> str:
+        """Sent now, for the next session."""
+        self.number += 1
+        id, side = f"o{self.number}", Side.BUY if quantity > 0 else Side.SELL
+        size, now = Decimal(abs(quantity)), self.clock.now()
+        run = Run(f"r{id}", RunKey(key.strategy, key.portfolio, str(now.date()), slot=id), str(now.date()), 0, now, "")
+        intent = Intent(id, run.id, run.key, 0, asset, side, size, Decimal(50))
+        with self.ledger.transaction("intents") as tx:
+            runs.open_run(tx, run, {})
+            orders.plan(tx, [intent])
+            orders.sending(tx, intent, now)
+        sent = self.broker.submit(OrderRequest(id, asset, side, size))
+        with self.ledger.transaction("acknowledge") as tx:
+            orders.acknowledged(tx, intent, sent.broker_order_id)
+        return id
+
+    def since(self, day: str) -> Closes:
+        at = int(np.searchsorted(self.closes.dates, np.datetime64(day, "D")))
+        return Closes(self.closes.dates[at:], NAMES, self.closes.prices[at:], None)
+
+    def follow(self, session: Session, *keys: BookKey) -> None:
+        """A minute after that close; ledger and broker must agree whenever they are compared."""
+        self.clock.turn(max(self.clock.now(), session.close + timedelta(minutes=1)))
+        for key in keys or (ONE, TWO):
+            follow(
+                *(self.ledger, self.broker, CALENDAR, key, session, self.since, self.agree),
+                self.listed,
+            )
+
+    def agree(self) -> None:
+        settle(self.ledger, self.broker)
+        assert differences(self.ledger, self.broker) == ()
+        with self.ledger.reading() as connection:
+            assert recount.faults(connection) == ()
+
+    def navs(self, key: BookKey) -> tuple[Nav, ...]:
+        with self.ledger.reading() as connection:
+            return books.navs(connection, key)
+
+    def has(self, key: BookKey) -> tuple[Any, ...]:
+        """What is held, cash, receivables."""
+        with self.ledger.reading() as connection:
+            book = books.book(connection, key)
+            assert book is not None
+            return books.quantities(connection, key), book.cash, book.receivables
+
+
+def _prices(actions: Iterable[Action], first: float) -> Closes:
+    """Prices as traded over `DAYS`: what is worth 64.00 on the first day is worth that on the last."""
+    rows, now = [], dict.fromkeys(NAMES, Fraction(first))
+    for session in DAYS:
+        for kind in (ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.SPINOFF):
+            for one in actions:
+                if one.kind is kind and _session(one) == session:
+                    now[one.asset] = now[one.asset] / one.ratio if kind is ActionKind.SPLIT else now[one.asset]
+                    now[one.asset] -= Fraction(one.cash) if kind is not ActionKind.SPLIT else 0
+        rows.append([float(now[name]) for name in NAMES])
+    return Closes(np.array([s.day for s in DAYS], dtype="datetime64[D]"), NAMES, np.array(rows), None)
+
+
+def _session(one: Action) -> Session:
+    return CALENDAR.session_on(one.ex_date) or CALENDAR.after(one.ex_date)
+
+
+def at(place: int) -> date:
+    return DAYS[place].day
+
+
+def split(asset: str, ratio: int | Fraction, place: int) -> Action:
+    return Action(at(place), asset, ActionKind.SPLIT, Fraction(ratio))
+
+
+def dividend(asset: str, cash: float, place: int, pay: int | None = None) -> Action:
+    return Action(at(place), asset, ActionKind.DIVIDEND, cash=cash, pay_date=None if pay is None else at(pay))
+
+
+def history(dice: Random) -> list[Action]:
+    """Some actions of three assets; D has none."""
+    found = {}
+    for _ in range(dice.randint(2, 7)):
+        asset, place = dice.choice("ABC"), dice.randint(1, len(DAYS) - 2)
+        if dice.random() < 0.5:
+            one = split(asset, dice.choice(RATIOS), place)
+        else:
+            pay = dice.choice([None, dice.randint(place, len(DAYS) - 1)])
+            one = dividend(asset, dice.choice([0.5, 0.25, 1.0]), place, pay)
+        found[one.key] = one
+    return list(found.values())
+
+
+def traded(market: Market, seed: int, known: Any = None, gap: float = 0.0) -> None:
+    """Random orders of two books over all days. known: of actions and a day, which are listed; gap: days not looked at."""
+    dice, pauses = Random(seed), Random(seed + 1)
+    held = dict.fromkeys(((key, name) for key in (ONE, TWO) for name in NAMES), 0)
+    for number, session in enumerate(DAYS):
+        if known is not None:
+            market.listed = known(market.actions, number)
+        if number in (0, len(DAYS) - 1) or pauses.random() >= gap:
+            market.follow(session)
+        market.clock.turn(max(market.clock.now(), session.close + timedelta(minutes=1)))
+        for key, name in held:
+            if dice.random() < 0.3:
+                market.order(key, name, dice.choice([-1, 1]) * dice.randint(1, 99))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_nothing_is_won_or_lost(tmp_path: Path, seed: int) -> None:
+    """By any split or dividend, at any close, valued each day or days later at once; and both sides agree."""
+    dice = Random(seed)
+    with Market(tmp_path, history(dice)) as market:
+        traded(market, seed, gap=dice.choice([0.0, 0.5, 1.0]))
+        for key in (ONE, TWO):
+            navs = market.navs(key)
+            assert len(navs) == len(DAYS)
+            assert max(abs(nav.nav - CAPITAL) for nav in navs) <= Decimal("0.05")  # cents of fractions
+        account = market.broker.account()
+        both = sum(nav.nav - nav.receivables for nav in (market.navs(ONE)[-1], market.navs(TWO)[-1]))
+        assert abs(account.equity - both) <= Decimal("0.02")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_late_lists_come_to_the_same(tmp_path: Path, seed: int) -> None:
+    """Days late, gone in between, looked at rarely: positions, cash and what is owed are those of a book in time."""
+    actions = history(Random(seed))
+    dice = Random(seed + 100)
+
+    def known(all: Sequence[Action], day: int) -> list[Action]:
+        return list(all) if day == len(DAYS) - 1 else [a for a in all if dice.random() < 0.5]
+
+    with Market(tmp_path / "early", actions) as early, Market(tmp_path / "late", actions) as late:
+        traded(early, seed)
+        traded(late, seed, known, gap=0.4)
+        for key in (ONE, TWO):
+            assert early.has(key) == late.has(key)
+
+
+def test_a_split_between_two_sessions(tmp_path: Path) -> None:
+    """An order sent for the ex-date is in its units; what is held before it is multiplied."""
+    with Market(tmp_path, [split("A", 4, 3), dividend("A", 0.5, 3, 5)]) as market:
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 100)
+        market.follow(DAYS[2])
+        market.order(ONE, "A", 40)
+        market.follow(DAYS[3])
+        assert market.has(ONE) == ({"A": 440}, CAPITAL - 6400 - 40 * Decimal("15.5"), 200)
+        assert market.broker.positions() == {"A": 440}
+        assert market.broker.account().cash == 2 * CAPITAL - 6400 - 620
+        assert [nav.receivables for nav in market.navs(ONE)] == [0, 0, 0, 200]
+        market.follow(DAYS[5])
+        assert market.has(ONE)[2] == 0
+        assert market.broker.account().cash == 2 * CAPITAL - 6400 - 620 + 200
+        charge = market.broker.activities("").charges
+        assert [f"{c.kind} {c.asset} {c.amount}" for c in charge] == ["action dividend A 200.00"]
+
+
+def test_days_without_data_and_an_ex_date_on_a_weekend(tmp_path: Path) -> None:
+    """It acts on the next session, though the data lack the asset there: its last price is restated."""
+    saturday = DAYS[4].day + timedelta(days=1)
+    with Market(tmp_path, [Action(saturday, "A", ActionKind.SPLIT, Fraction(2))]) as market:
+        market.closes.prices[5:, 0] = np.nan
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 100)
+        market.follow(DAYS[4])
+        market.follow(DAYS[8], ONE)
+        assert market.has(ONE)[0] == {"A": 200}
+        assert [nav.nav for nav in market.navs(ONE)] == [CAPITAL] * 9
+        with market.ledger.reading() as connection:
+            assert books.last_prices(connection, ONE) == {}  # no run was decided here
+
+
+def test_old_orders_in_units_that_are_no_more_expire(tmp_path: Path) -> None:
+    """Sent before the close before, and not met by its mark, as the asset was not in the data then."""
+    with Market(tmp_path, [split("A", 2, 3)]) as market:
+        market.follow(DAYS[0])
+        market.broker.mark("2016-01-04", DAYS[0].close, {"Z": Decimal(10)}, {})
+        market.clock.turn(DAYS[0].close + timedelta(minutes=1))
+        market.order(ONE, "A", 100)
+        market.follow(DAYS[1])
+        stale = market.broker.submit(OrderRequest("by hand", "A", Side.BUY, Decimal(5)))
+        assert stale.status is OrderStatus.NEW
+        market.closes.prices[2, 0] = np.nan
+        market.broker.act(str(DAYS[3].day), DAYS[3].close, ())
+        dues = [due for one in market.actions if (due := scheduled(one, CALENDAR)) is not None]
+        market.broker.act(str(DAYS[3].day), DAYS[3].close, dues)
+        found = market.broker.order("by hand")
+        assert found is not None
+        assert found.status is OrderStatus.EXPIRED
+        assert market.broker.positions() == {"A": 200}
+
+
+def test_books_that_hold_against_each_other(tmp_path: Path) -> None:
+    """101 and -101 are nothing to the broker: what one book gets the other pays."""
+    with Market(tmp_path, [split("A", Fraction(1, 2), 3), dividend("A", 0.5, 4)]) as market:
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 101)
+        market.order(TWO, "A", -101)
+        market.follow(DAYS[4])
+        (one, cash_one, _), (two, cash_two, _) = market.has(ONE), market.has(TWO)
+        assert one["A"] + two["A"] == 0
+        assert cash_one + cash_two == 2 * CAPITAL
+        assert market.broker.positions() == {}
+
+
+def test_the_standing_of_a_book_counts_what_is_owed(tmp_path: Path) -> None:
+    with Market(tmp_path, [dividend("A", 1.0, 2, 6)]) as market:
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 100)
+        market.follow(DAYS[2])
+        with market.ledger.reading() as connection:
+            now = standing(connection, ONE, {"A": Decimal(63)})
+        assert now.worth == CAPITAL
+
+
+# Before the ledger has it.
+
+
+def test_positions_in_the_units_of_the_session_to_trade() -> None:
+    """As of 2014-06-06: 100 AAPL at 645.57 are 700 at 92.22 for 2014-06-09."""
+    seven = Action(date(2014, 6, 9), "AAPL", ActionKind.SPLIT, Fraction(7))
+    held = {"AAPL": Decimal(100), "MSFT": Decimal(-5)}
+    assert restated_positions(held, [seven], "2014-06-09") == {"AAPL": 700, "MSFT": -5}
+    assert restated_positions(held, [seven], "2014-06-06") == held
+    price = restated_price(Decimal("645.57"), [seven], "2014-06-09")
+    assert round(price, 2) == Decimal("92.22")
+    assert abs(700 * price - 100 * Decimal("645.57")) < Decimal("1e-20")
+    paid = Action(date(2014, 6, 9), "AAPL", ActionKind.DIVIDEND, cash=0.5)
+    assert restated_price(Decimal("645.57"), [paid, seven], "2014-06-09") == price - Decimal("0.5")
+    assert owed_at(held, [paid, seven], "2014-06-09") == 350
+    assert owed_at(held, [paid, seven], "2014-06-06") == 0
+
+
+def test_positions_that_become_others() -> None:
+    day = date(2024, 5, 6)
+    actions = [
+        Action(day, "A", ActionKind.RENAME, into="AA"),
+        Action(day, "B", ActionKind.DELIST, total_return=-0.5),
+        Action(day, "C", ActionKind.MERGE, Fraction(3, 2), 1.0, "D"),
+    ]
+    held = {name: Decimal(11) for name in "ABC"}
+    assert restated_positions(held, actions, "2024-05-06", {"B": Decimal(8)}) == {"AA": 11, "D": 16}
+    assert restated_positions(held, actions, "2024-05-06") == {"AA": 11, "B": 11, "D": 16}
+    assert (
+        owed_at(held, actions, "2024-05-06", {"B": Decimal(8), "C": Decimal(4)}) == 44 + 11 + 1
+    )  # half of (4 - 1) / 1.5
