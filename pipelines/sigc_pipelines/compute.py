@@ -51,7 +51,8 @@ class Workspace:
     the sources that were read. connections: how sources are reached. exchanges: the schedule's calendar, which sources
     have that name none.
     memory_bytes: what a plan must fit into, 0 for whatever there is. max_return: of a session, beyond which a price is
-    not accepted before it is confirmed, where its source does not say.
+    not accepted before it is confirmed, where its source does not say. by_hand: (asset, ISO date) of prices that a
+    person has accepted.
     """
 
     store: BlockStore
@@ -67,6 +68,7 @@ class Workspace:
     passing: int = 0
     exchanges: Exchanges = NYSE
     max_return: float = MAX_RETURN
+    by_hand: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,8 +24,10 @@ from sigc.plan.expr import Expr, walk
 from sigc.plan.plan import Plan
 from sigc.plan.strategy import Portfolio
 from sigc_pipelines.backtest import pick
-from sigc_pipelines.book import Adjust, targets
+from sigc_pipelines.book import Adjust, Flags, targets
+from sigc_pipelines.checks.view import SourceView
 from sigc_pipelines.compute import Loaded, Workspace, compute
+from sigc_pipelines.coverage import FIELDS, SourceRows, cover, mean_value, repeated
 from sigc_pipelines.quotes import accepted
 from sigc_pipelines.rebalance import RowDays, row_days
 from sigc_pipelines.situation import adjuster, category_of
@@ -40,6 +42,9 @@ class Sight:
     rows: how many there are up to the date. prices: accepted ones (`quotes.py`). within: what constraints, and assets
     that can't be traded for want of a price, leave of the wanted weights, given the held ones.
     sectors: a label per asset, '' where unknown; None without a category source. digest: over names and wanted weights.
+    previous, raw: prices of the row before and of this one, accepted or not; before: the last accepted ones before it.
+    repeated: assets whose row only repeats the one before. adv: mean value traded in a session, None without volume.
+    sources: what there is of each source (`coverage.py`).
     """
 
     as_of: str
@@ -53,6 +58,11 @@ class Sight:
     sectors: tuple[str, ...] | None
     within: Callable[[Floats], Floats]
     digest: str
+    raw: Floats | None = None
+    before: Floats | None = None
+    repeated: Flags | None = None
+    adv: Floats | None = None
+    sources: tuple[SourceView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +91,9 @@ class Outlook:
     _mean_volumes: Floats | None
     _sectors: Floats | None
     _adjust: Adjust | None
+    _repeated: Flags
+    _adv: Floats | None
+    _sources: tuple[SourceRows, ...]
 
     @property
     def days(self) -> tuple[str, ...]:
@@ -116,6 +129,11 @@ class Outlook:
             sectors=self._labels(at),
             within=within,
             digest=digest("\n".join(self.names), wanted.tobytes()),
+            raw=self._raw[at],
+            before=_last(self._prices[max(0, at - AVERAGE_ROWS) : at]),
+            repeated=self._repeated[at],
+            adv=None if self._adv is None else self._adv[at],
+            sources=tuple(one.at(at) for one in self._sources),
         )
 
     def _labels(self, at: int) -> tuple[str, ...] | None:
@@ -158,6 +176,10 @@ def look(
     made = accepted(loaded, workspace, loaded.strategy.traded, low, stop)
     volumes = read("volume") if "volume" in loaded.grid.leaves else None
     category = category_of(loaded)
+    sectors = None if category is None else read(category.name)
+    fields = {name: read(name) for name in FIELDS if name in loaded.grid.leaves and name != loaded.strategy.traded}
+    fields |= {loaded.strategy.traded: made.raw} | ({} if volumes is None else {"volume": volumes})
+    known = fields if category is None or sectors is None else {**fields, category.name: sectors}
     return Outlook(
         loaded=loaded,
         portfolio=book.name,
@@ -175,8 +197,11 @@ def look(
         _raw=made.raw,
         _volumes=volumes,
         _mean_volumes=None if volumes is None else _mean_before(volumes),
-        _sectors=None if category is None else read(category.name),
+        _sectors=sectors,
         _adjust=adjuster(loaded, workspace, book, capital, start, stop),
+        _repeated=repeated(fields, "volume"),
+        _adv=None if volumes is None else mean_value(made.prices, volumes),
+        _sources=cover(loaded, workspace, book, low, stop, known),
     )
 
 
@@ -184,6 +209,15 @@ def _signals_of(loaded: Loaded, book: Portfolio) -> dict[str, Expr]:
     """The named signals that a portfolio's weights read, but for one that is the weights themselves."""
     read = {node.shape for node in walk([book.weights])} - {book.weights.shape}
     return {name: expr for name, expr in loaded.strategy.signals if expr.shape in read and expr.kind is Kind.PANEL}
+
+
+def _last(prices: Floats) -> Floats:
+    """The last price of each asset, NaN without one; (assets,) of (rows, assets)."""
+    known = np.isfinite(prices)
+    if not len(prices):
+        return np.full(prices.shape[1], np.nan)
+    row = len(prices) - 1 - np.argmax(known[::-1], axis=0)
+    return np.where(known.any(axis=0), prices[row, np.arange(prices.shape[1])], np.nan)
 
 
 def _mean_before(volumes: Floats) -> Floats:

@@ -12,11 +12,12 @@ from functools import cached_property
 
 import numpy as np
 
-from sigc.data.anomalies import Jump, Limits, accept, limits_of, named, told
+from sigc.data.anomalies import Cells, Jump, Limits, State, accept, limits_of, named, told
 from sigc.data.catalog import Source
 from sigc.engine.gather import source_panel
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Dates, Floats
+from sigc_pipelines.acceptance import cells_of, state_before
 from sigc_pipelines.compute import Loaded, Workspace
 from sigc_pipelines.returns import returns_of
 
@@ -79,14 +80,28 @@ def accepted(loaded: Loaded, workspace: Workspace, name: str, start: int, stop: 
     low = max(0, start - LOOK_BACK)
     panel = source_panel(loaded.grid, workspace.store, name, low, stop)
     source = loaded.grid.leaves[name].source
-    made = accept_panel(source, panel.values, panel.names, panel.dates, workspace.max_return, start - low)
+    before = state_before(loaded, workspace, name, low)
+    by_hand = cells_of(loaded.grid, workspace.by_hand, low)
+    made = accept_panel(
+        *(source, panel.values, panel.names, panel.dates, workspace.max_return, start - low), before, by_hand
+    )
     return made.last(stop - start)
 
 
 def accept_panel(
-    source: Source, values: Floats, names: Sequence[str], dates: Dates, max_return: float, skipped: int = 0
+    source: Source,
+    values: Floats,
+    names: Sequence[str],
+    dates: Dates,
+    max_return: float,
+    skipped: int = 0,
+    before: State | None = None,
+    by_hand: Cells = (),
 ) -> Accepted:
-    """The accepted ones among values of a source. skipped: rows before those that findings are told of."""
+    """The accepted ones among values of a source. skipped: rows before those that findings are told of.
+
+    before, by_hand: as `sigc.data.anomalies.accept` takes them.
+    """
     from sigc.ops.loops import accounts
 
     options = source.spec.options
@@ -98,9 +113,11 @@ def accept_panel(
     if odd and not options.allow_negative:
         findings = _not_positive(source, values[skipped:], names, dates[skipped:])
         raw, returns = np.where(values > 0.0, values, np.nan), None
-    if options.mask_anomalies or not len(columns):  # such a source holds accepted ones only
+    if options.mask_anomalies or (before is None and not len(columns)):  # such a source holds accepted ones only
         return Accepted(raw, raw, returns, dates, findings)
-    clean, jumps, _ = accept(raw, limits, columns=[int(c) for c in columns])
+    clean, jumps, _ = accept(raw, limits, before, [int(c) for c in columns], by_hand)
+    if clean is raw:
+        return Accepted(raw, raw, returns, dates, findings)
     shown = [j for j in jumps if j.row >= skipped]
     return Accepted(clean, raw, None, dates, (*findings, *_jumps(source, shown, names, dates, limits)))
 

@@ -90,11 +90,19 @@ def last_decided(connection: sqlite3.Connection, strategy: str, portfolio: str) 
 
 def pending(connection: sqlite3.Connection, strategy: str, portfolio: str) -> dict[str, float]:
     """Return the weights that a book's newest decision wanted of assets that could not be traded then, by asset."""
+    said = decision_of(connection, last_decided(connection, strategy, portfolio))
+    return {n: float(w) for n, w in said.get("pending", {}).items()}
+
+
+def decision_of(connection: sqlite3.Connection, run: str) -> dict[str, Any]:
+    """Return what the audit keeps of a run's decision; nothing where there was none."""
     row = connection.execute(
-        "SELECT record FROM audit WHERE run = ? AND run <> '' AND event = 'run.decided'",
-        (last_decided(connection, strategy, portfolio),),
+        "SELECT record FROM audit WHERE run = ? AND run <> '' AND event = 'run.decided'", (run,)
     ).fetchone()
-    return {} if row is None else {n: float(w) for n, w in json.loads(row[0])["payload"].get("pending", {}).items()}
+    if row is None:
+        return {}
+    said: dict[str, Any] = json.loads(row[0])["payload"]
+    return said
 
 
 def decided_before(connection: sqlite3.Connection, strategy: str, portfolio: str, as_of: str) -> tuple[str, str]:
