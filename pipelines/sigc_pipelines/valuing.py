@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 
+import numpy as np
+
 from sigc.calendar import Calendar, Session
 from sigc.store import books
 from sigc.store.ledger import Ledger
 from sigc.store.records import ZERO, BookKey, Nav
 from sigc_pipelines.brokers.protocol import Broker, simulation
 from sigc_pipelines.closes import Closes
+from sigc_pipelines.sizing import decimal
 
 _CENT = Decimal("0.01")
 ClosesSince = Callable[[str], Closes]  # closing prices from an ISO date on
@@ -70,10 +73,27 @@ def follow(
         with ledger.reading() as connection:
             navs.append(nav_at(connection, key, session, prices))
     if navs:
+        with ledger.reading() as connection:
+            held, known = books.quantities(connection, key), books.prices_of(connection, key)
+        priced = {a: p for a, p in _priced(closes, navs[-1].session, known).items() if a in held}
         with ledger.transaction("fills") as tx:
             for nav in navs:
                 books.put_nav(tx, nav)
+            books.put_prices(tx, key, priced)
     return closes.last(str(as_of.day), prices)
+
+
+def _priced(closes: Closes, day: str, before: Mapping[str, books.Priced]) -> dict[str, books.Priced]:
+    """The newest accepted price of each asset on or before a day with its date, `before` where there is none."""
+    known = dict(before)
+    stop = int(np.searchsorted(closes.dates, np.datetime64(day, "D") + 1))
+    block = closes.prices[:stop]
+    valid = np.isfinite(block) & (block > 0.0)
+    for asset in np.flatnonzero(valid.any(axis=0)):
+        row = int(np.flatnonzero(valid[:, asset])[-1])
+        price = decimal(float(block[row, asset]))
+        known[closes.names[asset]] = books.Priced(price, str(closes.dates[row].astype("datetime64[D]")))
+    return known
 
 
 def newest_prices(

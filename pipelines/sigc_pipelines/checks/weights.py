@@ -2,7 +2,8 @@
 
 One can always get out: what is held beyond a limit is no reason to refuse a target that takes it nearer to zero.
 
-    position, gross, net, sector   a target that is nearer to zero than what is held, on the same side of it, may be
+    position, net, sector          a target that is nearer to zero than what is held, on the same side of it, may be
+    gross                          a target that adds to no position may be
     change                         of an asset that is brought nearer to zero, none counts
     turnover                       what adds counts alone, where nothing adds or the book is held beyond a limit
 
@@ -80,8 +81,9 @@ def sector(view: WeightsView, limits: SafetySettings) -> Breach | None:
 @check("max_gross")
 def gross(view: WeightsView, limits: SafetySettings) -> Breach | None:
     """The sum of absolute weights."""
-    value, held = math.fsum(np.abs(_target(view))), math.fsum(np.abs(view.held))
-    return None if _is_nearer(value, held) else _whole(value, limits.max_gross, "the gross")
+    target = _target(view)
+    breach = _whole(math.fsum(np.abs(target)), limits.max_gross, "the gross")
+    return None if breach is not None and _adds_nothing(view) else breach
 
 
 @check("max_net")
@@ -107,7 +109,7 @@ def turnover(view: WeightsView, limits: SafetySettings) -> Breach | None:
     """The sum of absolute changes of weights."""
     changes = np.abs(_changes(view))
     adding = changes[~_reduces(view.target, view.held)]
-    is_way_out = math.fsum(adding) <= TOLERANCE or _is_held_beyond(view, limits)
+    is_way_out = _adds_nothing(view) or _is_held_beyond(view, limits)
     return _whole(math.fsum(adding if is_way_out else changes), limits.max_turnover, "the turnover")
 
 
@@ -124,10 +126,9 @@ def deviation(view: WeightsView, limits: SafetySettings) -> Breach | None:
     past = view.past_turnovers
     if limits.max_deviation == 0 or len(past) < limits.min_history:
         return None
-    changes = np.abs(_changes(view))
-    if math.fsum(changes[~_reduces(view.target, view.held)]) <= TOLERANCE:
-        return None  # it only reduces
-    value = math.fsum(changes)
+    if _adds_nothing(view):
+        return None
+    value = math.fsum(np.abs(_changes(view)))
     mean = math.fsum(past) / len(past)
     spread = math.sqrt(math.fsum((p - mean) ** 2 for p in past) / (len(past) - 1))
     if not math.isfinite(spread):
@@ -157,6 +158,12 @@ def _reduces(target: Floats, held: Floats) -> NDArray[np.bool_]:
     """Where a target lies between what is held and zero, both included."""
     found: NDArray[np.bool_] = (np.abs(target) <= np.abs(held) + TOLERANCE) & (target * held >= 0.0) & (held != 0.0)
     return found
+
+
+def _adds_nothing(view: WeightsView) -> bool:
+    """Whether a target only takes positions nearer to zero."""
+    changes = np.abs(_changes(view))
+    return math.fsum(changes[~_reduces(view.target, view.held)]) <= TOLERANCE
 
 
 def _is_nearer(value: float, held: float) -> bool:
