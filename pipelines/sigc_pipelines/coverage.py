@@ -1,8 +1,8 @@
 """What there is of each source on a row: how many assets have a value, of when the newest is, what only repeats.
 
 Unknown is not zero: a source that is late, empty or half missing on a row tells nothing on it, and a book that is traded
-by what is left of it would sell what it merely does not know. `checks/data.py` refuses a run on such a row, and a backtest
-keeps its book there (`is_doubtful`).
+by what is left of it would sell what it merely does not know. `checks/data.py` refuses a run on such a row, and a
+backtest keeps its book there (`doubtful`).
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 
 from sigc.data.catalog import Source
 from sigc.engine.gather import source_panel
+from sigc.errors import Diagnostic, Severity
 from sigc.ops.declare import Kind
 from sigc.panel import Floats
 from sigc.plan.expr import SOURCE, walk
 from sigc.plan.grid import Grid, Leaf
 from sigc.plan.strategy import Portfolio
-from sigc_pipelines.checks.view import SourceView
+from sigc_pipelines.checks.view import FEW_ASSETS, SourceView
 from sigc_pipelines.compute import Loaded, Workspace
 from sigc_pipelines.constraints import BETA_KEYS, BOOK_KEYS, SECTOR_KEYS, VOLUME_KEYS
 
+_AT_ONCE = 512  # rows
 MEAN_ROWS = 20  # whose mean the assets with a value are compared with
 FIELDS = ("open", "high", "low", "close", "vwap")  # that may repeat beside the traded prices and the volume
 _USUAL_DAYS = {"weeks": 10, "months": 38}  # between two rows, with the days that a week-end or a holiday adds
@@ -37,7 +39,8 @@ Counts = NDArray[np.int64]
 class SourceRows:
     """A source over rows of the grid. counts: assets with a value, (rows,); newest: ISO day of the newest value, by row.
 
-    late: rows on which the newest value is older than it should be. assets: how many it has on the grid.
+    late: rows on which the newest value is older than it should be. off: rows on which it has none, and need not have
+    any, as they are no sessions of its own. assets: how many it has on the grid.
     """
 
     name: str
@@ -47,11 +50,12 @@ class SourceRows:
     counts: Counts
     newest: tuple[str, ...]
     late: Flags
+    off: Flags
 
     def at(self, row: int) -> SourceView:
         """What there is on one of the rows."""
         past = self.counts[max(0, row - MEAN_ROWS) : row]
-        mean = float(past.mean()) if len(past) else float(self.counts[row])
+        mean = float(past.mean()) if len(past) and not self.off[row] else float(self.counts[row])
         return SourceView(
             self.name,
             self.is_read,
@@ -84,28 +88,73 @@ def cover(
     """Every source over the rows [low, stop) of the grid. known: values of some, which are not read again."""
     read = names_read(loaded, book)
     return tuple(
-        _rows(loaded.grid, name, leaf, name in read, low, _values(loaded, workspace, name, low, stop, known))
+        _rows(loaded.grid, name, leaf, name in read, low, _counts(loaded, workspace, name, low, stop, known))
         for name, leaf in sorted(loaded.grid.leaves.items())
     )
 
 
-def _values(
+def doubtful(
+    loaded: Loaded, workspace: Workspace, book: Portfolio, low: int, stop: int, known: Mapping[str, Floats]
+) -> tuple[Flags, tuple[Diagnostic, ...]]:
+    """The rows on which a book is kept as it is, for want of a source that is read; and what is told of them."""
+    read = names_read(loaded, book)
+    rows = tuple(
+        _rows(loaded.grid, name, leaf, True, low, _counts(loaded, workspace, name, low, stop, known))
+        for name, leaf in sorted(loaded.grid.leaves.items())
+        if name in read and not leaf.source.static
+    )
+    found = {one.name: _is_doubtful(one, workspace.max_coverage_drop) for one in rows}
+    told = [
+        f"'{name}' on {int(where.sum())}, first on {loaded.grid.days[low + int(np.argmax(where))]}"
+        for name, where in found.items()
+        if where.any()
+    ]
+    every = np.logical_or.reduce([np.zeros(stop - low, np.bool_), *found.values()])
+    if not told:
+        return every, ()
+    message = (
+        f"the book is kept on {int(every.sum())} rows, on which sources are late or lack values: {'; '.join(told)}"
+    )
+    return every, (Diagnostic("W002", message, severity=Severity.WARNING),)
+
+
+def _counts(
     loaded: Loaded, workspace: Workspace, name: str, low: int, stop: int, known: Mapping[str, Floats]
-) -> Floats:
-    return known[name] if name in known else source_panel(loaded.grid, workspace.store, name, low, stop).values
+) -> Counts:
+    """How many assets have a value, by row."""
+    if name in known:
+        here: Counts = np.isfinite(known[name]).sum(axis=1).astype(np.int64)
+        return here
+    parts = [
+        np.isfinite(source_panel(loaded.grid, workspace.store, name, at, min(stop, at + _AT_ONCE)).values).sum(axis=1)
+        for at in range(low, stop, _AT_ONCE)
+    ]
+    counts: Counts = np.concatenate(parts).astype(np.int64)
+    return counts
 
 
-def _rows(grid: Grid, name: str, leaf: Leaf, is_read: bool, low: int, values: Floats) -> SourceRows:
-    counts = np.isfinite(values).sum(axis=1).astype(np.int64)
-    days = grid.days[low : low + len(values)]
+def _rows(grid: Grid, name: str, leaf: Leaf, is_read: bool, low: int, counts: Counts) -> SourceRows:
+    days = grid.days[low : low + len(counts)]
     assets = len(set(leaf.source.names) & set(grid.names)) or len(leaf.source.names)
     if leaf.source.static:
         nothing = np.zeros(len(days), np.bool_)
-        return SourceRows(name, is_read, True, assets, counts, ("",) * len(days), nothing)
+        return SourceRows(name, is_read, True, assets, counts, ("",) * len(days), nothing, nothing)
     newest = _newest_of_events(leaf, low, days) if leaf.source.events is not None else _newest(counts, days)
-    late = _is_late(leaf.source, newest, days) if leaf.source.events is not None else newest != days
+    behind = newest != days
+    off = behind & ~_is_own(leaf.source, days)
+    late = _is_late(leaf.source, newest, days) if leaf.source.events is not None else behind & ~off
+    begun = np.maximum.accumulate(counts > 0) | bool((leaf.rows[:low] >= 0).any())
     told = tuple("" if np.isnat(d) else str(d) for d in newest)
-    return SourceRows(name, is_read, False, assets, counts, told, late & ~np.isnat(days))
+    return SourceRows(name, is_read, False, assets, counts, told, late & begun, off)
+
+
+def _is_own(source: Source, days: NDArray[np.datetime64]) -> Flags:
+    """Where a day is a session of a source's own calendar, or of none that is known."""
+    exchange = source.exchange()
+    known = exchange.covers(days)
+    own: Flags = np.ones(len(days), np.bool_)
+    own[known] = exchange.has(days[known])
+    return own
 
 
 def _newest(counts: Counts, days: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
@@ -147,21 +196,16 @@ def _is_late(source: Source, newest: NDArray[np.datetime64], days: NDArray[np.da
     return late
 
 
-def is_doubtful(rows: tuple[SourceRows, ...], most: float, least_assets: int) -> Flags:
-    """Rows on which a source that is read is late or lacks more than a share `most` of what it had; (rows,)."""
-    found = np.zeros(len(rows[0].counts) if rows else 0, np.bool_)
-    for one in rows:
-        if not one.is_read or one.is_static:
-            continue
-        begun = np.maximum.accumulate(one.counts > 0)
-        found |= one.late & begun
-        if one.assets < least_assets:
-            continue
-        total = np.concatenate([[0], np.cumsum(one.counts)])
-        row = np.arange(len(one.counts))
-        first = np.maximum(0, row - MEAN_ROWS)
-        mean = (total[row] - total[first]) / np.maximum(1, row - first)
-        found |= one.counts < (1.0 - most) * mean - 1e-9
+def _is_doubtful(one: SourceRows, most: float) -> Flags:
+    """Rows on which a source is late or lacks more than a share `most` of what it had; (rows,)."""
+    found = one.late.copy()
+    if one.assets < FEW_ASSETS:
+        return found
+    total = np.concatenate([[0], np.cumsum(one.counts)])
+    row = np.arange(len(one.counts))
+    first = np.maximum(0, row - MEAN_ROWS)
+    mean = (total[row] - total[first]) / np.maximum(1, row - first)
+    found |= ~one.off & (one.counts < (1.0 - most) * mean - 1e-9)
     return found
 
 

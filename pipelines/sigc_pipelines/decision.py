@@ -45,7 +45,7 @@ class Basis:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
-    """What the ledger knows of the book: turnovers of its runs; of static sources, how many assets had a value last."""
+    """What the ledger knows of the book: turnovers of its runs; how many assets had a value last, by source."""
 
     turnovers: tuple[float, ...] = ()
     coverage: Mapping[str, int] | None = None
@@ -141,8 +141,10 @@ def _view(sight: Sight, as_of: str, actions: Sequence[Action], known: Known) -> 
 
 
 def _against(one: SourceView, before: Mapping[str, int]) -> SourceView:
-    """A constant source beside what it had when the book was traded last: it has no rows before."""
-    return replace(one, mean=float(before[one.name])) if one.is_static and one.name in before else one
+    """A source beside what it had when the book was traded last: a constant one has no rows before, and of a file that
+    was written anew without half of its columns the rows before tell nothing."""
+    is_off = one.values == 0 and one.mean == 0.0 and not one.is_static
+    return one if is_off or one.name not in before else replace(one, mean=max(one.mean, float(before[one.name])))
 
 
 def _reduced(sight: Sight, held: Floats) -> Floats:

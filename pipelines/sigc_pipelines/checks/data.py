@@ -31,11 +31,10 @@ from sigc.data.anomalies import split_like
 from sigc.panel import Floats
 from sigc.store.records import Finding, Weight
 from sigc_pipelines.checks.declare import Breach, Check, UnevaluableError, check, findings, listed
-from sigc_pipelines.checks.view import DataView, SourceView
+from sigc_pipelines.checks.view import FEW_ASSETS, DataView, SourceView
 
 Where = NDArray[np.bool_]
 _NEAR_SPLIT = 0.005  # of its ratio
-FEW_ASSETS = 5  # of which shares say nothing: universe and coverage are not judged below
 
 
 class Treatment(StrEnum):
@@ -353,7 +352,8 @@ def _is_single(number: int, setting: str, limits: SafetySettings) -> bool:
 
 
 def _has_dropped(source: SourceView, limits: SafetySettings) -> bool:
-    return source.assets >= FEW_ASSETS and source.values < (1.0 - limits.max_coverage_drop) * source.mean - 1e-9
+    number = max(float(source.assets), source.mean)
+    return number >= FEW_ASSETS and source.values < (1.0 - limits.max_coverage_drop) * source.mean - 1e-9
 
 
 def _late(found: list[SourceView], view: DataView) -> str:

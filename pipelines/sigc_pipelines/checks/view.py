@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from sigc.panel import Floats
 
+FEW_ASSETS = 5  # of which shares say nothing: universe and coverage are not judged below
+
 
 @dataclass(frozen=True, slots=True)
 class SourceView:
