@@ -161,7 +161,8 @@ class SafetySettings(Section):
         description="Data that can't be judged or are anomalous: refuse the run, keep the positions, trade to the last run's target, go on with a warning.",
     )
     on_stale_data: Literal["halt", "hold", "use_cache", "alert"] = Field(
-        "halt", description="The newest row is not of the as-of session."
+        "halt",
+        description="The newest row is not of the as-of session, of the prices or of a source that is read, or lacks too many values.",
     )
     on_missing_symbol: Literal["halt", "hold", "exclude", "alert"] = Field(
         "hold",
@@ -171,13 +172,32 @@ class SafetySettings(Section):
         0.05, ge=0, le=1, description="Share of the wanted and held assets that may lack a price."
     )
     min_rows: int = Field(2, ge=1, description="Fewest rows of data.")
+    on_anomaly: Literal["halt", "hold", "exclude", "alert"] = Field(
+        "hold",
+        description="An asset whose price jumps beyond max_return and is not confirmed, or whose row repeats the one before: refuse, keep its position, want none of it, go on with a warning.",
+    )
     max_return: float = Field(0.5, gt=0, description="A larger return of a session is an anomaly.")
     max_volume_ratio: float = Field(10.0, gt=0, description="More volume than so many times its average is an anomaly.")
     max_anomalies_pct: float = Field(
         0.05,
         ge=0,
         le=1,
-        description="Share of assets with anomalies above which on_data_error applies; below, a warning.",
+        description="Share of assets with anomalies above which on_data_error applies; below, and for a single asset unless it is written, a warning.",
+    )
+    max_repeated_pct: float = Field(
+        0.5, ge=0, le=1, description="Share of assets whose row repeats the one before, above which data are stale."
+    )
+    max_universe_change: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Share of the assets with a price that may be without one a session later; off under 5 assets.",
+    )
+    max_coverage_drop: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="By how much the assets with a value may fall below the mean of the last 20 rows, of each source that is read; off under 5 assets.",
     )
     max_deviation: float = Field(
         0.0,
@@ -204,7 +224,19 @@ class SafetySettings(Section):
     )
     max_turnover: float = Field(4.0, gt=0, description="Largest value of a session's orders over the book's worth.")
     max_change: float = Field(2.0, gt=0, description="Largest change of one asset's weight in a session.")
-    max_order_value: float = Field(0.0, ge=0, description="Largest value of an order; 0: off.")
+    max_order_value: float = Field(
+        0.0, ge=0, description="Largest value of an order, at the higher of the last two accepted prices; 0: off."
+    )
+    max_order_pct: float = Field(
+        0.1,
+        ge=0,
+        description="By how much an order may exceed the change of weight that was wanted, as a share of it; one lot always may; 0: off.",
+    )
+    max_adv_pct: float = Field(
+        0.1,
+        ge=0,
+        description="Largest value of an order over the mean value traded in a session (20 rows of volume x price); 0: off.",
+    )
     max_order_shares: float = Field(0.0, ge=0, description="Largest quantity of an order; 0: off.")
     max_orders_per_run: int = Field(10_000, ge=0, description="Most orders of a run.")
     max_orders_per_session: int = Field(50_000, ge=0, description="Most orders of a book in a session.")

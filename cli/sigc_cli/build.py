@@ -152,6 +152,7 @@ def workspace(
             passing=0 if on_disk or kept else choices.threads or len(os.sched_getaffinity(0)),
             exchanges=exchanges_of(config.schedule),
             max_return=config.safety.max_return,
+            max_coverage_drop=config.safety.max_coverage_drop,
         )
 
 

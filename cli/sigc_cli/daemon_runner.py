@@ -364,6 +364,7 @@ class DaemonRunner:
             memory_bytes=self._memory_bytes if is_here else 0,  # workers elsewhere have their own
             exchanges=exchanges_of(self._config.schedule),
             max_return=self._config.safety.max_return,
+            max_coverage_drop=self._config.safety.max_coverage_drop,
         )
 
     @contextmanager

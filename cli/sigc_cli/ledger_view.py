@@ -67,11 +67,11 @@ def orders(found: Sequence[Intent], most: int = _MOST) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BookView:
-    """A book: its money, what it holds, the newest price of each, its worth at its last close."""
+    """A book: its money, what it holds, the price of each in its NAV with its date, its worth at its last close."""
 
     book: store_books.Book
     positions: tuple[Position, ...]
-    prices: dict[str, Decimal]
+    prices: dict[str, store_books.Priced]
     nav: Nav | None
 
 
@@ -81,7 +81,7 @@ def books_of(connection: sqlite3.Connection, strategy: str = "") -> tuple[BookVi
         BookView(
             book,
             store_books.positions(connection, book.key),
-            store_books.last_prices(connection, book.key),
+            store_books.prices_of(connection, book.key),
             store_books.last_nav(connection, book.key),
         )
         for book in store_books.books(connection)
@@ -98,19 +98,17 @@ def books(found: Sequence[BookView]) -> str:
         nav = f", NAV {one.nav.nav} at the close of {one.nav.session}" if one.nav else ""
         owed = f", receivables {one.book.receivables:.2f}" if one.book.receivables else ""
         head = f"{one.book.key.strategy} ({one.book.key.portfolio}): cash {one.book.cash:.2f}{owed}{nav}"
-        rows = [("asset", "quantity", "average price", "last price", "value")]
-        rows += [
-            (
-                p.asset,
-                str(p.quantity),
-                f"{p.average_price:.4f}",
-                str(one.prices.get(p.asset, "-")),
-                f"{p.quantity * one.prices.get(p.asset, p.average_price):.2f}",
-            )
-            for p in one.positions
-        ]
+        rows = [("asset", "quantity", "average price", "price", "of", "value")]
+        rows += [_held(p, one.prices.get(p.asset)) for p in one.positions]
         texts.append(head + ("\n" + table(rows) if one.positions else "\n  no positions"))
     return "\n\n".join(texts)
+
+
+def _held(position: Position, priced: store_books.Priced | None) -> tuple[str, str, str, str, str, str]:
+    """A position as a line; one without a price counts at its average price."""
+    price, day = (str(priced.price), priced.day) if priced is not None else ("-", "-")
+    value = position.quantity * (position.average_price if priced is None else priced.price)
+    return (position.asset, str(position.quantity), f"{position.average_price:.4f}", price, day, f"{value:.2f}")
 
 
 def differences(one: Account, two: Account) -> list[tuple[str, str, str]]:

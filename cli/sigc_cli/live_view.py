@@ -74,7 +74,9 @@ def _positions(
     book = books.book(connection, key)
     money = holding.sized_by(connection, book, sizing) if book is not None else 0.0
     held, total = holding.holdings(connection, key, targets, _MOST_POSITIONS, money)
+    nav = books.last_nav(connection, key)
     as_of, id = (last.as_of, last.id) if last is not None else ("", "")
+    as_of = as_of if nav is None else nav.session
     return PositionsReply(key.strategy, key.portfolio, None, None, as_of, id, total, held, money)
 
 

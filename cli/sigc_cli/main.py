@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "config": "Show or validate the configuration.",
         "convert": "Convert a data file between csv, parquet and arrow.",
         "daemon": "Run the daemon: strategies on schedule.",
+        "data": "Accept a price that is held back.",
         "dashboard": "Serve the status page of one or more daemons.",
         "demo": "Make a synthetic universe, backtest a strategy on it, trade it on paper; offline.",
         "diff": "Compare two strategies, or two results.",

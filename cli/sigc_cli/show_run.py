@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sigc.errors import Diagnostic
-from sigc.store.records import Intent, RunKind, Weight
+from sigc.store.records import Finding, Intent, RunKind, Weight
 from sigc_cli import show
 from sigc_pipelines.trading import Ended
 
@@ -23,10 +23,15 @@ def text(ended: Ended) -> str:
     ]
     for stage in ended.stages:
         lines.append(f"  {stage.name:<9} {stage.outcome:<8} {1000 * stage.seconds:8.1f} ms")
-        lines += [f"    {f.weight}: {f.check}: {f.message}" for f in stage.findings if f.weight is not Weight.INFO]
+        lines += [f"    {f.weight}: {f.check}: {f.message}" for f in stage.findings if _is_shown(f)]
     if ended.orders:
         lines += ["", orders(ended.orders)]
     return "\n".join(lines)
+
+
+def _is_shown(finding: Finding) -> bool:
+    """Whether people are told: of all that weighs something, and of limits that are off."""
+    return finding.weight is not Weight.INFO or finding.check == "off"
 
 
 def orders(found: tuple[Intent, ...], most: int = _MOST) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sigc.daemon.history_messages import NavReply, PositionsReply, SignalDay
+from sigc.store.holding import Holding
 from sigc_dashboard import track_figures as draw
 from sigc_dashboard import tracks
 from sigc_dashboard.document import document, facts, figure, findings, grid, months, section, tiles
@@ -151,9 +152,13 @@ def _positions(found: PositionsReply) -> Html:
     if not found.positions:
         return tag("p", "The book is flat.")
     heads = ("Asset", "Quantity", "Price", "Value", "Weight", "Target", "Drift", "Unrealised")
+
+    def price(one: Holding) -> str:
+        return _number(one.price, ",.2f") + (f" of {one.priced}" if one.is_older_than(found.as_of) else "")
+
     rows = [
         (
-            *(one.asset, f"{one.quantity:,g}", _number(one.price, ",.2f"), _number(one.value, ",.0f")),
+            *(one.asset, f"{one.quantity:,g}", price(one), _number(one.value, ",.0f")),
             *(_number(one.weight, ".2%"), f"{one.target:.2%}", _number(one.drift, "+.2%")),
             _number(one.unrealised, "+,.0f"),
         )

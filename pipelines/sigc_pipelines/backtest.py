@@ -22,6 +22,7 @@ from sigc_pipelines.book import Adjust, Book, book_of, is_plain, keep_book, unti
 from sigc_pipelines.book_findings import findings_of
 from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between
 from sigc_pipelines.costs import Market, are_of_turnover, cost_of, elapsed_days
+from sigc_pipelines.coverage import doubtful
 from sigc_pipelines.dollars import WINDOW, mean_dollars
 from sigc_pipelines.ends import cut, ends_of
 from sigc_pipelines.measuring import measured
@@ -121,7 +122,9 @@ class Accounts:
             self.settings.delisting_return or 0.0,
             ends,
         )
-        self.findings = made.findings
+        known = {loaded.strategy.traded: made.raw}
+        self._doubtful, told = doubtful(loaded, workspace, portfolio, start, stop, known)
+        self.findings = (*made.findings, *told)
         self.start = start
         self.row_days = row_days(loaded, workspace, start, stop)
         market = _market(loaded, workspace, portfolio, capital, start, stop, made.prices)
@@ -133,7 +136,7 @@ class Accounts:
         """The book over the rows [low, high) of the accounts, flat before them, and its costs per row."""
         high = len(self.dates) if high is None else high
         book = keep_book(
-            wanted[low:high],
+            self._decided(wanted)[low:high],
             self.quotes.rows(low, high),
             due=due_rows(self.settings.rebalance, self.row_days.part(low, high)),
             drift=self.settings.drift,
@@ -141,11 +144,15 @@ class Accounts:
         )
         return until_ruin(book, cost_of(self.portfolio.costs, book, self.market.rows(low, high)))
 
+    def _decided(self, wanted: Floats) -> Floats:
+        """What is wanted, and nothing known on rows that tell nothing."""
+        return np.where(self._doubtful[:, None], np.nan, wanted) if self._doubtful.any() else wanted
+
     def books(self, start: int) -> Books | None:
         """What keeps the figures of any such book of the rows from `start` of the grid on, while it is computed; None
         where more than that must be known of it."""
         settings = self.settings
-        if settings.drift or settings.rebalance.rows != 1 or self._adjust is not None:
+        if settings.drift or settings.rebalance.rows != 1 or self._adjust is not None or self._doubtful.any():
             return None
         return (
             Books(self.quotes.returns, self.loaded.grid.names, start) if are_of_turnover(self.portfolio.costs) else None
@@ -175,7 +182,7 @@ class Accounts:
         rows = len(self.dates) - delay
         settings = self.settings
         book = keep_book(
-            wanted[:rows],
+            self._decided(wanted)[:rows],
             self.quotes.rows(delay, len(self.dates)),
             due=due_rows(settings.rebalance, self.row_days.part(0, rows)),
             drift=drift,

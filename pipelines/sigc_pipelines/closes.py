@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -51,7 +51,7 @@ class Closes:
         """The newest price of each asset on or before a day, `before` where these days have none.
 
         In the units of that day: an asset that has no price since its split is worth its last one restated. `before`
-        is taken to be in units of the day before the first of these.
+        is taken as it is.
         """
         stop = int(np.searchsorted(self.dates, np.datetime64(day, "D") + 1))
         known = dict(before)
@@ -67,13 +67,13 @@ class Closes:
         return self._restated(known, day, since)
 
     def _restated(self, known: dict[str, Decimal], day: str, since: Mapping[str, date]) -> dict[str, Decimal]:
-        before, until = self.dates[0].astype("datetime64[D]").item() - timedelta(days=1), date.fromisoformat(day[:10])
+        until = date.fromisoformat(day[:10])
         due: dict[str, list[Action]] = {}
-        for action in between(self.acts, before, until):
+        for action in between(self.acts, min(since.values(), default=until), until):
             due.setdefault(action.asset, []).append(action)
         for name, acts in due.items():
-            if name in known:
-                known[name] = restated_price(known[name], acts, since.get(name, before), until)
+            if name in since:
+                known[name] = restated_price(known[name], acts, since[name], until)
         return known
 
     def _row(self, values: Floats, least: float) -> Prices:

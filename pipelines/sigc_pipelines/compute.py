@@ -53,7 +53,8 @@ class Workspace:
     the sources that were read. connections: how sources are reached. exchanges: the schedule's calendar, which sources
     have that name none.
     memory_bytes: what a plan must fit into, 0 for whatever there is. max_return: of a session, beyond which a price is
-    not accepted before it is confirmed, where its source does not say.
+    not accepted before it is confirmed, where its source does not say. by_hand: (asset, ISO date) of prices that a
+    person has accepted. max_coverage_drop: of the assets with a value, beyond which a row of a source decides nothing.
     """
 
     store: BlockStore
@@ -69,6 +70,8 @@ class Workspace:
     passing: int = 0
     exchanges: Exchanges = NYSE
     max_return: float = MAX_RETURN
+    by_hand: frozenset[tuple[str, str]] = frozenset()
+    max_coverage_drop: float = 0.2
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,3 +18,9 @@ def mean_dollars(loaded: Loaded, workspace: Workspace, prices: Floats, start: in
     volume = source_panel(loaded.grid, workspace.store, "volume", start, stop).values
     mean: Floats = REGISTRY["rolling_mean"].kernel(volume * prices, window=WINDOW)
     return mean
+
+
+def mean_of_known(prices: Floats, volumes: Floats) -> Floats:
+    """The same of those rows among the `WINDOW` that are known; NaN where none is."""
+    mean: Floats = REGISTRY["rolling_mean"].kernel(volumes * prices, window=WINDOW, min_periods=1)
+    return mean

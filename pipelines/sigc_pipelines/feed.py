@@ -28,6 +28,10 @@ class FreshFeed:
         """It is the run's own."""
         return True
 
+    def accepting(self, by_hand: frozenset[tuple[str, str]]) -> FreshFeed:
+        """The same, with prices (asset, ISO date) that a person has accepted."""
+        return replace(self, workspace=replace(self.workspace, by_hand=by_hand)) if by_hand else self
+
     def load(self, until: str) -> Loaded:
         """The sources up to `until`."""
         return load(self.strategy, self.workspace, until)
@@ -52,6 +56,10 @@ class ReplayFeed:
     def is_kept(self) -> bool:
         """It is that of every run."""
         return False
+
+    def accepting(self, by_hand: frozenset[tuple[str, str]]) -> ReplayFeed:  # noqa: ARG002
+        """Itself: what it holds was accepted when it was computed."""
+        return self
 
     def load(self, until: str) -> Loaded:
         """The sources, which hold later rows too. Raises E501 when `until` has no row."""

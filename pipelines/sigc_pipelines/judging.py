@@ -7,7 +7,7 @@ and kept up by what this run does; whatever else changed the ledger since (a swe
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 
 from sigc.clock import Clock
@@ -15,15 +15,19 @@ from sigc.config import SafetySettings
 from sigc.store import books, control, orders, runs
 from sigc.store.ledger import Ledger, Transaction
 from sigc.store.records import ZERO, BookKey, Finding, Intent, Run, Weight
-from sigc_pipelines.checks.exposure import Exposure
+from sigc_pipelines.checks.exposure import Bound, Exposure
 from sigc_pipelines.checks.orders import judge
 from sigc_pipelines.valuing import standing
+
+BY_BOUNDS = ("max_order_pct", "max_adv_pct")  # limits that need a bound of the order's asset
 
 
 def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, Intent], tuple[Finding, ...]]:
     """The judge of a run's orders: by the limits and prices that the run decided with."""
     with ledger.reading() as connection:
         limits = SafetySettings.model_validate(runs.limits_of(connection, run.id))
+        bounds, off = bounds_of(connection, run.id)
+    limits = limits.model_copy(update=dict.fromkeys(off, 0.0))
     known: list[tuple[tuple[int, int], Exposure]] = []
 
     def judged(tx: Transaction, intent: Intent) -> tuple[Finding, ...]:
@@ -33,7 +37,7 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
             return (Finding("halted", Weight.DENIAL, why, (intent.asset,)),)
         changes = orders.changes(tx.connection)
         if not known or known[0][0] != changes:
-            known[:] = [(changes, exposure(tx.connection, run))]
+            known[:] = [(changes, exposure(tx.connection, run, bounds))]
         at = known[0][1]
         found = judge(intent, at, limits, clock.now(), run.cut_off)
         if found:
@@ -43,7 +47,7 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
     return judged
 
 
-def exposure(connection: sqlite3.Connection, run: Run) -> Exposure:
+def exposure(connection: sqlite3.Connection, run: Run, bounds: Mapping[str, Bound] | None = None) -> Exposure:
     """What the book may come to, with all that is in flight, at the prices of the run."""
     key = BookKey(run.key.strategy, run.key.portfolio)
     marks = books.marks_of(connection, run.id)
@@ -62,4 +66,26 @@ def exposure(connection: sqlite3.Connection, run: Run) -> Exposure:
         intents=(*session, *others),
         fills=books.fills_of_session(connection, run.key),
         parents=parents,
+        bounds=bounds,
     )
+
+
+def bounds_record(bounds: Mapping[str, Bound], off: Collection[str]) -> dict[str, object]:
+    """What the audit keeps of a decision, for `bounds_of`. off: limits that nothing is known to judge by."""
+    texts = {
+        asset: [None if v is None else str(v) for v in (b.wanted, b.lot, b.high, b.volume)]
+        for asset, b in sorted(bounds.items())
+    }
+    return {"bounds": texts, "off": sorted(off)}
+
+
+def bounds_of(connection: sqlite3.Connection, run: str) -> tuple[dict[str, Bound], tuple[str, ...]]:
+    """The bounds that a run decided with, and the limits that are off. One of an older sigc was not judged by any."""
+    said = runs.decision_of(connection, run)
+    if "bounds" not in said:
+        return {}, BY_BOUNDS
+    read = {
+        asset: Bound(*(None if v is None else Decimal(v) for v in values))  # type: ignore[arg-type]
+        for asset, values in said["bounds"].items()
+    }
+    return read, tuple(said["off"])

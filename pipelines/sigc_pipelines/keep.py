@@ -17,7 +17,7 @@ from decimal import Decimal
 
 from sigc.actions import Action
 from sigc.errors import Diagnostic, SigcError
-from sigc.store import books, runs
+from sigc.store import books, control, runs
 from sigc.store.ledger import Ledger
 from sigc.store.records import BookKey, Finding
 from sigc_pipelines import compare
@@ -65,6 +65,8 @@ def _is_of_the_present(ledger: Ledger, key: BookKey) -> bool:
 
 
 def _brought_up(trading: Trading, feed: Feed, key: BookKey, at: Moment) -> bool:
+    with trading.ledger.reading() as connection:
+        feed = feed.accepting(control.accepted_by_hand(connection))
     loaded = feed.load(str(at.as_of.day))
 
     def closes_since(day: str) -> Closes:

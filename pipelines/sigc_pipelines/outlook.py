@@ -26,8 +26,11 @@ from sigc.plan.expr import Expr, walk
 from sigc.plan.plan import Plan
 from sigc.plan.strategy import Portfolio
 from sigc_pipelines.backtest import pick
-from sigc_pipelines.book import Adjust, targets
+from sigc_pipelines.book import Adjust, Flags, targets
+from sigc_pipelines.checks.view import SourceView
 from sigc_pipelines.compute import Loaded, Workspace, compute
+from sigc_pipelines.coverage import FIELDS, SourceRows, cover, repeated
+from sigc_pipelines.dollars import mean_of_known
 from sigc_pipelines.quotes import accepted
 from sigc_pipelines.rebalance import RowDays, row_days
 from sigc_pipelines.situation import adjuster, category_of
@@ -39,10 +42,12 @@ AVERAGE_ROWS = 20  # of the mean volume that a session's volume is compared with
 class Sight:
     """One as-of date. names: the traded assets, ordered; all arrays are (assets,), NaN where there is nothing.
 
-    rows: how many there are up to the date. prices: accepted ones (`quotes.py`); previous: those of the row before,
-    accepted or not. Prices and volumes are in the units of the session that is to be traded. within: what constraints,
-    and assets that can't be traded for want of a price, leave of the wanted weights, given the held ones. sectors: a
-    label per asset, '' where unknown; None without a category source. digest: over names and wanted weights.
+    rows: how many there are up to the date. prices: accepted ones (`quotes.py`); previous, raw: those of the row before
+    and of this one, accepted or not; before: the last accepted ones before it. Prices and volumes are in the units of
+    the session that is to be traded. within: what constraints, and assets that can't be traded for want of a price,
+    leave of the wanted weights, given the held ones. sectors: a label per asset, '' where unknown; None without a
+    category source. digest: over names and wanted weights. repeated: assets whose row only repeats the one before.
+    adv: mean value traded in a session, None without volume. sources: what there is of each source (`coverage.py`).
     """
 
     as_of: str
@@ -56,6 +61,11 @@ class Sight:
     sectors: tuple[str, ...] | None
     within: Callable[[Floats], Floats]
     digest: str
+    raw: Floats | None = None
+    before: Floats | None = None
+    repeated: Flags | None = None
+    adv: Floats | None = None
+    sources: tuple[SourceView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +93,9 @@ class Outlook:
     _volumes: Floats | None
     _sectors: Floats | None
     _adjust: Adjust | None
+    _repeated: Flags
+    _adv: Floats | None
+    _sources: tuple[SourceRows, ...]
 
     @property
     def _days(self) -> Dates:
@@ -107,8 +120,8 @@ class Outlook:
         units = session or self._days[at].item()
         traded, low = self.loaded.strategy.traded, max(0, at - AVERAGE_ROWS)
         days, acts = self._days[low : at + 1], self.loaded.acts(traded)
-        prices = in_units_of(units, self._prices[at : at + 1], self.names, days[-1:], acts)[0]
-        raw = in_units_of(units, self._raw[max(0, at - 1) : at + 1], self.names, days[-2:], acts)
+        prices = in_units_of(units, self._prices[low : at + 1], self.names, days, acts)
+        raw = in_units_of(units, self._raw[low : at + 1], self.names, days, acts)
         volumes = mean = None
         if self._volumes is not None:
             shares = in_units_of(units, self._volumes[low : at + 1], self.names, days, acts, are_shares=True)
@@ -128,13 +141,18 @@ class Outlook:
             rows=self.start + row + 1,
             names=self.names,
             wanted=wanted,
-            prices=prices,
-            previous=raw[0] if at else np.full(len(self.names), np.nan),
+            prices=prices[-1],
+            previous=raw[-2] if at else np.full(len(self.names), np.nan),
             volumes=volumes,
             mean_volumes=mean,
             sectors=self._labels(at),
             within=within,
             digest=digest("\n".join(self.names), wanted.tobytes()),
+            raw=raw[-1],
+            before=_last(prices[:-1]),
+            repeated=self._repeated[at],
+            adv=None if self._adv is None else self._adv[at],
+            sources=tuple(one.at(at) for one in self._sources),
         )
 
     def _labels(self, at: int) -> tuple[str, ...] | None:
@@ -177,6 +195,10 @@ def look(
     made = accepted(loaded, workspace, loaded.strategy.traded, low, stop)
     volumes = read("volume") if "volume" in loaded.grid.leaves else None
     category = category_of(loaded)
+    sectors = None if category is None else read(category.name)
+    fields = {name: read(name) for name in FIELDS if name in loaded.grid.leaves and name != loaded.strategy.traded}
+    fields |= {loaded.strategy.traded: made.raw} | ({} if volumes is None else {"volume": volumes})
+    known = fields if category is None or sectors is None else {**fields, category.name: sectors}
     return Outlook(
         loaded=loaded,
         portfolio=book.name,
@@ -193,8 +215,11 @@ def look(
         _prices=made.prices,
         _raw=made.raw,
         _volumes=volumes,
-        _sectors=None if category is None else read(category.name),
+        _sectors=sectors,
         _adjust=adjuster(loaded, workspace, book, capital, start, stop),
+        _repeated=repeated(fields, "volume"),
+        _adv=None if volumes is None else mean_of_known(made.prices, volumes),
+        _sources=cover(loaded, workspace, book, low, stop, known),
     )
 
 
@@ -202,6 +227,15 @@ def _signals_of(loaded: Loaded, book: Portfolio) -> dict[str, Expr]:
     """The named signals that a portfolio's weights read, but for one that is the weights themselves."""
     read = {node.shape for node in walk([book.weights])} - {book.weights.shape}
     return {name: expr for name, expr in loaded.strategy.signals if expr.shape in read and expr.kind is Kind.PANEL}
+
+
+def _last(prices: Floats) -> Floats:
+    """The last price of each asset, NaN without one; (assets,) of (rows, assets)."""
+    known = np.isfinite(prices)
+    if not len(prices):
+        return np.full(prices.shape[1], np.nan)
+    row = len(prices) - 1 - np.argmax(known[::-1], axis=0)
+    return np.where(known.any(axis=0), prices[row, np.arange(prices.shape[1])], np.nan)
 
 
 def _mean_before(shares: Floats) -> Floats:

@@ -16,12 +16,13 @@ from functools import cached_property
 
 import numpy as np
 
-from sigc.data.adjust import forward
-from sigc.data.anomalies import Jump, Limits, accept, limits_of, named, told
+from sigc.data.adjust import levels_of
+from sigc.data.anomalies import Cells, Jump, Limits, State, accept, limits_of, named, told
 from sigc.data.catalog import Source
 from sigc.engine.gather import source_panel
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Dates, Floats
+from sigc_pipelines.acceptance import cells_of, state_before
 from sigc_pipelines.compute import Loaded, Workspace
 from sigc_pipelines.ends import Ends, within
 from sigc_pipelines.returns import returns_of
@@ -104,8 +105,11 @@ def accepted(loaded: Loaded, workspace: Workspace, name: str, start: int, stop: 
     low = max(0, start - LOOK_BACK)
     panel = source_panel(loaded.grid, workspace.store, name, low, stop)
     source = loaded.grid.leaves[name].source
-    levels = forward(panel.values, panel.names, loaded.grid.days[low:stop], loaded.acts(name))
-    made = accept_panel(source, panel.values, panel.names, panel.dates, workspace.max_return, start - low, levels)
+    before = state_before(loaded, workspace, name, low)
+    levels = levels_of(panel.values, panel.names, loaded.grid.days[low:stop], loaded.acts(name), before.since).levels
+    by_hand = cells_of(loaded.grid, workspace.by_hand, low)
+    of = source, panel.values, panel.names, panel.dates, workspace.max_return, start - low
+    made = accept_panel(*of, before.state, by_hand, levels)
     return made.last(stop - start)
 
 
@@ -116,11 +120,14 @@ def accept_panel(
     dates: Dates,
     max_return: float,
     skipped: int = 0,
+    before: State | None = None,
+    by_hand: Cells = (),
     levels: Floats | None = None,
 ) -> Accepted:
     """The accepted ones among values of a source. skipped: rows before those that findings are told of.
 
-    levels: the values made comparable over corporate actions, where there are some: by these a jump is judged.
+    before, by_hand: as `sigc.data.anomalies.accept` takes them. levels: the values made comparable over corporate
+    actions, where there are some: by these a jump is judged, and `before` is in their units.
     """
     from sigc.ops.loops.jumps import looked_at
 
@@ -134,9 +141,11 @@ def accept_panel(
     if odd and not options.allow_negative:
         findings = _not_positive(source, values[skipped:], names, dates[skipped:])
         raw, raw_levels, returns = _positive(values, values), _positive(levels, values), None
-    if options.mask_anomalies or not len(columns):  # such a source holds accepted ones only
+    if options.mask_anomalies or (before is None and not len(columns)):  # such a source holds accepted ones only
         return Accepted(raw, raw, raw_levels, raw_levels, returns, dates, findings)
-    clean, jumps, _ = accept(raw_levels, limits, columns=[int(c) for c in columns])
+    clean, jumps, _ = accept(raw_levels, limits, before, [int(c) for c in columns], by_hand)
+    if clean is raw_levels:
+        return Accepted(raw, raw, raw_levels, raw_levels, returns, dates, findings)
     prices = clean if raw is raw_levels else np.where(np.isnan(clean), np.nan, raw)
     shown = [j for j in jumps if j.row >= skipped]
     found = (*findings, *_jumps(source, shown, names, dates, limits))

@@ -30,6 +30,7 @@ from sigc.lang.rebalance import EVERY_ROW
 from sigc.panel import Floats
 from sigc.store import books, control, orders, runs
 from sigc.store.audit import Event
+from sigc.store.control import accepted_by_hand
 from sigc.store.records import (
     ZERO,
     BookKey,
@@ -46,12 +47,11 @@ from sigc.store.records import (
 from sigc_pipelines import waiting
 from sigc_pipelines.artifacts import read_weights, refresh, write_account, write_weights
 from sigc_pipelines.backtest import pick
-from sigc_pipelines.checks.data import Treatment, judge_data
-from sigc_pipelines.checks.view import DataView, WeightsView
-from sigc_pipelines.checks.weights import judge_weights
 from sigc_pipelines.closes import Closes
 from sigc_pipelines.compute import Loaded
+from sigc_pipelines.decision import Decision, Known, bounds, decide, finite, within_size
 from sigc_pipelines.finish import finish
+from sigc_pipelines.judging import bounds_record
 from sigc_pipelines.keep import followed
 from sigc_pipelines.outlook import Outlook, Sight
 from sigc_pipelines.publish import publish
@@ -76,14 +76,15 @@ class _Pass:
     """One pass through the stages."""
 
     def __init__(self, trading: Trading, request: Request, feed: Feed, watch: Watch) -> None:
-        self.trading, self.request, self.feed, self.watch = trading, request, feed, watch
+        self.trading, self.request, self.watch = trading, request, watch
         self.ledger = trading.ledger
+        with self.ledger.reading() as connection:
+            self.feed = feed.accepting(accepted_by_hand(connection))
         self.book = BookKey(request.strategy, request.portfolio)
         self.stages: list[Stage] = []
         self.sight: Sight | None = None
         self.target: Floats | None = None
         self.turn: Turn | None = None
-        self.kept: set[str] = set()
         self.orders: tuple[Intent, ...] = ()
         self.waiting: dict[str, float] = {}  # weights that the last decision wanted, of assets without a price then
         self.ready: dict[str, float] = {}  # those of them that this run makes up for, and trades alone
@@ -227,6 +228,7 @@ class _Pass:
         with self._stage(StageName.COMPUTE, execution.compute_deadline_s) as findings:
             outlook = self.feed.look(loaded, self.request.portfolio)
             sight = self.sight = outlook.at(self.run.as_of)
+            finite(sight)
             changed = source_changes(self.ledger, self.run, loaded, self.feed)
             self._note({"weights": sight.digest} | {f"data:{n}": d for n, d in outlook.digests.items()} | changed)
             findings += record_computing(self.ledger, self.run, loaded, outlook, sight, self.feed)
@@ -237,7 +239,7 @@ class _Pass:
         if self._is_idle(turn):
             outcome, message = Outcome.UNCHANGED, f"no rebalance row ({turn.rule or 'no new row'})"
         else:
-            outcome, message = self._traded(at, now, sight, execution.validate_deadline_s)
+            outcome, message = self._traded(at, now, sight, loaded, execution.validate_deadline_s)
         with self._stage(StageName.AUDIT) as findings:
             if not self.is_dry:
                 refresh(self.ledger, self.book, self.trading.render)
@@ -259,13 +261,15 @@ class _Pass:
             self.waiting = runs.pending(connection, self.book.strategy, self.book.portfolio)
         return waiting.ready(self.waiting, sight)
 
-    def _traded(self, at: Moment, now: Standing, sight: Sight, validate_s: float) -> tuple[Outcome, str]:
+    def _traded(
+        self, at: Moment, now: Standing, sight: Sight, loaded: Loaded, validate_s: float
+    ) -> tuple[Outcome, str]:
         with self._stage(StageName.VALIDATE, validate_s) as findings:
-            target, held = self._target(sight, now, findings)
-            self.target = target
+            made = self._decided(sight, loaded, now, findings)
+            self.target = made.target
             self._refuse(findings)
         with self._stage(StageName.EXECUTE) as findings:
-            return self._execute(at, now, sight, target, held, findings)
+            return self._execute(at, now, sight, made, findings)
 
     def _note(self, digests: dict[str, str]) -> None:
         with self.ledger.transaction("stage") as tx:
@@ -290,73 +294,33 @@ class _Pass:
                 return Standing(fresh, capital, {}, prices)
             return standing(connection, self.book, prices)
 
-    def _target(self, sight: Sight, now: Standing, findings: list[Finding]) -> tuple[Floats, Floats]:
-        """The weights to trade to, and those that are held: (assets,) both."""
-        limits = self.trading.config.safety
-        held = self._held_weights(sight, now)
-        wanted = {n for n, w in zip(sight.names, sight.wanted.tolist(), strict=True) if w == w and w != 0.0}
-        view = DataView(
-            as_of=self.run.as_of,
-            newest=sight.as_of,
-            rows=sight.rows,
-            names=sight.names,
-            prices=sight.prices,
-            previous=sight.previous,
-            volumes=sight.volumes,
-            mean_volumes=sight.mean_volumes,
-            sectors=sight.sectors,
-        )
-        verdict = judge_data(view, wanted, set(now.positions), limits)
-        findings += verdict.findings
-        findings += waiting.undecided(sight)
-        if self.ready:
-            target = self._made_up(sight, held)
-        else:
-            target = self._last_target(sight, findings) if verdict.use_cache else sight.within(held)
-        for i, name in enumerate(sight.names):
-            match verdict.treatments.get(name, Treatment.TRADE):
-                case Treatment.HOLD:
-                    target[i] = held[i]
-                    self.kept.add(name)
-                case Treatment.EXCLUDE:
-                    target[i] = 0.0
-                case Treatment.TRADE:
-                    pass
+    def _decided(self, sight: Sight, loaded: Loaded, now: Standing, findings: list[Finding]) -> Decision:
+        """The weights to trade to, judged. Raises E801."""
         with self.ledger.reading() as connection:
             past = runs.past_turnovers(connection, self.book.strategy, self.book.portfolio)
-        findings += judge_weights(WeightsView(sight.names, target, held, sight.sectors, past), limits)
-        return target, held
+            last = runs.last_decided(connection, self.book.strategy, self.book.portfolio)
+            coverage = runs.decision_of(connection, last).get("coverage", {})
+        known = Known(past, coverage, self.ready)
+        made = decide(
+            *(sight, now, self.run.as_of, self.trading.config, known, loaded.actions),
+            lambda: self._last_target(sight, last),
+        )
+        findings += made.findings
+        return made
 
-    def _made_up(self, sight: Sight, held: Floats) -> Floats:
-        self.kept |= set(sight.names) - self.ready.keys()
-        return waiting.made_up(self.ready, sight, held)
-
-    def _pending(self, sight: Sight, target: Floats) -> dict[str, float]:
+    def _pending(self, sight: Sight, made: Decision) -> dict[str, float]:
         """What waits after this decision."""
         if self.ready:
-            return {n: w for n, w in self.waiting.items() if n not in self.ready}
-        return waiting.pending(sight, target)
+            return {n: w for n, w in self.waiting.items() if n not in self.ready or n in made.odd}
+        return waiting.pending(sight, made.target, made.odd)
 
-    def _last_target(self, sight: Sight, findings: list[Finding]) -> Floats:
+    def _last_target(self, sight: Sight, last: str) -> tuple[Floats, Finding]:
         """What the book's last run traded to; an error without one."""
-        with self.ledger.reading() as connection:
-            last = runs.last_decided(connection, self.book.strategy, self.book.portfolio)
         known = read_weights(self.ledger.directory, last) if last else {}
-        if known:
-            findings.append(Finding("use_cache", Weight.WARNING, f"the target is that of the run {last}"))
-        else:
-            findings.append(Finding("use_cache", Weight.ERROR, "there is no earlier run whose target could be used"))
-        return np.array([known[n]["target"] if n in known else 0.0 for n in sight.names])
-
-    def _held_weights(self, sight: Sight, now: Standing) -> Floats:
-        money = self._money(now)
-        if money <= 0:
-            raise SigcError(Diagnostic("E801", f"the book is worth {now.worth}: there is nothing to trade with"))
-        held = [now.positions.get(n, ZERO) * now.prices.get(n, ZERO) / money for n in sight.names]
-        return np.array([float(w) for w in held])
-
-    def _money(self, now: Standing) -> Decimal:
-        return now.book.capital if self.trading.config.execution.sizing == "capital" else now.worth
+        told = Finding("use_cache", Weight.WARNING, f"the target is that of the run {last}")
+        if not known:
+            told = Finding("use_cache", Weight.ERROR, "there is no earlier run whose target could be used")
+        return np.array([known[n]["target"] if n in known else 0.0 for n in sight.names]), told
 
     def _refuse(self, findings: list[Finding]) -> None:
         errors = [f for f in findings if f.weight is Weight.ERROR]
@@ -364,7 +328,7 @@ class _Pass:
             raise SigcError(*(Diagnostic("E801", f.message) for f in errors))
 
     def _execute(
-        self, at: Moment, now: Standing, sight: Sight, target: Floats, held: Floats, findings: list[Finding]
+        self, at: Moment, now: Standing, sight: Sight, made: Decision, findings: list[Finding]
     ) -> tuple[Outcome, str]:
         settings, broker, clock = self.trading.config.execution, self.trading.broker, self.trading.clock
         step = broker.capabilities().quantity_step
@@ -373,28 +337,34 @@ class _Pass:
         in_flight: dict[str, Decimal] = {}
         for one in flying:
             in_flight[one.asset] = in_flight.get(one.asset, ZERO) + one.side.sign * one.remaining
+        lot = lot_of(settings, step)
         sized = size(
-            self._changes(sight, target, held, now, in_flight),
+            self._changes(sight, made, now, in_flight),
             now.positions,
             in_flight,
             now.prices,
-            self._money(now),
-            lot_of(settings, step),
+            made.basis.money,
+            lot,
             decimal(settings.min_order_value),
         )
+        measured = bounds(sight, made, now, in_flight, sized, lot)
+        sized, small = within_size(sized, measured, now.positions, self.trading.config.safety, lot)
+        findings += small
         opens = max(clock.now(), at.session.open) if at.session.open < at.cut_off else clock.now()
         intents = write_down(sized, self.run, self.ledger.id, settings, step, opens)
         marks = self._marks(sight, now, {o.asset for o in sized})
         if self.is_dry:
             self.orders = intents
             return Outcome.DONE, f"{len(intents)} orders would go out"
-        write_weights(self.ledger.directory, self.run.id, sight.names, sight.wanted, target, held)
+        write_weights(self.ledger.directory, self.run.id, sight.names, sight.wanted, made.target, made.basis.held)
         with self.ledger.transaction("intents") as tx:
             runs.mark_decided(tx, self.run)
             books.put_marks(tx, self.run.id, marks)
             orders.plan(tx, intents)
-            more = {"rebalance": "" if self.turn is None else self.turn.due, "pending": self._pending(sight, target)}
-            tx.audit(runs.event("run.decided", self.run, decided_record(sight, target, intents) | more))
+            more: dict[str, object] = {"rebalance": "" if self.turn is None else self.turn.due}
+            more |= {"pending": self._pending(sight, made), "coverage": {s.name: s.values for s in sight.sources}}
+            more |= bounds_record(measured, made.off)
+            tx.audit(runs.event("run.decided", self.run, decided_record(sight, made.target, intents) | more))
         outcome, message, found = finish(self.trading, self.run, self.watch.stop)
         findings += found
         with self.ledger.reading() as connection:
@@ -402,7 +372,7 @@ class _Pass:
         return outcome, message
 
     def _changes(
-        self, sight: Sight, target: Floats, held: Floats, now: Standing, in_flight: Mapping[str, Decimal]
+        self, sight: Sight, made: Decision, now: Standing, in_flight: Mapping[str, Decimal]
     ) -> dict[str, Decimal]:
         """The target weight of every asset that is not kept as it is. Positions outside the universe are kept.
 
@@ -410,8 +380,8 @@ class _Pass:
         """
         return {
             name: decimal(t)
-            for name, t, h in zip(sight.names, target.tolist(), held.tolist(), strict=True)
-            if name not in self.kept and (t != h or name in in_flight or (t == 0.0 and name in now.positions))
+            for name, t, h in zip(sight.names, made.target.tolist(), made.basis.held.tolist(), strict=True)
+            if name not in made.kept and (t != h or name in in_flight or (t == 0.0 and name in now.positions))
         }
 
     def _marks(self, sight: Sight, now: Standing, ordered: set[str]) -> dict[str, books.Mark]:

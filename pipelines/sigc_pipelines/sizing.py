@@ -94,6 +94,20 @@ def size(
     return tuple(sorted(orders, key=lambda o: (o.side is Side.BUY, o.asset)))
 
 
+def cut(order: Order, held: Decimal, most: Decimal | None, lot: Decimal) -> Order:
+    """An order that only reduces what is held, cut to a quantity `most` in whole lots: so that a book gets out over
+    several sessions instead of not at all. One that adds, or of which not a lot may be sent, is left as it is.
+
+    >>> sell = Order("A", Side.SELL, Decimal(70), Decimal(10))
+    >>> [cut(sell, Decimal(held), Decimal("25.5"), Decimal(1)).quantity for held in (100, 0)]
+    [Decimal('25'), Decimal('70')]
+    """
+    if most is None or order.quantity <= most or held * order.side.sign >= 0 or order.quantity > abs(held):
+        return order
+    lots = (most / lot).to_integral_value(ROUND_DOWN) * lot
+    return replace(order, quantity=lots) if lots > 0 else order
+
+
 def write_down(
     orders: Sequence[Order], run: Run, ledger: str, settings: ExecutionSettings, step: Decimal, now: datetime
 ) -> tuple[Intent, ...]:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 class Feed(Protocol):
     """Where a run's data and weights come from: computed for its date, or for many dates at once (a replay)."""
 
+    def accepting(self, by_hand: frozenset[tuple[str, str]]) -> Feed:
+        """The same, where prices (asset, ISO date) that a person has accepted count."""
+        ...
+
     def load(self, until: str) -> Loaded:
         """The sources, no row after `until`."""
         ...

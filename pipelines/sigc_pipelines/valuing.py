@@ -9,9 +9,11 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+
+import numpy as np
 
 from sigc.actions import Action
 from sigc.calendar import Calendar, Session
@@ -23,6 +25,7 @@ from sigc_pipelines.acting import Acts, Restated
 from sigc_pipelines.brokers.protocol import Broker, simulation
 from sigc_pipelines.closes import Closes
 from sigc_pipelines.settle import settle
+from sigc_pipelines.sizing import decimal
 
 _CENT = Decimal("0.01")
 _DAY = timedelta(days=1)
@@ -87,9 +90,14 @@ def follow(
         with ledger.reading() as connection:
             navs.append(nav_at(connection, key, session, prices))
     if navs:
+        with ledger.reading() as connection:
+            held, known = books.quantities(connection, key), books.prices_of(connection, key)
+        dated = _priced(closes, navs[-1].session, known)
+        priced = {a: replace(p, price=newest.prices.get(a, p.price)) for a, p in dated.items() if a in held}
         with ledger.transaction("fills") as tx:
             for nav in navs:
                 books.put_nav(tx, nav)
+            books.put_prices(tx, key, priced)
     day = str(as_of.day)
     is_valued = bool(sessions) and str(sessions[-1].day) == day
     return newest.at(day, closes, () if is_valued else dues.get("", ()))
@@ -108,6 +116,19 @@ def _dues_between(ledger: Ledger, sessions: Sequence[Session], as_of: Session) -
         day = days[at] if at < len(days) else ""
         by_day[day] = (*by_day.get(day, ()), due)
     return by_day
+
+
+def _priced(closes: Closes, day: str, before: Mapping[str, books.Priced]) -> dict[str, books.Priced]:
+    """The newest accepted price of each asset on or before a day with its date, `before` where there is none."""
+    known = dict(before)
+    stop = int(np.searchsorted(closes.dates, np.datetime64(day, "D") + 1))
+    block = closes.prices[:stop]
+    valid = np.isfinite(block) & (block > 0.0)
+    for asset in np.flatnonzero(valid.any(axis=0)):
+        row = int(np.flatnonzero(valid[:, asset])[-1])
+        price = decimal(float(block[row, asset]))
+        known[closes.names[asset]] = books.Priced(price, str(closes.dates[row].astype("datetime64[D]")))
+    return known
 
 
 def newest_prices(

@@ -9,7 +9,7 @@ So a run between rebalances comes to what the backtest does on that row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -29,10 +29,13 @@ def made_up(those: Mapping[str, float], sight: Sight, held: Floats) -> Floats:
     return np.array([those.get(n, h) for n, h in zip(sight.names, held.tolist(), strict=True)])
 
 
-def pending(sight: Sight, target: Floats) -> dict[str, float]:
-    """The weights that are wanted of assets that can't be traded on this row, where they are not held as wanted."""
+def pending(sight: Sight, target: Floats, odd: Collection[str] = ()) -> dict[str, float]:
+    """The weights that are wanted of assets that can't be traded on this row, where they are not held as wanted.
+
+    odd: assets that have a price and are kept all the same, for an anomaly.
+    """
     cells = zip(sight.names, sight.prices.tolist(), sight.wanted.tolist(), target.tolist(), strict=True)
-    return {name: w for name, price, w, t in cells if price != price and w == w and w != t}
+    return {name: w for name, price, w, t in cells if (price != price or name in odd) and w == w and w != t}
 
 
 def undecided(sight: Sight) -> tuple[Finding, ...]:

@@ -140,10 +140,10 @@ class PositionsRequest:
 
 @dataclass(frozen=True, slots=True)
 class PositionsReply:
-    """Positions at the prices of `as_of`, the largest first, those among them that are wanted and not held.
+    """Positions at the accepted prices of `as_of`, the session of the newest NAV; `priced` tells those that are older.
 
-    total: how many there are; run: the one whose targets are meant; money: what weights are shares of;
-    receivables: what corporate actions owe the book.
+    The largest first, those among them that are wanted and not held. total: how many there are; run: the one whose
+    targets are meant; money: what weights are shares of; receivables: what corporate actions owe the book.
     """
 
     strategy: str

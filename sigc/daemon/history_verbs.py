@@ -112,7 +112,7 @@ async def positions_list(call: Call[Controller], request: PositionsRequest) -> P
         key.portfolio,
         None if nav is None else float(nav.nav),
         round(float(book.cash), 2),
-        run.as_of if run else "",
+        nav.session if nav is not None else run.as_of if run else "",
         run.id if run else "",
         total,
         held,

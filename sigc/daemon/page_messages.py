@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sigc.daemon.messages import Count
+from sigc.daemon.messages import Count, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,23 @@ class HaltReply:
 
     is_changed: bool
     halted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptRequest:
+    """The price of an asset on a day (an ISO date), accepted for a reason."""
+
+    asset: Text
+    day: Text
+    reason: Text
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptReply:
+    """What is accepted."""
+
+    asset: str
+    day: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,13 @@ by hand.
 
 from __future__ import annotations
 
+from datetime import date
+
 from sigc.daemon.control_verbs import who_of
 from sigc.daemon.controller import Controller
 from sigc.daemon.messages import HoldRequest
 from sigc.daemon.ordering import refusal
-from sigc.daemon.page_messages import Decision, HaltReply, SafetyReply
+from sigc.daemon.page_messages import AcceptReply, AcceptRequest, Decision, HaltReply, SafetyReply
 from sigc.daemon.verbs import Call, Nothing, Role, verb
 from sigc.errors import did_you_mean
 from sigc.store import control
@@ -61,6 +63,20 @@ async def safety_resume(call: Call[Controller], request: HoldRequest) -> HaltRep
         return control.drop(tx, control.HALTED, scope, who_of(call), request.reason)
 
     return await _decided(daemon, await daemon.books.write(decide))
+
+
+@verb("data/accept", "POST", Role.TRADE)
+async def data_accept(call: Call[Controller], request: AcceptRequest) -> AcceptReply:
+    """Accept the price of an asset on a day, though it jumps or looks like a split: runs trade on it from then."""
+    try:
+        day = str(date.fromisoformat(request.day))
+    except ValueError:
+        raise refusal(f"'{request.day}' is no date", "such as 2024-01-15") from None
+    if not request.reason:
+        raise refusal("a price is accepted with a reason", "say why")
+    who = who_of(call)
+    await call.daemon.books.write(lambda tx: control.accept_price(tx, request.asset, day, who, request.reason))
+    return AcceptReply(request.asset, day)
 
 
 async def _decided(daemon: Controller, is_changed: bool) -> HaltReply:

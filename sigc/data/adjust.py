@@ -105,22 +105,48 @@ def _paid(action: Action, row: int, values: Floats, place: Mapping[str, int]) ->
     return action.cash
 
 
-def forward(values: Floats, names: Sequence[str], days: Dates, actions: Sequence[Action]) -> Floats:
-    """Levels (rows, assets) of a window of raw prices, whose ratios are total returns; itself where nothing acts.
+@dataclass(frozen=True, slots=True, eq=False)
+class Scaled:
+    """Levels of a window. scales: (assets,) level over price after its last row. waiting: actions that lack a price."""
 
-    What is due by the first day has no price before it to be compared with.
+    levels: Floats
+    scales: Floats
+    waiting: tuple[Action, ...]
+
+
+def levels_of(
+    values: Floats, names: Sequence[str], days: Dates, actions: Sequence[Action], since: Since | None = None
+) -> Scaled:
+    """Levels (rows, assets) of a window of raw prices, whose ratios are total returns; the values where nothing acts.
+
+    A level is the price itself in units of the rows before the window. since: what was there before it; without it
+    actions up to the first day do nothing, as there is no price before them.
     """
-    steps, _ = steps_of(values, names, days, _inside(days, actions)) if actions and len(days) else ((), ())
+    scales = np.ones(values.shape[1])
+    if not len(days) or not actions:
+        return Scaled(values, scales, () if since is None else since.waiting)
+    waiting, before = ((), day_of(days[0])) if since is None else (since.waiting, since.day)
+    steps, left = steps_of(values, names, days, in_order((*waiting, *between(actions, before, day_of(days[-1])))))
     out = values
     for step in steps:
-        if step.row:
+        if step.row or since is not None:
             out = values.copy() if out is values else out
             out[step.row :, step.column] *= step.total
-    return out
+            scales[step.column] *= step.total
+    return Scaled(out, scales, left)
 
 
-def _inside(days: Dates, actions: Sequence[Action]) -> Sequence[Action]:
-    return between(actions, day_of(days[0]), day_of(days[-1]))
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What was before a window: its last day, and actions that found no price."""
+
+    day: date
+    waiting: tuple[Action, ...] = ()
+
+
+def forward(values: Floats, names: Sequence[str], days: Dates, actions: Sequence[Action]) -> Floats:
+    """Levels of a window before which nothing is known, see `levels_of`."""
+    return levels_of(values, names, days, actions).levels
 
 
 def day_of(stamp: np.datetime64) -> date:

@@ -8,13 +8,17 @@ later rows change none.
     clean, jumps, state = accept(values, limits)            one panel
     clean, jumps, state = accept(later, limits, state)      the rows after it: the same as both at once
 
+A jump that looks like a split (`split_like`) is held: later rows do not confirm it, however near they lie, until one is
+back within the limits of the last accepted value, or a person accepts it (`by_hand`). A declared action explains it:
+who calls adjusts for actions first, so that no jump is left.
+
 Only columns with a jump are walked, from jump to jump. Values of 0 and below take no part, and stay what they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from math import sqrt
 
 import numpy as np
@@ -27,6 +31,9 @@ from sigc.source_words import Frequency
 MAX_RETURN = 0.5
 _SESSIONS = {"weeks": 5.0, "months": 21.0}
 _NAMED = 5  # jumps that a finding names
+SPLITS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0)  # n of the n:1 and 1:n that a jump is held for
+_NEAR = 0.02  # of such a ratio
+Cells = Collection[tuple[int, int]]  # (row, column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +46,43 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """A value that was not accepted: its row and column, and its return on the last accepted one."""
+    """A value that was not accepted: its row and column, its return on the last accepted one, whether it is held."""
 
     row: int
     column: int
     change: float
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class State:
-    """What is known after some rows, (assets,) each: the last accepted value, and the candidate after it, or NaN."""
+    """What is known after some rows, (assets,) each: the last accepted value, and the candidate after it, or NaN.
+
+    held: whether later rows can't confirm the candidate, as a jump before it looks like a split.
+    """
 
     accepted: Floats
     candidate: Floats
+    held: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+
+    def __post_init__(self) -> None:
+        if len(self.held) != len(self.accepted):
+            object.__setattr__(self, "held", np.zeros(len(self.accepted), np.bool_))
+
+
+def split_like(change: float) -> str:
+    """The split that a return looks like, within 2 % of its ratio; '' for none.
+
+    >>> split_like(-0.75), split_like(0.98), split_like(-1 / 3), split_like(8.0)
+    ('4:1', '1:2', '', '')
+    """
+    ratio = 1.0 + change
+    for n in SPLITS:
+        if abs(ratio * n - 1.0) <= _NEAR:
+            return f"{n:g}:1"
+        if abs(ratio / n - 1.0) <= _NEAR:
+            return f"1:{n:g}"
+    return ""
 
 
 def limits_of(written: float | None, default: float, frequency: Frequency) -> Limits:
@@ -70,27 +101,37 @@ def limits_of(written: float | None, default: float, frequency: Frequency) -> Li
 
 
 def accept(
-    values: Floats, limits: Limits, state: State | None = None, columns: Sequence[int] | None = None
+    values: Floats,
+    limits: Limits,
+    state: State | None = None,
+    columns: Sequence[int] | None = None,
+    by_hand: Cells = (),
 ) -> tuple[Floats, tuple[Jump, ...], State]:
     """`values` (rows, assets) with NaN where a value is not accepted; itself where all are.
 
-    state: after the rows before. columns: those that may have a jump, where it is known.
+    state: after the rows before. columns: those that may have a jump, where it is known. by_hand: (row, column) of
+    values that a person accepts.
     """
     before = State(*np.full((2, values.shape[1]), np.nan)) if state is None else state
     if not len(values):
         return values, (), before
     known = _with(values, before) if columns is None else None
-    suspects = _suspects(known, limits) if known is not None else columns or ()
+    suspects = _suspects(known, limits) if known is not None else list(columns or ())
+    if known is None and state is not None:  # from the rows before to the first of these
+        suspects += _suspects(_with(_first(values)[None], before), limits)
+    suspects = sorted({*suspects, *(int(c) for c in np.flatnonzero(before.held))})
     after = State(_last(values, before.accepted), np.full(values.shape[1], np.nan))
     clean, jumps = values, []
     for column in suspects:
-        found, accepted, candidate = _walk(values[:, column], before, column, limits)
-        after.accepted[column], after.candidate[column] = accepted, candidate
+        found, accepted, candidate, is_held = _walk(
+            values[:, column], before, column, limits, {r for r, c in by_hand if c == column}
+        )
+        after.accepted[column], after.candidate[column], after.held[column] = accepted, candidate, is_held
         if found and clean is values:
             clean = values.copy()
-        for row, change in found:
-            clean[row, column] = np.nan
-            jumps.append(Jump(row, column, change))
+        for jump in found:
+            clean[jump.row, column] = np.nan
+            jumps.append(jump)
     return clean, tuple(sorted(jumps, key=lambda j: (j.row, j.column))), after
 
 
@@ -103,7 +144,10 @@ def told(spec_name: str, jumps: Sequence[tuple[str, str, float]], limits: Limits
     edge = f"{limits.up:.0%}" if limits.up == limits.down else f"+{limits.up:.0%} or -{limits.down:.0%}"
     what = "1 price jumps" if len(jumps) == 1 else f"{len(jumps)} prices jump"
     message = f"source '{spec_name}': {what} by more than {edge}: {named}{more}"
-    hint = "a jump counts from the row that confirms it; max_return= at the source sets the limit"
+    hint = (
+        "a jump counts from the row that confirms it; one that looks like a split (2:1, 1:10) from its action on, or "
+        "when a person accepts it: sigc data accept ASSET DATE --reason. max_return= at the source sets the limit"
+    )
     return (Diagnostic("W006", message, severity=Severity.WARNING, hint=hint),)
 
 
@@ -139,33 +183,48 @@ def _last(values: Floats, before: Floats) -> Floats:
     return np.where(valid.any(axis=0), values[row, np.arange(values.shape[1])], before)
 
 
-def _walk(column: Floats, state: State, place: int, limits: Limits) -> tuple[list[tuple[int, float]], float, float]:
-    """The jumps of a column as (row, return), the last accepted value, and the candidate."""
+def _first(values: Floats) -> Floats:
+    valid = values > 0.0
+    row = np.argmax(valid, axis=0)
+    return np.where(valid.any(axis=0), values[row, np.arange(values.shape[1])], np.nan)
+
+
+def _walk(
+    column: Floats, state: State, place: int, limits: Limits, by_hand: Collection[int]
+) -> tuple[list[Jump], float, float, bool]:
+    """The jumps of a column, the last accepted value, the candidate, and whether that is held."""
     head = [v for v in (float(state.accepted[place]), float(state.candidate[place])) if v > 0.0]
     rows = np.flatnonzero(column > 0.0)
     values = np.concatenate([head, column[rows]])
     if not len(values):
-        return [], float("nan"), float("nan")
+        return [], float("nan"), float("nan"), False
     bad = np.flatnonzero(_beyond(values[1:], values[:-1], limits))
-    found: list[tuple[int, float]] = []
+    found: list[Jump] = []
     at = 0  # of the last accepted value
     while (following := bad[np.searchsorted(bad, at) :]).size:
         at = int(following[0])
         accepted, now = float(values[at]), at + 1
-        while True:
-            if now >= len(head):
-                found.append((int(rows[now - len(head)]), float(values[now]) / accepted - 1.0))
-            if now + 1 == len(values):
-                return found, accepted, float(values[now])
-            following_value = values[now + 1 : now + 2]
-            if not (
-                _beyond(following_value, values[now : now + 1], limits)[0]
-                and _beyond(following_value, values[at : at + 1], limits)[0]
-            ):
-                at = now + 1
+        is_held = len(head) == 2 and at == 0 and bool(state.held[place])
+        while now < len(values):
+            value = float(values[now])
+            row = int(rows[now - len(head)]) if now >= len(head) else -1
+            change = value / accepted - 1.0
+            is_confirmed = now > at + 1 and not is_held and not _is_beyond(value, float(values[now - 1]), limits)
+            if row in by_hand or not _is_beyond(value, accepted, limits) or is_confirmed:
+                at = now
                 break
+            is_held = is_held or bool(split_like(change))
+            if row >= 0:
+                found.append(Jump(row, place, change, is_held))
             now += 1
-    return found, float(values[-1]), float("nan")
+        else:
+            return found, accepted, float(values[-1]), is_held
+    return found, float(values[-1]), float("nan"), False
+
+
+def _is_beyond(now: float, before: float, limits: Limits) -> bool:
+    change = now / before - 1.0
+    return change > limits.up or change < -limits.down
 
 
 def _beyond(now: Floats, before: Floats, limits: Limits) -> NDArray[np.bool_]:

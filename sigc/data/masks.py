@@ -79,14 +79,15 @@ class Mask:
         at = np.array([place.get(n, -1) for n in names], dtype=np.intp)
         nothing = np.full((2, 1), np.nan)
         both = np.hstack([np.vstack([self._state.accepted, self._state.candidate]), nothing])[:, at]
-        return State(both[0], both[1])
+        return State(both[0], both[1], np.append(self._state.held, False)[at])
 
     def _remember(self, names: Sequence[str], state: State) -> None:
-        known = dict(zip(self._names, zip(self._state.accepted, self._state.candidate, strict=True), strict=True))
-        known |= dict(zip(names, zip(state.accepted, state.candidate, strict=True), strict=True))
+        known: dict[str, tuple[float, float, bool]] = {}
+        for some, of in ((self._names, self._state), (names, state)):
+            known |= dict(zip(some, zip(of.accepted, of.candidate, of.held, strict=True), strict=True))
         self._names = tuple(known)
-        both = np.array([*known.values()], dtype=np.float64).reshape(-1, 2)
-        self._state = State(both[:, 0].copy(), both[:, 1].copy())
+        all_of = np.array([*known.values()], dtype=np.float64).reshape(-1, 3)
+        self._state = State(all_of[:, 0].copy(), all_of[:, 1].copy(), all_of[:, 2] > 0.0)
 
     def copy(self) -> Mask:
         """The same, to go on with: the frame that grew from a source leaves the source as it was."""

@@ -10,6 +10,7 @@ its entries' changes (`booking.py`, `recount.py`).
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -354,6 +355,40 @@ def marks_of(connection: sqlite3.Connection, run: str) -> dict[str, Mark]:
     """The prices and sectors of a run, by asset."""
     rows = connection.execute("SELECT asset, price, sector FROM marks WHERE run = ? ORDER BY asset", (run,))
     return {asset: Mark(None if price is None else Decimal(price), sector or "") for asset, price, sector in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """The accepted price that a position is valued at, and the ISO date it is of."""
+
+    price: Decimal
+    day: str
+
+
+def put_prices(tx: Transaction, key: BookKey, prices: Mapping[str, Priced]) -> None:
+    """Record what the positions of a book are valued at in its newest NAV."""
+    text = json.dumps({asset: [str(p.price), p.day] for asset, p in sorted(prices.items())}, separators=(",", ":"))
+    tx.connection.execute(
+        "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (_prices_of(key), text),
+    )
+
+
+def prices_of(connection: sqlite3.Connection, key: BookKey) -> dict[str, Priced]:
+    """What the positions of a book are valued at in its newest NAV, by asset.
+
+    A book that was last valued by an older sigc: the prices its newest run was judged by.
+    """
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (_prices_of(key),)).fetchone()
+    if row is not None:
+        return {asset: Priced(Decimal(price), day) for asset, (price, day) in json.loads(row[0]).items()}
+    run = runs.last_decided(connection, key.strategy, key.portfolio)
+    day = runs.find(connection, run).as_of if run else ""
+    return {asset: Priced(price, day) for asset, price in last_prices(connection, key).items()}
+
+
+def _prices_of(key: BookKey) -> str:
+    return f"prices of {key.strategy}/{key.portfolio}"
 
 
 def last_prices(connection: sqlite3.Connection, key: BookKey, through: str = "") -> dict[str, Decimal]:

@@ -16,6 +16,7 @@ from sigc.store.ledger import Transaction
 HALTED = "halted"  # no order of that strategy (or of any) is sent
 PAUSED = "paused"  # no run of that strategy (or of any) is started
 CANCELLED = "cancelled"  # nothing more of that run (its id is the scope) is sent
+ACCEPTED = "accepted"  # the price of an asset on a date (`DATE ASSET` is the scope), though it is unlike the one before
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,17 @@ def get(connection: sqlite3.Connection, name: str, scope: str) -> Control | None
 def every(connection: sqlite3.Connection, name: str) -> tuple[Control, ...]:
     """All decisions of that name, by scope."""
     return _read(connection, "name = ?", (name,))
+
+
+def accept_price(tx: Transaction, asset: str, day: str, who: str, reason: str) -> None:
+    """Decide that the price of an asset on a day (an ISO date) is right, so that it is traded on from then."""
+    put(tx, ACCEPTED, f"{day} {asset}", "by hand", who, reason)
+
+
+def accepted_by_hand(connection: sqlite3.Connection) -> frozenset[tuple[str, str]]:
+    """Return (asset, ISO date) of every price that a person has accepted."""
+    scopes = (one.scope.partition(" ") for one in every(connection, ACCEPTED))
+    return frozenset((asset, day) for day, _, asset in scopes)
 
 
 def holds(connection: sqlite3.Connection, name: str, strategy: str) -> Control | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import heapq
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sigc.store import action_rows, books, runs
+from sigc.store import books
 from sigc.store.records import BookKey
 
 
@@ -16,6 +16,7 @@ class Holding:
     """A position at the newest price known. weight, target: shares of the same money, held and wanted last.
 
     price, value, weight, unrealised: None where no price is known. drift: what is held beyond what was wanted.
+    priced: ISO date of the price, '' where none is known.
     """
 
     asset: str
@@ -27,6 +28,11 @@ class Holding:
     unrealised: float | None
     target: float
     drift: float | None
+    priced: str = ""
+
+    def is_older_than(self, day: str) -> bool:
+        """Whether the price is of an earlier day (an ISO date)."""
+        return bool(self.priced) and self.priced < day
 
 
 def sized_by(connection: sqlite3.Connection, book: books.Book, sizing: str) -> float:
@@ -40,11 +46,10 @@ def holdings(
 ) -> tuple[tuple[Holding, ...], int]:
     """The largest positions of a book, and such as are wanted (`targets`, weights) but not held; how many in all.
 
-    At the prices by which the book's newest run was judged. money: what weights, targets too, are shares of.
+    At the accepted prices of the newest NAV, each with its date. money: what weights, targets too, are shares of.
     """
-    run = runs.last_decided(connection, key.strategy, key.portfolio)
-    marks = connection.execute("SELECT asset, CAST(price AS REAL) FROM marks WHERE run = ?", (run,))
-    prices: dict[str, float] = dict(marks.fetchall()) | _restated(connection, run)
+    known = books.prices_of(connection, key)
+    prices = {asset: float(one.price) for asset, one in known.items()}
     rows = connection.execute(
         "SELECT asset, CAST(quantity AS REAL), CAST(average_price AS REAL) FROM positions"
         " WHERE strategy = ? AND portfolio = ?",
@@ -59,19 +64,8 @@ def holdings(
 
     largest = heapq.nlargest(most, rows, key=size)
     held = (_holding(a, q, p, prices.get(a), targets.get(a, 0.0), money) for a, q, p in largest)
-    return tuple(held), len(rows)
-
-
-def _restated(connection: sqlite3.Connection, run: str) -> dict[str, float]:
-    """The prices of a run on which corporate actions have acted since, in the units of what is held."""
-    as_of = connection.execute("SELECT as_of FROM runs WHERE id = ?", (run,)).fetchone()
-    dues = action_rows.between(connection, as_of[0], action_rows.progress(connection)[0]) if as_of else ()
-    if not dues:
-        return {}
-    concerned = {name for due in dues for name in (due.action.asset, due.action.into)}
-    marks = books.marks_of(connection, run)
-    known = {asset: mark.price for asset, mark in marks.items() if mark.price is not None and asset in concerned}
-    return {asset: float(price) for asset, price in action_rows.restated(known, dues).items()}
+    dated = (replace(one, priced=known[one.asset].day) if one.asset in known else one for one in held)
+    return tuple(dated), len(rows)
 
 
 def _holding(asset: str, quantity: float, average: float, price: float | None, target: float, money: float) -> Holding:

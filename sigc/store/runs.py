@@ -94,10 +94,7 @@ def pending(connection: sqlite3.Connection, strategy: str, portfolio: str) -> di
     An asset that was renamed since has its new name.
     """
     run = last_decided(connection, strategy, portfolio)
-    row = connection.execute(
-        "SELECT record FROM audit WHERE run = ? AND run <> '' AND event = 'run.decided'", (run,)
-    ).fetchone()
-    found = {} if row is None else json.loads(row[0])["payload"].get("pending", {})
+    found: dict[str, float] = {n: float(w) for n, w in decision_of(connection, run).get("pending", {}).items()}
     if not found:
         return {}
     renames = connection.execute(
@@ -108,7 +105,18 @@ def pending(connection: sqlite3.Connection, strategy: str, portfolio: str) -> di
     for old, new in renames.fetchall():
         if old in found:
             found[new] = found.pop(old)
-    return {n: float(w) for n, w in found.items()}
+    return found
+
+
+def decision_of(connection: sqlite3.Connection, run: str) -> dict[str, Any]:
+    """Return what the audit keeps of a run's decision; nothing where there was none."""
+    row = connection.execute(
+        "SELECT record FROM audit WHERE run = ? AND run <> '' AND event = 'run.decided'", (run,)
+    ).fetchone()
+    if row is None:
+        return {}
+    said: dict[str, Any] = json.loads(row[0])["payload"]
+    return said
 
 
 def decided_before(connection: sqlite3.Connection, strategy: str, portfolio: str, as_of: str) -> tuple[str, str]:

@@ -23,6 +23,8 @@ WIDE = {
     "max_net_in_flight": 1e9,
     "max_turnover": 1e9,
     "max_change": 1e9,
+    "max_order_pct": 0.0,
+    "max_adv_pct": 0.0,
     "min_cash": -1e9,
     "min_cash_in_flight": -1e9,
 }

@@ -138,10 +138,10 @@ def test_rows_at_their_limit(number: int, is_found: bool) -> None:
 )
 def test_anomalies_at_their_limits(changed: dict[str, Any], is_odd: bool) -> None:
     few = judged(view(**changed), max_anomalies_pct=0.01)
-    assert checks(few) == (["unusual"] if is_odd else [])
+    assert [c for c in checks(few) if c != "splits"] == (["unusual"] if is_odd else [])
     assert not few.is_refused
     many = judged(view(**changed), max_anomalies_pct=0.0099)
-    assert checks(many) == (["anomalies"] if is_odd else [])
+    assert [c for c in checks(many) if c != "splits"] == (["anomalies"] if is_odd else [])
     assert many.is_refused is is_odd
     if is_odd:
         assert many.findings[0].assets == ("A5",)

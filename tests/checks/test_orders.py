@@ -68,7 +68,7 @@ BOUNDARIES: dict[str, _In] = {
     ),
     "change back": (
         {"max_change": 0.1},
-        lambda: _filled(book(positions={"A": 50}), order("0", "buy", 4)),
+        lambda: _filled(book(positions={"A": -10}), order("0", "buy", 4)),
         lambda d: order("1", "sell", 14 + d),
     ),
     "gross_in_flight": (
@@ -200,11 +200,15 @@ def test_what_has_no_price_can_not_be_added_to(price: Decimal | None) -> None:
     at = book(positions={"A": 5}, prices={"A": price})
     assert {"position", "change", "gross_in_flight", "net_in_flight"} <= set(denied(at, order("1", "buy", 1)))
     assert denied(at, order("1", "sell", 5)) == ()
-    # The whole book has no known exposure: what adds elsewhere is denied, what reduces is not.
+    # It blocks nobody else's orders, and takes no part in sums.
     other = book(positions={"A": 5, "B": 5}, prices={"A": price})
-    assert set(denied(other, order("1", "buy", 1, "B"))) == {"gross_in_flight", "net_in_flight"}
-    by_sector = denied(other, order("1", "buy", 1, "B"), max_sector_in_flight=1e9)
-    assert set(by_sector) == {"gross_in_flight", "net_in_flight", "sector_in_flight"}
+    narrow = {"max_gross_in_flight": 0.1, "max_net_in_flight": 0.1, "max_sector_in_flight": 0.1}
+    assert denied(other, order("1", "buy", 5, "B"), **narrow) == ()
+    assert set(denied(other, order("1", "buy", 6, "B"), **narrow)) == {
+        "gross_in_flight",
+        "net_in_flight",
+        "sector_in_flight",
+    }
     assert denied(other, order("1", "sell", 5, "B")) == ()
 
 

@@ -59,7 +59,7 @@ def test_changes_are_against_what_is_held() -> None:
     wanted, held = [0.5, -0.5, 0.0, 0.0], [0.5, -0.5, 0.0, 0.0]
     assert found(view(wanted, held), max_turnover=1e-3, max_change=1e-3) == ()
     assert {f.check for f in found(view(wanted), max_turnover=1e-3, max_change=1e-3)} == {"turnover", "change"}
-    (whole,) = found(view([0.0] * 4, held), max_turnover=0.9)
+    (whole,) = found(view([0.5, 0.5, 0.0, 0.0], held), max_turnover=0.9)
     assert whole.value == 1.0
 
 

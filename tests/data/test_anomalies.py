@@ -27,16 +27,19 @@ LIMITS = Limits(0.5, 0.5)
 
 def slow(column: list[float]) -> list[float]:
     """A column without what is not accepted, straight from the rule."""
-    accepted, candidate, out = NAN, NAN, []
+    accepted, candidate, is_held, out = NAN, NAN, False, []
     for value in column:
         is_first = accepted != accepted
         if not value > 0.0:
             out.append(value)
             continue
-        if is_first or abs(value / accepted - 1.0) <= 0.5 or abs(value / candidate - 1.0) <= 0.5:
-            accepted, candidate = value, NAN
+        is_confirmed = not is_held and abs(value / candidate - 1.0) <= 0.5
+        if is_first or abs(value / accepted - 1.0) <= 0.5 or is_confirmed:
+            accepted, candidate, is_held = value, NAN, False
             out.append(value)
         else:
+            ratio = value / accepted
+            is_held |= any(min(abs(ratio * n - 1), abs(ratio / n - 1)) <= 0.02 for n in (2, 3, 4, 5, 7, 10, 20))
             candidate = value
             out.append(NAN)
     return out
@@ -74,7 +77,7 @@ def test_rows_of_a_week_may_move_more() -> None:
 
 def _table(rows: int = 12) -> dict[str, list[Any]]:
     dates = [str(d.date()) for d in pd.bdate_range("2024-01-02", periods=rows)]
-    jump = [100.0, 101.0, 900.0, 99.0, 100.0, 300.0, 301.0, 302.0, 300.0, 299.0, 20.0, 300.0]
+    jump = [100.0, 101.0, 900.0, 99.0, 100.0, 260.0, 261.0, 262.0, 260.0, 259.0, 22.0, 260.0]
     return {"date": dates, "A": jump[:rows], "B": [10.0 + i / 10 for i in range(rows)]}
 
 

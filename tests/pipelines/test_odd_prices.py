@@ -97,11 +97,11 @@ def test_a_dead_asset_of_which_nothing_is_wanted_takes_no_room(tmp_path: Path) -
 
 
 def test_money_never_uses_a_jump(tmp_path: Path) -> None:
-    prices: Prices = {"A": [100.0, 100.0, 900.0, 100.0, 100.0, 200.0, 202.0, 202.0], "B": [100.0] * 8}
+    prices: Prices = {"A": [100.0, 100.0, 900.0, 100.0, 100.0, 250.0, 252.5, 252.5], "B": [100.0] * 8}
     result = strategy(tmp_path, prices, "  backtest\n").backtest()
-    assert result.returns.to_numpy() == pytest.approx([0, 0, 0, 0, 0, 0, 0.4 * 1.02, 0])
+    assert result.returns.to_numpy() == pytest.approx([0, 0, 0, 0, 0, 0, 0.4 * 1.525, 0])
     assert (
-        "W006 source 'prices': 2 prices jump by more than 50%: A 2024-01-04 (+800.0%), A 2024-01-09 (+100.0%)"
+        "W006 source 'prices': 2 prices jump by more than 50%: A 2024-01-04 (+800.0%), A 2024-01-09 (+150.0%)"
         in told(result)
     )
     masked = strategy(tmp_path, prices, "  backtest\n", options=" mask_anomalies=true")

@@ -60,7 +60,7 @@ GROWING = {
 # Tables that do not, and why.
 SMALL = {
     LEDGER: {
-        "meta": "a fixed set of names",
+        "meta": "a fixed set of names, and one a book",
         "books": "one row a portfolio",
         "positions": "what is held now; a position of zero is deleted",
         "control": "decisions in force; one taken back is deleted",

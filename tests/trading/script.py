@@ -63,7 +63,9 @@ _FREE = {
 def free(paper: Mapping[str, Any] | None = None, **sections: Mapping[str, Any]) -> Config:
     """Settings under which trading costs nothing, with `sections` laid over them. paper: of the paper broker."""
     laid = {name: dict(section) for name, section in sections.items()}
-    laid["safety"] = {"max_volume_ratio": 1e12, "max_return": 100.0} | laid.get("safety", {})
+    # Prices and volumes of a script do not move by themselves, and its volumes may be small.
+    still = {"on_anomaly": "alert", "max_repeated_pct": 1.0, "max_adv_pct": 0.0}
+    laid["safety"] = {"max_volume_ratio": 1e12, "max_return": 100.0} | still | laid.get("safety", {})
     return settings(broker={"paper": {**_FREE, **(paper or {})}}, **laid)
 
 
@@ -78,11 +80,13 @@ def written(
     name: str = "scripted",
     sectors: Mapping[str, str] | None = None,
 ) -> Floor:
-    """A floor on that market, in a folder. Prices are 100 where none are given, volumes a million."""
+    """A floor on that market, in a folder. Prices are 100 where none are given, volumes about a million."""
     folder.mkdir(parents=True, exist_ok=True)
     dates, names = business_days("2015-12-30", days + _BEFORE)[1:], tuple(sorted(weights))
     for file, columns, otherwise in (("prices", prices, 100.0), ("volume", volumes, 1e6), (name, weights, 0.0)):
         values = np.column_stack([_column((columns or {}).get(n, otherwise), days) for n in names])
+        if file == "volume" and volumes is None:
+            values += np.arange(len(values))[:, None]  # so that no row only repeats the one before
         write_wide(folder / f"{file}.parquet", dates, values, names)
     lines = [f"{n},{(sectors or {}).get(n, 'X')}" for n in names]
     (folder / "sectors.csv").write_text("\n".join(["ticker,sector", *lines]) + "\n")

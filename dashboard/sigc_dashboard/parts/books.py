@@ -99,7 +99,7 @@ def _position(look: Look, strategy: str, book: PositionsReply, number: int) -> R
         one.asset,
         link(look.where, "strategy", strategy, strategy),
         f"{one.quantity:,g}",
-        _number(one.price, ",.2f"),
+        _number(one.price, ",.2f") + (f" of {one.priced}" if one.is_older_than(book.as_of) else ""),
         _number(one.value, ",.0f"),
         _number(one.weight, "z.1%"),
         f"{one.target:z.1%}",

@@ -182,7 +182,7 @@ def _positions(look: Look, name: str) -> Html:
         return nothing(look.refusal(positions_of(name)) or _WAITING)
     if not found.positions:
         return nothing("It holds nothing.")
-    rows = [_position(one) for one in found.positions]
+    rows = [_position(one, found.as_of) for one in found.positions]
     heads = ("Asset", "Held", "Target", "Drift", "", "Value", "Quantity", "Price", "Unrealised")
     left = found.total - len(rows)
     more = f", and {count(left, 'smaller one')} not shown" if left > 0 else ""
@@ -190,7 +190,7 @@ def _positions(look: Look, name: str) -> Html:
     return join([table("Positions", heads, rows, (1, 2, 3, 5, 6, 7, 8)), tag("p", said, class_="nothing under")])
 
 
-def _position(one: Holding) -> Row:
+def _position(one: Holding, as_of: str) -> Row:
     cells = (
         one.asset,
         _number(one.weight, "z.2%"),
@@ -199,7 +199,7 @@ def _position(one: Holding) -> Row:
         _drift(one.drift),
         _number(one.value, ",.0f"),
         f"{one.quantity:,g}",
-        _number(one.price, ",.2f"),
+        _number(one.price, ",.2f") + (f" of {one.priced}" if one.is_older_than(as_of) else ""),
         change(one.unrealised, ",.0f"),
     )
     return Row(one.asset, cells)

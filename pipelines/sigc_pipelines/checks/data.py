@@ -8,9 +8,10 @@ What a check finds is weighed by the policy of its kind:
     exclude    a warning: nothing of these assets is wanted
     alert      a warning: go on as if nothing were
 
-    on_stale_data      fresh
-    on_data_error      rows, complete, anomalies above max_anomalies_pct
+    on_stale_data      fresh, repeats (most assets only repeat their last row), late, covered (a source that is read)
+    on_data_error      rows, complete, anomalies above max_anomalies_pct, universe
     on_missing_symbol  wanted and held assets without a price
+    on_anomaly         wanted and held assets whose price is not accepted or only repeats, whatever share they are
 
 Rows later than the as-of session are an error under every policy: the future is not traded on.
 """
@@ -26,12 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigc.config import SafetySettings
+from sigc.data.anomalies import split_like
 from sigc.panel import Floats
 from sigc.store.records import Finding, Weight
 from sigc_pipelines.checks.declare import Breach, Check, UnevaluableError, check, findings, listed
-from sigc_pipelines.checks.view import DataView
+from sigc_pipelines.checks.view import FEW_ASSETS, DataView, SourceView
 
 Where = NDArray[np.bool_]
+_NEAR_SPLIT = 0.005  # of its ratio
 
 
 class Treatment(StrEnum):
@@ -46,12 +49,14 @@ class Treatment(StrEnum):
 class DataVerdict:
     """What the data are good for. use_cache: trade to the last run's target; treatments: of wanted and held assets.
 
-    A finding of weight ERROR refuses the run whatever the treatments say.
+    odd: assets that are not traded for an anomaly, so that their change waits. A finding of weight ERROR refuses the
+    run whatever the treatments say.
     """
 
     findings: tuple[Finding, ...]
     treatments: dict[str, Treatment]
     use_cache: bool
+    odd: frozenset[str] = frozenset()
 
     @property
     def is_refused(self) -> bool:
@@ -71,17 +76,22 @@ def judge_data(view: DataView, wanted: Collection[str], held: Collection[str], l
     """Judge the data that `wanted` assets were computed from, and what `held` ones are valued by."""
     seen = Loaded(view, tuple(sorted({*wanted, *held})))
     future = findings((causal,), seen, limits, Weight.ERROR)
-    stale = _weighed((fresh,), seen, limits, limits.on_stale_data)
-    damaged = _weighed((rows, complete, anomalies), seen, limits, limits.on_data_error)
+    stale = _weighed((fresh, repeats, late, covered), seen, limits, limits.on_stale_data)
+    damaged = _weighed((rows, complete, anomalies, universe), seen, limits, limits.on_data_error)
     unpriced = _weighed((missing,), seen, limits, limits.on_missing_symbol)
-    rare = findings((unusual,), seen, limits, Weight.WARNING)
+    odd = _weighed((unaccepted,), seen, limits, limits.on_anomaly)
+    rare = findings((unusual, splits, unread), seen, limits, Weight.WARNING)
     policies = {limits.on_stale_data} if stale else set()
     policies |= {limits.on_data_error} if damaged else set()
     keeps_all = "hold" in policies
     treatments = dict.fromkeys(seen.needed, Treatment.HOLD if keeps_all else Treatment.TRADE)
-    if unpriced and not keeps_all and limits.on_missing_symbol in ("hold", "exclude"):
-        treatments |= dict.fromkeys(unpriced[0].assets, Treatment(limits.on_missing_symbol))
-    return DataVerdict((*future, *stale, *damaged, *unpriced, *rare), treatments, "use_cache" in policies)
+    kinds = ((unpriced, limits.on_missing_symbol), (odd, limits.on_anomaly))
+    for found, policy in kinds if not keeps_all else ():
+        if found and policy in ("hold", "exclude"):
+            treatments |= dict.fromkeys(found[0].assets, Treatment(policy))
+    waits = odd[0].assets if odd and limits.on_anomaly == "hold" else ()
+    every = (*future, *stale, *damaged, *unpriced, *odd, *rare, *_off(view, limits))
+    return DataVerdict(every, treatments, "use_cache" in policies, frozenset(waits))
 
 
 @check()
@@ -102,6 +112,81 @@ def fresh(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG00
     return Breach(text, value=float(days), limit=0.0)
 
 
+@check("max_repeated_pct")
+def repeats(seen: Loaded, limits: SafetySettings) -> Breach | None:
+    """The share of assets whose row only repeats the one before, or whose volume is gone."""
+    view = seen.view
+    still = _still(view)
+    number = int(_known(view).sum())
+    share = len(still) / number if number else 0.0
+    if share <= limits.max_repeated_pct:
+        return None
+    text = f"{len(still)} of {number} assets repeat their row of the session before"
+    return Breach(f"{text}; the limit is {limits.max_repeated_pct:g}", (), share, limits.max_repeated_pct)
+
+
+@check("on_stale_data")
+def late(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
+    """Each source that is read has its newest values when it should have them."""
+    found = [s for s in seen.view.sources if s.is_read and s.is_late]
+    return Breach(_late(found, seen.view), value=float(len(found)), limit=0.0) if found else None
+
+
+@check("max_coverage_drop")
+def covered(seen: Loaded, limits: SafetySettings) -> Breach | None:
+    """Each source that is read has a value of about as many assets as before."""
+    found = [s for s in seen.view.sources if s.is_read and not s.is_late and _has_dropped(s, limits)]
+    if not found:
+        return None
+    worst = max(1.0 - s.values / s.mean for s in found)
+    return Breach(f"{_dropped(found)}; the limit is {limits.max_coverage_drop:g}", (), worst, limits.max_coverage_drop)
+
+
+@check()
+def unread(seen: Loaded, limits: SafetySettings) -> Breach | None:
+    """Sources that the weights are not made of, which are late or lack values."""
+    others = [s for s in seen.view.sources if not s.is_read]
+    behind = [s for s in others if s.is_late]
+    less = [s for s in others if not s.is_late and _has_dropped(s, limits)]
+    texts = ([_late(behind, seen.view)] if behind else []) + ([_dropped(less)] if less else [])
+    return Breach("; ".join(texts)) if texts else None
+
+
+@check()
+def splits(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
+    """Returns that a split 2:1 or 3:2 would give, too small to be held."""
+    moved = _moved(seen.view)
+    found = np.flatnonzero(_is_small_split(moved))
+    if not len(found):
+        return None
+    names = tuple(seen.view.names[i] for i in found)
+    told = listed(f"{n} ({100 * m:+.4g} %)" for n, m in zip(names, moved[found].tolist(), strict=True))
+    return Breach(f"returns as of splits 2:1 or 3:2, without an action: {told}", names)
+
+
+@check("max_universe_change")
+def universe(seen: Loaded, limits: SafetySettings) -> Breach | None:
+    """The share of the assets with a price that have none any more; declared ends are none of them."""
+    view = seen.view
+    before = _priced(view.previous) & ~np.isin(view.names, list(view.ended))
+    gone = before & ~_known(view)
+    number = int(before.sum())
+    if number < FEW_ASSETS or gone.sum() <= limits.max_universe_change * number:
+        return None
+    lost = tuple(view.names[i] for i in np.flatnonzero(gone))
+    text = f"{len(lost)} of {number} assets that had a price the session before have none ({listed(lost)})"
+    share = len(lost) / number
+    return Breach(f"{text}; the limit is {limits.max_universe_change:g}", lost, share, limits.max_universe_change)
+
+
+@check("on_anomaly")
+def unaccepted(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
+    """The price of each wanted or held asset is accepted, and no copy of an older one."""
+    odd = _jumps(seen.view) | _still(seen.view)
+    mine = {n: odd[n] for n in seen.needed if n in odd}
+    return Breach(_told(mine), tuple(sorted(mine)), float(len(mine)), 0.0) if mine else None
+
+
 @check("min_rows")
 def rows(seen: Loaded, limits: SafetySettings) -> Breach | None:
     """The data have rows enough."""
@@ -116,7 +201,7 @@ def complete(seen: Loaded, limits: SafetySettings) -> Breach | None:
     """The share of wanted and held assets that have no price."""
     lacking = _unpriced(seen)
     share = len(lacking) / len(seen.needed) if seen.needed else 0.0
-    if share <= limits.max_missing_pct:
+    if share <= limits.max_missing_pct or _is_single(len(lacking), "max_missing_pct", limits):
         return None
     text = f"{len(lacking)} of {len(seen.needed)} assets have no price ({listed(lacking)})"
     return Breach(f"{text}; the limit is {limits.max_missing_pct:.6g}", lacking, share, limits.max_missing_pct)
@@ -126,7 +211,7 @@ def complete(seen: Loaded, limits: SafetySettings) -> Breach | None:
 def anomalies(seen: Loaded, limits: SafetySettings) -> Breach | None:
     """The share of assets whose last row is unlike their past: a return, a volume, a gap."""
     odd, share = _odd(seen.view, limits)
-    if share <= limits.max_anomalies_pct:
+    if share <= limits.max_anomalies_pct or _is_single(len(odd), "max_anomalies_pct", limits):
         return None
     text = f"{_told(odd)}: {share:.4g} of the assets; the limit is {limits.max_anomalies_pct:g}"
     return Breach(text, tuple(sorted(odd)), share, limits.max_anomalies_pct)
@@ -136,7 +221,8 @@ def anomalies(seen: Loaded, limits: SafetySettings) -> Breach | None:
 def unusual(seen: Loaded, limits: SafetySettings) -> Breach | None:
     """Anomalies of too few assets for the data to be called wrong."""
     odd, share = _odd(seen.view, limits)
-    if not odd or share > limits.max_anomalies_pct:
+    is_rare = share <= limits.max_anomalies_pct or _is_single(len(odd), "max_anomalies_pct", limits)
+    if not odd or not is_rare:
         return None
     return Breach(_told(odd), tuple(sorted(odd)), share, limits.max_anomalies_pct)
 
@@ -148,7 +234,22 @@ def missing(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG
     return Breach(f"no price of {listed(lacking)}", lacking, float(len(lacking)), 0.0) if lacking else None
 
 
-CHECKS = (causal, fresh, rows, complete, anomalies, missing, unusual)
+CHECKS = (
+    causal,
+    fresh,
+    repeats,
+    late,
+    covered,
+    rows,
+    complete,
+    anomalies,
+    universe,
+    missing,
+    unaccepted,
+    unusual,
+    splits,
+    unread,
+)
 
 
 def _weighed(
@@ -169,27 +270,112 @@ def _priced(prices: Floats) -> Where:
     return found
 
 
+def _known(view: DataView) -> Where:
+    """Assets that have a price on the last row, accepted or not."""
+    return _priced(view.prices) | (_priced(view.raw) if view.raw is not None else np.zeros(len(view.names), np.bool_))
+
+
 def _unpriced(seen: Loaded) -> tuple[str, ...]:
     view = seen.view
-    priced = {n for n, ok in zip(view.names, _priced(view.prices), strict=True) if ok}
+    priced = {n for n, ok in zip(view.names, _known(view), strict=True) if ok}
     return tuple(n for n in seen.needed if n not in priced)
+
+
+def _jumps(view: DataView) -> dict[str, str]:
+    """Assets whose price is there and not accepted."""
+    if view.raw is None:
+        return {}
+    odd = {}
+    for i in np.flatnonzero(_priced(view.raw) & ~_priced(view.prices)):
+        before = np.nan if view.before is None else view.before[i]
+        change = float(view.raw[i] / before - 1.0) if before > 0.0 else np.nan
+        if change != change:
+            odd[view.names[i]] = "a price that is not accepted"
+            continue
+        like = split_like(change)
+        how = f"as of a split {like} that no action declares" if like else "that is not confirmed yet"
+        odd[view.names[i]] = f"a return of {100 * change:.4g} %, {how}"
+    return odd
+
+
+def _still(view: DataView) -> dict[str, str]:
+    """Assets whose row only repeats the one before, or that have no volume where they had some."""
+    if view.repeated is None:
+        return {}
+    priced = _priced(view.prices)
+    odd = {view.names[i]: "the row of the session before once more" for i in np.flatnonzero(view.repeated & priced)}
+    if view.volumes is not None and view.mean_volumes is not None:
+        gone = priced & (view.volumes == 0) & (view.mean_volumes > 0)
+        odd |= {view.names[i]: "no volume" for i in np.flatnonzero(gone)}
+    return odd
 
 
 def _odd(view: DataView, limits: SafetySettings) -> tuple[dict[str, str], float]:
     """What is odd, by asset, and its share of the assets that have a price in either row."""
-    now, before = _priced(view.prices), _priced(view.previous)
-    both = now & before
-    moved = np.zeros(len(view.names))
-    moved[both] = view.prices[both] / view.previous[both] - 1.0
+    now, before = _known(view), _priced(view.previous)
+    moved = _moved(view)
     odd: dict[str, str] = {}
     for i in np.flatnonzero(now != before):
         odd[view.names[i]] = "a gap"
     for i in np.flatnonzero(np.abs(moved) > limits.max_return):
         odd[view.names[i]] = f"a return of {100 * moved[i]:.4g} %"
+    odd |= _jumps(view)
     for place, ratio in _volumes(view, now, limits.max_volume_ratio):
         odd.setdefault(view.names[place], f"{ratio:.4g} times its average volume")
     number = int((now | before).sum())
     return odd, len(odd) / number if number else 0.0
+
+
+def _moved(view: DataView) -> Floats:
+    """Returns of accepted prices on the last accepted ones before; 0 where there is none."""
+    base = view.previous
+    if view.before is not None:
+        base = np.where(_priced(view.before), view.before, view.previous)
+    both = _priced(view.prices) & _priced(base)
+    moved = np.zeros(len(view.names))
+    moved[both] = view.prices[both] / base[both] - 1.0
+    return moved
+
+
+def _is_small_split(moved: Floats) -> Where:
+    """Where a return is that of a split 2:1 or 3:2, or of one the other way."""
+    ratio = 1.0 + moved
+    found: Where = np.zeros(len(moved), np.bool_)
+    for split in (2.0, 1.5):
+        found |= (np.abs(ratio * split - 1.0) <= _NEAR_SPLIT) | (np.abs(ratio / split - 1.0) <= _NEAR_SPLIT)
+    return found
+
+
+def _is_single(number: int, setting: str, limits: SafetySettings) -> bool:
+    """Whether it is one asset alone, which is no share, unless somebody wrote a share down."""
+    return number <= 1 and setting not in limits.model_fields_set
+
+
+def _has_dropped(source: SourceView, limits: SafetySettings) -> bool:
+    number = max(float(source.assets), source.mean)
+    return number >= FEW_ASSETS and source.values < (1.0 - limits.max_coverage_drop) * source.mean - 1e-9
+
+
+def _late(found: list[SourceView], view: DataView) -> str:
+    told = [f"'{s.name}', the newest values of {s.newest}" if s.newest else f"'{s.name}', no values" for s in found]
+    return f"as of {view.newest[:10]} sources are late: {'; '.join(told)}"
+
+
+def _dropped(found: list[SourceView]) -> str:
+    told = [f"'{s.name}', {s.values} after {s.mean:.4g} in the mean" for s in found]
+    return f"sources lack values that they had: {'; '.join(told)}"
+
+
+def _off(view: DataView, limits: SafetySettings) -> tuple[Finding, ...]:
+    """What can't be judged of so few assets."""
+    few = len(view.names)
+    if few >= FEW_ASSETS:
+        return ()
+    names = [n for n in ("max_universe_change", "max_coverage_drop") if n not in limits.model_fields_set]
+    if not names:
+        return ()
+    text = f"{', '.join(names)}: off, as there are {few} assets and not {FEW_ASSETS}"
+    return (Finding("off", Weight.INFO, text),)
 
 
 def _volumes(view: DataView, priced: Where, most: float) -> list[tuple[int, float]]:

@@ -70,6 +70,20 @@ class Line:
         return Line(self.price, self.sector, self.quantity + moved, self.buying, self.selling, self.changed + moved)
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What an order in an asset is measured by, in money. None: not known.
+
+    wanted: the change that was wanted, at the price that sized it. lot: what one lot is worth. high: the higher of the
+    last two accepted prices. volume: the mean value that is traded in a session.
+    """
+
+    wanted: Decimal
+    lot: Decimal
+    high: Decimal | None = None
+    volume: Decimal | None = None
+
+
 @dataclass(slots=True)
 class Range:
     """A sum of positions in money: as it is, and the least and most it may come to."""
@@ -125,13 +139,14 @@ class Exposure:
 
     nav: what the book was worth when the session's weights were decided. turnover: value of the session's fills.
     orders, orders_of_run: orders of the session; denied ones do not count. parents: the whole quantity of each sliced
-    order; sliced: how much of it slices have taken and not given back.
+    order; sliced: how much of it slices have taken and not given back. bounds: by asset, of the orders of the run.
     """
 
     nav: Decimal
     cash: Decimal
     marks: Mapping[str, Mark]
     parents: Mapping[str, Decimal] = field(default_factory=dict)
+    bounds: Mapping[str, Bound] = field(default_factory=dict)
     turnover: Decimal = ZERO
     orders: int = 0
     orders_of_run: Counter[str] = field(default_factory=Counter)
@@ -159,13 +174,14 @@ class Exposure:
         intents: Iterable[Intent] = (),
         fills: Iterable[Fill] = (),
         parents: Mapping[str, Decimal] | None = None,
+        bounds: Mapping[str, Bound] | None = None,
     ) -> Exposure:
         """From the book as it is now, the intents and fills of its session, and what is in flight from before it.
 
         marks: of all that is held or ordered.
         """
         with localcontext(EXACT):
-            at = cls(nav, cash, marks, parents or {})
+            at = cls(nav, cash, marks, parents or {}, bounds or {})
             for asset, quantity in positions.items():
                 at._put(asset, Line(*_valued(marks, asset), quantity))
             for fill in fills:

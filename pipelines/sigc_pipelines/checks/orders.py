@@ -5,8 +5,10 @@ run are decided, and again right before each is sent. An order that is counted i
 all others.
 
 What is beyond a limit is denied, with one exception: an order that reduces an exposure which is beyond its limit. What
-can't be evaluated (no price of what is held, a book worth nothing) is denied too, unless the order only takes its
-position nearer to zero: one must be able to get out.
+can't be evaluated (a book worth nothing) is denied too, unless the order only takes its position nearer to zero: one
+must be able to get out. Such an order is not denied for change, turnover or cash; where the book itself is held beyond
+a limit, not for net or sector in flight either, as the other side may have to wait. Assets without a price are left out
+of sums, so that they block no orders of others.
 
 Read first: `exposure.py`, for what the worst case is.
 """
@@ -21,7 +23,7 @@ from decimal import Decimal, localcontext
 from sigc.config import SafetySettings
 from sigc.store.records import ZERO, Finding, Intent, Side, Weight
 from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, findings, listed
-from sigc_pipelines.checks.exposure import EXACT, Exposure, Line, Range, worst_price
+from sigc_pipelines.checks.exposure import EXACT, Bound, Exposure, Line, Range, worst_price
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,11 @@ class Case:
         """Whether all it can do, whatever else is filled, is take the position nearer to zero."""
         line = self.with_it
         return line.lowest >= 0 if self.order.side is Side.SELL else line.highest <= 0
+
+    @property
+    def whole(self) -> Decimal:
+        """The quantity of the order, or of all that it is a slice of."""
+        return self.at.parents.get(self.order.parent, self.order.quantity)
 
 
 def judge(
@@ -117,10 +124,40 @@ def orders_per_session(case: Case, limits: SafetySettings) -> Breach | None:
 
 @check("max_order_value")
 def order_value(case: Case, limits: SafetySettings) -> Breach | None:
-    """The order's value, at its price or at its limit where that is more."""
+    """The order's value, at the highest of its price, its limit and the last two accepted prices."""
     if limits.max_order_value == 0:
         return None
-    return _beyond(case.order.quantity * worst_price(case.order), _exact(limits.max_order_value), "the order's value")
+    bound = case.at.bounds.get(case.order.asset)
+    price = worst_price(case.order) if bound is None else dearest(case.order, bound)
+    return _beyond(case.order.quantity * price, _exact(limits.max_order_value), "the order's value")
+
+
+@check("max_order_pct")
+def order_pct(case: Case, limits: SafetySettings) -> Breach | None:
+    """The order's value at the price that sized it, with all its slices, beyond the change that was wanted."""
+    if limits.max_order_pct == 0:
+        return None
+    bound = case.at.bounds.get(case.order.asset)
+    if bound is None:
+        raise UnevaluableError(f"no change of {case.order.asset} is known to be wanted")
+    most = bound.wanted + max(bound.wanted * _exact(limits.max_order_pct), bound.lot)
+    return _beyond(case.whole * case.order.reference, most, "the order's value against the change that is wanted")
+
+
+@check("max_adv_pct")
+def adv_pct(case: Case, limits: SafetySettings) -> Breach | None:
+    """The order's value, with all its slices, over the mean value that is traded in a session."""
+    if limits.max_adv_pct == 0:
+        return None
+
+    def measured() -> Breach | None:
+        bound = case.at.bounds.get(case.order.asset)
+        if bound is None or bound.volume is None:
+            raise UnevaluableError(f"the mean volume of {case.order.asset} is not known")
+        value, most = case.whole * dearest(case.order, bound), _exact(limits.max_adv_pct) * bound.volume
+        return _beyond(value, most, "the order's value against the mean volume")
+
+    return _unless_way_out(case, measured)
 
 
 @check("max_order_shares")
@@ -177,6 +214,9 @@ def position(case: Case, limits: SafetySettings) -> Breach | None:
 def change(case: Case, limits: SafetySettings) -> Breach | None:
     """The change of the asset's weight in the session, in the worst case."""
 
+    if case.is_way_out:
+        return None
+
     def measured() -> Breach | None:
         line = case.with_it
         worst = _side(case, line.changed - line.selling, line.changed + line.buying) * _price(case)
@@ -191,7 +231,6 @@ def gross_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
     """The sum of absolute weights when all that adds is filled and nothing that reduces."""
 
     def measured() -> Breach | None:
-        _all_priced(case)
         counted = case.at.line(case.order.asset)
         others = case.at.gross_in_flight - counted.reach * _price(case)
         if case.with_it.reach <= case.without.reach:
@@ -206,8 +245,10 @@ def gross_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
 def net_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
     """The absolute sum of weights when only what is on this order's side is filled."""
 
+    if case.is_way_out and _is_held_beyond(case, limits):
+        return None
+
     def measured() -> Breach | None:
-        _all_priced(case)
         return _net(case, case.at.net, limits.max_net_in_flight, "the net in flight")
 
     return _unless_way_out(case, measured)
@@ -216,11 +257,10 @@ def net_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
 @check("max_sector_in_flight")
 def sector_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
     """The absolute net weight of the asset's sector when only what is on this order's side is filled."""
-    if limits.max_sector_in_flight == 0:
+    if limits.max_sector_in_flight == 0 or (case.is_way_out and _is_held_beyond(case, limits)):
         return None
 
     def measured() -> Breach | None:
-        _all_priced(case)
         sector = case.with_it.sector
         if not sector:
             raise UnevaluableError(f"the sector of {case.order.asset} is not known")
@@ -233,6 +273,8 @@ def sector_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
 @check("max_turnover")
 def turnover(case: Case, limits: SafetySettings) -> Breach | None:
     """The value of the session's fills and of all orders in flight."""
+    if case.is_way_out:
+        return None
 
     def measured() -> Breach | None:
         at = case.at
@@ -261,7 +303,9 @@ CHECKS = (
     orders_per_run,
     orders_per_session,
     order_value,
+    order_pct,
     order_shares,
+    adv_pct,
     duplicate,
     children,
     short,
@@ -304,7 +348,7 @@ def _net(case: Case, range: Range, limit: float, what: str) -> Breach | None:
 
 def _cash(case: Case, proceeds: Decimal, limit: float, what: str) -> Breach | None:
     """What a purchase leaves, given what open sales bring; sales are never short of cash."""
-    if case.order.side is Side.SELL:
+    if case.order.side is Side.SELL or case.is_way_out:
         return None
 
     def measured() -> Breach | None:
@@ -354,9 +398,19 @@ def _price(case: Case) -> Decimal:
     return price
 
 
-def _all_priced(case: Case) -> None:
-    if case.at.unpriced:
-        raise UnevaluableError(f"no price is known of {listed(sorted(case.at.unpriced), 3)}")
+def dearest(order: Intent, bound: Bound) -> Decimal:
+    """What a share is counted at by limits in money: no price that is wrong by being low makes an order small."""
+    return max(worst_price(order), bound.high or ZERO)
+
+
+def _is_held_beyond(case: Case, limits: SafetySettings) -> bool:
+    """Whether the book, or the asset in it, exceeds a limit already: then a way back must be left."""
+    at, nav = case.at, case.at.nav
+    if not (nav.is_finite() and nav > 0):
+        return True
+    price = case.without.price
+    held = ZERO if price is None else abs(case.without.quantity) * price
+    return held > _exact(limits.max_position) * nav or at.gross_in_flight > _exact(limits.max_gross_in_flight) * nav
 
 
 def _exact(limit: float) -> Decimal:

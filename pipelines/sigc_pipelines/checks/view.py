@@ -4,7 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sigc.panel import Floats
+
+FEW_ASSETS = 5  # of which shares say nothing: universe and coverage are not judged below
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """A source on the last row. values: how many assets have one; mean: of the rows before; assets: how many it has.
+
+    newest: ISO day of its newest value, '' where it has no days (is_static) or none yet. is_late: older than it should
+    be. is_read: weights are made of it.
+    """
+
+    name: str
+    is_read: bool
+    is_static: bool
+    assets: int
+    values: int
+    mean: float
+    newest: str
+    is_late: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -12,9 +35,10 @@ class DataView:
     """The end of the loaded data.
 
     as_of: ISO date of the session that is expected; newest: of the last row. rows: how many there are. Arrays are
-    (assets,) in the order of `names`: prices and volumes of the last row, prices of the row before, mean volumes of the
-    (up to 20) rows before the last. NaN is missing; None: the strategy reads no volume. sectors: a label per asset, ''
-    unknown.
+    (assets,) in the order of `names`: accepted prices and volumes of the last row, prices of the row before (accepted
+    or not), mean volumes of the (up to 20) rows before the last. NaN is missing; None: the strategy reads no volume.
+    sectors: a label per asset, '' unknown. raw: prices of the last row, accepted or not; before: the last accepted ones
+    before it. repeated: assets whose row only repeats the one before. ended: assets that ended by a declared action.
     """
 
     as_of: str
@@ -26,6 +50,11 @@ class DataView:
     volumes: Floats | None = None
     mean_volumes: Floats | None = None
     sectors: tuple[str, ...] | None = None
+    raw: Floats | None = None
+    before: Floats | None = None
+    repeated: NDArray[np.bool_] | None = None
+    ended: frozenset[str] = frozenset()
+    sources: tuple[SourceView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

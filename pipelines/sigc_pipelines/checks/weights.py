@@ -1,5 +1,12 @@
 """Checks of wanted weights. What is beyond a limit is reported with the assets, the value and the limit.
 
+One can always get out: what is held beyond a limit is no reason to refuse a target that takes it nearer to zero.
+
+    position, net, sector          a target that is nearer to zero than what is held, on the same side of it, may be
+    gross                          a target that adds to no position may be
+    change                         of an asset that is brought nearer to zero, none counts
+    turnover                       what adds counts alone, where nothing adds or the book is held beyond a limit
+
 Neighbours: `data.py` judges what the weights were computed from, `orders.py` what they become.
 """
 
@@ -38,7 +45,8 @@ def finite(view: WeightsView, limits: SafetySettings) -> Breach | None:  # noqa:
 @check("max_position")
 def position(view: WeightsView, limits: SafetySettings) -> Breach | None:
     """The absolute weight of each asset."""
-    return _each(view, np.abs(_target(view)), limits.max_position, "weighs")
+    target = _target(view)
+    return _each(view, np.where(_reduces(target, view.held), 0.0, np.abs(target)), limits.max_position, "weighs")
 
 
 @check("max_sector")
@@ -49,12 +57,19 @@ def sector(view: WeightsView, limits: SafetySettings) -> Breach | None:
     target = _target(view)
     if view.sectors is None:
         raise UnevaluableError("the strategy has no sectors")
-    unknown = [n for n, label, w in zip(view.names, view.sectors, target, strict=True) if not label and w != 0]
+    unplaced = ~_reduces(target, view.held)
+    unknown = [
+        n for n, label, w, u in zip(view.names, view.sectors, target, unplaced, strict=True) if not label and w and u
+    ]
     if unknown:
         raise UnevaluableError(f"no sector is known of {listed(unknown)}")
     labels = np.array(view.sectors)
     nets = {str(s): math.fsum(target[labels == s]) for s in np.unique(labels)}
-    beyond = {s: net for s, net in nets.items() if _is_beyond(abs(net), limits.max_sector)}
+    beyond = {
+        s: net
+        for s, net in nets.items()
+        if s and _is_beyond(abs(net), limits.max_sector) and not _is_nearer(net, math.fsum(view.held[labels == s]))
+    }
     if not beyond:
         return None
     worst = max(beyond, key=lambda s: abs(beyond[s]))
@@ -66,13 +81,16 @@ def sector(view: WeightsView, limits: SafetySettings) -> Breach | None:
 @check("max_gross")
 def gross(view: WeightsView, limits: SafetySettings) -> Breach | None:
     """The sum of absolute weights."""
-    return _whole(math.fsum(np.abs(_target(view))), limits.max_gross, "the gross")
+    target = _target(view)
+    breach = _whole(math.fsum(np.abs(target)), limits.max_gross, "the gross")
+    return None if breach is not None and _adds_nothing(view) else breach
 
 
 @check("max_net")
 def net(view: WeightsView, limits: SafetySettings) -> Breach | None:
     """The absolute sum of weights."""
-    return _whole(abs(math.fsum(_target(view))), limits.max_net, "the net")
+    value = math.fsum(_target(view))
+    return None if _is_nearer(value, math.fsum(view.held)) else _whole(abs(value), limits.max_net, "the net")
 
 
 @check("neutral_tolerance")
@@ -89,13 +107,17 @@ def neutral(view: WeightsView, limits: SafetySettings) -> Breach | None:
 @check("max_turnover")
 def turnover(view: WeightsView, limits: SafetySettings) -> Breach | None:
     """The sum of absolute changes of weights."""
-    return _whole(math.fsum(np.abs(_changes(view))), limits.max_turnover, "the turnover")
+    changes = np.abs(_changes(view))
+    adding = changes[~_reduces(view.target, view.held)]
+    is_way_out = _adds_nothing(view) or _is_held_beyond(view, limits)
+    return _whole(math.fsum(adding if is_way_out else changes), limits.max_turnover, "the turnover")
 
 
 @check("max_change")
 def change(view: WeightsView, limits: SafetySettings) -> Breach | None:
     """The absolute change of each asset's weight."""
-    return _each(view, np.abs(_changes(view)), limits.max_change, "changes by")
+    changes = np.abs(_changes(view))
+    return _each(view, np.where(_reduces(view.target, view.held), 0.0, changes), limits.max_change, "changes by")
 
 
 @check("max_deviation")
@@ -103,6 +125,8 @@ def deviation(view: WeightsView, limits: SafetySettings) -> Breach | None:
     """How many standard deviations of its history the turnover lies above its mean."""
     past = view.past_turnovers
     if limits.max_deviation == 0 or len(past) < limits.min_history:
+        return None
+    if _adds_nothing(view):
         return None
     value = math.fsum(np.abs(_changes(view)))
     mean = math.fsum(past) / len(past)
@@ -128,6 +152,33 @@ def _changes(view: WeightsView) -> Floats:
         raise UnevaluableError("not all weights that are held are finite")
     changes: Floats = _target(view) - view.held
     return changes
+
+
+def _reduces(target: Floats, held: Floats) -> NDArray[np.bool_]:
+    """Where a target lies between what is held and zero, both included."""
+    found: NDArray[np.bool_] = (np.abs(target) <= np.abs(held) + TOLERANCE) & (target * held >= 0.0) & (held != 0.0)
+    return found
+
+
+def _adds_nothing(view: WeightsView) -> bool:
+    """Whether a target only takes positions nearer to zero."""
+    changes = np.abs(_changes(view))
+    return math.fsum(changes[~_reduces(view.target, view.held)]) <= TOLERANCE
+
+
+def _is_nearer(value: float, held: float) -> bool:
+    """Whether a sum is on the same side of zero as the held one, and no farther from it."""
+    return held != 0.0 and value * held >= 0.0 and abs(value) <= abs(held) + TOLERANCE
+
+
+def _is_held_beyond(view: WeightsView, limits: SafetySettings) -> bool:
+    """Whether what is held exceeds a limit, so that a way back must be left."""
+    held = np.nan_to_num(view.held)
+    return (
+        bool((np.abs(held) > limits.max_position + TOLERANCE).any())
+        or _is_beyond(math.fsum(np.abs(held)), limits.max_gross)
+        or _is_beyond(abs(math.fsum(held)), limits.max_net)
+    )
 
 
 def _is_beyond(value: float, limit: float) -> bool:

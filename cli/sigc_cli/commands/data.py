@@ -1,0 +1,74 @@
+"""`sigc data accept ASSET DATE`: a price that is unlike the one before, accepted by a person."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import click
+
+from sigc_cli.options import WORK_DIR
+from sigc_cli.remote import which
+
+
+@click.group()
+def command() -> None:
+    """Decide about data: accept a price that is held back."""
+
+
+@command.command()
+@click.argument("asset")
+@click.argument("day", metavar="DATE")
+@click.option("--reason", required=True, help="Why; it is kept in the audit with who.")
+@WORK_DIR
+@which
+def accept(
+    asset: str,
+    day: str,
+    reason: str,
+    work_dir: Path | None,
+    address: str | None,
+    name: str | None,
+    config: Path | None,
+) -> None:
+    """Accept the price of ASSET on DATE, though it jumps or looks like a split: runs trade on it from then.
+
+    It is kept in the ledger, by the daemon when one answers. A split is better declared as a corporate action.
+    """
+    from sigc.daemon.client import NoDaemonError
+    from sigc.errors import Diagnostic, SigcError
+    from sigc_cli.remote import daemon
+
+    try:
+        day = str(date.fromisoformat(day))
+    except ValueError:
+        raise SigcError(Diagnostic("E500", f"'{day}' is no date", hint="such as 2024-01-15")) from None
+    if work_dir is None:
+        try:
+            with daemon(config, address, name) as client:
+                client.post("data/accept", {"asset": asset, "day": day, "reason": reason})
+            click.echo(f"the price of {asset} on {day} is accepted")
+            return
+        except NoDaemonError as gone:
+            if not gone.is_refused or address is not None:
+                raise
+    _here(asset, day, reason, config, work_dir, name)
+    click.echo(f"the price of {asset} on {day} is accepted")
+
+
+def _here(asset: str, day: str, reason: str, config: Path | None, work_dir: Path | None, name: str | None) -> None:
+    """Write it into the ledger of the work dir. Raises E310, E311."""
+    from sigc.clock import SystemClock
+    from sigc.store import control
+    from sigc.store.ledger import Ledger
+    from sigc_cli.build import Choices, configuration
+    from sigc_cli.build_trading import sign_of, user
+    from sigc_cli.workdir import work_dir as place_of
+
+    loaded = configuration(Choices(config=config))
+    place = place_of(loaded, work_dir, name)
+    with (
+        Ledger.open(place, SystemClock(), sign=sign_of(loaded.config)) as ledger,
+        ledger.transaction("control") as tx,
+    ):
+        control.accept_price(tx, asset, day, user(), reason)
