@@ -60,6 +60,7 @@ from sigc_pipelines.session import Moment, moment
 from sigc_pipelines.sizing import decimal, lot_of, size, write_down
 from sigc_pipelines.trading import Ended, Feed, Request, Trading, Watch
 from sigc_pipelines.turn import Turn, turn_of
+from sigc_pipelines.units import in_session
 from sigc_pipelines.valuing import Standing, newest_prices, standing
 
 
@@ -227,7 +228,7 @@ class _Pass:
             now = self._standing(loaded, at)
         with self._stage(StageName.COMPUTE, execution.compute_deadline_s) as findings:
             outlook = self.feed.look(loaded, self.request.portfolio)
-            sight = self.sight = outlook.at(self.run.as_of)
+            sight = self.sight = outlook.at(self.run.as_of, at.session.day)
             finite(sight)
             changed = source_changes(self.ledger, self.run, loaded, self.feed)
             self._note({"weights": sight.digest} | {f"data:{n}": d for n, d in outlook.digests.items()} | changed)
@@ -277,7 +278,10 @@ class _Pass:
         self.run = replace(self.run, digests=dict(self.run.digests) | digests)
 
     def _standing(self, loaded: Loaded, at: Moment) -> Standing:
-        """The book as of the last complete session. A dry run looks at it, and changes nothing."""
+        """The book as of the last complete session, in the units of the one that is traded.
+
+        A dry run looks at it, and changes nothing.
+        """
         trading, capital = self.trading, decimal(self.trading.config.execution.capital)
 
         def closes_since(day: str) -> Closes:
@@ -291,8 +295,12 @@ class _Pass:
         with self.ledger.reading() as connection:
             if books.book(connection, self.book) is None:
                 fresh = books.Book(self.book, capital, capital, self.run.started, self.run.as_of)
-                return Standing(fresh, capital, {}, prices)
-            return standing(connection, self.book, prices)
+                now, known = Standing(fresh, capital, {}, prices), str(at.as_of.day)
+            else:
+                now, valued = standing(connection, self.book, prices), books.last_nav(connection, self.book)
+                known = str(at.as_of.day) if valued is None else valued.session
+        step = trading.broker.capabilities().quantity_step
+        return in_session(now, loaded.actions, trading.calendar, (known, str(at.as_of.day), str(at.session.day)), step)
 
     def _decided(self, sight: Sight, loaded: Loaded, now: Standing, findings: list[Finding]) -> Decision:
         """The weights to trade to, judged. Raises E801."""

@@ -8,7 +8,8 @@ restated before anything is sized. actions: those whose session lies after the a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -18,9 +19,11 @@ from sigc.store.action_rows import restated
 from sigc.store.effects import Due, can_be_valued, effects
 from sigc.store.records import ZERO, BookKey
 from sigc_pipelines.acting import scheduled
+from sigc_pipelines.valuing import Standing
 
 _HOLDER = BookKey("", "")
 _ONE = Decimal(1)
+_TICK = Decimal("0.000001")  # of prices, as the paper broker keeps them
 
 
 def acting_between(actions: Iterable[Action], calendar: Calendar, after: str, until: str) -> tuple[Action, ...]:
@@ -84,6 +87,33 @@ def restated_price(price: Decimal, actions: Iterable[Action], session: str) -> D
     """
     dues = _dues(actions, session, {})
     return restated({d.action.asset: price for d in dues}, dues).get(dues[0].action.asset, price) if dues else price
+
+
+def in_session(
+    now: Standing, actions: Sequence[Action], calendar: Calendar, days: tuple[str, str, str], step: Decimal = _ONE
+) -> Standing:
+    """A book in the units of the session that is to be traded, worth what it was but for what the actions change.
+
+    days: up to which session the ledger has its actions, of which the prices are, and the session to be traded.
+    """
+    ledger, priced, session = days
+    lacking = acting_between(actions, calendar, ledger, session)
+    if not lacking:
+        return now
+    ahead = acting_between(actions, calendar, priced, session)
+    positions = restated_positions(now.positions, lacking, session, now.prices, step)
+    prices = dict(now.prices)
+    for action in ahead:
+        if action.asset in prices:
+            mine = [a for a in ahead if a.asset == action.asset]
+            prices[action.asset] = restated_price(now.prices[action.asset], mine, session).quantize(_TICK).normalize()
+    for action in lacking:
+        if action.kind is ActionKind.RENAME and action.asset in prices:
+            prices.setdefault(action.into, prices[action.asset])
+    owed = owed_at(now.positions, lacking, session, now.prices, step)
+    money = now.book.cash + now.book.receivables + owed
+    worth = money + sum((q * prices[a] for a, q in positions.items() if a in prices), ZERO)
+    return replace(now, worth=worth, positions=positions, prices=prices)
 
 
 def _dues(actions: Iterable[Action], session: str, prices: Mapping[str, Decimal]) -> tuple[Due, ...]:
