@@ -128,11 +128,11 @@ def load(
     errors: list[Diagnostic] = []
     read = [s for s in specs if s.name not in held]
     with_what = Ways(store, settings, exchanges)
-    actions = _Actions([s for s in read if s.is_actions], look, with_what)
+    actions = _Actions([s for s in specs if s.is_actions], held, look, with_what)
     make = partial(_source, look=look, actions=actions, ways=with_what, thorough=thorough)
     sources = _gathered([s for s in read if not s.is_actions], make, ways, errors)
     for spec in specs:
-        if spec.name in held:
+        if spec.name in held and not spec.is_actions:
             again = partial(put, held[spec.name], store)
             again()
             sources[spec.name] = _described(spec, Place(IN_MEMORY, (), ()), held[spec.name].converted, again, exchanges)
@@ -147,8 +147,14 @@ def load(
 class _Actions:
     """Corporate actions as declared: by sources that hold nothing else, or by columns of a price file."""
 
-    def __init__(self, declared: Sequence[SourceSpec], look: Callable[[SourceSpec], Place], ways: Ways) -> None:
-        self.declared, self._look, self._ways = tuple(declared), look, ways
+    def __init__(
+        self,
+        declared: Sequence[SourceSpec],
+        held: Mapping[str, Held],
+        look: Callable[[SourceSpec], Place],
+        ways: Ways,
+    ) -> None:
+        self.declared, self._held, self._look, self._ways = tuple(declared), held, look, ways
         self._lock = Lock()
         self._known: dict[tuple[str, ...], Acts] = {}
 
@@ -179,12 +185,19 @@ class _Actions:
         return in_order({a for s in specs if s.adjust != "none" for a in self.of(s)})
 
     def _read(self, spec: SourceSpec, reader: Callable[..., Acts]) -> Acts:
+        if spec.name in self._held:
+            return self._given(spec.name)
         place = self._look(spec)
         key = (place.text, *place.versions)
         if key not in self._known:
             read = reader(spec, place.files, self._ways.exchange(spec), self._ways.settings.max_cells)
             self._known[key] = replace(read, actions=in_order(read.actions))
         return self._known[key]
+
+    def _given(self, name: str) -> Acts:
+        from sigc.data.corporate import Acts
+
+        return self._held[name].acts or Acts()
 
     def findings(self) -> tuple[Diagnostic, ...]:
         """What was noticed while they were read."""
@@ -197,6 +210,8 @@ class _Actions:
         """True where something says what the actions are, if only that there are none."""
         if self.declared:
             return True
+        if spec.name in self._held:
+            return self._held[spec.name].acts is not None
         from sigc.data.corporate import has_actions
 
         place = self._look(spec)
