@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -19,7 +19,8 @@ from sigc.actions import Action, ActionKind
 from sigc.calendar import Session
 from sigc.clock import HandClock
 from sigc.config import PaperSettings
-from sigc.store import booking, books, orders, recount, runs
+from sigc.failpoint import arm
+from sigc.store import action_rows, booking, books, orders, recount, runs
 from sigc.store.ledger import Ledger
 from sigc.store.records import BookKey, Intent, Nav, Outcome, Run, RunKey, Side
 from sigc_pipelines.acting import scheduled
@@ -252,6 +253,51 @@ def test_both_agree_whatever_happens(tmp_path: Path, seed: int) -> None:
     with Market(tmp_path, anything(dice), is_flat=True, borrow_bps=300) as market:
         traded(market, seed, known, gap=dice.choice([0.0, 0.4]))
         assert differences(market.ledger, market.broker) == ()
+
+
+class DeadError(BaseException):
+    """Stands for a process that ends there."""
+
+
+def caught_up(folder: Path, dies_at: int) -> tuple[object, int]:
+    """Two weeks looked at at once, interrupted at the n-th point that is passed; what is booked, and points passed."""
+    actions = [dividend("A", 0.5, 2, 6), split("A", 4, 3), split("B", Fraction(1, 4), 5), dividend("B", 1.0, 5, 8)]
+    with Market(folder, actions) as market:
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 101)
+        market.order(TWO, "B", -33)
+        passed = 0
+
+        def pass_by(point: str) -> None:
+            nonlocal passed
+            passed += point.startswith("act")
+            if passed == dies_at:
+                arm(None)
+                raise DeadError
+
+        arm(pass_by)
+        try:
+            with suppress(DeadError):
+                market.follow(DAYS[9])
+        finally:
+            arm(None)
+        market.follow(DAYS[9])
+        charges = [(c.kind, c.asset, c.amount) for c in market.broker.activities("").charges]
+        with market.ledger.reading() as connection:
+            entries = [
+                [(e.number, e.key, e.step, e.amounts) for e in action_rows.entries_of_book(connection, key)]
+                for key in (ONE, TWO)
+            ]
+        return (sorted(charges), entries, market.has(ONE), market.has(TWO), market.navs(ONE), market.navs(TWO)), passed
+
+
+def test_a_catching_up_that_is_interrupted_ends_as_calm(tmp_path: Path) -> None:
+    """At each point: no payment is taken back and made again."""
+    calm, points = caught_up(tmp_path / "calm", 0)
+    assert points > 10
+    for number in range(1, points + 1):
+        found, _ = caught_up(tmp_path / str(number), number)
+        assert found == calm, number
 
 
 def test_a_renaming_that_died_halfway_is_gone_on_with(tmp_path: Path) -> None:
