@@ -252,7 +252,7 @@ def test_most_assets_that_repeat_are_stale_data(number: int, is_stale: bool) -> 
 @pytest.mark.parametrize(("lost", "is_refused"), [(20, False), (21, True)])
 def test_a_universe_that_shrinks(lost: int, is_refused: bool) -> None:
     gone = view(prices=dict.fromkeys(range(lost), NAN))
-    off = {"max_anomalies_pct": 1.0, "max_missing_pct": 1.0}
+    off: dict[str, Any] = {"max_anomalies_pct": 1.0, "max_missing_pct": 1.0}
     assert judged(gone, wanted=("A99",), **off).is_refused is is_refused
     assert not judged(gone, wanted=("A99",), max_universe_change=0.21, **off).is_refused
     assert not judged(replace(gone, ended=frozenset({"A0", "A1"})), wanted=("A99",), **off).is_refused
