@@ -13,11 +13,10 @@ from datetime import date
 
 import numpy as np
 
-from sigc.actions import between
+from sigc.actions import between, digest_of
 from sigc.blocks import digest
 from sigc.data.adjust import Since, day_of, levels_of
 from sigc.data.anomalies import Limits, State, accept, limits_of
-from sigc.data.factors import digest_of
 from sigc.engine.gather import source_panel
 from sigc.plan.grid import Grid
 from sigc_pipelines.compute import Loaded, Workspace

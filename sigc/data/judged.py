@@ -16,11 +16,10 @@ from typing import Protocol
 
 import numpy as np
 
-from sigc.actions import Action, ActionKind, between
+from sigc.actions import Action, ActionKind, between, digest_of
 from sigc.blocks import BlockStore, concat, digest
 from sigc.data.adjust import day_of
 from sigc.data.corporate_checks import Looks, judge, looks_adjusted
-from sigc.data.factors import digest_of
 from sigc.data.manifest import SourceBlock
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates, Panel
