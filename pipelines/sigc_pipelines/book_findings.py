@@ -1,4 +1,4 @@
-"""What is to be told of a book: assets held without a price or ended, rows without a weight or with absurd ones, ruin."""
+"""What is to be told of a book: assets held without a price or ended, rows without weights or absurd ones, ruin."""
 
 from __future__ import annotations
 
