@@ -10,11 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from sigc.clock import SystemClock
-from sigc.config import Config
+from sigc.config import Config, SafetySettings
+from sigc.daemon.runner import StrategyEntry
 from sigc.store import books, control
 from sigc.store.ledger import Ledger
 from sigc.store.records import BookKey, IntentState, Outcome, RunKind
+from sigc_cli.commands.config import command as config_command
 from sigc_cli.commands.data import command
+from sigc_cli.daemon_checks import checked
 from sigc_cli.show_run import text
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, D3, D4, free, scene, written
@@ -37,6 +40,21 @@ def test_a_limit_without_its_source_is_off_and_that_is_told(tmp_path: Path) -> N
         assert ended.run.outcome is Outcome.DONE
         assert "info: off: max_adv_pct is off: the strategy loads no source 'volume'" in text(ended)
     assert {o.state for o in ended.orders} == {IntentState.ACKNOWLEDGED}
+
+
+def test_the_configuration_says_which_limits_are_off(tmp_path: Path) -> None:
+    entry, bare = StrategyEntry("book", tmp_path / "book.sig"), SafetySettings()
+    floor(tmp_path, BARE)
+    told = ("max_adv_pct is off: the strategy loads no source 'volume'",)
+    assert checked(entry, bare).off == told
+    assert checked(entry, SafetySettings(max_adv_pct=0.1)).off == ()
+    assert checked(entry, SafetySettings(max_adv_pct=0.0)).off == ()
+    floor(tmp_path, TEXT)
+    assert checked(entry, bare).off == ()
+    (tmp_path / "sigc.yaml").write_text("strategies:\n  - {name: book, file: bare.sig}\n")
+    (tmp_path / "bare.sig").write_text(BARE)
+    done = CliRunner().invoke(config_command, ["validate", str(tmp_path / "sigc.yaml")])
+    assert done.output == f"{tmp_path / 'sigc.yaml'}: ok\nbook: {told[0]}\n"
 
 
 def test_a_limit_that_was_written_and_can_not_be_judged_has_failed(tmp_path: Path) -> None:

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from sigc_cli.options import CONFIG, JSON
-
-if TYPE_CHECKING:
-    from sigc.config import SafetySettings
 
 
 @click.group()
@@ -62,27 +57,15 @@ def validate(file: Path | None, config: Path | None) -> None:
     from sigc.daemon.boot import open_calendars
     from sigc.daemon.configured import configured
     from sigc_cli.build import Choices, configuration
+    from sigc_cli.daemon_checks import checked
 
     loaded = configuration(Choices(config=file or config))
     with tempfile.TemporaryDirectory(prefix="sigc-validate-") as scratch:
         open_calendars(configured(loaded), Path(scratch), datetime.now(UTC))
     click.echo(f"{loaded.path or 'defaults'}: ok")
     for entry in configured(loaded).strategies:
-        for limit in _off(entry.file, entry.params, loaded.config.safety):
+        for limit in checked(entry, loaded.config.safety).off:
             click.echo(f"{entry.name}: {limit}")
-
-
-def _off(file: Path, params: Mapping[str, float], limits: SafetySettings) -> list[str]:
-    """The limits that are off for a strategy, as it loads nothing to judge by; nothing of one that has errors."""
-    from sigc.errors import SigcError
-    from sigc_cli.build import compile_file
-    from sigc_pipelines.decision import off_limits, why_off
-
-    try:
-        strategy = compile_file(file, params).strategy
-    except SigcError:  # `sigc check` says what is wrong with it
-        return []
-    return [why_off(name) for name in off_limits(limits, {source.name for source in strategy.data})]
 
 
 @command.command()
