@@ -32,7 +32,7 @@ def closes() -> Floats:
     values: Floats = 100 * np.exp(np.random.default_rng(5).normal(0, 0.01, (ROWS, 5)).cumsum(axis=0))
     for row, name, ratio in SPLITS:
         values[row:, "ABCDE".index(name)] /= ratio
-    values[100:, 3] *= 0.1
+    values[100:, 3] *= 0.1 * values[99, 3] / values[100, 3]
     values[300:, 4] *= 2.6
     values[GAP, 2] = np.nan
     return np.round(values, 4)
