@@ -452,3 +452,46 @@ def test_a_replay_over_a_split_and_a_dividend(tmp_path: Path) -> None:
     assert np.abs(held[:, 0] - 0.5).max() < 1e-4
     assert held[0, 1] == pytest.approx(0.25, abs=1e-4)
     assert held[-1, 1] == pytest.approx(0.25 * 63 / 64, abs=1e-4)
+
+
+def test_the_broker_values_what_it_holds_in_the_units_of_the_session(tmp_path: Path) -> None:
+    """Before the session's mark: by a split nothing is won, a dividend leaves the price, a new name keeps it."""
+    renamed = Action(at(4), "A", ActionKind.RENAME, into="Z")
+    actions = [split("A", 4, 2), dividend("A", 0.5, 2, 3), renamed]
+    with Market(tmp_path, actions) as market:
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 100)
+        market.follow(DAYS[1])
+        dues = [due for one in actions if (due := scheduled(one, CALENDAR)) is not None]
+        equity = market.broker.account().equity
+        for _ in range(2):
+            market.broker.act(str(at(2)), DAYS[2].close, dues[:2])
+            assert equity - market.broker.account().equity == 200  # owed, and not cash yet: 400 x 0.50
+        market.broker.mark(str(at(2)), DAYS[2].close, {"A": Decimal("15.5")}, {})
+        assert equity - market.broker.account().equity == 200
+        market.broker.act(str(at(4)), DAYS[4].close, dues)
+        assert market.broker.positions() == {"Z": 400}
+        assert market.broker.account().equity == equity
+
+
+def test_what_is_known_late_does_not_touch_a_price_of_after(tmp_path: Path) -> None:
+    with Market(tmp_path, [split("A", 4, 2)]) as market:
+        market.listed = []
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 100)
+        market.follow(DAYS[2])
+        wrong = market.broker.account().equity
+        dues = [due for one in market.actions if (due := scheduled(one, CALENDAR)) is not None]
+        market.broker.act(str(at(2)), DAYS[2].close, dues)
+        assert market.broker.account().equity - wrong == 300 * 16
+
+
+def test_an_order_that_expires_gives_its_buying_power_back(tmp_path: Path) -> None:
+    with Market(tmp_path, [split("A", 2, 3)]) as market:
+        market.follow(DAYS[1])
+        power = market.broker.account().buying_power
+        market.broker.submit(OrderRequest("by hand", "A", Side.BUY, Decimal(1000)))
+        market.broker.submit(OrderRequest("of B", "B", Side.BUY, Decimal(10)))
+        dues = [due for one in market.actions if (due := scheduled(one, CALENDAR)) is not None]
+        market.broker.act(str(at(3)), DAYS[3].close, dues)
+        assert power - market.broker.account().buying_power == 640  # of B alone
