@@ -12,6 +12,7 @@ Ledger and paper book are scratch. An order decided after the close of t is fill
 from __future__ import annotations
 
 import tempfile
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,8 @@ from sigc.config import AuditSettings, Config
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Floats, Panel
 from sigc.plan.strategy import Backtest, Portfolio
-from sigc.store import books, orders, runs
+from sigc.store import action_rows, books, orders, runs
+from sigc.store.action_rows import Entry
 from sigc.store.ledger import Ledger
 from sigc.store.records import BookKey, Fill, RunKind, Weight
 from sigc_pipelines.backtest import Accounts, Result
@@ -98,6 +100,7 @@ def replay(
                 )
                 with ledger.reading() as connection:
                     fills = books.fills_of_book(connection, key)
+                    entries = action_rows.entries_of_book(connection, key)
                     navs = {n.session: float(n.nav) for n in books.navs(connection, key)}
                     states = orders.counts(connection, key)
                     charges = {s: float(c) for s, c in books.charges_by_day(connection, key).items()}
@@ -106,7 +109,7 @@ def replay(
     book = replace(portfolio, backtest=settings)
     accounts = Accounts(loaded, workspace, book, capital, start, stop)
     told = (*accounts.findings, *odd, *_not_done(ended))
-    result = _result(accounts, outlook, prices, fills, navs, charges, capital, told)
+    result = _result(accounts, outlook, prices, fills, entries, navs, charges, capital, told)
     simple, steps = _steps(accounts, outlook, result, ended, states)
     return Replay(result, simple, steps, ended)
 
@@ -178,12 +181,13 @@ def _result(
     outlook: Outlook,
     prices: Closes,
     fills: tuple[Fill, ...],
+    entries: tuple[Entry, ...],
     navs: Mapping[str, float],
     charges: Mapping[str, float],
     capital: float,
     odd: tuple[Diagnostic, ...],
 ) -> Result:
-    """NAV, fills and charges as a backtest's result: rates against the NAV of the row before."""
+    """NAV, fills, corporate actions and charges as a backtest's result: rates against the NAV of the row before."""
     rows, names = len(outlook.days), outlook.names
     at = {day: i for i, day in enumerate(outlook.days)}
     column = {name: i for i, name in enumerate(names)}
@@ -193,6 +197,11 @@ def _result(
         change[row, column[fill.asset]] += fill.side.sign * quantity
         traded[row] += quantity * float(fill.price)
         paid[row] += float(fill.commission)
+    for entry in entries:
+        row = bisect_left(outlook.days, entry.session)  # of a session without a row: the next one
+        for asset, moved in ((entry.asset, entry.amounts.change), (entry.into, entry.amounts.into_change)):
+            if moved and asset in column and row < rows:
+                change[row, column[asset]] += float(moved)
     for day, amount in charges.items():
         paid[at[day]] -= amount
     nav = _filled(np.array([navs.get(day, np.nan) for day in outlook.days]), capital)

@@ -20,18 +20,24 @@ from sigc.calendar import Session
 from sigc.clock import HandClock
 from sigc.config import PaperSettings
 from sigc.failpoint import arm
+from sigc.lang.rebalance import Rebalance
 from sigc.store import action_rows, booking, books, orders, recount, runs
 from sigc.store.ledger import Ledger
 from sigc.store.records import BookKey, Intent, Nav, Outcome, Run, RunKey, Side
 from sigc_pipelines.acting import scheduled
+from sigc_pipelines.backtest import pick
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus
 from sigc_pipelines.closes import Closes
 from sigc_pipelines.compare import differences
+from sigc_pipelines.compute import load
+from sigc_pipelines.replay import replay
 from sigc_pipelines.settle import settle
 from sigc_pipelines.units import owed_at, restated_positions, restated_price
 from sigc_pipelines.valuing import follow, standing
 from tests.trading.floor import weekdays
+from tests.trading.script import DAYS as SCRIPT
+from tests.trading.script import written
 
 ONE, TWO = BookKey("one", "main"), BookKey("two", "main")
 CALENDAR = weekdays()
@@ -423,3 +429,69 @@ def test_positions_that_become_others() -> None:
     assert (
         owed_at(held, actions, "2024-05-06", {"B": Decimal(8), "C": Decimal(4)}) == 44 + 11 + 1
     )  # half of (4 - 1) / 1.5
+
+
+def test_a_replay_over_a_split_and_a_dividend(tmp_path: Path) -> None:
+    """By orders, prices as traded: what is held follows the split, and nothing is won or lost but the dividend's price."""
+    day = date.fromisoformat
+    here = written(tmp_path, {"A": 0.5, "B": 0.25}, {"A": [64.0] * 4 + [16.0] * 6, "B": [64.0] * 5 + [63.0] * 5})
+    space = replace(here.space, max_return=100.0)
+    loaded = load(here.strategy, space)
+    actions = (
+        Action(day(SCRIPT[4]), "A", ActionKind.SPLIT, Fraction(4)),
+        Action(day(SCRIPT[5]), "B", ActionKind.DIVIDEND, cash=1.0, pay_date=day(SCRIPT[7])),
+    )
+    loaded = replace(loaded, catalog=replace(loaded.catalog, actions=actions))
+    portfolio = pick(loaded)
+    once = {"rebalance": Rebalance(rows=1_000)}
+    told = replay(loaded, space, portfolio, here.config, here.calendar, capital=1e6, overrides=once)
+    rows = [str(d) for d in told.result.dates.astype("datetime64[D]")]
+    first = rows.index(SCRIPT[2])
+    assert np.abs(told.result.returns[first:]).max() < 1e-9
+    held = told.result.weights.values[first:]
+    assert np.abs(held[:, 0] - 0.5).max() < 1e-4
+    assert held[0, 1] == pytest.approx(0.25, abs=1e-4)
+    assert held[-1, 1] == pytest.approx(0.25 * 63 / 64, abs=1e-4)
+
+
+def test_the_broker_values_what_it_holds_in_the_units_of_the_session(tmp_path: Path) -> None:
+    """Before the session's mark: by a split nothing is won, a dividend leaves the price, a new name keeps it."""
+    renamed = Action(at(4), "A", ActionKind.RENAME, into="Z")
+    actions = [split("A", 4, 2), dividend("A", 0.5, 2, 3), renamed]
+    with Market(tmp_path, actions) as market:
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 100)
+        market.follow(DAYS[1])
+        dues = [due for one in actions if (due := scheduled(one, CALENDAR)) is not None]
+        equity = market.broker.account().equity
+        for _ in range(2):
+            market.broker.act(str(at(2)), DAYS[2].close, dues[:2])
+            assert equity - market.broker.account().equity == 200  # owed, and not cash yet: 400 x 0.50
+        market.broker.mark(str(at(2)), DAYS[2].close, {"A": Decimal("15.5")}, {})
+        assert equity - market.broker.account().equity == 200
+        market.broker.act(str(at(4)), DAYS[4].close, dues)
+        assert market.broker.positions() == {"Z": 400}
+        assert market.broker.account().equity == equity
+
+
+def test_what_is_known_late_does_not_touch_a_price_of_after(tmp_path: Path) -> None:
+    with Market(tmp_path, [split("A", 4, 2)]) as market:
+        market.listed = []
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 100)
+        market.follow(DAYS[2])
+        wrong = market.broker.account().equity
+        dues = [due for one in market.actions if (due := scheduled(one, CALENDAR)) is not None]
+        market.broker.act(str(at(2)), DAYS[2].close, dues)
+        assert market.broker.account().equity - wrong == 300 * 16
+
+
+def test_an_order_that_expires_gives_its_buying_power_back(tmp_path: Path) -> None:
+    with Market(tmp_path, [split("A", 2, 3)]) as market:
+        market.follow(DAYS[1])
+        power = market.broker.account().buying_power
+        market.broker.submit(OrderRequest("by hand", "A", Side.BUY, Decimal(1000)))
+        market.broker.submit(OrderRequest("of B", "B", Side.BUY, Decimal(10)))
+        dues = [due for one in market.actions if (due := scheduled(one, CALENDAR)) is not None]
+        market.broker.act(str(at(3)), DAYS[3].close, dues)
+        assert power - market.broker.account().buying_power == 640  # of B alone
