@@ -158,7 +158,7 @@ def test_positions() -> None:
         "BBB    -400      49.9000        50     2024-01-11  -20000.00\n"
     )
     key = {"strategy": "momentum", "portfolio": "main"}
-    nav = {"nav": "100687.50", "cash": "80087.50", "gross": "60600.00", "net": "20600.00"}
+    nav = {"nav": "100687.50", "cash": "80087.50", "gross": "60600.00", "net": "20600.00", "receivables": "0"}
     assert data("positions") == [
         {
             "book": {
@@ -167,6 +167,7 @@ def test_positions() -> None:
                 "cash": "74002.9900",
                 "opened": "2024-01-08T09:00:00+00:00",
                 "anchor": "2024-01-08",
+                "receivables": "0",
             },
             "positions": [
                 {"book": key, "asset": "AAA", "quantity": "460", "average_price": "100.3737173913"},
