@@ -318,21 +318,35 @@ def put_nav(tx: Transaction, nav: Nav) -> None:
 def navs(connection: sqlite3.Connection, key: BookKey, after: str = "") -> tuple[Nav, ...]:
     """What a book was worth at each close after a session, in order."""
     rows = connection.execute(
-        "SELECT session, nav, cash, gross, net, receivables FROM nav WHERE strategy = ? AND portfolio = ?"
+        "SELECT session, basis, nav, cash, gross, net, receivables FROM nav WHERE strategy = ? AND portfolio = ?"
         " AND session > ? ORDER BY session",
         (key.strategy, key.portfolio, after),
     )
-    return tuple(Nav(key, s, *(Decimal(v) for v in values)) for s, *values in rows)
+    return tuple(_nav(key, *row) for row in rows)
 
 
 def last_nav(connection: sqlite3.Connection, key: BookKey) -> Nav | None:
     """The newest, None before the first close."""
     row = connection.execute(
-        "SELECT session, nav, cash, gross, net, receivables FROM nav WHERE strategy = ? AND portfolio = ?"
+        "SELECT session, basis, nav, cash, gross, net, receivables FROM nav WHERE strategy = ? AND portfolio = ?"
         " ORDER BY session DESC LIMIT 1",
         (key.strategy, key.portfolio),
     ).fetchone()
-    return None if row is None else Nav(key, row[0], *(Decimal(v) for v in row[1:]))
+    return None if row is None else _nav(key, *row)
+
+
+def _nav(key: BookKey, session: str, basis: str, *money: str) -> Nav:
+    nav, cash, gross, net, receivables = (Decimal(v) for v in money)
+    return Nav(key, session, nav, cash, gross, net, receivables, basis)
+
+
+def declared_until(connection: sqlite3.Connection, key: BookKey) -> str:
+    """The last session whose NAV is of prices as an older sigc took them, '' for none."""
+    (session,) = connection.execute(
+        "SELECT max(session) FROM nav WHERE strategy = ? AND portfolio = ? AND basis = 'declared'",
+        (key.strategy, key.portfolio),
+    ).fetchone()
+    return str(session or "")
 
 
 @dataclass(frozen=True, slots=True)
