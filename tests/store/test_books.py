@@ -242,7 +242,9 @@ def test_a_book_is_opened_once(ledger: Ledger) -> None:
 
 
 def test_a_session_is_valued_once(ledger: Ledger) -> None:
-    navs = [Nav(ONE, f"2024-01-0{d}", *(Decimal(d * n) for n in (10, 9, 8, 7))) for d in (2, 4, 3)]
+    navs = [
+        Nav(ONE, f"2024-01-0{d}", Decimal(10 * d), Decimal(9 * d), Decimal(8 * d), Decimal(7 * d)) for d in (2, 4, 3)
+    ]
     with ledger.transaction("fills") as tx:
         for nav in navs:
             books.put_nav(tx, nav)
