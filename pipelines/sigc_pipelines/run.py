@@ -85,6 +85,7 @@ class _Pass:
         self.stages: list[Stage] = []
         self.sight: Sight | None = None
         self.target: Floats | None = None
+        self.held: Floats | None = None
         self.turn: Turn | None = None
         self.orders: tuple[Intent, ...] = ()
         self.waiting: dict[str, float] = {}  # weights that the last decision wanted, of assets without a price then
@@ -117,7 +118,7 @@ class _Pass:
         finally:
             if not self._is_left_open(outcome):
                 self._close(outcome, message)
-        return Ended(self.run, tuple(self.stages), self.orders, self.sight, self.target, problems, self.turn)
+        return Ended(self.run, tuple(self.stages), self.orders, self.sight, self.target, problems, self.turn, self.held)
 
     def _is_left_open(self, outcome: Outcome) -> bool:
         """A run that failed after it decided is not over: its orders are resolved by `recover.py`."""
@@ -267,7 +268,7 @@ class _Pass:
     ) -> tuple[Outcome, str]:
         with self._stage(StageName.VALIDATE, validate_s) as findings:
             made = self._decided(sight, loaded, now, findings)
-            self.target = made.target
+            self.target, self.held = made.target, made.basis.held
             self._refuse(findings)
         with self._stage(StageName.EXECUTE) as findings:
             return self._execute(at, now, sight, made, findings)

@@ -101,7 +101,7 @@ class Trading:
 class Ended:
     """A run that has ended. problems: why it was refused or failed. orders: sent, or such as would have been.
 
-    turn: of the book, where the run came to look at it.
+    turn: of the book, where the run came to look at it. held: weights that it held when it decided, (assets,).
     """
 
     run: Run
@@ -111,3 +111,4 @@ class Ended:
     target: Floats | None
     problems: tuple[Diagnostic, ...]
     turn: Turn | None = None
+    held: Floats | None = None
