@@ -18,7 +18,7 @@ from sigc.config_daemon import cache_home
 from sigc.engine.heap import keep_blocks
 from sigc.ops import jit
 
-QUICK = ("check_speed", "kernels", "cache", "start", "momentum", "factors14", "alphas22", "sweep", "daily")
+QUICK = ("check_speed", "kernels", "cache", "start", "momentum", "factors14", "alphas22", "sweep", "daily", "adjusted")
 LARGE = ("backtests", "scaling", "universe", "control", "orders")
 
 

@@ -12,8 +12,10 @@ Source of the conventions: CRSP Data Descriptions Guide (distributions, delistin
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
+from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -63,12 +65,25 @@ class Action:
         """Asset, kind, ex-date, id: an action of the same key with another amount corrects the earlier one."""
         return self.asset, self.kind.value, self.ex_date.isoformat(), self.id
 
-    @property
-    def text(self) -> str:
-        """All that it says: equal actions have equal texts."""
-        paid = "" if self.pay_date is None else self.pay_date.isoformat()
-        ends = f"{self.into}|{self.value!r}|{self.total_return!r}|{paid}|{self.id}"
-        return f"{self.ex_date.isoformat()}|{self.asset}|{self.kind.value}|{self.ratio}|{self.cash!r}|{ends}"
+
+def digest_of(actions: Iterable[Action]) -> str:
+    """A digest of all that is said: equal actions in the same order have equal digests, however a file says it.
+
+    By columns, as a file has tens of thousands of actions.
+    """
+    of = list(actions)
+    texts = ([a.asset for a in of], [a.kind for a in of], [a.into for a in of], [a.id for a in of])
+    days = array("q", [a.ex_date.toordinal() for a in of])
+    paid = array("q", [a.pay_date.toordinal() if a.pay_date else 0 for a in of])
+    ratios = "\n".join([str(a.ratio) for a in of if a.ratio != 1] + [str(i) for i, a in enumerate(of) if a.ratio != 1])
+    cash = array("d", [a.cash for a in of])
+    ends = array("d", [math.nan if v is None else v for a in of for v in (a.value, a.total_return)])
+    found = hashlib.blake2b(digest_size=16)
+    for part in (days, paid, cash, ends):
+        found.update(part.tobytes())
+    for text in (*("\0".join(column) for column in texts), ratios):
+        found.update(f"\n{len(text)}\n{text}".encode())
+    return found.hexdigest()
 
 
 def in_order(actions: Iterable[Action]) -> tuple[Action, ...]:

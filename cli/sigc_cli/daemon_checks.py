@@ -7,29 +7,33 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from sigc.config import SafetySettings
 from sigc.daemon.runner import Checked, StrategyEntry
 from sigc.errors import Diagnostic, SigcError
 from sigc.lang.check import check_file
 from sigc_cli.build import compile_file
 from sigc_pipelines.backtest import pick_of
 from sigc_pipelines.brokers.protocol import Broker
+from sigc_pipelines.decision import off_limits, why_off
 
 
-def checked(entry: StrategyEntry) -> Checked:
-    """A strategy file: its digest and portfolio, or what is wrong with it."""
+def checked(entry: StrategyEntry, limits: SafetySettings) -> Checked:
+    """A strategy file: its digest and portfolio, the limits that are off for it, or what is wrong with it."""
     try:
         found = check_file(entry.file, entry.params)
         problems = found.diagnostics
         if not found.ok:
             return Checked(entry.name, problems=problems)
-        portfolio = pick_of(compile_file(entry.file, entry.params).strategy, entry.portfolio).name
+        strategy = compile_file(entry.file, entry.params).strategy
+        portfolio = pick_of(strategy, entry.portfolio).name
+        off = tuple(why_off(name) for name in off_limits(limits, {source.name for source in strategy.data}))
         digest = hashlib.sha256(entry.file.read_bytes()).hexdigest()
     except SigcError as error:
         return Checked(entry.name, problems=error.diagnostics)
     except OSError as failure:
         message = f"strategy '{entry.name}': {entry.file} can't be read: {failure.strerror}"
         return Checked(entry.name, problems=(Diagnostic("E200", message),))
-    return Checked(entry.name, digest, portfolio, problems)
+    return Checked(entry.name, digest, portfolio, problems, off)
 
 
 def data_check(strategies: Iterable[StrategyEntry], directory: Path) -> str:

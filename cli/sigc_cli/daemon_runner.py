@@ -91,7 +91,7 @@ class DaemonRunner:
 
     def check(self) -> tuple[Checked, ...]:
         """Every strategy file: its errors and warnings."""
-        return tuple(checked(entry) for entry in self._strategies)
+        return tuple(checked(entry, self._config.safety) for entry in self._strategies)
 
     def run(self, order: RunOrder, watch: Watch) -> RunEnd:
         """One run of any kind this version knows."""

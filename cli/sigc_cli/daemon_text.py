@@ -57,6 +57,7 @@ def _details(found: StatusReply, more: Details) -> list[str]:
         ("Queue", [(run.id, f"{run.strategy} {run.kind}, {progress(run)}") for run in more.queue]),
         ("Connections", more.connections.items()),
         ("Checks", more.checks.items()),
+        ("Limits off", more.limits_off.items()),
         ("Ports", more.ports.items()),
         ("Places", more.places.items()),
         ("Versions", more.versions.items()),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 MOMENTUM = """// Twelve-month momentum without the last month, neutral within sectors.
 data:
-  prices: load parquet from "PLACE/prices.parquet"
+  prices: load parquet from "PLACE/prices.parquet" adjust=split_div
+  corporate_actions: load csv from "PLACE/corporate_actions.csv"
   sectors: load sector from "PLACE/sectors.csv"
   market: load csv from "PLACE/benchmark.csv"
 

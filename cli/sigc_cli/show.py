@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 22
 
+_SENSIBLE = 1e9  # figures from here on are no results
+
 
 def results(result: Result) -> str:
     """The block `=== Backtest Results ===`, and one for the benchmark where there is one."""
@@ -154,13 +156,19 @@ def searched(search: Search, metric: str, most: int) -> str:
 
 
 def percent(value: float) -> str:
-    """A fraction as percent, two decimals; `-` where it is not known."""
-    return "-" if math.isnan(value) else f"{100 * value:.2f}%"
+    """A fraction as percent, two decimals; `-` where it is not known. One beyond all sense in few digits.
+
+    >>> percent(0.12345), percent(1e65)
+    ('12.35%', '1e+67%')
+    """
+    form = ".2f" if abs(value) < _SENSIBLE else ".3g"
+    return "-" if math.isnan(value) else f"{100 * value:{form}}%"
 
 
 def number(value: float) -> str:
-    """A figure, two decimals; `-` where it is not known."""
-    return "-" if math.isnan(value) else f"{value:.2f}"
+    """A figure, two decimals; `-` where it is not known. One beyond all sense in few digits."""
+    form = ".2f" if abs(value) < _SENSIBLE else ".3g"
+    return "-" if math.isnan(value) else f"{value:{form}}"
 
 
 def findings(found: Sequence[Diagnostic]) -> str:

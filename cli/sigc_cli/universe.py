@@ -1,7 +1,8 @@
 """A synthetic universe of realistic shape: seeded, so that the same call gives the same files.
 
 Daily prices from a market factor, sector factors and the assets' own noise with fat tails and changing
-volatility; some assets are listed late, some cells are missing. Volume follows price moves.
+volatility; some assets are listed late, some cells are missing. Volume follows price moves. Most assets pay dividends
+every quarter, some split: prices are those that would be traded.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ SECTORS = (
 
 
 START = "2019-01-02"
+_QUARTER = 63  # rows
+_PAYING = 0.7  # of the assets
+_SPLITS_A_DAY = 1 / 2_500
 
 
 def business_days(start: str, count: int) -> Dates:
@@ -36,8 +40,13 @@ def sessions(start: str, count: int) -> Dates:
     return days.astype("datetime64[ns]") if len(days) == count else business_days(start, count)
 
 
-def write_universe(folder: Path, assets: int = 500, days: int = 1260, start: str = START, seed: int = 7) -> None:
-    """Write prices.parquet, volume.parquet, sectors.csv and benchmark.csv into `folder`."""
+def write_universe(
+    folder: Path, assets: int = 500, days: int = 1260, start: str = START, seed: int = 7, *, with_actions: bool = False
+) -> None:
+    """Write prices.parquet, volume.parquet, sectors.csv and benchmark.csv into `folder`.
+
+    with_actions: prices as traded over splits and dividends, with corporate_actions.csv; total returns are the same.
+    """
     from sigc_cli.datafile import write_file
 
     random = np.random.default_rng(seed)
@@ -55,12 +64,39 @@ def write_universe(folder: Path, assets: int = 500, days: int = 1260, start: str
     prices[hidden] = np.nan
     volume[hidden] = np.nan
     folder.mkdir(parents=True, exist_ok=True)
+    if with_actions:
+        lines = _act(np.random.default_rng([seed, 1]), prices, volume, names, dates)
+        text = "\n".join(["date,ticker,split,dividend", *lines]) + "\n"
+        (folder / "corporate_actions.csv").write_text(text, encoding="utf-8")
     write_file(Panel(dates, names, np.round(prices, 4)), folder / "prices.parquet", "wide")
     write_file(Panel(dates, names, volume), folder / "volume.parquet", "wide")
     index = np.round(100.0 * np.cumprod(1.0 + market), 4)
     write_file(Panel(dates, ("MARKET",), index[:, None]), folder / "benchmark.csv", "wide")
     rows = [f"{n},{SECTORS[s]}" for n, s in zip(names, sector, strict=True)]
     (folder / "sectors.csv").write_text("\n".join(["ticker,sector", *rows]) + "\n", encoding="utf-8")
+
+
+def _act(
+    random: np.random.Generator, prices: Floats, volume: Floats, names: tuple[str, ...], dates: Dates
+) -> list[str]:
+    """Turn levels of total return into prices as traded, in place; the lines of the actions, by date."""
+    lines = []
+    for column, name in enumerate(names):
+        pays = random.random() < _PAYING
+        first, yearly = int(random.integers(_QUARTER)), random.uniform(0.005, 0.04)
+        splits = set(np.flatnonzero(random.random(len(dates)) < _SPLITS_A_DAY).tolist())
+        for row in range(1, len(dates)):
+            is_paid = pays and row % _QUARTER == first
+            price = prices[row, column]
+            if not (is_paid or row in splits) or np.isnan(price):
+                continue
+            split = float(random.choice((2.0, 3.0))) if row in splits else 1.0
+            cash = round(price / split * yearly / 4, 2) if is_paid else 0.0
+            factor = split * (1.0 + cash / (price / split - cash))
+            prices[row:, column] /= factor
+            volume[row:, column] = np.round(volume[row:, column] * split)
+            lines.append(f"{dates[row].astype('datetime64[D]')},{name},{split:g},{cash:g}")
+    return sorted(lines)
 
 
 def _returns(

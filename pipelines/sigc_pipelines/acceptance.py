@@ -1,25 +1,28 @@
 """What was accepted of a source before some row, so that a look at its last rows accepts what a look at all would.
 
 A jump that looks like a split is held for as long as nobody explains it: whoever looks at the end of a panel must know
-what happened before. Rows are walked once a process: the state at each `_STRIDE` rows is remembered by their digests.
+what happened before. Rows are walked once: the state at each `_STRIDE` rows is kept by their digests, in the process
+and as a note of the store.
 """
 
 from __future__ import annotations
 
+import base64
 import threading
+import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 
-from sigc.actions import between
-from sigc.blocks import digest
+from sigc.actions import between, digest_of
+from sigc.blocks import BlockStore, digest
 from sigc.data.adjust import Since, day_of, levels_of
 from sigc.data.anomalies import Limits, State, accept, limits_of
-from sigc.data.factors import digest_of
 from sigc.engine.gather import source_panel
 from sigc.plan.grid import Grid
+from sigc.sealed import seal, unseal
 from sigc_pipelines.compute import Loaded, Workspace
 
 _STRIDE = 256
@@ -58,6 +61,7 @@ def state_before(loaded: Loaded, workspace: Workspace, name: str, row: int) -> B
     for stop in range(row - row % _STRIDE, 0, -_STRIDE):
         with _lock:
             found = _known.get(key(stop))
+        found = _recalled(workspace.store, key(stop), loaded, stop) if found is None else found
         if found is not None:
             at, state = stop, found
             break
@@ -66,11 +70,30 @@ def state_before(loaded: Loaded, workspace: Workspace, name: str, row: int) -> B
         state = _walked(loaded, workspace, name, (at, stop), limits, state)
         at = stop
         if stop % _STRIDE == 0:
-            with _lock:
-                _known[key(stop)] = state
-                while len(_known) > _MOST:
-                    _known.popitem(last=False)
+            _keep(workspace.store, key(stop), state)
     return state
+
+
+def _keep(store: BlockStore, key: str, known: Before) -> None:
+    with _lock:
+        _known[key] = known
+        while len(_known) > _MOST:
+            _known.popitem(last=False)
+    if known.state is not None and known.since is not None and not known.since.waiting:
+        arrays = known.state.accepted, known.state.candidate, known.state.held.astype(np.float64)
+        store.note(f"accepted-{key}", seal(base64.b64encode(zlib.compress(np.vstack(arrays).tobytes(), 1)).decode()))
+
+
+def _recalled(store: BlockStore, key: str, loaded: Loaded, stop: int) -> Before | None:
+    """What an earlier process has kept; None for nothing that can be read."""
+    text = unseal(store.noted(f"accepted-{key}"))
+    if not text:
+        return None
+    try:
+        accepted, candidate, held = np.frombuffer(zlib.decompress(base64.b64decode(text))).reshape(3, -1).copy()
+    except (ValueError, zlib.error):
+        return None
+    return Before(State(accepted, candidate, held != 0.0), Since(day_of(loaded.grid.days[stop - 1])))
 
 
 def _walked(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from sigc.actions import Action, ActionKind
@@ -20,6 +20,7 @@ from sigc.calendar import Calendar, Session
 from sigc.failpoint import failpoint
 from sigc.store import action_lists, action_rows, booking
 from sigc.store.action_lists import Listing
+from sigc.store.action_rows import Entry
 from sigc.store.booking import Component
 from sigc.store.effects import Due
 from sigc.store.ledger import Ledger
@@ -104,11 +105,18 @@ class Acts:
 
     def _prices(self, calendar: Calendar, closes_since: Callable[[str], Closes]) -> dict[Due, Decimal]:
         """The prices at the close before, of the actions that need one and have none."""
-        wanting = [d for c in self.components for d in c.dues if d.price is None and d.action.kind in _PRICED]
+        wanting = {
+            due: calendar.before_or_on(date.fromisoformat(due.session) - _DAY).day
+            for one in self.components
+            for due in one.dues
+            if due.price is None and due.action.kind in _PRICED
+        }
+        if not wanting:
+            return {}
+        closes = closes_since(str(min(wanting.values()) - _LOOK_BACK))
         found: dict[Due, Decimal] = {}
-        for due in wanting:
-            day = calendar.before_or_on(date.fromisoformat(due.session) - _DAY).day
-            known = closes_since(str(day - _LOOK_BACK)).last(str(day), {})
+        for due, day in wanting.items():
+            known = closes.last(str(day), {})
             asset = due.action.into if due.action.kind is ActionKind.SPINOFF else due.action.asset
             if asset in known:
                 found[due] = known[asset].quantize(_TICK)
@@ -120,34 +128,38 @@ class Acts:
         if simulated is None or not self.components:
             return
         day = str(session.day)
-        for one in self.components:
-            dues = tuple(d for d in one.dues if d.session <= day)
-            if any(self._told < point <= day for d in dues for point in (d.session, d.pay_session)):
-                self._tell(simulated, day, session, dues)
+        with self.ledger.reading() as connection:  # nobody else books meanwhile: another strategy may have, before
+            for one in booking.components(connection, str(self.as_of.day)):
+                dues = tuple(d for d in one.dues if d.session <= day)
+                if any(self._told < point <= day for d in dues for point in (d.session, d.pay_session)):
+                    tell(simulated, day, session.close, dues)
         self._told = max(self._told, day)
 
     def booked(self) -> None:
         """Tell a simulated broker all that is left, then book the ledger."""
-        if not self.components:
-            return
-        simulated = simulation(self.broker)
+        if self.components:
+            book(self.ledger, self.broker, str(self.as_of.day), self.as_of.close)
+
+
+def book(ledger: Ledger, broker: Broker, through: str, at: datetime) -> tuple[Entry, ...]:
+    """Have a simulated broker act on what is due up to a session, then book it; nobody else does meanwhile.
+
+    at: the instant of what the broker books. A process that dies between the two does both again.
+    """
+    simulated, step = simulation(broker), broker.capabilities().quantity_step
+    with ledger.transaction("actions") as tx:
+        known, _ = action_rows.progress(tx.connection)
         if simulated is not None:
-            with self.ledger.reading() as connection:
-                through, _ = action_rows.progress(connection)
-            for one in self.components:
-                self._tell(simulated, max(through, str(self.as_of.day)), self.as_of, one.dues)
-        step = self.broker.capabilities().quantity_step
-        with self.ledger.transaction("actions") as tx:
-            booking.book(tx, str(self.as_of.day), step)
+            for one in booking.components(tx.connection, through):
+                tell(simulated, max(known, through), at, one.dues)
+        return booking.book(tx, through, step)
 
-    def _tell(self, simulated: Simulated, day: str, session: Session, dues: Sequence[Due]) -> None:
-        failpoint("act:before")
-        simulated.act(day, session.close, dues)
-        failpoint("act:after")
 
-    def of_session(self, day: str) -> tuple[Due, ...]:
-        """The actions whose session is that day, of those that are looked at."""
-        return tuple(d for c in self.components for d in c.dues if d.session == day)
+def tell(simulated: Simulated, session: str, at: datetime, dues: Sequence[Due]) -> None:
+    """Have a simulated broker act."""
+    failpoint("act:before")
+    simulated.act(session, at, dues)
+    failpoint("act:after")
 
 
 @dataclass(slots=True)

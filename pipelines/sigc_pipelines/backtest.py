@@ -109,9 +109,9 @@ class Accounts:
         self.loaded = loaded
         self.portfolio = portfolio
         self.settings = portfolio.backtest or Backtest()
-        made = accepted(loaded, workspace, loaded.strategy.traded, start, stop)
+        made = accepted(loaded, workspace, loaded.money, start, stop)
         self.dates = made.dates
-        ended_after = loaded.grid.leaves[loaded.strategy.traded].source.spec.options.ended_after
+        ended_after = loaded.grid.leaves[loaded.money].source.spec.options.ended_after
         days = loaded.grid.days[start:stop]
         ends = ends_of(loaded.actions, loaded.grid.names, days, made.prices, made.levels)
         self.quotes = Quotes(
@@ -122,7 +122,7 @@ class Accounts:
             self.settings.delisting_return or 0.0,
             ends,
         )
-        known = {loaded.strategy.traded: made.raw}
+        known = {loaded.money: made.raw}
         self._doubtful, told = doubtful(loaded, workspace, portfolio, start, stop, known)
         self.findings = (*made.findings, *told)
         self.start = start
@@ -248,7 +248,7 @@ def _market(
     if not models or "volume" not in loaded.grid.leaves:
         return Market(capital, prices)
     low, rows = max(0, start - WINDOW), stop - start
-    made = accepted(loaded, workspace, loaded.strategy.traded, low, stop)
+    made = accepted(loaded, workspace, loaded.money, low, stop)
     dollars = mean_dollars(loaded, workspace, made.prices, low, stop)
     sigma = REGISTRY["rolling_std"].kernel(over_gaps(made.levels), window=WINDOW)
     return Market(capital, prices, dollars[-rows:], sigma[-rows:])

@@ -110,8 +110,8 @@ def closes(loaded: Loaded, workspace: Workspace, since: str) -> Closes:
     """The days from `since` to the last on the grid."""
     grid = loaded.grid
     start = int(np.searchsorted(grid.dates, np.datetime64(since, "D")))
-    made = accepted(loaded, workspace, loaded.strategy.traded, start, len(grid.dates))
+    made = accepted(loaded, workspace, loaded.money, start, len(grid.dates))
     volumes = None
     if "volume" in grid.leaves:
         volumes = source_panel(grid, workspace.store, "volume", start, len(grid.dates)).values
-    return Closes(made.dates, grid.names, made.prices, volumes, loaded.acts(loaded.strategy.traded))
+    return Closes(made.dates, grid.names, made.prices, volumes, loaded.acts(loaded.money))

@@ -1,6 +1,7 @@
 """The ledger beside the broker: trade only when both say the same, or when a named person accepted the difference.
 
-Positions are compared as the sum over all books. Cash is compared where the account is ours alone: at a simulation. Of
+Positions are compared as the sum over all books, in the units of the newest session whose corporate actions both sides
+have applied (`acting.py`). Cash is compared where the account is ours alone: at a simulation; without receivables. Of
 orders it is compared whether those that work are in the book, and those of ours that are open in the book are known
 (they are not when an old copy of either was put back).
 """

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from datetime import date, timedelta
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -19,12 +20,14 @@ from sigc.blocks import BlockStore
 from sigc.config import DataSettings
 from sigc.data.adjust import acting
 from sigc.data.anomalies import MAX_RETURN
-from sigc.data.catalog import Catalog
+from sigc.data.catalog import Catalog, read_block
 from sigc.data.catalog import load as load_sources
 from sigc.data.connections import Connections
 from sigc.data.exchange import NYSE, Exchanges
+from sigc.data.factor_names import traded_of
 from sigc.data.frequency import Periods, periods_of
 from sigc.data.held import Held
+from sigc.data.judged import Judged, judged
 from sigc.engine.books import Books
 from sigc.engine.drive import Computed, EngineLostError, Executor, drive
 from sigc.engine.frontier import cost_at_most, outstanding
@@ -39,6 +42,7 @@ from sigc.plan.strategy import Strategy
 from sigc_pipelines.rebal_words import check_words
 
 _MOST_ENGINES = 3  # lost in one run
+_RECENT = timedelta(days=30)
 _LITTLE_NS = 1_000_000_000
 _BEST_CELLS, _LEAST_ROWS = 700_000, 252  # of a block that passes; measured over 500 to 5,000 assets
 
@@ -76,11 +80,12 @@ class Workspace:
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A strategy with its data on the grid."""
+    """A strategy with its data on the grid. judged: its corporate actions against the prices that money is counted by."""
 
     strategy: Strategy
     catalog: Catalog
     grid: Grid
+    judged: Judged = field(default_factory=Judged)
 
     @property
     def periods(self) -> Periods:
@@ -88,9 +93,21 @@ class Loaded:
         return _periods(self.strategy, self.catalog)
 
     @property
+    def money(self) -> str:
+        """The source of the prices that money is counted by: the traded one, or what it names by `traded=`."""
+        return traded_of(self.catalog.sources[self.strategy.traded].spec, self.catalog.sources)
+
+    @property
     def actions(self) -> tuple[Action, ...]:
-        """Corporate actions of all assets, by ex-date; those after the last row too, as they are announced before."""
-        return self.catalog.actions
+        """Corporate actions of all assets, by ex-date; those after the last row too, as they are announced before.
+
+        None where money is counted by prices that are adjusted: they have them in already.
+        """
+        return () if self._is_adjusted(self.money) else self.catalog.actions
+
+    def _is_adjusted(self, name: str) -> bool:
+        options = self.catalog.sources[name].spec.options
+        return options.adjusted or (name == self.money and bool(self.judged.evidence))
 
     @cached_property
     def _acting(self) -> tuple[Action, ...]:
@@ -98,11 +115,11 @@ class Loaded:
 
     def acts(self, name: str) -> tuple[Action, ...]:
         """The actions that change what a price of a source is worth, in order; none where its file is adjusted."""
-        return () if self.catalog.sources[name].spec.options.adjusted else self._acting
+        return () if self._is_adjusted(name) else self._acting
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:
-        return (*self.catalog.findings, *self.grid.findings)
+        return (*self.catalog.findings, *self.judged.findings, *self.grid.findings)
 
 
 def load(strategy: Strategy, workspace: Workspace, until: str = "") -> Loaded:
@@ -123,7 +140,24 @@ def load(strategy: Strategy, workspace: Workspace, until: str = "") -> Loaded:
         workspace.seen(catalog)
     check_words(strategy, catalog.sources[strategy.traded])
     strategy = with_periods(strategy, _periods(strategy, catalog).a_year)
-    return Loaded(strategy, catalog, lay(strategy, catalog, _rule(strategy, catalog, workspace), until))
+    loaded = Loaded(strategy, catalog, lay(strategy, catalog, _rule(strategy, catalog, workspace), until))
+    return replace(loaded, judged=_judged(loaded, workspace, until))
+
+
+def _judged(loaded: Loaded, workspace: Workspace, until: str) -> Judged:
+    """The actions of prices as traded. Before a run the newest alone: what is older was told of before."""
+    source = loaded.catalog.sources[loaded.money]
+    if source.spec.options.adjusted or source.static or source.events is not None:
+        return Judged()
+    days = (source.dates if source.sessions is None else source.sessions).astype("datetime64[D]")
+    since = date.fromisoformat(until[:10]) - _RECENT if until else None
+    read = partial(read_block, source, workspace.store)
+    found = judged(source, days, loaded.catalog.actions, workspace.store, read, since)
+    if not found.evidence:
+        return found
+    message = f"source '{source.name}' looks adjusted, not as traded, so that no action is applied: {found.evidence}"
+    hint = "say adjusted=true, and traded= for the column or source of prices as traded"
+    return replace(found, findings=(Diagnostic("W007", message, source.spec.span, Severity.WARNING, hint=hint),))
 
 
 def _periods(strategy: Strategy, catalog: Catalog) -> Periods:

@@ -71,7 +71,7 @@ class SourceRows:
 def names_read(loaded: Loaded, book: Portfolio) -> frozenset[str]:
     """The sources that a portfolio's weights and constraints, and its money, are made of."""
     leaves, keys = loaded.grid.leaves, {c.name for c in book.constraints}
-    found = {str(n.arguments["name"]) for n in walk([book.weights]) if n.op == SOURCE} | {loaded.strategy.traded}
+    found = {str(n.arguments["name"]) for n in walk([book.weights]) if n.op == SOURCE} | {loaded.money}
     categories = [s.name for s in loaded.catalog.sources.values() if s.kind is Kind.CATEGORY][:1]
     found |= set(categories) if keys & SECTOR_KEYS else set()
     found |= {"volume"} if keys & VOLUME_KEYS else set()

@@ -116,7 +116,7 @@ def decide(
         target = sight.within(base.held)
     target = _treated(names, target, base.held, verdict, kept)
     off = off_limits(limits, {s.name for s in sight.sources})
-    found += [_off(name) for name in off]
+    found += [Finding("off", Weight.INFO, why_off(name)) for name in off]
     found += judge_weights(WeightsView(names, target, base.held, sight.sectors, known.turnovers), limits)
     return Decision(base, target, frozenset(kept), verdict.odd, off, tuple(found))
 
@@ -177,8 +177,13 @@ def off_limits(limits: SafetySettings, sources: set[str]) -> tuple[str, ...]:
     )
 
 
-def _off(name: str) -> Finding:
-    return Finding("off", Weight.INFO, f"{name}: off, as the strategy loads no source '{INPUTS[name]}'")
+def why_off(name: str) -> str:
+    """What is told of a limit that is off.
+
+    >>> why_off("max_adv_pct")
+    "max_adv_pct is off: the strategy loads no source 'volume'"
+    """
+    return f"{name} is off: the strategy loads no source '{INPUTS[name]}'"
 
 
 def bounds(

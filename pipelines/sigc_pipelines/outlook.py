@@ -118,7 +118,7 @@ class Outlook:
         wanted, at = self.wanted[row], self.start + row - self._low
         day = str(self.dates[row].astype("datetime64[D]"))
         units = session or self._days[at].item()
-        traded, low = self.loaded.strategy.traded, max(0, at - AVERAGE_ROWS)
+        traded, low = self.loaded.money, max(0, at - AVERAGE_ROWS)
         days, acts = self._days[low : at + 1], self.loaded.acts(traded)
         prices = in_units_of(units, self._prices[low : at + 1], self.names, days, acts)
         raw = in_units_of(units, self._raw[low : at + 1], self.names, days, acts)
@@ -192,12 +192,12 @@ def look(
     def read(name: str) -> Floats:
         return source_panel(loaded.grid, workspace.store, name, low, stop).values
 
-    made = accepted(loaded, workspace, loaded.strategy.traded, low, stop)
+    made = accepted(loaded, workspace, loaded.money, low, stop)
     volumes = read("volume") if "volume" in loaded.grid.leaves else None
     category = category_of(loaded)
     sectors = None if category is None else read(category.name)
-    fields = {name: read(name) for name in FIELDS if name in loaded.grid.leaves and name != loaded.strategy.traded}
-    fields |= {loaded.strategy.traded: made.raw} | ({} if volumes is None else {"volume": volumes})
+    fields = {name: read(name) for name in FIELDS if name in loaded.grid.leaves and name != loaded.money}
+    fields |= {loaded.money: made.raw} | ({} if volumes is None else {"volume": volumes})
     known = fields if category is None or sectors is None else {**fields, category.name: sectors}
     return Outlook(
         loaded=loaded,

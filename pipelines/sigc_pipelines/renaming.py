@@ -9,7 +9,8 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.store import booking
 from sigc.store.action_rows import Entry
 from sigc.store.records import BookKey
-from sigc_pipelines.brokers.protocol import UnreachableError, simulation
+from sigc_pipelines.acting import book
+from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.settle import settle
 from sigc_pipelines.trading import Trading
 
@@ -21,15 +22,7 @@ def rename_asset(trading: Trading, key: BookKey, old: str, new: str, who: str, r
         settle(ledger, broker)
         with ledger.transaction("actions") as tx:
             due = booking.plan_rename(tx, key, old, new, who, reason)
-        with ledger.reading() as connection:
-            found = booking.components(connection, due.session)
-        simulated = simulation(broker)
-        if simulated is not None:
-            for one in found:
-                simulated.act(due.session, trading.clock.now(), one.dues)
+        return book(ledger, broker, due.session, trading.clock.now())
     except UnreachableError as silent:
-        raise SigcError(
-            Diagnostic("E601", str(silent), hint="the next run goes on with what is written down")
-        ) from silent
-    with ledger.transaction("actions") as tx:
-        return booking.book(tx, due.session, broker.capabilities().quantity_step)
+        hint = "the next run goes on with what is written down"
+        raise SigcError(Diagnostic("E601", str(silent), hint=hint)) from silent

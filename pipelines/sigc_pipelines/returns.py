@@ -62,7 +62,7 @@ def _benchmark(loaded: Loaded, settings: Backtest) -> tuple[str, str]:
             raise SigcError(Diagnostic("E202", message, settings.span, hint="a benchmark has one column"))
         return name, own[0]
     if name in grid.names:
-        return loaded.strategy.traded, name
+        return loaded.money, name
     hint = did_you_mean(name, [*grid.leaves, *grid.names])
     message = f"benchmark '{name}' is neither a source nor an asset of the traded panel"
     raise SigcError(Diagnostic("E202", message, settings.span, hint=hint))

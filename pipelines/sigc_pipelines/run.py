@@ -46,6 +46,7 @@ from sigc.store.records import (
 )
 from sigc_pipelines import waiting
 from sigc_pipelines.artifacts import read_weights, refresh, write_account, write_weights
+from sigc_pipelines.as_traded import refuse_adjusted, told_of_actions
 from sigc_pipelines.backtest import pick
 from sigc_pipelines.closes import Closes
 from sigc_pipelines.compute import Loaded
@@ -226,6 +227,9 @@ class _Pass:
         with self._stage(StageName.LOAD, execution.load_deadline_s) as findings:
             loaded = self.feed.load(self.run.as_of)
             findings += [Finding(d.code, Weight.WARNING, d.message) for d in loaded.findings]
+            findings += told_of_actions(loaded)
+            if self.feed.is_kept and not self.is_dry:
+                refuse_adjusted(loaded)
             now = self._standing(loaded, at)
         with self._stage(StageName.COMPUTE, execution.compute_deadline_s) as findings:
             outlook = self.feed.look(loaded, self.request.portfolio)

@@ -94,7 +94,7 @@ def _world(loaded: Loaded, workspace: Workspace, portfolio: Portfolio, start: in
     def read(name: str) -> Floats:
         return source_panel(loaded.grid, workspace.store, name, low, stop).values
 
-    made = accepted(loaded, workspace, loaded.strategy.traded, low, stop)
+    made = accepted(loaded, workspace, loaded.money, low, stop)
     returns = over_gaps(made.levels)
     dollars = mean_dollars(loaded, workspace, made.prices, low, stop) if keys & VOLUME_KEYS else None
     betas = None

@@ -44,7 +44,7 @@ class Study:
 def study(result: Result, loaded: Loaded, workspace: Workspace) -> Study:
     """Study a backtest over its own rows."""
     start, stop = rows_between(loaded.grid, result.settings.start, result.settings.end)
-    prices = accepted(loaded, workspace, loaded.strategy.traded, start, stop).levels
+    prices = accepted(loaded, workspace, loaded.money, start, stop).levels
     wanted = np.where(np.isfinite(prices), result.wanted.values, np.nan)
     value = equity(result.returns)
     peak = np.maximum.accumulate(np.concatenate([[1.0], value]))[1:]

@@ -132,6 +132,11 @@ class Controller:
         return self._there(self._in_force)
 
     @property
+    def checked(self) -> tuple[Checked, ...]:
+        """The strategy files in force; none while it starts."""
+        return () if self._in_force is None else self._in_force.checked
+
+    @property
     def configured(self) -> Configured:
         """What is configured; while it starts, what is going to be."""
         return self.start.configured if self._in_force is None else self._in_force.configured

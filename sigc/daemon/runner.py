@@ -113,12 +113,16 @@ class Watch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A strategy file that was looked at: the digest of its text, the portfolio that would trade, what is wrong."""
+    """A strategy file that was looked at: the digest of its text, the portfolio that would trade, what is wrong.
+
+    off: what is told of limits that nothing it loads can be judged by.
+    """
 
     strategy: str
     digest: str = ""
     portfolio: str = ""
     problems: tuple[Diagnostic, ...] = ()
+    off: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,7 @@ def details_of(daemon: Controller, looked: tuple[Mapping[str, object], tuple[Wor
         },
         loop_lag_ms=round(1000 * daemon.lag_s, 2),
         jobs=len(daemon.job_states()),
+        limits_off={one.strategy: "; ".join(one.off) for one in daemon.checked if one.off},
         cpu_limit=described(config.daemon.cpu_limit_pct, usable_cpus(), daemon.quota),
     )
 

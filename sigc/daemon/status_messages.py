@@ -65,7 +65,8 @@ class RunStatus:
 class Details:
     """What `status --detailed` adds. workers: of the cluster; queue: runs under way and waiting.
 
-    cpu_limit: how the share of the processors is kept.
+    cpu_limit: how the share of the processors is kept. limits_off: by strategy, limits that nothing it loads can be
+    judged by.
     """
 
     cluster: str = ""
@@ -81,6 +82,7 @@ class Details:
     loop_lag_ms: float = 0.0
     jobs: int = 0
     cpu_limit: str = ""
+    limits_off: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

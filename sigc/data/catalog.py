@@ -86,11 +86,15 @@ class Source:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
-    """All sources of a strategy by name, and what was noticed on the way. actions: those declared, by ex-date."""
+    """All sources of a strategy by name, and what was noticed on the way. actions: those declared, by ex-date.
+
+    has_actions: whether something says what the actions are, if only that there are none.
+    """
 
     sources: dict[str, Source]
     findings: tuple[Diagnostic, ...]
     actions: tuple[Action, ...] = ()
+    has_actions: bool = False
 
 
 class BlockMissingError(Exception):
@@ -124,11 +128,11 @@ def load(
     errors: list[Diagnostic] = []
     read = [s for s in specs if s.name not in held]
     with_what = Ways(store, settings, exchanges)
-    actions = _Actions([s for s in read if s.is_actions], look, with_what)
+    actions = _Actions([s for s in specs if s.is_actions], held, look, with_what)
     make = partial(_source, look=look, actions=actions, ways=with_what, thorough=thorough)
     sources = _gathered([s for s in read if not s.is_actions], make, ways, errors)
     for spec in specs:
-        if spec.name in held:
+        if spec.name in held and not spec.is_actions:
             again = partial(put, held[spec.name], store)
             again()
             sources[spec.name] = _described(spec, Place(IN_MEMORY, (), ()), held[spec.name].converted, again, exchanges)
@@ -136,14 +140,21 @@ def load(
         raise SigcError(*errors)
     acting = actions.all_of(specs)
     sources |= _factors(specs, sources, actions, with_what)
-    return Catalog(sources, tuple(f for s in sources.values() for f in s.findings), acting)
+    findings = (*(f for s in sources.values() for f in s.findings), *actions.findings())
+    return Catalog(sources, findings, acting, bool(actions.declared) or any(s.adjust != "none" for s in specs))
 
 
 class _Actions:
     """Corporate actions as declared: by sources that hold nothing else, or by columns of a price file."""
 
-    def __init__(self, declared: Sequence[SourceSpec], look: Callable[[SourceSpec], Place], ways: Ways) -> None:
-        self._declared, self._look, self._ways = declared, look, ways
+    def __init__(
+        self,
+        declared: Sequence[SourceSpec],
+        held: Mapping[str, Held],
+        look: Callable[[SourceSpec], Place],
+        ways: Ways,
+    ) -> None:
+        self.declared, self._held, self._look, self._ways = tuple(declared), held, look, ways
         self._lock = Lock()
         self._known: dict[tuple[str, ...], Acts] = {}
 
@@ -160,8 +171,8 @@ class _Actions:
                 rows_of_prices,
             )
 
-            if self._declared:
-                parts = [self._read(one, read_actions) for one in self._declared]
+            if self.declared:
+                parts = [self._read(one, read_actions) for one in self.declared]
                 return Acts(
                     tuple(sorted(a for p in parts for a in p.actions)), tuple(f for p in parts for f in p.findings)
                 )
@@ -169,11 +180,13 @@ class _Actions:
 
     def all_of(self, specs: Sequence[SourceSpec]) -> tuple[Action, ...]:
         """Those of all sources; of a file's own columns where it is declared that its prices are to be adjusted."""
-        if self._declared:
-            return self._told(self._declared[0]).actions
+        if self.declared:
+            return self._told(self.declared[0]).actions
         return in_order({a for s in specs if s.adjust != "none" for a in self.of(s)})
 
     def _read(self, spec: SourceSpec, reader: Callable[..., Acts]) -> Acts:
+        if spec.name in self._held:
+            return self._given(spec.name)
         place = self._look(spec)
         key = (place.text, *place.versions)
         if key not in self._known:
@@ -181,10 +194,24 @@ class _Actions:
             self._known[key] = replace(read, actions=in_order(read.actions))
         return self._known[key]
 
+    def _given(self, name: str) -> Acts:
+        from sigc.data.corporate import Acts
+
+        return self._held[name].acts or Acts()
+
+    def findings(self) -> tuple[Diagnostic, ...]:
+        """What was noticed while they were read."""
+        spans = [s.span for s in self.declared]
+        return tuple(
+            replace(f, span=f.span or (spans or [None])[0]) for acts in self._known.values() for f in acts.findings
+        )
+
     def are_declared(self, spec: SourceSpec) -> bool:
         """True where something says what the actions are, if only that there are none."""
-        if self._declared:
+        if self.declared:
             return True
+        if spec.name in self._held:
+            return self._held[spec.name].acts is not None
         from sigc.data.corporate import has_actions
 
         place = self._look(spec)
@@ -313,6 +340,11 @@ def read(source: Source, store: BlockStore, start: int, stop: int) -> Panel:
         labels = source.labels if source.kind is Kind.CATEGORY else None
         return Panel(np.empty(0, "datetime64[ns]"), source.names, np.empty((0, len(source.names))), labels)
     return concat(panels, source.names)
+
+
+def read_block(source: Source, store: BlockStore, block: SourceBlock) -> Panel:
+    """One block of a source. Raises `BlockMissingError`."""
+    return _read_block(source, store, block.key)
 
 
 def _at_events(source: Source, panel: Panel, block: SourceBlock) -> Panel:

@@ -17,14 +17,13 @@ from itertools import compress
 
 import numpy as np
 
-from sigc.actions import Action
+from sigc.actions import Action, digest_of
 from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, concat, digest, grid, row_digests
 from sigc.config import DataSettings
 from sigc.data import asof, by_file, raw_kept
 from sigc.data.dates import Dated
 from sigc.data.events import Raw, late, store_events, together
 from sigc.data.exchange import NYSE, Exchange, Exchanges
-from sigc.data.factors import digest_of
 from sigc.data.folder import joined, remembered
 from sigc.data.formats.parquet import ParquetFile
 from sigc.data.frequency import infer

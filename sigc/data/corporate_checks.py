@@ -283,10 +283,15 @@ def _near(change: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Whether prices look adjusted, and the evidence as a sentence, '' where no split can tell."""
+    """Whether prices look adjusted, and the evidence as a sentence, '' where no split can tell.
+
+    told: splits that can tell; calm: those of them on which the price does not jump.
+    """
 
     adjusted: bool
     evidence: str = ""
+    calm: int = 0
+    told: int = 0
 
 
 def looks_adjusted(actions: Iterable[Action], names: Sequence[str], dates: Dates, prices: Floats) -> Looks:
@@ -301,7 +306,7 @@ def looks_adjusted(actions: Iterable[Action], names: Sequence[str], dates: Dates
     examples = _list([f"{_whose(e)}, {_words(e.split)}: {e.growth(1.0, 0.0) - 1.0:+.1%}" for e in shown])
     verb = "does not jump" if shown is calm else "jumps"
     text = f"the price {verb} on {len(shown)} of {_count(len(told), 'split')} ({examples})"
-    return Looks(shown is calm, text)
+    return Looks(shown is calm, text, len(calm), len(told))
 
 
 # -- words -------------------------------------------------------------------------------------------------------

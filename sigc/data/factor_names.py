@@ -11,7 +11,8 @@ It is made from one series of closes, and serves all price columns that stand be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import replace
 
 from sigc.data.spec import SourceSpec
 
@@ -26,6 +27,31 @@ def factor_of(spec: SourceSpec, specs: Sequence[SourceSpec]) -> str:
         return ""
     kind = SHARES if spec.is_volume else SPLIT if spec.adjust == "split" else TOTAL
     return f"{closes_of(spec, specs).name}{_MARK}{kind}"
+
+
+def with_traded(specs: Sequence[SourceSpec]) -> tuple[SourceSpec, ...]:
+    """The sources of a strategy, with one for each column that `traded=` names."""
+    names = {s.name for s in specs}
+    more = [
+        replace(
+            s,
+            name=f"{s.name}{_MARK}traded",
+            column=s.options.traded,
+            adjust="none",
+            options=replace(s.options, traded="", adjusted=False),
+        )
+        for s in specs
+        if s.options.traded and s.options.traded not in names
+    ]
+    return (*specs, *more)
+
+
+def traded_of(spec: SourceSpec, names: Container[str]) -> str:
+    """The source that holds what a source's prices were traded at: itself, if it names none. names: of all sources."""
+    said = spec.options.traded
+    if not said:
+        return spec.name
+    return said if said in names else f"{spec.name}{_MARK}traded"
 
 
 def parts_of(name: str) -> tuple[str, str]:

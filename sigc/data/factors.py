@@ -22,7 +22,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sigc.actions import Action, ActionKind, between, in_order
+from sigc.actions import Action, ActionKind, between, digest_of, in_order
 from sigc.blocks import BlockStore, digest
 from sigc.data.adjust import acting, day_of, steps_of
 from sigc.data.events import Raw, store_events
@@ -34,11 +34,6 @@ from sigc.sealed import seal, unseal
 
 FORMAT = "1"
 Read = Callable[[str], Panel]
-
-
-def digest_of(actions: Sequence[Action]) -> str:
-    """Of all that is said: equal actions have equal digests, however the file says it."""
-    return digest(*(a.text for a in actions))
 
 
 class Closes(Protocol):

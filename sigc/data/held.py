@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sigc.actions import in_order
 from sigc.blocks import DIGEST_BYTES, BlockStore, Facts, MemoryStore, concat, grid, lengthened, row_digests
 from sigc.config import DataSettings
 from sigc.data import asof
@@ -31,9 +32,12 @@ from sigc.data.masks import Mask
 from sigc.data.shape import check_ascending, to_panel
 from sigc.data.spec import SourceSpec
 from sigc.data.wrong import problem
-from sigc.errors import Diagnostic, Severity
+from sigc.errors import Diagnostic
 from sigc.panel import Panel
 from sigc.spare import Spare
+
+if TYPE_CHECKING:
+    from sigc.data.corporate import Acts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +53,8 @@ class Header:
 class Held:
     """A source in memory. panels: its blocks by key, with what is known of each. header: of the frame given last, if it
     was of floats by dates. spare: where the last block grows. mask: what was accepted, where values are masked. raw: of
-    an as-of source, all events there were."""
+    an as-of source, all events there were. acts: the corporate actions that it holds, None where it says nothing of
+    them."""
 
     converted: Converted
     panels: Mapping[str, tuple[Facts, Panel]]
@@ -57,15 +62,16 @@ class Held:
     spare: Spare = field(default_factory=Spare)
     mask: Mask | None = None
     raw: Raw | None = None
+    acts: Acts | None = None
 
 
 def hold(spec: SourceSpec, given: Any, settings: DataSettings, exchanges: Exchanges = NYSE) -> Held:
     """What a notebook has (see `sigc.data.frames`), or a `Panel`, converted.
 
-    `adjust` of the spec is for files: what is given from memory is taken as it is. exchanges: the schedule's calendar.
-
-    Raises E201 and E202, as for a file.
+    exchanges: the schedule's calendar. Raises E201 and E202, as for a file.
     """
+    if spec.is_actions:
+        return Held(_no_rows(), {}, acts=_acts(spec, given, exchanges))
     raw = _events(spec, given, exchanges)
     if raw is not None:
         return _held(spec, raw, () if raw.by_label else asof.check_said(spec, WHERE))
@@ -74,21 +80,34 @@ def hold(spec: SourceSpec, given: Any, settings: DataSettings, exchanges: Exchan
     ways = Ways(store, settings, exchanges)
     mask = Mask(spec, made.rows.frequency)
     converted = store_panels(spec, [mask.panel(made.panel)], ways, made.rows, static=made.static, is_long=made.is_long)
-    told = (*_unadjusted(spec), *made.findings, *mask.findings())
-    converted = replace(converted, findings=(*told, *converted.findings))
-    return Held(converted, _in_one(converted, store), made.header, mask=mask)
+    converted = replace(converted, findings=(*made.findings, *mask.findings(), *converted.findings))
+    acts = _acts(spec, given, exchanges) if spec.adjust != "none" and made.is_long and _tells_actions(given) else None
+    return Held(converted, _in_one(converted, store), made.header, mask=mask, acts=acts)
 
 
-def _unadjusted(spec: SourceSpec) -> tuple[Diagnostic, ...]:
-    if spec.adjust == "none":
-        return ()
-    message = f"source '{spec.name}': adjust={spec.adjust} is for files; the frame is taken as it is"
-    hint = "give adjusted prices, or load them from a file"
-    return (Diagnostic("W002", message, spec.span, Severity.WARNING, hint=hint),)
+def _no_rows() -> Converted:
+    """Of a source that holds nothing but corporate actions."""
+    return Converted(np.empty(0, "datetime64[ns]"), (), b"", (), (), category=False, static=False, findings=())
+
+
+def _acts(spec: SourceSpec, given: Any, exchanges: Exchanges) -> Acts:
+    from sigc.data.corporate import held_actions
+
+    return held_actions(spec, given, exchanges.of(spec.options.calendar, spec.options.zone))
+
+
+def _tells_actions(given: Any) -> bool:
+    """True for a frame of prices in long form that has a column of splits or of dividends."""
+    from sigc.data.corporate_columns import named
+
+    names = [str(name) for name in _columns(given)]
+    return any(named(SourceSpec("", ""), WHERE, names, role) for role in ("split", "dividend"))
 
 
 def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings, exchanges: Exchanges = NYSE) -> Held:
     """The source with later rows at its end. Raises E201 for rows that are not later, or of other assets."""
+    if spec.is_actions:
+        return replace(held, acts=_more_acts(spec, held, given, exchanges))
     if held.raw is not None:
         return _more_events(spec, held, held.raw, given, exchanges)
     of = held.converted
@@ -113,7 +132,15 @@ def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings, excha
         findings=of.findings if mask is None else (*of.findings, *mask.findings()),
     )
     kept = {b.key: held.panels[b.key] for b in of.blocks[:-1]}
-    return Held(converted, kept | panels, made.header, held.spare, mask)
+    acts = held.acts if held.acts is None or not _tells_actions(given) else _more_acts(spec, held, given, exchanges)
+    return Held(converted, kept | panels, made.header, held.spare, mask, acts=acts)
+
+
+def _more_acts(spec: SourceSpec, held: Held, given: Any, exchanges: Exchanges) -> Acts:
+    """The actions there were, and later ones."""
+    later = _acts(spec, given, exchanges)
+    known = () if held.acts is None else held.acts.actions
+    return replace(later, actions=in_order((*known, *later.actions)))
 
 
 def _events(spec: SourceSpec, given: Any, exchanges: Exchanges) -> Raw | None:

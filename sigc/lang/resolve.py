@@ -22,7 +22,7 @@ from sigc.lang import habits
 from sigc.lang.bind import Binder, number_value, text_value, unknown
 from sigc.lang.book import read_book
 from sigc.lang.imports import BUILT_IN_PATH, Library
-from sigc.lang.loads import check_loads, is_category, load_name
+from sigc.lang.loads import check_loads, is_category, load_name, written_of
 from sigc.lang.nodes import (
     Assign,
     Binary,
@@ -143,6 +143,11 @@ class Resolver:
                 return name
         numeric = [n for n, x in self.data.items() if not is_category(x) and n not in READ_BY_NAME]
         return numeric[0] if numeric else ""
+
+    def _says(self, name: str, option: str) -> str:
+        """What is written as an option of a data source, '' for nothing."""
+        options = self.data[name].options if name in self.data else ()
+        return next((str(written_of(o)) for o in options if o.name == option), "")
 
     # -- expressions -----------------------------------------------------------------------------------
 
@@ -389,9 +394,10 @@ class Resolver:
             if f"param {param.name}" not in self.used:
                 self.warn("W001", f"parameter '{param.name}' is never used", param.span)
         traded = self.traded()
+        priced = self._says(traded, "traded")
         benchmarks = {str(o.value) for p in self.module.portfolios if p.backtest for o in p.backtest.options}
         for name, load in self.data.items():
-            read = f"data {name}" in self.used or name == traded or name in READ_BY_NAME
+            read = f"data {name}" in self.used or name in (traded, priced) or name in READ_BY_NAME
             if not read and not any(name in b for b in benchmarks) and not is_category(load):
                 self.warn("W001", f"data source '{name}' is never used", load.span)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sigc.data.factor_names import factor_of
+from sigc.data.factor_names import factor_of, with_traded
 from sigc.data.spec import SourceSpec
 from sigc.errors import SigcError
 from sigc.lang.check import Checked
@@ -72,7 +72,8 @@ class Lowering:
         """All else of them the text alone says."""
         if program.labels not in self._data:
             path = Path(self._checked.module.path)
-            self._data[program.labels] = tuple(_spec(x, program, path) for x in program.data if x.role == "value")
+            specs = [_spec(x, program, path) for x in program.data if x.role == "value"]
+            self._data[program.labels] = with_traded(specs)
         return self._data[program.labels]
 
     def _roots(self, program: Program) -> tuple[tuple[tuple[str, Expr], ...], tuple[Portfolio, ...]]:

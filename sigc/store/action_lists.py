@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 from sigc.actions import Action
 from sigc.store import action_rows as rows
-from sigc.store import orders
 from sigc.store.audit import Event
 from sigc.store.effects import Due
 from sigc.store.ledger import Transaction
@@ -41,12 +40,12 @@ def touched(connection: sqlite3.Connection) -> frozenset[str]:
         " UNION ALL SELECT (SELECT min(asset) FROM fills WHERE asset > e.name) FROM e WHERE e.name IS NOT NULL)"
         " SELECT name FROM e WHERE name IS NOT NULL"
     )
-    held = connection.execute("SELECT asset FROM positions")
-    return frozenset(
-        {a for (a,) in traded.fetchall()}
-        | {a for (a,) in held.fetchall()}
-        | {i.asset for i in orders.in_flight(connection)}
+    held = connection.execute("SELECT DISTINCT asset FROM positions")
+    ordered = connection.execute(
+        "SELECT DISTINCT asset FROM intents"
+        " WHERE state IN ('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')"
     )
+    return frozenset(asset for rows in (traded, held, ordered) for (asset,) in rows)
 
 
 class Listing:
@@ -61,6 +60,11 @@ class Listing:
             self._actions.setdefault(action.asset, []).append(action)
         self._schedule = schedule
         self._known: dict[str, tuple[tuple[Due, ...], str]] = {}
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything is listed at all."""
+        return bool(self._actions)
 
     def of(self, asset: str) -> tuple[tuple[Due, ...], str]:
         """The actions of an asset and their digest; nothing and '' where there are none."""
@@ -92,7 +96,8 @@ def changed(connection: sqlite3.Connection, lister: BookKey, listing: Listing) -
         (lister.strategy, lister.portfolio),
     )
     known: dict[str, str] = dict(found.fetchall())
-    assets = sorted(listing.concerned(touched(connection)) | known.keys())
+    concerned = listing.concerned(touched(connection)) if listing.is_any else frozenset[str]()
+    assets = sorted(concerned | known.keys())
     listed = {asset: listing.of(asset) for asset in assets}
     return {asset: dues for asset, (dues, digest) in listed.items() if known.get(asset, "") != digest}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from sigc.config import SafetySettings
 from sigc.store.records import Weight
 from sigc_pipelines.checks.data import DataVerdict, Treatment, judge_data
-from sigc_pipelines.checks.view import DataView
+from sigc_pipelines.checks.view import DataView, SourceView
 
 NAN = float("nan")
 NAMES = tuple(f"A{i}" for i in range(100))
@@ -197,3 +198,97 @@ def test_odd_data_that_are_good() -> None:
     assert judged(nothing, wanted=(), max_anomalies_pct=0.0).findings == ()  # of none, none is odd
     (quiet,) = judged(view(volumes={5: 0.0}), max_volume_ratio=0.5, max_anomalies_pct=1.0).findings
     assert quiet.assets == tuple(sorted({*NAMES} - {"A5"}))  # no volume is little, not much
+
+
+def rows(**changed: Any) -> DataView:
+    """The same, with what the last row was before acceptance, and sources."""
+    base = view(**{k: v for k, v in changed.items() if k in ("prices", "previous", "volumes", "as_of", "newest")})
+    raw, repeated = base.prices.copy(), np.zeros(100, bool)
+    for place, number in changed.get("raw", {}).items():
+        raw[place] = number
+        base.prices[place] = NAN
+    repeated[: changed.get("repeated", 0)] = True
+    more = {k: changed[k] for k in ("sources", "ended") if k in changed}
+    return replace(base, raw=raw, before=np.full(100, 100.0), repeated=repeated, **more)
+
+
+@pytest.mark.parametrize(
+    ("policy", "treatment"),
+    [("halt", Treatment.TRADE), ("hold", Treatment.HOLD), ("exclude", Treatment.EXCLUDE), ("alert", Treatment.TRADE)],
+)
+@pytest.mark.parametrize(
+    ("odd", "told"),
+    [
+        ({"raw": {3: 1000.0}}, "A3 has a return of 900 %, as of a split 1:10 that no action declares"),
+        ({"raw": {3: 250.0}}, "A3 has a return of 150 %, that is not confirmed yet"),
+        ({"repeated": 4}, "A3 has the row of the session before once more"),
+        ({"volumes": {3: 0.0}}, "A3 has no volume"),
+    ],
+)
+def test_a_bad_number_is_treated_by_policy(policy: str, treatment: Treatment, odd: dict[str, Any], told: str) -> None:
+    verdict = judged(rows(**odd), wanted=("A3", "A50"), held=("A60",), on_anomaly=policy)
+    (found,) = [f for f in verdict.findings if f.check == "unaccepted"]
+    assert (found.message, found.assets) == (told, ("A3",))
+    assert found.weight is (Weight.ERROR if policy == "halt" else Weight.WARNING)
+    assert verdict.treatments == {"A3": treatment, "A50": Treatment.TRADE, "A60": Treatment.TRADE}
+    assert verdict.odd == ({"A3"} if policy == "hold" else set())
+    assert "missing" not in checks(verdict)  # there is a price, only none that is accepted
+
+
+def test_one_bad_number_is_no_share_of_a_small_book() -> None:
+    assert not judged(rows(raw={3: 1000.0}), wanted=("A3",)).is_refused
+    assert judged(rows(raw={3: 1000.0}), wanted=("A3",), max_anomalies_pct=0.0).is_refused  # somebody wrote it
+    assert not judged(view(prices={3: NAN}, previous={3: NAN}), wanted=("A3",)).is_refused
+    assert judged(view(prices={3: NAN}, previous={3: NAN}), wanted=("A3",), max_missing_pct=0.05).is_refused
+
+
+@pytest.mark.parametrize(("number", "is_stale"), [(50, False), (51, True)])
+def test_most_assets_that_repeat_are_stale_data(number: int, is_stale: bool) -> None:
+    verdict = judged(rows(repeated=number), on_anomaly="alert")
+    assert ("repeats" in checks(verdict)) is is_stale is verdict.is_refused
+    assert not judged(rows(repeated=number), on_anomaly="alert", max_repeated_pct=0.51).is_refused
+
+
+@pytest.mark.parametrize(("lost", "is_refused"), [(20, False), (21, True)])
+def test_a_universe_that_shrinks(lost: int, is_refused: bool) -> None:
+    gone = view(prices=dict.fromkeys(range(lost), NAN))
+    off: dict[str, Any] = {"max_anomalies_pct": 1.0, "max_missing_pct": 1.0}
+    assert judged(gone, wanted=("A99",), **off).is_refused is is_refused
+    assert not judged(gone, wanted=("A99",), max_universe_change=0.21, **off).is_refused
+    assert not judged(replace(gone, ended=frozenset({"A0", "A1"})), wanted=("A99",), **off).is_refused
+    few = DataView("2024-01-03", "2024-01-03", 9, NAMES[:4], np.full(4, NAN), np.full(4, 100.0))
+    verdict = judged(few, wanted=(), **off)
+    assert not verdict.is_refused
+    assert (
+        verdict.findings[-1].message
+        == "max_universe_change and max_coverage_drop are off: there are 4 assets, and 5 are needed"
+    )
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_sources_that_are_late_or_lack_values(is_read: bool) -> None:
+    def source(**changed: Any) -> SourceView:
+        base = SourceView("score", is_read, False, 100, 100, 100.0, "2024-01-03", False)
+        return replace(base, **changed)
+
+    assert judged(rows(sources=(source(values=80),))).findings == ()
+    for broken, check, text in (
+        (source(values=79), "covered", "'score', 79 after 100 in the mean"),
+        (source(is_late=True, values=0, newest="2024-01-02"), "late", "'score', the newest values of 2024-01-02"),
+        (source(is_late=True, values=0, newest=""), "late", "'score', no values"),
+    ):
+        verdict = judged(rows(sources=(broken,)))
+        assert checks(verdict) == [check if is_read else "unread"]
+        assert verdict.is_refused is is_read
+        assert text in verdict.findings[0].message
+    assert judged(rows(sources=(source(values=79),)), max_coverage_drop=0.21).findings == ()
+    assert judged(rows(sources=(source(values=0, mean=4.0, assets=4),))).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("price", "is_told"), [(50.0, True), (66.7, True), (150.0, True), (52.0, False), (149.0, False)]
+)
+def test_returns_as_of_a_small_split_are_told(price: float, is_told: bool) -> None:
+    verdict = judged(rows(prices={7: price}), max_anomalies_pct=1.0)
+    assert ("splits" in checks(verdict)) is is_told
+    assert not verdict.is_refused

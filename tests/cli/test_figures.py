@@ -152,13 +152,13 @@ def test_orders_as_data() -> None:
 def test_positions() -> None:
     assert sigc("positions") == (
         "momentum (main): cash 74002.99, NAV 100687.50 at the close of 2024-01-11\n"
-        "asset  quantity  average price  last price  value\n"
-        "-----  --------  -------------  ----------  ---------\n"
-        "AAA    460       100.3737       101.5       46690.00\n"
-        "BBB    -400      49.9000        50          -20000.00\n"
+        "asset  quantity  average price  price  of          value\n"
+        "-----  --------  -------------  -----  ----------  ---------\n"
+        "AAA    460       100.3737       101.5  2024-01-11  46690.00\n"
+        "BBB    -400      49.9000        50     2024-01-11  -20000.00\n"
     )
     key = {"strategy": "momentum", "portfolio": "main"}
-    nav = {"nav": "100687.50", "cash": "80087.50", "gross": "60600.00", "net": "20600.00"}
+    nav = {"nav": "100687.50", "cash": "80087.50", "gross": "60600.00", "net": "20600.00", "receivables": "0"}
     assert data("positions") == [
         {
             "book": {
@@ -167,12 +167,15 @@ def test_positions() -> None:
                 "cash": "74002.9900",
                 "opened": "2024-01-08T09:00:00+00:00",
                 "anchor": "2024-01-08",
+                "receivables": "0",
             },
             "positions": [
                 {"book": key, "asset": "AAA", "quantity": "460", "average_price": "100.3737173913"},
                 {"book": key, "asset": "BBB", "quantity": "-400", "average_price": "49.9000000000"},
             ],
-            "prices": {"AAA": "101.5", "BBB": "50", "CCC": "20"},
+            "prices": {
+                a: {"price": p, "day": "2024-01-11"} for a, p in (("AAA", "101.5"), ("BBB", "50"), ("CCC", "20"))
+            },
             "nav": {"book": key, "session": "2024-01-11", **nav},
         }
     ]

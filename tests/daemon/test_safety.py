@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sigc.clock import SystemClock
-from sigc.daemon.page_messages import HaltReply, SafetyReply, WhoReply
+from sigc.daemon.page_messages import AcceptReply, HaltReply, SafetyReply, WhoReply
+from sigc.daemon.status_messages import StatusReply
 from sigc.errors import SigcError
 from sigc.store import control
 from sigc.store.ledger import Ledger
@@ -60,3 +61,27 @@ def test_nobody_halts_what_is_not_there(site: Site) -> None:
 def test_a_token_is_told_who_it_is(site: Site) -> None:
     with Daemon(site), site.client() as client:
         assert client.get("whoami", reply=WhoReply) == WhoReply("main", "trade", "sigc")
+
+
+def test_status_says_which_limits_are_off(site: Site) -> None:
+    with Daemon(site), site.client() as client:
+        details = client.get("status", {"is_detailed": True}, reply=StatusReply).detailed
+    assert details is not None
+    text = (site.folder / "momentum.sig").read_text()
+    off = {} if "volume:" in text else {"momentum": "max_adv_pct is off: the strategy loads no source 'volume'"}
+    assert details.limits_off == off
+
+
+def test_a_price_is_accepted_by_whoever_may_trade(site: Site) -> None:
+    with Daemon(site), site.client() as client:
+        accepted = client.post(
+            "data/accept", {"asset": "S001", "day": "2017-03-01", "reason": "seen"}, reply=AcceptReply
+        )
+        assert accepted == AcceptReply("S001", "2017-03-01")
+        for wrong in ({"day": "soon", "reason": "seen"}, {"day": "2017-03-01", "reason": ""}):
+            with pytest.raises(SigcError):
+                client.post("data/accept", {"asset": "S001"} | wrong)
+    with Ledger.open(site.folder / "work", SystemClock()) as ledger, ledger.reading() as connection:
+        assert control.accepted_by_hand(connection) == {("S001", "2017-03-01")}
+        (one,) = control.every(connection, control.ACCEPTED)
+        assert one.who.startswith("main (")

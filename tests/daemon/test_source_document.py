@@ -92,7 +92,7 @@ def today(tmp_path_factory: pytest.TempPathFactory) -> Path:
     day = np.datetime64(datetime.now(UTC).date() + timedelta(days=1), "D")
     start = np.datetime64("2022-06-01", "D")
     first, stop = NYSE.of().place(np.array([start, day]))
-    write_universe(folder, 40, int(stop - first), str(start))
+    write_universe(folder, 40, int(stop - first), str(start), with_actions=True)
     return folder
 
 

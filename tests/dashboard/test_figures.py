@@ -104,6 +104,7 @@ def test_the_track_as_data(site: Site) -> None:
         "commission": [9.0, 10.0, 10.0],
         "slippage": [150.0, 99.0, 99.0],
         "months": {"2024-01": 0.006875},
+        "receivables": 0.0,
     }
     assert rounded(figures) == {
         "sessions": 3,
@@ -152,6 +153,7 @@ def test_positions_as_data(site: Site) -> None:
         "run": LAST,
         "total": 3,
         "money": 100_000.0,
+        "receivables": 0.0,
     }
 
 

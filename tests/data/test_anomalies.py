@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,56 @@ def _read(base: Path, file: str) -> Panel:
     spec = spec_of(file, mask_anomalies=True, base=str(base), format="parquet")
     source = load([spec], store, DataSettings(), exchanges=NYSE).sources["prices"]
     return read(source, store, 0, len(source.dates))
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 7, 10, 20])
+@pytest.mark.parametrize("is_reverse", [False, True])
+@pytest.mark.parametrize("off", [-0.021, -0.019, 0.0, 0.019, 0.021])
+def test_a_jump_as_of_a_split_is_held(n: int, is_reverse: bool, off: float) -> None:
+    ratio = (n if is_reverse else 1 / n) * (1 + off)
+    level = 100.0 * ratio
+    column = np.array([[100.0], [level], [level * 1.001], [level * 0.999]])
+    clean, jumps, state = accept(column, Limits(0.4, 0.4), None)
+    is_held = abs(off) < 0.02
+    assert np.isnan(clean[:, 0]).tolist() == [False, True, is_held, is_held]
+    assert [j.is_held for j in jumps] == ([True] * 3 if is_held else [False])
+    assert bool(state.held[0]) is is_held
+    # It stays held however it drifts, goes on from the first value that is back, or from one that a person accepts.
+    later = level * np.array([0.9, 0.82, 0.75])[:, None]
+    assert np.isnan(accept(later, Limits(0.4, 0.4), state)[0]).all() == is_held
+    back = accept(np.array([[99.0], [98.0]]), Limits(0.4, 0.4), state)
+    if is_held:
+        assert (back[0][:, 0].tolist(), bool(back[2].held[0])) == ([99.0, 98.0], False)
+    hand = accept(later, Limits(0.4, 0.4), state, by_hand={(1, 0)})[0]
+    assert np.isnan(hand[:, 0]).tolist() == [is_held, False, False]
+
+
+@pytest.mark.parametrize("rows", [40, 300, 700])
+def test_a_look_at_the_end_accepts_what_a_look_at_all_does(rows: int, tmp_path: Path) -> None:
+    """A price that has looked like a split for months is held still, in a live run as in the backtest."""
+    from sigc_pipelines.compute import load as load_strategy
+    from sigc_pipelines.quotes import accepted
+    from tests.world import WEEKDAYS, workspace, write_strategy, write_wide
+
+    random = np.random.default_rng(rows)
+    values = np.round(50 * np.exp(random.normal(0, 0.01, (rows, 4)).cumsum(axis=0)), 2)
+    values[20:, 0] /= 4.0
+    values[30:, 1] *= 2.5
+    values[rows - 5 :, 2] /= 10.0
+    dates = pd.bdate_range("2014-01-02", periods=rows).to_numpy("datetime64[ns]")
+    write_wide(tmp_path / "prices.parquet", dates, values, tuple("ABCD"))
+    made = write_strategy(
+        tmp_path, 'data:\n  prices: load parquet from "prices.parquet"\nsignal s:\n  emit prices\n', "s"
+    )
+    space = workspace(MemoryStore(), exchanges=WEEKDAYS)
+    loaded = load_strategy(made, space)
+    whole = accepted(loaded, space, "prices", 0, rows).prices
+    assert np.isnan(whole[20:, 0]).all()
+    for start in (rows - 1, rows - 3, max(1, rows - 70), 19, 20, 21):
+        part = accepted(loaded, space, "prices", start, rows).prices
+        assert np.array_equal(part, whole[start:], equal_nan=True), start
+    day = str(dates[25].astype("datetime64[D]"))
+    trusting = replace(space, by_hand=frozenset({("A", day)}))
+    whole = accepted(loaded, trusting, "prices", 0, rows).prices
+    assert np.isnan(whole[:, 0]).tolist() == [20 <= row < 25 for row in range(rows)]
+    assert np.array_equal(accepted(loaded, trusting, "prices", rows - 1, rows).prices, whole[-1:], equal_nan=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import sigc
 from sigc.blocks import BlockStore, MemoryStore
 from sigc.cache.parquet import ParquetStore
 from sigc.engine.gather import gather, source_panel
@@ -198,3 +199,45 @@ def test_adjusting_needs_actions(tmp_path: Path) -> None:
     text = 'data:\n  prices: load csv from "p.csv" adjust=split\nsignal a:\n  emit prices\n'
     with pytest.raises(SigcError, match="neither a 'split' nor a 'dividend' column"):
         load(write_strategy(tmp_path, text), workspace(MemoryStore()))
+
+
+def frame_of_prices() -> pd.DataFrame:
+    return pd.DataFrame(as_traded(), DAYS, NAMES)
+
+
+def frame_of_actions(acts: Acts = ACTS) -> pd.DataFrame:
+    rows = [(DAYS[row], name, split, paid) for row, name, split, paid in acts]
+    return pd.DataFrame(rows, columns=["date", "ticker", "split", "dividend"])
+
+
+@pytest.mark.parametrize("adjust", ["split", "split_div"])
+def test_frames_are_adjusted_as_files_are(tmp_path: Path, adjust: str) -> None:
+    written(tmp_path, adjust)
+    text = SIG.format(adjust=adjust)
+    given = {"prices": frame_of_prices(), "corporate_actions": frame_of_actions()}
+    found = sigc.compile(text, data=given, cache=False).panels()
+    assert found["seen"].equals(seen(tmp_path, adjust))
+    assert found["traded"].equals(seen(tmp_path, adjust, "traded"))
+    some = sigc.compile(
+        text, data={"prices": frame_of_prices()[:46], "corporate_actions": frame_of_actions()}, cache=False
+    )
+    assert some.append(prices=frame_of_prices()[46:]).panels()["seen"].equals(found["seen"])
+
+
+def test_actions_are_appended_to_a_frame_of_actions(tmp_path: Path) -> None:
+    given = {"prices": frame_of_prices(), "corporate_actions": frame_of_actions(ACTS[:3])}
+    text = SIG.format(adjust="split_div")
+    grown = sigc.compile(text, data=given, cache=False).append(corporate_actions=frame_of_actions(ACTS[3:]))
+    whole = sigc.compile(text, data={**given, "corporate_actions": frame_of_actions()}, cache=False)
+    assert grown.panels()["seen"].equals(whole.panels()["seen"])
+
+
+def test_a_long_frame_says_its_actions_itself() -> None:
+    rows = [(d, "A", p, s) for d, p, s in zip(DAYS[:4], (100.0, 25, 26, 27), (1.0, 4, 1, 1), strict=True)]
+    frame = pd.DataFrame(rows, columns=["date", "ticker", "close", "split"])
+    text = 'data:\n  prices: load csv from "none.csv" column=close adjust=split\nsignal seen:\n  emit prices\n'
+    found = sigc.compile(text, data={"prices": frame}, cache=False).panels()["seen"]
+    assert found.values[:, 0].tolist() == [100, 100, 104, 108]
+    bare = frame.drop(columns="split")
+    with pytest.raises(SigcError, match="neither a 'split' nor a 'dividend' column"):
+        sigc.compile(text, data={"prices": bare}, cache=False).panels()

@@ -156,3 +156,11 @@ def test_orders_and_the_simple_accounting_agree_on_a_halt(tmp_path: Path) -> Non
     orders = next(line for line in found.values() if line.strip().startswith("orders"))
     assert "-25.00%" in simple
     assert "-25.00%" in orders
+
+
+@pytest.mark.parametrize("weights", ["a * 1e200", "exp(a * 1e6)"])
+def test_results_beyond_any_book_are_told(weights: str, tmp_path: Path) -> None:
+    result = strategy(tmp_path, BOOK, "  backtest\n", weights=weights).backtest()
+    assert "weights are beyond any book on" in told(result)
+    done = CliRunner().invoke(command, [str(tmp_path / "s.sig"), "--no-cache"], catch_exceptions=False)
+    assert all(len(word) < 30 for line in done.output.splitlines() if "%" in line for word in line.split()[-1:])

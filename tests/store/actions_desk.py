@@ -17,6 +17,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
@@ -25,7 +26,7 @@ from sigc.store.action_lists import Listing
 from sigc.store.action_rows import Entry
 from sigc.store.effects import Due
 from sigc.store.ledger import Ledger
-from sigc.store.records import BookKey, Fill, Intent, Outcome, Run, RunKey, Side
+from sigc.store.records import BookKey, Fill, Intent, Nav, Outcome, Run, RunKey, Side
 
 KEY = BookKey("one", "main")
 OTHER = BookKey("two", "main")
@@ -40,10 +41,10 @@ def close(at: int) -> datetime:
     return datetime(day.year, day.month, day.day, 21, tzinfo=UTC)
 
 
-def action(kind: str, asset: str, at: int, *, pay: int | None = None, **more: object) -> Action:
+def action(kind: str, asset: str, at: int, *, pay: int | None = None, **more: Any) -> Action:
     """An action on the session at a place, paid on another."""
     paid = None if pay is None else SESSIONS[pay]
-    return Action(SESSIONS[at], asset, ActionKind(kind), pay_date=paid, **more)  # type: ignore[arg-type]
+    return Action(SESSIONS[at], asset, ActionKind(kind), pay_date=paid, **more)
 
 
 def due(one: Action, price: str | None = "10") -> Due:
@@ -122,6 +123,11 @@ class Desk:
         """Sessions up to that place have begun."""
         with self.ledger.transaction("actions") as tx:
             return booking.book(tx, str(SESSIONS[through]), self.step)
+
+    def values(self, through: int, key: BookKey = KEY) -> None:
+        """The NAV of a session is told, whatever it is."""
+        with self.ledger.transaction("fills") as tx:
+            books.put_nav(tx, Nav(key, str(SESSIONS[through]), CAPITAL, CAPITAL, Decimal(0), Decimal(0)))
 
     def state(self, key: BookKey = KEY) -> State:
         """As the ledger has it, proven by its own recount."""
@@ -221,3 +227,56 @@ def brute(
             held[name] += quantity
     trade(None)
     return State({a: q for a, q in held.items() if q}, cash, owed)
+
+
+def split(asset: str, ratio: int | Fraction, at: int, **more: Any) -> Action:
+    return action("split", asset, at, ratio=Fraction(ratio), **more)
+
+
+def dividend(asset: str, cash: float, at: int, **more: Any) -> Action:
+    return action("dividend", asset, at, cash=cash, **more)
+
+
+def arrivals(folder: Path) -> dict[str, list[str]]:
+    """What is booked of 100 shares of A, 2:1 on the second session, told in seven ways; in words."""
+    found: dict[str, list[str]] = {}
+
+    def told(name: str, *lists: tuple[int, tuple[Action, ...]]) -> None:
+        with Desk(folder / name.replace(" ", "-")) as desk:
+            desk.fill("A", 100, 0)
+            for through, actions in lists:
+                desk.lists(*actions)
+                desk.book(through)
+                desk.values(through)
+            desk.state()
+            found[name] = [
+                f"{e.asset} {e.kind} {e.ex_date}: {e.amounts.change:+} {e.into} {e.reason}".replace("  ", " ")
+                + (f" of {e.corrects}" if e.corrects else "")
+                for e in desk.entries()
+            ]
+
+    one = split("A", 2, 1)
+    told("today", (1, (one,)))
+    told("three days late", (1, ()), (4, (one,)))
+    told("years late", (1, ()), (len(SESSIONS) - 2, (one,)))
+    told("twice", (1, (one,)), (2, (one, one)))
+    told("corrected", (1, (one,)), (3, (split("A", 3, 1),)))
+    told(
+        "renamed",
+        (2, (action("rename", "A", 1, into="B"),)),
+        (4, (action("rename", "A", 1, into="B"), split("B", 2, 3))),
+    )
+    told(
+        "late before a rename",
+        (4, (action("rename", "A", 3, into="B"),)),
+        (5, (action("rename", "A", 3, into="B"), one)),
+    )
+    return found
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as place:
+        for name, lines in arrivals(Path(place)).items():
+            print(f"{name}:", *lines, sep="\n    ")

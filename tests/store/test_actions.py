@@ -21,17 +21,22 @@ from sigc.errors import SigcError
 from sigc.store import action_lists, action_rows, booking, books, runs
 from sigc.store.action_lists import Listing
 from sigc.store.records import Charge
-from tests.store.actions_desk import CAPITAL, KEY, OTHER, SESSIONS, Desk, action, brute, close, due
+from tests.store.actions_desk import (
+    CAPITAL,
+    KEY,
+    OTHER,
+    SESSIONS,
+    Desk,
+    action,
+    arrivals,
+    brute,
+    close,
+    dividend,
+    due,
+    split,
+)
 
 LAST = len(SESSIONS) - 2
-
-
-def split(asset: str, ratio: int | Fraction, at: int, **more: Any) -> Action:
-    return action("split", asset, at, ratio=Fraction(ratio), **more)
-
-
-def dividend(asset: str, cash: float, at: int, **more: Any) -> Action:
-    return action("dividend", asset, at, cash=cash, **more)
 
 
 @pytest.fixture
@@ -370,54 +375,18 @@ def test_a_dividend_that_a_broker_reports_is_not_counted_twice(desk: Desk) -> No
 # The five ways to arrive.
 
 
-def arrivals(folder: Path) -> dict[str, list[str]]:
-    """What is booked of 100 shares of A, 2:1 on the second session, told in seven ways; in words."""
-    found: dict[str, list[str]] = {}
-
-    def told(name: str, *lists: tuple[int, tuple[Action, ...]]) -> None:
-        with Desk(folder / name.replace(" ", "-")) as desk:
-            desk.fill("A", 100, 0)
-            for through, actions in lists:
-                desk.lists(*actions)
-                desk.book(through)
-            desk.state()
-            found[name] = [
-                f"{e.asset} {e.kind} {e.ex_date}: {e.amounts.change:+} {e.into} {e.reason}".replace("  ", " ")
-                + (f" of {e.corrects}" if e.corrects else "")
-                for e in desk.entries()
-            ]
-
-    one = split("A", 2, 1)
-    told("today", (1, (one,)))
-    told("three days late", (1, ()), (4, (one,)))
-    told("years late", (1, ()), (LAST, (one,)))
-    told("twice", (1, (one,)), (2, (one, one)))
-    told("corrected", (1, (one,)), (3, (split("A", 3, 1),)))
-    told(
-        "renamed",
-        (2, (action("rename", "A", 1, into="B"),)),
-        (4, (action("rename", "A", 1, into="B"), split("B", 2, 3))),
-    )
-    told(
-        "late before a rename",
-        (4, (action("rename", "A", 3, into="B"),)),
-        (5, (action("rename", "A", 3, into="B"), one)),
-    )
-    return found
-
-
 def test_an_action_may_arrive_in_any_way(tmp_path: Path) -> None:
     day = SESSIONS[1]
     assert arrivals(tmp_path) == {
         "today": [f"A split {day}: +100 new"],
-        "three days late": [f"A split {day}: +100 new"],
-        "years late": [f"A split {day}: +100 new"],
+        "three days late": [f"A split {day}: +100 late"],
+        "years late": [f"A split {day}: +100 late"],
         "twice": [f"A split {day}: +100 new"],
         "corrected": [f"A split {day}: +100 new", f"A split {day}: +100 correction of 1"],
         "renamed": [f"A rename {day}: -100 B new", f"B split {SESSIONS[3]}: +100 new"],
         "late before a rename": [
             f"A rename {SESSIONS[3]}: -100 B new",
-            f"A split {day}: +100 new",
+            f"A split {day}: +100 late",
             f"A rename {SESSIONS[3]}: -100 B correction of 1",
         ],
     }

@@ -36,10 +36,9 @@ from sigc.store.verify import verify
 from sigc_cli.ledger_view import records_of
 from sigc_pipelines.brokers.faulty import Fault
 from sigc_pipelines.settle import cancel
-from tests.store.actions_desk import KEY, OTHER, Desk
+from tests.store.actions_desk import KEY, OTHER, Desk, dividend, split
 from tests.store.ledgers import Size, fill
 from tests.store.statements import Made, Statement, fragments, record, sites
-from tests.store.test_actions import dividend, split
 from tests.store.test_history import PAGES
 from tests.trading.script import D1, D2, D3, D4, D5, before_cut_off, free, scene, written
 from tests.trading.test_actions import DAYS, ONE, Market

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -18,18 +19,25 @@ from sigc.actions import Action, ActionKind
 from sigc.calendar import Session
 from sigc.clock import HandClock
 from sigc.config import PaperSettings
-from sigc.store import books, orders, recount, runs
+from sigc.failpoint import arm
+from sigc.lang.rebalance import Rebalance
+from sigc.store import action_rows, booking, books, orders, recount, runs
 from sigc.store.ledger import Ledger
-from sigc.store.records import BookKey, Intent, Nav, Run, RunKey, Side
+from sigc.store.records import BookKey, Intent, Nav, Outcome, Run, RunKey, Side
 from sigc_pipelines.acting import scheduled
+from sigc_pipelines.backtest import pick
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus
 from sigc_pipelines.closes import Closes
 from sigc_pipelines.compare import differences
+from sigc_pipelines.compute import load
+from sigc_pipelines.replay import replay
 from sigc_pipelines.settle import settle
 from sigc_pipelines.units import owed_at, restated_positions, restated_price
 from sigc_pipelines.valuing import follow, standing
 from tests.trading.floor import weekdays
+from tests.trading.script import DAYS as SCRIPT
+from tests.trading.script import written
 
 ONE, TWO = BookKey("one", "main"), BookKey("two", "main")
 CALENDAR = weekdays()
@@ -50,19 +58,24 @@ RATIOS = (Fraction(2), Fraction(1, 2), Fraction(4), Fraction(1, 4))
 class Market:
     """A market in which nothing is won or lost: prices move by corporate actions alone."""
 
-    def __init__(self, folder: Path, actions: Sequence[Action], first: float = 64.0) -> None:
+    def __init__(
+        self, folder: Path, actions: Sequence[Action], *, is_flat: bool = False, borrow_bps: float = 0.0
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.clock = HandClock(DAYS[0].open)
         self.stack = ExitStack()
         self.ledger = self.stack.enter_context(Ledger.open(folder, self.clock, durable=False))
         self.broker = PaperBroker(
-            folder / "paper.sqlite", PaperSettings.model_validate(FREE), self.clock, durable=False
+            folder / "paper.sqlite",
+            PaperSettings.model_validate({**FREE, "borrow_bps": borrow_bps}),
+            self.clock,
+            durable=False,
         )
         self.stack.callback(self.broker.close)
         self.actions = actions
         self.listed: list[Action] = list(actions)
         self.number = 0
-        self.closes = _prices(actions, first)
+        self.closes = _prices(() if is_flat else actions, 64.0)
         with self.ledger.transaction("control") as tx:
             for key in (ONE, TWO):
                 books.open_book(tx, key, CAPITAL, DAYS[0].open, "2015-12-31")
@@ -84,6 +97,7 @@ class Market:
         intent = Intent(id, run.id, run.key, 0, asset, side, size, Decimal(50))
         with self.ledger.transaction("intents") as tx:
             runs.open_run(tx, run, {})
+            runs.close_run(tx, run, now, Outcome.DONE, "")
             orders.plan(tx, [intent])
             orders.sending(tx, intent, now)
         sent = self.broker.submit(OrderRequest(id, asset, side, size))
@@ -211,6 +225,102 @@ def test_late_lists_come_to_the_same(tmp_path: Path, seed: int) -> None:
             assert early.has(key) == late.has(key)
 
 
+def anything(dice: Random) -> list[Action]:
+    """Actions of every kind, one of a key; an asset gets one name at a time."""
+    found: dict[object, Action] = {}
+    for _ in range(dice.randint(3, 9)):
+        asset, into = dice.sample("ABCD", 2)
+        place = dice.randint(1, len(DAYS) - 2)
+        pay = dice.choice([None, at(dice.randint(place, len(DAYS) - 1))])
+        ratio = dice.choice((Fraction(2), Fraction(1, 3), Fraction(3, 7)))
+        kind = dice.choice(list(ActionKind))
+        match kind:
+            case ActionKind.DELIST:
+                value, total = dice.choice([(3.33, None), (None, -0.3)])
+                one = Action(at(place), asset, kind, value=value, total_return=total, pay_date=pay)
+            case ActionKind.SPLIT | ActionKind.RENAME:
+                one = Action(at(place), asset, kind, ratio if kind is ActionKind.SPLIT else Fraction(1), into=into)
+            case _:
+                one = Action(at(place), asset, kind, ratio, 0.37, into, pay_date=pay)
+        if kind in (ActionKind.SPLIT, ActionKind.DIVIDEND):
+            one = replace(one, into="")
+        found[(kind, place, asset) if kind is ActionKind.RENAME else one.key] = one
+    return list(found.values())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_both_agree_whatever_happens(tmp_path: Path, seed: int) -> None:
+    """Every kind of action, late and in time, longs and shorts that pay to borrow: to the share and to the cent."""
+    dice = Random(1000 + seed)
+
+    def known(all: Sequence[Action], day: int) -> list[Action]:
+        return [a for a in all if day == len(DAYS) - 1 or dice.random() < 0.8]
+
+    with Market(tmp_path, anything(dice), is_flat=True, borrow_bps=300) as market:
+        traded(market, seed, known, gap=dice.choice([0.0, 0.4]))
+        assert differences(market.ledger, market.broker) == ()
+
+
+class DeadError(BaseException):
+    """Stands for a process that ends there."""
+
+
+def caught_up(folder: Path, dies_at: int) -> tuple[object, int]:
+    """Two weeks looked at at once, interrupted at the n-th point that is passed; what is booked, and points passed."""
+    actions = [dividend("A", 0.5, 2, 6), split("A", 4, 3), split("B", Fraction(1, 4), 5), dividend("B", 1.0, 5, 8)]
+    with Market(folder, actions) as market:
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 101)
+        market.order(TWO, "B", -33)
+        passed = 0
+
+        def pass_by(point: str) -> None:
+            nonlocal passed
+            passed += point.startswith("act")
+            if passed == dies_at:
+                arm(None)
+                raise DeadError
+
+        arm(pass_by)
+        try:
+            with suppress(DeadError):
+                market.follow(DAYS[9])
+        finally:
+            arm(None)
+        market.follow(DAYS[9])
+        charges = [(c.kind, c.asset, c.amount) for c in market.broker.activities("").charges]
+        with market.ledger.reading() as connection:
+            entries = [
+                [(e.number, e.key, e.step, e.amounts) for e in action_rows.entries_of_book(connection, key)]
+                for key in (ONE, TWO)
+            ]
+        return (sorted(charges), entries, market.has(ONE), market.has(TWO), market.navs(ONE), market.navs(TWO)), passed
+
+
+def test_a_catching_up_that_is_interrupted_ends_as_calm(tmp_path: Path) -> None:
+    """At each point: no payment is taken back and made again."""
+    calm, points = caught_up(tmp_path / "calm", 0)
+    assert points > 10
+    for number in range(1, points + 1):
+        found, _ = caught_up(tmp_path / str(number), number)
+        assert found == calm, number
+
+
+def test_a_renaming_that_died_halfway_is_gone_on_with(tmp_path: Path) -> None:
+    """It was written down, and neither broker nor ledger had moved anything."""
+    with Market(tmp_path, ()) as market:
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 100)
+        market.order(TWO, "A", 10)
+        market.follow(DAYS[1])
+        with market.ledger.transaction("actions") as tx:
+            booking.plan_rename(tx, ONE, "A", "Z", "ann", "so")
+        assert market.has(ONE)[0] == {"A": 100}
+        market.follow(DAYS[2])
+        assert (market.has(ONE)[0], market.has(TWO)[0]) == ({"Z": 100}, {"Z": 10})
+        assert market.broker.positions() == {"Z": 110}
+
+
 def test_a_split_between_two_sessions(tmp_path: Path) -> None:
     """An order sent for the ex-date is in its units; what is held before it is multiplied."""
     with Market(tmp_path, [split("A", 4, 3), dividend("A", 0.5, 3, 5)]) as market:
@@ -333,3 +443,69 @@ def test_positions_that_become_others() -> None:
     assert (
         owed_at(held, actions, "2024-05-06", {"B": Decimal(8), "C": Decimal(4)}) == 44 + 11 + 1
     )  # half of (4 - 1) / 1.5
+
+
+def test_a_replay_over_a_split_and_a_dividend(tmp_path: Path) -> None:
+    """By orders, prices as traded: what is held follows the split, and nothing is won or lost but the dividend's price."""
+    day = date.fromisoformat
+    here = written(tmp_path, {"A": 0.5, "B": 0.25}, {"A": [64.0] * 4 + [16.0] * 6, "B": [64.0] * 5 + [63.0] * 5})
+    space = replace(here.space, max_return=100.0)
+    loaded = load(here.strategy, space)
+    actions = (
+        Action(day(SCRIPT[4]), "A", ActionKind.SPLIT, Fraction(4)),
+        Action(day(SCRIPT[5]), "B", ActionKind.DIVIDEND, cash=1.0, pay_date=day(SCRIPT[7])),
+    )
+    loaded = replace(loaded, catalog=replace(loaded.catalog, actions=actions))
+    portfolio = pick(loaded)
+    once = {"rebalance": Rebalance(rows=1_000)}
+    told = replay(loaded, space, portfolio, here.config, here.calendar, capital=1e6, overrides=once)
+    rows = [str(d) for d in told.result.dates.astype("datetime64[D]")]
+    first = rows.index(SCRIPT[2])
+    assert np.abs(told.result.returns[first:]).max() < 1e-9
+    held = told.result.weights.values[first:]
+    assert np.abs(held[:, 0] - 0.5).max() < 1e-4
+    assert held[0, 1] == pytest.approx(0.25, abs=1e-4)
+    assert held[-1, 1] == pytest.approx(0.25 * 63 / 64, abs=1e-4)
+
+
+def test_the_broker_values_what_it_holds_in_the_units_of_the_session(tmp_path: Path) -> None:
+    """Before the session's mark: by a split nothing is won, a dividend leaves the price, a new name keeps it."""
+    renamed = Action(at(4), "A", ActionKind.RENAME, into="Z")
+    actions = [split("A", 4, 2), dividend("A", 0.5, 2, 3), renamed]
+    with Market(tmp_path, actions) as market:
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 100)
+        market.follow(DAYS[1])
+        dues = [due for one in actions if (due := scheduled(one, CALENDAR)) is not None]
+        equity = market.broker.account().equity
+        for _ in range(2):
+            market.broker.act(str(at(2)), DAYS[2].close, dues[:2])
+            assert equity - market.broker.account().equity == 200  # owed, and not cash yet: 400 x 0.50
+        market.broker.mark(str(at(2)), DAYS[2].close, {"A": Decimal("15.5")}, {})
+        assert equity - market.broker.account().equity == 200
+        market.broker.act(str(at(4)), DAYS[4].close, dues)
+        assert market.broker.positions() == {"Z": 400}
+        assert market.broker.account().equity == equity
+
+
+def test_what_is_known_late_does_not_touch_a_price_of_after(tmp_path: Path) -> None:
+    with Market(tmp_path, [split("A", 4, 2)]) as market:
+        market.listed = []
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 100)
+        market.follow(DAYS[2])
+        wrong = market.broker.account().equity
+        dues = [due for one in market.actions if (due := scheduled(one, CALENDAR)) is not None]
+        market.broker.act(str(at(2)), DAYS[2].close, dues)
+        assert market.broker.account().equity - wrong == 300 * 16
+
+
+def test_an_order_that_expires_gives_its_buying_power_back(tmp_path: Path) -> None:
+    with Market(tmp_path, [split("A", 2, 3)]) as market:
+        market.follow(DAYS[1])
+        power = market.broker.account().buying_power
+        market.broker.submit(OrderRequest("by hand", "A", Side.BUY, Decimal(1000)))
+        market.broker.submit(OrderRequest("of B", "B", Side.BUY, Decimal(10)))
+        dues = [due for one in market.actions if (due := scheduled(one, CALENDAR)) is not None]
+        market.broker.act(str(at(3)), DAYS[3].close, dues)
+        assert power - market.broker.account().buying_power == 640  # of B alone

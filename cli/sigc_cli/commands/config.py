@@ -57,11 +57,15 @@ def validate(file: Path | None, config: Path | None) -> None:
     from sigc.daemon.boot import open_calendars
     from sigc.daemon.configured import configured
     from sigc_cli.build import Choices, configuration
+    from sigc_cli.daemon_checks import checked
 
     loaded = configuration(Choices(config=file or config))
     with tempfile.TemporaryDirectory(prefix="sigc-validate-") as scratch:
         open_calendars(configured(loaded), Path(scratch), datetime.now(UTC))
     click.echo(f"{loaded.path or 'defaults'}: ok")
+    for entry in configured(loaded).strategies:
+        for limit in checked(entry, loaded.config.safety).off:
+            click.echo(f"{entry.name}: {limit}")
 
 
 @command.command()

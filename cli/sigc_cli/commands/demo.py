@@ -43,7 +43,7 @@ def _backtested(directory: Path, assets: int, days: int, seed: int) -> Path:
     from sigc_pipelines.compute import load
 
     click.echo(f"Making a synthetic universe: {assets} assets x {days} days in {directory}/data", err=True)
-    write_universe(directory / "data", assets, days, START, seed)
+    write_universe(directory / "data", assets, days, START, seed, with_actions=True)
     file = directory / "momentum.sig"
     file.write_text(MOMENTUM.replace("PLACE", "data"), encoding="utf-8")
     compiled = compile_file(file)

@@ -30,7 +30,7 @@ def command(folder: Path, data: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     if data:
-        write_universe(folder / "data", assets=100, days=756)
+        write_universe(folder / "data", assets=100, days=756, with_actions=True)
     for path in files:
         click.echo(f"wrote {path}")
     click.echo(f"next: cd {folder} && sigc backtest strategies/momentum.sig")

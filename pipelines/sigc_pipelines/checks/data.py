@@ -374,7 +374,7 @@ def _off(view: DataView, limits: SafetySettings) -> tuple[Finding, ...]:
     names = [n for n in ("max_universe_change", "max_coverage_drop") if n not in limits.model_fields_set]
     if not names:
         return ()
-    text = f"{', '.join(names)}: off, as there are {few} assets and not {FEW_ASSETS}"
+    text = f"{' and '.join(names)} are off: there are {few} assets, and {FEW_ASSETS} are needed"
     return (Finding("off", Weight.INFO, text),)
 
 

@@ -15,44 +15,15 @@ Read first: `exposure.py`, for what the worst case is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, localcontext
 
 from sigc.config import SafetySettings
 from sigc.store.records import ZERO, Finding, Intent, Side, Weight
+from sigc_pipelines.checks.case import Case, beyond, exact, unless_way_out
 from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, findings, listed
-from sigc_pipelines.checks.exposure import EXACT, Bound, Exposure, Line, Range, worst_price
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """An order to be judged. without, with_it: its asset's line without the order, and with all that it may fill."""
-
-    order: Intent
-    at: Exposure
-    now: datetime
-    cut_off: datetime | None
-    counted: Decimal
-    without: Line
-    with_it: Line
-
-    @property
-    def open(self) -> Decimal:
-        """What the order may still fill."""
-        return self.order.quantity - self.order.filled
-
-    @property
-    def is_way_out(self) -> bool:
-        """Whether all it can do, whatever else is filled, is take the position nearer to zero."""
-        line = self.with_it
-        return line.lowest >= 0 if self.order.side is Side.SELL else line.highest <= 0
-
-    @property
-    def whole(self) -> Decimal:
-        """The quantity of the order, or of all that it is a slice of."""
-        return self.at.parents.get(self.order.parent, self.order.quantity)
+from sigc_pipelines.checks.exposure import EXACT, Exposure, Range, worst_price
+from sigc_pipelines.checks.size import SIZES
 
 
 def judge(
@@ -122,52 +93,6 @@ def orders_per_session(case: Case, limits: SafetySettings) -> Breach | None:
     return _count(case, case.at.orders, limits.max_orders_per_session, "session")
 
 
-@check("max_order_value")
-def order_value(case: Case, limits: SafetySettings) -> Breach | None:
-    """The order's value, at the highest of its price, its limit and the last two accepted prices."""
-    if limits.max_order_value == 0:
-        return None
-    bound = case.at.bounds.get(case.order.asset)
-    price = worst_price(case.order) if bound is None else dearest(case.order, bound)
-    return _beyond(case.order.quantity * price, _exact(limits.max_order_value), "the order's value")
-
-
-@check("max_order_pct")
-def order_pct(case: Case, limits: SafetySettings) -> Breach | None:
-    """The order's value at the price that sized it, with all its slices, beyond the change that was wanted."""
-    if limits.max_order_pct == 0:
-        return None
-    bound = case.at.bounds.get(case.order.asset)
-    if bound is None:
-        raise UnevaluableError(f"no change of {case.order.asset} is known to be wanted")
-    most = bound.wanted + max(bound.wanted * _exact(limits.max_order_pct), bound.lot)
-    return _beyond(case.whole * case.order.reference, most, "the order's value against the change that is wanted")
-
-
-@check("max_adv_pct")
-def adv_pct(case: Case, limits: SafetySettings) -> Breach | None:
-    """The order's value, with all its slices, over the mean value that is traded in a session."""
-    if limits.max_adv_pct == 0:
-        return None
-
-    def measured() -> Breach | None:
-        bound = case.at.bounds.get(case.order.asset)
-        if bound is None or bound.volume is None:
-            raise UnevaluableError(f"the mean volume of {case.order.asset} is not known")
-        value, most = case.whole * dearest(case.order, bound), _exact(limits.max_adv_pct) * bound.volume
-        return _beyond(value, most, "the order's value against the mean volume")
-
-    return _unless_way_out(case, measured)
-
-
-@check("max_order_shares")
-def order_shares(case: Case, limits: SafetySettings) -> Breach | None:
-    """The order's quantity."""
-    if limits.max_order_shares == 0:
-        return None
-    return _beyond(case.order.quantity, _exact(limits.max_order_shares), "the order's quantity")
-
-
 @check()
 def duplicate(case: Case, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
     """No other order on this side of the asset is in flight, but slices of the same parent."""
@@ -186,7 +111,7 @@ def children(case: Case, limits: SafetySettings) -> Breach | None:  # noqa: ARG0
     if parent not in case.at.parents:
         raise UnevaluableError(f"the parent {parent} is not known")
     total = case.at.sliced.get(parent, ZERO) - case.counted + case.open
-    return _beyond(total, case.at.parents[parent], f"the slices of {parent} come to a quantity that")
+    return beyond(total, case.at.parents[parent], f"the slices of {parent} come to a quantity that")
 
 
 @check("allow_short")
@@ -207,7 +132,7 @@ def position(case: Case, limits: SafetySettings) -> Breach | None:
         now = abs(case.without.quantity) * _price(case)
         return _share(case, worst, limits.max_position, f"the weight of {case.order.asset}", now)
 
-    return _unless_way_out(case, measured)
+    return unless_way_out(case, measured)
 
 
 @check("max_change")
@@ -223,7 +148,7 @@ def change(case: Case, limits: SafetySettings) -> Breach | None:
         now = abs(line.changed) * _price(case)
         return _share(case, worst, limits.max_change, f"the change of {case.order.asset} in the session", now)
 
-    return _unless_way_out(case, measured)
+    return unless_way_out(case, measured)
 
 
 @check("max_gross_in_flight")
@@ -238,7 +163,7 @@ def gross_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
         worst = others + case.with_it.reach * _price(case)
         return _share(case, worst, limits.max_gross_in_flight, "the gross in flight")
 
-    return _unless_way_out(case, measured)
+    return unless_way_out(case, measured)
 
 
 @check("max_net_in_flight")
@@ -251,7 +176,7 @@ def net_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
     def measured() -> Breach | None:
         return _net(case, case.at.net, limits.max_net_in_flight, "the net in flight")
 
-    return _unless_way_out(case, measured)
+    return unless_way_out(case, measured)
 
 
 @check("max_sector_in_flight")
@@ -267,7 +192,7 @@ def sector_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
         range = case.at.sectors.get(sector, Range())
         return _net(case, range, limits.max_sector_in_flight, f"the net of sector {sector} in flight")
 
-    return _unless_way_out(case, measured)
+    return unless_way_out(case, measured)
 
 
 @check("max_turnover")
@@ -281,7 +206,7 @@ def turnover(case: Case, limits: SafetySettings) -> Breach | None:
         value = at.turnover + at.buying + at.selling + (case.open - case.counted) * worst_price(case.order)
         return _share(case, value, limits.max_turnover, "the session's turnover")
 
-    return _unless_way_out(case, measured)
+    return unless_way_out(case, measured)
 
 
 @check("min_cash")
@@ -302,10 +227,7 @@ CHECKS = (
     cut_off,
     orders_per_run,
     orders_per_session,
-    order_value,
-    order_pct,
-    order_shares,
-    adv_pct,
+    *SIZES,
     duplicate,
     children,
     short,
@@ -320,20 +242,10 @@ CHECKS = (
 )
 
 
-def _unless_way_out(case: Case, measured: Callable[[], Breach | None]) -> Breach | None:
-    """What is measured; what can't be is no obstacle on the way out."""
-    try:
-        return measured()
-    except UnevaluableError:
-        if case.is_way_out:
-            return None
-        raise
-
-
 def _share(case: Case, value: Decimal, limit: float, what: str, now: Decimal | None = None) -> Breach | None:
     """`value` as a share of the book, unless it is less than what there is `now` and that is beyond the limit too."""
     nav = _nav(case)
-    most = _exact(limit) * nav
+    most = exact(limit) * nav
     if value <= most or (now is not None and now > most and value < now):
         return None
     return Breach(
@@ -356,12 +268,12 @@ def _cash(case: Case, proceeds: Decimal, limit: float, what: str) -> Breach | No
         if not case.at.cash.is_finite():
             raise UnevaluableError("the book's cash is not known")
         left = case.at.cash + proceeds - case.at.buying - (case.open - case.counted) * worst_price(case.order)
-        if left >= _exact(limit) * nav:
+        if left >= exact(limit) * nav:
             return None
         text = f"{what} may come to {left / nav:.6g} of the book; the least is {limit:g}"
         return Breach(text, value=float(left / nav), limit=limit)
 
-    return _unless_way_out(case, measured)
+    return unless_way_out(case, measured)
 
 
 def _count(case: Case, sent: int, limit: int, of: str) -> Breach | None:
@@ -371,12 +283,6 @@ def _count(case: Case, sent: int, limit: int, of: str) -> Breach | None:
         if number > limit
         else None
     )
-
-
-def _beyond(value: Decimal, limit: Decimal, what: str) -> Breach | None:
-    if value <= limit:
-        return None
-    return Breach(f"{what} is {value:f}; the limit is {limit:f}", value=float(value), limit=float(limit))
 
 
 def _side(case: Case, lowest: Decimal, highest: Decimal) -> Decimal:
@@ -398,11 +304,6 @@ def _price(case: Case) -> Decimal:
     return price
 
 
-def dearest(order: Intent, bound: Bound) -> Decimal:
-    """What a share is counted at by limits in money: no price that is wrong by being low makes an order small."""
-    return max(worst_price(order), bound.high or ZERO)
-
-
 def _is_held_beyond(case: Case, limits: SafetySettings) -> bool:
     """Whether the book, or the asset in it, exceeds a limit already: then a way back must be left."""
     at, nav = case.at, case.at.nav
@@ -410,12 +311,7 @@ def _is_held_beyond(case: Case, limits: SafetySettings) -> bool:
         return True
     price = case.without.price
     held = ZERO if price is None else abs(case.without.quantity) * price
-    return held > _exact(limits.max_position) * nav or at.gross_in_flight > _exact(limits.max_gross_in_flight) * nav
-
-
-def _exact(limit: float) -> Decimal:
-    """A limit as it was written: 0.1 is a tenth."""
-    return Decimal(repr(limit))
+    return held > exact(limits.max_position) * nav or at.gross_in_flight > exact(limits.max_gross_in_flight) * nav
 
 
 def _number(value: Decimal) -> float | None:

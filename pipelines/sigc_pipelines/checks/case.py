@@ -1,0 +1,67 @@
+"""An order to be judged, with what its checks share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sigc.store.records import ZERO, Intent, Side
+from sigc_pipelines.checks.declare import Breach, UnevaluableError
+from sigc_pipelines.checks.exposure import Bound, Exposure, Line, worst_price
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An order to be judged. without, with_it: its asset's line without the order, and with all that it may fill."""
+
+    order: Intent
+    at: Exposure
+    now: datetime
+    cut_off: datetime | None
+    counted: Decimal
+    without: Line
+    with_it: Line
+
+    @property
+    def open(self) -> Decimal:
+        """What the order may still fill."""
+        return self.order.quantity - self.order.filled
+
+    @property
+    def is_way_out(self) -> bool:
+        """Whether all it can do, whatever else is filled, is take the position nearer to zero."""
+        line = self.with_it
+        return line.lowest >= 0 if self.order.side is Side.SELL else line.highest <= 0
+
+    @property
+    def whole(self) -> Decimal:
+        """The quantity of the order, or of all that it is a slice of."""
+        return self.at.parents.get(self.order.parent, self.order.quantity)
+
+
+def unless_way_out(case: Case, measured: Callable[[], Breach | None]) -> Breach | None:
+    """What is measured; what can't be is no obstacle on the way out."""
+    try:
+        return measured()
+    except UnevaluableError:
+        if case.is_way_out:
+            return None
+        raise
+
+
+def beyond(value: Decimal, limit: Decimal, what: str) -> Breach | None:
+    if value <= limit:
+        return None
+    return Breach(f"{what} is {value:f}; the limit is {limit:f}", value=float(value), limit=float(limit))
+
+
+def dearest(order: Intent, bound: Bound) -> Decimal:
+    """What a share is counted at by limits in money: no price that is wrong by being low makes an order small."""
+    return max(worst_price(order), bound.high or ZERO)
+
+
+def exact(limit: float) -> Decimal:
+    """A limit as it was written: 0.1 is a tenth."""
+    return Decimal(repr(limit))

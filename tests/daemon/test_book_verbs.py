@@ -1,0 +1,38 @@
+"""An asset is renamed in a daemon that runs: in the ledger, at its paper broker, audited; refusals change nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sigc.daemon.book_messages import RenameReply
+from sigc.daemon.history_messages import PositionsReply
+from sigc.errors import SigcError
+from tests.daemon.daemons import DAYS, Daemon, Site
+
+
+def test_an_asset_is_renamed_while_the_daemon_runs(site: Site) -> None:
+    with Daemon(site), site.client() as client:
+        ended = [site.run("momentum", date=day) for day in DAYS[:2]]
+        assert {run.outcome for run in ended} == {"done"}
+        held = client.get("positions/list", {"strategy": "momentum"}, reply=PositionsReply)
+        one, other = (
+            (p for p in held.positions if p.quantity and p is not None) if held.total == 2 else held.positions[:2]
+        )
+        fields = {"strategy": "momentum", "old": one.asset, "new": "NEW", "reason": "its file says so now"}
+        with pytest.raises(SigcError, match="needs a reason"):
+            client.post("book/rename-asset", fields | {"reason": ""})
+        with pytest.raises(SigcError, match="no book of 'nobody'"):
+            client.post("book/rename-asset", fields | {"strategy": "nobody"})
+        with pytest.raises(SigcError, match="is held already|does not hold"):
+            client.post("book/rename-asset", fields | {"new": other.asset})
+        client.post("runs/cancel", {"id": ended[-1].id, "reason": "names first"})
+        (entry,) = client.post("book/rename-asset", fields, reply=RenameReply).entries
+        assert (entry.asset, entry.into, float(entry.into_change)) == (one.asset, "NEW", one.quantity)
+        after = client.get("positions/list", {"strategy": "momentum"}, reply=PositionsReply)
+        assert {p.asset for p in after.positions if p.quantity} == {
+            "NEW" if p.asset == one.asset else p.asset for p in held.positions if p.quantity
+        }
+        done = site.sigc("book", "actions", "momentum", "--json", "--work-dir", str(site.folder / "work"))
+        assert [e["reason"] for e in json.loads(done.stdout)] == ["by hand"]
