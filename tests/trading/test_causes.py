@@ -6,6 +6,7 @@ each: 6.25 and 10 shares, which are 6 and 10.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,7 @@ from sigc.actions import Action, ActionKind
 from sigc.blocks import MemoryStore
 from sigc.calendar import Calendar, open_calendar
 from sigc.config import Config
+from sigc.store.records import Side
 from sigc_pipelines.backtest import pick
 from sigc_pipelines.closes import Closes
 from sigc_pipelines.compute import load
@@ -39,7 +41,7 @@ signal wanted:
   emit target
 portfolio main:
   weights = wanted
-  backtest rebal=100 from 2024-03-04
+  backtest rebal={rebalance} from 2024-03-04
 """
 FREE = {"slippage_bps": 0, "commission_bps": 0, "commission_per_share": 0, "min_commission": 0, "borrow_bps": 0}
 
@@ -50,22 +52,26 @@ def calendar() -> Calendar:
 
 def replayed(
     folder: Path,
+    *,
     a: tuple[float, ...] = A,
-    b: tuple[float, ...] = B,
-    actions: str = ACTIONS,
     volume: float = 1e6,
+    wanted: Sequence[float] = (0.5,) * len(DAYS),
+    rebalance: int = 100,
+    safety: Mapping[str, object] | None = None,
     **paper: float,
 ) -> Replay:
+    """By orders. wanted: the weight of A by row, and of B on the first; a: prices of A."""
     dates = np.array(["2024-03-01", *DAYS], "datetime64[D]")
-    write_wide(folder / "prices.parquet", dates, np.array([(80.0, *a), (50.0, *b)]).T, ("A", "B"))
-    write_wide(folder / "target.parquet", dates, np.full((len(dates), 2), 0.5), ("A", "B"))
+    target = np.array([(0.5, *wanted), (0.5,) * len(dates)]).T
+    write_wide(folder / "prices.parquet", dates, np.array([(80.0, *a), (50.0, *B)]).T, ("A", "B"))
+    write_wide(folder / "target.parquet", dates, target, ("A", "B"))
     steady = volume + np.arange(len(dates))[:, None] * np.ones(2)  # no row repeats the one before
     write_wide(folder / "volume.parquet", dates, steady, ("A", "B"))
-    (folder / "actions.csv").write_text(actions)
-    config = Config.model_validate({"schedule": {"calendar": "nyse"}, "broker": {"paper": FREE | paper}})
+    (folder / "actions.csv").write_text(ACTIONS)
+    given = {"schedule": {"calendar": "nyse"}, "broker": {"paper": FREE | paper}, "safety": dict(safety or {})}
     space = workspace(MemoryStore())
-    loaded = load(write_strategy(folder, TEXT, "mine"), space)
-    return replay(loaded, space, pick(loaded), config, calendar(), capital=1_000.0)
+    loaded = load(write_strategy(folder, TEXT.format(rebalance=rebalance), "mine"), space)
+    return replay(loaded, space, pick(loaded), Config.model_validate(given), calendar(), capital=1_000.0)
 
 
 def effects(done: Replay) -> dict[str, float]:
@@ -116,6 +122,14 @@ def test_what_was_not_filled_is_a_cause(tmp_path: Path) -> None:
     assert done.traded.held == {"A": 12, "B": 3}
     assert found["orders"] == pytest.approx((12 * 2 + 3 * 4.9 - 97) / 1000, abs=1e-9)
     assert abs(found["rest"]) < 1e-12
+
+
+def test_a_sale_on_the_eve_of_a_split(tmp_path: Path) -> None:
+    """All 24 shares, which are 6 until the session begins, are no short sale."""
+    done = replayed(tmp_path, wanted=(0.5, 0.5, *(0.0,) * 6), rebalance=2, safety={"allow_short": False})
+    found = [(str(f.at.date()), f.side, int(f.quantity), float(f.price)) for f in done.traded.fills if f.asset == "A"]
+    assert found == [("2024-03-05", Side.BUY, 6, 80.0), ("2024-03-07", Side.SELL, 24, 20.0)]
+    assert "denied" not in done.traded.states
 
 
 def test_marks_go_on_over_gaps_and_actions() -> None:
