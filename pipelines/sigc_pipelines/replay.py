@@ -87,7 +87,7 @@ def replay(
         broker = PaperBroker(Path(scratch) / "paper.sqlite", config.broker.paper, clock, durable=False)
         try:
             with Ledger.open(Path(scratch), clock, durable=False) as ledger:
-                trading = Trading(ledger, broker, clock, calendar, config)
+                trading = Trading(ledger, broker, clock, calendar, config, has_files=False)
                 ended = _trade(
                     trading,
                     ReplayFeed(outlook, prices),

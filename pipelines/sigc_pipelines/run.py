@@ -131,7 +131,7 @@ class _Pass:
         with self.ledger.transaction("run-close") as tx:
             runs.close_run(tx, self.run, now, outcome, message)
             self.run = runs.find(tx.connection, self.run.id)
-        if not self.is_dry:
+        if not self.is_dry and self.trading.has_files:
             write_account(self.ledger, self.run.id, self.trading.render)
         publish(self.ledger, self.trading.config.audit)  # what went wrong was told in the stage audit
 
@@ -247,7 +247,7 @@ class _Pass:
         else:
             outcome, message = self._traded(at, now, sight, loaded, execution.validate_deadline_s)
         with self._stage(StageName.AUDIT) as findings:
-            if not self.is_dry:
+            if not self.is_dry and self.trading.has_files:
                 refresh(self.ledger, self.book, self.trading.render)
             findings += publish(self.ledger, self.trading.config.audit)
         return outcome, message + turn.told(self.run.as_of)

@@ -82,7 +82,10 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Trading:
-    """Where runs are carried out: the ledger, the broker, the clock, the calendar, all settings."""
+    """Where runs are carried out: the ledger, the broker, the clock, the calendar, all settings.
+
+    has_files: whether a run leaves files for people to read; its weights are always written.
+    """
 
     ledger: Ledger
     broker: Broker
@@ -90,6 +93,7 @@ class Trading:
     calendar: Calendar
     config: Config
     render: Render | None = None
+    has_files: bool = True
 
     @property
     def desk(self) -> Desk:
