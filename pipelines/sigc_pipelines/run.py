@@ -86,6 +86,7 @@ class _Pass:
         self.stages: list[Stage] = []
         self.sight: Sight | None = None
         self.target: Floats | None = None
+        self.held: Floats | None = None
         self.turn: Turn | None = None
         self.orders: tuple[Intent, ...] = ()
         self.waiting: dict[str, float] = {}  # weights that the last decision wanted, of assets without a price then
@@ -118,7 +119,7 @@ class _Pass:
         finally:
             if not self._is_left_open(outcome):
                 self._close(outcome, message)
-        return Ended(self.run, tuple(self.stages), self.orders, self.sight, self.target, problems, self.turn)
+        return Ended(self.run, tuple(self.stages), self.orders, self.sight, self.target, problems, self.turn, self.held)
 
     def _is_left_open(self, outcome: Outcome) -> bool:
         """A run that failed after it decided is not over: its orders are resolved by `recover.py`."""
@@ -130,7 +131,7 @@ class _Pass:
         with self.ledger.transaction("run-close") as tx:
             runs.close_run(tx, self.run, now, outcome, message)
             self.run = runs.find(tx.connection, self.run.id)
-        if not self.is_dry:
+        if not self.is_dry and self.trading.has_files:
             write_account(self.ledger, self.run.id, self.trading.render)
         publish(self.ledger, self.trading.config.audit)  # what went wrong was told in the stage audit
 
@@ -246,7 +247,7 @@ class _Pass:
         else:
             outcome, message = self._traded(at, now, sight, loaded, execution.validate_deadline_s)
         with self._stage(StageName.AUDIT) as findings:
-            if not self.is_dry:
+            if not self.is_dry and self.trading.has_files:
                 refresh(self.ledger, self.book, self.trading.render)
             findings += publish(self.ledger, self.trading.config.audit)
         return outcome, message + turn.told(self.run.as_of)
@@ -271,7 +272,7 @@ class _Pass:
     ) -> tuple[Outcome, str]:
         with self._stage(StageName.VALIDATE, validate_s) as findings:
             made = self._decided(sight, loaded, now, findings)
-            self.target = made.target
+            self.target, self.held = made.target, made.basis.held
             self._refuse(findings)
         with self._stage(StageName.EXECUTE) as findings:
             return self._execute(at, now, sight, made, findings)

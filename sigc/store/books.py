@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from sigc.store import action_rows, booking, orders, runs
-from sigc.store.accounts import add_cash, moved, position, put_position
+from sigc.store.accounts import add_cash, holders, moved, position, put_position
 from sigc.store.audit import Event
 from sigc.store.ledger import Transaction
 from sigc.store.records import ZERO, BookKey, Charge, Fill, Nav, Position, RunKey, Side
@@ -216,8 +216,8 @@ def _shares(connection: sqlite3.Connection, charge: Charge) -> Mapping[BookKey, 
 
     The last bears what rounding to cents leaves.
     """
-    rows = [p for p in positions(connection) if p.asset == charge.asset]
-    sizes = {p.book: -p.quantity for p in rows if p.quantity < 0} or {p.book: p.quantity for p in rows}
+    held = holders(connection, charge.asset)
+    sizes = {key: -quantity for key, quantity in held.items() if quantity < 0} or held
     sizes = sizes or {b.key: b.capital for b in books(connection)}
     total, left = sum(sizes.values(), ZERO), charge.amount
     shares: dict[BookKey, Decimal] = {}
@@ -388,14 +388,23 @@ def put_prices(tx: Transaction, key: BookKey, prices: Mapping[str, Priced]) -> N
     )
 
 
+def valued_at(connection: sqlite3.Connection, key: BookKey) -> dict[str, Priced] | None:
+    """What the positions of a book were valued at in its newest NAV, in the units of its session; None where that was
+    not written down (by an older sigc, or before the first NAV)."""
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (_prices_of(key),)).fetchone()
+    if row is None:
+        return None
+    return {asset: Priced(Decimal(price), day) for asset, (price, day) in json.loads(row[0]).items()}
+
+
 def prices_of(connection: sqlite3.Connection, key: BookKey) -> dict[str, Priced]:
     """What the positions of a book are valued at in its newest NAV, by asset.
 
     A book that was last valued by an older sigc: the prices its newest run was judged by.
     """
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (_prices_of(key),)).fetchone()
-    if row is not None:
-        return {asset: Priced(Decimal(price), day) for asset, (price, day) in json.loads(row[0]).items()}
+    known = valued_at(connection, key)
+    if known is not None:
+        return known
     run = runs.last_decided(connection, key.strategy, key.portfolio)
     day = runs.find(connection, run).as_of if run else ""
     return {asset: Priced(price, day) for asset, price in last_prices(connection, key).items()}

@@ -355,6 +355,20 @@ def test_days_without_data_and_an_ex_date_on_a_weekend(tmp_path: Path) -> None:
             assert books.last_prices(connection, ONE) == {}  # no run was decided here
 
 
+def test_a_halted_asset_is_worth_its_last_close(tmp_path: Path) -> None:
+    """Not what it cost, nor what the newest run was judged by: 80 from the third close on, none from the sixth, over a
+    split; each session is valued by a process that reads the closes of that session alone."""
+    with Market(tmp_path, [split("A", 2, 6)]) as market:
+        market.closes.prices[2:, 0] = 80.0
+        market.closes.prices[5:9, 0] = np.nan
+        market.closes.prices[9:, 0] = 41.0
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 100)
+        for session in DAYS[1:10]:
+            market.follow(session, ONE)
+        assert [nav.nav - CAPITAL for nav in market.navs(ONE)] == [0, 0, *[1_600] * 7, 1_800]
+
+
 def test_old_orders_in_units_that_are_no_more_expire(tmp_path: Path) -> None:
     """Sent before the close before, and not met by its mark, as the asset was not in the data then."""
     with Market(tmp_path, [split("A", 2, 3)]) as market:

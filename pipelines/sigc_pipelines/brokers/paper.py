@@ -141,16 +141,12 @@ class PaperBroker:
                 close.settle(held.get(asset, Holding(asset)), orders[asset], prices[asset], volumes.get(asset))
                 for asset in fresh
             ]
-            held |= {each.held.asset: each.held for each in outcomes}
             fills = [fill for each in outcomes for fill in each.fills]
             charges = [charge for each in outcomes for charge in each.charges]
             rows.close_orders(book, [order for each in outcomes for order in each.orders])
             rows.insert_activities(book, fills, charges)
-            rows.put_holdings(book, [each.held for each in outcomes])
-            cash = rows.money(book).cash
-            cash += sum((fill.cash for fill in fills), ZERO) + sum((charge.amount for charge in charges), ZERO)
-            worth, bound = (sum((getattr(h, name) for h in held.values()), ZERO) for name in ("worth", "bound"))
-            rows.put_money(book, rows.Money(cash, worth, bound))
+            cash = sum((fill.cash for fill in fills), ZERO) + sum((charge.amount for charge in charges), ZERO)
+            rows.change_holdings(book, held, {each.held.asset: each.held for each in outcomes}, cash)
 
     def act(self, session: str, at: datetime, dues: Sequence[Due]) -> None:
         """Book what corporate actions should have done by a session, less what they did. Raises UnreachableError."""
@@ -222,15 +218,16 @@ class _Close:
         charges = self._borrow(held)
         seen = known(price)
         price = None if seen is None else seen.quantize(TICK)
-        fills = [] if price is None or price <= ZERO else self._fill(orders, price, known(volume))
-        if price is not None and price > ZERO:
-            held = replace(held, price=price)
+        price = None if price is None or price <= ZERO else price
+        fills = self._fill(orders, price, known(volume)) if orders and price is not None else []
         got = {fill.client_order_id: fill.quantity for fill in fills}
         closed = [_closed(order, got.get(order.request.client_order_id, ZERO)) for order in orders]
         for order in orders:
             held = held.opened(order.request.side, order.filled - order.request.quantity)
         quantity = held.quantity + sum((fill.side.sign * fill.quantity for fill in fills), ZERO)
-        return _Outcome(replace(held, session=self.session, quantity=quantity), closed, fills, charges)
+        last = held.price if price is None else price
+        after = Holding(held.asset, quantity, held.buys, held.sells, self.session, last)
+        return _Outcome(after, closed, fills, charges)
 
     def _fill(self, orders: Sequence[BrokerOrder], price: Decimal, volume: Decimal | None) -> list[Fill]:
         """An order is filled once a session at most: that names the execution."""

@@ -33,7 +33,7 @@ def act(book: sqlite3.Connection, session: str, at: datetime, dues: Sequence[Due
     """
     if not dues or session < _through(book):
         return
-    held = rows.holdings(book)
+    held = rows.holdings(book, {name for due in dues for name in (due.action.asset, due.action.into) if name})
     before = dict(held)
     _expire(book, dues, held)
     done = _done(book, dues)
@@ -53,10 +53,7 @@ def act(book: sqlite3.Connection, session: str, at: datetime, dues: Sequence[Due
                 charges.append(Charge(id, f"action {due.action.kind}", due.action.asset, difference.cash, at))
     _reprice(held, first)
     rows.insert_activities(book, (), charges)
-    rows.put_holdings(book, [h for asset, h in held.items() if before.get(asset) != h])
-    cash = rows.money(book).cash + sum((c.amount for c in charges), ZERO)
-    worth, bound = (sum((getattr(h, name) for h in held.values()), ZERO) for name in ("worth", "bound"))
-    rows.put_money(book, rows.Money(cash, worth, bound))
+    rows.change_holdings(book, before, held, sum((c.amount for c in charges), ZERO))
 
 
 def _through(book: sqlite3.Connection) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -35,7 +35,7 @@ class Holding:
     @property
     def worth(self) -> Decimal:
         """Of the position at the last price."""
-        return self.quantity * (self.price or ZERO)
+        return self.quantity * (self.price or ZERO) if self.quantity else ZERO
 
     @property
     def bound(self) -> Decimal:
@@ -44,6 +44,8 @@ class Holding:
         >>> Holding("A", Decimal(100), sells=Decimal(250), price=Decimal(2)).bound  # 100 long to 150 short
         Decimal('300')
         """
+        if not (self.quantity or self.buys or self.sells):
+            return ZERO
         return max(abs(self.quantity + self.buys), abs(self.quantity - self.sells)) * (self.price or ZERO)
 
     def opened(self, side: Side, quantity: Decimal) -> Holding:
@@ -89,9 +91,12 @@ def holding(book: sqlite3.Connection, asset: str) -> Holding:
     return Holding(asset) if row is None else _holding(row)
 
 
-def holdings(book: sqlite3.Connection) -> dict[str, Holding]:
-    """All assets, sorted."""
-    return {row[0]: _holding(row) for row in book.execute(f"{_HOLDING} ORDER BY asset")}
+def holdings(book: sqlite3.Connection, assets: Iterable[str] | None = None) -> dict[str, Holding]:
+    """All assets, sorted; or those of some that are known."""
+    if assets is None:
+        return {row[0]: _holding(row) for row in book.execute(f"{_HOLDING} ORDER BY asset")}
+    found = (book.execute(f"{_HOLDING} WHERE asset = ?", (asset,)).fetchone() for asset in sorted(assets))
+    return {row[0]: _holding(row) for row in found if row is not None}
 
 
 def put_holdings(book: sqlite3.Connection, now: Iterable[Holding]) -> None:
@@ -103,6 +108,18 @@ def put_holdings(book: sqlite3.Connection, now: Iterable[Holding]) -> None:
             for h in now
         ],
     )
+
+
+def change_holdings(
+    book: sqlite3.Connection, before: Mapping[str, Holding], after: Mapping[str, Holding], cash: Decimal
+) -> None:
+    """Some assets from now on, and the account with them. cash: what it gets besides, or pays."""
+    changed = [held for asset, held in after.items() if before.get(asset) != held]
+    put_holdings(book, changed)
+    then, now = [before[h.asset] for h in changed if h.asset in before], money(book)
+    worth = sum((h.worth for h in changed), ZERO) - sum((h.worth for h in then), ZERO)
+    bound = sum((h.bound for h in changed), ZERO) - sum((h.bound for h in then), ZERO)
+    put_money(book, Money(now.cash + cash, now.worth + worth, now.bound + bound))
 
 
 def find_order(book: sqlite3.Connection, client_order_id: str) -> BrokerOrder | None:
