@@ -344,7 +344,7 @@ def test_a_page_never_sorts_what_it_does_not_show(name: str, ledger: sqlite3.Con
         assert all(s.split()[1] in ("i", "r", "f", "audit", "e") for s in scans), (text, steps)  # by number, to a limit
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000))
 def test_any_history_gives_any_page(seed: int) -> None:
     """Of every random history each page walks through all of it."""
