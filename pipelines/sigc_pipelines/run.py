@@ -44,7 +44,7 @@ from sigc.store.records import (
     StageName,
     Weight,
 )
-from sigc_pipelines import waiting
+from sigc_pipelines import restating, waiting
 from sigc_pipelines.artifacts import read_weights, refresh, write_account, write_weights
 from sigc_pipelines.as_traded import refuse_adjusted, told_of_actions
 from sigc_pipelines.backtest import pick
@@ -89,6 +89,7 @@ class _Pass:
         self.held: Floats | None = None
         self.turn: Turn | None = None
         self.orders: tuple[Intent, ...] = ()
+        self.told = restating.Told({})
         self.waiting: dict[str, float] = {}  # weights that the last decision wanted, of assets without a price then
         self.ready: dict[str, float] = {}  # those of them that this run makes up for, and trades alone
 
@@ -275,7 +276,7 @@ class _Pass:
             self.target, self.held = made.target, made.basis.held
             self._refuse(findings)
         with self._stage(StageName.EXECUTE) as findings:
-            return self._execute(at, now, sight, made, findings)
+            return self._execute(at, now, sight, loaded, made, findings)
 
     def _note(self, digests: dict[str, str]) -> None:
         with self.ledger.transaction("stage") as tx:
@@ -312,8 +313,10 @@ class _Pass:
         with self.ledger.reading() as connection:
             past = runs.past_turnovers(connection, self.book.strategy, self.book.portfolio)
             last = runs.last_decided(connection, self.book.strategy, self.book.portfolio)
-            coverage = runs.decision_of(connection, last).get("coverage", {})
-        known = Known(past, coverage, self.ready)
+            before = runs.decision_of(connection, last)
+            by_hand = accepted_by_hand(connection)
+        self.told = restating.look(self.feed, loaded, before.get("shown", {}), by_hand)
+        known = Known(past, before.get("coverage", {}), self.ready, self.told.those)
         made = decide(
             *(sight, now, self.run.as_of, self.trading.config, known, loaded.actions),
             lambda: self._last_target(sight, last),
@@ -341,7 +344,7 @@ class _Pass:
             raise SigcError(*(Diagnostic("E801", f.message) for f in errors))
 
     def _execute(
-        self, at: Moment, now: Standing, sight: Sight, made: Decision, findings: list[Finding]
+        self, at: Moment, now: Standing, sight: Sight, loaded: Loaded, made: Decision, findings: list[Finding]
     ) -> tuple[Outcome, str]:
         settings, broker, clock = self.trading.config.execution, self.trading.broker, self.trading.clock
         step = broker.capabilities().quantity_step
@@ -376,6 +379,7 @@ class _Pass:
             orders.plan(tx, intents)
             more: dict[str, object] = {"rebalance": "" if self.turn is None else self.turn.due}
             more |= {"pending": self._pending(sight, made), "coverage": {s.name: s.values for s in sight.sources}}
+            more |= {"shown": self.told.record(self.feed, loaded, marks)}
             more |= bounds_record(measured, made.off)
             tx.audit(runs.event("run.decided", self.run, decided_record(sight, made.target, intents) | more))
         outcome, message, found = finish(self.trading, self.run, self.watch.stop)
