@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sigc.ops import jit
 
@@ -14,6 +15,12 @@ ROOT = Path(__file__).parent.parent
 # Kernels are compiled once for the whole suite, in every process of it.
 _JIT = Path(os.environ.get("SIGC_TEST_JIT", str(Path(tempfile.gettempdir()) / f"sigc-test-jit-{os.getuid()}")))
 jit.prepare(_JIT)
+
+# No deadlines: the first call of a kernel compiles it. Where a run is to be the same twice, so are the examples; else
+# they are drawn anew, and a failure prints how to draw it again.
+settings.register_profile("drawn", deadline=None, print_blob=True)
+settings.register_profile("same", deadline=None, print_blob=True, derandomize=True)
+settings.load_profile("same" if os.environ.get("CI") or os.environ.get("SIGC_FULL") else "drawn")
 
 
 @pytest.fixture(scope="session")

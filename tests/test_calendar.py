@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sigc.calendar import Calendar, age_alarm, open_calendar
@@ -154,7 +154,6 @@ def opened(name: str) -> Calendar:
     return _OPENED[name]
 
 
-@settings(deadline=None)
 @given(NAMES, INSTANTS)
 def test_laws_of_instants(name: str, now: datetime) -> None:
     calendar = opened(name)
@@ -164,7 +163,6 @@ def test_laws_of_instants(name: str, now: datetime) -> None:
     assert calendar.is_open(now) == any(s.open <= now < s.close for s in (last, coming))
 
 
-@settings(deadline=None)
 @given(NAMES, INSTANTS, st.integers(0, 30))
 def test_laws_of_days(name: str, now: datetime, days: int) -> None:
     calendar, day = opened(name), now.date()

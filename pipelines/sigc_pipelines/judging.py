@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from sigc.clock import Clock
 from sigc.config import SafetySettings
-from sigc.store import action_rows, books, control, orders, runs
+from sigc.store import action_rows, books, control, orders, price_marks, runs
 from sigc.store.ledger import Ledger, Transaction
 from sigc.store.records import ZERO, BookKey, Fill, Finding, Intent, Run, Weight
 from sigc_pipelines.checks.exposure import Bound, Exposure
@@ -52,7 +52,7 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
 def exposure(connection: sqlite3.Connection, run: Run, bounds: Mapping[str, Bound] | None = None) -> Exposure:
     """What the book may come to, with all that is in flight, at the prices of the run."""
     key = BookKey(run.key.strategy, run.key.portfolio)
-    marks = books.marks_of(connection, run.id)
+    marks = price_marks.marks_of(connection, run.id)
     fills = books.fills_of_session(connection, run.key)
     now = _in_session(connection, run, fills, standing(connection, key, _prices(marks)))
     session = orders.of_session(connection, run.key)
@@ -73,7 +73,7 @@ def exposure(connection: sqlite3.Connection, run: Run, bounds: Mapping[str, Boun
     )
 
 
-def _prices(marks: Mapping[str, books.Mark]) -> dict[str, Decimal]:
+def _prices(marks: Mapping[str, price_marks.Mark]) -> dict[str, Decimal]:
     return {asset: mark.price for asset, mark in marks.items() if mark.price is not None}
 
 

@@ -28,7 +28,7 @@ import numpy as np
 from sigc.errors import Diagnostic, SigcError
 from sigc.lang.rebalance import EVERY_ROW
 from sigc.panel import Floats
-from sigc.store import books, control, orders, runs
+from sigc.store import books, control, orders, price_marks, runs
 from sigc.store.audit import Event
 from sigc.store.control import accepted_by_hand
 from sigc.store.records import (
@@ -372,7 +372,7 @@ class _Pass:
         write_weights(self.ledger.directory, self.run.id, sight.names, sight.wanted, made.target, made.basis.held)
         with self.ledger.transaction("intents") as tx:
             runs.mark_decided(tx, self.run)
-            books.put_marks(tx, self.run.id, marks)
+            price_marks.put_marks(tx, self.run.id, marks)
             orders.plan(tx, intents)
             more: dict[str, object] = {"rebalance": "" if self.turn is None else self.turn.due}
             more |= {"pending": self._pending(sight, made), "coverage": {s.name: s.values for s in sight.sources}}
@@ -397,6 +397,6 @@ class _Pass:
             if name not in made.kept and (t != h or name in in_flight or (t == 0.0 and name in now.positions))
         }
 
-    def _marks(self, sight: Sight, now: Standing, ordered: set[str]) -> dict[str, books.Mark]:
+    def _marks(self, sight: Sight, now: Standing, ordered: set[str]) -> dict[str, price_marks.Mark]:
         sectors = dict(zip(sight.names, sight.sectors, strict=True)) if sight.sectors else {}
-        return {n: books.Mark(now.prices.get(n), sectors.get(n, "")) for n in sorted({*now.positions, *ordered})}
+        return {n: price_marks.Mark(now.prices.get(n), sectors.get(n, "")) for n in sorted({*now.positions, *ordered})}

@@ -17,7 +17,7 @@ import numpy as np
 
 from sigc.actions import Action
 from sigc.calendar import Calendar, Session
-from sigc.store import action_rows, books
+from sigc.store import action_rows, books, price_marks
 from sigc.store.effects import Due
 from sigc.store.ledger import Ledger
 from sigc.store.records import ZERO, BookKey, Nav
@@ -91,13 +91,13 @@ def follow(
             navs.append(nav_at(connection, key, session, prices))
     if navs:
         with ledger.reading() as connection:
-            held, known = books.quantities(connection, key), books.prices_of(connection, key)
+            held, known = books.quantities(connection, key), price_marks.prices_of(connection, key)
         dated = _priced(closes, navs[-1].session, known, held.keys())
         priced = {a: replace(p, price=newest.prices.get(a, p.price)) for a, p in dated.items()}
         with ledger.transaction("fills") as tx:
             for nav in navs:
                 books.put_nav(tx, nav)
-            books.put_prices(tx, key, priced)
+            price_marks.put_prices(tx, key, priced)
     day = str(as_of.day)
     is_valued = bool(sessions) and str(sessions[-1].day) == day
     return newest.at(day, closes, () if is_valued else dues.get("", ()))
@@ -119,8 +119,8 @@ def _dues_between(ledger: Ledger, sessions: Sequence[Session], as_of: Session) -
 
 
 def _priced(
-    closes: Closes, day: str, before: Mapping[str, books.Priced], assets: Collection[str]
-) -> dict[str, books.Priced]:
+    closes: Closes, day: str, before: Mapping[str, price_marks.Priced], assets: Collection[str]
+) -> dict[str, price_marks.Priced]:
     """The newest accepted prices of some assets on or before a day with their dates, `before` where there is none."""
     known = {asset: priced for asset, priced in before.items() if asset in assets}
     stop = int(np.searchsorted(closes.dates, np.datetime64(day, "D") + 1))
@@ -131,7 +131,7 @@ def _priced(
         if closes.names[asset] in assets:
             price = decimal(float(block[newest[asset], asset]))
             day_of = str(closes.dates[newest[asset]].astype("datetime64[D]"))
-            known[closes.names[asset]] = books.Priced(price, day_of)
+            known[closes.names[asset]] = price_marks.Priced(price, day_of)
     return known
 
 
@@ -163,8 +163,8 @@ def _prices_before(ledger: Ledger, key: BookKey) -> dict[str, Decimal]:
     the units of that NAV's session."""
     with ledger.reading() as connection:
         last = books.last_nav(connection, key)
-        judged = books.last_prices(connection, key, "" if last is None else last.session)
-        return judged | {asset: one.price for asset, one in (books.valued_at(connection, key) or {}).items()}
+        judged = price_marks.last_prices(connection, key, "" if last is None else last.session)
+        return judged | {asset: one.price for asset, one in (price_marks.valued_at(connection, key) or {}).items()}
 
 
 def nav_at(connection: sqlite3.Connection, key: BookKey, session: Session, prices: Mapping[str, Decimal]) -> Nav:

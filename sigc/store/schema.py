@@ -365,6 +365,8 @@ INSERT INTO action_watermarks (strategy, portfolio, asset, session, reason)
 
 ALTER TABLE books ADD COLUMN receivables TEXT NOT NULL DEFAULT '0';
 ALTER TABLE nav ADD COLUMN receivables TEXT NOT NULL DEFAULT '0';
+ALTER TABLE nav ADD COLUMN basis TEXT NOT NULL DEFAULT 'traded';
+UPDATE nav SET basis = 'declared';
 CREATE INDEX fills_of_asset ON fills (asset, at);
 """
 

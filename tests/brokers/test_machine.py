@@ -231,7 +231,5 @@ class Histories(RuleBasedStateMachine):
                 assert (order.status, Fraction(order.filled)) == self.model.ended[id]
 
 
-Histories.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
+Histories.TestCase.settings = settings(max_examples=40, stateful_step_count=25, suppress_health_check=list(HealthCheck))
 TestHistories = Histories.TestCase

@@ -33,7 +33,7 @@ def table(raw: bytes) -> pa.Table:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 300), st.integers(0, 40), st.booleans(), st.sampled_from([1, 200, 1 << 30]))
 def test_the_reader_of_parquet_finds_what_was_written(rows: int, width: int, is_dated: bool, page_bytes: int) -> None:
     values, dates = cells(rows, width), DAYS[:rows] if is_dated else None

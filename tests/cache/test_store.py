@@ -79,7 +79,7 @@ def test_notes_are_replaced(make: Make) -> None:
     assert make().noted("tip") == "two"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     hnp.arrays(
         np.float64, st.tuples(st.integers(0, 6), st.integers(0, 5)), elements=st.floats(allow_nan=True, width=64)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sigc.config import SafetySettings
-from sigc.store.books import Mark
+from sigc.store.price_marks import Mark
 from sigc.store.records import ZERO, Fill, Intent, IntentState, Side
 from sigc_pipelines.checks.exposure import Exposure
 from sigc_pipelines.checks.orders import judge
@@ -44,7 +44,7 @@ class Market:
         return of if self.dice.random() < 0.4 else Decimal(self.dice.randint(1, max(1, int(of))))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, 2**63))
 def test_step_by_step_equals_rebuilt(seed: int) -> None:
     market = Market.of(seed)
@@ -211,7 +211,7 @@ def test_no_subset_of_what_went_exceeds_a_limit() -> None:
     assert sum(refused for _, refused in played) > 4_000
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(2**20, 2**63))
 def test_nor_in_books_that_nobody_has_seen_before(seed: int) -> None:
     play(seed)
@@ -223,7 +223,7 @@ def test_no_subset_exceeds_a_limit_of_a_hundred_thousand_books() -> None:
     assert sum(sent for sent, _ in played) > 200_000
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 2**63))
 def test_an_order_is_denied_only_for_what_some_subset_does(seed: int) -> None:
     """For each denial there is a subset of what is in flight that would, with this order, exceed the limit."""

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sigc.daemon.job_entries import Defaults, check_dependencies, read_jobs
@@ -151,7 +151,6 @@ def test_circles(links: list[str], ways: list[str]) -> None:
     assert circle(*links) == [f"jobs depend on each other in a circle: {way}" for way in ways]
 
 
-@settings(deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from(["name", "kind", "trigger", "depends_on", "zone", "window", "retries", "deadline_s", "conditions", "x"]), st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.lists(st.text(max_size=3)) | st.sampled_from(["a", "b", "compute", "open+5m", "UTC"])), max_size=4))  # fmt: skip
 def test_any_entries_are_read_or_told(entries: list[dict[str, Any]]) -> None:
     jobs, wrong = read_jobs(entries)

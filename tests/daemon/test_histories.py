@@ -177,7 +177,7 @@ TURNS = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(WATCHED, st.lists(TURNS, max_size=60), st.data())
 def test_laws_of_any_history(job: Job, turns: list[str], data: st.DataObject) -> None:
     watch = Watch(job)
@@ -186,7 +186,7 @@ def test_laws_of_any_history(job: Job, turns: list[str], data: st.DataObject) ->
 
 
 @pytest.mark.soak
-@settings(deadline=None, max_examples=20_000)
+@settings(max_examples=20_000)
 @given(WATCHED, st.lists(TURNS, max_size=200), st.data())
 def test_laws_of_many_histories(job: Job, turns: list[str], data: st.DataObject) -> None:
     watch = Watch(job)

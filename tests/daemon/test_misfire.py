@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sigc.daemon.jobs import Fire, Job, Kind, Misfire, Window, fire, fires, next_job_fires
@@ -165,7 +165,6 @@ JOBS = st.builds(
 BEGINNINGS = st.datetimes(datetime(2024, 1, 2), datetime(2025, 12, 1))  # noqa: DTZ001
 
 
-@settings(deadline=None)
 @given(JOBS, BEGINNINGS, st.lists(st.integers(-600, 50_000), max_size=20))
 def test_every_fire_is_told_once_whenever_one_asks(job: Job, start: datetime, waits_s: list[int]) -> None:
     now = begin = handled = start.replace(tzinfo=UTC)

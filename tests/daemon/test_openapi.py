@@ -62,9 +62,7 @@ def asked(site: Site, operation: Any, mode: GenerationMode, count: int, token: s
     exchanges: list[tuple[Case[Any], Any]] = []
     headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    @settings(
-        max_examples=count, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=[*HealthCheck]
-    )
+    @settings(max_examples=count, database=None, phases=[Phase.generate], suppress_health_check=[*HealthCheck])
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Case[Any]) -> None:
         reply = case.call(base_url=f"http://{site.address}", headers=headers, session=session, timeout=PATIENCE_S)

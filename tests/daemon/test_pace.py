@@ -14,7 +14,7 @@ from sigc.daemon.pace import Pace
 START = datetime(2024, 1, 2, tzinfo=UTC)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.floats(5, 100),
     st.integers(1, 16),

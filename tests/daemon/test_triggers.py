@@ -10,7 +10,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sigc.daemon.triggers import Cron, Relative, fires_between, next_fires, parse_relative, parse_trigger
@@ -153,7 +153,6 @@ def test_half_an_hour_skipped_in_lord_howe() -> None:
     assert walls(found, zone) == ["10-05 02:00", "10-06 02:30", "10-07 02:00"]
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(ZONES),
     st.sampled_from(["*/7 * * * *", "15 * * * *", "30 */2 * * *", "0 0 * * *", "5,35 1-3 * * *", "0 9 1,15 * 1"]),
@@ -173,7 +172,6 @@ def test_a_range_is_the_sum_of_its_parts(zone: str, text: str, start: datetime, 
     assert fires_between(cron, ends[-1], low) == ()
 
 
-@settings(deadline=None)
 @given(st.sampled_from(ZONES), st.data())
 def test_every_minute_is_every_minute(zone: str, data: st.DataObject) -> None:
     change = data.draw(st.sampled_from(changes(zone)))
@@ -197,7 +195,6 @@ def test_times_of_a_session_follow_the_clocks() -> None:
     assert [one.hour for one in found] == [14, 13]
 
 
-@settings(deadline=None)
 @given(st.integers(-23 * 60, 23 * 60), st.sampled_from(["open", "close"]), st.integers(0, 12_000))
 def test_once_a_session(offset: int, anchor: str, start: int) -> None:
     trigger = parse_relative(f"{anchor}{offset:+d}m")
@@ -251,7 +248,6 @@ def test_text_that_is_no_trigger(text: str) -> None:
     assert raised.value.diagnostics[0].expected
 
 
-@settings(deadline=None)
 @given(st.text(max_size=20) | st.from_regex(r"[0-9*/,\-L#]{1,4}( [0-9*/,\-L#]{1,4}){4}", fullmatch=True))
 def test_any_text_is_a_trigger_or_told(text: str) -> None:
     try:

@@ -55,7 +55,7 @@ def prices(seed: int, rows: int = 40, cols: int = 4) -> Floats:
     return np.where(random.random(values.shape) < 0.1, NAN, values)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(0, 40), st.integers(0, 40))
 def test_accepted_by_the_rule_in_parts_as_at_once(seed: int, first: int, second: int) -> None:
     values = prices(seed)

@@ -516,7 +516,7 @@ def written(actions: list[Action]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns, dtype=str)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(MANY, st.randoms(use_true_random=False))
 def test_what_is_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, actions: list[Action], dice: random.Random

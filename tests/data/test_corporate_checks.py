@@ -194,10 +194,16 @@ def test_prices_that_do_not_jump_on_their_splits_look_adjusted() -> None:
     traded: dict[str, Sequence[float]] = {"A": [100, 51, 50, 50], "B": [1, 1, 1, 10.2]}
     adjusted: dict[str, Sequence[float]] = {"A": [50, 51, 50, 50], "B": [10, 10, 10, 10.2]}
     assert looks(actions, traded) == Looks(
-        False, "the price jumps on 2 of 2 splits ('A' 2024-03-05, 2:1: -49.0%, 'B' 2024-03-07, 1:10: +920.0%)"
+        False,
+        "the price jumps on 2 of 2 splits ('A' 2024-03-05, 2:1: -49.0%, 'B' 2024-03-07, 1:10: +920.0%)",
+        calm=0,
+        told=2,
     )
     assert looks(actions, adjusted) == Looks(
-        True, "the price does not jump on 2 of 2 splits ('A' 2024-03-05, 2:1: +2.0%, 'B' 2024-03-07, 1:10: +2.0%)"
+        True,
+        "the price does not jump on 2 of 2 splits ('A' 2024-03-05, 2:1: +2.0%, 'B' 2024-03-07, 1:10: +2.0%)",
+        calm=2,
+        told=2,
     )
     assert looks([dividend(DAYS[1], 3), split(DAYS[1], "1.05")], adjusted) == Looks(False)  # nothing that can tell
     assert not looks([*actions, split(DAYS[2], "5")], traded).adjusted  # one wrong split among three

@@ -60,7 +60,7 @@ def test_each_operator_as_its_kernel(name: str) -> None:
     assert same_bits(out, by_kernels([own], values, 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given_(
     names=st.lists(st.sampled_from(sorted(CODES)), min_size=1, max_size=6),
     rows=st.integers(1, 4),

@@ -55,7 +55,7 @@ def by_kernels(root: Expr, leaves: dict[str, Floats], assets: int) -> Floats:
     return np.broadcast_to(np.asarray(known[root.shape]), (rows, assets))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     chains=st.lists(NAMES, min_size=1, max_size=4),
     rows=st.integers(1, 40),

@@ -7,7 +7,7 @@
     python -m tests.mutants.campaign --report              the table of what is known
 
 A mutant is never written to the tree: a forked process loads the changed source in place of the module's file, and runs
-pytest. Results are kept in build/mutants.jsonl under digests of the module and of its tests, so that only what a change
+pytest, warm with all that does not import the module. Results are kept in build/mutants.jsonl under digests of the module and of its tests, so that only what a change
 touches is run again. Mutants that change nothing that can be observed stand in `equivalent.txt` with the reason; those
 that nobody notices yet in `survivors.txt`, which may only shrink.
 """
@@ -15,6 +15,7 @@ that nobody notices yet in `survivors.txt`, which may only shrink.
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import importlib
 import json
@@ -24,13 +25,13 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, NoReturn
 
 from tests.mutants.areas import AREAS
 from tests.mutants.mutate import Mutant, mutants
@@ -110,45 +111,123 @@ def latest() -> dict[str, str]:
 
 
 def run(wanted: Sequence[Case], jobs: int) -> Iterator[tuple[Case, str, float]]:
-    """The outcome of each case as it comes, and the seconds it took."""
+    """The outcome of each case as it comes, and the seconds it took; module after module."""
     for name in _HEAVY:
         importlib.import_module(name)
-    waiting, running = list(wanted), dict[int, tuple[Case, float]]()
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            case = waiting.pop(0)
-            running[_forked(case)] = case, time.monotonic()
-        pid, status = os.wait()
-        case, begun = running.pop(pid)
-        yield case, SURVIVED if status == 0 else KILLED, time.monotonic() - begun
+    for module in dict.fromkeys(c.mutant.module for c in wanted):
+        yield from _run_module([c for c in wanted if c.mutant.module == module], jobs)
+
+
+def _run_module(wanted: Sequence[Case], jobs: int) -> Iterator[tuple[Case, str, float]]:
+    """In a process that is warm for the module: it has run the tests once, and forgot what the module is part of."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.close(read)
+        _serve(wanted, jobs, write)
+    os.close(write)
+    with os.fdopen(read, encoding="utf-8") as lines:
+        for number, outcome, seconds in map(json.loads, lines):
+            yield wanted[number], outcome, seconds
+    if os.waitpid(pid, 0)[1]:
+        raise SystemExit(f"the campaign of {wanted[0].mutant.module} broke off")
+
+
+def _serve(wanted: Sequence[Case], jobs: int, write: int) -> NoReturn:
+    try:
+        _warm(wanted[0].mutant.module)
+        waiting, running = list(enumerate(wanted)), dict[int, tuple[int, float]]()
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                number, case = waiting.pop(0)
+                running[_forked(case)] = number, time.monotonic()
+            pid, status = os.wait()
+            number, begun = running.pop(pid)
+            outcome = SURVIVED if status == 0 else KILLED
+            os.write(write, f"{json.dumps([number, outcome, time.monotonic() - begun])}\n".encode())
+    except BaseException as failure:
+        print(f"{type(failure).__name__}: {failure}", file=sys.stderr)
+        os._exit(1)
+    os._exit(0)
+
+
+def _warm(module: str) -> None:
+    """Import all that tests of a module need and load their kernels; leave out what imports the module, or a test."""
+    _silenced(lambda: _tested(module))
+    files = {name: getattr(module, "__file__", "") or "" for name, module in sys.modules.items()}
+    own = {n: f for n, f in files.items() if f.startswith(f"{ROOT}/") and not f.startswith(f"{ROOT}/.venv")}
+    gone = {n for n, f in own.items() if f == str(ROOT / module) or f.startswith(f"{ROOT}/tests/")}
+    imports = {n: _imports(Path(f)) for n, f in own.items()}
+    while more := {n for n, of in imports.items() if n not in gone and not of.isdisjoint(gone)}:
+        gone |= more
+    for name in gone:
+        del sys.modules[name]
+        parent, _, last = name.rpartition(".")
+        if last in vars(sys.modules.get(parent, object)):
+            delattr(sys.modules[parent], last)
+
+
+def _imports(path: Path) -> set[str]:
+    """What a file imports, at its head or later."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{a.name}" for a in node.names)}
+    return found
 
 
 def _forked(case: Case) -> int:
     pid = os.fork()
     if pid:
         return pid
+    code = 1
     try:
         os.setsid()
         signal.alarm(_TIMEOUT_S)  # a mutant that never ends is noticed
         _replace(case.mutant)
-        if not os.environ.get("MUTANTS_TELL"):
-            sink = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(sink, 1)
-            os.dup2(sink, 2)
-        import pytest
-
-        tests = [t for t in AREAS[case.mutant.module] if (ROOT / t).exists()]
-        code = int(
-            pytest.main(
-                ["-x", "-q", "--no-header", "--assert=plain", "-p", "no:randomly", "-p", "no:cacheprovider", *tests]
-            )
-        )
+        code = _silenced(lambda: _tested(case.mutant.module))
     except BaseException as failure:
         print(f"{type(failure).__name__}: {failure}")
-        code = 1
     finally:
         sys.stdout.flush()
         os._exit(code and 1)
+
+
+def _silenced(act: Callable[[], int]) -> int:
+    """Without its output, but where MUTANTS_TELL asks for it."""
+    if os.environ.get("MUTANTS_TELL"):
+        return act()
+    kept, sink = [os.dup(1), os.dup(2)], os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 1)
+        os.dup2(sink, 2)
+        return act()
+    finally:
+        sys.stdout.flush()
+        for at, of in enumerate(kept, 1):
+            os.dup2(of, at)
+            os.close(of)
+        os.close(sink)
+
+
+def _tested(module: str) -> int:
+    """Run the tests of a module's area; 0 where all pass."""
+    import pytest
+
+    options = [
+        "-x",
+        "-q",
+        "--no-header",
+        "--assert=plain",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:cacheprovider",
+        "--hypothesis-profile=same",
+    ]
+    return int(pytest.main([*options, *(t for t in AREAS[module] if (ROOT / t).exists())]))
 
 
 def _replace(mutant: Mutant) -> None:

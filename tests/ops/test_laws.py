@@ -175,7 +175,7 @@ def test_results_of_this_machine_change_only_with_the_version() -> None:
 WINDOWS = ["rolling_sum", "rolling_mean", "rolling_std", "rolling_max", "ts_rank", "ts_zscore", "decay_linear"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given_(
     name=st.sampled_from(WINDOWS),
     window=st.integers(1, 40),
@@ -194,7 +194,7 @@ def test_any_window_and_cut(name: str, window: int, cut: int, seed: int, scale: 
     assert same(part[cut - low :], whole[cut:])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given_(st.lists(st.floats(-5, 5).map(lambda v: round(v, 1)) | st.just(float("nan")), min_size=1, max_size=40))
 def test_ranks_are_those_of_a_plain_sort(values: list[float]) -> None:
     import pandas as pd
@@ -213,7 +213,7 @@ def test_ranks_are_those_of_a_plain_sort(values: list[float]) -> None:
 HOSTILE = st.floats(width=64) | st.sampled_from([0.0, -0.0, 1.0, 1.0 + 2**-52, 5e-324, 1e308, -1e308, float("nan")])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given_(
     rows=st.lists(st.lists(HOSTILE, min_size=6, max_size=6), min_size=1, max_size=4),
     q=st.sampled_from([0.0, 0.01, 0.3, 0.5, 0.99, 1.0]),
@@ -232,7 +232,7 @@ def test_quantiles_are_those_of_a_plain_sort(rows: list[list[float]], q: float) 
             assert np.array_equal(got, np.where(np.isnan(row), np.nan, expected), equal_nan=True)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given_(
     rows=st.lists(st.lists(HOSTILE, min_size=7, max_size=7), min_size=1, max_size=4),
     top=st.sampled_from([0.0, 0.1, 0.3, 0.5, 1.0]),

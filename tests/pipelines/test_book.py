@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -55,7 +55,6 @@ def test_drift_moves_weights_with_returns() -> None:
     assert np.allclose(book.turnover, [1.0, 0.0, 0.0])
 
 
-@settings(deadline=None)  # the first call compiles
 @given(hnp.arrays(float, (6, 3), elements=st.floats(-1, 1)), st.integers(1, 7))
 def test_both_ways_of_keeping_a_book_agree(wanted: np.ndarray, count: int) -> None:
     returns = quotes(np.zeros(wanted.shape))
@@ -113,7 +112,6 @@ def test_drawdown_starts_at_one() -> None:
     assert fall.recovery == "2020-01-03"
 
 
-@settings(deadline=None)
 @given(hnp.arrays(float, 30, elements=st.floats(-0.2, 0.2)))
 def test_performance_is_consistent(returns: np.ndarray) -> None:
     zeros = np.zeros(30)

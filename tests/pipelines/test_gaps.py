@@ -163,7 +163,7 @@ def world(seed: int, rows: int = 60, cols: int = 5) -> tuple[Floats, Floats]:
     return prices, wanted
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.integers(0, 10_000), st.booleans(), st.sampled_from([1, 2, 7, 100]), st.sampled_from([0.0, -0.3, -1.0]))
 def test_accounts_are_those_of_the_rules(seed: int, drift: bool, count: int, delisting: float) -> None:
     prices, wanted = world(seed)
@@ -190,7 +190,7 @@ def _kept(wanted: Floats, held: Floats, tradable: NDArray[np.bool_]) -> Floats:
     return np.where(tradable, wanted, held)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.booleans(), st.integers(5, 59))
 def test_later_rows_change_no_earlier_one(seed: int, drift: bool, rows: int) -> None:
     prices, wanted = world(seed)
@@ -201,7 +201,7 @@ def test_later_rows_change_no_earlier_one(seed: int, drift: bool, rows: int) -> 
     assert np.array_equal(part.turnover, whole.turnover[:rows])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.sampled_from([1, 3]))
 def test_a_plain_book_has_the_bits_of_a_walked_one(seed: int, count: int) -> None:
     random = np.random.default_rng(seed)
@@ -219,7 +219,7 @@ def test_a_plain_book_has_the_bits_of_a_walked_one(seed: int, count: int) -> Non
     assert np.allclose(book.turnover, figures[accounts.TURNOVER])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(0, 10_000))
 def test_targets_beside_what_is_stuck(seed: int) -> None:
     random = np.random.default_rng(seed)

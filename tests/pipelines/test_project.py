@@ -66,7 +66,7 @@ def test_each_limit_is_kept_by_the_nearest_book(name: str, values: tuple[float, 
             assert distance(other, at) >= distance(book, at) - 1e-6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.sampled_from(LIMITS), min_size=2, max_size=5, unique_by=lambda x: x[0]), st.integers(0, 10_000))
 def test_many_limits_are_kept_or_refused(chosen: list[tuple[str, tuple[float, ...]]], seed: int) -> None:
     at = situation(seed)

@@ -75,7 +75,7 @@ def searched(of: Checked, *, passing: bool, threads: int = 1, rule: str = "auto"
     return search(field(Lowering(of).strategy, load(lower(of), space), space, "main"))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     signal=st.sampled_from(SIGNALS),
     weights=st.sampled_from(WEIGHTS),
@@ -121,7 +121,7 @@ def test_a_lowering_gives_what_lowering_anew_gives(world: Path) -> None:
         assert lowering.strategy(params) == lower(of, params)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.floats(-1e3, 1e3) | st.integers(-2, 2).map(float), min_size=1, max_size=70), st.floats(0.0, 1.0))
 def test_quantiles_and_moments_as_numpy_gives_them(values: list[float], share: float) -> None:
     x = np.array(values)

@@ -103,7 +103,7 @@ def test_windows_that_do_not_fit(trials: tuple[Field, Loaded]) -> None:
     anchored=st.sampled_from([0.0, 1.0]),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_windows_of_walk_forward_meet_and_never_overlap(
     first: date, train: float, test: int, anchored: float, seed: int
 ) -> None:

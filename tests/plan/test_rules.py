@@ -91,7 +91,7 @@ def test_rewritten_equals_unrewritten(part: int) -> None:
     assert [seed for seed in SEEDS if seed % 6 == part and not is_kept(seed, RULES)] == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(len(SEEDS), 1 << 40))
 def test_rewritten_equals_unrewritten_on_any_dag(seed: int) -> None:
     assert is_kept(seed, RULES)

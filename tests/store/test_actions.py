@@ -88,7 +88,7 @@ instants = st.builds(
 fills = st.tuples(st.sampled_from("ABC"), st.integers(-150, 150).filter(bool), instants)
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(fills, min_size=1, max_size=6),
     st.lists(any_action(), max_size=7).map(one_rename_a_session),
@@ -131,7 +131,7 @@ def _wrong(one: Action, dice: Random) -> Action:
     return replace(one, cash=one.cash + 0.01)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(fills, st.booleans()), min_size=2, max_size=8), st.lists(any_action(), max_size=5))
 def test_two_books_come_to_one_account(
     made: list[tuple[tuple[str, int, datetime], bool]], listed: list[Action]

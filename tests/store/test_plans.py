@@ -240,6 +240,7 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
     books.charged(connection, BOOK)
     books.charges_by_day(connection, BOOK)
     books.navs(connection, BOOK)
+    books.declared_until(connection, BOOK)
     assert runs.find(connection, run).id == run
     assert runs.find(connection, "las").id == "last"
     for beginning, why in (("la", "several runs begin"), ("lasting", "no run"), ("", "no run")):

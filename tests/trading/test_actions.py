@@ -21,7 +21,7 @@ from sigc.clock import HandClock
 from sigc.config import PaperSettings
 from sigc.failpoint import arm
 from sigc.lang.rebalance import Rebalance
-from sigc.store import action_rows, booking, books, orders, recount, runs
+from sigc.store import action_rows, booking, books, orders, price_marks, recount, runs
 from sigc.store.ledger import Ledger
 from sigc.store.records import BookKey, Intent, Nav, Outcome, Run, RunKey, Side
 from sigc_pipelines.acting import scheduled
@@ -352,7 +352,7 @@ def test_days_without_data_and_an_ex_date_on_a_weekend(tmp_path: Path) -> None:
         assert market.has(ONE)[0] == {"A": 200}
         assert [nav.nav for nav in market.navs(ONE)] == [CAPITAL] * 9
         with market.ledger.reading() as connection:
-            assert books.last_prices(connection, ONE) == {}  # no run was decided here
+            assert price_marks.last_prices(connection, ONE) == {}  # no run was decided here
 
 
 def test_a_halted_asset_is_worth_its_last_close(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sigc.clock import HandClock
-from sigc.store import books, control, orders, runs
+from sigc.store import books, control, orders, price_marks, runs
 from sigc.store.ledger import Ledger
 from sigc.store.records import ZERO, BookKey, Charge, Fill, Intent, IntentState, Run, RunKey, Side
 from sigc_pipelines.judging import exposure, judge_of
@@ -36,8 +36,10 @@ def planned(ledger: Ledger, of: Run, *intents: Intent, **limits: Any) -> None:
     with ledger.transaction("plan") as tx:
         runs.open_run(tx, of, WIDE | limits)
         orders.plan(tx, intents)
-        books.put_marks(
-            tx, of.id, {"A": books.Mark(Decimal(12), "x"), "B": books.Mark(Decimal(20)), "C": books.Mark(None)}
+        price_marks.put_marks(
+            tx,
+            of.id,
+            {"A": price_marks.Mark(Decimal(12), "x"), "B": price_marks.Mark(Decimal(20)), "C": price_marks.Mark(None)},
         )
 
 

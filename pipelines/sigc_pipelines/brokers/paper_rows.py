@@ -95,8 +95,8 @@ def holdings(book: sqlite3.Connection, assets: Iterable[str] | None = None) -> d
     """All assets, sorted; or those of some that are known."""
     if assets is None:
         return {row[0]: _holding(row) for row in book.execute(f"{_HOLDING} ORDER BY asset")}
-    found = (book.execute(f"{_HOLDING} WHERE asset = ?", (asset,)).fetchone() for asset in sorted(assets))
-    return {row[0]: _holding(row) for row in found if row is not None}
+    known = {asset: holding(book, asset) for asset in sorted(assets)}
+    return {asset: held for asset, held in known.items() if held != Holding(asset)}
 
 
 def put_holdings(book: sqlite3.Connection, now: Iterable[Holding]) -> None:
