@@ -351,5 +351,5 @@ def test_nine_years_of_all_names_day_by_day(sp500: Path, tmp_path: Path) -> None
     first, last = "2010-12-31", "2018-12-31"
     done = traded(of, tmp_path, text("1", first, last, 0.1))
     totals = agrees(done, of, first, last)
-    assert totals.splits > 50
+    assert totals.splits > 20
     explained(done, 8.0)
