@@ -81,6 +81,7 @@ def follow(
         settle(ledger, broker)
         acts.booked()
         before = _prices_before(ledger, key)
+    acts.announced(actions, calendar)
     take_in()
     navs, newest = [], Restated(before)
     dues = _dues_between(ledger, sessions, as_of)

@@ -58,7 +58,7 @@ def replayed(
     wanted: Sequence[float] = (0.5,) * len(DAYS),
     rebalance: int = 100,
     safety: Mapping[str, object] | None = None,
-    **paper: float,
+    paper: Mapping[str, float] | None = None,
 ) -> Replay:
     """By orders. wanted: the weight of A by row, and of B on the first; a: prices of A."""
     dates = np.array(["2024-03-01", *DAYS], "datetime64[D]")
@@ -68,7 +68,11 @@ def replayed(
     steady = volume + np.arange(len(dates))[:, None] * np.ones(2)  # no row repeats the one before
     write_wide(folder / "volume.parquet", dates, steady, ("A", "B"))
     (folder / "actions.csv").write_text(ACTIONS)
-    given = {"schedule": {"calendar": "nyse"}, "broker": {"paper": FREE | paper}, "safety": dict(safety or {})}
+    given = {
+        "schedule": {"calendar": "nyse"},
+        "broker": {"paper": FREE | dict(paper or {})},
+        "safety": dict(safety or {}),
+    }
     space = workspace(MemoryStore())
     loaded = load(write_strategy(folder, TEXT.format(rebalance=rebalance), "mine"), space)
     return replay(loaded, space, pick(loaded), Config.model_validate(given), calendar(), capital=1_000.0)
@@ -107,7 +111,7 @@ def test_weights_of_a_split_without_a_price(tmp_path: Path) -> None:
 
 def test_what_costs_take_is_told_with_slippage(tmp_path: Path) -> None:
     """Fills at 10 bps over the close: 0.98, beside commissions of 1.00 each. The book is worth that much less."""
-    done = replayed(tmp_path, slippage_bps=10.0, min_commission=1.0)
+    done = replayed(tmp_path, paper={"slippage_bps": 10.0, "min_commission": 1.0})
     assert effects(done)["costs"] == pytest.approx(-0.00298, abs=1e-9)
     assert done.result.costs.sum() == pytest.approx(0.00298)
     note = next(step.note for step in done.steps if step.name == "costs")
@@ -117,19 +121,21 @@ def test_what_costs_take_is_told_with_slippage(tmp_path: Path) -> None:
 
 def test_what_was_not_filled_is_a_cause(tmp_path: Path) -> None:
     """3 of 6 shares of A and 3 of 10 of B: 24 and 14.70 are gained, not 97."""
-    done = replayed(tmp_path, volume=100.0, max_volume_pct=0.03)
+    done = replayed(tmp_path, volume=100.0, paper={"max_volume_pct": 0.03})
     found = effects(done)
     assert done.traded.held == {"A": 12, "B": 3}
     assert found["orders"] == pytest.approx((12 * 2 + 3 * 4.9 - 97) / 1000, abs=1e-9)
     assert abs(found["rest"]) < 1e-12
 
 
-def test_a_sale_on_the_eve_of_a_split(tmp_path: Path) -> None:
-    """All 24 shares, which are 6 until the session begins, are no short sale."""
-    done = replayed(tmp_path, wanted=(0.5, 0.5, *(0.0,) * 6), rebalance=2, safety={"allow_short": False})
+@pytest.mark.parametrize("paper", [{"shorting": False}, {"leverage": 1.0}])
+def test_a_sale_on_the_eve_of_a_split(tmp_path: Path, paper: Mapping[str, float]) -> None:
+    """All 24 shares, which are 6 until the session begins, are no short sale, and take no buying power."""
+    safety = {"allow_short": False}
+    done = replayed(tmp_path, wanted=(0.5, 0.5, *(0.0,) * 6), rebalance=2, safety=safety, paper=paper)
     found = [(str(f.at.date()), f.side, int(f.quantity), float(f.price)) for f in done.traded.fills if f.asset == "A"]
     assert found == [("2024-03-05", Side.BUY, 6, 80.0), ("2024-03-07", Side.SELL, 24, 20.0)]
-    assert "denied" not in done.traded.states
+    assert not {"denied", "rejected"} & done.traded.states.keys()
 
 
 def test_marks_go_on_over_gaps_and_actions() -> None:

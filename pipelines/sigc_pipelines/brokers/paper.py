@@ -27,7 +27,7 @@ from sigc.config import PaperSettings
 from sigc.store.effects import Due
 from sigc.store.records import ZERO, Charge, Fill, OrderType, Side
 from sigc_pipelines.brokers import paper_rows as rows
-from sigc_pipelines.brokers.paper_actions import act
+from sigc_pipelines.brokers.paper_actions import act, announce
 from sigc_pipelines.brokers.paper_file import BookFile, instant_text
 from sigc_pipelines.brokers.paper_match import CENT, EXACT, LARGEST, TICK, Terms, borrow_fee, known, match
 from sigc_pipelines.brokers.paper_rows import Holding
@@ -153,6 +153,11 @@ class PaperBroker:
         with self._changing() as book:
             act(book, session, at, dues, self._terms.step)
 
+    def announce(self, dues: Sequence[Due]) -> None:
+        """Say which actions act at the next session. Raises UnreachableError."""
+        with self._changing() as book:
+            announce(book, dues)
+
     def deposit(self, id: str, amount: Decimal) -> None:
         """Put cash into the account. Raises RejectedError for no amount of money, or an id of another amount."""
         if not (amount.is_finite() and ZERO < amount <= LARGEST and amount % CENT == ZERO):
@@ -183,8 +188,8 @@ class PaperBroker:
         if before.price is None:
             raise RejectedError(f"{asset} has no price")
         after = before.opened(request.side, request.quantity)
-        if not self._terms.shorting and request.side is Side.SELL and after.sells > after.quantity:
-            raise RejectedError(f"{asset}: {after.sells} are to be sold, {after.quantity} are held, shorting is off")
+        if not self._terms.shorting and request.side is Side.SELL and after.sells > after.expected:
+            raise RejectedError(f"{asset}: {after.sells} are to be sold, {after.expected} are held, shorting is off")
         added = after.bound - before.bound
         power = max(rows.money(book).buying_power(self._terms.leverage), ZERO)
         if added > power:

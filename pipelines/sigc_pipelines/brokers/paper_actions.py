@@ -19,7 +19,7 @@ from sigc.store.records import ZERO, BookKey, Charge, Side
 from sigc_pipelines.brokers import paper_rows as rows
 from sigc_pipelines.brokers.paper_file import instant_text
 from sigc_pipelines.brokers.paper_match import TICK
-from sigc_pipelines.brokers.paper_rows import Holding
+from sigc_pipelines.brokers.paper_rows import ONE, Holding
 from sigc_pipelines.brokers.protocol import OrderStatus
 
 ACCOUNT = BookKey("", "")
@@ -54,6 +54,14 @@ def act(book: sqlite3.Connection, session: str, at: datetime, dues: Sequence[Due
     _reprice(held, first)
     rows.insert_activities(book, (), charges)
     rows.change_holdings(book, before, held, sum((c.amount for c in charges), ZERO))
+
+
+def announce(book: sqlite3.Connection, dues: Sequence[Due]) -> None:
+    """Note splits of a session that has not been: until its close what is held is in other units than open orders."""
+    splits = {due.action.asset: due for due in dues if due.action.kind is ActionKind.SPLIT}
+    before = {a: h for a, h in rows.holdings(book, splits).items() if h.session < splits[a].session}
+    after = {asset: replace(h, coming=splits[asset].action.ratio) for asset, h in before.items()}
+    rows.change_holdings(book, before, after, ZERO)
 
 
 def _through(book: sqlite3.Connection) -> str:
@@ -138,7 +146,8 @@ def _move(held: dict[str, Holding], due: Due, amounts: Amounts) -> None:
     asset, into = due.action.asset, due.action.into
     own = held.get(asset, Holding(asset))
     if amounts.change:
-        held[asset] = replace(own, quantity=own.quantity + amounts.change)
+        coming = ONE if due.action.kind is ActionKind.SPLIT else own.coming
+        held[asset] = replace(own, quantity=own.quantity + amounts.change, coming=coming)
     if amounts.into_change:
         new = held.get(into, Holding(into, session=own.session))  # a short one is charged for from here on
         held[into] = replace(new, quantity=new.quantity + amounts.into_change)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from sigc.store.records import ZERO, Charge, Fill, OrderType, Side, TimeInForce
@@ -14,16 +15,20 @@ from sigc_pipelines.brokers.paper_file import instant_text
 from sigc_pipelines.brokers.protocol import Activities, BrokerOrder, OrderRequest, OrderStatus
 
 Row = tuple[Any, ...]
+ONE = Fraction(1)
 _ORDER = (
     "SELECT number, client_order_id, asset, side, quantity, order_type, limit_price, time_in_force, submitted, "
     "status, filled, (SELECT book FROM account) FROM orders"
 )
-_HOLDING = "SELECT asset, quantity, buys, sells, session, price FROM holdings"
+_HOLDING = "SELECT asset, quantity, buys, sells, session, price, coming FROM holdings"
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """An asset in the book. buys, sells: what is open. session: the last one marked. price: the last one known."""
+    """An asset in the book. buys, sells: what is open. session: the last one marked. price: the last one known.
+
+    coming: new shares per old one of a split that acts at the next session, in whose units open orders are.
+    """
 
     asset: str
     quantity: Decimal = ZERO
@@ -31,6 +36,7 @@ class Holding:
     sells: Decimal = ZERO
     session: str = ""
     price: Decimal | None = None
+    coming: Fraction = ONE
 
     @property
     def worth(self) -> Decimal:
@@ -46,7 +52,17 @@ class Holding:
         """
         if not (self.quantity or self.buys or self.sells):
             return ZERO
-        return max(abs(self.quantity + self.buys), abs(self.quantity - self.sells)) * (self.price or ZERO)
+        held, price = self.expected, self.price or ZERO
+        if self.coming != 1:
+            price = price * self.coming.denominator / self.coming.numerator
+        return max(abs(held + self.buys), abs(held - self.sells)) * price
+
+    @property
+    def expected(self) -> Decimal:
+        """The quantity in the units of open orders."""
+        if self.coming == 1:
+            return self.quantity
+        return self.quantity * self.coming.numerator / self.coming.denominator
 
     def opened(self, side: Side, quantity: Decimal) -> Holding:
         """With so much more in open orders (less of it, when negative)."""
@@ -102,9 +118,12 @@ def holdings(book: sqlite3.Connection, assets: Iterable[str] | None = None) -> d
 def put_holdings(book: sqlite3.Connection, now: Iterable[Holding]) -> None:
     """These assets from now on."""
     book.executemany(
-        "INSERT OR REPLACE INTO holdings VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO holdings VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
-            (h.asset, str(h.quantity), str(h.buys), str(h.sells), h.session, None if h.price is None else str(h.price))
+            (
+                *(h.asset, str(h.quantity), str(h.buys), str(h.sells), h.session),
+                *(None if h.price is None else str(h.price), str(h.coming)),
+            )
             for h in now
         ],
     )
@@ -213,9 +232,10 @@ def _numbers(cursor: str, book: str) -> tuple[int, int]:
 
 
 def _holding(row: Row) -> Holding:
-    asset, quantity, buys, sells, session, price = row
+    asset, quantity, buys, sells, session, price, coming = row
     known = None if price is None else Decimal(price)
-    return Holding(asset, Decimal(quantity), Decimal(buys), Decimal(sells), session, known)
+    ratio = ONE if coming == "1" else Fraction(coming)
+    return Holding(asset, Decimal(quantity), Decimal(buys), Decimal(sells), session, known, ratio)
 
 
 def _order(row: Row) -> BrokerOrder:
