@@ -82,9 +82,9 @@ def files(sp500: Path, folder: Path, assets: Sequence[str] | None = None, *, pay
 
 
 def splitting(sp500: Path) -> list[str]:
-    """The assets that split, and those of which the folder's README says that something is odd."""
+    """The assets that split after 2010, and those of which the folder's README says that something is odd."""
     actions = pd.read_csv(sp500 / "corporate_actions.csv")
-    split = actions.loc[(actions["split"] != 1.0) & (actions["split"] > 0.0), "ticker"]
+    split = actions.loc[(actions["split"] != 1.0) & (actions["split"] > 0.0) & (actions["date"] > "2011"), "ticker"]
     names = {
         *split,
         "HON",
