@@ -154,8 +154,8 @@ def _serve(wanted: Sequence[Case], jobs: int, write: int) -> NoReturn:
 def _warm(module: str) -> None:
     """Import all that tests of a module need and load their kernels; leave out what imports the module, or a test."""
     _silenced(lambda: _tested(module))
-    own = {n: m.__file__ for n, m in sys.modules.items() if (getattr(m, "__file__", "") or "").startswith(f"{ROOT}/")}
-    own = {n: f for n, f in own.items() if f and f"{ROOT}/.venv" not in f}
+    files = {name: getattr(of, "__file__", None) or "" for name, of in sys.modules.items()}
+    own = {n: f for n, f in files.items() if f.startswith(f"{ROOT}/") and not f.startswith(f"{ROOT}/.venv/")}
     gone = {n for n, f in own.items() if f == str(ROOT / module) or f.startswith(f"{ROOT}/tests/")}
     imports = {n: _imports(Path(f)) for n, f in own.items()}
     while more := {n for n, of in imports.items() if n not in gone and not of.isdisjoint(gone)}:
@@ -216,7 +216,17 @@ def _tested(module: str) -> int:
     """Run the tests of a module's area; 0 where all pass."""
     import pytest
 
-    options = "-x -q --no-header --assert=plain -p no:randomly -p no:cacheprovider --hypothesis-profile=same".split()
+    options = [
+        "-x",
+        "-q",
+        "--no-header",
+        "--assert=plain",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:cacheprovider",
+        "--hypothesis-profile=same",
+    ]
     return int(pytest.main([*options, *(t for t in AREAS[module] if (ROOT / t).exists())]))
 
 
