@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
 
@@ -47,9 +48,13 @@ STEPS: list[tuple[str, list[Action], list[Step]]] = [
 ]
 
 
+@pytest.mark.parametrize("unit", [1.0, 1 / 128])
 @pytest.mark.parametrize(("actions", "steps"), [s[1:] for s in STEPS], ids=[s[0] for s in STEPS])
-def test_where_an_action_takes_effect_and_what_it_does(actions: list[Action], steps: list[Step]) -> None:
-    assert steps_of(VALUES, NAMES, DAYS, in_order(actions)) == (tuple(steps), ())
+def test_where_an_action_takes_effect_and_what_it_does(actions: list[Action], steps: list[Step], unit: float) -> None:
+    """In dollars, and in a currency of which 128 are one."""
+    made = in_order(replace(a, cash=a.cash * unit) for a in actions)
+    expected = tuple(replace(s, cash=s.cash * unit, close=s.close * unit) for s in steps)
+    assert steps_of(VALUES * unit, NAMES, DAYS, made) == (expected, ())
 
 
 def test_actions_that_find_no_price_wait() -> None:
@@ -142,16 +147,18 @@ UNITS = [
 ]
 
 
+@pytest.mark.parametrize("unit", [1.0, 1 / 128])
 @pytest.mark.parametrize(("actions", "prices", "shares"), [u[1:] for u in UNITS], ids=[u[0] for u in UNITS])
 def test_prices_and_counts_in_the_units_of_a_later_day(
-    actions: list[Action], prices: list[list[float]], shares: list[float]
+    actions: list[Action], prices: list[list[float]], shares: list[float], unit: float
 ) -> None:
     monday = FRI + timedelta(days=3)
     given_to = in_order((split(MON, "7"), split(TUE, "7", "Z"), split(monday + timedelta(days=1), "7"), *actions))
-    was = VALUES.copy()
-    found = in_units_of(monday, VALUES, NAMES, DAYS, given_to)
-    assert np.array_equal(found[:, :2], np.array(prices, float), equal_nan=True)
-    assert np.array_equal(VALUES, was, equal_nan=True)
+    given_to = tuple(replace(a, cash=a.cash * unit) for a in given_to)
+    values = VALUES * unit
+    found = in_units_of(monday, values, NAMES, DAYS, given_to)
+    assert np.array_equal(found[:, :2], np.array(prices, float) * unit, equal_nan=True)
+    assert np.array_equal(values, VALUES * unit, equal_nan=True)
     counts = in_units_of(monday, np.full((5, 3), 10.0), NAMES, DAYS, given_to, are_shares=True)
     assert counts[:, 0].tolist() == [10.0 * s for s in shares]
     assert in_units_of(monday, VALUES, NAMES, DAYS, ()) is VALUES

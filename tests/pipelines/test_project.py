@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import statistics
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -43,6 +48,104 @@ LIMITS = [
     ("max_beta", (0.0,)), ("min_beta", (0.2,)), ("min_adv", (5e6,)), ("max_participation", (0.01,)),
     ("min_market_cap", (4e9,)),
 ]  # fmt: skip
+
+
+Bounds = list[tuple[float, float, float]]  # of measures: the least, the number, the most
+
+
+def measured(name: str, values: tuple[float, ...], book: list[float], at: Situation) -> Bounds:
+    """What a limit measures on a book, by the words of `docs` in plain Python."""
+    inf, x = math.inf, values[0]
+    low, high = values if len(values) == 2 else (x, x)
+    held, wanted = at.held.tolist(), at.wanted.tolist()
+    gross, signed = sum(map(abs, book)), sum(math.copysign(1, v) * w for v, w in zip(wanted, book, strict=True))
+    bench = [0.0] * N if at.benchmark is None else at.benchmark.tolist()
+    codes = [0.0] * N if at.sectors is None else at.sectors.tolist()
+    known = {c for c in codes if c == c}
+
+    def of_sectors(of: list[float], most: float) -> Bounds:
+        return [(-most, sum(w for w, c in zip(of, codes, strict=True) if c == code), most) for code in known]
+
+    def given(of: Floats | None) -> list[float]:
+        return [0.0] * N if of is None else [v if v == v else 0.0 for v in of.tolist()]
+
+    def spread(of: list[float]) -> Bounds:
+        if at.returns is None:
+            return [(-inf, 0.0, x)]
+        past = [sum(w * (r if r == r else 0.0) for w, r in zip(of, row, strict=True)) for row in at.returns.tolist()]
+        return [(-inf, statistics.stdev(past) * math.sqrt(at.periods), x)]
+
+    own = [w - b for w, b in zip(book, bench, strict=True)]
+    beta = sum(w * b for w, b in zip(book, given(at.betas), strict=True))
+    match name:
+        case "max_position":
+            return [(-inf, abs(w), x) for w in book]
+        case "min_position":
+            return [(x, w, inf) for w in book]
+        case "max_long" | "max_short":
+            return [(-inf, sum(max(0.0, w if name == "max_long" else -w) for w in book), x)]
+        case "max_gross" | "gross_exposure" | "max_leverage":
+            return [(-inf, gross, high), *([(low, signed, inf)] if len(values) == 2 and low > 0 else [])]
+        case "min_gross":
+            return [(x, signed, inf)]
+        case "max_net" | "min_net" | "net_exposure":
+            return [({"max_net": -inf}.get(name, low), sum(book), {"min_net": inf}.get(name, high))]
+        case "dollar_neutral":
+            return [(0.0, sum(book), 0.0)] if x else []
+        case "max_sector":
+            return of_sectors(book, x)
+        case "sector_neutral":
+            return of_sectors(book, 0.0) if x else []
+        case "sector_deviation":
+            return of_sectors(own, x)
+        case "max_turnover":
+            return [(-inf, sum(abs(w - h) for w, h in zip(book, held, strict=True)), x)]
+        case "max_participation":
+            cells = zip(book, held, given(at.adv), strict=True)
+            return [(-inf, abs(w - h), x * adv / at.capital) for w, h, adv in cells]
+        case "min_adv" | "min_market_cap":
+            of = given(at.adv if name == "min_adv" else at.market_cap)
+            return [(0.0, abs(w), 0.0) for w, v in zip(book, of, strict=True) if v < x]
+        case "target_volatility":
+            return spread(book)
+        case "max_tracking_error":
+            return spread(own)
+    return [({"max_beta": -inf}.get(name, low), beta, {"min_beta": inf}.get(name, high))]
+
+
+def unknown(at: Situation) -> Situation:
+    """The same, of which some things are not known."""
+    sectors, betas, adv, past = at.sectors, at.betas, at.adv, at.returns
+    assert sectors is not None
+    assert betas is not None
+    assert adv is not None
+    assert past is not None
+    returns = np.where(np.arange(N) == 5, np.nan, past)
+    gone = np.arange(N) < 2
+    return replace(at, sectors=np.where(gone, np.nan, sectors), betas=np.where(gone, np.nan, betas), adv=np.where(gone, np.nan, adv), returns=returns, periods=52.0)  # fmt: skip
+
+
+NOTHING: dict[str, Any] = dict.fromkeys(("sectors", "returns", "betas", "adv", "market_cap", "benchmark"))
+
+
+@pytest.mark.parametrize(("name", "values"), [*LIMITS, ("dollar_neutral", (0.0,)), ("sector_neutral", (0.0,))])
+def test_what_a_limit_measures(name: str, values: tuple[float, ...]) -> None:
+    whole = situation(1)
+    for at in (whole, unknown(whole), replace(whole, **NOTHING), replace(whole, adv=np.full(N, 5e6))):
+        for seed, size in enumerate((0.003, 0.03, 0.3, 3.0)):
+            book = np.random.default_rng(seed).normal(0.2 * size, size, N)
+            bounds = measured(name, values, book.tolist(), at)
+            expected = max((d for low, v, high in bounds for d in (low - v, v - high)), default=0.0)
+            found = max((excess(p, book, at.held) for p in parts(Constraint(name, values), at)), default=0.0)
+            assert max(found, 0.0) == pytest.approx(max(expected, 0.0), rel=1e-9, abs=1e-12)
+
+
+def test_of_two_past_rows_and_of_fewer_there_is_a_spread() -> None:
+    at, limit = situation(1), Constraint("target_volatility", (0.0,))
+    assert at.returns is not None
+    for rows, expected in ((1, 0.0), (2, abs(float((at.returns[1] - at.returns[0]).sum())) * math.sqrt(252 / 2))):
+        (part,) = parts(limit, replace(at, returns=at.returns[:rows]))
+        assert excess(part, np.ones(N), at.held) == pytest.approx(expected)
 
 
 def distance(book: Floats, at: Situation) -> float:
@@ -118,7 +221,7 @@ def test_assets_without_a_price_keep_their_weight() -> None:
     at = situation(8)
     tradable = np.ones(N, dtype=bool)
     tradable[3] = False
-    at = Situation(**{f: getattr(at, f) for f in at.__slots__} | {"tradable": tradable})
+    at = replace(at, tradable=tradable)
     book = project([Constraint("dollar_neutral", (1.0,))], at)
     assert book[3] == at.held[3]
     assert abs(book.sum()) < TOLERANCE
