@@ -104,8 +104,11 @@ def test_accepted_by_the_rule_in_parts_as_at_once(
 
 def test_a_move_of_just_the_limit_is_no_jump() -> None:
     both = np.array([[100.0, 100.0, 100.0], [150.0, 50.0, 150.1], [75.0, 75.0, 150.2]])
-    clean, jumps, _ = accept(both, LIMITS)
+    clean, jumps, state = accept(both, LIMITS)
     assert np.isnan(clean).tolist() == [[False] * 3, [False, False, True], [False] * 3]
+    assert state.accepted.tolist() == [75.0, 75.0, 150.2]
+    later = np.array([[0.0, 0.0, 150.0], [900.0, 90.0, 0.0]])  # a jump over a price that is none
+    assert np.isnan(accept(later, LIMITS, state, [])[0]).tolist() == [[False] * 3, [True, False, False]]
     assert [(j.row, j.column, round(j.change, 3), j.is_held) for j in jumps] == [(1, 2, 0.501, False)]
 
 

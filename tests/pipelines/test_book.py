@@ -16,16 +16,10 @@ from sigc_pipelines.book import keep_book
 from sigc_pipelines.constraints import DECLARED
 from sigc_pipelines.costs import MODELS, TERMS, Market, are_of_turnover, cost_of, elapsed_days
 from sigc_pipelines.performance import (
-    compare,
-    deflated_sharpe,
-    drawdown,
     equity,
     exposures_of,
     measure,
     monthly,
-    probabilistic_sharpe,
-    sharpe,
-    total_return,
 )
 from sigc_pipelines.quotes import Quotes
 from sigc_pipelines.rebalance import every
@@ -143,13 +137,6 @@ def test_vocabulary_and_tables_agree() -> None:
     assert set(vocabulary.CONSTRAINTS) == set(DECLARED)
 
 
-def test_drawdown_starts_at_one() -> None:
-    fall = drawdown(DAYS[:5], np.array([-0.5, 0.0, 1.0, 0.0, -0.1]))
-    assert fall.depth == pytest.approx(0.5)
-    assert fall.trough == "2020-01-01"
-    assert fall.recovery == "2020-01-03"
-
-
 @given(hnp.arrays(float, 30, elements=st.floats(-0.2, 0.2)))
 def test_performance_is_consistent(returns: np.ndarray) -> None:
     zeros = np.zeros(30)
@@ -160,26 +147,3 @@ def test_performance_is_consistent(returns: np.ndarray) -> None:
     assert np.prod([1 + r for r in monthly(DAYS, returns).values()]) - 1 == pytest.approx(m.total_return)
     assert 0.0 <= m.probabilistic_sharpe <= 1.0
     assert np.isfinite(m.sharpe)
-
-
-def test_a_flat_book_has_no_sharpe() -> None:
-    assert sharpe(np.zeros(10), 252.0) == 0.0
-    assert sharpe(np.full(10, 0.01), 252.0) == 0.0
-    none = np.empty(0)
-    assert measure(DAYS[:0], none, none, none, exposures_of(np.empty((0, 2))), 252.0).total_return == 0.0
-
-
-def test_more_trials_deflate_more() -> None:
-    returns = np.random.default_rng(1).normal(0.001, 0.01, 500)
-    few = deflated_sharpe(returns, np.array([0.5, 1.5]) / np.sqrt(252))
-    many = deflated_sharpe(returns, np.linspace(-1, 1.5, 200) / np.sqrt(252))
-    assert probabilistic_sharpe(returns) > few > many
-
-
-def test_a_book_against_itself() -> None:
-    returns = np.random.default_rng(2).normal(0, 0.01, 30)
-    same = compare(returns, returns, 252.0)
-    assert same.beta == pytest.approx(1.0)
-    assert same.correlation == pytest.approx(1.0)
-    assert same.tracking_error == 0.0
-    assert same.total_return == pytest.approx(total_return(returns))

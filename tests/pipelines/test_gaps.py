@@ -257,13 +257,6 @@ def test_a_pending_change_is_made_where_the_price_is_back() -> None:
     assert book.turnover == pytest.approx([1.0, 0.3, 0.0, 0.6, 0.0])
 
 
-def test_an_asset_that_is_not_listed_is_bought_when_it_is() -> None:
-    prices = _column([NAN, NAN, 10, 11])
-    book = keep_book(np.full((4, 2), 0.5), Quotes.of(prices), due=every(100, 4))
-    assert book.held[:, 0].tolist() == [0.0, 0.0, 0.5, 0.5]
-    assert book.gross == pytest.approx([0, 0, 0, 0.05])
-
-
 def test_an_ended_asset_leaves_and_is_booked_when_it_is_back() -> None:
     prices = _column([100, NAN, NAN, NAN, 150, 150])
     wanted = np.tile([0.5, 0.5], (6, 1))
