@@ -183,7 +183,7 @@ def test_without_rows_a_year_there_is_no_figure_a_year() -> None:
 @pytest.mark.parametrize(
     ("returns", "expected"),
     [
-        ([], {"bars": 0, "sharpe": 0.0, "annualized_return": 0.0, "var_95": 0.0, "max_drawdown": 0.0}),
+        ([], {"bars": 0, "sharpe": 0.0, "annualized_return": 0.0, "var_95": 0.0, "profit_factor": 0.0}),
         ([0.01], {"bars": 1, "sharpe": 0.0, "volatility": 0.0, "skew": 0.0, "kurtosis": 0.0, "win_rate": 1.0}),
         ([0.0, 0.0, 0.0], {"sharpe": 0.0, "sortino": 0.0, "win_rate": 0.0, "profit_factor": 0.0, "calmar": 0.0}),
         ([0.01, 0.02], {"sortino": 0.0, "profit_factor": math.inf, "max_drawdown": 0.0, "skew": 0.0}),

@@ -120,15 +120,16 @@ def unknown(at: Situation) -> Situation:
     assert betas is not None
     assert adv is not None
     assert past is not None
-    returns = np.where(np.arange(N) == 5, np.nan, past)
+    returns = np.where(np.arange(N * 60).reshape(60, N) % 7 == 5, np.nan, past)
     gone = np.arange(N) < 2
     return replace(at, sectors=np.where(gone, np.nan, sectors), betas=np.where(gone, np.nan, betas), adv=np.where(gone, np.nan, adv), returns=returns, periods=52.0)  # fmt: skip
 
 
+ODD = [("dollar_neutral", (0.0,)), ("sector_neutral", (0.0,)), ("gross_exposure", (0.0, 0.6)), ("beta", (0.1,))]
 NOTHING: dict[str, Any] = dict.fromkeys(("sectors", "returns", "betas", "adv", "market_cap", "benchmark"))
 
 
-@pytest.mark.parametrize(("name", "values"), [*LIMITS, ("dollar_neutral", (0.0,)), ("sector_neutral", (0.0,))])
+@pytest.mark.parametrize(("name", "values"), [*LIMITS, *ODD])
 def test_what_a_limit_measures(name: str, values: tuple[float, ...]) -> None:
     whole = situation(1)
     for at in (whole, unknown(whole), replace(whole, **NOTHING), replace(whole, adv=np.full(N, 5e6))):
