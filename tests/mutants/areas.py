@@ -42,7 +42,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_P}/quotes.py": ("tests/pipelines/test_odd_prices.py", "tests/data/test_anomalies.py"),
         f"{_P}/acceptance.py": ("tests/data/test_anomalies.py", "tests/pipelines/test_acceptance.py"),
         f"{_P}/coverage.py": ("tests/pipelines/test_coverage.py",),
-        f"{_P}/units.py": ("tests/trading/test_actions.py",),
+        f"{_P}/units.py": ("tests/trading/test_units.py",),
         f"{_P}/decision.py": ("tests/trading/test_decision.py",),
         f"{_P}/rebalance.py": ("tests/pipelines/test_rebalance.py",),
         f"{_D}/misfire.py": ("tests/daemon/test_misfire.py",),

@@ -27,6 +27,7 @@ TEXT = """data:
   odd: load csv from "odd.csv" asof=400d available_after={delay}
   few: load csv from "few.csv"
   sectors: load sector from "sectors.csv"
+  zones: load sector from "sectors.csv"
 signal s:
   emit weekly + monthly + daily + every + odd + gaps
 portfolio main:
@@ -51,7 +52,7 @@ def world(folder: Path, delay: str = "0", text: str = TEXT) -> tuple[Loaded, Wor
 
     write("prices", DAYS)
     write("gaps", DAYS[:100].delete([3, 50, 51]), hidden=np.arange(97)[:, None] % 7 < np.arange(6) - 3)
-    write("few", DAYS, (*NAMES[:2], "Z"))
+    write("few", DAYS.delete(20), (*NAMES[:2], "Z"))
     for name, dates in OWN.items():
         write(name, dates)
     (folder / "sectors.csv").write_text("ticker,sector\nA,X\nB,Y\n")
@@ -67,17 +68,23 @@ def rows_of(folder: Path, delay: str = "0", low: int = 0, stop: int = ROWS) -> d
 
 def newest(name: str, delay: str) -> list[pd.Timestamp | None]:
     """The newest date that was known on each row."""
+
+    def usable(of: pd.Timestamp) -> pd.Timestamp:
+        if "sessions" in delay:  # a date that is none counts as the session before it
+            return pd.Timestamp(np.busday_offset(np.datetime64(of, "D"), 2, roll="backward"))
+        return of + pd.Timedelta(days=int(delay.removesuffix("d")))
+
     known = []
     for day in DAYS:
-        at = [d for d in OWN[name] if (d + pd.Timedelta(days=int(delay[:-1])) if delay.endswith("d") else d) <= day]
+        at = [d for d in OWN[name] if usable(d) <= day]
         known.append(at[-1] if at else None)
     return known
 
 
-@pytest.mark.parametrize("delay", ["0", "3d"])
+@pytest.mark.parametrize("delay", ["0", "3d", '"2 sessions"'])
 @pytest.mark.parametrize("name", OWN)
 def test_an_as_of_source_is_late_by_its_own_frequency(name: str, delay: str, tmp_path: Path) -> None:
-    found, days = rows_of(tmp_path, delay)[name], int(delay.removesuffix("d"))
+    found, days = rows_of(tmp_path, delay)[name], int(delay.strip('"').split()[0].removesuffix("d"))
     known = newest(name, delay)
     assert [n or None for n in found.newest] == [None if d is None else str(d.date()) for d in known]
     late = []
@@ -85,8 +92,13 @@ def test_an_as_of_source_is_late_by_its_own_frequency(name: str, delay: str, tmp
         if date is None or name == "odd":
             late.append(False)
         elif name == "daily":
-            at = day - pd.Timedelta(days=days)
-            late.append(bool(np.busday_count(date.date(), np.busday_offset(at.date(), 0, roll="backward")) > 1))
+            at = day - pd.Timedelta(days=0 if "sessions" in delay else days)
+            late.append(
+                bool(
+                    np.busday_count(date.date(), np.busday_offset(at.date(), 0, roll="backward"))
+                    > (3 if "sessions" in delay else 1)
+                )
+            )
         else:
             late.append((day - date).days > {"weekly": 10, "monthly": 38, "every": 1}[name] + days)
     assert found.late.tolist() == late
@@ -113,8 +125,12 @@ def test_a_panel_is_late_on_rows_without_a_value(low: int, tmp_path: Path) -> No
 
 def test_what_is_known_of_each_source(tmp_path: Path) -> None:
     found = rows_of(tmp_path, stop=5)
-    assert sorted(found) == sorted(["prices", "gaps", "few", "sectors", *OWN])
+    assert sorted(found) == sorted(["prices", "gaps", "few", "sectors", "zones", *OWN])
     static, few = found["sectors"], found["few"]
+    loaded, space = world(tmp_path)
+    given = {"gaps": np.where(np.arange(6) < 2, NAN, np.ones((5, 6)))}
+    known = {one.name: one for one in cover(loaded, space, loaded.strategy.portfolios[0], 0, 5, given)}
+    assert known["gaps"].counts.tolist() == [4] * 5
     assert (static.is_static, static.assets, static.newest) == (True, 2, ("",) * 5)
     assert static.counts.tolist() == [2] * 5
     assert not (static.late | static.off).any()
@@ -204,6 +220,7 @@ def test_rows_that_lack_too_much_of_what_there_was() -> None:
     assert _is_doubtful(rows, 0.3).tolist() == expected
     few = source_rows(counts, assets=4, late=(3,))
     assert np.flatnonzero(_is_doubtful(few, 0.3)).tolist() == [3]
+    assert _is_doubtful(source_rows([10, 6]), 0.35).tolist() == [False, True]
     five = source_rows([10, 7, 5], assets=5)
     assert _is_doubtful(five, 0.3).tolist() == [False, False, True]
 
@@ -219,6 +236,7 @@ def test_the_rows_on_which_a_book_is_kept_are_told(tmp_path: Path) -> None:
     )
     nothing = {name: np.full((58, 6), NAN) for name in ("prices", "gaps")}
     assert doubtful(loaded, space, book, 2, 60, nothing)[0].all()
+    assert doubtful(loaded, space, book, 1, 59, nothing)[0].all()
     assert not doubtful(loaded, space, book, 0, 58, nothing)[0].any()  # before a first value nothing is late
     whole = {name: np.ones((58, 6)) for name in ("prices", "gaps")}
     assert doubtful(loaded, space, book, 2, 60, whole)[1] == ()
