@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import linprog
 
-from sigc.errors import SigcError
+from sigc.errors import SigcError, Span
 from sigc.plan.strategy import Constraint
 from sigc_pipelines.constraints import Situation, excess, parts
 from sigc_pipelines.project import TOLERANCE, project
@@ -287,27 +287,31 @@ NAMED = tuple("ABCDEFGHIJKL")
 @pytest.mark.parametrize(
     ("limits", "told"),
     [
-        ([("max_gross", 0.1), ("max_position", 0.5), ("min_net", 0.3)], "max_gross 0.1, min_net 0.3 (assets: C, F, B)"),
-        ([("max_long", 0.1), ("min_net", 0.3)], "max_long 0.1, min_net 0.3 (assets: C, F, B)"),
+        ([("max_gross", 0.1), ("max_position", 0.5), ("min_net", 0.3)], "max_gross 0.1, min_net 0.3 (assets: C, G, F)"),
+        ([("max_long", 0.1), ("min_net", 0.3)], "max_long 0.1, min_net 0.3 (assets: C, G, F)"),
         (
             [("max_long", 0.1), ("min_gross", 3.0), ("max_short", 0.1)],
-            "max_long 0.1, min_gross 3, max_short 0.1 (assets: C, F, B)",
+            "max_long 0.1, min_gross 3, max_short 0.1 (assets: C, G, F)",
         ),
+        ([("max_beta", -1.0), ("min_beta", 1.0)], "max_beta -1, min_beta 1 (assets: G, F, B)"),
         ([("max_position", 0.1), ("min_position", 0.2)], "max_position 0.1, min_position 0.2 (assets: A, B, C)"),
         (
             [("max_turnover", 0.0), ("max_long", 0.0), ("max_gross", 9.0)],
-            "max_turnover 0, max_long 0 (assets: C, F, B)",
+            "max_turnover 0, max_long 0 (assets: C, G, F)",
         ),
     ],
 )
 def test_clashing_keys_are_named_with_their_assets(limits: list[tuple[str, float]], told: str) -> None:
     wanted = np.array([0.0, 0.2, -0.9, 0.01, 0.0, 0.3, *[0.01] * 6])
-    at = replace(situation(6), wanted=wanted, held=wanted * 0.9, names=NAMED, date="2024-01-02")
-    of = [Constraint(n, (v,)) for n, v in limits]
+    held, betas = np.where(np.arange(N) == 6, 0.5, wanted * 0.9), np.where(np.arange(N) == 2, 0.0, 1.0)
+    at = replace(situation(6), wanted=wanted, held=held, betas=betas, names=NAMED, date="2024-01-02")
+    of = [Constraint(n, (v,), span=Span("s.sig", at + 1, 1, 1)) for at, (n, v) in enumerate(limits)]
     more = [Constraint("min_trade", (0.0,)), Constraint("max_net", (-9.0,), soft=True)]
     with pytest.raises(SigcError) as raised:
         project([*more, *of], at)
-    assert str(raised.value) == f"E502: constraints cannot all be met on 2024-01-02: {told}"
+    (found,) = raised.value.diagnostics
+    assert found.message == f"constraints cannot all be met on 2024-01-02: {told}"
+    assert found.span == of[[n for n, _ in limits].index(told.split()[0])].span
     with pytest.raises(SigcError, match=r"constraints cannot all be met: ") as bare:
         project(of, replace(at, names=(), date=""))
     assert "assets" not in str(bare.value)
@@ -328,6 +332,9 @@ def test_soft_bounds_of_assets_bend_alike() -> None:
     soft = [Constraint("max_position", (0.05,), soft=True), Constraint("min_net", (1.0,))]
     assert project(soft, at) == pytest.approx(1 / N, abs=1e-6)
     assert project(soft[:1], replace(at, wanted=np.full(N, 0.3))) == pytest.approx(0.05, abs=1e-6)
+    more = replace(at, wanted=np.array([0.3, *[0.02] * 11]))  # enough, but for what is above 0.05
+    book = project([soft[0], Constraint("min_net", (0.5,))], more)
+    assert book == pytest.approx([0.05, *[0.45 / 11] * 11], abs=1e-6)
     with pytest.raises(SigcError, match=r"max_position 0\.05, min_net 1"):
         project([replace(soft[0], soft=False), soft[1]], at)
 
