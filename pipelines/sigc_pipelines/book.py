@@ -45,7 +45,7 @@ class Event:
     row: int
     column: int
     share: float
-    is_declared: bool = False
+    is_declared: bool
 
 
 _ROWS_AT_ONCE = 64

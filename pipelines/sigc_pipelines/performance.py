@@ -21,6 +21,7 @@ from sigc.panel import Dates, Floats
 _NORMAL = NormalDist()
 Exposures: TypeAlias = tuple[Floats, Floats]
 _EULER = 0.5772156649015329
+_NOISE = 1e-14  # of returns: less is the rounding of prices, of which no ratio says anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def measure(
     fall = drawdown(dates, returns)
     won = returns[returns > 0]
     gains, losses = float(won.sum()), float(-returns[returns < 0].sum())
-    active = int(np.count_nonzero(returns))
+    active, least = int(np.count_nonzero(returns)), _NOISE * bars
     var, cvar = value_at_risk(returns)
     moments = moments_of(returns)
     return Metrics(
@@ -107,9 +108,9 @@ def measure(
         sortino=sortino(returns, periods),
         max_drawdown=fall.depth,
         drawdown=fall,
-        calmar=annual / fall.depth if fall.depth > 0.0 else 0.0,
+        calmar=annual / fall.depth if fall.depth > _NOISE else 0.0,
         win_rate=len(won) / active if active else 0.0,
-        profit_factor=gains / losses if losses > 0.0 else math.inf if gains > 0.0 else 0.0,
+        profit_factor=gains / losses if losses > least else math.inf if gains > least else 0.0,
         var_95=var,
         cvar_95=cvar,
         skew=moments.skew,
@@ -131,7 +132,7 @@ def _ruined(dates: Dates, returns: Floats) -> str:
 @dataclass(frozen=True, slots=True)
 class Moments:
     """Of returns: their mean, the central moments over their count, and the deviation (ddof 1). flat: without spread,
-    or with one that squares to nothing."""
+    or with one that is mere rounding."""
 
     count: int
     mean: float
@@ -180,7 +181,7 @@ def moments_of(returns: Floats) -> Moments:
     d = returns - mean
     square = d * d
     total = float(square.sum())
-    flat = bool(returns.max() == returns.min()) or (total / n) ** 2 == 0.0
+    flat = math.sqrt(total / n) <= _NOISE
     third, fourth = float(square.dot(d)) / n, float(square.dot(square)) / n
     return Moments(n, mean, total / n, third, fourth, math.sqrt(total / (n - 1)), flat)
 
@@ -215,7 +216,7 @@ def sortino(returns: Floats, periods: float) -> float:
     if len(returns) == 0:
         return 0.0
     downside = math.sqrt(float((np.minimum(returns, 0.0) ** 2).mean()))
-    return (float(returns.mean()) / downside if downside > 0.0 else 0.0) * math.sqrt(periods)
+    return (float(returns.mean()) / downside if downside > _NOISE else 0.0) * math.sqrt(periods)
 
 
 def drawdown(dates: Dates, returns: Floats) -> Drawdown:
@@ -289,7 +290,7 @@ def compare(returns: Floats, benchmark: Floats, periods: float) -> BenchmarkMetr
         total_return=total_return(benchmark),
         alpha=(float(returns.mean()) - beta * float(benchmark.mean())) * periods if len(returns) else 0.0,
         beta=beta,
-        information_ratio=float(active.mean()) * periods / error if error != 0.0 else 0.0,
+        information_ratio=float(active.mean()) * periods / error if not _flat(active) else 0.0,
         tracking_error=error,
         correlation=0.0 if flat else float(np.corrcoef(returns, benchmark)[0, 1]),
         up_capture=float(returns[up].mean() / benchmark[up].mean()) if up.any() else 0.0,
@@ -304,8 +305,8 @@ def monthly(dates: Dates, returns: Floats) -> dict[str, float]:
 
 
 def _flat(values: Floats) -> bool:
-    """No spread, or one that squares to nothing."""
-    return len(values) < 2 or bool(values.max() == values.min()) or float(values.var()) ** 2 == 0.0
+    """No spread, or one that is mere rounding."""
+    return len(values) < 2 or float(values.std()) <= _NOISE
 
 
 def _std(values: Floats) -> float:

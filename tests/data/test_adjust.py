@@ -1,135 +1,166 @@
-"""Steps, levels and units by hand: what a share is worth over its actions, and what a price says of a later day."""
+"""What actions do to prices: steps and units by hand, levels against plain Python, in parts as at once."""
 
 from __future__ import annotations
 
-from datetime import date
-from decimal import Decimal
+from dataclasses import replace
+from datetime import date, timedelta
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sigc.actions import Action, ActionKind, between, digest_of, in_order, restated_price
-from sigc.blocks import MemoryStore
-from sigc.data.adjust import Since, forward, in_units_of, levels_of, steps_of
-from sigc.engine.gather import gather
-from sigc_pipelines.compute import compute, load
-from tests.world import workspace, write_strategy
+from sigc.actions import Action, ActionKind, in_order
+from sigc.data.adjust import Since, Step, acting, forward, in_units_of, levels_of, steps_of
+from sigc.panel import Floats
 
 NAN = float("nan")
-DAYS = np.arange("2024-01-01", "2024-01-06", dtype="datetime64[D]")
-NAMES = ("A", "B")
+MON, TUE, WED, THU, FRI = (date(2024, 3, day) for day in range(4, 9))
+DAYS = np.array([MON, TUE, TUE, WED, FRI], "datetime64[D]")  # two bars on Tuesday, none on Thursday
+NAMES = ("A", "B", "S")
+VALUES = np.array([[100, NAN, NAN], [50, 0, NAN], [51, -1, NAN], [NAN, 4, NAN], [25, 5, 8]])
 
 
-def on(day: int, kind: ActionKind, asset: str = "A", **said: object) -> Action:
-    return Action(date(2024, 1, day), asset, kind, **said)  # type: ignore[arg-type]
+def split(day: date, ratio: str, asset: str = "A") -> Action:
+    return Action(day, asset, ActionKind.SPLIT, Fraction(ratio))
 
 
-def split(day: int, ratio: int, asset: str = "A") -> Action:
-    return on(day, ActionKind.SPLIT, asset, ratio=Fraction(ratio))
+def dividend(day: date, cash: float, asset: str = "A") -> Action:
+    return Action(day, asset, ActionKind.DIVIDEND, cash=cash)
 
 
-def paid(day: int, cash: float, asset: str = "A") -> Action:
-    return on(day, ActionKind.DIVIDEND, asset, cash=cash)
+def spinoff(day: date, ratio: str, into: str, cash: float = 0.0) -> Action:
+    return Action(day, "A", ActionKind.SPINOFF, Fraction(ratio), cash, into)
 
 
-def column(values: list[float]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    return np.array([values, [10.0] * len(values)]).T
+STEPS: list[tuple[str, list[Action], list[Step]]] = [
+    ("on the first bar of its day", [split(TUE, "2")], [Step(1, 0, 2.0, 0.0, 50.0)]),
+    ("where the price is back", [dividend(WED, 0.5)], [Step(4, 0, 1.0, 0.5, 25.0)]),
+    ("together: cash before a split is less a share", [dividend(WED, 1), split(FRI, "2")], [Step(4, 0, 2, 0.5, 25)]),
+    ("together: cash after a split", [split(WED, "2"), dividend(FRI, 1)], [Step(4, 0, 2, 1, 25)]),
+    ("two splits", [split(WED, "2"), split(FRI, "3")], [Step(4, 0, 6, 0, 25)]),
+    ("shares of another", [spinoff(FRI, "1/4", "S", 0.1)], [Step(4, 0, 1.0, 2.1, 25.0)]),
+    ("shares of one without a price", [spinoff(TUE, "1/4", "S", 0.1)], [Step(1, 0, 1.0, 0.1, 50.0)]),
+    ("shares of one that is not here", [spinoff(FRI, "1/4", "Z", 0.1)], [Step(4, 0, 1.0, 0.1, 25.0)]),
+    ("before the first row", [split(date(2024, 1, 1), "2", "B")], [Step(3, 1, 2.0, 0.0, 4.0)]),
+    ("in order of rows", [split(FRI, "2"), split(TUE, "3", "B")], [Step(3, 1, 3, 0, 4), Step(4, 0, 2, 0, 25)]),
+]
 
 
-def test_a_split_comes_before_the_dividend_of_its_day() -> None:
-    """100 closes at 51 after 2:1 and 1.00 a new share: 2 x 52 of what was 100."""
-    assert [a.kind for a in in_order([paid(2, 1.0), split(2, 2)])] == [ActionKind.SPLIT, ActionKind.DIVIDEND]
-    levels = forward(column([100, 51, 51, 51, 51]), NAMES, DAYS, in_order([paid(2, 1.0), split(2, 2)]))
-    assert levels[:, 0].tolist() == [100.0, 104.0, 104.0, 104.0, 104.0]
-    assert levels[:, 1].tolist() == [10.0] * 5
+@pytest.mark.parametrize("unit", [1.0, 1 / 128])
+@pytest.mark.parametrize(("actions", "steps"), [s[1:] for s in STEPS], ids=[s[0] for s in STEPS])
+def test_where_an_action_takes_effect_and_what_it_does(actions: list[Action], steps: list[Step], unit: float) -> None:
+    """In dollars, and in a currency of which 128 are one."""
+    made = in_order(replace(a, cash=a.cash * unit) for a in actions)
+    expected = tuple(replace(s, cash=s.cash * unit, close=s.close * unit) for s in steps)
+    assert steps_of(VALUES * unit, NAMES, DAYS, made) == (expected, ())
 
 
-def test_actions_in_a_gap_take_effect_together() -> None:
-    """A dividend of 2 before a split 4:1 is 0.50 of a new share when the price is back at 25."""
-    values = column([100, NAN, NAN, 25, 25])
-    (step,), left = steps_of(values, NAMES, DAYS, (paid(2, 2.0), split(3, 4)))
-    assert (step.row, step.split, step.cash, left) == (3, 4.0, 0.5, ())
-    assert step.total == pytest.approx(4 * 25.5 / 25)
+def test_actions_that_find_no_price_wait() -> None:
+    late, other = split(FRI + timedelta(days=1), "2"), split(TUE, "2", "Z")
+    steps, left = steps_of(VALUES, NAMES, DAYS, (other, split(TUE, "2"), late))
+    assert (len(steps), left) == (1, (other, late))
+    assert Step(0, 0, 2.0, 0.5, 25.0).total == 2.04
 
 
-def test_what_finds_no_price_waits_for_the_window_after() -> None:
-    acts = (split(4, 4),)
-    first = levels_of(column([100, 100, 100, NAN, NAN]), NAMES, DAYS, acts)
-    assert first.waiting == acts
-    later = DAYS + 5
-    second = levels_of(column([25, 25, 25, 25, 25]), NAMES, later, acts, Since(date(2024, 1, 5), first.waiting))
-    assert second.levels[:, 0].tolist() == [100.0] * 5
-    assert second.scales.tolist() == [4.0, 1.0]
-    alone = levels_of(column([25, 25, 25, 25, 25]), NAMES, later, acts)
-    assert alone.levels[:, 0].tolist() == [25.0] * 5  # of what was before nothing is known
+def test_only_what_a_holder_is_given_acts() -> None:
+    kinds = {a.kind for a in acting(Action(TUE, "A", kind) for kind in ActionKind)}
+    assert kinds == {ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.SPINOFF}
 
 
-def test_a_spin_off_pays_the_first_close_of_what_it_delivers() -> None:
-    """One B at 8 for every four A: 2 a share."""
-    values = np.array([[40.0, NAN], [38.0, 8.0], [38.0, 9.0], [38.0, 9.0], [38.0, 9.0]])
-    spun = on(2, ActionKind.SPINOFF, ratio=Fraction(1, 4), into="B")
-    assert forward(values, NAMES, DAYS, (spun,))[1, 0] == pytest.approx(40.0)
-    bare = on(2, ActionKind.SPINOFF, cash=2.0, ratio=Fraction(0))
-    assert forward(values, NAMES, DAYS, (bare,))[1, 0] == pytest.approx(40.0)
+def plain(values: Floats, days: list[date], actions: tuple[Action, ...]) -> Floats:
+    """Levels, asset by asset and row by row."""
+    out = values.copy()
+    for column, name in enumerate("AB"):
+        factor, due = 1.0, [a for a in actions if a.asset == name and a.ex_date > days[0]]
+        for row, day in enumerate(days):
+            price = float(values[row, column])
+            if not price > 0.0:
+                out[row, column] *= factor
+                continue
+            shares, cash = 1.0, 0.0
+            while due and due[0].ex_date <= day:
+                action = due.pop(0)
+                ratio = float(action.ratio) if action.kind is ActionKind.SPLIT else 1.0
+                shares, cash = shares * ratio, cash / ratio + action.cash
+            factor *= shares * (price + cash) / price
+            out[row, column] = price * factor
+    return out
 
 
-def test_prices_and_counts_in_the_units_of_a_later_day() -> None:
-    acts = in_order([split(3, 4), paid(5, 1.0), split(9, 2)])
-    prices = column([100, 104, 26, 26, 25])
-    assert in_units_of(date(2024, 1, 5), prices, NAMES, DAYS, acts)[:, 0].tolist() == [24.0, 25.0, 25.0, 25.0, 25.0]
-    assert in_units_of(date(2024, 1, 9), prices, NAMES, DAYS, acts)[:, 0].tolist() == [12.0, 12.5, 12.5, 12.5, 12.5]
-    shares = in_units_of(date(2024, 1, 9), prices, NAMES, DAYS, acts, are_shares=True)[:, 0]
-    assert shares.tolist() == [800.0, 832.0, 52.0, 52.0, 50.0]
-    assert in_units_of(date(2024, 1, 2), prices, NAMES, DAYS, acts) is prices
-
-
-def test_cash_that_leaves_nothing_leaves_no_price() -> None:
-    found = in_units_of(date(2024, 1, 2), column([5, 1, 1, 1, 1]), NAMES, DAYS, (paid(2, 6.0),))
-    assert np.isnan(found[0, 0])
-    assert restated_price(Decimal(5), [paid(2, 6.0)], date(2024, 1, 1), date(2024, 1, 2)) == 5
-
-
-def test_actions_between_two_days_are_those_after_the_first() -> None:
-    acts = in_order([split(1, 2), split(2, 2), split(3, 2), split(4, 2)])
-    assert between(acts, date(2024, 1, 1), date(2024, 1, 3)) == acts[1:3]
-    assert between((), date(2024, 1, 1), date(2024, 1, 3)) == ()
-
-
-def test_a_digest_tells_every_word_apart() -> None:
-    one = on(2, ActionKind.MERGE, ratio=Fraction(1, 2), cash=1.0, into="B", pay_date=date(2024, 1, 9), id="x")
-    others = [
-        on(3, ActionKind.MERGE, ratio=Fraction(1, 2), cash=1.0, into="B", pay_date=date(2024, 1, 9), id="x"),
-        on(2, ActionKind.SPINOFF, ratio=Fraction(1, 2), cash=1.0, into="B", pay_date=date(2024, 1, 9), id="x"),
-        on(2, ActionKind.MERGE, "C", ratio=Fraction(1, 2), cash=1.0, into="B", pay_date=date(2024, 1, 9), id="x"),
-        on(2, ActionKind.MERGE, ratio=Fraction(1, 3), cash=1.0, into="B", pay_date=date(2024, 1, 9), id="x"),
-        on(2, ActionKind.MERGE, ratio=Fraction(1, 2), cash=1.1, into="B", pay_date=date(2024, 1, 9), id="x"),
-        on(2, ActionKind.MERGE, ratio=Fraction(1, 2), cash=1.0, into="D", pay_date=date(2024, 1, 9), id="x"),
-        on(2, ActionKind.MERGE, ratio=Fraction(1, 2), cash=1.0, into="B", id="x"),
-        on(2, ActionKind.MERGE, ratio=Fraction(1, 2), cash=1.0, into="B", pay_date=date(2024, 1, 9)),
-        on(2, ActionKind.DELIST, value=1.0),
-        on(2, ActionKind.DELIST, total_return=1.0),
-        on(2, ActionKind.DELIST),
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 30))
+def test_levels_of_windows_are_those_of_all_rows(seed: int, first: int, second: int) -> None:
+    random = np.random.default_rng(seed)
+    days = [MON + timedelta(days=i) for i in range(30)]
+    values = random.uniform(10, 20, (30, 2))
+    values[random.random(values.shape) < 0.3] = NAN
+    made = [
+        split(days[at], str(ratio), asset) if ratio else dividend(days[at], 0.5, asset)
+        for at, ratio, asset in zip(
+            random.integers(0, 30, 8).tolist(),
+            random.integers(0, 4, 8).tolist(),
+            random.choice(["A", "B"], 8),
+            strict=True,
+        )
     ]
-    digests = [digest_of([a]) for a in (one, *others)] + [digest_of([]), digest_of([one, one])]
-    assert len(set(digests)) == len(digests)
-    assert digest_of([one]) == digest_of(iter([one]))
+    actions, stamps = in_order({a.key: a for a in made}.values()), np.array(days, "datetime64[ns]")
+    whole = levels_of(values, ("A", "B"), stamps, actions)
+    assert np.allclose(whole.levels, plain(values, days, actions), equal_nan=True, rtol=1e-12)
+    since, scales, parts = None, np.ones(2), []
+    for rows in np.split(np.arange(30), sorted({first, second})):
+        if len(rows):
+            made_of = levels_of(values[rows], ("A", "B"), stamps[rows], actions, since)
+            parts.append(made_of.levels * scales)
+            scales, since = scales * made_of.scales, Since(days[rows[-1]], made_of.waiting)
+    assert np.allclose(np.vstack(parts), whole.levels, equal_nan=True, rtol=1e-12)
+    assert np.allclose(scales, whole.scales)
+    assert since is not None
+    assert since.waiting == whole.waiting
 
 
-def test_a_split_acts_at_the_first_bar_of_its_session(tmp_path: Path) -> None:
-    stamps = [f"2024-01-0{day} {hour}:30" for day in (3, 4, 5) for hour in (10, 12, 14)]
-    closes = [100, 101, 102, 25, 25, 25, 26, 26, 26]
-    rows = [f"{stamp},{close}\n" for stamp, close in zip(stamps, closes, strict=True)]
-    (tmp_path / "p.csv").write_text("date,A\n" + "".join(rows))
-    (tmp_path / "a.csv").write_text("date,ticker,split\n2024-01-04,A,4\n")
-    text = """data:
-  prices: load csv from "p.csv" adjust=split zone="America/New_York" calendar=XNYS
-  corporate_actions: load csv from "a.csv"
-signal seen:
-  emit prices
-"""
-    space = workspace(MemoryStore())
-    loaded = load(write_strategy(tmp_path, text), space)
-    found = gather(compute(loaded, loaded.strategy.roots, space), "seen").values[:, 0]
-    assert found.tolist() == [100, 101, 102, 100, 100, 100, 104, 104, 104]
+def test_levels_of_what_nothing_acts_on_are_the_prices() -> None:
+    acts = (split(TUE, "2"),)
+    assert forward(VALUES, NAMES, DAYS, ()) is VALUES
+    assert forward(VALUES, NAMES, DAYS, (split(MON, "2"), split(FRI + timedelta(days=9), "2"))) is VALUES
+    before = Since(WED, acts)
+    nothing = levels_of(VALUES[:0], NAMES, DAYS[:0], acts, before)
+    assert (len(nothing.levels), nothing.waiting, nothing.scales.tolist()) == (0, acts, [1.0] * 3)
+    assert levels_of(VALUES, NAMES, DAYS, (), before).waiting == acts
+    # What waited, and what acts on the first row after a day, do so there.
+    assert levels_of(VALUES[4:], NAMES, DAYS[4:], acts, before).levels.tolist() == [[50.0, 5.0, 8.0]]
+    assert levels_of(VALUES[1:], NAMES, DAYS[1:], acts, Since(MON)).levels[:2, 0].tolist() == [100.0, 102.0]
+
+
+UNITS = [
+    ("a split", [split(TUE, "2")], [[50, NAN], [50, 0], [51, -1], [NAN, 4], [25, 5]], [2, 1, 1, 1, 1]),
+    ("cash", [dividend(WED, 0.5)], [[99.5, NAN], [49.5, 0], [50.5, -1], [NAN, 4], [25, 5]], [1] * 5),
+    ("both", [split(TUE, "2"), dividend(TUE, 1)], [[49, NAN], [50, 0], [51, -1], [NAN, 4], [25, 5]], [2, 1, 1, 1, 1]),
+    ("cash that leaves nothing", [dividend(FRI, 51)], [[49, NAN], [NAN, 0], [NAN, -1], [NAN, 4], [25, 5]], [1] * 5),
+    ("shares of another", [spinoff(FRI, "1/4", "S", 1)], [[97, NAN], [47, 0], [48, -1], [NAN, 4], [25, 5]], [1] * 5),
+    (
+        "a later day",
+        [split(FRI + timedelta(days=2), "2")],
+        [[50, NAN], [25, 0], [25.5, -1], [NAN, 4], [12.5, 5]],
+        [2] * 5,
+    ),
+]
+
+
+@pytest.mark.parametrize("unit", [1.0, 1 / 128])
+@pytest.mark.parametrize(("actions", "prices", "shares"), [u[1:] for u in UNITS], ids=[u[0] for u in UNITS])
+def test_prices_and_counts_in_the_units_of_a_later_day(
+    actions: list[Action], prices: list[list[float]], shares: list[float], unit: float
+) -> None:
+    monday = FRI + timedelta(days=3)
+    given_to = in_order((split(MON, "7"), split(TUE, "7", "Z"), split(monday + timedelta(days=1), "7"), *actions))
+    given_to = tuple(replace(a, cash=a.cash * unit) for a in given_to)
+    values = VALUES * unit
+    found = in_units_of(monday, values, NAMES, DAYS, given_to)
+    assert np.array_equal(found[:, :2], np.array(prices, float) * unit, equal_nan=True)
+    assert np.array_equal(values, VALUES * unit, equal_nan=True)
+    counts = in_units_of(monday, np.full((5, 3), 10.0), NAMES, DAYS, given_to, are_shares=True)
+    assert counts[:, 0].tolist() == [10.0 * s for s in shares]
+    assert in_units_of(monday, VALUES, NAMES, DAYS, ()) is VALUES
+    assert in_units_of(monday, VALUES, NAMES, DAYS, (split(TUE, "7", "Z"),)) is VALUES
+    assert in_units_of(monday, VALUES[:0], NAMES, DAYS[:0], given_to).shape == (0, 3)

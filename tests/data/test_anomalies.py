@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from sigc.blocks import MemoryStore
 from sigc.config import DataSettings
 from sigc.data import convert
-from sigc.data.anomalies import Limits, accept, limits_of
+from sigc.data.anomalies import Jump, Limits, accept, limits_of, named, told
 from sigc.data.catalog import load, read
 from sigc.data.held import grow, hold
+from sigc.ops.loops.jumps import looked_at
 from sigc.panel import Floats, Panel
 from sigc.source_words import Frequency
 from tests.data.ways import NYSE, WAYS, spec_of
@@ -26,24 +27,35 @@ NAN = float("nan")
 LIMITS = Limits(0.5, 0.5)
 
 
-def slow(column: list[float]) -> list[float]:
-    """A column without what is not accepted, straight from the rule."""
-    accepted, candidate, is_held, out = NAN, NAN, False, []
-    for value in column:
-        is_first = accepted != accepted
+@dataclass
+class Slow:
+    """A column, value by value, straight from the rule."""
+
+    limits: Limits
+    accepted: float = NAN
+    candidate: float = NAN
+    is_held: bool = False
+    clean: list[float] = field(default_factory=list)
+    jumps: list[tuple[int, float, bool]] = field(default_factory=list)
+
+    def is_near(self, value: float, other: float) -> bool:
+        return -self.limits.down <= value / other - 1.0 <= self.limits.up
+
+    def see(self, value: float) -> None:
+        is_first = self.accepted != self.accepted
         if not value > 0.0:
-            out.append(value)
-            continue
-        is_confirmed = not is_held and abs(value / candidate - 1.0) <= 0.5
-        if is_first or abs(value / accepted - 1.0) <= 0.5 or is_confirmed:
-            accepted, candidate, is_held = value, NAN, False
-            out.append(value)
+            self.clean.append(value)
+        elif (
+            is_first or self.is_near(value, self.accepted) or (not self.is_held and self.is_near(value, self.candidate))
+        ):
+            self.accepted, self.candidate, self.is_held = value, NAN, False
+            self.clean.append(value)
         else:
-            ratio = value / accepted
-            is_held |= any(min(abs(ratio * n - 1), abs(ratio / n - 1)) <= 0.02 for n in (2, 3, 4, 5, 7, 10, 20))
-            candidate = value
-            out.append(NAN)
-    return out
+            ratio = value / self.accepted
+            self.is_held |= any(min(abs(ratio * n - 1), abs(ratio / n - 1)) <= 0.02 for n in (2, 3, 4, 5, 7, 10, 20))
+            self.candidate = value
+            self.jumps.append((len(self.clean), ratio - 1.0, self.is_held))
+            self.clean.append(NAN)
 
 
 def prices(seed: int, rows: int = 40, cols: int = 4) -> Floats:
@@ -56,23 +68,73 @@ def prices(seed: int, rows: int = 40, cols: int = 4) -> Floats:
 
 
 @settings(max_examples=60)
-@given(st.integers(0, 10_000), st.integers(0, 40), st.integers(0, 40))
-def test_accepted_by_the_rule_in_parts_as_at_once(seed: int, first: int, second: int) -> None:
-    values = prices(seed)
-    whole, jumps, _ = accept(values, LIMITS)
-    assert np.array_equal(whole, np.array([slow(c) for c in values.T.tolist()]).T, equal_nan=True)
-    assert len(jumps) == int((np.isnan(whole) & ~np.isnan(values)).sum())
-    state, parts = None, []
-    for part in np.split(values, sorted((first, second))):
-        clean, _, state = accept(part, LIMITS, state)
-        parts.append(clean)
-    assert np.array_equal(np.vstack(parts), whole, equal_nan=True)
+@given(
+    st.integers(0, 10_000),
+    st.integers(0, 40),
+    st.integers(0, 40),
+    st.sampled_from([LIMITS, Limits(3.0, 0.6), Limits(0.2, 0.1), Limits(0.5, 1.5)]),
+    st.sampled_from([1.0, 0.02]),
+)
+def test_accepted_by_the_rule_in_parts_as_at_once(
+    seed: int, first: int, second: int, limits: Limits, unit: float
+) -> None:
+    values = prices(seed) * unit
+    whole, jumps, after = accept(values, limits)
+    slow = [Slow(limits) for _ in values.T]
+    for one, column in zip(slow, values.T.tolist(), strict=True):
+        for value in column:
+            one.see(value)
+    assert np.array_equal(whole, np.array([one.clean for one in slow]).T, equal_nan=True)
+    expected = [(j.row, at, j) for at, one in enumerate(slow) for j in (Jump(r, at, c, h) for r, c, h in one.jumps)]
+    assert jumps == tuple(jump for _, _, jump in sorted(expected, key=lambda e: e[:2]))
+    assert np.array_equal(after.accepted, [one.accepted for one in slow], equal_nan=True)
+    assert np.array_equal(after.candidate, [one.candidate for one in slow], equal_nan=True)
+    assert after.held.tolist() == [one.is_held for one in slow]
+    assert (whole is values) == (not jumps)
+    for is_known in (False, True):  # which columns may have a jump, as the kernel of returns finds
+        state, parts = None, []
+        for part in np.split(values, sorted((first, second))):
+            columns = [int(c) for c in looked_at(part, limits.up, limits.down)[1]] if is_known else None
+            clean, _, state = accept(part, limits, state, columns)
+            parts.append(clean)
+        assert np.array_equal(np.vstack(parts), whole, equal_nan=True)
+        assert state is not None
+        assert np.array_equal(state.candidate, after.candidate, equal_nan=True)
+
+
+def test_a_move_of_just_the_limit_is_no_jump() -> None:
+    both = np.array([[100.0, 100.0, 100.0], [150.0, 50.0, 150.1], [75.0, 75.0, 150.2]])
+    clean, jumps, state = accept(both, LIMITS)
+    assert np.isnan(clean).tolist() == [[False] * 3, [False, False, True], [False] * 3]
+    assert state.accepted.tolist() == [75.0, 75.0, 150.2]
+    later = np.array([[0.0, 0.0, 150.0], [900.0, 90.0, 0.0]])  # a jump over a price that is none
+    assert np.isnan(accept(later, LIMITS, state, [])[0]).tolist() == [[False] * 3, [True, False, False]]
+    assert [(j.row, j.column, round(j.change, 3), j.is_held) for j in jumps] == [(1, 2, 0.501, False)]
+
+
+def test_what_is_told_of_jumps() -> None:
+    dates = np.arange("2024-01-02", "2024-01-09", dtype="datetime64[D]").astype("datetime64[ns]")
+    found = named([Jump(row, row % 2, 0.6 + row) for row in range(7)], ("A", "B"), dates)
+    assert told("p", (), LIMITS) == ()
+    (one,), (six,), (five,) = (
+        told("p", found[:1], Limits(0.5, 0.4)),
+        told("p", found[:6], LIMITS),
+        told("p", found[1:6], LIMITS),
+    )
+    assert one.message == "source 'p': 1 price jumps by more than +50% or -40%: A 2024-01-02 (+60.0%)"
+    names = "A 2024-01-02 (+60.0%), B 2024-01-03 (+160.0%), A 2024-01-04 (+260.0%), B 2024-01-05 (+360.0%), A 2024-01-06 (+460.0%)"
+    assert six.message == f"source 'p': 6 prices jump by more than 50%: {names} and 1 more"
+    assert "more" not in five.message.partition("50%")[2]
 
 
 def test_rows_of_a_week_may_move_more() -> None:
     day, week = (limits_of(None, 0.5, Frequency(word)) for word in ("sessions", "weeks"))
     assert day == LIMITS
-    assert week.up > 1.0 > week.down > 0.5
+    assert (week.up, week.down) == pytest.approx((1.5**5**0.5 - 1, 1 - 0.5**5**0.5))
+    month = limits_of(None, 0.2, Frequency("months"))
+    assert (month.up, month.down) == pytest.approx((1.2**21**0.5 - 1, 1 - 0.8**21**0.5))
+    assert limits_of(None, 1.0, Frequency("weeks")).down == 1.0
+    assert limits_of(None, 1.5, Frequency("weeks")).down == 1.5
     assert limits_of(0.2, 0.5, Frequency("weeks")) == Limits(0.2, 0.2)
 
 
@@ -87,8 +149,8 @@ def test_masked_alike_by_every_way_in(way: Any, tmp_path: Path) -> None:
     source, panel = way(tmp_path, _table(), mask_anomalies=True)
     assert np.flatnonzero(np.isnan(panel.values[:, 0])).tolist() == [2, 5, 10]
     assert not np.isnan(panel.values[:, 1]).any()
-    (told,) = [f for f in source.findings if f.code == "W006"]
-    assert "A 2024-01-04 (+791.1%)" in told.message
+    (found,) = [f for f in source.findings if f.code == "W006"]
+    assert "A 2024-01-04 (+791.1%)" in found.message
     _, plain = way(tmp_path, _table())
     assert not np.isnan(plain.values).any()
 

@@ -12,7 +12,7 @@ from sigc.blocks import concat, grid, row_digests
 from sigc.ops.table import operators
 from sigc.panel import Panel
 from sigc.plan.expr import Expr, source
-from sigc.plan.halo import needs, scope
+from sigc.plan.halo import needs, peak_rows, scope
 from sigc.plan.plan import is_leaf
 from sigc.plan.rules import rewrite
 from sigc.plan.rules.fuse import groups
@@ -33,6 +33,41 @@ def test_need_is_trimmed_per_node() -> None:
     order = scope([w], is_leaf)
     need = needs(order, [w], is_leaf)
     assert [need[n.shape] for n in (w, z, back, prices)] == [0, 4, 4, 64]
+
+
+def test_what_is_alive_at_once() -> None:
+    """Of blocks of 10 rows: prices 10 + 3 + 4 all along; both are made of them, and out of both.
+
+    slow is made first and takes its own 4 rows back beside: 17 + 10 + 3; then 17 + (13 + 10) + fast, at last 17 + 23 + 10.
+    """
+    prices = source("prices")
+    slow = op("rolling_mean", prices, window=5)
+    fast = op("rolling_max", prices, window=3)
+    late = op("lag", slow, periods=3)
+    out = op("add", late, fast, given=("x", "y"))
+    order = scope([out], is_leaf)
+    need = needs(order, [out], is_leaf)
+    assert [need[n.shape] for n in (out, late, fast, slow, prices)] == [0, 0, 0, 3, 7]
+    nodes = [[n] for n in order if not is_leaf(n)]
+    assert [g[0].op for g in nodes] == ["rolling_mean", "lag", "rolling_max", "add"]
+    # prices 17; rolling_mean 13, with 13 + 4 beside it; lag 10 + 10 + 3 beside 13; then rolling_max beside lag; then add.
+    assert peak_rows(nodes, need, 10, [prices]) == max(
+        17 + 13 + 13 + 4, 17 + 13 + 10 + 10 + 3, 17 + 10 + 10 + 10 + 2, 17 + 20 + 10
+    )
+    one = [[slow, late], [fast], [out]]  # slow lies between two of a group
+    assert peak_rows(one, need, 10, [prices]) == max(17 + 10 + 10 + 3, 17 + 10 + 10 + 10 + 2, 17 + 20 + 10)
+    assert peak_rows([], need, 10, [prices]) == 17
+
+
+def test_a_node_that_is_wanted_is_no_leaf_for_another() -> None:
+    prices = source("prices")
+    smooth = op("ema", prices, span=5)
+    out = op("rolling_mean", smooth, window=10)
+    need = needs(scope([out], is_leaf), [out], is_leaf)
+    assert need == {out.shape: 0, smooth.shape: 9}
+    both = needs(scope([smooth, out], is_leaf), [smooth, out], is_leaf)
+    assert (both[smooth.shape], both[prices.shape]) == (9, 9 + smooth.rows_back)
+    assert [n.op for n in scope([out, smooth], is_leaf)] == [n.op for n in (prices, smooth, out)]
 
 
 def test_stages_read_carried_nodes() -> None:

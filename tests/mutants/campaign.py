@@ -39,7 +39,7 @@ from tests.mutants.mutate import Mutant, mutants
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = Path(__file__).parent
 KNOWN = ROOT / "build" / "mutants.jsonl"
-_TIMEOUT_S = 240
+_LEAST_S, _TIMES = 10.0, 8.0  # a mutant that takes so long, and so many times as long as none, never ends
 _HEAVY = (
     "numpy", "numba", "pandas", "pyarrow.parquet", "pyarrow.csv", "pydantic", "clarabel", "bokeh.plotting",
     "scipy.sparse", "pytest", "hypothesis.strategies",
@@ -135,12 +135,14 @@ def _run_module(wanted: Sequence[Case], jobs: int) -> Iterator[tuple[Case, str, 
 
 def _serve(wanted: Sequence[Case], jobs: int, write: int) -> NoReturn:
     try:
+        begun = time.monotonic()
         _warm(wanted[0].mutant.module)
+        limit = max(_LEAST_S, _TIMES * (time.monotonic() - begun))
         waiting, running = list(enumerate(wanted)), dict[int, tuple[int, float]]()
         while waiting or running:
             while waiting and len(running) < jobs:
                 number, case = waiting.pop(0)
-                running[_forked(case)] = number, time.monotonic()
+                running[_forked(case, limit)] = number, time.monotonic()
             pid, status = os.wait()
             number, begun = running.pop(pid)
             outcome = SURVIVED if status == 0 else KILLED
@@ -154,8 +156,8 @@ def _serve(wanted: Sequence[Case], jobs: int, write: int) -> NoReturn:
 def _warm(module: str) -> None:
     """Import all that tests of a module need and load their kernels; leave out what imports the module, or a test."""
     _silenced(lambda: _tested(module))
-    files = {name: getattr(module, "__file__", "") or "" for name, module in sys.modules.items()}
-    own = {n: f for n, f in files.items() if f.startswith(f"{ROOT}/") and not f.startswith(f"{ROOT}/.venv")}
+    files = {name: getattr(of, "__file__", None) or "" for name, of in sys.modules.items()}
+    own = {n: f for n, f in files.items() if f.startswith(f"{ROOT}/") and not f.startswith(f"{ROOT}/.venv/")}
     gone = {n for n, f in own.items() if f == str(ROOT / module) or f.startswith(f"{ROOT}/tests/")}
     imports = {n: _imports(Path(f)) for n, f in own.items()}
     while more := {n for n, of in imports.items() if n not in gone and not of.isdisjoint(gone)}:
@@ -178,14 +180,14 @@ def _imports(path: Path) -> set[str]:
     return found
 
 
-def _forked(case: Case) -> int:
+def _forked(case: Case, limit: float) -> int:
     pid = os.fork()
     if pid:
         return pid
     code = 1
     try:
         os.setsid()
-        signal.alarm(_TIMEOUT_S)  # a mutant that never ends is noticed
+        signal.setitimer(signal.ITIMER_REAL, limit)  # a mutant that never ends is noticed
         _replace(case.mutant)
         code = _silenced(lambda: _tested(case.mutant.module))
     except BaseException as failure:

@@ -13,7 +13,7 @@ from sigc.actions import Action, ActionKind
 from sigc.panel import Floats
 from sigc_pipelines.book import Adjust, Book, keep_book
 from sigc_pipelines.book_findings import findings_of
-from sigc_pipelines.ends import cut, ends_of
+from sigc_pipelines.ends import cut, ends_of, within
 from sigc_pipelines.quotes import Quotes
 
 DAYS = [date(2024, 1, 1) + timedelta(days=i) for i in range(5)]
@@ -52,18 +52,6 @@ def test_a_delisted_share_leaves_at_its_value(drift: bool, paid: float) -> None:
     assert found.gross[3:].tolist() == [0.0, 0.0]
     assert [(e.row, e.is_declared) for e in found.events] == [(2, True)]
     assert worth[-1] == pytest.approx(paid / 10.0)
-
-
-def test_a_delisting_return_is_on_the_last_price() -> None:
-    found, _ = book([Action(DAYS[2], "OLD", ActionKind.DELIST, total_return=-0.3)], {"OLD": 0.5, "C": 0.5})
-    assert found.gross[2] == pytest.approx(0.5 * -0.3 + 0.5 * 0.1)
-
-
-def test_a_merger_pays_shares_and_cash() -> None:
-    merge = Action(DAYS[2], "OLD", ActionKind.MERGE, ratio=Fraction(1, 2), cash=3.0, into="C")
-    found, _ = book([merge], {"OLD": 1.0})
-    assert found.gross[2] == pytest.approx((0.5 * 22.0 + 3.0) / 11.0 - 1.0)
-    assert not found.held[2:].any()
 
 
 @pytest.mark.parametrize("drift", [True, False])
@@ -108,3 +96,54 @@ def test_the_findings_tell_the_two_kinds_of_end_apart() -> None:
     found, _ = book([Action(DAYS[2], "OLD", ActionKind.DELIST, value=5.5)], {"OLD": 1.0})
     (told,) = findings_of(found, tuple(PRICES), DATES)
     assert "left at the value of their corporate action: OLD 2024-01-03 (100.00% of the book)" in told.message
+
+
+X, Y, Z = "X", "Y", "Z"
+CLOSES = np.array([[NAN, 10, 40], [NAN, 11, NAN], [NAN, 12, NAN], [5, NAN, NAN], [6, NAN, NAN]])
+TOTALS = CLOSES * np.array([[1.0, 2.0, 1.0], [1.0, 2.0, 1.0], [1.0, 3.0, 1.0], [1.0, 3.0, 1.0], [1.0, 3.0, 1.0]])
+D, M, R = ActionKind.DELIST, ActionKind.MERGE, ActionKind.RENAME
+Wanted = tuple[list[int], list[float], list[int]]
+
+
+def of_y(row: int, value: float, into: int = -1) -> Wanted:
+    """The end of Y alone."""
+    return [-1, row, -1], [NAN, value, NAN], [-1, into, -1]
+
+
+# Y was last at 12, which is 36 on its total-return level; X is at 5 and 6 on the last two rows.
+MADE: list[tuple[str, list[Action], Wanted | None]] = [
+    ("at a value", [Action(DAYS[3], Y, D, value=4.0)], of_y(3, 12.0)),
+    ("for nothing said", [Action(DAYS[3], Y, D)], of_y(3, 36.0)),
+    ("for a return", [Action(DAYS[3], Y, D, total_return=-0.25)], of_y(3, 27.0)),
+    ("for shares and cash", [Action(DAYS[2], Y, M, Fraction(1, 2), 1.0, X)], of_y(3, 10.5)),
+    ("for shares of nobody", [Action(DAYS[3], Y, M, Fraction(1, 2), 3.0, "W")], of_y(3, 9.0)),
+    ("another name, days later", [Action(DAYS[2], Y, R, into=X)], of_y(3, 15.0, 0)),
+    ("another name, unknown", [Action(DAYS[3], Y, R, into="W")], of_y(3, 36.0)),
+    ("another name, that never trades", [Action(DAYS[1], Y, R, into=Z)], None),
+    ("the first of two", [Action(DAYS[4], Y, R, into=X), Action(DAYS[3], Y, D, value=4.0)], of_y(3, 12.0)),
+    ("on the first row", [Action(DAYS[0], Y, D, value=4.0), Action(DAYS[3], Y, D, value=4.0)], of_y(0, NAN)),
+    ("on the last row", [Action(DAYS[4], Y, D, value=4.0)], of_y(4, 12.0)),
+    ("after the rows", [Action(DAYS[4] + timedelta(days=1), Y, D, value=4.0)], None),
+    ("no ends of these", [Action(DAYS[3], Y, ActionKind.DIVIDEND, cash=1.0), Action(DAYS[3], "W", D)], None),
+]
+
+
+@pytest.mark.parametrize(("actions", "wanted"), [m[1:] for m in MADE], ids=[m[0] for m in MADE])
+def test_the_row_the_level_and_the_heir_of_an_end(actions: list[Action], wanted: Wanted | None) -> None:
+    made = ends_of(actions, (X, Y, Z), DATES, CLOSES, TOTALS)
+    assert (made is None) is (wanted is None)
+    if made is None or wanted is None:
+        return
+    assert (made[0].tolist(), made[2].tolist()) == (wanted[0], wanted[2])
+    assert made[1] == pytest.approx(np.array(wanted[1]), nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "rows"),
+    [(2, 4, [-1, 0, -1, -1]), (1, 5, [-1, 1, -1, 3]), (0, 2, [0, -1, -1, -1]), (3, 4, None), (5, 9, None)],
+)
+def test_ends_of_some_rows_count_from_the_first_of_these(low: int, high: int, rows: list[int] | None) -> None:
+    ends = np.array([0, 2, -1, 4]), np.array([3.0, 3.0, 3.0, 3.0]), np.array([3, -1, -1, 1])
+    found = within(ends, low, high)
+    assert (found and found[0].tolist()) == rows
+    assert found is None or (found[1] is ends[1] and found[2] is ends[2])

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sigc.ops.loops import accounts
-from sigc_pipelines.book import Book, keep_book, targets, until_ruin
+from sigc_pipelines.book import Book, Event, keep_book, targets, until_ruin
 from sigc_pipelines.quotes import Quotes
 from sigc_pipelines.rebalance import every
 
 Floats = NDArray[np.float64]
 NAN = float("nan")
 AFTER = 4
+Rows = list[list[float]]
 
 
 @dataclass
@@ -183,7 +184,12 @@ def test_accounts_are_those_of_the_rules(seed: int, drift: bool, count: int, del
     with_limits = keep_book(
         wanted, quotes, due=due, drift=drift, adjust=lambda _, want, held, can: _kept(want, held, can)
     )
-    assert np.allclose(with_limits.gross, book.gross)
+    for name in ("gross", "held", "turnover", "missing"):
+        assert np.allclose(getattr(with_limits, name), getattr(book, name)), name
+    assert (with_limits.events, with_limits.undecided) == (book.events, book.undecided)
+    if book.moved is not None:
+        assert np.allclose(with_limits.trades, book.trades)
+        assert np.allclose(np.abs(book.trades).sum(axis=1), book.turnover)
 
 
 def _kept(wanted: Floats, held: Floats, tradable: NDArray[np.bool_]) -> Floats:
@@ -251,13 +257,6 @@ def test_a_pending_change_is_made_where_the_price_is_back() -> None:
     assert book.turnover == pytest.approx([1.0, 0.3, 0.0, 0.6, 0.0])
 
 
-def test_an_asset_that_is_not_listed_is_bought_when_it_is() -> None:
-    prices = _column([NAN, NAN, 10, 11])
-    book = keep_book(np.full((4, 2), 0.5), Quotes.of(prices), due=every(100, 4))
-    assert book.held[:, 0].tolist() == [0.0, 0.0, 0.5, 0.5]
-    assert book.gross == pytest.approx([0, 0, 0, 0.05])
-
-
 def test_an_ended_asset_leaves_and_is_booked_when_it_is_back() -> None:
     prices = _column([100, NAN, NAN, NAN, 150, 150])
     wanted = np.tile([0.5, 0.5], (6, 1))
@@ -276,14 +275,107 @@ def test_a_row_without_weights_is_no_decision() -> None:
     book = keep_book(wanted, Quotes.of(prices))
     assert book.held.tolist() == [[0, 0], [0.5, 0], [0.5, 0], [0, 0.3], [0, 0]]
     assert book.undecided == 1
+    alone = keep_book(np.array([[0.5], [NAN], [0.5]]), Quotes.of(prices[:3, :1]))
+    assert (alone.held.tolist(), alone.undecided) == ([[0.5]] * 3, 1)
 
 
-def test_a_ruined_book_stops() -> None:
-    prices = np.array([[100.0], [40.0], [80.0], [160.0]])
-    book = keep_book(np.full((4, 1), 2.0), Quotes.of(prices))
-    stopped, costs = until_ruin(book, np.full(4, 0.01))
+@pytest.mark.parametrize(("price", "cost", "gross", "paid"), [(40, 0.01, -1, 0), (50, 0, -1, 0), (60, 0.3, -0.8, 0.2)])
+def test_a_ruined_book_stops(price: float, cost: float, gross: float, paid: float) -> None:
+    """Twice the book in a share that falls: by more than all, by just all, and the rest taken by costs."""
+    prices = np.array([[100.0, 1.0], [price, NAN], [80.0, NAN], [160.0, NAN]])
+    book = keep_book(np.tile([2.0, 0.0], (4, 1)), Quotes(prices, prices, None, 2))
+    book = replace(book, missing=np.array([0, 1, 2, 3]), moved=book.trades, events=(Event(True, 1, 0, 1.0, False),) * 2)
+    net = np.array([1.0, 1.0, 1.0, 1.0])
+    book = replace(book, events=(*book.events, Event(True, 2, 0, 1.0, False)), exposures=(net * 3.0, net))
+    stopped, costs = until_ruin(book, np.full(4, cost))
     assert stopped.ruined == 1
-    assert (stopped.gross - costs).tolist() == [-0.01, -1.0, 0.0, 0.0]
-    assert stopped.held.tolist() == [[2.0], [0.0], [0.0], [0.0]]
+    assert stopped.gross == pytest.approx([0.0, gross, 0.0, 0.0])
+    assert costs == pytest.approx([cost, paid, 0.0, 0.0])
+    assert stopped.held.tolist() == stopped.trades.tolist() == [[2.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]]
+    assert [e.tolist() for e in stopped.exposures] == [[3.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
+    assert stopped.turnover.tolist() == [2.0, 0.0, 0.0, 0.0]
+    assert (stopped.missing.tolist(), len(stopped.events)) == ([0, 1, 0, 0], 2)
     whole: Book = replace(book, gross=np.zeros(4))
     assert until_ruin(whole, costs * 0.0)[0] is whole
+    assert until_ruin(replace(book, moved=None), costs)[0].moved is None
+
+
+def test_what_is_bought_last_needs_a_price_and_what_was_sold_needs_none() -> None:
+    wanted = np.array([[0.5, 0.0], [0.5, 0.0], [0.0, 0.0], [0.0, 0.5]])
+    plain = np.array([[100.0, 100.0], [100.0, 100.0], [100.0, NAN], [NAN, 100.0]])
+    book = keep_book(wanted, Quotes.of(plain))
+    assert book.held.tolist() == wanted.tolist()
+    assert book.moved is None
+    halted = np.array([[100.0, 100.0], [100.0, 100.0], [100.0, 100.0], [100.0, NAN]])
+    assert keep_book(wanted, Quotes.of(halted)).held.tolist() == [[0.5, 0], [0.5, 0], [0, 0], [0, 0]]
+
+
+def test_weights_that_are_not_defined_are_none_where_all_can_be_traded() -> None:
+    assert targets(np.array([NAN, 0.5]), np.array([0.1, 0.1]), np.ones(2, bool)).tolist() == [0.0, 0.5]
+
+
+H, N = 100.0, NAN
+# Limits take half of what is wanted of B (the second asset), on the rows that are named.
+LIMITED: list[tuple[str, tuple[int, ...], Rows, Rows, Rows]] = [
+    (
+        "what limits took is done with where nothing is stuck: not bought when an ended asset gives room",
+        (0,),
+        [[H, H, N], [N, H, N], [N, H, N], [N, H, N]],
+        [[0.4, 0.4, N]],
+        [[0.4, 0.2, 0], [0.4, 0.2, 0], [0, 0.2, 0], [0, 0.2, 0]],
+    ),
+    (
+        "a purchase waits for a price: all is looked at again when it is there",
+        (0,),
+        [[H, H, N], [H, H, H], [H, H, H]],
+        [[0.4, 0.4, 0.2]],
+        [[0.4, 0.2, 0], [0.4, 0.4, 0.2], [0.4, 0.4, 0.2]],
+    ),
+    (
+        "what is held has no price: all is looked at again when it is back",
+        (1,),
+        [[H, H], [N, H], [H, H], [H, H]],
+        [[0.4, 0.4], [0.4, 0.4]],
+        [[0.4, 0.4], [0.4, 0.2], [0.4, 0.4], [0.4, 0.4]],
+    ),
+    (
+        "what is held without a decision is back: what limits took waits still, for the end of the last",
+        (1, 2),
+        [[H, H, N, H], [N, H, N, H], [H, H, H, H], [H, H, H, N]],
+        [[0.2, 0.2, N, 0.2], [N, 0.2, 0.1, 0.2]],
+        [[0.2, 0.2, 0, 0.2], [0.2, 0.1, 0, 0.2], [0.2, 0.1, 0.1, 0.2], [0.2, 0.2, 0.1, 0]],
+    ),
+]
+
+
+@pytest.mark.parametrize(("rows", "prices", "wanted", "held"), [c[1:] for c in LIMITED], ids=[c[0] for c in LIMITED])
+def test_what_limits_took_by_hand(rows: tuple[int, ...], prices: Rows, wanted: Rows, held: Rows) -> None:
+    cols, given = len(prices[0]), np.array(prices)
+    ends = (np.array([-1] * (cols - 1) + [3]), np.full(cols, 100.0), np.full(cols, -1)) if cols == 4 else None
+    asked = np.full(given.shape, NAN)
+    asked[: len(wanted)] = wanted
+    could: dict[int, list[bool]] = {}
+    beside: dict[int, list[float]] = {}
+
+    def half(row: int, want: Floats, before: Floats, can: NDArray[np.bool_]) -> Floats:
+        could[row], beside[row] = can.tolist(), before.tolist()
+        to = np.where(can, want, before)
+        to[1] *= 0.5 if row in rows else 1.0
+        return to
+
+    raw = np.where(np.isnan(given), 100.0, given) if len(given) == 3 else given  # there, and not accepted
+    quotes = Quotes(given, raw, None, 2 if rows == (0,) else 9, ends=ends)
+    book = keep_book(asked, quotes, due=np.arange(len(given)) < len(wanted), adjust=half)
+    assert book.held == pytest.approx(np.array(held))
+    assert book.turnover[0] == pytest.approx(sum(held[0]))
+    if cols == 4:  # what is not due may not be moved by limits either
+        assert could == {0: [True, True, False, True], 1: [False, True, False, True], 2: [False, True, True, False], 3: [False, True, False, False]}  # fmt: skip
+        assert beside[1] == [0.0, 0.2, 0.0, 0.2]  # of A nothing was decided: it takes no room
+
+
+def test_a_book_opens_on_the_first_row_that_can_be_decided_and_once() -> None:
+    prices, wanted = np.full((80, 2), 100.0), np.full((80, 2), 0.5)
+    prices[1], wanted[:2], wanted[64:] = NAN, NAN, 0.7
+    book = keep_book(wanted, Quotes.of(prices), due=np.arange(80) == 0)
+    assert book.held.tolist() == [[0.0, 0.0]] * 2 + [[0.5, 0.5]] * 78
+    assert (book.undecided, book.ruined, book.moved) == (0, -1, None)

@@ -1,4 +1,4 @@
-"""Every figure of a backtest against somebody else's: empyrical and quantstats where the definition is the same (see
+"""Every figure of a backtest against somebody else's: empyrical where the definition is the same (see
 docs/metrics.md), the written formula in plain Python elsewhere, and one short series with all figures as literals."""
 
 from __future__ import annotations
@@ -14,9 +14,28 @@ import empyrical
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import kurtosis, norm, skew
 
 from sigc_pipelines.measuring import measured
-from sigc_pipelines.performance import BenchmarkMetrics, Metrics, compare, exposures_of, measure
+from sigc_pipelines.performance import (
+    BenchmarkMetrics,
+    Metrics,
+    Moments,
+    annual_return,
+    compare,
+    deflated_sharpe,
+    drawdown,
+    exposures_of,
+    measure,
+    moments_of,
+    monthly,
+    probabilistic_sharpe,
+    quantile,
+    sharpe,
+    value_at_risk,
+)
 
 # Rows a year: sessions, weeks, months, hours and minutes of a session, all days.
 PERIODS = (252.0, 52.0, 12.0, 252.0 * 7, 252.0 * 390, 365.0)
@@ -121,20 +140,6 @@ def test_figures_are_those_of_empyrical(periods: float, seed: int) -> None:
 
 
 @pytest.mark.parametrize("periods", PERIODS)
-def test_figures_are_those_of_quantstats(periods: float) -> None:
-    """It brings plotting and download libraries, and so is no part of the development set."""
-    stats = pytest.importorskip("quantstats", reason="quantstats is not installed").stats
-    returns = series(periods)
-    m = of(returns, periods)
-    assert m.sharpe == pytest.approx(float(stats.sharpe(returns, periods=periods)), rel=1e-9)
-    assert m.sortino == pytest.approx(float(stats.sortino(returns, periods=periods)), rel=1e-9)
-    assert m.volatility == pytest.approx(float(stats.volatility(returns, periods=periods)), rel=1e-9)
-    assert m.max_drawdown == pytest.approx(-float(stats.max_drawdown(returns)), rel=1e-9)
-    assert m.skew == pytest.approx(float(stats.skew(returns)), rel=1e-9)
-    assert m.kurtosis == pytest.approx(float(stats.kurtosis(returns)), rel=1e-9)
-
-
-@pytest.mark.parametrize("periods", PERIODS)
 def test_other_figures_are_their_formulas(periods: float) -> None:
     """In plain Python: what is not defined alike elsewhere."""
     random = np.random.default_rng(7)
@@ -178,19 +183,150 @@ def test_without_rows_a_year_there_is_no_figure_a_year() -> None:
 @pytest.mark.parametrize(
     ("returns", "expected"),
     [
-        ([], {"bars": 0, "sharpe": 0.0, "annualized_return": 0.0, "var_95": 0.0, "max_drawdown": 0.0}),
+        ([], {"bars": 0, "sharpe": 0.0, "annualized_return": 0.0, "var_95": 0.0, "profit_factor": 0.0}),
         ([0.01], {"bars": 1, "sharpe": 0.0, "volatility": 0.0, "skew": 0.0, "kurtosis": 0.0, "win_rate": 1.0}),
         ([0.0, 0.0, 0.0], {"sharpe": 0.0, "sortino": 0.0, "win_rate": 0.0, "profit_factor": 0.0, "calmar": 0.0}),
         ([0.01, 0.02], {"sortino": 0.0, "profit_factor": math.inf, "max_drawdown": 0.0, "skew": 0.0}),
-        ([0.1, -1.0, 0.2], {"total_return": -1.0, "annualized_return": -1.0, "max_drawdown": 1.0, "calmar": -1.0}),
+        ([0.1, -0.5, -1.0, 0.2], {"ruined": "2015-01-03", "win_rate": 0.5, "cvar_95": -1.0}),
+        (
+            [0.1, -1.0, 0.2],
+            {
+                "ruined": "2015-01-02",
+                "total_return": -1.0,
+                "annualized_return": -1.0,
+                "max_drawdown": 1.0,
+                "calmar": -1.0,
+            },
+        ),
         ([0.1, -1.5], {"annualized_return": -1.0}),
         ([3.0, 3.0], {"annualized_return": math.inf}),
     ],
-    ids=["empty", "one row", "flat", "no loss", "ruined", "beyond ruin", "beyond a float"],
+    ids=["empty", "one row", "flat", "no loss", "ruined later", "ruined", "beyond ruin", "beyond a float"],
 )
 def test_figures_of_odd_series(returns: list[float], expected: dict[str, float]) -> None:
     m = of(pd.Series(returns, dtype=float), 252.0 * 390)
     assert {name: getattr(m, name) for name in expected} == expected
+
+
+@settings(max_examples=100)
+@given(st.lists(st.floats(-1e3, 1e3) | st.integers(-2, 2).map(float), min_size=1, max_size=70), st.floats(0.0, 1.0))
+def test_quantiles_and_moments_as_numpy_gives_them(values: list[float], share: float) -> None:
+    x = np.array(values)
+    assert quantile(x, share) == float(np.quantile(x, share))
+    moments = moments_of(x)
+    if len(x) > 1:
+        assert (moments.mean, moments.second) == (float(x.mean()), float(x.var()))
+        assert moments.deviation == float(x.std(ddof=1))
+    assert np.isnan(quantile(np.append(x, np.nan), share))
+
+
+def fall_of(returns: list[float]) -> tuple[float, int, int, int]:
+    """The deepest fall, and the rows of its peak, trough and recovery, counted from 0 for before the first; -1: none."""
+    value = [1.0]
+    for r in returns:
+        value.append(value[-1] * (1.0 + r))
+    depth = [1.0 - v / max(value[: at + 1]) for at, v in enumerate(value)]
+    trough = depth.index(max(depth))
+    peak = value.index(max(value[: trough + 1]))
+    back = [at for at in range(trough, len(value)) if value[at] >= value[peak]]
+    return depth[trough], peak, trough, back[0] if back else -1
+
+
+@given(st.lists(st.integers(-6, 6).map(lambda x: x / 8), max_size=12))
+def test_the_deepest_fall(returns: list[float]) -> None:
+    found, days = drawdown(dates(len(returns)), np.array(returns)), [str(d)[:10] for d in dates(len(returns))]
+    depth, *rows = fall_of(returns)
+    assert found.depth == depth
+    told = [days[max(0, row - 1)] if row >= 0 and depth > 0 else "" for row in rows]
+    assert [found.peak, found.trough, found.recovery] == told
+
+
+@pytest.mark.parametrize("count", [2, 5, 200])
+def test_a_sharpe_among_trials(count: int) -> None:
+    """Bailey, Lopez de Prado, with the normal distribution, skewness and kurtosis of scipy."""
+    returns = np.random.default_rng(1).standard_t(4, 300) * 0.01 + 0.002
+    trials = np.random.default_rng(2).normal(0.0, 0.05, count)
+    ratio, gamma = returns.mean() / returns.std(ddof=1), 0.5772156649015329
+    best = (1 - gamma) * norm.ppf(1 - 1 / count) + gamma * norm.ppf(1 - 1 / (count * math.e))
+    spread = 1 - skew(returns) * ratio + (kurtosis(returns, fisher=False) - 1) / 4 * ratio**2
+
+    def probability(against: float) -> float:
+        return float(norm.cdf((ratio - against) * math.sqrt(299) / math.sqrt(spread)))
+
+    assert deflated_sharpe(returns, trials) == pytest.approx(probability(best * statistics.stdev(trials.tolist())))
+    assert probabilistic_sharpe(returns, 0.05) == pytest.approx(probability(0.05))
+    assert deflated_sharpe(returns, trials[:1]) == probabilistic_sharpe(returns) == pytest.approx(probability(0.0))
+
+
+def test_returns_by_month() -> None:
+    days = np.array(["2023-12-29", "2024-01-02", "2024-01-31", "2024-03-01"], "datetime64[ns]")
+    found = monthly(days, np.array([0.1, 0.5, -0.2, 0.3]))
+    assert list(found) == ["2023-12", "2024-01", "2024-03"]
+    assert list(found.values()) == pytest.approx([0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("returns", "benchmark", "expected"),
+    [
+        ([], [], {"alpha": 0, "beta": 0, "correlation": 0, "up_capture": 0, "down_capture": 0, "total_return": 0}),
+        ([0.01], [0.02], {"alpha": 2.52, "beta": 0, "tracking_error": 0, "information_ratio": 0, "up_capture": 0.5}),
+        ([0.01, 0.03], [0.02, 0.02], {"alpha": 5.04, "beta": 0, "correlation": 0, "up_capture": 1, "down_capture": 0}),
+        (
+            [0.01, 0.01],
+            [-0.02, -0.04],
+            {"alpha": 2.52, "beta": 0, "correlation": 0, "up_capture": 0, "down_capture": -1 / 3},
+        ),
+        (
+            [0.01, 0.03],
+            [-0.01, 0.01],
+            {"alpha": 5.04, "beta": 1, "correlation": 1, "up_capture": 3, "down_capture": -1},
+        ),
+        (
+            [0.01, 0.03],
+            [0.0, 0.02],
+            {"alpha": 2.52, "beta": 1, "tracking_error": 0, "information_ratio": 0, "up_capture": 1.5},
+        ),
+    ],
+    ids=["empty", "one row", "a flat benchmark", "a flat book", "both ways", "a constant more"],
+)
+def test_figures_against_odd_benchmarks(
+    returns: list[float], benchmark: list[float], expected: dict[str, float]
+) -> None:
+    found = compare(np.array(returns, float), np.array(benchmark, float), 252.0)
+    assert {name: getattr(found, name) for name in expected} == pytest.approx(expected, abs=1e-6)
+
+
+def test_of_mere_rounding_no_ratio_says_anything() -> None:
+    """An account that earns the same each day, by its closes: their returns differ in the last bits."""
+    values = 100.0 * 1.0001 ** np.arange(400)
+    returns = values[1:] / values[:-1] - 1.0
+    assert 0.0 < returns.std() < 1e-15
+    for of_it in (returns, np.full(10, 0.01), np.zeros(10)):
+        assert (moments_of(of_it).flat, sharpe(of_it, 252.0), probabilistic_sharpe(of_it)) == (True, 0.0, 0.5)
+    against = compare(returns + 0.001, returns, 252.0)
+    assert (against.information_ratio, against.beta, against.correlation) == (0.0, 0.0, 0.0)
+    noise = returns - returns.mean() + np.where(np.arange(399) % 2, 0.001, 0.0)
+    m = of(pd.Series(noise), 252.0)
+    assert (m.sortino, m.calmar, m.profit_factor) == (0.0, 0.0, math.inf)
+    assert of(pd.Series(noise - np.where(np.arange(399) % 2, 0.001, 0.0)), 252.0).profit_factor == 0.0
+    assert not moments_of(returns * np.where(np.arange(399) % 2, 1.0, 1.0 + 1e-8)).flat
+    assert moments_of(np.array([0.25])) == Moments(1, 0.25, 0.0, 0.0, 0.0, 0.0, flat=True)
+    assert moments_of(np.array([0.0, 1.0])) == Moments(2, 0.5, 0.25, 0.0, 0.0625, math.sqrt(0.5), flat=False)
+    assert (moments_of(np.array([0.0, 1.0])).skew, moments_of(np.array([0.0, 1.0, 5.0])).kurtosis) == (0.0, 0.0)
+    assert moments_of(np.array([0.0, 0.0, 1.0])).skew == pytest.approx(pd.Series([0.0, 0.0, 1.0]).skew())
+    assert moments_of(np.array([0.0, 0.0, 1.0, 0.0])).kurtosis == pytest.approx(pd.Series([0.0, 0.0, 1.0, 0.0]).kurt())
+
+
+def test_the_share_of_the_worst_may_be_chosen() -> None:
+    values = np.array([-0.4, -0.3, -0.2, -0.1, 0.0])
+    assert value_at_risk(values, 0.25) == pytest.approx((-0.3, -0.35))
+    assert value_at_risk(values) == pytest.approx((-0.38, -0.4))
+
+
+@pytest.mark.parametrize(("total", "expected"), [(0.21, 0.1), (-1.0, -1.0), (-2.0, -1.0)])
+def test_a_return_a_year(total: float, expected: float) -> None:
+    assert annual_return(total, 24, 12.0) == pytest.approx(expected)
+    assert annual_return(total, 0, 12.0) == 0.0
 
 
 def test_every_printed_figure_is_written_down() -> None:

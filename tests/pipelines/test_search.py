@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -15,7 +14,6 @@ from sigc.blocks import MemoryStore
 from sigc.lang.check import Checked, check_file
 from sigc.plan.lower import Lowering, lower
 from sigc_pipelines.compute import load
-from sigc_pipelines.performance import moments_of, quantile
 from sigc_pipelines.trials import Search, combinations, field, search
 from tests.world import workspace, write_world
 
@@ -119,15 +117,3 @@ def test_a_lowering_gives_what_lowering_anew_gives(world: Path) -> None:
     lowering = Lowering(of)
     for params in [*combinations(lower(of)), *combinations(lower(of))]:
         assert lowering.strategy(params) == lower(of, params)
-
-
-@settings(max_examples=100)
-@given(st.lists(st.floats(-1e3, 1e3) | st.integers(-2, 2).map(float), min_size=1, max_size=70), st.floats(0.0, 1.0))
-def test_quantiles_and_moments_as_numpy_gives_them(values: list[float], share: float) -> None:
-    x = np.array(values)
-    assert quantile(x, share) == float(np.quantile(x, share))
-    moments = moments_of(x)
-    if len(x) > 1:
-        assert (moments.mean, moments.second) == (float(x.mean()), float(x.var()))
-        assert moments.deviation == float(x.std(ddof=1))
-    assert np.isnan(quantile(np.append(x, np.nan), share))
