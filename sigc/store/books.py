@@ -227,6 +227,11 @@ def _shares(connection: sqlite3.Connection, charge: Charge) -> Mapping[BookKey, 
     return shares
 
 
+def has_traded(connection: sqlite3.Connection, asset: str) -> bool:
+    """Return True if there is a fill of an asset, of whatever book."""
+    return connection.execute("SELECT 1 FROM fills WHERE asset = ? LIMIT 1", (asset,)).fetchone() is not None
+
+
 def fills_of(connection: sqlite3.Connection, run: str) -> tuple[Fill, ...]:
     """The fills of a run's orders, as they came."""
     return _fills(connection, "JOIN intents i USING (client_order_id) WHERE i.run = ?", run)

@@ -271,6 +271,8 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
     books.fills_of(connection, run)
     books.count_fills(connection, run)
     books.count_fills_of(connection, BOOK)
+    assert books.has_traded(connection, "A")
+    assert not books.has_traded(connection, "NOPE")
     books.fills_of_book(connection, BOOK)
     books.fills_of_book(connection, BOOK, AT)
     books.charged(connection, BOOK)
