@@ -151,6 +151,8 @@ class Alerting:
                 log.error("channel can't be opened: %s", error, extra={"channel": name})
         for gone in set(self.channels) - set(opened):
             daemon.metrics.leave("channel", gone)
+        for name in opened:
+            daemon.metrics.add(m.ALERTS_SENT, 0, channel=name)
         self.channels, self._broken, self._opened_for = opened, broken, used
 
     async def _deliver(self, channel: OpenChannel) -> None:
