@@ -185,3 +185,32 @@ def test_a_channel_that_takes_nothing_degrades_health(site: Site, told: Hook) ->
         told.answers.clear()
         site.until(lambda: check() == "ok", "health is well again")
         assert rules(told)[0] == "halted"
+
+
+def test_signs_of_life_stop_with_the_daemon(site: Site, told: Hook) -> None:
+    site.settings["alerts"] = {"heartbeat": {"url": f"{told.url}/ping/hunter22", "every_seconds": 1}}
+    site.write()
+    told.answers.append(500)
+    with Daemon(site) as running:
+        site.until(lambda: len(told.got) >= 3, "three signs of life, the first of them refused")
+        running.kill()
+        count = len(told.got)
+    assert {path for path, _, _ in told.got} == {"/ping/hunter22"}
+    assert len(told.got) == count
+    text = (site.folder / "daemon.log").read_text()
+    assert "no sign of life could be sent" in text
+    assert "hunter22" not in text
+
+
+def test_a_ledger_that_breaks_is_told_past_the_outbox(site: Site, told: Hook) -> None:
+    configured(site, told)
+    with Daemon(site):
+        assert site.run("momentum", date=DAYS[0]).outcome == "done"
+        for name in ("ledger.sqlite", "ledger.sqlite-wal"):
+            path = site.folder / "work" / name
+            path.write_bytes(b"x" * path.stat().st_size)
+        site.until(lambda: any("ledger is damaged" in said["title"] for said in told.taken), "it is told")
+        said = told.taken[-1]
+        assert (said["severity"], said["rule"]) == ("critical", "ledger_damaged")
+        assert "E310" in said["text"]
+        assert "sigc audit verify" in said["text"]
