@@ -253,6 +253,11 @@ class Alerting:
             await daemon.books.audit(Event("book.unowned", {"positions": unowned[name]}, strategy=name))
         for name in sorted(before - unowned.keys()):
             await daemon.books.audit(Event("book.owned", {}, strategy=name))
+        rules = {alert.rule for alert in open_}
+        if "health_degraded" in rules and daemon.health.checks and daemon.health.status == "healthy":
+            await daemon.books.audit(Event("health.healthy", {}))
+        if "cluster_lost" in rules and daemon.is_ready:  # it was lost when the daemon before ended
+            await daemon.books.audit(Event("cluster.found", {}))
         await self._watch_conditions(flying, {alert.key for alert in open_ if alert.rule == "condition"})
 
     async def _watch_waits(self) -> None:

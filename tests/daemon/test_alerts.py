@@ -11,7 +11,7 @@ import pytest
 from sigc.daemon.alert_messages import AlertReply, AlertsReply, AlertStatusReply, AlertTestReply
 from sigc.errors import SigcError
 from tests.alerts.servers import Hook, hook
-from tests.daemon.daemons import DAYS, Daemon, Site, in_moments
+from tests.daemon.daemons import DAYS, Daemon, Site
 
 
 @pytest.fixture
@@ -38,8 +38,9 @@ def until_told(site: Site, told: Hook, rule: str) -> dict[str, Any]:
 def test_from_a_run_that_fails_to_the_alert_that_is_resolved(site: Site, told: Hook) -> None:
     configured(site, told)
     with Daemon(site):
+        assert site.run("momentum", date=DAYS[0]).outcome == "done"
         (site.folder / "prices.parquet").rename(site.folder / "gone")
-        run = site.run("momentum", date=DAYS[0])
+        run = site.run("momentum", date=DAYS[1])
         assert run.outcome == "failed"
         alert = until_told(site, told, "run_failed")
         assert (alert["severity"], alert["run"], alert["strategy"]) == ("critical", run.id, "momentum")
@@ -60,8 +61,12 @@ def test_from_a_run_that_fails_to_the_alert_that_is_resolved(site: Site, told: H
         with site.client() as client:
             over = client.post("alerts/resolve", {"id": line.id, "reason": "data are back"}, reply=AlertReply)
             assert (over.is_changed, over.alert.state, over.alert.reason) == (True, "resolved", "data are back")
-        site.until(lambda: any(said["kind"] == "resolve" for said in told.taken), "the resolution is told")
-        (told_of,) = (said for said in told.taken if said["kind"] == "resolve")
+
+        def resolved(rule: str) -> list[dict[str, Any]]:
+            return [said for said in told.taken if said["kind"] == "resolve" and said["rule"] == rule]
+
+        site.until(lambda: bool(resolved("run_failed")), "the resolution is told")
+        (told_of,) = resolved("run_failed")
         assert "data are back" in told_of["text"]
         assert told_of["about"] == alert["about"]
 
@@ -97,18 +102,10 @@ def test_a_daemon_that_was_killed_says_so_and_one_that_was_stopped_does_not(site
 
 
 def test_a_job_that_is_not_done_by_its_deadline_is_told_while_it_runs(site: Site, told: Hook) -> None:
-    site.settings["schedule"]["jobs"] = [
-        {
-            "name": "slow",
-            "kind": "script",
-            "trigger": in_moments(2),
-            "calendar": "always",
-            "command": ["/bin/sleep", "4"],
-            "deadline_s": 1,
-        }
-    ]
+    site.settings["schedule"]["jobs"] = [site.script("slow", "/bin/sleep", "4", deadline_s=1)]
     configured(site, told)
     with Daemon(site):
+        assert site.sigc("schedule", "run", "slow").returncode == 0
         alert = until_told(site, told, "did_not_run")
         assert (alert["severity"], alert["title"]) == ("warning", "slow: did not run (the deadline passed)")
         assert "sigc schedule history slow" in alert["text"]
