@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from sigc.daemon.alert_messages import AlertReply, AlertsReply, AlertStatusReply, AlertTestReply
+from sigc.daemon.tending import AFTER_CLOSE
 from sigc.errors import SigcError
 from tests.alerts.servers import Hook, hook
 from tests.daemon.daemons import DAYS, Daemon, Site
+from tests.daemon.hand_daemon import turn
+from tests.daemon.test_tending import at, close_of, hand_daemon, session_of
 
 
 @pytest.fixture
@@ -211,3 +215,23 @@ def test_a_ledger_that_breaks_is_told_past_the_outbox(site: Site, told: Hook) ->
         assert (said["severity"], said["rule"]) == ("critical", "ledger_damaged")
         assert "E310" in said["text"]
         assert "sigc audit verify" in said["text"]
+
+
+def test_a_book_that_is_not_kept_is_told_until_it_is(site: Site, told: Hook) -> None:
+    """A file that is gone after the close: an alert, which ends by itself when the file is back."""
+    configured(site, told)
+    gone, file = site.folder / "gone", site.folder / "prices.parquet"
+    with hand_daemon(site, at(DAYS[0], 12)) as clock:
+        run = site.run()
+        assert run.outcome == "done"
+        file.rename(gone)
+        now = close_of(session_of(site, run.id)) + AFTER_CLOSE + timedelta(seconds=1)
+        turn(clock, now)
+        alert = until_told(site, told, "book_not_kept")
+        assert (alert["severity"], alert["strategy"]) == ("critical", "momentum")
+        assert "prices.parquet" in alert["text"]
+        gone.rename(file)
+        turn(clock, now + timedelta(minutes=16))
+        site.until(
+            lambda: any(s["kind"] == "resolve" and s["about"] == alert["about"] for s in told.taken), "it is kept"
+        )
