@@ -235,3 +235,26 @@ def test_a_book_that_is_not_kept_is_told_until_it_is(site: Site, told: Hook) -> 
         site.until(
             lambda: any(s["kind"] == "resolve" and s["about"] == alert["about"] for s in told.taken), "it is kept"
         )
+
+
+def test_a_fire_that_waits_for_data_is_told(site: Site, told: Hook) -> None:
+    """Data that end in 2017 and a job of 2018 that wants fresh ones."""
+    site.settings["schedule"]["jobs"] = [
+        {
+            "name": "early",
+            "kind": "compute",
+            "strategy": "momentum",
+            "trigger": "0 12 * * *",
+            "conditions": ["data_fresh"],
+        }
+    ]
+    configured(site, told, late_data_minutes=10)
+    noon = at("2018-02-14", 17)  # in New York
+    with hand_daemon(site, noon - timedelta(seconds=1)) as clock:
+        turn(clock, noon + timedelta(minutes=5))
+        site.until(lambda: site.sigc("schedule", "list").stdout.find("waiting") > 0, "it waits")
+        assert "data_late" not in rules(told)
+        turn(clock, noon + timedelta(minutes=11))
+        alert = until_told(site, told, "data_late")
+        assert (alert["severity"], alert["title"]) == ("critical", "early: data are late")
+        assert "sigc schedule history early" in alert["text"]
