@@ -100,6 +100,13 @@ class QuietSettings(Section):
     end: str = Field("", pattern=rf"{_CLOCK}|^$", description="Such as 07:00.")
 
 
+class HeartbeatSettings(Section):
+    """A sign of life to a service elsewhere, which tells when it stays away."""
+
+    url: SecretStr | None = Field(None, description="Posted to while the daemon is ready; secret. Unset: none.")
+    every_seconds: float = Field(60.0, ge=1, description="How often; the service waits a few times as long.")
+
+
 class AlertSettings(Section):
     """What an operator is told, and how."""
 
@@ -113,6 +120,9 @@ class AlertSettings(Section):
     disabled: tuple[str, ...] = Field((), description="Default rules that send nothing.")
     quiet: QuietSettings = Field(
         QuietSettings(), description="Hours in which only critical alerts are sent; the others follow at their end."
+    )
+    heartbeat: HeartbeatSettings = Field(
+        HeartbeatSettings(), description="A sign of life to a service elsewhere, which tells when it stays away."
     )
     late_data_minutes: float = Field(15.0, gt=0, description="How long a fire may wait for fresh data unsaid.")
     undelivered_minutes: float = Field(

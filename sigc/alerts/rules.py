@@ -13,6 +13,9 @@ from sigc.alerts.urgency import Urgency
 __all__ = ["BY_EVENT", "RULES", "EventRule", "Found", "Happening", "Raise", "Resolve", "RunFacts"]
 
 _ENDS = ("run.closed", "run.ended")
+_KEEPING = ("book.not_kept", "book.kept")
+_KEPT = "the book is up to date"
+ABOUT_BOOKS = frozenset({"book_not_kept", "books_differ", "ledger_damaged"})  # resolved when a book is kept again
 _TRADE, _DRY = "trade", "dry"
 _STALE = frozenset({"fresh", "late", "covered", "repeats"})  # checks of `on_stale_data`
 _DIFFER = frozenset({"E600", "E602"})
@@ -152,30 +155,36 @@ def did_not_run(seen: Happening) -> Iterator[Found]:
 # Books and ledger.
 
 
-@rule("book_not_kept", on=("book.not_kept",), urgency=Urgency.CRITICAL)
+@rule("book_not_kept", on=_KEEPING, urgency=Urgency.CRITICAL)
 def book_not_kept(seen: Happening) -> Iterator[Found]:
     """A book could not be brought up to date after its session: fills, charges or NAV are missing."""
     why = seen.said("why")
-    if not any(code in why for code in (*_DIFFER, *_DAMAGED)):
+    if seen.event == "book.kept":
+        yield Resolve(seen.strategy, _KEPT)
+    elif not any(code in why for code in (*_DIFFER, *_DAMAGED)):
         text = f"{why}. It is tried again with growing waits."
         title = f"{seen.strategy}: the book is not up to date"
         yield Raise(seen.strategy, title, _lines(text, "sigc status --detailed"))
 
 
-@rule("books_differ", on=("book.not_kept",), urgency=Urgency.CRITICAL)
+@rule("books_differ", on=_KEEPING, urgency=Urgency.CRITICAL)
 def books_differ(seen: Happening) -> Iterator[Found]:
     """Ledger and broker differ when a book is looked after between its runs."""
     why = seen.said("why")
-    if any(code in why for code in _DIFFER):
+    if seen.event == "book.kept":
+        yield Resolve(seen.strategy, _KEPT)
+    elif any(code in why for code in _DIFFER):
         yield Raise(seen.strategy, f"{seen.strategy}: ledger and broker differ", _lines(why, "sigc positions"))
 
 
-@rule("ledger_damaged", on=("book.not_kept", "ledger.damaged"), urgency=Urgency.CRITICAL)
+@rule("ledger_damaged", on=_KEEPING, urgency=Urgency.CRITICAL)
 def ledger_damaged(seen: Happening) -> Iterator[Found]:
     """The ledger can't be used, or its books are not what their fills come to."""
     why = seen.said("why")
-    if seen.event == "ledger.damaged" or any(code in why for code in _DAMAGED):
-        yield Raise("", "the ledger is damaged, or can't be written", _lines(why, "sigc audit verify"))
+    if seen.event == "book.kept":
+        yield Resolve(seen.strategy, _KEPT)
+    elif any(code in why for code in _DAMAGED):
+        yield Raise(seen.strategy, "the ledger is damaged, or can't be used", _lines(why, "sigc audit verify"))
 
 
 @rule("book_without_owner", on=("book.unowned", "book.owned"), urgency=Urgency.WARNING)

@@ -4,6 +4,7 @@
     deliver     each channel by itself, in a thread: one that hangs holds up no other
     conditions  `alerts.rules`, over metrics
     waits       fires that wait for fresh data; books without a strategy
+    heartbeat   a sign of life to a service elsewhere, as long as the daemon is ready
 
 A ledger that can't be used is told over the channels directly: the outbox is in it.
 """
@@ -14,15 +15,18 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from datetime import time as time_of_day
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
 from sigc import metrics as m
 from sigc.alerts.channels import open_channel
+from sigc.alerts.channels.declare import DeliveryError
+from sigc.alerts.channels.posting import post
 from sigc.alerts.condition import NUMBERS, parse
 from sigc.alerts.message import Message
 from sigc.alerts.sending import Quiet
@@ -50,6 +54,9 @@ _WATCH_EVERY_S = 5.0
 _GOOD_BYE_S = 2.0
 _DAMAGE_REST_S = 600.0
 _MOST = 1000
+_AT_A_TIME = 16  # threads: channels that hang must not take those of others
+_BEAT_TIMEOUT_S = 10.0
+T = TypeVar("T")
 log = logging.getLogger("sigc.alerts")
 
 
@@ -66,6 +73,9 @@ class Alerting:
         self._waited: set[tuple[str, datetime]] = set()
         self._watched_at = -_WATCH_EVERY_S
         self._damage_told_at = -_DAMAGE_REST_S
+        self._threads = ThreadPoolExecutor(_AT_A_TIME, "sigc-alert")
+        self._beat: asyncio.Task[None] | None = None
+        self._beat_at = float("-inf")
         for urgency in Urgency:
             daemon.metrics.put(m.ALERTS_OPEN, 0, severity=str(urgency))
 
@@ -90,6 +100,7 @@ class Alerting:
         daemon = self._daemon
         if self._opened_for is not daemon.in_force:
             self._open()
+        self._beat_when_due()
         if time.monotonic() - self._watched_at >= _WATCH_EVERY_S:
             self._watched_at = time.monotonic()
             await self._watch()
@@ -102,6 +113,7 @@ class Alerting:
 
     async def end(self) -> bool:
         """Begin no more; return True when nothing is under way. What is has its mark, and is sent again."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
         if self._going:
             await asyncio.wait(list(self._going.values()), timeout=_GOOD_BYE_S)
         return not self._going
@@ -126,9 +138,12 @@ class Alerting:
         found: dict[str, str] = {}
         for channel in self.channels.values():
             if name in ("", channel.name):
-                failure = await asyncio.to_thread(attempt, channel, message)
+                failure = await self._in_thread(partial(attempt, channel, message))
                 found[channel.name] = OK if failure is None else self._daemon.doors.secrets.hide(str(failure))
         return found
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     # Channels.
 
@@ -151,6 +166,8 @@ class Alerting:
                 log.error("channel can't be opened: %s", error, extra={"channel": name})
         for gone in set(self.channels) - set(opened):
             daemon.metrics.leave("channel", gone)
+        for name in opened:
+            daemon.metrics.add(m.ALERTS_SENT, 0, channel=name)
         self.channels, self._broken, self._opened_for = opened, broken, used
 
     async def _deliver(self, channel: OpenChannel) -> None:
@@ -159,7 +176,7 @@ class Alerting:
             while daemon.phase is Phase.RUNNING:
                 only_critical = self._is_quiet(daemon.clock.now())
                 work = partial(deliver, daemon.books.ledger, channel, daemon.start.name, only_critical=only_critical)
-                if not await asyncio.to_thread(work):
+                if not await self._in_thread(work):
                     return
                 daemon.metrics.add(m.ALERTS_SENT, channel=channel.name)
         except SigcError as error:
@@ -192,6 +209,25 @@ class Alerting:
                 trouble[load.channel] = f"{load.undelivered} alerts wait since {load.oldest:%H:%M} UTC: {load.error}"
         self.trouble = trouble
 
+    def _beat_when_due(self) -> None:
+        settings, now = self.settings.heartbeat, time.monotonic()
+        is_going = self._beat is not None and not self._beat.done()
+        is_due = settings.url is not None and now - self._beat_at >= settings.every_seconds
+        if is_due and not is_going and self._daemon.is_ready:
+            self._beat_at = now
+            self._beat = asyncio.get_running_loop().create_task(self._send_beat())
+
+    async def _send_beat(self) -> None:
+        secrets, given = self._daemon.doors.secrets, self.settings.heartbeat.url
+        if given is None:
+            return
+        try:
+            url = reveal(given.get_secret_value(), "alerts.heartbeat.url", os.environ)
+            secrets.add(url)
+            await self._in_thread(partial(post, url, b"", {}, _BEAT_TIMEOUT_S))
+        except (DeliveryError, SigcError) as failure:
+            log.warning("no sign of life could be sent: %s", failure)
+
     # What no other part looks at.
 
     async def _watch(self) -> None:
@@ -217,6 +253,11 @@ class Alerting:
             await daemon.books.audit(Event("book.unowned", {"positions": unowned[name]}, strategy=name))
         for name in sorted(before - unowned.keys()):
             await daemon.books.audit(Event("book.owned", {}, strategy=name))
+        rules = {alert.rule for alert in open_}
+        if "health_degraded" in rules and daemon.health.checks and daemon.health.status == "healthy":
+            await daemon.books.audit(Event("health.healthy", {}))
+        if "cluster_lost" in rules and daemon.is_ready:  # it was lost when the daemon before ended
+            await daemon.books.audit(Event("cluster.found", {}))
         await self._watch_conditions(flying, {alert.key for alert in open_ if alert.rule == "condition"})
 
     async def _watch_waits(self) -> None:
@@ -281,7 +322,7 @@ class Alerting:
         text = f"{error}\nLook further: sigc audit verify"
         message = self._message("raise", Urgency.CRITICAL, "the ledger is damaged, or can't be used", text)
         for channel in self.channels.values():
-            await asyncio.to_thread(attempt, channel, message)
+            await self._in_thread(partial(attempt, channel, message))
 
     def _message(self, kind: str, urgency: Urgency, title: str, text: str) -> Message:
         daemon = self._daemon

@@ -187,8 +187,6 @@ class Chores:
         if daemon.health.status != before and daemon.health.status == "degraded":
             bad = {name: text for name, text in daemon.health.checks.items() if text != health.OK}
             await self._tell("health.degraded", {"checks": bad})
-        elif before == "degraded" and daemon.health.status != before and daemon.phase is Phase.RUNNING:
-            await self._tell("health.healthy", {})
 
     def _measure(self) -> None:
         """The workers, and the size of the cache. In a thread."""

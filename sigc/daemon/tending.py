@@ -22,6 +22,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sigc.alerts.rules import ABOUT_BOOKS
 from sigc.calendar import Calendar
 from sigc.daemon.ordering import status_text
 from sigc.daemon.runner import Kept, RunVerdict
@@ -30,9 +31,12 @@ from sigc.store import books, jobs, runs
 from sigc.store.audit import Event
 from sigc.store.jobs import OrderedRun
 from sigc.store.ledger import Transaction
+from sigc.store.outbox import looking
 from sigc.store.records import Outcome, RunKind
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from sigc.daemon.controller import Controller
     from sigc.daemon.runs import LiveRun
 
@@ -42,6 +46,7 @@ _LONGEST_WAIT = timedelta(minutes=15)
 _LOOK_EVERY_S = 1.0  # at the clock
 _AT_A_TIME = 4
 _GOOD_BYE_S = 2.0
+_MOST_ALERTS = 1000
 NOT_KEPT = "book.not_kept"
 log = logging.getLogger("sigc.daemon")
 
@@ -166,6 +171,7 @@ class Tending:
         if not told:
             self._care[strategy] = after_success(begun, self._calendar())
             log.debug("the book is kept", extra={"strategy": strategy})
+            await self._tell_kept(strategy)
             return
         self._care[strategy] = after_trouble(before, daemon.clock.now(), told)
         if told != before.told:
@@ -189,6 +195,17 @@ class Tending:
             if found_order is not None:
                 daemon.last[strategy] = replace(last, status=status_text(found_order.outcome))
                 daemon.changed.set()
+
+    async def _tell_kept(self, strategy: str) -> None:
+        """End the alerts that a book was not kept: the next trouble is told again."""
+
+        def is_alerted(connection: sqlite3.Connection) -> bool:
+            open_ = looking.listed(connection, _MOST_ALERTS)
+            return any(alert.rule in ABOUT_BOOKS and alert.key == strategy for alert in open_)
+
+        with contextlib.suppress(SigcError):
+            if await self._daemon.books.read(is_alerted):
+                await self._daemon.books.audit(Event("book.kept", {}, strategy=strategy))
 
     async def _tell(self, strategy: str, told: str, *, is_wrong: bool) -> None:
         log.log(

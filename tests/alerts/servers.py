@@ -48,7 +48,7 @@ def hook(port: int = 0) -> Iterator[Hook]:
                 return
             status, headers = answer if isinstance(answer, tuple) else (answer, {})
             if status < 300:
-                told.taken.append(json.loads(body))
+                told.taken.append(json.loads(body or b"null"))
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

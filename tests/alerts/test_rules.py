@@ -210,6 +210,13 @@ def test_what_a_daemon_records_by_itself_is_told(tmp_path: Path, floor: Floor) -
         first, second = alerts(ledger, ["did_not_run"])
         assert (first.severity, first.repeats, second.severity) == ("critical", 1, "warning")
         assert found["cluster_lost"].state == "resolved"
+        about_books = ("book_not_kept", "books_differ", "ledger_damaged")
+        with ledger.transaction("control") as tx:
+            tx.audit(Event("book.kept", {}, strategy="scripted"))
+        assert {alert.state for alert in alerts(ledger, about_books)} == {"resolved"}
+        with ledger.transaction("control") as tx:
+            tx.audit(Event("book.not_kept", {"why": "E601: silent again"}, strategy="scripted"))
+        assert [alert.state for alert in alerts(ledger, ["book_not_kept"])] == ["resolved", "open"]
         assert found["daemon_recovered"].key
         assert "Look further: sigc schedule history rebalance" in first.text
 

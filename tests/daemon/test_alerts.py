@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from sigc.daemon.alert_messages import AlertReply, AlertsReply, AlertStatusReply, AlertTestReply
+from sigc.daemon.tending import AFTER_CLOSE
 from sigc.errors import SigcError
 from tests.alerts.servers import Hook, hook
-from tests.daemon.daemons import DAYS, Daemon, Site, in_moments
+from tests.daemon.daemons import DAYS, Daemon, Site
+from tests.daemon.hand_daemon import turn
+from tests.daemon.test_tending import at, close_of, hand_daemon, session_of
 
 
 @pytest.fixture
@@ -38,8 +42,9 @@ def until_told(site: Site, told: Hook, rule: str) -> dict[str, Any]:
 def test_from_a_run_that_fails_to_the_alert_that_is_resolved(site: Site, told: Hook) -> None:
     configured(site, told)
     with Daemon(site):
+        assert site.run("momentum", date=DAYS[0]).outcome == "done"
         (site.folder / "prices.parquet").rename(site.folder / "gone")
-        run = site.run("momentum", date=DAYS[0])
+        run = site.run("momentum", date=DAYS[1])
         assert run.outcome == "failed"
         alert = until_told(site, told, "run_failed")
         assert (alert["severity"], alert["run"], alert["strategy"]) == ("critical", run.id, "momentum")
@@ -60,8 +65,12 @@ def test_from_a_run_that_fails_to_the_alert_that_is_resolved(site: Site, told: H
         with site.client() as client:
             over = client.post("alerts/resolve", {"id": line.id, "reason": "data are back"}, reply=AlertReply)
             assert (over.is_changed, over.alert.state, over.alert.reason) == (True, "resolved", "data are back")
-        site.until(lambda: any(said["kind"] == "resolve" for said in told.taken), "the resolution is told")
-        (told_of,) = (said for said in told.taken if said["kind"] == "resolve")
+
+        def resolved(rule: str) -> list[dict[str, Any]]:
+            return [said for said in told.taken if said["kind"] == "resolve" and said["rule"] == rule]
+
+        site.until(lambda: bool(resolved("run_failed")), "the resolution is told")
+        (told_of,) = resolved("run_failed")
         assert "data are back" in told_of["text"]
         assert told_of["about"] == alert["about"]
 
@@ -97,18 +106,10 @@ def test_a_daemon_that_was_killed_says_so_and_one_that_was_stopped_does_not(site
 
 
 def test_a_job_that_is_not_done_by_its_deadline_is_told_while_it_runs(site: Site, told: Hook) -> None:
-    site.settings["schedule"]["jobs"] = [
-        {
-            "name": "slow",
-            "kind": "script",
-            "trigger": in_moments(2),
-            "calendar": "always",
-            "command": ["/bin/sleep", "4"],
-            "deadline_s": 1,
-        }
-    ]
+    site.settings["schedule"]["jobs"] = [site.script("slow", "/bin/sleep", "4", deadline_s=1)]
     configured(site, told)
     with Daemon(site):
+        assert site.sigc("schedule", "run", "slow").returncode == 0
         alert = until_told(site, told, "did_not_run")
         assert (alert["severity"], alert["title"]) == ("warning", "slow: did not run (the deadline passed)")
         assert "sigc schedule history slow" in alert["text"]
@@ -185,3 +186,75 @@ def test_a_channel_that_takes_nothing_degrades_health(site: Site, told: Hook) ->
         told.answers.clear()
         site.until(lambda: check() == "ok", "health is well again")
         assert rules(told)[0] == "halted"
+
+
+def test_signs_of_life_stop_with_the_daemon(site: Site, told: Hook) -> None:
+    site.settings["alerts"] = {"heartbeat": {"url": f"{told.url}/ping/hunter22", "every_seconds": 1}}
+    site.write()
+    told.answers.append(500)
+    with Daemon(site) as running:
+        site.until(lambda: len(told.got) >= 3, "three signs of life, the first of them refused")
+        running.kill()
+        count = len(told.got)
+    assert {path for path, _, _ in told.got} == {"/ping/hunter22"}
+    assert len(told.got) == count
+    text = (site.folder / "daemon.log").read_text()
+    assert "no sign of life could be sent" in text
+    assert "hunter22" not in text
+
+
+def test_a_ledger_that_breaks_is_told_past_the_outbox(site: Site, told: Hook) -> None:
+    configured(site, told)
+    with Daemon(site):
+        assert site.run("momentum", date=DAYS[0]).outcome == "done"
+        for name in ("ledger.sqlite", "ledger.sqlite-wal"):
+            path = site.folder / "work" / name
+            path.write_bytes(b"x" * path.stat().st_size)
+        site.until(lambda: any("ledger is damaged" in said["title"] for said in told.taken), "it is told")
+        said = told.taken[-1]
+        assert (said["severity"], said["rule"]) == ("critical", "ledger_damaged")
+        assert "E310" in said["text"]
+        assert "sigc audit verify" in said["text"]
+
+
+def test_a_book_that_is_not_kept_is_told_until_it_is(site: Site, told: Hook) -> None:
+    """A file that is gone after the close: an alert, which ends by itself when the file is back."""
+    configured(site, told)
+    gone, file = site.folder / "gone", site.folder / "prices.parquet"
+    with hand_daemon(site, at(DAYS[0], 12)) as clock:
+        run = site.run()
+        assert run.outcome == "done"
+        file.rename(gone)
+        now = close_of(session_of(site, run.id)) + AFTER_CLOSE + timedelta(seconds=1)
+        turn(clock, now)
+        alert = until_told(site, told, "book_not_kept")
+        assert (alert["severity"], alert["strategy"]) == ("critical", "momentum")
+        assert "prices.parquet" in alert["text"]
+        gone.rename(file)
+        turn(clock, now + timedelta(minutes=16))
+        site.until(
+            lambda: any(s["kind"] == "resolve" and s["about"] == alert["about"] for s in told.taken), "it is kept"
+        )
+
+
+def test_a_fire_that_waits_for_data_is_told(site: Site, told: Hook) -> None:
+    """Data that end in 2017 and a job of 2018 that wants fresh ones."""
+    site.settings["schedule"]["jobs"] = [
+        {
+            "name": "early",
+            "kind": "compute",
+            "strategy": "momentum",
+            "trigger": "0 12 * * *",
+            "conditions": ["data_fresh"],
+        }
+    ]
+    configured(site, told, late_data_minutes=10)
+    noon = at("2018-02-14", 17)  # in New York
+    with hand_daemon(site, noon - timedelta(seconds=1)) as clock:
+        turn(clock, noon + timedelta(minutes=5))
+        site.until(lambda: site.sigc("schedule", "list").stdout.find("waiting") > 0, "it waits")
+        assert "data_late" not in rules(told)
+        turn(clock, noon + timedelta(minutes=11))
+        alert = until_told(site, told, "data_late")
+        assert (alert["severity"], alert["title"]) == ("critical", "early: data are late")
+        assert "sigc schedule history early" in alert["text"]

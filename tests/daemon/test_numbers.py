@@ -41,6 +41,7 @@ def test_every_metric_has_a_sample_that_is_true(site: Site) -> None:
     site.settings["schedule"]["jobs"] = [site.script("tidy", "/bin/true") | {"trigger": "0 0 2 1 *"}]
     site.settings["daemon"]["health"]["interval_seconds"] = 0.2
     site.settings["daemon"]["max_memory_mb"] = 512  # what runs fine is never refused
+    site.settings["alerts"] = {"channels": {"ops": {"type": "webhook", "url": "http://127.0.0.1:9"}}}
     ledger = site.folder / "work" / FILE
     with hand_daemon(site, at(DAYS[0], 12)) as clock:
         for day in DAYS[:3]:
@@ -98,6 +99,8 @@ def test_every_metric_has_a_sample_that_is_true(site: Site) -> None:
     assert found["sigc_cache_misses_total"][()] == found["sigc_blocks_computed_total"][()] > 0
     assert found["sigc_cache_hits_total"][()] > 0
     assert found["sigc_alerts_total"]["run.failed", "critical"] == 0
+    assert found["sigc_alerts_sent_total"]["ops",] == 0  # nobody is there
+    assert {labels[0] for labels in found["sigc_alerts_open"]} == {"critical", "info", "warning"}
 
 
 def test_what_has_failed_is_an_alert(site: Site) -> None:

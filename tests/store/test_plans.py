@@ -237,7 +237,7 @@ def alerting(ledger: Ledger) -> None:
             tx.audit(Event("health.degraded", {"checks": {"disk": "full"}}))
         tx.audit(Event("condition.met", {"name": "loss"}, strategy="scripted"))
         tx.audit(Event("cluster.found", {}))
-        tx.audit(Event("order.expired", {}, run=f"run-{D2}", strategy="scripted"))
+        tx.audit(Event("order.expired", {"was": "acknowledged"}, run=f"run-{D2}", strategy="scripted"))
         jobs.did_not_run(tx, "job", AT, "deadline", "scripted", is_trading=True)
         assert deliveries.has_unrouted(tx.connection)
         deliveries.route(tx, lambda _: ("ops", "mail"))

@@ -317,7 +317,7 @@ def test_flipped_bits_of_the_file_never_pass_for_other_records(chain: Chain, tmp
     original = (chain.directory / FILE).read_bytes()
     damaged = tmp_path / FILE
     found = 0
-    for number in range(300):
+    for number in range(500):
         dice = random.Random(number)
         raw = bytearray(original)
         raw[dice.randrange(4096, len(raw))] ^= 1 << dice.randrange(8)

@@ -24,6 +24,7 @@ _MOST_TEXT = 4000  # characters: what every channel takes
 _MOST_TITLE = 200
 _MOST_REASONS = 20
 _RESOLVER = "sigc"
+_AT_BROKER = ("acknowledged", "partially_filled")
 log = logging.getLogger("sigc.alerts")
 
 
@@ -32,7 +33,9 @@ def derive(connection: sqlite3.Connection, at: datetime, seq: int, event: Event,
     rules = BY_EVENT.get(event.name)
     if rules is None:
         return
-    if event.name.startswith("order.") and _is_told(connection, event.run):
+    if event.name.startswith("order.") and (
+        event.payload.get("was") not in _AT_BROKER or _is_told(connection, event.run)
+    ):
         return
     facts = run_facts(connection, event.run) if event.run and any(one.needs_run for one in rules) else None
     seen = Happening(event.name, event.payload, event.run, event.strategy, event.portfolio, event.who, facts)
@@ -52,12 +55,12 @@ def _judged(rule: EventRule, seen: Happening) -> list[Found]:
 
 
 def _is_told(connection: sqlite3.Connection, run: str) -> bool:
-    """Return True where an order's end needs no look at its run: that goes on, or was told of before.
+    """Return True where an order's end needs no look at its run: that goes on, was cancelled, or was told of before.
 
     Thousands of orders may end in one transaction.
     """
     row = connection.execute("SELECT outcome FROM runs WHERE id = ?", (run,)).fetchone()
-    if row is None or row[0] == "open":
+    if row is None or row[0] in ("open", "cancelled"):
         return True
     known = connection.execute("SELECT 1 FROM alerts WHERE rule = ? AND key = ? LIMIT 1", (FILLED_LESS, run))
     return known.fetchone() is not None
@@ -119,7 +122,7 @@ def run_facts(connection: sqlite3.Connection, run: str) -> RunFacts:
     for state, place, message in rows:
         states[state] = states.get(state, 0) + 1
         has_ended = state in ("denied", "rejected", "expired", "cancelled")
-        lost += state in ("denied", "rejected") or (has_ended and not place)
+        lost += has_ended and not place
         if has_ended and message:
             reasons[message] = None
     errors = _errors(connection, run)
