@@ -64,7 +64,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sigc/data/adjust.py": ("tests/data/test_adjust.py",),
         "sigc/data/anomalies.py": ("tests/data/test_anomalies.py",),
         "sigc/data/convert.py": ("tests/data/test_sources.py", "tests/data/test_held.py", "tests/data/test_kinds.py"),
-        "sigc/data/factors.py": ("tests/data/test_factors.py",),
+        "sigc/data/factors.py": ("tests/data/test_factor_blocks.py", "tests/data/test_factors.py"),
         "sigc/data/judged.py": ("tests/data/test_judged.py",),
         "sigc/data/masks.py": ("tests/data/test_masks.py",),
         "sigc/data/corporate.py": ("tests/data/test_corporate.py",),
