@@ -41,6 +41,7 @@ class World:
     name: str = "prices"
     names: tuple[str, ...] = NAMES
     sessions: Dates | None = None
+    cuts: tuple[int, ...] = CUTS
 
     @property
     def digests(self) -> bytes:
@@ -48,7 +49,7 @@ class World:
 
     @property
     def blocks(self) -> tuple[SourceBlock, ...]:
-        cuts = [c for c in CUTS if c <= len(self.values)]
+        cuts = [c for c in self.cuts if c <= len(self.values)]
         return tuple(SourceBlock(a, b, f"b{a}-{digest(self.values[a:b].tobytes())}") for a, b in pairwise(cuts))
 
     @property
@@ -158,3 +159,11 @@ def test_a_split_on_the_first_row_of_a_block_is_held_against_the_block_before() 
     assert world.judged(edge[:1]).evidence == ""
     last = split(149, "2")
     assert "on 1 of 1 split" in as_traded().judged([last]).evidence
+    assert "on 1 of 1 split" in as_traded().judged([split(1, "2")]).evidence
+
+
+def test_of_short_blocks_only_the_one_before_is_read() -> None:
+    world = as_traded()
+    world.cuts = (0, 20, 40, 150)
+    assert "on 1 of 1 split" in world.judged([split(45, "2")], day(ROWS)).evidence
+    assert world.read == [20, 40]
