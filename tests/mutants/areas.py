@@ -25,10 +25,9 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_P}/performance.py": ("tests/pipelines/test_metrics.py", "tests/pipelines/test_book.py"),
         f"{_P}/costs.py": ("tests/pipelines/test_book.py",),
         f"{_P}/backtest.py": (
-            "tests/pipelines/test_periods.py",
+            "tests/pipelines/test_backtest.py",
             "tests/pipelines/test_warm_up.py",
-            "tests/pipelines/test_validation.py",
-            "tests/pipelines/test_rebalance.py",
+            "tests/pipelines/test_ends.py",
             "tests/pipelines/test_as_traded.py",
         ),
         f"{_P}/book.py": (
