@@ -62,6 +62,8 @@ def test_all_rows_accept_splits_and_hold_what_looks_like_one(world: Path) -> Non
     expected[100:, 3] = np.nan  # 10:1 that nobody explains is held for ever
     expected[300, 4] = np.nan  # +160 % counts from the row that confirms it
     assert np.array_equal(whole.prices, expected, equal_nan=True)
+    assert "701 prices jump by more than" in whole.findings[0].message
+    assert "100 prices jump by more than" in looked_at(world, 700).findings[0].message  # those of the rows asked for
 
 
 @pytest.mark.parametrize("start", [1, 256, 257, 512, 519, 521, 600, 700, 799])
