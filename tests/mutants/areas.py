@@ -49,6 +49,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_D}/triggers.py": ("tests/daemon/test_triggers.py",),
         f"{_D}/timetable.py": ("tests/daemon/test_timetable.py",),
         f"{_S}/orders.py": ("tests/store/test_order_states.py", "tests/store/test_orders.py"),
+        f"{_S}/accounts.py": ("tests/store/test_books.py",),
         f"{_S}/books.py": ("tests/store/test_books.py",),
         f"{_S}/verify.py": ("tests/store/test_verify.py",),
         "sigc/plan/halo.py": ("tests/plan/test_rules.py", "tests/engine/test_plan.py", "tests/engine/test_laws.py"),
