@@ -52,7 +52,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_S}/accounts.py": ("tests/store/test_books.py",),
         f"{_S}/books.py": ("tests/store/test_books.py",),
         f"{_S}/verify.py": ("tests/store/test_verify.py",),
-        "sigc/plan/halo.py": ("tests/plan/test_rules.py", "tests/engine/test_plan.py", "tests/engine/test_laws.py"),
+        "sigc/plan/halo.py": ("tests/engine/test_plan.py",),
         "sigc/plan/lower.py": ("tests/plan/test_rules.py", "tests/engine/test_plan.py", "tests/lang/test_language.py"),
         "sigc/data/dates.py": ("tests/data/test_kinds.py", "tests/data/test_odd_files.py"),
         "sigc/data/frequency.py": ("tests/data/test_kinds.py",),

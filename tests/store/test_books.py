@@ -124,7 +124,7 @@ def test_what_is_owed_adds_up_beside_cash(ledger: Ledger) -> None:
     with ledger.reading() as connection:
         found = books.book(connection, ONE)
     assert found is not None
-    assert (found.cash, found.receivables) == (1005, 2)
+    assert (found.cash, found.receivables) == (Decimal(1005), Decimal(2))
 
 
 def test_fills_move_cash_and_position_once(ledger: Ledger) -> None:
