@@ -57,6 +57,10 @@ def test_what_is_alive_at_once() -> None:
     one = [[slow, late], [fast], [out]]  # slow lies between two of a group
     assert peak_rows(one, need, 10, [prices]) == max(17 + 10 + 10 + 3, 17 + 10 + 10 + 10 + 2, 17 + 20 + 10)
     assert peak_rows([], need, 10, [prices]) == 17
+    assert peak_rows([[slow]], need, 10, [prices]) == 17 + 13 + 4  # which nobody reads
+    twice = scope([op("sub", late, slow, given=("x", "y"))], is_leaf)
+    assert [n.op for n in twice if not is_leaf(n)] == ["rolling_mean", "lag", "sub"]
+    assert needs(twice, twice[-1:]) == needs(twice, twice[-1:], is_leaf)
 
 
 def test_a_node_that_is_wanted_is_no_leaf_for_another() -> None:
