@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sigc.clock import HandClock
 from sigc.config import ExecutionSettings
-from sigc.store import books, orders, runs
+from sigc.store import books, orders, price_marks, runs
 from sigc.store.connection import FILE, connect_writer
 from sigc.store.ledger import Ledger
 from sigc.store.records import BookKey, Intent, IntentState, Outcome, Run, RunKey, RunKind, Side
@@ -102,7 +102,7 @@ class Desks:
         with self.ledger.transaction("intents") as tx:
             books.open_book(tx, BOOK, Decimal(10**9), NOON)
             runs.open_run(tx, run, {"max_orders_per_run": 10**6})
-            books.put_marks(tx, run.id, {name: books.Mark(Decimal(100), "X") for name in names})
+            price_marks.put_marks(tx, run.id, {name: price_marks.Mark(Decimal(100), "X") for name in names})
             runs.mark_decided(tx, run)
             orders.plan(tx, [self._order(run, place, name) for place, name in enumerate(names)])
         return run

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from sigc.config_alerts import AlertSettings
 from sigc.config_daemon import CacheSettings, DaemonSettings, ScheduleSettings, StrategySettings
 from sigc.config_section import Section
 
@@ -288,3 +289,4 @@ class Config(Section):
     execution: ExecutionSettings = Field(ExecutionSettings(), description="How target weights become orders.")
     safety: SafetySettings = Field(SafetySettings(), description="What no run and no order may exceed.")
     audit: AuditSettings = Field(AuditSettings(), description="The account of everything that happened.")
+    alerts: AlertSettings = Field(AlertSettings(), description="What an operator is told, and how.")

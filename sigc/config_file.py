@@ -121,10 +121,7 @@ def _put(data: dict[str, Any], keys: list[str], value: object) -> None:
 
 
 def _diagnostic(error: Any, spans: Mapping[Location, Span], where: str) -> Diagnostic:
-    location = tuple(str(p) for p in error["loc"])
-    while location and location not in spans:
-        location = location[:-1]  # pydantic names the branch of a union too
-    span = spans.get(location)
+    span = _span(tuple(str(p) for p in error["loc"]), spans)
     key = ".".join(str(p) for p in error["loc"])
     if error["type"] == "extra_forbidden":
         parent, name = key.rpartition(".")[0], key.rpartition(".")[2]
@@ -134,6 +131,16 @@ def _diagnostic(error: Any, spans: Mapping[Location, Span], where: str) -> Diagn
         return Diagnostic("E401", f"unknown setting '{key}'", span, hint=did_you_mean(name, siblings))
     message = f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}"
     return Diagnostic("E402", message if span else f"{where}: {message}", span)
+
+
+def _span(location: Location, spans: Mapping[Location, Span]) -> Span | None:
+    """Return the place of an error: the setting's own, else that of what it is in."""
+    while location:  # pydantic names the branch of a union too
+        for known in (location, *(location[:n] + location[n + 1 :] for n in range(1, len(location) - 1))):
+            if known in spans:
+                return spans[known]
+        location = location[:-1]
+    return None
 
 
 @functools.cache

@@ -102,6 +102,9 @@ TURNOVER = Metric("sigc_turnover_ratio", _G, "Sum of absolute changes of weight 
 ALERTS = Metric(
     "sigc_alerts_total", _C, "What an operator must hear of, by what happened.", ("event", "severity"), most=50
 )
+ALERTS_OPEN = Metric("sigc_alerts_open", _G, "Alerts that are not resolved.", ("severity",), most=5)
+ALERTS_UNDELIVERED = Metric("sigc_alerts_undelivered", _G, "Alerts that a channel has yet to take.", ("channel",))
+ALERTS_SENT = Metric("sigc_alerts_sent_total", _C, "Messages that a channel took.", ("channel",))
 # Of this module.
 REFUSED = Metric("sigc_metrics_refused_total", _C, "Label sets that a metric had no room for.", ("metric",))
 
@@ -174,6 +177,11 @@ class Metrics:
                 for values in [v for v in known if v[at] == value[:_LONGEST_LABEL]]:
                     known.remove(values)
                     self._series[metric.name].remove(*values)
+
+    def value(self, metric: Metric, /, **labels: str) -> float | None:
+        """Return what a gauge stands at, None where it was never set for these labels."""
+        known = not metric.labels or _values(metric, labels) in self._sets[metric.name]
+        return self._registry.get_sample_value(metric.name, labels) if known else None
 
     def total(self, metric: Metric) -> float:
         """What a counter has come to, over all labels."""

@@ -62,7 +62,7 @@ def configuration(choices: Choices) -> LoadedConfig:
 
 def _examine(data: Mapping[str, Any], spans: Mapping[Location, Span]) -> list[Diagnostic]:
     """What the daemon says of its sections, where there are any."""
-    if not data.keys() & {"strategies", "schedule"}:
+    if not data.keys() & {"strategies", "schedule", "alerts"}:
         return []
     from sigc.daemon.configured import examine
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sigc.actions import Action, ActionKind
 from sigc.blocks import MemoryStore
 from sigc.config import DataSettings
+from sigc.data.adjust import acting, forward
 from sigc.data.anomalies import MAX_RETURN
 from sigc.data.catalog import Source, load, read
 from sigc.data.exchange import NYSE, Exchanges
@@ -20,21 +22,27 @@ from sigc.data.locate import locate
 from sigc.data.spec import SourceSpec
 from sigc.data.table import opened
 from sigc.errors import Diagnostic, SigcError, did_you_mean
-from sigc.panel import Panel
+from sigc.panel import Dates, Floats, Panel
+from sigc.source_measures import measures
 from sigc.source_options import OPTIONS, source_options
 from sigc.source_options import read as read_option
 from sigc.source_words import Written
 
-_PRICES = frozenset({"open", "high", "low", "close", "price", "px", "prices", "vwap", "mid"})
+if TYPE_CHECKING:
+    from sigc.data.corporate import Acts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataFile:
-    """A data file as a strategy would read it. source: what was decided of it. layout: wide, long, fields, static."""
+    """A data file as a strategy would read it. source: what was decided of it. layout: wide, long, fields, static.
+
+    panel: what signals see, adjusted where that was asked for. levels: prices over the corporate actions of the file.
+    """
 
     panel: Panel
     source: Source
     layout: str
+    levels: Floats
 
     @property
     def findings(self) -> tuple[Diagnostic, ...]:
@@ -64,8 +72,67 @@ def read_file(
     own = {k: str(said.pop(k)) for k in tuple(said) if k in SourceSpec.__dataclass_fields__}
     spec = SourceSpec(name, where.name, base=str(where.parent), options=source_options(said), **own)  # type: ignore[arg-type]
     store, settings = MemoryStore(), DataSettings()
-    source = load([spec], store, settings, exchanges=exchanges).sources[name]
-    return DataFile(read(source, store, 0, len(source.dates)), source, _layout(spec, settings))
+    spec = replace(spec, is_volume=measures(name, column, "") == "volume")
+    catalog = load([spec], store, settings, exchanges=exchanges)
+    source = catalog.sources[name]
+    panel = read(source, store, 0, len(source.dates))
+    levels = panel.values
+    if not source.static and source.events is None and panel.labels is None:
+        levels = _levels(panel, source, _own_actions(spec, settings, exchanges))
+    if adjust != "none":
+        panel = replace(panel, values=_adjusted(panel, source, catalog.actions, adjust))
+    return DataFile(panel, source, _layout(spec, settings), levels)
+
+
+def _own_actions(spec: SourceSpec, settings: DataSettings, exchanges: Exchanges) -> tuple[Action, ...]:
+    """What the columns of the file itself say."""
+    from sigc.data.corporate import has_actions, rows_of_prices
+
+    files = locate(spec, settings).files
+    if not any(has_actions(spec, file, settings.max_cells) for file in files):
+        return ()
+    exchange = exchanges.of(spec.options.calendar, spec.options.zone)
+    return rows_of_prices(spec, files, exchange, settings.max_cells).actions
+
+
+def _levels(panel: Panel, source: Source, actions: Sequence[Action]) -> Floats:
+    return forward(panel.values, panel.names, _days(panel, source), acting(actions))
+
+
+def _adjusted(panel: Panel, source: Source, actions: Sequence[Action], adjust: str) -> Floats:
+    """What signals see of the file's prices, or of its volume."""
+    if adjust == "split_div" and not source.spec.is_volume:
+        return _levels(panel, source, actions)
+    splits = [a for a in acting(actions) if a.kind is ActionKind.SPLIT]
+    factor = forward(np.ones(panel.values.shape), panel.names, _days(panel, source), splits)
+    return panel.values / factor if source.spec.is_volume else panel.values * factor
+
+
+def _days(panel: Panel, source: Source) -> Dates:
+    return (panel.dates if source.sessions is None else source.sessions).astype("datetime64[D]")
+
+
+def read_acts(path: Path, options: Sequence[str] = (), exchanges: Exchanges = NYSE) -> Acts | None:
+    """The corporate actions of a file that holds nothing else; None for any other file. Raises as `read_file` does."""
+    from sigc.data.corporate import read_actions
+    from sigc.data.corporate_columns import Roles, roles_of
+
+    where = path.resolve()
+    said = dict(_written(o) for o in options)
+    own = {k: str(said.pop(k)) for k in tuple(said) if k in SourceSpec.__dataclass_fields__}
+    spec = SourceSpec(path.name.partition(".")[0], where.name, base=str(where.parent), is_actions=True, **own)  # type: ignore[arg-type]
+    spec, settings = replace(spec, options=source_options(said)), DataSettings()
+    files = locate(spec, settings).files
+    with opened(spec, files[0], settings.max_cells) as table:
+        head = table.head()
+    try:
+        roles: Roles = roles_of(spec, files[0], head)
+    except SigcError:
+        return None
+    others = set(head.schema.names) - {getattr(roles, f.name) for f in fields(roles)}
+    if not roles.kind and others:
+        return None  # prices that have such columns too
+    return read_actions(spec, files, exchanges.of(spec.options.calendar, spec.options.zone), settings.max_cells)
 
 
 def _written(option: str) -> tuple[str, Written]:
@@ -90,13 +157,13 @@ def _layout(spec: SourceSpec, settings: DataSettings) -> str:
 def price_findings(read: DataFile, column: str = "") -> tuple[Diagnostic, ...]:
     """Jumps in a file of prices, which its column, or else its name, says it is. Raises E201 for prices of 0 and below."""
     source = read.source
-    if (column or source.name).lower() not in _PRICES or source.static or read.panel.labels is not None:
+    if measures("" if column else source.name, column, "") != "price" or source.static or read.panel.labels is not None:
         return ()
     from sigc_pipelines.quotes import accept_panel
 
     strict = replace(source.spec, options=replace(source.spec.options, max_anomalies_pct=0.0))
     source, panel = replace(source, spec=strict), read.panel
-    return accept_panel(source, panel.values, panel.names, panel.dates, MAX_RETURN).findings
+    return accept_panel(source, panel.values, panel.names, panel.dates, MAX_RETURN, levels=read.levels).findings
 
 
 def write_file(panel: Panel, path: Path, shape: str) -> None:

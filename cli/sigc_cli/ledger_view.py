@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from sigc.store import books as store_books
+from sigc.store import price_marks
 from sigc.store import runs as store_runs
 from sigc.store.records import ZERO, Intent, Nav, Position, Run, Weight
 from sigc_cli.table import table
@@ -71,7 +72,7 @@ class BookView:
 
     book: store_books.Book
     positions: tuple[Position, ...]
-    prices: dict[str, store_books.Priced]
+    prices: dict[str, price_marks.Priced]
     nav: Nav | None
 
 
@@ -81,7 +82,7 @@ def books_of(connection: sqlite3.Connection, strategy: str = "") -> tuple[BookVi
         BookView(
             book,
             store_books.positions(connection, book.key),
-            store_books.prices_of(connection, book.key),
+            price_marks.prices_of(connection, book.key),
             store_books.last_nav(connection, book.key),
         )
         for book in store_books.books(connection)
@@ -104,7 +105,7 @@ def books(found: Sequence[BookView]) -> str:
     return "\n\n".join(texts)
 
 
-def _held(position: Position, priced: store_books.Priced | None) -> tuple[str, str, str, str, str, str]:
+def _held(position: Position, priced: price_marks.Priced | None) -> tuple[str, str, str, str, str, str]:
     """A position as a line; one without a price counts at its average price."""
     price, day = (str(priced.price), priced.day) if priced is not None else ("-", "-")
     value = position.quantity * (position.average_price if priced is None else priced.price)

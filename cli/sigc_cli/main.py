@@ -22,6 +22,7 @@ from sigc_cli.complain import complain
 _MANY_OBJECTS = 100_000  # what libraries make while they are loaded is no garbage: it need not be looked through for it
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
+        "alerts": "Look at alerts, acknowledge them, test the channels.",
         "audit": "Query, verify and report the audit records.",
         "backtest": "Backtest a strategy and print its results.",
         "book": "Look at a book's corporate actions; rename an asset.",

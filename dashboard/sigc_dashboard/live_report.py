@@ -138,6 +138,7 @@ def figures(nav: NavReply) -> Rows:
     return (
         ("Capital, cash", f"{nav.capital or 0:,.2f}, {nav.cash or 0:,.2f}"),
         *((("Receivables", f"{nav.receivables:,.2f}"),) if nav.receivables else ()),
+        *((("Prices", f"as declared up to {nav.declared_until}, as traded since"),) if nav.declared_until else ()),
         ("Annualized return", f"{told.annual_return:+.2%}"),
         ("Best, worst session", f"{told.best:+.2%}, {told.worst:+.2%}"),
         ("Sessions with a gain", f"{told.win_rate:.1%}"),

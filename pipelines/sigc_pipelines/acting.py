@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from sigc.actions import Action, ActionKind
+from sigc.actions import Action, ActionKind, between
 from sigc.calendar import Calendar, Session
 from sigc.failpoint import failpoint
 from sigc.store import action_lists, action_rows, booking
@@ -134,6 +134,14 @@ class Acts:
                 if any(self._told < point <= day for d in dues for point in (d.session, d.pay_session)):
                     tell(simulated, day, session.close, dues)
         self._told = max(self._told, day)
+
+    def announced(self, actions: Sequence[Action], calendar: Calendar) -> None:
+        """Tell a simulated broker what acts at the next session: orders that come now are in its units."""
+        simulated, next = simulation(self.broker), calendar.after(self.as_of.day)
+        placed = (scheduled(action, calendar) for action in between(actions, self.as_of.day, next.day))
+        dues = [due for due in placed if due is not None and due.session == str(next.day)]
+        if simulated is not None and dues:
+            simulated.announce(dues)
 
     def booked(self) -> None:
         """Tell a simulated broker all that is left, then book the ledger."""

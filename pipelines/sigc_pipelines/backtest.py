@@ -28,7 +28,7 @@ from sigc_pipelines.ends import cut, ends_of
 from sigc_pipelines.measuring import measured
 from sigc_pipelines.performance import BenchmarkMetrics, Metrics
 from sigc_pipelines.quotes import Quotes, accepted
-from sigc_pipelines.rebalance import due_rows, row_days
+from sigc_pipelines.rebalance import Due, due_rows, row_days
 from sigc_pipelines.returns import benchmark_returns, over_gaps
 from sigc_pipelines.situation import adjuster
 from sigc_pipelines.warm_up import first_defined, first_of_figures, first_possible
@@ -177,14 +177,19 @@ class Accounts:
         possible = first_possible(portfolio.weights, self.loaded.grid) - self.start
         return first_of_figures(figures[books.GROSS], figures[books.MISSING], len(self.loaded.grid.names), possible)
 
-    def held(self, wanted: Floats, *, drift: bool, delay: int = 0) -> Book:
-        """The book over all rows: with or without drift, traded so many rows after it was decided."""
+    def held(
+        self, wanted: Floats, *, drift: bool, delay: int = 0, due: Due | None = None, keeps_ended: bool = False
+    ) -> Book:
+        """The book over all rows: with or without drift, traded so many rows after it was decided.
+
+        due: the rows on which it is decided, by default those of the rebalance. keeps_ended: what lacks prices stays.
+        """
         rows = len(self.dates) - delay
-        settings = self.settings
+        quotes = self.quotes.rows(delay, len(self.dates))
         book = keep_book(
             self._decided(wanted)[:rows],
-            self.quotes.rows(delay, len(self.dates)),
-            due=due_rows(settings.rebalance, self.row_days.part(0, rows)),
+            replace(quotes, ended_after=rows + 1) if keeps_ended else quotes,
+            due=due_rows(self.settings.rebalance, self.row_days.part(0, rows)) if due is None else due[:rows],
             drift=drift,
             adjust=self._adjust,
         )

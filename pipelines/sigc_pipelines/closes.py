@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -32,6 +32,29 @@ class Closes:
     prices: Floats
     volumes: Floats | None
     acts: Sequence[Action] = ()
+
+    def since(self, day: str) -> Closes:
+        """The same from a day on."""
+        at = int(np.searchsorted(self.dates, np.datetime64(day, "D")))
+        volumes = None if self.volumes is None else self.volumes[at:]
+        return replace(self, dates=self.dates[at:], prices=self.prices[at:], volumes=volumes)
+
+    @property
+    def marks(self) -> Floats:
+        """The newest price on or before each row, in the units of that row (rows, assets); NaN before the first."""
+        known = np.isfinite(self.prices) & (self.prices > 0.0)
+        last = np.maximum.accumulate(np.where(known, np.arange(len(known))[:, None], -1), axis=0)
+        found = np.where(last >= 0, np.take_along_axis(self.prices, np.maximum(last, 0), axis=0), np.nan)
+        days, place = self.dates.astype("datetime64[D]"), {name: at for at, name in enumerate(self.names)}
+        rows = np.searchsorted(days, np.array([a.ex_date for a in self.acts], "datetime64[D]")).tolist()
+        for row, action in zip(rows, self.acts, strict=True):
+            at = place.get(action.asset, -1)
+            if at < 0 or row == len(days) or known[row, at] or last[row, at] < 0:
+                continue
+            stop = row + (int(np.argmax(known[row:, at])) or len(days))
+            price = restated_price(decimal(float(found[row, at])), [action], date.min, action.ex_date)
+            found[row:stop, at] = float(price)
+        return found
 
     def has(self, day: str) -> bool:
         """Whether any asset has a price of that very day."""

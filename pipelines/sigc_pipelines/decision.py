@@ -27,6 +27,7 @@ from sigc_pipelines.checks.exposure import Bound
 from sigc_pipelines.checks.view import DataView, SourceView, WeightsView
 from sigc_pipelines.checks.weights import judge_weights
 from sigc_pipelines.outlook import Sight
+from sigc_pipelines.restating import Restated, told_of
 from sigc_pipelines.sizing import Order, cut, decimal
 from sigc_pipelines.valuing import Standing
 
@@ -45,11 +46,15 @@ class Basis:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
-    """What the ledger knows of the book: turnovers of its runs; how many assets had a value last, by source."""
+    """What the ledger knows of the book: turnovers of its runs; how many assets had a value last, by source.
+
+    ready: changes that waited for a price and are all that is made. restated: assets whose old prices have changed.
+    """
 
     turnovers: tuple[float, ...] = ()
     coverage: Mapping[str, int] | None = None
-    ready: Mapping[str, float] | None = None  # changes that waited for a price and are all that is made
+    ready: Mapping[str, float] | None = None
+    restated: tuple[Restated, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,6 +120,8 @@ def decide(
     else:
         target = sight.within(base.held)
     target = _treated(names, target, base.held, verdict, kept)
+    target = _untouched(names, target, base.held, {r.asset for r in known.restated}, kept)
+    found += told_of(known.restated)
     off = off_limits(limits, {s.name for s in sight.sources})
     found += [Finding("off", Weight.INFO, why_off(name)) for name in off]
     found += judge_weights(WeightsView(names, target, base.held, sight.sectors, known.turnovers), limits)
@@ -166,6 +173,12 @@ def _treated(names: Sequence[str], target: Floats, held: Floats, verdict: DataVe
             case Treatment.TRADE:
                 pass
     return made
+
+
+def _untouched(names: Sequence[str], target: Floats, held: Floats, those: set[str], kept: set[str]) -> Floats:
+    """What is held of some assets, which are kept."""
+    kept |= those & set(names)
+    return np.where(np.isin(names, sorted(those)), held, target) if those else target
 
 
 def off_limits(limits: SafetySettings, sources: set[str]) -> tuple[str, ...]:

@@ -68,8 +68,8 @@ class ReplayFeed:
         return replace(self.outlook.loaded)
 
     def closes(self, loaded: Loaded, since: str) -> Closes:  # noqa: ARG002
-        """Closing prices; who asks for a day gets that day."""
-        return self.prices
+        """Closing prices from a day on; who asks for a day gets that day."""
+        return self.prices.since(since)
 
     def look(self, loaded: Loaded, portfolio: str) -> Outlook:  # noqa: ARG002
         """The wanted weights of every row."""

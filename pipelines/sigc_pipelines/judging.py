@@ -7,17 +7,19 @@ and kept up by what this run does; whatever else changed the ledger since (a swe
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from sigc.clock import Clock
 from sigc.config import SafetySettings
-from sigc.store import books, control, orders, runs
+from sigc.store import action_rows, books, control, orders, price_marks, runs
 from sigc.store.ledger import Ledger, Transaction
-from sigc.store.records import ZERO, BookKey, Finding, Intent, Run, Weight
+from sigc.store.records import ZERO, BookKey, Fill, Finding, Intent, Run, Weight
 from sigc_pipelines.checks.exposure import Bound, Exposure
 from sigc_pipelines.checks.orders import judge
-from sigc_pipelines.valuing import standing
+from sigc_pipelines.units import owed_at, restated_positions
+from sigc_pipelines.valuing import Standing, standing
 
 BY_BOUNDS = ("max_order_pct", "max_adv_pct")  # limits that need a bound of the order's asset
 
@@ -50,8 +52,9 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
 def exposure(connection: sqlite3.Connection, run: Run, bounds: Mapping[str, Bound] | None = None) -> Exposure:
     """What the book may come to, with all that is in flight, at the prices of the run."""
     key = BookKey(run.key.strategy, run.key.portfolio)
-    marks = books.marks_of(connection, run.id)
-    now = standing(connection, key, {a: m.price for a, m in marks.items() if m.price is not None})
+    marks = price_marks.marks_of(connection, run.id)
+    fills = books.fills_of_session(connection, run.key)
+    now = _in_session(connection, run, fills, standing(connection, key, _prices(marks)))
     session = orders.of_session(connection, run.key)
     others = [i for i in orders.in_flight(connection, key) if i.key.session != run.key.session]
     parents: dict[str, Decimal] = {}
@@ -64,10 +67,34 @@ def exposure(connection: sqlite3.Connection, run: Run, bounds: Mapping[str, Boun
         now.positions,
         marks,
         intents=(*session, *others),
-        fills=books.fills_of_session(connection, run.key),
+        fills=fills,
         parents=parents,
         bounds=bounds,
     )
+
+
+def _prices(marks: Mapping[str, price_marks.Mark]) -> dict[str, Decimal]:
+    return {asset: mark.price for asset, mark in marks.items() if mark.price is not None}
+
+
+def _in_session(connection: sqlite3.Connection, run: Run, fills: Sequence[Fill], now: Standing) -> Standing:
+    """A book in the units of the run's session, as its prices and orders are; fills of that session are so already.
+
+    The ledger has the actions of that session once it is over.
+    """
+    booked, step = action_rows.progress(connection)
+    acts = [d.action for d in action_rows.between(connection, max(booked, run.as_of), run.key.session)]
+    if not acts:
+        return now
+    done: dict[str, Decimal] = {}
+    for fill in fills:
+        done[fill.asset] = done.get(fill.asset, ZERO) + fill.side.sign * fill.quantity
+    before = {a: now.positions.get(a, ZERO) - done.get(a, ZERO) for a in {*now.positions, *done}}
+    after = restated_positions(before, acts, run.key.session, now.prices, step)
+    positions = {a: after.get(a, ZERO) + done.get(a, ZERO) for a in {*after, *done}}
+    money = now.book.cash + now.book.receivables + owed_at(before, acts, run.key.session, now.prices, step)
+    worth = money + sum((q * now.prices[a] for a, q in positions.items() if a in now.prices), ZERO)
+    return replace(now, worth=worth, positions={a: q for a, q in positions.items() if q})
 
 
 def bounds_record(bounds: Mapping[str, Bound], off: Collection[str]) -> dict[str, object]:

@@ -11,10 +11,11 @@ Ledger and paper book are scratch. An order decided after the close of t is fill
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
-from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,12 @@ from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Floats, Panel
 from sigc.plan.strategy import Backtest, Portfolio
 from sigc.store import action_rows, books, orders, runs
-from sigc.store.action_rows import Entry
 from sigc.store.ledger import Ledger
-from sigc.store.records import BookKey, Fill, RunKind, Weight
+from sigc.store.records import BookKey, RunKind, Weight
 from sigc_pipelines.backtest import Accounts, Result
 from sigc_pipelines.brokers.paper import PaperBroker
-from sigc_pipelines.closes import Closes, closes
+from sigc_pipelines.causes import Rows, Step, Traded, decided, steps
+from sigc_pipelines.closes import closes
 from sigc_pipelines.compute import Loaded, Workspace, rows_between
 from sigc_pipelines.feed import ReplayFeed
 from sigc_pipelines.measuring import measured
@@ -41,29 +42,25 @@ from sigc_pipelines.rebalance import Due, due_rows, row_days
 from sigc_pipelines.run import carry_out
 from sigc_pipelines.session import instant_of
 from sigc_pipelines.settle import settle
+from sigc_pipelines.sizing import lot_of
 from sigc_pipelines.trading import Ended, Request, Trading
 from sigc_pipelines.valuing import follow
 
-_AFTER_ALL = "9999"  # any run's as-of date is before it
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Something that the simple accounting leaves out. effect: on the total return; note: how often, how much."""
-
-    name: str
-    effect: float
-    note: str
+_AFTER_ALL = "9999"  # any session is before it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replay:
-    """result: of the orders. simple: total return of the simple accounting, before costs. runs: one a rebalance."""
+    """result: of the orders. simple: total return of the simple accounting, before costs. runs: one a rebalance.
+
+    traded: what the ledger has of the book.
+    """
 
     result: Result
     simple: float
     steps: tuple[Step, ...]
     runs: tuple[Ended, ...]
+    traded: Traded
 
 
 def replay(
@@ -90,7 +87,7 @@ def replay(
         broker = PaperBroker(Path(scratch) / "paper.sqlite", config.broker.paper, clock, durable=False)
         try:
             with Ledger.open(Path(scratch), clock, durable=False) as ledger:
-                trading = Trading(ledger, broker, clock, calendar, config)
+                trading = Trading(ledger, broker, clock, calendar, config, has_files=False)
                 ended = _trade(
                     trading,
                     ReplayFeed(outlook, prices),
@@ -99,19 +96,33 @@ def replay(
                     key,
                 )
                 with ledger.reading() as connection:
-                    fills = books.fills_of_book(connection, key)
-                    entries = action_rows.entries_of_book(connection, key)
-                    navs = {n.session: float(n.nav) for n in books.navs(connection, key)}
-                    states = orders.counts(connection, key)
-                    charges = {s: float(c) for s, c in books.charges_by_day(connection, key).items()}
+                    traded = _traded(connection, key)
+                step = broker.capabilities().quantity_step
         finally:
             broker.close()
     book = replace(portfolio, backtest=settings)
     accounts = Accounts(loaded, workspace, book, capital, start, stop)
     told = (*accounts.findings, *odd, *_not_done(ended))
-    result = _result(accounts, outlook, prices, fills, entries, navs, charges, capital, told)
-    simple, steps = _steps(accounts, outlook, result, ended, states)
-    return Replay(result, simple, steps, ended)
+    lot = float(lot_of(config.execution, step))
+    held = prices.since(outlook.days[0])
+    count = len(outlook.days)
+    priced = np.isfinite(held.prices[:count])
+    rows = Rows(outlook.days, outlook.names, held.marks[:count], priced, traded, capital, lot)
+    result = _result(accounts, outlook, rows, told)
+    simple, found = _steps(accounts, outlook, rows, result, ended, of_capital=config.execution.sizing == "capital")
+    return Replay(result, simple, found, ended, traded)
+
+
+def _traded(connection: sqlite3.Connection, key: BookKey) -> Traded:
+    return Traded(
+        fills=books.fills_of_book(connection, key),
+        entries=action_rows.entries_of_book(connection, key)[::-1],
+        navs=books.navs(connection, key),
+        charges=books.charges_by_day(connection, key),
+        dues=action_rows.between(connection, "", _AFTER_ALL),
+        held=books.quantities(connection, key),
+        states=orders.counts(connection, key),
+    )
 
 
 def _sessions(outlook: Outlook, calendar: Calendar) -> tuple[tuple[tuple[int, str], ...], tuple[Diagnostic, ...]]:
@@ -161,7 +172,7 @@ def _trade(
         else:
             as_of = trading.calendar.last_complete(clock.now())
             follow(
-                *(trading.ledger, trading.broker, trading.calendar, key, as_of, lambda _: feed.prices),
+                *(trading.ledger, trading.broker, trading.calendar, key, as_of, feed.prices.since),
                 lambda: settle(trading.ledger, trading.broker),
                 feed.outlook.loaded.actions,
             )
@@ -172,42 +183,23 @@ def _is_ready(trading: Trading, feed: ReplayFeed, key: BookKey, row: int) -> boo
     """True where a change that waited for a price can be made."""
     with trading.ledger.reading() as connection:
         waiting = runs.pending(connection, key.strategy, key.portfolio)
+    if not waiting:
+        return False
     priced = np.isfinite(feed.prices.prices[row])
     return any(is_there and name in waiting for name, is_there in zip(feed.prices.names, priced.tolist(), strict=True))
 
 
-def _result(
-    accounts: Accounts,
-    outlook: Outlook,
-    prices: Closes,
-    fills: tuple[Fill, ...],
-    entries: tuple[Entry, ...],
-    navs: Mapping[str, float],
-    charges: Mapping[str, float],
-    capital: float,
-    odd: tuple[Diagnostic, ...],
-) -> Result:
-    """NAV, fills, corporate actions and charges as a backtest's result: rates against the NAV of the row before."""
-    rows, names = len(outlook.days), outlook.names
-    at = {day: i for i, day in enumerate(outlook.days)}
-    column = {name: i for i, name in enumerate(names)}
-    change, traded, paid = np.zeros((rows, len(names))), np.zeros(rows), np.zeros(rows)
-    for fill in fills:
-        row, quantity = at[fill.at.date().isoformat()], float(fill.quantity)
-        change[row, column[fill.asset]] += fill.side.sign * quantity
-        traded[row] += quantity * float(fill.price)
-        paid[row] += float(fill.commission)
-    for entry in entries:
-        row = bisect_left(outlook.days, entry.session)  # of a session without a row: the next one
-        for asset, moved in ((entry.asset, entry.amounts.change), (entry.into, entry.amounts.into_change)):
-            if moved and asset in column and row < rows:
-                change[row, column[asset]] += float(moved)
-    for day, amount in charges.items():
-        paid[at[day]] -= amount
-    nav = _filled(np.array([navs.get(day, np.nan) for day in outlook.days]), capital)
+def _result(accounts: Accounts, outlook: Outlook, rows: Rows, odd: tuple[Diagnostic, ...]) -> Result:
+    """NAV, fills and charges as a backtest's result: rates against the NAV of the row before, which holds what is owed.
+
+    Costs are what fills cost beyond the close, commissions and fees.
+    """
+    names, capital = outlook.names, rows.capital
+    navs: dict[str, Decimal] = {n.session: n.nav for n in rows.traded.navs}
+    nav = _filled(np.array([float(navs.get(day, "nan")) for day in outlook.days]), capital)
     before = np.concatenate([[capital], nav[:-1]])
-    worth = np.cumsum(change, axis=0) * _filled_panel(prices.prices[:rows])
-    nav, before, worth, traded, paid = _until_ruin(nav, before, worth, traded, paid)
+    worth = rows.quantities * np.nan_to_num(rows.marks)
+    nav, before, worth, traded, paid = _until_ruin(nav, before, worth, rows.value, rows.fees + rows.slippage)
     with np.errstate(divide="ignore", invalid="ignore"):
         net = np.where(before > 0.0, nav / before - 1.0, 0.0)
         held = np.where(nav[:, None] > 0.0, worth / nav[:, None], 0.0)
@@ -259,34 +251,29 @@ def _filled(values: Floats, first: float) -> Floats:
     return out
 
 
-def _filled_panel(values: Floats) -> Floats:
-    """The last price of each asset down the rows, 0 before the first."""
-    known = np.isfinite(values)
-    last = np.maximum.accumulate(np.where(known, np.arange(len(values))[:, None], -1), axis=0)
-    return np.where(last >= 0, np.take_along_axis(values, np.maximum(last, 0), axis=0), 0.0)
-
-
 def _steps(
-    accounts: Accounts, outlook: Outlook, result: Result, ended: tuple[Ended, ...], states: Mapping[str, int]
+    accounts: Accounts, outlook: Outlook, rows: Rows, result: Result, ended: tuple[Ended, ...], *, of_capital: bool
 ) -> tuple[float, tuple[Step, ...]]:
-    """From the simple accounting to the orders: drift, the delay of a row, shares and fills, costs."""
+    """From the simple accounting to the orders: see `causes.py`."""
     clean = outlook.wanted
     simple = total_return(accounts.held(clean, drift=accounts.settings.drift).gross)
     drifting = total_return(accounts.held(clean, drift=True).gross)
-    delayed = total_return(accounts.held(clean, drift=True, delay=1).gross)
-    traded = total_return(result.gross)
-    net = total_return(result.returns)
-    missing = int(accounts.held(clean, drift=True, delay=1).missing.sum())
-    told = ", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "no orders"
-    failed = sum(not e.run.outcome.is_success for e in ended)
-    return simple, (
+    delayed = accounts.held(clean, drift=True, delay=1)
+    last = total_return(delayed.gross)
+    found = [
         Step("drift", drifting - simple, "weights move with prices between rebalances"),
-        Step("delay", delayed - drifting, "decided after a close, filled at the next one"),
-        Step(
-            "shares",
-            traded - delayed,
-            f"whole shares of a fixed capital or the NAV, unfilled orders, {missing} missing returns: {told}"
-            + (f"; {failed} of {len(ended)} runs not done" if failed else ""),
-        ),
-        Step("costs", net - traded, "commissions and fees of the paper broker, instead of the costs of the strategy"),
-    )
+        Step("delay", last - drifting, "decided after a close, filled at the next one"),
+    ]
+    gone = [event for event in delayed.events if event.is_end and not event.is_declared]
+    if gone:
+        kept = total_return(accounts.held(clean, drift=True, delay=1, keeps_ended=True).gross)
+        found.append(Step("ends", kept - last, f"{len(gone)} assets without prices stay in the book at the last one"))
+        last = kept
+    missed = [e for e in ended if e not in decided(ended)]
+    if missed:
+        due = np.isin(np.array(outlook.days), [e.run.as_of for e in decided(ended, wholly=True)])
+        done = total_return(accounts.held(clean, drift=True, delay=1, due=due, keeps_ended=True).gross)
+        found.append(Step("missed", done - last, f"{len(missed)} of {len(ended)} runs were not carried out"))
+        last = done
+    net = total_return(result.returns)
+    return simple, (*found, *steps(rows, ended, last, net, of_capital=of_capital))

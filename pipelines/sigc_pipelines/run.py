@@ -28,7 +28,7 @@ import numpy as np
 from sigc.errors import Diagnostic, SigcError
 from sigc.lang.rebalance import EVERY_ROW
 from sigc.panel import Floats
-from sigc.store import books, control, orders, runs
+from sigc.store import books, control, orders, price_marks, runs
 from sigc.store.audit import Event
 from sigc.store.control import accepted_by_hand
 from sigc.store.records import (
@@ -44,7 +44,7 @@ from sigc.store.records import (
     StageName,
     Weight,
 )
-from sigc_pipelines import waiting
+from sigc_pipelines import restating, waiting
 from sigc_pipelines.artifacts import read_weights, refresh, write_account, write_weights
 from sigc_pipelines.as_traded import refuse_adjusted, told_of_actions
 from sigc_pipelines.backtest import pick
@@ -86,8 +86,10 @@ class _Pass:
         self.stages: list[Stage] = []
         self.sight: Sight | None = None
         self.target: Floats | None = None
+        self.held: Floats | None = None
         self.turn: Turn | None = None
         self.orders: tuple[Intent, ...] = ()
+        self.told = restating.Told({})
         self.waiting: dict[str, float] = {}  # weights that the last decision wanted, of assets without a price then
         self.ready: dict[str, float] = {}  # those of them that this run makes up for, and trades alone
 
@@ -118,7 +120,7 @@ class _Pass:
         finally:
             if not self._is_left_open(outcome):
                 self._close(outcome, message)
-        return Ended(self.run, tuple(self.stages), self.orders, self.sight, self.target, problems, self.turn)
+        return Ended(self.run, tuple(self.stages), self.orders, self.sight, self.target, problems, self.turn, self.held)
 
     def _is_left_open(self, outcome: Outcome) -> bool:
         """A run that failed after it decided is not over: its orders are resolved by `recover.py`."""
@@ -130,7 +132,7 @@ class _Pass:
         with self.ledger.transaction("run-close") as tx:
             runs.close_run(tx, self.run, now, outcome, message)
             self.run = runs.find(tx.connection, self.run.id)
-        if not self.is_dry:
+        if not self.is_dry and self.trading.has_files:
             write_account(self.ledger, self.run.id, self.trading.render)
         publish(self.ledger, self.trading.config.audit)  # what went wrong was told in the stage audit
 
@@ -246,7 +248,7 @@ class _Pass:
         else:
             outcome, message = self._traded(at, now, sight, loaded, execution.validate_deadline_s)
         with self._stage(StageName.AUDIT) as findings:
-            if not self.is_dry:
+            if not self.is_dry and self.trading.has_files:
                 refresh(self.ledger, self.book, self.trading.render)
             findings += publish(self.ledger, self.trading.config.audit)
         return outcome, message + turn.told(self.run.as_of)
@@ -271,10 +273,10 @@ class _Pass:
     ) -> tuple[Outcome, str]:
         with self._stage(StageName.VALIDATE, validate_s) as findings:
             made = self._decided(sight, loaded, now, findings)
-            self.target = made.target
+            self.target, self.held = made.target, made.basis.held
             self._refuse(findings)
         with self._stage(StageName.EXECUTE) as findings:
-            return self._execute(at, now, sight, made, findings)
+            return self._execute(at, now, sight, loaded, made, findings)
 
     def _note(self, digests: dict[str, str]) -> None:
         with self.ledger.transaction("stage") as tx:
@@ -311,8 +313,10 @@ class _Pass:
         with self.ledger.reading() as connection:
             past = runs.past_turnovers(connection, self.book.strategy, self.book.portfolio)
             last = runs.last_decided(connection, self.book.strategy, self.book.portfolio)
-            coverage = runs.decision_of(connection, last).get("coverage", {})
-        known = Known(past, coverage, self.ready)
+            before = runs.decision_of(connection, last)
+            by_hand = accepted_by_hand(connection)
+        self.told = restating.look(self.feed, loaded, before.get("shown", {}), by_hand)
+        known = Known(past, before.get("coverage", {}), self.ready, self.told.those)
         made = decide(
             *(sight, now, self.run.as_of, self.trading.config, known, loaded.actions),
             lambda: self._last_target(sight, last),
@@ -340,7 +344,7 @@ class _Pass:
             raise SigcError(*(Diagnostic("E801", f.message) for f in errors))
 
     def _execute(
-        self, at: Moment, now: Standing, sight: Sight, made: Decision, findings: list[Finding]
+        self, at: Moment, now: Standing, sight: Sight, loaded: Loaded, made: Decision, findings: list[Finding]
     ) -> tuple[Outcome, str]:
         settings, broker, clock = self.trading.config.execution, self.trading.broker, self.trading.clock
         step = broker.capabilities().quantity_step
@@ -371,10 +375,11 @@ class _Pass:
         write_weights(self.ledger.directory, self.run.id, sight.names, sight.wanted, made.target, made.basis.held)
         with self.ledger.transaction("intents") as tx:
             runs.mark_decided(tx, self.run)
-            books.put_marks(tx, self.run.id, marks)
+            price_marks.put_marks(tx, self.run.id, marks)
             orders.plan(tx, intents)
             more: dict[str, object] = {"rebalance": "" if self.turn is None else self.turn.due}
             more |= {"pending": self._pending(sight, made), "coverage": {s.name: s.values for s in sight.sources}}
+            more |= {"shown": self.told.record(self.feed, loaded, marks)}
             more |= bounds_record(measured, made.off)
             tx.audit(runs.event("run.decided", self.run, decided_record(sight, made.target, intents) | more))
         outcome, message, found = finish(self.trading, self.run, self.watch.stop)
@@ -396,6 +401,6 @@ class _Pass:
             if name not in made.kept and (t != h or name in in_flight or (t == 0.0 and name in now.positions))
         }
 
-    def _marks(self, sight: Sight, now: Standing, ordered: set[str]) -> dict[str, books.Mark]:
+    def _marks(self, sight: Sight, now: Standing, ordered: set[str]) -> dict[str, price_marks.Mark]:
         sectors = dict(zip(sight.names, sight.sectors, strict=True)) if sight.sectors else {}
-        return {n: books.Mark(now.prices.get(n), sectors.get(n, "")) for n in sorted({*now.positions, *ordered})}
+        return {n: price_marks.Mark(now.prices.get(n), sectors.get(n, "")) for n in sorted({*now.positions, *ordered})}

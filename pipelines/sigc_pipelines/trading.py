@@ -82,7 +82,10 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Trading:
-    """Where runs are carried out: the ledger, the broker, the clock, the calendar, all settings."""
+    """Where runs are carried out: the ledger, the broker, the clock, the calendar, all settings.
+
+    has_files: whether a run leaves files for people to read; its weights are always written.
+    """
 
     ledger: Ledger
     broker: Broker
@@ -90,6 +93,7 @@ class Trading:
     calendar: Calendar
     config: Config
     render: Render | None = None
+    has_files: bool = True
 
     @property
     def desk(self) -> Desk:
@@ -101,7 +105,7 @@ class Trading:
 class Ended:
     """A run that has ended. problems: why it was refused or failed. orders: sent, or such as would have been.
 
-    turn: of the book, where the run came to look at it.
+    turn: of the book, where the run came to look at it. held: weights that it held when it decided, (assets,).
     """
 
     run: Run
@@ -111,3 +115,4 @@ class Ended:
     target: Floats | None
     problems: tuple[Diagnostic, ...]
     turn: Turn | None = None
+    held: Floats | None = None

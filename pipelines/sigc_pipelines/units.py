@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
-from sigc.actions import Action, ActionKind
+from sigc.actions import Action, ActionKind, between
 from sigc.calendar import Calendar
 from sigc.store.action_rows import restated
 from sigc.store.effects import Due, can_be_valued, effects
@@ -26,17 +26,18 @@ _ONE = Decimal(1)
 _TICK = Decimal("0.000001")  # of prices, as the paper broker keeps them
 
 
-def acting_between(actions: Iterable[Action], calendar: Calendar, after: str, until: str) -> tuple[Action, ...]:
+def acting_between(actions: Sequence[Action], calendar: Calendar, after: str, until: str) -> tuple[Action, ...]:
     """The actions whose session is after one and no later than another (ISO dates): what the ledger lacks of them.
 
-    after: the as-of session, to which a run has brought the ledger; of a dry run, that of the book's newest NAV.
+    actions: by ex-date. after: the as-of session, to which a run has brought the ledger; of a dry run, that of the
+    book's newest NAV.
     """
+    since = calendar.before_or_on(date.fromisoformat(after)).day  # what has an ex-date up to a session acted on it
     found = []
-    for action in actions:
-        if action.ex_date.isoformat() <= until:
-            due = scheduled(action, calendar)
-            if due is not None and after < due.session <= until:
-                found.append(action)
+    for action in between(actions, since, date.fromisoformat(until)):
+        due = scheduled(action, calendar)
+        if due is not None and after < due.session <= until:
+            found.append(action)
     return tuple(found)
 
 

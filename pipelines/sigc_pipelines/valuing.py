@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -17,7 +17,7 @@ import numpy as np
 
 from sigc.actions import Action
 from sigc.calendar import Calendar, Session
-from sigc.store import action_rows, books
+from sigc.store import action_rows, books, price_marks
 from sigc.store.effects import Due
 from sigc.store.ledger import Ledger
 from sigc.store.records import ZERO, BookKey, Nav
@@ -81,6 +81,7 @@ def follow(
         settle(ledger, broker)
         acts.booked()
         before = _prices_before(ledger, key)
+    acts.announced(actions, calendar)
     take_in()
     navs, newest = [], Restated(before)
     dues = _dues_between(ledger, sessions, as_of)
@@ -91,13 +92,13 @@ def follow(
             navs.append(nav_at(connection, key, session, prices))
     if navs:
         with ledger.reading() as connection:
-            held, known = books.quantities(connection, key), books.prices_of(connection, key)
-        dated = _priced(closes, navs[-1].session, known)
-        priced = {a: replace(p, price=newest.prices.get(a, p.price)) for a, p in dated.items() if a in held}
+            held, known = books.quantities(connection, key), price_marks.prices_of(connection, key)
+        dated = _priced(closes, navs[-1].session, known, held.keys())
+        priced = {a: replace(p, price=newest.prices.get(a, p.price)) for a, p in dated.items()}
         with ledger.transaction("fills") as tx:
             for nav in navs:
                 books.put_nav(tx, nav)
-            books.put_prices(tx, key, priced)
+            price_marks.put_prices(tx, key, priced)
     day = str(as_of.day)
     is_valued = bool(sessions) and str(sessions[-1].day) == day
     return newest.at(day, closes, () if is_valued else dues.get("", ()))
@@ -118,16 +119,20 @@ def _dues_between(ledger: Ledger, sessions: Sequence[Session], as_of: Session) -
     return by_day
 
 
-def _priced(closes: Closes, day: str, before: Mapping[str, books.Priced]) -> dict[str, books.Priced]:
-    """The newest accepted price of each asset on or before a day with its date, `before` where there is none."""
-    known = dict(before)
+def _priced(
+    closes: Closes, day: str, before: Mapping[str, price_marks.Priced], assets: Collection[str]
+) -> dict[str, price_marks.Priced]:
+    """The newest accepted prices of some assets on or before a day with their dates, `before` where there is none."""
+    known = {asset: priced for asset, priced in before.items() if asset in assets}
     stop = int(np.searchsorted(closes.dates, np.datetime64(day, "D") + 1))
     block = closes.prices[:stop]
     valid = np.isfinite(block) & (block > 0.0)
+    newest = stop - 1 - np.argmax(valid[::-1], axis=0) if stop else np.zeros(len(closes.names), int)
     for asset in np.flatnonzero(valid.any(axis=0)):
-        row = int(np.flatnonzero(valid[:, asset])[-1])
-        price = decimal(float(block[row, asset]))
-        known[closes.names[asset]] = books.Priced(price, str(closes.dates[row].astype("datetime64[D]")))
+        if closes.names[asset] in assets:
+            price = decimal(float(block[newest[asset], asset]))
+            day_of = str(closes.dates[newest[asset]].astype("datetime64[D]"))
+            known[closes.names[asset]] = price_marks.Priced(price, day_of)
     return known
 
 
@@ -155,10 +160,12 @@ def _unvalued(
 
 
 def _prices_before(ledger: Ledger, key: BookKey) -> dict[str, Decimal]:
-    """The prices that the newest run judged by, in the units of the newest NAV's session."""
+    """What positions were valued at in the newest NAV, and of other assets the price that the newest run judged by; in
+    the units of that NAV's session."""
     with ledger.reading() as connection:
         last = books.last_nav(connection, key)
-        return books.last_prices(connection, key, "" if last is None else last.session)
+        judged = price_marks.last_prices(connection, key, "" if last is None else last.session)
+        return judged | {asset: one.price for asset, one in (price_marks.valued_at(connection, key) or {}).items()}
 
 
 def nav_at(connection: sqlite3.Connection, key: BookKey, session: Session, prices: Mapping[str, Decimal]) -> Nav:

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass, field
 
 from sigc.daemon.history_messages import NavReply, NavRequest
-from sigc.store import history
+from sigc.store import books, history
 from sigc.store.books import Book
 from sigc.store.history import BookTrack, Totals
 from sigc.store.records import BookKey
@@ -58,6 +58,7 @@ def nav_reply(connection: sqlite3.Connection, request: NavRequest, tracks: Track
         figures(float(book.capital), track.days),
         history.summed(track.totals.values()),
         round(float(book.receivables), 2),
+        books.declared_until(connection, book.key),
     )
 
 

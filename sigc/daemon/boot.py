@@ -38,7 +38,7 @@ from sigc.daemon.quota import Quota, worker_threads
 from sigc.daemon.tending import Alone, write_verdict
 from sigc.daemon.usage import usable_cpus
 from sigc.errors import Diagnostic, SigcError
-from sigc.store import jobs
+from sigc.store import jobs, meta
 
 NO_CLUSTER = "the cluster does not answer"
 ALIVE = "alive"  # the file that says when the daemon last was
@@ -52,6 +52,9 @@ async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) 
         _step(daemon, "the ledger is opened")
         opening = partial(daemon.parts.open_ledger, start.config, work_dir, daemon.clock)
         daemon.has_books(await Books.open(opening))
+        alive = await asyncio.to_thread(read_alive, work_dir)
+        if await daemon.books.write(lambda tx: meta.begin(tx, alive.isoformat() if alive else "")):
+            log.warning("the daemon before was cut off", extra={"alive": str(alive)})
         await daemon.read_decisions()
         daemon.quota = await asyncio.to_thread(limit_processors, start.config, daemon.quota)
         daemon.cluster = cluster_of(start.config, has_quota=daemon.quota is not None)
@@ -64,7 +67,6 @@ async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) 
     await _await_cluster(daemon)
     _step(daemon, "the schedule is read")
     daemon.calendars = await asyncio.to_thread(open_calendars, daemon.configured, work_dir, daemon.clock.now())
-    alive = await asyncio.to_thread(read_alive, work_dir)
     await daemon.timetable.restore(daemon.configured.jobs, daemon.calendars, alive, daemon.decided)
     _step(daemon, "the first checks are made")
     await first_checks()

@@ -7,6 +7,7 @@
     cluster  one of ours rests, one of others is connected to again
     days     calendars are opened again each day, so that they never run out
     books    what `tending.py` does for each strategy's book between its runs
+    alerts   what `alerting.py` sends to the channels
 
 And the plain pages, answered from what these have found.
 """
@@ -25,6 +26,7 @@ from pathlib import Path
 
 from sigc import __version__, metrics
 from sigc.daemon import health
+from sigc.daemon.alerting import Alerting
 from sigc.daemon.boot import NO_CLUSTER, open_calendars, write_alive
 from sigc.daemon.controller import DID_NOT_RUN, RUN_FAILED, Controller
 from sigc.daemon.life import Phase
@@ -74,6 +76,7 @@ class Chores:
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the first checks
         self._clock_watch = health.ClockWatch()
         self._tending = Tending(daemon)
+        daemon.alerting = self._alerting = Alerting(daemon)
         daemon.on_end = self._tending.run_ended
         self._collected_at = -_COLLECT_REST_S
         broker = daemon.start.config.broker.type
@@ -88,7 +91,7 @@ class Chores:
     def begin(self) -> None:
         """Start them all."""
         work: list[Callable[[], Awaitable[None]]] = [self._lag, self._usage, self._checks, self._alive, self._cluster]
-        work += [self._days, self._halts, self._books]
+        work += [self._days, self._halts, self._books, self._alerts]
         if self._daemon.start.config.daemon.state.persist:
             work.append(self._mirror)
         interval = watchdog_interval_s(os.environ)
@@ -104,6 +107,7 @@ class Chores:
         if self._tasks:
             await asyncio.wait(self._tasks)
         is_over = await self._tending.end()
+        is_over = await self._alerting.end() and is_over
         if self._looking is not None:
             is_over = bool((await asyncio.wait([self._looking], timeout=_LAST_LOOK_S))[0]) and is_over
         daemon = self._daemon.start.config.daemon
@@ -183,6 +187,8 @@ class Chores:
         if daemon.health.status != before and daemon.health.status == "degraded":
             bad = {name: text for name, text in daemon.health.checks.items() if text != health.OK}
             await self._tell("health.degraded", {"checks": bad})
+        elif before == "degraded" and daemon.health.status != before and daemon.phase is Phase.RUNNING:
+            await self._tell("health.healthy", {})
 
     def _measure(self) -> None:
         """The workers, and the size of the cache. In a thread."""
@@ -215,6 +221,8 @@ class Chores:
             "calendar": lambda: health.calendars(daemon.calendars.values(), now),
         }
         checks |= {name: partial(str, text) for name, text in daemon.in_force.runner.checks().items()}
+        if self._alerting.channels:
+            checks["alerts"] = self._alerting.check
         if daemon.cluster is not None:
             checks["cluster"] = daemon.cluster.check
         return health.examine(checks)
@@ -267,6 +275,11 @@ class Chores:
         while self._daemon.phase is Phase.STARTING:
             await asyncio.sleep(0.2)
         await self._tending.turn()
+
+    async def _alerts(self) -> None:
+        while self._daemon.phase is Phase.STARTING:
+            await asyncio.sleep(0.2)
+        await self._alerting.turn()
 
     async def _tell(self, event: str, payload: Mapping[str, object]) -> None:
         """What happened by itself, in the log and in the audit; what is bad of it is an alert."""

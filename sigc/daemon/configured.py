@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sigc.config_place import Location
+from sigc.daemon.alert_entries import wrong_alerts
 from sigc.daemon.job_entries import Defaults, read_jobs
 from sigc.daemon.jobs import TRADING, Job, Kind
 from sigc.daemon.triggers import check_zone
@@ -97,7 +98,8 @@ def examine(data: Mapping[str, Any], spans: Spans) -> list[Diagnostic]:
         bad_zone = [replace(d, span=spans.get(("schedule", "timezone"))) for d in unknown.diagnostics]
         defaults = replace(defaults, zone="UTC")  # told once is enough
     jobs, wrong = read_jobs([entry for entry, _ in entries], defaults, place)
-    return [*bad_zone, *wrong, *_twice(names, spans), *_without_strategy(jobs, names, place)]
+    found = [*bad_zone, *wrong, *_twice(names, spans), *_without_strategy(jobs, names, place)]
+    return [*found, *wrong_alerts(data, spans)]
 
 
 def _entries(data: Mapping[str, Any]) -> tuple[list[tuple[Mapping[str, object], Location]], dict[str, list[Location]]]:

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from sigc import metrics as m
 from sigc.calendar import Calendar
@@ -47,6 +47,9 @@ from sigc.errors import SigcError
 from sigc.store import control
 from sigc.store.ledger import Transaction
 from sigc.store.records import Outcome, RunKind
+
+if TYPE_CHECKING:
+    from sigc.daemon.alerting import Alerting
 
 _SWITCHED_OFF = "disabled"  # jobs, in the ledger's control state
 DID_NOT_RUN = "job.did_not_run"
@@ -103,6 +106,7 @@ class Controller:
     cache_look: CacheLook = field(default_factory=CacheLook)
     tracks: Tracks = field(default_factory=Tracks)  # of the reading thread of `books`
     on_end: Callable[[LiveRun], None] = lambda _: None  # told of each run that has ended
+    alerting: Alerting | None = None
     _retired: list[InForce] = field(default_factory=list)
     _books: Books | None = None
     _runs: Runs | None = None

@@ -48,7 +48,8 @@ class NavReply:
 
     drawdown: 0 or negative; daily: return since the close before; gross, net: shares of NAV; turnover: what was ordered
     for the session as a share of NAV, none when nothing was; commission, slippage: money, cumulated.
-    sessions: how many there are in the range; receivables: what corporate actions owe it. A strategy that has not
+    sessions: how many there are in the range; receivables: what corporate actions owe it; declared_until: the last
+    session whose NAV an older sigc made of prices as the strategy declared them, '' for none. A strategy that has not
     traded has no book: capital and opened are none.
     """
 
@@ -71,6 +72,7 @@ class NavReply:
     figures: Figures = field(default_factory=Figures)
     totals: Totals = field(default_factory=Totals)
     receivables: float = 0.0
+    declared_until: str = ""
 
 
 @dataclass(frozen=True, slots=True)

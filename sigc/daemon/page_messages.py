@@ -59,10 +59,11 @@ class AcceptRequest:
 
 @dataclass(frozen=True, slots=True)
 class AcceptReply:
-    """What is accepted."""
+    """What is accepted. is_known: whether a book has traded the asset."""
 
     asset: str
     day: str
+    is_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sigc.daemon.ordering import refusal
 from sigc.daemon.page_messages import AcceptReply, AcceptRequest, Decision, HaltReply, SafetyReply
 from sigc.daemon.verbs import Call, Nothing, Role, verb
 from sigc.errors import did_you_mean
-from sigc.store import control
+from sigc.store import books, control
 from sigc.store.ledger import Transaction
 
 _BY_PERSON = "by hand"
@@ -76,7 +76,8 @@ async def data_accept(call: Call[Controller], request: AcceptRequest) -> AcceptR
         raise refusal("a price is accepted with a reason", "say why")
     who = who_of(call)
     await call.daemon.books.write(lambda tx: control.accept_price(tx, request.asset, day, who, request.reason))
-    return AcceptReply(request.asset, day)
+    is_known = await call.daemon.books.read(lambda connection: books.has_traded(connection, request.asset))
+    return AcceptReply(request.asset, day, is_known)
 
 
 async def _decided(daemon: Controller, is_changed: bool) -> HaltReply:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sigc.clock import Clock, SystemClock
-from sigc.daemon import book_verbs, control_verbs, history_verbs, run_verbs, safety_verbs, schedule_verbs
+from sigc.daemon import alert_verbs, book_verbs, control_verbs, history_verbs, run_verbs, safety_verbs, schedule_verbs
 from sigc.daemon.address import address_text
 from sigc.daemon.boot import boot
 from sigc.daemon.chores import Chores
@@ -50,13 +50,14 @@ from sigc.daemon.verbs import Role, Verb, verbs_of
 from sigc.errors import Diagnostic, SigcError
 from sigc.metrics import RPC_REFUSED, RPC_SECONDS, Metrics
 from sigc.private import make_private
+from sigc.store import meta
 from sigc.store.audit import Event
 
 RESTARTED = "SIGC_RESTARTED"  # our own PID, when we are the same process as before
 _LOOKS = frozenset({"status", "whoami", "openapi", "stop"})  # to be had while it starts
 _LAST_WORDS_S = 2.0  # for runs to notice that they are cancelled, replies to be sent, workers to end
 log = logging.getLogger("sigc.daemon")
-VERBS = verbs_of(book_verbs, control_verbs, history_verbs, run_verbs, safety_verbs, schedule_verbs)
+VERBS = verbs_of(alert_verbs, book_verbs, control_verbs, history_verbs, run_verbs, safety_verbs, schedule_verbs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +239,8 @@ async def _shut_down(
     await server.stop(_LAST_WORDS_S)
     for page in pages.values():
         await page.stop()
+    with contextlib.suppress(SigcError):  # a ledger that was never opened, or can't be written
+        await daemon.books.write(meta.ended)
     for name, closing in daemon.closings():
         task = asyncio.ensure_future(closing)
         done, _ = await asyncio.wait([task], timeout=5 * _LAST_WORDS_S)

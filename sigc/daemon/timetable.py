@@ -49,7 +49,7 @@ from sigc.daemon.job_state import (
     Waiting,
     fresh,
 )
-from sigc.daemon.jobs import Condition, Fire, Job, fires, next_job_fires
+from sigc.daemon.jobs import TRADING, Condition, Fire, Job, fires, next_job_fires
 from sigc.daemon.misfire import due
 from sigc.daemon.schedule import next_wake, step
 from sigc.errors import SigcError
@@ -309,11 +309,15 @@ class Timetable:
     async def _save(self, name: str, state: JobState, handled: datetime, actions: tuple[Action, ...]) -> None:
         record = {"state": saved(state), "handled": handled.isoformat(), "trigger": repr(state.job.trigger)}
         misses = [action.miss for action in actions if isinstance(action, RecordMiss)]
+        late, job = [action for action in actions if isinstance(action, DidNotRun)], state.job
 
         def write(tx: Transaction) -> None:
             store.save_state(tx, name, record)
             for miss in misses:
-                store.miss(tx, name, miss.fire.planned, str(miss.reason), state.job.strategy)
+                store.miss(tx, name, miss.fire.planned, str(miss.reason), job.strategy)
+            for one in late:
+                trades = job.kind in TRADING
+                store.did_not_run(tx, name, one.fire.planned, str(one.reason), job.strategy, is_trading=trades)
 
         await self._books.write(write)
         for miss in misses:

@@ -13,17 +13,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from threading import Lock
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from sigc.actions import Action, in_order
+from sigc.actions import Action
 from sigc.blocks import BlockStore, concat, digest
 from sigc.config import DataSettings
 from sigc.data.connections import Connections
 from sigc.data.convert import Ways, convert, sessions_of
+from sigc.data.declared_actions import DeclaredActions
 from sigc.data.events import newest
 from sigc.data.exchange import ALWAYS, NYSE, Exchange, Exchanges
 from sigc.data.factor_names import factor_of, parts_of
@@ -36,9 +36,6 @@ from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops.declare import Kind
 from sigc.panel import Dates, Panel
-
-if TYPE_CHECKING:
-    from sigc.data.corporate import Acts
 
 T = TypeVar("T")
 IN_MEMORY = "given from memory"
@@ -128,7 +125,7 @@ def load(
     errors: list[Diagnostic] = []
     read = [s for s in specs if s.name not in held]
     with_what = Ways(store, settings, exchanges)
-    actions = _Actions([s for s in specs if s.is_actions], held, look, with_what)
+    actions = DeclaredActions([s for s in specs if s.is_actions], held, look, with_what)
     make = partial(_source, look=look, actions=actions, ways=with_what, thorough=thorough)
     sources = _gathered([s for s in read if not s.is_actions], make, ways, errors)
     for spec in specs:
@@ -144,82 +141,8 @@ def load(
     return Catalog(sources, findings, acting, bool(actions.declared) or any(s.adjust != "none" for s in specs))
 
 
-class _Actions:
-    """Corporate actions as declared: by sources that hold nothing else, or by columns of a price file."""
-
-    def __init__(
-        self,
-        declared: Sequence[SourceSpec],
-        held: Mapping[str, Held],
-        look: Callable[[SourceSpec], Place],
-        ways: Ways,
-    ) -> None:
-        self.declared, self._held, self._look, self._ways = tuple(declared), held, look, ways
-        self._lock = Lock()
-        self._known: dict[tuple[str, ...], Acts] = {}
-
-    def of(self, spec: SourceSpec) -> tuple[Action, ...]:
-        """Those that count for a source of prices; none where its file is adjusted."""
-        return () if spec.options.adjusted else self._told(spec).actions
-
-    def _told(self, spec: SourceSpec) -> Acts:
-        """What sources of actions say, else the columns of the file itself."""
-        with self._lock:
-            from sigc.data.corporate import (  # with pyarrow.compute: where there are some
-                Acts,
-                read_actions,
-                rows_of_prices,
-            )
-
-            if self.declared:
-                parts = [self._read(one, read_actions) for one in self.declared]
-                return Acts(
-                    tuple(sorted(a for p in parts for a in p.actions)), tuple(f for p in parts for f in p.findings)
-                )
-            return self._read(spec, rows_of_prices)
-
-    def all_of(self, specs: Sequence[SourceSpec]) -> tuple[Action, ...]:
-        """Those of all sources; of a file's own columns where it is declared that its prices are to be adjusted."""
-        if self.declared:
-            return self._told(self.declared[0]).actions
-        return in_order({a for s in specs if s.adjust != "none" for a in self.of(s)})
-
-    def _read(self, spec: SourceSpec, reader: Callable[..., Acts]) -> Acts:
-        if spec.name in self._held:
-            return self._given(spec.name)
-        place = self._look(spec)
-        key = (place.text, *place.versions)
-        if key not in self._known:
-            read = reader(spec, place.files, self._ways.exchange(spec), self._ways.settings.max_cells)
-            self._known[key] = replace(read, actions=in_order(read.actions))
-        return self._known[key]
-
-    def _given(self, name: str) -> Acts:
-        from sigc.data.corporate import Acts
-
-        return self._held[name].acts or Acts()
-
-    def findings(self) -> tuple[Diagnostic, ...]:
-        """What was noticed while they were read."""
-        spans = [s.span for s in self.declared]
-        return tuple(
-            replace(f, span=f.span or (spans or [None])[0]) for acts in self._known.values() for f in acts.findings
-        )
-
-    def are_declared(self, spec: SourceSpec) -> bool:
-        """True where something says what the actions are, if only that there are none."""
-        if self.declared:
-            return True
-        if spec.name in self._held:
-            return self._held[spec.name].acts is not None
-        from sigc.data.corporate import has_actions
-
-        place = self._look(spec)
-        return any(has_actions(spec, file, self._ways.settings.max_cells) for file in place.files)
-
-
 def _factors(
-    specs: Sequence[SourceSpec], sources: Mapping[str, Source], actions: _Actions, ways: Ways
+    specs: Sequence[SourceSpec], sources: Mapping[str, Source], actions: DeclaredActions, ways: Ways
 ) -> dict[str, Source]:
     """The factors of all sources that are adjusted, by name."""
     found: dict[str, Source] = {}
@@ -228,7 +151,7 @@ def _factors(
     return found
 
 
-def _factor(name: str, closes: Source, actions: _Actions, ways: Ways) -> Source:
+def _factor(name: str, closes: Source, actions: DeclaredActions, ways: Ways) -> Source:
     if not actions.are_declared(closes.spec):
         message = f"asks for adjust={closes.spec.adjust}, and has neither a 'split' nor a 'dividend' column"
         hint = "load a corporate_actions source, or drop adjust="
@@ -281,7 +204,7 @@ def _located(spec: SourceSpec, *, store: BlockStore, settings: DataSettings, ttl
 def _source(
     spec: SourceSpec,
     look: Callable[[SourceSpec], Place],
-    actions: _Actions,
+    actions: DeclaredActions,
     ways: Ways,
     *,
     thorough: bool,

@@ -135,6 +135,8 @@ def _hint(spec: SourceSpec, text: str) -> str:
         return "write numbers without thousands marks, and with a decimal point"
     if re.fullmatch(r"[$€£¥]?\s*[+-]?[\d.,]+\s*[$€£¥%]?", text):
         return "write the number alone, without a currency or a percent sign"
+    if spec.is_actions:
+        return "a ratio is a number or 4:1, an amount a number"
     return "is it a category? say dtype=category" if spec.dtype != "category" else ""
 
 

@@ -24,6 +24,7 @@ from sigc.panel import Dates, Floats
 
 CODE = "W007"
 _TOO_MUCH = log(1.05)  # an action may add so much to the size of a log return
+_LARGE_RETURN = log(1.25)  # of a day with a split: larger than shares move on such days
 _LARGE_CASH = 0.05  # of the price: a dividend that is looked at when it falls on a split
 _ODD_DENOMINATOR = 100
 _JUMPS = (2, 3, 4, 5, 7, 10, 20)
@@ -223,6 +224,8 @@ def _of_one(of: _Effect) -> tuple[str, str] | None:
     moved = f"leaves a return of {grown - 1.0:+.1%}, where the price moved {bare - 1.0:+.1%}"
     if _excess(grown, (bare,)) > _TOO_MUCH:
         return f"{_whose(of)}: {what} {moved}", "is it right, and is the price the one that was traded?"
+    if split != 1.0 and abs(log(grown)) > _LARGE_RETURN:
+        return f"{_whose(of)}: {what} {moved}", "is an action of that day missing, such as a spin-off?"
     odd = next((a for a in of.actions if a.kind is ActionKind.SPLIT and a.ratio.denominator > _ODD_DENOMINATOR), None)
     if odd is None:
         return None

@@ -13,7 +13,9 @@ in it.
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -32,7 +34,7 @@ from sigc.data.spec import SourceSpec
 from sigc.panel import Dates, Panel
 from sigc.sealed import seal, unseal
 
-FORMAT = "1"
+FORMAT = "2"
 Read = Callable[[str], Panel]
 
 
@@ -159,23 +161,28 @@ def _totals(closes: Closes, days: Dates, due: Sequence[Action], store: BlockStor
         if not some:
             continue
         name = "steps-" + digest(FORMAT, block.key, digest_of(some))
-        if _head(store, name) is None:
+        left, turns = _noted(store, name) or (None, "")
+        if left is None:
             panel = read(block.key)
-            steps, left = steps_of(panel.values, panel.names, days[block.start : block.stop], some)
+            steps, late = steps_of(panel.values, panel.names, days[block.start : block.stop], some)
             own = days[block.start : block.stop].astype("i8").tolist()
             columns = [own[s.row] for s in steps], [panel.names[s.column] for s in steps], [s.total for s in steps]
-            store.note(name, seal(json.dumps([some.index(a) for a in left]) + "\n" + json.dumps(columns)))
-        waiting = tuple(some[at] for at in _head(store, name) or ())
-        parts.append(_Part(name, partial(_recalled, store, name)))
+            left, turns = [some.index(a) for a in late], _packed(columns)
+            store.note(name, seal(f"{json.dumps(left)}\n{turns}"))
+        waiting = tuple(some[at] for at in left)
+        parts.append(_Part(name, partial(_unpacked, turns)))
     return parts
 
 
-def _head(store: BlockStore, name: str) -> list[int] | None:
-    """Which of a block's actions wait for a later one; None where nothing is noted."""
-    head, _, _ = unseal(store.noted(name)).partition("\n")
-    return [int(i) for i in json.loads(head)] if head else None
+def _noted(store: BlockStore, name: str) -> tuple[list[int], str] | None:
+    """Which of a block's actions wait for a later one, and its turns; None where nothing is noted."""
+    head, _, turns = unseal(store.noted(name)).partition("\n")
+    return ([int(i) for i in json.loads(head)], turns) if head else None
 
 
-def _recalled(store: BlockStore, name: str) -> _Turns:
-    _, _, turns = unseal(store.noted(name)).partition("\n")
-    return _Turns(*json.loads(turns))
+def _packed(columns: tuple[list[int], list[str], list[float]]) -> str:
+    return base64.b64encode(zlib.compress(json.dumps(columns).encode(), 1)).decode()
+
+
+def _unpacked(turns: str) -> _Turns:
+    return _Turns(*json.loads(zlib.decompress(base64.b64decode(turns))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from decimal import Decimal
 
 from sigc.store.ledger import Transaction
@@ -28,6 +29,12 @@ def position(tx: Transaction, key: BookKey, asset: str) -> tuple[Decimal, Decima
         (key.strategy, key.portfolio, asset),
     ).fetchone()
     return (ZERO, ZERO) if row is None else (Decimal(row[0]), Decimal(row[1]))
+
+
+def holders(connection: sqlite3.Connection, asset: str) -> dict[BookKey, Decimal]:
+    """What each book holds of an asset, without zeros."""
+    rows = connection.execute("SELECT strategy, portfolio, quantity FROM positions WHERE asset = ?", (asset,))
+    return {BookKey(s, p): Decimal(q) for s, p, q in rows}
 
 
 def put_position(tx: Transaction, key: BookKey, asset: str, quantity: Decimal, average: Decimal) -> None:

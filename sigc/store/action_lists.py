@@ -56,8 +56,11 @@ class Listing:
 
     def __init__(self, actions: Iterable[Action], schedule: Callable[[Action], Due | None]) -> None:
         self._actions: dict[str, list[Action]] = {}
+        self._into: dict[str, set[str]] = {}
         for action in actions:
             self._actions.setdefault(action.asset, []).append(action)
+            if action.into:
+                self._into.setdefault(action.asset, set()).add(action.into)
         self._schedule = schedule
         self._known: dict[str, tuple[tuple[Due, ...], str]] = {}
 
@@ -82,7 +85,7 @@ class Listing:
             name = coming.pop()
             if name in self._actions and name not in names:
                 names.add(name)
-                coming += [action.into for action in self._actions[name] if action.into]
+                coming += self._into.get(name, ())
         return frozenset(names)
 
 

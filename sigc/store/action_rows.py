@@ -115,8 +115,12 @@ def due_until(connection: sqlite3.Connection, through: str) -> tuple[Kept, ...]:
     return _kept(connection.execute(f"{_ACTION} {where}", (through,)))
 
 
-def hang_together(connection: sqlite3.Connection, asset: str) -> tuple[Kept, ...]:
-    """The actions of an asset, of those it becomes, and of those that become it, over any number of steps."""
+def hang_together(connection: sqlite3.Connection, asset: str, since: datetime, through: str) -> tuple[Kept, ...]:
+    """The actions of an asset, of those it becomes, and of those that become it, over any number of steps.
+
+    Of all actions that act on what was held at an instant or later, of sessions up to `through`.
+    """
+    bounds = (since.isoformat(), through)
     seen: set[str] = set()
     coming, found = [asset], {}
     while coming:
@@ -124,8 +128,9 @@ def hang_together(connection: sqlite3.Connection, asset: str) -> tuple[Kept, ...
         if name in seen:
             continue
         seen.add(name)
-        own = listed(connection, name)
-        into = _kept(connection.execute(f"{_ACTION} WHERE into_asset = ? AND into_asset <> ''", (name,)))
+        own = _kept(connection.execute(f"{_ACTION} WHERE asset = ? AND before >= ? AND session <= ?", (name, *bounds)))
+        where = "into_asset = ? AND into_asset <> '' AND before >= ? AND session <= ?"
+        into = _kept(connection.execute(f"{_ACTION} WHERE {where}", (name, *bounds)))
         for kept in (*own, *into):
             found[kept.due.key] = kept
             coming += [n for n in (kept.due.action.asset, kept.due.action.into) if n]

@@ -48,19 +48,17 @@ def components(connection: sqlite3.Connection, through: str) -> tuple[Component,
     waiting = {k.due.key: k.due for k in rows.due_until(connection, through)}
     found = []
     while waiting:
-        _, first = min((d.before, k) for k, d in waiting.items())
-        together = {k.due.key: k for k in rows.hang_together(connection, first[0])}
-        before = min(d.before for k, d in waiting.items() if k in together)
-        found.append(_component(together, before, through))
+        before, first = min((d.before, k) for k, d in waiting.items())
+        together = {k.due.key: k for k in rows.hang_together(connection, first[0], before, through)}
+        found.append(_component(together, before))
         waiting = {k: d for k, d in waiting.items() if k not in together}
     return tuple(found)
 
 
-def _component(together: Mapping[Key, Kept], before: datetime, through: str) -> Component:
-    dues = tuple(k.due for k in together.values() if k.due.before >= before and k.due.session <= through)
-    names = {n for k in together.values() for n in (k.due.action.asset, k.due.action.into) if n}
-    in_order = sorted(dues, key=lambda d: (d.before, d.session, d.key))
-    return Component(tuple(in_order), frozenset(names), before)
+def _component(together: Mapping[Key, Kept], before: datetime) -> Component:
+    dues = sorted((k.due for k in together.values()), key=lambda d: (d.before, d.session, d.key))
+    names = {n for due in dues for n in (due.action.asset, due.action.into) if n}
+    return Component(tuple(dues), frozenset(names), before)
 
 
 def book(tx: Transaction, through: str, step: Decimal) -> tuple[Entry, ...]:

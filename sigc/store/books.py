@@ -10,15 +10,14 @@ its entries' changes (`booking.py`, `recount.py`).
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from sigc.store import action_rows, booking, orders, runs
-from sigc.store.accounts import add_cash, moved, position, put_position
+from sigc.store import action_rows, booking, orders
+from sigc.store.accounts import add_cash, holders, moved, position, put_position
 from sigc.store.audit import Event
 from sigc.store.ledger import Transaction
 from sigc.store.records import ZERO, BookKey, Charge, Fill, Nav, Position, RunKey, Side
@@ -216,8 +215,8 @@ def _shares(connection: sqlite3.Connection, charge: Charge) -> Mapping[BookKey, 
 
     The last bears what rounding to cents leaves.
     """
-    rows = [p for p in positions(connection) if p.asset == charge.asset]
-    sizes = {p.book: -p.quantity for p in rows if p.quantity < 0} or {p.book: p.quantity for p in rows}
+    held = holders(connection, charge.asset)
+    sizes = {key: -quantity for key, quantity in held.items() if quantity < 0} or held
     sizes = sizes or {b.key: b.capital for b in books(connection)}
     total, left = sum(sizes.values(), ZERO), charge.amount
     shares: dict[BookKey, Decimal] = {}
@@ -226,6 +225,11 @@ def _shares(connection: sqlite3.Connection, charge: Charge) -> Mapping[BookKey, 
         shares[key] = left if is_last else (charge.amount * sizes[key] / total).quantize(_CENT, ROUND_HALF_EVEN)
         left -= shares[key]
     return shares
+
+
+def has_traded(connection: sqlite3.Connection, asset: str) -> bool:
+    """Return True if there is a fill of an asset, of whatever book."""
+    return connection.execute("SELECT 1 FROM fills WHERE asset = ? LIMIT 1", (asset,)).fetchone() is not None
 
 
 def fills_of(connection: sqlite3.Connection, run: str) -> tuple[Fill, ...]:
@@ -318,88 +322,32 @@ def put_nav(tx: Transaction, nav: Nav) -> None:
 def navs(connection: sqlite3.Connection, key: BookKey, after: str = "") -> tuple[Nav, ...]:
     """What a book was worth at each close after a session, in order."""
     rows = connection.execute(
-        "SELECT session, nav, cash, gross, net, receivables FROM nav WHERE strategy = ? AND portfolio = ?"
+        "SELECT session, basis, nav, cash, gross, net, receivables FROM nav WHERE strategy = ? AND portfolio = ?"
         " AND session > ? ORDER BY session",
         (key.strategy, key.portfolio, after),
     )
-    return tuple(Nav(key, s, *(Decimal(v) for v in values)) for s, *values in rows)
+    return tuple(_nav(key, *row) for row in rows)
 
 
 def last_nav(connection: sqlite3.Connection, key: BookKey) -> Nav | None:
     """The newest, None before the first close."""
     row = connection.execute(
-        "SELECT session, nav, cash, gross, net, receivables FROM nav WHERE strategy = ? AND portfolio = ?"
+        "SELECT session, basis, nav, cash, gross, net, receivables FROM nav WHERE strategy = ? AND portfolio = ?"
         " ORDER BY session DESC LIMIT 1",
         (key.strategy, key.portfolio),
     ).fetchone()
-    return None if row is None else Nav(key, row[0], *(Decimal(v) for v in row[1:]))
+    return None if row is None else _nav(key, *row)
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What an asset was judged by: its last price (None: never one) and its sector."""
-
-    price: Decimal | None
-    sector: str = ""
+def _nav(key: BookKey, session: str, basis: str, *money: str) -> Nav:
+    nav, cash, gross, net, receivables = (Decimal(v) for v in money)
+    return Nav(key, session, nav, cash, gross, net, receivables, basis)
 
 
-def put_marks(tx: Transaction, run: str, marks: Mapping[str, Mark]) -> None:
-    """Record the prices and sectors that a run's orders are judged by."""
-    tx.connection.executemany(
-        "INSERT OR REPLACE INTO marks (run, asset, price, sector) VALUES (?, ?, ?, ?)",
-        [(run, asset, None if m.price is None else str(m.price), m.sector) for asset, m in sorted(marks.items())],
-    )
-
-
-def marks_of(connection: sqlite3.Connection, run: str) -> dict[str, Mark]:
-    """The prices and sectors of a run, by asset."""
-    rows = connection.execute("SELECT asset, price, sector FROM marks WHERE run = ? ORDER BY asset", (run,))
-    return {asset: Mark(None if price is None else Decimal(price), sector or "") for asset, price, sector in rows}
-
-
-@dataclass(frozen=True, slots=True)
-class Priced:
-    """The accepted price that a position is valued at, and the ISO date it is of."""
-
-    price: Decimal
-    day: str
-
-
-def put_prices(tx: Transaction, key: BookKey, prices: Mapping[str, Priced]) -> None:
-    """Record what the positions of a book are valued at in its newest NAV."""
-    text = json.dumps({asset: [str(p.price), p.day] for asset, p in sorted(prices.items())}, separators=(",", ":"))
-    tx.connection.execute(
-        "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        (_prices_of(key), text),
-    )
-
-
-def prices_of(connection: sqlite3.Connection, key: BookKey) -> dict[str, Priced]:
-    """What the positions of a book are valued at in its newest NAV, by asset.
-
-    A book that was last valued by an older sigc: the prices its newest run was judged by.
-    """
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (_prices_of(key),)).fetchone()
-    if row is not None:
-        return {asset: Priced(Decimal(price), day) for asset, (price, day) in json.loads(row[0]).items()}
-    run = runs.last_decided(connection, key.strategy, key.portfolio)
-    day = runs.find(connection, run).as_of if run else ""
-    return {asset: Priced(price, day) for asset, price in last_prices(connection, key).items()}
-
-
-def _prices_of(key: BookKey) -> str:
-    return f"prices of {key.strategy}/{key.portfolio}"
-
-
-def last_prices(connection: sqlite3.Connection, key: BookKey, through: str = "") -> dict[str, Decimal]:
-    """The prices by which the book's newest decided run was judged, in the units of a later session.
-
-    through: that session; '' for the one up to which corporate actions are booked.
-    """
-    run = runs.last_decided(connection, key.strategy, key.portfolio)
-    if not run:
-        return {}
-    prices = {asset: mark.price for asset, mark in marks_of(connection, run).items() if mark.price is not None}
-    through = through or action_rows.progress(connection)[0]
-    (as_of,) = connection.execute("SELECT as_of FROM runs WHERE id = ?", (run,)).fetchone()
-    return action_rows.restated(prices, action_rows.between(connection, as_of, through)) if as_of < through else prices
+def declared_until(connection: sqlite3.Connection, key: BookKey) -> str:
+    """The last session whose NAV is of prices as an older sigc took them, '' for none."""
+    (session,) = connection.execute(
+        "SELECT max(session) FROM nav WHERE strategy = ? AND portfolio = ? AND basis = 'declared'",
+        (key.strategy, key.portfolio),
+    ).fetchone()
+    return str(session or "")

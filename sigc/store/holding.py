@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from sigc.store import books
+from sigc.store import books, price_marks
 from sigc.store.records import BookKey
 
 
@@ -48,7 +48,7 @@ def holdings(
 
     At the accepted prices of the newest NAV, each with its date. money: what weights, targets too, are shares of.
     """
-    known = books.prices_of(connection, key)
+    known = price_marks.prices_of(connection, key)
     prices = {asset: float(one.price) for asset, one in known.items()}
     rows = connection.execute(
         "SELECT asset, CAST(quantity AS REAL), CAST(average_price AS REAL) FROM positions"

@@ -146,6 +146,12 @@ def miss(tx: Transaction, job: str, planned: datetime, reason: str, strategy: st
     tx.audit(Event("job.missed", {"job": job, "planned": planned, "reason": reason}, strategy=strategy))
 
 
+def did_not_run(tx: Transaction, job: str, planned: datetime, reason: str, strategy: str, *, is_trading: bool) -> None:
+    """Record that a fire has not run, or not by its deadline, where somebody counts on it."""
+    said = {"job": job, "planned": planned, "reason": reason, "trades": is_trading}
+    tx.audit(Event("job.did_not_run", said, strategy=strategy))
+
+
 def misses(connection: sqlite3.Connection, job: str, most: int = 50) -> tuple[Missed, ...]:
     """The newest misses of a job first."""
     rows = connection.execute(

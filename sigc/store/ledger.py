@@ -31,6 +31,7 @@ from sigc.failpoint import failpoint
 from sigc.store import audit
 from sigc.store.audit import AuditRecord, Event, Sign
 from sigc.store.connection import FILE, Lock, connect_reader, connect_writer, told
+from sigc.store.outbox.raising import derive
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,9 +45,11 @@ class Transaction:
     hide: Callable[[str], str] = str
 
     def audit(self, event: Event) -> None:
-        """Record what this transaction changes."""
+        """Record what this transaction changes, and raise the alerts that follow from it."""
         payload = {name: self._hidden(value) for name, value in event.payload.items()}
-        self.records.append(audit.append(self.connection, self.at, replace(event, payload=payload), self.sign))
+        recorded = replace(event, payload=payload)
+        self.records.append(audit.append(self.connection, self.at, recorded, self.sign))
+        derive(self.connection, self.at, self.records[-1].seq, recorded, self.hide)
 
     def _hidden(self, value: object) -> object:
         match value:

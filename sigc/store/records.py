@@ -264,6 +264,8 @@ class Nav:
     """What a book was worth at the close of a session: cash, receivables and net. gross, net: exposure in money.
 
     receivables: dividends and other payments of corporate actions that are owed to it, less those that it owes.
+    basis: of its prices: 'traded', or 'declared' for those that an older sigc took as the strategy declared them,
+    adjusted ones among them.
     """
 
     book: BookKey
@@ -273,3 +275,4 @@ class Nav:
     gross: Decimal
     net: Decimal
     receivables: Decimal = ZERO
+    basis: str = "traded"

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from sigc.config import SafetySettings
-from sigc.store.books import Mark
+from sigc.store.price_marks import Mark
 from sigc.store.records import ZERO, Fill, Intent, RunKey, Side
 from sigc_pipelines.checks.exposure import Exposure
 from sigc_pipelines.checks.orders import judge

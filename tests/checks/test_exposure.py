@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sigc.config import SafetySettings
-from sigc.store.books import Mark
+from sigc.store.price_marks import Mark
 from sigc.store.records import ZERO, Fill, Intent, IntentState, Side
 from sigc_pipelines.checks.exposure import Exposure
 from sigc_pipelines.checks.orders import judge

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sigc.config import SafetySettings
-from sigc.store.books import Mark
+from sigc.store.price_marks import Mark
 from sigc.store.records import Intent, IntentState, Weight
 from sigc_pipelines.checks.exposure import Exposure
 from sigc_pipelines.checks.orders import CHECKS, SOUND, judge

@@ -158,7 +158,14 @@ def test_positions() -> None:
         "BBB    -400      49.9000        50     2024-01-11  -20000.00\n"
     )
     key = {"strategy": "momentum", "portfolio": "main"}
-    nav = {"nav": "100687.50", "cash": "80087.50", "gross": "60600.00", "net": "20600.00", "receivables": "0"}
+    nav = {
+        "nav": "100687.50",
+        "cash": "80087.50",
+        "gross": "60600.00",
+        "net": "20600.00",
+        "receivables": "0",
+        "basis": "traded",
+    }
     assert data("positions") == [
         {
             "book": {

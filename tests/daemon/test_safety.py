@@ -77,7 +77,7 @@ def test_a_price_is_accepted_by_whoever_may_trade(site: Site) -> None:
         accepted = client.post(
             "data/accept", {"asset": "S001", "day": "2017-03-01", "reason": "seen"}, reply=AcceptReply
         )
-        assert accepted == AcceptReply("S001", "2017-03-01")
+        assert accepted == AcceptReply("S001", "2017-03-01", is_known=False)  # nothing was traded yet
         for wrong in ({"day": "soon", "reason": "seen"}, {"day": "2017-03-01", "reason": ""}):
             with pytest.raises(SigcError):
                 client.post("data/accept", {"asset": "S001"} | wrong)

@@ -105,6 +105,7 @@ def test_the_track_as_data(site: Site) -> None:
         "slippage": [150.0, 99.0, 99.0],
         "months": {"2024-01": 0.006875},
         "receivables": 0.0,
+        "declared_until": "",
     }
     assert rounded(figures) == {
         "sessions": 3,

@@ -79,6 +79,13 @@ def test_one_that_the_price_does_not_show() -> None:
     assert told([dividend(DAYS[1], 4)], {"A": [100, 99]}) == []  # within 5 %
 
 
+def test_one_that_leaves_much() -> None:
+    """Three quarters of the price after a 1:4: a spin-off of that day is missing. 80 % is a bad day."""
+    assert told([split(DAYS[1], "1/4")], {"A": [10, 33]}) == []
+    (found,) = told([split(DAYS[1], "1/4")], {"A": [10, 30]})
+    assert found == "'A' 2024-03-05: a split of 1:4 leaves a return of -25.0%, where the price moved +200.0%"
+
+
 def test_a_spin_off_that_is_written_as_a_split() -> None:
     (found,) = told([split(DAYS[1], "1.238")], {"A": [93.74, 76.89]})
     assert "a split of 1.238 is no ratio of small numbers, and leaves a return of +1.5%" in found
@@ -235,7 +242,9 @@ def test_real_suspects_are_named(sp500: Path) -> None:
         "'LEN' 2017-11-09", "'JCI' 2016-09-06",
     }  # fmt: skip
     assert {k for k, m in found.items() if "no ratio of small numbers" in m} == odd
-    assert set(found) - both - odd == {"'GNRC' 2010-02-12", "'TMUS' 2013-05-01", "'TEL' 2014-05-15"}
+    others = {"'GNRC' 2010-02-12", "'TMUS' 2013-05-01", "'TEL' 2014-05-15", "'MSI' 2011-01-04"}
+    assert set(found) - both - odd == others
+    assert "a split of 1:7 leaves a return of -37.6%, where the price moved +336.6%" in found["'MSI' 2011-01-04"]
 
 
 def test_a_real_split_that_is_left_out_is_found(sp500: Path) -> None:

@@ -10,7 +10,14 @@ import pytest
 from tests.house.lines import parse
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = ("docs/dashboard.md", "docs/monitoring.md", "docs/operations.md", "docs/runbook.md", "docs/trading.md")
+PAGES = (
+    "docs/alerts.md",
+    "docs/dashboard.md",
+    "docs/monitoring.md",
+    "docs/operations.md",
+    "docs/runbook.md",
+    "docs/trading.md",
+)
 COMMAND = re.compile(r"^    (?:docker compose .* exec sigc )?(sigc .*)$|`(sigc [^`]*)`", re.MULTILINE)
 
 

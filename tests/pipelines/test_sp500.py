@@ -14,6 +14,7 @@ from sigc.config import DataSettings
 from sigc.engine.gather import gather
 from sigc_pipelines.backtest import Result, backtest, pick
 from sigc_pipelines.compute import compute, load
+from sigc_pipelines.quotes import accepted
 from tests.world import workspace, write_strategy
 
 TEXT = """data:
@@ -132,3 +133,23 @@ signal adjusted:
     theirs = found["adjusted"][1:] / found["adjusted"][:-1] - 1
     gap = np.abs(ours - theirs)
     assert np.nanquantile(gap, 0.9999) < 1e-6  # forward and backward adjustment have the same returns
+
+
+def test_returns_of_money_are_the_vendors_total_returns(sp500: Path, tmp_path: Path) -> None:
+    """Prices as traded and actions, put together by us, against closes that the vendor adjusted himself."""
+    text = f"""data:
+  prices: load parquet from "{sp500}/close.parquet"
+  corporate_actions: load csv from "{sp500}/corporate_actions.csv"
+signal s:
+  emit prices
+"""
+    space = replace(workspace(MemoryStore()), data=DataSettings(roots=(str(sp500),)))
+    loaded = load(write_strategy(tmp_path, text), space)
+    made = accepted(loaded, space, loaded.money, 0, len(loaded.grid.dates))
+    theirs = pd.read_parquet(sp500 / "prices.parquet").set_index("date")[list(loaded.grid.names)].to_numpy()
+    gap = np.abs(made.levels[1:] / made.levels[:-1] - theirs[1:] / theirs[:-1])
+    assert np.isfinite(gap).sum() > 1_000_000
+    assert np.nanmax(gap) < 1e-5  # they round
+    close = pd.read_parquet(sp500 / "close.parquet").set_index("date")[list(loaded.grid.names)].to_numpy()
+    known = np.isfinite(made.prices)
+    assert np.array_equal(made.prices[known], close[known])

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from sigc.clock import HandClock
-from sigc.store import books, orders, runs
+from sigc.store import books, orders, price_marks, runs
 from sigc.store.accounts import add_cash, rescaled
-from sigc.store.books import Mark
 from sigc.store.ledger import Ledger
+from sigc.store.price_marks import Mark
 from sigc.store.records import ZERO, BookKey, Charge, Fill, Intent, Nav, Run, RunKey, Side
 
 AT = datetime(2024, 1, 2, 15, tzinfo=UTC)
@@ -270,7 +270,9 @@ def test_a_book_is_opened_once(ledger: Ledger) -> None:
 
 
 def test_a_session_is_valued_once(ledger: Ledger) -> None:
-    navs = [Nav(ONE, f"2024-01-0{d}", *(Decimal(d * n) for n in (10, 9, 8, 7))) for d in (2, 4, 3)]
+    navs = [
+        Nav(ONE, f"2024-01-0{d}", Decimal(10 * d), Decimal(9 * d), Decimal(8 * d), Decimal(7 * d)) for d in (2, 4, 3)
+    ]
     with ledger.transaction("fills") as tx:
         for nav in navs:
             books.put_nav(tx, nav)
@@ -287,9 +289,9 @@ def test_marks_of_the_run_that_decided_last(ledger: Ledger) -> None:
     marks = {"A": Mark(Decimal("50.25"), "x"), "B": Mark(None, "y"), "C": Mark(Decimal(1))}
     ordered(ledger, "b", "buy", "10")
     with ledger.transaction("plan") as tx:
-        books.put_marks(tx, "run-b", marks)
-        assert books.marks_of(tx.connection, "run-b") == marks
-        assert books.last_prices(tx.connection, ONE) == {}  # nothing is decided yet
+        price_marks.put_marks(tx, "run-b", marks)
+        assert price_marks.marks_of(tx.connection, "run-b") == marks
+        assert price_marks.last_prices(tx.connection, ONE) == {}  # nothing is decided yet
         runs.mark_decided(tx, runs.find(tx.connection, "run-b"))
-        assert books.last_prices(tx.connection, ONE) == {"A": Decimal("50.25"), "C": 1}
-        assert books.last_prices(tx.connection, TWO) == {}
+        assert price_marks.last_prices(tx.connection, ONE) == {"A": Decimal("50.25"), "C": 1}
+        assert price_marks.last_prices(tx.connection, TWO) == {}

@@ -113,7 +113,7 @@ soft, hard = resource.getrlimit(kind)
 if sys.argv[2] == "size":
     ledger = Ledger.open(folder, HandClock(START))
     put(ledger, 1, 10)
-    resource.setrlimit(kind, (400_000, hard))
+    resource.setrlimit(kind, (600_000, hard))
     refused(lambda: put(ledger, 2, 1_000_000))
     put(ledger, 3, 10)
 else:

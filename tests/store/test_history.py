@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sigc.daemon.book_history import Tracks, nav_reply
 from sigc.daemon.history_messages import NavRequest
 from sigc.daemon.typed import to_json
-from sigc.store import books, history, holding, recent, schema
+from sigc.store import books, history, holding, price_marks, recent, schema
 from sigc.store.connection import connect_writer
 from sigc.store.history import FillsWanted, OrdersWanted, RunsWanted
 from sigc.store.recent import RecordsWanted
@@ -259,7 +259,7 @@ def test_a_track_that_is_kept_is_made_anew_when_something_changes(ledger: sqlite
 
 
 def test_positions_are_valued_and_held_against_their_targets(ledger: sqlite3.Connection) -> None:
-    marks = books.last_prices(ledger, BOOK)
+    marks = price_marks.last_prices(ledger, BOOK)
     nav = books.last_nav(ledger, BOOK)
     assert nav is not None
     held, total = holding.holdings(ledger, BOOK, {"A0001": 0.5, "NEW": 0.25, "NOT": 0.0}, 100, float(nav.nav))

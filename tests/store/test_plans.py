@@ -21,12 +21,13 @@ import pytest
 from sigc.actions import Action, ActionKind
 from sigc.config import AuditSettings
 from sigc.errors import SigcError
-from sigc.store import action_rows, booking, books, control, history, holding, jobs, orders, recent, recount, runs
-from sigc.store.audit import ledger_id
+from sigc.store import action_rows, booking, books, control, history, holding, jobs, meta, orders, recent, recount, runs
+from sigc.store.audit import Event, ledger_id
 from sigc.store.connection import connect_reader, connect_writer
 from sigc.store.history import FillsWanted, OrdersWanted, RunsWanted, TradesWanted
 from sigc.store.ledger import Ledger
 from sigc.store.mirror import mirror
+from sigc.store.outbox import deliveries, looking
 from sigc.store.query import AuditQuery, Entry, query
 from sigc.store.recent import RecordsWanted
 from sigc.store.records import BookKey, Charge, Outcome
@@ -53,6 +54,7 @@ GROWING = {
     LEDGER: {
         *("runs", "stages", "marks", "intents", "fills", "charges", "charge_shares", "nav", "audit"),
         *("run_orders", "run_totals", "misses", "actions", "action_entries"),
+        *("alerts", "deliveries"),
     },
     PAPER: {"orders", "fills", "charges", "deposits", "acted"},
 }
@@ -76,6 +78,9 @@ SHORT = {
     "run_orders_open": "orders of runs without a verdict",
     "orders_open": "open orders of the paper broker",
     "actions_due": "actions that are to be looked at",
+    "alerts_open": "alerts that are not resolved",
+    "alerts_unrouted": "alerts whose deliveries are not written yet",
+    "deliveries_due": "deliveries that are not sent yet",
 }
 # Statements that may read a growing table from end to end: the function that makes them, their text, and why.
 SCANS = (
@@ -105,6 +110,7 @@ SCANS = (
     ("_rows", r"FROM audit ORDER BY seq$", "`audit verify` checks the whole chain"),
     ("charges_by_day", r"ORDER BY c.at$", "the account of a whole replay, whose ledger is its own"),
     ("_through", r"FROM acted ORDER BY number DESC LIMIT 1$", "the newest alone"),
+    ("listed", r"FROM alerts a WHERE 1 ORDER BY a.id DESC LIMIT \?$", "the newest, to a limit"),
 )
 # Columns of which one value has more rows the longer a ledger is used: by them alone an index finds a part of all.
 BROAD = frozenset({"strategy", "portfolio", "state", "kind", "outcome", "event", "job", "traded"})
@@ -220,6 +226,36 @@ def verbs(ledger: Ledger) -> None:
         control.drop(tx, control.PAUSED, "scripted", "ann")
         jobs.left_open(tx.connection)
         jobs.end(tx, order, Outcome.DONE, "", D1, D1, False)
+    alerting(ledger)
+
+
+def alerting(ledger: Ledger) -> None:
+    """Alerts raised again and resolved by themselves, routed, sent, refused, acknowledged, resolved by hand."""
+    with ledger.transaction("control") as tx:
+        for _ in range(2):
+            tx.audit(Event("cluster.lost", {"why": "gone"}))
+            tx.audit(Event("health.degraded", {"checks": {"disk": "full"}}))
+        tx.audit(Event("condition.met", {"name": "loss"}, strategy="scripted"))
+        tx.audit(Event("cluster.found", {}))
+        tx.audit(Event("order.expired", {}, run=f"run-{D2}", strategy="scripted"))
+        jobs.did_not_run(tx, "job", AT, "deadline", "scripted", is_trading=True)
+        assert deliveries.has_unrouted(tx.connection)
+        deliveries.route(tx, lambda _: ("ops", "mail"))
+        found = [one.id for one in deliveries.due(tx.connection, "ops", 100)]
+        assert deliveries.due(tx.connection, "ops", 9, only_critical=True)
+        deliveries.sending(tx, found)
+        deliveries.sent(tx, found[:2])
+        deliveries.failed(tx, found[2:], "503", AT)
+        deliveries.failed(tx, found[3:], "400", None)
+        assert len(deliveries.times_sent(tx.connection, "ops", AT)) == 1
+        assert deliveries.load_of(tx.connection, "ops").undelivered == 1
+        looking.acknowledge(tx, 1, "ann")
+        looking.resolve(tx, 1, "ann", "seen")
+        looking.listed(tx.connection, 5)
+        looking.listed(tx.connection, 5, with_resolved=True)
+        assert sum(looking.count_open(tx.connection).values())
+        meta.begin(tx, AT.isoformat())
+        meta.ended(tx)
 
 
 def looks(connection: sqlite3.Connection, run: str) -> None:
@@ -235,11 +271,14 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
     books.fills_of(connection, run)
     books.count_fills(connection, run)
     books.count_fills_of(connection, BOOK)
+    assert books.has_traded(connection, "A")
+    assert not books.has_traded(connection, "NOPE")
     books.fills_of_book(connection, BOOK)
     books.fills_of_book(connection, BOOK, AT)
     books.charged(connection, BOOK)
     books.charges_by_day(connection, BOOK)
     books.navs(connection, BOOK)
+    books.declared_until(connection, BOOK)
     assert runs.find(connection, run).id == run
     assert runs.find(connection, "las").id == "last"
     for beginning, why in (("la", "several runs begin"), ("lasting", "no run"), ("", "no run")):

@@ -49,6 +49,8 @@ def test_a_book_is_as_it_was_and_has_a_watermark(tmp_path: Path) -> None:
         navs = books.navs(connection, KEY)
         assert [n.session for n in navs] == ["2016-01-04", "2016-01-05", LAST]
         assert {n.receivables for n in navs} == {0}
+        assert {n.basis for n in navs} == {"declared"}
+        assert books.declared_until(connection, KEY) == LAST
     assert path.with_name("ledger.sqlite.v6").exists()
     with closing(connect_reader(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -39,10 +39,10 @@ from pathlib import Path
 import numpy as np
 
 from sigc.clock import HandClock
-from sigc.store import books, jobs, orders, runs
-from sigc.store.books import Mark
+from sigc.store import books, jobs, orders, price_marks, runs
 from sigc.store.jobs import OrderedRun
 from sigc.store.ledger import Ledger, Transaction
+from sigc.store.price_marks import Mark
 from sigc.store.records import (
     BookKey,
     Charge,
@@ -167,7 +167,7 @@ def _intent(run: Run, place: int, asset: str, side: Side, quantity: str, referen
 def _decide(tx: Transaction, run: Run, prices: dict[str, str], *intents: Intent) -> None:
     runs.mark_decided(tx, run)
     orders.plan(tx, intents)
-    books.put_marks(tx, run.id, {asset: Mark(D(price)) for asset, price in prices.items()})
+    price_marks.put_marks(tx, run.id, {asset: Mark(D(price)) for asset, price in prices.items()})
 
 
 def _send(tx: Transaction, *intents: Intent) -> None:

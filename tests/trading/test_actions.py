@@ -21,7 +21,7 @@ from sigc.clock import HandClock
 from sigc.config import PaperSettings
 from sigc.failpoint import arm
 from sigc.lang.rebalance import Rebalance
-from sigc.store import action_rows, booking, books, orders, recount, runs
+from sigc.store import action_rows, booking, books, orders, price_marks, recount, runs
 from sigc.store.ledger import Ledger
 from sigc.store.records import BookKey, Intent, Nav, Outcome, Run, RunKey, Side
 from sigc_pipelines.acting import scheduled
@@ -352,7 +352,21 @@ def test_days_without_data_and_an_ex_date_on_a_weekend(tmp_path: Path) -> None:
         assert market.has(ONE)[0] == {"A": 200}
         assert [nav.nav for nav in market.navs(ONE)] == [CAPITAL] * 9
         with market.ledger.reading() as connection:
-            assert books.last_prices(connection, ONE) == {}  # no run was decided here
+            assert price_marks.last_prices(connection, ONE) == {}  # no run was decided here
+
+
+def test_a_halted_asset_is_worth_its_last_close(tmp_path: Path) -> None:
+    """Not what it cost, nor what the newest run was judged by: 80 from the third close on, none from the sixth, over a
+    split; each session is valued by a process that reads the closes of that session alone."""
+    with Market(tmp_path, [split("A", 2, 6)]) as market:
+        market.closes.prices[2:, 0] = 80.0
+        market.closes.prices[5:9, 0] = np.nan
+        market.closes.prices[9:, 0] = 41.0
+        market.follow(DAYS[0])
+        market.order(ONE, "A", 100)
+        for session in DAYS[1:10]:
+            market.follow(session, ONE)
+        assert [nav.nav - CAPITAL for nav in market.navs(ONE)] == [0, 0, *[1_600] * 7, 1_800]
 
 
 def test_old_orders_in_units_that_are_no_more_expire(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from sigc.config import SafetySettings
-from sigc.store import books, orders
-from sigc.store.books import Mark
+from sigc.store import books, orders, price_marks
+from sigc.store.price_marks import Mark
 from sigc.store.records import WORKING, ZERO, BookKey, Intent, IntentState, RunKind, Side
 from sigc_pipelines.feed import ReplayFeed
 from sigc_pipelines.run import carry_out
@@ -77,7 +77,7 @@ class Seen:
     @classmethod
     def of(cls, trading: Trading, run: str, session: tuple[str, ...]) -> Seen:
         with trading.ledger.reading() as connection:
-            marks, book = books.marks_of(connection, run), books.book(connection, KEY)
+            marks, book = price_marks.marks_of(connection, run), books.book(connection, KEY)
             held = dict.fromkeys(ASSETS, ZERO) | books.quantities(connection, KEY)
             found = tuple(i for id in session for i in orders.of_run(connection, id))
         assert book is not None

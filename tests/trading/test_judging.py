@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
-from sigc.store import books, control, orders, runs
+from sigc.store import action_rows, booking, books, control, orders, price_marks, runs
+from sigc.store.effects import Due
 from sigc.store.ledger import Ledger
 from sigc.store.records import ZERO, BookKey, Charge, Fill, Intent, IntentState, Run, RunKey, Side
 from sigc_pipelines.judging import exposure, judge_of
@@ -36,8 +39,10 @@ def planned(ledger: Ledger, of: Run, *intents: Intent, **limits: Any) -> None:
     with ledger.transaction("plan") as tx:
         runs.open_run(tx, of, WIDE | limits)
         orders.plan(tx, intents)
-        books.put_marks(
-            tx, of.id, {"A": books.Mark(Decimal(12), "x"), "B": books.Mark(Decimal(20)), "C": books.Mark(None)}
+        price_marks.put_marks(
+            tx,
+            of.id,
+            {"A": price_marks.Mark(Decimal(12), "x"), "B": price_marks.Mark(Decimal(20)), "C": price_marks.Mark(None)},
         )
 
 
@@ -89,6 +94,35 @@ def test_what_is_counted(ledger: Ledger) -> None:
     assert at.marks["A"].sector == "x"
     assert at.line("B").price == 20
     assert at.line("C").price is None
+
+
+def test_what_is_held_is_in_the_units_of_the_session(ledger: Ledger) -> None:
+    """30 shares before a 2:1 and a dividend of 0.50 are 60 and 30.00 owed; 10 of the new ones were sold already."""
+    planned(ledger, BEFORE, one(BEFORE, "1", "buy", 30))
+    planned(ledger, TODAY, one(TODAY, "2", "sell", 10), one(TODAY, "3", "sell", 50), allow_short=False)
+    fill(ledger, "1", "buy", 30, AT - timedelta(days=4))
+    day, close = date(2024, 1, 2), AT - timedelta(days=4)
+    with ledger.transaction("actions") as tx:
+        action_rows.put_watermark(tx, BookKey("one", "main"), "", "2023-12-01", "opened")
+        for action in (
+            Action(day, "A", ActionKind.SPLIT, Fraction(2)),
+            Action(day, "A", ActionKind.DIVIDEND, cash=0.5, pay_date=date(2024, 2, 1)),
+        ):
+            due = Due(action, str(day), close, str(action.pay_date or day))
+            action_rows.put_action(tx, due, due.session)
+    fill(ledger, "2", "sell", 10)
+    with ledger.reading() as connection:
+        at = exposure(connection, TODAY)
+    assert at.line("A").quantity == 50
+    assert at.nav == 800 + 50 * 12 + 30
+    judge = judge_of(ledger, TODAY, ledger.clock)
+    assert denials(ledger, judge, one(TODAY, "3", "sell", 50)) == []
+    with ledger.transaction("actions") as tx:
+        booking.book(tx, str(day), Decimal(1))  # once the ledger has them, nothing is done twice
+    with ledger.reading() as connection:
+        at = exposure(connection, TODAY)
+    assert at.line("A").quantity == 50
+    assert at.nav == 800 + 50 * 12 + 30
 
 
 def test_what_is_denied_takes_no_room(ledger: Ledger) -> None:

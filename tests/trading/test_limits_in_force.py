@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from sigc.clock import SystemClock
 from sigc.config import Config, SafetySettings
 from sigc.daemon.runner import StrategyEntry
-from sigc.store import books, control
+from sigc.store import books, control, price_marks
 from sigc.store.ledger import Ledger
 from sigc.store.records import BookKey, IntentState, Outcome, RunKind
 from sigc_cli.commands.config import command as config_command
@@ -91,7 +91,7 @@ def test_positions_are_at_the_prices_of_the_nav_beside_them(tmp_path: Path) -> N
             desk.run(day)
     with scene(here, D4) as desk, desk.trading.ledger.reading() as connection:
         priced, nav, book = (
-            books.prices_of(connection, key),
+            price_marks.prices_of(connection, key),
             books.last_nav(connection, key),
             books.book(connection, key),
         )

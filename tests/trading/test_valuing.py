@@ -13,7 +13,7 @@ import pytest
 from sigc.calendar import Session
 from sigc.clock import HandClock
 from sigc.config import PaperSettings
-from sigc.store import books, orders, runs
+from sigc.store import books, orders, price_marks, runs
 from sigc.store.ledger import Ledger
 from sigc.store.records import ZERO, BookKey, Charge, Fill, Intent, Nav, Run, RunKey, Side
 from sigc_pipelines.brokers.paper import PaperBroker
@@ -198,7 +198,7 @@ def test_a_price_that_was_known_before_is_the_newest(market: Market) -> None:
     market.follow(D2)
     ordered(market.ledger, "x", "A", "buy", 2)
     with market.ledger.transaction("plan") as tx:
-        books.put_marks(tx, "run-x", {"A": books.Mark(Decimal(99)), "B": books.Mark(Decimal(7))})
+        price_marks.put_marks(tx, "run-x", {"A": price_marks.Mark(Decimal(99)), "B": price_marks.Mark(Decimal(7))})
         runs.mark_decided(tx, runs.find(tx.connection, "run-x"))
     assert market.follow(D3) == {"A": 99, "B": 7}
     assert newest_prices(market.ledger, CALENDAR, KEY, D4, market.since) == {"A": 103, "B": 7}

@@ -36,6 +36,7 @@ def accept(
     It is kept in the ledger, by the daemon when one answers. A split is better declared as a corporate action.
     """
     from sigc.daemon.client import NoDaemonError
+    from sigc.daemon.page_messages import AcceptReply
     from sigc.errors import Diagnostic, SigcError
     from sigc_cli.remote import daemon
 
@@ -46,20 +47,25 @@ def accept(
     if work_dir is None:
         try:
             with daemon(config, address, name) as client:
-                client.post("data/accept", {"asset": asset, "day": day, "reason": reason})
-            click.echo(f"the price of {asset} on {day} is accepted")
+                reply = client.post("data/accept", {"asset": asset, "day": day, "reason": reason}, reply=AcceptReply)
+            _tell(asset, day, is_known=reply.is_known)
             return
         except NoDaemonError as gone:
             if not gone.is_refused or address is not None:
                 raise
-    _here(asset, day, reason, config, work_dir, name)
+    _tell(asset, day, is_known=_here(asset, day, reason, config, work_dir, name))
+
+
+def _tell(asset: str, day: str, *, is_known: bool) -> None:
     click.echo(f"the price of {asset} on {day} is accepted")
+    if not is_known:
+        click.echo(f"warning: no book has traded '{asset}': is it the name that the data have?", err=True)
 
 
-def _here(asset: str, day: str, reason: str, config: Path | None, work_dir: Path | None, name: str | None) -> None:
-    """Write it into the ledger of the work dir. Raises E310, E311."""
+def _here(asset: str, day: str, reason: str, config: Path | None, work_dir: Path | None, name: str | None) -> bool:
+    """Write it into the ledger of the work dir; True if a book there has traded the asset. Raises E310, E311."""
     from sigc.clock import SystemClock
-    from sigc.store import control
+    from sigc.store import books, control
     from sigc.store.ledger import Ledger
     from sigc_cli.build import Choices, configuration
     from sigc_cli.build_trading import sign_of, user
@@ -72,3 +78,4 @@ def _here(asset: str, day: str, reason: str, config: Path | None, work_dir: Path
         ledger.transaction("control") as tx,
     ):
         control.accept_price(tx, asset, day, user(), reason)
+        return books.has_traded(tx.connection, asset)

@@ -11,6 +11,7 @@ import click
 from sigc_cli.options import CONFIG, JSON, SOURCE_OPTIONS
 
 if TYPE_CHECKING:
+    from sigc.data.corporate import Acts
     from sigc.errors import Diagnostic
     from sigc_cli.datafile import DataFile
 
@@ -27,10 +28,14 @@ def command(file: Path, column: str, dtype: str, options: tuple[str, ...], confi
     from sigc.data.exchange import exchanges_of
     from sigc_cli.build import Choices, configuration
     from sigc_cli.complain import complain
-    from sigc_cli.datafile import price_findings, read_file
+    from sigc_cli.datafile import price_findings, read_acts, read_file
     from sigc_cli.show import percent
 
     exchanges = exchanges_of(configuration(Choices(config=config)).config.schedule)
+    acts = None if column else read_acts(file, options, exchanges)
+    if acts is not None:
+        _tell_actions(file, acts, as_json)
+        return
     read = read_file(file, column=column, dtype=dtype, options=options, exchanges=exchanges)
     odd = price_findings(read, column)
     facts = {"file": str(file)} | facts_of(read, odd)
@@ -47,6 +52,32 @@ def command(file: Path, column: str, dtype: str, options: tuple[str, ...], confi
     click.echo(f"{file}: ok")
     click.echo(f"  {facts['kind']}, {facts['assets']} assets, {span}, {percent(read.missing)} missing")
     click.echo(f"  read as: {facts['layout']}; rows are {facts['frequency']}{_year(facts['periods'])}")
+
+
+def _tell_actions(file: Path, acts: Acts, as_json: bool) -> None:
+    """How many actions there are of each kind, and of when."""
+    from collections import Counter
+
+    from sigc_cli.complain import complain
+
+    kinds = Counter(a.kind.value for a in acts.actions)
+    days = [a.ex_date.isoformat() for a in acts.actions]
+    facts: dict[str, object] = {
+        "file": str(file),
+        "kind": "corporate actions",
+        "actions": dict(sorted(kinds.items())),
+        "assets": len({a.asset for a in acts.actions}),
+        "first": min(days, default=None),
+        "last": max(days, default=None),
+        "findings": [f.message for f in acts.findings],
+    }
+    if as_json:
+        click.echo(json.dumps(facts, indent=2))
+        return
+    complain(acts.findings)
+    said = ", ".join(f"{count:,} {kind}" for kind, count in sorted(kinds.items())) or "none"
+    click.echo(f"{file}: ok")
+    click.echo(f"  corporate actions of {facts['assets']} assets, {facts['first']} to {facts['last']}: {said}")
 
 
 def _begin(read: DataFile) -> str:

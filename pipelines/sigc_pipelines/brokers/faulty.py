@@ -200,6 +200,10 @@ class FaultyBroker:
             self.deliver()
             self._market().act(session, at, dues)
 
+    def announce(self, dues: Sequence[Due]) -> None:
+        """To the inner broker."""
+        self._market().announce(dues)
+
     def deposit(self, id: str, amount: Decimal) -> None:
         """To the inner broker."""
         self._market().deposit(id, amount)

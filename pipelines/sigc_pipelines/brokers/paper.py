@@ -27,7 +27,7 @@ from sigc.config import PaperSettings
 from sigc.store.effects import Due
 from sigc.store.records import ZERO, Charge, Fill, OrderType, Side
 from sigc_pipelines.brokers import paper_rows as rows
-from sigc_pipelines.brokers.paper_actions import act
+from sigc_pipelines.brokers.paper_actions import act, announce
 from sigc_pipelines.brokers.paper_file import BookFile, instant_text
 from sigc_pipelines.brokers.paper_match import CENT, EXACT, LARGEST, TICK, Terms, borrow_fee, known, match
 from sigc_pipelines.brokers.paper_rows import Holding
@@ -141,21 +141,22 @@ class PaperBroker:
                 close.settle(held.get(asset, Holding(asset)), orders[asset], prices[asset], volumes.get(asset))
                 for asset in fresh
             ]
-            held |= {each.held.asset: each.held for each in outcomes}
             fills = [fill for each in outcomes for fill in each.fills]
             charges = [charge for each in outcomes for charge in each.charges]
             rows.close_orders(book, [order for each in outcomes for order in each.orders])
             rows.insert_activities(book, fills, charges)
-            rows.put_holdings(book, [each.held for each in outcomes])
-            cash = rows.money(book).cash
-            cash += sum((fill.cash for fill in fills), ZERO) + sum((charge.amount for charge in charges), ZERO)
-            worth, bound = (sum((getattr(h, name) for h in held.values()), ZERO) for name in ("worth", "bound"))
-            rows.put_money(book, rows.Money(cash, worth, bound))
+            cash = sum((fill.cash for fill in fills), ZERO) + sum((charge.amount for charge in charges), ZERO)
+            rows.change_holdings(book, held, {each.held.asset: each.held for each in outcomes}, cash)
 
     def act(self, session: str, at: datetime, dues: Sequence[Due]) -> None:
         """Book what corporate actions should have done by a session, less what they did. Raises UnreachableError."""
         with self._changing() as book:
             act(book, session, at, dues, self._terms.step)
+
+    def announce(self, dues: Sequence[Due]) -> None:
+        """Say which actions act at the next session. Raises UnreachableError."""
+        with self._changing() as book:
+            announce(book, dues)
 
     def deposit(self, id: str, amount: Decimal) -> None:
         """Put cash into the account. Raises RejectedError for no amount of money, or an id of another amount."""
@@ -187,8 +188,8 @@ class PaperBroker:
         if before.price is None:
             raise RejectedError(f"{asset} has no price")
         after = before.opened(request.side, request.quantity)
-        if not self._terms.shorting and request.side is Side.SELL and after.sells > after.quantity:
-            raise RejectedError(f"{asset}: {after.sells} are to be sold, {after.quantity} are held, shorting is off")
+        if not self._terms.shorting and request.side is Side.SELL and after.sells > after.expected:
+            raise RejectedError(f"{asset}: {after.sells} are to be sold, {after.expected} are held, shorting is off")
         added = after.bound - before.bound
         power = max(rows.money(book).buying_power(self._terms.leverage), ZERO)
         if added > power:
@@ -222,15 +223,16 @@ class _Close:
         charges = self._borrow(held)
         seen = known(price)
         price = None if seen is None else seen.quantize(TICK)
-        fills = [] if price is None or price <= ZERO else self._fill(orders, price, known(volume))
-        if price is not None and price > ZERO:
-            held = replace(held, price=price)
+        price = None if price is None or price <= ZERO else price
+        fills = self._fill(orders, price, known(volume)) if orders and price is not None else []
         got = {fill.client_order_id: fill.quantity for fill in fills}
         closed = [_closed(order, got.get(order.request.client_order_id, ZERO)) for order in orders]
         for order in orders:
             held = held.opened(order.request.side, order.filled - order.request.quantity)
         quantity = held.quantity + sum((fill.side.sign * fill.quantity for fill in fills), ZERO)
-        return _Outcome(replace(held, session=self.session, quantity=quantity), closed, fills, charges)
+        last = held.price if price is None else price
+        after = Holding(held.asset, quantity, held.buys, held.sells, self.session, last)
+        return _Outcome(after, closed, fills, charges)
 
     def _fill(self, orders: Sequence[BrokerOrder], price: Decimal, volume: Decimal | None) -> list[Fill]:
         """An order is filled once a session at most: that names the execution."""

@@ -19,7 +19,7 @@ from sigc.store.records import ZERO, BookKey, Charge, Side
 from sigc_pipelines.brokers import paper_rows as rows
 from sigc_pipelines.brokers.paper_file import instant_text
 from sigc_pipelines.brokers.paper_match import TICK
-from sigc_pipelines.brokers.paper_rows import Holding
+from sigc_pipelines.brokers.paper_rows import ONE, Holding
 from sigc_pipelines.brokers.protocol import OrderStatus
 
 ACCOUNT = BookKey("", "")
@@ -33,7 +33,7 @@ def act(book: sqlite3.Connection, session: str, at: datetime, dues: Sequence[Due
     """
     if not dues or session < _through(book):
         return
-    held = rows.holdings(book)
+    held = rows.holdings(book, {name for due in dues for name in (due.action.asset, due.action.into) if name})
     before = dict(held)
     _expire(book, dues, held)
     done = _done(book, dues)
@@ -53,10 +53,15 @@ def act(book: sqlite3.Connection, session: str, at: datetime, dues: Sequence[Due
                 charges.append(Charge(id, f"action {due.action.kind}", due.action.asset, difference.cash, at))
     _reprice(held, first)
     rows.insert_activities(book, (), charges)
-    rows.put_holdings(book, [h for asset, h in held.items() if before.get(asset) != h])
-    cash = rows.money(book).cash + sum((c.amount for c in charges), ZERO)
-    worth, bound = (sum((getattr(h, name) for h in held.values()), ZERO) for name in ("worth", "bound"))
-    rows.put_money(book, rows.Money(cash, worth, bound))
+    rows.change_holdings(book, before, held, sum((c.amount for c in charges), ZERO))
+
+
+def announce(book: sqlite3.Connection, dues: Sequence[Due]) -> None:
+    """Note splits of a session that has not been: until its close what is held is in other units than open orders."""
+    splits = {due.action.asset: due for due in dues if due.action.kind is ActionKind.SPLIT}
+    before = {a: h for a, h in rows.holdings(book, splits).items() if h.session < splits[a].session}
+    after = {asset: replace(h, coming=splits[asset].action.ratio) for asset, h in before.items()}
+    rows.change_holdings(book, before, after, ZERO)
 
 
 def _through(book: sqlite3.Connection) -> str:
@@ -141,7 +146,8 @@ def _move(held: dict[str, Holding], due: Due, amounts: Amounts) -> None:
     asset, into = due.action.asset, due.action.into
     own = held.get(asset, Holding(asset))
     if amounts.change:
-        held[asset] = replace(own, quantity=own.quantity + amounts.change)
+        coming = ONE if due.action.kind is ActionKind.SPLIT else own.coming
+        held[asset] = replace(own, quantity=own.quantity + amounts.change, coming=coming)
     if amounts.into_change:
         new = held.get(into, Holding(into, session=own.session))  # a short one is charged for from here on
         held[into] = replace(new, quantity=new.quantity + amounts.into_change)

@@ -23,7 +23,7 @@ from sigc.private import make_private
 from sigc_pipelines.brokers.protocol import NotSentError, OutcomeUnknownError, UnreachableError
 
 _APPLICATION_ID = 0x51C9A9E2  # tells a paper broker's book from any other SQLite file
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = (
     """
     CREATE TABLE account (  -- one row; worth, bound: of all holdings, kept in step with them
@@ -111,6 +111,9 @@ _SECOND = (  # corporate actions
     "CREATE INDEX acted_of_action ON acted (asset, kind, ex_date, id)",
     "CREATE INDEX fills_of_asset ON fills (asset, at)",
 )
+
+# New shares per old one of a split of the next session: open orders are in its units, what is held is not yet.
+_THIRD = ("ALTER TABLE holdings ADD COLUMN coming TEXT NOT NULL DEFAULT '1'",)
 
 
 def instant_text(at: datetime) -> str:
@@ -226,7 +229,7 @@ def _create(connection: sqlite3.Connection, created: datetime) -> None:
     book = hashlib.sha256(instant_text(created).encode()).hexdigest()[:8]
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for statement in (*_SCHEMA, *_SECOND):
+        for statement in (*_SCHEMA, *_SECOND, *_THIRD):
             connection.execute(statement)
         connection.execute("INSERT INTO account VALUES (?, '0', '0', '0')", (book,))
         connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
@@ -239,12 +242,13 @@ def _create(connection: sqlite3.Connection, created: datetime) -> None:
 
 
 def _raise_version(connection: sqlite3.Connection) -> None:
-    """Bring a book of version 1 up to date."""
+    """Bring a book of an earlier version up to date."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        for statement in _SECOND if version < _VERSION else ():  # another process may have been first
-            connection.execute(statement)
+        for _, statements in (at for at in ((2, _SECOND), (3, _THIRD)) if version < at[0]):  # or another process did
+            for statement in statements:
+                connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {_VERSION}")
         connection.execute("COMMIT")
     except BaseException:

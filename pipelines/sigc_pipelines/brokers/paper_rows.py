@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 from sigc.store.records import ZERO, Charge, Fill, OrderType, Side, TimeInForce
@@ -14,16 +15,20 @@ from sigc_pipelines.brokers.paper_file import instant_text
 from sigc_pipelines.brokers.protocol import Activities, BrokerOrder, OrderRequest, OrderStatus
 
 Row = tuple[Any, ...]
+ONE = Fraction(1)
 _ORDER = (
     "SELECT number, client_order_id, asset, side, quantity, order_type, limit_price, time_in_force, submitted, "
     "status, filled, (SELECT book FROM account) FROM orders"
 )
-_HOLDING = "SELECT asset, quantity, buys, sells, session, price FROM holdings"
+_HOLDING = "SELECT asset, quantity, buys, sells, session, price, coming FROM holdings"
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """An asset in the book. buys, sells: what is open. session: the last one marked. price: the last one known."""
+    """An asset in the book. buys, sells: what is open. session: the last one marked. price: the last one known.
+
+    coming: new shares per old one of a split that acts at the next session, in whose units open orders are.
+    """
 
     asset: str
     quantity: Decimal = ZERO
@@ -31,11 +36,12 @@ class Holding:
     sells: Decimal = ZERO
     session: str = ""
     price: Decimal | None = None
+    coming: Fraction = ONE
 
     @property
     def worth(self) -> Decimal:
         """Of the position at the last price."""
-        return self.quantity * (self.price or ZERO)
+        return self.quantity * (self.price or ZERO) if self.quantity else ZERO
 
     @property
     def bound(self) -> Decimal:
@@ -44,7 +50,19 @@ class Holding:
         >>> Holding("A", Decimal(100), sells=Decimal(250), price=Decimal(2)).bound  # 100 long to 150 short
         Decimal('300')
         """
-        return max(abs(self.quantity + self.buys), abs(self.quantity - self.sells)) * (self.price or ZERO)
+        if not (self.quantity or self.buys or self.sells):
+            return ZERO
+        held, price = self.expected, self.price or ZERO
+        if self.coming != 1:
+            price = price * self.coming.denominator / self.coming.numerator
+        return max(abs(held + self.buys), abs(held - self.sells)) * price
+
+    @property
+    def expected(self) -> Decimal:
+        """The quantity in the units of open orders."""
+        if self.coming == 1:
+            return self.quantity
+        return self.quantity * self.coming.numerator / self.coming.denominator
 
     def opened(self, side: Side, quantity: Decimal) -> Holding:
         """With so much more in open orders (less of it, when negative)."""
@@ -89,20 +107,38 @@ def holding(book: sqlite3.Connection, asset: str) -> Holding:
     return Holding(asset) if row is None else _holding(row)
 
 
-def holdings(book: sqlite3.Connection) -> dict[str, Holding]:
-    """All assets, sorted."""
-    return {row[0]: _holding(row) for row in book.execute(f"{_HOLDING} ORDER BY asset")}
+def holdings(book: sqlite3.Connection, assets: Iterable[str] | None = None) -> dict[str, Holding]:
+    """All assets, sorted; or those of some that are known."""
+    if assets is None:
+        return {row[0]: _holding(row) for row in book.execute(f"{_HOLDING} ORDER BY asset")}
+    known = {asset: holding(book, asset) for asset in sorted(assets)}
+    return {asset: held for asset, held in known.items() if held != Holding(asset)}
 
 
 def put_holdings(book: sqlite3.Connection, now: Iterable[Holding]) -> None:
     """These assets from now on."""
     book.executemany(
-        "INSERT OR REPLACE INTO holdings VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO holdings VALUES (?, ?, ?, ?, ?, ?, ?)",
         [
-            (h.asset, str(h.quantity), str(h.buys), str(h.sells), h.session, None if h.price is None else str(h.price))
+            (
+                *(h.asset, str(h.quantity), str(h.buys), str(h.sells), h.session),
+                *(None if h.price is None else str(h.price), str(h.coming)),
+            )
             for h in now
         ],
     )
+
+
+def change_holdings(
+    book: sqlite3.Connection, before: Mapping[str, Holding], after: Mapping[str, Holding], cash: Decimal
+) -> None:
+    """Some assets from now on, and the account with them. cash: what it gets besides, or pays."""
+    changed = [held for asset, held in after.items() if before.get(asset) != held]
+    put_holdings(book, changed)
+    then, now = [before[h.asset] for h in changed if h.asset in before], money(book)
+    worth = sum((h.worth for h in changed), ZERO) - sum((h.worth for h in then), ZERO)
+    bound = sum((h.bound for h in changed), ZERO) - sum((h.bound for h in then), ZERO)
+    put_money(book, Money(now.cash + cash, now.worth + worth, now.bound + bound))
 
 
 def find_order(book: sqlite3.Connection, client_order_id: str) -> BrokerOrder | None:
@@ -196,9 +232,10 @@ def _numbers(cursor: str, book: str) -> tuple[int, int]:
 
 
 def _holding(row: Row) -> Holding:
-    asset, quantity, buys, sells, session, price = row
+    asset, quantity, buys, sells, session, price, coming = row
     known = None if price is None else Decimal(price)
-    return Holding(asset, Decimal(quantity), Decimal(buys), Decimal(sells), session, known)
+    ratio = ONE if coming == "1" else Fraction(coming)
+    return Holding(asset, Decimal(quantity), Decimal(buys), Decimal(sells), session, known, ratio)
 
 
 def _order(row: Row) -> BrokerOrder:

@@ -90,6 +90,11 @@ class PooledBroker:
         with self._turn(UnreachableError):
             self._simulated().act(session, at, dues)
 
+    def announce(self, dues: Sequence[Due]) -> None:
+        """Corporate actions of the next session, to an inner broker that is a simulation."""
+        with self._turn(UnreachableError):
+            self._simulated().announce(dues)
+
     def deposit(self, id: str, amount: Decimal) -> None:
         """Cash, to an inner broker that is a simulation."""
         with self._turn(UnreachableError):

@@ -196,6 +196,13 @@ class Simulated(Protocol):
         """
         ...
 
+    def announce(self, dues: Sequence[Due]) -> None:
+        """Say which actions act at the next session: orders from now on are in its units, before positions are.
+
+        Again changes nothing, nor does a session that was marked already.
+        """
+        ...
+
     def deposit(self, id: str, amount: Decimal) -> None:
         """Put cash into the account, once per id."""
         ...

@@ -30,10 +30,12 @@ from sigc.config import SafetySettings
 from sigc.data.anomalies import split_like
 from sigc.panel import Floats
 from sigc.store.records import Finding, Weight
-from sigc_pipelines.checks.declare import Breach, Check, UnevaluableError, check, findings, listed
+from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, collected, findings, listed
 from sigc_pipelines.checks.view import FEW_ASSETS, DataView, SourceView
 
 Where = NDArray[np.bool_]
+# What a check is about, which says the policy by which it is weighed.
+FUTURE, STALE, DAMAGED, UNPRICED, ODD, RARE = "future", "stale", "damaged", "unpriced", "odd", "rare"
 _NEAR_SPLIT = 0.005  # of its ratio
 
 
@@ -75,12 +77,12 @@ class Loaded:
 def judge_data(view: DataView, wanted: Collection[str], held: Collection[str], limits: SafetySettings) -> DataVerdict:
     """Judge the data that `wanted` assets were computed from, and what `held` ones are valued by."""
     seen = Loaded(view, tuple(sorted({*wanted, *held})))
-    future = findings((causal,), seen, limits, Weight.ERROR)
-    stale = _weighed((fresh, repeats, late, covered), seen, limits, limits.on_stale_data)
-    damaged = _weighed((rows, complete, anomalies, universe), seen, limits, limits.on_data_error)
-    unpriced = _weighed((missing,), seen, limits, limits.on_missing_symbol)
-    odd = _weighed((unaccepted,), seen, limits, limits.on_anomaly)
-    rare = findings((unusual, splits, unread), seen, limits, Weight.WARNING)
+    future = _weighed(FUTURE, seen, limits, "halt")
+    stale = _weighed(STALE, seen, limits, limits.on_stale_data)
+    damaged = _weighed(DAMAGED, seen, limits, limits.on_data_error)
+    unpriced = _weighed(UNPRICED, seen, limits, limits.on_missing_symbol)
+    odd = _weighed(ODD, seen, limits, limits.on_anomaly)
+    rare = _weighed(RARE, seen, limits, "alert")
     policies = {limits.on_stale_data} if stale else set()
     policies |= {limits.on_data_error} if damaged else set()
     keeps_all = "hold" in policies
@@ -94,14 +96,14 @@ def judge_data(view: DataView, wanted: Collection[str], held: Collection[str], l
     return DataVerdict(every, treatments, "use_cache" in policies, frozenset(waits))
 
 
-@check()
+@check(group=FUTURE)
 def causal(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
     """No row is later than the as-of session."""
     expected, newest = _day(seen.view.as_of), _day(seen.view.newest)
     return Breach(f"the newest row, of {newest}, is later than the session {expected}") if newest > expected else None
 
 
-@check("on_stale_data")
+@check("on_stale_data", group=STALE)
 def fresh(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
     """The newest row is of the as-of session."""
     expected, newest = _day(seen.view.as_of), _day(seen.view.newest)
@@ -112,7 +114,7 @@ def fresh(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG00
     return Breach(text, value=float(days), limit=0.0)
 
 
-@check("max_repeated_pct")
+@check("max_repeated_pct", group=STALE)
 def repeats(seen: Loaded, limits: SafetySettings) -> Breach | None:
     """The share of assets whose row only repeats the one before, or whose volume is gone."""
     view = seen.view
@@ -125,14 +127,14 @@ def repeats(seen: Loaded, limits: SafetySettings) -> Breach | None:
     return Breach(f"{text}; the limit is {limits.max_repeated_pct:g}", (), share, limits.max_repeated_pct)
 
 
-@check("on_stale_data")
+@check("on_stale_data", group=STALE)
 def late(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
     """Each source that is read has its newest values when it should have them."""
     found = [s for s in seen.view.sources if s.is_read and s.is_late]
     return Breach(_late(found, seen.view), value=float(len(found)), limit=0.0) if found else None
 
 
-@check("max_coverage_drop")
+@check("max_coverage_drop", group=STALE)
 def covered(seen: Loaded, limits: SafetySettings) -> Breach | None:
     """Each source that is read has a value of about as many assets as before."""
     found = [s for s in seen.view.sources if s.is_read and not s.is_late and _has_dropped(s, limits)]
@@ -142,7 +144,7 @@ def covered(seen: Loaded, limits: SafetySettings) -> Breach | None:
     return Breach(f"{_dropped(found)}; the limit is {limits.max_coverage_drop:g}", (), worst, limits.max_coverage_drop)
 
 
-@check()
+@check(group=RARE)
 def unread(seen: Loaded, limits: SafetySettings) -> Breach | None:
     """Sources that the weights are not made of, which are late or lack values."""
     others = [s for s in seen.view.sources if not s.is_read]
@@ -152,7 +154,7 @@ def unread(seen: Loaded, limits: SafetySettings) -> Breach | None:
     return Breach("; ".join(texts)) if texts else None
 
 
-@check()
+@check(group=RARE)
 def splits(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
     """Returns that a split 2:1 or 3:2 would give, too small to be held."""
     moved = _moved(seen.view)
@@ -164,7 +166,7 @@ def splits(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG0
     return Breach(f"returns as of splits 2:1 or 3:2, without an action: {told}", names)
 
 
-@check("max_universe_change")
+@check("max_universe_change", group=DAMAGED)
 def universe(seen: Loaded, limits: SafetySettings) -> Breach | None:
     """The share of the assets with a price that have none any more; declared ends are none of them."""
     view = seen.view
@@ -179,7 +181,7 @@ def universe(seen: Loaded, limits: SafetySettings) -> Breach | None:
     return Breach(f"{text}; the limit is {limits.max_universe_change:g}", lost, share, limits.max_universe_change)
 
 
-@check("on_anomaly")
+@check("on_anomaly", group=ODD)
 def unaccepted(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
     """The price of each wanted or held asset is accepted, and no copy of an older one."""
     odd = _jumps(seen.view) | _still(seen.view)
@@ -187,7 +189,7 @@ def unaccepted(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: 
     return Breach(_told(mine), tuple(sorted(mine)), float(len(mine)), 0.0) if mine else None
 
 
-@check("min_rows")
+@check("min_rows", group=DAMAGED)
 def rows(seen: Loaded, limits: SafetySettings) -> Breach | None:
     """The data have rows enough."""
     number = seen.view.rows
@@ -196,7 +198,7 @@ def rows(seen: Loaded, limits: SafetySettings) -> Breach | None:
     return Breach(f"{number} rows of data; at least {limits.min_rows} are needed", value=number, limit=limits.min_rows)
 
 
-@check("max_missing_pct")
+@check("max_missing_pct", group=DAMAGED)
 def complete(seen: Loaded, limits: SafetySettings) -> Breach | None:
     """The share of wanted and held assets that have no price."""
     lacking = _unpriced(seen)
@@ -207,7 +209,7 @@ def complete(seen: Loaded, limits: SafetySettings) -> Breach | None:
     return Breach(f"{text}; the limit is {limits.max_missing_pct:.6g}", lacking, share, limits.max_missing_pct)
 
 
-@check("max_anomalies_pct")
+@check("max_anomalies_pct", group=DAMAGED)
 def anomalies(seen: Loaded, limits: SafetySettings) -> Breach | None:
     """The share of assets whose last row is unlike their past: a return, a volume, a gap."""
     odd, share = _odd(seen.view, limits)
@@ -217,7 +219,7 @@ def anomalies(seen: Loaded, limits: SafetySettings) -> Breach | None:
     return Breach(text, tuple(sorted(odd)), share, limits.max_anomalies_pct)
 
 
-@check("max_anomalies_pct")
+@check("max_anomalies_pct", group=RARE)
 def unusual(seen: Loaded, limits: SafetySettings) -> Breach | None:
     """Anomalies of too few assets for the data to be called wrong."""
     odd, share = _odd(seen.view, limits)
@@ -227,35 +229,16 @@ def unusual(seen: Loaded, limits: SafetySettings) -> Breach | None:
     return Breach(_told(odd), tuple(sorted(odd)), share, limits.max_anomalies_pct)
 
 
-@check("on_missing_symbol")
+@check("on_missing_symbol", group=UNPRICED)
 def missing(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
     """Each wanted or held asset has a price."""
     lacking = _unpriced(seen)
     return Breach(f"no price of {listed(lacking)}", lacking, float(len(lacking)), 0.0) if lacking else None
 
 
-CHECKS = (
-    causal,
-    fresh,
-    repeats,
-    late,
-    covered,
-    rows,
-    complete,
-    anomalies,
-    universe,
-    missing,
-    unaccepted,
-    unusual,
-    splits,
-    unread,
-)
-
-
-def _weighed(
-    checks: tuple[Check[Loaded], ...], seen: Loaded, limits: SafetySettings, policy: str
-) -> tuple[Finding, ...]:
-    return findings(checks, seen, limits, Weight.ERROR if policy == "halt" else Weight.WARNING)
+def _weighed(group: str, seen: Loaded, limits: SafetySettings, policy: str) -> tuple[Finding, ...]:
+    weight = Weight.ERROR if policy == "halt" else Weight.WARNING
+    return findings(collected(__name__, group), seen, limits, weight)
 
 
 def _day(text: str) -> date:
@@ -390,3 +373,6 @@ def _volumes(view: DataView, priced: Where, most: float) -> list[tuple[int, floa
 
 def _told(odd: dict[str, str]) -> str:
     return listed((f"{name} has {what}" for name, what in sorted(odd.items())), 5)
+
+
+CHECKS = collected(__name__)  # at the end, behind all that is declared

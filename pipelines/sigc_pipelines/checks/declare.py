@@ -1,5 +1,7 @@
 """What a check is: one function that measures against one limit; its name, limit and text follow from it.
 
+A check is in force where it is declared: `collected` finds all of a module, so none can be left out of a list.
+
 @check("max_gross")
 def gross(view: WeightsView, limits: SafetySettings) -> Breach | None:
     '''The sum of absolute weights.'''
@@ -34,12 +36,16 @@ class Breach:
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[Seen]):
-    """A check. setting: the field of `SafetySettings` that is its limit, '' without one."""
+    """A check. setting: the field of `SafetySettings` that is its limit, '' without one.
+
+    group: those of a module that are weighed together, see there.
+    """
 
     name: str
     setting: str
     text: str
     measure: Callable[[Seen, SafetySettings], Breach | None]
+    group: str = ""
 
     @property
     def default(self) -> Any:
@@ -47,14 +53,26 @@ class Check(Generic[Seen]):
         return SafetySettings.model_fields[self.setting].default if self.setting else None
 
 
-def check(setting: str = "") -> Callable[[Callable[[Seen, SafetySettings], Breach | None]], Check[Seen]]:
-    """Declare the function below as a check against `setting`."""
+_declared: dict[str, list[Check[Any]]] = {}  # by module, in their order
+
+
+def check(
+    setting: str = "", group: str = ""
+) -> Callable[[Callable[[Seen, SafetySettings], Breach | None]], Check[Seen]]:
+    """Declare the function below as a check against `setting`, and put it in force."""
 
     def declare(measure: Callable[[Seen, SafetySettings], Breach | None]) -> Check[Seen]:
         text = (measure.__doc__ or "").splitlines()[0]
-        return Check(measure.__name__, setting, text, measure)
+        made = Check(measure.__name__, setting, text, measure, group)
+        _declared.setdefault(measure.__module__, []).append(made)
+        return made
 
     return declare
+
+
+def collected(module: str, *groups: str) -> tuple[Check[Any], ...]:
+    """All checks that a module declares, in their order; those of some groups where these are named."""
+    return tuple(c for c in _declared.get(module, ()) if not groups or c.group in groups)
 
 
 def findings(

@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, localcontext
 
-from sigc.store.books import Mark
+from sigc.store.price_marks import Mark
 from sigc.store.records import IN_FLIGHT, ZERO, Fill, Intent, IntentState, Side
 
 # Enough digits for sums and products of prices and quantities to be exact, so that their order does not matter.

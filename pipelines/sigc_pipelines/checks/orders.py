@@ -21,9 +21,11 @@ from decimal import Decimal, localcontext
 from sigc.config import SafetySettings
 from sigc.store.records import ZERO, Finding, Intent, Side, Weight
 from sigc_pipelines.checks.case import Case, beyond, exact, unless_way_out
-from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, findings, listed
+from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, collected, findings, listed
 from sigc_pipelines.checks.exposure import EXACT, Exposure, Range, worst_price
 from sigc_pipelines.checks.size import SIZES
+
+FORM = "form"  # the group of what an order must be to be measured at all
 
 
 def judge(
@@ -42,7 +44,7 @@ def judge(
         return findings(CHECKS, case, limits, Weight.DENIAL, assets)
 
 
-@check()
+@check(group=FORM)
 def quantity(order: Intent, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
     """The quantity is a number above zero, and not all of it is filled."""
     if order.quantity.is_finite() and order.filled.is_finite() and order.quantity > order.filled >= 0:
@@ -52,7 +54,7 @@ def quantity(order: Intent, limits: SafetySettings) -> Breach | None:  # noqa: A
     )
 
 
-@check()
+@check(group=FORM)
 def price(order: Intent, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
     """The price the order was sized by, and its limit if it has one, are numbers above zero."""
     prices = {"price": order.reference} | ({} if order.limit is None else {"limit": order.limit})
@@ -221,27 +223,6 @@ def cash_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
     return _cash(case, ZERO, limits.min_cash_in_flight, "the cash with no sale filled")
 
 
-SOUND = (quantity, price)
-CHECKS = (
-    restricted,
-    cut_off,
-    orders_per_run,
-    orders_per_session,
-    *SIZES,
-    duplicate,
-    children,
-    short,
-    position,
-    change,
-    gross_in_flight,
-    net_in_flight,
-    sector_in_flight,
-    turnover,
-    cash,
-    cash_in_flight,
-)
-
-
 def _share(case: Case, value: Decimal, limit: float, what: str, now: Decimal | None = None) -> Breach | None:
     """`value` as a share of the book, unless it is less than what there is `now` and that is beyond the limit too."""
     nav = _nav(case)
@@ -320,3 +301,7 @@ def _number(value: Decimal) -> float | None:
 
 def _verb(order: Intent) -> str:
     return "bought" if order.side is Side.BUY else "sold"
+
+
+SOUND = collected(__name__, FORM)  # at the end, behind all that is declared
+CHECKS = (*collected(__name__, ""), *SIZES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sigc.config import SafetySettings
 from sigc_pipelines.checks.case import Case, beyond, dearest, exact, unless_way_out
-from sigc_pipelines.checks.declare import Breach, UnevaluableError, check
+from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, collected
 from sigc_pipelines.checks.exposure import worst_price
 
 
@@ -54,4 +54,4 @@ def order_shares(case: Case, limits: SafetySettings) -> Breach | None:
     return beyond(case.order.quantity, exact(limits.max_order_shares), "the order's quantity")
 
 
-SIZES = (order_value, order_pct, order_shares, adv_pct)
+SIZES = collected(__name__)  # at the end, behind all that is declared

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sigc.config import SafetySettings
 from sigc.panel import Floats
 from sigc.store.records import Finding, Weight
-from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, findings, listed
+from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, collected, findings, listed
 from sigc_pipelines.checks.view import WeightsView
 
 # What sums of floats may be off by: a book of a thousand weights of 0.001 has a gross of 1 within it.
@@ -30,7 +30,7 @@ TOLERANCE = 1e-9
 
 def judge_weights(view: WeightsView, limits: SafetySettings) -> tuple[Finding, ...]:
     """Every limit that the wanted weights exceed; none of them may be traded then."""
-    return findings(CHECKS, view, limits, Weight.ERROR)
+    return findings(collected(__name__), view, limits, Weight.ERROR)
 
 
 @check()
@@ -138,9 +138,6 @@ def deviation(view: WeightsView, limits: SafetySettings) -> Breach | None:
     return _whole(score, limits.max_deviation, "the turnover's distance from its mean in standard deviations")
 
 
-CHECKS = (finite, position, sector, gross, net, neutral, turnover, change, deviation)
-
-
 def _target(view: WeightsView) -> Floats:
     if not np.isfinite(view.target).all():
         raise UnevaluableError("not all weights are finite")
@@ -202,3 +199,6 @@ def _each(view: WeightsView, values: Floats, limit: float, verb: str) -> Breach 
 
 def _assets(view: WeightsView, where: NDArray[np.bool_] | Sequence[bool]) -> tuple[str, ...]:
     return tuple(view.names[i] for i in np.flatnonzero(where))
+
+
+CHECKS = collected(__name__)  # at the end, behind all that is declared

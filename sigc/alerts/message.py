@@ -1,0 +1,66 @@
+"""What a channel gets: one alert, its resolution, a digest of many, or a test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sigc.alerts.urgency import Urgency, most_urgent
+
+_SHOWN = 10  # titles in a digest
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. key: the same each time this message is sent; about: what a resolution has in common with its alert.
+
+    kind: raise, resolve, digest or test. number: of alerts that it tells of.
+    """
+
+    key: str
+    about: str
+    kind: str
+    severity: Urgency
+    title: str
+    text: str
+    at: datetime
+    daemon: str
+    rule: str = ""
+    strategy: str = ""
+    run: str = ""
+    number: int = 1
+
+    @property
+    def subject(self) -> str:
+        """First line: severity, what, and which daemon says so."""
+        word = {"resolve": "resolved", "test": "test"}.get(self.kind, str(self.severity))
+        return f"[{word}] {self.title} ({self.daemon})"
+
+    @property
+    def body(self) -> str:
+        """Plain text: the subject, the text, and the time in UTC."""
+        return f"{self.subject}\n{self.text}\n{self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def digest(messages: Sequence[Message], key: str) -> Message:
+    """Return one message in the place of many: their number, the rules they follow from, the first titles."""
+    counts: dict[str, int] = {}
+    for one in messages:
+        name = f"{one.rule} resolved" if one.kind == "resolve" else one.rule
+        counts[name] = counts.get(name, 0) + 1
+    told = ", ".join(f"{number} {name}" for name, number in sorted(counts.items(), key=lambda c: (-c[1], c[0])))
+    urgent_first = sorted(messages, key=lambda one: -one.severity.rank)
+    lines = [f"- {one.subject}" for one in urgent_first[:_SHOWN]]
+    lines += [f"- and {len(messages) - _SHOWN} more"] if len(messages) > _SHOWN else []
+    return Message(
+        key=key,
+        about=key,
+        kind="digest",
+        severity=most_urgent([one.severity for one in messages if one.kind != "resolve"]),
+        title=f"{len(messages)} more alerts: {told}",
+        text="\n".join([*lines, "Look further: sigc alerts list --all"]),
+        at=messages[-1].at,
+        daemon=messages[-1].daemon,
+        number=len(messages),
+    )

@@ -1,0 +1,299 @@
+"""Default rules over audit events. All of them are on; `alerts.disabled` turns some off.
+
+Each function below is a declaration: collected in `RULES`, listed in docs/alerts.md, raised in a test by a real run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sigc.alerts.declare import BY_EVENT, RULES, EventRule, Found, Happening, Raise, Resolve, RunFacts, rule
+from sigc.alerts.urgency import Urgency
+
+__all__ = ["BY_EVENT", "RULES", "EventRule", "Found", "Happening", "Raise", "Resolve", "RunFacts"]
+
+_ENDS = ("run.closed", "run.ended")
+_TRADE, _DRY = "trade", "dry"
+_STALE = frozenset({"fresh", "late", "covered", "repeats"})  # checks of `on_stale_data`
+_DIFFER = frozenset({"E600", "E602"})
+_DAMAGED = ("E310", "E810", "E812")
+_SHOWN = 3
+FILLED_LESS = "filled_less"
+UNRESOLVED = "unresolved"  # value of the halt that an order without a known outcome sets: told by its own rule
+
+
+# Runs.
+
+
+@rule("run_failed", on=_ENDS, urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
+def run_failed(seen: Happening) -> Iterator[Found]:
+    """A run failed. Critical for a trade, a warning for other jobs; dry runs are not told."""
+    facts = _facts(seen)
+    if seen.said("outcome") == "failed" and facts.kind != _DRY and not _is_told_otherwise(facts):
+        urgency = None if facts.kind == _TRADE else Urgency.WARNING
+        yield Raise(seen.run, f"{_of(seen)}: run failed", _run_text(seen), urgency)
+
+
+@rule("run_refused", on=("run.refused", *_ENDS), urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
+def run_refused(seen: Happening) -> Iterator[Found]:
+    """A check, a limit or a decision refused a trade: nothing was sent."""
+    facts = _facts(seen)
+    if seen.event == "run.refused":
+        yield Raise(seen.said("id"), f"{_of(seen)}: run refused", _run_text(seen, seen.said("id")))
+    elif seen.said("outcome") == "refused" and facts.kind != _DRY and not _is_told_otherwise(facts):
+        yield Raise(seen.run, f"{_of(seen)}: run refused", _run_text(seen))
+
+
+@rule("data_late", on=(*_ENDS, "job.waits"), urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
+def data_late(seen: Happening) -> Iterator[Found]:
+    """Data were late: a trade was refused as its data are stale, or a fire has waited for fresh data too long."""
+    if seen.event == "job.waits":
+        job, planned = seen.said("job"), seen.said("planned")
+        text = f"The fire of {planned} waits for fresh data since {seen.said('minutes')} minutes."
+        yield Raise(f"{job} {planned}", f"{job}: data are late", _lines(text, f"sigc schedule history {job}"))
+    elif seen.said("outcome") == "refused" and _kind(seen) == _TRADE and _is_stale(_facts(seen)):
+        yield Raise(seen.run, f"{_of(seen)}: data are late, nothing was traded", _run_text(seen))
+
+
+@rule("reconciliation", on=_ENDS, urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
+def reconciliation(seen: Happening) -> Iterator[Found]:
+    """Ledger and broker differ, or the broker refused the account: nothing was traded."""
+    facts = _facts(seen)
+    if seen.said("outcome") in ("failed", "refused") and facts.kind == _TRADE and _differs(facts):
+        is_refused = any(check == "E600" for check, _ in facts.errors)
+        what = "the broker refused" if is_refused else "ledger and broker differ"
+        yield Raise(seen.run, f"{_of(seen)}: {what}, nothing was traded", _run_text(seen))
+
+
+@rule("run_interrupted", on=_ENDS, urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
+def run_interrupted(seen: Happening) -> Iterator[Found]:
+    """A run was cut off by the end of the process; recovery found it."""
+    if seen.said("outcome") == "interrupted" and _kind(seen) != _DRY:
+        urgency = None if _kind(seen) == _TRADE else Urgency.WARNING
+        yield Raise(seen.run, f"{_of(seen)}: run interrupted", _run_text(seen), urgency)
+
+
+@rule("traded_nothing", on=("run.closed",), urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
+def traded_nothing(seen: Happening) -> Iterator[Found]:
+    """A run wanted orders and none came to the broker's book: denied, rejected, or not sent before the cut-off."""
+    facts = _facts(seen)
+    if _has_orders(seen, facts) and facts.lost == facts.wanted:
+        yield Raise(seen.run, f"{_of(seen)}: nothing was traded, all {facts.wanted} orders lost", _orders_text(seen))
+
+
+@rule("traded_part", on=("run.closed",), urgency=Urgency.WARNING, is_once=True, needs_run=True)
+def traded_part(seen: Happening) -> Iterator[Found]:
+    """Some orders of a run came to the broker's book and some were denied, rejected or not sent."""
+    facts = _facts(seen)
+    if _has_orders(seen, facts) and 0 < facts.lost < facts.wanted:
+        title = f"{_of(seen)}: {facts.lost} of {facts.wanted} orders were not placed"
+        yield Raise(seen.run, title, _orders_text(seen))
+
+
+@rule(
+    FILLED_LESS,
+    on=("run.closed", "order.expired", "order.cancelled", "order.rejected"),
+    urgency=Urgency.WARNING,
+    is_once=True,
+    needs_run=True,
+)
+def filled_less(seen: Happening) -> Iterator[Found]:
+    """Orders that were in the broker's book ended before they were filled: expired, cancelled or rejected there."""
+    facts = _facts(seen)
+    ended = sum(facts.orders.get(state, 0) for state in ("expired", "cancelled", "rejected", "denied"))
+    is_over = facts.kind == _TRADE and facts.outcome not in ("", "open", "cancelled")
+    if is_over and ended > facts.lost:
+        # Of orders that end one by one after their run, the number is not known at the first.
+        number = f"{ended - facts.lost} of {facts.wanted} orders" if seen.event == "run.closed" else "orders"
+        title = f"{_of(seen)}: {number} ended before they were filled"
+        yield Raise(seen.run, title, _orders_text(seen))
+
+
+@rule("order_unresolved", on=("alert", "control.dropped"), urgency=Urgency.CRITICAL)
+def order_unresolved(seen: Happening) -> Iterator[Found]:
+    """Orders have no known outcome at the cut-off: the strategy is halted until they are looked up."""
+    if seen.event == "alert":
+        assets = ", ".join(map(str, tuple(seen.payload.get("assets", ()))[:_SHOWN]))
+        text = f"{seen.said('message')}: {assets}. The strategy is halted until the broker says what became of them."
+        yield Raise(seen.strategy, f"{_of(seen)}: {seen.said('message')}", _lines(text, _show(seen.run), seen.run))
+    elif seen.said("name") == "halted" and seen.who == "sigc":
+        yield Resolve(seen.said("scope"), seen.said("reason") or "every order's outcome is known")
+
+
+# Decisions.
+
+
+@rule("halted", on=("control.set", "control.dropped"), urgency=Urgency.CRITICAL)
+def halted(seen: Happening) -> Iterator[Found]:
+    """A strategy, or everything, was halted by a person or a rule: no order is sent until it is taken back."""
+    if seen.said("name") != "halted" or seen.said("value") == UNRESOLVED:
+        return
+    scope = seen.said("scope") or "everything"
+    if seen.event == "control.dropped":
+        yield Resolve(seen.said("scope"), f"resumed by {seen.who}" + _because(seen))
+    else:
+        text = f"{scope} is halted by {seen.who or 'a rule'}{_because(seen)}. No order is sent."
+        yield Raise(seen.said("scope"), f"{scope}: trading halted", _lines(text, "sigc status"))
+
+
+# Schedule.
+
+
+@rule("did_not_run", on=("job.did_not_run",), urgency=Urgency.CRITICAL, is_once=True)
+def did_not_run(seen: Happening) -> Iterator[Found]:
+    """A job did not run, or not by its deadline. Critical for jobs that trade."""
+    job, planned, reason = seen.said("job"), seen.said("planned"), seen.said("reason")
+    text = f"The fire of {planned} has not run: {reason}."
+    urgency = None if seen.payload.get("trades") else Urgency.WARNING
+    title = f"{job}: did not run ({reason})"
+    yield Raise(f"{job} {planned}", title, _lines(text, f"sigc schedule history {job}"), urgency)
+
+
+# Books and ledger.
+
+
+@rule("book_not_kept", on=("book.not_kept",), urgency=Urgency.CRITICAL)
+def book_not_kept(seen: Happening) -> Iterator[Found]:
+    """A book could not be brought up to date after its session: fills, charges or NAV are missing."""
+    why = seen.said("why")
+    if not any(code in why for code in (*_DIFFER, *_DAMAGED)):
+        text = f"{why}. It is tried again with growing waits."
+        title = f"{seen.strategy}: the book is not up to date"
+        yield Raise(seen.strategy, title, _lines(text, "sigc status --detailed"))
+
+
+@rule("books_differ", on=("book.not_kept",), urgency=Urgency.CRITICAL)
+def books_differ(seen: Happening) -> Iterator[Found]:
+    """Ledger and broker differ when a book is looked after between its runs."""
+    why = seen.said("why")
+    if any(code in why for code in _DIFFER):
+        yield Raise(seen.strategy, f"{seen.strategy}: ledger and broker differ", _lines(why, "sigc positions"))
+
+
+@rule("ledger_damaged", on=("book.not_kept", "ledger.damaged"), urgency=Urgency.CRITICAL)
+def ledger_damaged(seen: Happening) -> Iterator[Found]:
+    """The ledger can't be used, or its books are not what their fills come to."""
+    why = seen.said("why")
+    if seen.event == "ledger.damaged" or any(code in why for code in _DAMAGED):
+        yield Raise("", "the ledger is damaged, or can't be written", _lines(why, "sigc audit verify"))
+
+
+@rule("book_without_owner", on=("book.unowned", "book.owned"), urgency=Urgency.WARNING)
+def book_without_owner(seen: Happening) -> Iterator[Found]:
+    """A book holds positions or open orders and no configured strategy owns it: nobody trades it."""
+    if seen.event == "book.owned":
+        yield Resolve(seen.strategy, "it has an owner again, or holds nothing")
+        return
+    held = f"The book of {seen.strategy} holds {seen.said('positions')} positions"
+    text = f"{held}, and no strategy of that name is configured."
+    yield Raise(seen.strategy, f"{seen.strategy}: a book without an owner", _lines(text, "sigc positions"))
+
+
+# The daemon.
+
+
+@rule("daemon_recovered", on=("daemon.recovered",), urgency=Urgency.CRITICAL, is_once=True)
+def daemon_recovered(seen: Happening) -> Iterator[Found]:
+    """The daemon was started again after it ended without being asked to."""
+    text = f"It was last alive at {seen.said('alive') or 'an unknown time'} and is back since {seen.said('back')}."
+    yield Raise(seen.said("back"), "the daemon was restarted after a crash", _lines(text, "sigc runs list"))
+
+
+@rule("health_degraded", on=("health.degraded", "health.healthy"), urgency=Urgency.WARNING)
+def health_degraded(seen: Happening) -> Iterator[Found]:
+    """A check of the daemon's health failed: disk, memory, data, broker, calendar, clock, channels."""
+    if seen.event == "health.healthy":
+        yield Resolve("", "all checks pass")
+        return
+    given = seen.payload.get("checks")
+    bad = given if isinstance(given, dict) else {}
+    text = "\n".join(f"{name}: {text}" for name, text in bad.items()) or "a check failed"
+    yield Raise("", f"health is degraded: {', '.join(bad)}", _lines(text, "sigc status --detailed"))
+
+
+@rule("cluster_lost", on=("cluster.lost", "cluster.found"), urgency=Urgency.CRITICAL)
+def cluster_lost(seen: Happening) -> Iterator[Found]:
+    """The cluster that must be there does not answer: nothing runs until it does."""
+    if seen.event == "cluster.found":
+        yield Resolve("", "the cluster answers again")
+    else:
+        yield Raise("", "the cluster does not answer", _lines(seen.said("why"), "sigc status --detailed"))
+
+
+@rule("condition", on=("condition.met", "condition.over"), urgency=Urgency.WARNING)
+def condition(seen: Happening) -> Iterator[Found]:
+    """A condition over metrics that you wrote under `alerts.rules` is met."""
+    name, key = seen.said("name"), f"{seen.said('name')} {seen.strategy}".strip()
+    if seen.event == "condition.over":
+        yield Resolve(key, f"no longer so: {seen.said('values')}")
+        return
+    text = f"{seen.said('when')} is so: {seen.said('values')}."
+    urgency = Urgency(seen.said("severity")) if seen.said("severity") in list(Urgency) else None
+    yield Raise(key, f"{seen.strategy or 'daemon'}: {name}", _lines(text, "sigc status --detailed"), urgency)
+
+
+# Words.
+
+
+def _facts(seen: Happening) -> RunFacts:
+    return seen.facts or RunFacts()
+
+
+def _kind(seen: Happening) -> str:
+    return _facts(seen).kind
+
+
+def _is_stale(facts: RunFacts) -> bool:
+    return any(check in _STALE for check, _ in facts.errors)
+
+
+def _differs(facts: RunFacts) -> bool:
+    return any(check in _DIFFER for check, _ in facts.errors)
+
+
+def _is_told_otherwise(facts: RunFacts) -> bool:
+    """Return True where a rule with a better name tells of the run."""
+    return facts.kind == _TRADE and (_is_stale(facts) or _differs(facts))
+
+
+def _has_orders(seen: Happening, facts: RunFacts) -> bool:
+    return facts.kind == _TRADE and facts.wanted > 0 and seen.said("outcome") != "cancelled"
+
+
+def _of(seen: Happening) -> str:
+    job = _facts(seen).job
+    return seen.strategy or job or "sigc"
+
+
+def _because(seen: Happening) -> str:
+    return f": {seen.said('reason')}" if seen.said("reason") else ""
+
+
+def _show(run: str) -> str:
+    return f"sigc runs show {run}" if run else "sigc runs list"
+
+
+def _lines(text: str, command: str, run: str = "") -> str:
+    lines = [text, f"Run: {run}" if run else "", f"Look further: {command}"]
+    return "\n".join(line for line in lines if line)
+
+
+def _run_text(seen: Happening, run: str = "") -> str:
+    facts, id = _facts(seen), run or seen.run
+    message = seen.said("message") or f"it ended as {seen.said('outcome')}"
+    lines = [f"Session {facts.session}. {message}" if facts.session else message]
+    lines += [f"{check}: {text}" for check, text in facts.errors[:_SHOWN] if text != message]
+    command = f"sigc audit query --strategy {seen.strategy}" if seen.event == "run.refused" else _show(id)
+    return _lines("\n".join(lines), command, id)
+
+
+def _orders_text(seen: Happening) -> str:
+    facts = _facts(seen)
+    counts = ", ".join(f"{number} {state}" for state, number in sorted(facts.orders.items()))
+    lines = [f"Session {facts.session}: {facts.wanted} orders, {counts}.", *_first(facts.reasons)]
+    return _lines("\n".join(lines), f"sigc orders --run {seen.run}", seen.run)
+
+
+def _first(reasons: Iterable[str]) -> list[str]:
+    found = [f"- {reason}" for reason in reasons if reason]
+    return found[:_SHOWN] + ([f"- and {len(found) - _SHOWN} more reasons"] if len(found) > _SHOWN else [])

@@ -1,0 +1,65 @@
+"""Which deliveries of a channel go out now, and when a failed one is tried again. Pure: the time is passed in.
+
+At most `per_minute` messages leave in any 60 seconds. When more wait than may still leave, the last place of the minute
+is a digest of all the others. Quiet hours hold back everything but critical alerts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+
+MINUTE = timedelta(seconds=60)
+_FIRST_S, _LONGEST_S = 2.0, 30.0  # below a minute: a channel that is back has its alerts within one
+_MOST_ASKED_S = 60.0
+MOST_TRIES = 5  # of a message that the channel calls malformed
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Quiet hours of a day in local time, over midnight where `begin` is later than `end`; None for none."""
+
+    begin: time | None = None
+    end: time | None = None
+
+    def holds(self, local: datetime) -> bool:
+        """Return True within the quiet hours.
+
+        >>> night = Quiet(time(22), time(7))
+        >>> [night.holds(datetime(2024, 1, 2, hour)) for hour in (21, 22, 3, 7)]
+        [False, True, True, False]
+        """
+        if self.begin is None or self.end is None or self.begin == self.end:
+            return False
+        now = local.time()
+        if self.begin < self.end:
+            return self.begin <= now < self.end
+        return now >= self.begin or now < self.end
+
+
+def room(sent: Sequence[datetime], now: datetime, per_minute: int) -> int:
+    """Return how many messages may leave now. sent: when those of the last minute left."""
+    return max(0, per_minute - sum(1 for at in sent if at > now - MINUTE))
+
+
+def batch(waiting: int, room: int) -> int:
+    """Return how many of the waiting deliveries the next message tells of: 0, 1, or all of them.
+
+    >>> [batch(1000, places) for places in (10, 2, 1, 0)], batch(1, 1), batch(3, 3)
+    ([1, 1, 1000, 0], 1, 1)
+    """
+    if not waiting or not room:
+        return 0
+    return waiting if room == 1 and waiting > 1 else 1
+
+
+def again(now: datetime, attempts: int, asked_s: float | None) -> datetime:
+    """Return when a delivery is tried again after its `attempts`-th failure. asked_s: what the channel asked for.
+
+    >>> start = datetime(2024, 1, 2)
+    >>> [(again(start, n, None) - start).total_seconds() for n in (1, 2, 3, 4, 5, 99)], again(start, 1, 7.0).second
+    ([2.0, 4.0, 8.0, 16.0, 30.0, 30.0], 7)
+    """
+    wait_s = min(_LONGEST_S, _FIRST_S * 2.0 ** min(attempts - 1, 10))
+    return now + timedelta(seconds=min(max(wait_s, asked_s or 0.0), _MOST_ASKED_S))

@@ -1,0 +1,33 @@
+"""What the ledger knows of the process that serves it: whether it ended because it was asked to."""
+
+from __future__ import annotations
+
+from sigc.store.audit import Event
+from sigc.store.ledger import Transaction
+
+_KEY, _UP, _DOWN = "daemon", "up", "down"
+
+
+def begin(tx: Transaction, alive: str) -> bool:
+    """Note that a daemon serves the ledger. Return True where the one before was cut off, which is audited.
+
+    alive: ISO instant at which that one was seen last, '' for an unknown one.
+    """
+    row = tx.connection.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
+    is_cut_off = row is not None and row[0] == _UP
+    _put(tx, _UP)
+    if is_cut_off:
+        tx.audit(Event("daemon.recovered", {"alive": alive, "back": tx.at}))
+    return is_cut_off
+
+
+def ended(tx: Transaction) -> None:
+    """Note that the daemon ends because it was asked to."""
+    _put(tx, _DOWN)
+
+
+def _put(tx: Transaction, value: str) -> None:
+    tx.connection.execute(
+        "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (_KEY, value),
+    )

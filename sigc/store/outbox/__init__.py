@@ -1,0 +1,1 @@
+"""The outbox of alerts in the ledger: raised with their events, delivered by the daemon; see the README."""

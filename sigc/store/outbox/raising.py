@@ -1,0 +1,136 @@
+"""From an audit event to alerts, in the event's own transaction: what is recorded is told, or neither is.
+
+An alert is known by its rule and key. While one is open, the same happening again only counts (`repeats`, `latest`);
+rules of single happenings (`is_once`) count for ever.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sigc.alerts.rules import BY_EVENT, FILLED_LESS, EventRule, Found, Happening, Raise, RunFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sigc.store.audit import Event
+
+_MOST_TEXT = 4000  # characters: what every channel takes
+_MOST_TITLE = 200
+_MOST_REASONS = 20
+_RESOLVER = "sigc"
+log = logging.getLogger("sigc.alerts")
+
+
+def derive(connection: sqlite3.Connection, at: datetime, seq: int, event: Event, hide: Callable[[str], str]) -> None:
+    """Raise and resolve the alerts that follow from an event. seq: its number in the audit chain."""
+    rules = BY_EVENT.get(event.name)
+    if rules is None:
+        return
+    if event.name.startswith("order.") and _is_told(connection, event.run):
+        return
+    facts = run_facts(connection, event.run) if event.run and any(one.needs_run for one in rules) else None
+    seen = Happening(event.name, event.payload, event.run, event.strategy, event.portfolio, event.who, facts)
+    for one in rules:
+        for found in _judged(one, seen):
+            _write(connection, at, seq, one, seen, found, hide)
+
+
+def _judged(rule: EventRule, seen: Happening) -> list[Found]:
+    """Return what a rule finds. A mistake in a rule is an alert itself, and never the end of a run."""
+    try:
+        return list(rule.judge(seen))
+    except Exception as mistake:
+        log.exception("an alert rule failed", extra={"rule": rule.name, "event": seen.event})
+        text = f"The rule failed on {seen.event} of {seen.run or seen.strategy}: {type(mistake).__name__}: {mistake}"
+        return [Raise(f"{seen.event} {seen.run}", f"alert rule {rule.name} failed", text)]
+
+
+def _is_told(connection: sqlite3.Connection, run: str) -> bool:
+    """Return True where an order's end needs no look at its run: that goes on, or was told of before.
+
+    Thousands of orders may end in one transaction.
+    """
+    row = connection.execute("SELECT outcome FROM runs WHERE id = ?", (run,)).fetchone()
+    if row is None or row[0] == "open":
+        return True
+    known = connection.execute("SELECT 1 FROM alerts WHERE rule = ? AND key = ? LIMIT 1", (FILLED_LESS, run))
+    return known.fetchone() is not None
+
+
+def _write(
+    connection: sqlite3.Connection,
+    at: datetime,
+    seq: int,
+    rule: EventRule,
+    seen: Happening,
+    found: Found,
+    hide: Callable[[str], str],
+) -> None:
+    if not isinstance(found, Raise):
+        for id in _open(connection, rule.name, found.key):
+            end(connection, id, at, _RESOLVER, hide(found.text))
+        return
+    known = connection.execute(
+        "SELECT id, state FROM alerts WHERE rule = ? AND key = ? ORDER BY id DESC LIMIT 1", (rule.name, found.key)
+    ).fetchone()
+    if known is not None and (rule.is_once or known[1] != "resolved"):
+        connection.execute(
+            "UPDATE alerts SET repeats = repeats + 1, latest = ? WHERE id = ?", (at.isoformat(), known[0])
+        )
+        return
+    connection.execute(
+        "INSERT INTO alerts (at, latest, rule, key, severity, strategy, run, title, text, seq)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(at.isoformat(), at.isoformat(), rule.name, found.key, found.urgency or rule.urgency, seen.strategy),
+            *(seen.run, hide(found.title)[:_MOST_TITLE], hide(found.text)[:_MOST_TEXT], seq),
+        ),
+    )
+
+
+def _open(connection: sqlite3.Connection, rule: str, key: str) -> list[int]:
+    """Return the id of the open alert of a rule and key, if there is one."""
+    rows = connection.execute("SELECT id FROM alerts WHERE rule = ? AND key = ? AND state <> 'resolved'", (rule, key))
+    return [int(id) for (id,) in rows]
+
+
+def end(connection: sqlite3.Connection, id: int, at: datetime, who: str, reason: str) -> None:
+    """Resolve an alert; the daemon tells the channels that were told of it."""
+    connection.execute(
+        "UPDATE alerts SET state = 'resolved', who = ?, reason = ?, changed = ?, routed = 0 WHERE id = ?",
+        (who, reason[:_MOST_TEXT], at.isoformat(), id),
+    )
+
+
+def run_facts(connection: sqlite3.Connection, run: str) -> RunFacts:
+    """Return what the ledger knows of a run."""
+    row = connection.execute("SELECT kind, session, outcome FROM runs WHERE id = ?", (run,)).fetchone()
+    ordered = connection.execute("SELECT kind, session, job FROM run_orders WHERE id = ?", (run,)).fetchone()
+    kind, session, outcome = row or (*(ordered or ("", ""))[:2], "")
+    states: dict[str, int] = {}
+    lost, reasons = 0, dict[str, None]()
+    rows = connection.execute("SELECT state, broker_order_id, message FROM intents WHERE run = ?", (run,))
+    for state, place, message in rows:
+        states[state] = states.get(state, 0) + 1
+        has_ended = state in ("denied", "rejected", "expired", "cancelled")
+        lost += state in ("denied", "rejected") or (has_ended and not place)
+        if has_ended and message:
+            reasons[message] = None
+    errors = _errors(connection, run)
+    job = ordered[2] if ordered else ""
+    return RunFacts(kind, session, job, outcome, states, lost, tuple(reasons)[:_MOST_REASONS], errors)
+
+
+def _errors(connection: sqlite3.Connection, run: str) -> tuple[tuple[str, str], ...]:
+    """Check and message of the findings that stopped a run."""
+    found: list[tuple[str, str]] = []
+    for (text,) in connection.execute("SELECT findings FROM stages WHERE run = ?", (run,)):
+        listed: list[Mapping[str, str]] = json.loads(text)
+        found += [(f["check"], f["message"]) for f in listed if f["weight"] == "error"]
+    return tuple(found)

@@ -1,0 +1,98 @@
+"""Conditions over metrics: against Python's own evaluation of the same text; nothing but arithmetic is accepted."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sigc.alerts.condition import NUMBERS, parse
+from sigc.errors import SigcError
+
+_NAMES = ("nav", "positions", "open_orders")
+numbers = st.recursive(
+    st.sampled_from(_NAMES) | st.integers(0, 9).map(str) | st.floats(0, 9).map(lambda x: f"{x:.3f}"),
+    lambda inner: (
+        st.tuples(inner, st.sampled_from("+-*"), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})")
+        | inner.map(lambda t: f"-{t}")
+    ),
+    max_leaves=6,
+)
+comparisons = st.tuples(numbers, st.sampled_from(("<", "<=", ">", ">=", "==", "!=")), numbers).map(" ".join)
+conditions = st.recursive(
+    comparisons,
+    lambda inner: (
+        st.tuples(inner, st.sampled_from(("and", "or")), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})")
+        | inner.map(lambda t: f"not ({t})")
+    ),
+    max_leaves=5,
+)
+
+
+@given(conditions, st.lists(st.integers(-5, 5), min_size=3, max_size=3))
+def test_it_means_what_python_means(text: str, drawn: list[int]) -> None:
+    values = dict(zip(_NAMES, map(float, drawn), strict=True))
+    whole = f"({text}) or nav > 1e9"
+    assert parse(whole).holds(values) is bool(eval(whole, {"__builtins__": {}}, dict(values)))  # noqa: S307
+
+
+@given(conditions, st.lists(st.integers(-5, 5), min_size=3, max_size=3), st.sets(st.sampled_from(_NAMES)))
+def test_what_is_known_with_less_stays_so_with_more(text: str, drawn: list[int], missing: set[str]) -> None:
+    """Unknown is neither true nor false: an answer that is given without a value holds whatever the value is."""
+    values = dict(zip(_NAMES, map(float, drawn), strict=True))
+    one = parse(f"({text}) or nav > 1e9")
+    early = one.holds({name: value for name, value in values.items() if name not in missing})
+    assert early in (None, one.holds(values))
+
+
+def test_words_may_be_shouted() -> None:
+    one = parse("daily_pnl_pct < -0.02 AND NOT open_orders == 0")
+    assert one.names == ("daily_pnl_pct", "open_orders")
+    assert one.is_per_strategy
+    assert not parse("memory_mb > 4000").is_per_strategy
+
+
+def test_a_division_by_zero_and_no_number_are_unknown() -> None:
+    one = parse("nav / positions > 1")
+    assert one.holds({"nav": 5.0, "positions": 0.0}) is None
+    assert one.holds({"nav": float("nan"), "positions": 1.0}) is None
+    assert one.holds({"nav": 5.0, "positions": 1.0}) is True
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "no expression"),
+        ("nav >", "no expression"),
+        ("nav", "no comparison"),
+        ("1 < 2", "depends on nothing"),
+        ("nav > 1; nav", "no expression"),
+        ("__import__('os').system('x') > 0", "no number or name"),
+        ("nav.real > 0", "no number or name"),
+        ("nav[0] > 0", "no number or name"),
+        ("nav ** 9 > 0", "operator Pow"),
+        ("nav in (1, 2)", "operator In"),
+        ("nav is 1", "operator Is"),
+        ("(lambda: nav)() > 0", "no number or name"),
+        ("nav > True", "no number or name"),
+        ("nav > 'x'", "no number or name"),
+        ("nav > 1j", "no number or name"),
+        ("nav > 1e999", "no number or name"),
+        ("not nav", "no comparison"),
+        ("nav > (x := 3)", "no number or name"),
+        ("(nav > 1) + 2 > 1", "no number or name"),
+        ("(" * 90 + "nav" + ")" * 90 + " > 0 and nav > 0 and " + "-" * 60 + "nav > 0", "levels deep"),
+        ("nav > 0 or " * 100 + "nav > 1", "longer than"),
+        ("daily_pnl < 0", "unknown name"),
+    ],
+)
+def test_what_is_refused(text: str, why: str) -> None:
+    with pytest.raises(SigcError, match=why) as refused:
+        parse(text)
+    assert refused.value.diagnostics[0].code == "E402"
+    if "daily" in text:
+        assert refused.value.diagnostics[0].hint == "did you mean 'daily_pnl_pct'?"
+
+
+def test_every_name_is_described() -> None:
+    assert all(text and isinstance(own, bool) for text, own in NUMBERS.values())

@@ -1,0 +1,249 @@
+"""Each default rule raised by a real run, a real daemon's event, or recovery: paper broker, its faults, real SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from sigc.alerts.rules import RULES
+from sigc.errors import SigcError
+from sigc.store import control, jobs, meta, runs
+from sigc.store.audit import Event
+from sigc.store.ledger import Ledger
+from sigc.store.outbox import looking
+from sigc.store.outbox.looking import Alert
+from sigc.store.records import Outcome, Run, RunKey
+from sigc_pipelines.brokers.faulty import Fault
+from tests.trading.floor import Floor
+from tests.trading.script import D1, D2, D3, Column, KilledError, Scene, before_cut_off, free, scene, written
+
+
+def alerts(ledger: Ledger, rules: Iterable[str] = ()) -> list[Alert]:
+    """Alerts of some rules (of all), oldest first."""
+    with ledger.reading() as connection:
+        found = looking.listed(connection, 1000, with_resolved=True)[::-1]
+    return [alert for alert in found if not rules or alert.rule in rules]
+
+
+def names(desk: Scene) -> list[tuple[str, str]]:
+    return [(alert.rule, alert.run) for alert in alerts(desk.trading.ledger)]
+
+
+@pytest.fixture
+def floor(tmp_path: Path) -> Floor:
+    return written(tmp_path, dict.fromkeys("ABCDE", 0.1))
+
+
+def test_a_good_day_is_silent(floor: Floor) -> None:
+    for day in (D1, D2):
+        with scene(floor, day) as desk:
+            assert desk.run(f"run-{day}").run.outcome.is_success
+            assert names(desk) == []
+
+
+def test_all_orders_denied_is_told(tmp_path: Path) -> None:
+    """A run that ends as done, and of which nothing was traded."""
+    floor = written(tmp_path, {"A": 0.1, "B": 0.1}, config=free(safety={"max_order_value": 1.0}))
+    with scene(floor, D1) as desk:
+        assert desk.run("one").run.outcome is Outcome.DONE
+        (alert,) = alerts(desk.trading.ledger)
+        assert (alert.rule, alert.severity, alert.run) == ("traded_nothing", "critical", "one")
+        assert alert.title == "scripted: nothing was traded, all 2 orders lost"
+        assert "2 orders, 2 denied" in alert.text
+        assert "the order's value is 100000.0; the limit is 1.0" in alert.text
+        assert "Look further: sigc orders --run one" in alert.text
+
+
+def test_a_halt_in_the_middle_is_told_with_what_it_left(floor: Floor) -> None:
+    def halt(number: int, _: object) -> None:
+        if number == 2:
+            with desk.trading.ledger.transaction("control") as tx:
+                control.put(tx, control.HALTED, "scripted", "by hand", "ann", "enough")
+
+    with scene(floor, D1) as desk:
+        desk.broker.hook = halt
+        desk.run("one")
+        halted, part = alerts(desk.trading.ledger)
+        assert (halted.rule, halted.severity, halted.state) == ("halted", "critical", "open")
+        assert "by ann: enough" in halted.text
+        assert (part.rule, part.severity) == ("traded_part", "warning")
+        assert "3 of 5 orders" in part.title
+        assert "halted by ann: enough" in part.text
+        with pytest.raises(SigcError):
+            desk.run("two")
+        assert names(desk)[-1] == ("run_refused", "")
+        assert "halted" in alerts(desk.trading.ledger)[-1].text
+        with desk.trading.ledger.transaction("control") as tx:
+            control.drop(tx, control.HALTED, "scripted", "ann", "again")
+        assert [(a.state, a.reason) for a in alerts(desk.trading.ledger, ["halted"])] == [
+            ("resolved", "resumed by ann: again")
+        ]
+        with desk.trading.ledger.transaction("control") as tx:
+            control.put(tx, control.HALTED, "scripted", "by hand", "bob", "not yet")
+        assert [a.state for a in alerts(desk.trading.ledger, ["halted"])] == ["resolved", "open"]
+
+
+def test_an_order_without_an_outcome_is_told_and_resolved_by_recovery(floor: Floor) -> None:
+    with scene(floor, D1, at=before_cut_off(floor, D1, 5.0)) as desk:
+        desk.broker.fail_next(Fault.UNKNOWN)
+        desk.broker.hook = lambda *_: setattr(desk.broker, "is_silent", True)
+        assert desk.run("one").run.outcome is Outcome.UNRESOLVED
+        (alert,) = alerts(desk.trading.ledger, ["order_unresolved"])
+        assert (alert.severity, alert.state, alert.key) == ("critical", "open", "scripted")
+        assert "sigc runs show one" in alert.text
+        assert not alerts(desk.trading.ledger, ["halted"])  # one cause, one alert
+    with scene(floor, D1, at=before_cut_off(floor, D1, -60.0)) as desk:
+        assert [a.state for a in alerts(desk.trading.ledger, ["order_unresolved"])] == ["resolved"]
+
+
+def test_a_run_that_is_killed_is_told_by_recovery(floor: Floor) -> None:
+    with suppress(KilledError), scene(floor, D1) as desk:
+        with desk.trading.ledger.transaction("run-open") as tx:
+            key = RunKey("scripted", "main", D2)
+            runs.open_run(tx, Run("cut", key, D1, 0, desk.clock.now(), "tester"), {})
+        raise KilledError
+    with scene(floor, D1) as desk:
+        (alert,) = alerts(desk.trading.ledger)
+        assert (alert.rule, alert.run, alert.severity) == ("run_interrupted", "cut", "critical")
+        assert "the process ended before anything was decided" in alert.text
+    with scene(floor, D1) as desk:
+        assert len(alerts(desk.trading.ledger)) == 1  # once, however often it recovers
+
+
+def test_stale_data_are_told_as_late_data(tmp_path: Path) -> None:
+    floor = written(tmp_path, {"A": 0.1, "B": 0.1}, days=3, config=free(safety={"on_stale_data": "halt"}))
+    with scene(floor, "2016-01-20") as desk:
+        assert desk.run("one").run.outcome is Outcome.REFUSED
+        (alert,) = alerts(desk.trading.ledger)
+        assert (alert.rule, alert.severity, alert.run) == ("data_late", "critical", "one")
+        assert "the newest row is of" in alert.text
+
+
+def test_a_limit_that_refuses_is_told_with_its_numbers(tmp_path: Path) -> None:
+    floor = written(tmp_path, {"A": 0.9, "B": 0.1}, config=free(safety={"max_position": 0.5}))
+    with scene(floor, D1) as desk:
+        assert desk.run("one").run.outcome is Outcome.REFUSED
+        (alert,) = alerts(desk.trading.ledger)
+        assert (alert.rule, alert.severity) == ("run_refused", "critical")
+        assert "A" in alert.text
+        assert "0.5" in alert.text
+
+
+def test_a_broken_strategy_is_told_with_its_error(tmp_path: Path) -> None:
+    floor = written(tmp_path, {"A": 0.1})
+    (tmp_path / "prices.parquet").unlink()
+    with scene(floor, D1) as desk:
+        assert desk.run("one").run.outcome is Outcome.FAILED
+        (alert,) = alerts(desk.trading.ledger)
+        assert (alert.rule, alert.severity) == ("run_failed", "critical")
+        assert "prices.parquet" in alert.text
+        assert "sigc runs show one" in alert.text
+
+
+def test_a_trade_by_hand_at_the_broker_is_told_as_a_difference(floor: Floor) -> None:
+    with scene(floor, D1) as desk:
+        desk.run("one")
+    with scene(floor, D2) as desk:
+        desk.paper.deposit("by hand", Decimal(5))
+        assert desk.run("two").run.outcome is Outcome.FAILED
+        (alert,) = alerts(desk.trading.ledger)
+        assert (alert.rule, alert.severity, alert.run) == ("reconciliation", "critical", "two")
+        assert "ledger and broker differ: (cash)" in alert.text
+
+
+def test_orders_that_expire_at_the_broker_are_told_once(tmp_path: Path) -> None:
+    """A market of which a tenth may be taken: day orders end with their session, filled in part."""
+    volumes: dict[str, Column] = {"A": 900.0, "B": [900.0 + day for day in range(9)]}
+    config = free({"max_volume_pct": 0.1}, safety={"max_adv_pct": 0.0, "max_repeated_pct": 1.0})
+    floor = written(tmp_path, {"A": 0.2, "B": 0.2}, volumes=volumes, config=config)
+    with scene(floor, D1) as desk:
+        desk.run("one")
+        assert not alerts(desk.trading.ledger)
+    for day in (D2, D3):
+        with scene(floor, day) as desk:
+            desk.run(day)
+            found = [alert for alert in alerts(desk.trading.ledger, ["filled_less"]) if alert.run == "one"]
+            assert set(desk.states("one").values()) == {"expired"}
+            assert [(alert.severity, alert.repeats) for alert in found] == [("warning", 0)]
+            assert "2 orders" in found[0].text
+
+
+def test_what_a_daemon_records_by_itself_is_told(tmp_path: Path, floor: Floor) -> None:
+    """Events as the daemon writes them; that it does write them is shown in tests/daemon."""
+    with scene(floor, D1) as desk:
+        ledger = desk.trading.ledger
+        with ledger.transaction("control") as tx:
+            at = desk.clock.now()
+            jobs.did_not_run(tx, "rebalance", at, "deadline", "scripted", is_trading=True)
+            jobs.did_not_run(tx, "rebalance", at, "deadline", "scripted", is_trading=True)
+            jobs.did_not_run(tx, "report", at, "deadline", "", is_trading=False)
+            tx.audit(Event("job.waits", {"job": "rebalance", "planned": at, "minutes": 15}))
+            tx.audit(Event("cluster.lost", {"why": "no route"}))
+            tx.audit(Event("cluster.found", {}))
+            tx.audit(Event("health.degraded", {"checks": {"disk": "3 MB are free"}}))
+            tx.audit(Event("book.not_kept", {"why": "E602: ledger and broker differ: A"}, strategy="scripted"))
+            tx.audit(Event("book.not_kept", {"why": "E812: the cash is 5"}, strategy="scripted"))
+            tx.audit(Event("book.not_kept", {"why": "E601: silent"}, strategy="scripted"))
+            tx.audit(Event("book.unowned", {"positions": 3}, strategy="gone"))
+            tx.audit(Event("condition.met", {"name": "loss", "when": "nav < 5", "severity": "critical"}, strategy="s"))
+            meta.begin(tx, "")
+            meta.begin(tx, "2016-01-04")
+            meta.ended(tx)
+            meta.begin(tx, "")
+        found = {alert.rule: alert for alert in alerts(ledger)}
+        assert {name: str(alert.severity) for name, alert in found.items()} == {
+            "did_not_run": "warning",
+            "data_late": "critical",
+            "cluster_lost": "critical",
+            "health_degraded": "warning",
+            "books_differ": "critical",
+            "ledger_damaged": "critical",
+            "book_not_kept": "critical",
+            "book_without_owner": "warning",
+            "condition": "critical",
+            "daemon_recovered": "critical",
+        }
+        first, second = alerts(ledger, ["did_not_run"])
+        assert (first.severity, first.repeats, second.severity) == ("critical", 1, "warning")
+        assert found["cluster_lost"].state == "resolved"
+        assert found["daemon_recovered"].key
+        assert "Look further: sigc schedule history rebalance" in first.text
+
+
+def test_an_alert_and_its_event_are_written_together_or_not_at_all(floor: Floor) -> None:
+    with scene(floor, D1) as desk:
+        with suppress(ZeroDivisionError), desk.trading.ledger.transaction("control") as tx:
+            tx.audit(Event("cluster.lost", {"why": "gone"}))
+            raise ZeroDivisionError
+        assert alerts(desk.trading.ledger) == []
+        with desk.trading.ledger.transaction("control") as tx:
+            tx.audit(Event("cluster.lost", {"why": "gone"}))
+            seq = tx.records[-1].seq
+        assert [alert.seq for alert in alerts(desk.trading.ledger)] == [seq]
+
+
+def test_secrets_are_in_no_alert(floor: Floor) -> None:
+    with scene(floor, D1) as desk:
+        ledger = desk.trading.ledger
+        ledger.hide = lambda text: text.replace("hunter22", "[secret]")
+        with ledger.transaction("control") as tx:
+            tx.audit(Event("cluster.lost", {"why": "login with hunter22 failed"}))
+        (alert,) = alerts(ledger)
+        assert "hunter22" not in alert.text
+        assert "[secret]" in alert.text
+
+
+def test_a_rule_that_breaks_is_told_and_stops_nothing(floor: Floor) -> None:
+    with scene(floor, D1) as desk:
+        with desk.trading.ledger.transaction("control") as tx:
+            tx.audit(Event("alert", {"assets": 5}, strategy="scripted"))  # a number is no list
+        (alert,) = alerts(desk.trading.ledger)
+        assert alert.title == "alert rule order_unresolved failed"
+
+
+def test_every_rule_has_a_text() -> None:
+    assert all(rule.summary.endswith(".") for rule in RULES.values())

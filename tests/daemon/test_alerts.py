@@ -1,0 +1,187 @@
+"""Alerts of a real daemon over a real channel: what it tells, when it was killed, what its commands and pages say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sigc.daemon.alert_messages import AlertReply, AlertsReply, AlertStatusReply, AlertTestReply
+from sigc.errors import SigcError
+from tests.alerts.servers import Hook, hook
+from tests.daemon.daemons import DAYS, Daemon, Site, in_moments
+
+
+@pytest.fixture
+def told() -> Iterator[Hook]:
+    with hook() as server:
+        yield server
+
+
+def configured(site: Site, told: Hook, **alerts: Any) -> None:
+    channel = {"type": "webhook", "url": told.url, "per_minute": 100, "timeout_seconds": 1}
+    site.settings["alerts"] = {"channels": {"ops": channel}, **alerts}
+    site.write()
+
+
+def rules(told: Hook) -> list[str]:
+    return [said["rule"] for said in told.taken if said["kind"] == "raise"]
+
+
+def until_told(site: Site, told: Hook, rule: str) -> dict[str, Any]:
+    site.until(lambda: rule in rules(told), rule)
+    return next(said for said in told.taken if said["rule"] == rule)
+
+
+def test_from_a_run_that_fails_to_the_alert_that_is_resolved(site: Site, told: Hook) -> None:
+    configured(site, told)
+    with Daemon(site):
+        (site.folder / "prices.parquet").rename(site.folder / "gone")
+        run = site.run("momentum", date=DAYS[0])
+        assert run.outcome == "failed"
+        alert = until_told(site, told, "run_failed")
+        assert (alert["severity"], alert["run"], alert["strategy"]) == ("critical", run.id, "momentum")
+        assert "prices.parquet" in alert["text"]
+        assert f"sigc runs show {run.id}" in alert["text"]
+        with site.client() as client:
+            listed = client.get("alerts/list", reply=AlertsReply).alerts
+            (line,) = (one for one in listed if one.rule == "run_failed")
+            assert (line.state, line.run) == ("open", run.id)
+            status = client.get("alerts/status", reply=AlertStatusReply)
+            assert [channel.name for channel in status.channels] == ["ops"]
+            assert status.open["critical"] >= len(listed)
+            with pytest.raises(SigcError, match="no alert 77"):
+                client.post("alerts/ack", {"id": 77})
+        done = site.sigc("alerts", "ack", str(line.id), "--reason", "looking", "--config", str(site.config))
+        assert done.returncode == 0, done.stderr
+        assert f"alert {line.id} is acknowledged by main" in done.stdout
+        with site.client() as client:
+            over = client.post("alerts/resolve", {"id": line.id, "reason": "data are back"}, reply=AlertReply)
+            assert (over.is_changed, over.alert.state, over.alert.reason) == (True, "resolved", "data are back")
+        site.until(lambda: any(said["kind"] == "resolve" for said in told.taken), "the resolution is told")
+        (told_of,) = (said for said in told.taken if said["kind"] == "resolve")
+        assert "data are back" in told_of["text"]
+        assert told_of["about"] == alert["about"]
+
+        def numbers() -> str:
+            return site.page("metrics", "/metrics")[1].decode()
+
+        site.until(lambda: f'sigc_alerts_sent_total{{channel="ops"}} {len(told.taken)}.0' in numbers(), "it is counted")
+        site.until(lambda: 'sigc_alerts_undelivered{channel="ops"} 0.0' in numbers(), "nothing waits")
+        assert 'sigc_alerts_open{severity="info"} 0.0' in numbers()
+    read = site.sigc("alerts", "list", "--all", "--json", "--config", str(site.config))
+    assert read.returncode == 0, read.stderr
+    assert "no daemon answers; this is from the ledger" in read.stderr
+    states = {one["rule"]: one["state"] for one in json.loads(read.stdout)["alerts"]}
+    assert states["run_failed"] == "resolved"
+    shown = site.sigc("alerts", "status", "--config", str(site.config)).stdout
+    assert "open alerts:" in shown
+    assert "webhook" in shown
+
+
+def test_a_daemon_that_was_killed_says_so_and_one_that_was_stopped_does_not(site: Site, told: Hook) -> None:
+    configured(site, told)
+    with Daemon(site) as running:
+        running.kill()
+    with Daemon(site) as running:
+        alert = until_told(site, told, "daemon_recovered")
+        assert alert["severity"] == "critical"
+        with site.client() as client:
+            client.post("stop", {})
+        assert running.end()[0] == 0
+    with Daemon(site), site.client() as client:
+        raised = client.get("alerts/list", {"with_resolved": True}, reply=AlertsReply).alerts
+        assert [line.rule for line in raised] == ["daemon_recovered"]
+
+
+def test_a_job_that_is_not_done_by_its_deadline_is_told_while_it_runs(site: Site, told: Hook) -> None:
+    site.settings["schedule"]["jobs"] = [
+        {
+            "name": "slow",
+            "kind": "script",
+            "trigger": in_moments(2),
+            "calendar": "always",
+            "command": ["/bin/sleep", "4"],
+            "deadline_s": 1,
+        }
+    ]
+    configured(site, told)
+    with Daemon(site):
+        alert = until_told(site, told, "did_not_run")
+        assert (alert["severity"], alert["title"]) == ("warning", "slow: did not run (the deadline passed)")
+        assert "sigc schedule history slow" in alert["text"]
+
+
+def test_channels_are_tested_and_secrets_stay_so(site: Site, told: Hook) -> None:
+    configured(site, told)
+    site.settings["alerts"]["channels"]["dead"] = {"type": "slack", "url": "http://127.0.0.1:9/hunter22hunter22"}
+    site.write()
+    with Daemon(site):
+        with site.client() as client:
+            found = client.post("alerts/test", {}, reply=AlertTestReply).found
+            assert found["ops"] == "ok"
+            assert "refused" in found["dead"]
+            with pytest.raises(SigcError, match="no channel 'opps'"):
+                client.post("alerts/test", {"channel": "opps"})
+        assert told.taken[0]["kind"] == "test"
+        assert site.sigc("alerts", "test", "ops", "--config", str(site.config)).returncode == 0
+        assert site.sigc("alerts", "test", "--config", str(site.config)).returncode == 1
+    assert "hunter22" not in (site.folder / "daemon.log").read_text()
+
+
+def test_a_condition_is_raised_and_ends_by_itself(site: Site, told: Hook) -> None:
+    configured(site, told, rules=[{"name": "up", "when": "uptime_hours >= 0 and open_alerts < 5", "severity": "info"}])
+    with Daemon(site) as running:
+        alert = until_told(site, told, "condition")
+        assert (alert["severity"], alert["title"]) == ("info", "daemon: up")
+        assert "uptime_hours = " in alert["text"]
+        site.settings["alerts"]["rules"][0]["when"] = "uptime_hours < 0"
+        site.write()
+        with site.client() as client:
+            client.post("reload", {})
+        site.until(lambda: told.taken[-1]["kind"] == "resolve", "it is over")
+        assert running.process.poll() is None
+
+
+def test_halts_and_books_without_a_strategy_are_told(site: Site, told: Hook) -> None:
+    configured(site, told, disabled=["run_refused"])
+    with Daemon(site):
+        assert site.run("momentum", date=DAYS[0]).outcome == "done"
+        with site.client() as client:
+            client.post("safety/halt", {"reason": "odd prices"})
+            assert "odd prices" in until_told(site, told, "halted")["text"]
+            site.run("momentum", date=DAYS[1])
+            client.post("safety/resume", {})
+        site.settings["strategies"] = []
+        site.write()
+        with site.client() as client:
+            client.post("reload", {})
+        assert until_told(site, told, "book_without_owner")["strategy"] == "momentum"
+        with site.client() as client:
+            raised = {
+                line.rule for line in client.get("alerts/list", {"with_resolved": True}, reply=AlertsReply).alerts
+            }
+    assert "run_refused" in raised  # listed, and told to nobody
+    assert "run_refused" not in rules(told)
+
+
+def test_a_channel_that_takes_nothing_degrades_health(site: Site, told: Hook) -> None:
+    configured(site, told, undelivered_minutes=0.01)
+    site.settings["daemon"]["health"]["interval_seconds"] = 0.5
+    told.answers.extend([500] * 1000)
+    site.write()
+    with Daemon(site):
+        with site.client() as client:
+            client.post("safety/halt", {"reason": "enough"})
+
+        def check() -> str:
+            _, page = site.page("health", "/health")
+            return str(json.loads(page)["checks"].get("alerts", ""))
+
+        site.until(lambda: check().startswith("ops: "), "health says so")
+        assert "answered 500" in check()
+        told.answers.clear()
+        site.until(lambda: check() == "ok", "health is well again")
+        assert rules(told)[0] == "halted"
