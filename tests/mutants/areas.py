@@ -39,7 +39,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_P}/constraints.py": ("tests/pipelines/test_project.py",),
         f"{_P}/project.py": ("tests/pipelines/test_project.py",),
         f"{_P}/quotes.py": ("tests/pipelines/test_quotes.py", "tests/pipelines/test_acceptance.py"),
-        f"{_P}/acceptance.py": ("tests/pipelines/test_acceptance.py",),
+        f"{_P}/acceptance.py": ("tests/pipelines/test_acceptance.py", "tests/data/test_anomalies.py"),
         f"{_P}/coverage.py": ("tests/pipelines/test_coverage.py",),
         f"{_P}/units.py": ("tests/trading/test_units.py",),
         f"{_P}/decision.py": ("tests/trading/test_decision.py",),
