@@ -107,6 +107,7 @@ def test_a_move_of_just_the_limit_is_no_jump() -> None:
     clean, jumps, state = accept(both, LIMITS)
     assert np.isnan(clean).tolist() == [[False] * 3, [False, False, True], [False] * 3]
     assert state.accepted.tolist() == [75.0, 75.0, 150.2]
+    assert accept(np.array([[10.0], [11.0], [NAN], [0.0]]), LIMITS)[2].accepted.tolist() == [11.0]
     later = np.array([[0.0, 0.0, 150.0], [900.0, 90.0, 0.0]])  # a jump over a price that is none
     assert np.isnan(accept(later, LIMITS, state, [])[0]).tolist() == [[False] * 3, [True, False, False]]
     assert [(j.row, j.column, round(j.change, 3), j.is_held) for j in jumps] == [(1, 2, 0.501, False)]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sigc.actions import Action, ActionKind, between, in_order
-from sigc.blocks import MemoryStore
+from sigc.blocks import MemoryStore, digest
 from sigc.data.corporate_checks import judge, looks_adjusted
 from sigc.data.judged import Judged, judged
 from sigc.data.manifest import SourceBlock
@@ -40,6 +40,8 @@ class World:
     read: list[int] = field(default_factory=list)
     name: str = "prices"
     names: tuple[str, ...] = NAMES
+    sessions: Dates | None = None
+    cuts: tuple[int, ...] = CUTS
 
     @property
     def digests(self) -> bytes:
@@ -47,8 +49,15 @@ class World:
 
     @property
     def blocks(self) -> tuple[SourceBlock, ...]:
-        cuts = [c for c in CUTS if c <= len(self.values)]
-        return tuple(SourceBlock(a, b, f"b{a}-{b}") for a, b in pairwise(cuts))
+        cuts = [c for c in self.cuts if c <= len(self.values)]
+        return tuple(SourceBlock(a, b, f"b{a}-{digest(self.values[a:b].tobytes())}") for a, b in pairwise(cuts))
+
+    @property
+    def dates(self) -> Dates:
+        return DATES[: len(self.values)]
+
+    def at(self, key: str) -> Panel:
+        return self.block(next(b for b in self.blocks if b.key == key))
 
     def block(self, block: SourceBlock) -> Panel:
         self.read.append(block.start)
@@ -67,7 +76,14 @@ def as_traded(*splits: Action) -> World:
 
 
 DONE = [split(20, "2"), split(60, "3", "B"), split(110, "4")]
-WRONG = [split(30, "5"), split(70, "1/5", "B"), split(105, "7", "B"), split(140, "2", "Z")]
+WRONG = [
+    split(30, "5"),
+    split(70, "1/5", "B"),
+    split(105, "7", "B"),
+    split(140, "2", "Z"),
+    split(149, "3"),
+    split(-3, "2", "Y"),
+]
 
 
 def test_findings_are_those_of_all_rows_and_are_told_again_without_a_look() -> None:
@@ -77,7 +93,7 @@ def test_findings_are_those_of_all_rows_and_are_told_again_without_a_look() -> N
     assert [(f.code, f.message, f.hint, f.severity) for f in made.findings] == [
         (f.code, f.message, f.hint, Severity.WARNING) for f in expected
     ]
-    assert len(expected) >= 4
+    assert len(expected) >= 5
     world.read.clear()
     assert world.judged(DONE + WRONG) == made
     assert world.read == []
@@ -86,7 +102,7 @@ def test_findings_are_those_of_all_rows_and_are_told_again_without_a_look() -> N
     assert len(world.judged(DONE + WRONG).findings) < len(expected)  # other closes too
 
 
-@pytest.mark.parametrize("row", [-5, 0, 1, 39, 40, 41, 60, 95, 130, 149])
+@pytest.mark.parametrize("row", [-5, 0, 1, 39, 40, 41, 60, 90, 95, 130, 149])
 def test_a_run_looks_at_the_last_rows(row: int) -> None:
     """And at forty before them, for the price before an action."""
     world = as_traded(*DONE)
@@ -122,6 +138,7 @@ def test_closes_look_adjusted_where_most_splits_do_not_show(shown: list[Action],
         assert evidence == looks_adjusted(some, NAMES, DATES[rows], world.values[rows]).evidence
     whole = looks_adjusted(DONE, NAMES, DATES, world.values)
     assert (whole.calm, whole.told, whole.adjusted) == (calm, 3, bool(evidence))
+    assert world.read == [0, 0, 50, 50, 100, 0, 50, 100]  # each with the one before it; then all, for the findings
     world.read.clear()
     assert world.judged([*DONE, Action(day(5), "A", ActionKind.DIVIDEND, cash=0.01)]).evidence == evidence
     assert world.read == [0, 50, 100]  # for the findings alone: what splits look like is known
@@ -138,3 +155,15 @@ def test_a_split_on_the_first_row_of_a_block_is_held_against_the_block_before() 
     world = as_traded()
     assert "does not jump on 1 of 1 split" in world.judged(edge).evidence
     assert as_traded(*edge).judged(edge).evidence == ""
+    world.values[:50] *= 2.0  # the block before is another, so it jumps
+    assert world.judged(edge[:1]).evidence == ""
+    last = split(149, "2")
+    assert "on 1 of 1 split" in as_traded().judged([last]).evidence
+    assert "on 1 of 1 split" in as_traded().judged([split(1, "2")]).evidence
+
+
+def test_of_short_blocks_only_the_one_before_is_read() -> None:
+    world = as_traded()
+    world.cuts = (0, 20, 40, 150)
+    assert "on 1 of 1 split" in world.judged([split(45, "2")], day(ROWS)).evidence
+    assert world.read == [20, 40]

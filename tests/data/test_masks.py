@@ -78,12 +78,12 @@ def test_columns_come_and_go() -> None:
     """A column is compared with what it was when it was last there."""
     of = mask()
     first = of.panel(Panel(DATES[:2], ("A", "B"), np.array([[10.0, 10.0], [10.0, 90.0]])))
-    second = of.panel(Panel(DATES[2:3], ("C",), np.array([[5.0]])))
-    third = of.panel(Panel(DATES[3:4], ("B", "C", "A"), np.array([[91.0, 14.0, 11.0]])))
+    second = of.panel(Panel(DATES[2:3], ("C",), np.array([[2.0]])))
+    third = of.panel(Panel(DATES[3:4], ("B", "C", "A"), np.array([[91.0, 5.6, 11.0]])))
     assert first.values.tolist()[0] == [10.0, 10.0]
     assert np.isnan(first.values[1]).tolist() == [False, True]
-    assert second.values.tolist() == [[5.0]]
-    assert np.isnan(third.values).tolist() == [[False, True, False]]  # 91 confirms 90, and 14 is too far from 5
+    assert second.values.tolist() == [[2.0]]  # of which nothing is known
+    assert np.isnan(third.values).tolist() == [[False, True, False]]  # 91 confirms 90, and 5.6 is too far from 2
     assert "B 2024-03-05 (+800.0%), C 2024-03-07 (+180.0%)" in of.findings()[0].message
 
 

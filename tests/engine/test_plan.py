@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sigc.blocks import concat, grid, row_digests
+from sigc.lang.check import check_file
 from sigc.ops.table import operators
 from sigc.panel import Panel
-from sigc.plan.expr import Expr, source
+from sigc.plan.expr import Expr, source, walk
 from sigc.plan.halo import needs, peak_rows, scope
+from sigc.plan.lower import lower
 from sigc.plan.plan import is_leaf
 from sigc.plan.rules import rewrite
 from sigc.plan.rules.fuse import groups
@@ -57,6 +60,10 @@ def test_what_is_alive_at_once() -> None:
     one = [[slow, late], [fast], [out]]  # slow lies between two of a group
     assert peak_rows(one, need, 10, [prices]) == max(17 + 10 + 10 + 3, 17 + 10 + 10 + 10 + 2, 17 + 20 + 10)
     assert peak_rows([], need, 10, [prices]) == 17
+    assert peak_rows([[slow]], need, 10, [prices]) == 17 + 13 + 4  # which nobody reads
+    twice = scope([op("sub", late, slow, given=("x", "y"))], is_leaf)
+    assert [n.op for n in twice if not is_leaf(n)] == ["rolling_mean", "lag", "sub"]
+    assert needs(twice, twice[-1:]) == needs(twice, twice[-1:], is_leaf)
 
 
 def test_a_node_that_is_wanted_is_no_leaf_for_another() -> None:
@@ -148,3 +155,17 @@ def test_what_looks_at_one_row_is_fused() -> None:
     both = op("add", mean, top, given=("a", "b"))
     order = scope([both], is_leaf)
     assert groups(order, {both.shape}, leaves) == ((top,), (bottom, ratio), (mean,), (both,))
+
+
+def test_values_of_parameters_that_are_given_and_those_to_be_tried(tmp_path: Path) -> None:
+    """One that is given as it is written changes nothing of the others; of one value there is nothing to try."""
+    path = tmp_path / "s.sig"
+    path.write_text(
+        'data:\n  prices: load csv from "p.csv"\nparams:\n  fast: [2, 5]\n  slow = 9\n'
+        "signal s:\n  emit rolling_mean(prices, fast) - rolling_mean(prices, slow)\n"
+    )
+    of = check_file(path)
+    assert lower(of).grid == (("fast", (2.0, 5.0)),)
+    assert dict(lower(of).params) == {"fast": 2.0, "slow": 9.0}
+    assert dict(lower(of, {"fast": 5.0, "slow": 9.0}).params) == {"fast": 5.0, "slow": 9.0}
+    assert [n.arguments["window"] for n in walk(r for _, r in lower(of, {"fast": 5.0, "slow": 9.0}).signals) if "window" in n.arguments] == [5.0, 9.0]  # fmt: skip

@@ -83,6 +83,13 @@ def test_the_modules_and_their_tests_are_there() -> None:
     assert [t for tests in AREAS.values() for t in tests if not (ROOT / t).exists()] == []
 
 
+def test_the_lists_name_mutants_that_there_are() -> None:
+    """One whose line was rewritten is another mutant, and is to be tried again."""
+    known = {c.key for c in cases()}
+    assert {*listed("equivalent"), *listed("survivors")} - known == set()
+    assert listed("equivalent").keys() & listed("survivors").keys() == set()
+
+
 @pytest.mark.soak
 def test_a_sample_finds_no_new_survivor() -> None:
     found = outcomes(sample(cases(), 200, seed=20261129), jobs=2)

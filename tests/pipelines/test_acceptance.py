@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -62,6 +63,8 @@ def test_all_rows_accept_splits_and_hold_what_looks_like_one(world: Path) -> Non
     expected[100:, 3] = np.nan  # 10:1 that nobody explains is held for ever
     expected[300, 4] = np.nan  # +160 % counts from the row that confirms it
     assert np.array_equal(whole.prices, expected, equal_nan=True)
+    assert "701 prices jump by more than" in whole.findings[0].message
+    assert "100 prices jump by more than" in looked_at(world, 700).findings[0].message  # those of the rows asked for
 
 
 @pytest.mark.parametrize("start", [1, 256, 257, 512, 519, 521, 600, 700, 799])
@@ -77,6 +80,30 @@ def test_the_last_rows_accept_what_all_rows_do(world: Path, start: int, is_anoth
     for ratio in (found.levels / whole.levels[start:]).T:
         known = ratio[~np.isnan(ratio)]  # of levels that have a base of their own
         assert np.allclose(known, known[:1])
+
+
+@pytest.mark.parametrize("is_another_process", [True, False])
+def test_rows_are_walked_from_the_last_state_that_is_known(
+    world: Path, is_another_process: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acceptance._known.clear()
+    looked_at(world, ROWS - 1)
+    if is_another_process:
+        acceptance._known.clear()
+    walked: list[tuple[int, int]] = []
+    plain = acceptance._walked
+
+    def seen(*of: Any) -> acceptance.Before:
+        walked.append(of[3])
+        return plain(*of)
+
+    monkeypatch.setattr(acceptance, "_walked", seen)
+    looked_at(world, ROWS - 1)  # 64 rows before it are looked at besides
+    # C's split waits for a price where the second stride ends: what waits is not noted, but remembered.
+    assert walked == ([(256, 512), (512, 735)] if is_another_process else [(512, 735)])
+    walked.clear()
+    looked_at(world, 512 + 64)
+    assert walked == []
 
 
 def test_an_action_that_comes_late_is_told_apart(world: Path) -> None:

@@ -168,6 +168,7 @@ def test_other_figures_are_their_formulas(periods: float) -> None:
     assert a.up_capture == pytest.approx(sum(x for x, _ in ups) / sum(y for _, y in ups))
 
 
+BY_ROW = ("annualized_return", "turnover", "gross_exposure", "net_exposure")
 ANNUAL = ("annualized_return", "volatility", "sharpe", "sortino", "calmar", "turnover")
 
 
@@ -183,7 +184,7 @@ def test_without_rows_a_year_there_is_no_figure_a_year() -> None:
 @pytest.mark.parametrize(
     ("returns", "expected"),
     [
-        ([], {"bars": 0, "sharpe": 0.0, "annualized_return": 0.0, "var_95": 0.0, "profit_factor": 0.0}),
+        ([], {"bars": 0, "sharpe": 0.0, "var_95": 0.0, "profit_factor": 0.0, **dict.fromkeys(BY_ROW, 0.0)}),
         ([0.01], {"bars": 1, "sharpe": 0.0, "volatility": 0.0, "skew": 0.0, "kurtosis": 0.0, "win_rate": 1.0}),
         ([0.0, 0.0, 0.0], {"sharpe": 0.0, "sortino": 0.0, "win_rate": 0.0, "profit_factor": 0.0, "calmar": 0.0}),
         ([0.01, 0.02], {"sortino": 0.0, "profit_factor": math.inf, "max_drawdown": 0.0, "skew": 0.0}),

@@ -254,6 +254,24 @@ def test_no_book_within_many_limits_is_nearer(chosen: list[tuple[str, tuple[floa
     assert most <= float(towards @ book) + 1e-6
 
 
+@settings(max_examples=40)
+@given(st.lists(st.sampled_from(LIMITS), min_size=2, max_size=5, unique_by=lambda x: x[0]), st.integers(0, 10_000))
+def test_many_limits_are_kept_or_refused(chosen: list[tuple[str, tuple[float, ...]]], seed: int) -> None:
+    """Norms among them."""
+    at, refusal = situation(seed), ""
+    try:
+        book = project([Constraint(n, v) for n, v in chosen], at)
+    except SigcError as error:
+        refusal = str(error)
+    if refusal:
+        assert refusal.startswith("E502")
+        assert any(n in refusal for n, _ in chosen)
+        return
+    for name, values in chosen:
+        for low, value, high in measured(name, values, book.tolist(), at):
+            assert low - TOLERANCE <= value <= high + TOLERANCE, name
+
+
 def test_a_book_within_its_limits_is_left_alone() -> None:
     at = situation(4)
     book = project([Constraint("max_position", (9.0,))], at)

@@ -106,9 +106,10 @@ def test_the_first_row_is_held_against_what_was_before(
     assert np.isnan(made.prices[:, 0]).tolist() == [is_left_out, False]
 
 
-def test_prices_of_zero_and_below_are_none(folder: Path) -> None:
-    values = CALM.copy()
-    values[0, 1] = -2.0
+@pytest.mark.parametrize(("unit", "wrong"), [(1.0, -2), (0.001, 0)])
+def test_prices_of_zero_and_below_are_none(folder: Path, unit: float, wrong: float) -> None:
+    values = CALM * unit
+    values[0, 1] = wrong
     made = accepted(folder, values, levels=values * 2)
     same(made.prices, np.where(values > 0, values, NAN))
     same(made.raw, made.prices)
@@ -117,7 +118,7 @@ def test_prices_of_zero_and_below_are_none(folder: Path) -> None:
     assert made.returns is None
     (told,) = made.findings
     assert (told.code, told.severity) == ("W006", Severity.WARNING)
-    assert told.message == "source 'prices': 1 price is 0 or below: B 2024-01-02 (-2)"
+    assert told.message == f"source 'prices': 1 price is 0 or below: B 2024-01-02 ({wrong})"
     assert accepted(folder, values, skipped=1).findings == ()
     kept = accepted(folder, values, {"allow_negative": True})
     assert kept.prices is values

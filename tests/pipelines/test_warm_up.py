@@ -64,6 +64,8 @@ def test_history_before_the_range_is_no_warm_up(tmp_path: Path) -> None:
     assert result.left_out == 0
     again = made(tmp_path, "long_short(ret(prices, 7))", range=" from 2023-01-09")
     assert again.left_out == 2
+    cash = made(tmp_path, "where(ret(prices, 7) > 100, 1, 0)", range=" from 2023-01-09")
+    assert cash.left_out == 2
 
 
 def test_warm_up_dilutes_no_figure(tmp_path: Path) -> None:
@@ -73,16 +75,24 @@ def test_warm_up_dilutes_no_figure(tmp_path: Path) -> None:
     assert part.metrics == whole.metrics
 
 
-def test_a_search_counts_as_a_backtest_does(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("weights", "range", "left_out"),
+    [
+        ("long_short(ret(prices, n))", "", [5, 10]),
+        ("where(ret(prices, n) > 100, 1, 0)", "", [5, 10]),
+        ("where(ret(prices, n) > 100, 1, 0)", " from 2023-01-05", [2, 7]),
+    ],
+)
+def test_a_search_counts_as_a_backtest_does(weights: str, range: str, left_out: list[int], tmp_path: Path) -> None:
     """Where weights are stored, and where only figures by row are kept."""
-    made(tmp_path, "long_short(ret(prices, n))")
+    made(tmp_path, weights, range=range)
     checked = check_file(tmp_path / "s.sig")
     for passing in (0, 1):
         space = workspace(MemoryStore())
         space = space if not passing else type(space)(space.store, space.engine, passing=1)
         loaded = load(lower(checked), space)
         found = search(field(lambda p: lower(checked, p), loaded, space, "main"))
-        assert [s.left_out for s in found.scored] == [5, 10]
+        assert [s.left_out for s in found.scored] == left_out
         for one in found.scored:
             alone = load(lower(checked, one.params), space)
             assert backtest(alone, space, pick(alone)).metrics == one.metrics

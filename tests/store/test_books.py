@@ -14,6 +14,7 @@ import pytest
 
 from sigc.clock import HandClock
 from sigc.store import books, orders, price_marks, runs
+from sigc.store.accounts import add_cash, rescaled
 from sigc.store.ledger import Ledger
 from sigc.store.price_marks import Mark
 from sigc.store.records import ZERO, BookKey, Charge, Fill, Intent, Nav, Run, RunKey, Side
@@ -97,6 +98,33 @@ def test_a_position_after_a_fill(
 ) -> None:
     moved = books.moved_position(Decimal(held), Decimal(average), fill("o", side, quantity, price))
     assert moved == tuple(map(Decimal, expected))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "average"),
+    [
+        ("10", "20", "10"),  # a split of 2:1 halves what a share has cost
+        ("-10", "-30", "6.6666666667"),
+        ("0.5", "1", "10"),
+        ("0.5", "0.25", "40"),
+        ("10", "0", "20"),
+        ("0", "5", "20"),
+        ("10", "-5", "20"),
+    ],
+)
+def test_the_cost_of_shares_that_become_others_stays(before: str, after: str, average: str) -> None:
+    assert rescaled(Decimal(20), Decimal(before), Decimal(after)) == Decimal(average)
+
+
+def test_what_is_owed_adds_up_beside_cash(ledger: Ledger) -> None:
+    with ledger.transaction("test") as tx:
+        add_cash(tx, ONE, Decimal(5), Decimal("2.5"))
+        add_cash(tx, ONE, Decimal(-1), Decimal("-0.5"))
+        add_cash(tx, ONE, Decimal(1))
+    with ledger.reading() as connection:
+        found = books.book(connection, ONE)
+    assert found is not None
+    assert (found.cash, found.receivables) == (Decimal(1005), Decimal(2))
 
 
 def test_fills_move_cash_and_position_once(ledger: Ledger) -> None:

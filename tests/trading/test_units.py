@@ -48,25 +48,27 @@ def test_actions_between_two_sessions(after: str, until: str, days: list[str]) -
 
 
 def test_what_is_held_is_restated_in_the_order_of_actions() -> None:
-    """7 shares, 3:2, are 10.5: ten, and half a share in cash; a spin-off and a sale of all leave nothing behind."""
-    held = {"A": D(7), "B": D(4), "S": D(2), "C": D(1)}
+    """5 shares, 3:2, are 7.5: seven, and half a share in cash; a spin-off and a sale of all leave nothing behind."""
+    held = {"A": D(5), "B": D(4), "S": D(2), "C": D(1)}
     acts = [
         split(FRI, "3/2"),
         act(FRI, "B", ActionKind.SPINOFF, "1/2", into="S"),
         act(MON, "C", ActionKind.RENAME, into="B"),
     ]
-    assert restated_positions(held, acts, MON) == {"A": 10, "B": 5, "S": 4}
-    assert restated_positions(held, acts, MON, step=D("0.5")) == {"A": D("10.5"), "B": 5, "S": 4}
-    assert restated_positions(held, acts, FRI) == {"A": 10, "B": 4, "S": 4, "C": 1}
+    assert restated_positions(held, acts, MON) == {"A": 7, "B": 5, "S": 4}
+    assert restated_positions(held, acts, MON, step=D("0.5")) == {"A": D("7.5"), "B": 5, "S": 4}
+    assert restated_positions(held, acts, FRI) == {"A": 7, "B": 4, "S": 4, "C": 1}
     assert restated_positions({"A": D(0), "B": D(4)}, [], MON) == {"B": 4}
     assert restated_positions({"Z": D(3)}, acts, MON) == {"Z": 3}
 
 
 def test_what_is_owed_is_cash_and_what_is_left_of_shares() -> None:
-    held = {"A": D(7), "B": D(-4)}
+    held = {"A": D(5), "B": D(-4)}
     acts = [split(FRI, "3/2"), dividend(FRI, 0.5), dividend(FRI, 1.0, "B")]
-    # Half a share of A at 90 / 1.5, 0.50 on the ten that are left, and 4 for what B's lender lacks.
-    assert owed_at(held, acts, FRI, {"A": D(90)}) == 30 + 5 - 4
+    # Half a share of A at 90 / 1.5, 0.50 on the seven that are left, and 4 for what B's lender lacks.
+    assert owed_at(held, acts, FRI, {"A": D(90)}) == 30 + D("3.5") - 4
+    off = act(FRI, "B", ActionKind.SPINOFF, "1/2", into="S")
+    assert owed_at({"B": D(5)}, [off], FRI, {"S": D(8), "B": D(100)}) == 4  # half a share of S
     assert owed_at(held, [dividend(FRI, 1.0, "B")], FRI) == -4
     assert owed_at(held, acts, THU) == 0
 
