@@ -107,7 +107,10 @@ def test_a_price_is_accepted_from_the_command_line(tmp_path: Path) -> None:
     def said(*words: str) -> str:
         return CliRunner().invoke(command, ["accept", *words, "--work-dir", str(tmp_path / "work")]).output
 
-    assert said("BRK.B", "2024-01-15", "--reason", "seen") == "the price of BRK.B on 2024-01-15 is accepted\n"
+    assert said("BRK.B", "2024-01-15", "--reason", "seen") == (
+        "the price of BRK.B on 2024-01-15 is accepted\n"
+        "warning: no book has traded 'BRK.B': is it the name that the data have?\n"
+    )
     assert "Missing option '--reason'" in said("BRK.B", "2024-01-15")
     with Ledger.open(tmp_path / "work", SystemClock(), durable=False) as ledger, ledger.reading() as connection:
         assert control.accepted_by_hand(connection) == {("BRK.B", "2024-01-15")}
