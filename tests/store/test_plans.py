@@ -39,7 +39,7 @@ from sigc_pipelines.brokers.faulty import Fault
 from sigc_pipelines.settle import cancel
 from tests.store.actions_desk import KEY, OTHER, Desk, dividend, split
 from tests.store.ledgers import Size, fill
-from tests.store.statements import Made, Statement, fragments, record, sites
+from tests.store.statements import Made, Site, Statement, fragments, record, sites
 from tests.store.test_history import PAGES
 from tests.trading.script import D1, D2, D3, D4, D5, before_cut_off, free, scene, written
 from tests.trading.test_actions import DAYS, ONE, Market
@@ -428,7 +428,7 @@ def test_the_recorder_tells_a_scan(tmp_path: Path) -> None:
     with closing(connect_writer(tmp_path / "ledger.sqlite", "OFF")) as connection:
         text = "SELECT count(*) FROM intents WHERE state IN ('cancelled', 'expired', 'rejected')"
         steps = tuple(r[3] for r in connection.execute(f"EXPLAIN QUERY PLAN {text}"))
-    made = Made({Statement(next(iter(sites())), text, LEDGER): steps})
+    made = Made({Statement(Site("orders.py", "count", 1), text, LEDGER): steps})
     assert [step for _, step in scans(made)] == ["SCAN intents"]
 
 
