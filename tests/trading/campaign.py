@@ -4,7 +4,8 @@ The parent holds data and weights; each child is forked from it, opens ledger an
 until it is killed: at a fail point that the seed draws, or by SIGKILL from outside at a time that it draws. At the end a
 last process takes everything in without faults, and the whole history is compared with that of a calm one:
 
-    the same orders, each once, in the broker's book and in the ledger; the same fills, cash and NAV
+    the same orders, each once, in the broker's book and in the ledger; the same fills, cash, receivables and NAV; the
+    same effects of corporate actions, each once
 
 Time goes on over restarts, `PACE` times as fast as the machine's.
 """
@@ -15,11 +16,12 @@ import os
 import random
 import select
 import signal
+import sqlite3
 import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -29,7 +31,7 @@ from typing import NoReturn
 
 from sigc.errors import SigcError
 from sigc.failpoint import arm
-from sigc.store import books, orders, runs
+from sigc.store import action_rows, books, orders, recount, runs
 from sigc.store.ledger import Ledger
 from sigc.store.records import BookKey, Intent, IntentState, Outcome, Side
 from sigc_pipelines.brokers.faulty import Faults, FaultyBroker
@@ -196,12 +198,22 @@ def history(floor: Floor, folder: Path) -> tuple[Named, list[object]]:
         found = orders.recent(connection, 1_000_000)
         key = BookKey(floor.strategy.name, "main")
         book = books.book(connection, key)
-        money: list[object] = [None if book is None else book.cash, books.quantities(connection, key)]
-        money += [(n.session, n.nav, n.cash) for n in books.navs(connection, key)]
+        money: list[object] = [None if book is None else (book.cash, book.receivables)]
+        money += [books.quantities(connection, key)]
+        money += [(n.session, n.nav, n.cash, n.receivables) for n in books.navs(connection, key)]
+        money += booked(connection, key)
+        assert not recount.faults(connection)
         assert not runs.left_open(connection)
     named = {(i.key.session, i.asset, i.side, i.quantity, i.reference): i for i in found}
     assert len(named) == len(found), "an order was written down twice"
     return named, money
+
+
+def booked(connection: sqlite3.Connection, key: BookKey) -> Sequence[object]:
+    """What corporate actions did to a book: each once, and nothing was corrected."""
+    found = action_rows.entries_of_book(connection, key)[::-1]
+    assert all(entry.corrects is None for entry in found)
+    return sorted((e.session, e.key, e.step, str(e.amounts)) for e in found)
 
 
 def verify(campaign: Campaign, calm: Path) -> int:

@@ -17,13 +17,14 @@ import shutil
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tests.trading.campaign import Campaign, Tally, calm_history, verify
 from tests.trading.campaign import kills as drawn
@@ -31,6 +32,7 @@ from tests.trading.floor import Floor
 from tests.trading.script import DAYS, free, written
 
 ROOT = Path(__file__).parent.parent.parent
+HEAD = "date,ticker,kind,value,into,ratio,cash,pay_date"
 _HERE = tuple(f"tests/trading/{name}.py" for name in ("campaign", "chunks", "floor", "script"))
 CODE = ("sigc/store", "sigc/failpoint.py", "pipelines/sigc_pipelines", *_HERE)
 
@@ -135,12 +137,17 @@ class Chunks:
 
 
 def market(folder: Path, seed: int, assets: int, days: int) -> Floor:
-    """Prices that wander, a book that is turned over every day, volumes that some orders are too large for."""
+    """Prices that wander, a book that is turned over every day, volumes that some orders are too large for.
+
+    Every tenth day has a corporate action of every other asset: splits, dividends paid later, spin-offs.
+    """
     dice = np.random.default_rng(seed)
     names = [f"S{n:03}" for n in range(assets)]
     shape = (days, assets)
     weights = np.round(dice.normal(0, 0.8 / assets, shape), 4)
-    prices = np.round(50 * np.exp(dice.normal(0, 0.02, shape).cumsum(axis=0)), 2)
+    prices = 50 * np.exp(dice.normal(0, 0.02, shape).cumsum(axis=0))
+    lines = [line for day in range(5, days, 10) for line in _acted(dice, prices, day, names)]
+    prices = np.round(prices, 2)
     volumes = np.round(np.exp(dice.normal(9, 1.5, shape)))
     paper = {
         "slippage_bps": 3.0,
@@ -150,7 +157,29 @@ def market(folder: Path, seed: int, assets: int, days: int) -> Floor:
         "leverage": 20,
     }
     columns = [dict(zip(names, table.T.tolist(), strict=True)) for table in (weights, prices, volumes)]
-    return written(folder, *columns, config=free(paper), days=days)
+    return written(folder, *columns, config=free(paper), days=days, actions="\n".join([HEAD, *lines, ""]))
+
+
+def _acted(dice: np.random.Generator, prices: NDArray[np.float64], day: int, names: Sequence[str]) -> Iterator[str]:
+    """Rows of a file of actions of a day, whose prices from there on are changed by them."""
+    for place in dice.permutation(len(names))[: len(names) // 2]:
+        date, name, last = DAYS[day], names[place], float(prices[day - 1, place])
+        ratio, cash = 1.0, 0.0
+        match dice.choice(["split", "dividend", "later", "spinoff"]):
+            case "split":
+                ratio = float(dice.choice([2.0, 1.5, 7.0, 0.25]))
+                yield f"{date},{name},split,{ratio},,,,"
+            case "dividend":
+                cash = round(last * 0.02, 2)
+                yield f"{date},{name},dividend,{cash},,,,"
+            case "later":
+                cash = round(last * 0.01, 2)
+                yield f"{date},{name},dividend,{cash},,,,{DAYS[min(day + int(dice.integers(1, 9)), len(DAYS) - 1)]}"
+            case _:
+                other = (int(place) + 1) % len(names)
+                cash = 0.1 * float(prices[day - 1, other])
+                yield f"{date},{name},spinoff,,{names[other]},0.1,,"
+        prices[day:, place] *= (1.0 - cash / last) / ratio
 
 
 def _code() -> str:

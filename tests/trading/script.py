@@ -42,15 +42,16 @@ _BEFORE = 3  # days of history before the first that is traded
 DAYS = tuple(str(d.astype("datetime64[D]")) for d in business_days("2016-01-04", 40))
 D1, D2, D3, D4, D5 = DAYS[:5]
 TEXT = """data:
-  prices: load parquet from "prices.parquet"
+  prices: load parquet from "prices.parquet"{how}
   volume: load parquet from "volume.parquet"
   target: load parquet from "{target}.parquet"
-  sectors: load sector from "sectors.csv"
+  sectors: load sector from "sectors.csv"{more}
 signal wanted:
   emit target
 portfolio main:
   weights = wanted
 """
+ACTIONS = '\n  corporate_actions: load csv from "actions.csv"'
 _FREE = {
     "slippage_bps": 0.0,
     "commission_bps": 0.0,
@@ -79,8 +80,12 @@ def written(
     days: int = 10,
     name: str = "scripted",
     sectors: Mapping[str, str] | None = None,
+    actions: str = "",
 ) -> Floor:
-    """A floor on that market, in a folder. Prices are 100 where none are given, volumes about a million."""
+    """A floor on that market, in a folder. Prices are 100 where none are given, volumes about a million.
+
+    actions: a file of corporate actions, as text; prices are as traded then.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     dates, names = business_days("2015-12-30", days + _BEFORE)[1:], tuple(sorted(weights))
     for file, columns, otherwise in (("prices", prices, 100.0), ("volume", volumes, 1e6), (name, weights, 0.0)):
@@ -90,7 +95,9 @@ def written(
         write_wide(folder / f"{file}.parquet", dates, values, names)
     lines = [f"{n},{(sectors or {}).get(n, 'X')}" for n in names]
     (folder / "sectors.csv").write_text("\n".join(["ticker,sector", *lines]) + "\n")
-    strategy = write_strategy(folder, TEXT.format(target=name), name)
+    how, more = (" adjust=split_div", ACTIONS) if actions else ("", "")
+    (folder / "actions.csv").write_text(actions)
+    strategy = write_strategy(folder, TEXT.format(target=name, how=how, more=more), name)
     return Floor(strategy, workspace(MemoryStore(), exchanges=WEEKDAYS), folder / "work", config or free(), weekdays())
 
 

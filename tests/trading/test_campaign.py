@@ -34,9 +34,16 @@ def test_three_hundred_kills(tmp_path: Path) -> None:
     assert tally.kills >= 300
 
 
+def test_kills_among_corporate_actions(tmp_path: Path) -> None:
+    """One chunk of the soak: thirty days, every tenth of which has actions of every other asset."""
+    done = Chunks(tmp_path, SEED).work(kills=100, orders=1_000, processes=1)
+    print(f"seed {SEED}: {done.kills} kills, {done.days} days, {done.orders} orders, by point: {dict(done.points)}")
+    assert done.kills >= 100
+
+
 @pytest.mark.soak
 def test_ten_thousand_kills() -> None:
-    """In chunks, each proven when it is done; an interrupted soak goes on behind the last one."""
+    """With actions on every tenth day. In chunks, each proven when it is done; an interrupted soak goes on behind the last one."""
     chunks = Chunks(SOAK / "kills", SEED)
     done = chunks.work(kills=10_000, orders=50_000, processes=2)
     print(f"seed {SEED}: {done.kills} kills, {done.days} days, {done.orders} orders, by point: {dict(done.points)}")
