@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sigc.errors import Diagnostic
 from sigc.store.records import Finding, Intent, RunKind, Weight
 from sigc_cli import show
 from sigc_pipelines.trading import Ended
@@ -89,11 +88,6 @@ def held(ended: Ended) -> dict[str, float]:
         return {}
     pairs = zip(ended.sight.names, ended.sight.wanted.tolist(), strict=True)
     return {name: weight for name, weight in pairs if weight != 0.0 and weight == weight}
-
-
-def unresolved(ended: Ended) -> Diagnostic:
-    """An order without a known outcome, as an error."""
-    return Diagnostic("E603", ended.run.message, hint="nothing more of this strategy is sent; run again to look it up")
 
 
 def _weights(ended: Ended) -> list[str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sigc.store import orders
-from sigc.store.records import Finding, Outcome, Run
+from sigc.store.records import Finding, Intent, IntentState, Outcome, Run
 from sigc_pipelines.execute import Execution
 from sigc_pipelines.judging import judge_of
 from sigc_pipelines.trading import Trading
+
+_MOST_REASONS = 3  # of why orders did not go out, in a run's message
 
 
 def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> tuple[Outcome, str, tuple[Finding, ...]]:
@@ -19,13 +23,29 @@ def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> t
         sent = orders.of_run(connection, run.id)
     if done.doubtful:
         return Outcome.UNRESOLVED, f"{len(done.doubtful)} order(s) without a known outcome", done.findings
-    if not sent:
-        return Outcome.UNCHANGED, "nothing had to change", done.findings
-    counts: dict[str, int] = {}
-    for intent in sent:
-        counts[intent.state] = counts.get(intent.state, 0) + 1
-    text = ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
-    return Outcome.DONE, f"{len(sent)} orders: {text}", done.findings
+    return *verdict(sent), done.findings
+
+
+def verdict(intents: Sequence[Intent]) -> tuple[Outcome, str]:
+    """What happened to the orders of a run, of which each outcome is known: counts, and why some did not go out.
+
+    >>> verdict([])
+    (<Outcome.UNCHANGED: 'unchanged'>, 'nothing had to change')
+    """
+    if not intents:
+        return Outcome.UNCHANGED, "nothing had to change"
+    counts = Counter(str(intent.state) for intent in intents)
+    text = f"{len(intents)} orders: " + ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
+    lost = [intent for intent in intents if not intent.was_placed]
+    if not lost:
+        return Outcome.DONE, text
+    reasons = tuple(dict.fromkeys(f"{intent.asset}: {intent.message}" for intent in lost if intent.message))
+    text += "".join(f"; {reason}" for reason in reasons[:_MOST_REASONS])
+    text += f"; and {len(reasons) - _MOST_REASONS} more" if len(reasons) > _MOST_REASONS else ""
+    if len(lost) < len(intents):
+        return Outcome.PARTIAL, text
+    is_taken_back = all(intent.state is IntentState.CANCELLED for intent in lost)
+    return (Outcome.CANCELLED if is_taken_back else Outcome.NOTHING_TRADED), text
 
 
 def _ends(trading: Trading, run: Run) -> datetime:

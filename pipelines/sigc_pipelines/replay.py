@@ -28,7 +28,7 @@ from sigc.panel import Floats, Panel
 from sigc.plan.strategy import Backtest, Portfolio
 from sigc.store import action_rows, books, orders, runs
 from sigc.store.ledger import Ledger
-from sigc.store.records import BookKey, RunKind, Weight
+from sigc.store.records import BookKey, Outcome, RunKind, Weight
 from sigc_pipelines.backtest import Accounts, Result
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.causes import Rows, Step, Traded, decided, steps
@@ -144,12 +144,15 @@ def _not_done(ended: tuple[Ended, ...]) -> tuple[Diagnostic, ...]:
     """A warning for each reason why runs were not carried out, with the first date of it."""
     reasons: dict[str, list[str]] = {}
     for one in ended:
-        if not one.run.outcome.is_success:
-            check = next((f.check for s in one.stages for f in s.findings if f.weight is Weight.ERROR), one.run.outcome)
-            reasons.setdefault(check, []).append(f"{one.run.as_of}: {one.run.message}")
+        outcome, said = one.run.outcome, f"{one.run.as_of}: {one.run.message}"
+        if outcome in (Outcome.PARTIAL, Outcome.NOTHING_TRADED):
+            reasons.setdefault(f"ended as {outcome}", []).append(said)
+        elif not outcome.is_success:
+            check = next((f.check for s in one.stages for f in s.findings if f.weight is Weight.ERROR), outcome)
+            reasons.setdefault(f"were not done by '{check}'", []).append(said)
     return tuple(
-        Diagnostic("W002", f"{len(found)} runs were not done by '{check}', first {found[0]}", severity=Severity.WARNING)
-        for check, found in sorted(reasons.items())
+        Diagnostic("W002", f"{len(found)} runs {what}, first {found[0]}", severity=Severity.WARNING)
+        for what, found in sorted(reasons.items())
     )
 
 

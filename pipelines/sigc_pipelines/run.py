@@ -182,7 +182,7 @@ class _Pass:
                 raise SigcError(Diagnostic("E802", f"{what} by {held.who}: {held.reason or held.value}"))
 
     def _revision(self, connection: sqlite3.Connection, key: RunKey) -> int:
-        """0 for the first run of a key; a wanted repeat is the next one."""
+        """0 for the first run of a key; the next one for a repeat that is wanted, or of a run that sent nothing."""
         latest = runs.latest_revision(connection, key)
         last = runs.last_session(connection, key.strategy, key.portfolio)
         if last > key.session:
@@ -190,7 +190,7 @@ class _Pass:
             raise SigcError(Diagnostic("E800", f"{message}; {key.session} is past", hint="--dry-run looks back"))
         if latest is None:
             return 0
-        if not self.request.is_forced:
+        if runs.is_used(connection, key) and not self.request.is_forced:
             message = f"{key.strategy} ({key.portfolio}) was traded for the session {key.session} already"
             raise SigcError(Diagnostic("E800", message, hint="trade it again on purpose: --force --reason '...'"))
         return latest + 1

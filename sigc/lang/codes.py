@@ -156,6 +156,12 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "What was asked of a book can't be done as it stands: the new name is held already, an order is open, or a run is "
             "under way. Nothing was changed.",
         ),
+        "E805": (
+            "not traded as wanted",
+            "Orders of the run were denied by a limit, rejected by the broker, or not sent before the cut-off: some of "
+            "them (partial), or all (nothing_traded). The message counts them and gives the first reasons. A run of "
+            "which nothing was sent has not used up its session: run it again when the reason is gone.",
+        ),
         "E810": (
             "audit chain broken",
             "An audit record is not what was written: changed, dropped, doubled, swapped, cut off or replaced. The message "

@@ -82,15 +82,17 @@ class RunKind(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a run ended; open while it goes on. What happened to its orders, not only whether it broke."""
+    """How a run ended, final; open while it goes on. It says what happened to the orders, not only whether it broke."""
 
     OPEN = "open"
-    DONE = "done"
+    DONE = "done"  # every order that was wanted came into the broker's book
     UNCHANGED = "unchanged"  # nothing had to change, or its row was no rebalance row
+    PARTIAL = "partial"  # some orders came there; others were denied, rejected, or not sent
+    NOTHING_TRADED = "nothing_traded"  # none did
     REFUSED = "refused"  # a check said no: nothing was sent
     FAILED = "failed"  # before anything was sent
     INTERRUPTED = "interrupted"  # the process died before anything was decided
-    CANCELLED = "cancelled"
+    CANCELLED = "cancelled"  # by a person, before anything was sent
     UNRESOLVED = "unresolved"  # an order's outcome is not known: the strategy is halted
 
     @property
@@ -204,6 +206,11 @@ class Intent:
     sent_at: datetime | None = None
     attempts: int = 0
     message: str = ""
+
+    @property
+    def was_placed(self) -> bool:
+        """True where it is known to have come into the broker's book, whatever became of it there."""
+        return bool(self.broker_order_id) or self.state in WORKING or self.state is IntentState.FILLED
 
     @property
     def remaining(self) -> Decimal:

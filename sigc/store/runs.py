@@ -71,6 +71,22 @@ def latest_revision(connection: sqlite3.Connection, key: RunKey) -> int | None:
     return None if found is None else int(found)
 
 
+def is_used(connection: sqlite3.Connection, key: RunKey) -> bool:
+    """Whether a session was traded: by a run that is under way, needed no order, or of which an order was sent once.
+
+    One all of whose orders were denied or ended before they were sent used up nothing: no broker has heard of it.
+    """
+    row = connection.execute(
+        "SELECT 1 FROM runs r WHERE strategy = ? AND portfolio = ? AND session = ? AND slot = ? AND kind = 'trade'"
+        " AND (outcome = 'open' OR traded = 1 AND ("
+        "  NOT EXISTS (SELECT 1 FROM intents i WHERE i.run = r.id)"
+        "  OR EXISTS (SELECT 1 FROM intents i WHERE i.run = r.id"
+        "  AND (i.attempts > 0 OR i.state NOT IN ('denied', 'expired', 'cancelled'))))) LIMIT 1",
+        (key.strategy, key.portfolio, key.session, key.slot),
+    ).fetchone()
+    return row is not None
+
+
 def last_session(connection: sqlite3.Connection, strategy: str, portfolio: str) -> str:
     """The latest session that book decided to trade for; '' before the first."""
     (found,) = connection.execute(

@@ -46,10 +46,9 @@ def test_a_good_day_is_silent(floor: Floor) -> None:
 
 
 def test_all_orders_denied_is_told(tmp_path: Path) -> None:
-    """A run that ends as done, and of which nothing was traded."""
     floor = written(tmp_path, {"A": 0.1, "B": 0.1}, config=free(safety={"max_order_value": 1.0}))
     with scene(floor, D1) as desk:
-        assert desk.run("one").run.outcome is Outcome.DONE
+        assert desk.run("one").run.outcome is Outcome.NOTHING_TRADED
         (alert,) = alerts(desk.trading.ledger)
         assert (alert.rule, alert.severity, alert.run) == ("traded_nothing", "critical", "one")
         assert alert.title == "scripted: nothing was traded, all 2 orders lost"

@@ -110,6 +110,9 @@ def cast(folder: Path) -> Cast:
     return Cast(floor, _listing(feed, known), _listing(feed, known + late))
 
 
+_DECIDED = (Outcome.DONE, Outcome.PARTIAL, Outcome.NOTHING_TRADED, Outcome.UNRESOLVED)
+
+
 def _listing(feed: ReplayFeed, actions: tuple[Action, ...]) -> ReplayFeed:
     loaded = feed.outlook.loaded
     loaded = replace(loaded, catalog=replace(loaded.catalog, actions=actions))
@@ -128,7 +131,7 @@ def _trade(one: Cast, desk: Scene, restart: int, watch: Watch | None = None) -> 
             if refused.diagnostics[0].code != "E800":
                 raise
             return
-        if ended.run.outcome in (Outcome.DONE, Outcome.UNRESOLVED):
+        if ended.run.outcome in _DECIDED:
             return
         if any(d.code == "E602" for d in ended.problems):
             how = {"accepts_differences": True, "reason": "I did that"}
@@ -214,15 +217,14 @@ def _resolved(one: Cast, restart: int) -> None:
 
 def _halted(one: Cast, restart: int) -> None:
     with _opened(one, 5, restart) as desk:
-        if not _is_decided(desk, 5):  # halted by a process that died before it decided
-            _halt(desk, False)
+        if not _is_decided(desk, 5):
+            _halt(desk, False)  # by a process that died before it decided
 
-        def halts(stage: StageName) -> None:
-            if stage is StageName.EXECUTE:
-                _halt(desk, True)
+            def halts(stage: StageName) -> None:
+                if stage is StageName.EXECUTE:
+                    _halt(desk, True)
 
-        with suppress(SigcError):  # E802: it was denied, and is halted yet
-            _trade(one, desk, restart, Watch(halts))
+            _trade(one, desk, restart, Watch(halts))  # nothing was sent: asked again without the halt, it would trade
         assert _is_decided(desk, 5)
         _halt(desk, False)
         _keep(desk)

@@ -55,7 +55,7 @@ def test_rejected(tmp_path: Path) -> None:
     with scene(floor, D1) as desk:
         ended = desk.run("one")
         assert desk.states() == {"A": S.ACKNOWLEDGED, "C": S.REJECTED}
-        assert ended.run.outcome is Outcome.DONE
+        assert ended.run.outcome is Outcome.PARTIAL
         assert "shorting is off" in desk.intents()["C"].message
         assert [f.check for s in ended.stages for f in s.findings if f.check not in ("off", "actions")] == ["rejected"]
         assert len(desk.audit("order.rejected")) == 1
@@ -245,7 +245,7 @@ def test_absent_at_the_cut_off_is_over(floor: Floor) -> None:
         desk.broker.fail_next(Fault.LOST, Fault.LOST, Fault.LOST)
         ended = desk.run("one")
         assert set(desk.states().values()) == {S.EXPIRED}
-        assert ended.run.outcome is Outcome.DONE
+        assert ended.run.outcome is Outcome.NOTHING_TRADED
         assert desk.booked() == []
         with desk.trading.ledger.reading() as connection:
             assert control.holds(connection, control.HALTED, "scripted") is None

@@ -231,7 +231,7 @@ def test_a_run_by_hand_trades_and_moves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("safety", "outcome"),
-    [({"max_gross": 0.01}, Outcome.REFUSED), ({"max_order_value": 1.0}, Outcome.DONE)],
+    [({"max_gross": 0.01}, Outcome.REFUSED), ({"max_order_value": 1.0}, Outcome.NOTHING_TRADED)],
     ids=["refused", "every order denied"],
 )
 def test_a_rebalance_that_came_to_nothing_stays_due(tmp_path: Path, safety: dict[str, float], outcome: Outcome) -> None:

@@ -112,7 +112,7 @@ def test_what_the_broker_keeps_off_until_the_cut_off_expires(floor: Floor) -> No
     with scene(floor, D1, at=before_cut_off(floor, D1, 60.0), rates=Faults(throttled=1.0, retry_after_s=5.0)) as desk:
         ended = desk.run("one")
         assert {i.state for i in ended.orders} == {S.EXPIRED}
-        assert ended.run.outcome is Outcome.DONE
+        assert ended.run.outcome is Outcome.NOTHING_TRADED
         assert desk.booked() == []
         assert desk.clock.now() == ended.run.cut_off
 
@@ -129,7 +129,7 @@ def test_a_stop_in_the_middle_sends_nothing_more(floor: Floor) -> None:
             S.CANCELLED,
             S.CANCELLED,
         ]
-        assert ended.run.outcome is Outcome.DONE
+        assert ended.run.outcome is Outcome.PARTIAL
         assert len(desk.booked()) == 2
     with scene(floor, D1) as later:
         assert len(later.booked()) == 2
@@ -197,7 +197,7 @@ def test_a_cancel_of_a_run_that_died(floor: Floor) -> None:
     with scene(floor, D1) as later:
         assert states(later) == [S.CANCELLED] * 5
         assert [o.status for o in later.booked()] == [OrderStatus.CANCELLED] * 2
-        assert later.record("one").outcome is Outcome.DONE
+        assert later.record("one").outcome is Outcome.PARTIAL
         with later.trading.ledger.reading() as connection:
             assert control.every(connection, control.CANCELLED) == ()
     with scene(floor, D2) as next:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -48,9 +48,10 @@ def here(sp500: Path, tmp_path: Path) -> Floor:
 
 def test_nav_positions_and_cash_are_those_of_the_fills(here: Floor, sp500: Path) -> None:
     days = here.days("2017-01-03", "2017-12-29")
-    done = [here.day(day).run.outcome for day in days]
+    done = Counter(here.day(day).run.outcome for day in days)
     assert len(days) == 251
-    assert done.count(Outcome.DONE) == 251
+    # On the others an order or two is larger than a tenth of the mean volume, and is denied.
+    assert done == {Outcome.DONE: 175, Outcome.PARTIAL: 76}
     key = BookKey("reversal", "main")
     with here.open("2017-12-29") as trading:
         assert differences(trading.ledger, trading.broker) == ()

@@ -121,6 +121,9 @@ def _problem(outcome: str, message: str) -> Diagnostic | None:
             return Diagnostic("E603", message, hint=hint)
         case "refused":
             return Diagnostic("E801", message)
+        case "partial" | "nothing_traded":
+            hint = "`sigc runs show` has every order and its reason"
+            return Diagnostic("E805", f"{outcome.replace('_', ' ')}: {message}", hint=hint)
         case other:
             return Diagnostic("E300", f"{other}: {message}")
 

@@ -22,7 +22,23 @@ _GOOD = frozenset(
         "open for trading",
     }
 )
-_BAD = frozenset({"failed", "error", "refused", "rejected", "halted", "lost", "timeout", "not reached", "missed"})
+_BAD = frozenset(
+    {
+        "failed",
+        "error",
+        "refused",
+        "rejected",
+        "halted",
+        "lost",
+        "timeout",
+        "not reached",
+        "missed",
+        "nothing traded",
+        "partial",
+        "unresolved",
+        "denied",
+    }
+)
 _WARN = frozenset({"paused", "degraded", "starting", "stopping", "interrupted", "cancelled", "disabled", "skipped"})
 
 
@@ -32,7 +48,7 @@ def tone(word: str) -> str:
     >>> tone("done"), tone("Failed"), tone("paused"), tone("never run"), tone("failed: no data")
     ('good', 'bad', 'warn', 'plain', 'bad')
     """
-    said = word.lower().partition(":")[0].strip()
+    said = word.lower().partition(":")[0].strip().replace("_", " ")
     for name, words in (("good", _GOOD), ("bad", _BAD), ("warn", _WARN)):
         if said in words:
             return name
