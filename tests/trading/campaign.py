@@ -14,23 +14,16 @@ from __future__ import annotations
 
 import os
 import random
-import select
 import signal
 import sqlite3
-import sys
 import time
-import traceback
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import NoReturn
 
 from sigc.errors import SigcError
-from sigc.failpoint import arm
 from sigc.store import action_rows, books, orders, recount, runs
 from sigc.store.ledger import Ledger
 from sigc.store.records import BookKey, Intent, IntentState, Outcome, Side
@@ -42,6 +35,7 @@ from sigc_pipelines.recover import recover
 from sigc_pipelines.run import carry_out
 from sigc_pipelines.session import instant_of
 from sigc_pipelines.trading import Trading
+from tests.killing import Kill, Tally, child
 from tests.trading.floor import Floor
 
 PACE = 60.0
@@ -65,23 +59,6 @@ class Paced:
             time.sleep(seconds / PACE)
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """When a child dies: at the n-th fail point that it passes, or after so many seconds."""
-
-    point: int = 0
-    after_s: float = 0.0
-
-
-@dataclass(slots=True)
-class Tally:
-    """What was done so far."""
-
-    kills: int = 0
-    days: int = 0
-    points: Counter[str] = field(default_factory=Counter)
-
-
 class Campaign:
     """One history of days at a bad broker, in a folder of its own."""
 
@@ -96,7 +73,7 @@ class Campaign:
         until = time.monotonic() + _PATIENCE_S
         while True:
             kill = next(kills, None)
-            ended = self._child(lambda: self._trade(day, real), kill, tally)
+            ended = child(lambda: self._trade(day, real), kill, tally)
             if ended == 0:
                 tally.days += 1
                 return
@@ -137,55 +114,6 @@ class Campaign:
             recover(trading)
             differing = settled_differences(trading.ledger, trading.broker, trading.clock, 10.0)
             assert differing == (), f"seed {self.seed}: {differing}"
-
-    def _child(self, work: Callable[[], int], kill: Kill | None, tally: Tally) -> int:
-        """Fork, work, and be killed as `kill` says; the exit code, or minus the signal."""
-        reading, writing = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(reading)
-            _work(work, kill, writing)
-        os.close(writing)
-        if kill is not None and kill.after_s:
-            handle = os.pidfd_open(child)
-            if not select.select([handle], [], [], kill.after_s)[0]:
-                os.kill(child, signal.SIGKILL)
-            os.close(handle)
-        with os.fdopen(reading) as pipe:
-            point = pipe.read()
-        if point:
-            tally.points[point] += 1
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def _work(work: Callable[[], int], kill: Kill | None, writing: int) -> NoReturn:
-    code = 70
-    try:
-        if kill is not None and kill.point:
-            left = [kill.point]
-
-            def die(name: str) -> None:
-                left[0] -= 1
-                if left[0] == 0:
-                    os.write(writing, name.encode())
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-            arm(die)
-        code = work()
-    except BaseException:
-        traceback.print_exc(file=sys.stderr)
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def kills(random: random.Random, number: int, most_points: int = 70, most_s: float = 0.15) -> Iterator[Kill]:
-    """So many kills: two of three at fail points, one at any time."""
-    for _ in range(number):
-        if random.random() < 2 / 3:
-            yield Kill(point=random.randint(1, most_points))
-        else:
-            yield Kill(after_s=random.uniform(0.005, most_s))
 
 
 Named = dict[tuple[str, str, Side, Decimal, Decimal], Intent]

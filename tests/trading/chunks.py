@@ -26,14 +26,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.trading.campaign import Campaign, Tally, calm_history, verify
-from tests.trading.campaign import kills as drawn
+from tests.killing import Tally
+from tests.killing import kills as drawn
+from tests.trading.campaign import Campaign, calm_history, verify
 from tests.trading.floor import Floor
 from tests.trading.script import DAYS, free, written
 
 ROOT = Path(__file__).parent.parent.parent
 HEAD = "date,ticker,kind,value,into,ratio,cash,pay_date"
-_HERE = tuple(f"tests/trading/{name}.py" for name in ("campaign", "chunks", "floor", "script"))
+_HERE = tuple(
+    f"tests/{name}.py" for name in ("killing", *(f"trading/{n}" for n in ("campaign", "chunks", "floor", "script")))
+)
 CODE = ("sigc/store", "sigc/failpoint.py", "pipelines/sigc_pipelines", *_HERE)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.trading.campaign import Campaign, Tally, calm_history, kills, verify
+from tests.killing import Tally, kills
+from tests.trading.campaign import Campaign, calm_history, verify
 from tests.trading.chunks import Chunks
 from tests.trading.floor import floor
 
