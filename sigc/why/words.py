@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -11,13 +11,18 @@ from sigc.store.records import Finding, Intent, IntentState
 
 
 def when(at: datetime | None, zone: str) -> str:
-    """An instant on the clocks of a zone, with the zone; `-` for none.
+    """An instant on the clocks of a zone (of UTC, where it is none), with the zone; `-` for no instant.
 
-    >>> from datetime import UTC
     >>> when(datetime(2024, 1, 15, 14, tzinfo=UTC), "America/New_York")
     '2024-01-15 09:00:00 EST'
     """
-    return "-" if at is None else f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S %Z}"
+    if at is None:
+        return "-"
+    try:
+        clocks: tzinfo = ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        clocks = UTC
+    return f"{at.astimezone(clocks):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def plain(value: Decimal) -> str:
