@@ -1,11 +1,13 @@
-"""Reading a ledger from the command line: of the work dir that the options and the configuration name."""
+"""Reading from the command line: what the daemon says that answers, else what the ledger of the work dir has."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import click
 
 from sigc_cli.build import Choices, configuration
 from sigc_cli.workdir import work_dir as place_of
@@ -13,17 +15,55 @@ from sigc_cli.workdir import work_dir as place_of
 if TYPE_CHECKING:
     import sqlite3
 
+    from sigc.config_file import LoadedConfig
+    from sigc.daemon.client import Client
+
+T = TypeVar("T")
+Target = tuple[Path | None, str | None, str | None]  # --config, --address, --name
+
+
+def from_daemon(target: Target, work_dir: Path | None, ask: Callable[[Client], T]) -> T | None:
+    """What the daemon answers; None where none is there, which is said, or where a work dir is named.
+
+    Raises E900 for one that does not answer, or is not there at an address that was given.
+    """
+    if work_dir is not None:
+        return None
+    from sigc.daemon.client import NoDaemonError
+    from sigc_cli.remote import daemon
+
+    config, address, name = target
+    try:
+        with daemon(config, address, name) as client:
+            return ask(client)
+    except NoDaemonError as gone:
+        if not gone.is_refused or address is not None:
+            raise
+        click.echo("no daemon answers: this is from the ledger", err=True)
+        return None
+
 
 @contextmanager
-def ledger(config: Path | None, work_dir: Path | None) -> Iterator[tuple[sqlite3.Connection, Path]]:
-    """A connection that only reads, and the work dir. Raises E310 without a ledger there."""
+def ledger_of(target: Target, work_dir: Path | None) -> Iterator[tuple[sqlite3.Connection, Path, LoadedConfig]]:
+    """A connection that only reads, the work dir, the configuration. Raises E310 without a ledger there."""
     from sigc.store.connection import FILE, connect_reader, told
 
-    place = work_dir.expanduser() if work_dir is not None else place_of(configuration(Choices(config=config)))
+    config, _, name = target
+    loaded = configuration(Choices(config=config))
+    place = place_of(loaded, work_dir, name)
     path = place / FILE
     connection = connect_reader(path)
     try:
         with told(path):
-            yield connection, place
+            yield connection, place, loaded
     finally:
         connection.close()
+
+
+@contextmanager
+def ledger(
+    config: Path | None, work_dir: Path | None, name: str | None = None
+) -> Iterator[tuple[sqlite3.Connection, Path]]:
+    """A connection that only reads, and the work dir. Raises E310 without a ledger there."""
+    with ledger_of((config, None, name), work_dir) as (connection, place, _):
+        yield connection, place

@@ -1,6 +1,7 @@
 """What a run leaves as files: `work_dir/runs/ID/`, each written beside its place and renamed.
 
 weights.json    wanted, target and held weights by asset: written before anything is decided
+data.json, decision.json    what the sources had, and how each asset was sized (`decision_record`)
 plan.json, signals.json, signal-values.json   what was computed, for looking at (`plan_record`, `signal_record`)
 account.json    the run, its stages with findings, orders, fills: written again when more is known (`refresh`)
 report.html     the same for people, where a renderer is handed in

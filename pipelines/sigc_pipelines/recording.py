@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 from pathlib import Path
 
@@ -13,11 +14,14 @@ from sigc.store.ledger import Ledger
 from sigc.store.records import Finding, Intent, Run, RunKind, Weight
 from sigc_pipelines.artifacts import folder_of, write_json
 from sigc_pipelines.compute import Loaded
+from sigc_pipelines.decision import Decision
+from sigc_pipelines.decision_record import Sized, write_data, write_decision, write_target
 from sigc_pipelines.outlook import Outlook, Sight
 from sigc_pipelines.plan_record import plan_record
 from sigc_pipelines.signal_record import WEIGHTS, write_realised, write_signals
 from sigc_pipelines.source_record import changes, write_sources
 from sigc_pipelines.trading import Feed
+from sigc_pipelines.valuing import Standing
 
 PLAN = "plan.json"
 
@@ -27,14 +31,18 @@ def record_computing(
 ) -> tuple[Finding, ...]:
     """Write plan and signals of a run, and add to the book's last run on older data what has become of its signals.
 
-    Of a dry run the plan alone; of a replay nothing. What can't be written is a finding, and stops no run.
+    Of a dry run nothing that later runs are compared with; of a replay nothing. What can't be written is a finding, and
+    stops no run.
     """
     if not feed.is_kept:
         return ()
     try:
         write_plan(ledger.directory, run.id, outlook)
+        write_data(ledger.directory, run.id, loaded, outlook, sight, run.as_of)
+        values = {**outlook.signals, WEIGHTS: sight.wanted}
+        write_signals(ledger.directory, run.id, sight.as_of, sight.names, sight.prices, values)
         if run.key.kind is RunKind.TRADE:
-            _record_signals(ledger, run, loaded, outlook, sight, feed)
+            _record_realised(ledger, run, loaded, feed)
             write_sources(ledger.directory, run.id, loaded.catalog.sources)
     except OSError as failure:
         return (Finding("record", Weight.WARNING, f"plan and signals can't be written down: {failure.strerror}"),)
@@ -54,9 +62,7 @@ def source_changes(ledger: Ledger, run: Run, loaded: Loaded, feed: Feed) -> dict
     return {f"changed:{name}": text for name, text in found.items()}
 
 
-def _record_signals(ledger: Ledger, run: Run, loaded: Loaded, outlook: Outlook, sight: Sight, feed: Feed) -> None:
-    values = {**outlook.signals, WEIGHTS: sight.wanted}
-    write_signals(ledger.directory, run.id, sight.as_of, sight.names, sight.prices, values)
+def _record_realised(ledger: Ledger, run: Run, loaded: Loaded, feed: Feed) -> None:
     with ledger.reading() as connection:
         last, as_of = runs.decided_before(connection, run.key.strategy, run.key.portfolio, run.as_of)
     if last:
@@ -66,6 +72,22 @@ def _record_signals(ledger: Ledger, run: Run, loaded: Loaded, outlook: Outlook, 
 def write_plan(work_dir: Path, run: str, outlook: Outlook) -> None:
     """Write what was computed. Raises OSError."""
     write_json(folder_of(work_dir, run) / PLAN, plan_record(outlook.plan, outlook.report))
+
+
+def record_target(ledger: Ledger, run: Run, sight: Sight, made: Decision, feed: Feed) -> None:
+    """Keep the weights of a run that was refused, or is dry; of a replay nothing."""
+    if feed.is_kept:
+        with contextlib.suppress(OSError):
+            write_target(ledger.directory, run.id, sight, made)
+
+
+def record_decision(
+    ledger: Ledger, run: Run, sight: Sight, made: Decision, now: Standing, sized: Sized, feed: Feed
+) -> None:
+    """Keep how each asset was sized; of a replay nothing."""
+    if feed.is_kept:
+        with contextlib.suppress(OSError):
+            write_decision(ledger.directory, run.id, sight, made, now, sized)
 
 
 def decided_record(sight: Sight, target: Floats, intents: tuple[Intent, ...]) -> dict[str, object]:

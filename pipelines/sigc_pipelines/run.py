@@ -51,12 +51,19 @@ from sigc_pipelines.backtest import pick
 from sigc_pipelines.closes import Closes
 from sigc_pipelines.compute import Loaded
 from sigc_pipelines.decision import Decision, Known, bounds, decide, finite, within_size
+from sigc_pipelines.decision_record import Sized
 from sigc_pipelines.finish import finish
 from sigc_pipelines.judging import bounds_record
 from sigc_pipelines.keep import followed
 from sigc_pipelines.outlook import Outlook, Sight
 from sigc_pipelines.publish import publish
-from sigc_pipelines.recording import decided_record, record_computing, source_changes
+from sigc_pipelines.recording import (
+    decided_record,
+    record_computing,
+    record_decision,
+    record_target,
+    source_changes,
+)
 from sigc_pipelines.session import Moment, moment
 from sigc_pipelines.sizing import decimal, lot_of, size, write_down
 from sigc_pipelines.trading import Ended, Feed, Request, Trading, Watch
@@ -274,6 +281,8 @@ class _Pass:
         with self._stage(StageName.VALIDATE, validate_s) as findings:
             made = self._decided(sight, loaded, now, findings)
             self.target, self.held = made.target, made.basis.held
+            if self.is_dry or any(f.weight is Weight.ERROR for f in findings):
+                record_target(self.ledger, self.run, sight, made, self.feed)
             self._refuse(findings)
         with self._stage(StageName.EXECUTE) as findings:
             return self._execute(at, now, sight, loaded, made, findings)
@@ -354,18 +363,13 @@ class _Pass:
         for one in flying:
             in_flight[one.asset] = in_flight.get(one.asset, ZERO) + one.side.sign * one.remaining
         lot = lot_of(settings, step)
-        sized = size(
-            self._changes(sight, made, now, in_flight),
-            now.positions,
-            in_flight,
-            now.prices,
-            made.basis.money,
-            lot,
-            decimal(settings.min_order_value),
-        )
-        measured = bounds(sight, made, now, in_flight, sized, lot)
-        sized, small = within_size(sized, measured, now.positions, self.trading.config.safety, lot)
+        changes, least = self._changes(sight, made, now, in_flight), decimal(settings.min_order_value)
+        whole = size(changes, now.positions, in_flight, now.prices, made.basis.money, lot, least)
+        measured = bounds(sight, made, now, in_flight, whole, lot)
+        sized, small = within_size(whole, measured, now.positions, self.trading.config.safety, lot)
         findings += small
+        kept = Sized(whole, sized, changes, in_flight, lot)
+        record_decision(self.ledger, self.run, sight, made, now, kept, self.feed)
         opens = max(clock.now(), at.session.open) if at.session.open < at.cut_off else clock.now()
         intents = write_down(sized, self.run, self.ledger.id, settings, step, opens)
         marks = self._marks(sight, now, {o.asset for o in sized})

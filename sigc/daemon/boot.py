@@ -24,14 +24,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from sigc import __version__
-from sigc.calendar import Calendar, open_calendar
 from sigc.clock import Clock
-from sigc.config import Config, ScheduleSettings
+from sigc.config import Config
 from sigc.daemon.books import Books
+from sigc.daemon.calendars import open_calendars
 from sigc.daemon.cluster import Bounds, DaskCluster
 from sigc.daemon.configured import Configured
 from sigc.daemon.controller import Controller, InForce
-from sigc.daemon.jobs import Condition, Job
+from sigc.daemon.jobs import Job
 from sigc.daemon.life import LastRun, Phase
 from sigc.daemon.ordering import kind_of, status_text
 from sigc.daemon.quota import Quota, worker_threads
@@ -176,22 +176,6 @@ async def _read_last_runs(daemon: Controller) -> None:
         if found is not None:
             at = found.finished or found.asked
             daemon.last[strategy.name] = LastRun(found.id, at, status_text(found.outcome))
-
-
-def open_calendars(found: Configured, work_dir: Path, now: datetime) -> Mapping[str, Calendar]:
-    """The calendars that the jobs need, by name. Raises E402. For a thread: an exchange's is computed once a while."""
-    settings: ScheduleSettings = found.loaded.config.schedule
-    needs = {job.calendar for job in found.jobs if job.needs_calendar or Condition.MARKET_OPEN in job.conditions}
-    return {
-        name: open_calendar(
-            name,
-            work_dir / "calendars",
-            settings.overrides if name == settings.calendar else {},
-            today=now.date(),
-            zone=settings.timezone,
-        )
-        for name in sorted(needs | {settings.calendar})
-    }
 
 
 def versions() -> Mapping[str, str]:

@@ -27,7 +27,8 @@ from pathlib import Path
 from sigc import __version__, metrics
 from sigc.daemon import health
 from sigc.daemon.alerting import Alerting
-from sigc.daemon.boot import NO_CLUSTER, open_calendars, write_alive
+from sigc.daemon.boot import NO_CLUSTER, write_alive
+from sigc.daemon.calendars import open_calendars
 from sigc.daemon.controller import DID_NOT_RUN, RUN_FAILED, Controller
 from sigc.daemon.life import Phase
 from sigc.daemon.pages import Page, Pages, as_json

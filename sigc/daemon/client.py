@@ -237,7 +237,9 @@ def _address_of(wish: Wish, entries: tuple[Running, ...]) -> str:
     at = wish.configured_address
     if at is None or any(_reached(e.address) == _reached(at) for e in entries):
         hint = "`sigc ps` lists those that run"
-        raise NoDaemonError(Diagnostic("E900", f"no daemon named '{wish.name}' runs here", hint=hint))
+        gone = NoDaemonError(Diagnostic("E900", f"no daemon named '{wish.name}' runs here", hint=hint))
+        gone.is_refused = True
+        raise gone
     return at
 
 

@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sigc.daemon.access import Token
-from sigc.daemon.boot import limit_processors, make_in_force, open_calendars
+from sigc.daemon.boot import limit_processors, make_in_force
+from sigc.daemon.calendars import open_calendars
 from sigc.daemon.configured import Configured
 from sigc.daemon.controller import Controller, InForce
 from sigc.daemon.logs import open_log

@@ -24,7 +24,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sigc.clock import Clock, SystemClock
-from sigc.daemon import alert_verbs, book_verbs, control_verbs, history_verbs, run_verbs, safety_verbs, schedule_verbs
+from sigc.daemon import (
+    alert_verbs,
+    book_verbs,
+    control_verbs,
+    history_verbs,
+    run_verbs,
+    safety_verbs,
+    schedule_verbs,
+    why_verbs,
+)
 from sigc.daemon.address import address_text
 from sigc.daemon.boot import boot
 from sigc.daemon.chores import Chores
@@ -57,7 +66,9 @@ RESTARTED = "SIGC_RESTARTED"  # our own PID, when we are the same process as bef
 _LOOKS = frozenset({"status", "whoami", "openapi", "stop"})  # to be had while it starts
 _LAST_WORDS_S = 2.0  # for runs to notice that they are cancelled, replies to be sent, workers to end
 log = logging.getLogger("sigc.daemon")
-VERBS = verbs_of(alert_verbs, book_verbs, control_verbs, history_verbs, run_verbs, safety_verbs, schedule_verbs)
+VERBS = verbs_of(
+    alert_verbs, book_verbs, control_verbs, history_verbs, run_verbs, safety_verbs, schedule_verbs, why_verbs
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from sigc.daemon.jobs import Fire
 from sigc.daemon.messages import Details, JobStatus, StatusReply, StrategyStatus, WorkerStatus
 from sigc.daemon.quota import described
 from sigc.daemon.start import DASHBOARD
-from sigc.daemon.triggers import Cron, Relative, Trigger
+from sigc.daemon.triggers import trigger_text
 from sigc.daemon.usage import machine_memory, usable_cpus
 
 _CACHE_EVERY_S = 1.0
@@ -153,25 +153,6 @@ def job_of(daemon: Controller, name: str, last: tuple[datetime | None, str, str]
         job.depends_on,
         last[2],
     )
-
-
-def trigger_text(trigger: Trigger | None) -> str:
-    """A trigger as it is written.
-
-    >>> from sigc.daemon.triggers import parse_relative
-    >>> trigger_text(parse_relative("close-1h30m")), trigger_text(Cron("0 9 * * *", "UTC")), trigger_text(None)
-    ('close-1h30m', '0 9 * * *', '')
-    """
-    match trigger:
-        case None:
-            return ""
-        case Cron(text=text):
-            return text
-        case Relative(anchor=anchor, offset=offset):
-            seconds = int(abs(offset.total_seconds()))
-            parts = ((seconds // 3600, "h"), (seconds % 3600 // 60, "m"), (seconds % 60, "s"))
-            text = "".join(f"{number}{unit}" for number, unit in parts if number)
-            return anchor + ("" if not text else ("-" if offset.total_seconds() < 0 else "+") + text)
 
 
 def _at(one: Fire | None) -> datetime | None:

@@ -103,6 +103,24 @@ def parse_relative(text: str) -> Relative:
     return Relative("open" if anchor == "open" else "close", -offset if sign == "-" else offset)
 
 
+def trigger_text(trigger: Trigger | None) -> str:
+    """A trigger as it is written.
+
+    >>> trigger_text(parse_relative("close-1h30m")), trigger_text(Cron("0 9 * * *", "UTC")), trigger_text(None)
+    ('close-1h30m', '0 9 * * *', '')
+    """
+    match trigger:
+        case None:
+            return ""
+        case Cron(text=text):
+            return text
+        case Relative(anchor=anchor, offset=offset):
+            seconds = int(abs(offset.total_seconds()))
+            parts = ((seconds // 3600, "h"), (seconds % 3600 // 60, "m"), (seconds % 60, "s"))
+            text = "".join(f"{number}{unit}" for number, unit in parts if number)
+            return anchor + ("" if not text else ("-" if offset.total_seconds() < 0 else "+") + text)
+
+
 def check_zone(zone: str) -> str:
     """The zone itself. Raises SigcError (E402) when there is no such time zone."""
     try:

@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sigc.store.audit import Event
@@ -22,6 +22,10 @@ _COLUMNS = (
     *("id", "strategy", "kind", "portfolio", "file", "date", "slot", "job", "fire", "who", "reason", "asked"),
     *("finished", "outcome", "message", "session", "as_of", "before_trading"),
 )
+
+
+_MOST_MISSES = 100_000
+_SLACK = timedelta(days=30)  # how long after its time a miss may be written down
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,19 @@ def last_of(connection: sqlite3.Connection, strategy: str) -> OrderedRun | None:
     return next(iter(found), None)
 
 
+def asked_between(
+    connection: sqlite3.Connection, strategy: str, start: datetime, end: datetime, most: int = 200
+) -> tuple[OrderedRun, ...]:
+    """Return the orders of a strategy that were asked for in [start, end), oldest first."""
+    where = "strategy = ? AND asked >= ? AND asked < ? ORDER BY asked, id LIMIT ?"
+    return _many(connection, where, strategy, start.isoformat(), end.isoformat(), most)
+
+
+def of_job_since(connection: sqlite3.Connection, job: str, start: datetime) -> tuple[OrderedRun, ...]:
+    """Return the newest orders of a job (at most 50), those that were asked for at or after an instant."""
+    return tuple(order for order in recent(connection, 50, job=job) if order.asked >= start)
+
+
 def of_fires(connection: sqlite3.Connection, job: str, most: int = 50) -> dict[datetime, str]:
     """The newest runs of a job by their fire."""
     found = _many(connection, "job = ? AND job <> '' AND fire <> '' ORDER BY number DESC LIMIT ?", job, most)
@@ -158,6 +175,24 @@ def misses(connection: sqlite3.Connection, job: str, most: int = 50) -> tuple[Mi
         "SELECT job, planned, reason, at FROM misses WHERE job = ? ORDER BY number DESC LIMIT ?", (job, most)
     )
     return tuple(Missed(j, datetime.fromisoformat(p), r, datetime.fromisoformat(at)) for j, p, r, at in rows)
+
+
+def misses_between(connection: sqlite3.Connection, job: str, start: datetime, end: datetime) -> tuple[Missed, ...]:
+    """Return the misses of a job's fires that were planned in [start, end), oldest first.
+
+    Misses are written about in the order in which they were planned: what lies long before is not read.
+    """
+    rows = connection.execute(
+        "SELECT job, planned, reason, at FROM misses WHERE job = ? ORDER BY number DESC LIMIT ?", (job, _MOST_MISSES)
+    )
+    found: list[Missed] = []
+    for name, text, reason, at in rows:
+        planned = datetime.fromisoformat(text)
+        if planned < start - _SLACK:
+            break
+        if start <= planned < end:
+            found.append(Missed(name, planned, reason, datetime.fromisoformat(at)))
+    return tuple(sorted(found, key=lambda one: one.planned))
 
 
 def _event(name: str, order: OrderedRun, said: Mapping[str, Any]) -> Event:

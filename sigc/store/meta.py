@@ -5,6 +5,7 @@ from __future__ import annotations
 from sigc.store.audit import Event
 from sigc.store.ledger import Transaction
 
+STARTED, STOPPED, RECOVERED = "daemon.started", "daemon.stopped", "daemon.recovered"
 _KEY, _UP, _DOWN = "daemon", "up", "down"
 
 
@@ -16,14 +17,16 @@ def begin(tx: Transaction, alive: str) -> bool:
     row = tx.connection.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
     is_cut_off = row is not None and row[0] == _UP
     _put(tx, _UP)
+    tx.audit(Event(STARTED, {"alive": alive}))
     if is_cut_off:
-        tx.audit(Event("daemon.recovered", {"alive": alive, "back": tx.at}))
+        tx.audit(Event(RECOVERED, {"alive": alive, "back": tx.at}))
     return is_cut_off
 
 
 def ended(tx: Transaction) -> None:
     """Note that the daemon ends because it was asked to."""
     _put(tx, _DOWN)
+    tx.audit(Event(STOPPED, {}))
 
 
 def _put(tx: Transaction, value: str) -> None:

@@ -252,6 +252,31 @@ def recent(connection: sqlite3.Connection, most: int = 50, strategy: str = "", p
     return tuple(_run(row) for row in rows)
 
 
+def of_session(connection: sqlite3.Connection, strategy: str, session: str) -> tuple[Run, ...]:
+    """Return the runs of a strategy for a session, of all its portfolios, oldest first."""
+    found: list[Run] = []
+    portfolio: str | None = ""
+    while portfolio is not None:
+        rows = connection.execute(
+            f"SELECT {_COLUMNS} FROM runs WHERE strategy = ? AND portfolio = ? AND session = ?",  # noqa: S608
+            (strategy, portfolio, session),
+        )
+        found += [_run(row) for row in rows]
+        # The next portfolio by the index: one look for each, whatever they have run.
+        (portfolio,) = connection.execute(
+            "SELECT min(portfolio) FROM runs WHERE strategy = ? AND portfolio > ?", (strategy, portfolio)
+        ).fetchone()
+    return tuple(sorted(found, key=lambda run: (run.started, run.id)))
+
+
+def last_session_of(connection: sqlite3.Connection, strategy: str) -> str:
+    """Return the session of a strategy's newest run, '' before the first."""
+    row = connection.execute(
+        "SELECT session FROM runs WHERE strategy = ? ORDER BY number DESC LIMIT 1", (strategy,)
+    ).fetchone()
+    return "" if row is None else str(row[0])
+
+
 def stages_of(connection: sqlite3.Connection, run: str) -> tuple[Stage, ...]:
     """The stages of a run, in order."""
     rows = connection.execute("SELECT name, started, seconds, outcome, findings FROM stages WHERE run = ?", (run,))

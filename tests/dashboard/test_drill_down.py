@@ -62,6 +62,29 @@ def test_a_run_is_shown_with_its_plan_orders_and_log(shown: PageServer, browser:
         assert person.complaints == []
 
 
+def test_why_from_a_row_of_runs_and_of_orders(shown: PageServer, browser: Browser) -> None:
+    """The page says what the command says, of the run's session and of one of its assets."""
+    with shown.site.client() as client:
+        run = client.get("history/runs", {"kind": "trade", "outcome": "done"})["runs"][0]["id"]
+    work = ("--work-dir", str(shown.site.folder / "work"))
+    with reader(browser, shown) as person:
+        person.log_in(shown.site.token)
+        window = person.look("run")
+        window.locator("#part-newest tr", has_text=run).locator("a >> text=why").click()
+        expect(window.locator("h2.big")).to_contain_text("momentum, session 2017-03-02")
+        expect(window.locator("#part-chain tbody tr")).to_have_count(17)
+        expect(window.locator("#part-chain")).to_contain_text("orders open at the broker")
+        told = shown.site.sigc("why", "momentum", "--run", run, *work).stdout.strip()
+        assert window.locator("#part-text pre").inner_text().strip() == told
+        window = person.look("run", what=run)
+        window.locator("#part-orders tbody tr", has_text="S000").locator("a >> text=why").click()
+        expect(window.locator("h2.big")).to_have_text("momentum S000, session 2017-03-02")
+        expect(window.locator("#part-chain")).to_contain_text("after constraints")
+        told = shown.site.sigc("why", "momentum", "S000", "--run", run, *work).stdout.strip()
+        assert window.locator("#part-text pre").inner_text().strip() == told
+        assert person.complaints == []
+
+
 def test_a_run_that_is_not_known_is_said_to_be_so(shown: PageServer, browser: Browser) -> None:
     with reader(browser, shown) as person:
         person.log_in(shown.site.token)

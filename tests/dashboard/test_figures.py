@@ -266,7 +266,7 @@ def test_the_view_of_a_strategy(site: Site) -> None:
         ("r0110-trade", "done", "trade", "2024-01-09"),
         (FIRST, "done", "trade", "2024-01-08"),
     ]
-    assert parts["runs"].tables["Newest runs"][1][4:] == ("Jan 12 08:30", "2 d 22 h", "2 orders")
+    assert parts["runs"].tables["Newest runs"][1][4:] == ("Jan 12 08:30", "2 d 22 h", "2 orders", "why")
 
 
 def test_the_tones_of_the_figures(site: Site) -> None:
@@ -283,9 +283,9 @@ def test_the_tones_of_the_figures(site: Site) -> None:
 def test_the_view_of_orders(site: Site) -> None:
     parts = seen(site, "orders")
     assert parts["open"].tables["Open orders"] == [
-        ("Asset", "Side", "Quantity", "Filled", "Price", "State", "Strategy", "Session", "Sent"),
-        ("BBB", "sell", "20", "0", "50.25", "acknowledged", "momentum", "2024-01-12", "Jan 12 08:31"),
-        ("AAA", "buy", "150", "60", "101.50", "partially filled", "momentum", "2024-01-12", "Jan 12 08:31"),
+        ("Asset", "Side", "Quantity", "Filled", "Price", "State", "Strategy", "Session", "Sent", "Why"),
+        ("BBB", "sell", "20", "0", "50.25", "acknowledged", "momentum", "2024-01-12", "Jan 12 08:31", "why"),
+        ("AAA", "buy", "150", "60", "101.50", "partially filled", "momentum", "2024-01-12", "Jan 12 08:31", "why"),
     ]
     assert parts["positions"].tables["Positions"] == [
         ("Asset", "Strategy", "Quantity", "Price", "Value", "Weight", "Target", "Drift", "Unrealised"),
@@ -336,9 +336,9 @@ def test_the_view_of_a_run(site: Site) -> None:
         ("warning", "validate", "data.missing", "2 prices are missing", "CCC")
     ]
     assert parts["orders"].tables["Orders"] == [
-        ("Asset", "Side", "Quantity", "Filled", "Price", "Value", "State", "Sent"),
-        ("BBB", "sell", "20", "0", "50.25", "1,005", "acknowledged", "Jan 12 08:31"),
-        ("AAA", "buy", "150", "60", "101.50", "15,225", "partially filled", "Jan 12 08:31"),
+        ("Asset", "Side", "Quantity", "Filled", "Price", "Value", "State", "Sent", "Why"),
+        ("BBB", "sell", "20", "0", "50.25", "1,005", "acknowledged", "Jan 12 08:31", "why"),
+        ("AAA", "buy", "150", "60", "101.50", "15,225", "partially filled", "Jan 12 08:31", "why"),
     ]
     assert parts["fills"].tables["Fills"] == [
         ("Asset", "Side", "Quantity", "Price", "Value", "Slippage, bps", "Commission", "At"),

@@ -328,6 +328,11 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
         assert list(query(connection, what)) == [e for e in whole if is_meant(e)]
     report(connection, date(2016, 1, 6))
     records_of(connection, run)
+    jobs.asked_between(connection, "scripted", AT, AT + timedelta(days=9))
+    jobs.misses_between(connection, "job", AT, AT + timedelta(days=9))
+    jobs.of_job_since(connection, "job", AT)
+    assert runs.of_session(connection, "scripted", D2)
+    assert runs.last_session_of(connection, "scripted")
     verify(connection)
     ledger_id(connection)
 

@@ -111,9 +111,8 @@ def read(floor: Floor, run: str) -> dict[str, object]:
     return data
 
 
-FILES = [
-    "account.json", "plan.json", "report.html", "signal-values.json", "signals.json", "sources.npz", "weights.json",
-]  # fmt: skip
+DRY = ["data.json", "decision.json", "plan.json", "signal-values.json", "signals.json", "weights.json"]
+FILES = sorted([*DRY, "account.json", "report.html", "sources.npz"])
 
 
 def test_the_files_of_a_run(floor: Floor) -> None:
@@ -152,11 +151,11 @@ def test_the_files_tell_of_fills_that_came_later(floor: Floor) -> None:
         assert read(floor, "three")["run"]["outcome"] == "unchanged"  # type: ignore[index]
 
 
-def test_a_dry_run_leaves_its_plan_and_no_orders(floor: Floor) -> None:
+def test_a_dry_run_leaves_its_plan_and_decision_and_no_orders(floor: Floor) -> None:
     with scene(floor, D1) as desk:
         ended = desk.run("dry", kind=RunKind.DRY)
         assert len(ended.orders) == 2
-        assert [p.name for p in folder_of(floor.work_dir, "dry").iterdir()] == ["plan.json"]
+        assert sorted(p.name for p in folder_of(floor.work_dir, "dry").iterdir()) == DRY
         assert desk.intents() == {}
         assert desk.booked() == []
         assert desk.paper.account().cash == 0

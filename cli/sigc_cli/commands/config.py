@@ -54,7 +54,7 @@ def _flat(data: dict[str, object], prefix: str) -> list[tuple[str, object]]:
 @CONFIG
 def validate(file: Path | None, config: Path | None) -> None:
     """Check the configuration; all errors at once. Calendars are looked up once the rest is right."""
-    from sigc.daemon.boot import open_calendars
+    from sigc.daemon.calendars import open_calendars
     from sigc.daemon.configured import configured
     from sigc_cli.build import Choices, configuration
     from sigc_cli.daemon_checks import checked

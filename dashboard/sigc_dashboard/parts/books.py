@@ -6,7 +6,7 @@ from sigc.daemon.history_messages import FillsReply, OrdersReply, PositionsReply
 from sigc.store.history import PastFill
 from sigc_dashboard.feed import Ask
 from sigc_dashboard.html import Html, join, tag
-from sigc_dashboard.parts.links import link
+from sigc_dashboard.parts.links import link, why
 from sigc_dashboard.parts.tiles import Row, badge, nothing, table
 from sigc_dashboard.sheet import Look
 from sigc_dashboard.words import NOTHING, change, count, moment
@@ -55,7 +55,7 @@ def _fill(look: Look, one: PastFill, zone: str) -> Row:
 
 def _orders(look: Look, name: str, found: OrdersReply) -> Html:
     zone = look.status.zone if look.status is not None else ""
-    heads = ("Asset", "Side", "Quantity", "Filled", "Price", "State", "Strategy", "Session", "Sent")
+    heads = ("Asset", "Side", "Quantity", "Filled", "Price", "State", "Strategy", "Session", "Sent", "Why")
     rows = [
         Row(
             one.client_order_id,
@@ -69,6 +69,7 @@ def _orders(look: Look, name: str, found: OrdersReply) -> Html:
                 link(look.where, "strategy", one.strategy, one.strategy),
                 one.session,
                 moment(one.sent, zone),
+                why(look.where, one.strategy, one.run, one.asset),
             ),
         )
         for one in found.orders

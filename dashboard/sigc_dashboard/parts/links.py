@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from sigc_dashboard.html import Html, tag
+from sigc_dashboard.html import NONE, Html, tag
 from sigc_dashboard.sheet import Where
 
 
@@ -20,3 +20,21 @@ def address(where: Where, view: str, what: str = "") -> str:
 def link(where: Where, view: str, what: str, words: object) -> Html:
     """A link to a view about a thing."""
     return tag("a", words, href=address(where, view, what))
+
+
+def why(where: Where, strategy: str, run: str = "", asset: str = "") -> Html:
+    """A link to why a session went as it did, that of a run, or one asset of it; nothing without a strategy."""
+    if not strategy:
+        return NONE
+    about = f"{asset or run or strategy}"
+    return tag("a", "why", href=address(where, "why", f"{strategy}:{run}:{asset}"), aria_label=f"why: {about}")
+
+
+def why_parts(what: str) -> tuple[str, str, str]:
+    """What such a link is about: strategy, run, asset.
+
+    >>> why_parts("momentum:r1:BRK:B"), why_parts("momentum")
+    (('momentum', 'r1', 'BRK:B'), ('momentum', '', ''))
+    """
+    strategy, run, asset = [*what.split(":", 2), "", ""][:3]
+    return strategy, run, asset

@@ -8,5 +8,6 @@ from sigc_dashboard.views.orders import Orders
 from sigc_dashboard.views.overview import Overview
 from sigc_dashboard.views.run import Run
 from sigc_dashboard.views.strategy import Strategy
+from sigc_dashboard.views.why import Why
 
-VIEWS: tuple[View, ...] = (Overview(), Strategy(), Run(), Orders(), Cluster())
+VIEWS: tuple[View, ...] = (Overview(), Strategy(), Run(), Orders(), Cluster(), Why())

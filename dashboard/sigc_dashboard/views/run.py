@@ -13,7 +13,7 @@ from sigc_dashboard.feed import DETAILS, Ask
 from sigc_dashboard.html import NONE, Html, join, tag, text
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.dag import drawing, node_table
-from sigc_dashboard.parts.links import address, link
+from sigc_dashboard.parts.links import address, link, why
 from sigc_dashboard.parts.tiles import Row, badge, nothing, table, tile, tiles, tone
 from sigc_dashboard.parts.waterfall import waterfall
 from sigc_dashboard.sheet import Look, Part, Plot, Where
@@ -117,12 +117,13 @@ def run_table(look: Look, found: Sequence[RunStatus], *, of_one: bool = False) -
                 moment(run.asked, zone, "about"),
                 _took(run),
                 tag("span", run.message[:120], class_="text"),
+                why(look.where, run.strategy, run.id),
             ),
         )
         for run in found
     ]
-    heads = ("Run", *(() if of_one else ("Strategy",)), "Outcome", "Kind", "As of", "Asked", "Took", "Message")
-    return table("Newest runs", heads, rows, (len(heads) - 2,))
+    heads = ("Run", *(() if of_one else ("Strategy",)), "Outcome", "Kind", "As of", "Asked", "Took", "Message", "Why")
+    return table("Newest runs", heads, rows, (len(heads) - 3,))
 
 
 def _strategy(look: Look, run: RunStatus) -> Html:
@@ -166,9 +167,10 @@ def _head(look: Look, found: DetailReply) -> Html:
     ]
     facts = [tag("div", tag("dt", key), tag("dd", value)) for key, value in about]
     control = button(look, "cancel", name, Role.OPERATE, id=run.id) if is_going else NONE
+    reason = tag("p", why(look.where, run.strategy, run.id)) if run.strategy else NONE
     line = tag("div", tag("h2", run.id, class_="big"), badge(outcome(run)), control, class_="row")
     said = tag("p", run.message, class_=f"said {tone(outcome(run))}") if run.message else NONE
-    return tag("div", line, said, _progress(run), tag("dl", *facts, class_="facts-row"), class_="headline")
+    return tag("div", line, said, reason, _progress(run), tag("dl", *facts, class_="facts-row"), class_="headline")
 
 
 def _progress(run: RunStatus) -> Html:
@@ -280,11 +282,12 @@ def _orders(look: Look, found: DetailReply) -> Html:
                 f"{one.quantity * one.price:,.0f}",
                 badge(one.state.replace("_", " "), title=one.message),
                 moment(one.sent, zone),
+                why(look.where, found.status.strategy, one.run, one.asset),
             ),
         )
         for one in page.orders
     ]
-    heads = ("Asset", "Side", "Quantity", "Filled", "Price", "Value", "State", "Sent")
+    heads = ("Asset", "Side", "Quantity", "Filled", "Price", "Value", "State", "Sent", "Why")
     more = nothing("There are more: `sigc orders --run` lists all.") if page.before else NONE
     return join([table("Orders", heads, rows, (2, 3, 4, 5)), more])
 

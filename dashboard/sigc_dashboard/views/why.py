@@ -1,0 +1,92 @@
+"""Why: what `sigc why` says of a strategy and a session, or of one asset; led to from each row of runs and orders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sigc.why.assets import AssetAnswer
+from sigc.why.cases import State
+from sigc.why.chain import Answer
+from sigc.why.text import asset_lines, lines
+from sigc_dashboard.feed import Ask
+from sigc_dashboard.html import NONE, Html, tag
+from sigc_dashboard.parts.links import link, why_parts
+from sigc_dashboard.parts.tiles import Row, badge, nothing, table
+from sigc_dashboard.sheet import Look, Part, Plot, Where
+
+_WAITING = "Waiting for the daemon."
+_EVERY_S = 5.0
+_TONES: Mapping[str, str] = {State.OK: "good", State.WARNING: "warn", State.WAITING: "open", State.STOPPED: "bad"}
+
+
+def answer_of(where: Where) -> Ask[Answer] | Ask[AssetAnswer]:
+    """The ask of what a tab is about."""
+    strategy, run, asset = why_parts(where.what)
+    fields: tuple[tuple[str, object], ...] = (("strategy", strategy), ("run", run))
+    if asset:
+        return Ask("why/asset", AssetAnswer, (*fields, ("asset", asset)), every_s=_EVERY_S)
+    return Ask("why", Answer, fields, every_s=_EVERY_S)
+
+
+class Why:
+    """The chain of one session, or the steps of one asset."""
+
+    name, title, is_listed, has_frames = "why", "Why", False, False
+
+    def asks(self, where: Where) -> Sequence[Ask[Any]]:
+        """The answer."""
+        return (answer_of(where),) if where.what else ()
+
+    def parts(self, look: Look) -> Sequence[Part]:
+        """The verdict, the links or steps, and the text that the command prints."""
+        if not look.where.what:
+            said = nothing("Choose `why` in a row of runs or orders.")
+            return (Part("verdict", "", said), Part("chain", "Chain"), Part("text", "As the command says it"))
+        ask: Ask[Any] = answer_of(look.where)
+        found: Answer | AssetAnswer | None = look.get(ask)
+        if found is None:
+            said = nothing(look.refusal(ask) or _WAITING)
+            return (Part("verdict", "", said), Part("chain", "Chain"), Part("text", "As the command says it"))
+        return (
+            Part("verdict", "", _verdict(look, found)),
+            Part("chain", "Chain", _chain(found)),
+            Part("text", "As the command says it", _text(found)),
+        )
+
+    def plots(self, where: Where) -> Sequence[Plot]:
+        """None."""
+        del where
+        return ()
+
+
+def _verdict(look: Look, found: Answer | AssetAnswer) -> Html:
+    asset = found.asset if isinstance(found, AssetAnswer) else ""
+    words = f"{found.strategy}{' ' + asset if asset else ''}, session {found.session}"
+    head = tag(
+        "div",
+        tag("h2", words, class_="big"),
+        link(look.where, "strategy", found.strategy, "the strategy"),
+        class_="row",
+    )
+    tone = NONE if isinstance(found, AssetAnswer) else badge(found.state, of=_TONES.get(found.state, "plain"))
+    return tag("div", head, tag("p", tone, " ", found.verdict, class_="said"), class_="headline")
+
+
+def _chain(found: Answer | AssetAnswer) -> Html:
+    if isinstance(found, AssetAnswer):
+        if not found.steps:
+            return nothing("No run of that session tells of it.")
+        steps = [Row(step.name, (step.name, tag("span", step.text, class_="text"))) for step in found.steps]
+        return table("Steps", ("Step", "What is known"), steps)
+    rows = []
+    for one in found.links:
+        word = "not reached" if one.state == State.NOT_REACHED else one.state
+        state = badge(word, of=_TONES.get(one.state, "plain"))
+        rows.append(Row(one.name, (one.name, state, tag("span", one.text, class_="text"))))
+    return table("Chain", ("Link", "State", "What is known"), rows)
+
+
+def _text(found: Answer | AssetAnswer) -> Html:
+    told = asset_lines(found) if isinstance(found, AssetAnswer) else lines(found)
+    return tag("pre", "\n".join(told), class_="log", tabindex="0")

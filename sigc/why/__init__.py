@@ -1,0 +1,1 @@
+"""Why a strategy ran or did not run for a session: facts of the ledger, judged link by link."""

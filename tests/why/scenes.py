@@ -1,0 +1,58 @@
+"""The plan of a session of the scripted market, and its answer from the ledger of a scene."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from pathlib import Path
+
+from sigc.daemon.due_sessions import window_of
+from sigc.daemon.triggers import parse_relative
+from sigc.store.connection import FILE, connect_reader
+from sigc.why.asked import why, why_asset
+from sigc.why.assets import AssetAnswer
+from sigc.why.chain import Answer
+from sigc.why.plan import Plan, PlannedJob
+from tests.trading.floor import weekdays
+
+NEW_YORK = "America/New_York"
+
+
+def plan(session: str, now: datetime, *jobs: PlannedJob, strategy: str = "scripted") -> Plan:
+    """A strategy that is configured, and a session of weekdays."""
+    calendar, day = weekdays(), date.fromisoformat(session)
+    window = window_of(calendar, parse_relative("close-5m"), day)
+    assert window is not None
+    return Plan(
+        strategy,
+        session,
+        now,
+        NEW_YORK,
+        "weekdays",
+        str(calendar.before_or_on(date.fromordinal(day.toordinal() - 1)).day),
+        *window,
+        is_session=calendar.session_on(day) is not None,
+        next_session=str(calendar.after(day).day),
+        known=(strategy,),
+        is_configured=True,
+        file=f"{strategy}.sig",
+        portfolio="main",
+        jobs=jobs,
+    )
+
+
+def answer(work_dir: Path, found: Plan) -> Answer:
+    """From the ledger of a work dir."""
+    connection = connect_reader(work_dir / FILE)
+    try:
+        return why(connection, work_dir, found)
+    finally:
+        connection.close()
+
+
+def asset_answer(work_dir: Path, found: Plan, asset: str) -> AssetAnswer:
+    """Of an asset."""
+    connection = connect_reader(work_dir / FILE)
+    try:
+        return why_asset(connection, work_dir, found, asset)
+    finally:
+        connection.close()
