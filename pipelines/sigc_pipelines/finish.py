@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from sigc.store import orders
 from sigc.store.records import Finding, Intent, IntentState, Outcome, Run
+from sigc_pipelines.checks.declare import listed
 from sigc_pipelines.execute import Execution
 from sigc_pipelines.judging import judge_of
 from sigc_pipelines.trading import Trading
@@ -39,9 +40,11 @@ def verdict(intents: Sequence[Intent]) -> tuple[Outcome, str]:
     lost = [intent for intent in intents if not intent.was_placed]
     if not lost:
         return Outcome.DONE, text
-    reasons = tuple(dict.fromkeys(f"{intent.asset}: {intent.message}" for intent in lost if intent.message))
-    text += "".join(f"; {reason}" for reason in reasons[:_MOST_REASONS])
-    text += f"; and {len(reasons) - _MOST_REASONS} more" if len(reasons) > _MOST_REASONS else ""
+    reasons: dict[str, list[str]] = {}
+    for intent in lost:
+        reasons.setdefault(intent.message or str(intent.state), []).append(intent.asset)
+    text += "".join(f"; {listed(assets, 3)}: {why}" for why, assets in [*reasons.items()][:_MOST_REASONS])
+    text += f"; and {len(reasons) - _MOST_REASONS} more reasons" if len(reasons) > _MOST_REASONS else ""
     if len(lost) < len(intents):
         return Outcome.PARTIAL, text
     is_taken_back = all(intent.state is IntentState.CANCELLED for intent in lost)

@@ -87,6 +87,8 @@ def verdict(one: RunFacts) -> str:
     if not one.intents or not one.is_decided:
         return f"{word}, {run.message}" if run.message else word
     _, mark, more = run.message.partition("; ")
+    if run.outcome in (Outcome.PARTIAL, Outcome.NOTHING_TRADED):
+        mark = more = ""  # the first reasons: the link that stopped them has them all
     return f"{word}, {counted(len(one.intents), 'order')}: {states(one.intents)}{mark}{more}"
 
 

@@ -28,7 +28,7 @@ from tests.trading.campaign import Paced
 
 SEED = int(os.environ.get("SIGC_SEED", "20241130"))
 BEGAN = datetime(2024, 1, 2, 21, tzinfo=UTC)
-_PATIENCE_S = 20.0  # of one process
+_PATIENCE_S = 300.0  # of one process
 
 
 @contextmanager

@@ -49,11 +49,12 @@ def of(*states: tuple[S, str]) -> list[Intent]:
             Outcome.NOTHING_TRADED,
             "2 orders: 1 cancelled, 1 denied; A: ann; B: no",
         ),
+        ([(S.DENIED, "no")] * 5, Outcome.NOTHING_TRADED, "5 orders: 5 denied; A, B, C and 2 more: no"),
         ([(S.FILLED, "1"), (S.CANCELLED, "ann")], Outcome.PARTIAL, "2 orders: 1 cancelled, 1 filled; B: ann"),
         (
             [(S.DENIED, f"no {n}") for n in "abcde"],
             Outcome.NOTHING_TRADED,
-            "5 orders: 5 denied; A: no a; B: no b; C: no c; and 2 more",
+            "5 orders: 5 denied; A: no a; B: no b; C: no c; and 2 more reasons",
         ),
     ],
 )
@@ -68,7 +69,7 @@ def test_a_session_of_which_nothing_was_sent_is_traded_again(tmp_path: Path) -> 
     with scene(tight, D1) as desk:
         ended = desk.run("one").run
         assert (ended.outcome, ended.revision) == (Outcome.NOTHING_TRADED, 0)
-        assert ended.message.startswith("2 orders: 2 denied; B: the order's value is 100000.0; the limit is 1.0")
+        assert ended.message.startswith("2 orders: 2 denied; B, A: the order's value is 100000.0; the limit is 1.0")
     with scene(replace(tight, config=free()), D1) as desk:
         again = desk.run("two").run
         assert (again.outcome, again.revision) == (Outcome.DONE, 1)
@@ -109,7 +110,7 @@ def test_halted_in_the_middle_and_again_after_it(tmp_path: Path) -> None:
         desk.broker.hook = halt
         ended = desk.run("one").run
         assert ended.outcome is Outcome.PARTIAL
-        assert ended.message.startswith("3 orders: 1 acknowledged, 2 denied; B: ")
+        assert ended.message.startswith("3 orders: 1 acknowledged, 2 denied; B, C: ")
         with desk.trading.ledger.transaction("control") as tx:
             control.drop(tx, control.HALTED, "scripted", "ann", "again")
         with pytest.raises(SigcError, match="already"):

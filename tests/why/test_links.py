@@ -162,7 +162,7 @@ def test_orders_denied_by_a_limit(tmp_path: Path) -> None:
     with scene(floor, D1) as desk:
         desk.run("one")
         check = "check orders_per_run: order 3 of the run; the limit is 1 (value 3, limit 1)"
-        verdict = f"ran: done, 3 orders: 1 acknowledged, 2 denied. limits: 2 of 3 orders denied: A: {check}"
+        verdict = f"ran: partial, 3 orders: 1 acknowledged, 2 denied. limits: 2 of 3 orders denied: A: {check}"
         assert said(desk) == (True, "limits", verdict, "sigc orders --run one")
         found = answer(floor.work_dir, plan(D2, desk.clock.now())).orders
     assert (found.sized, found.denied, found.sent, found.filled, found.open) == (3, 2, 1, 0, 1)
@@ -179,7 +179,7 @@ def test_a_halt_before_and_in_the_middle(floor: Floor, tmp_path: Path) -> None:
         desk.broker.hook = lambda number, _: halt(desk) if number == 2 else None
         desk.run("one")
         why = "halt: 1 of 3 orders denied: everything is halted by ann: enough"
-        assert said(desk)[:3] == (True, "halt", f"ran: done, 3 orders: 2 acknowledged, 1 denied. {why}")
+        assert said(desk)[:3] == (True, "halt", f"ran: partial, 3 orders: 2 acknowledged, 1 denied. {why}")
     with scene(floor, D2) as desk:
         with pytest.raises(SigcError):
             desk.run("two")
@@ -218,7 +218,7 @@ def test_the_cut_off(floor: Floor) -> None:
         desk.broker.hook = lambda _number, _: desk.clock.sleep(2.0)
         desk.run("one")
         why = "broker: 2 orders never sent: the cut-off passed before this order was sent"
-        verdict = f"ran: done, 3 orders: 1 acknowledged, 2 expired. {why}"
+        verdict = f"ran: partial, 3 orders: 1 acknowledged, 2 expired. {why}"
         assert said(desk) == (True, "broker", verdict, "sigc orders --run one")
 
 
