@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "explain": "Explain an error code, or show any stage of a strategy's compilation.",
         "fmt": "Format strategy files.",
         "init": "Scaffold a project in a folder.",
+        "logs": "Print the daemon's log, of one run too; -f follows it.",
         "optimize": "Search the parameter grid of a strategy.",
         "orders": "Show orders and where each stands.",
         "pause": "Pause all strategies, or one.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sigc_cli.completing import daemons
 from sigc_cli.options import JSON, PARAMS, WORK_DIR, choices, work
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--reason", default="", metavar="TEXT", help="Why; kept in the audit with who.")
 @click.option("--detach", is_flag=True, help="Return at once with the run's id; needs a daemon.")
 @click.option("--address", metavar="HOST:PORT", help="Where the daemon listens.")
-@click.option("--name", metavar="NAME", help="The daemon of that name.")
+@click.option("--name", metavar="NAME", shell_complete=daemons, help="The daemon of that name.")
 @WORK_DIR
 @PARAMS
 @JSON
