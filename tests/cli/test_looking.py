@@ -14,6 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from sigc.errors import SigcError
 from sigc_cli import completing
 from sigc_cli.doctor_live import DoubtError, Live, clock
 from sigc_cli.log_view import followed, last_lines
@@ -238,7 +239,7 @@ def test_completion() -> None:
     assert completed("pause") == ["momentum"]
     assert set(completed("schedule run")) == {"fetch", "paper", "look", "momentum"}
     ids = {run["id"] for run in json.loads(sigc("runs", "list", "--json").stdout)}
-    assert set(completed("runs show", "r")) == ids
+    assert set(completed("runs show", "r")) == {id for id in ids if id.startswith("r")}
     assert completed("status --name") == []
 
 
@@ -288,3 +289,32 @@ def test_a_port_that_is_taken_is_told(here: Site) -> None:
         live = Live((None, None, None), with_alerts=False)
         with pytest.raises(DoubtError, match=f"daemon.rpc.address {here.port}"):
             dict(live.checks())["ports"]()
+
+
+def test_backfill(here: Site) -> None:
+    """Of a Wednesday to a Friday, Thursday was traded: two are listed, made once, and then told of by asset."""
+    week = ("2017-03-01", "2017-03-03")
+    listed = json.loads(sigc("backfill", *week, "--dry-run", "--json").stdout)
+    assert [(gap["session"], gap["as_of"], gap["run"]) for gap in listed] == [
+        ("2017-03-01", "2017-02-28", ""),
+        ("2017-03-03", "2017-03-02", ""),
+    ]
+    assert {gap["stopped_by"] for gap in listed} == {"schedule"}
+    assert sigc("backfill", *week, "--dry-run").stdout.endswith("2 not traded; without --dry-run 2 dry runs are made\n")
+    made = json.loads(sigc("backfill", *week, "--json").stdout)
+    assert [(gap["session"], gap["outcome"]) for gap in made] == [("2017-03-01", "done"), ("2017-03-03", "done")]
+    assert json.loads(sigc("backfill", *week, "--json").stdout) == [
+        gap | {"why": gap["why"].replace("did not run.", "did not run (1 dry).")} for gap in made
+    ]
+    told = sigc("why", "momentum", "S000", "2017-03-01").stdout
+    assert "would be ordered" in told
+    assert f"by the run {made[0]['run']}" in told
+    assert sigc("positions").stdout.startswith("momentum (main): cash ")
+    for words, code in (
+        (("2017-03-02", "2017-03-01"), "E500"),
+        (("x", "y"), "E500"),
+        ((*week, "--strategy", "m"), "E901"),
+    ):
+        with pytest.raises(SigcError) as wrong:
+            sigc("backfill", *words)
+        assert wrong.value.diagnostics[0].code == code
