@@ -6,6 +6,8 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -318,3 +320,22 @@ def test_backfill(here: Site) -> None:
         with pytest.raises(SigcError) as wrong:
             sigc("backfill", *words)
         assert wrong.value.diagnostics[0].code == code
+
+
+@pytest.mark.parametrize(
+    "words", [("why", "momentum", "2017-03-02"), ("schedule", "list"), ("logs",), ("runs", "list")]
+)
+def test_to_look_imports_nothing_heavy(here: Site, words: tuple[str, ...]) -> None:
+    script = (
+        f"import sys; from sigc_cli.main import cli; cli.main({list(words)!r}, standalone_mode=False)\n"
+        "print([m for m in ('numpy', 'pandas', 'dask', 'bokeh', 'tornado', 'pyarrow') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=here.environment,
+        cwd=here.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr

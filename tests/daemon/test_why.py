@@ -17,6 +17,7 @@ import pytest
 from sigc.store.connection import FILE, connect_reader
 from tests.daemon.daemons import DAYS, Site
 from tests.daemon.hand_daemon import turn
+from tests.daemon.processes import ROOT
 from tests.daemon.test_tending import at, hand_daemon
 from tests.trading.floor import TEXT
 from tests.world import write_world
@@ -188,6 +189,11 @@ def test_each_link_that_stops_a_fire(night: Told, name: str) -> None:
     found = night.first[name]
     told = (found["ran"], found["stopped_by"], found["state"])
     assert (*told, plain(night, found["verdict"]), plain(night, found["look"])) == SAID[name]
+
+
+@pytest.mark.parametrize("name", ["resting", "broken", "old", "waiting", "follower", "off", "absent"])
+def test_the_examples_of_the_documentation_are_these(name: str) -> None:
+    assert f"`{SAID[name][3]}`" in (ROOT / "docs" / "why.md").read_text()
 
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "waiting"])
