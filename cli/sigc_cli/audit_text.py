@@ -31,7 +31,7 @@ def entries_text(entries: Iterable[Entry], zone: tzinfo) -> str:
     rows = [
         (
             str(e.seq),
-            e.at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S"),
+            e.at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z"),
             e.event,
             e.strategy + (f"/{e.portfolio}" if e.portfolio else ""),
             e.who,
@@ -114,7 +114,7 @@ def report_text(report: DayReport, zone: tzinfo) -> str:
         parts.append(table([("event", "number"), *((e, str(n)) for e, n in report.events.items())]))
     if report.refusals:
         rows = [
-            (str(r.seq), r.at.astimezone(zone).strftime("%H:%M:%S"), r.event, r.strategy, r.who, r.message)
+            (str(r.seq), r.at.astimezone(zone).strftime("%H:%M:%S %Z"), r.event, r.strategy, r.who, r.message)
             for r in report.refusals
         ]
         parts.append(table([("refused", "at", "event", "strategy", "who", "why"), *rows]))

@@ -44,7 +44,7 @@ from sigc_cli.daemon_checks import broker_check, checked, data_check
 from sigc_cli.daemon_numbers import count_from_here, tell_book, tell_doubts, tell_sources
 from sigc_cli.reports import write_reports
 from sigc_cli.run_view import render
-from sigc_cli.script import run_script
+from sigc_cli.script import keep_output, run_script
 from sigc_pipelines.backtest import pick_of
 from sigc_pipelines.brokers.protocol import Broker
 from sigc_pipelines.brokers.registry import close_broker, open_broker
@@ -98,13 +98,13 @@ class DaemonRunner:
         try:
             match order.kind:
                 case "script":
-                    return run_script(order, watch)
+                    return self._said(order, run_script(order, watch), "output")
                 case "data_refresh":
-                    return self._refresh(order, watch)
+                    return self._said(order, self._refresh(order, watch), "sources")
                 case "compute":
                     return self._compute(order, watch)
                 case "report":
-                    return self._report(order, watch)
+                    return self._said(order, self._report(order, watch), "reports")
                 case "dry" | "trade":
                     return self._carry_out(order, watch)
                 case other:
@@ -114,6 +114,12 @@ class DaemonRunner:
         finally:
             if self._store is not None:
                 self._store.flush_counts()
+
+    def _said(self, order: RunOrder, end: RunEnd, name: str) -> RunEnd:
+        """Keep what such a run said beside it."""
+        said = end.result.get(name, "")
+        keep_output(self._work_dir, order.id, said if isinstance(said, str) else "".join(f"{line}\n" for line in said))
+        return end
 
     def cancel(self, run: str, who: str, reason: str) -> int:
         """Take the open orders of a run from the broker's book; none for a run that never came to the ledger."""
@@ -291,15 +297,18 @@ class DaemonRunner:
         """Look at every source again, behind URLs too, and keep what has changed."""
         watch.stage("load")
         wanted = [s for s in self._strategies if order.strategy in ("", s.name)]
-        newest = ""
+        newest, said = "", list[str]()
         for number, entry in enumerate(wanted, 1):
             alive(watch)
             space = replace(self._workspace(watch, entry.name), ttl_hours=0.0)
             loaded = load(compile_file(entry.file, entry.params).strategy, space)
-            if len(loaded.grid.dates):
-                newest = max(newest, str(loaded.grid.dates[-1].astype("datetime64[D]")))
+            last = str(loaded.grid.dates[-1].astype("datetime64[D]")) if len(loaded.grid.dates) else ""
+            newest = max(newest, last)
+            said.append(f"{entry.name}: newest row {last or 'none'}")
+            said += [f"  {found.message}" for found in loaded.findings]
             watch.progress(number, len(wanted), entry.name)
-        return RunEnd(Outcome.DONE, f"data of {len(wanted)} strategies", as_of=newest, is_before_trading=True)
+        message, result = f"data of {len(wanted)} strategies", {"sources": said}
+        return RunEnd(Outcome.DONE, message, as_of=newest, is_before_trading=True, result=result)
 
     def _report(self, order: RunOrder, watch: Watch) -> RunEnd:
         """Write the report of every book that is traded, or of one strategy's."""

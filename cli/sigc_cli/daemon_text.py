@@ -36,7 +36,9 @@ def status_block(found: StatusReply) -> str:
 
 
 def _strategy(one: StrategyStatus, zone: str) -> str:
-    rows = (("Last run", moment(one.last_run, zone)), ("Next run", moment(one.next_run, zone)), ("Status", one.status))
+    # As the source document has it: without the zone, which is schedule.timezone.
+    last, next_one = (moment(at, zone).rpartition(" ")[0] or "-" for at in (one.last_run, one.next_run))
+    rows = (("Last run", last), ("Next run", next_one), ("Status", one.status))
     return "\n".join([f"  {one.name}: {one.state}", *(f"    {name}: {text}" for name, text in rows)])
 
 
@@ -103,13 +105,13 @@ def gigabytes(count: int) -> str:
 
 
 def moment(at: datetime | None, zone: str) -> str:
-    """An instant on the clocks of `zone`; `-` for none.
+    """An instant on the clocks of `zone`, with the zone; `-` for none.
 
     >>> from datetime import UTC
     >>> moment(datetime(2024, 1, 15, 14, tzinfo=UTC), "America/New_York")
-    '2024-01-15 09:00:00'
+    '2024-01-15 09:00:00 EST'
     """
-    return "-" if at is None else f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S}"
+    return "-" if at is None else f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M:%S %Z}"
 
 
 def jobs_table(jobs: Sequence[JobStatus], zone: str) -> str:

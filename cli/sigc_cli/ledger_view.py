@@ -10,10 +10,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from sigc.errors import SigcError
 from sigc.store import books as store_books
 from sigc.store import price_marks
 from sigc.store import runs as store_runs
-from sigc.store.records import ZERO, Intent, Nav, Position, Run, Weight
+from sigc.store.history import PastRun
+from sigc.store.records import ZERO, Finding, Intent, Nav, Position, Run, Weight
+from sigc.why.words import named, when
 from sigc_cli.table import table
 from sigc_pipelines.artifacts import Account, plain
 
@@ -25,32 +28,61 @@ def dump(data: Any) -> str:
     return json.dumps(plain(data), indent=2, allow_nan=False)
 
 
-def runs(found: Sequence[Run]) -> str:
-    """Runs as a table."""
+def listed(connection: sqlite3.Connection, page: Sequence[PastRun]) -> list[tuple[PastRun, Run | None]]:
+    """A page of runs, each with what the ledger knows of it as a trade or dry run; of one instant the newer revision
+    first."""
+    found = [(run, _known(connection, run.id)) for run in page]
+    return sorted(found, key=lambda pair: (pair[0].at, pair[1].revision if pair[1] is not None else 0), reverse=True)
+
+
+def _known(connection: sqlite3.Connection, id: str) -> Run | None:
+    try:
+        found = store_runs.find(connection, id)
+    except SigcError:
+        return None
+    return found if found.id == id else None
+
+
+def run_data(run: PastRun, more: Run | None) -> dict[str, Any]:
+    """A run as plain data: what every run has, and the record of a trade or dry run."""
+    own: dict[str, Any] = plain(run)
+    return own if more is None else own | plain(more)
+
+
+def runs(found: Sequence[PastRun], zone: str) -> str:
+    """Runs as a table, begun on the clocks of a zone."""
     if not found:
         return "no runs"
-    rows = [("run", "kind", "as of", "session", "rev", "outcome", "message")]
-    rows += [
-        (r.id, str(r.key.kind), r.as_of, r.key.session, str(r.revision), str(r.outcome), r.message[:80]) for r in found
-    ]
+    rows = [("run", "strategy", "kind", "began", "as of", "session", "outcome", "message")]
+    for r in found:
+        what = r.strategy or r.job or "-"
+        days = (r.as_of or "-", r.session or "-")
+        rows.append((r.id, what, r.kind, when(r.at, zone), *days, r.outcome, r.message[:80]))
     return table(rows)
 
 
-def account(found: Account) -> str:
+def account(found: Account, zone: str = "UTC") -> str:
     """A run, whole."""
     run = found.run
+    began = f"began {when(run.started, zone)}" + (f", ended {when(run.finished, zone)}" if run.finished else "")
     lines = [
         f"{run.key.strategy} ({run.key.portfolio}), {run.broker} {run.key.kind} {run.id}, revision {run.revision}",
         f"as of {run.as_of}, for the session {run.key.session}: {run.outcome}, {run.message}",
-        f"by {run.who}" + (f": {run.reason}" if run.reason else ""),
+        f"by {run.who}" + (f": {run.reason}" if run.reason else "") + f"; {began}",
     ]
     for stage in found.stages:
         lines.append(f"  {stage.name:<9} {stage.outcome:<8} {1000 * stage.seconds:8.1f} ms")
-        lines += [f"    {f.weight}: {f.check}: {f.message}" for f in stage.findings if f.weight is not Weight.INFO]
+        lines += [f"    {f.weight}: {told(f)}" for f in stage.findings if f.weight is not Weight.INFO]
     lines += [f"  {name}: {digest}" for name, digest in sorted(run.digests.items())]
     if found.intents:
         lines += ["", orders(found.intents)]
     return "\n".join(lines)
+
+
+def told(found: Finding) -> str:
+    """A finding as text, with the assets that it is about where its own words do not name them."""
+    unnamed = [asset for asset in found.assets if asset not in found.message]
+    return f"{found.check}: {found.message}" + (f" ({named(found.assets)})" if unnamed else "")
 
 
 def orders(found: Sequence[Intent], most: int = _MOST) -> str:
@@ -144,7 +176,7 @@ def record_line(record: dict[str, Any]) -> str:
     """An audit record as one line."""
     said = " ".join(f"{k}={_short(v)}" for k, v in record["payload"].items() if v not in ("", None, [], {}))
     at = datetime.fromisoformat(record["at"]).isoformat(timespec="milliseconds")[:23]  # of UTC, as all of the ledger
-    return f"{record['seq']:>7} {at} {record['event']:<20} {said}"
+    return f"{record['seq']:>7} {at}Z {record['event']:<20} {said}"
 
 
 def _short(value: Any) -> str:

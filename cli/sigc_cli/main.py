@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "alerts": "Look at alerts, acknowledge them, test the channels.",
         "audit": "Query, verify and report the audit records.",
+        "backfill": "Make dry runs of sessions that were not traded; list them with why.",
         "backtest": "Backtest a strategy and print its results.",
         "book": "Look at a book's corporate actions; rename an asset.",
         "cache": "Look at the cache of computed blocks, clear it, verify it.",
@@ -41,6 +42,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "explain": "Explain an error code, or show any stage of a strategy's compilation.",
         "fmt": "Format strategy files.",
         "init": "Scaffold a project in a folder.",
+        "logs": "Print the daemon's log, of one run too; -f follows it.",
         "optimize": "Search the parameter grid of a strategy.",
         "orders": "Show orders and where each stands.",
         "pause": "Pause all strategies, or one.",

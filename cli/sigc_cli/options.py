@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sigc_cli.completing import daemons
+
 if TYPE_CHECKING:
     from sigc_cli.build import Choices
 
@@ -26,7 +28,33 @@ SOURCE_OPTIONS = click.option(
 PARAMS = click.option("-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="Set a parameter.")
 CONFIG = click.option("--config", type=click.Path(path_type=Path), help="Configuration file.")
 
+NAMED = "sigc_cli.name"  # where the context keeps --name of a command that reads the ledger
+
+
+def _remember(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    context.meta[NAMED] = value
+
+
 WORK_DIR = click.option("--work-dir", type=click.Path(path_type=Path), help="Where the ledger is (daemon.work_dir).")
+
+
+def ledger_options(command: F) -> F:
+    """Options of commands that read a ledger: --config, --name, --work-dir.
+
+    The name is no argument of the command: `sigc_cli.workdir` finds it in the context.
+    """
+    name = click.option(
+        "--name",
+        metavar="NAME",
+        expose_value=False,
+        is_eager=True,
+        callback=_remember,
+        shell_complete=daemons,
+        help="The ledger of the daemon of that name.",
+    )
+    for option in (WORK_DIR, name, CONFIG):
+        command = option(command)
+    return command
 
 
 def work(command: F) -> F:

@@ -25,11 +25,12 @@ Target = tuple[Path | None, str | None, str | None]  # --config, --address, --na
 def from_daemon(target: Target, work_dir: Path | None, ask: Callable[[Client], T]) -> T | None:
     """What the daemon answers; None where none is there, which is said, or where a work dir is named.
 
-    Raises E900 for one that does not answer, or is not there at an address that was given.
+    Raises E900 for one that does not answer, or is not there at an address that was given or where no ledger is.
     """
     if work_dir is not None:
         return None
     from sigc.daemon.client import NoDaemonError
+    from sigc.store.connection import FILE
     from sigc_cli.remote import daemon
 
     config, address, name = target
@@ -39,7 +40,10 @@ def from_daemon(target: Target, work_dir: Path | None, ask: Callable[[Client], T
     except NoDaemonError as gone:
         if not gone.is_refused or address is not None:
             raise
-        click.echo("no daemon answers: this is from the ledger", err=True)
+        place = place_of(configuration(Choices(config=config)), None, name)
+        if not (place / FILE).is_file():
+            raise  # nor is there a ledger
+        click.echo(f"no daemon answers; this is from the ledger in {place}", err=True)
         return None
 
 

@@ -26,6 +26,7 @@ from sigc.daemon.status_messages import RunStatus, StatusReply
 from sigc.daemon.typed import encode
 from sigc.daemon.wish import Asked, connect
 from sigc.errors import Diagnostic, SigcError
+from sigc_cli.completing import daemons
 
 if TYPE_CHECKING:
     from sigc.daemon.messages import RunRequest, StopReply
@@ -40,7 +41,12 @@ def which(command: F) -> F:
     """Options that say which daemon: --address, --name, --config."""
     for option in (
         click.option("--config", type=click.Path(path_type=Path), help="Configuration file."),
-        click.option("--name", metavar="NAME", help="The daemon of that name; `sigc ps` lists those that run."),
+        click.option(
+            "--name",
+            metavar="NAME",
+            shell_complete=daemons,
+            help="The daemon of that name; `sigc ps` lists those that run.",
+        ),
         click.option("--address", metavar="HOST:PORT", help="Where the daemon listens."),
     ):
         command = option(command)

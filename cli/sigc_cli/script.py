@@ -8,14 +8,18 @@ import signal
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 from sigc.daemon.runner import RunEnd, RunOrder, Watch
+from sigc.private import make_private
+from sigc.store.files import run_folder
 from sigc.store.records import Outcome
 
 _STOP_PATIENCE_S = 5.0  # before it is killed
 _LOOK_EVERY_S = 0.2
 _MOST_SAID = 8_000
 _NOT_FOUND = 127
+OUTPUT = "output.txt"  # of a run's folder: what it said
 _OURS = ("SIGC_", "NOTIFY_SOCKET", "CREDENTIALS_DIRECTORY", "LISTEN_")  # of the daemon's environment, not for a script
 # Becomes the program, after it has asked the kernel to die with the daemon. Done here and not after a fork of the
 # daemon, which has threads.
@@ -77,3 +81,13 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def keep_output(work_dir: Path, run: str, text: str) -> None:
+    """Keep what a script, a report or a refresh said, for `sigc runs show`; what can't be kept is passed over."""
+    folder = run_folder(work_dir, run)
+    with contextlib.suppress(OSError):
+        make_private(folder)
+        part = folder / f".{OUTPUT}.part"
+        part.write_text(text, encoding="utf-8", errors="replace")
+        part.replace(folder / OUTPUT)

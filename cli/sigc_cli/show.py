@@ -235,8 +235,8 @@ def bytes_text(count: int) -> str:
 
 
 def moment(seconds: float) -> str:
-    """A moment in the reader's time zone."""
-    return datetime.datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """A moment in the reader's time zone, with the zone."""
+    return datetime.datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def dump(data: Any) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sigc.store.records import Finding, Intent, RunKind, Weight
 from sigc_cli import show
+from sigc_cli.ledger_view import told
 from sigc_pipelines.trading import Ended
 
 _MOST = 40
@@ -22,7 +23,7 @@ def text(ended: Ended) -> str:
     ]
     for stage in ended.stages:
         lines.append(f"  {stage.name:<9} {stage.outcome:<8} {1000 * stage.seconds:8.1f} ms")
-        lines += [f"    {f.weight}: {f.check}: {f.message}" for f in stage.findings if _is_shown(f)]
+        lines += [f"    {f.weight}: {told(f)}" for f in stage.findings if _is_shown(f)]
     if ended.orders:
         lines += ["", orders(ended.orders)]
     return "\n".join(lines)

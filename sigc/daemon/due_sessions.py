@@ -20,6 +20,7 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.store import jobs, runs
 from sigc.why.plan import Plan, PlannedJob
 
+Calendars = Mapping[str, Calendar]
 _LOOK_BACK = (timedelta(days=7), timedelta(days=40), timedelta(days=400))
 _DAY = timedelta(days=1)
 _BEYOND = (SigcError, OverflowError)  # a day that the calendar, or Python's, does not reach
@@ -27,7 +28,7 @@ _BEYOND = (SigcError, OverflowError)  # a day that the calendar, or Python's, do
 
 def plan_of(
     found: Configured,
-    calendars: Mapping[str, Calendar],
+    calendars: Calendars,
     strategy: str,
     now: datetime,
     day: date | None = None,
@@ -72,7 +73,7 @@ def session_at(calendar: Calendar, cut_off: Relative, at: datetime) -> date:
 
 
 def session_wanted(
-    connection: sqlite3.Connection, configured: Configured, calendars: Mapping[str, Calendar], strategy: str, run: str
+    connection: sqlite3.Connection, configured: Configured, calendars: Calendars, strategy: str, run: str
 ) -> tuple[date | None, str]:
     """The session of a run (None where none is named), and that of the strategy's newest run.
 
@@ -90,7 +91,7 @@ def session_wanted(
     return _session_of(configured, calendars, order.session, order.asked), last
 
 
-def _session_of(configured: Configured, calendars: Mapping[str, Calendar], session: str, asked: datetime) -> date:
+def _session_of(configured: Configured, calendars: Calendars, session: str, asked: datetime) -> date:
     if session:
         return date.fromisoformat(session)
     config = configured.loaded.config
@@ -103,7 +104,7 @@ def _session_of(configured: Configured, calendars: Mapping[str, Calendar], sessi
 def _last_due(
     own: tuple[Job, ...],
     by_name: Mapping[str, Job],
-    calendars: Mapping[str, Calendar],
+    calendars: Calendars,
     calendar: Calendar,
     cut_off: Relative,
     now: datetime,
@@ -132,7 +133,7 @@ def _triggered(job: Job, by_name: Mapping[str, Job]) -> tuple[Job, ...]:
     return tuple(one for name in job.depends_on if name in by_name for one in _triggered(by_name[name], by_name))
 
 
-def _fires(job: Job, start: datetime, end: datetime, calendars: Mapping[str, Calendar]) -> tuple[datetime, ...]:
+def _fires(job: Job, start: datetime, end: datetime, calendars: Calendars) -> tuple[datetime, ...]:
     with suppress(SigcError):
         return tuple(one.planned for one in fires(job, start, end, calendars.get(job.calendar)))
     return ()
@@ -141,7 +142,7 @@ def _fires(job: Job, start: datetime, end: datetime, calendars: Mapping[str, Cal
 def _planned(
     job: Job,
     by_name: Mapping[str, Job],
-    calendars: Mapping[str, Calendar],
+    calendars: Calendars,
     window: tuple[datetime, datetime] | None,
     now: datetime,
 ) -> PlannedJob:

@@ -183,13 +183,14 @@ def totals_of(connection: sqlite3.Connection, run: str) -> Totals:
 
 @dataclass(frozen=True, slots=True)
 class RunsWanted:
-    """Which runs: '' for any. before: the `cursor` of the last one seen."""
+    """Which runs: '' for any. before: the `cursor` of the last one seen; since: an ISO instant in UTC."""
 
     strategy: str = ""
     kind: str = ""
     outcome: str = ""
     before: str = ""
     most: int = 50
+    since: str = ""
 
 
 def runs_page(connection: sqlite3.Connection, wanted: RunsWanted) -> tuple[PastRun, ...]:
@@ -217,6 +218,9 @@ def _runs(connection: sqlite3.Connection, text: str, at: str, wanted: RunsWanted
     where, values = conditions(
         {"o.strategy = ?": wanted.strategy, "o.kind = ?": wanted.kind, "o.outcome = ?": wanted.outcome}
     )
+    if wanted.since:
+        where += f" AND o.{at} >= ?"
+        values += (wanted.since,)
     if wanted.before:
         where += f" AND (o.{at}, o.id) < (?, ?)"
         values += wanted.before.partition("|")[::2]

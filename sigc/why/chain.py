@@ -102,7 +102,7 @@ def _answer(
         known = found.get(name)
         if stop is not None and name == stop.link:
             links.append(Link(name, str(stop.state), stop.text))
-        elif place < reached or (known is not None and facts.trades):
+        elif place < reached or (known is not None and decisive is not None and decisive.is_decided):
             links.append(known or Link(name, str(State.OK)))
         else:
             links.append(Link(name, str(State.NOT_REACHED)))

@@ -191,21 +191,31 @@ def test_positions() -> None:
 @pytest.mark.usefixtures("project")
 def test_runs() -> None:
     assert sigc("runs", "list") == (
-        "run            kind   as of       session     rev  outcome  message\n"
-        "-------------  -----  ----------  ----------  ---  -------  ---------------------------\n"
-        "r0112-trade    trade  2024-01-11  2024-01-12  0    done     2 orders\n"
-        "r0112-refused  trade  2024-01-11  2024-01-12  0    refused  prices of AAA are missing\n"
-        "r0111-dry      dry    2024-01-11  2024-01-12  0    done     2 orders, none of them sent\n"
-        "r0110-trade    trade  2024-01-09  2024-01-10  0    done     2 orders\n"
-        "r0109-trade    trade  2024-01-08  2024-01-09  0    done     3 orders\n"
+        "run            strategy  kind   began                    as of       session     outcome  message\n"
+        "-------------  --------  -----  -----------------------  ----------  ----------  -------  ---------------------------\n"
+        "r0112-trade    momentum  trade  2024-01-12 08:30:00 EST  2024-01-11  2024-01-12  done     2 orders\n"
+        "r0112-refused  momentum  trade  2024-01-12 08:30:00 EST  2024-01-11  2024-01-12  refused  prices of AAA are missing\n"
+        "r0111-dry      momentum  dry    2024-01-12 08:30:00 EST  2024-01-11  2024-01-12  done     2 orders, none of them sent\n"
+        "r0110-trade    momentum  trade  2024-01-10 08:30:00 EST  2024-01-09  2024-01-10  done     2 orders\n"
+        "r0109-trade    momentum  trade  2024-01-09 08:30:00 EST  2024-01-08  2024-01-09  done     3 orders\n"
     )
+    assert [r["id"] for r in data("runs", "list", "--outcome", "refused")] == ["r0112-refused"]
+    assert [r["id"] for r in data("runs", "list", "--kind", "dry")] == ["r0111-dry"]
+    assert [r["id"] for r in data("runs", "list", "--since", "2024-01-10", "--kind", "trade")] == [
+        *("r0112-trade", "r0112-refused", "r0110-trade"),
+    ]
+    assert data("runs", "list", "--since", "1h") == data("runs", "list", "--strategy", "other") == []
     newest, refused = data("runs", "list", "-n", "2")
-    assert newest == LAST_RUN
-    assert refused == LAST_RUN | {
+    assert LAST_RUN.items() <= newest.items()
+    assert (newest["strategy"], newest["kind"]) == ("momentum", "trade")
+    expected = LAST_RUN | {
         "id": "r0112-refused",
         "outcome": "refused",
         "message": "prices of AAA are missing",
         "digests": {"weights": "w-r0112-refused"},
+    }
+    assert {k: refused[k] for k in expected if k not in ("started", "finished")} == {
+        k: v for k, v in expected.items() if k not in ("started", "finished")
     }
 
 
@@ -214,10 +224,10 @@ def test_a_run() -> None:
     assert sigc("runs", "show", LAST) == (
         "momentum (main), paper trade r0112-trade, revision 0\n"
         "as of 2024-01-11, for the session 2024-01-12: done, 2 orders\n"
-        "by anna@cli\n"
+        "by anna@cli; began 2024-01-12 08:30:00 EST, ended 2024-01-12 08:31:30 EST\n"
         "  load      done        125.0 ms\n"
         "  validate  done        500.0 ms\n"
-        "    warning: data.missing: 2 prices are missing\n"
+        "    warning: data.missing: 2 prices are missing (CCC)\n"
         "  weights: w-r0112-trade\n"
         "\n"
         "strategy  session     asset  side  quantity  price  state             filled  client order id\n"
@@ -301,7 +311,7 @@ def test_the_log_of_a_run() -> None:
     ]
     number = int(lines[0].split()[0])
     assert [int(line.split()[0]) for line in lines] == list(range(number, number + len(lines)))
-    assert lines[-2] == f"{number + 11:>7} 2024-01-15T12:00:00.000 run.closed           message=2 orders outcome=done"
+    assert lines[-2] == f"{number + 11:>7} 2024-01-15T12:00:00.000Z run.closed           message=2 orders outcome=done"
     fill = data("runs", "logs", LAST)[-3]["payload"]
     assert (fill["quantity"], fill["price"], fill["slippage_bps"], fill["position"]) == ("60", "101.3985", -10.0, "460")
 

@@ -99,7 +99,7 @@ def test_orders_beyond_the_most_are_counted(account: Account) -> None:
     assert show_run.orders(account.intents, 1).endswith(f"partially_filled  60{more}")
     assert ledger_view.orders(account.intents, 1).endswith(f"60      r0112-trade-0{more}")
     assert ledger_view.account(replace(account, run=replace(account.run, reason="a wish"))).splitlines()[2] == (
-        "by anna@cli: a wish"
+        "by anna@cli: a wish; began 2024-01-12 13:30:00 UTC, ended 2024-01-12 13:31:30 UTC"
     )
 
 
@@ -116,7 +116,7 @@ def test_what_a_run_prints(account: Account) -> None:
         "wanted: 2 of 4 assets, gross 0.7700, net +0.3300, digest dddddddddddddddd\n"
         "  load      done        125.0 ms\n"
         "  validate  done        500.0 ms\n"
-        "    warning: data.missing: 2 prices are missing\n"
+        "    warning: data.missing: 2 prices are missing (CCC)\n"
         "\n"
         "asset  side  quantity  price  value     state             filled\n"
         "-----  ----  --------  -----  --------  ----------------  ------\n"

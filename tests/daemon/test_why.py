@@ -17,6 +17,7 @@ import pytest
 from sigc.store.connection import FILE, connect_reader
 from tests.daemon.daemons import DAYS, Site
 from tests.daemon.hand_daemon import turn
+from tests.daemon.processes import ROOT
 from tests.daemon.test_tending import at, hand_daemon
 from tests.trading.floor import TEXT
 from tests.world import write_world
@@ -190,6 +191,11 @@ def test_each_link_that_stops_a_fire(night: Told, name: str) -> None:
     assert (*told, plain(night, found["verdict"]), plain(night, found["look"])) == SAID[name]
 
 
+@pytest.mark.parametrize("name", ["resting", "broken", "old", "waiting", "follower", "off", "absent"])
+def test_the_examples_of_the_documentation_are_these(name: str) -> None:
+    assert f"`{SAID[name][3]}`" in (ROOT / "docs" / "why.md").read_text()
+
+
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "waiting"])
 def test_without_the_daemon_it_says_the_same(night: Told, name: str) -> None:
     """Of what is over: a fire that waits is missed when the daemon goes away."""
@@ -235,7 +241,7 @@ def test_no_daemon_was_running(night: Told) -> None:
     down = "the daemon was stopped 2017-03-01 09:05:00 EST"
     alone = night.alone["momentum"]
     assert alone.returncode == 0
-    assert alone.stderr == "no daemon answers: this is from the ledger\n"
+    assert alone.stderr == f"no daemon answers; this is from the ledger in {night.site.folder / 'work'}\n"
     due = "job momentum was due 2017-03-02 09:00:00 EST"
     assert alone.stdout.splitlines()[0] == (
         f"momentum, session 2017-03-02: did not run. daemon: {due}: {down}, and it has not been started again"

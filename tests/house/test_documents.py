@@ -17,6 +17,7 @@ PAGES = (
     "docs/operations.md",
     "docs/runbook.md",
     "docs/trading.md",
+    "docs/why.md",
 )
 COMMAND = re.compile(r"^    (?:docker compose .* exec sigc )?(sigc .*)$|`(sigc [^`]*)`", re.MULTILINE)
 

@@ -123,21 +123,13 @@ def _look(
     target: tuple[Path | None, str | None, str | None],
 ) -> R:
     """Ask the daemon; where none runs, read the ledger of the configuration, and say so."""
-    from sigc.daemon.client import NoDaemonError
+    from sigc_cli.reading import from_daemon, ledger_of
 
-    config, address, name = target
-    try:
-        with daemon(config, address, name) as client:
-            return ask(client)
-    except NoDaemonError as gone:
-        if address is not None or name is not None or not gone.is_refused:
-            raise
-    from sigc_cli.build import Choices, configuration
-    from sigc_cli.reading import ledger
-
-    with ledger(config, None) as (connection, place):
-        click.echo(f"no daemon answers; this is from the ledger in {place}", err=True)
-        return by_hand(connection, configuration(Choices(config=config)).config)
+    found = from_daemon(target, None, ask)
+    if found is not None:
+        return found
+    with ledger_of(target, None) as (connection, _, loaded):
+        return by_hand(connection, loaded.config)
 
 
 def _change(verb: str, id: int, reason: str, as_json: bool, target: tuple[Path | None, str | None, str | None]) -> None:

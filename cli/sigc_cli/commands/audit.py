@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 import click
 
 from sigc.errors import Diagnostic, SigcError, exit_code
-from sigc_cli.options import CONFIG, JSON
+from sigc_cli.options import JSON, ledger_options
 
 if TYPE_CHECKING:
     from sigc.store.query import Entry
 
-WORK_DIR = click.option("--work-dir", type=click.Path(path_type=Path), help="Where the ledger is.")
 OUTPUT = click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file: .json, .jsonl, .csv.")
 
 
@@ -39,8 +38,7 @@ def command() -> None:
 @click.option("-n", "--most", type=click.IntRange(1), default=None, help="Only the newest so many.")
 @OUTPUT
 @JSON
-@WORK_DIR
-@CONFIG
+@ledger_options
 @click.pass_context
 def query(
     ctx: click.Context,
@@ -87,8 +85,7 @@ def query(
 @click.option("--signed-from", type=click.IntRange(1), default=1, help="The first record that was signed.")
 @click.option("--anchors", type=click.Path(path_type=Path), help="File of anchors, instead of the configured one.")
 @JSON
-@WORK_DIR
-@CONFIG
+@ledger_options
 @click.pass_context
 def verify(
     ctx: click.Context,
@@ -136,8 +133,7 @@ def verify(
 @click.option("--date", "day", default="", help="The day (in schedule.timezone); today without it.")
 @OUTPUT
 @JSON
-@WORK_DIR
-@CONFIG
+@ledger_options
 def report(day: str, output: Path | None, as_json: bool, work_dir: Path | None, config: Path | None) -> None:
     """Print a day's account: events, runs, orders, fills, refusals, and who did what."""
     from datetime import date
@@ -160,8 +156,7 @@ def report(day: str, output: Path | None, as_json: bool, work_dir: Path | None, 
 
 @command.command()
 @JSON
-@WORK_DIR
-@CONFIG
+@ledger_options
 def anchor(as_json: bool, work_dir: Path | None, config: Path | None) -> None:
     """Write down how far the chain has come, in the file of anchors."""
     from dataclasses import asdict

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sigc_cli.options import CONFIG, JSON, WORK_DIR
+from sigc_cli.completing import daemons
+from sigc_cli.options import CONFIG, JSON, WORK_DIR, ledger_options
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,8 +27,7 @@ def command() -> None:
 @click.argument("book")
 @click.option("-n", "most", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="How many.")
 @JSON
-@CONFIG
-@WORK_DIR
+@ledger_options
 def actions(book: str, most: int, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
     """Show what corporate actions did to BOOK, the newest first."""
     from sigc.daemon.book_messages import told
@@ -49,7 +49,7 @@ def actions(book: str, most: int, as_json: bool, config: Path | None, work_dir: 
 @click.argument("old")
 @click.argument("new")
 @click.option("--reason", required=True, help="Why; it is kept with the change.")
-@click.option("--name", metavar="NAME", help="The daemon of that name.")
+@click.option("--name", metavar="NAME", shell_complete=daemons, help="The daemon of that name.")
 @click.option("--address", metavar="HOST:PORT", help="Where the daemon listens.")
 @JSON
 @CONFIG
@@ -130,5 +130,5 @@ def _text(entries: Sequence[ActionEntry]) -> str:
         into = f"{one.into_change} {one.into}" if one.into else ""
         why = one.reason + (f" of {one.corrects}" if one.corrects else "")
         cells = (str(one.number), one.asset, one.kind, one.ex_date, one.change, into, one.cash, one.receivable)
-        rows.append((*cells, one.session, f"{one.at:%Y-%m-%d %H:%M}", why))
+        rows.append((*cells, one.session, f"{one.at:%Y-%m-%d %H:%M} UTC", why))
     return table(rows)

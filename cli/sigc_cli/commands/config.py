@@ -51,8 +51,9 @@ def _flat(data: dict[str, object], prefix: str) -> list[tuple[str, object]]:
 
 @command.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
+@JSON
 @CONFIG
-def validate(file: Path | None, config: Path | None) -> None:
+def validate(file: Path | None, as_json: bool, config: Path | None) -> None:
     """Check the configuration; all errors at once. Calendars are looked up once the rest is right."""
     from sigc.daemon.calendars import open_calendars
     from sigc.daemon.configured import configured
@@ -62,10 +63,14 @@ def validate(file: Path | None, config: Path | None) -> None:
     loaded = configuration(Choices(config=file or config))
     with tempfile.TemporaryDirectory(prefix="sigc-validate-") as scratch:
         open_calendars(configured(loaded), Path(scratch), datetime.now(UTC))
+    off = {e.name: list(checked(e, loaded.config.safety).off) for e in configured(loaded).strategies}
+    if as_json:
+        click.echo(json.dumps({"file": str(loaded.path or ""), "ok": True, "limits_off": off}, indent=2))
+        return
     click.echo(f"{loaded.path or 'defaults'}: ok")
-    for entry in configured(loaded).strategies:
-        for limit in checked(entry, loaded.config.safety).off:
-            click.echo(f"{entry.name}: {limit}")
+    for name, limits in off.items():
+        for limit in limits:
+            click.echo(f"{name}: {limit}")
 
 
 @command.command()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from pathlib import Path
 
 import click
 
-from sigc_cli.options import WORK_DIR
+from sigc_cli.options import JSON, WORK_DIR
 from sigc_cli.remote import which
 
 
@@ -20,12 +21,14 @@ def command() -> None:
 @click.argument("asset")
 @click.argument("day", metavar="DATE")
 @click.option("--reason", required=True, help="Why; it is kept in the audit with who.")
+@JSON
 @WORK_DIR
 @which
 def accept(
     asset: str,
     day: str,
     reason: str,
+    as_json: bool,
     work_dir: Path | None,
     address: str | None,
     name: str | None,
@@ -48,16 +51,18 @@ def accept(
         try:
             with daemon(config, address, name) as client:
                 reply = client.post("data/accept", {"asset": asset, "day": day, "reason": reason}, reply=AcceptReply)
-            _tell(asset, day, is_known=reply.is_known)
+            _tell(asset, day, is_known=reply.is_known, as_json=as_json)
             return
         except NoDaemonError as gone:
             if not gone.is_refused or address is not None:
                 raise
-    _tell(asset, day, is_known=_here(asset, day, reason, config, work_dir, name))
+    is_known = _here(asset, day, reason, config, work_dir, name)
+    _tell(asset, day, is_known=is_known, as_json=as_json)
 
 
-def _tell(asset: str, day: str, *, is_known: bool) -> None:
-    click.echo(f"the price of {asset} on {day} is accepted")
+def _tell(asset: str, day: str, *, is_known: bool, as_json: bool) -> None:
+    told = {"asset": asset, "day": day, "is_known": is_known}
+    click.echo(json.dumps(told) if as_json else f"the price of {asset} on {day} is accepted")
     if not is_known:
         click.echo(f"warning: no book has traded '{asset}': is it the name that the data have?", err=True)
 

@@ -12,14 +12,22 @@ from pathlib import Path
 import click
 
 from sigc.errors import SigcError
-from sigc_cli.options import CONFIG, JSON
+from sigc_cli.options import JSON
+from sigc_cli.remote import which
 
 
 @click.command()
+@click.option("--alerts", "with_alerts", is_flag=True, help="Send a test message over each alert channel.")
 @JSON
-@CONFIG
-def command(as_json: bool, config: Path | None) -> None:
-    """Check interpreter, packages, kernels, cache, memory and the data folder."""
+@which
+def command(with_alerts: bool, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
+    """Check interpreter, packages, kernels, cache and memory; daemon, token, clock, ports, calendar, broker, disk,
+    strategies, alert channels.
+
+    `warn` is to be known and fails nothing; exit 1 where a check says FAIL.
+    """
+    from sigc_cli.doctor_live import DoubtError, Live
+
     checks: list[tuple[str, Callable[[], str]]] = [
         ("python", lambda: f"{platform.python_version()} on {platform.machine()}"),
         ("packages", _packages),
@@ -27,21 +35,25 @@ def command(as_json: bool, config: Path | None) -> None:
         ("cache", lambda: _cache(config)),
         ("kernels", lambda: _kernels(config)),
         ("resources", _resources),
+        *Live((config, address, name), with_alerts=with_alerts).checks(),
     ]
     rows = []
-    for name, check in checks:
+    for what, check in checks:
         try:
-            rows.append((name, True, check()))
+            rows.append((what, "ok", check()))
+        except DoubtError as doubt:
+            rows.append((what, "warn", str(doubt)))
         except SigcError as error:
-            rows.append((name, False, error.diagnostics[0].message))
+            rows.append((what, "FAIL", error.diagnostics[0].message))
         except Exception as failure:  # a doctor reports what it meets
-            rows.append((name, False, f"{type(failure).__name__}: {failure}"))
+            rows.append((what, "FAIL", f"{type(failure).__name__}: {failure}"))
     if as_json:
-        click.echo(json.dumps([{"check": n, "ok": ok, "text": t} for n, ok, t in rows], indent=2))
+        told = [{"check": n, "ok": state != "FAIL", "state": state, "text": t} for n, state, t in rows]
+        click.echo(json.dumps(told, indent=2))
     else:
-        for name, ok, text in rows:
-            click.echo(f"{'ok  ' if ok else 'FAIL'}  {name:<14} {text}")
-    raise click.exceptions.Exit(0 if all(ok for _, ok, _ in rows) else 1)
+        for what, state, text in rows:
+            click.echo(f"{state:<4}  {what:<14} {text}")
+    raise click.exceptions.Exit(1 if any(state == "FAIL" for _, state, _ in rows) else 0)
 
 
 def _packages() -> str:

@@ -6,29 +6,30 @@ from pathlib import Path
 
 import click
 
-from sigc_cli.options import CONFIG, JSON, WORK_DIR
+from sigc_cli.completing import runs, strategies
+from sigc_cli.options import JSON, ledger_options
 
 
 @click.command()
-@click.option("--strategy", default="", help="Of one strategy.")
-@click.option("--run", "run_id", default="", metavar="ID", help="Of one run.")
+@click.option("--strategy", default="", shell_complete=strategies, help="Of one strategy.")
+@click.option("--run", "run_id", default="", metavar="ID", shell_complete=runs, help="Of one run.")
 @click.option("--open", "is_open", is_flag=True, help="Only those that may still be filled.")
 @click.option("-n", "most", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many.")
 @JSON
-@CONFIG
-@WORK_DIR
+@ledger_options
 def command(
     strategy: str, run_id: str, is_open: bool, most: int, as_json: bool, config: Path | None, work_dir: Path | None
 ) -> None:
     """Show orders, newest first; those of a run in the order in which they were sent."""
-    from sigc.store import orders, runs
+    from sigc.store import orders
+    from sigc.store import runs as store_runs
     from sigc.store.records import IN_FLIGHT
     from sigc_cli import ledger_view
     from sigc_cli.reading import ledger
 
     with ledger(config, work_dir) as (connection, _):
         if run_id:
-            found = orders.of_run(connection, runs.find(connection, run_id).id)
+            found = orders.of_run(connection, store_runs.find(connection, run_id).id)
             found = tuple(o for o in found if not is_open or o.state in IN_FLIGHT)[:most]
         else:
             found = orders.recent(connection, most, strategy, is_open)

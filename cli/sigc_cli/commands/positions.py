@@ -6,14 +6,14 @@ from pathlib import Path
 
 import click
 
-from sigc_cli.options import CONFIG, JSON, WORK_DIR
+from sigc_cli.completing import strategies
+from sigc_cli.options import JSON, ledger_options
 
 
 @click.command()
-@click.option("--strategy", default="", help="Of one strategy.")
+@click.option("--strategy", default="", shell_complete=strategies, help="Of one strategy.")
 @JSON
-@CONFIG
-@WORK_DIR
+@ledger_options
 def command(strategy: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
     """Show the positions, cash and NAV of every book."""
     from sigc_cli import ledger_view

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
-from sigc_cli.options import CONFIG, WORK_DIR
+from sigc_cli.completing import strategies
+from sigc_cli.options import JSON, ledger_options
 
 
 @click.command()
-@click.argument("strategy")
+@click.argument("strategy", shell_complete=strategies)
 @click.option("--portfolio", default="", help="Which of its books, where it has several.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file; STRATEGY-DATE.html without it.")
-@CONFIG
-@WORK_DIR
-def command(strategy: str, portfolio: str, output: Path | None, config: Path | None, work_dir: Path | None) -> None:
+@JSON
+@ledger_options
+def command(
+    strategy: str, portfolio: str, output: Path | None, as_json: bool, config: Path | None, work_dir: Path | None
+) -> None:
     """Write the report of STRATEGY from the ledger: one HTML file that needs nothing else."""
     from sigc.errors import SigcError
     from sigc_cli.build import Choices, configuration
@@ -33,5 +37,5 @@ def command(strategy: str, portfolio: str, output: Path | None, config: Path | N
     with ledger(config, work_dir) as (connection, place):
         view = live_view(connection, place, name, portfolio, params, loaded.config.execution.sizing)
     path = write_report(view, output or Path(file_name(view, name)))
-    click.echo(path)
+    click.echo(json.dumps({"file": str(path)}) if as_json else path)
     click.echo(f"{view.nav.figures.sessions} sessions, {view.nav.totals.fills} fills", err=True)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
+from sigc_cli.completing import strategies
 from sigc_cli.hold import hold
 from sigc_cli.options import JSON
 from sigc_cli.remote import which
 
 
 @click.command()
-@click.argument("strategy", required=False)
+@click.argument("strategy", required=False, shell_complete=strategies)
 @click.option("--reason", default="", help="Why; it is kept with the decision.")
 @JSON
 @which

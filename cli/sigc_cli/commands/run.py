@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sigc_cli.completing import daemons
 from sigc_cli.options import JSON, PARAMS, WORK_DIR, choices, work
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from sigc_cli.build import Choices
     from sigc_cli.build_trading import Wish
     from sigc_cli.remote import Wanted
+    from sigc_pipelines.trading import Ended
 
 
 @click.command()
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--reason", default="", metavar="TEXT", help="Why; kept in the audit with who.")
 @click.option("--detach", is_flag=True, help="Return at once with the run's id; needs a daemon.")
 @click.option("--address", metavar="HOST:PORT", help="Where the daemon listens.")
-@click.option("--name", metavar="NAME", help="The daemon of that name.")
+@click.option("--name", metavar="NAME", shell_complete=daemons, help="The daemon of that name.")
 @WORK_DIR
 @PARAMS
 @JSON
@@ -129,8 +131,22 @@ def _problem(outcome: str, message: str) -> Diagnostic | None:
 
 
 def _here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | None, name: str | None, as_json: bool) -> None:
-    from sigc.errors import Diagnostic, SigcError
+    from sigc.errors import SigcError
     from sigc_cli import show, show_run
+
+    ended = ended_here(wanted, wish, chosen, work_dir, name)
+    click.echo(show.dump(show_run.as_data(ended)) if as_json else show_run.text(ended))
+    if ended.problems:
+        raise SigcError(*ended.problems)
+    problem = _problem(str(ended.run.outcome), ended.run.message)
+    if problem is not None:
+        raise SigcError(problem)
+
+
+def ended_here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | None, name: str | None) -> Ended:
+    """Run it in this process, to its end. Raises E900 for a trade at a live broker, and what can't begin."""
+    from sigc.errors import Diagnostic, SigcError
+    from sigc_cli import show
     from sigc_cli.build import compile_file, configuration, workspace
     from sigc_cli.build_trading import entry_of, request, trading, user, with_capital
     from sigc_cli.complain import complain
@@ -156,12 +172,6 @@ def _here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | None, na
         for verdict in earlier:
             click.echo(f"{verdict.run}: {verdict.outcome}, {verdict.message}", err=True)
         try:
-            ended = carry_out(desk, asked, FreshFeed(compiled.strategy, space, settings.execution.capital))
+            return carry_out(desk, asked, FreshFeed(compiled.strategy, space, settings.execution.capital))
         finally:
             bar.close()
-        click.echo(show.dump(show_run.as_data(ended)) if as_json else show_run.text(ended))
-    if ended.problems:
-        raise SigcError(*ended.problems)
-    problem = _problem(str(ended.run.outcome), ended.run.message)
-    if problem is not None:
-        raise SigcError(problem)

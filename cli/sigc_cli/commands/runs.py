@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
 
-from sigc_cli.options import CONFIG, JSON, WORK_DIR
+from sigc_cli.completing import runs, strategies
+from sigc_cli.options import JSON, NAMED, ledger_options
 
 
 @click.group(invoke_without_command=True)
@@ -18,50 +20,69 @@ def command(context: click.Context) -> None:
 
 
 @command.command("list")
-@click.option("--strategy", default="", help="Of one strategy.")
+@click.option("--strategy", default="", shell_complete=strategies, help="Of one strategy.")
+@click.option("--kind", default="", help="Of one kind: trade, dry, compute, script, report, data_refresh.")
+@click.option("--outcome", default="", help="That ended so: done, unchanged, refused, failed, ...; open: not ended.")
+@click.option("--since", default="", metavar="WHEN", help="From a date or time on (in schedule.timezone), or 24h, 7d.")
 @click.option("-n", "most", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many.")
 @JSON
-@CONFIG
-@WORK_DIR
+@ledger_options
 def list_runs(
     strategy: str = "",
+    kind: str = "",
+    outcome: str = "",
+    since: str = "",
     most: int = 20,
     as_json: bool = False,
     config: Path | None = None,
     work_dir: Path | None = None,
 ) -> None:
-    """The newest runs."""
-    from sigc.store import runs
+    """The newest runs, of every kind; with `--outcome`, `--kind`, `--since` and `--strategy` only some."""
+    from sigc.store.history import RunsWanted, runs_page
     from sigc_cli import ledger_view
-    from sigc_cli.reading import ledger
+    from sigc_cli.dates import since as instant
+    from sigc_cli.reading import ledger_of
 
-    with ledger(config, work_dir) as (connection, _):
-        found = runs.recent(connection, most, strategy)
-    click.echo(ledger_view.dump(found) if as_json else ledger_view.runs(found))
+    with ledger_of((config, None, None), work_dir) as (connection, _, loaded):
+        zone = loaded.config.schedule.timezone
+        wanted = RunsWanted(strategy, kind, outcome, "", most, instant(since, zone))
+        found = ledger_view.listed(connection, runs_page(connection, wanted))
+    if as_json:
+        click.echo(ledger_view.dump([ledger_view.run_data(run, more) for run, more in found]))
+    else:
+        click.echo(ledger_view.runs([run for run, _ in found], zone))
 
 
 @command.command()
-@click.argument("id")
+@click.argument("id", shell_complete=runs)
+@click.option("--output", "only_output", is_flag=True, help="Print what a script, report or refresh said, alone.")
 @JSON
-@CONFIG
-@WORK_DIR
-def show(id: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
-    """One run: stages and what they found, and its orders; with --json its weights and fills too."""
-    from sigc_cli import ledger_view
-    from sigc_cli.reading import ledger
+@ledger_options
+def show(id: str, only_output: bool, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
+    """One run: of a trade its stages and what they found, and its orders; of any other how it ended and what it said.
+
+    With --json its weights and fills too.
+    """
+    from sigc_cli import ledger_view, ordered_view
+    from sigc_cli.reading import ledger_of
     from sigc_pipelines.artifacts import account_of
 
-    with ledger(config, work_dir) as (connection, place):
+    with ledger_of((config, None, None), work_dir) as (connection, place, loaded):
+        zone = loaded.config.schedule.timezone
+        other = ordered_view.find(connection, place, id)
+        if other is not None:
+            text = other.output.rstrip("\n") if only_output else ordered_view.text(other, zone)
+            click.echo(ledger_view.dump(other) if as_json else text)
+            return
         account = account_of(connection, place, id)
-    click.echo(ledger_view.dump(account) if as_json else ledger_view.account(account))
+    click.echo(ledger_view.dump(account) if as_json else ledger_view.account(account, zone))
 
 
 @command.command()
-@click.argument("first")
-@click.argument("second")
+@click.argument("first", shell_complete=runs)
+@click.argument("second", shell_complete=runs)
 @JSON
-@CONFIG
-@WORK_DIR
+@ledger_options
 def diff(first: str, second: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
     """What differs between two runs: inputs, weights, orders. Exit code 1 when anything does."""
     from sigc_cli import ledger_view
@@ -78,10 +99,9 @@ def diff(first: str, second: str, as_json: bool, config: Path | None, work_dir: 
 
 
 @command.command()
-@click.argument("id")
+@click.argument("id", shell_complete=runs)
 @JSON
-@CONFIG
-@WORK_DIR
+@ledger_options
 def logs(id: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
     """What the audit says of a run, in order."""
     from sigc_cli import ledger_view
@@ -93,11 +113,11 @@ def logs(id: str, as_json: bool, config: Path | None, work_dir: Path | None) -> 
 
 
 @command.command()
-@click.argument("id")
+@click.argument("id", shell_complete=runs)
 @click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the audit with who.")
-@CONFIG
-@WORK_DIR
-def cancel(id: str, reason: str, config: Path | None, work_dir: Path | None) -> None:
+@JSON
+@ledger_options
+def cancel(id: str, reason: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
     """End a run, and take its open orders from the broker's book; what the broker can't be asked about stays.
 
     Goes to the daemon when one answers.
@@ -106,7 +126,8 @@ def cancel(id: str, reason: str, config: Path | None, work_dir: Path | None) -> 
 
     left = None if work_dir is not None else _cancel_by_daemon(id, reason, config)
     left = _cancel_here(id, reason, config, work_dir) if left is None else left
-    click.echo(f"{id}: open orders were cancelled" + (f", {left} not reached" if left else ""))
+    said = f"{id}: open orders were cancelled" + (f", {left} not reached" if left else "")
+    click.echo(json.dumps({"id": id, "left": left}) if as_json else said)
     if left:
         raise SigcError(Diagnostic("E601", f"{left} orders could not be cancelled", hint="run it again"))
 
@@ -118,7 +139,7 @@ def _cancel_by_daemon(id: str, reason: str, config: Path | None) -> int | None:
     from sigc_cli.remote import daemon
 
     try:
-        with daemon(config, None, None) as client:
+        with daemon(config, None, click.get_current_context().meta.get(NAMED)) as client:
             return client.post("runs/cancel", CancelRequest(id, reason), reply=CancelReply).left
     except NoDaemonError as gone:
         if not gone.is_refused:
@@ -127,7 +148,7 @@ def _cancel_by_daemon(id: str, reason: str, config: Path | None) -> int | None:
 
 
 def _cancel_here(id: str, reason: str, config: Path | None, work_dir: Path | None) -> int:
-    from sigc.store import runs
+    from sigc.store import runs as store_runs
     from sigc_cli.build import Choices, configuration
     from sigc_cli.build_trading import Wish, trading, user
     from sigc_cli.workdir import work_dir as place_of
@@ -137,5 +158,5 @@ def _cancel_here(id: str, reason: str, config: Path | None, work_dir: Path | Non
     place = place_of(loaded, work_dir)
     with trading(loaded.config, place, Wish(is_dry=True)) as (desk, _):
         with desk.ledger.reading() as connection:
-            run = runs.find(connection, id)
+            run = store_runs.find(connection, id)
         return len(cancel_orders(desk.ledger, desk.broker, run, user(), reason))

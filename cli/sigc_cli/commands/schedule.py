@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sigc_cli.completing import jobs
 from sigc_cli.options import JSON
 from sigc_cli.remote import daemon, print_json, which
 
@@ -22,9 +23,12 @@ def list_(as_json: bool, address: str | None, name: str | None, config: Path | N
     """Every job: when it fires next, what it does now, how it ended last."""
     from sigc.daemon.messages import JobsReply
     from sigc_cli.daemon_text import jobs_table
+    from sigc_cli.reading import from_daemon
+    from sigc_cli.schedule_here import here, listed
 
-    with daemon(config, address, name) as client:
-        found = client.get("schedule/list", reply=JobsReply)
+    target = (config, address, name)
+    asked = from_daemon(target, None, lambda client: client.get("schedule/list", reply=JobsReply))
+    found = here(target, listed) if asked is None else asked
     if as_json:
         print_json(found)
     else:
@@ -39,18 +43,21 @@ def next_(most: int, as_json: bool, address: str | None, name: str | None, confi
     """The next fires of all jobs, in order."""
     from sigc.daemon.messages import NextReply
     from sigc_cli.daemon_text import moment, table
+    from sigc_cli.reading import from_daemon
+    from sigc_cli.schedule_here import following, here
 
-    with daemon(config, address, name) as client:
-        found = client.get("schedule/next", {"most": most}, reply=NextReply)
+    target = (config, address, name)
+    asked = from_daemon(target, None, lambda client: client.get("schedule/next", {"most": most}, reply=NextReply))
+    found = here(target, lambda at: following(at, most)) if asked is None else asked
     if as_json:
         print_json(found)
         return
     rows = [(moment(one.at, found.zone), one.job, one.strategy or "-") for one in found.fires]
-    click.echo(table([(f"at ({found.zone})", "job", "strategy"), *rows]) if rows else "nothing is due")
+    click.echo(table([("at", "job", "strategy"), *rows]) if rows else "nothing is due")
 
 
 @command.command()
-@click.argument("job")
+@click.argument("job", shell_complete=jobs)
 @click.option("--reason", default="", help="Why; it is kept with the decision.")
 @JSON
 @which
@@ -60,7 +67,7 @@ def enable(job: str, reason: str, as_json: bool, address: str | None, name: str 
 
 
 @command.command()
-@click.argument("job")
+@click.argument("job", shell_complete=jobs)
 @click.option("--reason", default="", help="Why; it is kept with the decision.")
 @JSON
 @which
@@ -70,7 +77,7 @@ def disable(job: str, reason: str, as_json: bool, address: str | None, name: str
 
 
 @command.command()
-@click.argument("job")
+@click.argument("job", shell_complete=jobs)
 @click.option("--dry-run", is_flag=True, help="Compute, trade nothing.")
 @click.option("--force", is_flag=True, help="Though it is paused, or its session was traded; with --reason.")
 @click.option("--reason", default="", help="Why it is forced.")
@@ -98,7 +105,7 @@ def run(
 
 
 @command.command()
-@click.argument("job")
+@click.argument("job", shell_complete=jobs)
 @click.option("-n", "most", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many fires.")
 @JSON
 @which
@@ -106,9 +113,13 @@ def history(job: str, most: int, as_json: bool, address: str | None, name: str |
     """The newest fires of JOB: those that ran, and those that did not, with the reason."""
     from sigc.daemon.messages import HistoryReply
     from sigc_cli.daemon_text import moment, table
+    from sigc_cli.reading import from_daemon
+    from sigc_cli.schedule_here import here
+    from sigc_cli.schedule_here import history as story
 
-    with daemon(config, address, name) as client:
-        found = client.get("schedule/history", {"job": job, "most": most}, reply=HistoryReply)
+    target, fields = (config, address, name), {"job": job, "most": most}
+    asked = from_daemon(target, None, lambda client: client.get("schedule/history", fields, reply=HistoryReply))
+    found = here(target, lambda at: story(at, job, most)) if asked is None else asked
     if as_json:
         print_json(found)
         return

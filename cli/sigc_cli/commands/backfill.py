@@ -1,0 +1,45 @@
+"""`sigc backfill FROM TO`: sessions that were not traded, and dry runs of what would have been wanted then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sigc_cli.completing import strategies
+from sigc_cli.options import JSON, WORK_DIR
+from sigc_cli.remote import which
+
+
+@click.command()
+@click.argument("first", metavar="FROM")
+@click.argument("last", metavar="TO")
+@click.option("--strategy", "names", multiple=True, shell_complete=strategies, help="Of one strategy; may be repeated.")
+@click.option("--dry-run", "only_list", is_flag=True, help="Only list the sessions, with why each was not traded.")
+@JSON
+@WORK_DIR
+@which
+def command(
+    first: str,
+    last: str,
+    names: tuple[str, ...],
+    only_list: bool,
+    as_json: bool,
+    work_dir: Path | None,
+    address: str | None,
+    name: str | None,
+    config: Path | None,
+) -> None:
+    """Make a dry run of each session from FROM to TO that no run traded, as of the session before it.
+
+    Nothing is traded and no book is changed: a session that is past can't be traded any more. The runs keep their
+    signals, weights and orders, so that `sigc why STRATEGY ASSET DATE` tells of them. Sessions that have a dry run are
+    left out, so it may be repeated. --dry-run makes none.
+    """
+    from sigc_cli import ledger_view
+    from sigc_cli.backfilling import fill, gaps, text
+
+    target = (config, address, name)
+    found = gaps(target, work_dir, (first, last), names)
+    done = found if only_list else [fill(gap, target, work_dir) for gap in found]
+    click.echo(ledger_view.dump(done) if as_json else text(done, only_list=only_list))
