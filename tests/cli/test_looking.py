@@ -102,6 +102,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, jit_directory: Path) -> Site:
             with site.client() as client:
                 list(client.events("runs/events", {"id": id}))
         site.settings["list"] = json.loads(site.sigc("schedule", "list", "--json").stdout)
+        site.settings["doctor"] = json.loads(site.sigc("doctor", "--json").stdout)
         assert site.sigc("stop").returncode == 0
     return site
 
@@ -254,6 +255,14 @@ def test_the_doctor_looks_at_a_production(here: Site) -> None:
     assert found["calendar"]["text"].startswith("weekdays until 20")
     assert found["alerts"]["state"] == "warn"
     assert str(here.port) in found["ports"]["text"]
+
+
+def test_the_doctor_asks_the_daemon_that_runs(site: Site) -> None:
+    found = {one["check"]: one for one in site.settings["doctor"]}
+    assert [one for one in found.values() if not one["ok"]] == []
+    assert "PID" in found["daemon"]["text"]
+    assert f"daemon.rpc.address {site.port}" in found["ports"]["text"]
+    assert found["broker"]["text"].startswith("paper, ")
 
 
 def test_the_doctor_finds_what_is_wrong(here: Site) -> None:
