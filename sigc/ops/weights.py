@@ -18,8 +18,8 @@ Positive = Annotated[float, Range(0.0)]
 def long_short(x: Values, top: Share = 0.2, bottom: Share = 0.2, cap: Positive | None = None) -> Values:
     """+1/k for the best k = ceil(N * top), -1/m for the worst m, at most N - k; the rest and missing assets 0.
 
-    Ties by asset position: longs from the end, shorts from the start. Fewer than 2 valid assets: all 0. `cap`
-    clips a weight without redistribution. bottom=0 is long-only.
+    Ties by asset position: longs from the end, shorts from the start. 1 valid asset: all 0; none: all NaN, which is
+    no decision (the book is kept). `cap` clips a weight without redistribution. bottom=0 is long-only.
     """
     from sigc.ops.loops import picks
 
@@ -32,7 +32,7 @@ def long_short(x: Values, top: Share = 0.2, bottom: Share = 0.2, cap: Positive |
 
 @operator(axis=Axis.CROSS, missing=Missing.FILLS, example="long_only(zscore(prices), top=0.2)")
 def long_only(x: Values, top: Share = 0.2, cap: Positive | None = None) -> Values:
-    """+1/k for the best k = ceil(N * top), the rest and missing assets 0."""
+    """+1/k for the best k = ceil(N * top), the rest and missing assets 0; all NaN where no asset is valid."""
     return long_short(x, top, 0.0, cap)
 
 

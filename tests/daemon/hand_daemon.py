@@ -1,14 +1,15 @@
 """A daemon whose clock is turned from outside, and whose process meets a mistake where the test says: for child processes.
 
-    python -m tests.daemon.hand_daemon CONFIG CLOCK [POINT NUMBER]
+    python -m tests.daemon.hand_daemon CONFIG CLOCK [POINT NUMBER [kill]]
 
 CLOCK: a file with an ISO instant, read at each look at the time; waiting is done in real time. POINT: a failpoint that
-raises once, when it is passed for the NUMBER-th time.
+raises once (kill: at which the process dies), when it is passed for the NUMBER-th time.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -44,13 +45,15 @@ def turn(path: Path, to: datetime) -> None:
     part.replace(path)
 
 
-def fail_once(point: str, number: int) -> None:
-    """Let a mistake happen there, once."""
+def fail_once(point: str, number: int, *, is_death: bool) -> None:
+    """Let a mistake happen there, once, or a SIGKILL."""
     passed = 0
 
     def hook(name: str) -> None:
         nonlocal passed
         passed += name == point
+        if name == point and passed == number and is_death:
+            os.kill(os.getpid(), signal.SIGKILL)
         if name == point and passed == number:
             raise ZeroDivisionError("a mistake of ours")
 
@@ -61,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     """The daemon, until its end; the exit code."""
     config, clock, *fault = arguments
     if fault:
-        fail_once(fault[0], int(fault[1]))
+        fail_once(fault[0], int(fault[1]), is_death="kill" in fault[2:])
     start = start_of(Options(Path(config), None, None, None, None, None, False), os.environ)
     return run(lambda report: serve(start, parts(), report, FileClock(Path(clock))), Report())
 

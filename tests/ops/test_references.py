@@ -114,6 +114,7 @@ def _long_short(x: Frame, top: float = 0.2, bottom: float = 0.2) -> Frame:
     for t in x.index:
         row = sorted((v, j) for j, v in enumerate(x.loc[t]) if not np.isnan(v))
         if len(row) < 2:
+            out.loc[t] = 0.0 if row else np.nan
             continue
         k = int(np.ceil(len(row) * top - 1e-9))
         m = min(int(np.ceil(len(row) * bottom - 1e-9)), len(row) - k)

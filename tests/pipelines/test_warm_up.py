@@ -19,6 +19,7 @@ ROWS = 80
 TEXT = """data:
   prices: load parquet from "prices.parquet"
   late: load parquet from "late.parquet"
+  switch: load parquet from "switch.parquet"
 params:
   n = [5, 10]
 portfolio main:
@@ -33,6 +34,9 @@ def made(folder: Path, weights: str, rebal: int = 1, range: str = "") -> Result:
     values = np.random.default_rng(4).uniform(50, 60, (ROWS, 3))
     write_wide(folder / "prices.parquet", dates, values, ("A", "B", "C"))
     write_wide(folder / "late.parquet", dates[30:], values[30:], ("A", "B", "C"))
+    switch = np.ones((ROWS, 3))
+    switch[40] = 0.0
+    write_wide(folder / "switch.parquet", dates, switch, ("A", "B", "C"))
     space = workspace(MemoryStore())
     loaded = load(write_strategy(folder, TEXT.format(weights=weights, rebal=rebal, range=range)), space)
     return backtest(loaded, space, pick(loaded))
@@ -57,6 +61,18 @@ def made(folder: Path, weights: str, rebal: int = 1, range: str = "") -> Result:
 def test_rows_before_the_first_defined_weight(tmp_path: Path, weights: str, left_out: int, rebal: int) -> None:
     result = made(tmp_path, weights, rebal)
     assert (result.left_out, result.metrics.bars) == (left_out, ROWS - left_out)
+
+
+@pytest.mark.parametrize("weights", ["long_short({})", "long_only({}, top=0.5)", "0.5 * long_short({})"])
+def test_a_score_that_is_missing_throughout_sells_nothing(tmp_path: Path, weights: str) -> None:
+    """All sources are whole, and a division by zero leaves no score on a row: the book of the row before is kept."""
+    result = made(tmp_path, weights.format("ret(prices, 7) / switch"))
+    row = 40
+    held = result.weights.values
+    assert np.abs(held[row - 1]).sum() > 0.4
+    assert result.turnover[row] == 0.0
+    assert np.array_equal(held[row], held[row - 1])
+    assert any("no weight was defined on 1 rows: the book was kept" in f.message for f in result.findings)
 
 
 def test_history_before_the_range_is_no_warm_up(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def shared_out(
 
 
 def long_short(x: Floats, top: float, bottom: float, cap: float, out: Floats) -> None:
-    """+1/k for the k largest, -1/m for the m smallest, the rest 0; rows with fewer than 2 valid cells are 0."""
+    """+1/k for the k largest, -1/m for the m smallest, the rest 0; a row with 1 valid cell is 0, one with none NaN."""
     _long_short(x, top, bottom, cap, out, *room(x.shape[1]))
 
 
@@ -89,7 +89,7 @@ def _long_short(x: Floats, top: float, bottom: float, cap: float, out: Floats, k
         row, made = x[t], out[t]
         n, above, below = counted(row, upper, lower)
         if n < 2:
-            made[:] = 0.0
+            made[:] = 0.0 if n else np.nan
             continue
         k = min(np.int64(np.ceil(n * top - 1e-9)), n)
         m = min(np.int64(np.ceil(n * bottom - 1e-9)), n - k)
