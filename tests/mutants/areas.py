@@ -22,7 +22,11 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_P}/checks/orders.py": ("tests/checks/test_orders.py",),
         f"{_P}/checks/weights.py": ("tests/checks/test_weights.py",),
         f"{_P}/sizing.py": ("tests/trading/test_sizing.py",),
-        f"{_P}/execute.py": ("tests/trading/test_execute.py", "tests/trading/test_waits.py", "tests/trading/test_slices.py"),
+        f"{_P}/execute.py": (
+            "tests/trading/test_execute.py",
+            "tests/trading/test_waits.py",
+            "tests/trading/test_slices.py",
+        ),
         f"{_P}/finish.py": ("tests/trading/test_stopping.py", "tests/trading/test_execute.py"),
         f"{_P}/judging.py": ("tests/trading/test_judging.py",),
         f"{_P}/settle.py": ("tests/trading/test_sweep.py", "tests/trading/test_stopping.py"),
