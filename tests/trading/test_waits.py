@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sigc.clock import HandClock
+from sigc.store import control
 from sigc.store.records import IntentState, Outcome, RunKind, Weight
 from sigc_pipelines.brokers.faulty import Fault, Faults
 from sigc_pipelines.brokers.protocol import (
@@ -21,6 +22,7 @@ from sigc_pipelines.brokers.protocol import (
     BrokerOrder,
     Capabilities,
     OrderRequest,
+    OrderStatus,
 )
 from sigc_pipelines.run import carry_out
 from sigc_pipelines.trading import Ended, Request, Watch
@@ -115,13 +117,58 @@ def test_what_a_crash_left_is_asked_for_at_once_and_as_long_after_the_cut_off(tm
 
 
 def test_an_order_that_the_list_shows_and_its_id_does_not_is_found(tmp_path: Path) -> None:
+    """Cancelled in the book meanwhile, it is in the list of what was sent since, not among the open ones."""
     with scene(one_asset(tmp_path), D1) as desk:
         desk.broker.fail_next(Fault.UNKNOWN)
         desk.broker.order = lambda _: None  # type: ignore[method-assign]
         begun = desk.clock.now()
-        ended = desk.run("one")
-        assert [(i.state, i.attempts) for i in ended.orders] == [(S.ACKNOWLEDGED, 1)]
+        clock = Alarm(desk.clock, (0.5, lambda: desk.paper.cancel(desk.booked()[0].request.client_order_id)))
+        ended = carried(desk, Watch(), clock)
+        assert [(i.state, i.attempts) for i in ended.orders] == [(S.CANCELLED, 1)]
         assert 1.0 in asked(desk, "orders", begun)
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_what_waits_for_its_slice_and_for_the_broker_waits_for_the_later(tmp_path: Path, attempt: int) -> None:
+    """Slices at 0 and 30 minutes; the broker asks for 7 s at the first, or at the second."""
+    floor = one_asset(tmp_path, style="twap", slices=2, window_minutes=60.0)
+    opens = before_cut_off(floor, D1, 0.0) - timedelta(hours=6, minutes=25)
+    with scene(floor, D1, at=opens, rates=Faults(retry_after_s=7.0)) as desk:
+        desk.broker.hook = lambda number, _: desk.broker.fail_next(*[Fault.THROTTLED] * (number == attempt))
+        desk.run("one")
+        assert asked(desk, "submit", opens) == ([0, 7, 1800] if attempt == 1 else [0, 1800, 1807])
+
+
+def refusing(desk: Scene, asset: str) -> None:
+    """The broker takes the orders of an asset, and answers that they are rejected."""
+    plain = desk.broker.submit
+
+    def submit(request: OrderRequest) -> BrokerOrder:
+        answer = plain(request)
+        return replace(answer, status=OrderStatus.REJECTED) if request.asset == asset else answer
+
+    desk.broker.submit = submit  # type: ignore[method-assign]
+
+
+def test_an_answer_is_written_once_whatever_is_written_after_it(tmp_path: Path) -> None:
+    """A's no is written with the mark of B; with what a look finds of B, at 7 s to the second; with the second slice."""
+    two = {"A": 0.1, "B": 0.1}
+    with scene(written(tmp_path / "mark", two), D1) as desk:
+        refusing(desk, "A")
+        assert [(i.asset, i.state) for i in desk.run("one").orders] == [("A", S.REJECTED), ("B", S.ACKNOWLEDGED)]
+        assert len(desk.audit("order.rejected")) == 1
+    config = free(execution={"lookup_backoff_s": 1.0, "lookup_grace_s": 7.0})
+    with scene(written(tmp_path / "look", two, config=config), D1, rates=Faults(retry_after_s=7.0)) as desk:
+        refusing(desk, "A")
+        desk.broker.fail_next(Fault.THROTTLED, Fault.LOST)
+        begun = desk.clock.now()
+        assert [(i.asset, i.state) for i in desk.run("one").orders] == [("A", S.REJECTED), ("B", S.ACKNOWLEDGED)]
+        assert asked(desk, "submit", begun) == [0, 0, 7, 7]
+    floor = one_asset(tmp_path / "slice", style="twap", slices=2, window_minutes=60.0)
+    opens = before_cut_off(floor, D1, 0.0) - timedelta(hours=6, minutes=25)
+    with scene(floor, D1, at=opens) as desk:
+        refusing(desk, "A")
+        assert [i.state for i in desk.run("one").orders] == [S.REJECTED, S.REJECTED]
 
 
 @pytest.mark.parametrize(("wants", "waits"), [(0.0, 0.001), (7.0, 7.0), (100.0, 30.0)])
@@ -161,11 +208,26 @@ def test_a_stop_is_noticed_within_a_second(tmp_path: Path) -> None:
         assert found.message == "the run was cancelled before this order was sent"
 
 
+def test_a_cancel_in_the_ledger_is_noticed_at_the_next_slice(tmp_path: Path) -> None:
+    floor = one_asset(tmp_path, style="twap", slices=4, window_minutes=60.0)
+    opens = before_cut_off(floor, D1, 0.0) - timedelta(hours=6, minutes=25)
+    with scene(floor, D1, at=opens) as desk:
+
+        def cancel() -> None:
+            with desk.trading.ledger.transaction("control") as tx:
+                control.put(tx, control.CANCELLED, "one", "", "ann", "not today")
+
+        clock = Alarm(desk.clock, (100.5, cancel))
+        ended = carried(desk, Watch(), clock)
+        assert [i.state for i in ended.orders] == [S.ACKNOWLEDGED] + [S.CANCELLED] * 3
+        assert clock.passed() == 900
+
+
 def carried(desk: Scene, watch: Watch, clock: HandClock, broker: Broker | None = None) -> Ended:
     if broker is not None:
         desk.paper.deposit("capital", Decimal(1_000_000))
         day = desk.floor.calendar.before_or_on(desk.clock.now().date())
-        desk.paper.mark(str(day.day), day.close, {"A": Decimal(100)}, {"A": Decimal(10**6)})
+        desk.paper.mark(str(day.day), day.close, dict.fromkeys("AB", Decimal(100)), dict.fromkeys("AB", Decimal(10**6)))
     trading = replace(desk.trading, clock=clock, broker=broker or desk.broker)
     return carry_out(trading, Request("one", "scripted", "main", RunKind.TRADE, "ann"), desk.floor.feed(), watch)
 
@@ -199,6 +261,15 @@ def test_nobody_waits_when_all_is_filled(tmp_path: Path) -> None:
         ended = carried(desk, Watch(), clock, Real(desk.broker))
         assert [(i.state, i.filled) for i in ended.orders] == [(S.FILLED, 1000)]
         assert fills_asked(desk, clock) == [0, 2, 4]
+
+
+def test_fills_are_waited_for_while_one_order_works(tmp_path: Path) -> None:
+    config = free(execution={"lookup_backoff_s": 2.0, "fill_wait_s": 5.0})
+    with scene(written(tmp_path, {"A": 0.1, "B": 0.1}, config=config), D1) as desk:
+        clock = Alarm(desk.clock, (1.0, lambda: filling(desk)))
+        ended = carried(desk, Watch(), clock, Real(desk.broker))
+        assert [(i.asset, i.state) for i in ended.orders] == [("A", S.FILLED), ("B", S.ACKNOWLEDGED)]
+        assert fills_asked(desk, clock) == [0, 2, 4, 5]
 
 
 def test_fills_are_not_waited_for_beyond_the_cut_off(tmp_path: Path) -> None:
