@@ -7,7 +7,14 @@ from types import MappingProxyType
 
 _P, _S, _D = "pipelines/sigc_pipelines", "sigc/store", "sigc/daemon"
 _A, _B = "sigc/alerts", "pipelines/sigc_pipelines/brokers"
-_TRADING = ("tests/trading/test_stages.py", "tests/trading/test_execute.py")
+_TRADING = (
+    "tests/trading/test_stages.py",
+    "tests/trading/test_policies.py",
+    "tests/trading/test_outcomes.py",
+    "tests/trading/test_limits_in_force.py",
+    "tests/trading/test_execute.py",
+    "tests/trading/test_stopping.py",
+)
 _ACTIONS = ("tests/store/test_actions.py",)
 
 # Tests that show how much is borne, or what holds over years: minutes, and nothing of a slip that others don't notice.
@@ -32,7 +39,11 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_P}/settle.py": ("tests/trading/test_sweep.py", "tests/trading/test_stopping.py"),
         f"{_P}/valuing.py": ("tests/trading/test_valuing.py",),
         f"{_P}/run.py": _TRADING,
-        f"{_P}/recover.py": ("tests/trading/test_execute.py", "tests/trading/test_stopping.py"),
+        f"{_P}/recover.py": (
+            "tests/trading/test_recover.py",
+            "tests/trading/test_execute.py",
+            "tests/trading/test_stopping.py",
+        ),
         f"{_P}/acting.py": ("tests/trading/test_actions.py",),
         f"{_P}/renaming.py": ("tests/trading/test_actions.py",),
         f"{_P}/dollars.py": ("tests/trading/test_actions.py",),

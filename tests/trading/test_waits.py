@@ -116,11 +116,13 @@ def test_what_a_crash_left_is_asked_for_at_once_and_as_long_after_the_cut_off(tm
         assert later.states() == {"A": S.SENDING}
 
 
-def test_an_order_that_the_list_shows_and_its_id_does_not_is_found(tmp_path: Path) -> None:
+def test_an_order_that_the_list_shows_and_its_id_does_not_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Cancelled in the book meanwhile, it is in the list of what was sent since, not among the open ones."""
     with scene(one_asset(tmp_path), D1) as desk:
         desk.broker.fail_next(Fault.UNKNOWN)
-        desk.broker.order = lambda _: None  # type: ignore[method-assign]
+        monkeypatch.setattr(desk.broker, "order", lambda _: None)
         begun = desk.clock.now()
         clock = Alarm(desk.clock, (0.5, lambda: desk.paper.cancel(desk.booked()[0].request.client_order_id)))
         ended = carried(desk, Watch(), clock)
@@ -259,7 +261,7 @@ def test_nobody_waits_when_all_is_filled(tmp_path: Path) -> None:
     with scene(one_asset(tmp_path, lookup_backoff_s=2.0, fill_wait_s=60.0), D1) as desk:
         clock = Alarm(desk.clock, (3.0, lambda: filling(desk)))
         ended = carried(desk, Watch(), clock, Real(desk.broker))
-        assert [(i.state, i.filled) for i in ended.orders] == [(S.FILLED, 1000)]
+        assert [(i.state, i.filled) for i in ended.orders] == [(S.FILLED, Decimal(1000))]
         assert fills_asked(desk, clock) == [0, 2, 4]
 
 
