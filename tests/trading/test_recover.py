@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sigc.store import control, runs
-from sigc.store.records import IntentState, Outcome, Run, RunKey, RunKind
+from sigc.store.records import IntentState, Outcome, Run, RunKey, RunKind, StageName
 from sigc_pipelines.artifacts import folder_of
 from sigc_pipelines.brokers.faulty import Faults
 from sigc_pipelines.brokers.protocol import OrderRequest
@@ -67,6 +67,9 @@ def test_a_decided_run_is_brought_to_its_end_and_told(floor: Floor, strategy: st
         assert desk.record("one").message == found[0].message
         assert set(desk.states().values()) == {S.ACKNOWLEDGED}
         assert account(desk, "one") == "done"
+        with desk.trading.ledger.reading() as connection:
+            last = runs.stages_of(connection, "one")[-1]
+        assert (last.name, last.outcome) == (StageName.EXECUTE, "resumed")
 
 
 @pytest.mark.parametrize(("strategy", "why"), [("", "the process ended"), ("scripted", "it failed")])
