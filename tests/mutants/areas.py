@@ -34,7 +34,11 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_waits.py",
             "tests/trading/test_slices.py",
         ),
-        f"{_P}/finish.py": ("tests/trading/test_stopping.py", "tests/trading/test_execute.py"),
+        f"{_P}/finish.py": (
+            "tests/trading/test_outcomes.py",
+            "tests/trading/test_stopping.py",
+            "tests/trading/test_execute.py",
+        ),
         f"{_P}/judging.py": ("tests/trading/test_judging.py",),
         f"{_P}/settle.py": ("tests/trading/test_sweep.py", "tests/trading/test_stopping.py"),
         f"{_P}/valuing.py": ("tests/trading/test_valuing.py",),
