@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from sigc.ops import jit
 
@@ -20,6 +20,7 @@ jit.prepare(_JIT)
 # they are drawn anew, and a failure prints how to draw it again.
 settings.register_profile("drawn", deadline=None, print_blob=True)
 settings.register_profile("same", deadline=None, print_blob=True, derandomize=True)
+settings.register_profile("noticed", settings.get_profile("same"), phases=[Phase.explicit, Phase.generate])
 settings.load_profile("same" if os.environ.get("CI") or os.environ.get("SIGC_FULL") else "drawn")
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.daemon.triggers import Cron, Relative, fires_between, next_fires, parse_relative, parse_trigger
+from sigc.daemon.triggers import Cron, Relative, fires_between, next_fires, parse_relative, parse_trigger, trigger_text
 from sigc.errors import SigcError
 from tests.daemon.play import NEW_YORK, nyse
 
@@ -205,6 +205,13 @@ def test_once_a_session(offset: int, anchor: str, start: int) -> None:
     assert next_fires(trigger, low, len(found), nyse()) == found
 
 
+def test_the_calendars_first_day_is_asked_for() -> None:
+    calendar = nyse()
+    first = datetime.combine(calendar.since, datetime.min.time(), ZoneInfo(calendar.zone))
+    found = fires_between(parse_relative("open"), first, first + 14 * DAY, calendar)
+    assert found == tuple(s.open for s in calendar.sessions(calendar.since, calendar.since + 13 * DAY))
+
+
 def test_the_calendars_end_ends_next_fires_and_refuses_ranges() -> None:
     last = next_fires(Relative("close"), at("2027-02-25"), 100, nyse())
     assert walls(last, NEW_YORK) == ["02-25 16:00", "02-26 16:00", "03-01 16:00"]
@@ -215,6 +222,20 @@ def test_the_calendars_end_ends_next_fires_and_refuses_ranges() -> None:
 
 
 # Text.
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["open", "close", "open+1h", "close-1h30m", "open+59m59s", "close-23h59m59s", "open+1s", "close-2m", "0 9 * * 1-5"],
+)
+def test_a_trigger_is_written_as_it_is_read(text: str) -> None:
+    assert trigger_text(parse_trigger(text, "UTC")) == text
+
+
+def test_hours_and_minutes_are_carried_over() -> None:
+    assert trigger_text(parse_relative("open+90m")) == "open+1h30m"
+    assert trigger_text(parse_relative("close-3661s")) == "close-1h1m1s"
+    assert trigger_text(parse_relative("close-0m")) == "close"
 
 
 def test_triggers_from_text() -> None:

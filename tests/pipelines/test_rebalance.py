@@ -14,7 +14,7 @@ from sigc.errors import SigcError
 from sigc.lang.rebalance import CALENDAR_WORDS, ROWS, Rebalance
 from sigc_pipelines.backtest import backtest, pick
 from sigc_pipelines.compute import load
-from sigc_pipelines.rebalance import RowDays, due_rows
+from sigc_pipelines.rebalance import RowDays, due_rows, named_sessions, text_of
 from tests.world import workspace, write_strategy, write_wide
 
 FREQUENCY = {"week": "W-SUN", "month": "M", "quarter": "Q", "year": "Y"}
@@ -129,3 +129,39 @@ def test_numbers_of_sessions_are_for_sessions(tmp_path: Path, word: str) -> None
     assert f"rebal={ROWS[word]}" in no.value.diagnostics[0].hint
     assert written(tmp_path, weeks, str(ROWS[word]))
     assert written(tmp_path, days_of("nyse", "2015-01-02", "2017-01-02"), word)
+
+
+@pytest.mark.parametrize(
+    ("rebalance", "text"),
+    [
+        (Rebalance.of_word("month_end"), "month_end"),
+        (Rebalance.of_word("monthly"), "monthly (every 21 rows)"),
+        (Rebalance(5), "every 5 rows"),
+        (Rebalance(1), "every row"),
+    ],
+)
+def test_how_a_rebalance_is_told(rebalance: Rebalance, text: str) -> None:
+    assert text_of(rebalance) == text
+
+
+@pytest.mark.parametrize(
+    ("word", "since", "until", "expected"),
+    [
+        ("month_start", "2024-03-01", "2024-04-01", ["2024-03-01", "2024-04-01"]),
+        ("month_end", "2024-03-28", "2024-03-28", ["2024-03-28"]),  # the 29th is Good Friday
+        ("week_start", "2024-05-24", "2024-05-28", ["2024-05-28"]),  # Monday is Memorial Day
+        ("quarter_end", "2024-03-29", "2024-06-27", []),
+    ],
+)
+def test_both_ends_of_a_range_are_in_it(word: str, since: str, until: str, expected: list[str]) -> None:
+    found = named_sessions(word, NYSE.of(), np.datetime64(since, "D"), np.datetime64(until, "D"))
+    assert [str(day) for day in found] == expected
+
+
+def test_a_calendars_first_day_may_be_asked_for() -> None:
+    exchange = NYSE.of()
+    days = exchange.days[:300]
+    ends = pd.Series(days, index=pd.DatetimeIndex(days)).groupby(lambda day: (day.year, day.month)).last()
+    found = named_sessions("month_end", exchange, exchange.since, days[-1])
+    assert [str(day) for day in found] == [str(day)[:10] for day in ends.iloc[: len(found)]]
+    assert len(found) >= len(ends) - 1

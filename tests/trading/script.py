@@ -117,13 +117,19 @@ class Hooked(FaultyBroker):
     submits = 0
     is_silent = False  # whether reads are not answered
 
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.calls: list[tuple[str, datetime]] = []  # each submit and read, and when
+
     def submit(self, request: OrderRequest) -> BrokerOrder:
         """As the faulty broker, after the hook."""
         self.submits += 1
+        self.calls.append(("submit", self._clock.now()))
         self.hook(self.submits, request)
         return super().submit(request)
 
     def _reach(self, operation: str, key: str = "") -> None:
+        self.calls.append((operation, self._clock.now()))
         if self.is_silent:
             self.fail_next(Fault.UNREACHABLE)
         super()._reach(operation, key)

@@ -1,0 +1,149 @@
+"""What recovery says of each run that was left, of which strategy, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from sigc.store import control, runs
+from sigc.store.records import IntentState, Outcome, Run, RunKey, RunKind, StageName
+from sigc_pipelines.artifacts import folder_of
+from sigc_pipelines.brokers.faulty import Faults
+from sigc_pipelines.brokers.protocol import OrderRequest
+from sigc_pipelines.recover import Verdict, recover
+from tests.trading.floor import Floor
+from tests.trading.script import D1, KilledError, Scene, before_cut_off, scene, written
+
+S = IntentState
+
+
+@pytest.fixture
+def floor(tmp_path: Path) -> Floor:
+    return written(tmp_path, dict.fromkeys("ABC", 0.1))
+
+
+def left(floor: Floor, at: datetime | None = None, *, is_silent: bool = False) -> AbstractContextManager[Scene]:
+    """The next process, before it recovers."""
+    return scene(floor, D1, at=at, is_recovering=False, is_silent=is_silent)
+
+
+def dying(floor: Floor, at: int = 2) -> None:
+    """A process that dies as it sends the order of that number."""
+
+    def hook(number: int, _: OrderRequest) -> None:
+        if number == at:
+            raise KilledError
+
+    with scene(floor, D1, hook=hook) as desk, pytest.raises(KilledError):
+        desk.run("one")
+
+
+def opened(floor: Floor, kind: RunKind = RunKind.TRADE) -> None:
+    """A process that ends just after it began a run."""
+    with left(floor) as desk, desk.trading.ledger.transaction("run-open") as tx:
+        key = RunKey("scripted", "main", "2016-01-05", kind)
+        runs.open_run(tx, Run(kind.value, key, "2016-01-04", 0, desk.clock.now(), "ann"), {})
+
+
+def account(desk: Scene, run: str) -> object:
+    """The verdict that people read."""
+    path = folder_of(desk.trading.ledger.directory, run) / "account.json"
+    return json.loads(path.read_text("utf-8"))["run"]["outcome"]
+
+
+@pytest.mark.parametrize(("strategy", "why"), [("", "the process ended"), ("scripted", "it failed")])
+def test_a_decided_run_is_brought_to_its_end_and_told(floor: Floor, strategy: str, why: str) -> None:
+    dying(floor)
+    told: list[Verdict] = []
+    with left(floor) as desk:
+        found = recover(desk.trading, told.append, strategy)
+        assert [(v.run, v.outcome) for v in found] == [("one", Outcome.DONE)]
+        assert found[0].message.startswith(f"resumed after {why}: ")
+        assert tuple(told) == found
+        assert desk.record("one").message == found[0].message
+        assert set(desk.states().values()) == {S.ACKNOWLEDGED}
+        assert account(desk, "one") == "done"
+        with desk.trading.ledger.reading() as connection:
+            last = runs.stages_of(connection, "one")[-1]
+        assert (last.name, last.outcome) == (StageName.EXECUTE, "resumed")
+
+
+@pytest.mark.parametrize(("strategy", "why"), [("", "the process ended"), ("scripted", "it failed")])
+def test_a_run_that_decided_nothing_is_interrupted_and_told(floor: Floor, strategy: str, why: str) -> None:
+    opened(floor)
+    told: list[Verdict] = []
+    with left(floor) as desk:
+        verdict = Verdict("trade", Outcome.INTERRUPTED, f"{why} before anything was decided")
+        assert recover(desk.trading, told.append, strategy) == (verdict,)
+        assert told == [verdict]
+        assert account(desk, "trade") == "interrupted"
+        assert desk.booked() == []
+
+
+def test_runs_of_another_strategy_and_dry_ones_are_left_alone(floor: Floor) -> None:
+    dying(floor)
+    with left(floor) as desk:
+        assert recover(desk.trading, strategy="another") == ()
+        assert desk.record("one").outcome is Outcome.OPEN
+        assert sorted(desk.states().values()) == [S.ACKNOWLEDGED, S.PLANNED, S.SENDING]
+        recover(desk.trading)
+    opened(floor, RunKind.DRY)
+    with left(floor) as desk:
+        assert recover(desk.trading, strategy="another") == ()
+        assert recover(desk.trading, strategy="scripted") == ()
+        assert desk.record("dry").outcome is Outcome.OPEN
+        assert [(v.run, v.outcome) for v in recover(desk.trading)] == [("dry", Outcome.INTERRUPTED)]
+
+
+def unresolved(floor: Floor) -> None:
+    """A run of which nothing is known at its cut-off."""
+    with scene(floor, D1, at=before_cut_off(floor, D1, 90.0), rates=Faults(unknown=1.0)) as desk:
+        desk.broker.hook = lambda _number, _request: setattr(desk.broker, "is_silent", True)
+        assert desk.run("one").run.outcome is Outcome.UNRESOLVED
+
+
+@pytest.mark.parametrize("strategy", ["", "scripted"])
+def test_a_closed_run_whose_orders_are_unknown_is_told_with_its_verdict(floor: Floor, strategy: str) -> None:
+    unresolved(floor)
+    told: list[Verdict] = []
+    with left(floor, before_cut_off(floor, D1, -200.0)) as desk:
+        assert recover(desk.trading, told.append, "another") == ()
+        assert set(desk.states().values()) == {S.UNKNOWN}
+        found = recover(desk.trading, told.append, strategy)
+        assert [(v.run, v.outcome) for v in found] == [("one", Outcome.UNRESOLVED)]
+        assert tuple(told) == found
+        assert set(desk.states().values()) == {S.ACKNOWLEDGED}
+        assert recover(desk.trading) == ()
+
+
+def test_a_cancel_is_known_as_long_as_something_of_its_run_may_be_sent(floor: Floor) -> None:
+    """Of a closed run with an unknown order; it is forgotten with the doubt, and at once for a run without orders."""
+    unresolved(floor)
+    with left(floor, before_cut_off(floor, D1, -200.0), is_silent=True) as desk:
+        for run in ("one", "gone"):
+            with desk.trading.ledger.transaction("control") as tx:
+                control.put(tx, control.CANCELLED, run, "", "ann", "not today")
+        recover(desk.trading)
+        assert set(desk.states().values()) == {S.UNKNOWN}
+        with desk.trading.ledger.reading() as connection:
+            assert [c.scope for c in control.every(connection, control.CANCELLED)] == ["one"]
+    with left(floor, before_cut_off(floor, D1, -200.0)) as desk:
+        recover(desk.trading)
+        with desk.trading.ledger.reading() as connection:
+            assert control.every(connection, control.CANCELLED) == ()
+        assert [d["payload"]["name"] for d in desk.audit("control.dropped")].count("cancelled") == 2
+
+
+@pytest.mark.parametrize(("strategy", "is_told"), [("", True), ("scripted", True), ("another", False)])
+def test_the_files_of_a_book_are_written_again(floor: Floor, strategy: str, is_told: bool) -> None:
+    """Others' are looked after by themselves, maybe at this moment."""
+    with scene(floor, D1) as desk:
+        desk.run("one")
+        (folder_of(desk.trading.ledger.directory, "one") / "account.json").unlink()
+    with left(floor) as desk:
+        recover(desk.trading, strategy=strategy)
+        assert (folder_of(desk.trading.ledger.directory, "one") / "account.json").exists() is is_told
