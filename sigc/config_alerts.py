@@ -124,6 +124,11 @@ class AlertSettings(Section):
     heartbeat: HeartbeatSettings = Field(
         HeartbeatSettings(), description="A sign of life to a service elsewhere, which tells when it stays away."
     )
+    summary: str = Field(
+        "",
+        pattern=rf"{_CLOCK}|^$",
+        description="When the daily summary is sent (severity info), such as 17:30 in schedule.timezone; empty: never.",
+    )
     late_data_minutes: float = Field(15.0, gt=0, description="How long a fire may wait for fresh data unsaid.")
     undelivered_minutes: float = Field(
         10.0, gt=0, description="How long a channel may take no alert before health is degraded."
