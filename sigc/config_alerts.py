@@ -72,8 +72,16 @@ class TelegramSettings(ChannelBase):
     url: str = Field("https://api.telegram.org", pattern=_URL, description="Address of the Bot API.")
 
 
+class AppriseSettings(ChannelBase):
+    """Any service that Apprise knows; needs the extra `apprise`."""
+
+    type: Literal["apprise"]
+    url: SecretStr = Field(description="Apprise's URL of the service; secret.")
+
+
 ChannelSettings = Annotated[
-    WebhookSettings | SlackSettings | PagerDutySettings | EmailSettings | TelegramSettings, Field(discriminator="type")
+    WebhookSettings | SlackSettings | PagerDutySettings | EmailSettings | TelegramSettings | AppriseSettings,
+    Field(discriminator="type"),
 ]
 
 
@@ -111,7 +119,8 @@ class AlertSettings(Section):
     """What an operator is told, and how."""
 
     channels: dict[Annotated[str, Field(pattern=_NAME)], ChannelSettings] = Field(
-        {}, description="By name: {type: slack | pagerduty | email | telegram | webhook, ...}; see docs/alerts.md."
+        {},
+        description="By name: {type: slack | pagerduty | email | telegram | webhook | apprise, ...}; see docs/alerts.md.",
     )
     routes: RouteSettings = Field(RouteSettings(), description="Which channels an alert goes to, by its severity.")
     rules: tuple[ConditionSettings, ...] = Field(
@@ -123,6 +132,11 @@ class AlertSettings(Section):
     )
     heartbeat: HeartbeatSettings = Field(
         HeartbeatSettings(), description="A sign of life to a service elsewhere, which tells when it stays away."
+    )
+    summary: str = Field(
+        "",
+        pattern=rf"{_CLOCK}|^$",
+        description="When the daily summary is sent (severity info), such as 17:30 in schedule.timezone; empty: never.",
     )
     late_data_minutes: float = Field(15.0, gt=0, description="How long a fire may wait for fresh data unsaid.")
     undelivered_minutes: float = Field(

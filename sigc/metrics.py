@@ -183,6 +183,14 @@ class Metrics:
         known = not metric.labels or _values(metric, labels) in self._sets[metric.name]
         return self._registry.get_sample_value(metric.name, labels) if known else None
 
+    def values(self, metric: Metric) -> dict[tuple[str, ...], float]:
+        """Return what a gauge stands at, by its labels in the order of their declaration."""
+        with self._lock:
+            known = sorted(self._sets[metric.name])
+        labelled = ((values, dict(zip(metric.labels, values, strict=True))) for values in known)
+        found = ((values, self._registry.get_sample_value(metric.name, labels)) for values, labels in labelled)
+        return {values: value for values, value in found if value is not None}
+
     def total(self, metric: Metric) -> float:
         """What a counter has come to, over all labels."""
         found = (sample for family in self._series[metric.name].collect() for sample in family.samples)

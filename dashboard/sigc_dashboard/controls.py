@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -23,16 +24,18 @@ from sigc.daemon.verbs import Role
 from sigc.errors import SigcError
 from sigc_dashboard.login import person_of
 from sigc_dashboard.page import Page
+from sigc_dashboard.parts.alerts import name_of
 from sigc_dashboard.places import Place
 from sigc_dashboard.sessions import Pass
 
 _PATIENCE_S = 30.0
+_NUMBER = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What the browser asks for. do: an action. name: what is typed to confirm, given by the page as `typed` was by
-    the person. id: of a run. key: of this one wish."""
+    the person. id: of a run or an alert. key: of this one wish."""
 
     daemon: str
     do: str
@@ -45,7 +48,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A verb, the least role, its fields, and what is said when it is done. about: strategy, daemon, job or run."""
+    """A verb, the least role, its fields, what is said when it is done. about: strategy, daemon, job, run or alert."""
 
     verb: str
     role: Role
@@ -68,6 +71,10 @@ def _job(wanted: Wanted) -> Mapping[str, Any]:
 
 def _run(wanted: Wanted) -> Mapping[str, Any]:
     return {"id": wanted.id, "reason": wanted.reason}
+
+
+def _alert(wanted: Wanted) -> Mapping[str, Any]:
+    return {"id": int(wanted.id), "reason": wanted.reason}
 
 
 def _began(wanted: Wanted, reply: Mapping[str, Any]) -> str:
@@ -102,6 +109,13 @@ ACTIONS: Mapping[str, Action] = MappingProxyType(
         "unhalt": Action("safety/resume", Role.TRADE, "strategy", _strategy, _UNHALTED),
         "halt_all": Action("safety/halt", Role.OPERATE, "daemon", _all, _HALTED),
         "unhalt_all": Action("safety/resume", Role.TRADE, "daemon", _all, _UNHALTED),
+        "ack": Action(
+            "alerts/ack",
+            Role.OPERATE,
+            "alert",
+            _alert,
+            _changed("is acknowledged", "was acknowledged already, or is over"),
+        ),
         "enable": Action("schedule/enable", Role.OPERATE, "job", _job, _changed("fires again", "was enabled already")),
         "disable": Action(
             "schedule/disable", Role.OPERATE, "job", _job, _changed("fires no more", "was disabled already")
@@ -151,6 +165,8 @@ def refusal(wanted: Wanted, held: Pass) -> tuple[int, str] | None:
     name = wanted.daemon if action.about == "daemon" else wanted.name
     if not name or wanted.typed.strip() != name or wanted.name != name:
         return 422, f"Nothing was done: what was typed is not '{name}'."
+    if action.about == "alert" and (not _NUMBER.fullmatch(wanted.id) or name != name_of(int(wanted.id))):
+        return 422, f"Nothing was done: '{name}' is not the alert {wanted.id}."
     if not held.role.includes(action.role):
         return 403, f"That takes the role {action.role}, and your token '{held.token_name}' has {held.role}."
     return None

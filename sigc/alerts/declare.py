@@ -60,12 +60,16 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class Raise:
-    """An alert that is to be raised. key: what it is about, among alerts of its rule; urgency: None for the rule's."""
+    """An alert that is to be raised. key: what it is about, among alerts of its rule; urgency: None for the rule's.
+
+    is_notice: it is told, and then over: nobody has to look after it, and no resolution follows.
+    """
 
     key: str
     title: str
     text: str
     urgency: Urgency | None = None
+    is_notice: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,6 +229,12 @@ def cluster_lost(seen: Happening) -> Iterator[Found]:
         yield Raise("", "the cluster does not answer", _lines(seen.said("why"), "sigc status --detailed"))
 
 
+@rule("daily_summary", on=("daily.summary",), urgency=Urgency.INFO, is_once=True)
+def daily_summary(seen: Happening) -> Iterator[Found]:
+    """Once a day: runs and their outcomes, orders, books, open alerts, ages of data, next fires."""
+    yield Raise(seen.said("day"), seen.said("title"), _lines(seen.said("text"), "sigc status"), is_notice=True)
+
+
 @rule("condition", on=("condition.met", "condition.over"), urgency=Urgency.WARNING)
 def condition(seen: Happening) -> Iterator[Found]:
     """A condition over metrics that you wrote under `alerts.rules` is met."""

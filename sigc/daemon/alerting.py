@@ -4,6 +4,7 @@
     deliver     each channel by itself, in a thread: one that hangs holds up no other
     conditions  `alerts.rules`, over metrics
     waits       fires that wait for fresh data; books without a strategy
+    summary     the day in one message, at its time
     heartbeat   a sign of life to a service elsewhere, as long as the daemon is ready
 
 A ledger that can't be used is told over the channels directly: the outbox is in it.
@@ -31,12 +32,13 @@ from sigc.alerts.condition import NUMBERS, parse
 from sigc.alerts.message import Message
 from sigc.alerts.sending import Quiet
 from sigc.alerts.urgency import Urgency
-from sigc.config_alerts import AlertSettings
+from sigc.config_alerts import AlertSettings, PagerDutySettings
 from sigc.daemon.courier import OpenChannel, attempt, deliver
 from sigc.daemon.health import OK
 from sigc.daemon.job_state import Waiting
 from sigc.daemon.jobs import Condition
 from sigc.daemon.life import Phase
+from sigc.daemon.summary import Summary
 from sigc.errors import SigcError
 from sigc.secret import reveal
 from sigc.store import books, orders
@@ -70,6 +72,7 @@ class Alerting:
         self._broken: Mapping[str, str] = {}  # by channel: why it can't be opened
         self._opened_for: InForce | None = None
         self._going: dict[str, asyncio.Task[None]] = {}
+        self._summary = Summary(daemon)
         self._waited: set[tuple[str, datetime]] = set()
         self._watched_at = -_WATCH_EVERY_S
         self._damage_told_at = -_DAMAGE_REST_S
@@ -128,6 +131,8 @@ class Alerting:
         if alert.rule in settings.disabled:
             return ()
         wanted: tuple[str, ...] | None = getattr(settings.routes, str(alert.severity))
+        if wanted is None and alert.is_notice:  # who is on duty is not called for it, unless a route says so
+            return tuple(n for n in self.channels if not isinstance(settings.channels.get(n), PagerDutySettings))
         return tuple(self.channels) if wanted is None else tuple(name for name in wanted if name in self.channels)
 
     async def test(self, name: str = "") -> dict[str, str]:
@@ -232,6 +237,7 @@ class Alerting:
 
     async def _watch(self) -> None:
         await self._watch_waits()
+        await self._summary.tell_when_due(self.settings.summary)
         daemon = self._daemon
         names = {strategy.name for strategy in daemon.configured.strategies}
 

@@ -7,6 +7,7 @@ import email.policy
 import hashlib
 import hmac
 import json
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from sigc.alerts.channels.declare import DeliveryError, Send
 from sigc.alerts.message import Message, digest
 from sigc.alerts.urgency import Urgency
 from sigc.config_alerts import ChannelSettings
+from sigc.errors import SigcError
 from tests.alerts.servers import Hook, hook, mail_server
 
 AT = datetime(2024, 1, 2, 21, 3, tzinfo=UTC)
@@ -211,3 +213,30 @@ def test_a_digest_says_how_many_and_the_most_urgent_first() -> None:
     assert made.text.splitlines()[0].startswith("- [critical] halted")
     assert "- and 28 more" in made.text
     assert (made.key, made.number) == ("k", 38)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what Apprise imports
+def test_apprise_posts_to_the_service_of_its_url(told: Hook) -> None:
+    send = channel(type="apprise", url=told.url.replace("http://", "json://"), timeout_seconds=5)
+    send(message())
+    send(message(2, kind="resolve", text="it is over"))
+    first, second = told.bodies()
+    assert first["title"] == "[critical] momentum: run failed (sigc)"
+    assert first["message"].startswith("prices <b>.csv & more\nLook further: sigc runs show r1")
+    assert (first["type"], second["type"]) == ("failure", "success")
+    told.answers.append(500)
+    with pytest.raises(DeliveryError, match="did not take the message"):
+        send(message(3))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what Apprise imports
+def test_apprise_is_an_extra_and_its_url_is_judged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(SigcError, match="Apprise knows no service of this url"):
+        channel(type="apprise", url="nonsense://hunter22")
+    assert "hunter22" not in caplog.text
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    with pytest.raises(SigcError, match="not installed") as missing:
+        channel(type="apprise", url="json://localhost")
+    assert "sigc-daemon[apprise]" in str(missing.value.diagnostics[0].hint)

@@ -42,6 +42,7 @@ def test_the_example_is_a_configuration_with_every_type(tmp_path: Path) -> None:
         "email",
         "telegram",
         "webhook",
+        "apprise",
     }
     assert alerts.quiet.end == "07:00"
 

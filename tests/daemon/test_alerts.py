@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,10 +13,13 @@ import pytest
 from sigc.daemon.alert_messages import AlertReply, AlertsReply, AlertStatusReply, AlertTestReply
 from sigc.daemon.tending import AFTER_CLOSE
 from sigc.errors import SigcError
+from sigc.store import books, orders
+from sigc.store.connection import FILE, connect_reader
+from sigc.store.records import Nav
 from tests.alerts.servers import Hook, hook
 from tests.daemon.daemons import DAYS, Daemon, Site
 from tests.daemon.hand_daemon import turn
-from tests.daemon.test_tending import at, close_of, hand_daemon, session_of
+from tests.daemon.test_tending import BOOK, at, close_of, hand_daemon, session_of
 
 
 @pytest.fixture
@@ -258,3 +262,51 @@ def test_a_fire_that_waits_for_data_is_told(site: Site, told: Hook) -> None:
         alert = until_told(site, told, "data_late")
         assert (alert["severity"], alert["title"]) == ("critical", "early: data are late")
         assert "sigc schedule history early" in alert["text"]
+
+
+def test_a_day_is_summed_up_once_over_restarts_and_late_at_most_half_a_day(site: Site, told: Hook) -> None:
+    """Two runs of which one fails, the close, the summary at 17:30 in New York; then starts, the day after, and later."""
+
+    def summaries() -> list[dict[str, Any]]:
+        return [said for said in told.taken if said["rule"] == "daily_summary"]
+
+    configured(site, told, summary="17:30")
+    with hand_daemon(site, at(DAYS[0], 12)) as clock:
+        run = site.run()
+        assert run.outcome == "done"
+        session = session_of(site, run.id)
+        due = at(session, 22, 30)  # 17:30 in New York
+        turn(clock, close_of(session) + AFTER_CLOSE)
+
+        def nav() -> Nav | None:
+            with connect_reader(site.folder / "work" / FILE) as connection:
+                return books.last_nav(connection, BOOK)
+
+        site.until(lambda: nav() is not None, "the book is valued")
+        seen = len(summaries())
+        turn(clock, due)
+        site.until(lambda: len(summaries()) > seen, "the day is summed up")
+        said = summaries()[-1]
+    last = nav()
+    assert last is not None
+    assert (said["kind"], said["severity"]) == ("raise", "info")
+    assert said["title"].startswith(f"summary of {date.fromisoformat(session):%a} {session}: 1 done")
+    with connect_reader(site.folder / "work" / FILE) as connection:
+        filled = len(orders.of_run(connection, run.id))
+    assert f"- momentum: done; {filled} orders: {filled} filled ({run.id})" in said["text"]
+    gain = last.nav - Decimal(1_000_000)
+    assert f"NAV {last.nav:,.2f} at the close of {session}, day's P&L {gain:+,.2f}" in said["text"]
+    assert "momentum prices: " in said["text"]
+    told.taken.clear()
+    with hand_daemon(site, due + timedelta(hours=2)) as clock:
+        site.until(lambda: "sigc_alerts_sent_total" in site.page("metrics", "/metrics")[1].decode(), "it is alive")
+        turn(clock, due + timedelta(days=1, minutes=5))
+        site.until(lambda: len(summaries()) == 1, "the next day's, though the first was told by another process")
+    with hand_daemon(site, due + timedelta(days=2, hours=11)):  # it was missed: told late
+        site.until(lambda: len(summaries()) == 2, "the one that was missed")
+    with hand_daemon(site, due + timedelta(days=3, hours=13)) as clock:  # too late to be of use
+        turn(clock, due + timedelta(days=4))
+        site.until(lambda: len(summaries()) == 3, "the day after it")
+    days = [said["title"].split()[3].rstrip(":") for said in summaries()]
+    first = date.fromisoformat(session)
+    assert days == [str(first + timedelta(days=n)) for n in (1, 2, 4)]

@@ -8,6 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, expect
 
+from sigc.daemon.alert_messages import AlertsReply
 from tests.daemon.daemons import Daemon, Gate, Site
 from tests.dashboard.browsers import READ_TOKEN, PageServer, reader
 
@@ -72,6 +73,38 @@ def test_trading_is_halted_and_let_go_on(site: Site, browser: Browser) -> None:
         person.confirm("button[data-do=unhalt_all]", "demo")
         expect(window.locator("#part-trading")).to_contain_text("open")
         assert site.run("momentum", date="2017-03-01").outcome == "done"
+
+
+def test_an_alert_is_shown_and_acknowledged_with_the_user(site: Site, browser: Browser) -> None:
+    """A halt raises one; a channel where nobody answers leaves it undelivered; who acknowledged is told and audited."""
+    site.settings["alerts"] = {"channels": {"ops": {"type": "webhook", "url": "http://127.0.0.1:9"}}}
+    site.write()
+    with Daemon(site), PageServer(site) as server, reader(browser, server) as person:
+        person.log_in(site.token)
+        window = person.look("overview")
+        card = window.locator("#part-alerts")
+        expect(card).to_contain_text("No alert is open.")
+        with site.client() as client:
+            client.post("safety/halt", {"strategy": "momentum", "reason": "<b>enough</b>"})
+        row = card.locator("tbody tr", has_text="momentum: trading halted")
+        expect(row).to_contain_text("critical")
+        expect(row).to_contain_text("nobody")
+        expect(card).to_contain_text("1 undelivered")
+        row.locator("summary").click()
+        expect(row).to_contain_text("<b>enough</b>")
+        with site.client() as client:
+            (before,) = client.get("alerts/list", reply=AlertsReply).alerts
+        said = person.confirm("button[data-do=ack]", f"alert {before.id}", "I look")
+        assert f"alert {before.id} is acknowledged" in said
+        window.click("#ask-close")
+        expect(row).to_contain_text("anna (page, 127.0.0.1)")
+        expect(row).to_contain_text("I look")
+        expect(row.locator("button")).to_have_count(0)
+        with site.client() as client:
+            (after,) = client.get("alerts/list", reply=AlertsReply).alerts
+        assert (after.state, after.reason) == ("acknowledged", "I look")
+        assert [str(r["who"]) for r in records(site, "alerts/ack")] == ["main (anna (page, 127.0.0.1))"]
+        assert person.complaints == []
 
 
 def test_a_run_under_way_is_cancelled(site: Site, browser: Browser) -> None:
@@ -155,3 +188,17 @@ def test_a_wish_is_done_once_however_often_it_is_sent(shown: PageServer) -> None
     cookie = shown.cookie(shown.site.token)
     (said,) = {shown.do(cookie, "dry_run", "second", key="the-same-key-twice")[1]["message"] for _ in range(3)}
     assert re.search(r"Run \S+ of second has begun", said)  # a refusal would be the same three times too
+
+
+@pytest.mark.parametrize(
+    ("name", "id"),
+    [("alert 3", "4"), ("alert 3", ""), ("alert x", "x"), ("alert ٣", "٣"), ("3", "3"), ("alert 03", "03")],
+)
+def test_an_alert_is_named_by_its_number(shown: PageServer, name: str, id: str) -> None:
+    status, said = shown.do(shown.cookie(shown.site.token), "ack", name, id=id)
+    assert (status, said["message"]) == (422, f"Nothing was done: '{name}' is not the alert {id}.")
+
+
+def test_an_alert_that_there_is_not_is_told(shown: PageServer) -> None:
+    status, said = shown.do(shown.cookie(shown.site.token), "ack", "alert 999", id="999")
+    assert (status, said["message"].startswith("The daemon refused: E312: there is no alert 999")) == (409, True), said

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from sigc.daemon.alert_messages import AlertLine, AlertsReply, AlertStatusReply, ChannelLine
 from sigc.daemon.history_messages import (
     Artifact,
     DetailReply,
@@ -26,6 +27,7 @@ from sigc.daemon.verbs import Role
 from sigc.errors import Diagnostic
 from sigc.store.holding import Holding
 from sigc_dashboard.feed import DETAILS, STATUS, Answer, Ask, Snapshot
+from sigc_dashboard.parts.alerts import ALERT_STATUS, ALERTS
 from sigc_dashboard.parts.books import book_of
 from sigc_dashboard.sheet import Look, Where
 from sigc_dashboard.views import VIEWS, orders, overview, run, strategy
@@ -114,6 +116,37 @@ def test_the_overview_of_a_busy_daemon() -> None:
     assert told["fires"][0].words == "morning Jan 12 17:00evening Jan 12 13:30"
     checks = "failed disk space3 GB are leftok broker connectionok data connection"  # what is wrong comes first
     assert told["checks"][0].words == checks
+
+
+def test_the_card_of_alerts() -> None:
+    """The most urgent first, whoever looks at it, and what the channels did not take."""
+    looked = AlertLine(
+        *(7, MORNING, "warning", "traded_part", "acknowledged", "value", "r7", "value: 1 of 2 orders", "<i>denied</i>"),
+        *(0, MORNING, "anna", "I look", NOON),
+    )
+    new = replace(looked, id=6, severity="critical", rule="halted", state="open", run="", title="halted", repeats=2)
+    channels = (ChannelLine("ops", "slack", 2, NOON, "503"), ChannelLine("mail", "email", 0, None, ""))
+    status = AlertStatusReply({"critical": 1, "warning": 3}, channels)
+    told, html = parts("overview", "", {ALERTS: AlertsReply((looked, new)), ALERT_STATUS: status})["alerts"]
+    assert told.tables["Open alerts"] == [
+        ("Severity", "What", "Strategy", "Since", "Looked at by", "Control"),
+        ("critical", "halted, alert 6 2 repeatshalted<i>denied</i>", "value", "Jan 12 08:30", "nobody", "Acknowledge"),
+        (
+            "warning",
+            "traded_part, alert 7 r7value: 1 of 2 orders<i>denied</i>",
+            "value",
+            "Jan 12 08:30",
+            "anna I look",
+            "",
+        ),
+    ]
+    assert "2 older ones are open too" in told.words
+    assert "2 undelivered ops: 2 (503)" in told.words
+    assert "<i>" not in html
+    none: dict[Ask[Any], Any] = {ALERTS: AlertsReply(()), ALERT_STATUS: AlertStatusReply({}, channels[1:])}
+    assert parts("overview", "", none)["alerts"][0].words == "No alert is open.1 channel, none with undelivered alerts."
+    nobody: dict[Ask[Any], Any] = {ALERTS: AlertsReply(()), ALERT_STATUS: AlertStatusReply({}, ())}
+    assert "nobody is told" in parts("overview", "", nobody)["alerts"][0].words
 
 
 def test_the_choice_of_a_strategy() -> None:

@@ -253,6 +253,7 @@ def alerting(ledger: Ledger) -> None:
         looking.resolve(tx, 1, "ann", "seen")
         looking.listed(tx.connection, 5)
         looking.listed(tx.connection, 5, with_resolved=True)
+        assert looking.is_raised(tx.connection, "cluster_lost", "")
         assert sum(looking.count_open(tx.connection).values())
         meta.begin(tx, AT.isoformat())
         meta.ended(tx)

@@ -23,6 +23,7 @@ TEXTS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         "unhalt": ("Allow trading", "Let {name} trade again?", "Its next run may send orders."),
         "halt_all": ("Halt trading", "Halt all trading?", "No order is sent from now on, by runs under way too."),
         "unhalt_all": ("Allow trading", "Let it trade again?", "The next runs may send orders."),
+        "ack": ("Acknowledge", "Look after {name}?", "It stays open until it is over; others see that you look at it."),
         "enable": ("Enable", "Enable the job {name}?", "It fires again."),
         "disable": ("Disable", "Disable the job {name}?", "It fires no more until it is enabled."),
     }
@@ -31,7 +32,7 @@ _STRONG = frozenset({"run", "halt", "halt_all", "unhalt", "unhalt_all", "cancel"
 
 
 def button(look: Look, action: str, name: str, role: Role, *, id: str = "") -> Html:
-    """A control about a thing. name: what the person is asked to type. id: of a run."""
+    """A control about a thing. name: what the person is asked to type. id: of a run or an alert."""
     label, title, words = TEXTS[action]
     may = look.may(role)
     return tag(

@@ -10,6 +10,7 @@ from sigc.daemon.messages import NextReply, RunsReply, RunStatus, StrategyStatus
 from sigc.daemon.verbs import Role
 from sigc_dashboard.feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
+from sigc_dashboard.parts.alerts import ASKS, alerts
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.links import link
 from sigc_dashboard.parts.spark import spark
@@ -33,9 +34,9 @@ class Overview:
     name, title, is_listed, has_frames = "overview", "Overview", True, False
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
-        """Status in full, the newest runs, the next fires."""
+        """Status in full, the newest runs, the next fires, the open alerts."""
         del where
-        return (DETAILS, RUNS, NEXT)
+        return (DETAILS, RUNS, NEXT, *ASKS)
 
     def follow(self, look: Look) -> Sequence[Ask[Any]]:
         """How the money of each strategy went."""
@@ -46,6 +47,7 @@ class Overview:
         """From the whole to the single run."""
         return (
             Part("figures", "", _figures(look)),
+            Part("alerts", "Alerts", alerts(look)),
             Part("strategies", "Strategies", _strategies(look)),
             Part("recent", "Recent runs", _recent(look), 8),
             Part("fires", "Next fires", _fires(look), 4),

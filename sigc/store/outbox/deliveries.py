@@ -52,7 +52,7 @@ def route(tx: Transaction, channels_of: Callable[[Alert], Iterable[str]]) -> int
         alert = alert_of(row)
         for channel in channels_of(alert):
             _add(tx, alert.id, RAISED, channel)
-        if alert.state == "resolved":
+        if alert.state == "resolved" and not alert.is_notice:
             for channel in _told(tx.connection, alert.id):
                 _add(tx, alert.id, RESOLVED, channel)
         tx.connection.execute("UPDATE alerts SET routed = 1 WHERE id = ?", (alert.id,))

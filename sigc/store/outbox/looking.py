@@ -45,6 +45,11 @@ class Alert:
     reason: str = ""
     changed: datetime | None = None
 
+    @property
+    def is_notice(self) -> bool:
+        """True for what is only told: it was over from the beginning."""
+        return self.state == RESOLVED and self.changed is None
+
 
 def alert_of(row: Sequence[object]) -> Alert:
     """Return a row of `COLUMNS` as an alert."""
@@ -92,6 +97,12 @@ def count_open(connection: sqlite3.Connection) -> dict[Urgency, int]:
     rows = connection.execute("SELECT severity, count(*) FROM alerts WHERE state <> 'resolved' GROUP BY severity")
     found = {Urgency(severity): int(number) for severity, number in rows}
     return {urgency: found.get(urgency, 0) for urgency in Urgency}
+
+
+def is_raised(connection: sqlite3.Connection, rule: str, key: str) -> bool:
+    """Return True where a rule has raised an alert of that key, whatever became of it."""
+    row = connection.execute("SELECT 1 FROM alerts WHERE rule = ? AND key = ? LIMIT 1", (rule, key)).fetchone()
+    return row is not None
 
 
 def acknowledge(tx: Transaction, id: int, who: str, reason: str = "") -> bool:

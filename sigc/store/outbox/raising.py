@@ -1,7 +1,7 @@
 """From an audit event to alerts, in the event's own transaction: what is recorded is told, or neither is.
 
 An alert is known by its rule and key. While one is open, the same happening again only counts (`repeats`, `latest`);
-rules of single happenings (`is_once`) count for ever.
+rules of single happenings (`is_once`) count for ever. A notice is resolved from the beginning, `changed` by nobody.
 """
 
 from __future__ import annotations
@@ -88,11 +88,12 @@ def _write(
         )
         return
     connection.execute(
-        "INSERT INTO alerts (at, latest, rule, key, severity, strategy, run, title, text, seq)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO alerts (at, latest, rule, key, severity, strategy, run, title, text, seq, state)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(at.isoformat(), at.isoformat(), rule.name, found.key, found.urgency or rule.urgency, seen.strategy),
             *(seen.run, hide(found.title)[:_MOST_TITLE], hide(found.text)[:_MOST_TEXT], seq),
+            "resolved" if found.is_notice else "open",
         ),
     )
 
