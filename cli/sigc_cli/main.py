@@ -59,6 +59,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "status": "Print how the daemon and its strategies are.",
         "stop": "Stop the daemon.",
         "validate": "Check a data file as sigc would read it.",
+        "watch": "Look at a daemon from elsewhere, and alert when it is gone.",
         "why": "Say why a strategy ran or did not run for a session.",
     }
 )
