@@ -9,11 +9,13 @@ launch -> start_of               every mistake of the configuration, on the term
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping, MutableMapping
 
 from sigc.daemon.instance import make_directory
 from sigc.daemon.process import Launched, Report, daemonize, run
 from sigc.daemon.redact import Secrets
+from sigc.daemon.refused import started, told_if_refused
 from sigc.daemon.runner import Parts
 from sigc.daemon.serve import RESTARTED, serve
 from sigc.daemon.start import Options, Start, start_of
@@ -27,12 +29,13 @@ def launch(
 
     Raises SigcError for what is wrong at once.
     """
-    start = start_of(options, environment)
+    with told_if_refused(options, environment):
+        start = start_of(options, environment)
     secrets = Secrets()
     secrets.add_all(start.configured.loaded.secrets)
     if environment.pop(RESTARTED, "") == str(os.getpid()):
         return run(
-            lambda report: serve(start, parts, report), Report(hide=secrets.hide)
+            lambda report: _serve(start, parts, report, environment), Report(hide=secrets.hide)
         )  # we are in the background, and supervised
     if not options.is_background:
         return run(lambda report: _supervised(start, parts, report, environment), Report(hide=secrets.hide))
@@ -48,11 +51,24 @@ def launch(
 def _supervised(start: Start, parts: Parts, report: Report, environment: Mapping[str, str]) -> int:
     wanted = start.config.daemon.recovery
     if not wanted.enabled or not is_needed(os.environ):
-        return serve(start, parts, report)
+        return _serve(start, parts, report, environment)
     recovery = Recovery(wanted.max_restarts, wanted.restart_delay_seconds)
 
     def again(own: Report) -> int:
         """After a crash: with the configuration as it is by now, which a reload may have put in force."""
-        return serve(start_of(start.options, environment), parts, own)
+        with told_if_refused(start.options, environment):
+            newest = start_of(start.options, environment)
+        return _serve(newest, parts, own, environment)
 
-    return supervise(lambda own: serve(start, parts, own), report, recovery, again=again)
+    return supervise(lambda own: _serve(start, parts, own, environment), report, recovery, again=again)
+
+
+def _serve(start: Start, parts: Parts, report: Report, environment: Mapping[str, str]) -> int:
+    """Serve; what keeps it from starting, or ends it, is told over the channels, and so is a start after that."""
+
+    def ready() -> None:
+        threading.Thread(target=started, args=(start, environment), daemon=True).start()
+
+    with told_if_refused(start.options, environment):
+        report.when_ready(ready)
+        return serve(start, parts, report)

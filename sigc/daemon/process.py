@@ -60,6 +60,17 @@ class Report:
         """The same report, which calls `on_ready` too."""
         return Report(self._descriptor, on_ready, self.hide)
 
+    def when_ready(self, call: Callable[[], None]) -> None:
+        """Call that too, when it is ready."""
+        before = self._on_ready
+
+        def both() -> None:
+            if before is not None:
+                before()
+            call()
+
+        self._on_ready = both
+
     def ready(self, text: str = "") -> None:
         """Let the starter go, with exit code 0. What is reported after that is heard by nobody."""
         if self._on_ready is not None:
