@@ -348,7 +348,7 @@ def the_clock_jumps_forward(night: Night) -> None:
     night.until_over()
 
 
-@way("ledger_damaged", "", "")
+@way("start_refused", "", "")
 def the_ledger_is_damaged(night: Night) -> None:
     """Its first pages are overwritten while no daemon runs: it does not start."""
     night.begin()
