@@ -118,7 +118,8 @@ class DaemonRunner:
     def _said(self, order: RunOrder, end: RunEnd, name: str) -> RunEnd:
         """Keep what such a run said beside it."""
         said = end.result.get(name, "")
-        keep_output(self._work_dir, order.id, said if isinstance(said, str) else "".join(f"{line}\n" for line in said))
+        text = said if isinstance(said, str) else "".join(f"{line}\n" for line in said)
+        keep_output(self._work_dir, order.id, self._services.ledger.hide(text))
         return end
 
     def cancel(self, run: str, who: str, reason: str) -> int:

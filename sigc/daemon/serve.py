@@ -64,6 +64,7 @@ from sigc.store.audit import Event
 
 RESTARTED = "SIGC_RESTARTED"  # our own PID, when we are the same process as before
 _LOOKS = frozenset({"status", "whoami", "openapi", "stop"})  # to be had while it starts
+_ENDS = (signal.SIGTERM, signal.SIGINT)
 _LAST_WORDS_S = 2.0  # for runs to notice that they are cancelled, replies to be sent, workers to end
 log = logging.getLogger("sigc.daemon")
 VERBS = verbs_of(
@@ -92,13 +93,15 @@ class Held:
 
 def serve(start: Start, parts: Parts, report: Report, clock: Clock | None = None) -> int:
     """Run until the end; the exit code. Raises SigcError for what keeps it from starting."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ENDS:
         signal.signal(number, _end_early)  # until the loop has its own: what is held by then is let go of
     with contextlib.ExitStack() as undo:
         held = _hold(start, undo)
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
         undo.pop_all()
     ending: Ending | None = None
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
         ending = asyncio.run(_live(start, parts, held, report, clock or SystemClock()))
     finally:
         held.let_go(start)
@@ -120,8 +123,12 @@ def start_again() -> None:
 def _hold(start: Start, undo: contextlib.ExitStack) -> Held:
     places = start.places
     make_directory(places.work_dir, "daemon.work_dir")
-    pid_file = _pid_file(start)
-    undo.callback(lambda: pid_file.release() if pid_file is not None else None)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # or an end between the two lines would leave the file behind
+    try:
+        pid_file = _pid_file(start)
+        undo.callback(lambda: pid_file.release() if pid_file is not None else None)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
     doors = open_doors(start, os.environ)
     sockets: dict[str, socket.socket] = {}
     for port in start.ports:

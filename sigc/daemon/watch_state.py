@@ -16,6 +16,7 @@ from pathlib import Path
 from sigc.daemon.outside import State
 from sigc.daemon.typed import MismatchError, decode, to_json
 from sigc.errors import Diagnostic, SigcError
+from sigc.private import make_private
 
 log = logging.getLogger("sigc.watch")
 
@@ -55,7 +56,7 @@ def write_state(path: Path, state: State) -> None:
 def owned(path: Path) -> Iterator[None]:
     """Hold the state alone while the body runs. Raises SigcError E311 when another watch holds it, E402."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as failure:
         raise _unusable(path, failure) from failure

@@ -110,7 +110,7 @@ def campaign(daemon: Daemon, seed: int, count: int) -> Counter[int]:
     assert site.status().pid == daemon.pid
     after, events = kept(site)
     assert after == before
-    assert set(events) <= {"rpc.refused"}
+    assert set(events) <= {"daemon.started", "rpc.refused"}
     assert process.num_fds() <= handles + 5
     return seen
 
