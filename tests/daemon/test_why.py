@@ -88,6 +88,7 @@ def night(tmp_path_factory: pytest.TempPathFactory, jit_directory: Path) -> Told
     (folder / "broken.sig").write_text(TEXT)  # else it does not start
     with hand_daemon(site, at(THIRD, 0) + FIRE + timedelta(hours=1)):
         late = {day: asked(site, "momentum", day) for day in (SECOND, THIRD)}
+        site.until(lambda: filled(site) == 8, "the orders of the first day are filled")
     return Told(site, told, assets, late, alone)
 
 
@@ -97,6 +98,11 @@ def is_settled(site: Site) -> bool:
         (orders,) = connection.execute("SELECT count(*) FROM run_orders WHERE outcome <> 'open'").fetchone()
         (misses,) = connection.execute("SELECT count(*) FROM misses").fetchone()
     return bool(orders >= 6 and misses >= 2)
+
+
+def filled(site: Site) -> int:
+    with connect_reader(site.folder / "work" / FILE) as connection:
+        return int(connection.execute("SELECT count(*) FROM intents WHERE state = 'filled'").fetchone()[0])
 
 
 def asked(site: Site, strategy: str, day: str) -> Mapping[str, Any]:

@@ -246,7 +246,8 @@ def told(site: Site, world: Path) -> Story:
     store = ParquetStore(CACHE)
     everything(world, "momentum", Workspace(store, workspace(store).engine))
     shutil.copytree(site.folder / "good" / "cache", site.folder / "copy" / "cache", symlinks=True)
-    cluster = DaskCluster(site.settings(), CACHE, 1.0, (), None)
+    # Eight workers start at once, each compiles before it may compute: on a busy machine that takes a while.
+    cluster = DaskCluster(site.settings(connect_timeout_s=120.0), CACHE, 1.0, (), None)
     try:
         with held(cluster) as executor:
             space = Workspace(store, lambda _: nullcontext(executor), rule="month", progress=join)
