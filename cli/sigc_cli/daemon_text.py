@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from sigc.daemon.status_messages import Details, RunStatus, StatusReply, StrategyStatus
+from sigc.daemon.status_messages import Details, RunStatus, StatusReply, StrategyStatus, unfilled
 
 if TYPE_CHECKING:
     from sigc.daemon.messages import JobStatus, ReloadReply
@@ -38,7 +38,7 @@ def status_block(found: StatusReply) -> str:
 def _strategy(one: StrategyStatus, zone: str) -> str:
     # As the source document has it: without the zone, which is schedule.timezone.
     last, next_one = (moment(at, zone).rpartition(" ")[0] or "-" for at in (one.last_run, one.next_run))
-    rows = (("Last run", last), ("Next run", next_one), ("Status", one.status))
+    rows = (("Last run", last), ("Next run", next_one), ("Status", one.status + unfilled(one.filled)))
     return "\n".join([f"  {one.name}: {one.state}", *(f"    {name}: {text}" for name, text in rows)])
 
 
@@ -77,7 +77,7 @@ def progress(run: RunStatus) -> str:
     'running, compute 3/8'
     """
     stage = f", {run.stage}" + (f" {run.done}/{run.total}" if run.total else "") if run.stage else ""
-    return run.outcome or run.state + stage
+    return run.outcome + unfilled(run.filled) if run.outcome else run.state + stage
 
 
 def duration(seconds: float) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from sigc.daemon.status_messages import unfilled
 from sigc.errors import SigcError
 from sigc.store import books as store_books
 from sigc.store import price_marks
@@ -53,11 +54,11 @@ def runs(found: Sequence[PastRun], zone: str) -> str:
     """Runs as a table, begun on the clocks of a zone."""
     if not found:
         return "no runs"
-    rows = [("run", "strategy", "kind", "began", "as of", "session", "outcome", "message")]
+    rows = [("run", "strategy", "kind", "began", "as of", "session", "outcome", "filled", "message")]
     for r in found:
         what = r.strategy or r.job or "-"
         days = (r.as_of or "-", r.session or "-")
-        rows.append((r.id, what, r.kind, when(r.at, zone), *days, r.outcome, r.message[:80]))
+        rows.append((r.id, what, r.kind, when(r.at, zone), *days, r.outcome, r.filled or "-", r.message[:80]))
     return table(rows)
 
 
@@ -67,7 +68,7 @@ def account(found: Account, zone: str = "UTC") -> str:
     began = f"began {when(run.started, zone)}" + (f", ended {when(run.finished, zone)}" if run.finished else "")
     lines = [
         f"{run.key.strategy} ({run.key.portfolio}), {run.broker} {run.key.kind} {run.id}, revision {run.revision}",
-        f"as of {run.as_of}, for the session {run.key.session}: {run.outcome}, {run.message}",
+        f"as of {run.as_of}, for the session {run.key.session}: {run.outcome}, {run.message}" + unfilled(found.filled),
         f"by {run.who}" + (f": {run.reason}" if run.reason else "") + f"; {began}",
     ]
     for stage in found.stages:
@@ -156,7 +157,13 @@ def differences(one: Account, two: Account) -> list[tuple[str, str, str]]:
 
 def _facts(account: Account) -> dict[str, str]:
     run = account.run
-    facts = {"as of": run.as_of, "session": run.key.session, "outcome": str(run.outcome), "broker": run.broker}
+    facts = {
+        "as of": run.as_of,
+        "session": run.key.session,
+        "outcome": str(run.outcome),
+        "filled": account.filled,
+        "broker": run.broker,
+    }
     facts |= {f"digest {name}": value for name, value in run.digests.items()}
     facts |= {f"wanted {asset}": repr(w["wanted"]) for asset, w in account.weights.items() if w["wanted"]}
     orders: dict[str, Decimal] = {}

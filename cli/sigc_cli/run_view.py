@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from sigc.daemon.status_messages import unfilled
 from sigc.store.records import ZERO, Outcome, Weight
 from sigc_dashboard.run_report import RunView, Table
 from sigc_dashboard.run_report import render as draw
@@ -27,7 +28,7 @@ def view(account: Account) -> RunView:
     return RunView(
         title=f"{run.key.strategy} ({run.key.portfolio})",
         subtitle=f"{run.broker} {run.key.kind} {run.id}, as of {run.as_of}, for the session {run.key.session}",
-        verdict=f"{run.outcome}: {run.message}",
+        verdict=f"{run.outcome}: {run.message}" + unfilled(account.filled),
         tone=_TONES.get(run.outcome, "bad"),
         findings=tuple(
             (f"{stage.name}: {f.check}", f.message)

@@ -39,13 +39,17 @@ _MOST = 500  # runs of two sessions
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Everything that is known of a run. weights: by asset, each with wanted, target and held."""
+    """Everything that is known of a run. weights: by asset, each with wanted, target and held.
+
+    filled: open, all, part or none of what the broker took of its orders, '' where it took none.
+    """
 
     run: Run
     stages: tuple[Stage, ...]
     intents: tuple[Intent, ...]
     fills: tuple[Fill, ...]
     weights: Mapping[str, Mapping[str, float]]
+    filled: str = ""
 
 
 Render = Callable[[Account], str]
@@ -83,6 +87,7 @@ def account_of(connection: sqlite3.Connection, work_dir: Path, run: str) -> Acco
         orders.of_run(connection, found.id),
         books.fills_of(connection, found.id),
         read_weights(work_dir, found.id),
+        str(orders.filled_of(connection, [found.id]).get(found.id, "")),
     )
 
 

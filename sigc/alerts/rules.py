@@ -14,8 +14,11 @@ __all__ = ["BY_EVENT", "RULES", "EventRule", "Found", "Happening", "Raise", "Res
 
 _ENDS = ("run.closed", "run.ended")
 _KEEPING = ("book.not_kept", "book.kept")
+_HEALTH = ("health.degraded", "health.healthy")  # checks: the text of each check that turned bad, or well, by its name
 _KEPT = "the book is up to date"
 ABOUT_BOOKS = frozenset({"book_not_kept", "books_differ", "ledger_damaged"})  # resolved when a book is kept again
+ABOUT_HEALTH = frozenset({"health_degraded", "runs_out"})  # their keys are names of checks
+RUNNING_OUT = frozenset({"calendar", "certificate"})  # checks of what ends on a day that is known
 _TRADE, _DRY = "trade", "dry"
 _STALE = frozenset({"fresh", "late", "covered", "repeats"})  # checks of `on_stale_data`
 _DIFFER = frozenset({"E600", "E602"})
@@ -208,16 +211,24 @@ def daemon_recovered(seen: Happening) -> Iterator[Found]:
     yield Raise(seen.said("back"), "the daemon was restarted after a crash", _lines(text, "sigc runs list"))
 
 
-@rule("health_degraded", on=("health.degraded", "health.healthy"), urgency=Urgency.WARNING)
+@rule("health_degraded", on=_HEALTH, urgency=Urgency.WARNING)
 def health_degraded(seen: Happening) -> Iterator[Found]:
-    """A check of the daemon's health failed: disk, memory, data, broker, calendar, clock, channels."""
-    if seen.event == "health.healthy":
-        yield Resolve("", "all checks pass")
-        return
-    given = seen.payload.get("checks")
-    bad = given if isinstance(given, dict) else {}
-    text = "\n".join(f"{name}: {text}" for name, text in bad.items()) or "a check failed"
-    yield Raise("", f"health is degraded: {', '.join(bad)}", _lines(text, "sigc status --detailed"))
+    """A check of the daemon's health failed: disk, memory, data, broker, clock, channels."""
+    for name, text in _checks(seen).items():
+        if name not in RUNNING_OUT and seen.event == "health.healthy":
+            yield Resolve(name, f"the check '{name}' passes again")
+        elif name not in RUNNING_OUT:
+            yield Raise(name, f"health is degraded: {name}", _lines(f"{name}: {text}", "sigc status --detailed"))
+
+
+@rule("runs_out", on=_HEALTH, urgency=Urgency.WARNING)
+def runs_out(seen: Happening) -> Iterator[Found]:
+    """A certificate has less than 14 days, or a calendar less than 60 days of sessions, left."""
+    for name, text in _checks(seen).items():
+        if name in RUNNING_OUT and seen.event == "health.healthy":
+            yield Resolve(name, f"the {name} was renewed")
+        elif name in RUNNING_OUT:
+            yield Raise(name, text.partition(";")[0], _lines(text, "sigc status --detailed"))
 
 
 @rule("cluster_lost", on=("cluster.lost", "cluster.found"), urgency=Urgency.CRITICAL)
@@ -252,6 +263,11 @@ def condition(seen: Happening) -> Iterator[Found]:
 
 def _facts(seen: Happening) -> RunFacts:
     return seen.facts or RunFacts()
+
+
+def _checks(seen: Happening) -> dict[str, str]:
+    given = seen.payload.get("checks")
+    return {str(name): str(text) for name, text in given.items()} if isinstance(given, dict) else {}
 
 
 def _kind(seen: Happening) -> str:

@@ -30,6 +30,7 @@ from sigc.alerts.channels.declare import DeliveryError
 from sigc.alerts.channels.posting import post
 from sigc.alerts.condition import NUMBERS, parse
 from sigc.alerts.message import Message
+from sigc.alerts.rules import ABOUT_HEALTH
 from sigc.alerts.sending import Quiet
 from sigc.alerts.urgency import Urgency
 from sigc.config_alerts import AlertSettings, PagerDutySettings
@@ -236,8 +237,19 @@ class Alerting:
     # What no other part looks at.
 
     async def _watch(self) -> None:
-        await self._watch_waits()
+        for watch in (self._watch_waits, self._tell_summary, self._watch_ledger):
+            try:
+                await watch()
+            except SigcError:
+                raise
+            except Exception:  # one that fails must not stop what the others tell, nor deliveries
+                log.exception("a watch of alerts failed")
+
+    async def _tell_summary(self) -> None:
         await self._summary.tell_when_due(self.settings.summary)
+
+    async def _watch_ledger(self) -> None:
+        """Tell of books without an owner, of health and cluster that are well again, and of conditions."""
         daemon = self._daemon
         names = {strategy.name for strategy in daemon.configured.strategies}
 
@@ -260,8 +272,11 @@ class Alerting:
         for name in sorted(before - unowned.keys()):
             await daemon.books.audit(Event("book.owned", {}, strategy=name))
         rules = {alert.rule for alert in open_}
-        if "health_degraded" in rules and daemon.health.checks and daemon.health.status == "healthy":
-            await daemon.books.audit(Event("health.healthy", {}))
+        checks = daemon.health.checks
+        named = {alert.key for alert in open_ if alert.rule in ABOUT_HEALTH}
+        well = {name: OK for name in sorted(named) if checks and checks.get(name, OK) == OK}
+        if well:
+            await daemon.books.audit(Event("health.healthy", {"checks": well}))
         if "cluster_lost" in rules and daemon.is_ready:  # it was lost when the daemon before ended
             await daemon.books.audit(Event("cluster.found", {}))
         await self._watch_conditions(flying, {alert.key for alert in open_ if alert.rule == "condition"})

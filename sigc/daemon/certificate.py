@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import socket
 import ssl
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from sigc.daemon.health import OK
+
+RUNS_OUT_WITHIN = timedelta(days=14)
 
 
 def file_ends(path: Path) -> datetime:
@@ -13,6 +18,31 @@ def file_ends(path: Path) -> datetime:
     from cryptography.x509 import load_pem_x509_certificates
 
     return min(one.not_valid_after_utc for one in load_pem_x509_certificates(path.expanduser().read_bytes()))
+
+
+def trouble(whose: str, ends: datetime, now: datetime) -> tuple[str, str, int] | None:
+    """Return what to say of a certificate that ends within 14 days: title, text, whole days left; None of another.
+
+    >>> from datetime import UTC
+    >>> trouble("of the page", datetime(2024, 1, 10, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))[0]
+    'the certificate of the page runs out in 8 days'
+    """
+    if ends - now > RUNS_OUT_WITHIN:
+        return None
+    days = (ends - now) // timedelta(days=1)
+    title = f"the certificate {whose} " + (f"runs out in {days} days" if ends > now else "has run out")
+    text = f"it ends at {ends:%Y-%m-%d %H:%M} UTC; renew it and restart the daemon: nobody can call it after that"
+    return title, text, days
+
+
+def check(files: Mapping[str, Path], now: datetime) -> str:
+    """Return `ok`, or which certificate runs out. files: PEM files by whose they are, such as `RPC`."""
+    for whose, path in files.items():
+        found = trouble(f"of {whose}", file_ends(path), now)
+        if found is not None:
+            title, text, _ = found
+            return f"{title}; {text} ({path})"
+    return OK
 
 
 def peer_ends(host: str, port: int, tls: ssl.SSLContext, timeout_s: float) -> datetime | None:

@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 
 from sigc import __version__, metrics
-from sigc.daemon import health
+from sigc.daemon import certificate, health
 from sigc.daemon.alerting import Alerting
 from sigc.daemon.boot import NO_CLUSTER, write_alive
 from sigc.daemon.calendars import open_calendars
@@ -180,14 +180,15 @@ class Chores:
 
     async def _check(self) -> None:
         """Make every check, and tell when one has turned bad."""
-        daemon, before = self._daemon, self._daemon.health.status
+        daemon, before = self._daemon, self._daemon.health.checks
         self._looking = asyncio.get_running_loop().create_task(asyncio.to_thread(self._examine))
         daemon.health = await asyncio.shield(self._looking)
         for name, text in daemon.health.checks.items():
             daemon.metrics.put(metrics.CHECK, float(text == health.OK), check=name)
-        if daemon.health.status != before and daemon.health.status == "degraded":
-            bad = {name: text for name, text in daemon.health.checks.items() if text != health.OK}
-            await self._tell("health.degraded", {"checks": bad})
+        bad = {name: text for name, text in daemon.health.checks.items() if text != health.OK}
+        new = {name: text for name, text in bad.items() if before.get(name, health.OK) == health.OK}
+        if new:
+            await self._tell("health.degraded", {"checks": new})
 
     def _measure(self) -> None:
         """The workers, and the size of the cache. In a thread."""
@@ -219,6 +220,10 @@ class Chores:
             "clock": self._clock_watch.check,
             "calendar": lambda: health.calendars(daemon.calendars.values(), now),
         }
+        served = {"RPC": config.daemon.rpc.tls, "the page": config.daemon.dashboard.tls}
+        certificates = {whose: Path(tls.cert) for whose, tls in served.items() if tls is not None}
+        if certificates:
+            checks["certificate"] = lambda: certificate.check(certificates, now)
         checks |= {name: partial(str, text) for name, text in daemon.in_force.runner.checks().items()}
         if self._alerting.channels:
             checks["alerts"] = self._alerting.check

@@ -32,7 +32,7 @@ from sigc.daemon.configured import Configured
 from sigc.daemon.health import Health
 from sigc.daemon.job_state import DidNotRun, JobState, RunFinished
 from sigc.daemon.jobs import TRADING, Fire, Job
-from sigc.daemon.life import Ending, LastRun, Phase
+from sigc.daemon.life import RUNNING, Ending, LastRun, Phase
 from sigc.daemon.messages import WorkerStatus
 from sigc.daemon.ordering import check_order, order_of, refusal, status_text
 from sigc.daemon.quota import Quota
@@ -250,7 +250,7 @@ class Controller:
             self._released(used)
             raise
         if order.kind != RunKind.DRY:
-            self.last[order.strategy] = LastRun(order.id, live.asked, "running")
+            self.last[order.strategy] = LastRun(order.id, live.asked, RUNNING)
         self.changed.set()
         return live
 

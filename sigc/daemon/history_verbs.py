@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -65,7 +65,7 @@ async def history_runs(call: Call[Controller], request: RunsPageRequest) -> Runs
     listed = []
     for run in found:
         live = daemon.runs.find(run.id)
-        listed.append(_status(run) if live is None else live.status(with_result=False))
+        listed.append(_status(run) if live is None else replace(live.status(with_result=False), filled=run.filled))
     return RunsPageReply(tuple(listed), history.run_cursor(found[-1]) if len(found) == request.most else "")
 
 
@@ -150,11 +150,13 @@ async def runs_detail(call: Call[Controller], request: DetailRequest) -> DetailR
     """One run: its stages with what they found, totals of its orders, files, the plan with the time of each node."""
     daemon, id = call.daemon, request.id
     status = await daemon.runs.known(id)
+    filled = await daemon.books.read(partial(orders.filled_of, runs=[id]))
     told = await daemon.books.read(partial(_told, id=id))
     if status is None:
         if told is None:
             raise refusal(f"there is no run {id}")
         status = _alone(told.run)
+    status = replace(status, filled=filled.get(id, ""))
     work_dir = _work_dir(daemon)
     plan = await asyncio.to_thread(run_files.plan_of, work_dir, id)
     files = await asyncio.to_thread(run_files.artifacts, work_dir, id)
@@ -240,6 +242,7 @@ def _status(run: history.PastRun) -> RunStatus:
         *(run.id, run.strategy, run.kind, state, run.at),
         finished=run.finished,
         outcome=run.outcome,
+        filled=run.filled,
         message=run.message[:_LONGEST_MESSAGE],
         session=run.session,
         as_of=run.as_of,

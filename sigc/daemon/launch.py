@@ -66,9 +66,12 @@ def _supervised(start: Start, parts: Parts, report: Report, environment: Mapping
 def _serve(start: Start, parts: Parts, report: Report, environment: Mapping[str, str]) -> int:
     """Serve; what keeps it from starting, or ends it, is told over the channels, and so is a start after that."""
 
+    has_started = threading.Event()
+
     def ready() -> None:
+        has_started.set()
         threading.Thread(target=started, args=(start, environment), daemon=True).start()
 
-    with told_if_refused(start.options, environment):
+    with told_if_refused(start.options, environment, has_started.is_set):
         report.when_ready(ready)
         return serve(start, parts, report)

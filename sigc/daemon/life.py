@@ -24,10 +24,17 @@ class Ending:
     is_restart: bool = False
 
 
+RUNNING = "running"  # status of a run that goes on
+
+
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """How the newest run of a strategy ended, or that it goes on."""
+    """How the newest run of a strategy ended, or that it goes on.
+
+    filled: how much of its orders, '' where the broker took none, None where that is not known yet.
+    """
 
     id: str
     at: datetime
     status: str
+    filled: str | None = None

@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 
 from sigc.alerts.message import Message
 from sigc.alerts.urgency import Urgency
+from sigc.daemon.certificate import trouble as certificate_ends
 from sigc.daemon.status_messages import StatusReply
 
 GONE, REFUSED, NOT_READY, LATE, CERTIFICATE = "gone", "refused", "not_ready", "late", "certificate"
 CONDITIONS = (GONE, REFUSED, NOT_READY, LATE, CERTIFICATE)
 LATE_AFTER = timedelta(minutes=3)  # clocks of two machines differ, and a fire takes its time
-RUNS_OUT_WITHIN = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +88,11 @@ def troubles_of(status: StatusReply, now: datetime) -> dict[str, Trouble]:
 
 
 def certificate_trouble(whose: str, ends: datetime, now: datetime) -> Trouble | None:
-    """Return what to say of a certificate that runs out within 14 days; None of another.
-
-    >>> from datetime import UTC
-    >>> certificate_trouble("of the daemon", datetime(2024, 1, 10, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC)).title
-    'the certificate of the daemon runs out in 8 days'
-    """
-    if ends - now > RUNS_OUT_WITHIN:
+    """Return what to say of a certificate that runs out within 14 days; None of another."""
+    found = certificate_ends(whose, ends, now)
+    if found is None:
         return None
-    days = (ends - now) // timedelta(days=1)
-    title = f"the certificate {whose} " + (f"runs out in {days} days" if ends > now else "has run out")
-    text = f"it ends at {ends:%Y-%m-%d %H:%M} UTC; renew it and restart the daemon: nobody can call it after that"
+    title, text, days = found
     return Trouble(title, text, Urgency.CRITICAL if days < 3 else Urgency.WARNING, needs_patience=False)
 
 

@@ -13,7 +13,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -36,6 +36,7 @@ from sigc.secret import reveal
 
 REMEMBERED = "refused-start.json"
 RULE = "start_refused"
+NO_START, ENDED = "the daemon does not start", "the daemon has ended by an error"
 _RUNS_ALREADY = "E311"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _MOST_TEXT = 4000
@@ -43,16 +44,22 @@ log = logging.getLogger("sigc.daemon")
 
 
 @contextlib.contextmanager
-def told_if_refused(options: Options, environment: Mapping[str, str]) -> Iterator[None]:
-    """Tell what the body raises, and raise it on. Another daemon that runs already is nothing to tell."""
+def told_if_refused(
+    options: Options, environment: Mapping[str, str], is_ready: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
+    """Tell what the body raises, and raise it on. Another daemon that runs already is nothing to tell.
+
+    is_ready: whether the daemon had started when it ended: other words, the same rule.
+    """
     try:
         yield
     except SigcError as error:
         if error.diagnostics[0].code != _RUNS_ALREADY:
-            _tell_safely(options, environment, [d.code for d in error.diagnostics], str(error))
+            _tell_safely(options, environment, [d.code for d in error.diagnostics], str(error), is_ready())
         raise
     except Exception as mistake:
-        _tell_safely(options, environment, [type(mistake).__name__], f"{type(mistake).__name__}: {mistake}")
+        codes, said = [type(mistake).__name__], f"{type(mistake).__name__}: {mistake}"
+        _tell_safely(options, environment, codes, said, is_ready())
         raise
 
 
@@ -64,20 +71,22 @@ def started(start: Start, environment: Mapping[str, str]) -> None:
             with contextlib.suppress(OSError):
                 (place / REMEMBERED).unlink()
             now = datetime.now(UTC)
-            title, text = "the daemon did not start", "it is over\nthe daemon has started"
+            title, text = "the daemon did not run", "it is over\nthe daemon has started"
             own = Message(f"{about}-over", about, "resolve", Urgency.CRITICAL, title, text, now, start.name, RULE)
             _send(own, _settings(start.options, environment), Secrets(), environment)
             return
 
 
-def _tell_safely(options: Options, environment: Mapping[str, str], codes: list[str], text: str) -> None:
+def _tell_safely(
+    options: Options, environment: Mapping[str, str], codes: list[str], text: str, has_started: bool
+) -> None:
     try:
-        _tell(options, environment, codes, text)
+        _tell(options, environment, codes, text, has_started)
     except Exception:  # what kept it from starting is what is raised, whatever happens here
         log.exception("a refused start can't be told")
 
 
-def _tell(options: Options, environment: Mapping[str, str], codes: list[str], text: str) -> None:
+def _tell(options: Options, environment: Mapping[str, str], codes: list[str], text: str, has_started: bool) -> None:
     settings = _settings(options, environment)
     if settings is None or not settings.channels:
         return
@@ -92,7 +101,9 @@ def _tell(options: Options, environment: Mapping[str, str], codes: list[str], te
     where = f" --config {path}" if path is not None else ""
     look = "sigc audit verify" if "E310" in codes else f"sigc config validate{where}"
     said = f"{text[:_MOST_TEXT]}\nNothing runs until this is mended. Look further: {look}"
-    message = Message(about, about, "raise", Urgency.CRITICAL, "the daemon does not start", said, now, name, RULE)
+    message = Message(
+        about, about, "raise", Urgency.CRITICAL, ENDED if has_started else NO_START, said, now, name, RULE
+    )
     _send(message, settings, secrets, environment)
 
 

@@ -67,6 +67,7 @@ def strategy_of(daemon: Controller, name: str, is_enabled: bool) -> StrategyStat
         min((one.at for one in fires), default=None) if state == "active" else None,
         "never run" if last is None else last.status,
         "" if last is None else last.id,
+        "" if last is None else last.filled or "",
     )
 
 

@@ -5,14 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from sigc.errors import Diagnostic
 
+# What to say beside an outcome, by how much of its orders was filled: nothing where all of it was.
+UNFILLED = MappingProxyType({"open": "orders open", "part": "filled in part", "none": "nothing filled"})
+
+
+def unfilled(filled: str) -> str:
+    """Return what to add to an outcome where not all of its orders was filled.
+
+    >>> "success" + unfilled("part"), "success" + unfilled("all")
+    ('success, filled in part', 'success')
+    """
+    return f", {UNFILLED[filled]}" if filled in UNFILLED else ""
+
 
 @dataclass(frozen=True, slots=True)
 class StrategyStatus:
-    """A strategy: active, paused, disabled or halted; its last run and how it ended; when it is due next."""
+    """A strategy: active, paused, disabled or halted; its last run and how it ended; when it is due next.
+
+    filled: open, all, part or none of what the broker took of the last run's orders; '' where it took none.
+    """
 
     name: str
     state: str
@@ -20,6 +36,7 @@ class StrategyStatus:
     next_run: datetime | None = None
     status: str = "never run"
     run: str = ""
+    filled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +54,10 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """A run: waiting, running or ended; then with its outcome, findings and what it found (`result`)."""
+    """A run: waiting, running or ended; then with its outcome, findings and what it found (`result`).
+
+    filled: open, all, part or none of what the broker took of its orders; '' where it took none.
+    """
 
     id: str
     strategy: str
@@ -50,6 +70,7 @@ class RunStatus:
     text: str = ""
     finished: datetime | None = None
     outcome: str = ""
+    filled: str = ""
     message: str = ""
     session: str = ""
     as_of: str = ""

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from sigc.alerts.rules import ABOUT_BOOKS
 from sigc.calendar import Calendar
+from sigc.daemon.life import RUNNING
 from sigc.daemon.ordering import status_text
 from sigc.daemon.runner import Kept, RunVerdict
 from sigc.errors import SigcError
@@ -31,8 +32,9 @@ from sigc.store import books, jobs, runs
 from sigc.store.audit import Event
 from sigc.store.jobs import OrderedRun
 from sigc.store.ledger import Transaction
+from sigc.store.orders import filled_of
 from sigc.store.outbox import looking
-from sigc.store.records import Outcome, RunKind
+from sigc.store.records import Filled, Outcome, RunKind
 
 if TYPE_CHECKING:
     import sqlite3
@@ -134,7 +136,26 @@ class Tending:
             for strategy, care in list(self._care.items()):
                 if care.due <= now and strategy not in self._going:
                     self._going[strategy] = asyncio.get_running_loop().create_task(self._tend(strategy))
+            await self._follow_fills()
             await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _follow_fills(self) -> None:
+        """Look how much is filled of each strategy's newest run, until nothing of it is open."""
+        daemon = self._daemon
+        open_ = {
+            one.id: strategy
+            for strategy, one in daemon.last.items()
+            if one.filled in (None, Filled.OPEN) and one.status != RUNNING
+        }
+        if not open_:
+            return
+        with contextlib.suppress(SigcError):  # told of by who writes to the ledger
+            found = await daemon.books.read(partial(filled_of, runs=tuple(open_)))
+            for run, strategy in open_.items():
+                last, filled = daemon.last[strategy], str(found.get(run, ""))
+                if last.id == run and last.filled != filled:
+                    daemon.last[strategy] = replace(last, filled=filled)
+                    daemon.changed.set()
 
     async def end(self) -> bool:
         """Begin no more; whether what was going on has ended too. What has not gets its verdict at the next start."""
@@ -193,7 +214,7 @@ class Tending:
         if last is not None and any(order.id == last.id for order in orders):
             found_order = await daemon.books.read(partial(jobs.find, id=last.id))
             if found_order is not None:
-                daemon.last[strategy] = replace(last, status=status_text(found_order.outcome))
+                daemon.last[strategy] = replace(last, status=status_text(found_order.outcome), filled=None)
                 daemon.changed.set()
 
     async def _tell_kept(self, strategy: str) -> None:

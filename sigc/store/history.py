@@ -14,11 +14,11 @@ import heapq
 import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sigc.store import books
+from sigc.store import books, orders
 from sigc.store.conditions import conditions
 from sigc.store.records import BookKey
 from sigc.store.track import Close, Day, days
@@ -33,7 +33,10 @@ class CursorError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A run in a line: what the daemon was asked for (run_orders), or what was run without it. at: when it began."""
+    """A run in a line: what the daemon was asked for (run_orders), or what was run without it.
+
+    at: when it began; filled: open, all, part or none of what the broker took of its orders, '' of a run without any.
+    """
 
     id: str
     strategy: str
@@ -48,6 +51,7 @@ class PastRun:
     job: str
     who: str
     reason: str
+    filled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +210,9 @@ def runs_page(connection: sqlite3.Connection, wanted: RunsWanted) -> tuple[PastR
     )
     found = [_runs(connection, text, at, wanted) for text, at in ((ordered, "asked"), (alone, "started"))]
     merged = heapq.merge(*found, key=lambda run: (run.at, run.id), reverse=True)
-    return tuple(itertools.islice(merged, wanted.most))
+    page = tuple(itertools.islice(merged, wanted.most))
+    filled = orders.filled_of(connection, [run.id for run in page])
+    return tuple(replace(run, filled=filled[run.id]) if run.id in filled else run for run in page)
 
 
 def run_cursor(run: PastRun) -> str:

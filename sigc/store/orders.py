@@ -11,6 +11,7 @@ An order in `sending` after a crash is one in `unknown`: it may or may not be in
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -21,6 +22,7 @@ from sigc.store.audit import Event
 from sigc.store.ledger import Transaction
 from sigc.store.records import (
     BookKey,
+    Filled,
     Intent,
     IntentState,
     OrderType,
@@ -202,6 +204,27 @@ def states_of(connection: sqlite3.Connection, run: str) -> dict[str, int]:
     """How many orders of a run stand where."""
     rows = connection.execute("SELECT state, count(*) FROM intents WHERE run = ? GROUP BY state", (run,))
     return dict(rows.fetchall())
+
+
+def filled_of(connection: sqlite3.Connection, runs: Iterable[str]) -> dict[str, Filled]:
+    """Return how much was filled of each run's orders that the broker took; runs without any are left out."""
+    rows = connection.execute(
+        "SELECT i.run, max(i.state IN ('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')),"
+        " sum(i.state = 'filled'), sum(CAST(i.filled AS REAL) > 0), sum(i.state = 'filled' OR i.broker_order_id <> '')"
+        " FROM json_each(?) j CROSS JOIN intents i ON i.run = j.value GROUP BY i.run",
+        (json.dumps(sorted(set(runs))),),
+    )
+    found = {run: _filled(bool(is_open), *numbers) for run, is_open, *numbers in rows}
+    return {run: filled for run, filled in found.items() if filled is not None}
+
+
+def _filled(is_open: bool, whole: int, begun: int, placed: int) -> Filled | None:
+    """Return the word for a run with so many orders filled whole, filled at all, and placed."""
+    if is_open:
+        return Filled.OPEN
+    if not placed:
+        return None
+    return Filled.ALL if whole == placed else Filled.PART if begun else Filled.NONE
 
 
 def counts(connection: sqlite3.Connection, book: BookKey) -> dict[str, int]:

@@ -101,6 +101,15 @@ class Outcome(StrEnum):
         return self in (Outcome.DONE, Outcome.UNCHANGED)
 
 
+class Filled(StrEnum):
+    """How much was filled of the orders that the broker took of a run: settled after its outcome, which is final."""
+
+    OPEN = "open"  # an order may still be filled, or has yet to be sent
+    ALL = "all"
+    PART = "part"
+    NONE = "none"  # all of it expired, was cancelled or rejected
+
+
 class StageName(StrEnum):
     """The stages of a run, in order."""
 

@@ -184,6 +184,7 @@ def test_what_a_daemon_records_by_itself_is_told(tmp_path: Path, floor: Floor) -
             tx.audit(Event("cluster.lost", {"why": "no route"}))
             tx.audit(Event("cluster.found", {}))
             tx.audit(Event("health.degraded", {"checks": {"disk": "3 MB are free"}}))
+            tx.audit(Event("health.degraded", {"checks": {"calendar": "the sessions end; look"}}))
             tx.audit(Event("book.not_kept", {"why": "E602: ledger and broker differ: A"}, strategy="scripted"))
             tx.audit(Event("book.not_kept", {"why": "E812: the cash is 5"}, strategy="scripted"))
             tx.audit(Event("book.not_kept", {"why": "E601: silent"}, strategy="scripted"))
@@ -199,6 +200,7 @@ def test_what_a_daemon_records_by_itself_is_told(tmp_path: Path, floor: Floor) -
             "data_late": "critical",
             "cluster_lost": "critical",
             "health_degraded": "warning",
+            "runs_out": "warning",
             "books_differ": "critical",
             "ledger_damaged": "critical",
             "book_not_kept": "critical",
@@ -209,6 +211,11 @@ def test_what_a_daemon_records_by_itself_is_told(tmp_path: Path, floor: Floor) -
         first, second = alerts(ledger, ["did_not_run"])
         assert (first.severity, first.repeats, second.severity) == ("critical", 1, "warning")
         assert found["cluster_lost"].state == "resolved"
+        assert (found["runs_out"].key, found["runs_out"].title) == ("calendar", "the sessions end")
+        with ledger.transaction("control") as tx:
+            tx.audit(Event("health.healthy", {"checks": {"disk": "ok"}}))
+        health = {alert.key: str(alert.state) for alert in alerts(ledger, ["health_degraded", "runs_out"])}
+        assert health == {"disk": "resolved", "calendar": "open"}
         about_books = ("book_not_kept", "books_differ", "ledger_damaged")
         with ledger.transaction("control") as tx:
             tx.audit(Event("book.kept", {}, strategy="scripted"))

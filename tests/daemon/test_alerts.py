@@ -20,6 +20,7 @@ from tests.alerts.servers import Hook, hook
 from tests.daemon.daemons import DAYS, Daemon, Site
 from tests.daemon.hand_daemon import turn
 from tests.daemon.test_tending import BOOK, at, close_of, hand_daemon, session_of
+from tests.daemon.test_tls import certificate
 
 
 @pytest.fixture
@@ -190,6 +191,30 @@ def test_a_channel_that_takes_nothing_degrades_health(site: Site, told: Hook) ->
         told.answers.clear()
         site.until(lambda: check() == "ok", "health is well again")
         assert rules(told)[0] == "halted"
+
+
+def test_each_check_that_turns_bad_is_told_by_itself_and_a_certificate_before_its_end(site: Site, told: Hook) -> None:
+    """What runs out in two weeks does not hide the disk that is full today."""
+    cert, key = certificate(site.folder, days=9)
+    site.settings["daemon"]["dashboard"] = {"enabled": True, "port": 0, "tls": {"cert": str(cert), "key": str(key)}}
+    site.settings["daemon"]["health"] = {"interval_seconds": 1}
+    configured(site, told)
+
+    def resolved() -> list[str]:
+        return [said["title"] for said in told.taken if said["kind"] == "resolve"]
+
+    with Daemon(site):
+        alert = until_told(site, told, "runs_out")
+        assert (alert["severity"], alert["title"]) == ("warning", "the certificate of the page runs out in 8 days")
+        assert str(cert) in alert["text"]
+        site.settings["daemon"]["health"]["min_free_mb"] = 10**9
+        site.write()
+        assert site.sigc("reload").returncode == 0
+        assert until_told(site, told, "health_degraded")["title"] == "health is degraded: disk"
+        certificate(site.folder, days=90)
+        site.until(lambda: alert["title"] in resolved(), "it was renewed")
+        assert "health is degraded: disk" not in resolved()
+        assert rules(told) == ["runs_out", "health_degraded"]
 
 
 def test_signs_of_life_stop_with_the_daemon(site: Site, told: Hook) -> None:

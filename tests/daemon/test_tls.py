@@ -14,8 +14,8 @@ from cryptography.x509.oid import NameOID
 from tests.daemon.daemons import Daemon, Site
 
 
-def certificate(folder: Path, name: str = "daemon") -> tuple[Path, Path]:
-    """A certificate of its own authority for 127.0.0.1, and its key."""
+def certificate(folder: Path, name: str = "daemon", days: int = 1) -> tuple[Path, Path]:
+    """A certificate of its own authority for 127.0.0.1 that lasts so many days, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -26,7 +26,7 @@ def certificate(folder: Path, name: str = "daemon") -> tuple[Path, Path]:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

@@ -186,6 +186,44 @@ def test_orders_are_found_by_run_book_session_and_state(books: Transaction) -> N
     assert orders.counts(connection, BookKey("one", "main")) == {"filled": 1, "planned": 2}
 
 
+@pytest.mark.parametrize(
+    ("states", "filled"),
+    [
+        ({}, None),
+        ({"a": "filled", "b": "filled"}, "all"),
+        ({"a": "filled", "b": "expired"}, "part"),
+        ({"a": "half, expired", "b": "expired"}, "part"),
+        ({"a": "cancelled", "b": "expired"}, "none"),
+        ({"a": "filled", "b": "acknowledged"}, "open"),
+        ({"a": "filled", "b": "planned"}, "open"),
+        ({"a": "half", "b": "expired"}, "open"),
+        ({"a": "filled", "b": "denied"}, "all"),  # of what the broker took: the outcome tells of the rest
+        ({"a": "denied", "b": "denied"}, None),
+        ({"a": "denied", "b": "unsent"}, None),
+    ],
+)
+def test_how_much_of_what_the_broker_took_was_filled(
+    tx: Transaction, states: dict[str, str], filled: str | None
+) -> None:
+    planned(tx, "other", of=run("r2", strategy="two"))
+    planned(tx, *states)
+    for id, words in states.items():
+        if words in ("planned", "denied", "unsent"):
+            end = {"denied": S.DENIED, "unsent": S.CANCELLED}.get(words)
+            orders.moved(tx, now(tx, id), end) if end else None
+            continue
+        orders.sending(tx, now(tx, id), AT)
+        orders.acknowledged(tx, now(tx, id), f"broker-{id}")
+        if words.startswith("half"):
+            orders.filled(tx, now(tx, id), Decimal(5))
+        if words == "filled":
+            orders.filled(tx, now(tx, id), Decimal(10))
+        elif words.split(", ")[-1] in ("expired", "cancelled"):
+            orders.moved(tx, now(tx, id), S(words.split(", ")[-1]))
+    assert orders.filled_of(tx.connection, ["run-1", "nobody"]) == ({} if filled is None else {"run-1": filled})
+    assert orders.filled_of(tx.connection, ["r2"]) == {"r2": "open"}
+
+
 def test_a_hundred_orders_are_recent_enough(tx: Transaction) -> None:
     planned(tx, *(str(number) for number in range(101)))
     assert ids(orders.recent(tx.connection)) == [str(number) for number in range(100, 0, -1)]

@@ -269,6 +269,7 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
     orders.in_flight(connection, BOOK)
     orders.counts(connection, BOOK)
     orders.states_of(connection, run)
+    orders.filled_of(connection, [run])
     books.fills_of(connection, run)
     books.count_fills(connection, run)
     books.count_fills_of(connection, BOOK)

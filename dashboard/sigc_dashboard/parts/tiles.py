@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sigc_dashboard.html import NONE, Html, tag
+from sigc.daemon.status_messages import UNFILLED
+from sigc_dashboard.html import NONE, Html, join, tag
 
 _GOOD = frozenset(
     {
@@ -25,6 +26,7 @@ _GOOD = frozenset(
 _BAD = frozenset(
     {
         "failed",
+        "nothing filled",
         "error",
         "refused",
         "rejected",
@@ -39,7 +41,9 @@ _BAD = frozenset(
         "denied",
     }
 )
-_WARN = frozenset({"paused", "degraded", "starting", "stopping", "interrupted", "cancelled", "disabled", "skipped"})
+_WARN = frozenset(
+    {"filled in part", "paused", "degraded", "starting", "stopping", "interrupted", "cancelled", "disabled", "skipped"}
+)
 
 
 def tone(word: str) -> str:
@@ -58,6 +62,12 @@ def tone(word: str) -> str:
 def badge(word: str, of: str = "", title: str = "") -> Html:
     """A state, as a dot of its tone and its word."""
     return tag("span", word, class_=f"badge {of or tone(word)}", title=title or None)
+
+
+def fills(filled: str) -> Html:
+    """How much of a run's orders was filled, as a badge beside its outcome; nothing where all of it was."""
+    word = UNFILLED.get(filled)
+    return NONE if word is None else join([" ", badge(word)])
 
 
 def tile(label: str, value: object, *, more: object = NONE, bar: float | None = None, tone: str = "") -> Html:

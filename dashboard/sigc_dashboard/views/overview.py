@@ -14,7 +14,7 @@ from sigc_dashboard.parts.alerts import ASKS, alerts
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.links import link
 from sigc_dashboard.parts.spark import spark
-from sigc_dashboard.parts.tiles import Row, badge, nothing, table, tile, tiles, tone
+from sigc_dashboard.parts.tiles import Row, badge, fills, nothing, table, tile, tiles, tone
 from sigc_dashboard.sheet import Look, Part, Plot, Where
 from sigc_dashboard.words import CLUSTERS, NOTHING, change, count, duration, moment, share, size
 
@@ -120,7 +120,9 @@ def _strategies(look: Look) -> Html:
 
 def _last(look: Look, one: StrategyStatus) -> Html:
     """How the last run ended, and when."""
-    ended = link(look.where, "run", one.run, badge(one.status)) if one.run else badge(one.status)
+    ended = (
+        link(look.where, "run", one.run, join([badge(one.status), fills(one.filled)])) if one.run else badge(one.status)
+    )
     zone = look.status.zone if look.status is not None else ""
     return tag("span", ended, moment(one.last_run, zone, "about") if one.last_run else "", class_="last")
 
@@ -160,7 +162,7 @@ def _recent(look: Look) -> Html:
             run.id,
             (
                 run.strategy or run.job,
-                badge(_outcome(run), title=run.message),
+                join([badge(_outcome(run), title=run.message), fills(run.filled)]),
                 run.kind,
                 moment(run.asked, status.zone),
                 _took(run),

@@ -14,7 +14,7 @@ from sigc_dashboard.html import NONE, Html, join, tag, text
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.dag import drawing, node_table
 from sigc_dashboard.parts.links import address, link, why
-from sigc_dashboard.parts.tiles import Row, badge, nothing, table, tile, tiles, tone
+from sigc_dashboard.parts.tiles import Row, badge, fills, nothing, table, tile, tiles, tone
 from sigc_dashboard.parts.waterfall import waterfall
 from sigc_dashboard.sheet import Look, Part, Plot, Where
 from sigc_dashboard.words import NOTHING, count, duration, moment, size
@@ -111,7 +111,7 @@ def run_table(look: Look, found: Sequence[RunStatus], *, of_one: bool = False) -
             (
                 link(look.where, "run", run.id, run.id),
                 *(() if of_one else (_strategy(look, run),)),
-                badge(outcome(run), title=run.message),
+                join([badge(outcome(run), title=run.message), fills(run.filled)]),
                 run.kind,
                 run.as_of or NOTHING,
                 moment(run.asked, zone, "about"),
@@ -168,7 +168,7 @@ def _head(look: Look, found: DetailReply) -> Html:
     facts = [tag("div", tag("dt", key), tag("dd", value)) for key, value in about]
     control = button(look, "cancel", name, Role.OPERATE, id=run.id) if is_going else NONE
     reason = tag("p", why(look.where, run.strategy, run.id)) if run.strategy else NONE
-    line = tag("div", tag("h2", run.id, class_="big"), badge(outcome(run)), control, class_="row")
+    line = tag("div", tag("h2", run.id, class_="big"), badge(outcome(run)), fills(run.filled), control, class_="row")
     said = tag("p", run.message, class_=f"said {tone(outcome(run))}") if run.message else NONE
     return tag("div", line, said, reason, _progress(run), tag("dl", *facts, class_="facts-row"), class_="headline")
 

@@ -22,7 +22,7 @@ from sigc_dashboard.feed import Ask
 from sigc_dashboard.html import NONE, Html, join, tag
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.links import link
-from sigc_dashboard.parts.tiles import Row, badge, nothing, table, tile, tiles
+from sigc_dashboard.parts.tiles import Row, badge, fills, nothing, table, tile, tiles
 from sigc_dashboard.sheet import Look, Part, Plot, Where
 from sigc_dashboard.views.run import run_table
 from sigc_dashboard.words import NOTHING, change, count, moment
@@ -109,7 +109,7 @@ def _choose(look: Look) -> Html:
             (
                 link(look.where, "strategy", one.name, one.name),
                 badge(one.state),
-                badge(one.status),
+                join([badge(one.status), fills(one.filled)]),
                 moment(one.last_run, status.zone, "about"),
                 moment(one.next_run, status.zone, "about"),
             ),
@@ -136,7 +136,9 @@ def _head(look: Look, name: str) -> Html:
         return tag("div", title, tag("p", "It is not configured.", class_="nothing"), switch, class_="headline")
     hold = button(look, "resume" if one.state == "paused" else "pause", name, Role.OPERATE)
     dry, run = button(look, "dry_run", name, Role.OPERATE), button(look, "run", name, Role.TRADE)
-    last = link(look.where, "run", one.run, badge(one.status)) if one.run else badge(one.status)
+    last = (
+        link(look.where, "run", one.run, join([badge(one.status), fills(one.filled)])) if one.run else badge(one.status)
+    )
     about = [
         ("Last run", join([last, " ", moment(one.last_run, status.zone, "about")])),
         ("Next run", moment(one.next_run, status.zone, "about")),
