@@ -161,7 +161,6 @@ def _facts(account: Account) -> dict[str, str]:
         "as of": run.as_of,
         "session": run.key.session,
         "outcome": str(run.outcome),
-        "filled": account.filled,
         "broker": run.broker,
     }
     facts |= {f"digest {name}": value for name, value in run.digests.items()}

@@ -10,8 +10,8 @@ from typing import Any
 
 from sigc.errors import Diagnostic
 
-# What to say beside an outcome, by how much of its orders was filled: nothing where all of it was.
-UNFILLED = MappingProxyType({"open": "orders open", "part": "filled in part", "none": "nothing filled"})
+# What to say beside an outcome where its orders ended before all was filled.
+UNFILLED = MappingProxyType({"part": "filled in part", "none": "nothing filled"})
 
 
 def unfilled(filled: str) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sigc.daemon.history_messages import RunsPageReply
+from sigc.daemon.status_messages import StatusReply
 from sigc.daemon.tending import AFTER_CLOSE, Care, after_success
 from sigc.store import books, jobs, orders, runs
 from sigc.store.anchor import read_anchors
@@ -89,6 +91,14 @@ def test_fills_nav_mirror_and_anchor_do_not_wait_for_the_next_run(site: Site) ->
         run = site.run()
         assert run.outcome == "done", run.message
         session = session_of(site, run.id)
+
+        def filled_of() -> set[str]:
+            with site.client() as client:
+                status = client.get("status", reply=StatusReply)
+                listed = client.get("history/runs", reply=RunsPageReply).runs
+            return {one.filled for one in status.strategies if one.run == run.id} | {r.filled for r in listed}
+
+        site.until(lambda: filled_of() == {"open"}, "its orders wait for the close")
         following = [day for day in DAYS if day >= session][:3]
         for day in following:
             turn(clock, close_of(day) + AFTER_CLOSE + timedelta(seconds=1))
@@ -100,6 +110,7 @@ def test_fills_nav_mirror_and_anchor_do_not_wait_for_the_next_run(site: Site) ->
                 return last is not None and last.session == day and day in anchored
 
             site.until(is_valued, f"the book is valued for {day}")
+        site.until(lambda: filled_of() == {"all"}, "status and runs say that they were filled")
         with connect_reader(site.folder / "work" / FILE) as connection:
             filled = books.fills_of(connection, run.id)
             navs = [n.session for n in books.navs(connection, BOOK)]
