@@ -6,6 +6,7 @@ Each function below is a declaration: collected in `RULES`, listed in docs/alert
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from types import MappingProxyType
 
 from sigc.alerts.declare import BY_EVENT, RULES, EventRule, Found, Happening, Raise, Resolve, RunFacts, rule
 from sigc.alerts.urgency import Urgency
@@ -20,7 +21,10 @@ ABOUT_BOOKS = frozenset({"book_not_kept", "books_differ", "ledger_damaged"})  # 
 ABOUT_HEALTH = frozenset({"health_degraded", "runs_out"})  # their keys are names of checks
 RUNNING_OUT = frozenset({"calendar", "certificate"})  # checks of what ends on a day that is known
 _TRADE, _DRY = "trade", "dry"
-_STALE = frozenset({"fresh", "late", "covered", "repeats"})  # checks of `on_stale_data`
+# What a check of `on_stale_data` found, in a title's words.
+_STALE = MappingProxyType(
+    {"fresh": "data are late", "late": "data are late", "covered": "data are missing", "repeats": "data are stale"}
+)
 _DIFFER = frozenset({"E600", "E602"})
 _DAMAGED = ("E310", "E810", "E812")
 _SHOWN = 3
@@ -52,13 +56,14 @@ def run_refused(seen: Happening) -> Iterator[Found]:
 
 @rule("data_late", on=(*_ENDS, "job.waits"), urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
 def data_late(seen: Happening) -> Iterator[Found]:
-    """Data were late: a trade was refused as its data are stale, or a fire has waited for fresh data too long."""
+    """A trade was refused as its data are late, stale or missing, or a fire has waited for fresh data too long."""
     if seen.event == "job.waits":
         job, planned = seen.said("job"), seen.said("planned")
         text = f"The fire of {planned} waits for fresh data since {seen.said('minutes')} minutes."
         yield Raise(f"{job} {planned}", f"{job}: data are late", _lines(text, f"sigc schedule history {job}"))
     elif seen.said("outcome") == "refused" and _kind(seen) == _TRADE and _is_stale(_facts(seen)):
-        yield Raise(seen.run, f"{_of(seen)}: data are late, nothing was traded", _run_text(seen))
+        what = next(_STALE[check] for check, _ in _facts(seen).errors if check in _STALE)
+        yield Raise(seen.run, f"{_of(seen)}: {what}, nothing was traded", _run_text(seen))
 
 
 @rule("reconciliation", on=_ENDS, urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
