@@ -38,11 +38,18 @@ class CacheSettings(Section):
     )
 
 
-class RpcTls(Section):
-    """The server's certificate."""
+class PageTls(Section):
+    """The page's certificate."""
 
     cert: str = Field(description="Certificate chain (PEM).")
     key: str = Field(description="Its key (PEM).")
+
+
+class RpcTls(Section):
+    """The server's certificate, and how clients check it: a client elsewhere has `ca` alone."""
+
+    cert: str = Field("", description="Certificate chain (PEM); the daemon needs it.")
+    key: str = Field("", description="Its key (PEM); the daemon needs it.")
     ca: str = Field("", description="Authority by which our own command line checks it; empty: the system's.")
 
 
@@ -123,7 +130,7 @@ class DashboardSettings(Section):
     origins: tuple[str, ...] = Field(
         (), description="How else browsers reach the page, by a proxy or a tunnel: such as https://sigc.example.com."
     )
-    tls: RpcTls | None = Field(None, description="{cert, key} of the page; needed beyond this machine.")
+    tls: PageTls | None = Field(None, description="{cert, key} of the page; needed beyond this machine.")
     login_hours: float = Field(12.0, gt=0, description="How long a login lasts.")
     max_memory_mb: int = Field(512, ge=128, description="A page that grows beyond it is started anew.")
 

@@ -144,6 +144,9 @@ def _tls(config: Config) -> ssl.SSLContext | None:
     files = config.daemon.rpc.tls
     if files is None:
         return None
+    if not files.cert or not files.key:
+        hint = "a file with `ca` alone is that of a client elsewhere"
+        raise SigcError(Diagnostic("E402", "daemon.rpc.tls: the daemon needs its cert and key", hint=hint))
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -109,9 +109,10 @@ def test_the_units_commands_are_commands() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
-def test_systemd_accepts_the_unit_and_finds_it_closed(tmp_path: Path) -> None:
-    unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace("/usr/local/bin/sigc", sys.executable))
+@pytest.mark.parametrize("name", ["sigc.service", "sigc-watch.service"])
+def test_systemd_accepts_the_unit_and_finds_it_closed(tmp_path: Path, name: str) -> None:
+    unit = tmp_path / name
+    unit.write_text(UNIT.with_name(name).read_text().replace("/usr/local/bin/sigc", sys.executable))
     for command in (("verify",), ("security", "--offline=true", "--no-pager", "--threshold=20")):
         done = subprocess.run(
             ["systemd-analyze", *command, str(unit)],

@@ -6,11 +6,13 @@ import ipaddress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.alerts.servers import hook
 from tests.daemon.daemons import Daemon, Site
 
 
@@ -61,6 +63,28 @@ def test_over_tls(site: Site) -> None:
         site.settings["daemon"]["rpc"]["tls"]["ca"] = str(cert)
         site.write()
         assert site.sigc("stop").returncode == 0
+
+
+def test_the_watch_looks_over_tls_and_tells_of_a_certificate_that_ends(site: Site) -> None:
+    """By the command, of a daemon that runs: as a watch elsewhere is configured, with the authority alone."""
+    cert, key = certificate(site.folder, days=9)
+    site.settings["daemon"]["rpc"]["tls"] = {"cert": str(cert), "key": str(key), "ca": str(cert)}
+    site.write()
+    with Daemon(site), hook() as told:
+        rpc = {"address": site.address, "token": site.token, "tls": {"ca": str(cert)}}
+        channels = {"ops": {"type": "webhook", "url": told.url}}
+        own = site.folder / "watch.yaml"
+        own.write_text(yaml.safe_dump({"daemon": {"rpc": rpc}, "alerts": {"channels": channels}}))
+        once = ("watch", "--config", str(own), "--state", str(site.folder / "watch.json"), "--once")
+        seen = site.sigc(*once)
+        assert seen.returncode == 1, seen.stderr
+        assert "certificate of the daemon runs out in 8 days" in seen.stdout
+        assert [(one["kind"], one["rule"]) for one in told.taken] == [("raise", "watch_certificate")]
+        rpc["tls"] = {"ca": str(certificate(site.folder, "other")[0])}
+        own.write_text(yaml.safe_dump({"daemon": {"rpc": rpc}, "alerts": {"channels": channels}}))
+        distrusted = site.sigc(*once)
+        assert distrusted.returncode == 1
+        assert "certificate verify failed" in distrusted.stdout
 
 
 def test_a_certificate_that_is_none(site: Site) -> None:
