@@ -46,8 +46,9 @@ def the_disk_is_full_and_cleared_in_time(night: Night) -> None:
     night.until_resolved("ledger_damaged")
 
 
-@way("", "", "")
+@way("ledger_damaged run_interrupted", "data", "interrupted")
 def the_disk_fills_up_in_a_run(night: Night) -> None:
+    """Its end can't be written down: it has its verdict when there is room again, and the job is free for its next fire."""
     night.small_disk("work", _SMALL_MB)
     night.begin()
     with night.broker_locked():
@@ -56,7 +57,9 @@ def the_disk_fills_up_in_a_run(night: Night) -> None:
         night.fill("work")
     night.until_told("ledger_damaged")
     night.clear("work")
+    night.nine(20 * 60.0)
     night.until_over()
+    night.site.until(lambda: night.count("job_states WHERE record LIKE '%running%'") == 0, "the job is free")
 
 
 @way("run_failed book_not_kept", "daemon", "failed")
