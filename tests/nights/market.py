@@ -12,6 +12,7 @@ from tests.nights.nights import Values, goes_through, way
 def all_orders_expire(night: Night) -> None:
     """Limits that the market does not come to: each price runs away from its order."""
     night.site.settings["execution"] |= {"order_type": "limit", "limit_offset_bps": 0.0}
+    night.is_not_examined()
     night.begin()
     wanted = night.site.run(is_dry=True).result["orders"]
     away = {one["asset"]: 1.1 if one["side"] == "buy" else 0.9 for one in wanted}
@@ -31,7 +32,7 @@ def run_away(values: Values, names: list[str], row: int, away: dict[str, float])
 @way("did_not_run traded_part book_not_kept", "broker", "partial")
 def the_broker_hangs_in_the_middle(night: Night) -> None:
     """Some orders are out, then no answer comes until the cut-off."""
-    night.site.settings["daemon"]["health"]["interval_seconds"] = 600
+    night.is_not_examined()
     night.begin(None, "post:after", "3", f"lock={night.site.folder}/work/paper.sqlite")
     night.nine()
     night.site.until(lambda: night.count("intents WHERE state = 'acknowledged'") == 3, "three orders are out")
@@ -47,7 +48,7 @@ def a_source_answers_with_other_assets(night: Night) -> None:
     goes_through(night)
 
 
-@way("run_failed", "data", "failed")
+@way("run_failed book_not_kept", "data", "failed")
 def a_source_answers_with_zeros(night: Night) -> None:
     def zero(values: Values, row: int) -> None:
         values[row] = np.where(np.isnan(values[row]), np.nan, 0.0)

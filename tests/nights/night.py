@@ -178,6 +178,10 @@ class Night:
 
     # What may go wrong.
 
+    def is_not_examined(self) -> None:
+        """No check of health falls between a turn of the hands by hours and the schedule's next turn, which is then late."""
+        self.site.settings["daemon"]["health"]["interval_seconds"] = 600
+
     def safety(self, **limits: Any) -> None:
         """Limits."""
         self.site.settings["safety"].update(limits)
