@@ -9,12 +9,13 @@ report.html     the same for people, where a renderer is handed in
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -22,6 +23,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sigc.errors import Diagnostic, SigcError
 from sigc.failpoint import failpoint
 from sigc.private import make_private
 from sigc.store import books, orders, runs
@@ -159,12 +161,23 @@ def _json(data: Mapping[str, Any]) -> str:
 
 
 def _write(path: Path, text: str) -> Path:
-    make_private(path.parent)
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    failpoint("artifact:rename")
-    part.replace(path)
+    with _told(path):
+        make_private(path.parent)
+        part = path.with_name(f".{path.name}.part")
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        failpoint("artifact:rename")
+        part.replace(path)
     return path
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Errors of the disk as E300, naming the file and what to do."""
+    try:
+        yield
+    except OSError as error:
+        hint = "look at the space and the rights of the work dir (`sigc doctor`), then run again"
+        raise SigcError(Diagnostic("E300", f"{path} can't be written: {error.strerror}", hint=hint)) from error

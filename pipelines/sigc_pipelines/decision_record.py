@@ -56,7 +56,7 @@ def write_data(work_dir: Path, run: str, loaded: Loaded, outlook: Outlook, sight
 
 
 def write_target(work_dir: Path, run: str, sight: Sight, made: Decision) -> None:
-    """Keep the weights of a run that does not come to its orders. Raises OSError."""
+    """Keep the weights of a run that does not come to its orders. Raises SigcError E300."""
     write_weights(work_dir, run, sight.names, sight.wanted, made.target, made.basis.held)
 
 

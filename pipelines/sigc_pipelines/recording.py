@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sigc.errors import SigcError
 from sigc.panel import Floats
 from sigc.store import runs
 from sigc.store.ledger import Ledger
@@ -77,7 +78,7 @@ def write_plan(work_dir: Path, run: str, outlook: Outlook) -> None:
 def record_target(ledger: Ledger, run: Run, sight: Sight, made: Decision, feed: Feed) -> None:
     """Keep the weights of a run that was refused, or is dry; of a replay nothing."""
     if feed.is_kept:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(SigcError):
             write_target(ledger.directory, run.id, sight, made)
 
 

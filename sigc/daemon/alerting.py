@@ -7,7 +7,7 @@
     summary     the day in one message, at its time
     heartbeat   a sign of life to a service elsewhere, as long as the daemon is ready
 
-A ledger that can't be used is told over the channels directly: the outbox is in it.
+A ledger that can't be used is told over the channels directly (`ledger_alert.py`): the outbox is in it.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ from sigc.alerts.rules import ABOUT_HEALTH
 from sigc.alerts.sending import Quiet
 from sigc.alerts.urgency import Urgency
 from sigc.config_alerts import AlertSettings, PagerDutySettings
+from sigc.daemon.books import trouble_of
 from sigc.daemon.courier import OpenChannel, attempt, deliver
 from sigc.daemon.health import OK
 from sigc.daemon.job_state import Waiting
 from sigc.daemon.jobs import Condition
+from sigc.daemon.ledger_alert import LedgerAlert
 from sigc.daemon.life import Phase
 from sigc.daemon.summary import Summary
 from sigc.errors import SigcError
@@ -55,7 +57,6 @@ if TYPE_CHECKING:
 _LOOK_EVERY_S = 1.0
 _WATCH_EVERY_S = 5.0
 _GOOD_BYE_S = 2.0
-_DAMAGE_REST_S = 600.0
 _MOST = 1000
 _AT_A_TIME = 16  # threads: channels that hang must not take those of others
 _BEAT_TIMEOUT_S = 10.0
@@ -76,8 +77,8 @@ class Alerting:
         self._summary = Summary(daemon)
         self._waited: set[tuple[str, datetime]] = set()
         self._watched_at = -_WATCH_EVERY_S
-        self._damage_told_at = -_DAMAGE_REST_S
         self._threads = ThreadPoolExecutor(_AT_A_TIME, "sigc-alert")
+        self._ledger = LedgerAlert(daemon, self._in_thread)
         self._beat: asyncio.Task[None] | None = None
         self._beat_at = float("-inf")
         for urgency in Urgency:
@@ -91,12 +92,14 @@ class Alerting:
     async def turn(self) -> None:
         """Look for ever."""
         while True:
+            trouble = ""
             try:
                 if self._daemon.phase is Phase.RUNNING:
                     await self.look()
             except SigcError as error:
                 log.error("alerts can't be looked at: %s", error)
-                await self._tell_damage(error)
+                trouble = trouble_of(error)
+            await self._ledger.look(trouble or self._daemon.books.trouble, self.channels)
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def look(self) -> None:
@@ -333,20 +336,8 @@ class Alerting:
         }
         return {name: float(value) for name, value in found.items() if value is not None and name in NUMBERS}
 
-    # The ledger itself.
-
-    async def _tell_damage(self, error: SigcError) -> None:
-        """Tell of a ledger that can't be used, past it, at most every ten minutes."""
-        if error.diagnostics[0].code != "E310" or time.monotonic() - self._damage_told_at < _DAMAGE_REST_S:
-            return
-        self._damage_told_at = time.monotonic()
-        text = f"{error}\nLook further: sigc audit verify"
-        message = self._message("raise", Urgency.CRITICAL, "the ledger is damaged, or can't be used", text)
-        for channel in self.channels.values():
-            await self._in_thread(partial(attempt, channel, message))
-
     def _message(self, kind: str, urgency: Urgency, title: str, text: str) -> Message:
         daemon = self._daemon
         now, hide = daemon.clock.now(), daemon.doors.secrets.hide
         key = f"{daemon.start.name}-{daemon.life}-{kind}-{now.isoformat()}"
-        return Message(key, key, kind, urgency, title, hide(text), now, daemon.start.name, "ledger_damaged")
+        return Message(key, key, kind, urgency, title, hide(text), now, daemon.start.name)

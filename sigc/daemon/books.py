@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from sigc.errors import SigcError
 from sigc.store.audit import Event
 from sigc.store.connection import told
 from sigc.store.ledger import Ledger, Transaction
@@ -20,14 +21,21 @@ from sigc.store.ledger import Ledger, Transaction
 T = TypeVar("T")
 
 
+def trouble_of(error: SigcError) -> str:
+    """What keeps the ledger from being used, and what to do; '' of an error that says nothing about that."""
+    one = error.diagnostics[0]
+    return "" if one.code != "E310" else f"{one.code}: {one.message}" + (f"; {one.hint}" if one.hint else "")
+
+
 class Books:
-    """The open ledger."""
+    """The open ledger. trouble: why a write failed last, with what to do; '' until one did, or when that is over."""
 
     def __init__(self, ledger: Ledger, writing: ThreadPoolExecutor) -> None:
         self.ledger = ledger
         self._writing = writing
         self._reading = ThreadPoolExecutor(1, "sigc-ledger-read")
         self._reader: sqlite3.Connection | None = None
+        self.trouble = ""
 
     @classmethod
     async def open(cls, open_ledger: Callable[[], Ledger]) -> Books:
@@ -41,7 +49,11 @@ class Books:
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
         """All of `work` in one transaction. Raises SigcError E310."""
-        return await asyncio.get_running_loop().run_in_executor(self._writing, self._write, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._writing, self._write, work)
+        except SigcError as error:
+            self.trouble = trouble_of(error) or self.trouble
+            raise
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` reads. Raises SigcError E310."""

@@ -64,6 +64,7 @@ ALERTS = (
     (MISSED, False),
 )
 _REFUSALS = ("401", "403", "429")
+_LEDGER = "ledger"  # a check that has an alert of its own
 log = logging.getLogger("sigc.daemon")
 
 
@@ -76,6 +77,7 @@ class Chores:
         self._looking: asyncio.Task[health.Health] | None = None  # the last look of the checks, in a thread
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the first checks
         self._clock_watch = health.ClockWatch()
+        self._told: set[str] = set()  # failed checks that the audit has
         self._tending = Tending(daemon)
         daemon.alerting = self._alerting = Alerting(daemon)
         daemon.on_end = self._tending.run_ended
@@ -180,15 +182,16 @@ class Chores:
 
     async def _check(self) -> None:
         """Make every check, and tell when one has turned bad."""
-        daemon, before = self._daemon, self._daemon.health.checks
+        daemon = self._daemon
         self._looking = asyncio.get_running_loop().create_task(asyncio.to_thread(self._examine))
         daemon.health = await asyncio.shield(self._looking)
         for name, text in daemon.health.checks.items():
             daemon.metrics.put(metrics.CHECK, float(text == health.OK), check=name)
-        bad = {name: text for name, text in daemon.health.checks.items() if text != health.OK}
-        new = {name: text for name, text in bad.items() if before.get(name, health.OK) == health.OK}
-        if new:
-            await self._tell("health.degraded", {"checks": new})
+        bad = {name: text for name, text in daemon.health.checks.items() if text != health.OK and name != _LEDGER}
+        self._told &= bad.keys()
+        new = {name: text for name, text in bad.items() if name not in self._told}
+        if new and await self._tell("health.degraded", {"checks": new}):
+            self._told |= new.keys()
 
     def _measure(self) -> None:
         """The workers, and the size of the cache. In a thread."""
@@ -216,6 +219,7 @@ class Chores:
         checks: dict[str, health.Check] = {
             "memory": lambda: health.memory(daemon.usage.last.memory_bytes, limit << 20 if limit else machine_memory()),
             "disk": lambda: health.disk(paths, config.daemon.health.min_free_mb),
+            _LEDGER: lambda: daemon.books.trouble or health.OK,
             "scheduler_lag": lambda: health.lateness((now - turned).total_seconds() if turned else 0.0),
             "clock": self._clock_watch.check,
             "calendar": lambda: health.calendars(daemon.calendars.values(), now),
@@ -285,13 +289,16 @@ class Chores:
             await asyncio.sleep(0.2)
         await self._alerting.turn()
 
-    async def _tell(self, event: str, payload: Mapping[str, object]) -> None:
-        """What happened by itself, in the log and in the audit; what is bad of it is an alert."""
+    async def _tell(self, event: str, payload: Mapping[str, object]) -> bool:
+        """Tell what happened by itself to the log and the audit, and alert of what is bad; whether the audit has it."""
         if event in _BAD:
             self._daemon.alert(event, is_critical=_BAD[event])
         log.warning(event, extra=dict(payload))
-        with contextlib.suppress(SigcError):
+        try:
             await self._daemon.books.audit(Event(event, payload))
+        except SigcError:
+            return False
+        return True
 
     async def _alive(self) -> None:
         while True:

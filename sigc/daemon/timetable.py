@@ -105,6 +105,7 @@ class Timetable:
         self.upcoming: dict[str, Fire | None] = {}
         self.calendars: Calendars = {}
         self.turned_at: datetime | None = None
+        self._unwritten: list[tuple[str, Event]] = []
         self._queue: deque[tuple[Callable[[], Awaitable[None]], asyncio.Future[None] | None]] = deque()
         self._news = asyncio.Event()
 
@@ -139,9 +140,12 @@ class Timetable:
     async def run(self) -> None:
         """Turn until cancelled."""
         while True:
+            unwritten, self._unwritten = self._unwritten, []
+            for name, event in unwritten:
+                self.post(name, event)
             while self._queue:
                 await self._handle(*self._queue.popleft())
-            pause_s = 0.0
+            pause_s = _AFTER_TROUBLE_S if self._unwritten else 0.0
             try:
                 await self._look()
             except Exception:
@@ -164,7 +168,7 @@ class Timetable:
 
     def post(self, name: str, event: Event) -> None:
         """An event of a job, to be handled in its turn."""
-        self._put(lambda: self._apply(name, event), None)
+        self._put(lambda: self._take_in(name, event), None)
 
     def hold(self, held: frozenset[str]) -> None:
         """What is paused now: names of strategies, '' for all."""
@@ -203,6 +207,17 @@ class Timetable:
         return tuple(sorted(found, key=lambda pair: (pair[1].at, pair[0].name))[:most])
 
     # One turn.
+
+    async def _take_in(self, name: str, event: Event) -> None:
+        """Apply an event, again later where it can't be written down: the end of a run is told but once."""
+        before = self.states.get(name)
+        try:
+            await self._apply(name, event)
+        except SigcError as error:
+            if error.diagnostics[0].code != "E310" or self.states.get(name) is not before:
+                raise
+            log.error("an event of the schedule can't be written down yet: %s", error, extra={"job": name})
+            self._unwritten.append((name, event))
 
     def _put(self, work: Callable[[], Awaitable[None]], done: asyncio.Future[None] | None) -> None:
         self._queue.append((work, done))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from typing import Annotated
@@ -62,4 +62,5 @@ async def _plan(daemon: Controller, strategy: str, day: date | None, run: str) -
     configured, calendars, now = daemon.configured, daemon.calendars, daemon.clock.now()
     look = partial(session_wanted, configured=configured, calendars=calendars, strategy=strategy, run=run)
     wanted, last = await daemon.books.read(look)
-    return await asyncio.to_thread(plan_of, configured, calendars, strategy, now, day or wanted, last)
+    plan = await asyncio.to_thread(plan_of, configured, calendars, strategy, now, day or wanted, last)
+    return replace(plan, trouble=daemon.doors.secrets.hide(daemon.books.trouble))

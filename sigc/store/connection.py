@@ -98,7 +98,8 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         if not path.is_file():
             hint = "nothing has been traded there; `sigc run FILE` makes a ledger, daemon.work_dir says where"
             raise SigcError(Diagnostic("E310", f"there is no ledger at {path}", hint=hint))
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+        how = "mode=ro&immutable=1" if _is_at_rest_for_good(path) else "mode=ro"
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, check_same_thread=False)
         try:
             connection.execute("PRAGMA busy_timeout = 5000")
             connection.execute("PRAGMA query_only = ON")
@@ -110,6 +111,11 @@ def connect_reader(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
     return connection
+
+
+def _is_at_rest_for_good(path: Path) -> bool:
+    """Whether nobody can write it, nor its -shm, which SQLite wants to make for who only reads: on a read-only disk."""
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY) and not path.with_name(f"{path.name}-wal").exists()
 
 
 def _look_at(path: Path) -> None:

@@ -6,6 +6,7 @@ from sigc.store.audit import Event
 from sigc.store.ledger import Transaction
 
 STARTED, STOPPED, RECOVERED = "daemon.started", "daemon.stopped", "daemon.recovered"
+WROTE_AGAIN = "daemon.wrote_again"  # the ledger could not be written from `since` until now
 _KEY, _UP, _DOWN = "daemon", "up", "down"
 
 

@@ -228,6 +228,8 @@ def _unanswered(facts: Facts, at: datetime, job: PlannedJob) -> Stop:
     down = _down_at(facts, at)
     if down:
         return Stop(cases.DAEMON, f"{due}: {down}", look)
+    if plan.trouble:
+        return Stop(cases.DAEMON, f"{due}; the ledger can't be written: {plan.trouble}", "sigc doctor", State.WAITING)
     if plan.now - at <= _JUST_NOW:
         return Stop(cases.DAEMON, f"{due}, a moment ago", look, State.WAITING)
     if not facts.lives and facts.alive is None:
@@ -252,6 +254,11 @@ def _down_at(facts: Facts, at: datetime) -> str:
     if not before and after is not None:
         return f"no daemon was running{back.replace(' again', '')}"
     return ""
+
+
+def _unwritable_at(facts: Facts, at: datetime) -> str:
+    zone, found = facts.plan.zone, [one for one in facts.unwritable if one.since <= at + _JUST_NOW and at < one.until]
+    return f"the ledger could not be written until {when(found[0].until, zone)}: {found[0].why}" if found else ""
 
 
 def _off(facts: Facts, job: PlannedJob) -> object | None:
@@ -290,7 +297,8 @@ def _missed(facts: Facts, planned: PlannedJob, job: JobFacts, miss: Missed) -> S
     due = f"job {miss.job} was due {when(miss.planned, zone)}"
     look = f"sigc schedule history {miss.job}"
     if miss.reason in _LATE:
-        down = _down_at(facts, miss.planned) or "the daemon was not running, or was held up"
+        held_up = _unwritable_at(facts, miss.planned) or "the daemon was not running, or was held up"
+        down = _down_at(facts, miss.planned) or held_up
         more = " (a newer fire took its place)" if "newer" in miss.reason else ""
         return Stop(cases.DAEMON, f"{due}: {down}{more}", look)
     link = _BY_REASON.get(miss.reason, cases.TURN)

@@ -74,6 +74,15 @@ class Life:
 
 
 @dataclass(frozen=True, slots=True)
+class Unwritable:
+    """The daemon could not write its ledger from `since` to `until`, and why."""
+
+    since: datetime
+    until: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Doing:
     """What a job does now, by its state: waiting, starting, running, retrying; for which fire, needing what."""
 
@@ -111,6 +120,7 @@ class Facts:
     holds: tuple[control.Control, ...] = ()
     decisions: tuple[Decided, ...] = ()
     lives: tuple[Life, ...] = ()
+    unwritable: tuple[Unwritable, ...] = ()
     alive: datetime | None = None
     orders: Mapping[str, OrderedRun] = field(default_factory=dict)
 
@@ -134,6 +144,7 @@ def gather(connection: sqlite3.Connection, work_dir: Path, plan: Plan) -> Facts:
         tuple(hold for hold in holds if hold is not None),
         _decisions(connection, plan.strategy),
         _lives(connection),
+        _unwritable(connection),
         read_alive(work_dir),
         ordered,
     )
@@ -190,6 +201,13 @@ def _lives(connection: sqlite3.Connection) -> tuple[Life, ...]:
             alive = _instant(_mapping(record.payload).get("alive"))
             found.append(Life(record.at, record.event == meta.STARTED, alive))
     return tuple(reversed(found))
+
+
+def _unwritable(connection: sqlite3.Connection) -> tuple[Unwritable, ...]:
+    wanted = recent.RecordsWanted(meta.WROTE_AGAIN, most=_MOST_LIVES)
+    told = [(record.at, _mapping(record.payload)) for record in recent.records_page(connection, wanted)]
+    known = [(_instant(said.get("since")), at, str(said.get("why", ""))) for at, said in told]
+    return tuple(Unwritable(since, at, why) for since, at, why in known if since is not None)
 
 
 def _job(connection: sqlite3.Connection, plan: Plan, name: str, depends_on: tuple[str, ...]) -> JobFacts:

@@ -21,6 +21,7 @@ DATA_CHECKS = frozenset(
 )
 _UNSENT = frozenset({IntentState.EXPIRED, IntentState.CANCELLED})
 _MOST_LINES = 20
+_NO_ROOM = ("can't be written", "can't take block")  # the disk, whatever stage meets it
 _NO_TURN = "no rebalance row"
 
 
@@ -233,6 +234,10 @@ def _of_stage(stage: Stage, message: str) -> tuple[str, str]:
     text = (first.message if _is_code(first.check) else finding(first)) + more
     if first.check.startswith(("E6", "E804", "E805")):
         return cases.BROKER, text
+    if first.check == "E402" and text.startswith("calendar "):
+        return cases.CALENDAR, text
+    if any(words in text for words in _NO_ROOM):
+        return cases.DAEMON, text
     match stage.name:
         case StageName.LOAD:
             return cases.CHECK if first.check.startswith("E8") else cases.DATA, text

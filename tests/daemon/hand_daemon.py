@@ -1,15 +1,17 @@
 """A daemon whose clock is turned from outside, and whose process meets a mistake where the test says: for child processes.
 
-    python -m tests.daemon.hand_daemon CONFIG CLOCK [POINT NUMBER [kill]]
+    python -m tests.daemon.hand_daemon CONFIG CLOCK [POINT NUMBER [kill | lock=FILE]]
 
 CLOCK: a file with an ISO instant, read at each look at the time; waiting is done in real time. POINT: a failpoint that
-raises once (kill: at which the process dies), when it is passed for the NUMBER-th time.
+raises once (kill: at which the process dies; lock: at which that SQLite file is locked for good), when it is passed for
+the NUMBER-th time.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Sequence
@@ -45,17 +47,22 @@ def turn(path: Path, to: datetime) -> None:
     part.replace(path)
 
 
-def fail_once(point: str, number: int, *, is_death: bool) -> None:
-    """Let a mistake happen there, once, or a SIGKILL."""
+def fail_once(point: str, number: int, how: str = "") -> None:
+    """Let a mistake happen there, once, or a SIGKILL, or a lock that nobody opens again."""
     passed = 0
+    held: list[sqlite3.Connection] = []
 
     def hook(name: str) -> None:
         nonlocal passed
         passed += name == point
-        if name == point and passed == number and is_death:
+        if name != point or passed != number:
+            return
+        if how == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        if name == point and passed == number:
+        if not how.startswith("lock="):
             raise ZeroDivisionError("a mistake of ours")
+        held.append(sqlite3.connect(how.removeprefix("lock="), timeout=10, check_same_thread=False))
+        held[0].execute("BEGIN EXCLUSIVE")
 
     arm(hook)
 
@@ -64,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     """The daemon, until its end; the exit code."""
     config, clock, *fault = arguments
     if fault:
-        fail_once(fault[0], int(fault[1]), is_death="kill" in fault[2:])
+        fail_once(fault[0], int(fault[1]), *fault[2:])
     start = start_of(Options(Path(config), None, None, None, None, None, False), os.environ)
     return run(lambda report: serve(start, parts(), report, FileClock(Path(clock))), Report())
 

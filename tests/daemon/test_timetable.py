@@ -151,6 +151,24 @@ async def test_a_fire_runs_once(folder: Path) -> None:
 
 
 @played
+async def test_an_end_that_cannot_be_written_down_is_not_lost(folder: Path) -> None:
+    """A ledger that takes no writes when the run ends: the job is free when it does again, and its next fire runs."""
+    async with floor(folder, (job("a"),)) as now:
+        await now.turn(at(9))
+        connection = now.books.ledger._connection
+        await now.books.write(lambda _: connection.execute("PRAGMA query_only = ON"))
+        now.table.ended("a", "s", RunFinished("a-1", True, now.clock.now()))
+        await now.turn(at(9, 1))
+        assert phase(now) is Running
+        assert "readonly" in now.books.trouble
+        await asyncio.get_running_loop().run_in_executor(None, connection.execute, "PRAGMA query_only = OFF")
+        await now.turn(at(9, 2))
+        assert phase(now) is type(None)
+        await now.turn(at(9, day=3))
+        assert now.begun == ["a-1", "a-2"]
+
+
+@played
 async def test_overlap_skips_queues_and_cancels(folder: Path) -> None:
     listed = tuple(job(str(rule), "0 9,10 * * *", overlap=rule) for rule in Overlap)
     async with floor(folder, listed) as now:

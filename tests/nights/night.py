@@ -14,28 +14,34 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import sqlite3
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from playwright.sync_api import Browser
 
 from sigc.store.connection import FILE, connect_reader
 from tests.alerts.servers import Hook
-from tests.daemon.daemons import DAYS, Daemon, Site
+from tests.daemon.daemons import DAYS, Daemon, Site, free_port
 from tests.daemon.hand_daemon import turn
 from tests.daemon.test_tending import QUICK, at
 from tests.dashboard.browsers import PageServer, reader
+from tests.system.test_dask import _announced, _process
 
 FIRST, SECOND = DAYS[:2]
 BEFORE = "2017-02-28"  # the session whose rows the run of FIRST reads
 WIDE = {"width": 1440, "height": 900}
+_FILLER = "filler"
 _FIRE = timedelta(hours=14)  # nine in New York, in winter
 
 
@@ -66,6 +72,7 @@ class Night:
     browser: Browser | None = None
     daemon: Daemon | None = None
     notes: list[str] = field(default_factory=list)
+    _after: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def __post_init__(self) -> None:
         channel = {"type": "webhook", "url": self.told.url, "per_minute": 100, "timeout_seconds": 1}
@@ -83,15 +90,31 @@ class Night:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.die()
+        self._after.close()
 
     # The daemon and its clock.
 
-    def begin(self, now: datetime | None = None, *fault: str) -> None:
-        """Start the daemon, a second before nine; fault: a point where it meets a mistake, or dies."""
+    def begin(self, now: datetime | None = None, *fault: str, path: str = "") -> None:
+        """Start the daemon, a second before nine; fault: a point where it meets a mistake, or dies.
+
+        path: a folder of the site whose modules stand before all others.
+        """
         self.site.write()
         self.turn(now or self.at_nine(-1.0))
         clock = str(self.site.folder / "clock")
-        self.daemon = Daemon(self.site, program=("tests.daemon.hand_daemon", str(self.site.config), clock, *fault))
+        program = ("tests.daemon.hand_daemon", str(self.site.config), clock, *fault)
+        self.daemon = Daemon(self.site, program=program, PYTHONPATH=self.path_with(path))
+
+    def path_with(self, folder: str) -> str:
+        """PYTHONPATH with a folder of the site before all others; '' for none."""
+        own = self.site.environment["PYTHONPATH"]
+        return f"{self.site.folder / folder}{os.pathsep}{own}" if folder else own
+
+    def cannot_start(self, **environment: str) -> None:
+        """Start the daemon, which is refused."""
+        started = self.site.sigc("daemon", "--config", str(self.site.config), **environment)
+        self.notes.append(f"exit {started.returncode}: {started.stderr.strip()[:160]}")
+        assert started.returncode != 0
 
     def die(self) -> None:
         """kill -9."""
@@ -136,6 +159,18 @@ class Night:
             f"told of {rules}, only of {[said['title'] for said in self.told.taken]}",
         )
 
+    def until_resolved(self, rule: str) -> None:
+        """The channel has the end of that alert."""
+        self.site.until(
+            lambda: ("resolve", rule) in {(said["kind"], said["rule"]) for said in self.told.taken}, f"{rule} is over"
+        )
+
+    def stage(self) -> str:
+        """Of the run under way, '' while there is none."""
+        with self.site.client() as client:
+            queue = client.get("status", {"is_detailed": True})["detailed"]["queue"]
+        return str(queue[0]["stage"]) if queue else ""
+
     def count(self, what: str) -> int:
         """Rows of the ledger."""
         with contextlib.closing(connect_reader(self.site.folder / "work" / FILE)) as connection:
@@ -143,12 +178,27 @@ class Night:
 
     # What may go wrong.
 
+    def is_not_examined(self) -> None:
+        """No check of health falls between a turn of the hands by hours and the schedule's next turn, which is then late."""
+        self.site.settings["daemon"]["health"]["interval_seconds"] = 600
+
     def safety(self, **limits: Any) -> None:
         """Limits."""
         self.site.settings["safety"].update(limits)
 
     def prices(self, change: Callable[[np.ndarray[Any, Any], int], None], *, until: str = "") -> None:
         """Rewrite the prices: of all rows and the row that the run is as of; or cut them after a day."""
+
+        def changed(values: np.ndarray[Any, Any], names: list[str], row: int) -> list[str]:
+            change(values, row)
+            return names
+
+        self.prices_of(changed, until=until)
+
+    def prices_of(
+        self, change: Callable[[np.ndarray[Any, Any], list[str], int], list[str]], *, until: str = ""
+    ) -> None:
+        """Rewrite the prices: of all rows, their assets, and the row that the run is as of; it says which assets they are then."""
         path = self.site.folder / "prices.parquet"
         table = pq.read_table(path)
         dates = table["date"].to_numpy().astype("datetime64[D]")
@@ -157,9 +207,56 @@ class Night:
             dates = dates[: len(table)]
         names = [n for n in table.column_names if n != "date"]
         values = np.column_stack([table[n].to_numpy() for n in names]).copy()
-        change(values, int(np.searchsorted(dates, np.datetime64(BEFORE))))
+        names = change(values, names, int(np.searchsorted(dates, np.datetime64(BEFORE))))
         columns = {"date": dates} | {n: values[:, i] for i, n in enumerate(names)}
         pq.write_table(pa.table(columns), path)
+
+    def small_disk(self, name: str, megabytes: int) -> Path:
+        """A disk of that size in the place of a folder of the site."""
+        disk = self.site.folder / name
+        disk.mkdir(parents=True, mode=0o700, exist_ok=True)
+        options = f"size={megabytes}m,mode=700"
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", disk], capture_output=True, text=True)
+        if mounted.returncode:
+            pytest.skip(f"a disk of its own can't be mounted here: {mounted.stderr.strip()}")
+        self.site.settings["daemon"]["health"]["min_free_mb"] = 0
+        self._after.callback(lambda: subprocess.run(["umount", "-l", disk], check=True))
+        return disk
+
+    def remount_read_only(self, name: str) -> None:
+        """As the kernel does it to a disk that fails."""
+        subprocess.run(["mount", "-o", "remount,ro", self.site.folder / name], check=True)
+
+    def fill(self, name: str) -> None:
+        """Fill that disk to its last byte."""
+        with (self.site.folder / name / _FILLER).open("wb", buffering=0) as filler:
+            for size in (1 << 20, 4096, 1):
+                with contextlib.suppress(OSError):
+                    while filler.write(b"x" * size):
+                        pass
+
+    def clear(self, name: str) -> None:
+        """Somebody makes room again."""
+        (self.site.folder / name / _FILLER).unlink()
+
+    @contextlib.contextmanager
+    def workers(self, number: int) -> Iterator[list[subprocess.Popen[str]]]:
+        """A scheduler of the site's own, and its workers, which no nanny starts again."""
+        port, folder = free_port(), self.site.folder / "dask"
+        folder.mkdir()
+        address = f"tcp://127.0.0.1:{port}"
+        cluster = {"type": "address", "address": address, "security": "none", "connect_timeout_s": 5}
+        self.site.settings["cluster"] = cluster
+        own = ("--nthreads", "1", "--no-dashboard", "--no-nanny", "--local-directory", str(folder))
+        with contextlib.ExitStack() as stack:
+            first = stack.enter_context(
+                _process("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+            )
+            _announced(first, "Scheduler at:")
+            found = [stack.enter_context(_process("worker", address, *own)) for _ in range(number)]
+            for worker in found:
+                _announced(worker, "Registered to:")
+            yield found
 
     @contextlib.contextmanager
     def broker_locked(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Thirty ways in which a night goes wrong: what is told, what `sigc why` says, what the page shows.
+"""Some forty-five ways in which a night goes wrong: what is told, what `sigc why` says, what the page shows.
 
 The table of them is written to build/nights.md.
 """
@@ -14,10 +14,13 @@ from playwright.sync_api import Browser
 
 from tests.alerts.servers import Hook, hook
 from tests.daemon.daemons import Site
+from tests.nights import machine, market, nights
 from tests.nights.night import Night
 from tests.nights.nights import WAYS
 
-SOME = ("every_order_is_denied", "data_are_stale", "killed_in_execute")
+DECLARED_IN = (nights, machine, market)
+
+SOME = ("every_order_is_denied", "data_are_stale", "killed_in_execute", "the_disk_is_full")
 TABLE = Path(os.environ.get("SIGC_NIGHTS", Path(__file__).parent.parent.parent / "build" / "nights.md"))
 
 

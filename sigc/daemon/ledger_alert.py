@@ -1,0 +1,96 @@
+"""The one alert that goes past the outbox, since the outbox is in the ledger: the ledger can't be used; and its end.
+
+    alert = LedgerAlert(daemon, in_thread)
+    await alert.look(trouble, channels)     every second: '' for none, else what is wrong
+
+It is told once over each channel of `routes.critical`, tried again where a channel does not take it; its end is told to
+those that took it. It ends when nothing was wrong for a while: a disk at its limit must not be told of at each write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sigc.alerts.message import Message
+from sigc.alerts.urgency import Urgency
+from sigc.daemon.courier import OpenChannel, attempt
+from sigc.errors import SigcError
+from sigc.store.audit import Event
+from sigc.store.meta import WROTE_AGAIN
+
+if TYPE_CHECKING:
+    from sigc.daemon.controller import Controller
+
+RULE = "ledger_damaged"
+CALM_S = 20.0
+_TITLE = "the ledger is damaged, or can't be used"
+_AGAIN_S = 30.0  # between tries of a channel that does not take it
+_PROBE_S = 5.0
+InThread = Callable[[Callable[[], object]], Awaitable[object]]
+log = logging.getLogger("sigc.alerts")
+
+
+class LedgerAlert:
+    """Whether it is raised, which channels took it, and since when the ledger can't be used."""
+
+    def __init__(self, daemon: Controller, in_thread: InThread) -> None:
+        self._daemon, self._in_thread = daemon, in_thread
+        self._raised: Message | None = None
+        self._took: set[str] = set()
+        self._since: datetime | None = None
+        self._seen_at = self._tried_at = self._probed_at = float("-inf")
+
+    async def look(self, trouble: str, channels: Mapping[str, OpenChannel]) -> None:
+        """Tell what is to be told now, and find out whether the ledger can be written again. Never raises SigcError."""
+        now = time.monotonic()
+        if trouble:
+            self._seen_at = now
+            self._since = self._since or self._daemon.clock.now()
+            await self._raise(trouble, channels, now)
+            await self._probe(trouble, now)
+        elif self._raised is not None and now - self._seen_at >= CALM_S:
+            text = f"the ledger can be used again\nIt could not since {self._since:%Y-%m-%d %H:%M:%S} UTC."
+            about, self._raised, self._since = self._raised, None, None
+            await self._send(self._message("resolve", text, about.about), channels, set(self._took))
+
+    async def _raise(self, trouble: str, channels: Mapping[str, OpenChannel], now: float) -> None:
+        if self._raised is None:
+            command = "df -h" if "full" in trouble or "No space" in trouble else "sigc audit verify"
+            log.error("the ledger can't be used: %s", trouble)
+            text = f"{trouble}\nNothing is traded while nothing can be written down.\nLook further: {command}"
+            self._raised, self._took, self._tried_at = self._message("raise", text), set(), float("-inf")
+        wanted = self._daemon.configured.loaded.config.alerts.routes.critical
+        left = {name for name in channels if wanted is None or name in wanted} - self._took
+        if left and now - self._tried_at >= _AGAIN_S:
+            self._tried_at = now
+            self._took |= await self._send(self._raised, channels, left)
+
+    async def _probe(self, trouble: str, now: float) -> None:
+        """Write down that it could not be written; when that succeeds, it can."""
+        if not self._daemon.books.trouble or now - self._probed_at < _PROBE_S:
+            return
+        self._probed_at = now
+        try:
+            await self._daemon.books.audit(Event(WROTE_AGAIN, {"since": self._since, "why": trouble}))
+        except SigcError:
+            return
+        self._daemon.books.trouble = ""
+
+    async def _send(self, message: Message, channels: Mapping[str, OpenChannel], names: set[str]) -> set[str]:
+        """Over those channels at once; the names of those that took it."""
+        asked = [channels[name] for name in sorted(names) if name in channels]
+        failures = await asyncio.gather(*(self._in_thread(partial(attempt, one, message)) for one in asked))
+        return {one.name for one, failure in zip(asked, failures, strict=True) if failure is None}
+
+    def _message(self, kind: str, text: str, about: str = "") -> Message:
+        daemon = self._daemon
+        now = daemon.clock.now()
+        key = f"{daemon.start.name}-{daemon.life}-{RULE}-{kind}-{now.isoformat()}"
+        said = daemon.doors.secrets.hide(text)
+        return Message(key, about or key, kind, Urgency.CRITICAL, _TITLE, said, now, daemon.start.name, RULE)
