@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 from sigc import metrics as m
-from sigc.calendar import open_calendar
+from sigc.calendar import Calendar, Session, open_calendar
 from sigc.clock import HandClock
 from sigc.daemon.books import Books
 from sigc.daemon.job_state import DidNotRun, RunFinished, Running, Waiting
@@ -34,6 +36,16 @@ NONE = Decided()
 
 def at(hour: int, minute: int = 0, day: int = 2) -> datetime:
     return datetime(2024, 1, day, hour, minute, tzinfo=UTC)
+
+
+# Of three sessions, and known up to the day of the last one.
+WEEK = Calendar(
+    "week",
+    "America/New_York",
+    tuple(Session(at(0, day=day).date(), at(14, 30, day), at(21, 0, day)) for day in (2, 3, 4)),
+    at(0, day=1).date(),
+    at(0, day=4).date(),
+)
 
 
 def job(name: str, trigger: str | None = "0 9 * * *", **more: Any) -> Job:
@@ -90,6 +102,13 @@ class Floor:
         self.table.ended(order.job, order.strategy, RunFinished(run, ok, self.clock.now(), before_trading, cancelled))
         await self.turn(self.clock.now())
 
+    async def audited(self, event: str) -> list[dict[str, Any]]:
+        """What the audit says of an event, oldest first."""
+        found = await self.books.read(
+            lambda c: c.execute("SELECT record FROM audit WHERE event = ? ORDER BY seq", (event,)).fetchall()
+        )
+        return [json.loads(record)["payload"] for (record,) in found]
+
     async def misses(self, name: str) -> list[str]:
         return [miss.reason for miss in await self.books.read(partial(store.misses, job=name))]
 
@@ -110,7 +129,7 @@ async def floor(
     )
     table = Timetable(books, Metrics(), clock, duties)
     made.append(Floor(books, clock, table))
-    calendars = {"always": open_calendar("always", None, today=now.date())}
+    calendars = {"always": open_calendar("always", None, today=now.date()), "week": WEEK}
     await table.restore(listed, calendars, alive, decided)
     running = asyncio.ensure_future(table.run())
     try:
@@ -192,7 +211,14 @@ async def test_dependencies_and_failures(folder: Path) -> None:
         await now.turn(at(9, day=3))
         assert len(now.begun) == 3
         assert await now.misses("trade") == ["a job it depends on did not finish"]
-        assert ("trade", "a job it depends on did not finish") in now.alerts
+        assert now.alerts == [("trade", "a job it depends on did not finish")]
+        (said,) = await now.audited("job.did_not_run")
+        assert said == {
+            "job": "trade",
+            "planned": at(9, day=3).isoformat(),
+            "trades": True,
+            "reason": "a job it depends on did not finish",
+        }
 
 
 @played
@@ -217,6 +243,18 @@ async def test_a_condition_is_waited_for(folder: Path) -> None:
         assert phase(now) is Waiting
         now.is_fresh = True
         await now.turn(at(9, 20))
+        assert now.begun == ["a-1"]
+
+
+@played
+async def test_a_closed_market_ends_a_fire(folder: Path) -> None:
+    """It is open from 14:30 to 21:00."""
+    bound = job("a", "0 14,15 * * *", calendar="week", conditions=frozenset({Condition.MARKET_OPEN}))
+    async with floor(folder, (bound,), at(13)) as now:
+        await now.turn(at(14))
+        assert now.begun == []
+        assert await now.misses("a") == ["the market was closed"]
+        await now.turn(at(15))
         assert now.begun == ["a-1"]
 
 
@@ -340,6 +378,19 @@ async def test_it_sleeps_until_the_next_that_is_due(folder: Path) -> None:
 
 
 @played
+async def test_it_wakes_for_what_is_tried_again_and_for_a_deadline(folder: Path) -> None:
+    listed = (job("a", retries=1, backoff_s=20), job("b", "0 11 * * *", deadline_s=40))
+    async with floor(folder, listed) as now:
+        await now.turn(at(9))
+        await now.end("a-1", Outcome.FAILED)
+        assert now.table._sleep_s() == 20.0
+        now.clock.turn(at(9) + timedelta(seconds=15))
+        assert now.table._sleep_s() == 5.0
+        await now.turn(at(11))
+        assert now.table._sleep_s() == 40.0
+
+
+@played
 async def test_who_asks_is_told_what_failed(folder: Path) -> None:
     async with floor(folder, (job("a"),)) as now:
         now.books.ledger._connection.execute("PRAGMA query_only = ON")
@@ -373,6 +424,12 @@ async def test_new_jobs_changed_jobs_and_jobs_that_go(folder: Path) -> None:
         await now.table.adopt(changed, now.table.calendars, NONE)
         await now.turn(at(9))
         assert now.begun == ["c-1"]  # a is gone; b would have fired before it was changed
+        known = now.table._metrics.values(m.NEXT_FIRE)
+        assert known == {("b",): at(7, day=3).timestamp(), ("c",): at(9, day=3).timestamp()}
+        assert [set(of) for of in (now.table.states, now.table.handled, now.table.upcoming)] == [{"b", "c"}] * 3
+        assert (
+            b'sigc_schedule_missed_total{job="b"} 0.0' in now.table._metrics.render()
+        )  # an alert can count from there on
         await now.turn(at(7, day=3))
         assert now.begun == ["c-1", "b-2"]
 
@@ -385,6 +442,28 @@ async def test_a_trigger_that_changed_while_it_was_down_misses_nothing(folder: P
         await later.turn(at(12))
         assert later.begun == []
         assert await later.misses("a") == []
+
+
+@played
+async def test_a_calendar_that_ends_is_told_of_and_keeps_no_other_job_from_its_fire(folder: Path) -> None:
+    told: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: told.append(f"{vars(record)['job']}: {record.getMessage()}")  # type: ignore[method-assign]
+    logging.getLogger("sigc.schedule").addHandler(handler)
+    try:
+        async with floor(
+            folder, (job("b", "30 9 * * *", calendar="week", skip_holidays=True), job("a")), at(9, 15, day=4)
+        ) as now:
+            assert now.table.upcoming["b"] is None
+            await now.turn(at(9, 30, day=4))
+            assert now.begun == []
+            await now.turn(at(9, day=5))
+            assert now.begun == ["a-1"]
+            assert [one.name for one, _ in now.table.next_fires(2)] == ["a", "a"]
+    finally:
+        logging.getLogger("sigc.schedule").removeHandler(handler)
+    why = "no next fire can be told: E402: calendar 'week' covers 2024-01-01 to 2024-01-04"
+    assert [said[: len(why) + 3] for said in told] == [f"b: {why}"]
 
 
 @played

@@ -92,7 +92,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_S}/books.py": ("tests/store/test_books.py",),
         f"{_S}/verify.py": ("tests/store/test_verify.py",),
         f"{_S}/booking.py": _ACTIONS,
-        f"{_S}/effects.py": _ACTIONS,
+        f"{_S}/effects.py": ("tests/store/test_effects.py", *_ACTIONS),
         f"{_S}/action_rows.py": _ACTIONS,
         f"{_S}/action_lists.py": _ACTIONS,
         f"{_S}/recount.py": _ACTIONS,
