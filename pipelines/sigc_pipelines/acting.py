@@ -184,7 +184,7 @@ class Restated:
         """The prices at the close of a session. dues: the actions of that session."""
         found = closes.last(day, self.prices) | self._own
         if dues or self._own:
-            fresh = {a: p for a, p in closes.on(day)[0].items() if p is not None and p > 0}
+            fresh = {a: p for a, p in closes.on(day)[0].items() if p is not None}
             after = action_rows.restated({**dict(self.prices), **self._own}, dues)
             touched = {n for d in dues for n in (d.action.asset, d.action.into) if n in after}
             self._own |= {asset: after[asset] for asset in touched}

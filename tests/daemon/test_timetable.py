@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -140,13 +140,26 @@ async def floor(
         await books.close()
 
 
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """The errors that the schedule logs meanwhile."""
+    told: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("sigc.schedule").addHandler(handler)
+    try:
+        yield told
+    finally:
+        logging.getLogger("sigc.schedule").removeHandler(handler)
+
+
 def phase(now: Floor, name: str = "a") -> type:
     return type(now.table.states[name].phase)
 
 
 def played(play: Callable[[Path], Coroutine[Any, Any, None]]) -> Callable[[Path], None]:
     def test(tmp_path: Path) -> None:
-        asyncio.run(asyncio.wait_for(play(tmp_path), 60))
+        asyncio.run(asyncio.wait_for(play(tmp_path), 20))
 
     test.__name__, test.__doc__ = play.__name__, play.__doc__
     return test
@@ -446,24 +459,65 @@ async def test_a_trigger_that_changed_while_it_was_down_misses_nothing(folder: P
 
 @played
 async def test_a_calendar_that_ends_is_told_of_and_keeps_no_other_job_from_its_fire(folder: Path) -> None:
-    told: list[str] = []
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = lambda record: told.append(f"{vars(record)['job']}: {record.getMessage()}")  # type: ignore[method-assign]
-    logging.getLogger("sigc.schedule").addHandler(handler)
-    try:
-        async with floor(
-            folder, (job("b", "30 9 * * *", calendar="week", skip_holidays=True), job("a")), at(9, 15, day=4)
-        ) as now:
+    listed = (job("b", "30 9 * * *", calendar="week", skip_holidays=True), job("a"))
+    with logged() as told:
+        async with floor(folder, listed, at(9, 15, day=4)) as now:
             assert now.table.upcoming["b"] is None
             await now.turn(at(9, 30, day=4))
             assert now.begun == []
             await now.turn(at(9, day=5))
             assert now.begun == ["a-1"]
             assert [one.name for one, _ in now.table.next_fires(2)] == ["a", "a"]
-    finally:
-        logging.getLogger("sigc.schedule").removeHandler(handler)
     why = "no next fire can be told: E402: calendar 'week' covers 2024-01-01 to 2024-01-04"
-    assert [said[: len(why) + 3] for said in told] == [f"b: {why}"]
+    assert [said[: len(why)] for said in told] == [why]
+
+
+@played
+async def test_an_event_that_fails_is_told_of_and_the_next_one_is_handled(folder: Path) -> None:
+    async with floor(folder, (job("a"),)) as now:
+        with logged() as told:
+            now.books.ledger._connection.execute("PRAGMA query_only = ON")
+            now.table.hold(frozenset({"s"}))
+            gone = asyncio.ensure_future(now.table.switch("a", False))  # nobody waits for its answer any more
+            await asyncio.wait([gone, asyncio.ensure_future(_cancelled(gone))])
+            await now.table.settle()
+            now.books.ledger._connection.execute("PRAGMA query_only = OFF")
+        assert told == ["an event of the schedule failed"] * 2
+        assert not now.table.states["a"].paused
+        await now.turn(at(9))
+        assert now.begun == ["a-1"]
+
+
+async def _cancelled(task: asyncio.Future[None]) -> None:
+    await asyncio.sleep(0)
+    task.cancel()
+
+
+@played
+async def test_it_waits_as_long_as_it_may_and_five_seconds_after_trouble(folder: Path) -> None:
+    waited: list[float | None] = []
+    plain = asyncio.wait_for
+
+    async def wait_for(what: Any, timeout: float | None) -> Any:
+        waited.append(timeout)
+        return await plain(what, timeout)
+
+    with pytest.MonkeyPatch.context() as patch, logged() as told:
+        async with floor(folder, (job("a"),)) as now:
+            await now.turn(at(8, 59) + timedelta(seconds=48))
+            patch.setattr(asyncio, "wait_for", wait_for)
+            await now.turn(at(8, 59) + timedelta(seconds=50))
+            assert waited[-1] == 10.0
+            now.books.ledger._connection.execute("PRAGMA query_only = ON")
+            await now.turn(at(9))
+            while waited[-1] == 10.0:  # until that turn is over
+                await asyncio.sleep(0)
+            assert waited[-1] == 5.0
+            now.books.ledger._connection.execute("PRAGMA query_only = OFF")
+            patch.undo()
+            await now.turn(at(9))
+            assert now.begun == ["a-1"]
+    assert set(told) == {"a turn of the schedule failed"}
 
 
 @played

@@ -48,7 +48,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_execute.py",
             "tests/trading/test_stopping.py",
         ),
-        f"{_P}/acting.py": ("tests/trading/test_actions.py",),
+        f"{_P}/acting.py": ("tests/trading/test_acting.py", "tests/trading/test_actions.py"),
         f"{_P}/renaming.py": ("tests/trading/test_actions.py",),
         f"{_P}/dollars.py": ("tests/trading/test_actions.py",),
         f"{_P}/as_traded.py": ("tests/pipelines/test_as_traded.py", "tests/trading/test_stages.py"),
