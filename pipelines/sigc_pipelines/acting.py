@@ -139,7 +139,7 @@ class Acts:
         """Tell a simulated broker what acts at the next session: orders that come now are in its units."""
         simulated, next = simulation(self.broker), calendar.after(self.as_of.day)
         placed = (scheduled(action, calendar) for action in between(actions, self.as_of.day, next.day))
-        dues = [due for due in placed if due is not None and due.session == str(next.day)]
+        dues = [due for due in placed if due is not None]
         if simulated is not None and dues:
             simulated.announce(dues)
 

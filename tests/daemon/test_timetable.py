@@ -64,11 +64,14 @@ class Floor:
     cancelled: list[str] = field(default_factory=list)
     alerts: list[tuple[str, str]] = field(default_factory=list)
     refuse: str = ""
+    fails: bool = False
     is_fresh: bool = True
 
     async def begin(self, one_job: Job, one: Fire) -> tuple[str, str]:
         if self.refuse:
             return "", self.refuse
+        if self.fails:
+            raise OSError("no more processes")
         before = await self.books.read(partial(store.recent, most=1000))
         id = f"{one_job.name}-{len(before) + 1}"
         order = OrderedRun(id, one_job.strategy, "compute", "", "", "", "", one_job.name, one.planned, "t", "", DAY)
@@ -141,10 +144,10 @@ async def floor(
 
 
 @contextmanager
-def logged() -> Iterator[list[str]]:
-    """The errors that the schedule logs meanwhile."""
+def logged(least: int = logging.ERROR) -> Iterator[list[str]]:
+    """The errors that the schedule logs meanwhile, or all from a level on."""
     told: list[str] = []
-    handler = logging.Handler(logging.ERROR)
+    handler = logging.Handler(least)
     handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
     logging.getLogger("sigc.schedule").addHandler(handler)
     try:
@@ -289,11 +292,34 @@ async def test_a_pause_and_a_switch(folder: Path) -> None:
 
 @played
 async def test_a_refusal_is_recorded(folder: Path) -> None:
-    async with floor(folder, (job("a"),)) as now:
+    async with floor(folder, (job("a"), job("b", "0 10 * * *"))) as now:
         now.refuse = "it was traded"
-        await now.turn(at(9))
+        with logged(logging.WARNING) as told:
+            await now.turn(at(9))
+        assert told == ["a run is refused", "a fire does not run"]
         assert await now.misses("a") == ["the run was refused"]
         assert now.table.states["a"].phase is None
+        now.refuse = ""
+        await now.turn(at(10))
+        assert now.table._metrics.values(m.LAST_FIRE) == {("b",): at(10).timestamp()}
+
+
+@played
+async def test_a_run_that_can_not_be_begun_is_one_that_was_refused(folder: Path) -> None:
+    async with floor(folder, (job("a"),)) as now:
+        now.fails = True
+        with logged() as told:
+            await now.turn(at(9))
+        assert told == ["a run can't be begun"]
+        assert await now.misses("a") == ["the run was refused"]
+
+
+@played
+async def test_a_fire_that_is_far_off_is_known(folder: Path) -> None:
+    async with floor(folder, (job("a", "0 9 * * 1"),)) as now:
+        found = now.table.upcoming["a"]
+        assert found is not None
+        assert found.planned == at(9, day=8)
 
 
 @pytest.mark.parametrize("policy", list(Misfire))

@@ -42,7 +42,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_P}/judging.py": ("tests/trading/test_judging.py",),
         f"{_P}/settle.py": ("tests/trading/test_sweep.py", "tests/trading/test_stopping.py"),
         f"{_P}/valuing.py": ("tests/trading/test_valuing.py",),
-        f"{_P}/run.py": _TRADING,
+        f"{_P}/run.py": ("tests/trading/test_run.py", *_TRADING),
         f"{_P}/recover.py": (
             "tests/trading/test_recover.py",
             "tests/trading/test_execute.py",

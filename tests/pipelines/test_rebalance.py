@@ -92,6 +92,7 @@ def test_rows_beyond_the_calendar_are_refused_in_a_sentence() -> None:
     with pytest.raises(SigcError, match=r"rebal=month_end needs sessions from .* the calendar '.*' is known from"):
         due_rows(Rebalance.of_word("month_end"), RowDays(days, exchange))
     assert due_rows(Rebalance(1), RowDays(days, exchange)).all()
+    assert due_rows(Rebalance.of_word("month_end"), RowDays(days[:0], exchange)).tolist() == []
 
 
 def test_the_last_session_of_a_calendar_is_too_late_to_ask_for() -> None:

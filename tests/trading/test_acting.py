@@ -110,6 +110,11 @@ def test_an_action_acts_at_its_session_and_is_paid_at_one(
 @pytest.mark.parametrize("ex", ["2016-01-01", "2016-01-04", "2016-01-20"])
 def test_an_action_without_a_session_before_it_or_at_it_has_no_place(ex: str) -> None:
     assert day_of(ex) is None
+    friday, monday = CALENDAR.table[9:11]
+    short = Calendar("short", "UTC", (*CALENDAR.table[:9], friday, monday), SESSIONS[0], monday.day)
+    found = scheduled(Action(SESSIONS[1], "A", split("A", 2, 1).kind, pay_date=date(2016, 1, 16)), short)
+    assert found is not None
+    assert found.pay_session == str(monday.day)
     assert scheduled(split("A", 2, 1), Calendar("none", "UTC", (), SESSIONS[0], SESSIONS[-1])) is None
 
 
