@@ -54,6 +54,10 @@ def test_the_record_of_a_run(floor: Floor) -> None:
             ("A", Side.BUY, D(1000), "one"),
         ]
         assert desk.audit("run.opened")[0]["run"] == "one"
+        (decided,) = desk.audit("run.decided")
+        assert ended.turn is not None
+        assert decided["payload"]["rebalance"] == ended.turn.due != ""
+        assert all(0.0 <= s.seconds < 600.0 for s in ended.stages)
 
 
 def test_a_dry_run_shows_orders_and_changes_nothing(floor: Floor) -> None:
