@@ -139,7 +139,7 @@ class Acts:
         """Tell a simulated broker what acts at the next session: orders that come now are in its units."""
         simulated, next = simulation(self.broker), calendar.after(self.as_of.day)
         placed = (scheduled(action, calendar) for action in between(actions, self.as_of.day, next.day))
-        dues = [due for due in placed if due is not None and due.session == str(next.day)]
+        dues = [due for due in placed if due is not None]
         if simulated is not None and dues:
             simulated.announce(dues)
 
@@ -184,7 +184,7 @@ class Restated:
         """The prices at the close of a session. dues: the actions of that session."""
         found = closes.last(day, self.prices) | self._own
         if dues or self._own:
-            fresh = {a: p for a, p in closes.on(day)[0].items() if p is not None and p > 0}
+            fresh = {a: p for a, p in closes.on(day)[0].items() if p is not None}
             after = action_rows.restated({**dict(self.prices), **self._own}, dues)
             touched = {n for d in dues for n in (d.action.asset, d.action.into) if n in after}
             self._own |= {asset: after[asset] for asset in touched}

@@ -75,8 +75,6 @@ def _named(word: str, rows: RowDays) -> Due:
         return np.zeros(0, bool)
     named = named_sessions(word, rows.exchange, days[0], days[-1])
     first = np.searchsorted(days, named)  # of the session, or the next row
-    there = first < len(days)
-    first, named = first[there], named[there]
     if word.endswith("_end"):
         last = np.searchsorted(days, named, side="right") - 1
         first = np.where(days[first] == named, last, first)

@@ -26,7 +26,7 @@ from sigc.store.accounts import add_cash, moved, position, put_position, rescale
 from sigc.store.action_lists import BY_HAND
 from sigc.store.action_rows import Entry, Kept
 from sigc.store.audit import Event
-from sigc.store.effects import EFFECT, PAYMENT, Amounts, Due, Effect, Key, Move, can_be_valued, effects, steps
+from sigc.store.effects import EFFECT, PAYMENT, Amounts, Due, Effect, Key, Move, can_be_valued, effects, in_order, steps
 from sigc.store.ledger import Transaction
 from sigc.store.records import ZERO, BookKey, RunKind, Side
 
@@ -56,7 +56,7 @@ def components(connection: sqlite3.Connection, through: str) -> tuple[Component,
 
 
 def _component(together: Mapping[Key, Kept], before: datetime) -> Component:
-    dues = sorted((k.due for k in together.values()), key=lambda d: (d.before, d.session, d.key))
+    dues = in_order(k.due for k in together.values())
     names = {n for due in dues for n in (due.action.asset, due.action.into) if n}
     return Component(tuple(dues), frozenset(names), before)
 
@@ -75,8 +75,7 @@ def book(tx: Transaction, through: str, step: Decimal) -> tuple[Entry, ...]:
 
 def book_again(tx: Transaction) -> tuple[Entry, ...]:
     """Book what fills that became known change in actions that were booked before."""
-    through, step = rows.progress(tx.connection)
-    return book(tx, through, step) if through else ()
+    return book(tx, *rows.progress(tx.connection))
 
 
 def _book(tx: Transaction, one: Component, through: str, step: Decimal) -> list[Entry]:
@@ -210,16 +209,21 @@ def _move(tx: Transaction, due: Due, entry: Entry) -> None:
     if amounts.change:
         after = held + amounts.change
         if due.action.kind is ActionKind.SPLIT:
-            of_price = ZERO if due.price is None else due.price / Decimal(float(due.action.ratio))
-            price = rescaled(average, held, after + amounts.fraction) if held else of_price
-            put_position(tx, entry.book, entry.asset, after, price)
+            cost = rescaled(average, held, after + amounts.fraction) if held else _split_price(due)
+            put_position(tx, entry.book, entry.asset, after, cost)
         else:
             put_position(tx, entry.book, entry.asset, *moved(held, average, amounts.change, average))
     if amounts.into_change:
-        came = abs(amounts.into_change) + abs(amounts.fraction)
-        price = average * abs(amounts.change) / came
+        came = amounts.into_change + amounts.fraction  # less than into_change where rounding gave more than was due
+        price = abs(average * amounts.change / came) if came else ZERO
         now, cost = position(tx, entry.book, entry.into)
         put_position(tx, entry.book, entry.into, *moved(now, cost, amounts.into_change, price))
+
+
+def _split_price(due: Due) -> Decimal:
+    """The price before a split in shares after it: the cost of what a split leaves where nothing is held any more."""
+    ratio = due.action.ratio
+    return ZERO if due.price is None else rescaled(due.price, Decimal(ratio.denominator), Decimal(ratio.numerator))
 
 
 def plan_rename(tx: Transaction, key: BookKey, old: str, new: str, who: str, reason: str) -> Due:

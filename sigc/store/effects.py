@@ -146,13 +146,25 @@ def effects(
     world = _World({a: {h: Fraction(q) for h, q in own.items()} for a, own in base.items()}, step, watermarks or {})
     coming = sorted(moves, key=lambda m: m.at)
     at = 0
-    in_time = sorted(dues, key=lambda d: (d.before, d.session, d.key))
-    for before, group in groupby(in_time, key=lambda d: d.before):
+    for before, group in groupby(in_order(dues), key=lambda d: d.before):
         while at < len(coming) and coming[at].at <= before:
             world.add(coming[at].asset, coming[at].holder, Fraction(coming[at].change))
             at += 1
-        world.session(list(group))
+        world.session(group)
     return world.found
+
+
+def in_order(dues: Iterable[Due]) -> list[Due]:
+    """Actions in the order in which they act."""
+    of = list(dues)
+    renamed = {(d.before, d.action.asset) for d in of if d.action.kind is ActionKind.RENAME}
+
+    def place(due: Due) -> tuple[object, ...]:
+        kind, is_old = due.action.kind, (due.before, due.action.asset) in renamed
+        turn = 1 if kind is ActionKind.RENAME else 0 if is_old else 2
+        return due.before, turn, _RANK.get(kind), due.session, due.key
+
+    return sorted(of, key=place)
 
 
 class _World:
@@ -167,17 +179,13 @@ class _World:
         own = self.held.setdefault(asset, {})
         own[holder] = own.get(holder, Fraction(0)) + change
 
-    def session(self, dues: list[Due]) -> None:
-        renames = [d for d in dues if d.action.kind is ActionKind.RENAME]
-        old = {d.action.asset for d in renames}
-        others = sorted((d for d in dues if d not in renames), key=lambda d: _RANK[d.action.kind])
-        for due in others:
-            if due.action.asset in old:
-                self._act(due)
-        self._rename(renames)
-        for due in others:
-            if due.action.asset not in old:
-                self._act(due)
+    def session(self, dues: Iterable[Due]) -> None:
+        for is_rename, group in groupby(dues, key=lambda d: d.action.kind is ActionKind.RENAME):
+            if is_rename:
+                self._rename(group)
+            else:
+                for due in group:
+                    self._act(due)
         for asset, holder, change in self._deliveries:
             self.add(asset, holder, change)
         self._deliveries = []
@@ -190,7 +198,7 @@ class _World:
         of_all, of_asset = (self.watermarks.get((holder, a), "") for a in ("", due.action.asset))
         return due.session <= max(of_all, of_asset)
 
-    def _rename(self, renames: list[Due]) -> None:
+    def _rename(self, renames: Iterable[Due]) -> None:
         taken = []
         for due in renames:
             own = self._of(due)
@@ -311,7 +319,7 @@ def exact(number: Fraction) -> Decimal:
 
 def shown(number: Fraction) -> Decimal:
     """A part of a share, to ten digits."""
-    return exact(number).quantize(_SHOWN).normalize() if number else ZERO
+    return exact(number).quantize(_SHOWN).normalize()
 
 
 def _number(value: float) -> Fraction:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 
 from sigc import metrics as m
-from sigc.calendar import open_calendar
+from sigc.calendar import Calendar, Session, open_calendar
 from sigc.clock import HandClock
 from sigc.daemon.books import Books
 from sigc.daemon.job_state import DidNotRun, RunFinished, Running, Waiting
@@ -36,6 +38,16 @@ def at(hour: int, minute: int = 0, day: int = 2) -> datetime:
     return datetime(2024, 1, day, hour, minute, tzinfo=UTC)
 
 
+# Of three sessions, and known up to the day of the last one.
+WEEK = Calendar(
+    "week",
+    "America/New_York",
+    tuple(Session(at(0, day=day).date(), at(14, 30, day), at(21, 0, day)) for day in (2, 3, 4)),
+    at(0, day=1).date(),
+    at(0, day=4).date(),
+)
+
+
 def job(name: str, trigger: str | None = "0 9 * * *", **more: Any) -> Job:
     given: dict[str, Any] = {"zone": "UTC", "calendar": "always", "skip_holidays": False, "strategy": "s"} | more
     return Job(name, trigger=None if trigger is None else parse_trigger(trigger, "UTC"), **given)
@@ -52,11 +64,14 @@ class Floor:
     cancelled: list[str] = field(default_factory=list)
     alerts: list[tuple[str, str]] = field(default_factory=list)
     refuse: str = ""
+    fails: bool = False
     is_fresh: bool = True
 
     async def begin(self, one_job: Job, one: Fire) -> tuple[str, str]:
         if self.refuse:
             return "", self.refuse
+        if self.fails:
+            raise OSError("no more processes")
         before = await self.books.read(partial(store.recent, most=1000))
         id = f"{one_job.name}-{len(before) + 1}"
         order = OrderedRun(id, one_job.strategy, "compute", "", "", "", "", one_job.name, one.planned, "t", "", DAY)
@@ -90,6 +105,13 @@ class Floor:
         self.table.ended(order.job, order.strategy, RunFinished(run, ok, self.clock.now(), before_trading, cancelled))
         await self.turn(self.clock.now())
 
+    async def audited(self, event: str) -> list[dict[str, Any]]:
+        """What the audit says of an event, oldest first."""
+        found = await self.books.read(
+            lambda c: c.execute("SELECT record FROM audit WHERE event = ? ORDER BY seq", (event,)).fetchall()
+        )
+        return [json.loads(record)["payload"] for (record,) in found]
+
     async def misses(self, name: str) -> list[str]:
         return [miss.reason for miss in await self.books.read(partial(store.misses, job=name))]
 
@@ -110,7 +132,7 @@ async def floor(
     )
     table = Timetable(books, Metrics(), clock, duties)
     made.append(Floor(books, clock, table))
-    calendars = {"always": open_calendar("always", None, today=now.date())}
+    calendars = {"always": open_calendar("always", None, today=now.date()), "week": WEEK}
     await table.restore(listed, calendars, alive, decided)
     running = asyncio.ensure_future(table.run())
     try:
@@ -121,13 +143,26 @@ async def floor(
         await books.close()
 
 
+@contextmanager
+def logged(least: int = logging.ERROR) -> Iterator[list[str]]:
+    """The errors that the schedule logs meanwhile, or all from a level on."""
+    told: list[str] = []
+    handler = logging.Handler(least)
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("sigc.schedule").addHandler(handler)
+    try:
+        yield told
+    finally:
+        logging.getLogger("sigc.schedule").removeHandler(handler)
+
+
 def phase(now: Floor, name: str = "a") -> type:
     return type(now.table.states[name].phase)
 
 
 def played(play: Callable[[Path], Coroutine[Any, Any, None]]) -> Callable[[Path], None]:
     def test(tmp_path: Path) -> None:
-        asyncio.run(asyncio.wait_for(play(tmp_path), 60))
+        asyncio.run(asyncio.wait_for(play(tmp_path), 20))
 
     test.__name__, test.__doc__ = play.__name__, play.__doc__
     return test
@@ -210,7 +245,14 @@ async def test_dependencies_and_failures(folder: Path) -> None:
         await now.turn(at(9, day=3))
         assert len(now.begun) == 3
         assert await now.misses("trade") == ["a job it depends on did not finish"]
-        assert ("trade", "a job it depends on did not finish") in now.alerts
+        assert now.alerts == [("trade", "a job it depends on did not finish")]
+        (said,) = await now.audited("job.did_not_run")
+        assert said == {
+            "job": "trade",
+            "planned": at(9, day=3).isoformat(),
+            "trades": True,
+            "reason": "a job it depends on did not finish",
+        }
 
 
 @played
@@ -239,6 +281,18 @@ async def test_a_condition_is_waited_for(folder: Path) -> None:
 
 
 @played
+async def test_a_closed_market_ends_a_fire(folder: Path) -> None:
+    """It is open from 14:30 to 21:00."""
+    bound = job("a", "0 14,15 * * *", calendar="week", conditions=frozenset({Condition.MARKET_OPEN}))
+    async with floor(folder, (bound,), at(13)) as now:
+        await now.turn(at(14))
+        assert now.begun == []
+        assert await now.misses("a") == ["the market was closed"]
+        await now.turn(at(15))
+        assert now.begun == ["a-1"]
+
+
+@played
 async def test_a_pause_and_a_switch(folder: Path) -> None:
     async with floor(folder, (job("a"), job("b", strategy="t"))) as now:
         now.table.hold(frozenset({"s"}))
@@ -256,11 +310,34 @@ async def test_a_pause_and_a_switch(folder: Path) -> None:
 
 @played
 async def test_a_refusal_is_recorded(folder: Path) -> None:
-    async with floor(folder, (job("a"),)) as now:
+    async with floor(folder, (job("a"), job("b", "0 10 * * *"))) as now:
         now.refuse = "it was traded"
-        await now.turn(at(9))
+        with logged(logging.WARNING) as told:
+            await now.turn(at(9))
+        assert told == ["a run is refused", "a fire does not run"]
         assert await now.misses("a") == ["the run was refused"]
         assert now.table.states["a"].phase is None
+        now.refuse = ""
+        await now.turn(at(10))
+        assert now.table._metrics.values(m.LAST_FIRE) == {("b",): at(10).timestamp()}
+
+
+@played
+async def test_a_run_that_can_not_be_begun_is_one_that_was_refused(folder: Path) -> None:
+    async with floor(folder, (job("a"),)) as now:
+        now.fails = True
+        with logged() as told:
+            await now.turn(at(9))
+        assert told == ["a run can't be begun"]
+        assert await now.misses("a") == ["the run was refused"]
+
+
+@played
+async def test_a_fire_that_is_far_off_is_known(folder: Path) -> None:
+    async with floor(folder, (job("a", "0 9 * * 1"),)) as now:
+        found = now.table.upcoming["a"]
+        assert found is not None
+        assert found.planned == at(9, day=8)
 
 
 @pytest.mark.parametrize("policy", list(Misfire))
@@ -358,6 +435,19 @@ async def test_it_sleeps_until_the_next_that_is_due(folder: Path) -> None:
 
 
 @played
+async def test_it_wakes_for_what_is_tried_again_and_for_a_deadline(folder: Path) -> None:
+    listed = (job("a", retries=1, backoff_s=20), job("b", "0 11 * * *", deadline_s=40))
+    async with floor(folder, listed) as now:
+        await now.turn(at(9))
+        await now.end("a-1", Outcome.FAILED)
+        assert now.table._sleep_s() == 20.0
+        now.clock.turn(at(9) + timedelta(seconds=15))
+        assert now.table._sleep_s() == 5.0
+        await now.turn(at(11))
+        assert now.table._sleep_s() == 40.0
+
+
+@played
 async def test_who_asks_is_told_what_failed(folder: Path) -> None:
     async with floor(folder, (job("a"),)) as now:
         now.books.ledger._connection.execute("PRAGMA query_only = ON")
@@ -391,6 +481,12 @@ async def test_new_jobs_changed_jobs_and_jobs_that_go(folder: Path) -> None:
         await now.table.adopt(changed, now.table.calendars, NONE)
         await now.turn(at(9))
         assert now.begun == ["c-1"]  # a is gone; b would have fired before it was changed
+        known = now.table._metrics.values(m.NEXT_FIRE)
+        assert known == {("b",): at(7, day=3).timestamp(), ("c",): at(9, day=3).timestamp()}
+        assert [set(of) for of in (now.table.states, now.table.handled, now.table.upcoming)] == [{"b", "c"}] * 3
+        assert (
+            b'sigc_schedule_missed_total{job="b"} 0.0' in now.table._metrics.render()
+        )  # an alert can count from there on
         await now.turn(at(7, day=3))
         assert now.begun == ["c-1", "b-2"]
 
@@ -403,6 +499,69 @@ async def test_a_trigger_that_changed_while_it_was_down_misses_nothing(folder: P
         await later.turn(at(12))
         assert later.begun == []
         assert await later.misses("a") == []
+
+
+@played
+async def test_a_calendar_that_ends_is_told_of_and_keeps_no_other_job_from_its_fire(folder: Path) -> None:
+    listed = (job("b", "30 9 * * *", calendar="week", skip_holidays=True), job("a"))
+    with logged() as told:
+        async with floor(folder, listed, at(9, 15, day=4)) as now:
+            assert now.table.upcoming["b"] is None
+            await now.turn(at(9, 30, day=4))
+            assert now.begun == []
+            await now.turn(at(9, day=5))
+            assert now.begun == ["a-1"]
+            assert [one.name for one, _ in now.table.next_fires(2)] == ["a", "a"]
+    why = "no next fire can be told: E402: calendar 'week' covers 2024-01-01 to 2024-01-04"
+    assert [said[: len(why)] for said in told] == [why]
+
+
+@played
+async def test_an_event_that_fails_is_told_of_and_the_next_one_is_handled(folder: Path) -> None:
+    async with floor(folder, (job("a"),)) as now:
+        with logged() as told:
+            now.books.ledger._connection.execute("PRAGMA query_only = ON")
+            now.table.hold(frozenset({"s"}))
+            gone = asyncio.ensure_future(now.table.switch("a", False))  # nobody waits for its answer any more
+            await asyncio.wait([gone, asyncio.ensure_future(_cancelled(gone))])
+            await now.table.settle()
+            now.books.ledger._connection.execute("PRAGMA query_only = OFF")
+        assert told == ["an event of the schedule failed"] * 2
+        assert not now.table.states["a"].paused
+        await now.turn(at(9))
+        assert now.begun == ["a-1"]
+
+
+async def _cancelled(task: asyncio.Future[None]) -> None:
+    await asyncio.sleep(0)
+    task.cancel()
+
+
+@played
+async def test_it_waits_as_long_as_it_may_and_five_seconds_after_trouble(folder: Path) -> None:
+    waited: list[float | None] = []
+    plain = asyncio.wait_for
+
+    async def wait_for(what: Any, timeout: float | None) -> Any:
+        waited.append(timeout)
+        return await plain(what, timeout)
+
+    with pytest.MonkeyPatch.context() as patch, logged() as told:
+        async with floor(folder, (job("a"),)) as now:
+            await now.turn(at(8, 59) + timedelta(seconds=48))
+            patch.setattr(asyncio, "wait_for", wait_for)
+            await now.turn(at(8, 59) + timedelta(seconds=50))
+            assert waited[-1] == 10.0
+            now.books.ledger._connection.execute("PRAGMA query_only = ON")
+            await now.turn(at(9))
+            while waited[-1] == 10.0:  # until that turn is over
+                await asyncio.sleep(0)
+            assert waited[-1] == 5.0
+            now.books.ledger._connection.execute("PRAGMA query_only = OFF")
+            patch.undo()
+            await now.turn(at(9))
+            assert now.begun == ["a-1"]
+    assert set(told) == {"a turn of the schedule failed"}
 
 
 @played

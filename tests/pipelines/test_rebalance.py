@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from sigc.errors import SigcError
 from sigc.lang.rebalance import CALENDAR_WORDS, ROWS, Rebalance
 from sigc_pipelines.backtest import backtest, pick
 from sigc_pipelines.compute import load
-from sigc_pipelines.rebalance import RowDays, due_rows, named_sessions, text_of
+from sigc_pipelines.rebalance import RowDays, due_rows, named_sessions, row_days, text_of
 from tests.world import workspace, write_strategy, write_wide
 
 FREQUENCY = {"week": "W-SUN", "month": "M", "quarter": "Q", "year": "Y"}
@@ -91,6 +92,25 @@ def test_rows_beyond_the_calendar_are_refused_in_a_sentence() -> None:
     with pytest.raises(SigcError, match=r"rebal=month_end needs sessions from .* the calendar '.*' is known from"):
         due_rows(Rebalance.of_word("month_end"), RowDays(days, exchange))
     assert due_rows(Rebalance(1), RowDays(days, exchange)).all()
+    assert due_rows(Rebalance.of_word("month_end"), RowDays(days[:0], exchange)).tolist() == []
+
+
+def test_the_last_session_of_a_calendar_is_too_late_to_ask_for() -> None:
+    """Whether it is the last of its month is not known."""
+    exchange = NYSE.of()
+    since, last, beyond = exchange.days[-30], exchange.days[-2], exchange.days[-1]
+    assert list(named_sessions("week_start", exchange, since, last))[-1] <= last
+    with pytest.raises(SigcError, match="known from"):
+        named_sessions("week_start", exchange, since, beyond)
+    with pytest.raises(SigcError, match="known from"):
+        named_sessions("week_start", exchange, exchange.since - np.timedelta64(1, "D"), last)
+
+
+def test_a_calendar_that_begins_with_the_end_of_a_month() -> None:
+    days = np.array(["2024-02-29", "2024-03-01", "2024-03-28", "2024-04-01", "2024-04-02"], "datetime64[D]")
+    exchange = replace(NYSE.of(), days=days, since=days[0])
+    found = [str(d) for d in named_sessions("month_end", exchange, days[0], days[-2])]
+    assert found == ["2024-02-29", "2024-03-28"]
 
 
 TEXT = """data:
@@ -118,6 +138,31 @@ def test_a_backtest_trades_on_its_word(tmp_path: Path) -> None:
     traded = written(tmp_path, days, "month_end")
     assert set(traded) <= {str(days[0]), *named("month_end", "nyse", str(days[0]), str(days[-1]))}
     assert "2024-03-28" in traded  # Good Friday is the 29th
+
+
+def rows_of(folder: Path, dates: np.ndarray, options: str = "") -> RowDays:
+    values = np.linspace(50, 60, 3 * len(dates)).reshape(-1, 3)
+    table = pd.DataFrame(values, pd.Index(dates, name="date"), ("A", "B", "C"))
+    table.reset_index().to_parquet(folder / "prices.parquet")
+    space = workspace(MemoryStore())
+    return row_days(load(write_strategy(folder, TEXT.format(word="1", options=options)), space), space)
+
+
+def test_a_bar_belongs_to_its_session_not_to_its_date(tmp_path: Path) -> None:
+    """Chicago's futures: Monday's session begins at 17:00 on Sunday."""
+    hours = [f"2024-03-{day} {hour}:00" for day in ("04", "05", "06", "07") for hour in ("17", "18", "19", "20")]
+    found = rows_of(tmp_path, np.array(hours, "datetime64[ns]"), ' calendar=CMES zone="America/Chicago"')
+    assert found.of_sessions == "bars"
+    assert [str(day) for day in found.days] == [f"2024-03-{day}" for day in ("05", "06", "07", "08") for _ in range(4)]
+
+
+def test_rows_are_of_sessions_where_they_are_daily(tmp_path: Path) -> None:
+    days = days_of("nyse", "2024-01-02", "2024-02-14")
+    daily = rows_of(tmp_path, days)
+    assert (daily.of_sessions, daily.days.tolist()) == ("sessions", days.tolist())
+    weekly = rows_of(tmp_path, np.arange(np.datetime64("2023-01-06"), np.datetime64("2024-01-06"), 7))
+    assert (weekly.of_sessions, str(weekly.days[0]), len(weekly.days)) == ("", "2023-01-06", 53)
+    assert [str(day) for day in weekly.part(1, 3).days] == ["2023-01-13", "2023-01-20"]
 
 
 @pytest.mark.parametrize("word", ROWS)

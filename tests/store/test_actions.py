@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from sigc.actions import Action
 from sigc.errors import SigcError
-from sigc.store import action_lists, action_rows, booking, books, runs
+from sigc.store import action_lists, action_rows, booking, books, orders, runs
 from sigc.store.action_lists import Listing
-from sigc.store.records import Charge
+from sigc.store.records import Charge, Intent, IntentState, Outcome, Run, RunKey, RunKind, Side
 from tests.store.actions_desk import (
     CAPITAL,
     KEY,
@@ -182,6 +182,13 @@ def test_a_dividend_on_the_day_of_a_split_is_per_new_share(desk: Desk) -> None:
     assert desk.book(2) == ()
     assert [e.reason for e in desk.book(3)] == ["payment"]
     assert numbers(desk) == ({"A": 200}, 100, 0)
+    assert [(e.kind, e.step, e.session, e.pay_session) for e in desk.entries()] == [
+        ("split", "effect", str(SESSIONS[1]), str(SESSIONS[1])),
+        ("dividend", "effect", str(SESSIONS[1]), str(SESSIONS[3])),
+        ("dividend", "payment", str(SESSIONS[3]), str(SESSIONS[3])),
+    ]
+    with desk.ledger.reading() as connection:
+        assert action_rows.due_until(connection, str(SESSIONS[9])) == ()  # what is paid is over
 
 
 def test_a_short_owes_even_if_it_was_covered_since(desk: Desk) -> None:
@@ -232,6 +239,87 @@ def test_a_fraction_is_paid_at_the_close_before_over_the_ratio(desk: Desk) -> No
     assert average(desk, "A") == 20  # the cost of what is left, not of what was paid out
 
 
+@pytest.mark.parametrize(("price", "cost"), [("9", "3"), (None, "0")])
+def test_shares_of_a_split_that_come_when_all_was_sold_cost_the_price_of_then(
+    desk: Desk, price: str | None, cost: str
+) -> None:
+    """100 bought before a split and 100 sold after it, in new shares: 200 are left, at 9 over 3."""
+    desk.fill("A", 100, 0)
+    desk.fill("A", -100, 2)
+    desk.lists(split("A", 3, 1), price=price)
+    desk.book(3)
+    assert numbers(desk)[0] == {"A": 200}
+    assert average(desk, "A") == Decimal(cost)
+
+
+def test_the_price_of_then_is_exact_to_ten_digits(desk: Desk) -> None:
+    desk.fill("A", 99, 0)
+    desk.fill("A", -99, 2)
+    desk.lists(split("A", Fraction(1, 3), 1), price="7.01")
+    desk.book(3)
+    assert average(desk, "A") == Decimal("21.03")
+
+
+def test_a_short_becomes_a_short_of_what_it_is_merged_into(desk: Desk) -> None:
+    """101 short at 10: 151 short of B, which cost what half a share more did."""
+    desk.fill("A", -101, 0)
+    desk.lists(action("merge", "A", 1, into="B", ratio=Fraction(3, 2), cash=1.0))
+    desk.book(1)
+    assert numbers(desk) == ({"B": -151}, -3 - 101, 0)
+    assert average(desk, "B") == Decimal("6.6666666667")
+
+
+def test_cost_goes_by_the_shares_that_were_due_not_by_those_that_rounding_gave(tmp_path: Path) -> None:
+    """Two books of 1 share, 3:2 of B: 3 of them in all; one gets 2 and pays half a share, the other gets 1."""
+    with Desk(tmp_path, KEY, OTHER) as desk:
+        for key in (KEY, OTHER):
+            desk.fill("A", 1, 0, key)
+        desk.lists(action("merge", "A", 1, into="B", ratio=Fraction(3, 2)))
+        desk.book(1)
+        with desk.ledger.reading() as connection:
+            found = [books.positions(connection, key) for key in (KEY, OTHER)]
+    assert [(p.quantity, p.average_price) for own in found for p in own] == [
+        (Decimal(2), Decimal("6.6666666667")),
+        (Decimal(1), Decimal("6.6666666667")),
+    ]
+
+
+def test_a_late_fill_of_one_book_may_turn_the_rounding_of_another(tmp_path: Path) -> None:
+    """1.5 and 1.5 of B are 2 and 1; 1.5 and 3 are 1 and 3: a share that one got goes back, and its half is paid out."""
+    with Desk(tmp_path, KEY, OTHER) as desk:
+        for key in (KEY, OTHER):
+            desk.fill("A", 1, 0, key)
+        desk.lists(action("merge", "A", 1, into="B", ratio=Fraction(3, 2)))
+        desk.book(1)
+        desk.fill("A", 1, 0, OTHER)
+        assert [desk.state(key).held for key in (KEY, OTHER)] == [{"B": 1}, {"B": 3}]
+        assert [e.amounts.cash for e in desk.entries(KEY)] == [Decimal("-3.33"), Decimal("6.66")]
+
+
+def test_what_is_owed_to_one_book_alone_is_paid(tmp_path: Path) -> None:
+    """Of 0.004 a share, 1 share gets nothing, 100 get 0.40: two days later."""
+    with Desk(tmp_path, KEY, OTHER) as desk:
+        desk.fill("A", 1, 0, KEY)
+        desk.fill("A", 100, 0, OTHER)
+        desk.lists(action("merge", "A", 1, into="B", cash=0.004, pay=3))
+        desk.book(1)
+        desk.book(3)
+        assert [desk.state(key).owed for key in (KEY, OTHER)] == [0, 0]
+        assert [len(desk.entries(key)) for key in (KEY, OTHER)] == [1, 2]
+
+
+def test_an_end_whose_price_is_not_known_yet_is_looked_at_until_it_is(desk: Desk) -> None:
+    desk.fill("A", 100, 0)
+    desk.lists(action("delist", "A", 1, total_return=-0.25), price=None)
+    assert desk.book(1) == ()
+    assert desk.book(4) == ()
+    with desk.ledger.transaction("actions") as tx:
+        (waits,) = action_rows.due_until(tx.connection, str(SESSIONS[5]))
+        action_rows.put_price(tx, waits.due.key, Decimal(8))
+    desk.book(5)
+    assert numbers(desk) == ({}, 600, 0)
+
+
 def test_broker_steps_bound_the_fraction(tmp_path: Path) -> None:
     with Desk(tmp_path, step="0.001") as desk:
         desk.fill("A", "10.001", 0)
@@ -251,6 +339,22 @@ def test_an_asset_gets_another_name(desk: Desk) -> None:
     assert average(desk, "B") == 6
     assert desk.state().owed == 0
     assert desk.state().cash == CAPITAL - 1200 + 100
+
+
+def test_the_cost_goes_with_the_shares_through_all_of_one_session(desk: Desk) -> None:
+    """100 at 12, 1:4 and another name on one day, as often; what is merged on the day of its split; and what had the new
+    name before it was split."""
+    desk.fill("A", 100, 0, price="12")
+    desk.fill("C", 100, 0, price="12")
+    desk.fill("D", 100, 0, price="6")
+    desk.lists(
+        *(split("A", Fraction(1, 4), 1), action("rename", "A", 1, into="B"), dividend("A", 1.0, 1)),
+        *(split("C", 2, 1), action("merge", "C", 1, into="D"), split("D", 3, 1)),
+    )
+    desk.book(1)
+    assert numbers(desk) == ({"B": 25, "D": 500}, 25, 0)
+    assert average(desk, "B") == 48
+    assert average(desk, "D") == Decimal("3.6")  # 600 of before for 300, 1200 for the 200 that came
 
 
 def test_two_assets_change_names_at_once(desk: Desk) -> None:
@@ -417,6 +521,33 @@ def test_a_name_is_changed_by_hand(desk: Desk) -> None:
     assert numbers(desk)[0] == {"000001": 210}
     assert desk.events("book.rename") == ["book.rename_asset"]
     assert planned.before == close(1)
+    assert planned.session == str(SESSIONS[2])  # the day after all that was valued
+
+
+def test_a_name_is_not_changed_under_an_order_or_a_run(desk: Desk) -> None:
+    desk.fill("A", 1, 0)
+
+    def tried() -> None:
+        with desk.ledger.transaction("control") as tx:
+            booking.plan_rename(tx, KEY, "A", "B", "ann", "")
+
+    run = Run("r", RunKey("one", "main", "2016-01-05"), "2016-01-04", 0, close(0), "ann")
+    with desk.ledger.transaction("intents") as tx:
+        runs.open_run(tx, run, {})
+        of_b = Intent("of B", "r", run.key, 0, "B", Side.BUY, Decimal(1), Decimal(1))
+        orders.plan(tx, [of_b])
+    with pytest.raises(SigcError, match="an order in 'A' or 'B' is open: of B"):
+        tried()
+    with desk.ledger.transaction("intents") as tx:
+        orders.moved(tx, of_b, IntentState.DENIED)
+        orders.plan(tx, [Intent("of C", "r", run.key, 1, "C", Side.BUY, Decimal(1), Decimal(1))])
+    with pytest.raises(SigcError, match="the run r is under way"):
+        tried()
+    with desk.ledger.transaction("intents") as tx:
+        runs.close_run(tx, run, close(0), Outcome.DONE, "")
+        dry = replace(run, id="d", key=replace(run.key, kind=RunKind.DRY))
+        runs.open_run(tx, dry, {})
+    tried()
 
 
 def test_a_name_that_cannot_be_changed(desk: Desk) -> None:

@@ -52,6 +52,11 @@ def of(*states: tuple[S, str]) -> list[Intent]:
         ([(S.DENIED, "no")] * 5, Outcome.NOTHING_TRADED, "5 orders: 5 denied; A, B, C and 2 more: no"),
         ([(S.FILLED, "1"), (S.CANCELLED, "ann")], Outcome.PARTIAL, "2 orders: 1 cancelled, 1 filled; B: ann"),
         (
+            [(S.DENIED, f"no {n}") for n in "abc"],
+            Outcome.NOTHING_TRADED,
+            "3 orders: 3 denied; A: no a; B: no b; C: no c",
+        ),
+        (
             [(S.DENIED, f"no {n}") for n in "abcde"],
             Outcome.NOTHING_TRADED,
             "5 orders: 5 denied; A: no a; B: no b; C: no c; and 2 more reasons",
