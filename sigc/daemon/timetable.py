@@ -141,8 +141,7 @@ class Timetable:
         """Turn until cancelled."""
         while True:
             unwritten, self._unwritten = self._unwritten, []
-            for name, event in unwritten:
-                self.post(name, event)
+            self._queue.extendleft((partial(self._take_in, *one), None) for one in reversed(unwritten))
             while self._queue:
                 await self._handle(*self._queue.popleft())
             pause_s = _AFTER_TROUBLE_S if self._unwritten else 0.0
@@ -210,6 +209,9 @@ class Timetable:
 
     async def _take_in(self, name: str, event: Event) -> None:
         """Apply an event, again later where it can't be written down: the end of a run is told but once."""
+        if any(name == waiting for waiting, _ in self._unwritten):  # in their order
+            self._unwritten.append((name, event))
+            return
         before = self.states.get(name)
         try:
             await self._apply(name, event)
