@@ -110,7 +110,7 @@ def _check_number(text: str, node: ast.expr, names: dict[str, None], depth: int)
     if depth > _DEEPEST:
         raise _wrong(text, f"it is nested more than {_DEEPEST} levels deep")
     match node:
-        case ast.Constant(value=int() | float() as value) if not isinstance(value, bool) and abs(value) < 1e300:
+        case ast.Constant(value=int() | float() as value) if not isinstance(value, bool) and value < 1e300:
             return
         case ast.Name(id=name):
             if name not in NUMBERS:

@@ -50,6 +50,7 @@ def test_words_may_be_shouted() -> None:
     assert one.names == ("daily_pnl_pct", "open_orders")
     assert one.is_per_strategy
     assert not parse("memory_mb > 4000").is_per_strategy
+    assert parse("memory_mb > 4000 or nav < 1").is_per_strategy
 
 
 def test_a_division_by_zero_and_no_number_are_unknown() -> None:
@@ -98,6 +99,8 @@ def test_what_is_refused(text: str, why: str) -> None:
     with pytest.raises(SigcError, match=why) as refused:
         parse(text)
     assert refused.value.diagnostics[0].code == "E402"
+    if "depends on" in why or "number or name" in why:
+        assert refused.value.diagnostics[0].hint == f"names: {', '.join(NUMBERS)}"
     if "daily" in text:
         assert refused.value.diagnostics[0].hint == "did you mean 'daily_pnl_pct'?"
 
