@@ -110,6 +110,7 @@ def test_a_split_is_in_the_units_of_open_orders_before_it_acts(book: Book) -> No
     book.order("more", 40)
     assert book.broker.account().buying_power == 40_000 - 6_400 - 640
     book.act(2, split(2, 4))
+    assert book.broker.account().buying_power == 40_000 - 440 * 16
     book.mark(2, A="16")
     assert (book.positions, book.money) == ({"A": 440}, (3_600 - 640, 10_000))
     book.order("later", 1)  # in the units that are now
@@ -278,6 +279,42 @@ def test_prices_are_restated_but_once(book: Book) -> None:
     assert (book.positions, book.money) == ({"A": 200}, (3_600, 10_000))
     book.act(3, dividend(3, 0.5))
     assert book.money == (3_700, 3_700 + 200 * Decimal("31.5"))
+
+
+def test_each_action_acts_on_what_was_held_then(book: Book) -> None:
+    """Told at once: 100 on the first ex-date, and 150 on the second."""
+    book.order("more", 50)
+    book.mark(2, A="64")
+    book.act(4, dividend(2, 1.0), dividend(4, 0.5))
+    assert book.charges == ["action dividend A 100.00", "action dividend A 75.00"]
+
+
+def test_what_was_delivered_gets_its_own_dividends(book: Book) -> None:
+    spun = due("spinoff", "A", 2, into="B", ratio=Fraction(1, 4), price="10")
+    book.act(2, spun)
+    book.act(3, spun, dividend(3, 1.0, asset="B"))
+    assert (book.positions, book.charges) == ({"A": 100, "B": 25}, ["action dividend B 25.00"])
+    assert book.money == (3_625, 3_625 + 6_400 + 225)
+
+
+def test_an_asset_without_a_price_is_split(book: Book) -> None:
+    book.act(2, due("spinoff", "A", 2, into="N", ratio=Fraction(1), price=None))
+    book.act(3, split(3, 2, "N"))
+    assert (book.positions, book.money) == ({"A": 100, "N": 200}, (3_600, 10_000))
+
+
+def test_what_is_given_back_is_in_the_units_before_an_announced_split(tmp_path: Path) -> None:
+    """A is delisted, by mistake, and there again on the eve of its split: 400 may be sold."""
+    book = Book(tmp_path, shorting=False)
+    book.act(2, due("delist", "A", 2, value=1.0))
+    assert (book.positions, book.money) == ({}, (3_700, 3_700))
+    book.broker.announce([split(3, 4)])
+    book.act(2, due("delist", "A", 2))  # of no known value
+    assert (book.positions, book.money) == ({"A": 100}, (3_600, 10_000))
+    book.order("all", -400)
+    with pytest.raises(RejectedError, match="shorting"):
+        book.order("more", -1)
+    book.broker.close()
 
 
 def test_nothing_is_done_without_actions_or_of_what_is_not_held(book: Book) -> None:

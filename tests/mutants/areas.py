@@ -56,11 +56,11 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_P}/causes.py": ("tests/trading/test_causes.py",),
         f"{_P}/brokers/paper.py": ("tests/brokers/test_paper.py",),
         f"{_B}/paper_actions.py": ("tests/brokers/test_paper_actions.py",),
-        f"{_B}/paper_file.py": ("tests/brokers/test_paper.py",),
+        f"{_B}/paper_file.py": ("tests/brokers/test_paper_file.py", "tests/brokers/test_paper.py"),
         f"{_B}/paper_match.py": ("tests/brokers/test_paper.py",),
         f"{_B}/paper_rows.py": ("tests/brokers/test_paper.py", "tests/brokers/test_paper_actions.py"),
         f"{_B}/pooled.py": ("tests/brokers/test_pooled.py",),
-        f"{_B}/registry.py": ("tests/brokers/test_registry.py",),
+        f"{_B}/registry.py": ("tests/brokers/test_registry.py", "tests/brokers/test_pooled.py"),
         f"{_P}/performance.py": ("tests/pipelines/test_metrics.py", "tests/pipelines/test_book.py"),
         f"{_P}/costs.py": ("tests/pipelines/test_book.py",),
         f"{_P}/backtest.py": (

@@ -159,7 +159,6 @@ def _reprice(held: dict[str, Holding], dues: Sequence[Due]) -> None:
     prices = {asset: h.price for asset, h in held.items() if h.price is not None}
     after = restated(prices, fresh)
     for due in fresh:
-        names = (due.action.asset, due.action.into) if due.action.kind is ActionKind.RENAME else (due.action.asset,)
-        for asset in names:
+        for asset in (due.action.asset, due.action.into):
             if asset in held and asset in after:
                 held[asset] = replace(held[asset], price=after[asset].quantize(TICK))
