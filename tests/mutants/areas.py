@@ -53,7 +53,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_P}/dollars.py": ("tests/pipelines/test_dollars.py",),
         f"{_P}/as_traded.py": ("tests/pipelines/test_as_traded.py",),
         f"{_P}/restating.py": ("tests/trading/test_restating.py",),
-        f"{_P}/causes.py": ("tests/trading/test_causes.py",),
+        f"{_P}/causes.py": ("tests/trading/test_walks.py", "tests/trading/test_causes.py"),
         f"{_P}/brokers/paper.py": ("tests/brokers/test_paper.py",),
         f"{_B}/paper_actions.py": ("tests/brokers/test_paper_actions.py",),
         f"{_B}/paper_file.py": ("tests/brokers/test_paper_file.py", "tests/brokers/test_paper.py"),
