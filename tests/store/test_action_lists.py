@@ -133,21 +133,21 @@ def test_the_first_list_counts_and_another_is_told_once(desk: Desk) -> None:
 
 def test_a_list_changes_hands_from_then_on(desk: Desk) -> None:
     """When its owner holds nothing more. What it says of sessions before does nothing, then or later."""
-    desk.lists(dividend("A", 0.5, 1))
+    desk.lists(dividend("A", 0.5, 1), dividend("A", 0.5, 2))
     desk.lists(dividend("A", 0.5, 1, id="x"), key=OTHER)
     desk.book(2)
     desk.fill("A", -100, 2)
     desk.lists(dividend("A", 0.5, 1, id="x"), dividend("A", 0.5, 2, id="x"), dividend("A", 0.5, 3, id="x"), key=OTHER)
     assert owners(desk) == {"one": (False, ""), "two": (True, str(SESSIONS[2]))}
-    assert sessions(desk) == [1, 3]
+    assert sessions(desk) == [1, 2, 3]
     desk.book(4)
     desk.lists(dividend("A", 0.5, 2, id="y"), dividend("A", 0.5, 3, id="x"), dividend("A", 0.5, 5), key=OTHER)
     assert owners(desk)["two"] == (True, str(SESSIONS[2]))
-    assert sessions(desk) == [1, 3, 5]
-    assert not any(k.vanished for k in kept(desk))  # the first is the other book's
+    assert sessions(desk) == [1, 2, 3, 5]
+    assert not any(k.vanished for k in kept(desk))  # the first two are the other book's
     desk.lists(dividend("A", 0.75, 5))
     assert said(desk, "actions.disagree")[-1] == {"asset": "A", "owner": "two"}
-    assert sessions(desk) == [1, 3, 5]
+    assert sessions(desk) == [1, 2, 3, 5]
 
 
 @pytest.mark.parametrize(("one", "two"), [(-100, -10), (0, -10), (0, 0)])
