@@ -121,6 +121,25 @@ def test_an_asset_without_a_price_waits_for_one() -> None:
     assert effects(none)["sizing"] == pytest.approx(0.06)
 
 
+def test_cash_of_an_asset_without_a_price_waits_for_one() -> None:
+    """60 of A are owed 30, and have no close from that day on: the cash counts, and is spent if a close comes."""
+    of = traded(dues=(due("dividend", "A", 2, cash=0.5),))
+    marks, decision = [(10, 10, 10, 10), (20, 20, 20, 18)], ran(0, (0.6, 0.4), (10, 20))
+    flags = [(True, True, False, False), (True, True, True, True)]
+    found = effects(steps(rows(of, marks, priced=flags), [decision], 0.0, 0.0, of_capital=False))
+    assert found["sizing"] == -0.01  # 600 + 360 + 30
+    back = [(True, True, False, True), flags[1]]
+    later = rows(of, [(10, 10, 10, 8), marks[1]], priced=back)
+    assert effects(steps(later, [decision], 0.0, 0.0, of_capital=False))["sizing"] == -0.13  # 63.75 x 8 + 360
+
+
+def test_shares_of_an_asset_that_the_rows_do_not_have_are_nothing() -> None:
+    of = traded(dues=(due("spinoff", "A", 2, into="N", ratio=Fraction(1, 4)),))
+    at = rows(of, [(10, 10, 10, 12), (20, 20, 20, 18)])
+    found = effects(steps(at, [ran(0, (0.6, 0.4), (10, 20))], 0.0, 0.0, of_capital=False))
+    assert (found["sizing"], found["dividends"], found["shares"]) == (0.08, 0.0, 0.0)
+
+
 def test_what_is_not_to_be_changed_stays() -> None:
     """A is held at 0.6 and wanted at 0.6: its shares are not touched, though 60 x 12 is more than that now."""
     at = rows(traded(), [(10, 12, 12, 12), (20, 20, 20, 20)])
