@@ -119,15 +119,18 @@ def test_a_split_is_in_the_units_of_open_orders_before_it_acts(book: Book) -> No
     assert book.broker.account().buying_power == 40_000 - 441 * 16
 
 
-def test_all_may_be_sold_on_the_eve_of_a_split(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("ratio", "count"), [(Fraction(3, 2), 150), (Fraction(2), 200), (Fraction(1, 2), 50)])
+def test_all_may_be_sold_on_the_eve_of_a_split(tmp_path: Path, ratio: Fraction, count: int) -> None:
     book = Book(tmp_path, shorting=False)
-    book.broker.announce([split(2, Fraction(3, 2))])
+    book.broker.announce([split(2, ratio)])
+    assert round(book.broker.account().buying_power, 6) == 40_000 - 6_400
     with pytest.raises(RejectedError, match="shorting"):
-        book.order("beyond", -151)
-    book.order("all", -150)
-    book.act(2, split(2, Fraction(3, 2)))
+        book.order("beyond", -count - 1)
+    book.order("all", -count)
+    assert round(book.broker.account().buying_power, 6) == 40_000 - 6_400
+    book.act(2, split(2, ratio))
     book.mark(2, A="40")
-    assert (book.positions, book.money) == ({}, (3_600 + 6_000, 9_600))
+    assert (book.positions, book.money) == ({}, (3_600 + 40 * count, 3_600 + 40 * count))
     book.broker.close()
 
 
