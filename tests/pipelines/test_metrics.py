@@ -14,7 +14,7 @@ import empyrical
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import kurtosis, norm, skew
 
@@ -233,6 +233,7 @@ def fall_of(returns: list[float]) -> tuple[float, int, int, int]:
     return depth[trough], peak, trough, back[0] if back else -1
 
 
+@example([-0.5, 1.0])  # back at the very value it fell from
 @given(st.lists(st.integers(-6, 6).map(lambda x: x / 8), max_size=12))
 def test_the_deepest_fall(returns: list[float]) -> None:
     found, days = drawdown(dates(len(returns)), np.array(returns)), [str(d)[:10] for d in dates(len(returns))]
