@@ -51,7 +51,7 @@ def batch(waiting: int, room: int) -> int:
     """
     if not waiting or not room:
         return 0
-    return waiting if room == 1 and waiting > 1 else 1
+    return waiting if room == 1 else 1
 
 
 def again(now: datetime, attempts: int, asked_s: float | None) -> datetime:

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sigc.actions import Action, ActionKind
+from sigc.actions import Action, ActionKind, in_order
 from sigc.blocks import digest
 from sigc.data.asof import days_where_written
 from sigc.data.by_file import symbol_of
@@ -48,7 +48,7 @@ MAX_CELLS = 1 << 31
 
 @dataclass(frozen=True, slots=True)
 class Acts:
-    """Corporate actions, by ex-date, asset, kind and id; and what was noticed while they were read."""
+    """Corporate actions in order (see `in_order`), and what was noticed while they were read."""
 
     actions: tuple[Action, ...] = ()
     findings: tuple[Diagnostic, ...] = ()
@@ -267,7 +267,7 @@ def _settled(spec: SourceSpec, read: _Read) -> Acts:
     for _, group in groupby(read.rows, key=lambda w: (w.action.ex_date, w.action.asset, w.action.kind)):
         same = list(group)
         made += [same[0].action] if len(same) == 1 else _together(spec, same, read.findings)
-    return Acts(tuple(made), tuple(dict.fromkeys(read.findings)))
+    return Acts(in_order(made), tuple(dict.fromkeys(read.findings)))
 
 
 def _together(spec: SourceSpec, same: list[_Written], findings: list[Diagnostic]) -> list[Action]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -76,7 +75,6 @@ class DeclaredActions:
         key = (place.text, *place.versions)
         with self._lock:
             if key not in self._known:
-                read = reader(spec, place.files, self._ways.exchange(spec), self._ways.settings.max_cells)
-                told = tuple(f if f.span else replace(f, span=spec.span) for f in read.findings)
-                self._known[key] = replace(read, actions=in_order(read.actions), findings=told)
+                settings = self._ways.settings
+                self._known[key] = reader(spec, place.files, self._ways.exchange(spec), settings.max_cells)
             return self._known[key]

@@ -89,4 +89,4 @@ def last_prices(connection: sqlite3.Connection, key: BookKey, through: str = "")
     prices = {asset: mark.price for asset, mark in marks_of(connection, run).items() if mark.price is not None}
     through = through or action_rows.progress(connection)[0]
     (as_of,) = connection.execute("SELECT as_of FROM runs WHERE id = ?", (run,)).fetchone()
-    return action_rows.restated(prices, action_rows.between(connection, as_of, through)) if as_of < through else prices
+    return action_rows.restated(prices, action_rows.between(connection, as_of, through))

@@ -50,6 +50,7 @@ def test_words_may_be_shouted() -> None:
     assert one.names == ("daily_pnl_pct", "open_orders")
     assert one.is_per_strategy
     assert not parse("memory_mb > 4000").is_per_strategy
+    assert parse("memory_mb > 4000 or nav < 1").is_per_strategy
 
 
 def test_a_division_by_zero_and_no_number_are_unknown() -> None:
@@ -84,14 +85,68 @@ def test_a_division_by_zero_and_no_number_are_unknown() -> None:
         ("(" * 90 + "nav" + ")" * 90 + " > 0 and nav > 0 and " + "-" * 60 + "nav > 0", "levels deep"),
         ("nav > 0 or " * 100 + "nav > 1", "longer than"),
         ("daily_pnl < 0", "unknown name"),
+        ("nav + daily_pnl > 0", "unknown name"),
+        ("0 < nav < daily_pnl", "unknown name"),
+        ("nav > 0 and daily_pnl < 0", "unknown name"),
+        ("nav * __import__('os').system('x') > 0", "no number or name"),
+        ("nav > 0 < ().x", "no number or name"),
+        ("nav > 1 + 2 ** 3", "operator Pow"),
+        ("-nav.real > 0", "no number or name"),
+        ("nav > 1e300", "no number or name"),
     ],
 )
 def test_what_is_refused(text: str, why: str) -> None:
     with pytest.raises(SigcError, match=why) as refused:
         parse(text)
     assert refused.value.diagnostics[0].code == "E402"
+    if "depends on" in why or "number or name" in why:
+        assert refused.value.diagnostics[0].hint == f"names: {', '.join(NUMBERS)}"
     if "daily" in text:
         assert refused.value.diagnostics[0].hint == "did you mean 'daily_pnl_pct'?"
+
+
+NESTED = [("not ", ""), ("nav>1 or(", ")"), ("nav>1 and(", ")"), ("-", ""), ("(", "+1)"), ("(1+", ")")]
+
+
+@pytest.mark.parametrize(("before", "after"), NESTED)
+def test_a_comparison_is_nested_in_29_levels_at_most(before: str, after: str) -> None:
+    """Its numbers are one more."""
+    inner, rest = ("nav>0", "") if before[0] == "n" else ("nav", ">0")
+    parse(before * 29 + inner + after * 29 + rest)
+    with pytest.raises(SigcError, match="nested more than 30 levels deep"):
+        parse(before * 30 + inner + after * 30 + rest)
+
+
+def test_it_has_500_characters_at_most() -> None:
+    text = "nav > 0".ljust(500)
+    assert parse(text).names == ("nav",)
+    with pytest.raises(SigcError, match="longer than 500 characters"):
+        parse(text + " ")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("nav > 5 and positions > 1", None),
+        ("nav > 9 and positions > 1", False),
+        ("nav > 5 or positions > 1", True),
+        ("nav > 9 or positions > 1", None),
+        ("not positions > 1", None),
+        ("5 < nav < positions", None),
+        ("9 < nav < positions", False),
+        ("nav + positions > 1", None),
+        ("-positions < 1", None),
+        ("-nav < -5", True),
+        ("+nav > 5", True),
+    ],
+)
+def test_what_is_unknown_decides_nothing(text: str, expected: bool | None) -> None:
+    assert parse(text).holds({"nav": 7.0}) is expected
+
+
+def test_which_names_every_strategy_has_of_its_own() -> None:
+    of_the_daemon = {"memory_mb", "cpu_pct", "loop_lag_ms", "runs_active", "open_alerts", "uptime_hours"}
+    assert {name for name, (_, own) in NUMBERS.items() if not own} == of_the_daemon
 
 
 def test_every_name_is_described() -> None:

@@ -8,16 +8,19 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sigc.clock import HandClock
 from sigc.config import PaperSettings
 from sigc.errors import SigcError
 from sigc.store.records import OrderType, Side
 from sigc_pipelines.brokers.paper import PaperBroker
-from sigc_pipelines.brokers.paper_match import shares
+from sigc_pipelines.brokers.paper_match import Terms, known, match, reaches, shares
 from sigc_pipelines.brokers.protocol import (
     NotSentError,
     OrderRequest,
@@ -145,6 +148,48 @@ def test_an_order_without_reach_takes_no_share(opened: Opening) -> None:
 def test_shares_by_hand(wanted: list[str], available: str | None, step: str, given: list[str]) -> None:
     supply = None if available is None else Decimal(available)
     assert shares([Decimal(w) for w in wanted], supply, Decimal(step)) == tuple(Decimal(g) for g in given)
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(0, 200), st.sampled_from(["1", "0.5", "0.001"])
+)
+def test_shares_are_by_the_largest_remainders(units: list[int], supply: int, step: str) -> None:
+    """Hare's method, in fractions: all get their quota rounded down, the largest remainders one step more."""
+    wanted, one = [Decimal(step) * n for n in units], Decimal(step)
+    left = min(supply, sum(units))
+    quotas = [Fraction(left * n, sum(units)) for n in units]
+    given = [int(q) for q in quotas]
+    for _, at in sorted((int(q) - q, at) for at, q in enumerate(quotas))[: left - sum(given)]:
+        given[at] += 1
+    assert shares(wanted, one * supply + one / 2, one) == tuple(one * n for n in given)
+
+
+@pytest.mark.parametrize(
+    ("number", "is_known"),
+    [
+        ("1e15", True),
+        ("-1e15", True),
+        ("1.0000001e15", False),
+        ("-1.0000001e15", False),
+        ("0", True),
+        ("NaN", False),
+        ("-Infinity", False),
+    ],
+)
+def test_a_number_beyond_reason_is_none(number: str, is_known: bool) -> None:
+    assert known(Decimal(number)) == (Decimal(number) if is_known else None)
+    assert known(None) is None
+
+
+def test_what_gets_nothing_is_no_execution() -> None:
+    """Neither what has no share, nor a sale at a price that slippage rounds to nothing."""
+    terms = Terms.of(PaperSettings(slippage_bps=10, max_volume_pct=0.1, min_commission=1))
+    orders = {buy("b", "9"): Decimal(9), buy("c", "1"): Decimal(1)}
+    found = match(orders, Decimal(100), Decimal(10), terms)
+    assert {request.client_order_id: got.quantity for request, got in found.items()} == {"b": 1}
+    assert match({sell("s", "9"): Decimal(9)}, Decimal("0.000001"), None, terms) == {}
+    assert not reaches(sell("s", "9"), Decimal(0))
+    assert reaches(sell("s", "9"), Decimal("0.000001"))
 
 
 # What the account bears.

@@ -14,7 +14,9 @@ import pytest
 from sigc.clock import HandClock
 from sigc.config import BrokerSettings
 from sigc.errors import SigcError
-from sigc_pipelines.brokers.protocol import simulation
+from sigc_pipelines.brokers.paper import PaperBroker
+from sigc_pipelines.brokers.pooled import PooledBroker
+from sigc_pipelines.brokers.protocol import Broker, simulation
 from sigc_pipelines.brokers.registry import close_broker, installed, open_broker
 from tests.daemon.processes import environment
 
@@ -45,13 +47,23 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return site
 
 
+def synchronous(broker: Broker) -> int:
+    """How SQLite writes the book of an embedded broker: 2 waits for the disk."""
+    assert isinstance(broker, PooledBroker)
+    assert isinstance(broker.inner, PaperBroker)
+    with broker.inner._file.reading() as book:
+        return int(book.execute("PRAGMA synchronous").fetchone()[0])
+
+
 def test_paper_is_the_default(tmp_path: Path) -> None:
     broker = open_broker(BrokerSettings(), tmp_path / "work", CLOCK)
     market = simulation(broker)
     assert market is not None
     market.deposit("start", Decimal(5))
+    assert synchronous(broker) == 2  # what it answered outlives a power cut
     close_broker(broker)
     again = open_broker(BrokerSettings(), tmp_path / "work", CLOCK, durable=False)
+    assert synchronous(again) == 0
     assert again.account().cash == 5
     assert (tmp_path / "work" / "paper.sqlite").is_file()
     close_broker(again)

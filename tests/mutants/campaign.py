@@ -155,11 +155,15 @@ def _serve(wanted: Sequence[Case], jobs: int, write: int) -> NoReturn:
 
 
 def _warm(module: str) -> None:
-    """Import all that tests of a module need and load their kernels; leave out what imports the module, or a test."""
+    """Import all that tests of a module need and load their kernels; leave out what imports the module, or a test.
+
+    So is what the module declares itself to: the list in `declare.py` beside it takes each name once.
+    """
     _silenced(lambda: _tested(module))
     files = {name: getattr(of, "__file__", None) or "" for name, of in sys.modules.items()}
     own = {n: f for n, f in files.items() if f.startswith(f"{ROOT}/") and not f.startswith(f"{ROOT}/.venv/")}
-    gone = {n for n, f in own.items() if f == str(ROOT / module) or f.startswith(f"{ROOT}/tests/")}
+    left_out = {str(ROOT / module), str((ROOT / module).with_name("declare.py"))}
+    gone = {n for n, f in own.items() if f in left_out or f.startswith(f"{ROOT}/tests/")}
     imports = {n: _imports(Path(f)) for n, f in own.items()}
     while more := {n for n, of in imports.items() if n not in gone and not of.isdisjoint(gone)}:
         gone |= more

@@ -109,7 +109,7 @@ def _changes(tree: ast.AST, source: bytes, offsets: list[int]) -> Iterator[tuple
                 yield node, text(operand)
             case ast.Constant(bool() as value):
                 yield node, str(not value)
-            case ast.Constant(int() | float() as value):
+            case ast.Constant(int() | float() as value) if value + 1 != value:
                 yield node, repr(value + 1)
             case ast.IfExp(_, body, orelse):
                 yield node, f"({text(orelse)})"

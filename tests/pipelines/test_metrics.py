@@ -14,7 +14,7 @@ import empyrical
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.stats import kurtosis, norm, skew
 
@@ -233,6 +233,7 @@ def fall_of(returns: list[float]) -> tuple[float, int, int, int]:
     return depth[trough], peak, trough, back[0] if back else -1
 
 
+@example([-0.5, 1.0])  # back at the very value it fell from
 @given(st.lists(st.integers(-6, 6).map(lambda x: x / 8), max_size=12))
 def test_the_deepest_fall(returns: list[float]) -> None:
     found, days = drawdown(dates(len(returns)), np.array(returns)), [str(d)[:10] for d in dates(len(returns))]
@@ -316,6 +317,31 @@ def test_of_mere_rounding_no_ratio_says_anything() -> None:
     assert (moments_of(np.array([0.0, 1.0])).skew, moments_of(np.array([0.0, 1.0, 5.0])).kurtosis) == (0.0, 0.0)
     assert moments_of(np.array([0.0, 0.0, 1.0])).skew == pytest.approx(pd.Series([0.0, 0.0, 1.0]).skew())
     assert moments_of(np.array([0.0, 0.0, 1.0, 0.0])).kurtosis == pytest.approx(pd.Series([0.0, 0.0, 1.0, 0.0]).kurt())
+
+
+@pytest.mark.parametrize(("spread", "counts"), [(0.98e-14, False), (1e-14, False), (1.02e-14, True)])
+def test_a_spread_of_a_hundred_billionth_of_a_millionth_is_the_last_that_counts_as_none(
+    spread: float, counts: bool
+) -> None:
+    """The rounding of a price ratio is about 1e-16 whatever it is of, so the bound is absolute: 1e-14 a row."""
+    above = np.array([0.0, 2 * spread])  # mean and deviation (ddof 0) are the spread, exactly
+    assert moments_of(above).flat is not counts
+    assert sharpe(above, 2.0) == pytest.approx(counts * 1.0)  # 1 / sqrt(2) a row, of 2 rows a year
+    against = compare(above, np.zeros(2), 2.0)
+    assert against.information_ratio == pytest.approx(counts * 1.0)
+    assert compare(above, above, 2.0).beta == pytest.approx(counts * 1.0)
+    assert compare(above, np.array([0.0, 1.0]), 2.0).correlation == pytest.approx(counts * 1.0)
+    assert of(pd.Series(above), 2.0).profit_factor == (math.inf if counts else 0.0)
+    both = of(pd.Series([-2 * spread, 2 * spread]), 2.0)
+    assert both.profit_factor == counts * 1.0
+    fallen = of(pd.Series([-spread, -spread]), 4.0)
+    assert fallen.sortino == pytest.approx(counts * -2.0)
+
+
+@pytest.mark.parametrize(("fall", "calmar"), [(0.98e-14, 0.0), (1.02e-14, -2.0)])
+def test_a_fall_of_rounding_is_none(fall: float, calmar: float) -> None:
+    """Of one row of two a year; a value near 1 is told to 1.1e-16."""
+    assert of(pd.Series([-fall]), 2.0).calmar == pytest.approx(calmar, rel=0.02)
 
 
 def test_the_share_of_the_worst_may_be_chosen() -> None:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
-from sigc.store import books, orders, price_marks, runs
+from sigc.store import action_rows, books, orders, price_marks, runs
 from sigc.store.accounts import add_cash, rescaled
+from sigc.store.effects import Due
 from sigc.store.ledger import Ledger
-from sigc.store.price_marks import Mark
+from sigc.store.price_marks import Mark, Priced
 from sigc.store.records import ZERO, BookKey, Charge, Fill, Intent, Nav, Run, RunKey, Side
 
 AT = datetime(2024, 1, 2, 15, tzinfo=UTC)
@@ -295,3 +298,39 @@ def test_marks_of_the_run_that_decided_last(ledger: Ledger) -> None:
         runs.mark_decided(tx, runs.find(tx.connection, "run-b"))
         assert price_marks.last_prices(tx.connection, ONE) == {"A": Decimal("50.25"), "C": 1}
         assert price_marks.last_prices(tx.connection, TWO) == {}
+
+
+def test_marks_in_the_units_of_a_later_session(ledger: Ledger) -> None:
+    """Of 2024-01-02; A splits 3:1 on the fourth, and C pays 0.25 on the fifth, up to which actions are booked."""
+    ordered(ledger, "b", "buy", "10")
+    split = Action(date(2024, 1, 4), "A", ActionKind.SPLIT, Fraction(3))
+    paid = Action(date(2024, 1, 5), "C", ActionKind.DIVIDEND, cash=0.25)
+    with ledger.transaction("plan") as tx:
+        price_marks.put_marks(tx, "run-b", {"A": Mark(Decimal("50.25")), "C": Mark(Decimal(1))})
+        runs.mark_decided(tx, runs.find(tx.connection, "run-b"))
+        for one in (split, paid):
+            action_rows.put_action(tx, Due(one, str(one.ex_date), AT, str(one.ex_date)), "")
+        found = [price_marks.last_prices(tx.connection, ONE, f"2024-01-0{day}") for day in (1, 2, 3, 4, 5)]
+        assert [p["A"] for p in found] == [Decimal(x) for x in ("50.25", "50.25", "50.25", "16.75", "16.75")]
+        assert [p["C"] for p in found] == [Decimal(x) for x in ("1", "1", "1", "1", "0.75")]
+        assert price_marks.last_prices(tx.connection, ONE) == found[0]  # nothing is booked yet
+        action_rows.put_progress(tx, "2024-01-04", Decimal(1))
+        assert price_marks.last_prices(tx.connection, ONE) == found[3]
+
+
+def test_what_positions_are_valued_at(ledger: Ledger) -> None:
+    """As the newest NAV wrote it down, else what the newest run was judged by, of its as-of day."""
+    ordered(ledger, "b", "buy", "10", session="2024-01-03")
+    with ledger.transaction("plan") as tx:
+        price_marks.put_marks(tx, "run-b", {"A": Mark(Decimal("50.25")), "B": Mark(None)})
+        runs.mark_decided(tx, runs.find(tx.connection, "run-b"))
+        assert price_marks.valued_at(tx.connection, ONE) is None
+        assert price_marks.prices_of(tx.connection, ONE) == {"A": Priced(Decimal("50.25"), "2024-01-03")}
+        assert price_marks.prices_of(tx.connection, TWO) == {}
+        for day in ("2024-01-04", "2024-01-05"):
+            price_marks.put_prices(tx, ONE, {"A": Priced(Decimal("0.1"), day), "C": Priced(Decimal(7), "2024-01-02")})
+        written = {"A": Priced(Decimal("0.1"), "2024-01-05"), "C": Priced(Decimal(7), "2024-01-02")}
+        assert price_marks.valued_at(tx.connection, ONE) == price_marks.prices_of(tx.connection, ONE) == written
+        price_marks.put_prices(tx, ONE, {})
+        assert price_marks.prices_of(tx.connection, ONE) == {}  # nothing is held, whatever was judged before
+        assert price_marks.prices_of(tx.connection, TWO) == {}

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from sigc.actions import ActionKind
 from sigc.store.action_rows import restated
-from sigc.store.effects import ENDS_ORDERS, Amounts, Due, Key, Move, effects, steps
+from sigc.store.effects import EFFECT, ENDS_ORDERS, Amounts, Due, Key, Move, effects, steps
 from sigc.store.records import ZERO, BookKey, Charge, Side
 from sigc_pipelines.brokers import paper_rows as rows
 from sigc_pipelines.brokers.paper_file import instant_text
@@ -44,7 +44,7 @@ def act(book: sqlite3.Connection, session: str, at: datetime, dues: Sequence[Due
             difference = wanted.get(part, Amounts()) - done.get(part, Amounts())
             if not difference:
                 continue
-            if part not in done:
+            if part not in done and part[1] == EFFECT:  # a payment changes no price
                 first.append(due)
             number = _note(book, part, difference, session)
             _move(held, due, difference)
@@ -155,11 +155,10 @@ def _move(held: dict[str, Holding], due: Due, amounts: Amounts) -> None:
 
 def _reprice(held: dict[str, Holding], dues: Sequence[Due]) -> None:
     """The last prices in the units of a session, of assets that were not marked in it yet. dues: booked first now."""
-    fresh = [d for d in dict.fromkeys(dues) if d.action.asset in held and held[d.action.asset].session < d.session]
+    fresh = [d for d in dues if d.action.asset in held and held[d.action.asset].session < d.session]
     prices = {asset: h.price for asset, h in held.items() if h.price is not None}
     after = restated(prices, fresh)
     for due in fresh:
-        names = (due.action.asset, due.action.into) if due.action.kind is ActionKind.RENAME else (due.action.asset,)
-        for asset in names:
+        for asset in (due.action.asset, due.action.into):
             if asset in held and asset in after:
                 held[asset] = replace(held[asset], price=after[asset].quantize(TICK))

@@ -188,7 +188,7 @@ class BookFile:
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
     """One process at a time makes a book in a folder."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    handle = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -197,6 +197,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def _connect(path: Path, created: datetime, *, durable: bool, timeout_s: float) -> sqlite3.Connection:
+    """A connection to a book that is whole: what fails on the way is undone when it is closed."""
     connection = sqlite3.connect(path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
     try:
         tables, version = _check(connection)
@@ -228,30 +229,20 @@ def _create(connection: sqlite3.Connection, created: datetime) -> None:
     """An empty book. Its name tells it from one that was made at another time."""
     book = hashlib.sha256(instant_text(created).encode()).hexdigest()[:8]
     connection.execute("BEGIN IMMEDIATE")
-    try:
-        for statement in (*_SCHEMA, *_SECOND, *_THIRD):
-            connection.execute(statement)
-        connection.execute("INSERT INTO account VALUES (?, '0', '0', '0')", (book,))
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    for statement in (*_SCHEMA, *_SECOND, *_THIRD):
+        connection.execute(statement)
+    connection.execute("INSERT INTO account VALUES (?, '0', '0', '0')", (book,))
+    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {_VERSION}")
+    connection.execute("COMMIT")
 
 
 def _raise_version(connection: sqlite3.Connection) -> None:
     """Bring a book of an earlier version up to date."""
     connection.execute("BEGIN IMMEDIATE")
-    try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        for _, statements in (at for at in ((2, _SECOND), (3, _THIRD)) if version < at[0]):  # or another process did
-            for statement in statements:
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for _, statements in (at for at in ((2, _SECOND), (3, _THIRD)) if version < at[0]):
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {_VERSION}")
+    connection.execute("COMMIT")

@@ -103,7 +103,7 @@ def borrow_fee(value: Decimal, since: str, until: str, terms: Terms) -> Decimal:
     >>> borrow_fee(Decimal(73_000), "2024-01-05", "2024-01-08", Terms.of(PaperSettings(borrow_bps=100)))
     Decimal('6.00')
     """
-    days = (date.fromisoformat(until[:10]) - date.fromisoformat(since[:10])).days
+    days = (date.fromisoformat(until) - date.fromisoformat(since)).days
     return (value * terms.borrow_rate * days / _YEAR_DAYS).quantize(CENT, rounding=ROUND_HALF_EVEN)
 
 

@@ -1,0 +1,275 @@
+"""Each default rule as what it is, a function of one happening: when it tells, of what, how urgently, in which words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sigc.alerts.rules import RULES, Found, Happening, Raise, Resolve, RunFacts
+from sigc.alerts.urgency import Urgency
+
+OK = RunFacts("trade", "2024-01-03", "daily", "done")
+DRY = RunFacts("dry", "2024-01-03")
+JOB = RunFacts("compute", "2024-01-03", "nightly")
+STALE = RunFacts("trade", "2024-01-03", errors=(("late", "prices are of Monday"), ("net", "0.4 is more than 0.1")))
+DIFFER = RunFacts("trade", "2024-01-03", errors=(("E602", "A is 5, the broker has 4"),))
+DENIED = RunFacts("trade", "2024-01-03", errors=(("E600", "the account is closed"),))
+
+
+def judge(name: str, event: str, said: dict[str, Any], facts: RunFacts | None = None, **more: str) -> list[Found]:
+    given = {"run": "r1", "strategy": "one", **more}
+    return list(RULES[name].judge(Happening(event, said, facts=facts, **given)))
+
+
+def closed(name: str, outcome: str, facts: RunFacts | None, **said: Any) -> list[Found]:
+    return judge(name, "run.closed", {"outcome": outcome, **said}, facts)
+
+
+def titles(found: list[Found]) -> list[str]:
+    return [one.title for one in found if isinstance(one, Raise)]
+
+
+def test_a_run_that_failed() -> None:
+    (found,) = closed("run_failed", "failed", OK, message="no prices")
+    text = "Session 2024-01-03. no prices\nRun: r1\nLook further: sigc runs show r1"
+    assert found == Raise("r1", "one: run failed", text)
+    (job,) = closed("run_failed", "failed", JOB)
+    assert isinstance(job, Raise)
+    assert job.urgency is Urgency.WARNING
+    assert "Session 2024-01-03. it ended as failed" in job.text
+    (early,) = closed("run_failed", "failed", None, message="no file")  # it never began: nothing is known of it
+    assert isinstance(early, Raise)
+    assert (early.urgency, early.text) == (
+        Urgency.WARNING,
+        "no file\nRun: r1\nLook further: sigc runs show r1",
+    )
+    for outcome, facts in (("failed", DRY), ("failed", STALE), ("failed", DIFFER), ("refused", OK), ("done", OK)):
+        assert closed("run_failed", outcome, facts) == []
+
+
+def test_findings_that_stopped_it_are_told_but_for_the_message() -> None:
+    errors = tuple((f"check{n}", f"text {n}") for n in range(5))
+    (found,) = closed("run_failed", "failed", RunFacts("trade", errors=errors), message="text 1")
+    assert found.text.splitlines()[:-2] == ["text 1", "check0: text 0", "check2: text 2"]  # of the first three
+
+
+def test_a_run_that_was_refused() -> None:
+    (before,) = judge("run_refused", "run.refused", {"id": "r7", "message": "halted"}, None, run="")
+    text = "halted\nRun: r7\nLook further: sigc audit query --strategy one"
+    assert before == Raise("r7", "one: run refused", text)
+    (found,) = closed("run_refused", "refused", OK, message="0.4 is more than 0.1")
+    assert isinstance(found, Raise)
+    assert (found.key, found.title, found.urgency) == ("r1", "one: run refused", None)
+    assert found.text.endswith("Look further: sigc runs show r1")
+    for outcome, facts in (("refused", DRY), ("refused", STALE), ("refused", DENIED), ("failed", OK)):
+        assert closed("run_refused", outcome, facts) == []
+
+
+def test_data_that_are_late() -> None:
+    (waits,) = judge("data_late", "job.waits", {"job": "daily", "planned": "09:00", "minutes": 15}, None)
+    text = "The fire of 09:00 waits for fresh data since 15 minutes.\nLook further: sigc schedule history daily"
+    assert waits == Raise("daily 09:00", "daily: data are late", text)
+    (found,) = closed("data_late", "refused", STALE)
+    assert (found.key, titles([found])) == ("r1", ["one: data are late, nothing was traded"])
+    compute = RunFacts("compute", errors=STALE.errors)
+    for outcome, facts in (("failed", STALE), ("refused", OK), ("refused", DIFFER), ("refused", compute)):
+        assert closed("data_late", outcome, facts) == []
+
+
+def test_ledger_and_broker_that_differ() -> None:
+    for outcome in ("failed", "refused"):
+        assert titles(closed("reconciliation", outcome, DIFFER)) == [
+            "one: ledger and broker differ, nothing was traded"
+        ]
+        assert titles(closed("reconciliation", outcome, DENIED)) == ["one: the broker refused, nothing was traded"]
+        assert closed("reconciliation", outcome, OK) == []
+        assert closed("reconciliation", outcome, RunFacts("compute", errors=DIFFER.errors)) == []
+    assert closed("reconciliation", "done", DIFFER) == []
+
+
+def test_a_run_that_was_cut_off() -> None:
+    urgencies = []
+    for facts in (OK, JOB, DRY):
+        found = closed("run_interrupted", "interrupted", facts)
+        urgencies.append([one.urgency for one in found if isinstance(one, Raise)])
+    assert urgencies == [[None], [Urgency.WARNING], []]
+    assert closed("run_interrupted", "failed", OK) == []
+    assert titles(closed("run_interrupted", "interrupted", OK)) == ["one: run interrupted"]
+
+
+def with_orders(kind: str = "trade", lost: int = 0, outcome: str = "partial", **states: int) -> RunFacts:
+    return RunFacts(kind, "2024-01-03", "daily", outcome, states, lost)
+
+
+@pytest.mark.parametrize(
+    ("facts", "nothing", "part", "less"),
+    [
+        (with_orders(filled=2), [], [], []),
+        (with_orders(), [], [], []),
+        (with_orders(denied=2, lost=2), ["one: nothing was traded, all 2 orders lost"], [], []),
+        (with_orders(filled=1, denied=1, lost=1), [], ["one: 1 of 2 orders were not placed"], []),
+        (with_orders(filled=1, expired=2), [], [], ["one: 2 of 3 orders ended before they were filled"]),
+        (
+            with_orders(filled=1, rejected=1, cancelled=1, denied=1, lost=1),
+            [],
+            ["one: 1 of 4 orders were not placed"],
+            ["one: 2 of 4 orders ended before they were filled"],
+        ),
+        (with_orders("dry", filled=1, expired=1, denied=1, lost=1), [], [], []),
+        (with_orders("dry", denied=1, lost=1), [], [], []),
+    ],
+)
+def test_orders_of_a_run(facts: RunFacts, nothing: list[str], part: list[str], less: list[str]) -> None:
+    for name, expected in (("traded_nothing", nothing), ("traded_part", part), ("filled_less", less)):
+        assert titles(closed(name, facts.outcome, facts)) == expected
+    for name in ("traded_nothing", "traded_part"):
+        assert closed(name, "cancelled", facts) == []
+
+
+@pytest.mark.parametrize(("outcome", "tells"), [("partial", True), ("open", False), ("cancelled", False), ("", False)])
+def test_an_order_that_ends_after_its_run(outcome: str, tells: bool) -> None:
+    """How many others will is not known then."""
+    facts = with_orders(filled=1, expired=1, outcome=outcome)
+    found = judge("filled_less", "order.expired", {"was": "acknowledged"}, facts)
+    assert titles(found) == (["one: orders ended before they were filled"] if tells else [])
+
+
+def test_the_text_of_orders() -> None:
+    reasons = ("", "too large", "unknown", "late", "odd", "by ann")
+    facts = RunFacts("trade", "2024-01-03", orders={"filled": 1, "denied": 2}, lost=2, reasons=reasons)
+    (found,) = closed("traded_part", "partial", facts)
+    assert found.text.splitlines() == [
+        "Session 2024-01-03: 3 orders, 2 denied, 1 filled.",
+        "- too large",
+        "- unknown",
+        "- late",
+        "- and 2 more reasons",
+        "Run: r1",
+        "Look further: sigc orders --run r1",
+    ]
+    (three,) = closed("traded_part", "partial", RunFacts("trade", orders=facts.orders, lost=2, reasons=reasons[1:4]))
+    assert three.text.splitlines()[1:-2] == ["- too large", "- unknown", "- late"]
+
+
+def test_orders_without_an_outcome() -> None:
+    said = {"message": "4 orders are unknown", "assets": ["A", "B", "C", "D"]}
+    (found,) = judge("order_unresolved", "alert", said)
+    assert (found.key, titles([found])) == ("one", ["one: 4 orders are unknown"])
+    assert found.text.startswith("4 orders are unknown: A, B, C. The strategy is halted until")
+    assert found.text.endswith("Run: r1\nLook further: sigc runs show r1")
+    (none,) = judge("order_unresolved", "alert", said, run="")
+    assert none.text.endswith("says what became of them.\nLook further: sigc runs list")
+    dropped = {"name": "halted", "scope": "one", "reason": "all were filled"}
+    assert judge("order_unresolved", "control.dropped", dropped, who="sigc") == [Resolve("one", "all were filled")]
+    (bare,) = judge("order_unresolved", "control.dropped", dropped | {"reason": ""}, who="sigc")
+    assert bare == Resolve("one", "every order's outcome is known")
+    assert judge("order_unresolved", "control.dropped", dropped, who="ann") == []
+    assert judge("order_unresolved", "control.dropped", dropped | {"name": "paused"}, who="sigc") == []
+
+
+def test_halts() -> None:
+    said = {"name": "halted", "scope": "one", "value": "by hand", "reason": "enough"}
+    (found,) = judge("halted", "control.set", said, who="ann")
+    text = "one is halted by ann: enough. No order is sent.\nLook further: sigc status"
+    assert found == Raise("one", "one: trading halted", text)
+    (rule,) = judge("halted", "control.set", {"name": "halted", "scope": ""})
+    assert (rule.key, titles([rule])) == ("", ["everything: trading halted"])
+    assert rule.text.startswith("everything is halted by a rule. No order is sent.")
+    assert judge("halted", "control.dropped", said, who="bob") == [Resolve("one", "resumed by bob: enough")]
+    assert judge("halted", "control.set", said | {"name": "paused"}) == []
+    assert judge("halted", "control.set", said | {"value": "unresolved"}) == []
+
+
+def test_a_job_that_did_not_run() -> None:
+    said = {"job": "daily", "planned": "09:00", "reason": "deadline"}
+    (found,) = judge("did_not_run", "job.did_not_run", said | {"trades": True})
+    text = "The fire of 09:00 has not run: deadline.\nLook further: sigc schedule history daily"
+    assert found == Raise("daily 09:00", "daily: did not run (deadline)", text)
+    (other,) = judge("did_not_run", "job.did_not_run", said)
+    assert isinstance(other, Raise)
+    assert other.urgency is Urgency.WARNING
+
+
+@pytest.mark.parametrize(
+    ("why", "name", "title", "command"),
+    [
+        ("E601: silent", "book_not_kept", "one: the book is not up to date", "sigc status --detailed"),
+        ("E600: closed", "books_differ", "one: ledger and broker differ", "sigc positions"),
+        ("E602: A is 5", "books_differ", "one: ledger and broker differ", "sigc positions"),
+        ("E310: no file", "ledger_damaged", "the ledger is damaged, or can't be used", "sigc audit verify"),
+        ("E810: full", "ledger_damaged", "the ledger is damaged, or can't be used", "sigc audit verify"),
+        ("E812: cash", "ledger_damaged", "the ledger is damaged, or can't be used", "sigc audit verify"),
+    ],
+)
+def test_a_book_that_is_not_kept_is_told_by_one_rule(why: str, name: str, title: str, command: str) -> None:
+    for one in ("book_not_kept", "books_differ", "ledger_damaged"):
+        found = judge(one, "book.not_kept", {"why": why}, run="")
+        assert titles(found) == ([title] if one == name else [])
+        assert all(f.text.startswith(why) and f.text.endswith(f"Look further: {command}") for f in found)
+        assert judge(one, "book.kept", {}) == [Resolve("one", "the book is up to date")]
+
+
+def test_books_without_an_owner() -> None:
+    (found,) = judge("book_without_owner", "book.unowned", {"positions": 3}, run="")
+    assert (found.key, titles([found])) == ("one", ["one: a book without an owner"])
+    assert found.text.startswith("The book of one holds 3 positions, and no strategy")
+    (over,) = judge("book_without_owner", "book.owned", {})
+    assert over == Resolve("one", "it has an owner again, or holds nothing")
+
+
+def test_what_the_daemon_says_of_itself() -> None:
+    (back,) = judge("daemon_recovered", "daemon.recovered", {"back": "21:00"}, run="", strategy="")
+    assert (back.key, titles([back])) == ("21:00", ["the daemon was restarted after a crash"])
+    assert back.text.startswith("It was last alive at an unknown time and is back since 21:00.")
+    (known,) = judge("daemon_recovered", "daemon.recovered", {"back": "21:00", "alive": "20:59"}, run="", strategy="")
+    assert "last alive at 20:59" in known.text
+    (bad,) = judge(
+        "health_degraded", "health.degraded", {"checks": {"disk": "3 MB", "clock": "late"}}, run="", strategy=""
+    )
+    assert (bad.key, titles([bad])) == ("", ["health is degraded: disk, clock"])
+    assert bad.text.startswith("disk: 3 MB\nclock: late\nLook further: sigc status")
+    (vague,) = judge("health_degraded", "health.degraded", {"checks": 5}, run="", strategy="")
+    assert vague.text.startswith("a check failed\n")
+    assert judge("health_degraded", "health.healthy", {}, run="", strategy="") == [Resolve("", "all checks pass")]
+    assert judge("cluster_lost", "cluster.found", {}, run="", strategy="") == [Resolve("", "the cluster answers again")]
+    (lost,) = judge("cluster_lost", "cluster.lost", {"why": "no route"}, run="", strategy="")
+    assert lost == Raise("", "the cluster does not answer", "no route\nLook further: sigc status --detailed")
+    (day,) = judge(
+        "daily_summary", "daily.summary", {"day": "2024-01-02", "title": "3 runs", "text": "all"}, run="", strategy=""
+    )
+    assert day == Raise("2024-01-02", "3 runs", "all\nLook further: sigc status", is_notice=True)
+
+
+def test_conditions_that_are_written_by_hand() -> None:
+    said = {"name": "loss", "when": "nav < 5", "values": "nav 4", "severity": "critical"}
+    (found,) = judge("condition", "condition.met", said)
+    text = "nav < 5 is so: nav 4.\nLook further: sigc status --detailed"
+    assert found == Raise("loss one", "one: loss", text, Urgency.CRITICAL)
+    (own,) = judge("condition", "condition.met", said | {"severity": ""}, strategy="")
+    assert own == Raise("loss", "daemon: loss", text)
+    (odd,) = judge("condition", "condition.met", said | {"severity": "loud"})
+    assert odd == Raise("loss one", "one: loss", text)
+    over = judge("condition", "condition.over", {"name": "loss", "values": "nav 6"}, strategy="")
+    assert over == [Resolve("loss", "no longer so: nav 6")]
+
+
+def test_a_job_without_a_strategy_is_called_by_its_own_name() -> None:
+    for facts, name in ((JOB, "nightly"), (RunFacts("compute"), "sigc")):
+        (found,) = judge("run_failed", "run.ended", {"outcome": "failed"}, facts, strategy="")
+        assert titles([found]) == [f"{name}: run failed"]
+
+
+def test_urgencies_and_whether_a_rule_tells_once() -> None:
+    """Conditions come and go; single happenings are told once for ever."""
+    assert {name: str(rule.urgency) for name, rule in RULES.items() if rule.urgency is not Urgency.CRITICAL} == {
+        "traded_part": "warning",
+        "filled_less": "warning",
+        "book_without_owner": "warning",
+        "health_degraded": "warning",
+        "daily_summary": "info",
+        "condition": "warning",
+    }
+    of_conditions = {"order_unresolved", "halted", "book_not_kept", "books_differ", "ledger_damaged"}
+    of_conditions |= {"book_without_owner", "health_degraded", "cluster_lost", "condition"}
+    assert {name for name, rule in RULES.items() if not rule.is_once} == of_conditions
