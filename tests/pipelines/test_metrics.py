@@ -209,6 +209,7 @@ def test_figures_of_odd_series(returns: list[float], expected: dict[str, float])
     assert {name: getattr(m, name) for name in expected} == expected
 
 
+@example([0.1, 3 / 7], 0.5)  # whose middle is another double from below than from above
 @settings(max_examples=100)
 @given(st.lists(st.floats(-1e3, 1e3) | st.integers(-2, 2).map(float), min_size=1, max_size=70), st.floats(0.0, 1.0))
 def test_quantiles_and_moments_as_numpy_gives_them(values: list[float], share: float) -> None:
