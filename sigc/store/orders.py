@@ -11,7 +11,6 @@ An order in `sending` after a crash is one in `unknown`: it may or may not be in
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -208,17 +207,16 @@ def states_of(connection: sqlite3.Connection, run: str) -> dict[str, int]:
 
 def filled_of(connection: sqlite3.Connection, runs: Iterable[str]) -> dict[str, Filled]:
     """Return how much was filled of each run's orders that the broker took; runs without any are left out."""
-    rows = connection.execute(
-        "SELECT i.run, max(i.state IN ('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')),"
-        " sum(i.state = 'filled'), sum(CAST(i.filled AS REAL) > 0), sum(i.state = 'filled' OR i.broker_order_id <> '')"
-        " FROM json_each(?) j CROSS JOIN intents i ON i.run = j.value GROUP BY i.run",
-        (json.dumps(sorted(set(runs))),),
+    text = (
+        "SELECT ifnull(max(state IN ('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')), 0),"
+        " ifnull(sum(state = 'filled'), 0), ifnull(sum(CAST(filled AS REAL) > 0), 0),"
+        " ifnull(sum(state = 'filled' OR broker_order_id <> ''), 0) FROM intents WHERE run = ?"
     )
-    found = {run: _filled(bool(is_open), *numbers) for run, is_open, *numbers in rows}
+    found = {run: _filled(*connection.execute(text, (run,)).fetchone()) for run in sorted(set(runs))}
     return {run: filled for run, filled in found.items() if filled is not None}
 
 
-def _filled(is_open: bool, whole: int, begun: int, placed: int) -> Filled | None:
+def _filled(is_open: int, whole: int, begun: int, placed: int) -> Filled | None:
     """Return the word for a run with so many orders filled whole, filled at all, and placed."""
     if is_open:
         return Filled.OPEN

@@ -263,7 +263,7 @@ def test_the_view_of_a_strategy(site: Site) -> None:
         (LAST, "done", "trade", "2024-01-11"),
         ("r0112-refused", "refused", "trade", "2024-01-11"),
         ("r0111-dry", "done", "dry", "2024-01-11"),
-        ("r0110-trade", "done", "trade", "2024-01-09"),
+        ("r0110-trade", "done filled in part", "trade", "2024-01-09"),
         (FIRST, "done", "trade", "2024-01-08"),
     ]
     assert parts["runs"].tables["Newest runs"][1][4:] == ("Jan 12 08:30", "2 d 22 h", "2 orders", "why")
