@@ -207,17 +207,18 @@ def states_of(connection: sqlite3.Connection, run: str) -> dict[str, int]:
 
 def filled_of(connection: sqlite3.Connection, runs: Iterable[str]) -> dict[str, Filled]:
     """Return how much was filled of each run's orders that the broker took; runs without any are left out."""
-    text = (
-        "SELECT ifnull(max(state IN ('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')), 0),"
-        " ifnull(sum(state = 'filled'), 0), ifnull(sum(CAST(filled AS REAL) > 0), 0),"
-        " ifnull(sum(state = 'filled' OR broker_order_id <> ''), 0) FROM intents WHERE run = ?"
-    )
-    found = {run: _filled(*connection.execute(text, (run,)).fetchone()) for run in sorted(set(runs))}
+    found = {run: _filled(connection, run) for run in sorted(set(runs))}
     return {run: filled for run, filled in found.items() if filled is not None}
 
 
-def _filled(is_open: int, whole: int, begun: int, placed: int) -> Filled | None:
-    """Return the word for a run with so many orders filled whole, filled at all, and placed."""
+def _filled(connection: sqlite3.Connection, run: str) -> Filled | None:
+    """Return the word for one run; None where the broker took none of its orders, or there are none."""
+    is_open, whole, begun, placed = connection.execute(
+        "SELECT ifnull(max(state IN ('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')), 0),"
+        " ifnull(sum(state = 'filled'), 0), ifnull(sum(CAST(filled AS REAL) > 0), 0),"
+        " ifnull(sum(state = 'filled' OR broker_order_id <> ''), 0) FROM intents WHERE run = ?",
+        (run,),
+    ).fetchone()
     if is_open:
         return Filled.OPEN
     if not placed:
