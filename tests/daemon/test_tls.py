@@ -16,11 +16,11 @@ from tests.alerts.servers import hook
 from tests.daemon.daemons import Daemon, Site
 
 
-def certificate(folder: Path, name: str = "daemon", days: int = 1) -> tuple[Path, Path]:
-    """A certificate of its own authority for 127.0.0.1 that lasts so many days, and its key."""
+def certificate(folder: Path, name: str = "daemon", days: int = 1, now: datetime | None = None) -> tuple[Path, Path]:
+    """A certificate of its own authority for 127.0.0.1 that lasts so many days from now on, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
+    now = now or datetime.now(UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -6,6 +6,7 @@ import shutil
 import signal
 
 from sigc.store.connection import FILE
+from tests.daemon.test_tls import certificate
 from tests.nights.night import Night
 from tests.nights.nights import goes_through, way
 
@@ -154,3 +155,16 @@ def the_holiday_file_is_gone_at_a_start(night: Night) -> None:
     night.die()
     without_calendars(night)
     night.cannot_start(PYTHONPATH=night.path_with("shadow"))
+
+
+@way("runs_out", "fills", "1 problem certificate")
+def the_certificate_ends_soon(night: Night) -> None:
+    """That of the page, in nine days by the daemon's clock: told before anything fails."""
+    cert, key = certificate(night.site.folder, days=9, now=night.at_nine())
+    night.site.settings["daemon"]["health"]["interval_seconds"] = 0.5
+    night.site.settings["daemon"]["dashboard"] = {
+        "enabled": True,
+        "port": 0,
+        "tls": {"cert": str(cert), "key": str(key)},
+    }
+    goes_through(night)

@@ -8,7 +8,7 @@ from tests.nights.night import SECOND, Night
 from tests.nights.nights import Values, goes_through, way
 
 
-@way("did_not_run filled_less", "fills", "success")
+@way("did_not_run filled_less", "fills", "success, nothing filled")
 def all_orders_expire(night: Night) -> None:
     """Limits that the market does not come to: each price runs away from its order."""
     night.site.settings["execution"] |= {"order_type": "limit", "limit_offset_bps": 0.0}

@@ -230,7 +230,7 @@ def ledger_and_broker_differ(night: Night) -> None:
     night.until_ended(2, SECOND)
 
 
-@way("filled_less did_not_run", "fills", "success")
+@way("filled_less did_not_run", "fills", "success, filled in part")
 def orders_are_filled_in_part_and_expire(night: Night) -> None:
     night.is_not_examined()
     night.site.settings["broker"]["paper"]["max_volume_pct"] = 1e-4
