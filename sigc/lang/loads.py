@@ -49,7 +49,7 @@ def check_loads(of: Resolver, loads: tuple[Load, ...]) -> None:
             of.error("E001", f"unknown format '{load.format}'", load.path_span, hint)
         if load.written != "short" and load.options in told:  # the columns of a section have them in common
             for option in load.options:
-                if option.name == "adjust" and written_of(option) in ("split", "split_div"):
+                if option.name == "adjust":
                     _check_adjusted(of, load, option)
             continue
         told.add(load.options)
@@ -82,12 +82,14 @@ def _check(of: Resolver, load: Load, option: Option) -> None:
         return
     if load.written == "short" and _kind(load) not in declared.suits:
         of.error("E101", f"'{option.name}' has no meaning for {_kind(load)}", option.span, _suits(declared))
-    elif option.name == "adjust" and written_of(option) != "none" and _kind(load) == NUMBERS:
+    elif option.name == "adjust":
         _check_adjusted(of, load, option)
 
 
 def _check_adjusted(of: Resolver, load: Load, option: Option) -> None:
-    """Corporate actions change prices and counts of shares, nothing else."""
+    """Corporate actions change prices and counts of shares, nothing else; labels beside them stay as they are."""
+    if written_of(option) not in ("split", "split_div") or _kind(load) != NUMBERS:
+        return
     if load.role == "value" and not measures(load_name(load), load.column, load.dtype):
         message = f"adjust= is for prices and volume, and '{load_name(load)}' is neither by its name"
         hint = (

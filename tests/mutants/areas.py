@@ -105,7 +105,13 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_A}/urgency.py": ("tests/alerts/test_sending.py",),
         "sigc/data/declared_actions.py": ("tests/data/test_declared_actions.py",),
         "sigc/plan/halo.py": ("tests/engine/test_plan.py",),
-        "sigc/plan/lower.py": ("tests/plan/test_rules.py", "tests/engine/test_plan.py", "tests/lang/test_language.py"),
+        "sigc/plan/lower.py": (
+            "tests/plan/test_lower.py",
+            "tests/plan/test_rules.py",
+            "tests/engine/test_plan.py",
+            "tests/pipelines/test_backtest.py",
+            "tests/lang/test_language.py",
+        ),
         "sigc/data/dates.py": ("tests/data/test_kinds.py", "tests/data/test_odd_files.py"),
         "sigc/data/frequency.py": ("tests/data/test_kinds.py",),
         "sigc/data/layout.py": (
