@@ -113,6 +113,26 @@ def test_a_move_of_just_the_limit_is_no_jump() -> None:
     assert [(j.row, j.column, round(j.change, 3), j.is_held) for j in jumps] == [(1, 2, 0.501, False)]
 
 
+def test_back_at_just_the_limit_of_the_last_accepted_price_is_accepted() -> None:
+    clean, jumps, state = accept(np.array([[100.0], [300.0], [150.0], [151.0]]), LIMITS)
+    assert np.isnan(clean[:, 0]).tolist() == [False, True, False, False]
+    assert ([j.row for j in jumps], state.accepted.tolist()) == ([1], [151.0])
+
+
+def test_a_jump_between_prices_below_one_is_seen_by_a_look_at_later_rows() -> None:
+    state = accept(np.array([[0.2, 0.2]]), LIMITS)[2]
+    clean, jumps, after = accept(np.array([[0.5, 0.21]]), LIMITS, state, [])
+    assert np.isnan(clean).tolist() == [[True, False]]
+    assert [(j.column, round(j.change, 9)) for j in jumps] == [(0, 1.5)]
+    assert (after.accepted.tolist(), after.candidate[0]) == ([0.2, 0.21], 0.5)
+
+
+def test_a_column_without_a_price_has_no_jump() -> None:
+    clean, jumps, state = accept(np.array([[NAN, 1.0]]), LIMITS, None, [0])
+    assert (jumps, np.isnan(clean).tolist()) == ((), [[True, False]])
+    assert np.isnan(state.accepted).tolist() == [True, False]
+
+
 def test_what_is_told_of_jumps() -> None:
     dates = np.arange("2024-01-02", "2024-01-09", dtype="datetime64[D]").astype("datetime64[ns]")
     found = named([Jump(row, row % 2, 0.6 + row) for row in range(7)], ("A", "B"), dates)
