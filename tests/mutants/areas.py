@@ -65,8 +65,11 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         f"{_P}/costs.py": ("tests/pipelines/test_book.py",),
         f"{_P}/backtest.py": (
             "tests/pipelines/test_backtest.py",
+            "tests/pipelines/test_search.py",
+            "tests/trading/test_walks.py",
             "tests/pipelines/test_warm_up.py",
             "tests/pipelines/test_ends.py",
+            "tests/pipelines/test_odd_prices.py",
             "tests/pipelines/test_as_traded.py",
         ),
         f"{_P}/book.py": (
