@@ -5,13 +5,26 @@ Each function below is a declaration: collected in `RULES`, listed in docs/alert
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from decimal import ROUND_DOWN, Decimal
 from types import MappingProxyType
 
-from sigc.alerts.declare import BY_EVENT, RULES, EventRule, Found, Happening, Raise, Resolve, RunFacts, rule
+from sigc.alerts.declare import (
+    BY_EVENT,
+    RULES,
+    EventRule,
+    Found,
+    Happening,
+    Placed,
+    Raise,
+    Reasons,
+    Resolve,
+    RunFacts,
+    rule,
+)
 from sigc.alerts.urgency import Urgency
 
-__all__ = ["BY_EVENT", "RULES", "EventRule", "Found", "Happening", "Raise", "Resolve", "RunFacts"]
+__all__ = ["BY_EVENT", "RULES", "EventRule", "Found", "Happening", "Placed", "Raise", "Resolve", "RunFacts"]
 
 _ENDS = ("run.closed", "run.ended")
 _KEEPING = ("book.not_kept", "book.kept")
@@ -29,6 +42,9 @@ _DIFFER = frozenset({"E600", "E602"})
 _DAMAGED = ("E310", "E810", "E812")
 _SHOWN = 3
 FILLED_LESS = "filled_less"
+# Events that may leave a run without an order in flight: told once at the end of their transaction.
+ENDS_ORDERS = frozenset({"fill", "fill.excess", "order.expired", "order.cancelled", "order.rejected"})
+_HALF, _THOUSANDTH = Decimal("0.5"), Decimal("0.001")
 UNRESOLVED = "unresolved"  # value of the halt that an order without a known outcome sets: told by its own rule
 
 
@@ -89,7 +105,8 @@ def traded_nothing(seen: Happening) -> Iterator[Found]:
     """A run wanted orders and none came to the broker's book: denied, rejected, or not sent before the cut-off."""
     facts = _facts(seen)
     if _has_orders(seen, facts) and facts.lost == facts.wanted:
-        yield Raise(seen.run, f"{_of(seen)}: nothing was traded, all {facts.wanted} orders lost", _orders_text(seen))
+        title = f"{_of(seen)}: nothing was traded, all {facts.wanted} orders lost"
+        yield Raise(seen.run, title, _orders_text(seen, facts.reasons))
 
 
 @rule("traded_part", on=("run.closed",), urgency=Urgency.WARNING, is_once=True, needs_run=True)
@@ -98,26 +115,31 @@ def traded_part(seen: Happening) -> Iterator[Found]:
     facts = _facts(seen)
     if _has_orders(seen, facts) and 0 < facts.lost < facts.wanted:
         title = f"{_of(seen)}: {facts.lost} of {facts.wanted} orders were not placed"
-        yield Raise(seen.run, title, _orders_text(seen))
+        yield Raise(seen.run, title, _orders_text(seen, facts.reasons))
 
 
 @rule(
     FILLED_LESS,
-    on=("run.closed", "order.expired", "order.cancelled", "order.rejected"),
+    on=("run.closed", *sorted(ENDS_ORDERS)),
     urgency=Urgency.WARNING,
     is_once=True,
     needs_run=True,
 )
 def filled_less(seen: Happening) -> Iterator[Found]:
-    """Orders that were in the broker's book ended before they were filled: expired, cancelled or rejected there."""
-    facts = _facts(seen)
-    ended = sum(facts.orders.get(state, 0) for state in ("expired", "cancelled", "rejected", "denied"))
-    is_over = facts.kind == _TRADE and facts.outcome not in ("", "open", "cancelled")
-    if is_over and ended > facts.lost:
-        # Of orders that end one by one after their run, the number is not known at the first.
-        number = f"{ended - facts.lost} of {facts.wanted} orders" if seen.event == "run.closed" else "orders"
-        title = f"{_of(seen)}: {number} ended before they were filled"
-        yield Raise(seen.run, title, _orders_text(seen))
+    """A run's last order has ended, and some were not filled: expired, cancelled or rejected in the broker's book.
+
+    Critical when less than half of the value that was ordered there was filled.
+    """
+    facts, placed = _facts(seen), _facts(seen).placed
+    is_over = facts.kind == _TRADE and facts.outcome not in ("", "open", "cancelled") and not placed.open
+    if is_over and placed.short:
+        share = f"{placed.share.quantize(_THOUSANDTH, ROUND_DOWN):.1%}"
+        ended = f"{placed.short} of {facts.wanted} orders ended before they were filled"
+        title = f"{_of(seen)}: {ended}; {share} of the value was"
+        filled = f"{placed.filled.normalize():,f} of {placed.ordered.normalize():,f} shares"
+        text = f"Filled: {filled}, {share} of the value that was ordered."
+        urgency = Urgency.CRITICAL if placed.share < _HALF else None
+        yield Raise(seen.run, title, _orders_text(seen, placed.reasons, text), urgency)
 
 
 @rule("order_unresolved", on=("alert", "control.dropped"), urgency=Urgency.CRITICAL)
@@ -301,6 +323,12 @@ def _of(seen: Happening) -> str:
     return seen.strategy or job or "sigc"
 
 
+def _some(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
 def _because(seen: Happening) -> str:
     return f": {seen.said('reason')}" if seen.said("reason") else ""
 
@@ -323,13 +351,13 @@ def _run_text(seen: Happening, run: str = "") -> str:
     return _lines("\n".join(lines), command, id)
 
 
-def _orders_text(seen: Happening) -> str:
+def _orders_text(seen: Happening, reasons: Reasons, more: str = "") -> str:
     facts = _facts(seen)
     counts = ", ".join(f"{number} {state}" for state, number in sorted(facts.orders.items()))
-    lines = [f"Session {facts.session}: {facts.wanted} orders, {counts}.", *_first(facts.reasons)]
+    lines = [f"Session {facts.session}: {facts.wanted} orders, {counts}.", *([more] if more else []), *_first(reasons)]
     return _lines("\n".join(lines), f"sigc orders --run {seen.run}", seen.run)
 
 
-def _first(reasons: Iterable[str]) -> list[str]:
-    found = [f"- {reason}" for reason in reasons if reason]
+def _first(reasons: Reasons) -> list[str]:
+    found = [f"- {_some(assets)}: {reason or 'no reason was given'}" for reason, assets in reasons.items()]
     return found[:_SHOWN] + ([f"- and {len(found) - _SHOWN} more reasons"] if len(found) > _SHOWN else [])

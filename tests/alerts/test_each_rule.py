@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from sigc.alerts.rules import RULES, Found, Happening, Raise, Resolve, RunFacts
+from sigc.alerts.rules import RULES, Found, Happening, Placed, Raise, Resolve, RunFacts
 from sigc.alerts.urgency import Urgency
 
+NONE = Placed()
 OK = RunFacts("trade", "2024-01-03", "daily", "done")
 DRY = RunFacts("dry", "2024-01-03")
 JOB = RunFacts("compute", "2024-01-03", "nightly")
@@ -98,25 +101,35 @@ def test_a_run_that_was_cut_off() -> None:
     assert titles(closed("run_interrupted", "interrupted", OK)) == ["one: run interrupted"]
 
 
-def with_orders(kind: str = "trade", lost: int = 0, outcome: str = "partial", **states: int) -> RunFacts:
-    return RunFacts(kind, "2024-01-03", "daily", outcome, states, lost)
+def at_broker(short: int = 0, filled: int = 0, value: int = 0, open: int = 0, **reasons: list[str]) -> Placed:
+    """Orders for 1,000 shares at 2; `filled` of them, for `value`, were filled."""
+    return Placed(open, short, Decimal(1_000), Decimal(filled), Decimal(2_000), Decimal(value), reasons)
+
+
+def with_orders(
+    kind: str = "trade", lost: int = 0, outcome: str = "partial", placed: Placed = NONE, **states: int
+) -> RunFacts:
+    return RunFacts(kind, "2024-01-03", "daily", outcome, states, lost, placed=placed)
 
 
 @pytest.mark.parametrize(
     ("facts", "nothing", "part", "less"),
     [
-        (with_orders(filled=2), [], [], []),
+        (with_orders(filled=2, placed=at_broker(0, 1_000, 2_000)), [], [], []),
         (with_orders(), [], [], []),
         (with_orders(denied=2, lost=2), ["one: nothing was traded, all 2 orders lost"], [], []),
         (with_orders(filled=1, denied=1, lost=1), [], ["one: 1 of 2 orders were not placed"], []),
-        (with_orders(filled=1, expired=2), [], [], ["one: 2 of 3 orders ended before they were filled"]),
         (
-            with_orders(filled=1, rejected=1, cancelled=1, denied=1, lost=1),
+            with_orders(filled=1, expired=2, placed=at_broker(2, 400, 1_000)),
+            *([], [], ["one: 2 of 3 orders ended before they were filled; 50.0% of the value was"]),
+        ),
+        (
+            with_orders(filled=1, rejected=1, cancelled=1, denied=1, lost=1, placed=at_broker(2, 400, 999)),
             [],
             ["one: 1 of 4 orders were not placed"],
-            ["one: 2 of 4 orders ended before they were filled"],
+            ["one: 2 of 4 orders ended before they were filled; 49.9% of the value was"],
         ),
-        (with_orders("dry", filled=1, expired=1, denied=1, lost=1), [], [], []),
+        (with_orders("dry", filled=1, expired=1, denied=1, lost=1, placed=at_broker(1)), [], [], []),
         (with_orders("dry", denied=1, lost=1), [], [], []),
     ],
 )
@@ -128,28 +141,62 @@ def test_orders_of_a_run(facts: RunFacts, nothing: list[str], part: list[str], l
 
 
 @pytest.mark.parametrize(("outcome", "tells"), [("partial", True), ("open", False), ("cancelled", False), ("", False)])
-def test_an_order_that_ends_after_its_run(outcome: str, tells: bool) -> None:
-    """How many others will is not known then."""
-    facts = with_orders(filled=1, expired=1, outcome=outcome)
-    found = judge("filled_less", "order.expired", {"was": "acknowledged"}, facts)
-    assert titles(found) == (["one: orders ended before they were filled"] if tells else [])
+@pytest.mark.parametrize("open", [0, 1])
+def test_orders_that_end_after_their_run(outcome: str, tells: bool, open: int) -> None:
+    """They are told when the last of them has ended."""
+    facts = with_orders(filled=1, expired=1, outcome=outcome, placed=at_broker(1, 500, 1_000, open))
+    for event in ("order.expired", "fill"):
+        found = judge("filled_less", event, {"was": "acknowledged"}, facts)
+        assert bool(found) == (tells and not open)
+
+
+@pytest.mark.parametrize(
+    ("value", "urgency"), [(0, Urgency.CRITICAL), (999, Urgency.CRITICAL), (1_000, None), (1_999, None)]
+)
+def test_less_than_half_is_critical(value: int, urgency: Urgency | None) -> None:
+    facts = with_orders(expired=2, placed=at_broker(2, 10, value))
+    (found,) = closed("filled_less", "done", facts)
+    assert isinstance(found, Raise)
+    assert found.urgency is urgency
+
+
+def test_what_was_filled_and_why_no_more_is_told() -> None:
+    orders = {"the day ended": ["A", "B", "C", "D", "E"], "cancelled by ann: enough": ["F"], "": ["G"]}
+    placed = Placed(0, 7, Decimal(25_923), Decimal(173), Decimal(800_000), Decimal("5920"), orders)
+    (found,) = closed("filled_less", "done", with_orders(expired=6, cancelled=1, placed=placed))
+    assert titles([found]) == ["one: 7 of 7 orders ended before they were filled; 0.7% of the value was"]
+    assert found.text.splitlines() == [
+        "Session 2024-01-03: 7 orders, 1 cancelled, 6 expired.",
+        "Filled: 173 of 25,923 shares, 0.7% of the value that was ordered.",
+        "- A, B, C and 2 more: the day ended",
+        "- F: cancelled by ann: enough",
+        "- G: no reason was given",
+        "Run: r1",
+        "Look further: sigc orders --run r1",
+    ]
+    (none,) = closed("filled_less", "done", with_orders(expired=1, placed=replace(placed, filled=Decimal(0))))
+    assert "Filled: 0 of 25,923 shares" in none.text
+    parts = replace(placed, ordered=Decimal("1000.50"), filled=Decimal("0.250"))
+    (fractions,) = closed("filled_less", "done", with_orders(expired=1, placed=parts))
+    assert "Filled: 0.25 of 1,000.5 shares" in fractions.text
 
 
 def test_the_text_of_orders() -> None:
-    reasons = ("", "too large", "unknown", "late", "odd", "by ann")
+    reasons = {"too large": ["A", "B", "C", "D"], "unknown": ["E"], "late": ["F"], "odd": ["G"], "by ann": ["H"]}
     facts = RunFacts("trade", "2024-01-03", orders={"filled": 1, "denied": 2}, lost=2, reasons=reasons)
     (found,) = closed("traded_part", "partial", facts)
     assert found.text.splitlines() == [
         "Session 2024-01-03: 3 orders, 2 denied, 1 filled.",
-        "- too large",
-        "- unknown",
-        "- late",
+        "- A, B, C and 1 more: too large",
+        "- E: unknown",
+        "- F: late",
         "- and 2 more reasons",
         "Run: r1",
         "Look further: sigc orders --run r1",
     ]
-    (three,) = closed("traded_part", "partial", RunFacts("trade", orders=facts.orders, lost=2, reasons=reasons[1:4]))
-    assert three.text.splitlines()[1:-2] == ["- too large", "- unknown", "- late"]
+    three = dict([*reasons.items()][:3])
+    (all_,) = closed("traded_part", "partial", RunFacts("trade", orders=facts.orders, lost=2, reasons=three))
+    assert all_.text.splitlines()[1:-2] == ["- A, B, C and 1 more: too large", "- E: unknown", "- F: late"]
 
 
 def test_orders_without_an_outcome() -> None:
@@ -224,14 +271,17 @@ def test_what_the_daemon_says_of_itself() -> None:
     assert back.text.startswith("It was last alive at an unknown time and is back since 21:00.")
     (known,) = judge("daemon_recovered", "daemon.recovered", {"back": "21:00", "alive": "20:59"}, run="", strategy="")
     assert "last alive at 20:59" in known.text
-    (bad,) = judge(
-        "health_degraded", "health.degraded", {"checks": {"disk": "3 MB", "clock": "late"}}, run="", strategy=""
-    )
-    assert (bad.key, titles([bad])) == ("", ["health is degraded: disk, clock"])
-    assert bad.text.startswith("disk: 3 MB\nclock: late\nLook further: sigc status")
-    (vague,) = judge("health_degraded", "health.degraded", {"checks": 5}, run="", strategy="")
-    assert vague.text.startswith("a check failed\n")
-    assert judge("health_degraded", "health.healthy", {}, run="", strategy="") == [Resolve("", "all checks pass")]
+    checks = {"checks": {"disk": "3 MB", "calendar": "ends soon; renew it", "clock": "late"}}
+    bad = judge("health_degraded", "health.degraded", checks, run="", strategy="")
+    assert [one.key for one in bad] == ["disk", "clock"]
+    assert titles(bad) == ["health is degraded: disk", "health is degraded: clock"]
+    assert bad[0].text.startswith("disk: 3 MB\nLook further: sigc status")
+    (ends,) = judge("runs_out", "health.degraded", checks, run="", strategy="")
+    assert (ends.key, titles([ends])) == ("calendar", ["ends soon"])
+    assert judge("health_degraded", "health.degraded", {"checks": 5}, run="", strategy="") == []
+    well = {"checks": {"disk": "ok", "calendar": "ok"}}
+    assert judge("health_degraded", "health.healthy", well) == [Resolve("disk", "the check 'disk' passes again")]
+    assert judge("runs_out", "health.healthy", well) == [Resolve("calendar", "the calendar was renewed")]
     assert judge("cluster_lost", "cluster.found", {}, run="", strategy="") == [Resolve("", "the cluster answers again")]
     (lost,) = judge("cluster_lost", "cluster.lost", {"why": "no route"}, run="", strategy="")
     assert lost == Raise("", "the cluster does not answer", "no route\nLook further: sigc status --detailed")
@@ -267,9 +317,10 @@ def test_urgencies_and_whether_a_rule_tells_once() -> None:
         "filled_less": "warning",
         "book_without_owner": "warning",
         "health_degraded": "warning",
+        "runs_out": "warning",
         "daily_summary": "info",
         "condition": "warning",
     }
     of_conditions = {"order_unresolved", "halted", "book_not_kept", "books_differ", "ledger_damaged"}
-    of_conditions |= {"book_without_owner", "health_degraded", "cluster_lost", "condition"}
+    of_conditions |= {"book_without_owner", "health_degraded", "runs_out", "cluster_lost", "condition"}
     assert {name for name, rule in RULES.items() if not rule.is_once} == of_conditions

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sigc.alerts.declare import RunFacts
+from sigc.alerts.declare import Placed, RunFacts
 from sigc.alerts.urgency import Urgency
 from sigc.clock import HandClock
 from sigc.store import jobs, orders, runs
@@ -65,7 +65,11 @@ def test_what_is_known_of_a_run(ledger: Ledger) -> None:
         ("cancelled", "b5", "by ann"),
         ("filled", "b6", "done"),
     ]
-    intents = [Intent(f"i{n}", "r1", KEY, n, "A", Side.BUY, Decimal(1), Decimal(1)) for n in range(len(made))]
+    sizes = [(700, 4), (1, 1), (1, 1), (100, 2), (1, 1), (100, 10), (100, 5)]
+    intents = [
+        Intent(f"i{n}", "r1", KEY, n, "QABDEFG"[n], Side.BUY, Decimal(size), Decimal(price))
+        for n, (size, price) in enumerate(sizes)
+    ]
     errors = (Finding("E600", Weight.ERROR, "refused"), Finding("fresh", Weight.WARNING, "a day old"))
     with ledger.transaction("control") as tx:
         runs.open_run(tx, RUN, {})
@@ -74,24 +78,21 @@ def test_what_is_known_of_a_run(ledger: Ledger) -> None:
             tx.connection.execute(
                 "UPDATE intents SET state = ?, broker_order_id = ?, message = ? WHERE place = ?", (*row, number)
             )
+        tx.connection.execute("UPDATE intents SET filled = '100' WHERE place = 6")
         runs.add_stage(tx, RUN, Stage("r1", StageName.LOAD, AT, 0.1, "failed", errors))
     found = facts(ledger)
     assert found == RunFacts(
         *("trade", "2024-01-03", "nightly", "open"),
         {"planned": 1, "denied": 2, "rejected": 1, "expired": 1, "cancelled": 1, "filled": 1},
         3,  # two were denied, and one expired that no broker ever had
-        ("too large", "unknown asset", "by ann"),
+        {"too large": ["A", "B"]},
+        # Of four at the broker (one may still be sent) 100 shares of 1,000 are filled, 500 of 4,500 in money.
+        Placed(
+            1, 2, Decimal(1000), Decimal(100), Decimal(4500), Decimal(500), {"unknown asset": ["D"], "by ann": ["F"]}
+        ),
         (("E600", "refused"),),
     )
     assert found.wanted == 7
-
-
-def test_twenty_reasons_are_kept(ledger: Ledger) -> None:
-    with ledger.transaction("control") as tx:
-        runs.open_run(tx, RUN, {})
-        orders.plan(tx, [Intent(f"i{n}", "r1", KEY, n, "A", Side.BUY, Decimal(1), Decimal(1)) for n in range(25)])
-        tx.connection.execute("UPDATE intents SET state = 'denied', message = 'no ' || place")
-    assert facts(ledger).reasons == tuple(f"no {n}" for n in range(20))
 
 
 def test_titles_and_texts_are_cut(ledger: Ledger) -> None:
