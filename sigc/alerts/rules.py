@@ -23,6 +23,7 @@ from sigc.alerts.declare import (
     rule,
 )
 from sigc.alerts.urgency import Urgency
+from sigc.alerts.words import instant, moment, span
 
 __all__ = ["BY_EVENT", "RULES", "EventRule", "Found", "Happening", "Placed", "Raise", "Resolve", "RunFacts"]
 
@@ -74,9 +75,10 @@ def run_refused(seen: Happening) -> Iterator[Found]:
 def data_late(seen: Happening) -> Iterator[Found]:
     """A trade was refused as its data are late, stale or missing, or a fire has waited for fresh data too long."""
     if seen.event == "job.waits":
-        job, planned = seen.said("job"), seen.said("planned")
-        text = f"The fire of {planned} waits for fresh data since {seen.said('minutes')} minutes."
-        yield Raise(f"{job} {planned}", f"{job}: data are late", _lines(text, f"sigc schedule history {job}"))
+        job, since = seen.said("job"), span(60.0 * float(seen.payload.get("minutes", 0)))
+        text = f"The fire of {_fire(seen)} has waited for fresh data for {since}"
+        awaits = f": {seen.said('awaits')}." if seen.said("awaits") else "."
+        yield Raise(f"{job} {seen.said('planned')}", f"{job}: data are late", _lines(text + awaits, _look(seen)))
     elif seen.said("outcome") == "refused" and _kind(seen) == _TRADE and _is_stale(_facts(seen)):
         what = next(_STALE[check] for check, _ in _facts(seen).errors if check in _STALE)
         yield Raise(seen.run, f"{_of(seen)}: {what}, nothing was traded", _run_text(seen))
@@ -175,11 +177,11 @@ def halted(seen: Happening) -> Iterator[Found]:
 @rule("did_not_run", on=("job.did_not_run",), urgency=Urgency.CRITICAL, is_once=True)
 def did_not_run(seen: Happening) -> Iterator[Found]:
     """A job did not run, or not by its deadline. Critical for jobs that trade."""
-    job, planned, reason = seen.said("job"), seen.said("planned"), seen.said("reason")
-    text = f"The fire of {planned} has not run: {reason}."
+    job, reason, detail = seen.said("job"), seen.said("reason"), seen.said("detail")
+    text = f"The fire of {_fire(seen)} has not run: {reason}" + (f" ({detail})." if detail else ".")
     urgency = None if seen.payload.get("trades") else Urgency.WARNING
     title = f"{job}: did not run ({reason})"
-    yield Raise(f"{job} {planned}", title, _lines(text, f"sigc schedule history {job}"), urgency)
+    yield Raise(f"{job} {seen.said('planned')}", title, _lines(text, _look(seen)), urgency)
 
 
 # Books and ledger.
@@ -204,7 +206,11 @@ def books_differ(seen: Happening) -> Iterator[Found]:
     if seen.event == "book.kept":
         yield Resolve(seen.strategy, _KEPT)
     elif any(code in why for code in _DIFFER):
-        yield Raise(seen.strategy, f"{seen.strategy}: ledger and broker differ", _lines(why, "sigc positions"))
+        yield Raise(
+            seen.strategy,
+            f"{seen.strategy}: ledger and broker differ",
+            _lines(why, f"sigc positions --strategy {seen.strategy}"),
+        )
 
 
 @rule("ledger_damaged", on=_KEEPING, urgency=Urgency.CRITICAL)
@@ -234,8 +240,16 @@ def book_without_owner(seen: Happening) -> Iterator[Found]:
 @rule("daemon_recovered", on=("daemon.recovered",), urgency=Urgency.CRITICAL, is_once=True)
 def daemon_recovered(seen: Happening) -> Iterator[Found]:
     """The daemon was started again after it ended without being asked to."""
-    text = f"It was last alive at {seen.said('alive') or 'an unknown time'} and is back since {seen.said('back')}."
-    yield Raise(seen.said("back"), "the daemon was restarted after a crash", _lines(text, "sigc runs list"))
+    alive, back, zone = instant(seen.payload.get("alive")), instant(seen.payload.get("back")), seen.said("zone")
+    gone = f", gone for {span((back - alive).total_seconds())}" if alive is not None and back is not None else ""
+    text = f"It was last alive at {moment(seen.payload.get('alive'), zone) or 'an unknown time'} and is back since"
+    text = f"{text} {moment(seen.payload.get('back'), zone)}{gone}."
+    runs = tuple(map(str, seen.payload.get("open", ())))
+    left = f"Runs that were open: {_some(runs)}; each gets its verdict now." if runs else "No run was open."
+    more = "Fires that were missed meanwhile are told by themselves (did_not_run)."
+    look = f"sigc runs show {runs[0]}" if len(runs) == 1 else "sigc runs list"
+    title = "the daemon was restarted after a crash"
+    yield Raise(seen.said("back"), title, _lines(f"{text}\n{left} {more}", look))
 
 
 @rule("health_degraded", on=_HEALTH, urgency=Urgency.WARNING)
@@ -331,6 +345,17 @@ def _some(names: Sequence[str]) -> str:
 
 def _because(seen: Happening) -> str:
     return f": {seen.said('reason')}" if seen.said("reason") else ""
+
+
+def _fire(seen: Happening) -> str:
+    return moment(seen.payload.get("planned"), seen.said("zone"))
+
+
+def _look(seen: Happening) -> str:
+    """Return the command that tells most of a fire: why, of one that trades a strategy; else the job's history."""
+    if seen.strategy and seen.payload.get("trades"):
+        return f"sigc why {seen.strategy} {seen.said('session')}".strip()
+    return f"sigc schedule history {seen.said('job')}"
 
 
 def _show(run: str) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from sigc.alerts.words import span
 from sigc.calendar import Calendar, age_alarm
 
 OK = "ok"
@@ -84,4 +85,5 @@ class ClockWatch:
         """Since the last look."""
         before, self._offset = self._offset, time.time() - time.monotonic()
         jump = self._offset - before
-        return OK if abs(jump) < _MOST_JUMP_S else f"the clock was set by {jump:+.0f} s"
+        where = "forward" if jump > 0 else "back"
+        return OK if abs(jump) < _MOST_JUMP_S else f"the clock was set {where} by {span(abs(jump))}"

@@ -11,6 +11,7 @@ import pytest
 from sigc.alerts.rules import RULES, Found, Happening, Placed, Raise, Resolve, RunFacts
 from sigc.alerts.urgency import Urgency
 
+AT = "2024-01-03T14:00:00+00:00"
 NONE = Placed()
 OK = RunFacts("trade", "2024-01-03", "daily", "done")
 DRY = RunFacts("dry", "2024-01-03")
@@ -70,9 +71,15 @@ def test_a_run_that_was_refused() -> None:
 
 
 def test_data_that_are_late() -> None:
-    (waits,) = judge("data_late", "job.waits", {"job": "daily", "planned": "09:00", "minutes": 15}, None)
-    text = "The fire of 09:00 waits for fresh data since 15 minutes.\nLook further: sigc schedule history daily"
-    assert waits == Raise("daily 09:00", "daily: data are late", text)
+    said = {"job": "daily", "planned": AT, "minutes": 15.2, "zone": "America/New_York", "trades": True}
+    awaits = "the newest row of 'prices' is of 2024-01-01, the row of 2024-01-02 is awaited"
+    (waits,) = judge("data_late", "job.waits", said | {"session": "2024-01-03", "awaits": awaits}, None)
+    text = "The fire of 2024-01-03 09:00:00 EST has waited for fresh data for 15 min: the newest row of 'prices' is of "
+    text += "2024-01-01, the row of 2024-01-02 is awaited.\nLook further: sigc why one 2024-01-03"
+    assert waits == Raise(f"daily {AT}", "daily: data are late", text)
+    (bare,) = judge("data_late", "job.waits", {"job": "fetch", "planned": "09:00", "minutes": 121}, None)
+    text = "The fire of 09:00 has waited for fresh data for 2 h.\nLook further: sigc schedule history fetch"
+    assert bare == Raise("fetch 09:00", "fetch: data are late", text)
     (found,) = closed("data_late", "refused", STALE)
     assert (found.key, titles([found])) == ("r1", ["one: data are late, nothing was traded"])
     compute = RunFacts("compute", errors=STALE.errors)
@@ -230,20 +237,24 @@ def test_halts() -> None:
 
 def test_a_job_that_did_not_run() -> None:
     said = {"job": "daily", "planned": "09:00", "reason": "deadline"}
-    (found,) = judge("did_not_run", "job.did_not_run", said | {"trades": True})
-    text = "The fire of 09:00 has not run: deadline.\nLook further: sigc schedule history daily"
+    (found,) = judge("did_not_run", "job.did_not_run", said | {"trades": True, "session": "2024-01-03"})
+    text = "The fire of 09:00 has not run: deadline.\nLook further: sigc why one 2024-01-03"
     assert found == Raise("daily 09:00", "daily: did not run (deadline)", text)
-    (other,) = judge("did_not_run", "job.did_not_run", said)
+    (other,) = judge("did_not_run", "job.did_not_run", said | {"planned": AT, "detail": "its run r7 goes on"})
     assert isinstance(other, Raise)
-    assert other.urgency is Urgency.WARNING
+    assert (other.key, other.urgency) == (f"daily {AT}", Urgency.WARNING)
+    assert other.text.splitlines() == [
+        "The fire of 2024-01-03 14:00:00 UTC has not run: deadline (its run r7 goes on).",
+        "Look further: sigc schedule history daily",  # `why` knows the jobs that trade
+    ]
 
 
 @pytest.mark.parametrize(
     ("why", "name", "title", "command"),
     [
         ("E601: silent", "book_not_kept", "one: the book is not up to date", "sigc status --detailed"),
-        ("E600: closed", "books_differ", "one: ledger and broker differ", "sigc positions"),
-        ("E602: A is 5", "books_differ", "one: ledger and broker differ", "sigc positions"),
+        ("E600: closed", "books_differ", "one: ledger and broker differ", "sigc positions --strategy one"),
+        ("E602: A is 5", "books_differ", "one: ledger and broker differ", "sigc positions --strategy one"),
         ("E310: no file", "ledger_damaged", "the ledger is damaged, or can't be used", "sigc audit verify"),
         ("E810: full", "ledger_damaged", "the ledger is damaged, or can't be used", "sigc audit verify"),
         ("E812: cash", "ledger_damaged", "the ledger is damaged, or can't be used", "sigc audit verify"),
@@ -268,9 +279,18 @@ def test_books_without_an_owner() -> None:
 def test_what_the_daemon_says_of_itself() -> None:
     (back,) = judge("daemon_recovered", "daemon.recovered", {"back": "21:00"}, run="", strategy="")
     assert (back.key, titles([back])) == ("21:00", ["the daemon was restarted after a crash"])
-    assert back.text.startswith("It was last alive at an unknown time and is back since 21:00.")
-    (known,) = judge("daemon_recovered", "daemon.recovered", {"back": "21:00", "alive": "20:59"}, run="", strategy="")
-    assert "last alive at 20:59" in known.text
+    assert back.text.startswith("It was last alive at an unknown time and is back since 21:00.\nNo run was open.")
+    gone = {"back": "2024-01-03T14:00:00+00:00", "alive": "2024-01-02T04:00:01+00:00", "zone": "America/New_York"}
+    (known,) = judge("daemon_recovered", "daemon.recovered", gone | {"open": ["r7"]}, run="", strategy="")
+    assert known.text.splitlines() == [
+        "It was last alive at 2024-01-01 23:00:01 EST and is back since 2024-01-03 09:00:00 EST, gone for 34 h.",
+        "Runs that were open: r7; each gets its verdict now. Fires that were missed meanwhile are told by themselves"
+        " (did_not_run).",
+        "Look further: sigc runs show r7",
+    ]
+    (many,) = judge("daemon_recovered", "daemon.recovered", gone | {"open": list("abcde")}, run="", strategy="")
+    assert "Runs that were open: a, b, c and 2 more; each" in many.text
+    assert many.text.endswith("Look further: sigc runs list")
     checks = {"checks": {"disk": "3 MB", "calendar": "ends soon; renew it", "clock": "late"}}
     bad = judge("health_degraded", "health.degraded", checks, run="", strategy="")
     assert [one.key for one in bad] == ["disk", "clock"]

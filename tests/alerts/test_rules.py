@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from decimal import Decimal
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sigc.alerts.rules import RULES
+from sigc.daemon import ledger_alert, outside, refused
 from sigc.errors import SigcError
 from sigc.store import control, jobs, meta, orders, runs
 from sigc.store.audit import Event
@@ -19,6 +21,7 @@ from sigc.store.outbox.looking import Alert
 from sigc.store.records import IntentState, Outcome, Run, RunKey
 from sigc_pipelines.brokers.faulty import Fault
 from sigc_pipelines.settle import cancel, settle
+from tests.daemon.processes import ROOT
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, D3, Column, KilledError, Scene, before_cut_off, free, scene, written
 
@@ -263,7 +266,10 @@ def test_what_a_daemon_records_by_itself_is_told(tmp_path: Path, floor: Floor) -
             tx.audit(Event("book.not_kept", {"why": "E601: silent again"}, strategy="scripted"))
         assert [alert.state for alert in alerts(ledger, ["book_not_kept"])] == ["resolved", "open"]
         assert found["daemon_recovered"].key
-        assert "Look further: sigc schedule history rebalance" in first.text
+        assert first.text.endswith(
+            "Look further: sigc why scripted\nRule: did_not_run. Runbook: docs/runbook.md#did_not_run"
+        )
+        assert "Look further: sigc schedule history report" in second.text
 
 
 def test_an_alert_and_its_event_are_written_together_or_not_at_all(floor: Floor) -> None:
@@ -299,3 +305,15 @@ def test_a_rule_that_breaks_is_told_and_stops_nothing(floor: Floor) -> None:
 
 def test_every_rule_has_a_text() -> None:
     assert all(rule.summary.endswith(".") for rule in RULES.values())
+
+
+def test_every_rule_has_its_place_in_the_runbook() -> None:
+    """What the last line of an alert names is there, once, before a heading; and nothing else is."""
+    text = (ROOT / "docs" / "runbook.md").read_text()
+    headings = set(re.findall(r"^### ([a-z_]+)$", text, re.MULTILINE))
+    lines = re.findall(r'^((?:<a id="\w+"></a>)+)\n\n### ', text, re.MULTILINE)
+    anchors = [name for line in lines for name in re.findall(r'"(\w+)"', line)]
+    assert text.count("<a id=") == len(anchors) == len(set(anchors))
+    wanted = {*RULES, refused.RULE, ledger_alert.RULE, *(f"watch_{name}" for name in outside.CONDITIONS)}
+    assert headings | set(anchors) == wanted
+    assert not headings & set(anchors)

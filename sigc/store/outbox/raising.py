@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from sigc.alerts.rules import BY_EVENT, ENDS_ORDERS, FILLED_LESS, EventRule, Found, Happening, Placed, Raise, RunFacts
+from sigc.alerts.words import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,10 +99,15 @@ def _write(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(at.isoformat(), at.isoformat(), rule.name, found.key, found.urgency or rule.urgency, seen.strategy),
-            *(seen.run, hide(found.title)[:_MOST_TITLE], hide(found.text)[:_MOST_TEXT], seq),
+            *(seen.run, hide(found.title)[:_MOST_TITLE], _text(hide(found.text), rule, found), seq),
             "resolved" if found.is_notice else "open",
         ),
     )
+
+
+def _text(text: str, rule: EventRule, found: Raise) -> str:
+    """Return an alert's text, with its place in the runbook where somebody has to look after it."""
+    return text[:_MOST_TEXT] if found.is_notice else explained(text, rule.name, _MOST_TEXT)
 
 
 def _open(connection: sqlite3.Connection, rule: str, key: str) -> list[int]:
