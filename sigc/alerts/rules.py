@@ -208,7 +208,7 @@ def books_differ(seen: Happening) -> Iterator[Found]:
     elif any(code in why for code in _DIFFER):
         yield Raise(
             seen.strategy,
-            f"{seen.strategy}: ledger and broker differ",
+            f"{seen.strategy}: not kept, ledger and broker differ",
             _lines(why, f"sigc positions --strategy {seen.strategy}"),
         )
 

@@ -66,7 +66,7 @@ def memory(used_bytes: int, limit_bytes: int) -> str:
 
 def lateness(late_s: float) -> str:
     """Whether the schedule is looked at in time."""
-    return OK if late_s < _MOST_LATE_S else f"the schedule has not turned for {late_s:.0f} s"
+    return OK if late_s < _MOST_LATE_S else f"the schedule has not turned for {span(late_s)}"
 
 
 def calendars(opened: Iterable[Calendar], now: datetime) -> str:

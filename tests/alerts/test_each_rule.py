@@ -10,6 +10,7 @@ import pytest
 
 from sigc.alerts.rules import RULES, Found, Happening, Placed, Raise, Resolve, RunFacts
 from sigc.alerts.urgency import Urgency
+from tests.house.lines import parse
 
 AT = "2024-01-03T14:00:00+00:00"
 NONE = Placed()
@@ -23,7 +24,12 @@ DENIED = RunFacts("trade", "2024-01-03", errors=(("E600", "the account is closed
 
 def judge(name: str, event: str, said: dict[str, Any], facts: RunFacts | None = None, **more: str) -> list[Found]:
     given = {"run": "r1", "strategy": "one", **more}
-    return list(RULES[name].judge(Happening(event, said, facts=facts, **given)))
+    found = list(RULES[name].judge(Happening(event, said, facts=facts, **given)))
+    for one in found:
+        if isinstance(one, Raise):
+            _, _, command = one.text.splitlines()[-1].partition("Look further: ")
+            assert parse(command).command is not None, one.text  # it is a command that there is
+    return found
 
 
 def closed(name: str, outcome: str, facts: RunFacts | None, **said: Any) -> list[Found]:
@@ -253,8 +259,8 @@ def test_a_job_that_did_not_run() -> None:
     ("why", "name", "title", "command"),
     [
         ("E601: silent", "book_not_kept", "one: the book is not up to date", "sigc status --detailed"),
-        ("E600: closed", "books_differ", "one: ledger and broker differ", "sigc positions --strategy one"),
-        ("E602: A is 5", "books_differ", "one: ledger and broker differ", "sigc positions --strategy one"),
+        ("E600: closed", "books_differ", "one: not kept, ledger and broker differ", "sigc positions --strategy one"),
+        ("E602: A is 5", "books_differ", "one: not kept, ledger and broker differ", "sigc positions --strategy one"),
         ("E310: no file", "ledger_damaged", "the ledger is damaged, or can't be used", "sigc audit verify"),
         ("E810: full", "ledger_damaged", "the ledger is damaged, or can't be used", "sigc audit verify"),
         ("E812: cash", "ledger_damaged", "the ledger is damaged, or can't be used", "sigc audit verify"),

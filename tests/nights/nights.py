@@ -75,6 +75,12 @@ def data_are_late_and_waited_for(night: Night) -> None:
     night.until_told("data_late")
     night.nine(2 * 3600.0)
     night.until_told("did_not_run")
+    texts = {said["rule"]: said["text"] for said in night.told.taken}
+    awaits = "has waited for fresh data for 20 min: the newest row of 'prices' is of 2017-02-27, the row of 2017-02-28"
+    assert awaits in texts["data_late"], texts
+    assert "the deadline passed (it waited for fresh data in vain)" in texts["did_not_run"], texts
+    for rule in ("data_late", "did_not_run"):
+        assert "sigc why momentum 2017-03-01" in texts[rule], texts
 
 
 @way("run_failed book_not_kept", "data", "failed")
@@ -239,6 +245,9 @@ def orders_are_filled_in_part_and_expire(night: Night) -> None:
     night.until_over()
     night.turn(night.at_nine(10 * 3600.0, SECOND))
     night.until_told("filled_less")
+    (told,) = [said for said in night.told.taken if said["rule"] == "filled_less"]
+    assert "8 of 8 orders ended before they were filled" in told["title"], told
+    assert "orders get at most max_volume_pct 0.0001 of the volume" in told["text"], told
 
 
 # People.
