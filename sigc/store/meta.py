@@ -14,16 +14,18 @@ _KEY, _UP, _DOWN = "daemon", "up", "down"
 def begin(tx: Transaction, alive: str, zone: str = "") -> bool:
     """Note that a daemon serves the ledger. Return True where the one before was cut off, which is audited.
 
-    alive: ISO instant at which that one was seen last, '' for an unknown one. zone: in which times are told.
+    alive: ISO instant at which that one was seen last, '' for an unknown one; its last record counts as well. zone: in
+    which times are told.
     """
     row = tx.connection.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
     is_cut_off = row is not None and row[0] == _UP
+    (wrote,) = tx.connection.execute("SELECT max(at) FROM audit").fetchone()
     _put(tx, _UP)
     tx.audit(Event(STARTED, {"alive": alive}))
     if is_cut_off:
         ordered = {order.id for order in jobs.left_open(tx.connection)}
         open_ = sorted(ordered | {run.id for run in runs.left_open(tx.connection)})
-        tx.audit(Event(RECOVERED, {"alive": alive, "back": tx.at, "open": open_, "zone": zone}))
+        tx.audit(Event(RECOVERED, {"alive": max(alive, wrote or ""), "back": tx.at, "open": open_, "zone": zone}))
     return is_cut_off
 
 

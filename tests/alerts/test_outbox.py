@@ -14,7 +14,7 @@ import pytest
 from sigc.alerts.declare import Placed, RunFacts
 from sigc.alerts.urgency import Urgency
 from sigc.clock import HandClock
-from sigc.store import jobs, orders, runs
+from sigc.store import jobs, meta, orders, runs
 from sigc.store.audit import Event
 from sigc.store.jobs import OrderedRun
 from sigc.store.ledger import Ledger
@@ -123,6 +123,23 @@ def test_what_happened_once_is_told_once_for_ever(ledger: Ledger) -> None:
         looking.resolve(tx, 1, "ann", "seen")
     (alert,) = say(ledger, missed)
     assert (alert.state, alert.repeats, alert.severity) == ("resolved", 1, Urgency.WARNING)
+
+
+def test_a_crash_names_what_was_open_and_the_last_sign_of_life(ledger: Ledger) -> None:
+    of = OrderedRun("r7", "one", "trade", "main", "one.sig", "", "", "nightly", None, "ann", "", AT)
+    with ledger.transaction("control") as tx:
+        meta.begin(tx, "", "America/New_York")
+        jobs.ask(tx, of)
+        runs.open_run(tx, RUN, {})
+    assert isinstance(ledger.clock, HandClock)
+    ledger.clock.turn(AT + timedelta(days=4))
+    with ledger.transaction("control") as tx:
+        assert meta.begin(tx, (AT - timedelta(seconds=9)).isoformat(), "America/New_York")
+    (alert,) = say(ledger)
+    assert alert.text.startswith(
+        "It was last alive at 2024-01-02 16:00:00 EST and is back since 2024-01-06 16:00:00 EST, gone for 4 days.\n"
+        "Runs that were open: r1, r7; each gets its verdict now."
+    )
 
 
 def test_a_notice_is_over_from_the_beginning(ledger: Ledger) -> None:

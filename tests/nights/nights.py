@@ -189,6 +189,10 @@ def the_job_before_it_failed(night: Night) -> None:
     night.begin()
     night.nine()
     night.site.until(lambda: night.count("misses") > 0, "missed")
+    night.until_told("did_not_run")
+    (told,) = [said for said in night.told.taken if said["rule"] == "did_not_run"]
+    assert "a job it depends on did not finish (fetch failed 2017-03-01 09:00:0" in told["text"], told
+    assert " EST: exit code 3 (sigc runs show " in told["text"], told
 
 
 # Limits and the broker.
@@ -345,6 +349,13 @@ def no_daemon_ran_at_nine(night: Night) -> None:
     night.die()
     night.begin(night.at_nine(7200.0))
     night.site.until(lambda: night.count("misses") > 0, "missed")
+    night.until_told("did_not_run", "daemon_recovered")
+    texts = {said["rule"]: said["text"] for said in night.told.taken}
+    assert "no daemon was running at the time: it was started 2017-03-01 11:00:0" in texts["did_not_run"], texts
+    assert "sigc why momentum 2017-03-01" in texts["did_not_run"], texts
+    assert "It was last alive at 2017-03-01 08:59:0" in texts["daemon_recovered"], texts
+    assert " EST, gone for 2 h.\n" in texts["daemon_recovered"], texts
+    assert "No run was open." in texts["daemon_recovered"], texts
 
 
 @way("", "fills", "success")
