@@ -149,12 +149,27 @@ class DaemonRunner:
 
     def is_fresh(self, strategy: str) -> bool:
         """Whether the strategy's data reach the last session that is complete."""
+        found = self._newest(strategy)
+        return found is not None and found[1] == found[2]
+
+    def awaited(self, strategy: str) -> str:
+        """Say which row is awaited of the source that is traded, and which is its newest."""
+        found = self._newest(strategy)
+        if found is None or found[1] == found[2]:
+            return ""
+        source, newest, as_of = found
+        has = f"the newest row of '{source}' is of {newest}" if newest else f"'{source}' has no row"
+        return f"{has}, the row of {as_of} is awaited"
+
+    def _newest(self, strategy: str) -> tuple[str, str, str] | None:
+        """Return the traded source, its newest day ('' without rows), and the expected one; None: no such strategy."""
         entry = next((s for s in self._strategies if s.name == strategy), None)
         if entry is None:
-            return False
+            return None
         as_of = self._as_of()
-        loaded = load(compile_file(entry.file, entry.params).strategy, self._workspace(None, strategy), as_of)
-        return len(loaded.grid.dates) > 0 and str(loaded.grid.dates[-1].astype("datetime64[D]")) == as_of
+        compiled = compile_file(entry.file, entry.params).strategy
+        dates = load(compiled, self._workspace(None, strategy), as_of).grid.dates
+        return compiled.traded, str(dates[-1].astype("datetime64[D]")) if len(dates) else "", as_of
 
     def free(self) -> None:
         """Drop the blocks that are kept in memory."""

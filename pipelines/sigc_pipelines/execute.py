@@ -162,8 +162,11 @@ class Execution:
         """Whether somebody wants nothing more to be sent: of this process, or by a cancel that the ledger keeps."""
         if self._stop.is_set():
             return True
+        return self._asked_to_end() is not None
+
+    def _asked_to_end(self) -> control.Control | None:
         with self._desk.ledger.reading() as connection:
-            return control.get(connection, control.CANCELLED, self._run.id) is not None
+            return control.get(connection, control.CANCELLED, self._run.id)
 
     def _drop_what_may_not_go(self) -> None:
         """What was never sent and may not be any more ends here."""
@@ -174,6 +177,9 @@ class Execution:
         if not planned:
             return
         to, name, why = IntentState.CANCELLED, "cancel", "the run was cancelled before this order was sent"
+        asked = self._asked_to_end()
+        if asked is not None:
+            why = f"{why}, {asked.by}"
         if is_over:
             to, name, why = IntentState.EXPIRED, "expire", "the cut-off passed before this order was sent"
         with self._desk.ledger.transaction(name) as tx:

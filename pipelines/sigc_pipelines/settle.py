@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from sigc.failpoint import failpoint
 from sigc.store import books, control, orders, runs
-from sigc.store.ledger import Ledger
+from sigc.store.ledger import Ledger, Transaction
 from sigc.store.records import UNRESOLVED, WORKING, Fill, Intent, IntentState, Run
 from sigc_pipelines.brokers.protocol import Broker, BrokerOrder, OrderStatus, RejectedError, UnreachableError
 
@@ -60,9 +60,17 @@ def _take_ends(ledger: Ledger, broker: Broker) -> None:
     if ended or here:
         with ledger.transaction("expire") as tx:
             for intent, order in ended:
-                orders.moved(tx, intent, _ENDED[order.status], order.message)
+                orders.moved(tx, intent, _ENDED[order.status], order.message or _why(tx, intent, order.status))
             for intent, order in here:
                 orders.arrived(tx, intent, order.broker_order_id)
+
+
+def _why(tx: Transaction, intent: Intent, status: OrderStatus) -> str:
+    """Say why an order ended of which the broker says nothing more."""
+    asked = control.get(tx.connection, control.CANCELLED, intent.run)
+    if status is OrderStatus.CANCELLED and asked is not None:
+        return f"cancelled {asked.by}"
+    return f"the broker reports it as {status}, and no reason"
 
 
 def _has_ended(intent: Intent, order: BrokerOrder) -> bool:
@@ -78,9 +86,11 @@ def cancel(ledger: Ledger, broker: Broker, run: Run, who: str, reason: str) -> t
     with ledger.transaction("cancel") as tx:
         control.put(tx, control.CANCELLED, run.id, "by hand", who, reason)
         tx.audit(runs.event("run.cancel", run, {"by": who, "reason": reason}))
+        asked = control.get(tx.connection, control.CANCELLED, run.id)
+        by = asked.by if asked is not None else ""
         for intent in orders.of_run(tx.connection, run.id):
             if intent.state is IntentState.PLANNED:
-                orders.moved(tx, intent, IntentState.CANCELLED, "cancelled before it was sent")
+                orders.moved(tx, intent, IntentState.CANCELLED, f"cancelled before it was sent, {by}")
     with ledger.reading() as connection:
         found = orders.of_run(connection, run.id)
     left = [i for i in found if i.state in UNRESOLVED]

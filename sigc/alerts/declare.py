@@ -8,11 +8,40 @@ A rule is a pure function of one happening. It yields `Raise`, `Resolve`, or not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from sigc.alerts.urgency import Urgency
+
+ZERO = Decimal(0)
+
+
+Reasons = Mapping[str, Sequence[str]]  # the assets of orders, by the message that they ended with
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The orders of a run that were in the broker's book, by what was filled of them.
+
+    open: number in flight (those not sent yet too). short: number that ended before they were filled. ordered, filled:
+    in shares, over all assets. value, filled_value: the same at the prices that the orders were sized by. reasons: of
+    those that are short.
+    """
+
+    open: int = 0
+    short: int = 0
+    ordered: Decimal = ZERO
+    filled: Decimal = ZERO
+    value: Decimal = ZERO
+    filled_value: Decimal = ZERO
+    reasons: Reasons = field(default_factory=dict)
+
+    @property
+    def share(self) -> Decimal:
+        """Part of the ordered value that was filled, 1 where nothing of a value was ordered."""
+        return self.filled_value / self.value if self.value else Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +50,8 @@ class RunFacts:
 
     kind: trade, dry, compute, or another kind of job. outcome: of the trading run, '' where it never began. orders:
     their number by state. lost: those that certainly never came to the broker's book (denied, rejected, given up before
-    they were sent). reasons: distinct messages of orders that ended unfilled. errors: check and message of each finding
-    that stopped the run.
+    they were sent). reasons: of the lost. placed: those that came there. errors: check and message of each finding that
+    stopped the run.
     """
 
     kind: str = ""
@@ -31,7 +60,8 @@ class RunFacts:
     outcome: str = ""
     orders: Mapping[str, int] = field(default_factory=dict)
     lost: int = 0
-    reasons: tuple[str, ...] = ()
+    reasons: Reasons = field(default_factory=dict)
+    placed: Placed = Placed()
     errors: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -5,13 +5,27 @@ Each function below is a declaration: collected in `RULES`, listed in docs/alert
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from decimal import ROUND_DOWN, Decimal
 from types import MappingProxyType
 
-from sigc.alerts.declare import BY_EVENT, RULES, EventRule, Found, Happening, Raise, Resolve, RunFacts, rule
+from sigc.alerts.declare import (
+    BY_EVENT,
+    RULES,
+    EventRule,
+    Found,
+    Happening,
+    Placed,
+    Raise,
+    Reasons,
+    Resolve,
+    RunFacts,
+    rule,
+)
 from sigc.alerts.urgency import Urgency
+from sigc.alerts.words import instant, moment, span
 
-__all__ = ["BY_EVENT", "RULES", "EventRule", "Found", "Happening", "Raise", "Resolve", "RunFacts"]
+__all__ = ["BY_EVENT", "RULES", "EventRule", "Found", "Happening", "Placed", "Raise", "Resolve", "RunFacts"]
 
 _ENDS = ("run.closed", "run.ended")
 _KEEPING = ("book.not_kept", "book.kept")
@@ -29,6 +43,9 @@ _DIFFER = frozenset({"E600", "E602"})
 _DAMAGED = ("E310", "E810", "E812")
 _SHOWN = 3
 FILLED_LESS = "filled_less"
+# Events that may leave a run without an order in flight: told once at the end of their transaction.
+ENDS_ORDERS = frozenset({"fill", "fill.excess", "order.expired", "order.cancelled", "order.rejected"})
+_HALF, _THOUSANDTH = Decimal("0.5"), Decimal("0.001")
 UNRESOLVED = "unresolved"  # value of the halt that an order without a known outcome sets: told by its own rule
 
 
@@ -58,9 +75,10 @@ def run_refused(seen: Happening) -> Iterator[Found]:
 def data_late(seen: Happening) -> Iterator[Found]:
     """A trade was refused as its data are late, stale or missing, or a fire has waited for fresh data too long."""
     if seen.event == "job.waits":
-        job, planned = seen.said("job"), seen.said("planned")
-        text = f"The fire of {planned} waits for fresh data since {seen.said('minutes')} minutes."
-        yield Raise(f"{job} {planned}", f"{job}: data are late", _lines(text, f"sigc schedule history {job}"))
+        job, since = seen.said("job"), span(60.0 * float(seen.payload.get("minutes", 0)))
+        text = f"The fire of {_fire(seen)} has waited for fresh data for {since}"
+        awaits = f": {seen.said('awaits')}." if seen.said("awaits") else "."
+        yield Raise(f"{job} {seen.said('planned')}", f"{job}: data are late", _lines(text + awaits, _look(seen)))
     elif seen.said("outcome") == "refused" and _kind(seen) == _TRADE and _is_stale(_facts(seen)):
         what = next(_STALE[check] for check, _ in _facts(seen).errors if check in _STALE)
         yield Raise(seen.run, f"{_of(seen)}: {what}, nothing was traded", _run_text(seen))
@@ -89,7 +107,8 @@ def traded_nothing(seen: Happening) -> Iterator[Found]:
     """A run wanted orders and none came to the broker's book: denied, rejected, or not sent before the cut-off."""
     facts = _facts(seen)
     if _has_orders(seen, facts) and facts.lost == facts.wanted:
-        yield Raise(seen.run, f"{_of(seen)}: nothing was traded, all {facts.wanted} orders lost", _orders_text(seen))
+        title = f"{_of(seen)}: nothing was traded, all {facts.wanted} orders lost"
+        yield Raise(seen.run, title, _orders_text(seen, facts.reasons))
 
 
 @rule("traded_part", on=("run.closed",), urgency=Urgency.WARNING, is_once=True, needs_run=True)
@@ -98,26 +117,31 @@ def traded_part(seen: Happening) -> Iterator[Found]:
     facts = _facts(seen)
     if _has_orders(seen, facts) and 0 < facts.lost < facts.wanted:
         title = f"{_of(seen)}: {facts.lost} of {facts.wanted} orders were not placed"
-        yield Raise(seen.run, title, _orders_text(seen))
+        yield Raise(seen.run, title, _orders_text(seen, facts.reasons))
 
 
 @rule(
     FILLED_LESS,
-    on=("run.closed", "order.expired", "order.cancelled", "order.rejected"),
+    on=("run.closed", *sorted(ENDS_ORDERS)),
     urgency=Urgency.WARNING,
     is_once=True,
     needs_run=True,
 )
 def filled_less(seen: Happening) -> Iterator[Found]:
-    """Orders that were in the broker's book ended before they were filled: expired, cancelled or rejected there."""
-    facts = _facts(seen)
-    ended = sum(facts.orders.get(state, 0) for state in ("expired", "cancelled", "rejected", "denied"))
-    is_over = facts.kind == _TRADE and facts.outcome not in ("", "open", "cancelled")
-    if is_over and ended > facts.lost:
-        # Of orders that end one by one after their run, the number is not known at the first.
-        number = f"{ended - facts.lost} of {facts.wanted} orders" if seen.event == "run.closed" else "orders"
-        title = f"{_of(seen)}: {number} ended before they were filled"
-        yield Raise(seen.run, title, _orders_text(seen))
+    """A run's last order has ended, and some were not filled: expired, cancelled or rejected in the broker's book.
+
+    Critical when less than half of the value that was ordered there was filled.
+    """
+    facts, placed = _facts(seen), _facts(seen).placed
+    is_over = facts.kind == _TRADE and facts.outcome not in ("", "open", "cancelled") and not placed.open
+    if is_over and placed.short:
+        share = f"{placed.share.quantize(_THOUSANDTH, ROUND_DOWN):.1%}"
+        ended = f"{placed.short} of {facts.wanted} orders ended before they were filled"
+        title = f"{_of(seen)}: {ended}; {share} of the value was"
+        filled = f"{placed.filled.normalize():,f} of {placed.ordered.normalize():,f} shares"
+        text = f"Filled: {filled}, {share} of the value that was ordered."
+        urgency = Urgency.CRITICAL if placed.share < _HALF else None
+        yield Raise(seen.run, title, _orders_text(seen, placed.reasons, text), urgency)
 
 
 @rule("order_unresolved", on=("alert", "control.dropped"), urgency=Urgency.CRITICAL)
@@ -153,11 +177,11 @@ def halted(seen: Happening) -> Iterator[Found]:
 @rule("did_not_run", on=("job.did_not_run",), urgency=Urgency.CRITICAL, is_once=True)
 def did_not_run(seen: Happening) -> Iterator[Found]:
     """A job did not run, or not by its deadline. Critical for jobs that trade."""
-    job, planned, reason = seen.said("job"), seen.said("planned"), seen.said("reason")
-    text = f"The fire of {planned} has not run: {reason}."
+    job, reason, detail = seen.said("job"), seen.said("reason"), seen.said("detail")
+    text = f"The fire of {_fire(seen)} has not run: {reason}" + (f" ({detail})." if detail else ".")
     urgency = None if seen.payload.get("trades") else Urgency.WARNING
     title = f"{job}: did not run ({reason})"
-    yield Raise(f"{job} {planned}", title, _lines(text, f"sigc schedule history {job}"), urgency)
+    yield Raise(f"{job} {seen.said('planned')}", title, _lines(text, _look(seen)), urgency)
 
 
 # Books and ledger.
@@ -182,7 +206,11 @@ def books_differ(seen: Happening) -> Iterator[Found]:
     if seen.event == "book.kept":
         yield Resolve(seen.strategy, _KEPT)
     elif any(code in why for code in _DIFFER):
-        yield Raise(seen.strategy, f"{seen.strategy}: ledger and broker differ", _lines(why, "sigc positions"))
+        yield Raise(
+            seen.strategy,
+            f"{seen.strategy}: not kept, ledger and broker differ",
+            _lines(why, f"sigc positions --strategy {seen.strategy}"),
+        )
 
 
 @rule("ledger_damaged", on=_KEEPING, urgency=Urgency.CRITICAL)
@@ -212,8 +240,16 @@ def book_without_owner(seen: Happening) -> Iterator[Found]:
 @rule("daemon_recovered", on=("daemon.recovered",), urgency=Urgency.CRITICAL, is_once=True)
 def daemon_recovered(seen: Happening) -> Iterator[Found]:
     """The daemon was started again after it ended without being asked to."""
-    text = f"It was last alive at {seen.said('alive') or 'an unknown time'} and is back since {seen.said('back')}."
-    yield Raise(seen.said("back"), "the daemon was restarted after a crash", _lines(text, "sigc runs list"))
+    alive, back, zone = instant(seen.payload.get("alive")), instant(seen.payload.get("back")), seen.said("zone")
+    gone = f", gone for {span((back - alive).total_seconds())}" if alive is not None and back is not None else ""
+    text = f"It was last alive at {moment(seen.payload.get('alive'), zone) or 'an unknown time'} and is back since"
+    text = f"{text} {moment(seen.payload.get('back'), zone)}{gone}."
+    runs = tuple(map(str, seen.payload.get("open", ())))
+    left = f"Runs that were open: {_some(runs)}; each gets its verdict now." if runs else "No run was open."
+    more = "Fires that were missed meanwhile are told by themselves (did_not_run)."
+    look = f"sigc runs show {runs[0]}" if len(runs) == 1 else "sigc runs list"
+    title = "the daemon was restarted after a crash"
+    yield Raise(seen.said("back"), title, _lines(f"{text}\n{left} {more}", look))
 
 
 @rule("health_degraded", on=_HEALTH, urgency=Urgency.WARNING)
@@ -301,8 +337,25 @@ def _of(seen: Happening) -> str:
     return seen.strategy or job or "sigc"
 
 
+def _some(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
 def _because(seen: Happening) -> str:
     return f": {seen.said('reason')}" if seen.said("reason") else ""
+
+
+def _fire(seen: Happening) -> str:
+    return moment(seen.payload.get("planned"), seen.said("zone"))
+
+
+def _look(seen: Happening) -> str:
+    """Return the command that tells most of a fire: why, of one that trades a strategy; else the job's history."""
+    if seen.strategy and seen.payload.get("trades"):
+        return f"sigc why {seen.strategy} {seen.said('session')}".strip()
+    return f"sigc schedule history {seen.said('job')}"
 
 
 def _show(run: str) -> str:
@@ -323,13 +376,13 @@ def _run_text(seen: Happening, run: str = "") -> str:
     return _lines("\n".join(lines), command, id)
 
 
-def _orders_text(seen: Happening) -> str:
+def _orders_text(seen: Happening, reasons: Reasons, more: str = "") -> str:
     facts = _facts(seen)
     counts = ", ".join(f"{number} {state}" for state, number in sorted(facts.orders.items()))
-    lines = [f"Session {facts.session}: {facts.wanted} orders, {counts}.", *_first(facts.reasons)]
+    lines = [f"Session {facts.session}: {facts.wanted} orders, {counts}.", *([more] if more else []), *_first(reasons)]
     return _lines("\n".join(lines), f"sigc orders --run {seen.run}", seen.run)
 
 
-def _first(reasons: Iterable[str]) -> list[str]:
-    found = [f"- {reason}" for reason in reasons if reason]
+def _first(reasons: Reasons) -> list[str]:
+    found = [f"- {_some(assets)}: {reason or 'no reason was given'}" for reason, assets in reasons.items()]
     return found[:_SHOWN] + ([f"- and {len(found) - _SHOWN} more reasons"] if len(found) > _SHOWN else [])

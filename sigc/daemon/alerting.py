@@ -38,7 +38,7 @@ from sigc.daemon.books import trouble_of
 from sigc.daemon.courier import OpenChannel, attempt, deliver
 from sigc.daemon.health import OK
 from sigc.daemon.job_state import Waiting
-from sigc.daemon.jobs import Condition
+from sigc.daemon.jobs import TRADING, Condition
 from sigc.daemon.ledger_alert import LedgerAlert
 from sigc.daemon.life import Phase
 from sigc.daemon.summary import Summary
@@ -294,7 +294,10 @@ class Alerting:
             one = state.phase.pending.fire
             if now - one.at > longest and (name, one.planned) not in self._waited:
                 self._waited.add((name, one.planned))
-                said = {"job": name, "planned": one.planned, "minutes": self.settings.late_data_minutes}
+                said = {"job": name, "planned": one.planned, "minutes": round((now - one.at).total_seconds() / 60, 1)}
+                said |= {"zone": state.job.zone, "trades": state.job.kind in TRADING}
+                said |= {"session": daemon.session_at(one.planned)}
+                said |= {"awaits": await asyncio.to_thread(_awaited, daemon, state.job.strategy)}
                 await daemon.books.audit(Event("job.waits", said, strategy=state.job.strategy))
 
     async def _watch_conditions(self, flying: Mapping[str, int], open_: set[str]) -> None:
@@ -341,3 +344,11 @@ class Alerting:
         now, hide = daemon.clock.now(), daemon.doors.secrets.hide
         key = f"{daemon.start.name}-{daemon.life}-{kind}-{now.isoformat()}"
         return Message(key, key, kind, urgency, title, hide(text), now, daemon.start.name)
+
+
+def _awaited(daemon: Controller, strategy: str) -> str:
+    """Return which row is awaited, as far as the data can be read."""
+    try:
+        return daemon.in_force.runner.awaited(strategy)
+    except SigcError as error:
+        return error.diagnostics[0].message

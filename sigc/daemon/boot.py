@@ -53,7 +53,8 @@ async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) 
         opening = partial(daemon.parts.open_ledger, start.config, work_dir, daemon.clock)
         daemon.has_books(await Books.open(opening))
         alive = await asyncio.to_thread(read_alive, work_dir)
-        if await daemon.books.write(lambda tx: meta.begin(tx, alive.isoformat() if alive else "")):
+        zone = start.config.schedule.timezone
+        if await daemon.books.write(lambda tx: meta.begin(tx, alive.isoformat() if alive else "", zone)):
             log.warning("the daemon before was cut off", extra={"alive": str(alive)})
         await daemon.read_decisions()
         daemon.quota = await asyncio.to_thread(limit_processors, start.config, daemon.quota)

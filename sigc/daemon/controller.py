@@ -12,6 +12,7 @@ changes what is in force, `status.py` tells how it is.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import threading
@@ -19,6 +20,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -29,6 +31,7 @@ from sigc.daemon.book_history import Tracks
 from sigc.daemon.books import Books
 from sigc.daemon.cache_look import CacheLook
 from sigc.daemon.configured import Configured
+from sigc.daemon.due_sessions import session_at
 from sigc.daemon.health import Health
 from sigc.daemon.job_state import DidNotRun, JobState, RunFinished
 from sigc.daemon.jobs import TRADING, Fire, Job
@@ -42,6 +45,7 @@ from sigc.daemon.start import Doors, Start
 from sigc.daemon.systemd import Notifier
 from sigc.daemon.timetable import Decided, Duties, Timetable
 from sigc.daemon.trace import Trace
+from sigc.daemon.triggers import parse_relative
 from sigc.daemon.usage import Usage, collect
 from sigc.errors import SigcError
 from sigc.store import control
@@ -168,7 +172,7 @@ class Controller:
         books.ledger.hide = self.doors.secrets.hide
         most = self.start.config.daemon.max_runs
         self._runs = Runs(books, self.metrics, self.clock, most, self._run_ended)
-        duties = Duties(self._begin_fire, self._runs.cancel, self._is_fresh, self._alert)
+        duties = Duties(self._begin_fire, self._runs.cancel, self._is_fresh, self._alert, self.session_at)
         self._timetable = Timetable(books, self.metrics, self.clock, duties)
 
     def workers(self) -> tuple[WorkerStatus, ...]:
@@ -321,6 +325,15 @@ class Controller:
 
     async def _is_fresh(self, strategy: str) -> bool:
         return await asyncio.to_thread(self.in_force.runner.is_fresh, strategy)
+
+    def session_at(self, at: datetime) -> str:
+        """Return the session that a run which begins at an instant trades for, '' where that is not known."""
+        config = self.configured.loaded.config
+        calendar = self.calendars.get(config.schedule.calendar)
+        with contextlib.suppress(SigcError):
+            if calendar is not None:
+                return str(session_at(calendar, parse_relative(config.execution.cut_off), at))
+        return ""
 
     def _alert(self, job: Job, found: DidNotRun) -> None:
         self.alert(DID_NOT_RUN, is_critical=job.kind in TRADING)

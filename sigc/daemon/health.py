@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from sigc.alerts.words import span
 from sigc.calendar import Calendar, age_alarm
 
 OK = "ok"
@@ -65,7 +66,7 @@ def memory(used_bytes: int, limit_bytes: int) -> str:
 
 def lateness(late_s: float) -> str:
     """Whether the schedule is looked at in time."""
-    return OK if late_s < _MOST_LATE_S else f"the schedule has not turned for {late_s:.0f} s"
+    return OK if late_s < _MOST_LATE_S else f"the schedule has not turned for {span(late_s)}"
 
 
 def calendars(opened: Iterable[Calendar], now: datetime) -> str:
@@ -84,4 +85,5 @@ class ClockWatch:
         """Since the last look."""
         before, self._offset = self._offset, time.time() - time.monotonic()
         jump = self._offset - before
-        return OK if abs(jump) < _MOST_JUMP_S else f"the clock was set by {jump:+.0f} s"
+        where = "forward" if jump > 0 else "back"
+        return OK if abs(jump) < _MOST_JUMP_S else f"the clock was set {where} by {span(abs(jump))}"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from sigc.alerts.message import Message
 from sigc.alerts.urgency import Urgency
+from sigc.alerts.words import explained, moment
 from sigc.daemon.courier import OpenChannel, attempt
 from sigc.errors import SigcError
 from sigc.store.audit import Event
@@ -55,7 +56,8 @@ class LedgerAlert:
             await self._raise(trouble, channels, now)
             await self._probe(trouble, now)
         elif self._raised is not None and now - self._seen_at >= CALM_S:
-            text = f"the ledger can be used again\nIt could not since {self._since:%Y-%m-%d %H:%M:%S} UTC."
+            zone = self._daemon.configured.loaded.config.schedule.timezone
+            text = f"the ledger can be used again\nIt could not since {moment(self._since, zone)}."
             about, self._raised, self._since = self._raised, None, None
             await self._send(self._message("resolve", text, about.about), channels, set(self._took))
 
@@ -64,7 +66,8 @@ class LedgerAlert:
             command = "df -h" if "full" in trouble or "No space" in trouble else "sigc audit verify"
             log.error("the ledger can't be used: %s", trouble)
             text = f"{trouble}\nNothing is traded while nothing can be written down.\nLook further: {command}"
-            self._raised, self._took, self._tried_at = self._message("raise", text), set(), float("-inf")
+            self._raised, self._took = self._message("raise", explained(text, RULE)), set()
+            self._tried_at = float("-inf")
         wanted = self._daemon.configured.loaded.config.alerts.routes.critical
         left = {name for name in channels if wanted is None or name in wanted} - self._took
         if left and now - self._tried_at >= _AGAIN_S:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from sigc.alerts.message import Message
 from sigc.alerts.urgency import Urgency
+from sigc.alerts.words import explained, moment
 from sigc.daemon.certificate import trouble as certificate_ends
 from sigc.daemon.status_messages import StatusReply
 
@@ -106,7 +107,7 @@ def step(state: State, sight: Sight, patience: timedelta, daemon: str) -> tuple[
         was_told = before is not None and before.is_told
         is_due = not was_told and (not trouble.needs_patience or sight.at - since >= patience)
         if is_due:
-            text = f"{trouble.text}\nFirst seen {since:%Y-%m-%d %H:%M:%S} UTC."
+            text = explained(f"{trouble.text}\nFirst seen {moment(since)}.", f"watch_{name}")
             messages.append(_message("raise", name, trouble.title, text, trouble.severity, since, sight.at, daemon))
         title = before.title if before is not None and was_told else trouble.title
         standing[name] = Standing(since, title, str(trouble.severity), was_told or is_due)

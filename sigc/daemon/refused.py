@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from sigc.alerts.channels import open_channel
 from sigc.alerts.message import Message
 from sigc.alerts.urgency import Urgency
+from sigc.alerts.words import explained
 from sigc.config_alerts import AlertSettings
 from sigc.config_place import find
 from sigc.config_source import read
@@ -100,7 +101,8 @@ def _tell(options: Options, environment: Mapping[str, str], codes: list[str], te
     secrets.add_all(read(path, environment).secrets if path is not None else ())
     where = f" --config {path}" if path is not None else ""
     look = "sigc audit verify" if "E310" in codes else f"sigc config validate{where}"
-    said = f"{text[:_MOST_TEXT]}\nNothing runs until this is mended. Look further: {look}"
+    said = f"{text[: _MOST_TEXT // 2]}\nNothing runs until this is mended.\nLook further: {look}"
+    said = explained(said, RULE, _MOST_TEXT)
     message = Message(
         about, about, "raise", Urgency.CRITICAL, ENDED if has_started else NO_START, said, now, name, RULE
     )

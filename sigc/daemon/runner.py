@@ -177,6 +177,13 @@ class Runner(Protocol):
         """Whether the strategy's data are those of the session that is to be traded; it may take a while."""
         ...
 
+    def awaited(self, strategy: str) -> str:
+        """Say which row of which source is awaited, and which is the newest; '' where the data are fresh.
+
+        Raises SigcError where the data can't be read.
+        """
+        ...
+
     def free(self) -> None:
         """Drop what is kept in memory only to be fast."""
         ...

@@ -27,6 +27,7 @@ from sigc.calendar import Calendar
 from sigc.clock import Clock
 from sigc.daemon.books import Books
 from sigc.daemon.dependencies import dependents, needed, told
+from sigc.daemon.did_not_run import detail_of
 from sigc.daemon.job_record import restored, saved
 from sigc.daemon.job_state import (
     Action,
@@ -69,12 +70,14 @@ class Duties:
     """What the timetable has others do.
 
     begin: start a run for a job's fire; its id, or why it is refused. fresh: whether a strategy's data are fresh.
+    session: the ISO day that a run which begins at an instant trades, '' where that is not known; for any thread.
     """
 
     begin: Callable[[Job, Fire], Awaitable[tuple[str, str]]]
     cancel: Callable[[str], bool]
     fresh: Callable[[str], Awaitable[bool]]
     alert: Callable[[Job, DidNotRun], None]
+    session: Callable[[datetime], str] = lambda _: ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +318,7 @@ class Timetable:
         self, name: str, state: JobState, actions: tuple[Action, ...], handled: datetime | None = None
     ) -> None:
         handled = handled or self.handled[name]
-        await self._save(name, state, handled, actions)
+        await self._save(name, state, handled, actions, self.states.get(name, state))
         self.states[name], self.handled[name] = state, handled
         await self._do(name, actions)
         others = dependents(s.job for s in self.states.values()).get(name, ())
@@ -323,7 +326,9 @@ class Timetable:
             for other in others:
                 self.post(other, outcome)
 
-    async def _save(self, name: str, state: JobState, handled: datetime, actions: tuple[Action, ...]) -> None:
+    async def _save(
+        self, name: str, state: JobState, handled: datetime, actions: tuple[Action, ...], before: JobState
+    ) -> None:
         record = {"state": saved(state), "handled": handled.isoformat(), "trigger": repr(state.job.trigger)}
         misses = [action.miss for action in actions if isinstance(action, RecordMiss)]
         late, job = [action for action in actions if isinstance(action, DidNotRun)], state.job
@@ -333,8 +338,11 @@ class Timetable:
             for miss in misses:
                 store.miss(tx, name, miss.fire.planned, str(miss.reason), job.strategy)
             for one in late:
-                trades = job.kind in TRADING
-                store.did_not_run(tx, name, one.fire.planned, str(one.reason), job.strategy, is_trading=trades)
+                trades, planned = job.kind in TRADING, one.fire.planned
+                found = {"zone": job.zone, "detail": detail_of(tx.connection, before, one, tx.at)}
+                found["session"] = self._duties.session(planned) if trades else ""
+                more = {word: text for word, text in found.items() if text}
+                store.did_not_run(tx, name, planned, str(one.reason), job.strategy, is_trading=trades, more=more)
 
         await self._books.write(write)
         for miss in misses:

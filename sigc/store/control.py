@@ -30,6 +30,11 @@ class Control:
     reason: str
     at: datetime
 
+    @property
+    def by(self) -> str:
+        """Who decided, and why: `by ann: enough`."""
+        return f"by {self.who or 'sigc'}" + (f": {self.reason}" if self.reason else "")
+
 
 def put(tx: Transaction, name: str, scope: str, value: str, who: str, reason: str) -> None:
     """Decide; an earlier decision of that name and scope is replaced."""

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sigc.store.audit import Event
@@ -163,9 +164,21 @@ def miss(tx: Transaction, job: str, planned: datetime, reason: str, strategy: st
     tx.audit(Event("job.missed", {"job": job, "planned": planned, "reason": reason}, strategy=strategy))
 
 
-def did_not_run(tx: Transaction, job: str, planned: datetime, reason: str, strategy: str, *, is_trading: bool) -> None:
-    """Record that a fire has not run, or not by its deadline, where somebody counts on it."""
-    said = {"job": job, "planned": planned, "reason": reason, "trades": is_trading}
+def did_not_run(
+    tx: Transaction,
+    job: str,
+    planned: datetime,
+    reason: str,
+    strategy: str,
+    *,
+    is_trading: bool,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Record that a fire has not run, or not by its deadline, where somebody counts on it.
+
+    more: zone (of the job), session (that it would have traded for), detail (of the reason), each where it is known.
+    """
+    said = {"job": job, "planned": planned, "reason": reason, "trades": is_trading, **more}
     tx.audit(Event("job.did_not_run", said, strategy=strategy))
 
 

@@ -26,6 +26,7 @@ from enum import Enum
 from pathlib import Path
 from types import TracebackType
 
+from sigc.alerts.rules import ENDS_ORDERS
 from sigc.clock import Clock
 from sigc.failpoint import failpoint
 from sigc.store import audit
@@ -36,20 +37,33 @@ from sigc.store.outbox.raising import derive
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transaction:
-    """A transaction that is open. at: its instant, the same for all it writes. hide: takes secrets out of a text."""
+    """A transaction that is open. at: its instant, the same for all it writes. hide: takes secrets out of a text.
+
+    ended: of each run of which it ends or fills orders, the newest such event. Alerts look at what all of them leave.
+    """
 
     connection: sqlite3.Connection
     at: datetime
     sign: Sign | None = None
     records: list[AuditRecord] = field(default_factory=list)
     hide: Callable[[str], str] = str
+    ended: dict[str, tuple[int, Event]] = field(default_factory=dict)
 
     def audit(self, event: Event) -> None:
         """Record what this transaction changes, and raise the alerts that follow from it."""
         payload = {name: self._hidden(value) for name, value in event.payload.items()}
         recorded = replace(event, payload=payload)
         self.records.append(audit.append(self.connection, self.at, recorded, self.sign))
-        derive(self.connection, self.at, self.records[-1].seq, recorded, self.hide)
+        seq = self.records[-1].seq
+        if event.name in ENDS_ORDERS:
+            self.ended[event.run] = (seq, recorded)
+        else:
+            derive(self.connection, self.at, seq, recorded, self.hide)
+
+    def conclude(self) -> None:
+        """Raise the alerts that follow from the ends of orders: once for each run, however many of them ended."""
+        for seq, event in self.ended.values():
+            derive(self.connection, self.at, seq, event, self.hide)
 
     def _hidden(self, value: object) -> object:
         match value:
@@ -139,7 +153,9 @@ class Ledger:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 failpoint(f"{name}:begun")
-                yield Transaction(self._connection, self.clock.now(), self._sign, hide=self.hide)
+                opened = Transaction(self._connection, self.clock.now(), self._sign, hide=self.hide)
+                yield opened
+                opened.conclude()
                 failpoint(f"{name}:written")
                 self._connection.execute("COMMIT")
             except BaseException:

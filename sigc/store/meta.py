@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sigc.store import jobs, runs
 from sigc.store.audit import Event
 from sigc.store.ledger import Transaction
 
@@ -10,17 +11,21 @@ WROTE_AGAIN = "daemon.wrote_again"  # the ledger could not be written from `sinc
 _KEY, _UP, _DOWN = "daemon", "up", "down"
 
 
-def begin(tx: Transaction, alive: str) -> bool:
+def begin(tx: Transaction, alive: str, zone: str = "") -> bool:
     """Note that a daemon serves the ledger. Return True where the one before was cut off, which is audited.
 
-    alive: ISO instant at which that one was seen last, '' for an unknown one.
+    alive: ISO instant at which that one was seen last, '' for an unknown one; its last record counts as well. zone: in
+    which times are told.
     """
     row = tx.connection.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
     is_cut_off = row is not None and row[0] == _UP
+    (wrote,) = tx.connection.execute("SELECT max(at) FROM audit").fetchone()
     _put(tx, _UP)
     tx.audit(Event(STARTED, {"alive": alive}))
     if is_cut_off:
-        tx.audit(Event(RECOVERED, {"alive": alive, "back": tx.at}))
+        ordered = {order.id for order in jobs.left_open(tx.connection)}
+        open_ = sorted(ordered | {run.id for run in runs.left_open(tx.connection)})
+        tx.audit(Event(RECOVERED, {"alive": max(alive, wrote or ""), "back": tx.at, "open": open_, "zone": zone}))
     return is_cut_off
 
 

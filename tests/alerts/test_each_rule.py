@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from sigc.alerts.rules import RULES, Found, Happening, Raise, Resolve, RunFacts
+from sigc.alerts.rules import RULES, Found, Happening, Placed, Raise, Resolve, RunFacts
 from sigc.alerts.urgency import Urgency
+from tests.house.lines import parse
 
+AT = "2024-01-03T14:00:00+00:00"
+NONE = Placed()
 OK = RunFacts("trade", "2024-01-03", "daily", "done")
 DRY = RunFacts("dry", "2024-01-03")
 JOB = RunFacts("compute", "2024-01-03", "nightly")
@@ -19,7 +24,12 @@ DENIED = RunFacts("trade", "2024-01-03", errors=(("E600", "the account is closed
 
 def judge(name: str, event: str, said: dict[str, Any], facts: RunFacts | None = None, **more: str) -> list[Found]:
     given = {"run": "r1", "strategy": "one", **more}
-    return list(RULES[name].judge(Happening(event, said, facts=facts, **given)))
+    found = list(RULES[name].judge(Happening(event, said, facts=facts, **given)))
+    for one in found:
+        if isinstance(one, Raise):
+            _, _, command = one.text.splitlines()[-1].partition("Look further: ")
+            assert parse(command).command is not None, one.text  # it is a command that there is
+    return found
 
 
 def closed(name: str, outcome: str, facts: RunFacts | None, **said: Any) -> list[Found]:
@@ -67,9 +77,15 @@ def test_a_run_that_was_refused() -> None:
 
 
 def test_data_that_are_late() -> None:
-    (waits,) = judge("data_late", "job.waits", {"job": "daily", "planned": "09:00", "minutes": 15}, None)
-    text = "The fire of 09:00 waits for fresh data since 15 minutes.\nLook further: sigc schedule history daily"
-    assert waits == Raise("daily 09:00", "daily: data are late", text)
+    said = {"job": "daily", "planned": AT, "minutes": 15.2, "zone": "America/New_York", "trades": True}
+    awaits = "the newest row of 'prices' is of 2024-01-01, the row of 2024-01-02 is awaited"
+    (waits,) = judge("data_late", "job.waits", said | {"session": "2024-01-03", "awaits": awaits}, None)
+    text = "The fire of 2024-01-03 09:00:00 EST has waited for fresh data for 15 min: the newest row of 'prices' is of "
+    text += "2024-01-01, the row of 2024-01-02 is awaited.\nLook further: sigc why one 2024-01-03"
+    assert waits == Raise(f"daily {AT}", "daily: data are late", text)
+    (bare,) = judge("data_late", "job.waits", {"job": "fetch", "planned": "09:00", "minutes": 121}, None)
+    text = "The fire of 09:00 has waited for fresh data for 2 h.\nLook further: sigc schedule history fetch"
+    assert bare == Raise("fetch 09:00", "fetch: data are late", text)
     (found,) = closed("data_late", "refused", STALE)
     assert (found.key, titles([found])) == ("r1", ["one: data are late, nothing was traded"])
     compute = RunFacts("compute", errors=STALE.errors)
@@ -98,25 +114,35 @@ def test_a_run_that_was_cut_off() -> None:
     assert titles(closed("run_interrupted", "interrupted", OK)) == ["one: run interrupted"]
 
 
-def with_orders(kind: str = "trade", lost: int = 0, outcome: str = "partial", **states: int) -> RunFacts:
-    return RunFacts(kind, "2024-01-03", "daily", outcome, states, lost)
+def at_broker(short: int = 0, filled: int = 0, value: int = 0, open: int = 0, **reasons: list[str]) -> Placed:
+    """Orders for 1,000 shares at 2; `filled` of them, for `value`, were filled."""
+    return Placed(open, short, Decimal(1_000), Decimal(filled), Decimal(2_000), Decimal(value), reasons)
+
+
+def with_orders(
+    kind: str = "trade", lost: int = 0, outcome: str = "partial", placed: Placed = NONE, **states: int
+) -> RunFacts:
+    return RunFacts(kind, "2024-01-03", "daily", outcome, states, lost, placed=placed)
 
 
 @pytest.mark.parametrize(
     ("facts", "nothing", "part", "less"),
     [
-        (with_orders(filled=2), [], [], []),
+        (with_orders(filled=2, placed=at_broker(0, 1_000, 2_000)), [], [], []),
         (with_orders(), [], [], []),
         (with_orders(denied=2, lost=2), ["one: nothing was traded, all 2 orders lost"], [], []),
         (with_orders(filled=1, denied=1, lost=1), [], ["one: 1 of 2 orders were not placed"], []),
-        (with_orders(filled=1, expired=2), [], [], ["one: 2 of 3 orders ended before they were filled"]),
         (
-            with_orders(filled=1, rejected=1, cancelled=1, denied=1, lost=1),
+            with_orders(filled=1, expired=2, placed=at_broker(2, 400, 1_000)),
+            *([], [], ["one: 2 of 3 orders ended before they were filled; 50.0% of the value was"]),
+        ),
+        (
+            with_orders(filled=1, rejected=1, cancelled=1, denied=1, lost=1, placed=at_broker(2, 400, 999)),
             [],
             ["one: 1 of 4 orders were not placed"],
-            ["one: 2 of 4 orders ended before they were filled"],
+            ["one: 2 of 4 orders ended before they were filled; 49.9% of the value was"],
         ),
-        (with_orders("dry", filled=1, expired=1, denied=1, lost=1), [], [], []),
+        (with_orders("dry", filled=1, expired=1, denied=1, lost=1, placed=at_broker(1)), [], [], []),
         (with_orders("dry", denied=1, lost=1), [], [], []),
     ],
 )
@@ -128,28 +154,62 @@ def test_orders_of_a_run(facts: RunFacts, nothing: list[str], part: list[str], l
 
 
 @pytest.mark.parametrize(("outcome", "tells"), [("partial", True), ("open", False), ("cancelled", False), ("", False)])
-def test_an_order_that_ends_after_its_run(outcome: str, tells: bool) -> None:
-    """How many others will is not known then."""
-    facts = with_orders(filled=1, expired=1, outcome=outcome)
-    found = judge("filled_less", "order.expired", {"was": "acknowledged"}, facts)
-    assert titles(found) == (["one: orders ended before they were filled"] if tells else [])
+@pytest.mark.parametrize("open", [0, 1])
+def test_orders_that_end_after_their_run(outcome: str, tells: bool, open: int) -> None:
+    """They are told when the last of them has ended."""
+    facts = with_orders(filled=1, expired=1, outcome=outcome, placed=at_broker(1, 500, 1_000, open))
+    for event in ("order.expired", "fill"):
+        found = judge("filled_less", event, {"was": "acknowledged"}, facts)
+        assert bool(found) == (tells and not open)
+
+
+@pytest.mark.parametrize(
+    ("value", "urgency"), [(0, Urgency.CRITICAL), (999, Urgency.CRITICAL), (1_000, None), (1_999, None)]
+)
+def test_less_than_half_is_critical(value: int, urgency: Urgency | None) -> None:
+    facts = with_orders(expired=2, placed=at_broker(2, 10, value))
+    (found,) = closed("filled_less", "done", facts)
+    assert isinstance(found, Raise)
+    assert found.urgency is urgency
+
+
+def test_what_was_filled_and_why_no_more_is_told() -> None:
+    orders = {"the day ended": ["A", "B", "C", "D", "E"], "cancelled by ann: enough": ["F"], "": ["G"]}
+    placed = Placed(0, 7, Decimal(25_923), Decimal(173), Decimal(800_000), Decimal("5920"), orders)
+    (found,) = closed("filled_less", "done", with_orders(expired=6, cancelled=1, placed=placed))
+    assert titles([found]) == ["one: 7 of 7 orders ended before they were filled; 0.7% of the value was"]
+    assert found.text.splitlines() == [
+        "Session 2024-01-03: 7 orders, 1 cancelled, 6 expired.",
+        "Filled: 173 of 25,923 shares, 0.7% of the value that was ordered.",
+        "- A, B, C and 2 more: the day ended",
+        "- F: cancelled by ann: enough",
+        "- G: no reason was given",
+        "Run: r1",
+        "Look further: sigc orders --run r1",
+    ]
+    (none,) = closed("filled_less", "done", with_orders(expired=1, placed=replace(placed, filled=Decimal(0))))
+    assert "Filled: 0 of 25,923 shares" in none.text
+    parts = replace(placed, ordered=Decimal("1000.50"), filled=Decimal("0.250"))
+    (fractions,) = closed("filled_less", "done", with_orders(expired=1, placed=parts))
+    assert "Filled: 0.25 of 1,000.5 shares" in fractions.text
 
 
 def test_the_text_of_orders() -> None:
-    reasons = ("", "too large", "unknown", "late", "odd", "by ann")
+    reasons = {"too large": ["A", "B", "C", "D"], "unknown": ["E"], "late": ["F"], "odd": ["G"], "by ann": ["H"]}
     facts = RunFacts("trade", "2024-01-03", orders={"filled": 1, "denied": 2}, lost=2, reasons=reasons)
     (found,) = closed("traded_part", "partial", facts)
     assert found.text.splitlines() == [
         "Session 2024-01-03: 3 orders, 2 denied, 1 filled.",
-        "- too large",
-        "- unknown",
-        "- late",
+        "- A, B, C and 1 more: too large",
+        "- E: unknown",
+        "- F: late",
         "- and 2 more reasons",
         "Run: r1",
         "Look further: sigc orders --run r1",
     ]
-    (three,) = closed("traded_part", "partial", RunFacts("trade", orders=facts.orders, lost=2, reasons=reasons[1:4]))
-    assert three.text.splitlines()[1:-2] == ["- too large", "- unknown", "- late"]
+    three = dict([*reasons.items()][:3])
+    (all_,) = closed("traded_part", "partial", RunFacts("trade", orders=facts.orders, lost=2, reasons=three))
+    assert all_.text.splitlines()[1:-2] == ["- A, B, C and 1 more: too large", "- E: unknown", "- F: late"]
 
 
 def test_orders_without_an_outcome() -> None:
@@ -183,20 +243,24 @@ def test_halts() -> None:
 
 def test_a_job_that_did_not_run() -> None:
     said = {"job": "daily", "planned": "09:00", "reason": "deadline"}
-    (found,) = judge("did_not_run", "job.did_not_run", said | {"trades": True})
-    text = "The fire of 09:00 has not run: deadline.\nLook further: sigc schedule history daily"
+    (found,) = judge("did_not_run", "job.did_not_run", said | {"trades": True, "session": "2024-01-03"})
+    text = "The fire of 09:00 has not run: deadline.\nLook further: sigc why one 2024-01-03"
     assert found == Raise("daily 09:00", "daily: did not run (deadline)", text)
-    (other,) = judge("did_not_run", "job.did_not_run", said)
+    (other,) = judge("did_not_run", "job.did_not_run", said | {"planned": AT, "detail": "its run r7 goes on"})
     assert isinstance(other, Raise)
-    assert other.urgency is Urgency.WARNING
+    assert (other.key, other.urgency) == (f"daily {AT}", Urgency.WARNING)
+    assert other.text.splitlines() == [
+        "The fire of 2024-01-03 14:00:00 UTC has not run: deadline (its run r7 goes on).",
+        "Look further: sigc schedule history daily",  # `why` knows the jobs that trade
+    ]
 
 
 @pytest.mark.parametrize(
     ("why", "name", "title", "command"),
     [
         ("E601: silent", "book_not_kept", "one: the book is not up to date", "sigc status --detailed"),
-        ("E600: closed", "books_differ", "one: ledger and broker differ", "sigc positions"),
-        ("E602: A is 5", "books_differ", "one: ledger and broker differ", "sigc positions"),
+        ("E600: closed", "books_differ", "one: not kept, ledger and broker differ", "sigc positions --strategy one"),
+        ("E602: A is 5", "books_differ", "one: not kept, ledger and broker differ", "sigc positions --strategy one"),
         ("E310: no file", "ledger_damaged", "the ledger is damaged, or can't be used", "sigc audit verify"),
         ("E810: full", "ledger_damaged", "the ledger is damaged, or can't be used", "sigc audit verify"),
         ("E812: cash", "ledger_damaged", "the ledger is damaged, or can't be used", "sigc audit verify"),
@@ -221,17 +285,29 @@ def test_books_without_an_owner() -> None:
 def test_what_the_daemon_says_of_itself() -> None:
     (back,) = judge("daemon_recovered", "daemon.recovered", {"back": "21:00"}, run="", strategy="")
     assert (back.key, titles([back])) == ("21:00", ["the daemon was restarted after a crash"])
-    assert back.text.startswith("It was last alive at an unknown time and is back since 21:00.")
-    (known,) = judge("daemon_recovered", "daemon.recovered", {"back": "21:00", "alive": "20:59"}, run="", strategy="")
-    assert "last alive at 20:59" in known.text
-    (bad,) = judge(
-        "health_degraded", "health.degraded", {"checks": {"disk": "3 MB", "clock": "late"}}, run="", strategy=""
-    )
-    assert (bad.key, titles([bad])) == ("", ["health is degraded: disk, clock"])
-    assert bad.text.startswith("disk: 3 MB\nclock: late\nLook further: sigc status")
-    (vague,) = judge("health_degraded", "health.degraded", {"checks": 5}, run="", strategy="")
-    assert vague.text.startswith("a check failed\n")
-    assert judge("health_degraded", "health.healthy", {}, run="", strategy="") == [Resolve("", "all checks pass")]
+    assert back.text.startswith("It was last alive at an unknown time and is back since 21:00.\nNo run was open.")
+    gone = {"back": "2024-01-03T14:00:00+00:00", "alive": "2024-01-02T04:00:01+00:00", "zone": "America/New_York"}
+    (known,) = judge("daemon_recovered", "daemon.recovered", gone | {"open": ["r7"]}, run="", strategy="")
+    assert known.text.splitlines() == [
+        "It was last alive at 2024-01-01 23:00:01 EST and is back since 2024-01-03 09:00:00 EST, gone for 34 h.",
+        "Runs that were open: r7; each gets its verdict now. Fires that were missed meanwhile are told by themselves"
+        " (did_not_run).",
+        "Look further: sigc runs show r7",
+    ]
+    (many,) = judge("daemon_recovered", "daemon.recovered", gone | {"open": list("abcde")}, run="", strategy="")
+    assert "Runs that were open: a, b, c and 2 more; each" in many.text
+    assert many.text.endswith("Look further: sigc runs list")
+    checks = {"checks": {"disk": "3 MB", "calendar": "ends soon; renew it", "clock": "late"}}
+    bad = judge("health_degraded", "health.degraded", checks, run="", strategy="")
+    assert [one.key for one in bad] == ["disk", "clock"]
+    assert titles(bad) == ["health is degraded: disk", "health is degraded: clock"]
+    assert bad[0].text.startswith("disk: 3 MB\nLook further: sigc status")
+    (ends,) = judge("runs_out", "health.degraded", checks, run="", strategy="")
+    assert (ends.key, titles([ends])) == ("calendar", ["ends soon"])
+    assert judge("health_degraded", "health.degraded", {"checks": 5}, run="", strategy="") == []
+    well = {"checks": {"disk": "ok", "calendar": "ok"}}
+    assert judge("health_degraded", "health.healthy", well) == [Resolve("disk", "the check 'disk' passes again")]
+    assert judge("runs_out", "health.healthy", well) == [Resolve("calendar", "the calendar was renewed")]
     assert judge("cluster_lost", "cluster.found", {}, run="", strategy="") == [Resolve("", "the cluster answers again")]
     (lost,) = judge("cluster_lost", "cluster.lost", {"why": "no route"}, run="", strategy="")
     assert lost == Raise("", "the cluster does not answer", "no route\nLook further: sigc status --detailed")
@@ -267,9 +343,10 @@ def test_urgencies_and_whether_a_rule_tells_once() -> None:
         "filled_less": "warning",
         "book_without_owner": "warning",
         "health_degraded": "warning",
+        "runs_out": "warning",
         "daily_summary": "info",
         "condition": "warning",
     }
     of_conditions = {"order_unresolved", "halted", "book_not_kept", "books_differ", "ledger_damaged"}
-    of_conditions |= {"book_without_owner", "health_degraded", "cluster_lost", "condition"}
+    of_conditions |= {"book_without_owner", "health_degraded", "runs_out", "cluster_lost", "condition"}
     assert {name for name, rule in RULES.items() if not rule.is_once} == of_conditions

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from sigc.alerts.declare import RunFacts
+from sigc.alerts.declare import Placed, RunFacts
 from sigc.alerts.urgency import Urgency
 from sigc.clock import HandClock
-from sigc.store import jobs, orders, runs
+from sigc.store import jobs, meta, orders, runs
 from sigc.store.audit import Event
 from sigc.store.jobs import OrderedRun
 from sigc.store.ledger import Ledger
@@ -65,7 +65,11 @@ def test_what_is_known_of_a_run(ledger: Ledger) -> None:
         ("cancelled", "b5", "by ann"),
         ("filled", "b6", "done"),
     ]
-    intents = [Intent(f"i{n}", "r1", KEY, n, "A", Side.BUY, Decimal(1), Decimal(1)) for n in range(len(made))]
+    sizes = [(700, 4), (1, 1), (1, 1), (100, 2), (1, 1), (100, 10), (100, 5)]
+    intents = [
+        Intent(f"i{n}", "r1", KEY, n, "QABDEFG"[n], Side.BUY, Decimal(size), Decimal(price))
+        for n, (size, price) in enumerate(sizes)
+    ]
     errors = (Finding("E600", Weight.ERROR, "refused"), Finding("fresh", Weight.WARNING, "a day old"))
     with ledger.transaction("control") as tx:
         runs.open_run(tx, RUN, {})
@@ -74,29 +78,27 @@ def test_what_is_known_of_a_run(ledger: Ledger) -> None:
             tx.connection.execute(
                 "UPDATE intents SET state = ?, broker_order_id = ?, message = ? WHERE place = ?", (*row, number)
             )
+        tx.connection.execute("UPDATE intents SET filled = '100' WHERE place = 6")
         runs.add_stage(tx, RUN, Stage("r1", StageName.LOAD, AT, 0.1, "failed", errors))
     found = facts(ledger)
     assert found == RunFacts(
         *("trade", "2024-01-03", "nightly", "open"),
         {"planned": 1, "denied": 2, "rejected": 1, "expired": 1, "cancelled": 1, "filled": 1},
         3,  # two were denied, and one expired that no broker ever had
-        ("too large", "unknown asset", "by ann"),
+        {"too large": ["A", "B"]},
+        # Of four at the broker (one may still be sent) 100 shares of 1,000 are filled, 500 of 4,500 in money.
+        Placed(
+            1, 2, Decimal(1000), Decimal(100), Decimal(4500), Decimal(500), {"unknown asset": ["D"], "by ann": ["F"]}
+        ),
         (("E600", "refused"),),
     )
     assert found.wanted == 7
 
 
-def test_twenty_reasons_are_kept(ledger: Ledger) -> None:
-    with ledger.transaction("control") as tx:
-        runs.open_run(tx, RUN, {})
-        orders.plan(tx, [Intent(f"i{n}", "r1", KEY, n, "A", Side.BUY, Decimal(1), Decimal(1)) for n in range(25)])
-        tx.connection.execute("UPDATE intents SET state = 'denied', message = 'no ' || place")
-    assert facts(ledger).reasons == tuple(f"no {n}" for n in range(20))
-
-
 def test_titles_and_texts_are_cut(ledger: Ledger) -> None:
     (alert,) = say(ledger, met("x" * 300, values="y" * 5_000))
     assert (len(alert.title), len(alert.text)) == (200, 4_000)
+    assert alert.text.endswith("yyy\nRule: condition. Runbook: docs/runbook.md#condition")
     with ledger.transaction("control") as tx:
         looking.resolve(tx, 1, "ann", "z" * 5_000)
         assert len(looking.find(tx.connection, 1).reason) == 4_000
@@ -121,6 +123,23 @@ def test_what_happened_once_is_told_once_for_ever(ledger: Ledger) -> None:
         looking.resolve(tx, 1, "ann", "seen")
     (alert,) = say(ledger, missed)
     assert (alert.state, alert.repeats, alert.severity) == ("resolved", 1, Urgency.WARNING)
+
+
+def test_a_crash_names_what_was_open_and_the_last_sign_of_life(ledger: Ledger) -> None:
+    of = OrderedRun("r7", "one", "trade", "main", "one.sig", "", "", "nightly", None, "ann", "", AT)
+    with ledger.transaction("control") as tx:
+        meta.begin(tx, "", "America/New_York")
+        jobs.ask(tx, of)
+        runs.open_run(tx, RUN, {})
+    assert isinstance(ledger.clock, HandClock)
+    ledger.clock.turn(AT + timedelta(days=4))
+    with ledger.transaction("control") as tx:
+        assert meta.begin(tx, (AT - timedelta(seconds=9)).isoformat(), "America/New_York")
+    (alert,) = say(ledger)
+    assert alert.text.startswith(
+        "It was last alive at 2024-01-02 16:00:00 EST and is back since 2024-01-06 16:00:00 EST, gone for 4 days.\n"
+        "Runs that were open: r1, r7; each gets its verdict now."
+    )
 
 
 def test_a_notice_is_over_from_the_beginning(ledger: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from decimal import Decimal
@@ -10,14 +11,17 @@ from pathlib import Path
 import pytest
 
 from sigc.alerts.rules import RULES
+from sigc.daemon import ledger_alert, outside, refused
 from sigc.errors import SigcError
-from sigc.store import control, jobs, meta, runs
+from sigc.store import control, jobs, meta, orders, runs
 from sigc.store.audit import Event
 from sigc.store.ledger import Ledger
 from sigc.store.outbox import looking
 from sigc.store.outbox.looking import Alert
-from sigc.store.records import Outcome, Run, RunKey
+from sigc.store.records import IntentState, Outcome, Run, RunKey
 from sigc_pipelines.brokers.faulty import Fault
+from sigc_pipelines.settle import cancel, settle
+from tests.daemon.processes import ROOT
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, D3, Column, KilledError, Scene, before_cut_off, free, scene, written
 
@@ -167,8 +171,46 @@ def test_orders_that_expire_at_the_broker_are_told_once(tmp_path: Path) -> None:
             desk.run(day)
             found = [alert for alert in alerts(desk.trading.ledger, ["filled_less"]) if alert.run == "one"]
             assert set(desk.states("one").values()) == {"expired"}
-            assert [(alert.severity, alert.repeats) for alert in found] == [("warning", 0)]
-            assert "2 orders" in found[0].text
+            assert [(alert.severity, alert.repeats) for alert in found] == [("critical", 0)]
+            assert found[0].title.startswith("scripted: 2 of 2 orders ended before they were filled; ")
+            assert "2 orders, 2 expired." in found[0].text  # not the first that ended, and not in the middle of it
+            filled = sum((intent.filled for intent in desk.intents("one").values()), Decimal(0))
+            assert f"Filled: {filled:,f} of" in found[0].text
+            day_ended = "- A: the day ended (2016-01-05): orders get at most max_volume_pct 0.1 of the volume 900\n"
+            assert day_ended in found[0].text
+
+
+def test_orders_that_end_one_by_one_are_told_when_the_last_has_ended(floor: Floor) -> None:
+    """One is cancelled at the broker, then the others are filled, one in each sweep: the last fill tells."""
+    with scene(floor, D1) as desk:
+        desk.run("one")
+        ledger, working = desk.trading.ledger, list(desk.intents("one").values())
+        desk.paper.cancel(working[0].client_order_id)
+        settle(ledger, desk.paper)
+        assert desk.states("one")["A"] is IntentState.CANCELLED
+        for number, intent in enumerate(working[1:]):
+            assert alerts(ledger) == []
+            with ledger.transaction("fills") as tx:
+                orders.filled(tx, intent, intent.quantity)
+                tx.audit(Event("fill", {"asset": intent.asset}, "one", "scripted"))
+            assert bool(alerts(ledger)) == (number == 3)
+        (alert,) = alerts(ledger)
+        assert (alert.severity, alert.title) == (
+            "warning",  # 80 % of the value was filled
+            "scripted: 1 of 5 orders ended before they were filled; 80.0% of the value was",
+        )
+        assert "5 orders, 1 cancelled, 4 filled." in alert.text
+        assert "- A: the broker reports it as cancelled, and no reason\n" in alert.text
+
+
+def test_who_cancelled_a_run_is_in_its_orders(floor: Floor) -> None:
+    with scene(floor, D1) as desk:
+        desk.run("one")
+        cancel(desk.trading.ledger, desk.paper, desk.record("one"), "ann", "not today")
+        assert {i.message for i in desk.intents("one").values()} == {"cancelled by ann: not today"}
+        (alert,) = alerts(desk.trading.ledger)
+        assert (alert.rule, alert.severity) == ("filled_less", "critical")
+        assert "- A, B, C and 2 more: cancelled by ann: not today\n" in alert.text
 
 
 def test_what_a_daemon_records_by_itself_is_told(tmp_path: Path, floor: Floor) -> None:
@@ -224,7 +266,10 @@ def test_what_a_daemon_records_by_itself_is_told(tmp_path: Path, floor: Floor) -
             tx.audit(Event("book.not_kept", {"why": "E601: silent again"}, strategy="scripted"))
         assert [alert.state for alert in alerts(ledger, ["book_not_kept"])] == ["resolved", "open"]
         assert found["daemon_recovered"].key
-        assert "Look further: sigc schedule history rebalance" in first.text
+        assert first.text.endswith(
+            "Look further: sigc why scripted\nRule: did_not_run. Runbook: docs/runbook.md#did_not_run"
+        )
+        assert "Look further: sigc schedule history report" in second.text
 
 
 def test_an_alert_and_its_event_are_written_together_or_not_at_all(floor: Floor) -> None:
@@ -260,3 +305,15 @@ def test_a_rule_that_breaks_is_told_and_stops_nothing(floor: Floor) -> None:
 
 def test_every_rule_has_a_text() -> None:
     assert all(rule.summary.endswith(".") for rule in RULES.values())
+
+
+def test_every_rule_has_its_place_in_the_runbook() -> None:
+    """What the last line of an alert names is there, once, before a heading; and nothing else is."""
+    text = (ROOT / "docs" / "runbook.md").read_text()
+    headings = set(re.findall(r"^### ([a-z_]+)$", text, re.MULTILINE))
+    lines = re.findall(r'^((?:<a id="\w+"></a>)+)\n\n### ', text, re.MULTILINE)
+    anchors = [name for line in lines for name in re.findall(r'"(\w+)"', line)]
+    assert text.count("<a id=") == len(anchors) == len(set(anchors))
+    wanted = {*RULES, refused.RULE, ledger_alert.RULE, *(f"watch_{name}" for name in outside.CONDITIONS)}
+    assert headings | set(anchors) == wanted
+    assert not headings & set(anchors)

@@ -480,3 +480,37 @@ def test_paper_is_a_simulation(opened: Opening) -> None:
     broker = opened()
     assert simulation(broker) is broker
     assert not broker.capabilities().is_live
+
+
+@pytest.mark.parametrize(
+    ("request_", "price", "volume", "why"),
+    [
+        (buy("b", "10"), None, "900", "A had no price"),
+        (buy("b", "10", "99.90"), "100", "900", "the price 100.1 did not reach the limit 99.9"),
+        (sell("b", "10", "99.91"), "100", None, "the price 99.9 did not reach the limit 99.91"),
+        (buy("b", "10"), "100", "0", "orders get at most max_volume_pct 0.01 of the volume 0"),
+        (buy("b", "10"), "100", "900.5", "orders get at most max_volume_pct 0.01 of the volume 900.5"),
+    ],
+)
+def test_an_order_that_is_not_filled_says_why(
+    opened: Opening, request_: OrderRequest, price: str | None, volume: str | None, why: str
+) -> None:
+    broker = opened(slippage_bps=10, max_volume_pct=0.01)
+    broker.submit(request_)
+    close(broker, 0, price, volume)
+    order = broker.order("b")
+    assert order is not None
+    assert (order.status, order.message) == (OrderStatus.EXPIRED, f"the day ended (2024-01-05): {why}")
+    assert broker.orders(EPOCH) == (order,)
+
+
+def test_orders_that_share_a_volume_say_so_and_a_filled_one_says_nothing(opened: Opening) -> None:
+    broker = opened(max_volume_pct=0.5)
+    for id in "bc":
+        broker.submit(buy(id, "10"))
+    close(broker, 0, "100", "19")
+    broker.submit(buy("d", "10"))
+    close(broker, 3, "100", "20")
+    said = {order.request.client_order_id: order.message for order in broker.orders(EPOCH)}
+    shared = "the day ended (2024-01-05): orders get at most max_volume_pct 0.5 of the volume 19, shared by 2 orders"
+    assert said == {"b": shared, "c": shared, "d": ""}

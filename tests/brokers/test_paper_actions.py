@@ -269,6 +269,9 @@ def test_orders_in_units_that_are_no_more_expire(book: Book, kind: str, said: An
     before = book.broker.account().buying_power
     book.act(3, due(kind, "A", 3, **said), split(3, 2, "C"))
     assert (book.status("early"), book.status("sold")) == (status, status)
+    found = {order.request.client_order_id: order.message for order in book.broker.orders(close(0))}
+    ended = f"A had a {kind} on {close(3).date()}, which ends open orders" if status is OrderStatus.EXPIRED else ""
+    assert found == {"first": "", "early": ended, "sold": ended, "late": "", "other": ""}
     assert (book.status("late"), book.status("other")) == (OrderStatus.NEW, OrderStatus.NEW)
     if kind == "split":  # of 111 at 64 that were open there are 201 at 32 left
         assert before == 40_000 - 111 * 64 - 100

@@ -54,7 +54,7 @@ def cash(book: BookFile) -> str:
 
 
 def test_what_a_new_book_is(book: BookFile) -> None:
-    assert (pragma(book.path, "application_id"), pragma(book.path, "user_version")) == (0x51C9A9E2, 3)
+    assert (pragma(book.path, "application_id"), pragma(book.path, "user_version")) == (0x51C9A9E2, 4)
     with book.reading() as connection:
         (name, *amounts) = connection.execute("SELECT book, cash, worth, bound FROM account").fetchone()
     assert (name, amounts) == ("06a87487", ["0", "0", "0"])  # sha256 of the instant, as `instant_text` writes it
@@ -75,16 +75,22 @@ def test_what_was_answered_is_on_the_disk(tmp_path: Path, durable: bool, level: 
 
 
 def test_books_of_earlier_versions_are_raised(tmp_path: Path, book: BookFile) -> None:
-    """One before corporate actions, and one before splits were announced; then they are as one that is new."""
-    first, second = tmp_path / "first.sqlite", tmp_path / "second.sqlite"
+    """One before corporate actions, before splits were announced, before orders had messages: then they are as new."""
+    first, second, third = (tmp_path / f"{name}.sqlite" for name in ("first", "second", "third"))
     first.write_bytes(gzip.decompress(FIRST.read_bytes()))
     with closing(opened(second)) as made, made.writing() as connection:
         connection.execute("INSERT INTO holdings VALUES ('A', '5', '0', '0', '', NULL, '2')")
     with closing(sqlite3.connect(second)) as other:
         other.execute("ALTER TABLE holdings DROP COLUMN coming")
+        other.execute("ALTER TABLE orders DROP COLUMN message")
         other.execute("PRAGMA user_version = 2")
-    assert (pragma(first, "user_version"), pragma(second, "user_version")) == (1, 2)
-    for path in (first, second):
+    with closing(opened(third)) as made, made.writing() as connection:
+        connection.execute("INSERT INTO holdings VALUES ('A', '5', '0', '0', '', NULL, '1')")
+    with closing(sqlite3.connect(third)) as other:
+        other.execute("ALTER TABLE orders DROP COLUMN message")
+        other.execute("PRAGMA user_version = 3")
+    assert [pragma(path, "user_version") for path in (first, second, third)] == [1, 2, 3]
+    for path in (first, second, third):
         for _ in range(2):
             with closing(opened(path)) as raised:
                 with raised.reading() as connection:
@@ -93,7 +99,7 @@ def test_books_of_earlier_versions_are_raised(tmp_path: Path, book: BookFile) ->
                     connection.execute("UPDATE account SET cash = '7'")
                 assert cash(raised) == "7"
             assert found == [("1",)]
-            assert (pragma(path, "user_version"), schema(path)) == (3, schema(book.path))
+            assert (pragma(path, "user_version"), schema(path)) == (4, schema(book.path))
 
 
 def test_a_book_that_cannot_be_raised_stays_as_it_was(tmp_path: Path) -> None:
@@ -118,7 +124,7 @@ def test_one_process_at_a_time_makes_a_book(tmp_path: Path) -> None:
     assert not (tmp_path / "book.sqlite").exists()
     os.close(handle)
     maker.join(30)
-    assert pragma(tmp_path / "book.sqlite", "user_version") == 3
+    assert pragma(tmp_path / "book.sqlite", "user_version") == 4
 
 
 def write(book: BookFile, *statements: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
@@ -286,7 +287,13 @@ def test_a_fire_that_waits_for_data_is_told(site: Site, told: Hook) -> None:
         turn(clock, noon + timedelta(minutes=11))
         alert = until_told(site, told, "data_late")
         assert (alert["severity"], alert["title"]) == ("critical", "early: data are late")
-        assert "sigc schedule history early" in alert["text"]
+        first, *_, last = alert["text"].splitlines()
+        assert "The fire of 2018-02-14 12:00:00 EST has waited for fresh data for 11 min: " in first
+        assert re.search(
+            r": the newest row of 'prices' is of 2017-\d\d-\d\d, the row of 2018-02-13 is awaited\.$", first
+        )
+        assert "Look further: sigc schedule history early" in alert["text"]
+        assert last == "Rule: data_late. Runbook: docs/runbook.md#data_late"
 
 
 def test_a_day_is_summed_up_once_over_restarts_and_late_at_most_half_a_day(site: Site, told: Hook) -> None:

@@ -252,6 +252,8 @@ async def test_dependencies_and_failures(folder: Path) -> None:
             "planned": at(9, day=3).isoformat(),
             "trades": True,
             "reason": "a job it depends on did not finish",
+            "zone": "UTC",
+            "detail": "signals failed 2024-01-03 08:00:00 UTC (sigc runs show signals-3)",
         }
 
 

@@ -142,8 +142,8 @@ SAID = {
     ),
     "old": (
         *(True, "data", "stopped"),
-        "ran: refused. data: check fresh: the newest row is of 2016-07-14, the session is 2017-02-28"
-        " (value 229, limit 0)",
+        "ran: refused. data: check fresh: the newest row is of 2016-07-14 ('prices'); that of 2017-02-28, the last complete"
+        " session, is not there (value 229, limit 0)",
         "sigc runs show ID",
     ),
     "greedy": (

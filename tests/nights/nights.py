@@ -75,6 +75,12 @@ def data_are_late_and_waited_for(night: Night) -> None:
     night.until_told("data_late")
     night.nine(2 * 3600.0)
     night.until_told("did_not_run")
+    texts = {said["rule"]: said["text"] for said in night.told.taken}
+    awaits = "has waited for fresh data for 20 min: the newest row of 'prices' is of 2017-02-27, the row of 2017-02-28"
+    assert awaits in texts["data_late"], texts
+    assert "the deadline passed (it waited for fresh data in vain)" in texts["did_not_run"], texts
+    for rule in ("data_late", "did_not_run"):
+        assert "sigc why momentum 2017-03-01" in texts[rule], texts
 
 
 @way("run_failed book_not_kept", "data", "failed")
@@ -183,6 +189,10 @@ def the_job_before_it_failed(night: Night) -> None:
     night.begin()
     night.nine()
     night.site.until(lambda: night.count("misses") > 0, "missed")
+    night.until_told("did_not_run")
+    (told,) = [said for said in night.told.taken if said["rule"] == "did_not_run"]
+    assert "a job it depends on did not finish (fetch failed 2017-03-01 09:00:0" in told["text"], told
+    assert " EST: exit code 3 (sigc runs show " in told["text"], told
 
 
 # Limits and the broker.
@@ -239,6 +249,9 @@ def orders_are_filled_in_part_and_expire(night: Night) -> None:
     night.until_over()
     night.turn(night.at_nine(10 * 3600.0, SECOND))
     night.until_told("filled_less")
+    (told,) = [said for said in night.told.taken if said["rule"] == "filled_less"]
+    assert "8 of 8 orders ended before they were filled" in told["title"], told
+    assert "orders get at most max_volume_pct 0.0001 of the volume" in told["text"], told
 
 
 # People.
@@ -336,6 +349,13 @@ def no_daemon_ran_at_nine(night: Night) -> None:
     night.die()
     night.begin(night.at_nine(7200.0))
     night.site.until(lambda: night.count("misses") > 0, "missed")
+    night.until_told("did_not_run", "daemon_recovered")
+    texts = {said["rule"]: said["text"] for said in night.told.taken}
+    assert "no daemon was running at the time: it was started 2017-03-01 11:00:0" in texts["did_not_run"], texts
+    assert "sigc why momentum 2017-03-01" in texts["did_not_run"], texts
+    assert "It was last alive at 2017-03-01 08:59:0" in texts["daemon_recovered"], texts
+    assert " EST, gone for 2 h.\n" in texts["daemon_recovered"], texts
+    assert "No run was open." in texts["daemon_recovered"], texts
 
 
 @way("", "fills", "success")

@@ -20,6 +20,10 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.config import AuditSettings
+from sigc.daemon.did_not_run import detail_of
+from sigc.daemon.job_state import DidNotRun, JobState
+from sigc.daemon.jobs import Fire, Job
+from sigc.daemon.misfire import Reason
 from sigc.errors import SigcError
 from sigc.store import action_rows, booking, books, control, history, holding, jobs, meta, orders, recent, recount, runs
 from sigc.store.audit import Event, ledger_id
@@ -294,6 +298,8 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
         assert found is not None
     jobs.of_fires(connection, "job")
     jobs.misses(connection, "job")
+    for reason in (Reason.LATE, Reason.DEPENDENCY):
+        detail_of(connection, JobState(Job("job", depends_on=("job",))), DidNotRun(Fire(AT, AT, "job"), reason), AT)
     jobs.states(connection)
     jobs.unlike_their_runs(connection, "scripted")
     (book,) = books.books(connection)

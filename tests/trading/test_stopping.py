@@ -193,6 +193,8 @@ def test_a_cancel_of_a_run_that_died(floor: Floor) -> None:
         assert [i.asset for i in left] == ["C"]
         assert states(desk) == [S.CANCELLED, S.CANCELLED, S.SENDING, S.CANCELLED, S.CANCELLED]
         (told,) = desk.audit("run.cancel")
+        said = {i.message for i in desk.intents("one").values() if i.state is S.CANCELLED}
+        assert "cancelled before it was sent, by ann: not today" in said
         assert told["payload"] == {"by": "ann", "reason": "not today"}
     with scene(floor, D1) as later:
         assert states(later) == [S.CANCELLED] * 5

@@ -222,6 +222,8 @@ def test_a_cancel_in_the_ledger_is_noticed_at_the_next_slice(tmp_path: Path) -> 
         clock = Alarm(desk.clock, (100.5, cancel))
         ended = carried(desk, Watch(), clock)
         assert [i.state for i in ended.orders] == [S.ACKNOWLEDGED] + [S.CANCELLED] * 3
+        why = "the run was cancelled before this order was sent, by ann: not today"
+        assert [i.message for i in ended.orders[1:]] == [why] * 3
         assert clock.passed() == 900
 
 

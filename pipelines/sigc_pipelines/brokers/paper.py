@@ -29,7 +29,7 @@ from sigc.store.records import ZERO, Charge, Fill, OrderType, Side
 from sigc_pipelines.brokers import paper_rows as rows
 from sigc_pipelines.brokers.paper_actions import act, announce
 from sigc_pipelines.brokers.paper_file import BookFile, instant_text
-from sigc_pipelines.brokers.paper_match import CENT, EXACT, LARGEST, TICK, Terms, borrow_fee, known, match
+from sigc_pipelines.brokers.paper_match import CENT, EXACT, LARGEST, TICK, Terms, borrow_fee, known, match, why_short
 from sigc_pipelines.brokers.paper_rows import Holding
 from sigc_pipelines.brokers.protocol import (
     Account,
@@ -226,7 +226,7 @@ class _Close:
         price = None if price is None or price <= ZERO else price
         fills = self._fill(orders, price, known(volume)) if orders and price is not None else []
         got = {fill.client_order_id: fill.quantity for fill in fills}
-        closed = [_closed(order, got.get(order.request.client_order_id, ZERO)) for order in orders]
+        closed = [self._closed(order, got, price, known(volume), len(orders)) for order in orders]
         for order in orders:
             held = held.opened(order.request.side, order.filled - order.request.quantity)
         quantity = held.quantity + sum((fill.side.sign * fill.quantity for fill in fills), ZERO)
@@ -251,18 +251,29 @@ class _Close:
             for request, got in match(wanted, price, volume, self.terms).items()
         ]
 
+    def _closed(
+        self,
+        order: BrokerOrder,
+        got: Mapping[str, Decimal],
+        price: Decimal | None,
+        volume: Decimal | None,
+        number: int,
+    ) -> BrokerOrder:
+        """Return an order as its close leaves it. number: of the asset's orders, which share the volume."""
+        request = order.request
+        filled = order.filled + got.get(request.client_order_id, ZERO)
+        if filled == request.quantity:
+            return replace(order, filled=filled, status=OrderStatus.FILLED)
+        why = why_short(request, price, volume, number, self.terms)
+        message = f"the day ended ({self.session}): {why}"
+        return replace(order, filled=filled, status=OrderStatus.EXPIRED, message=message)
+
     def _borrow(self, held: Holding) -> list[Charge]:
         if held.quantity >= ZERO or not self.terms.borrow_rate:
             return []
         fee = borrow_fee(-held.worth, held.session, self.session, self.terms)
         id = f"{self.book}:borrow:{held.asset}:{self.session}"
         return [Charge(id, "borrow", held.asset, -fee, self.at)] if fee else []
-
-
-def _closed(order: BrokerOrder, got: Decimal) -> BrokerOrder:
-    filled = order.filled + got
-    status = OrderStatus.FILLED if filled == order.request.quantity else OrderStatus.EXPIRED
-    return replace(order, filled=filled, status=status)
 
 
 def _put(book: sqlite3.Connection, before: Holding, after: Holding) -> None:

@@ -75,7 +75,8 @@ def _expire(book: sqlite3.Connection, dues: Iterable[Due], held: dict[str, Holdi
         if due.action.kind not in ENDS_ORDERS or asset not in held:
             continue
         closed = rows.open_orders(book, due.before, [asset])[asset]
-        rows.close_orders(book, [replace(order, status=OrderStatus.EXPIRED) for order in closed])
+        why = f"{asset} had a {due.action.kind} on {due.session}, which ends open orders"
+        rows.close_orders(book, [replace(order, status=OrderStatus.EXPIRED, message=why) for order in closed])
         for order in closed:
             held[asset] = held[asset].opened(order.request.side, order.filled - order.request.quantity)
 

@@ -23,7 +23,7 @@ from sigc.private import make_private
 from sigc_pipelines.brokers.protocol import NotSentError, OutcomeUnknownError, UnreachableError
 
 _APPLICATION_ID = 0x51C9A9E2  # tells a paper broker's book from any other SQLite file
-_VERSION = 3
+_VERSION = 4
 _SCHEMA = (
     """
     CREATE TABLE account (  -- one row; worth, bound: of all holdings, kept in step with them
@@ -114,6 +114,7 @@ _SECOND = (  # corporate actions
 
 # New shares per old one of a split of the next session: open orders are in its units, what is held is not yet.
 _THIRD = ("ALTER TABLE holdings ADD COLUMN coming TEXT NOT NULL DEFAULT '1'",)
+_FOURTH = ("ALTER TABLE orders ADD COLUMN message TEXT NOT NULL DEFAULT ''",)  # why it ended before it was filled
 
 
 def instant_text(at: datetime) -> str:
@@ -229,7 +230,7 @@ def _create(connection: sqlite3.Connection, created: datetime) -> None:
     """An empty book. Its name tells it from one that was made at another time."""
     book = hashlib.sha256(instant_text(created).encode()).hexdigest()[:8]
     connection.execute("BEGIN IMMEDIATE")
-    for statement in (*_SCHEMA, *_SECOND, *_THIRD):
+    for statement in (*_SCHEMA, *_SECOND, *_THIRD, *_FOURTH):
         connection.execute(statement)
     connection.execute("INSERT INTO account VALUES (?, '0', '0', '0')", (book,))
     connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
@@ -241,7 +242,7 @@ def _raise_version(connection: sqlite3.Connection) -> None:
     """Bring a book of an earlier version up to date."""
     connection.execute("BEGIN IMMEDIATE")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    for _, statements in (at for at in ((2, _SECOND), (3, _THIRD)) if version < at[0]):
+    for _, statements in (at for at in ((2, _SECOND), (3, _THIRD), (4, _FOURTH)) if version < at[0]):
         for statement in statements:
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {_VERSION}")

@@ -129,6 +129,26 @@ def shares(wanted: Sequence[Decimal], available: Decimal | None, step: Decimal) 
     return tuple(step * units for units in given)
 
 
+def why_short(request: OrderRequest, price: Decimal | None, volume: Decimal | None, number: int, terms: Terms) -> str:
+    """Say why a close did not fill an order in full. number: of the orders that share the asset's volume.
+
+    >>> terms = Terms.of(PaperSettings(max_volume_pct=0.0001))
+    >>> why_short(OrderRequest("o1", "A", Side.BUY, Decimal(99)), Decimal(5), Decimal("420195"), 1, terms)
+    'orders get at most max_volume_pct 0.0001 of the volume 420195'
+    """
+    at = ZERO if price is None else execution_price(price, request.side, terms)
+    if at <= ZERO:
+        return f"{request.asset} had no price"
+    if not reaches(request, at):
+        return f"the price {_plain(at)} did not reach the limit {_plain(request.limit or ZERO)}"
+    among = f", shared by {number} orders" if number > 1 else ""
+    return f"orders get at most max_volume_pct {_plain(terms.max_volume)} of the volume {_plain(volume or ZERO)}{among}"
+
+
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():f}"
+
+
 def match(
     wanted: Mapping[OrderRequest, Decimal], mark: Decimal, volume: Decimal | None, terms: Terms
 ) -> dict[OrderRequest, Execution]:

@@ -18,7 +18,7 @@ Row = tuple[Any, ...]
 ONE = Fraction(1)
 _ORDER = (
     "SELECT number, client_order_id, asset, side, quantity, order_type, limit_price, time_in_force, submitted, "
-    "status, filled, (SELECT book FROM account) FROM orders"
+    "status, filled, message, (SELECT book FROM account) FROM orders"
 )
 _HOLDING = "SELECT asset, quantity, buys, sells, session, price, coming FROM holdings"
 
@@ -169,7 +169,7 @@ def insert_order(book: sqlite3.Connection, request: OrderRequest, at: datetime) 
     """Put a new order into the book."""
     limit = None if request.limit is None else str(request.limit)
     book.execute(
-        "INSERT INTO orders VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, 'new', '0')",
+        "INSERT INTO orders VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, 'new', '0', '')",
         (
             request.client_order_id,
             request.asset,
@@ -186,8 +186,8 @@ def insert_order(book: sqlite3.Connection, request: OrderRequest, at: datetime) 
 def close_orders(book: sqlite3.Connection, closed: Iterable[BrokerOrder]) -> None:
     """These orders are as they will stay."""
     book.executemany(
-        "UPDATE orders SET status = ?, filled = ? WHERE client_order_id = ?",
-        [(order.status, str(order.filled), order.request.client_order_id) for order in closed],
+        "UPDATE orders SET status = ?, filled = ?, message = ? WHERE client_order_id = ?",
+        [(order.status, str(order.filled), order.message, order.request.client_order_id) for order in closed],
     )
 
 
@@ -239,7 +239,7 @@ def _holding(row: Row) -> Holding:
 
 
 def _order(row: Row) -> BrokerOrder:
-    number, id, asset, side, quantity, order_type, limit, time_in_force, submitted, status, filled, book = row
+    number, id, asset, side, quantity, order_type, limit, time_in_force, submitted, *end = row
     request = OrderRequest(
         client_order_id=id,
         asset=asset,
@@ -249,8 +249,9 @@ def _order(row: Row) -> BrokerOrder:
         limit=None if limit is None else Decimal(limit),
         time_in_force=TimeInForce(time_in_force),
     )
+    status, filled, message, book = end
     at = datetime.fromisoformat(submitted)
-    return BrokerOrder(request, f"{book}-{number}", OrderStatus(status), Decimal(filled), at)
+    return BrokerOrder(request, f"{book}-{number}", OrderStatus(status), Decimal(filled), at, message)
 
 
 def _fill(row: Row) -> Fill:

@@ -110,7 +110,9 @@ def fresh(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG00
     if newest >= expected:
         return None
     days = (expected - newest).days
-    text = f"the newest row is of {newest}, the session is {expected}"
+    names = [f"'{s.name}'" for s in seen.view.sources if s.is_read and s.newest[:10] == str(newest)]
+    of = f" ({', '.join(names)})" if names else ""
+    text = f"the newest row is of {newest}{of}; that of {expected}, the last complete session, is not there"
     return Breach(text, value=float(days), limit=0.0)
 
 
@@ -140,8 +142,8 @@ def covered(seen: Loaded, limits: SafetySettings) -> Breach | None:
     found = [s for s in seen.view.sources if s.is_read and not s.is_late and _has_dropped(s, limits)]
     if not found:
         return None
-    worst = max(1.0 - s.values / s.mean for s in found)
-    return Breach(f"{_dropped(found)}; the limit is {limits.max_coverage_drop:g}", (), worst, limits.max_coverage_drop)
+    worst, most = max(1.0 - s.values / s.mean for s in found), limits.max_coverage_drop
+    return Breach(f"{_dropped(found, seen.view)}; the limit is {most:g}", (), worst, most)
 
 
 @check(group=RARE)
@@ -150,7 +152,7 @@ def unread(seen: Loaded, limits: SafetySettings) -> Breach | None:
     others = [s for s in seen.view.sources if not s.is_read]
     behind = [s for s in others if s.is_late]
     less = [s for s in others if not s.is_late and _has_dropped(s, limits)]
-    texts = ([_late(behind, seen.view)] if behind else []) + ([_dropped(less)] if less else [])
+    texts = ([_late(behind, seen.view)] if behind else []) + ([_dropped(less, seen.view)] if less else [])
     return Breach("; ".join(texts)) if texts else None
 
 
@@ -344,9 +346,12 @@ def _late(found: list[SourceView], view: DataView) -> str:
     return f"as of {view.newest[:10]} sources are late: {'; '.join(told)}"
 
 
-def _dropped(found: list[SourceView]) -> str:
-    told = [f"'{s.name}', {s.values} after {s.mean:.4g} in the mean" for s in found]
-    return f"sources lack values that they had: {'; '.join(told)}"
+def _dropped(found: list[SourceView], view: DataView) -> str:
+    told = [
+        f"{s.values} assets of '{s.name}' have a value on {view.newest[:10]}, where {s.mean:.4g} had one in the mean"
+        for s in found
+    ]
+    return f"{'; '.join(told)} of the rows before (at most 20)"
 
 
 def _off(view: DataView, limits: SafetySettings) -> tuple[Finding, ...]:

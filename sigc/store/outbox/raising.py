@@ -9,22 +9,27 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from sigc.alerts.rules import BY_EVENT, FILLED_LESS, EventRule, Found, Happening, Raise, RunFacts
+from sigc.alerts.rules import BY_EVENT, ENDS_ORDERS, FILLED_LESS, EventRule, Found, Happening, Placed, Raise, RunFacts
+from sigc.alerts.words import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sigc.store.audit import Event
 
+ZERO = Decimal(0)
 _MOST_TEXT = 4000  # characters: what every channel takes
 _MOST_TITLE = 200
-_MOST_REASONS = 20
 _RESOLVER = "sigc"
-_AT_BROKER = ("acknowledged", "partially_filled")
+_IN_FLIGHT = ("planned", "sending", "unknown", "acknowledged", "partially_filled")
+_ENDED_SHORT = ("denied", "rejected", "expired", "cancelled")
+# State, message, asset, quantity, filled, reference price.
+Order = tuple[str, str, str, Decimal, Decimal, Decimal]
 log = logging.getLogger("sigc.alerts")
 
 
@@ -33,9 +38,7 @@ def derive(connection: sqlite3.Connection, at: datetime, seq: int, event: Event,
     rules = BY_EVENT.get(event.name)
     if rules is None:
         return
-    if event.name.startswith("order.") and (
-        event.payload.get("was") not in _AT_BROKER or _is_told(connection, event.run)
-    ):
+    if event.name in ENDS_ORDERS and not _may_be_short(connection, event.run):
         return
     facts = run_facts(connection, event.run) if event.run and any(one.needs_run for one in rules) else None
     seen = Happening(event.name, event.payload, event.run, event.strategy, event.portfolio, event.who, facts)
@@ -54,16 +57,20 @@ def _judged(rule: EventRule, seen: Happening) -> list[Found]:
         return [Raise(f"{seen.event} {seen.run}", f"alert rule {rule.name} failed", text)]
 
 
-def _is_told(connection: sqlite3.Connection, run: str) -> bool:
-    """Return True where an order's end needs no look at its run: that goes on, was cancelled, or was told of before.
-
-    Thousands of orders may end in one transaction.
-    """
+def _may_be_short(connection: sqlite3.Connection, run: str) -> bool:
+    """Return True where a run is over, none of its orders is in flight, one ended unfilled, and that was not told."""
     row = connection.execute("SELECT outcome FROM runs WHERE id = ?", (run,)).fetchone()
     if row is None or row[0] in ("open", "cancelled"):
-        return True
+        return False
     known = connection.execute("SELECT 1 FROM alerts WHERE rule = ? AND key = ? LIMIT 1", (FILLED_LESS, run))
-    return known.fetchone() is not None
+    if known.fetchone() is not None:
+        return False
+    flying, short = connection.execute(
+        "SELECT max(state IN ('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')),"
+        " max(state IN ('denied', 'rejected', 'expired', 'cancelled')) FROM intents WHERE run = ?",
+        (run,),
+    ).fetchone()
+    return bool(short) and not flying
 
 
 def _write(
@@ -92,10 +99,15 @@ def _write(
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(at.isoformat(), at.isoformat(), rule.name, found.key, found.urgency or rule.urgency, seen.strategy),
-            *(seen.run, hide(found.title)[:_MOST_TITLE], hide(found.text)[:_MOST_TEXT], seq),
+            *(seen.run, hide(found.title)[:_MOST_TITLE], _text(hide(found.text), rule, found), seq),
             "resolved" if found.is_notice else "open",
         ),
     )
+
+
+def _text(text: str, rule: EventRule, found: Raise) -> str:
+    """Return an alert's text, with its place in the runbook where somebody has to look after it."""
+    return text[:_MOST_TEXT] if found.is_notice else explained(text, rule.name, _MOST_TEXT)
 
 
 def _open(connection: sqlite3.Connection, rule: str, key: str) -> list[int]:
@@ -118,17 +130,38 @@ def run_facts(connection: sqlite3.Connection, run: str) -> RunFacts:
     ordered = connection.execute("SELECT kind, session, job FROM run_orders WHERE id = ?", (run,)).fetchone()
     kind, session, outcome = row or (*(ordered or ("", ""))[:2], "")
     states: dict[str, int] = {}
-    lost, reasons = 0, dict[str, None]()
-    rows = connection.execute("SELECT state, broker_order_id, message FROM intents WHERE run = ?", (run,))
-    for state, place, message in rows:
+    lost, reasons = 0, dict[str, list[str]]()
+    at_broker: list[Order] = []
+    rows = connection.execute(
+        "SELECT state, broker_order_id, message, asset, quantity, filled, reference FROM intents WHERE run = ?", (run,)
+    )
+    for state, place, message, asset, *numbers in rows:
         states[state] = states.get(state, 0) + 1
-        has_ended = state in ("denied", "rejected", "expired", "cancelled")
-        lost += has_ended and not place
-        if has_ended and message:
-            reasons[message] = None
+        is_lost = state in _ENDED_SHORT and not place
+        lost += is_lost
+        if is_lost and message:
+            reasons.setdefault(message, []).append(asset)
+        elif not is_lost:
+            quantity, filled, reference = map(Decimal, numbers)
+            at_broker.append((state, message, asset, quantity, filled, reference))
     errors = _errors(connection, run)
     job = ordered[2] if ordered else ""
-    return RunFacts(kind, session, job, outcome, states, lost, tuple(reasons)[:_MOST_REASONS], errors)
+    return RunFacts(kind, session, job, outcome, states, lost, reasons, _placed(at_broker), errors)
+
+
+def _placed(at_broker: Iterable[Order]) -> Placed:
+    """Return what was filled of orders that were in the broker's book, or still may come there."""
+    open, short = 0, 0
+    ordered, done, value, done_value = ZERO, ZERO, ZERO, ZERO
+    reasons: dict[str, list[str]] = {}
+    for state, message, asset, quantity, filled, reference in at_broker:
+        open += state in _IN_FLIGHT
+        ordered, done = ordered + quantity, done + filled
+        value, done_value = value + quantity * reference, done_value + filled * reference
+        if state in _ENDED_SHORT:
+            short += 1
+            reasons.setdefault(message, []).append(asset)
+    return Placed(open, short, ordered, done, value, done_value, reasons)
 
 
 def _errors(connection: sqlite3.Connection, run: str) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,57 @@
+"""How alerts say instants and spans of time, and where their rule is explained."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo
+
+RUNBOOK = "docs/runbook.md"
+
+
+def moment(at: object, zone: str = "") -> str:
+    """Return an instant (a datetime, or its ISO text) on the clocks of a zone, with the zone. Other texts stay.
+
+    >>> moment("2024-01-15T14:00:00+00:00", "America/New_York"), moment("2024-01-15T14:00:00+00:00"), moment("deadline")
+    ('2024-01-15 09:00:00 EST', '2024-01-15 14:00:00 UTC', 'deadline')
+    """
+    found = instant(at)
+    if found is None:
+        return "" if at is None else str(at)
+    try:
+        clocks: tzinfo = ZoneInfo(zone) if zone else UTC
+    except (KeyError, ValueError, OSError):
+        clocks = UTC
+    return f"{found.astimezone(clocks):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def instant(at: object) -> datetime | None:
+    """Return an instant of a payload; None for what is none, or has no zone."""
+    if isinstance(at, str):
+        try:
+            at = datetime.fromisoformat(at)
+        except ValueError:
+            return None
+    return at if isinstance(at, datetime) and at.tzinfo is not None else None
+
+
+def span(seconds: float) -> str:
+    """Return a span of time in the unit that suits it.
+
+    >>> [span(s) for s in (1.2, 119, 900, 7199, 122_399, 86_400 * 3.4)]
+    ['1 s', '119 s', '15 min', '120 min', '34 h', '3 days']
+    """
+    if seconds < 120:
+        return f"{max(seconds, 0):.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 2 * 86_400 else f"{seconds / 86_400:.0f} days"
+
+
+def explained(text: str, rule: str, most: int = 4000) -> str:
+    """Return the text of an alert with its last line: the rule, and its place in the runbook. most: characters.
+
+    >>> explained("no prices", "run_failed")
+    'no prices\\nRule: run_failed. Runbook: docs/runbook.md#run_failed'
+    """
+    last = f"\nRule: {rule}. Runbook: {RUNBOOK}#{rule}"
+    return text[: most - len(last)] + last
