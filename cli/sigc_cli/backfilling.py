@@ -1,4 +1,4 @@
-"""Sessions that were not traded: found in the ledger, with why; and dry runs of them."""
+"""Sessions without a run that ended well: found in the ledger, with why; and dry runs of them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from sigc.errors import Diagnostic, SigcError, did_you_mean
+from sigc.store.records import Outcome
 from sigc_cli.reading import Target, ledger_of
 from sigc_cli.table import table
 
 _MOST_DAYS = 3700
+WELL = frozenset({Outcome.DONE, Outcome.UNCHANGED, Outcome.PARTIAL})  # some of it reached the broker, or nothing had to
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A session that a strategy did not trade. as_of: the data that a run for it would have read.
+    """A session that no run of a strategy ended well. as_of: the data that a run for it would have read.
 
     stopped_by, why: as `sigc why` says. run, outcome: of the dry run that was made of it, or was there already.
     """
@@ -31,7 +33,10 @@ class Gap:
 
 
 def gaps(target: Target, work_dir: Path | None, days: tuple[str, str], names: Sequence[str]) -> list[Gap]:
-    """The sessions between two dates, both included, that have no trade; those that have begun. Raises E500, E901."""
+    """The sessions between two dates, both included, without a trade that is `WELL`; those that have begun.
+
+    Raises E500, E901.
+    """
     from sigc.daemon.calendars import open_calendars
     from sigc.daemon.configured import configured
     from sigc.daemon.due_sessions import plan_of
@@ -50,7 +55,7 @@ def gaps(target: Target, work_dir: Path | None, days: tuple[str, str], names: Se
                 if plan.start is None or plan.start > now:
                     continue
                 facts = gather(connection, place, plan)
-                if facts.trades:
+                if any(one.run.outcome in WELL for one in facts.trades):
                     continue
                 answer, dry = judge(facts), facts.dry[-1].run if facts.dry else None
                 about = (name, str(session.day), plan.as_of, answer.stopped_by, answer.verdict)
@@ -98,7 +103,7 @@ def _by_daemon(wanted: object, target: Target, work_dir: Path | None) -> tuple[s
 def text(found: Sequence[Gap], *, only_list: bool) -> str:
     """Sessions as a table."""
     if not found:
-        return "every session was traded"
+        return "no session is left: each that has begun has a run that ended done, unchanged or partial"
     heads = ("strategy", "session", "as of", "stopped by", "dry run", "outcome", "why")
     rows = [(g.strategy, g.session, g.as_of, g.stopped_by, g.run or "-", g.outcome or "-", g.why[:100]) for g in found]
     wanting = sum(not gap.run for gap in found)

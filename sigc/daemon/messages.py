@@ -270,13 +270,17 @@ class HistoryRequest:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """A fire that ran (run, outcome) or did not (outcome missed, with the reason as message)."""
+    """A fire that ran (run, outcome) or did not (outcome missed, with the reason as message).
+
+    kind: of the run (trade, dry, script, ...), '' where there was none.
+    """
 
     at: datetime
     planned: datetime | None
     outcome: str
     run: str = ""
     message: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

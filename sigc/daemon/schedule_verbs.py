@@ -35,8 +35,8 @@ async def schedule_list(call: Call[Controller], request: Nothing) -> JobsReply: 
     """Every job: when it fires next, what it does now, how it ended last."""
     daemon, listed = call.daemon, []
     for name in sorted(daemon.timetable.states):
-        found = await daemon.books.read(partial(jobs.recent, most=1, job=name))
-        last = (found[0].asked, status_text(found[0].outcome), found[0].id) if found else (None, "", "")
+        found = await daemon.books.read(partial(jobs.last_of_job, job=name))
+        last = (None, "", "") if found is None else (found.asked, status_text(found.outcome), found.id)
         listed.append(job_of(daemon, name, last))
     return JobsReply(tuple(listed), daemon.configured.loaded.config.schedule.timezone)
 
@@ -90,7 +90,7 @@ async def schedule_history(call: Call[Controller], request: HistoryRequest) -> H
     missed = await daemon.books.read(partial(jobs.misses, job=name, most=request.most))
     if not ran and not missed:
         _state(daemon, name)
-    entries = [HistoryEntry(o.asked, o.fire, status_text(o.outcome), o.id, o.message) for o in ran]
+    entries = [HistoryEntry(o.asked, o.fire, status_text(o.outcome), o.id, o.message, o.kind) for o in ran]
     entries += [HistoryEntry(miss.at, miss.planned, "missed", "", miss.reason) for miss in missed]
     newest = sorted(entries, key=lambda entry: entry.at, reverse=True)[: request.most]
     return HistoryReply(tuple(newest), daemon.configured.loaded.config.schedule.timezone)

@@ -98,12 +98,15 @@ def _answer(
 ) -> Answer:
     links = []
     reached = LINKS.index(stop.link) if stop is not None else len(LINKS)
+    of_runs = LINKS.index(cases.DATA)  # from there on a link is known by the stage of a run that got there
     for place, name in enumerate(LINKS):
         known = found.get(name)
         if stop is not None and name == stop.link:
             links.append(Link(name, str(stop.state), stop.text))
-        elif place < reached or (known is not None and decisive is not None and decisive.is_decided):
+        elif place < reached and place < of_runs:
             links.append(known or Link(name, str(State.OK)))
+        elif known is not None and (place < reached or (decisive is not None and decisive.is_decided)):
+            links.append(known)
         else:
             links.append(Link(name, str(State.NOT_REACHED)))
     return Answer(

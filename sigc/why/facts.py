@@ -135,7 +135,7 @@ def gather(connection: sqlite3.Connection, work_dir: Path, plan: Plan) -> Facts:
     holds = (control.holds(connection, name, plan.strategy) for name in (control.HALTED, control.PAUSED))
     return Facts(
         plan,
-        bool(found) or bool(runs.last_session_of(connection, plan.strategy)),
+        bool(found) or bool(runs.last_session_of(connection, plan.strategy, with_dry=True)),
         tuple(one for one in told if one.run.key.kind is RunKind.TRADE),
         tuple(one for one in told if one.run.key.kind is not RunKind.TRADE),
         tuple(order for order in asked if order.id not in of_session and order.kind == RunKind.TRADE),

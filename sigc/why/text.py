@@ -91,5 +91,7 @@ def asset_lines(answer: AssetAnswer) -> tuple[str, ...]:
     """What became of one asset, step by step."""
     head = f"{answer.strategy} {answer.asset}, session {answer.session}: {answer.verdict}"
     by = [f"  by the run {answer.run}"] if answer.run else []
+    if answer.is_dry:
+        by = [f"  by the dry run {answer.run}, which traded nothing: no run has traded this session"]
     steps = [f"  {step.name:<18} {step.text}" for step in answer.steps]
     return (head, *by, *([""] if steps else []), *steps, "", f"Look further: {answer.look}")

@@ -319,7 +319,7 @@ def test_backfill(here: Site) -> None:
     ]
     told = sigc("why", "momentum", "S000", "2017-03-01").stdout
     assert "would be ordered" in told
-    assert f"by the run {made[0]['run']}" in told
+    assert f"by the dry run {made[0]['run']}, which traded nothing" in told
     assert sigc("positions").stdout.startswith("momentum (main): cash ")
     for words, code in (
         (("2017-03-02", "2017-03-01"), "E500"),

@@ -126,7 +126,8 @@ def history(job: str, most: int, as_json: bool, address: str | None, name: str |
     rows = [("at", "planned", "outcome", "run", "message")]
     for one in found.entries:
         times = (moment(one.at, found.zone), moment(one.planned, found.zone))
-        rows.append((*times, one.outcome, one.run or "-", one.message or "-"))
+        outcome = f"dry run: {one.outcome}" if one.kind == "dry" else one.outcome
+        rows.append((*times, outcome, one.run or "-", one.message or "-"))
     click.echo(table(rows) if len(rows) > 1 else f"{job} has not fired yet")
 
 
