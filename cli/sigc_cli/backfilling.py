@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sigc.errors import Diagnostic, SigcError, did_you_mean
+from sigc.errors import Diagnostic, SigcError
 from sigc.store.records import Outcome
 from sigc_cli.reading import Target, ledger_of
 from sigc_cli.table import table
+
+if TYPE_CHECKING:
+    from sigc.daemon.configured import Configured
 
 _MOST_DAYS = 3700
 WELL = frozenset({Outcome.DONE, Outcome.UNCHANGED, Outcome.PARTIAL})  # some of it reached the broker, or nothing had to
@@ -49,7 +53,7 @@ def gaps(target: Target, work_dir: Path | None, days: tuple[str, str], names: Se
         calendars = open_calendars(found, place, now)
         sessions = calendars[loaded.config.schedule.calendar].sessions(first, last)
         missing = []
-        for name in _chosen(names, [entry.name for entry in found.strategies if entry.enabled]):
+        for name in _chosen(names, found):
             for session in sessions:
                 plan = plan_of(found, calendars, name, now, session.day)
                 if plan.start is None or plan.start > now:
@@ -122,8 +126,12 @@ def _range(days: tuple[str, str]) -> tuple[date, date]:
     return first, last
 
 
-def _chosen(names: Sequence[str], known: list[str]) -> list[str]:
+def _chosen(names: Sequence[str], found: Configured) -> list[str]:
+    from sigc.daemon.configured import instead_of
+
+    known = [entry.name for entry in found.strategies if entry.enabled]
     for name in names:
         if name not in known:
-            raise SigcError(Diagnostic("E901", f"there is no strategy '{name}'", hint=did_you_mean(name, known)))
+            hint = instead_of(name, known, found.jobs)
+            raise SigcError(Diagnostic("E901", f"there is no strategy '{name}'", hint=hint))
     return list(names) or known

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from sigc.daemon.calendars import open_calendars
-from sigc.daemon.configured import Configured, configured
+from sigc.daemon.configured import Configured, configured, instead_of_job
 from sigc.daemon.jobs import Fire, Job, next_job_fires
 from sigc.daemon.messages import HistoryEntry, HistoryReply, JobsReply, JobStatus, NextReply, Upcoming
 from sigc.daemon.ordering import status_text
 from sigc.daemon.triggers import trigger_text
-from sigc.errors import Diagnostic, SigcError, did_you_mean
+from sigc.errors import Diagnostic, SigcError
 from sigc.store import control, jobs
 from sigc_cli.reading import Target, ledger_of
 
@@ -90,7 +90,7 @@ def history(at: Here, job: str, most: int) -> HistoryReply:
     ran, missed = jobs.recent(at.connection, most, job=job), jobs.misses(at.connection, job, most)
     known = [one.name for one in at.found.jobs]
     if not ran and not missed and job not in known:
-        raise SigcError(Diagnostic("E901", f"there is no job '{job}'", hint=did_you_mean(job, known)))
+        raise SigcError(Diagnostic("E901", f"there is no job '{job}'", hint=instead_of_job(job, at.found.jobs)))
     entries = [HistoryEntry(o.asked, o.fire, status_text(o.outcome), o.id, o.message, o.kind) for o in ran]
     entries += [HistoryEntry(miss.at, miss.planned, "missed", "", miss.reason) for miss in missed]
     newest = sorted(entries, key=lambda entry: entry.at, reverse=True)[:most]

@@ -76,6 +76,7 @@ def plan_of(
         "" if entry is None else str(entry.file),
         "" if entry is None else entry.portfolio,
         tuple(_planned(job, by_name, calendars, window, now) for job in own),
+        meant=by_name[strategy].strategy if entry is None and strategy in by_name else "",
     )
 
 

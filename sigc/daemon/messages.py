@@ -254,7 +254,7 @@ class JobRunRequest:
 
 @dataclass(frozen=True, slots=True)
 class JobRunReply:
-    """The run that began; none when the fire waits behind another."""
+    """The run that began; none when the fire waits behind another. message: what an operator is to know of it."""
 
     run: str
     message: str = ""

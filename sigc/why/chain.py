@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sigc.errors import did_you_mean
 from sigc.store.control import HALTED, PAUSED
@@ -20,6 +20,7 @@ from sigc.store.records import Outcome
 from sigc.why import cases, run_links
 from sigc.why.cases import LINKS, Link, State, Stop
 from sigc.why.facts import Facts, JobFacts, RunFacts
+from sigc.why.lives import JUST_NOW, down_at, unwritable_at
 from sigc.why.plan import Plan, PlannedJob
 from sigc.why.words import when
 
@@ -34,7 +35,6 @@ _BY_REASON = {
     "disabled": cases.SCHEDULE,
     "a job it depends on did not finish": cases.DEPENDENCY,
 }
-_JUST_NOW = timedelta(seconds=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,8 @@ def judge(facts: Facts) -> Answer:
         return _answer(facts, found, stop, verdict, look, decisive)
     stop = _stop(facts)
     dry = f" ({len(facts.dry)} dry)" if facts.dry else ""
+    if stop.link == cases.STRATEGY and _is_unknown(facts):
+        return _answer(facts, found, stop, stop.text, stop.look, None)  # nothing did not run: there is no such strategy
     verb = "has not run yet" if stop.state is State.WAITING else "did not run"
     return _answer(facts, found, stop, f"{verb}{dry}. {stop.link}: {stop.text}", stop.look, None)
 
@@ -179,7 +181,10 @@ def _stop(facts: Facts) -> Stop:
     evidence = sorted(_evidence(facts), key=lambda pair: pair[0])
     if evidence:
         return evidence[-1][1]
-    if not plan.is_configured and not facts.is_in_ledger:
+    if _is_unknown(facts) and plan.meant:
+        text = f"'{plan.strategy}' is a job, of the strategy '{plan.meant}'"
+        return Stop(cases.STRATEGY, text, f"sigc why {plan.meant}")
+    if _is_unknown(facts):
         hint = did_you_mean(plan.strategy, plan.known)
         known = (
             f"; configured: {', '.join(plan.known[:10])}" if plan.known and not hint else f"; {hint}" if hint else ""
@@ -193,6 +198,11 @@ def _stop(facts: Facts) -> Stop:
     if not plan.is_enabled:
         return Stop(cases.STRATEGY, "it is disabled in the configuration (enabled: false)", "sigc config show")
     return _by_schedule(facts)
+
+
+def _is_unknown(facts: Facts) -> bool:
+    """Return True for a name that is no strategy of the configuration, and never was one that the ledger knows of."""
+    return not facts.plan.is_configured and not facts.is_in_ledger
 
 
 def _by_schedule(facts: Facts) -> Stop:
@@ -228,40 +238,17 @@ def _unanswered(facts: Facts, at: datetime, job: PlannedJob) -> Stop:
         text = f"it follows {', '.join(job.depends_on)}, which {_not_ended(facts, job)}"
         return Stop(cases.DEPENDENCY, text, f"sigc schedule history {job.depends_on[0]}")
     due = f"job {job.name} was due {when(at, plan.zone)}"
-    down = _down_at(facts, at)
+    down = down_at(facts, at)
     if down:
         return Stop(cases.DAEMON, f"{due}: {down}", look)
     if plan.trouble:
         return Stop(cases.DAEMON, f"{due}; the ledger can't be written: {plan.trouble}", "sigc doctor", State.WAITING)
-    if plan.now - at <= _JUST_NOW:
+    if plan.now - at <= JUST_NOW:
         return Stop(cases.DAEMON, f"{due}, a moment ago", look, State.WAITING)
     if not facts.lives and facts.alive is None:
         return Stop(cases.DAEMON, f"{due}: no daemon has served this ledger", "sigc status")
     text = f"{due}, and nothing is recorded of it: the schedule may have been changed since"
     return Stop(cases.DAEMON, text, "sigc audit query --type config.reloaded")
-
-
-def _down_at(facts: Facts, at: datetime) -> str:
-    """Why no daemon was there at an instant, '' where one was, or nothing is known."""
-    zone = facts.plan.zone
-    before = [life for life in facts.lives if life.at <= at]
-    after = next((life for life in facts.lives if life.at > at and life.is_start), None)
-    back = (
-        f", it was started again {when(after.at, zone)}" if after is not None else ", and it has not been started again"
-    )
-    if before and not before[-1].is_start:
-        return f"the daemon was stopped {when(before[-1].at, zone)}{back}"
-    seen = after.alive if after is not None else facts.alive
-    if seen is not None and seen < at:
-        return f"the daemon was not running: it was last seen {when(seen, zone)}{back}"
-    if not before and after is not None:
-        return f"no daemon was running{back.replace(' again', '')}"
-    return ""
-
-
-def _unwritable_at(facts: Facts, at: datetime) -> str:
-    zone, found = facts.plan.zone, [one for one in facts.unwritable if one.since <= at + _JUST_NOW and at < one.until]
-    return f"the ledger could not be written until {when(found[0].until, zone)}: {found[0].why}" if found else ""
 
 
 def _off(facts: Facts, job: PlannedJob) -> object | None:
@@ -300,8 +287,8 @@ def _missed(facts: Facts, planned: PlannedJob, job: JobFacts, miss: Missed) -> S
     due = f"job {miss.job} was due {when(miss.planned, zone)}"
     look = f"sigc schedule history {miss.job}"
     if miss.reason in _LATE:
-        held_up = _unwritable_at(facts, miss.planned) or "the daemon was not running, or was held up"
-        down = _down_at(facts, miss.planned) or held_up
+        held_up = unwritable_at(facts, miss.planned) or "the daemon was not running, or was held up"
+        down = down_at(facts, miss.planned) or held_up
         more = " (a newer fire took its place)" if "newer" in miss.reason else ""
         return Stop(cases.DAEMON, f"{due}: {down}{more}", look)
     link = _BY_REASON.get(miss.reason, cases.TURN)

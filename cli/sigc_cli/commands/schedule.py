@@ -102,6 +102,8 @@ def run(
         print_json(found)
     else:
         click.echo(f"run {found.run} has begun" if found.run else found.message)
+        if found.run and found.message:
+            click.echo(f"warning: {found.message}", err=True)
 
 
 @command.command()
