@@ -56,7 +56,8 @@ class Answer:
     """What is said of a strategy and a session.
 
     ran: whether the ledger has a trade of it. verdict: one sentence. stopped_by: the link that stopped it, '' for none;
-    state: how that one stands (`waiting`: it may still come to be). look: the command to look further.
+    state: how that one stands (`waiting`: it may still come to be). look: the command to look further. data_from: the
+    run that read `data`, where that was no trade of the session.
     """
 
     strategy: str
@@ -71,6 +72,7 @@ class Answer:
     runs: tuple[RunLine, ...] = ()
     data: tuple[run_links.DataLine, ...] = ()
     orders: run_links.Orders = run_links.NO_ORDERS
+    data_from: str = ""
 
 
 def judge(facts: Facts) -> Answer:
@@ -98,7 +100,7 @@ def judge(facts: Facts) -> Answer:
 def _answer(
     facts: Facts, found: dict[str, Link], stop: Stop | None, verdict: str, look: str, decisive: RunFacts | None
 ) -> Answer:
-    links = []
+    links, read = [], decisive if decisive is not None else facts.before
     reached = LINKS.index(stop.link) if stop is not None else len(LINKS)
     of_runs = LINKS.index(cases.DATA)  # from there on a link is known by the stage of a run that got there
     for place, name in enumerate(LINKS):
@@ -122,9 +124,17 @@ def _answer(
         look,
         facts.plan.zone,
         tuple(_line(facts, one) for one in sorted((*facts.trades, *facts.dry), key=lambda one: one.run.started)),
-        run_links.data_of(decisive) if decisive is not None else (),
+        run_links.data_of(read) if read is not None else (),
         run_links.orders_of(decisive) if decisive is not None else run_links.NO_ORDERS,
+        _read_by(facts.before) if decisive is None else "",
     )
+
+
+def _read_by(one: RunFacts | None) -> str:
+    """Return the words for the run that read data before, or dry: '' for none that kept what it read."""
+    if one is None or not run_links.data_of(one):
+        return ""
+    return f"{one.run.key.kind} {one.run.id} for the session {one.run.key.session}"
 
 
 def _line(facts: Facts, one: RunFacts) -> RunLine:
@@ -301,7 +311,7 @@ def _missed(facts: Facts, planned: PlannedJob, job: JobFacts, miss: Missed) -> S
     if link == cases.SCHEDULE and job.off is not None:
         return Stop(link, f"{due}: {_off_text(facts, planned)}", look)
     if miss.reason == "the deadline passed" and planned.waits_for_data:
-        return Stop(cases.DATA, f"{due}: it waited for fresh data until its deadline", look)
+        return Stop(cases.DATA, f"{due}: it waited for fresh data{_rows(facts)} until its deadline", look)
     return Stop(link, f"{due}: {miss.reason}", look)
 
 
@@ -357,9 +367,13 @@ def _doing(facts: Facts, planned: PlannedJob, job: JobFacts) -> Stop | None:
         text = f"{due}: it waits for {', '.join(doing.needs)}: {_needs_text(facts, planned, job)}"
         return Stop(cases.DEPENDENCY, text, look, State.WAITING)
     if planned.waits_for_data:
-        text = f"{due}: it waits for fresh data"
+        text = f"{due}: it waits for fresh data{_rows(facts)}"
         return Stop(cases.DATA, text, f"sigc run {plan.strategy} --dry-run", State.WAITING)
     return Stop(cases.TURN, f"{due}: it waits for its turn", look, State.WAITING)
+
+
+def _rows(facts: Facts) -> str:
+    return f" (rows of {facts.plan.as_of})" if facts.plan.as_of else ""
 
 
 def _of_refusal(message: str) -> str:

@@ -32,7 +32,8 @@ def lines(answer: Answer) -> tuple[str, ...]:
                 f"  {run.id}  {run.kind}{again}  {when(run.started, answer.zone)} by {by}: {run.outcome}{said}"
             )
     if answer.data:
-        found += ["", "Data:", *(f"  {data_line(line)}" for line in answer.data)]
+        by = f", as the {answer.data_from} had them" if answer.data_from else ""
+        found += ["", f"Data{by}:", *(f"  {data_line(line)}" for line in answer.data)]
     if answer.orders.wanted >= 0 or answer.orders.sized:
         found += ["", "Orders:", *(f"  {text}" for text in _orders(answer.orders))]
     return (*found, "", f"Look further: {answer.look}")

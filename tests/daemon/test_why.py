@@ -155,7 +155,7 @@ SAID = {
     ),
     "waiting": (
         *(False, "data", "waiting"),
-        "has not run yet. data: job wait was due 2017-03-01 09:00:00 EST: it waits for fresh data",
+        "has not run yet. data: job wait was due 2017-03-01 09:00:00 EST: it waits for fresh data (rows of 2017-02-28)",
         "sigc run waiting --dry-run",
     ),
     "follower": (

@@ -15,7 +15,7 @@ from sigc.daemon.due_sessions import plan_of, session_wanted
 from sigc.store import jobs, runs
 from sigc.store.jobs import OrderedRun
 from sigc.store.records import Outcome, RunKey, RunKind, Weight
-from sigc.why.text import asset_lines
+from sigc.why.text import asset_lines, lines
 from sigc_cli.build import Choices, configuration
 from sigc_cli.schedule_here import Here, history, listed
 from sigc_pipelines.compare import glance
@@ -154,6 +154,23 @@ def test_a_dry_run_of_a_past_session_says_nothing_of_today(desk: Scene) -> None:
     for session, count in ((D1, 0), (D2, 0), (D3, 1)):
         key = RunKey("scripted", "main", session, RunKind.DRY, "")
         assert len(glance(desk.trading.ledger, desk.broker, key)) == count
+
+
+def test_data_are_told_without_a_run(desk: Scene) -> None:
+    """By the newest run of the session or before it that read any; of an earlier session never by a later one."""
+    work = desk.floor.work_dir
+    late = answer(work, plan(D3, desk.clock.now()))
+    assert (late.ran, late.data_from) == (False, f"trade one for the session {D2}")
+    assert {line.name: line.newest for line in late.data if line.newest} == dict.fromkeys(
+        ("prices", "target", "volume"), D1
+    )
+    assert f"Data, as the trade one for the session {D2} had them:" in lines(late)
+    desk.run("dry", kind=RunKind.DRY)
+    assert answer(work, plan(D3, desk.clock.now())).data_from == f"dry dry for the session {D3}"
+    assert answer(work, plan(D1, desk.clock.now())).data == ()
+    real = answer(work, plan(D2, desk.clock.now()))
+    assert (real.ran, real.data_from) == (True, "")
+    assert "Data:" in lines(real)
 
 
 def test_why_marks_what_a_stage_got_to(desk: Scene) -> None:
