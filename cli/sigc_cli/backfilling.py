@@ -1,4 +1,4 @@
-"""Sessions that were not traded: found in the ledger, with why; and dry runs of them."""
+"""Sessions without a run that ended well: found in the ledger, with why; and dry runs of them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sigc.errors import Diagnostic, SigcError, did_you_mean
+from sigc.errors import Diagnostic, SigcError
+from sigc.store.records import Outcome
 from sigc_cli.reading import Target, ledger_of
 from sigc_cli.table import table
 
+if TYPE_CHECKING:
+    from sigc.daemon.configured import Configured
+
 _MOST_DAYS = 3700
+WELL = frozenset({Outcome.DONE, Outcome.UNCHANGED, Outcome.PARTIAL})  # some of it reached the broker, or nothing had to
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A session that a strategy did not trade. as_of: the data that a run for it would have read.
+    """A session that no run of a strategy ended well. as_of: the data that a run for it would have read.
 
     stopped_by, why: as `sigc why` says. run, outcome: of the dry run that was made of it, or was there already.
     """
@@ -31,7 +37,10 @@ class Gap:
 
 
 def gaps(target: Target, work_dir: Path | None, days: tuple[str, str], names: Sequence[str]) -> list[Gap]:
-    """The sessions between two dates, both included, that have no trade; those that have begun. Raises E500, E901."""
+    """The sessions between two dates, both included, without a trade that is `WELL`; those that have begun.
+
+    Raises E500, E901.
+    """
     from sigc.daemon.calendars import open_calendars
     from sigc.daemon.configured import configured
     from sigc.daemon.due_sessions import plan_of
@@ -44,13 +53,13 @@ def gaps(target: Target, work_dir: Path | None, days: tuple[str, str], names: Se
         calendars = open_calendars(found, place, now)
         sessions = calendars[loaded.config.schedule.calendar].sessions(first, last)
         missing = []
-        for name in _chosen(names, [entry.name for entry in found.strategies if entry.enabled]):
+        for name in _chosen(names, found):
             for session in sessions:
                 plan = plan_of(found, calendars, name, now, session.day)
                 if plan.start is None or plan.start > now:
                     continue
                 facts = gather(connection, place, plan)
-                if facts.trades:
+                if any(one.run.outcome in WELL for one in facts.trades):
                     continue
                 answer, dry = judge(facts), facts.dry[-1].run if facts.dry else None
                 about = (name, str(session.day), plan.as_of, answer.stopped_by, answer.verdict)
@@ -98,7 +107,7 @@ def _by_daemon(wanted: object, target: Target, work_dir: Path | None) -> tuple[s
 def text(found: Sequence[Gap], *, only_list: bool) -> str:
     """Sessions as a table."""
     if not found:
-        return "every session was traded"
+        return "no session is left: each that has begun has a run that ended done, unchanged or partial"
     heads = ("strategy", "session", "as of", "stopped by", "dry run", "outcome", "why")
     rows = [(g.strategy, g.session, g.as_of, g.stopped_by, g.run or "-", g.outcome or "-", g.why[:100]) for g in found]
     wanting = sum(not gap.run for gap in found)
@@ -117,8 +126,12 @@ def _range(days: tuple[str, str]) -> tuple[date, date]:
     return first, last
 
 
-def _chosen(names: Sequence[str], known: list[str]) -> list[str]:
+def _chosen(names: Sequence[str], found: Configured) -> list[str]:
+    from sigc.daemon.configured import instead_of
+
+    known = [entry.name for entry in found.strategies if entry.enabled]
     for name in names:
         if name not in known:
-            raise SigcError(Diagnostic("E901", f"there is no strategy '{name}'", hint=did_you_mean(name, known)))
+            hint = instead_of(name, known, found.jobs)
+            raise SigcError(Diagnostic("E901", f"there is no strategy '{name}'", hint=hint))
     return list(names) or known

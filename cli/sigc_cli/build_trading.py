@@ -108,15 +108,18 @@ def trading(config: Config, work_dir: Path, wish: Wish) -> Iterator[tuple[Tradin
 
 def entry_of(loaded: LoadedConfig, what: str) -> StrategyEntry:
     """The configured strategy of that name or file, else the file under its own name. Raises E901, E200."""
-    from sigc.daemon.configured import configured, name_of
+    from sigc.daemon.configured import configured, instead_of, name_of
     from sigc.daemon.runner import StrategyEntry
 
-    known = configured(loaded).strategies
+    conf = configured(loaded)
+    known = conf.strategies
     path = Path(what)
     found = next((s for s in known if s.name == what or s.file.resolve() == path.resolve()), None)
     if found is not None or path.suffix == ".sig" or path.is_file():
         return found or StrategyEntry(name_of(path), path)
-    hint = did_you_mean(what, [s.name for s in known]) or "give the path of a .sig file"
+    names = [s.name for s in known]
+    is_job = any(job.name == what for job in conf.jobs)
+    hint = instead_of(what, names, conf.jobs) if is_job else did_you_mean(what, names) or "give the path of a .sig file"
     raise SigcError(Diagnostic("E901", f"there is no strategy '{what}'", hint=hint))
 
 

@@ -19,6 +19,9 @@ def status_block(found: StatusReply) -> str:
     """The block of `sigc status`."""
     running = found.status + (" (paused)" if found.is_paused and found.status == "running" else "")
     lines = [TITLE, "=" * len(TITLE), f"Status: {running}"]
+    if found.alerts:
+        counts = ", ".join(f"{number} {severity}" for severity, number in found.alerts.items())
+        lines.append(f"Alerts: {sum(found.alerts.values())} open ({counts}); sigc alerts list")
     if found.reason and found.status == "starting":
         lines.append(f"Reason: {found.reason}")
     lines += [
@@ -54,11 +57,12 @@ def _details(found: StatusReply, more: Details) -> list[str]:
         for w in more.workers
     ]
     lines += [] if more.workers else ["  no workers are open"]
-    sections: list[tuple[str, Iterable[tuple[str, object]]]] = [
+    sections: list[tuple[str, Iterable[Sequence[object]]]] = [
         ("Cache", more.cache.items()),
         ("Queue", [(run.id, f"{run.strategy} {run.kind}, {progress(run)}") for run in more.queue]),
         ("Connections", more.connections.items()),
-        ("Checks", more.checks.items()),
+        ("Did not run", [tuple(one.split(", ", 1)) for one in more.missed]),
+        ("Checks", [("alert channels" if name == "alerts" else name, text) for name, text in more.checks.items()]),
         ("Limits off", more.limits_off.items()),
         ("Ports", more.ports.items()),
         ("Places", more.places.items()),

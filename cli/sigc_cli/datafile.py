@@ -67,10 +67,10 @@ def read_file(
 
     Raises what a strategy that loads it would raise, E101 for an option that there is not.
     """
-    where, name = path.resolve(), path.name.partition(".")[0]
+    where, name = path.expanduser().resolve(), path.name.partition(".")[0]
     said = {"column": column, "dtype": dtype, "adjust": adjust} | dict(_written(o) for o in options)
     own = {k: str(said.pop(k)) for k in tuple(said) if k in SourceSpec.__dataclass_fields__}
-    spec = SourceSpec(name, where.name, base=str(where.parent), options=source_options(said), **own)  # type: ignore[arg-type]
+    spec = SourceSpec(name, str(where), base=str(where.parent), options=source_options(said), **own)  # type: ignore[arg-type]
     store, settings = MemoryStore(), DataSettings()
     spec = replace(spec, is_volume=measures(name, column, "") == "volume")
     catalog = load([spec], store, settings, exchanges=exchanges)
@@ -117,10 +117,10 @@ def read_acts(path: Path, options: Sequence[str] = (), exchanges: Exchanges = NY
     from sigc.data.corporate import read_actions
     from sigc.data.corporate_columns import Roles, roles_of
 
-    where = path.resolve()
+    where = path.expanduser().resolve()
     said = dict(_written(o) for o in options)
     own = {k: str(said.pop(k)) for k in tuple(said) if k in SourceSpec.__dataclass_fields__}
-    spec = SourceSpec(path.name.partition(".")[0], where.name, base=str(where.parent), is_actions=True, **own)  # type: ignore[arg-type]
+    spec = SourceSpec(path.name.partition(".")[0], str(where), base=str(where.parent), is_actions=True, **own)  # type: ignore[arg-type]
     spec, settings = replace(spec, options=source_options(said)), DataSettings()
     files = locate(spec, settings).files
     with opened(spec, files[0], settings.max_cells) as table:

@@ -13,7 +13,7 @@ from typing import Any
 from sigc.daemon.status_messages import unfilled
 from sigc.errors import SigcError
 from sigc.store import books as store_books
-from sigc.store import price_marks
+from sigc.store import jobs, price_marks
 from sigc.store import runs as store_runs
 from sigc.store.history import PastRun
 from sigc.store.records import ZERO, Finding, Intent, Nav, Position, Run, Weight
@@ -54,11 +54,10 @@ def runs(found: Sequence[PastRun], zone: str) -> str:
     """Runs as a table, begun on the clocks of a zone."""
     if not found:
         return "no runs"
-    rows = [("run", "strategy", "kind", "began", "as of", "session", "outcome", "filled", "message")]
+    rows = [("run", "strategy", "job", "kind", "began", "as of", "session", "outcome", "filled", "message")]
     for r in found:
-        what = r.strategy or r.job or "-"
-        days = (r.as_of or "-", r.session or "-")
-        rows.append((r.id, what, r.kind, when(r.at, zone), *days, r.outcome, r.filled or "-", r.message[:80]))
+        what, days = (r.strategy or "-", r.job or "-"), (r.as_of or "-", r.session or "-")
+        rows.append((r.id, *what, r.kind, when(r.at, zone), *days, r.outcome, r.filled or "-", r.message[:80]))
     return table(rows)
 
 
@@ -139,8 +138,8 @@ def books(found: Sequence[BookView]) -> str:
 
 
 def _held(position: Position, priced: price_marks.Priced | None) -> tuple[str, str, str, str, str, str]:
-    """A position as a line; one without a price counts at its average price."""
-    price, day = (str(priced.price), priced.day) if priced is not None else ("-", "-")
+    """A position as a line; one without a price counts at its average price, which is said."""
+    price, day = (str(priced.price), priced.day) if priced is not None else ("none: at its average", "-")
     value = position.quantity * (position.average_price if priced is None else priced.price)
     return (position.asset, str(position.quantity), f"{position.average_price:.4f}", price, day, f"{value:.2f}")
 
@@ -171,9 +170,15 @@ def _facts(account: Account) -> dict[str, str]:
     return facts | {f"ordered {asset}": str(quantity) for asset, quantity in orders.items()}
 
 
+def id_of(connection: sqlite3.Connection, id: str) -> str:
+    """The id of a run of any kind, of a trade or dry run by its beginning too. Raises E312."""
+    order = jobs.find(connection, id)
+    return store_runs.find(connection, id).id if order is None else order.id
+
+
 def records_of(connection: sqlite3.Connection, id: str) -> list[dict[str, Any]]:
-    """The audit records of a run, in order. Raises E312."""
-    run = store_runs.find(connection, id).id
+    """The audit records of a run of any kind, in order. Raises E312."""
+    run = id_of(connection, id)
     rows = connection.execute("SELECT record FROM audit WHERE run = ? AND run <> '' ORDER BY seq", (run,))
     return [json.loads(record) for (record,) in rows]
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from sigc.daemon.configured import configured
 from sigc.errors import SigcError
 from sigc.store import jobs, runs
 from sigc.store.files import run_folder
 from sigc.why.words import when
 from sigc_cli.script import OUTPUT
 
+if TYPE_CHECKING:
+    from sigc.config_file import LoadedConfig
+
 _MOST_SHOWN = 40  # lines
+SILENT = "it printed nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +66,15 @@ def _output(work_dir: Path, id: str) -> str:
         return ""
 
 
-def text(found: Ordered, zone: str) -> str:
-    """How it ended, and the end of what it said."""
+def command_of(loaded: LoadedConfig, found: Ordered) -> tuple[str, ...]:
+    """The program of a script's job as it is configured now; none for other kinds, or a job that is gone."""
+    if found.kind != "script":
+        return ()
+    return next((job.command for job in configured(loaded).jobs if job.name == found.job), ())
+
+
+def text(found: Ordered, zone: str, command: tuple[str, ...] = ()) -> str:
+    """How it ended, and the end of what it said. command: of a script, as it is configured now."""
     what = f" of {found.strategy}" if found.strategy else ""
     fire = f", due {when(found.fire, zone)}" if found.fire is not None else ""
     began = f"asked for {when(found.asked, zone)}" + (f", ended {when(found.finished, zone)}" if found.finished else "")
@@ -69,9 +83,12 @@ def text(found: Ordered, zone: str) -> str:
         f"{found.outcome}, {found.message}" if found.message else found.outcome,
         f"by {found.who}" + (f": {found.reason}" if found.reason else "") + f"; {began}",
     ]
+    lines += [f"the job's command is now: {shlex.join(command)}"] if command else []
     said = found.output.splitlines()
     if len(said) > _MOST_SHOWN:
         lines += ["", f"... {len(said) - _MOST_SHOWN} lines before (--output prints all)", *said[-_MOST_SHOWN:]]
     elif said:
         lines += ["", *said]
+    elif found.finished is not None:
+        lines.append(SILENT)
     return "\n".join(lines)

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from sigc.daemon.calendars import open_calendars
-from sigc.daemon.configured import Configured, configured
+from sigc.daemon.configured import Configured, configured, instead_of_job
 from sigc.daemon.jobs import Fire, Job, next_job_fires
 from sigc.daemon.messages import HistoryEntry, HistoryReply, JobsReply, JobStatus, NextReply, Upcoming
 from sigc.daemon.ordering import status_text
 from sigc.daemon.triggers import trigger_text
-from sigc.errors import Diagnostic, SigcError, did_you_mean
+from sigc.errors import Diagnostic, SigcError
 from sigc.store import control, jobs
 from sigc_cli.reading import Target, ledger_of
 
@@ -56,7 +56,7 @@ def listed(at: Here) -> JobsReply:
     held = {one.scope for one in control.every(at.connection, control.PAUSED)}
     found = []
     for job in sorted(at.found.jobs, key=lambda one: one.name):
-        last = next(iter(jobs.recent(at.connection, 1, job=job.name)), None)
+        last = jobs.last_of_job(at.connection, job.name)
         phase = (states.get(job.name, {}).get("state") or {}).get("phase") or {}
         is_on = job.enabled and job.name not in off
         following = next(iter(_next(at, job, 1)), None) if is_on else None
@@ -90,8 +90,8 @@ def history(at: Here, job: str, most: int) -> HistoryReply:
     ran, missed = jobs.recent(at.connection, most, job=job), jobs.misses(at.connection, job, most)
     known = [one.name for one in at.found.jobs]
     if not ran and not missed and job not in known:
-        raise SigcError(Diagnostic("E901", f"there is no job '{job}'", hint=did_you_mean(job, known)))
-    entries = [HistoryEntry(o.asked, o.fire, status_text(o.outcome), o.id, o.message) for o in ran]
+        raise SigcError(Diagnostic("E901", f"there is no job '{job}'", hint=instead_of_job(job, at.found.jobs)))
+    entries = [HistoryEntry(o.asked, o.fire, status_text(o.outcome), o.id, o.message, o.kind) for o in ran]
     entries += [HistoryEntry(miss.at, miss.planned, "missed", "", miss.reason) for miss in missed]
     newest = sorted(entries, key=lambda entry: entry.at, reverse=True)[:most]
     return HistoryReply(tuple(newest), at.zone)

@@ -59,8 +59,22 @@ def run_script(order: RunOrder, watch: Watch) -> RunEnd:
     if watch.cancelled.is_set():
         return RunEnd(Outcome.CANCELLED, "cancelled", is_before_trading=True, result=result)
     outcome = Outcome.DONE if code == 0 else Outcome.FAILED
-    message = said.strip()[:200] if code == _NOT_FOUND else f"exit code {code}"
+    message = said.strip()[:200] if code == _NOT_FOUND else _ended(code)
     return RunEnd(outcome, message, is_before_trading=True, result=result)
+
+
+def _ended(code: int) -> str:
+    """Return how a script ended; its codes are its own, not those of sigc.
+
+    >>> _ended(3), _ended(-9)
+    ('the script ended with code 3', 'the script was ended by SIGKILL')
+    """
+    if code >= 0:
+        return f"the script ended with code {code}"
+    try:
+        return f"the script was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"the script was ended by the signal {-code}"
 
 
 def _wait(process: subprocess.Popen[bytes], watch: Watch) -> int:

@@ -9,16 +9,17 @@ orders it is compared whether those that work are in the book, and those of ours
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
 from sigc.clock import Clock
 from sigc.errors import Diagnostic
-from sigc.store import books, control, orders
+from sigc.store import books, control, orders, runs
 from sigc.store.audit import canonical
 from sigc.store.ledger import Ledger
-from sigc.store.records import WORKING, ZERO, Intent, IntentState
+from sigc.store.records import WORKING, ZERO, Finding, Intent, IntentState, RunKey, Weight
 from sigc_pipelines.brokers.protocol import Broker, UnreachableError, simulation
 from sigc_pipelines.settle import LISTED_BEFORE, settle
 from sigc_pipelines.sizing import PREFIX
@@ -130,12 +131,53 @@ def refusal(
         known = control.get(connection, ACCEPTED, "")
     if known is not None and known.value == digest:
         return None
-    shown = "; ".join(map(str, found[:_SHOWN])) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
     return Diagnostic(
         "E602",
-        f"ledger and broker differ: {shown}",
+        _text(found),
         hint="find out why; who knows accepts it by --accept-differences --reason '...'",
     )
+
+
+def glance(ledger: Ledger, broker: Broker, key: RunKey) -> tuple[Finding, ...]:
+    """Return what would keep a trade from going on as things stand (E601, E602), for a run that changes nothing.
+
+    What a trade takes in first is no difference: fills that the ledger has not booked, and cash while orders are on
+    their way or a book is not funded yet. Nothing is settled, waited for or written. Of a session that is past, for
+    which nothing can be traded any more, nothing is told.
+    """
+    with ledger.reading() as connection:
+        if runs.last_session(connection, key.strategy, key.portfolio) > key.session:
+            return ()
+    try:
+        found = differences(ledger, broker)
+        unbooked = _unbooked(ledger, broker) if found else frozenset()
+    except UnreachableError as silent:
+        text = f"the broker does not say what it holds, so a trade would fail: {silent}"
+        return (Finding("E601", Weight.WARNING, text),)
+    with ledger.reading() as connection:
+        known = control.get(connection, ACCEPTED, "")
+        is_open = bool(orders.in_flight(connection)) or not all(
+            runs.last_session(connection, b.key.strategy, b.key.portfolio) for b in books.books(connection)
+        )
+    if known is not None and known.value == _digest(found):
+        return ()
+    left = [d for d in found if d.asset not in unbooked and not (d.asset == CASH and is_open)]
+    return (Finding("E602", Weight.WARNING, f"{_text(left)}, so a trade would fail (E602)"),) if left else ()
+
+
+def _unbooked(ledger: Ledger, broker: Broker) -> frozenset[str]:
+    """The assets and orders of which the broker has filled more than the ledger knows."""
+    with ledger.reading() as connection:
+        open = orders.in_flight(connection)
+    since = min((i.sent_at for i in open if i.sent_at is not None), default=None)
+    listed = {} if since is None else {o.request.client_order_id: o for o in broker.orders(since - LISTED_BEFORE)}
+    ahead = [i for i in open if i.client_order_id in listed and listed[i.client_order_id].filled > i.filled]
+    return frozenset({i.asset for i in ahead} | {i.client_order_id for i in ahead})
+
+
+def _text(found: Sequence[Difference]) -> str:
+    shown = "; ".join(map(str, found[:_SHOWN])) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+    return f"ledger and broker differ: {shown}"
 
 
 def _digest(found: tuple[Difference, ...]) -> str:

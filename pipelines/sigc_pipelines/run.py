@@ -44,7 +44,7 @@ from sigc.store.records import (
     StageName,
     Weight,
 )
-from sigc_pipelines import restating, waiting
+from sigc_pipelines import compare, restating, waiting
 from sigc_pipelines.artifacts import read_weights, refresh, write_account, write_weights
 from sigc_pipelines.as_traded import refuse_adjusted, told_of_actions
 from sigc_pipelines.backtest import pick
@@ -96,6 +96,7 @@ class _Pass:
         self.held: Floats | None = None
         self.turn: Turn | None = None
         self.orders: tuple[Intent, ...] = ()
+        self.doubts: tuple[Finding, ...] = ()  # what would keep a trade from going on, where this run is dry
         self.told = restating.Told({})
         self.waiting: dict[str, float] = {}  # weights that the last decision wanted, of assets without a price then
         self.ready: dict[str, float] = {}  # those of them that this run makes up for, and trades alone
@@ -239,6 +240,9 @@ class _Pass:
             if self.feed.is_kept and not self.is_dry:
                 refuse_adjusted(loaded)
             now = self._standing(loaded, at)
+            if self.is_dry:
+                self.doubts = compare.glance(self.ledger, self.trading.broker, self.run.key)
+                findings += self.doubts
         with self._stage(StageName.COMPUTE, execution.compute_deadline_s) as findings:
             outlook = self.feed.look(loaded, self.request.portfolio)
             sight = self.sight = outlook.at(self.run.as_of, at.session.day)
@@ -375,7 +379,7 @@ class _Pass:
         marks = self._marks(sight, now, {o.asset for o in sized})
         if self.is_dry:
             self.orders = intents
-            return Outcome.DONE, f"{len(intents)} orders would go out"
+            return Outcome.DONE, "; ".join([f"{len(intents)} orders would go out", *(f.message for f in self.doubts)])
         write_weights(self.ledger.directory, self.run.id, sight.names, sight.wanted, made.target, made.basis.held)
         with self.ledger.transaction("intents") as tx:
             runs.mark_decided(tx, self.run)

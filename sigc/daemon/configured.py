@@ -168,8 +168,32 @@ def _file(base: Path, given: str) -> Path:
     return base / Path(given).expanduser()
 
 
-def instead_of(name: str, known: Sequence[str]) -> str:
-    """The help for a strategy of a name that is not configured."""
+def instead_of_job(name: str, jobs: Sequence[Job]) -> str:
+    """Return the help for a job of a name that is not configured: strategies are taken for jobs, as alerts name both.
+
+    >>> jobs = [Job("trade", Kind.EXECUTE, strategy="momentum"), Job("fetch", Kind.SCRIPT)]
+    >>> instead_of_job("momentum", jobs), instead_of_job("fetsh", jobs), instead_of_job("x", jobs)
+    ("strategy 'momentum' is traded by the job 'trade'", "did you mean 'fetch'?", 'there are: fetch, trade')
+    """
+    own = [f"'{job.name}'" for job in jobs if job.strategy == name and job.kind in TRADING]
+    if own:
+        return f"strategy '{name}' is traded by the job{'' if len(own) == 1 else 's'} {', '.join(own)}"
+    names = sorted(job.name for job in jobs)
+    if not names:
+        return "none is configured: add it under schedule.jobs, or give a strategy its schedule"
+    shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return did_you_mean(name, names) or f"there are: {shown}"
+
+
+def instead_of(name: str, known: Sequence[str], jobs: Sequence[Job] = ()) -> str:
+    """Return the help for a strategy of a name that is not configured; jobs: in whose place a strategy may be meant.
+
+    >>> instead_of("trade", ["momentum"], [Job("trade", Kind.EXECUTE, strategy="momentum")])
+    "'trade' is a job, of the strategy 'momentum'"
+    """
+    meant = next((job.strategy for job in jobs if job.name == name and job.strategy), "")
+    if meant:
+        return f"'{name}' is a job, of the strategy '{meant}'"
     if not known:
         return "none is configured: add it under strategies:, then `sigc reload`"
     shown = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")

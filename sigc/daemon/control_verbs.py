@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 
 from sigc.daemon.configured import instead_of
 from sigc.daemon.controller import Controller
@@ -22,7 +23,7 @@ from sigc.daemon.messages import (
 from sigc.daemon.ordering import refusal
 from sigc.daemon.page_messages import TraceReply, TraceRequest, WhoReply
 from sigc.daemon.reload import plan, reload
-from sigc.daemon.status import details_of, look, status_of
+from sigc.daemon.status import details_of, look, missed_of, status_of
 from sigc.daemon.verbs import Call, Nothing, Role, verb
 
 OLDEST_S = 3.0  # memory and processor time that status tells
@@ -36,7 +37,12 @@ async def status(call: Call[Controller], request: StatusRequest) -> StatusReply:
         await asyncio.to_thread(daemon.usage.no_older_than, OLDEST_S)
     if not request.is_detailed:
         return status_of(daemon)
-    return status_of(daemon, details_of(daemon, await asyncio.to_thread(look, daemon)))
+    missed: tuple[str, ...] = ()
+    names = tuple(daemon.job_states())
+    if names and not daemon.books.trouble:
+        zone = daemon.configured.loaded.config.schedule.timezone
+        missed = await daemon.books.read(partial(missed_of, names=names, zone=zone))
+    return status_of(daemon, details_of(daemon, await asyncio.to_thread(look, daemon), missed))
 
 
 @verb("status/trace", "GET", Role.READ)
@@ -93,7 +99,7 @@ async def _hold(call: Call[Controller], request: HoldRequest, is_held: bool) -> 
     name = request.strategy or ""
     known = [strategy.name for strategy in daemon.configured.strategies]
     if name and name not in known and not (not is_held and name in daemon.decided.held):
-        raise refusal(f"there is no strategy '{name}'", instead_of(name, known))
+        raise refusal(f"there is no strategy '{name}'", instead_of(name, known, daemon.configured.jobs))
     is_changed = await daemon.hold(name, is_held, who_of(call), request.reason)
     return HoldReply(is_changed, tuple(sorted(daemon.decided.held)))
 

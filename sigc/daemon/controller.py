@@ -292,9 +292,6 @@ class Controller:
             is_done, is_cancelled = end.outcome.is_success, end.outcome is Outcome.CANCELLED
             event = RunFinished(order.id, is_done, self.clock.now(), end.is_before_trading, is_cancelled)
             self.timetable.ended(order.job, order.strategy, event)
-        elif order.job:
-            event = RunFinished(order.id, end.outcome.is_success, self.clock.now(), True)
-            self.timetable.ended(order.job, order.strategy, event)
         self.changed.set()
         self.on_end(live)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from sigc.calendar import Calendar, Session
@@ -26,17 +27,29 @@ _DAY = timedelta(days=1)
 _BEYOND = (SigcError, OverflowError)  # a day that the calendar, or Python's, does not reach
 
 
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The sessions of a strategy's newest trade, and of its newest run of any kind; ISO dates, '' for none."""
+
+    traded: str = ""
+    tried: str = ""
+
+
+NO_RUN = Newest()
+
+
 def plan_of(
     found: Configured,
     calendars: Calendars,
     strategy: str,
     now: datetime,
     day: date | None = None,
-    last: str = "",
+    last: Newest = NO_RUN,
 ) -> Plan:
     """The plan of a strategy for a session: of a day, or the last one that was due.
 
-    last: the session of its newest run in the ledger, which counts where no job is due before.
+    last: the sessions of its newest runs in the ledger. A trade counts beside what was due; a dry run only where
+    nothing was due and nothing traded.
     """
     config = found.loaded.config
     calendar, cut_off = calendars[config.schedule.calendar], parse_relative(config.execution.cut_off)
@@ -63,6 +76,7 @@ def plan_of(
         "" if entry is None else str(entry.file),
         "" if entry is None else entry.portfolio,
         tuple(_planned(job, by_name, calendars, window, now) for job in own),
+        meant=by_name[strategy].strategy if entry is None and strategy in by_name else "",
     )
 
 
@@ -74,12 +88,12 @@ def session_at(calendar: Calendar, cut_off: Relative, at: datetime) -> date:
 
 def session_wanted(
     connection: sqlite3.Connection, configured: Configured, calendars: Calendars, strategy: str, run: str
-) -> tuple[date | None, str]:
-    """The session of a run (None where none is named), and that of the strategy's newest run.
+) -> tuple[date | None, Newest]:
+    """The session of a run (None where none is named), and those of the strategy's newest runs.
 
     Of a run that ended before it had a session: the one that it would have traded for. Raises E312.
     """
-    last = runs.last_session_of(connection, strategy)
+    last = Newest(runs.last_session_of(connection, strategy), runs.last_session_of(connection, strategy, with_dry=True))
     if not run:
         return None, last
     try:
@@ -108,18 +122,18 @@ def _last_due(
     calendar: Calendar,
     cut_off: Relative,
     now: datetime,
-    last: str,
+    last: Newest,
 ) -> date:
-    """The session of the newest fire that is past, else of the newest run, else the one that is traded now."""
+    """The session of the newest fire that is past, or of a later trade; else of the newest run, else the one now."""
     timed = [one for job in own for one in _triggered(job, by_name)]
     for back in _LOOK_BACK:
         past = [at for job in timed for at in _fires(job, now - back, now, calendars)]
         if past:
             with suppress(SigcError):
                 newest = str(session_at(calendar, cut_off, max(past)))
-                return date.fromisoformat(max(newest, last))
-    if last:
-        return date.fromisoformat(last)
+                return date.fromisoformat(max(newest, last.traded))
+    if last.traded or last.tried:
+        return date.fromisoformat(last.traded or last.tried)
     try:
         return session_at(calendar, cut_off, now)
     except SigcError:

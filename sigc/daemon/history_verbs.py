@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sigc.daemon import run_files
 from sigc.daemon.book_history import nav_reply
+from sigc.daemon.configured import instead_of
 from sigc.daemon.controller import Controller
 from sigc.daemon.history_messages import (
     AuditReply,
@@ -42,7 +43,7 @@ from sigc.daemon.history_messages import (
 from sigc.daemon.messages import RunStatus
 from sigc.daemon.ordering import refusal
 from sigc.daemon.verbs import Call, Nothing, Role, verb
-from sigc.errors import SigcError, did_you_mean
+from sigc.errors import SigcError
 from sigc.store import books, history, holding, orders, recent, runs
 from sigc.store.records import Finding, Nav, Run, Stage
 
@@ -271,7 +272,7 @@ def _known(daemon: Controller, strategy: str) -> str:
     """The name of a strategy that is configured. Raises E901."""
     known = [entry.name for entry in daemon.configured.strategies]
     if strategy not in known:
-        raise refusal(f"there is no strategy '{strategy}'", did_you_mean(strategy, known))
+        raise refusal(f"there is no strategy '{strategy}'", instead_of(strategy, known, daemon.configured.jobs))
     return strategy
 
 

@@ -254,7 +254,7 @@ class JobRunRequest:
 
 @dataclass(frozen=True, slots=True)
 class JobRunReply:
-    """The run that began; none when the fire waits behind another."""
+    """The run that began; none when the fire waits behind another. message: what an operator is to know of it."""
 
     run: str
     message: str = ""
@@ -270,13 +270,17 @@ class HistoryRequest:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """A fire that ran (run, outcome) or did not (outcome missed, with the reason as message)."""
+    """A fire that ran (run, outcome) or did not (outcome missed, with the reason as message).
+
+    kind: of the run (trade, dry, script, ...), '' where there was none.
+    """
 
     at: datetime
     planned: datetime | None
     outcome: str
     run: str = ""
     message: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ def _entry(daemon: Controller, request: RunRequest) -> StrategyEntry:
         entry = found.strategy(request.strategy)
         if entry is None:
             known = [strategy.name for strategy in found.strategies]
-            raise refusal(f"there is no strategy '{request.strategy}'", instead_of(request.strategy, known))
+            raise refusal(f"there is no strategy '{request.strategy}'", instead_of(request.strategy, known, found.jobs))
         return entry
     path = Path(request.file)
     resolved = path.resolve()

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from datetime import date
 
+from sigc.daemon.configured import instead_of
 from sigc.daemon.control_verbs import who_of
 from sigc.daemon.controller import Controller
 from sigc.daemon.messages import HoldRequest
 from sigc.daemon.ordering import refusal
 from sigc.daemon.page_messages import AcceptReply, AcceptRequest, Decision, HaltReply, SafetyReply
 from sigc.daemon.verbs import Call, Nothing, Role, verb
-from sigc.errors import did_you_mean
 from sigc.store import books, control
 from sigc.store.ledger import Transaction
 
@@ -37,7 +37,7 @@ async def safety_halt(call: Call[Controller], request: HoldRequest) -> HaltReply
     daemon, scope = call.daemon, request.strategy or ""
     known = [strategy.name for strategy in daemon.configured.strategies]
     if scope and scope not in known:
-        raise refusal(f"there is no strategy '{scope}'", did_you_mean(scope, known))
+        raise refusal(f"there is no strategy '{scope}'", instead_of(scope, known, daemon.configured.jobs))
 
     def decide(tx: Transaction) -> bool:
         before = control.get(tx.connection, control.HALTED, scope)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
+from sigc.daemon.configured import instead_of_job
 from sigc.daemon.control_verbs import who_of
 from sigc.daemon.controller import Controller
+from sigc.daemon.dependencies import needed
 from sigc.daemon.job_state import JobState, Running
-from sigc.daemon.jobs import TRADING, Fire
+from sigc.daemon.jobs import TRADING, Fire, Job
 from sigc.daemon.messages import (
     HistoryEntry,
     HistoryReply,
@@ -26,8 +29,8 @@ from sigc.daemon.messages import (
 from sigc.daemon.ordering import refusal, status_text
 from sigc.daemon.status import job_of
 from sigc.daemon.verbs import Call, Nothing, Role, verb
-from sigc.errors import did_you_mean
 from sigc.store import jobs
+from sigc.why.words import when
 
 
 @verb("schedule/list", "GET", Role.READ)
@@ -35,8 +38,8 @@ async def schedule_list(call: Call[Controller], request: Nothing) -> JobsReply: 
     """Every job: when it fires next, what it does now, how it ended last."""
     daemon, listed = call.daemon, []
     for name in sorted(daemon.timetable.states):
-        found = await daemon.books.read(partial(jobs.recent, most=1, job=name))
-        last = (found[0].asked, status_text(found[0].outcome), found[0].id) if found else (None, "", "")
+        found = await daemon.books.read(partial(jobs.last_of_job, job=name))
+        last = (None, "", "") if found is None else (found.asked, status_text(found.outcome), found.id)
         listed.append(job_of(daemon, name, last))
     return JobsReply(tuple(listed), daemon.configured.loaded.config.schedule.timezone)
 
@@ -64,7 +67,10 @@ async def schedule_disable(call: Call[Controller], request: JobRequest) -> Switc
 
 @verb("schedule/run", "POST", Role.TRADE)
 async def schedule_run(call: Call[Controller], request: JobRunRequest) -> JobRunReply:
-    """Run a job now; the rule of overlap holds for it too."""
+    """Run a job now; the rule of overlap holds for it too, and a job that it depends on is not waited for.
+
+    A dry run is none of the schedule's: it waits for nothing, holds nothing up, and no other job counts on it.
+    """
     daemon = call.daemon
     job = _state(daemon, request.job).job
     if not daemon.is_ready:
@@ -74,11 +80,16 @@ async def schedule_run(call: Call[Controller], request: JobRunRequest) -> JobRun
     now = daemon.clock.now()
     one = Fire(now, now, job.name, by_hand=True)
     order = replace(daemon.order_of(job, one), is_forced=request.is_forced, reason=request.reason, who=who_of(call))
-    order = replace(order, kind="dry") if request.is_dry else order
+    warning = await _unmet(daemon, job, now)
+    if request.is_dry:
+        if daemon.configured.strategy(job.strategy) is None:
+            raise refusal(f"job '{job.name}' ({job.kind}) has no strategy, so no dry run either", "leave --dry-run out")
+        live = await daemon.order(replace(order, kind="dry"))
+        return JobRunReply(live.order.id, warning)
     if await daemon.order_of_job(order, one):
-        return JobRunReply(order.id)
+        return JobRunReply(order.id, warning)
     if any(pending.fire == one for pending in _state(daemon, job.name).queue):
-        return JobRunReply("", "it waits behind the run that goes on")
+        return JobRunReply("", "; ".join(part for part in ("it waits behind the run that goes on", warning) if part))
     raise refusal(_why_not(_state(daemon, job.name), request.is_forced), "`sigc schedule history` has the record")
 
 
@@ -90,10 +101,26 @@ async def schedule_history(call: Call[Controller], request: HistoryRequest) -> H
     missed = await daemon.books.read(partial(jobs.misses, job=name, most=request.most))
     if not ran and not missed:
         _state(daemon, name)
-    entries = [HistoryEntry(o.asked, o.fire, status_text(o.outcome), o.id, o.message) for o in ran]
+    entries = [HistoryEntry(o.asked, o.fire, status_text(o.outcome), o.id, o.message, o.kind) for o in ran]
     entries += [HistoryEntry(miss.at, miss.planned, "missed", "", miss.reason) for miss in missed]
     newest = sorted(entries, key=lambda entry: entry.at, reverse=True)[: request.most]
     return HistoryReply(tuple(newest), daemon.configured.loaded.config.schedule.timezone)
+
+
+async def _unmet(daemon: Controller, job: Job, now: datetime) -> str:
+    """Which jobs that it depends on have not finished, '' where all have: the newest fire of each counts."""
+    zone, states = daemon.configured.loaded.config.schedule.timezone, daemon.timetable.states
+    by_name = {name: state.job for name, state in states.items()}
+    due = dict(await asyncio.to_thread(needed, job, now, by_name, daemon.calendars))
+    known = {name: states[job.name].result(name) for name in due}
+    told = []
+    for name, planned in sorted(due.items()):
+        result = known[name]
+        if result is None or result.planned < planned or not result.ok:
+            last = await daemon.books.read(partial(jobs.last_of_job, job=name))
+            how = f", its last run {last.id} {status_text(last.outcome)}" if last is not None else ", it never ran"
+            told.append(f"'{name}' (due {when(planned, zone)}{how})")
+    return f"job '{job.name}' runs although a job it depends on did not finish: {', '.join(told)}" if told else ""
 
 
 def _why_not(state: JobState, is_forced: bool) -> str:
@@ -116,5 +143,5 @@ async def _switch(call: Call[Controller], request: JobRequest, is_enabled: bool)
 def _state(daemon: Controller, name: str) -> JobState:
     state = daemon.timetable.states.get(name)
     if state is None:
-        raise refusal(f"there is no job '{name}'", did_you_mean(name, daemon.timetable.states))
+        raise refusal(f"there is no job '{name}'", instead_of_job(name, daemon.configured.jobs))
     return state

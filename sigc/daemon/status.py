@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
 from sigc import __version__
+from sigc import metrics as m
+from sigc.alerts.urgency import Urgency
 from sigc.daemon.address import address_text, as_reached
 from sigc.daemon.controller import Controller
 from sigc.daemon.identity import started
@@ -19,6 +22,8 @@ from sigc.daemon.quota import described
 from sigc.daemon.start import DASHBOARD
 from sigc.daemon.triggers import trigger_text
 from sigc.daemon.usage import machine_memory, usable_cpus
+from sigc.store import jobs
+from sigc.why.words import when
 
 _CACHE_EVERY_S = 1.0
 _OF_THE_CACHE = ("directory", "entries", "bytes", "hits", "misses")
@@ -48,6 +53,7 @@ def status_of(daemon: Controller, details: Details | None = None) -> StatusReply
         page=page_of(daemon),
         strategies=tuple(strategy_of(daemon, entry.name, entry.enabled) for entry in daemon.configured.strategies),
         detailed=details,
+        alerts={str(u): int(n) for u in Urgency if (n := daemon.metrics.value(m.ALERTS_OPEN, severity=str(u)))},
     )
 
 
@@ -105,8 +111,23 @@ def look(daemon: Controller) -> tuple[Mapping[str, object], tuple[WorkerStatus, 
     return daemon.cache_seen, workers, link
 
 
-def details_of(daemon: Controller, looked: tuple[Mapping[str, object], tuple[WorkerStatus, ...], str]) -> Details:
-    """What `--detailed` adds. looked: by `look`."""
+def missed_of(connection: sqlite3.Connection, names: Iterable[str], zone: str) -> tuple[str, ...]:
+    """The newest fire of each job that did not run, where the job has not run since it was due."""
+    found = []
+    for name in sorted(names):
+        miss = next(iter(jobs.misses(connection, name, 1)), None)
+        last = jobs.last_of_job(connection, name)
+        if miss is not None and (last is None or last.asked < miss.planned):
+            found.append(f"{name}, due {when(miss.planned, zone)}: {miss.reason}")
+    return tuple(found)
+
+
+def details_of(
+    daemon: Controller,
+    looked: tuple[Mapping[str, object], tuple[WorkerStatus, ...], str],
+    missed: tuple[str, ...] = (),
+) -> Details:
+    """What `--detailed` adds. looked: by `look`; missed: by `missed_of`."""
     cache, workers, link = looked
     config = daemon.configured.loaded.config
     checks = daemon.health.checks
@@ -131,6 +152,7 @@ def details_of(daemon: Controller, looked: tuple[Mapping[str, object], tuple[Wor
         loop_lag_ms=round(1000 * daemon.lag_s, 2),
         jobs=len(daemon.job_states()),
         limits_off={one.strategy: "; ".join(one.off) for one in daemon.checked if one.off},
+        missed=missed,
         cpu_limit=described(config.daemon.cpu_limit_pct, usable_cpus(), daemon.quota),
     )
 

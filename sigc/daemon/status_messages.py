@@ -87,7 +87,7 @@ class Details:
     """What `status --detailed` adds. workers: of the cluster; queue: runs under way and waiting.
 
     cpu_limit: how the share of the processors is kept. limits_off: by strategy, limits that nothing it loads can be
-    judged by.
+    judged by. missed: newest fires that did not run, of jobs that have not run since, and why.
     """
 
     cluster: str = ""
@@ -104,6 +104,7 @@ class Details:
     jobs: int = 0
     cpu_limit: str = ""
     limits_off: Mapping[str, str] = field(default_factory=dict)
+    missed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class StatusReply:
     """status: starting, running or stopping. zone: of the times people are shown. identity: of the process.
 
     life: of this start; a restart keeps the process and has another. broker: where orders go, `paper` or a name.
-    page: where the status page is, '' without one.
+    page: where the status page is, '' without one. alerts: how many are open, by severity.
     """
 
     name: str
@@ -133,3 +134,4 @@ class StatusReply:
     page: str = ""
     strategies: tuple[StrategyStatus, ...] = ()
     detailed: Details | None = None
+    alerts: Mapping[str, int] = field(default_factory=dict)

@@ -104,7 +104,11 @@ def _local(spec: SourceSpec, settings: DataSettings) -> Path:
         if candidate.exists():
             found.setdefault(candidate.resolve(), None)
     if not found:
-        raise _error(spec, f"there is no file '{spec.path}'", hint=_nearby(wanted, folders))
+        raise _error(
+            spec,
+            f"there is no file '{spec.path}'",
+            hint=_nearby(wanted, [wanted.parent] if wanted.is_absolute() else folders),
+        )
     if len(found) > 1 and len({_content(p) for p in found}) > 1:
         places = " and ".join(str(p) for p in found)
         raise _error(spec, f"'{spec.path}' is ambiguous: {places} differ", hint="write the path out")

@@ -122,6 +122,12 @@ def last_of(connection: sqlite3.Connection, strategy: str) -> OrderedRun | None:
     return next(iter(found), None)
 
 
+def last_of_job(connection: sqlite3.Connection, job: str) -> OrderedRun | None:
+    """Return the newest order of a job that was no dry run."""
+    found = _many(connection, "job = ? AND job <> '' AND kind <> 'dry' ORDER BY number DESC LIMIT 1", job)
+    return next(iter(found), None)
+
+
 def asked_between(
     connection: sqlite3.Connection, strategy: str, start: datetime, end: datetime, most: int = 200
 ) -> tuple[OrderedRun, ...]:
@@ -131,8 +137,8 @@ def asked_between(
 
 
 def of_job_since(connection: sqlite3.Connection, job: str, start: datetime) -> tuple[OrderedRun, ...]:
-    """Return the newest orders of a job (at most 50), those that were asked for at or after an instant."""
-    return tuple(order for order in recent(connection, 50, job=job) if order.asked >= start)
+    """Return the newest orders of a job (of at most 50) that were asked for at or after an instant, no dry runs."""
+    return tuple(order for order in recent(connection, 50, job=job) if order.asked >= start and order.kind != "dry")
 
 
 def of_fires(connection: sqlite3.Connection, job: str, most: int = 50) -> dict[datetime, str]:

@@ -269,10 +269,12 @@ def of_session(connection: sqlite3.Connection, strategy: str, session: str) -> t
     return tuple(sorted(found, key=lambda run: (run.started, run.id)))
 
 
-def last_session_of(connection: sqlite3.Connection, strategy: str) -> str:
-    """Return the session of a strategy's newest run, '' before the first."""
+def last_session_of(connection: sqlite3.Connection, strategy: str, *, with_dry: bool = False) -> str:
+    """Return the session of a strategy's newest trade, or of its newest run, dry ones too; '' before the first."""
+    only = "" if with_dry else " AND kind <> 'dry'"
     row = connection.execute(
-        "SELECT session FROM runs WHERE strategy = ? ORDER BY number DESC LIMIT 1", (strategy,)
+        f"SELECT session FROM runs WHERE strategy = ?{only} ORDER BY number DESC LIMIT 1",  # noqa: S608
+        (strategy,),
     ).fetchone()
     return "" if row is None else str(row[0])
 

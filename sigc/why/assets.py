@@ -35,7 +35,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class AssetAnswer:
-    """What is said of an asset in a session. run: the one that is told of, '' without one; steps: in their order."""
+    """What is said of an asset in a session.
+
+    run: the one that is told of, '' without one; is_dry: it traded nothing, and no trade of the session is known.
+    steps: in their order.
+    """
 
     strategy: str
     session: str
@@ -45,6 +49,7 @@ class AssetAnswer:
     steps: tuple[Step, ...]
     look: str
     zone: str
+    is_dry: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class Files:
 
 
 def told_run(facts: Facts) -> RunFacts | None:
-    """The run that is told of: the newest that decided, else the newest, else the newest dry one."""
+    """Return the run that is told of: the newest that decided, else the newest, else the newest dry one."""
     decided = [one for one in facts.trades if one.is_decided]
     return next(iter([*reversed(decided), *reversed(facts.trades), *reversed(facts.dry)]), None)
 
@@ -72,13 +77,13 @@ def judge_asset(facts: Facts, files: Files | None, asset: str) -> AssetAnswer:
     one, plan, whole = told_run(facts), facts.plan, judge(facts)
     if one is None or files is None:
         return AssetAnswer(plan.strategy, plan.session, asset, "", whole.verdict, (), whole.look, plan.zone)
-    look = f"sigc runs show {one.run.id}"
+    look, is_dry = f"sigc runs show {one.run.id}", one.run.key.kind is not RunKind.TRADE
     known = _universe(one, files)
     if asset not in known:
         text = f"{asset} is none of the {len(known)} assets of the run {one.run.id}"
         hint = did_you_mean(asset, sorted(known))
         verdict = f"{text}; {hint}" if hint else text
-        return AssetAnswer(plan.strategy, plan.session, asset, one.run.id, verdict, (), look, plan.zone)
+        return AssetAnswer(plan.strategy, plan.session, asset, one.run.id, verdict, (), look, plan.zone, is_dry)
     intents = tuple(i for i in one.intents if i.asset == asset)
     fills = tuple(f for f in one.fills if f.asset == asset)
     steps = (
@@ -90,7 +95,7 @@ def judge_asset(facts: Facts, files: Files | None, asset: str) -> AssetAnswer:
         *((_after(files, asset, fills),) if one.run.key.kind is RunKind.TRADE else ()),
     )
     verdict = _verdict(whole, one, files, asset, intents, fills)
-    return AssetAnswer(plan.strategy, plan.session, asset, one.run.id, verdict, steps, look, plan.zone)
+    return AssetAnswer(plan.strategy, plan.session, asset, one.run.id, verdict, steps, look, plan.zone, is_dry)
 
 
 def _universe(one: RunFacts, files: Files) -> set[str]:

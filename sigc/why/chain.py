@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sigc.errors import did_you_mean
 from sigc.store.control import HALTED, PAUSED
@@ -20,6 +20,7 @@ from sigc.store.records import Outcome
 from sigc.why import cases, run_links
 from sigc.why.cases import LINKS, Link, State, Stop
 from sigc.why.facts import Facts, JobFacts, RunFacts
+from sigc.why.lives import JUST_NOW, down_at, unwritable_at
 from sigc.why.plan import Plan, PlannedJob
 from sigc.why.words import when
 
@@ -34,7 +35,6 @@ _BY_REASON = {
     "disabled": cases.SCHEDULE,
     "a job it depends on did not finish": cases.DEPENDENCY,
 }
-_JUST_NOW = timedelta(seconds=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ class Answer:
     """What is said of a strategy and a session.
 
     ran: whether the ledger has a trade of it. verdict: one sentence. stopped_by: the link that stopped it, '' for none;
-    state: how that one stands (`waiting`: it may still come to be). look: the command to look further.
+    state: how that one stands (`waiting`: it may still come to be). look: the command to look further. data_from: the
+    run that read `data`, where that was no trade of the session.
     """
 
     strategy: str
@@ -71,6 +72,7 @@ class Answer:
     runs: tuple[RunLine, ...] = ()
     data: tuple[run_links.DataLine, ...] = ()
     orders: run_links.Orders = run_links.NO_ORDERS
+    data_from: str = ""
 
 
 def judge(facts: Facts) -> Answer:
@@ -89,6 +91,8 @@ def judge(facts: Facts) -> Answer:
         return _answer(facts, found, stop, verdict, look, decisive)
     stop = _stop(facts)
     dry = f" ({len(facts.dry)} dry)" if facts.dry else ""
+    if stop.link == cases.STRATEGY and _is_unknown(facts):
+        return _answer(facts, found, stop, stop.text, stop.look, None)  # nothing did not run: there is no such strategy
     verb = "has not run yet" if stop.state is State.WAITING else "did not run"
     return _answer(facts, found, stop, f"{verb}{dry}. {stop.link}: {stop.text}", stop.look, None)
 
@@ -96,14 +100,17 @@ def judge(facts: Facts) -> Answer:
 def _answer(
     facts: Facts, found: dict[str, Link], stop: Stop | None, verdict: str, look: str, decisive: RunFacts | None
 ) -> Answer:
-    links = []
+    links, read = [], decisive if decisive is not None else facts.before
     reached = LINKS.index(stop.link) if stop is not None else len(LINKS)
+    of_runs = LINKS.index(cases.DATA)  # from there on a link is known by the stage of a run that got there
     for place, name in enumerate(LINKS):
         known = found.get(name)
         if stop is not None and name == stop.link:
             links.append(Link(name, str(stop.state), stop.text))
-        elif place < reached or (known is not None and decisive is not None and decisive.is_decided):
+        elif place < reached and place < of_runs:
             links.append(known or Link(name, str(State.OK)))
+        elif known is not None and (place < reached or (decisive is not None and decisive.is_decided)):
+            links.append(known)
         else:
             links.append(Link(name, str(State.NOT_REACHED)))
     return Answer(
@@ -117,9 +124,17 @@ def _answer(
         look,
         facts.plan.zone,
         tuple(_line(facts, one) for one in sorted((*facts.trades, *facts.dry), key=lambda one: one.run.started)),
-        run_links.data_of(decisive) if decisive is not None else (),
+        run_links.data_of(read) if read is not None else (),
         run_links.orders_of(decisive) if decisive is not None else run_links.NO_ORDERS,
+        _read_by(facts.before) if decisive is None else "",
     )
+
+
+def _read_by(one: RunFacts | None) -> str:
+    """Return the words for the run that read data before, or dry: '' for none that kept what it read."""
+    if one is None or not run_links.data_of(one):
+        return ""
+    return f"{one.run.key.kind} {one.run.id} for the session {one.run.key.session}"
 
 
 def _line(facts: Facts, one: RunFacts) -> RunLine:
@@ -176,7 +191,10 @@ def _stop(facts: Facts) -> Stop:
     evidence = sorted(_evidence(facts), key=lambda pair: pair[0])
     if evidence:
         return evidence[-1][1]
-    if not plan.is_configured and not facts.is_in_ledger:
+    if _is_unknown(facts) and plan.meant:
+        text = f"'{plan.strategy}' is a job, of the strategy '{plan.meant}'"
+        return Stop(cases.STRATEGY, text, f"sigc why {plan.meant}")
+    if _is_unknown(facts):
         hint = did_you_mean(plan.strategy, plan.known)
         known = (
             f"; configured: {', '.join(plan.known[:10])}" if plan.known and not hint else f"; {hint}" if hint else ""
@@ -190,6 +208,11 @@ def _stop(facts: Facts) -> Stop:
     if not plan.is_enabled:
         return Stop(cases.STRATEGY, "it is disabled in the configuration (enabled: false)", "sigc config show")
     return _by_schedule(facts)
+
+
+def _is_unknown(facts: Facts) -> bool:
+    """Return True for a name that is no strategy of the configuration, and never was one that the ledger knows of."""
+    return not facts.plan.is_configured and not facts.is_in_ledger
 
 
 def _by_schedule(facts: Facts) -> Stop:
@@ -225,40 +248,17 @@ def _unanswered(facts: Facts, at: datetime, job: PlannedJob) -> Stop:
         text = f"it follows {', '.join(job.depends_on)}, which {_not_ended(facts, job)}"
         return Stop(cases.DEPENDENCY, text, f"sigc schedule history {job.depends_on[0]}")
     due = f"job {job.name} was due {when(at, plan.zone)}"
-    down = _down_at(facts, at)
+    down = down_at(facts, at)
     if down:
         return Stop(cases.DAEMON, f"{due}: {down}", look)
     if plan.trouble:
         return Stop(cases.DAEMON, f"{due}; the ledger can't be written: {plan.trouble}", "sigc doctor", State.WAITING)
-    if plan.now - at <= _JUST_NOW:
+    if plan.now - at <= JUST_NOW:
         return Stop(cases.DAEMON, f"{due}, a moment ago", look, State.WAITING)
     if not facts.lives and facts.alive is None:
         return Stop(cases.DAEMON, f"{due}: no daemon has served this ledger", "sigc status")
     text = f"{due}, and nothing is recorded of it: the schedule may have been changed since"
     return Stop(cases.DAEMON, text, "sigc audit query --type config.reloaded")
-
-
-def _down_at(facts: Facts, at: datetime) -> str:
-    """Why no daemon was there at an instant, '' where one was, or nothing is known."""
-    zone = facts.plan.zone
-    before = [life for life in facts.lives if life.at <= at]
-    after = next((life for life in facts.lives if life.at > at and life.is_start), None)
-    back = (
-        f", it was started again {when(after.at, zone)}" if after is not None else ", and it has not been started again"
-    )
-    if before and not before[-1].is_start:
-        return f"the daemon was stopped {when(before[-1].at, zone)}{back}"
-    seen = after.alive if after is not None else facts.alive
-    if seen is not None and seen < at:
-        return f"the daemon was not running: it was last seen {when(seen, zone)}{back}"
-    if not before and after is not None:
-        return f"no daemon was running{back.replace(' again', '')}"
-    return ""
-
-
-def _unwritable_at(facts: Facts, at: datetime) -> str:
-    zone, found = facts.plan.zone, [one for one in facts.unwritable if one.since <= at + _JUST_NOW and at < one.until]
-    return f"the ledger could not be written until {when(found[0].until, zone)}: {found[0].why}" if found else ""
 
 
 def _off(facts: Facts, job: PlannedJob) -> object | None:
@@ -297,8 +297,8 @@ def _missed(facts: Facts, planned: PlannedJob, job: JobFacts, miss: Missed) -> S
     due = f"job {miss.job} was due {when(miss.planned, zone)}"
     look = f"sigc schedule history {miss.job}"
     if miss.reason in _LATE:
-        held_up = _unwritable_at(facts, miss.planned) or "the daemon was not running, or was held up"
-        down = _down_at(facts, miss.planned) or held_up
+        held_up = unwritable_at(facts, miss.planned) or "the daemon was not running, or was held up"
+        down = down_at(facts, miss.planned) or held_up
         more = " (a newer fire took its place)" if "newer" in miss.reason else ""
         return Stop(cases.DAEMON, f"{due}: {down}{more}", look)
     link = _BY_REASON.get(miss.reason, cases.TURN)
@@ -311,7 +311,7 @@ def _missed(facts: Facts, planned: PlannedJob, job: JobFacts, miss: Missed) -> S
     if link == cases.SCHEDULE and job.off is not None:
         return Stop(link, f"{due}: {_off_text(facts, planned)}", look)
     if miss.reason == "the deadline passed" and planned.waits_for_data:
-        return Stop(cases.DATA, f"{due}: it waited for fresh data until its deadline", look)
+        return Stop(cases.DATA, f"{due}: it waited for fresh data{_rows(facts)} until its deadline", look)
     return Stop(link, f"{due}: {miss.reason}", look)
 
 
@@ -367,9 +367,13 @@ def _doing(facts: Facts, planned: PlannedJob, job: JobFacts) -> Stop | None:
         text = f"{due}: it waits for {', '.join(doing.needs)}: {_needs_text(facts, planned, job)}"
         return Stop(cases.DEPENDENCY, text, look, State.WAITING)
     if planned.waits_for_data:
-        text = f"{due}: it waits for fresh data"
+        text = f"{due}: it waits for fresh data{_rows(facts)}"
         return Stop(cases.DATA, text, f"sigc run {plan.strategy} --dry-run", State.WAITING)
     return Stop(cases.TURN, f"{due}: it waits for its turn", look, State.WAITING)
+
+
+def _rows(facts: Facts) -> str:
+    return f" (rows of {facts.plan.as_of})" if facts.plan.as_of else ""
 
 
 def _of_refusal(message: str) -> str:

@@ -24,6 +24,7 @@ DATA, DECISION, WEIGHTS, VALUES = "data.json", "decision.json", "weights.json", 
 ALIVE = "alive"  # the daemon's file that says when it last was
 DISABLED = "disabled"  # of jobs, in the control state
 _MOST_LIVES, _MOST_REFUSALS, _MOST_CONTROLS = 200, 200, 200
+_MOST_BEFORE = 20
 _LARGEST = 64 << 20
 _LOOK_BACK = timedelta(days=7)
 
@@ -107,7 +108,9 @@ class JobFacts:
 class Facts:
     """Everything that is judged. trades, dry: runs of the session; asked: orders of runs whose run is none of these.
 
-    alive: when a daemon was last seen to be there. is_in_ledger: whether the ledger has any run of the strategy.
+    before: of a session without a trade, its newest dry run, else the newest run of the sessions before it, that kept
+    what it read. alive: when a daemon was last seen to be there. is_in_ledger: whether the ledger has any run of the
+    strategy.
     """
 
     plan: Plan
@@ -123,6 +126,7 @@ class Facts:
     unwritable: tuple[Unwritable, ...] = ()
     alive: datetime | None = None
     orders: Mapping[str, OrderedRun] = field(default_factory=dict)
+    before: RunFacts | None = None
 
 
 def gather(connection: sqlite3.Connection, work_dir: Path, plan: Plan) -> Facts:
@@ -135,7 +139,7 @@ def gather(connection: sqlite3.Connection, work_dir: Path, plan: Plan) -> Facts:
     holds = (control.holds(connection, name, plan.strategy) for name in (control.HALTED, control.PAUSED))
     return Facts(
         plan,
-        bool(found) or bool(runs.last_session_of(connection, plan.strategy)),
+        bool(found) or bool(runs.last_session_of(connection, plan.strategy, with_dry=True)),
         tuple(one for one in told if one.run.key.kind is RunKind.TRADE),
         tuple(one for one in told if one.run.key.kind is not RunKind.TRADE),
         tuple(order for order in asked if order.id not in of_session and order.kind == RunKind.TRADE),
@@ -147,7 +151,18 @@ def gather(connection: sqlite3.Connection, work_dir: Path, plan: Plan) -> Facts:
         _unwritable(connection),
         read_alive(work_dir),
         ordered,
+        None if any(run.key.kind is RunKind.TRADE for run in found) else _before(connection, work_dir, plan),
     )
+
+
+def _before(connection: sqlite3.Connection, work_dir: Path, plan: Plan) -> RunFacts | None:
+    """Return the newest run, of this session or an earlier one, that kept what its sources had."""
+    for run in runs.recent(connection, _MOST_BEFORE, plan.strategy):
+        if run.key.session <= plan.session:
+            one = RunFacts(run, (), (), (), False, {}, read_file(work_dir, run.id, DATA))
+            if one.data.get("sources"):
+                return one
+    return None
 
 
 def _run(connection: sqlite3.Connection, work_dir: Path, run: Run) -> RunFacts:

@@ -33,7 +33,8 @@ class Plan:
     A run that begins in [start, end) trades for the session; both are none where the calendar does not reach.
     session: ISO date; as_of: of the session before it, '' where that is not known. is_session: whether the exchange
     trades that day; next_session: the first one after it. known: names of all configured strategies. file, portfolio:
-    of this one, '' where it is not configured. trouble: why the daemon can't write its ledger now, '' where it can.
+    of this one, '' where it is not configured. meant: that of the job of this name, where no strategy is called so.
+    trouble: why the daemon can't write its ledger now, '' where it can.
     """
 
     strategy: str
@@ -53,3 +54,4 @@ class Plan:
     portfolio: str = ""
     jobs: tuple[PlannedJob, ...] = ()
     trouble: str = ""
+    meant: str = ""

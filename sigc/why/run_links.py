@@ -163,6 +163,7 @@ def _known(one: RunFacts, zone: str) -> list[Link]:
     found = [Link(cases.DATA, ok, f"as of {run.as_of}" + _sources(one))] if StageName.LOAD in stages else []
     if StageName.COMPUTE in stages:
         found.append(Link(cases.COMPUTE, ok))
+        found += [Link(cases.REBALANCE, ok)] if stages[StageName.COMPUTE].outcome == "done" else []
     if StageName.VALIDATE in stages:
         told = [f for f in stages[StageName.VALIDATE].findings if f.weight is Weight.WARNING]
         state = State.WARNING if told else State.OK

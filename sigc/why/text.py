@@ -32,7 +32,8 @@ def lines(answer: Answer) -> tuple[str, ...]:
                 f"  {run.id}  {run.kind}{again}  {when(run.started, answer.zone)} by {by}: {run.outcome}{said}"
             )
     if answer.data:
-        found += ["", "Data:", *(f"  {data_line(line)}" for line in answer.data)]
+        by = f", as the {answer.data_from} had them" if answer.data_from else ""
+        found += ["", f"Data{by}:", *(f"  {data_line(line)}" for line in answer.data)]
     if answer.orders.wanted >= 0 or answer.orders.sized:
         found += ["", "Orders:", *(f"  {text}" for text in _orders(answer.orders))]
     return (*found, "", f"Look further: {answer.look}")
@@ -91,5 +92,7 @@ def asset_lines(answer: AssetAnswer) -> tuple[str, ...]:
     """What became of one asset, step by step."""
     head = f"{answer.strategy} {answer.asset}, session {answer.session}: {answer.verdict}"
     by = [f"  by the run {answer.run}"] if answer.run else []
+    if answer.is_dry:
+        by = [f"  by the dry run {answer.run}, which traded nothing: no run has traded this session"]
     steps = [f"  {step.name:<18} {step.text}" for step in answer.steps]
     return (head, *by, *([""] if steps else []), *steps, "", f"Look further: {answer.look}")

@@ -123,7 +123,7 @@ def test_stale_data_are_told_as_late_data(tmp_path: Path) -> None:
         assert desk.run("one").run.outcome is Outcome.REFUSED
         (alert,) = alerts(desk.trading.ledger)
         assert (alert.rule, alert.severity, alert.run) == ("data_late", "critical", "one")
-        assert "the newest row is of" in alert.text
+        assert "the newest row of " in alert.text
 
 
 def test_a_limit_that_refuses_is_told_with_its_numbers(tmp_path: Path) -> None:

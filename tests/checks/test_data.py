@@ -181,9 +181,7 @@ def test_a_policy_acts_on_what_is_found_alone(policy: str) -> None:
 def test_findings_say_how_much_and_of_what() -> None:
     (stale,) = judged(view(newest="2023-12-29"), on_stale_data="alert").findings
     assert (stale.value, stale.limit) == (5.0, 0.0)  # calendar days
-    assert (
-        stale.message == "the newest row is of 2023-12-29; that of 2024-01-03, the last complete session, is not there"
-    )
+    assert stale.message == "the newest row is of 2023-12-29; the run is as of the session 2024-01-03"
     (gone,) = judged(view(prices={1: NAN}), wanted=("A1", "A2"), max_missing_pct=0.5).findings[:1]
     assert (gone.message, gone.value, gone.limit) == ("no price of A1", 1.0, 0.0)
     (odd,) = judged(view(prices={0: 160.0}, previous={1: 0.0}, volumes={2: 20_000.0})).findings

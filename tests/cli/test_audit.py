@@ -110,7 +110,10 @@ def test_query(work: Path) -> None:
     assert json.loads(run("query", "--before", "2024-01-02", "--json").stdout) == []
     assert [r["seq"] for r in json.loads(run("query", "-n", "2", "--json").stdout)] == [29, 30]
     nothing = run("query", "--who", "bob")
-    assert (nothing.stdout, nothing.stderr) == ("", "no record matches\n")
+    assert (nothing.stdout, nothing.stderr) == ("", "no record matches; looked from the beginning to now\n")
+    window = ("--after", "2024-01-05", "--before", "2024-01-06T10:00")
+    looked = "no record matches; looked from 2024-01-05 00:00:00 EST to 2024-01-06 10:00:00 EST\n"
+    assert run("query", *window).stderr == looked
     wrong = run("query", "--filter", "slippage_bps > ")
     assert code(wrong) == 2
     assert "^" in wrong.stderr

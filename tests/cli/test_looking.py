@@ -128,11 +128,17 @@ def of(kind: str) -> dict[str, Any]:
 @pytest.mark.usefixtures("here")
 def test_scripts_reports_and_refreshes_are_shown_with_what_they_said() -> None:
     script = of("script")
-    assert (script["outcome"], script["job"], script["message"]) == ("failed", "fetch", "exit code 3")
+    assert (script["outcome"], script["job"], script["message"]) == ("failed", "fetch", "the script ended with code 3")
     text = sigc("runs", "show", script["id"]).stdout.splitlines()
     assert text[0].startswith(f"script, run {script['id']}, job fetch")
-    assert text[1] == "failed, exit code 3"
-    assert text[3:] == ["", "fetched", "twice"]
+    assert text[1] == "failed, the script ended with code 3"
+    assert text[3:] == [
+        "the job's command is now: /bin/sh -c 'echo fetched; echo twice >&2; exit 3'",
+        *("", "fetched", "twice"),
+    ]
+    events = [record["event"] for record in json.loads(sigc("runs", "logs", script["id"], "--json").stdout)]
+    assert (events[0], events[-1]) == ("run.ordered", "run.ended")
+    assert sigc("orders", "--run", script["id"]).stdout == "no orders\n"
     assert sigc("runs", "show", script["id"], "--output").stdout == "fetched\ntwice\n"
     assert json.loads(sigc("runs", "show", script["id"], "--json").stdout)["output"] == "fetched\ntwice\n"
     report = of("report")
@@ -152,7 +158,7 @@ def test_the_schedule_is_told_without_a_daemon(here: Site) -> None:
     (first,) = json.loads(sigc("schedule", "next", "-n", "1", "--json").stdout)["fires"]
     assert (first["job"], first["planned"][8:10]) == ("look", "15")
     (entry,) = json.loads(sigc("schedule", "history", "fetch", "--json").stdout)["entries"]
-    assert (entry["outcome"], entry["message"]) == ("failed", "exit code 3")
+    assert (entry["outcome"], entry["message"]) == ("failed", "the script ended with code 3")
 
 
 @pytest.mark.usefixtures("here")
@@ -319,7 +325,7 @@ def test_backfill(here: Site) -> None:
     ]
     told = sigc("why", "momentum", "S000", "2017-03-01").stdout
     assert "would be ordered" in told
-    assert f"by the run {made[0]['run']}" in told
+    assert f"by the dry run {made[0]['run']}, which traded nothing" in told
     assert sigc("positions").stdout.startswith("momentum (main): cash ")
     for words, code in (
         (("2017-03-02", "2017-03-01"), "E500"),

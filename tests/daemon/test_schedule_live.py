@@ -54,7 +54,7 @@ def test_by_hand_with_overlap_and_switches(gated: tuple[Site, Gate]) -> None:
         assert f"{begun} is under way" in again.stderr
         gate.open(3)
         failed = ended(site, begun)
-        assert (failed.outcome, failed.message) == ("failed", "exit code 3")
+        assert (failed.outcome, failed.message) == ("failed", "the script ended with code 3")
         assert site.sigc("schedule", "disable", "gate", "--reason", "broken").stdout == "job gate is disabled\n"
         assert site.sigc("schedule", "disable", "gate").stdout == "job gate was disabled already\n"
         assert "disabled" in site.sigc("schedule", "list").stdout

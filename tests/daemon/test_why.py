@@ -142,8 +142,8 @@ SAID = {
     ),
     "old": (
         *(True, "data", "stopped"),
-        "ran: refused. data: check fresh: the newest row is of 2016-07-14 ('prices'); that of 2017-02-28, the last complete"
-        " session, is not there (value 229, limit 0)",
+        "ran: refused. data: check fresh: the newest row of prices is of 2016-07-14; the run is as of the session 2017-02-28"
+        " (value 229, limit 0)",
         "sigc runs show ID",
     ),
     "greedy": (
@@ -155,13 +155,13 @@ SAID = {
     ),
     "waiting": (
         *(False, "data", "waiting"),
-        "has not run yet. data: job wait was due 2017-03-01 09:00:00 EST: it waits for fresh data",
+        "has not run yet. data: job wait was due 2017-03-01 09:00:00 EST: it waits for fresh data (rows of 2017-02-28)",
         "sigc run waiting --dry-run",
     ),
     "follower": (
         *(False, "dependency", "stopped"),
         "did not run. dependency: job follow was due 2017-03-01 09:00:00 EST: fetch failed"
-        " 2017-03-01 09:00:01 EST (ID): exit code 3",
+        " 2017-03-01 09:00:01 EST (ID): the script ended with code 3",
         "sigc schedule history follow",
     ),
     "off": (
@@ -264,9 +264,7 @@ def test_what_is_no_strategy_no_session_no_run(night: Told) -> None:
     work = ("--work-dir", str(night.site.folder / "work"))
     sigc = night.site.sigc
     first = sigc("why", "momentun", FIRST, *work).stdout.splitlines()[0]
-    assert first == (
-        "momentun, session 2017-03-01: did not run. strategy: there is no strategy 'momentun'; did you mean 'momentum'?"
-    )
+    assert first == ("momentun, session 2017-03-01: there is no strategy 'momentun'; did you mean 'momentum'?")
     sunday = sigc("why", "momentum", "2017-03-05", *work).stdout.splitlines()[0]
     why = "calendar: 2017-03-05 is no session of weekdays; the next one is 2017-03-06"
     assert sunday == f"momentum, session 2017-03-05: did not run. {why}"

@@ -294,7 +294,10 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
     runs.is_decided(connection, run)
     runs.decided_before(connection, "scripted", "main", D3)
     assert runs.pending(connection, "scripted", "main") == {}
-    for found in (jobs.find(connection, "o1"), jobs.last_of(connection, "scripted")):
+    for found in (
+        *(jobs.find(connection, "o1"), jobs.last_of(connection, "scripted")),
+        jobs.last_of_job(connection, "job"),
+    ):
         assert found is not None
     jobs.of_fires(connection, "job")
     jobs.misses(connection, "job")
@@ -341,6 +344,7 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
     jobs.of_job_since(connection, "job", AT)
     assert runs.of_session(connection, "scripted", D2)
     assert runs.last_session_of(connection, "scripted")
+    assert runs.last_session_of(connection, "scripted", with_dry=True)
     verify(connection)
     ledger_id(connection)
 

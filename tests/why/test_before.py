@@ -122,7 +122,7 @@ def test_a_job_that_waits_is_tried_again_or_runs(ledger: Ledger) -> None:
     pending = Pending(fire)
     waits = replace(JOB, waits_for_data=True)
     found = said(ledger, state_of(Waiting(pending), own), job=waits)
-    assert found == ("data", "waiting", f"has not run yet. data: {DUE}: it waits for fresh data")
+    assert found == ("data", "waiting", f"has not run yet. data: {DUE}: it waits for fresh data (rows of 2016-01-04)")
     link, state, verdict = said(ledger, state_of(Retrying(pending, 2, NOW), own))
     assert (link, state) == ("turn", "waiting")
     assert verdict.endswith("its run failed, and is tried again 2016-01-05 10:00:00 EST")

@@ -94,10 +94,7 @@ def test_orders_that_are_open(floor: Floor) -> None:
 def test_stale_data(tmp_path: Path) -> None:
     with scene(written(tmp_path, {"A": 0.1}, days=1), D3) as desk:
         desk.run("one")
-        check = (
-            "check fresh: the newest row is of 2016-01-04 ('prices', 'target'); that of 2016-01-06, the last complete"
-        )
-        check += " session, is not there (value 2, limit 0)"
+        check = "check fresh: the newest row of prices, target is of 2016-01-04; the run is as of the session 2016-01-06 (value 2, limit 0)"
         assert said(desk, D4) == (True, "data", f"ran: refused. data: {check}", "sigc runs show one")
         found = answer(desk.floor.work_dir, plan(D4, desk.clock.now()))
         assert [(line.newest, line.age) for line in found.data if line.name == "prices"] == [(D1, 2)]

@@ -74,8 +74,11 @@ def query(
         if last:
             recent = datetime.now(UTC) - span_of_time(last)
             since = recent if since is None else max(since, recent)
-        what = AuditQuery(types, strategy, ticker, run, who, since, instant(before, here.zone), expression, most or 0)
-        _print(look(here.connection, what), here.zone, output, as_json=as_json)
+        until = instant(before, here.zone)
+        what = AuditQuery(types, strategy, ticker, run, who, since, until, expression, most or 0)
+        _print(
+            look(here.connection, what), here.zone, output, as_json=as_json, looked_in=_window(since, until, here.zone)
+        )
 
 
 @command.command()
@@ -181,7 +184,13 @@ def anchor(as_json: bool, work_dir: Path | None, config: Path | None) -> None:
         )
 
 
-def _print(entries: Iterator[Entry], zone: tzinfo, output: Path | None, *, as_json: bool) -> None:
+def _window(since: datetime | None, until: datetime | None, zone: tzinfo) -> str:
+    """Return the time that a query looked in, for people."""
+    first, last = (f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}" if at is not None else "" for at in (since, until))
+    return f"from {first or 'the beginning'} to {last or 'now'}"
+
+
+def _print(entries: Iterator[Entry], zone: tzinfo, output: Path | None, *, as_json: bool, looked_in: str = "") -> None:
     from sigc_cli.audit_text import entries_csv, entries_json, entries_lines, entries_text
 
     if output is not None:
@@ -192,7 +201,7 @@ def _print(entries: Iterator[Entry], zone: tzinfo, output: Path | None, *, as_js
             click.echo(text, nl=False)
     else:
         text = entries_text(entries, zone)
-        click.echo(text or "no record matches", err=not text)
+        click.echo(text or f"no record matches; looked {looked_in}", err=not text)
 
 
 def _write(output: Path, kinds: Mapping[str, Callable[[], Iterable[str]]]) -> None:

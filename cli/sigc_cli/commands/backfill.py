@@ -1,4 +1,4 @@
-"""`sigc backfill FROM TO`: sessions that were not traded, and dry runs of what would have been wanted then."""
+"""`sigc backfill FROM TO`: sessions without a run that ended well, and dry runs of what would have been wanted then."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ def command(
     name: str | None,
     config: Path | None,
 ) -> None:
-    """Make a dry run of each session from FROM to TO that no run traded, as of the session before it.
+    """Make a dry run of each session from FROM to TO that was not traded, as of the session before it.
+
+    Traded is a session with a run that ended done, unchanged or partial. One whose runs were refused, failed, were cut
+    off, sent nothing or have orders without a known outcome is not.
 
     Nothing is traded and no book is changed: a session that is past can't be traded any more. The runs keep their
     signals, weights and orders, so that `sigc why STRATEGY ASSET DATE` tells of them. Sessions that have a dry run are

@@ -1,4 +1,4 @@
-"""`sigc explain E103`, `sigc explain OPERATOR`, `sigc explain FILE --stage STAGE`."""
+"""`sigc explain E103`, `sigc explain OPERATOR`, `sigc explain CHECK`, `sigc explain FILE --stage STAGE`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STAGES = ["parse", "format", "graph", "lookback", "plan"]
 
 
 @click.command()
-@click.argument("what", metavar="CODE|OPERATOR|FILE")
+@click.argument("what", metavar="CODE|OPERATOR|CHECK|FILE")
 @click.option(
     "--stage",
     type=click.Choice(STAGES),
@@ -24,7 +24,7 @@ STAGES = ["parse", "format", "graph", "lookback", "plan"]
 @PARAMS
 @CONFIG
 def command(what: str, stage: str, params: tuple[str, ...], config: Path | None) -> None:
-    """Explain an error code or an operator, or show a stage of a strategy's compilation."""
+    """Explain an error code, an operator or a check of a run, or show a stage of a strategy's compilation."""
     from sigc.lang.codes import CODES
 
     code = what.upper()
@@ -34,7 +34,7 @@ def command(what: str, stage: str, params: tuple[str, ...], config: Path | None)
         click.echo(click.wrap_text(text, 88))
         return
     if not Path(what).exists() and "." not in what and "/" not in what:
-        _operator(what)
+        _named(what)
         return
     from sigc_cli.build import compile_file, parameters
     from sigc_cli.stages import explain
@@ -43,16 +43,23 @@ def command(what: str, stage: str, params: tuple[str, ...], config: Path | None)
     click.echo(_plan(compiled, config) if stage == "plan" else explain(compiled, stage))
 
 
-def _operator(name: str) -> None:
+def _named(name: str) -> None:
+    """Explain an operator or a check; both where both have that name. Raises E002."""
     from sigc.lang.codes import CODES
     from sigc.ops.reference import entry
     from sigc.ops.table import names, resolve
+    from sigc_cli.check_text import checks_text
 
     operator = resolve(name) or resolve(name, windowed=True)
-    if operator is None:
-        hint = did_you_mean(name, [*names(), *CODES]) or "name an error code, an operator or a .sig file"
+    checks = checks_text()
+    found = [entry(operator)] if operator is not None else []
+    found += [checks[name]] if name in checks else []
+    if not found:
+        hint = (
+            did_you_mean(name, [*names(), *CODES, *checks]) or "name an error code, an operator, a check or a .sig file"
+        )
         raise SigcError(Diagnostic("E002", f"nothing is called '{name}'", hint=hint))
-    click.echo(entry(operator))
+    click.echo("\n\n".join(found))
 
 
 def _plan(compiled: object, config: Path | None) -> str:

@@ -22,14 +22,13 @@ def command(
 ) -> None:
     """Show orders, newest first; those of a run in the order in which they were sent."""
     from sigc.store import orders
-    from sigc.store import runs as store_runs
     from sigc.store.records import IN_FLIGHT
     from sigc_cli import ledger_view
     from sigc_cli.reading import ledger
 
     with ledger(config, work_dir) as (connection, _):
         if run_id:
-            found = orders.of_run(connection, store_runs.find(connection, run_id).id)
+            found = orders.of_run(connection, ledger_view.id_of(connection, run_id))
             found = tuple(o for o in found if not is_open or o.state in IN_FLIGHT)[:most]
         else:
             found = orders.recent(connection, most, strategy, is_open)

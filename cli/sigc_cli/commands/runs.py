@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sigc_cli.completing import runs, strategies
 from sigc_cli.options import JSON, NAMED, ledger_options
+
+if TYPE_CHECKING:
+    from sigc_cli.ordered_view import Ordered
 
 
 @click.group(invoke_without_command=True)
@@ -64,6 +68,7 @@ def show(id: str, only_output: bool, as_json: bool, config: Path | None, work_di
     With --json its weights and fills too.
     """
     from sigc_cli import ledger_view, ordered_view
+    from sigc_cli.ordered_view import command_of
     from sigc_cli.reading import ledger_of
     from sigc_pipelines.artifacts import account_of
 
@@ -71,11 +76,22 @@ def show(id: str, only_output: bool, as_json: bool, config: Path | None, work_di
         zone = loaded.config.schedule.timezone
         other = ordered_view.find(connection, place, id)
         if other is not None:
-            text = other.output.rstrip("\n") if only_output else ordered_view.text(other, zone)
-            click.echo(ledger_view.dump(other) if as_json else text)
+            _show_other(other, command_of(loaded, other), zone, only_output=only_output, as_json=as_json)
             return
         account = account_of(connection, place, id)
     click.echo(ledger_view.dump(account) if as_json else ledger_view.account(account, zone))
+
+
+def _show_other(other: Ordered, command: tuple[str, ...], zone: str, *, only_output: bool, as_json: bool) -> None:
+    from sigc_cli import ledger_view, ordered_view
+
+    if as_json:
+        click.echo(ledger_view.dump(other))
+    elif not only_output:
+        click.echo(ordered_view.text(other, zone, command))
+    else:
+        said = other.output.rstrip("\n")
+        click.echo(said or ordered_view.SILENT, err=not said)
 
 
 @command.command()

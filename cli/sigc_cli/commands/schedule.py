@@ -102,6 +102,8 @@ def run(
         print_json(found)
     else:
         click.echo(f"run {found.run} has begun" if found.run else found.message)
+        if found.run and found.message:
+            click.echo(f"warning: {found.message}", err=True)
 
 
 @command.command()
@@ -126,7 +128,8 @@ def history(job: str, most: int, as_json: bool, address: str | None, name: str |
     rows = [("at", "planned", "outcome", "run", "message")]
     for one in found.entries:
         times = (moment(one.at, found.zone), moment(one.planned, found.zone))
-        rows.append((*times, one.outcome, one.run or "-", one.message or "-"))
+        outcome = f"dry run: {one.outcome}" if one.kind == "dry" else one.outcome
+        rows.append((*times, outcome, one.run or "-", one.message or "-"))
     click.echo(table(rows) if len(rows) > 1 else f"{job} has not fired yet")
 
 

@@ -110,9 +110,9 @@ def fresh(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG00
     if newest >= expected:
         return None
     days = (expected - newest).days
-    names = [f"'{s.name}'" for s in seen.view.sources if s.is_read and s.newest[:10] == str(newest)]
-    of = f" ({', '.join(names)})" if names else ""
-    text = f"the newest row is of {newest}{of}; that of {expected}, the last complete session, is not there"
+    behind = [s.name for s in seen.view.sources if s.is_read and s.newest and _day(s.newest) < expected]
+    of = f" of {listed(behind)}" if behind else ""
+    text = f"the newest row{of} is of {newest}; the run is as of the session {expected}"
     return Breach(text, value=float(days), limit=0.0)
 
 

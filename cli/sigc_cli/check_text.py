@@ -1,0 +1,44 @@
+"""The checks of a run as people look them up: what each looks at, the setting that is its limit, the policy."""
+
+from __future__ import annotations
+
+from sigc_pipelines.checks import data, orders, weights
+from sigc_pipelines.checks.declare import Check
+
+# What is told under a name like a check's and measured by none.
+_OTHERS = {
+    "undefined": "weights: on the row that is traded no weight is defined, so nothing is decided and the book is kept",
+    "use_cache": "data: the target is that of the last run (a policy of safety.* is use_cache)",
+    "halted": "orders: everything, or the strategy, is halted; `sigc resume` ends it",
+    "off": "a limit that nothing loaded can be judged by, so it is off",
+    "restated": "data: old prices were restated by a constant ratio; a person accepts it by `sigc data accept`",
+}
+_POLICIES = {
+    data.STALE: "safety.on_stale_data",
+    data.DAMAGED: "safety.on_data_error",
+    data.UNPRICED: "safety.on_missing_symbol",
+    data.ODD: "safety.on_anomaly",
+}
+
+
+def checks_text() -> dict[str, str]:
+    """Every check by its name: of several parts of a run where they share it."""
+    found: dict[str, list[str]] = {name: [f"{name}, of {text}"] for name, text in _OTHERS.items()}
+    for what, checks in (
+        ("data", data.CHECKS),
+        ("weights", weights.CHECKS),
+        ("orders", (*orders.SOUND, *orders.CHECKS)),
+    ):
+        for check in checks:
+            found.setdefault(check.name, []).append(_text(check, what))
+    return {name: "\n\n".join(texts) for name, texts in found.items()}
+
+
+def _text(check: Check[object], what: str) -> str:
+    lines = [f"{check.name}, a check of {what}", "", check.text]
+    policy = _POLICIES.get(check.group) if what == "data" else None
+    if policy is not None:
+        lines.append(f"what follows from it: {policy}")
+    if check.setting and f"safety.{check.setting}" != policy:
+        lines.append(f"limit: safety.{check.setting} (default: {check.default})")
+    return "\n".join(lines)
