@@ -376,6 +376,18 @@ def test_two_assets_change_names_at_once(tmp_path: Path) -> None:
         assert costs(desk, OTHER) == {"B": (30, 15)}
 
 
+def test_weights_that_wait_change_names_at_once_too(desk: Desk) -> None:
+    desk.fill("A", 100, 0)
+    desk.fill("B", 50, 0)
+    desk.wants({"A": 0.1, "B": 0.2})
+    desk.lists(
+        action("rename", "A", 1, into="B"), action("rename", "B", 1, into="A"), action("rename", "B", 3, into="C")
+    )
+    desk.book(3)
+    with desk.ledger.reading() as connection:
+        assert runs.pending(connection, KEY.strategy, KEY.portfolio) == {"A": 0.2, "C": 0.1}
+
+
 @pytest.mark.parametrize("names", [*permutations("ABC")][1:], ids="".join)
 def test_names_change_in_any_way_and_costs_stay_with_their_shares(desk: Desk, names: tuple[str, ...]) -> None:
     of = {"A": (100, 12), "B": (50, 40), "C": (20, 7)}
