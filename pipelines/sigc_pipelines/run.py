@@ -216,7 +216,7 @@ class _Pass:
         outcome = "failed"
         try:
             yield findings
-            outcome = "refused" if any(f.weight is Weight.ERROR for f in findings) else "done"
+            outcome = "failed" if any(f.weight is Weight.ERROR for f in findings) else "done"
             if deadline_s and time.perf_counter() - begun > deadline_s:
                 outcome = "late"
         except SigcError as error:
@@ -367,7 +367,7 @@ class _Pass:
         for one in flying:
             in_flight[one.asset] = in_flight.get(one.asset, ZERO) + one.side.sign * one.remaining
         lot = lot_of(settings, step)
-        changes, least = self._changes(sight, made, now, in_flight), decimal(settings.min_order_value)
+        changes, least = self._changes(sight, made, in_flight), decimal(settings.min_order_value)
         whole = size(changes, now.positions, in_flight, now.prices, made.basis.money, lot, least)
         measured = bounds(sight, made, now, in_flight, whole, lot)
         sized, small = within_size(whole, measured, now.positions, self.trading.config.safety, lot)
@@ -396,9 +396,7 @@ class _Pass:
             self.orders = orders.of_run(connection, self.run.id)
         return outcome, message
 
-    def _changes(
-        self, sight: Sight, made: Decision, now: Standing, in_flight: Mapping[str, Decimal]
-    ) -> dict[str, Decimal]:
+    def _changes(self, sight: Sight, made: Decision, in_flight: Mapping[str, Decimal]) -> dict[str, Decimal]:
         """The target weight of every asset that is not kept as it is. Positions outside the universe are kept.
 
         A target that equals what is held, to the bit, is a wish to keep it: rounding to shares must not trade it.
@@ -406,7 +404,7 @@ class _Pass:
         return {
             name: decimal(t)
             for name, t, h in zip(sight.names, made.target.tolist(), made.basis.held.tolist(), strict=True)
-            if name not in made.kept and (t != h or name in in_flight or (t == 0.0 and name in now.positions))
+            if name not in made.kept and (t != h or name in in_flight)
         }
 
     def _marks(self, sight: Sight, now: Standing, ordered: set[str]) -> dict[str, price_marks.Mark]:

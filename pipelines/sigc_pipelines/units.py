@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import groupby
 
 from sigc.actions import Action, ActionKind, between
 from sigc.calendar import Calendar
-from sigc.store.action_rows import restated
+from sigc.store.action_rows import renamed, restated
 from sigc.store.effects import Due, can_be_valued, effects
 from sigc.store.records import ZERO, BookKey
 from sigc_pipelines.acting import scheduled
@@ -108,9 +109,10 @@ def in_session(
         if action.asset in prices:
             mine = [a for a in ahead if a.asset == action.asset]
             prices[action.asset] = restated_price(now.prices[action.asset], mine, session).quantize(_TICK).normalize()
-    for action in lacking:
-        if action.kind is ActionKind.RENAME and action.asset in prices:
-            prices.setdefault(action.into, prices[action.asset])
+    renames = [a for a in lacking if a.kind is ActionKind.RENAME]
+    for (_, is_ahead), group in groupby(renames, key=lambda a: (a.ex_date, a in ahead)):
+        own = {} if is_ahead else prices  # prices that know the new names already stand
+        prices = renamed(prices, {a.asset: a.into for a in group}) | own
     owed = owed_at(now.positions, lacking, session, now.prices, step)
     money = now.book.cash + now.book.receivables + owed
     worth = money + sum((q * prices[a] for a, q in positions.items() if a in prices), ZERO)

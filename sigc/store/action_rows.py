@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from itertools import groupby
 
 from sigc.actions import Action, ActionKind
 from sigc.store.effects import Amounts, Due, Key
@@ -222,22 +223,36 @@ def restated(prices: Mapping[str, Decimal], dues: Iterable[Due]) -> dict[str, De
     """
     found = dict(prices)
     order = (ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.RENAME)
-    for due in sorted(
-        (d for d in dues if d.action.kind in order), key=lambda d: (d.session, order.index(d.action.kind))
-    ):
-        action = due.action
-        price = found.get(action.asset)
-        if price is None:
+    acting = sorted((d for d in dues if d.action.kind in order), key=lambda d: (d.session, order.index(d.action.kind)))
+    for (_, is_rename), group in groupby(acting, key=lambda d: (d.session, d.action.kind is ActionKind.RENAME)):
+        if is_rename:
+            found = renamed(found, {due.action.asset: due.action.into for due in group})
             continue
-        match action.kind:
-            case ActionKind.SPLIT:
+        for action in (due.action for due in group if due.action.asset in found):
+            price = found[action.asset]
+            if action.kind is ActionKind.SPLIT:
                 found[action.asset] = price * action.ratio.denominator / action.ratio.numerator
-            case ActionKind.DIVIDEND:
+            else:
                 left = price - Decimal(repr(float(action.cash)))
                 found[action.asset] = left if left > 0 else price
-            case _:
-                found.setdefault(action.into, price)
     return found
+
+
+def renamed(prices: Mapping[str, Decimal], names: Mapping[str, str]) -> dict[str, Decimal]:
+    """Prices by asset when names change at once (old name -> new one); a name that was given up keeps its price.
+
+    A new name's own price stands, unless another asset had that name until now.
+
+    >>> renamed({"A": Decimal(10), "B": Decimal(40), "N": Decimal(9)}, {"A": "B", "B": "A"})
+    {'A': Decimal('40'), 'B': Decimal('10'), 'N': Decimal('9')}
+    """
+    found = dict(prices)
+    for into in names.keys() & {*names.values()}:
+        found.pop(into, None)
+    for old, into in names.items():
+        if old in prices:
+            found.setdefault(into, prices[old])
+    return {name: found[name] for name in (*prices, *found) if name in found}
 
 
 def _kept(rows: Iterable[tuple[str, ...]]) -> tuple[Kept, ...]:

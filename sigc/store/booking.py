@@ -13,10 +13,11 @@ The work is that of the fills since the first action that is looked at, of its a
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
 
 from sigc.actions import Action, ActionKind
 from sigc.errors import Diagnostic, SigcError
@@ -31,6 +32,7 @@ from sigc.store.ledger import Transaction
 from sigc.store.records import ZERO, BookKey, RunKind, Side
 
 _Part = tuple[BookKey, str, str]  # book, step, into
+_Arrival = tuple[BookKey, str, Decimal, Decimal]  # book, asset, shares that come, price at which they were held
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +88,19 @@ def _book(tx: Transaction, one: Component, through: str, step: Decimal) -> list[
     by_key: dict[Key, dict[BookKey, Effect]] = {}
     for (key, holder), effect in found.items():
         by_key.setdefault(key, {})[holder] = effect
-    made = []
+    made: list[tuple[Due, Entry]] = []
     for due in one.dues:
         wanted = {
             (holder, name, due.action.into): amounts
             for holder, effect in by_key.get(due.key, {}).items()
             for name, amounts in steps(due, effect, through).items()
         }
-        made += _corrected(tx, due, wanted, before[due.key])
+        made += [(due, entry) for entry in _corrected(tx, due, wanted, before[due.key])]
         is_owed = any(amounts.receivable for (_, name, _), amounts in wanted.items() if name == EFFECT)
         next = due.pay_session if is_owed and due.pay_session > through else ""
         rows.put_next(tx, due.key, next if can_be_valued(due) else due.session)
-    return made
+    _move(tx, made)
+    return [entry for _, entry in made]
 
 
 def _base(
@@ -157,7 +160,7 @@ def _corrected(tx: Transaction, due: Due, wanted: Mapping[_Part, Amounts], booke
                 "correction" if corrects else _reason(tx.connection, due, holder, step),
                 corrects,
             )
-            made.append(_write(tx, due, entry))
+            made.append(_write(tx, entry))
     return made
 
 
@@ -172,11 +175,10 @@ def _reason(connection: sqlite3.Connection, due: Due, holder: BookKey, step: str
     return "late" if valued is not None and valued >= due.session else "new"
 
 
-def _write(tx: Transaction, due: Due, entry: Entry) -> Entry:
+def _write(tx: Transaction, entry: Entry) -> Entry:
     entry = replace(entry, number=rows.put_entry(tx, entry))
     amounts = entry.amounts
     add_cash(tx, entry.book, amounts.cash, amounts.receivable)
-    _move(tx, due, entry)
     name = "action.corrected" if entry.corrects else "action.booked"
     said = {
         "entry": entry.number,
@@ -201,9 +203,26 @@ def _write(tx: Transaction, due: Due, entry: Entry) -> Entry:
     return entry
 
 
-def _move(tx: Transaction, due: Due, entry: Entry) -> None:
-    """Change positions. The cost of what is held stays with it; it goes to the new shares of a rename or merger, and
-    stays with the parent of a spin-off, whose new shares cost nothing."""
+def _move(tx: Transaction, made: Iterable[tuple[Due, Entry]]) -> None:
+    """Change positions, in the order of `effects`: what renames bring is there when all names of a session are given
+    up, what spin-offs and mergers deliver when all of the session have acted. So costs of two assets never mix."""
+    for _, session in groupby(made, key=lambda m: m[0].before):
+        delivered: list[_Arrival] = []
+        for is_rename, group in groupby(session, key=lambda m: m[0].action.kind is ActionKind.RENAME):
+            came = [arrival for due, entry in group for arrival in _leave(tx, due, entry)]
+            if is_rename:
+                _arrive(tx, came)
+            else:
+                delivered += came
+        _arrive(tx, delivered)
+
+
+def _leave(tx: Transaction, due: Due, entry: Entry) -> Iterator[_Arrival]:
+    """Change the position in the action's asset, and tell what comes of `into`.
+
+    The cost of what is held stays with it; it goes to the new shares of a rename or merger, and stays with the parent
+    of a spin-off, whose new shares cost nothing.
+    """
     amounts = entry.amounts
     held, average = position(tx, entry.book, entry.asset)
     if amounts.change:
@@ -216,8 +235,12 @@ def _move(tx: Transaction, due: Due, entry: Entry) -> None:
     if amounts.into_change:
         came = amounts.into_change + amounts.fraction  # less than into_change where rounding gave more than was due
         price = abs(average * amounts.change / came) if came else ZERO
-        now, cost = position(tx, entry.book, entry.into)
-        put_position(tx, entry.book, entry.into, *moved(now, cost, amounts.into_change, price))
+        yield entry.book, entry.into, amounts.into_change, price
+
+
+def _arrive(tx: Transaction, arrivals: Iterable[_Arrival]) -> None:
+    for book, asset, change, price in arrivals:
+        put_position(tx, book, asset, *moved(*position(tx, book, asset), change, price))
 
 
 def _split_price(due: Due) -> Decimal:

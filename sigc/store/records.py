@@ -177,7 +177,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """How a stage of a run went. outcome: done, failed, refused or late (its deadline passed)."""
+    """How a stage of a run went. outcome: done, failed, late (its deadline passed), or resumed."""
 
     run: str
     name: StageName

@@ -11,6 +11,7 @@ import sqlite3
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from sigc.errors import Diagnostic, SigcError
@@ -114,13 +115,12 @@ def pending(connection: sqlite3.Connection, strategy: str, portfolio: str) -> di
     if not found:
         return {}
     renames = connection.execute(
-        "SELECT asset, into_asset FROM actions WHERE kind = 'rename' AND due = ''"
+        "SELECT session, asset, into_asset FROM actions WHERE kind = 'rename' AND due = ''"
         " AND session > (SELECT as_of FROM runs WHERE id = ?) ORDER BY session",
         (run,),
     )
-    for old, new in renames.fetchall():
-        if old in found:
-            found[new] = found.pop(old)
+    for _, of_session in groupby(renames.fetchall(), key=lambda r: r[0]):  # names of one session change at once
+        found |= {new: found.pop(old) for _, old, new in of_session if old in found}
     return found
 
 

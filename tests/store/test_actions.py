@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import permutations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,7 +21,7 @@ from sigc.actions import Action
 from sigc.errors import SigcError
 from sigc.store import action_lists, action_rows, booking, books, orders, runs
 from sigc.store.action_lists import Listing
-from sigc.store.records import Charge, Intent, IntentState, Outcome, Run, RunKey, RunKind, Side
+from sigc.store.records import BookKey, Charge, Intent, IntentState, Outcome, Run, RunKey, RunKind, Side
 from tests.store.actions_desk import (
     CAPITAL,
     KEY,
@@ -167,9 +168,14 @@ def numbers(desk: Desk) -> tuple[Any, ...]:
 
 
 def average(desk: Desk, asset: str) -> Decimal:
-    with desk.ledger.reading() as connection:
-        (found,) = (p.average_price for p in books.positions(connection, KEY) if p.asset == asset)
+    found: Decimal = costs(desk)[asset][1]
     return found
+
+
+def costs(desk: Desk, key: BookKey = KEY) -> dict[str, tuple[Any, Any]]:
+    """Quantity and average price of what a book holds."""
+    with desk.ledger.reading() as connection:
+        return {p.asset: (p.quantity, p.average_price) for p in books.positions(connection, key)}
 
 
 def test_a_dividend_on_the_day_of_a_split_is_per_new_share(desk: Desk) -> None:
@@ -357,12 +363,52 @@ def test_the_cost_goes_with_the_shares_through_all_of_one_session(desk: Desk) ->
     assert average(desk, "D") == Decimal("3.6")  # 600 of before for 300, 1200 for the 200 that came
 
 
-def test_two_assets_change_names_at_once(desk: Desk) -> None:
+def test_two_assets_change_names_at_once(tmp_path: Path) -> None:
+    """Each goes on under the other's name with its own cost, in each book that holds it."""
+    with Desk(tmp_path, KEY, OTHER) as desk:
+        desk.fill("A", 100, 0, price="12")
+        desk.fill("B", -7, 0, price="40")
+        desk.fill("A", 30, 0, OTHER, price="15")
+        desk.lists(action("rename", "A", 1, into="B"), action("rename", "B", 1, into="A"))
+        desk.book(1)
+        assert numbers(desk) == ({"A": -7, "B": 100}, 0, 0)
+        assert costs(desk) == {"A": (-7, 40), "B": (100, 12)}
+        assert costs(desk, OTHER) == {"B": (30, 15)}
+
+
+def test_weights_that_wait_change_names_at_once_too(desk: Desk) -> None:
     desk.fill("A", 100, 0)
-    desk.fill("B", -7, 0)
-    desk.lists(action("rename", "A", 1, into="B"), action("rename", "B", 1, into="A"))
+    desk.fill("B", 50, 0)
+    desk.wants({"A": 0.1, "B": 0.2})
+    desk.lists(
+        action("rename", "A", 1, into="B"), action("rename", "B", 1, into="A"), action("rename", "B", 3, into="C")
+    )
+    desk.book(3)
+    with desk.ledger.reading() as connection:
+        assert runs.pending(connection, KEY.strategy, KEY.portfolio) == {"A": 0.2, "C": 0.1}
+
+
+@pytest.mark.parametrize("names", [*permutations("ABC")][1:], ids="".join)
+def test_names_change_in_any_way_and_costs_stay_with_their_shares(desk: Desk, names: tuple[str, ...]) -> None:
+    of = {"A": (100, 12), "B": (50, 40), "C": (20, 7)}
+    for asset, (quantity, price) in of.items():
+        desk.fill(asset, quantity, 0, price=str(price))
+    desk.lists(*(action("rename", old, 1, into=new) for old, new in zip("ABC", names, strict=True) if old != new))
     desk.book(1)
-    assert numbers(desk) == ({"A": -7, "B": 100}, 0, 0)
+    assert costs(desk) == {new: of[old] for old, new in zip("ABC", names, strict=True)}
+
+
+def test_what_is_delivered_does_not_mix_with_what_ends_on_that_day(desk: Desk) -> None:
+    """A becomes two of B each while what was B becomes C; D spins off what was E, which ends at 2.00 a share."""
+    for asset, quantity, price in (("A", 10, "6"), ("B", 30, "11"), ("D", 10, "8"), ("E", 5, "9")):
+        desk.fill(asset, quantity, 0, price=price)
+    desk.lists(
+        *(action("merge", "A", 1, into="B", ratio=Fraction(2)), action("merge", "B", 1, into="C")),
+        *(action("spinoff", "D", 1, into="E"), action("delist", "E", 1, value=2.0)),
+    )
+    desk.book(1)
+    assert numbers(desk) == ({"B": 20, "C": 30, "D": 10, "E": 10}, 10, 0)
+    assert costs(desk) == {"B": (20, 3), "C": (30, 11), "D": (10, 8), "E": (10, 0)}
 
 
 def test_a_delisting_closes_at_its_value_or_its_return(desk: Desk) -> None:

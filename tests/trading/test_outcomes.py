@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from sigc.errors import SigcError
-from sigc.store import control
-from sigc.store.records import Intent, Outcome, RunKey, Side
+from sigc.store import books, control, orders, runs
+from sigc.store.records import BookKey, Intent, Outcome, Run, RunKey, Side
 from sigc.store.records import IntentState as S
 from sigc_pipelines.brokers.faulty import Fault
-from sigc_pipelines.finish import verdict
+from sigc_pipelines.finish import finish, verdict
 from tests.trading.script import D1, D2, before_cut_off, free, scene, written
 
 AN_ORDER = Intent("id", "run", RunKey("s", "main", "2016-01-05"), 0, "A", Side.BUY, Decimal(1), Decimal(100))
@@ -120,3 +120,18 @@ def test_halted_in_the_middle_and_again_after_it(tmp_path: Path) -> None:
             control.drop(tx, control.HALTED, "scripted", "ann", "again")
         with pytest.raises(SigcError, match="already"):
             desk.run("two")
+
+
+def test_a_run_whose_cut_off_is_not_known_is_brought_to_its_end(tmp_path: Path) -> None:
+    """Such as a ledger of before cut-offs has: nothing of it is sent any more, and it is over."""
+    with scene(written(tmp_path, {"A": 0.1}), D1) as desk:
+        run = Run("old", RunKey("scripted", "main", D2), D1, 0, desk.clock.now(), "ann")
+        order = replace(AN_ORDER, client_order_id="order", run="old", key=run.key)
+        with desk.trading.ledger.transaction("intents") as tx:
+            books.open_book(tx, BookKey("scripted", "main"), Decimal(1_000_000), desk.clock.now(), D1)
+            runs.open_run(tx, run, {})
+            runs.mark_decided(tx, run)
+            orders.plan(tx, [order])
+        outcome, text, _ = finish(desk.trading, run)
+        assert (outcome, desk.booked()) == (Outcome.NOTHING_TRADED, [])
+        assert text.startswith("1 orders: 1 denied; A: cut_off can't be evaluated: no cut-off is known")

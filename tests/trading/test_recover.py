@@ -16,7 +16,7 @@ from sigc_pipelines.brokers.faulty import Faults
 from sigc_pipelines.brokers.protocol import OrderRequest
 from sigc_pipelines.recover import Verdict, recover
 from tests.trading.floor import Floor
-from tests.trading.script import D1, KilledError, Scene, before_cut_off, scene, written
+from tests.trading.script import D1, D3, D4, D5, KilledError, Scene, before_cut_off, scene, written
 
 S = IntentState
 
@@ -118,6 +118,23 @@ def test_a_closed_run_whose_orders_are_unknown_is_told_with_its_verdict(floor: F
         assert tuple(told) == found
         assert set(desk.states().values()) == {S.ACKNOWLEDGED}
         assert recover(desk.trading) == ()
+
+
+def test_the_files_of_a_run_of_last_week_are_told_too(floor: Floor) -> None:
+    """Two sessions were traded since: its account says where its orders stand all the same."""
+    unresolved(floor)
+    with left(floor, before_cut_off(floor, D5, -200.0)) as desk:
+        for day in (D3, D4):
+            run = Run(day, RunKey("scripted", "main", day), day, 0, desk.clock.now(), "ann")
+            with desk.trading.ledger.transaction("run-open") as tx:
+                runs.open_run(tx, run, {})
+                runs.close_run(tx, run, desk.clock.now(), Outcome.UNCHANGED, "")
+        recover(desk.trading)
+        path = folder_of(desk.trading.ledger.directory, "one") / "account.json"
+        assert {i["state"] for i in json.loads(path.read_text("utf-8"))["intents"]} == {
+            str(s) for s in desk.states().values()
+        }
+        assert S.UNKNOWN not in desk.states().values()
 
 
 def test_a_cancel_is_known_as_long_as_something_of_its_run_may_be_sent(floor: Floor) -> None:

@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from sigc.errors import SigcError
-from sigc.store import books, control, runs
-from sigc.store.records import BookKey, Outcome, RunKind, Side, StageName
+from sigc.store import books, control, price_marks, runs
+from sigc.store.price_marks import Mark
+from sigc.store.records import BookKey, Outcome, RunKind, Side, StageName, Weight
+from sigc_pipelines import run as run_module
+from sigc_pipelines.artifacts import read_weights
+from sigc_pipelines.brokers.faulty import Faults
+from sigc_pipelines.brokers.protocol import OrderRequest
+from sigc_pipelines.run import carry_out
+from sigc_pipelines.trading import Ended
 from tests.trading.floor import Floor
-from tests.trading.script import D1, D2, D3, Scene, free, scene, written
+from tests.trading.script import (
+    D1,
+    D2,
+    D3,
+    D4,
+    DAYS,
+    TEXT,
+    Scene,
+    before_cut_off,
+    free,
+    scene,
+    written,
+)
+from tests.world import write_strategy
 
 KEY = BookKey("scripted", "main")
 D = Decimal
@@ -181,3 +206,217 @@ def test_a_run_without_files_leaves_its_weights_alone(floor: Floor) -> None:
     found = {p.name for p in (floor.work_dir / "runs" / "one").iterdir()}
     assert "weights.json" in found
     assert "account.json" not in found
+
+
+# Stages
+
+
+def stage(ended: Ended, name: StageName) -> Any:
+    (found,) = [s for s in ended.stages if s.name is name]
+    return found
+
+
+def rewritten(floor: Floor, *, how: str = "", more: str = "", end: str = "") -> Floor:
+    """The same market with another text of the strategy."""
+    text = TEXT.format(target="scripted", how=how, more=more) + end
+    return replace(floor, strategy=write_strategy(floor.work_dir.parent, text, "scripted"))
+
+
+def test_a_stage_is_late_beyond_its_deadline_alone(floor: Floor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at the clock is two seconds later: a stage without a deadline takes 2 s, one with a deadline 4 s, of
+    which 2 s had gone by at its end. The stages that send and tell have none."""
+    ticks = count(0, 2)
+    monkeypatch.setattr(run_module, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
+    just = {"load_deadline_s": 2.0, "compute_deadline_s": 2.0, "validate_deadline_s": 2.0}
+    with scene(replace(floor, config=free(execution=just)), D1) as desk:
+        ended = desk.run("one")
+        assert [(s.name, s.outcome, s.seconds) for s in ended.stages] == [
+            (StageName.LOAD, "done", 4.0),
+            (StageName.COMPUTE, "done", 4.0),
+            (StageName.VALIDATE, "done", 4.0),
+            (StageName.EXECUTE, "done", 2.0),
+            (StageName.AUDIT, "done", 2.0),
+        ]
+    with scene(replace(floor, config=free(execution=just | {"compute_deadline_s": 1.5})), D2) as desk:
+        ended = desk.run("two")
+        assert (ended.run.outcome, ended.stages[-1].name, ended.stages[-1].outcome) == (
+            Outcome.REFUSED,
+            StageName.COMPUTE,
+            "late",
+        )
+
+
+def test_a_stage_that_left_an_order_in_doubt_has_failed(floor: Floor) -> None:
+    with scene(floor, D1, at=before_cut_off(floor, D1, 90.0), rates=Faults(unknown=1.0)) as desk:
+        desk.broker.hook = lambda _number, _request: setattr(desk.broker, "is_silent", True)
+        ended = desk.run("one")
+        assert ended.run.outcome is Outcome.UNRESOLVED
+        assert [(s.name, s.outcome) for s in ended.stages[-2:]] == [
+            (StageName.EXECUTE, "failed"),
+            (StageName.AUDIT, "done"),
+        ]
+        # Warnings fail none.
+        assert {f.weight for f in stage(ended, StageName.LOAD).findings} == {Weight.WARNING}
+        assert stage(ended, StageName.LOAD).outcome == "done"
+
+
+def test_the_end_of_a_run_is_in_the_mirror_of_the_audit(floor: Floor) -> None:
+    with scene(floor, D1) as desk:
+        desk.run("one")
+        assert len(desk.audit("run.closed")) == 1
+        mirrored = "".join(p.read_text("utf-8") for p in (floor.work_dir / "audit").rglob("*") if p.is_file())
+    assert mirrored.count('"run.closed"') == 1
+
+
+def test_prices_that_are_adjusted_are_looked_at_and_not_traded(floor: Floor) -> None:
+    adjusted = rewritten(floor, how=" adjusted=true")
+    with scene(adjusted, D1) as desk:
+        ended = desk.run("one")
+        assert (ended.run.outcome, [d.code for d in ended.problems]) == (Outcome.REFUSED, ["E801"])
+        assert "says adjusted=true" in ended.run.message
+        assert [s.name for s in ended.stages] == [StageName.LOAD]
+        assert len(desk.run("dry", kind=RunKind.DRY).orders) == 2
+        replayed = carry_out(desk.trading, adjusted.asked("two"), adjusted.replayed(D1))
+        assert replayed.run.outcome is Outcome.DONE
+
+
+def test_weights_that_are_infinite_are_refused_as_they_are_computed(tmp_path: Path) -> None:
+    floor = written(tmp_path, {"A": 1.0, "B": 0.0})
+    text = TEXT.format(target="scripted", how="", more="").replace("emit target", "emit target * 1e308 * 1e308")
+    with scene(replace(floor, strategy=write_strategy(tmp_path, text, "scripted")), D1) as desk:
+        ended = desk.run("one")
+        assert (ended.run.outcome, ended.stages[-1].name) == (Outcome.REFUSED, StageName.COMPUTE)
+        assert ended.run.message == f"on the row of {D1} weights are infinite: A"
+
+
+def test_a_refused_run_leaves_its_target(tmp_path: Path) -> None:
+    """Beside an error there is a warning: the data end a day before."""
+    floor = written(tmp_path, {"A": 0.1}, days=1, config=free(safety={"max_gross": 0.05, "on_stale_data": "alert"}))
+    with scene(floor, D2) as desk:
+        ended = desk.run("one")
+        assert ended.run.outcome is Outcome.REFUSED
+        assert {f.weight for f in stage(ended, StageName.VALIDATE).findings} >= {Weight.ERROR, Weight.WARNING}
+        assert read_weights(floor.work_dir, "one") == {"A": {"wanted": 0.1, "target": 0.1, "held": 0.0}}
+
+
+# Rebalance rows
+
+
+def by_rows(floor: Floor) -> Floor:
+    """Rebalanced on every second row."""
+    return rewritten(floor, end=f"  backtest rebal=2 from {DAYS[0]} to {DAYS[9]}\n")
+
+
+def bought(ended: Ended) -> dict[str, int]:
+    return {i.asset: int(i.side.sign * i.quantity) for i in ended.orders}
+
+
+def test_a_schedule_trades_on_rebalance_rows_and_a_person_on_any(tmp_path: Path) -> None:
+    floor = by_rows(written(tmp_path, {"A": [0.1, 0.2, 0.3]}))
+    with scene(floor, D1) as desk:
+        assert bought(desk.run("one", is_scheduled=True)) == {"A": 1000}
+    with scene(floor, D2) as desk:
+        ended = desk.run("two", is_scheduled=True)
+        assert ended.run.outcome is Outcome.UNCHANGED
+        assert ended.run.message.startswith("no rebalance row (")
+        assert [s.name for s in ended.stages] == [StageName.LOAD, StageName.COMPUTE, StageName.AUDIT]
+        assert stage(ended, StageName.COMPUTE).findings == ()
+        assert bought(desk.run("dry", kind=RunKind.DRY, is_scheduled=True)) == {"A": 1000}
+        assert bought(desk.run("by hand")) == {"A": 1000}
+    with scene(floor, D3) as desk:
+        assert bought(desk.run("three", is_scheduled=True)) == {"A": 1000}
+
+
+def test_a_run_that_has_nothing_to_trade_tells_that_data_are_old(tmp_path: Path) -> None:
+    """Who trades is told by its checks."""
+    config = free(safety={"on_stale_data": "alert"})
+    floor = by_rows(written(tmp_path, {"A": 0.1}, days=1, config=config))
+    with scene(floor, D1) as desk:
+        desk.run("one", is_scheduled=True)
+    with scene(floor, D2) as desk:
+        ended = desk.run("two", is_scheduled=True)
+        assert ended.run.outcome is Outcome.UNCHANGED
+        told = [(f.check, f.weight, f.message) for f in stage(ended, StageName.COMPUTE).findings]
+        assert told == [("fresh", Weight.WARNING, f"the newest row is of {D1}")]
+        ended = desk.run("by hand")
+        assert stage(ended, StageName.COMPUTE).findings == ()
+        assert "fresh" in {f.check for f in stage(ended, StageName.VALIDATE).findings}
+
+
+def test_what_waited_for_a_price_is_made_up_for_between_rebalances(tmp_path: Path) -> None:
+    """B has its first price on the second row, C on the third: the run between buys B alone, though A is wanted more."""
+    nan = np.nan
+    floor = by_rows(
+        written(
+            tmp_path,
+            {"A": [0.1, 0.2], "B": 0.1, "C": 0.1},
+            {"B": [nan, 100.0], "C": [nan, nan, 100.0]},
+            config=free(safety={"max_missing_pct": 1.0}),
+        )
+    )
+    with scene(floor, D1) as desk:
+        assert bought(desk.run("one", is_scheduled=True)) == {"A": 1000}
+        assert desk.audit("run.decided")[-1]["payload"]["pending"] == {"B": 0.1, "C": 0.1}
+    with scene(floor, D2) as desk:
+        assert bought(desk.run("dry", kind=RunKind.DRY)) == {"A": 1000, "B": 1000}
+        assert bought(desk.run("two", is_scheduled=True)) == {"B": 1000}
+        assert desk.audit("run.decided")[-1]["payload"]["pending"] == {"C": 0.1}
+
+
+# What is held
+
+
+def test_a_difference_to_the_broker_is_accepted_by_a_person_alone(tmp_path: Path) -> None:
+    floor = written(tmp_path, {"A": 0.1})
+    with scene(floor, D1) as desk:
+        desk.run("one")
+        desk.paper.submit(OrderRequest("mine", "A", Side.BUY, D(10)))
+    with scene(floor, D2) as desk:
+        assert [d.code for d in desk.run("two", who="ann", reason="no").problems] == ["E602"]
+        assert desk.run("three", accepts_differences=True, who="ann", reason="mine").run.outcome is Outcome.UNCHANGED
+
+
+def test_a_dry_run_looks_at_a_book_that_is_some_sessions_behind(tmp_path: Path) -> None:
+    """1,000 bought, valued on the second day, and split 2:1 on the third, of which the ledger knows nothing: 2,000."""
+    actions = f"date,ticker,kind,ratio\n{D3},A,split,2\n"
+    floor = written(tmp_path, {"A": 0.1}, {"A": [100.0, 100.0, 50.0]}, actions=actions)
+    for day in (D1, D2):
+        with scene(floor, day) as desk:
+            desk.run(day)
+            assert desk.held() == ({} if day == D1 else {"A": D(2000)} if day == D3 else {"A": D(1000)})
+    with scene(floor, D4) as desk:
+        assert bought(desk.run("dry", kind=RunKind.DRY)) == {}
+
+
+def test_orders_are_judged_by_prices_and_sectors_of_what_is_ordered(tmp_path: Path) -> None:
+    floor = written(tmp_path, {"A": 0.1, "B": 0.1, "C": 0.0}, {"B": 50.0}, sectors={"A": "Oil"})
+    with scene(floor, D1) as desk:
+        desk.run("one")
+        with desk.trading.ledger.reading() as connection:
+            found = price_marks.marks_of(connection, "one")
+    assert found == {"A": Mark(D(100), "Oil"), "B": Mark(D(50), "X")}
+
+
+# When slices go out
+
+
+@pytest.mark.parametrize("cut_off", ["close-5m", "open"])
+def test_slices_begin_at_the_open_or_at_once_where_sending_ends_by_then(tmp_path: Path, cut_off: str) -> None:
+    """Two slices over an hour, of a run in the evening."""
+    twap = {"style": "twap", "slices": 2, "window_minutes": 60.0, "cut_off": cut_off}
+    floor = written(tmp_path, {"A": 0.1}, config=free(execution=twap))
+    with scene(floor, D1) as desk:
+        now = desk.clock.now()
+        session = floor.calendar.after(floor.calendar.before_or_on(now.date()).day)
+        begin = session.open if cut_off == "close-5m" else now
+        found = [i.not_before for i in desk.run("one").orders]
+    assert found == [begin, begin + timedelta(minutes=30)]
+
+
+def test_slices_of_a_run_within_the_session_begin_at_once(tmp_path: Path) -> None:
+    twap = {"style": "twap", "slices": 2, "window_minutes": 60.0}
+    floor = written(tmp_path, {"A": 0.1}, config=free(execution=twap))
+    at = before_cut_off(floor, D1, 7200.0)
+    with scene(floor, D1, at=at) as desk:
+        found = [i.not_before for i in desk.run("one").orders]
+    assert found == [at, at + timedelta(minutes=30)]

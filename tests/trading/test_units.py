@@ -9,7 +9,9 @@ from fractions import Fraction
 import pytest
 
 from sigc.actions import Action, ActionKind
+from sigc.store.action_rows import restated
 from sigc.store.books import Book
+from sigc.store.effects import Due
 from sigc.store.records import BookKey
 from sigc_pipelines.units import acting_between, in_session, owed_at, restated_positions, restated_price
 from sigc_pipelines.valuing import Standing
@@ -118,3 +120,29 @@ def test_a_new_name_goes_on_at_the_price_of_the_old_one() -> None:
         bare, [act(MON, "A", ActionKind.RENAME, into="N"), split(MON, "2", "Y")], weekdays(), (FRI, FRI, MON)
     )
     assert (dict(now.positions), dict(now.prices), now.worth) == ({"N": D(100)}, {}, D(1050))
+
+
+def test_names_that_change_at_once_take_their_prices_with_them() -> None:
+    """A and B swap names, C becomes D, which was another and becomes E; N is known by its new name already."""
+    of = {"A": 10, "B": 40, "C": 7, "D": 3, "M": 6, "N": 9}
+    prices = {name: D(price) for name, price in of.items()}
+    swaps = [("A", "B"), ("B", "A"), ("C", "D"), ("D", "E"), ("M", "N")]
+    acts = [act(MON, old, ActionKind.RENAME, into=new) for old, new in swaps]
+    held = standing({"A": D(100), "B": D(50), "C": D(1), "D": D(2)}, prices)
+    now = in_session(held, acts, weekdays(), (FRI, FRI, MON))
+    assert now.positions == {"B": 100, "A": 50, "D": 1, "E": 2}
+    assert now.prices == {"A": 40, "B": 10, "C": 7, "D": 7, "E": 3, "M": 6, "N": 9}
+    assert now.worth == 1050 + 100 * 10 + 50 * 40 + 7 + 2 * 3
+    # Of Monday's own closes each has its new name already, but for E, which the data lack.
+    later = in_session(held, acts, weekdays(), (FRI, MON, MON))
+    assert later.prices == prices | {"E": D(3)}
+    # The same of the marks that orders are judged by.
+    dues = [Due(a, MON, datetime(2016, 3, 4, 21, tzinfo=UTC), MON) for a in acts]
+    assert restated(prices, dues) == now.prices
+
+
+def test_a_name_that_another_gave_up_has_no_price_of_its_own_yet() -> None:
+    acts = [act(MON, "A", ActionKind.RENAME, into="B"), act(MON, "B", ActionKind.RENAME, into="C")]
+    now = in_session(standing({"A": D(5)}, {"B": D(40)}), acts, weekdays(), (FRI, FRI, MON))
+    assert now.positions == {"B": 5}
+    assert now.prices == {"C": 40}
