@@ -191,13 +191,13 @@ def test_positions() -> None:
 @pytest.mark.usefixtures("project")
 def test_runs() -> None:
     assert sigc("runs", "list") == (
-        "run            strategy  kind   began                    as of       session     outcome  filled  message\n"
-        "-------------  --------  -----  -----------------------  ----------  ----------  -------  ------  ---------------------------\n"
-        "r0112-trade    momentum  trade  2024-01-12 08:30:00 EST  2024-01-11  2024-01-12  done     open    2 orders\n"
-        "r0112-refused  momentum  trade  2024-01-12 08:30:00 EST  2024-01-11  2024-01-12  refused  -       prices of AAA are missing\n"
-        "r0111-dry      momentum  dry    2024-01-12 08:30:00 EST  2024-01-11  2024-01-12  done     -       2 orders, none of them sent\n"
-        "r0110-trade    momentum  trade  2024-01-10 08:30:00 EST  2024-01-09  2024-01-10  done     part    2 orders\n"
-        "r0109-trade    momentum  trade  2024-01-09 08:30:00 EST  2024-01-08  2024-01-09  done     all     3 orders\n"
+        "run            strategy  job  kind   began                    as of       session     outcome  filled  message\n"
+        "-------------  --------  ---  -----  -----------------------  ----------  ----------  -------  ------  ---------------------------\n"
+        "r0112-trade    momentum  -    trade  2024-01-12 08:30:00 EST  2024-01-11  2024-01-12  done     open    2 orders\n"
+        "r0112-refused  momentum  -    trade  2024-01-12 08:30:00 EST  2024-01-11  2024-01-12  refused  -       prices of AAA are missing\n"
+        "r0111-dry      momentum  -    dry    2024-01-12 08:30:00 EST  2024-01-11  2024-01-12  done     -       2 orders, none of them sent\n"
+        "r0110-trade    momentum  -    trade  2024-01-10 08:30:00 EST  2024-01-09  2024-01-10  done     part    2 orders\n"
+        "r0109-trade    momentum  -    trade  2024-01-09 08:30:00 EST  2024-01-08  2024-01-09  done     all     3 orders\n"
     )
     assert [r["id"] for r in data("runs", "list", "--outcome", "refused")] == ["r0112-refused"]
     assert [r["id"] for r in data("runs", "list", "--kind", "dry")] == ["r0111-dry"]

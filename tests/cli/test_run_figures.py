@@ -192,7 +192,7 @@ def test_the_report_of_a_book_that_is_held_up(written: Path, tmp_path: Path) -> 
     ]
     assert [line.split() for line in positions[3:]] == [
         ["AAA", "460", "100.3737", "101.5", "2024-01-11", "46690.00"],
-        ["BBB", "-400", "49.9000", "-", "-", "-19960.00"],
+        ["BBB", "-400", "49.9000", "none:", "at", "its", "average", "-", "-19960.00"],
     ]
 
 
