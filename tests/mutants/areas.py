@@ -70,7 +70,9 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/pipelines/test_warm_up.py",
             "tests/pipelines/test_ends.py",
             "tests/pipelines/test_odd_prices.py",
+            "tests/pipelines/test_coverage.py",
             "tests/pipelines/test_as_traded.py",
+            "tests/trading/test_causes.py",
         ),
         f"{_P}/book.py": (
             "tests/pipelines/test_book.py",

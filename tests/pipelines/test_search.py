@@ -92,7 +92,7 @@ def test_followed_as_stored(
     of = checked(world, {"signal": signal, "weights": weights, "costs": costs, "schedule": schedule})
     stored = searched(of, passing=False)
     followed = searched(of, passing=True, threads=threads, rule=rule)
-    assert len(stored.scored) == 6
+    assert len({tuple(one.params.items()) for one in stored.scored}) == len(stored.scored) == 6
     for one, other in zip(stored.scored, followed.scored, strict=True):
         assert one.params == other.params
         assert one.returns.tobytes() == other.returns.tobytes()
