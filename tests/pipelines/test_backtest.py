@@ -80,12 +80,12 @@ def test_a_range_that_begins_early_has_participation_from_the_twentieth_row_on(t
     loaded = load(write_strategy(tmp_path, text.replace("from 2023-02-06", "from 2023-01-24")), space)
     found = backtest(loaded, space, pick(loaded))
     close, volume = frames()
-    weights = wanted(close)["2023-01-24":"2023-03-17"]  # type: ignore[misc]
+    weights = wanted(close)["2023-01-24":"2023-03-17"]
     size = weights.diff().fillna(weights).abs()
     dollars, sigma = (close * volume).rolling(20).mean(), close.pct_change(fill_method=None).rolling(20).std()
     expected = (0.3 * sigma * size * np.sqrt(size * 1e6 / dollars)).loc[weights.index].sum(axis=1, skipna=False)
     known = expected.notna().to_numpy()
-    assert (len(found.costs), int(known.argmax()), known.all()) == (len(expected), 4, False)
+    assert (len(found.costs), int(known.argmax()), bool(known.all())) == (len(expected), 4, False)
     assert np.allclose(found.costs[known], expected[known], rtol=1e-9, atol=0.0)
     assert np.array_equal(found.costs, backtest(loaded, space, pick(loaded), capital=1e6).costs)
 
