@@ -45,7 +45,7 @@ screenshots: $(STAMP)     ## pictures of the status page, from a demo that runs,
 
 reference: $(STAMP)       ## docs/operators.md, conf/sigc.yaml, the Grafana dashboard, the table of metrics, from the declarations
 	$(BIN)/python -c "from sigc.ops.reference import markdown; print(markdown(), end='')" > docs/operators.md
-	$(BIN)/python -c "from sigc.config_file import reference_yaml; print(reference_yaml(), end='')" > conf/sigc.yaml
+	$(BIN)/python -c "from sigc.config.check import reference_yaml; print(reference_yaml(), end='')" > conf/sigc.yaml
 	$(BIN)/sigc monitoring export-dashboard -o conf/grafana/dashboards/sigc.json
 	sed -i '/^| metric |/,$$d' docs/monitoring.md
 	$(BIN)/python -c "from sigc_cli.grafana import metrics_table; print(metrics_table(), end='')" >> docs/monitoring.md

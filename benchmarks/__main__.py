@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from benchmarks.report import machine, shown, write
-from sigc.config_daemon import cache_home
-from sigc.engine.heap import keep_blocks
+from sigc.config.daemon_settings import cache_home
+from sigc.engine.kernel.heap import keep_blocks
 from sigc.ops import jit
 
 QUICK = ("check_speed", "kernels", "cache", "start", "momentum", "factors14", "alphas22", "sweep", "daily", "adjusted")

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from sigc.cache.parquet import ParquetStore
-from sigc.engine.local import LocalExecutor
+from sigc.engine.executors.local import LocalExecutor
 from sigc.lang.check import check_file
 from sigc.panel import Dates, Floats, Panel
 from sigc.plan.lower import lower
@@ -24,7 +24,7 @@ from sigc.plan.strategy import Strategy
 from sigc_cli.datafile import write_file
 from sigc_cli.universe import business_days
 from sigc_pipelines.compute import Workspace, load
-from sigc_pipelines.outlook import look
+from sigc_pipelines.targets import look
 
 ASSETS, YEARS, DAYS = 500, 10, 15
 WAYS = ("none", "split", "split_div")

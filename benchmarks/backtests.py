@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.timing import median_s
-from sigc.blocks import BlockStore
+from sigc.blocks.block import BlockStore
 from sigc.cache.parquet import ParquetStore
-from sigc.engine.drive import Executor
-from sigc.engine.local import LocalExecutor
+from sigc.engine.core.drive import Executor
+from sigc.engine.executors.local import LocalExecutor
 from sigc.lang.check import check_file
 from sigc.plan.lower import lower
 from sigc_cli.scaffold import MOMENTUM
 from sigc_cli.universe import write_universe
-from sigc_pipelines.backtest import backtest, pick
+from sigc_pipelines.backtest.backtest import backtest, pick
 from sigc_pipelines.compute import Workspace, load
 
 SIZES = ((500, 1260), (5000, 2520))

@@ -11,11 +11,11 @@ import numpy as np
 
 from benchmarks.timing import median_s
 from benchmarks.universe_data import prices
-from sigc.blocks import Facts
+from sigc.blocks.block import Facts
 from sigc.cache.parquet import ParquetStore
-from sigc.config import DataSettings
+from sigc.config.settings import DataSettings
 from sigc.data.catalog import load
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.spec import SourceSpec
 from sigc.panel import Panel, canonical
 
 ROWS, ASSETS, KEY = 252, 3000, "ab" * 20

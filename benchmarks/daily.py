@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from sigc.cache.parquet import ParquetStore
-from sigc.engine.drive import Executor
-from sigc.engine.local import LocalExecutor
+from sigc.engine.core.drive import Executor
+from sigc.engine.executors.local import LocalExecutor
 from sigc.lang.check import check_file
 from sigc.panel import Panel
 from sigc.plan.lower import lower
 from sigc_cli.datafile import write_file
 from sigc_cli.universe import business_days
 from sigc_pipelines.compute import Workspace, load
-from sigc_pipelines.outlook import look
+from sigc_pipelines.targets import look
 
 ASSETS = (500,)
 MANY_ASSETS = (3_000, 10_000)

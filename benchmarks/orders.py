@@ -18,14 +18,14 @@ from decimal import Decimal
 from pathlib import Path
 
 from sigc.clock import HandClock
-from sigc.config import ExecutionSettings
-from sigc.store import books, orders, price_marks, runs
-from sigc.store.connection import FILE, connect_writer
-from sigc.store.ledger import Ledger
-from sigc.store.records import BookKey, Intent, IntentState, Outcome, Run, RunKey, RunKind, Side
+from sigc.config.settings import ExecutionSettings
+from sigc.store.ledger import books, orders, price_marks, runs
+from sigc.store.ledger.connection import FILE, connect_writer
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import BookKey, Intent, IntentState, Outcome, Run, RunKey, RunKind, Side
 from sigc_pipelines.brokers.protocol import BrokerOrder, OrderRequest, OrderStatus
-from sigc_pipelines.execute import Desk, Execution
-from sigc_pipelines.judging import judge_of
+from sigc_pipelines.live.execute import Desk, Execution
+from sigc_pipelines.live.judging import judge_of
 
 FEW, MANY = 1_000, 1_000_000
 MOST = 1.2  # times as much processor time at MANY as at FEW

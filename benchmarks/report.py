@@ -18,8 +18,8 @@ from bokeh.models import FactorRange, Range1d
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
-from sigc_dashboard.figures import GREY, MAIN
-from sigc_dashboard.style import CSS
+from sigc_dashboard.reports.figures import GREY, MAIN
+from sigc_dashboard.reports.style import CSS
 
 Figures = Mapping[str, Mapping[str, float]]
 LIBRARIES = ("numpy", "numba", "pandas", "pyarrow", "dask", "distributed")

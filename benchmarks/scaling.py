@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.universe_data import prices
-from sigc.blocks import Facts, MemoryStore
+from sigc.blocks.block import Facts, MemoryStore
 from sigc.cache.parquet import ParquetStore
-from sigc.config import ClusterSettings
-from sigc.engine.cluster import open_client, slice_bytes
-from sigc.engine.dask import DaskExecutor, StoreAddress
-from sigc.engine.drive import Executor, drive
-from sigc.engine.task import Outcome, Task
+from sigc.config.settings import ClusterSettings
+from sigc.engine.core.drive import Executor, drive
+from sigc.engine.core.task import Outcome, Task
+from sigc.engine.executors.cluster import open_client, slice_bytes
+from sigc.engine.executors.dask import DaskExecutor, StoreAddress
 from sigc.lang.check import check_file
 from sigc.plan.lower import lower
 from sigc.plan.plan import make_plan

@@ -26,10 +26,10 @@ import pyarrow.parquet as pq
 
 from sigc.cache import upkeep
 from sigc.cache.parquet import ParquetStore
-from sigc.config import ClusterSettings
-from sigc.engine.cluster import open_client, slice_bytes
-from sigc.engine.dask import DaskExecutor, StoreAddress
-from sigc.engine.drive import Executor
+from sigc.config.settings import ClusterSettings
+from sigc.engine.core.drive import Executor
+from sigc.engine.executors.cluster import open_client, slice_bytes
+from sigc.engine.executors.dask import DaskExecutor, StoreAddress
 from sigc.lang.check import check_file
 from sigc.panel import Dates
 from sigc.plan.lower import lower

@@ -17,10 +17,10 @@ __version__ = "0.1.0"
 
 # The notebook functions put all layers together, as only the command line's package may.
 _HOMES = {
-    "compile": "sigc_cli.notebook",
+    "compile": "sigc_cli.notebooks.notebook",
     "SigcError": "sigc.errors",
     "Panel": "sigc.panel",
-    "Client": "sigc.daemon.client",
+    "Client": "sigc.rpc.client",
 }
 
 

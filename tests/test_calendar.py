@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.calendar import Calendar, age_alarm, open_calendar
+from sigc.calendar.calendar import Calendar, age_alarm, open_calendar
 from sigc.errors import Severity, SigcError
 
 ROOT = Path(__file__).parent.parent
@@ -233,7 +233,7 @@ def test_a_table_is_computed_once(tmp_path: Path) -> None:
 
 
 def _sealed(content: dict[str, object]) -> dict[str, object]:
-    from sigc.calendar import _digest
+    from sigc.calendar.calendar import _digest
 
     return {"digest": _digest(content), "content": content}
 
@@ -288,7 +288,7 @@ def test_a_folder_that_cannot_be_written_costs_a_computation(tmp_path: Path) -> 
 
 def test_neither_pandas_nor_numpy_come_into_the_process(tmp_path: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from sigc.calendar import open_calendar\n"
+        "import sys; from pathlib import Path; from sigc.calendar.calendar import open_calendar\n"
         f"for _ in range(2): open_calendar('nyse', Path({str(tmp_path)!r}))\n"
         "print(sorted({'pandas', 'numpy', 'exchange_calendars', 'pydantic'} & set(sys.modules)))"
     )
@@ -405,7 +405,7 @@ import exchange_calendars
 names = exchange_calendars.get_calendar_names(include_aliases=False)
 print(json.dumps({n: len(made.table(n, date(2015, 1, 1), date(2026, 12, 31))["sessions"]) for n in names}))
 """
-    file = ROOT / "sigc" / "calendar_table.py"
+    file = ROOT / "sigc" / "calendar" / "exchange_table.py"
     told = subprocess.run([sys.executable, "-P", "-c", program, str(file)], check=True, capture_output=True, text=True)
     counts = json.loads(told.stdout)
     assert len(counts) > 60

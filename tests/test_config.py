@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sigc.config import Config
-from sigc.config_file import LoadedConfig, keys, load_config, reference_yaml
+from sigc.config.check import LoadedConfig, keys, load_config, reference_yaml
+from sigc.config.settings import Config
 from sigc.errors import SigcError
 
 

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from sigc.blocks import MemoryStore, digest
+from sigc.blocks.block import MemoryStore, digest
 from sigc.cache.parquet import ParquetStore
-from sigc.config import DataSettings
+from sigc.config.settings import DataSettings
 from sigc.data.catalog import load
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.spec import SourceSpec
 from sigc.errors import SigcError
 from sigc.ops import jit
 from sigc.private import intruder, keep_private, make_private
-from sigc.store.connection import Lock
+from sigc.store.ledger.connection import Lock
 from tests.world import STRATEGIES, write_world
 
 ROOT = Path(__file__).parent.parent
@@ -296,10 +296,10 @@ def test_a_work_dir_of_another_user_is_told_and_left(tmp_path: Path, caplog: pyt
 # Why a folder is made in another way. All others are made by `sigc.private`, so that none is open by the umask.
 OPEN = {
     ("sigc/private.py", "mkdir"): "makes them",
-    ("sigc/daemon/registry.py", "mkdir"): "root's entries of daemons are found by every user",
-    ("sigc/daemon/pidfile.py", "mkdir"): "a PID file is read by every user",
-    ("sigc/daemon/chores.py", "mkdir"): "a file of metrics is read by the user that collects them",
-    ("sigc/daemon/quota.py", "mkdir"): "a control group, not a folder",
+    ("sigc/host/instances.py", "mkdir"): "root's entries of daemons are found by every user",
+    ("sigc/host/pidfile.py", "mkdir"): "a PID file is read by every user",
+    ("sigc/daemon/background_tasks.py", "mkdir"): "a file of metrics is read by the user that collects them",
+    ("sigc/host/quota.py", "mkdir"): "a control group, not a folder",
     ("cli/sigc_cli/universe.py", "mkdir"): "data for the user's own project",
     ("cli/sigc_cli/commands/init.py", "mkdir"): "the user's own project",
     ("sigc/ops/jit.py", "mkdtemp"): "is 0700 by itself",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.sealed import seal, unseal
+from sigc.blocks.checksummed import seal, unseal
 
 
 @given(st.text())

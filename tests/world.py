@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from sigc.blocks import BlockStore
-from sigc.data.exchange import NYSE, Exchanges
-from sigc.engine.drive import Executor
-from sigc.engine.local import LocalExecutor
+from sigc.blocks.block import BlockStore
+from sigc.data.dates.exchange import NYSE, Exchanges
+from sigc.engine.core.drive import Executor
+from sigc.engine.executors.local import LocalExecutor
 from sigc.lang.check import check_file
 from sigc.ops.table import operators
 from sigc.plan.lower import lower

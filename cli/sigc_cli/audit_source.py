@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from sigc.errors import Diagnostic, SigcError
 
 if TYPE_CHECKING:
-    from sigc.config import AuditSettings
-    from sigc.store.anchor import Anchor
-    from sigc.store.verify import IsSigned, Verdict
+    from sigc.config.settings import AuditSettings
+    from sigc.store.audit.anchor import Anchor
+    from sigc.store.audit.verify import IsSigned, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ def opened(override: Path | None, config: Path | None) -> Iterator[Here]:
     """The ledger of the work dir that the options and the configuration say. Raises E310."""
     from zoneinfo import ZoneInfo
 
-    from sigc.store.connection import FILE, connect_reader, told
-    from sigc_cli.build import Choices, configuration
-    from sigc_cli.workdir import work_dir
+    from sigc.store.ledger.connection import FILE, connect_reader, told
+    from sigc_cli.assembly.parts import Choices, configuration
+    from sigc_cli.assembly.workdir import work_dir
 
     loaded = configuration(Choices(config=config))
     directory = work_dir(loaded, override)
@@ -56,10 +56,10 @@ def verify_here(
     config: Path | None,
 ) -> tuple[str, Verdict]:
     """The chain of the work dir: what was looked at, and how it was found."""
-    from sigc.store.anchor import anchors_file
-    from sigc.store.audit import ledger_id
-    from sigc.store.mirror import verify_mirror
-    from sigc.store.verify import verify as look
+    from sigc.store.audit.anchor import anchors_file
+    from sigc.store.audit.chain import ledger_id
+    from sigc.store.audit.mirror import verify_mirror
+    from sigc.store.audit.verify import verify as look
 
     with opened(work_dir, config) as here:
         own = (Path(here.settings.sign_key).expanduser(),) if here.settings.sign_key else ()
@@ -74,7 +74,7 @@ def verify_here(
 
 def book_faults(work_dir: Path | None, config: Path | None) -> tuple[str, ...]:
     """The numbers of books that are not what their fills, charges and corporate actions come to."""
-    from sigc.store.recount import faults
+    from sigc.store.ledger.recount import faults
 
     with opened(work_dir, config) as here:
         return faults(here.connection)
@@ -86,8 +86,8 @@ def verify_files(
     """The chain of files of lines, in their order."""
     from datetime import date
 
-    from sigc.store.mirror import DayFile, mirror_lines
-    from sigc.store.verify import verify_lines
+    from sigc.store.audit.mirror import DayFile, mirror_lines
+    from sigc.store.audit.verify import verify_lines
 
     known = _anchors(anchors, must_be=True) if anchors is not None else ()
     lines = mirror_lines([DayFile(date.min, file) for file in files])
@@ -99,13 +99,13 @@ def verify_files(
 
 
 def _signed(keys: tuple[Path, ...]) -> IsSigned | None:
-    from sigc.store.signing import checker
+    from sigc.store.audit.sign import checker
 
     return checker(keys) if keys else None
 
 
 def _anchors(file: Path, *, must_be: bool) -> tuple[Anchor, ...]:
-    from sigc.store.anchor import read_anchors
+    from sigc.store.audit.anchor import read_anchors
 
     if must_be and not file.is_file():
         raise SigcError(Diagnostic("E200", f"there is no file of anchors at {file}"))

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sigc.errors import Diagnostic, SigcError
-from sigc.store.records import Outcome
+from sigc.store.ledger.records import Outcome
 from sigc_cli.reading import Target, ledger_of
-from sigc_cli.table import table
+from sigc_cli.text.table import table
 
 if TYPE_CHECKING:
-    from sigc.daemon.configured import Configured
+    from sigc.daemon.configured.configured import Configured
 
 _MOST_DAYS = 3700
 WELL = frozenset({Outcome.DONE, Outcome.UNCHANGED, Outcome.PARTIAL})  # some of it reached the broker, or nothing had to
@@ -41,9 +41,9 @@ def gaps(target: Target, work_dir: Path | None, days: tuple[str, str], names: Se
 
     Raises E500, E901.
     """
-    from sigc.daemon.calendars import open_calendars
-    from sigc.daemon.configured import configured
-    from sigc.daemon.due_sessions import plan_of
+    from sigc.daemon.configured.calendars import open_calendars
+    from sigc.daemon.configured.configured import configured
+    from sigc.daemon.configured.due_sessions import plan_of
     from sigc.why.chain import judge
     from sigc.why.facts import gather
 
@@ -69,8 +69,8 @@ def gaps(target: Target, work_dir: Path | None, days: tuple[str, str], names: Se
 
 def fill(gap: Gap, target: Target, work_dir: Path | None) -> Gap:
     """Make a dry run of it, by the daemon that answers, else in this process; one that has a run is left."""
-    from sigc_cli.build import Choices
-    from sigc_cli.build_trading import Wish
+    from sigc_cli.assembly.parts import Choices
+    from sigc_cli.assembly.trading import Wish
     from sigc_cli.commands.run import ended_here
     from sigc_cli.remote import Wanted
 
@@ -89,7 +89,7 @@ def fill(gap: Gap, target: Target, work_dir: Path | None) -> Gap:
 
 
 def _by_daemon(wanted: object, target: Target, work_dir: Path | None) -> tuple[str, str] | None:
-    from sigc.daemon.client import NoDaemonError
+    from sigc.rpc.client import NoDaemonError
     from sigc_cli.remote import Wanted, daemon, run_over_rpc
 
     if work_dir is not None or not isinstance(wanted, Wanted):
@@ -127,7 +127,7 @@ def _range(days: tuple[str, str]) -> tuple[date, date]:
 
 
 def _chosen(names: Sequence[str], found: Configured) -> list[str]:
-    from sigc.daemon.configured import instead_of
+    from sigc.daemon.configured.configured import instead_of
 
     known = [entry.name for entry in found.strategies if entry.enabled]
     for name in names:

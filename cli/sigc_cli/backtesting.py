@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from sigc_cli.build import Compiled
-from sigc_pipelines.backtest import Result, backtest, pick
+from sigc_cli.assembly.parts import Compiled
+from sigc_pipelines.backtest.backtest import Result, backtest, pick
+from sigc_pipelines.backtest.trials import field
+from sigc_pipelines.backtest.validation import Validated, validate
 from sigc_pipelines.compute import Loaded, Workspace, load
-from sigc_pipelines.trials import field
-from sigc_pipelines.validation import Validated, validate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +24,7 @@ class Backtested:
 def backtested(
     compiled: Compiled, workspace: Workspace, portfolio: str, capital: float, overrides: Mapping[str, object]
 ) -> Backtested:
-    """Load, backtest and validate a portfolio ('' for the first). overrides: as of `sigc_pipelines.backtest`."""
+    """Load, backtest and validate a portfolio ('' for the first). overrides: as there."""
     loaded = load(compiled.strategy, workspace)
     book = pick(loaded, portfolio)
     result = with_warnings(backtest(loaded, workspace, book, capital=capital, overrides=overrides), compiled)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from sigc.config.secret import masked
 from sigc.errors import Diagnostic, Severity, Span, render
-from sigc.secret import masked
 
 _MOST = 1_000_000  # bytes of a source that is read again for its line
 

@@ -46,8 +46,8 @@ def _jobs(context: click.Context) -> Iterable[str]:
 
 def _runs(context: click.Context) -> Iterable[str]:
     """The newest runs of the ledger, with and without a daemon."""
-    from sigc.store import history
-    from sigc.store.connection import FILE, connect_reader
+    from sigc.store.history import history
+    from sigc.store.ledger.connection import FILE, connect_reader
 
     with closing(connect_reader(_work_dir(context) / FILE)) as connection:
         return [run.id for run in history.runs_page(connection, history.RunsWanted(most=_MOST_RUNS))]
@@ -55,15 +55,15 @@ def _runs(context: click.Context) -> Iterable[str]:
 
 def _daemons(context: click.Context) -> Iterable[str]:
     del context
-    from sigc.daemon.instance import runtime_dirs
-    from sigc.daemon.registry import running
+    from sigc.host.instance import runtime_dirs
+    from sigc.host.instances import running
 
     return sorted(entry.name for entry in running(runtime_dirs(os.environ, os.getuid())))
 
 
 def _data(context: click.Context) -> dict[str, object]:
-    from sigc.config_place import find
-    from sigc.config_source import read
+    from sigc.config.find import find
+    from sigc.config.read import read
 
     path = find(context.params.get("config"), os.environ)
     return {} if path is None else read(path, os.environ).data
@@ -77,7 +77,7 @@ def _listed(context: click.Context, *keys: str) -> list[dict[str, object]]:
 
 
 def _work_dir(context: click.Context) -> Path:
-    from sigc.daemon.wish import Asked, wish_of
+    from sigc.rpc.discovery import Asked, wish_of
 
     if context.params.get("work_dir") is not None:
         return Path(context.params["work_dir"])

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sigc.actions import Action, ActionKind
-from sigc.blocks import MemoryStore
-from sigc.config import DataSettings
-from sigc.data.adjust import acting, forward
+from sigc.blocks.block import MemoryStore
+from sigc.config.settings import DataSettings
+from sigc.data.actions.adjust import acting, forward
 from sigc.data.anomalies import MAX_RETURN
 from sigc.data.catalog import Source, load, read
-from sigc.data.exchange import NYSE, Exchanges
-from sigc.data.layout import layout
-from sigc.data.locate import locate
-from sigc.data.spec import SourceSpec
-from sigc.data.table import opened
+from sigc.data.dates.exchange import NYSE, Exchanges
+from sigc.data.formats.layout import layout
+from sigc.data.formats.table import opened
+from sigc.data.sources.locate import locate
+from sigc.data.sources.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.panel import Dates, Floats, Panel
 from sigc.source_measures import measures
@@ -29,7 +29,7 @@ from sigc.source_options import read as read_option
 from sigc.source_words import Written
 
 if TYPE_CHECKING:
-    from sigc.data.corporate import Acts
+    from sigc.data.actions.action_files import Acts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +86,7 @@ def read_file(
 
 def _own_actions(spec: SourceSpec, settings: DataSettings, exchanges: Exchanges) -> tuple[Action, ...]:
     """What the columns of the file itself say."""
-    from sigc.data.corporate import has_actions, rows_of_prices
+    from sigc.data.actions.action_files import has_actions, rows_of_prices
 
     files = locate(spec, settings).files
     if not any(has_actions(spec, file, settings.max_cells) for file in files):
@@ -114,8 +114,8 @@ def _days(panel: Panel, source: Source) -> Dates:
 
 def read_acts(path: Path, options: Sequence[str] = (), exchanges: Exchanges = NYSE) -> Acts | None:
     """The corporate actions of a file that holds nothing else; None for any other file. Raises as `read_file` does."""
-    from sigc.data.corporate import read_actions
-    from sigc.data.corporate_columns import Roles, roles_of
+    from sigc.data.actions.action_files import read_actions
+    from sigc.data.actions.corporate_columns import Roles, roles_of
 
     where = path.expanduser().resolve()
     said = dict(_written(o) for o in options)
@@ -159,7 +159,7 @@ def price_findings(read: DataFile, column: str = "") -> tuple[Diagnostic, ...]:
     source = read.source
     if measures("" if column else source.name, column, "") != "price" or source.static or read.panel.labels is not None:
         return ()
-    from sigc_pipelines.quotes import accept_panel
+    from sigc_pipelines.prices.quotes import accept_panel
 
     strict = replace(source.spec, options=replace(source.spec.options, max_anomalies_pct=0.0))
     source, panel = replace(source, spec=strict), read.panel

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sigc.errors import SigcError
-from sigc_cli.build import Choices, configuration
+from sigc_cli.assembly.parts import Choices, configuration
+from sigc_cli.assembly.workdir import work_dir as place_of
 from sigc_cli.reading import Target
-from sigc_cli.workdir import work_dir as place_of
 
 if TYPE_CHECKING:
-    from sigc.config_file import LoadedConfig
-    from sigc.daemon.status_messages import StatusReply
+    from sigc.config.check import LoadedConfig
+    from sigc.rpc.messages.status import StatusReply
 
 _LITTLE_DISK = 1 << 30
 _UNSYNCHRONISED, _STATUS_AT = 0x40, 40  # STA_UNSYNC, and where struct timex has its status
@@ -61,8 +61,8 @@ class Live:
         return place_of(self._loaded(), None, self._target[2])
 
     def _daemon(self) -> str:
-        from sigc.daemon.client import NoDaemonError
-        from sigc.daemon.status_messages import StatusReply
+        from sigc.rpc.client import NoDaemonError
+        from sigc.rpc.messages.status import StatusReply
         from sigc_cli.remote import daemon
 
         config, address, name = self._target
@@ -80,7 +80,7 @@ class Live:
         return f"{found.name}, PID {found.pid}, {found.status}"
 
     def _token(self) -> str:
-        from sigc.daemon.access import TOKEN_FILE
+        from sigc.rpc.access import TOKEN_FILE
 
         if self._loaded().config.daemon.rpc.token is not None:
             return "configured (daemon.rpc.token, or $SIGC_RPC_TOKEN)"
@@ -96,7 +96,7 @@ class Live:
     def _ports(self) -> str:
         if self._status is not None and self._status.detailed is not None:
             return ", ".join(f"{name} {number}" for name, number in self._status.detailed.ports.items())
-        from sigc.daemon.client import DEFAULT_ADDRESS
+        from sigc.rpc.client import DEFAULT_ADDRESS
 
         settings = self._loaded().config.daemon
         _, _, number = (settings.rpc.address or DEFAULT_ADDRESS).rpartition(":")
@@ -110,9 +110,9 @@ class Live:
         return "free: " + ", ".join(f"{name} {port}" for name, port in wanted.items())
 
     def _calendar(self) -> str:
-        from sigc.calendar import age_alarm
-        from sigc.daemon.calendars import open_calendars
-        from sigc.daemon.configured import configured
+        from sigc.calendar.calendar import age_alarm
+        from sigc.daemon.configured.calendars import open_calendars
+        from sigc.daemon.configured.configured import configured
 
         now, loaded = datetime.now(UTC), self._loaded()
         calendars = open_calendars(configured(loaded), self._place(), now)
@@ -151,8 +151,8 @@ class Live:
         return text
 
     def _strategies(self) -> str:
-        from sigc.daemon.configured import configured
-        from sigc_cli.build import compile_file
+        from sigc.daemon.configured.configured import configured
+        from sigc_cli.assembly.parts import compile_file
 
         found, wrong = configured(self._loaded()).strategies, []
         for entry in found:
@@ -172,7 +172,7 @@ class Live:
             return f"{len(channels)} channel(s); --alerts sends a test message over each"
         if self._status is None:
             raise DoubtError("the test message is sent by the daemon, and none runs")
-        from sigc.daemon.alert_messages import AlertTestReply, AlertTestRequest
+        from sigc.rpc.messages.alerts import AlertTestReply, AlertTestRequest
         from sigc_cli.remote import daemon
 
         with daemon(*self._target, timeout_s=310.0) as client:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sigc.daemon.messages import HoldReply, HoldRequest
+from sigc.rpc.messages.requests import HoldReply, HoldRequest
 from sigc_cli.remote import daemon, print_json
 
 

@@ -18,8 +18,8 @@ _OWN = ("at", "level", "logger", "run", "text", "trace")
 
 def log_path(config: Path | None, work_dir: Path | None) -> Path:
     """The log file of the configured daemon. Raises E901 where there is none."""
-    from sigc_cli.build import Choices, configuration
-    from sigc_cli.workdir import work_dir as place_of
+    from sigc_cli.assembly.parts import Choices, configuration
+    from sigc_cli.assembly.workdir import work_dir as place_of
 
     loaded = configuration(Choices(config=config))
     configured = loaded.config.daemon.log_file

@@ -11,7 +11,7 @@ import click
 from sigc_cli.completing import daemons
 
 if TYPE_CHECKING:
-    from sigc_cli.build import Choices
+    from sigc_cli.assembly.parts import Choices
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,7 +41,7 @@ WORK_DIR = click.option("--work-dir", type=click.Path(path_type=Path), help="Whe
 def ledger_options(command: F) -> F:
     """Options of commands that read a ledger: --config, --name, --work-dir.
 
-    The name is no argument of the command: `sigc_cli.workdir` finds it in the context.
+    The name is no argument of the command: `sigc_cli.assembly.workdir` finds it in the context.
     """
     name = click.option(
         "--name",
@@ -77,6 +77,6 @@ def work(command: F) -> F:
 
 def choices(config: Path | None, engine: str, threads: int, no_cache: bool) -> Choices:
     """The values of `work` as one."""
-    from sigc_cli.build import Choices  # more than a control verb needs
+    from sigc_cli.assembly.parts import Choices  # more than a control verb needs
 
     return Choices(config=config, engine=engine, threads=threads, cache=not no_cache, alone=True)

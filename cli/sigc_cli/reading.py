@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from sigc_cli.build import Choices, configuration
-from sigc_cli.workdir import work_dir as place_of
+from sigc_cli.assembly.parts import Choices, configuration
+from sigc_cli.assembly.workdir import work_dir as place_of
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from sigc.config_file import LoadedConfig
-    from sigc.daemon.client import Client
+    from sigc.config.check import LoadedConfig
+    from sigc.rpc.client import Client
 
 T = TypeVar("T")
 Target = tuple[Path | None, str | None, str | None]  # --config, --address, --name
@@ -29,8 +29,8 @@ def from_daemon(target: Target, work_dir: Path | None, ask: Callable[[Client], T
     """
     if work_dir is not None:
         return None
-    from sigc.daemon.client import NoDaemonError
-    from sigc.store.connection import FILE
+    from sigc.rpc.client import NoDaemonError
+    from sigc.store.ledger.connection import FILE
     from sigc_cli.remote import daemon
 
     config, address, name = target
@@ -50,7 +50,7 @@ def from_daemon(target: Target, work_dir: Path | None, ask: Callable[[Client], T
 @contextmanager
 def ledger_of(target: Target, work_dir: Path | None) -> Iterator[tuple[sqlite3.Connection, Path, LoadedConfig]]:
     """A connection that only reads, the work dir, the configuration. Raises E310 without a ledger there."""
-    from sigc.store.connection import FILE, connect_reader, told
+    from sigc.store.ledger.connection import FILE, connect_reader, told
 
     config, _, name = target
     loaded = configuration(Choices(config=config))

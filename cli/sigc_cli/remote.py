@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sigc.daemon.client import Client, NoDaemonError
-from sigc.daemon.identity import is_alive
-from sigc.daemon.status_messages import RunStatus, StatusReply
-from sigc.daemon.typed import encode
-from sigc.daemon.wish import Asked, connect
 from sigc.errors import Diagnostic, SigcError
+from sigc.host.identity import is_alive
+from sigc.rpc.client import Client, NoDaemonError
+from sigc.rpc.discovery import Asked, connect
+from sigc.rpc.messages.status import RunStatus, StatusReply
+from sigc.rpc.schema import encode
 from sigc_cli.completing import daemons
 
 if TYPE_CHECKING:
-    from sigc.daemon.messages import RunRequest, StopReply
+    from sigc.rpc.messages.requests import RunRequest, StopReply
 
 F = TypeVar("F", bound=Callable[..., Any])
 _LOOK_EVERY_S = 0.05
@@ -119,7 +119,7 @@ class Wanted:
 
     def request(self) -> RunRequest:
         """As it goes over the wire. What names a file is sent as its absolute path."""
-        from sigc.daemon.messages import RunRequest
+        from sigc.rpc.messages.requests import RunRequest
 
         path = Path(self.what)
         is_file = path.suffix == ".sig" or path.is_file()
@@ -158,6 +158,6 @@ def run_over_rpc(
 
 
 def _status(event: Any) -> RunStatus:
-    from sigc.daemon.typed import decode
+    from sigc.rpc.schema import decode
 
     return decode(RunStatus, event, is_lenient=True)

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from sigc.daemon.calendars import open_calendars
-from sigc.daemon.configured import Configured, configured, instead_of_job
-from sigc.daemon.jobs import Fire, Job, next_job_fires
-from sigc.daemon.messages import HistoryEntry, HistoryReply, JobsReply, JobStatus, NextReply, Upcoming
+from sigc.daemon.configured.calendars import open_calendars
+from sigc.daemon.configured.configured import Configured, configured, instead_of_job
 from sigc.daemon.ordering import status_text
-from sigc.daemon.triggers import trigger_text
 from sigc.errors import Diagnostic, SigcError
-from sigc.store import control, jobs
+from sigc.rpc.messages.requests import HistoryEntry, HistoryReply, JobsReply, JobStatus, NextReply, Upcoming
+from sigc.schedule.job import Fire, Job, next_job_fires
+from sigc.schedule.triggers import trigger_text
+from sigc.store.ledger import control, jobs
 from sigc_cli.reading import Target, ledger_of
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from sigc.daemon.due_sessions import Calendars
+    from sigc.daemon.configured.due_sessions import Calendars
 
 T = TypeVar("T")
 _OFF = "disabled"  # jobs, in the control state

@@ -33,7 +33,7 @@ def business_days(start: str, count: int) -> Dates:
 
 def sessions(start: str, count: int) -> Dates:
     """`count` sessions of the NYSE from `start` on; weekdays, where its calendar does not reach so far."""
-    from sigc.data.exchange import NYSE
+    from sigc.data.dates.exchange import NYSE
 
     exchange = NYSE.of()
     days = exchange.days[int(exchange.place(np.array([start], "datetime64[D]"))[0]) :][:count]

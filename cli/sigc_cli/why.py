@@ -12,8 +12,8 @@ from sigc_cli.reading import Target, from_daemon, ledger_of
 if TYPE_CHECKING:
     import sqlite3
 
-    from sigc.config_file import LoadedConfig
-    from sigc.daemon.client import Client
+    from sigc.config.check import LoadedConfig
+    from sigc.rpc.client import Client
     from sigc.why.assets import AssetAnswer
     from sigc.why.chain import Answer
     from sigc.why.plan import Plan
@@ -67,9 +67,9 @@ def _here(question: Question, target: Target, work_dir: Path | None) -> Answer |
 
 def _plan(connection: sqlite3.Connection, place: Path, loaded: LoadedConfig, question: Question) -> Plan:
     from sigc.clock import SystemClock
-    from sigc.daemon.calendars import open_calendars
-    from sigc.daemon.configured import configured
-    from sigc.daemon.due_sessions import plan_of, session_wanted
+    from sigc.daemon.configured.calendars import open_calendars
+    from sigc.daemon.configured.configured import configured
+    from sigc.daemon.configured.due_sessions import plan_of, session_wanted
 
     found, now = configured(loaded), SystemClock().now()
     calendars = open_calendars(found, place, now)

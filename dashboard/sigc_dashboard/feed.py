@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
-from sigc.daemon.client import Client, NoDaemonError, RefusedError, Target
-from sigc.daemon.messages import StatusReply
+from sigc.rpc.client import Client, NoDaemonError, RefusedError, Target
+from sigc.rpc.messages.requests import StatusReply
 
 T = TypeVar("T")
 _PATIENCE_S = 3.0  # for an answer; the page is stale after 5

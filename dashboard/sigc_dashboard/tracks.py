@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from statistics import fmean
 from typing import Any
 
-from sigc.daemon.history_messages import NavReply, SignalDay, SignalLine
-from sigc_dashboard.track_figures import tone
+from sigc.rpc.messages.history import NavReply, SignalDay, SignalLine
+from sigc_dashboard.reports.track_figures import tone
 
 NAN = float("nan")
 _RUNNING = 20  # sessions of the running mean of the rank correlation

@@ -16,30 +16,30 @@ from functools import cached_property, partial
 import numpy as np
 
 from sigc.actions import Action
-from sigc.blocks import BlockStore
-from sigc.config import DataSettings
-from sigc.data.adjust import acting
+from sigc.blocks.block import BlockStore
+from sigc.config.settings import DataSettings
+from sigc.data.actions.adjust import acting
+from sigc.data.actions.factor_names import traded_of
+from sigc.data.actions.judged import Judged, judged
 from sigc.data.anomalies import MAX_RETURN
 from sigc.data.catalog import Catalog, read_block
 from sigc.data.catalog import load as load_sources
-from sigc.data.connections import Connections
-from sigc.data.exchange import NYSE, Exchanges
-from sigc.data.factor_names import traded_of
-from sigc.data.frequency import Periods, periods_of
-from sigc.data.held import Held
-from sigc.data.judged import Judged, judged
-from sigc.engine.books import Books
-from sigc.engine.drive import Computed, EngineLostError, Executor, drive
-from sigc.engine.frontier import cost_at_most, outstanding
-from sigc.engine.local import LocalExecutor
-from sigc.engine.task import Progress
+from sigc.data.dates.exchange import NYSE, Exchanges
+from sigc.data.dates.frequency import Periods, periods_of
+from sigc.data.sources.connections import Connections
+from sigc.data.sources.frame_source import Held
+from sigc.engine.core.drive import Computed, EngineLostError, Executor, drive
+from sigc.engine.core.frontier import cost_at_most, outstanding
+from sigc.engine.core.task import Progress
+from sigc.engine.executors.local import LocalExecutor
+from sigc.engine.kernel.books import Books
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.plan.expr import Expr, lookback, walk
 from sigc.plan.grid import Grid, lay
 from sigc.plan.periods import with_periods
 from sigc.plan.plan import Plan, least_memory, make_plan
 from sigc.plan.strategy import Strategy
-from sigc_pipelines.rebal_words import check_words
+from sigc_pipelines.portfolio.calendar_words import check_words
 
 _MOST_ENGINES = 3  # lost in one run
 _RECENT = timedelta(days=30)

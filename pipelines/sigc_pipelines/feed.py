@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from sigc.errors import Diagnostic, SigcError
 from sigc.plan.strategy import Strategy
-from sigc_pipelines.closes import Closes, closes
 from sigc_pipelines.compute import Loaded, Workspace, load
-from sigc_pipelines.outlook import Outlook, look
+from sigc_pipelines.prices.closes import Closes, closes
+from sigc_pipelines.targets import Outlook, look
 
 
 @dataclass(frozen=True, slots=True, eq=False)

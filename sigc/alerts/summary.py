@@ -1,4 +1,4 @@
-"""The daily summary: when it is due, and its words. Pure; what it tells of is collected by `sigc.daemon.summary`."""
+"""The daily summary: when it is due, and its words. Pure; `sigc.daemon.alerting.summary` collects."""
 
 from __future__ import annotations
 

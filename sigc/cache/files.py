@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from sigc.blocks import Carry, Facts, Place
+from sigc.blocks.block import Carry, Facts, Place
 from sigc.cache.layout import pieces
 from sigc.panel import Dates, Floats, Panel
 

@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from sigc.blocks import Carry, Facts, Place
+from sigc.blocks.block import Carry, Facts, Place
 from sigc.cache import files
 from sigc.cache.counts import add_counts, counts, set_bytes
 from sigc.cache.upkeep import SUFFIXES, bytes_of, evict, lease_file, size

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
-from sigc.daemon.history_messages import NavReply, NavRequest
-from sigc.store import books, history
-from sigc.store.books import Book
-from sigc.store.history import BookTrack, Totals
-from sigc.store.records import BookKey
-from sigc.store.track import figures, months, thin
+from sigc.rpc.messages.history import NavReply, NavRequest
+from sigc.store.history import history
+from sigc.store.history.history import BookTrack, Totals
+from sigc.store.history.track import figures, months, thin
+from sigc.store.ledger import books
+from sigc.store.ledger.books import Book
+from sigc.store.ledger.records import BookKey
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sigc.daemon.history_messages import CacheReply, Stored
+from sigc.rpc.messages.history import CacheReply, Stored
 
 _FRESH_S = 10.0
 _MOST_NAMES = 100

@@ -25,14 +25,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from sigc.daemon.messages import WorkerStatus
 from sigc.errors import Diagnostic, SigcError
+from sigc.rpc.messages.requests import WorkerStatus
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from sigc.config import ClusterSettings
-    from sigc.engine.drive import Executor
+    from sigc.config.settings import ClusterSettings
+    from sigc.engine.core.drive import Executor
 
 _MOST_OPENINGS = 6
 _WITHIN_S = 3600.0
@@ -102,8 +102,8 @@ class DaskCluster:
         """A run's own executor, over the cache at `directory`."""
         from distributed import Client
 
-        from sigc.engine.cluster import patience_s, slice_bytes
-        from sigc.engine.dask import DaskExecutor, StoreAddress
+        from sigc.engine.executors.cluster import patience_s, slice_bytes
+        from sigc.engine.executors.dask import DaskExecutor, StoreAddress
 
         held = self.open()
         with self._turn:
@@ -186,8 +186,8 @@ class DaskCluster:
             thread.join(_GOOD_BYE_S)
 
     def _opened(self) -> Client:
-        from sigc.engine.cluster import open_client
-        from sigc.engine.join import EVENTS
+        from sigc.engine.executors.cluster import open_client
+        from sigc.engine.executors.join import EVENTS
 
         now = time.monotonic()
         while self._opened_at and now - self._opened_at[0] > _WITHIN_S:
@@ -214,7 +214,7 @@ class DaskCluster:
 
     def _hear(self, event: tuple[float, Any]) -> None:
         """Keep in mind which workers were refused: for our cache, or since they have no sigc."""
-        from sigc.engine.workers import is_same_cache
+        from sigc.engine.executors.workers import is_same_cache
 
         _, message = event
         if "refused" not in message or (message["is_ours"] and not is_same_cache(message, str(self._cache))):
@@ -286,7 +286,7 @@ def _worker(address: str, told: Mapping[str, Any], refused: str = "") -> WorkerS
 def _within(settings: ClusterSettings, bounds: Bounds) -> ClusterSettings:
     """Local workers share what the daemon may take: memory less what the controller itself needs, and processors.
 
-    >>> from sigc.config import ClusterSettings
+    >>> from sigc.config.settings import ClusterSettings
     >>> found = _within(ClusterSettings(workers=8, threads=2), Bounds(memory_mb=4608, threads=5))
     >>> found.workers, found.threads, found.memory_limit
     (2, 2, '2048MiB')

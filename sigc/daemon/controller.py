@@ -5,8 +5,8 @@
     hold      pause and resume
     stop      refuse, finish, flush, close
 
-One object of one loop: verbs call it, `serve` drives it. Parts: `runs.py`, `timetable.py`, `books.py`; `reload.py`
-changes what is in force, `status.py` tells how it is.
+One object of one loop: verbs call it, `serve` drives it. Parts: `runs.py`, `timetable.py`, `ledger_threads.py`;
+`lifecycle/reload.py` changes what is in force, `status.py` tells how it is.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sigc import metrics as m
-from sigc.calendar import Calendar
+from sigc.calendar.calendar import Calendar
 from sigc.clock import Clock
+from sigc.daemon.activity import Trace
 from sigc.daemon.book_history import Tracks
-from sigc.daemon.books import Books
 from sigc.daemon.cache_look import CacheLook
-from sigc.daemon.configured import Configured
-from sigc.daemon.due_sessions import session_at
+from sigc.daemon.configured.configured import Configured
+from sigc.daemon.configured.due_sessions import session_at
 from sigc.daemon.health import Health
-from sigc.daemon.job_state import DidNotRun, JobState, RunFinished
-from sigc.daemon.jobs import TRADING, Fire, Job
-from sigc.daemon.life import RUNNING, Ending, LastRun, Phase
-from sigc.daemon.messages import WorkerStatus
+from sigc.daemon.ledger_threads import Books
+from sigc.daemon.lifecycle.phase import RUNNING, Ending, LastRun, Phase
+from sigc.daemon.lifecycle.start import Doors, Start
 from sigc.daemon.ordering import check_order, order_of, refusal, status_text
-from sigc.daemon.quota import Quota
 from sigc.daemon.runner import Checked, Cluster, Parts, Runner, RunOrder, Services
 from sigc.daemon.runs import LiveRun, Runs
-from sigc.daemon.start import Doors, Start
-from sigc.daemon.systemd import Notifier
 from sigc.daemon.timetable import Decided, Duties, Timetable
-from sigc.daemon.trace import Trace
-from sigc.daemon.triggers import parse_relative
-from sigc.daemon.usage import Usage, collect
 from sigc.errors import SigcError
-from sigc.store import control
-from sigc.store.ledger import Transaction
-from sigc.store.records import Outcome, RunKind
+from sigc.host.quota import Quota
+from sigc.host.systemd import Notifier
+from sigc.host.usage import Usage, collect
+from sigc.rpc.messages.requests import WorkerStatus
+from sigc.schedule.job import TRADING, Fire, Job
+from sigc.schedule.state import DidNotRun, JobState, RunFinished
+from sigc.schedule.triggers import parse_relative
+from sigc.store.ledger import control
+from sigc.store.ledger.ledger import Transaction
+from sigc.store.ledger.records import Outcome, RunKind
 
 if TYPE_CHECKING:
-    from sigc.daemon.alerting import Alerting
+    from sigc.daemon.alerting.alerting import Alerting
 
 _SWITCHED_OFF = "disabled"  # jobs, in the ledger's control state
 DID_NOT_RUN = "job.did_not_run"

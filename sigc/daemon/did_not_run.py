@@ -10,10 +10,10 @@ import sqlite3
 from datetime import datetime
 
 from sigc.alerts.words import instant, moment, span
-from sigc.daemon.job_state import DidNotRun, JobState, Running, Waiting
-from sigc.daemon.jobs import Condition
-from sigc.daemon.misfire import Reason
-from sigc.store import jobs, meta
+from sigc.schedule.job import Condition
+from sigc.schedule.misfire import Reason
+from sigc.schedule.state import DidNotRun, JobState, Running, Waiting
+from sigc.store.ledger import jobs, meta
 
 _LATE = frozenset({Reason.LATE, Reason.TOO_OLD, Reason.NEWER})
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sigc.alerts.words import span
-from sigc.calendar import Calendar, age_alarm
+from sigc.calendar.calendar import Calendar, age_alarm
 
 OK = "ok"
 _MOST_JUMP_S = 30.0

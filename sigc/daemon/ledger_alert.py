@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 from sigc.alerts.message import Message
 from sigc.alerts.urgency import Urgency
 from sigc.alerts.words import explained, moment
-from sigc.daemon.courier import OpenChannel, attempt
+from sigc.daemon.alerting.courier import OpenChannel, attempt
 from sigc.errors import SigcError
-from sigc.store.audit import Event
-from sigc.store.meta import WROTE_AGAIN
+from sigc.store.audit.chain import Event
+from sigc.store.ledger.meta import WROTE_AGAIN
 
 if TYPE_CHECKING:
     from sigc.daemon.controller import Controller

@@ -7,13 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sigc.calendar import Calendar
-from sigc.daemon.configured import Configured
-from sigc.daemon.jobs import Fire, Job, Kind, fires
+from sigc.calendar.calendar import Calendar
+from sigc.daemon.configured.configured import Configured
 from sigc.daemon.runner import RunOrder
 from sigc.daemon.timetable import Decided
 from sigc.errors import Diagnostic, SigcError
-from sigc.store.records import Outcome, RunKind
+from sigc.schedule.job import Fire, Job, Kind, fires
+from sigc.store.ledger.records import Outcome, RunKind
 
 KINDS: Mapping[Kind, str] = {Kind.EXECUTE: RunKind.TRADE, Kind.REBALANCE: RunKind.TRADE}
 
@@ -31,8 +31,8 @@ def slot_of(job: Job, one: Fire, calendar: Calendar | None) -> str:
     """'' for the fire of a job that has one on its day, else the fire's time: what tells sessions' runs apart.
 
     >>> from datetime import UTC, datetime
-    >>> from sigc.daemon.jobs import fire
-    >>> from sigc.daemon.triggers import Cron
+    >>> from sigc.schedule.job import fire
+    >>> from sigc.schedule.triggers import Cron
     >>> job = Job("twice", trigger=Cron("0 9,15 * * *", "UTC"), zone="UTC", skip_holidays=False)
     >>> slot_of(job, fire(job, datetime(2024, 1, 2, 9, tzinfo=UTC)), None)
     '0900'

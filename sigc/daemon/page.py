@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from sigc.config_daemon import DashboardSettings
+from sigc.config.daemon_settings import DashboardSettings
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 _STEADY_S = 60.0  # a life that makes up for earlier deaths

@@ -1,7 +1,7 @@
 """The files of a run as it goes over the wire: what there is, its plan, its signals, its targets. For a thread.
 
-They are written by the run (`sigc_pipelines.artifacts`), which the daemon does not know: what is not as expected is
-as if it was not there.
+They are written by the run (`sigc_pipelines.records.artifacts`), which the daemon does not know: what is not as
+expected is as if it was not there.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
 
-from sigc.daemon.history_messages import Artifact, PlanLine, SignalDay, SignalLine
-from sigc.daemon.typed import MismatchError, decode
+from sigc.rpc.messages.history import Artifact, PlanLine, SignalDay, SignalLine
+from sigc.rpc.schema import MismatchError, decode
 from sigc.store.files import run_folder
-from sigc.store.history import PastRun, Totals
+from sigc.store.history.history import PastRun, Totals
 
 T = TypeVar("T")
 _MOST_FILES, _MOST_NODES, _MOST_SIGNALS = 100, 800, 6

@@ -8,7 +8,7 @@
     runner.close()
 
 A new configuration gets a new runner; the old one is closed when the last of its runs has ended. The real one is built
-in `sigc_cli.build_daemon`; `runs.py` calls it.
+in `sigc_cli.assembly.daemon`; `runs.py` calls it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sigc.clock import Clock
-from sigc.daemon.messages import WorkerStatus
 from sigc.errors import Diagnostic
-from sigc.store.action_rows import Entry
-from sigc.store.ledger import Ledger
-from sigc.store.records import BookKey, Outcome
+from sigc.rpc.messages.requests import WorkerStatus
+from sigc.store.ledger.action_rows import Entry
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import BookKey, Outcome
 
 if TYPE_CHECKING:
-    from sigc.config import Config
+    from sigc.config.settings import Config
     from sigc.daemon.page import PageOrder
     from sigc.metrics import Metrics
 
@@ -214,7 +214,7 @@ class Cluster(Protocol):
         ...
 
     def executor(self, cache: Path) -> AbstractContextManager[Any]:
-        """A `sigc.engine.drive.Executor` on it, opened when it is not yet; workers share the cache at that path."""
+        """A `sigc.engine.core.drive.Executor` on it, opened if need be; workers share the cache there."""
         ...
 
     def workers(self) -> tuple[WorkerStatus, ...]:

@@ -24,14 +24,14 @@ from typing import Any
 
 from sigc import metrics as m
 from sigc.clock import Clock
-from sigc.daemon.books import Books
-from sigc.daemon.logs import of_run
-from sigc.daemon.messages import RunStatus
+from sigc.daemon.ledger_threads import Books
 from sigc.daemon.runner import RunEnd, Runner, RunOrder
 from sigc.errors import SigcError
-from sigc.store import jobs
-from sigc.store.jobs import OrderedRun
-from sigc.store.records import Outcome, RunKind
+from sigc.host.logs import of_run
+from sigc.rpc.messages.requests import RunStatus
+from sigc.store.ledger import jobs
+from sigc.store.ledger.jobs import OrderedRun
+from sigc.store.ledger.records import Outcome, RunKind
 
 _KEPT = 20  # ended runs that are remembered with their results; the ledger has all without
 _TOLD_EVERY_S = 0.1

@@ -13,16 +13,16 @@ from pathlib import Path
 from sigc import __version__
 from sigc import metrics as m
 from sigc.alerts.urgency import Urgency
-from sigc.daemon.address import address_text, as_reached
 from sigc.daemon.controller import Controller
-from sigc.daemon.identity import started
-from sigc.daemon.jobs import Fire
-from sigc.daemon.messages import Details, JobStatus, StatusReply, StrategyStatus, WorkerStatus
-from sigc.daemon.quota import described
-from sigc.daemon.start import DASHBOARD
-from sigc.daemon.triggers import trigger_text
-from sigc.daemon.usage import machine_memory, usable_cpus
-from sigc.store import jobs
+from sigc.daemon.lifecycle.start import DASHBOARD
+from sigc.host.identity import started
+from sigc.host.quota import described
+from sigc.host.usage import machine_memory, usable_cpus
+from sigc.rpc.address import address_text, as_reached
+from sigc.rpc.messages.requests import Details, JobStatus, StatusReply, StrategyStatus, WorkerStatus
+from sigc.schedule.job import Fire
+from sigc.schedule.triggers import trigger_text
+from sigc.store.ledger import jobs
 from sigc.why.words import when
 
 _CACHE_EVERY_S = 1.0

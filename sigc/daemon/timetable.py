@@ -23,13 +23,16 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from sigc import metrics as m
-from sigc.calendar import Calendar
+from sigc.calendar.calendar import Calendar
 from sigc.clock import Clock
-from sigc.daemon.books import Books
-from sigc.daemon.dependencies import dependents, needed, told
 from sigc.daemon.did_not_run import detail_of
-from sigc.daemon.job_record import restored, saved
-from sigc.daemon.job_state import (
+from sigc.daemon.ledger_threads import Books
+from sigc.errors import SigcError
+from sigc.schedule.dependencies import dependents, needed, told
+from sigc.schedule.job import TRADING, Condition, Fire, Job, fires, next_job_fires
+from sigc.schedule.misfire import due
+from sigc.schedule.record import restored, saved
+from sigc.schedule.state import (
     Action,
     CancelRun,
     DidNotRun,
@@ -50,12 +53,9 @@ from sigc.daemon.job_state import (
     Waiting,
     fresh,
 )
-from sigc.daemon.jobs import TRADING, Condition, Fire, Job, fires, next_job_fires
-from sigc.daemon.misfire import due
-from sigc.daemon.schedule import next_wake, step
-from sigc.errors import SigcError
-from sigc.store import jobs as store
-from sigc.store.ledger import Transaction
+from sigc.schedule.step import next_wake, step
+from sigc.store.ledger import jobs as store
+from sigc.store.ledger.ledger import Transaction
 
 MISSED = "job.missed"
 _LOOK_EVERY_S = 30.0  # at what waits for a condition

@@ -12,15 +12,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sigc.data.cells import codes, numbers, texts
-from sigc.data.dates import Dated, settle, stamps_of
+from sigc.data.dates.exchange import Exchange, Instants
+from sigc.data.dates.moments import days_of, published, usable
+from sigc.data.dates.stamps import Dated, settle, stamps_of
 from sigc.data.events import Raw
-from sigc.data.exchange import Exchange, Instants
-from sigc.data.layout import Layout
+from sigc.data.formats.cells import codes, numbers, texts
+from sigc.data.formats.layout import Layout
+from sigc.data.formats.shape import assets_of
 from sigc.data.manifest import Rows
-from sigc.data.moments import days_of, published, usable
-from sigc.data.shape import assets_of
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.spec import SourceSpec
 from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates, Floats, Panel

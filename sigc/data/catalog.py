@@ -19,19 +19,19 @@ from typing import TypeVar
 import numpy as np
 
 from sigc.actions import Action
-from sigc.blocks import BlockStore, concat, digest
-from sigc.config import DataSettings
-from sigc.data.connections import Connections
+from sigc.blocks.block import BlockStore, concat, digest
+from sigc.config.settings import DataSettings
+from sigc.data.actions.declared_actions import DeclaredActions
+from sigc.data.actions.factor_names import factor_of, parts_of
+from sigc.data.actions.factors import convert_factor
 from sigc.data.convert import Ways, convert, sessions_of
-from sigc.data.declared_actions import DeclaredActions
+from sigc.data.dates.exchange import ALWAYS, NYSE, Exchange, Exchanges
 from sigc.data.events import newest
-from sigc.data.exchange import ALWAYS, NYSE, Exchange, Exchanges
-from sigc.data.factor_names import factor_of, parts_of
-from sigc.data.factors import convert_factor
-from sigc.data.held import Held, put
-from sigc.data.locate import Place, locate, together
 from sigc.data.manifest import NO_ROWS, Converted, Events, Rows, SourceBlock
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.connections import Connections
+from sigc.data.sources.frame_source import Held, put
+from sigc.data.sources.locate import Place, locate, together
+from sigc.data.sources.spec import SourceSpec
 from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops.declare import Kind

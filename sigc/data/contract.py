@@ -15,9 +15,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from sigc.data.dates import stamps_of
-from sigc.data.source import RowSource
-from sigc.data.spec import SourceSpec
+from sigc.data.dates.stamps import stamps_of
+from sigc.data.sources.source import RowSource
+from sigc.data.sources.spec import SourceSpec
 
 _DAY_NS = 86_400_000_000_000
 

@@ -18,24 +18,25 @@ from itertools import compress
 import numpy as np
 
 from sigc.actions import Action, digest_of
-from sigc.blocks import DIGEST_BYTES, Block, BlockStore, Facts, concat, digest, grid, row_digests
-from sigc.config import DataSettings
-from sigc.data import asof, by_file, raw_kept
-from sigc.data.dates import Dated
+from sigc.blocks.block import DIGEST_BYTES, Block, BlockStore, Facts, concat, digest, grid, row_digests
+from sigc.config.settings import DataSettings
+from sigc.data import asof
+from sigc.data.dates.exchange import NYSE, Exchange, Exchanges
+from sigc.data.dates.frequency import infer
+from sigc.data.dates.stamps import Dated
 from sigc.data.events import Raw, late, store_events, together
-from sigc.data.exchange import NYSE, Exchange, Exchanges
-from sigc.data.folder import joined, remembered
+from sigc.data.formats.layout import layout
 from sigc.data.formats.parquet import ParquetFile
-from sigc.data.frequency import infer
-from sigc.data.layout import layout
-from sigc.data.locate import Place, version_now
+from sigc.data.formats.shape import Shaped, check_ascending, to_panel
+from sigc.data.formats.stream import dated_in, streamed
+from sigc.data.formats.table import opened
 from sigc.data.manifest import NO_ROWS, Converted, Manifests, Rows, SourceBlock
 from sigc.data.masks import Mask
 from sigc.data.missing_cells import MissingCells
-from sigc.data.shape import Shaped, check_ascending, to_panel
-from sigc.data.spec import SourceSpec
-from sigc.data.stream import dated_in, streamed
-from sigc.data.table import opened
+from sigc.data.sources import by_file, raw_kept
+from sigc.data.sources.folder import joined, remembered
+from sigc.data.sources.locate import Place, version_now
+from sigc.data.sources.spec import SourceSpec
 from sigc.data.wrong import problem
 from sigc.panel import Dates, Panel, canonical
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sigc.blocks import places
-from sigc.data.shape import when
+from sigc.blocks.block import places
+from sigc.data.formats.shape import when
 from sigc.panel import Floats, Panel
 
 _SAME_RATIO = 1e-9  # of the ratios of one asset's restated cells, relative

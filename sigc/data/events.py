@@ -21,10 +21,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sigc.blocks import BlockStore, Facts, digest, grid
-from sigc.data.exchange import Instants
+from sigc.blocks.block import BlockStore, Facts, digest, grid
+from sigc.data.dates.exchange import Instants
 from sigc.data.manifest import NO_ROWS, Converted, Events, Rows, SourceBlock
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.spec import SourceSpec
 from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, Severity
 from sigc.ops.jit import frozen

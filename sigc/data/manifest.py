@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sigc.blocks import DIGEST_BYTES, BlockStore
-from sigc.data.frequency import SESSIONS
+from sigc.blocks.block import DIGEST_BYTES, BlockStore
+from sigc.blocks.checksummed import seal, unseal
+from sigc.data.dates.frequency import SESSIONS
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates
-from sigc.sealed import seal, unseal
 from sigc.source_words import Frequency
 
 

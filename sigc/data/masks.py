@@ -16,9 +16,9 @@ from datetime import date
 import numpy as np
 
 from sigc.actions import Action, in_order
-from sigc.data.adjust import day_of, steps_of
+from sigc.data.actions.adjust import day_of, steps_of
 from sigc.data.anomalies import MAX_RETURN, Limits, State, accept, limits_of, named, told
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.spec import SourceSpec
 from sigc.errors import Diagnostic
 from sigc.panel import Floats, Panel
 from sigc.source_words import Frequency

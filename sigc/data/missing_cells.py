@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sigc.config import DataSettings
-from sigc.data.spec import SourceSpec
+from sigc.config.settings import DataSettings
+from sigc.data.sources.spec import SourceSpec
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Panel
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sigc.data.spec import SourceSpec
+from sigc.config.secret import without_url_secrets
+from sigc.data.sources.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError
-from sigc.secret import without_url_secrets
 
 
 def problem(spec: SourceSpec, code: str, file: str, message: str, hint: str = "") -> SigcError:

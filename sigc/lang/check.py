@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sigc.errors import Diagnostic, Severity, Span
-from sigc.lang.imports import Library, library
-from sigc.lang.nodes import Module
-from sigc.lang.parse import parse
-from sigc.lang.resolve import MOST_STEPS, Resolver, TooLargeError
-from sigc.lang.source_text import read_text
-from sigc.lang.values import Program
+from sigc.lang.semantics.imports import Library, library
+from sigc.lang.semantics.resolve import MOST_STEPS, Resolver, TooLargeError
+from sigc.lang.semantics.values import Program
+from sigc.lang.syntax.nodes import Module
+from sigc.lang.syntax.parse import parse
+from sigc.lang.syntax.source_text import read_text
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sigc.lang.nodes import Call, Name, Node, Number, Unary
+from sigc.lang.syntax.nodes import Call, Name, Node, Number, Unary
 
 # Characters that begin no token; longer ones first.
 CHARACTERS: Mapping[str, str] = MappingProxyType(

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sigc.blocks import digest
+from sigc.blocks.block import digest
 from sigc.errors import Span
 from sigc.ops.declare import REGISTRY, Carry, Kind, Missing
 
@@ -70,7 +70,7 @@ def source(name: str, kind: Kind = Kind.PANEL, span: Span | None = None) -> Expr
 
 
 def adjusted(name: str, factor: str, span: Span | None = None) -> Expr:
-    """What signals see of a data source that has a factor (`sigc.data.factor_names`)."""
+    """What signals see of a data source that has a factor (`sigc.data.actions.factor_names`)."""
     return Expr("rescale", (source(name, span=span), source(factor, span=span)), given=("x", "factor"), span=span)
 
 

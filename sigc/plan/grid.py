@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sigc.blocks import DIGEST_BYTES, Block, digest
-from sigc.blocks import grid as cut
+from sigc.blocks.block import DIGEST_BYTES, Block, digest
+from sigc.blocks.block import grid as cut
 from sigc.data.catalog import Catalog, Source
-from sigc.data.layout import CLOSES, field_of
+from sigc.data.formats.layout import CLOSES, field_of
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Dates
 from sigc.plan.expr import COLUMN, walk
@@ -88,7 +88,7 @@ class Grid:
 def lay(strategy: Strategy, catalog: Catalog, rule: str = "auto", until: str = "") -> Grid:
     """Lay the sources that `strategy` reads onto the grid of its traded panel.
 
-    rule: how blocks are cut, see `sigc.blocks.grid`. until: an ISO date; no row after that day is on the
+    rule: how blocks are cut, see `sigc.blocks.block.grid`. until: an ISO date; no row after that day is on the
     grid, so none is read. Raises E202 for a column `x[A]` that the traded panel
     lacks, or a source without any traded asset; E203 for one that is sparse; E501 for one without any date in common.
     """

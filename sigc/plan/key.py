@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from sigc.blocks import digest
+from sigc.blocks.block import digest
 from sigc.ops.declare import Kind
 from sigc.panel import Dates
 from sigc.plan.expr import SOURCE, Expr

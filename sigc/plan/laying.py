@@ -17,11 +17,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from sigc.blocks import DIGEST_BYTES
+from sigc.blocks.block import DIGEST_BYTES
 from sigc.data.catalog import Source
+from sigc.data.dates.exchange import Exchange, Instants
+from sigc.data.dates.moments import closes, covering, days_of, newest_session
 from sigc.data.events import mixed
-from sigc.data.exchange import Exchange, Instants
-from sigc.data.moments import closes, covering, days_of, newest_session
 from sigc.panel import Dates
 
 Rows = NDArray[np.intp]

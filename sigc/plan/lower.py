@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sigc.data.factor_names import factor_of, with_traded
-from sigc.data.spec import SourceSpec
+from sigc.data.actions.factor_names import factor_of, with_traded
+from sigc.data.sources.spec import SourceSpec
 from sigc.errors import SigcError
 from sigc.lang.check import Checked
-from sigc.lang.loads import is_category, load_name, written_of
-from sigc.lang.nodes import Load
-from sigc.lang.resolve import Resolver
-from sigc.lang.values import RAW, SOURCE, Book, Program, Schedule, Value
+from sigc.lang.semantics.loads import is_category, load_name, written_of
+from sigc.lang.semantics.resolve import Resolver
+from sigc.lang.semantics.values import RAW, SOURCE, Book, Program, Schedule, Value
+from sigc.lang.syntax.nodes import Load
 from sigc.lang.vocabulary import COLUMN_TYPES
 from sigc.plan.expr import Expr, adjusted
 from sigc.plan.rules import rewrite

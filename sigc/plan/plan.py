@@ -7,7 +7,7 @@ needs the state after the one before. Everything else of a block runs in one tas
     2. per level a chained stage that stores the carried nodes of that level
     3. per level a free stage that stores the roots whose inputs are complete by then
 
-What is already stored is left out by `sigc.engine.drive`, which walks the plan block by block: the key of
+What is already stored is left out by `sigc.engine.core.drive`, which walks the plan block by block: the key of
 a carried block is known only when the state before it is.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sigc.blocks import Block
+from sigc.blocks.block import Block
 from sigc.plan.expr import CONSTANT, SOURCE, Expr, walk
 from sigc.plan.grid import Grid
 from sigc.plan.halo import needs, peak_rows, scope

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.spec import SourceSpec
 from sigc.errors import Span
-from sigc.lang.rebalance import EVERY_ROW, Rebalance
+from sigc.lang.semantics.rebalance import EVERY_ROW, Rebalance
 from sigc.plan.expr import Expr
 
 

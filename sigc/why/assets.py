@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sigc.errors import did_you_mean
-from sigc.store.records import ZERO, Fill, Finding, Intent, IntentState, RunKind, StageName
+from sigc.store.ledger.records import ZERO, Fill, Finding, Intent, IntentState, RunKind, StageName
 from sigc.why import facts as of
 from sigc.why.chain import Answer, judge
 from sigc.why.facts import Facts, RunFacts

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sigc.errors import did_you_mean
-from sigc.store.control import HALTED, PAUSED
-from sigc.store.jobs import Missed, OrderedRun
-from sigc.store.records import Outcome
+from sigc.store.ledger.control import HALTED, PAUSED
+from sigc.store.ledger.jobs import Missed, OrderedRun
+from sigc.store.ledger.records import Outcome
 from sigc.why import cases, run_links
 from sigc.why.cases import LINKS, Link, State, Stop
 from sigc.why.facts import Facts, JobFacts, RunFacts

@@ -14,10 +14,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sigc.store import books, control, jobs, meta, orders, recent, runs
 from sigc.store.files import run_folder
-from sigc.store.jobs import Missed, OrderedRun
-from sigc.store.records import Fill, Intent, Run, RunKind, Stage
+from sigc.store.history import recent
+from sigc.store.ledger import books, control, jobs, meta, orders, runs
+from sigc.store.ledger.jobs import Missed, OrderedRun
+from sigc.store.ledger.records import Fill, Intent, Run, RunKind, Stage
 from sigc.why.plan import Plan
 
 DATA, DECISION, WEIGHTS, VALUES = "data.json", "decision.json", "weights.json", "signal-values.json"

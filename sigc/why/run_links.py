@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sigc.store.records import Finding, Intent, IntentState, Outcome, Stage, StageName, Weight
+from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, Stage, StageName, Weight
 from sigc.why import cases
 from sigc.why.cases import Link, State, Stop
 from sigc.why.facts import RunFacts

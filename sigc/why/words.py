@@ -7,7 +7,7 @@ from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from sigc.store.records import Finding, Intent, IntentState
+from sigc.store.ledger.records import Finding, Intent, IntentState
 
 
 def when(at: datetime | None, zone: str) -> str:
@@ -56,7 +56,7 @@ def counted(count: int, what: str) -> str:
 def finding(found: Finding, most: int = 5) -> str:
     """A finding with its check, what was measured against which limit, and the first of its assets.
 
-    >>> from sigc.store.records import Weight
+    >>> from sigc.store.ledger.records import Weight
     >>> finding(Finding("gross", Weight.ERROR, "gross is 1.2", ("A",), 1.2, 1.0))
     'check gross: gross is 1.2 (value 1.2, limit 1; A)'
     """

@@ -21,7 +21,7 @@ from sigc.alerts.channels import makers, open_channel
 from sigc.alerts.channels.declare import DeliveryError, Send
 from sigc.alerts.message import Message, digest
 from sigc.alerts.urgency import Urgency
-from sigc.config_alerts import ChannelSettings
+from sigc.config.alert_settings import ChannelSettings
 from sigc.errors import SigcError
 from tests.alerts.servers import Hook, hook, mail_server
 

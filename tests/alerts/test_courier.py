@@ -16,10 +16,10 @@ import pytest
 
 from sigc.alerts.channels import open_channel
 from sigc.clock import HandClock
-from sigc.config_alerts import WebhookSettings
-from sigc.daemon.courier import OpenChannel, deliver
-from sigc.store.audit import Event
-from sigc.store.ledger import Ledger
+from sigc.config.alert_settings import WebhookSettings
+from sigc.daemon.alerting.courier import OpenChannel, deliver
+from sigc.store.audit.chain import Event
+from sigc.store.ledger.ledger import Ledger
 from sigc.store.outbox import deliveries, looking
 from tests.alerts.servers import Hook, hook
 from tests.daemon.processes import environment

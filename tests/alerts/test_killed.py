@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from sigc.alerts.channels import open_channel
-from sigc.config_alerts import WebhookSettings
-from sigc.daemon.courier import OpenChannel, deliver
-from sigc.store.audit import Event
-from sigc.store.ledger import Ledger
+from sigc.config.alert_settings import WebhookSettings
+from sigc.daemon.alerting.courier import OpenChannel, deliver
+from sigc.store.audit.chain import Event
+from sigc.store.ledger.ledger import Ledger
 from sigc.store.outbox import deliveries
 from tests.daemon.processes import environment
 from tests.killing import Tally, child, kills

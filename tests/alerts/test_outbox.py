@@ -14,13 +14,13 @@ import pytest
 from sigc.alerts.declare import Placed, RunFacts
 from sigc.alerts.urgency import Urgency
 from sigc.clock import HandClock
-from sigc.store import jobs, meta, orders, runs
-from sigc.store.audit import Event
-from sigc.store.jobs import OrderedRun
-from sigc.store.ledger import Ledger
+from sigc.store.audit.chain import Event
+from sigc.store.ledger import jobs, meta, orders, runs
+from sigc.store.ledger.jobs import OrderedRun
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import Finding, Intent, Run, RunKey, Side, Stage, StageName, Weight
 from sigc.store.outbox import deliveries, looking, raising
 from sigc.store.outbox.deliveries import Delivery
-from sigc.store.records import Finding, Intent, Run, RunKey, Side, Stage, StageName, Weight
 
 AT = datetime(2024, 1, 2, 21, tzinfo=UTC)
 KEY = RunKey("one", "main", "2024-01-03")

@@ -11,8 +11,8 @@ import yaml
 
 from sigc.alerts.condition import NUMBERS
 from sigc.alerts.rules import RULES
-from sigc.config_file import load_config
-from sigc.daemon.configured import examine
+from sigc.config.check import load_config
+from sigc.daemon.configured.configured import examine
 from sigc.errors import SigcError
 from tests.daemon.processes import ROOT
 

@@ -11,16 +11,18 @@ from pathlib import Path
 import pytest
 
 from sigc.alerts.rules import RULES
-from sigc.daemon import ledger_alert, outside, refused
+from sigc.daemon import ledger_alert
+from sigc.daemon.alerting import refused
+from sigc.daemon.watch import outside
 from sigc.errors import SigcError
-from sigc.store import control, jobs, meta, orders, runs
-from sigc.store.audit import Event
-from sigc.store.ledger import Ledger
+from sigc.store.audit.chain import Event
+from sigc.store.ledger import control, jobs, meta, orders, runs
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import IntentState, Outcome, Run, RunKey
 from sigc.store.outbox import looking
 from sigc.store.outbox.looking import Alert
-from sigc.store.records import IntentState, Outcome, Run, RunKey
 from sigc_pipelines.brokers.faulty import Fault
-from sigc_pipelines.settle import cancel, settle
+from sigc_pipelines.live.apply_fills import cancel, settle
 from tests.daemon.processes import ROOT
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, D3, Column, KilledError, Scene, before_cut_off, free, scene, written

@@ -11,8 +11,8 @@ import pytest
 
 from sigc.alerts.summary import BookDay, DayFacts, StrategyDay, instant, newest_time, text_of, title_of
 from sigc.clock import HandClock
-from sigc.store.audit import Event
-from sigc.store.ledger import Ledger
+from sigc.store.audit.chain import Event
+from sigc.store.ledger.ledger import Ledger
 from sigc.store.outbox import deliveries, looking
 
 ZONE = ZoneInfo("America/New_York")

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from sigc.clock import HandClock
-from sigc.config import PaperSettings
+from sigc.config.settings import PaperSettings
 from sigc_pipelines.brokers.faulty import Fault, Faults, FaultyBroker
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import Broker

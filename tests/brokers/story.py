@@ -9,8 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from sigc.clock import HandClock
-from sigc.config import PaperSettings
-from sigc.store.records import ZERO, OrderType, Side
+from sigc.config.settings import PaperSettings
+from sigc.store.ledger.records import ZERO, OrderType, Side
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import Broker, OrderRequest
 

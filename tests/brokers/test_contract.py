@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sigc.config import PaperSettings
+from sigc.config.settings import PaperSettings
 from sigc_pipelines.brokers.contract import Bench, BookContract, BrokerContract
 from sigc_pipelines.brokers.faulty import Faults
 from tests.brokers.benches import COSTS, FaultyBench, PaperBench

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sigc.config import PaperSettings
+from sigc.config.settings import PaperSettings
 from sigc_pipelines.brokers.contract import BookContract
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import NotSentError, RejectedError

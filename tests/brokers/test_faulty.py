@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from sigc.clock import HandClock
-from sigc.config import PaperSettings
-from sigc.store.records import Side
+from sigc.config.settings import PaperSettings
+from sigc.store.ledger.records import Side
 from sigc_pipelines.brokers.faulty import OF_SUBMIT, Fault, Faults, FaultyBroker
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import (

@@ -56,7 +56,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from sigc.clock import HandClock
-from sigc.store.records import Side
+from sigc.store.ledger.records import Side
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import OrderRequest
 from tests.brokers.story import SETTINGS, START
@@ -79,7 +79,7 @@ import resource, signal, sys
 from decimal import Decimal
 from pathlib import Path
 from sigc.clock import HandClock
-from sigc.store.records import Side
+from sigc.store.ledger.records import Side
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import NotSentError, OrderRequest, OutcomeUnknownError
 from tests.brokers.story import SETTINGS, START

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sigc.clock import HandClock
-from sigc.config import PaperSettings
-from sigc.store.records import OrderType, Side, TimeInForce
+from sigc.config.settings import PaperSettings
+from sigc.store.ledger.records import OrderType, Side, TimeInForce
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus, RejectedError
 

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigc.clock import HandClock
-from sigc.config import PaperSettings
+from sigc.config.settings import PaperSettings
 from sigc.errors import SigcError
-from sigc.store.records import OrderType, Side
+from sigc.store.ledger.records import OrderType, Side
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.paper_match import Terms, known, match, reaches, shares
 from sigc_pipelines.brokers.protocol import (

@@ -13,9 +13,9 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
-from sigc.config import PaperSettings
-from sigc.store.effects import Due
-from sigc.store.records import Side
+from sigc.config.settings import PaperSettings
+from sigc.store.ledger.effects import Due
+from sigc.store.ledger.records import Side
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus, RejectedError
 

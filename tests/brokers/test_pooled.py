@@ -14,10 +14,10 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
-from sigc.config import BrokerSettings, PaperSettings
-from sigc.config_daemon import ConnectionSettings
-from sigc.store.effects import Due
-from sigc.store.records import Side
+from sigc.config.daemon_settings import ConnectionSettings
+from sigc.config.settings import BrokerSettings, PaperSettings
+from sigc.store.ledger.effects import Due
+from sigc.store.ledger.records import Side
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.pooled import PooledBroker
 from sigc_pipelines.brokers.protocol import NotSentError, OrderRequest, OrderStatus, UnreachableError, simulation

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sigc.clock import HandClock
-from sigc.config import BrokerSettings
+from sigc.config.settings import BrokerSettings
 from sigc.errors import SigcError
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.pooled import PooledBroker

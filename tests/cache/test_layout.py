@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigc.blocks import Facts, digest
+from sigc.blocks.block import Facts, digest
 from sigc.cache import files
 from sigc.cache.layout import pieces
 from sigc.panel import Floats, Panel

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sigc.blocks import BlockStore, Carry, Facts, MemoryStore, digest
+from sigc.blocks.block import BlockStore, Carry, Facts, MemoryStore, digest
 from sigc.cache import files, upkeep
 from sigc.cache.counts import Counts, add_counts, counts, set_bytes
 from sigc.cache.parquet import ParquetStore
@@ -166,7 +166,7 @@ WRITER = """
 import sys, numpy as np
 from pathlib import Path
 from tests.cache.test_store import some, facts
-from sigc.blocks import digest
+from sigc.blocks.block import digest
 from sigc.cache.parquet import ParquetStore
 store = ParquetStore(Path(sys.argv[1]), memory_bytes=0)
 print("go", flush=True)

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sigc.config import SafetySettings
-from sigc.store.price_marks import Mark
-from sigc.store.records import ZERO, Fill, Intent, RunKey, Side
+from sigc.config.settings import SafetySettings
+from sigc.store.ledger.price_marks import Mark
+from sigc.store.ledger.records import ZERO, Fill, Intent, RunKey, Side
 from sigc_pipelines.checks.exposure import Exposure
 from sigc_pipelines.checks.orders import judge
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sigc.config import SafetySettings
-from sigc.store.records import Weight
+from sigc.config.settings import SafetySettings
+from sigc.store.ledger.records import Weight
 from sigc_pipelines.checks.data import DataVerdict, Treatment, judge_data
 from sigc_pipelines.checks.view import DataView, SourceView
 

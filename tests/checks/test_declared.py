@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigc.config import SafetySettings
-from sigc.store.records import Weight
+from sigc.config.settings import SafetySettings
+from sigc.store.ledger.records import Weight
 from sigc_pipelines.checks import declare, weights
 from sigc_pipelines.checks.declare import Breach, check, collected
 from sigc_pipelines.checks.view import WeightsView

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigc.config import SafetySettings
-from sigc.store.price_marks import Mark
-from sigc.store.records import ZERO, Fill, Intent, IntentState, Side
+from sigc.config.settings import SafetySettings
+from sigc.store.ledger.price_marks import Mark
+from sigc.store.ledger.records import ZERO, Fill, Intent, IntentState, Side
 from sigc_pipelines.checks.exposure import Exposure
 from sigc_pipelines.checks.orders import judge
 from tests.checks.orders import CUT_OFF, NOW, fill, limits, order

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sigc.config import SafetySettings
-from sigc.store.price_marks import Mark
-from sigc.store.records import Intent, IntentState, Weight
+from sigc.config.settings import SafetySettings
+from sigc.store.ledger.price_marks import Mark
+from sigc.store.ledger.records import Intent, IntentState, Weight
 from sigc_pipelines.checks.exposure import Exposure
 from sigc_pipelines.checks.orders import CHECKS, SOUND, judge
 from tests.checks.orders import CUT_OFF, NOW, book, denied, fill, limits, order

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sigc.store.records import Intent
+from sigc.store.ledger.records import Intent
 from sigc_pipelines.checks.exposure import Bound, Exposure
 from tests.checks.orders import book, denied, order
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.config import SafetySettings
-from sigc.store.records import Finding, Weight
+from sigc.config.settings import SafetySettings
+from sigc.store.ledger.records import Finding, Weight
 from sigc_pipelines.checks.view import WeightsView
 from sigc_pipelines.checks.weights import CHECKS, judge_weights
 

@@ -15,14 +15,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sigc.clock import HandClock
-from sigc.config_file import load_config
+from sigc.config.check import load_config
 from sigc.errors import SigcError, exit_code
-from sigc.store.connection import FILE
-from sigc.store.ledger import Ledger
-from sigc.store.mirror import mirror
-from sigc.store.signing import signer
+from sigc.store.audit.mirror import mirror
+from sigc.store.audit.sign import signer
+from sigc.store.ledger.connection import FILE
+from sigc.store.ledger.ledger import Ledger
+from sigc_cli.assembly.workdir import work_dir
 from sigc_cli.main import cli
-from sigc_cli.workdir import work_dir
 from tests.store.chains import START, reading, write
 from tests.store.test_verify import make_key
 

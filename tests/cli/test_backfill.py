@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sigc.clock import HandClock
-from sigc.store import runs
-from sigc.store.ledger import Ledger
-from sigc.store.records import Outcome, Run, RunKey, RunKind
+from sigc.store.ledger import runs
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import Outcome, Run, RunKey, RunKind
 from sigc_cli.main import cli
 
 SESSIONS = [f"2016-01-{day:02}" for day in (4, 5, 6, 7, 8, 11, 12, 13, 14, 15)]  # two business weeks

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sigc.daemon.pidfile import read_pid_file
+from sigc.host.pidfile import read_pid_file
 from tests.daemon.processes import PATIENCE_S, ROOT, gone
 
 SMALL = ("demo", "--assets", "40", "--days", "320", "--directory", "shown")

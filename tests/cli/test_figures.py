@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner
 
 from sigc.clock import HandClock
-from sigc.daemon.status_messages import StatusReply, StrategyStatus
 from sigc.metrics import Metrics
-from sigc.store.connection import FILE
-from sigc.store.ledger import Ledger
-from sigc_cli.daemon_numbers import count_from_here, tell_book
-from sigc_cli.daemon_text import status_block
+from sigc.rpc.messages.status import StatusReply, StrategyStatus
+from sigc.store.ledger.connection import FILE
+from sigc.store.ledger.ledger import Ledger
 from sigc_cli.main import cli
+from sigc_cli.service.daemon_numbers import count_from_here, tell_book
+from sigc_cli.text.daemon_text import status_block
 from tests.dashboard.reading import Document
 from tests.store import worked_book
 from tests.store.worked_book import BOOK, FIRST, LAST

@@ -15,16 +15,16 @@ import pytest
 
 from sigc.clock import HandClock
 from sigc.errors import SigcError
-from sigc.store import control
-from sigc.store.connection import FILE, connect_reader, connect_writer
-from sigc.store.ledger import Ledger
-from sigc.store.records import Outcome, RunKind
-from sigc_cli import ledger_view, run_view, show_run
-from sigc_cli.live_view import live_view
-from sigc_dashboard.live_report import render
-from sigc_pipelines.artifacts import Account, account_of
-from sigc_pipelines.outlook import Sight
-from sigc_pipelines.trading import Ended
+from sigc.store.ledger import control
+from sigc.store.ledger.connection import FILE, connect_reader, connect_writer
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import Outcome, RunKind
+from sigc_cli.text import ledger_view, run_view, show_run
+from sigc_cli.text.live_view import live_view
+from sigc_dashboard.reports.live_report import render
+from sigc_pipelines.live.trading import Ended
+from sigc_pipelines.records.artifacts import Account, account_of
+from sigc_pipelines.targets import Sight
 from tests.dashboard.reading import Document
 from tests.store import worked_book
 from tests.store.ledgers import Size, fill

@@ -12,14 +12,14 @@ from click.testing import CliRunner
 
 from sigc.clock import HandClock
 from sigc.daemon.status import missed_of
-from sigc.daemon.status_messages import Details, StatusReply
-from sigc.store import jobs
-from sigc.store.jobs import OrderedRun
-from sigc.store.ledger import Ledger
-from sigc_cli.check_text import checks_text
-from sigc_cli.daemon_text import status_block
+from sigc.rpc.messages.status import Details, StatusReply
+from sigc.store.ledger import jobs
+from sigc.store.ledger.jobs import OrderedRun
+from sigc.store.ledger.ledger import Ledger
 from sigc_cli.main import cli
-from sigc_cli.ordered_view import Ordered, text
+from sigc_cli.text.check_text import checks_text
+from sigc_cli.text.daemon_text import status_block
+from sigc_cli.text.ordered_view import Ordered, text
 
 ROOT = Path(__file__).parent.parent.parent
 AT = datetime(2016, 1, 5, 14, tzinfo=UTC)  # nine in New York

@@ -15,10 +15,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sigc.clock import SystemClock
-from sigc.config import PaperSettings
+from sigc.config.settings import PaperSettings
 from sigc.errors import SigcError, exit_code
-from sigc.store import control
-from sigc.store.ledger import Ledger
+from sigc.store.ledger import control
+from sigc.store.ledger.ledger import Ledger
 from sigc_cli.main import cli
 from sigc_pipelines.brokers.paper import PaperBroker
 from tests.trading.script import D1, D2, D3, written

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from sigc.config_file import load_config
-from sigc.daemon.chores import ALERTS
-from sigc.daemon.configured import examine
+from sigc.config.check import load_config
+from sigc.daemon.background_tasks import ALERTS
+from sigc.daemon.configured.configured import examine
 from sigc.metrics import METRICS, Kind
-from sigc.store.records import IntentState, Outcome
+from sigc.store.ledger.records import IntentState, Outcome
 from tests.daemon.processes import ROOT
 from tests.house.lines import parse
 

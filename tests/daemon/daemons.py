@@ -24,10 +24,10 @@ from typing import Any
 import psutil
 import yaml
 
-from sigc.daemon.access import read_token
-from sigc.daemon.client import Client, NoDaemonError, Target
-from sigc.daemon.messages import RunStatus, StatusReply
 from sigc.errors import SigcError
+from sigc.rpc.access import read_token
+from sigc.rpc.client import Client, NoDaemonError, Target
+from sigc.rpc.messages.requests import RunStatus, StatusReply
 from sigc_cli.remote import Wanted, run_over_rpc
 from tests.daemon.processes import PATIENCE_S, ROOT, gone
 from tests.trading.floor import PAPER, SAFETY, TEXT

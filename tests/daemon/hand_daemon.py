@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from sigc.daemon.process import Report, run
-from sigc.daemon.serve import serve
-from sigc.daemon.start import Options, start_of
+from sigc.daemon.lifecycle.serve import serve
+from sigc.daemon.lifecycle.start import Options, start_of
 from sigc.failpoint import arm
-from sigc_cli.build_daemon import parts
+from sigc.host.process import Report, run
+from sigc_cli.assembly.daemon import parts
 
 
 class FileClock:

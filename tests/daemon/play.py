@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from sigc.calendar import Calendar, open_calendar
-from sigc.daemon.job_state import Action, Event, JobState, RecordMiss
-from sigc.daemon.jobs import Condition, Fire, Job, fire
-from sigc.daemon.misfire import Reason
-from sigc.daemon.schedule import step
+from sigc.calendar.calendar import Calendar, open_calendar
+from sigc.schedule.job import Condition, Fire, Job, fire
+from sigc.schedule.misfire import Reason
+from sigc.schedule.state import Action, Event, JobState, RecordMiss
+from sigc.schedule.step import step
 
 NEW_YORK = ZoneInfo("America/New_York")
 T = datetime(2024, 3, 4, 14, tzinfo=UTC)

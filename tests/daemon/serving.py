@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from sigc.daemon.access import Access, Token, hosts_of
-from sigc.daemon.desk import AuditEntry, Hooks
-from sigc.daemon.ports import Port, listen
-from sigc.daemon.rpc import Limits, RpcServer
-from sigc.daemon.typed import Bounds, Name
-from sigc.daemon.verbs import Call, Nothing, Role, Verb, by_route, verb
 from sigc.errors import Diagnostic, SigcError, Span
+from sigc.host.ports import Port, listen
+from sigc.rpc.access import Access, Token, hosts_of
+from sigc.rpc.dispatch import AuditEntry, Hooks
+from sigc.rpc.schema import Bounds, Name
+from sigc.rpc.server import Limits, RpcServer
+from sigc.rpc.verb import Call, Nothing, Role, Verb, by_route, verb
 
 PATIENCE_S = 60.0
 TOKENS = {role: f"{role}-token-0123456789abcdef" for role in Role}

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sigc.daemon.access import TOKEN_FILE, Access, Throttle, Token, hosts_of, is_foreign, make_token, read_token
-from sigc.daemon.once import MemoryReplies, Reply
-from sigc.daemon.verbs import Role
 from sigc.errors import SigcError, exit_code
+from sigc.rpc.access import TOKEN_FILE, Access, Throttle, Token, hosts_of, is_foreign, make_token, read_token
+from sigc.rpc.idempotency import MemoryReplies, Reply
+from sigc.rpc.verb import Role
 
 _TEXT = "0123456789abcdef"
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from sigc.daemon.alert_messages import AlertReply, AlertsReply, AlertStatusReply, AlertTestReply
-from sigc.daemon.tending import AFTER_CLOSE
+from sigc.daemon.reconcile_loop import AFTER_CLOSE
 from sigc.errors import SigcError
-from sigc.store import books, orders
-from sigc.store.connection import FILE, connect_reader
-from sigc.store.records import Nav
+from sigc.rpc.messages.alerts import AlertReply, AlertsReply, AlertStatusReply, AlertTestReply
+from sigc.store.ledger import books, orders
+from sigc.store.ledger.connection import FILE, connect_reader
+from sigc.store.ledger.records import Nav
 from tests.alerts.servers import Hook, hook
 from tests.daemon.daemons import DAYS, Daemon, Site
 from tests.daemon.hand_daemon import turn

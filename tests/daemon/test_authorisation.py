@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sigc.daemon.rpc import Limits
-from sigc.daemon.verbs import Role
+from sigc.rpc.server import Limits
+from sigc.rpc.verb import Role
 from tests.daemon.serving import TOKENS, VERBS, Served, served
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "SIGC")

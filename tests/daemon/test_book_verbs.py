@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from sigc.daemon.book_messages import RenameReply
-from sigc.daemon.history_messages import PositionsReply
 from sigc.errors import SigcError
+from sigc.rpc.messages.books import RenameReply
+from sigc.rpc.messages.history import PositionsReply
 from tests.daemon.daemons import DAYS, Daemon, Site
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from sigc.daemon.client import NoDaemonError
-from sigc.daemon.pidfile import read_pid_file
 from sigc.errors import SigcError
-from sigc.store import jobs, runs
-from sigc.store.connection import FILE, connect_reader
+from sigc.host.pidfile import read_pid_file
+from sigc.rpc.client import NoDaemonError
+from sigc.store.ledger import jobs, runs
+from sigc.store.ledger.connection import FILE, connect_reader
 from sigc_cli.remote import _status
 from tests.daemon.daemons import DAYS, Daemon, Site
 from tests.daemon.processes import gone

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from sigc.daemon.client import Client, Target
+from sigc.rpc.client import Client, Target
 from tests.daemon.daemons import DAYS, Daemon, Site, free_port
 from tests.daemon.processes import PATIENCE_S
 from tests.trading.floor import TEXT

@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from sigc.daemon.access import make_token
-from sigc.daemon.client import Client, NoDaemonError, Target, Wish, find_daemon
-from sigc.daemon.ports import Port, listen
-from sigc.daemon.registry import register, this_process
-from sigc.daemon.verbs import Role
 from sigc.errors import SigcError, exit_code
+from sigc.host.instances import register, this_process
+from sigc.host.ports import Port, listen
+from sigc.rpc.access import make_token
+from sigc.rpc.client import Client, NoDaemonError, Target, Wish, find_daemon
+from sigc.rpc.verb import Role
 from tests.daemon.processes import Script
 from tests.daemon.serving import PATIENCE_S, TOKENS, Pause, Paused, Served, Show, served
 
@@ -292,6 +292,6 @@ def test_the_client_imports_little() -> None:
         "http.client",
         "ssl",
     ]
-    script = f"import sys, json, sigc.daemon.client; print(json.dumps([m for m in {heavy!r} if m in sys.modules]))"
+    script = f"import sys, json, sigc.rpc.client; print(json.dumps([m for m in {heavy!r} if m in sys.modules]))"
     with Script(script) as thin:
         assert json.loads(thin.line()) == []

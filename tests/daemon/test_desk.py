@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
-from sigc.daemon.dependencies import dependents, needed, told
-from sigc.daemon.job_state import (
+from sigc.schedule.dependencies import dependents, needed, told
+from sigc.schedule.job import Condition, Fire, Job, Kind
+from sigc.schedule.misfire import Reason, due
+from sigc.schedule.state import (
     Event,
     FireDue,
     FireMissed,
@@ -15,10 +17,8 @@ from sigc.daemon.job_state import (
     Tick,
     fresh,
 )
-from sigc.daemon.jobs import Condition, Fire, Job, Kind
-from sigc.daemon.misfire import Reason, due
-from sigc.daemon.schedule import step
-from sigc.daemon.triggers import parse_trigger
+from sigc.schedule.step import step
+from sigc.schedule.triggers import parse_trigger
 from tests.daemon.play import NEW_YORK, S, misses, nyse
 
 

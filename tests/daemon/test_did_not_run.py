@@ -10,13 +10,13 @@ import pytest
 
 from sigc.clock import HandClock
 from sigc.daemon.did_not_run import detail_of
-from sigc.daemon.job_state import DidNotRun, JobState, Pending, Phase, Retrying, Running, Waiting
-from sigc.daemon.jobs import Condition, Fire, Job
-from sigc.daemon.misfire import Reason
-from sigc.store import jobs, meta
-from sigc.store.jobs import OrderedRun
-from sigc.store.ledger import Ledger
-from sigc.store.records import Outcome
+from sigc.schedule.job import Condition, Fire, Job
+from sigc.schedule.misfire import Reason
+from sigc.schedule.state import DidNotRun, JobState, Pending, Phase, Retrying, Running, Waiting
+from sigc.store.ledger import jobs, meta
+from sigc.store.ledger.jobs import OrderedRun
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import Outcome
 
 PLANNED = datetime(2024, 1, 3, 14, tzinfo=UTC)  # 9 in New York
 FIRE = Fire(PLANNED, PLANNED, "trade")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.daemon.job_entries import Defaults, check_dependencies, read_jobs
-from sigc.daemon.jobs import Condition, Job, Kind, Misfire, Overlap, Window
-from sigc.daemon.triggers import Cron, Relative
+from sigc.daemon.configured.job_entries import Defaults, check_dependencies, read_jobs
 from sigc.errors import render
+from sigc.schedule.job import Condition, Job, Kind, Misfire, Overlap, Window
+from sigc.schedule.triggers import Cron, Relative
 
 
 def told(*entries: dict[str, Any]) -> list[str]:

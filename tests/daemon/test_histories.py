@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigc.daemon.job_record import read, saved
-from sigc.daemon.job_state import (
+from sigc.schedule.job import Condition, Fire, Job, Kind, Overlap, fire
+from sigc.schedule.misfire import Reason
+from sigc.schedule.record import read, saved
+from sigc.schedule.state import (
     Action,
     CancelRun,
     DependencyFinished,
@@ -33,10 +35,8 @@ from sigc.daemon.job_state import (
     Tick,
     fresh,
 )
-from sigc.daemon.jobs import Condition, Fire, Job, Kind, Overlap, fire
-from sigc.daemon.misfire import Reason
-from sigc.daemon.schedule import MOST_QUEUED, step
-from sigc.daemon.triggers import parse_trigger
+from sigc.schedule.step import MOST_QUEUED, step
+from sigc.schedule.triggers import parse_trigger
 from tests.daemon.play import BOTH, S, T
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from sigc.daemon.address import address_text, is_loopback, parse_address
-from sigc.daemon.identity import is_alive, started
-from sigc.daemon.instance import instance_name, make_directory, places, runtime_dirs
-from sigc.daemon.ports import Port, listen
-from sigc.daemon.registry import register, running, this_process, unregister
 from sigc.errors import SigcError, exit_code
+from sigc.host.identity import is_alive, started
+from sigc.host.instance import instance_name, make_directory, places, runtime_dirs
+from sigc.host.instances import register, running, this_process, unregister
+from sigc.host.ports import Port, listen
+from sigc.rpc.address import address_text, is_loopback, parse_address
 from tests.daemon.processes import Script
 
 
@@ -119,7 +119,7 @@ def test_a_process_is_known_by_its_start() -> None:
 _ENTRY = """
 import sys
 from pathlib import Path
-from sigc.daemon.registry import register, this_process
+from sigc.host.instances import register, this_process
 register(Path(sys.argv[1]), this_process(sys.argv[2], "127.0.0.1:" + sys.argv[3], Path("."), {"daemon.rpc.address": 1}))
 print("up")
 input()

@@ -11,10 +11,10 @@ import stat
 import psutil
 import pytest
 
-from sigc.daemon.messages import RunsReply, StatusReply
-from sigc.daemon.pidfile import read_pid_file
-from sigc.store import jobs, runs
-from sigc.store.connection import FILE, connect_reader
+from sigc.host.pidfile import read_pid_file
+from sigc.rpc.messages.requests import RunsReply, StatusReply
+from sigc.store.ledger import jobs, runs
+from sigc.store.ledger.connection import FILE, connect_reader
 from tests.daemon.daemons import DAYS, Daemon, Gate, Site, free_port
 from tests.daemon.processes import gone
 

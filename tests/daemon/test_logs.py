@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.daemon.logs import Layout, current_run, of_run
-from sigc.daemon.redact import HIDDEN, Secrets, escape
+from sigc.host.logs import Layout, current_run, of_run
+from sigc.host.redact import HIDDEN, Secrets, escape
 from tests.daemon.processes import Script
 
 _HARD = 'hunter2 "quoted"\\back\nsecond line of it ü'
@@ -24,8 +24,8 @@ def logged(script: str, folder: Path, layout: str = "json", **settings: int) -> 
     head = f"""
 import asyncio, logging, sys, threading, warnings
 from pathlib import Path
-from sigc.daemon.logs import LogSettings, close_log, of_run, open_log
-from sigc.daemon.redact import Secrets
+from sigc.host.logs import LogSettings, close_log, of_run, open_log
+from sigc.host.redact import Secrets
 secrets = Secrets()
 path = Path({str(folder / "new" / "daemon.log")!r})
 open_log(LogSettings(path, "info", {layout!r}, **{settings!r}), secrets)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from sigc.daemon.client import Client
-from sigc.daemon.history_messages import (
+from sigc.errors import SigcError
+from sigc.rpc.client import Client
+from sigc.rpc.messages.history import (
     AuditReply,
     CacheReply,
     DetailReply,
@@ -25,10 +26,9 @@ from sigc.daemon.history_messages import (
     RunsPageReply,
     SignalsReply,
 )
-from sigc.errors import SigcError
-from sigc.store import books, orders, runs
-from sigc.store.connection import FILE, connect_reader
-from sigc.store.records import BookKey
+from sigc.store.ledger import books, orders, runs
+from sigc.store.ledger.connection import FILE, connect_reader
+from sigc.store.ledger.records import BookKey
 from tests.daemon.daemons import DAYS, Daemon, Site
 from tests.world import write_world
 

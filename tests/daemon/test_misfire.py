@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.daemon.jobs import Fire, Job, Kind, Misfire, Window, fire, fires, next_job_fires
-from sigc.daemon.misfire import MOST_FIRES, Due, Reason, due
-from sigc.daemon.triggers import Cron, parse_relative, parse_trigger
 from sigc.errors import SigcError
+from sigc.schedule.job import Fire, Job, Kind, Misfire, Window, fire, fires, next_job_fires
+from sigc.schedule.misfire import MOST_FIRES, Due, Reason, due
+from sigc.schedule.triggers import Cron, parse_relative, parse_trigger
 from tests.daemon.play import NEW_YORK, S, nyse
 
 START = datetime(2024, 3, 1, tzinfo=UTC)

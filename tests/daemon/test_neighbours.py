@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sigc.store.connection import FILE, connect_reader
+from sigc.store.ledger.connection import FILE, connect_reader
 from sigc_cli.remote import Wanted, run_over_rpc
 from tests.daemon.daemons import DAYS, Daemon, Site
 from tests.trading.floor import TEXT

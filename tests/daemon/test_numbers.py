@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sigc.cache.upkeep import size
 from sigc.metrics import METRICS
-from sigc.store import books, orders, runs
-from sigc.store.connection import FILE, connect_reader
+from sigc.store.ledger import books, orders, runs
+from sigc.store.ledger.connection import FILE, connect_reader
 from tests.daemon.daemons import DAYS, Site
 from tests.daemon.hand_daemon import turn
 from tests.daemon.test_tending import BOOK, at, close_of, hand_daemon

@@ -21,9 +21,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from sigc.daemon.client import Client, Target
-from sigc.daemon.serve import VERBS
-from sigc.store.connection import FILE, connect_reader
+from sigc.daemon.lifecycle.serve import VERBS
+from sigc.rpc.client import Client, Target
+from sigc.store.ledger.connection import FILE, connect_reader
 from tests.daemon.daemons import Daemon, Site
 from tests.daemon.processes import PATIENCE_S
 from tests.world import write_world

@@ -18,15 +18,15 @@ import pytest
 import yaml
 
 from sigc.clock import HandClock
-from sigc.config_alerts import AlertSettings
-from sigc.daemon.certificate import file_ends
-from sigc.daemon.outside import State, certificate_trouble, troubles_of
-from sigc.daemon.status_messages import StatusReply, StrategyStatus
-from sigc.daemon.typed import to_json
-from sigc.daemon.watch_state import owned, read_state
-from sigc.daemon.watcher import Watched, Watcher
-from sigc.daemon.wish import Asked
+from sigc.config.alert_settings import AlertSettings
+from sigc.daemon.alerting.certificate import file_ends
+from sigc.daemon.watch.outside import State, certificate_trouble, troubles_of
+from sigc.daemon.watch.watch_state import owned, read_state
+from sigc.daemon.watch.watcher import Watched, Watcher
 from sigc.errors import SigcError
+from sigc.rpc.discovery import Asked
+from sigc.rpc.messages.status import StatusReply, StrategyStatus
+from sigc.rpc.schema import to_json
 from tests.alerts.servers import Hook, hook
 from tests.daemon.daemons import free_port
 from tests.daemon.processes import ROOT
@@ -226,7 +226,7 @@ def test_the_process_tells_and_ends_on_sigterm_within_a_second(tmp_path: Path) -
 
 def test_the_watch_needs_neither_numpy_nor_dask() -> None:
     text = (
-        "import sys, sigc_cli.commands.watch, sigc.config_file, sigc.daemon.watcher, sigc.daemon.watch_state\n"
+        "import sys, sigc_cli.commands.watch, sigc.config.check, sigc.daemon.watch.watcher, sigc.daemon.watch.watch_state\n"
         "from sigc.alerts.channels import makers; makers()\n"
         "print([m for m in ('numpy', 'dask', 'distributed', 'pandas', 'tornado') if m in sys.modules])"
     )

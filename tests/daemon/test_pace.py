@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sigc.clock import HandClock
-from sigc.daemon.pace import Pace
+from sigc.host.pace import Pace
 
 START = datetime(2024, 1, 2, tzinfo=UTC)
 

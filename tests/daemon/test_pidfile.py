@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from sigc.daemon.pidfile import read_pid_file, take_pid_file
 from sigc.errors import SigcError, exit_code
+from sigc.host.pidfile import read_pid_file, take_pid_file
 from tests.daemon.processes import Script
 
 _HOLDER = """
 import sys
 from pathlib import Path
-from sigc.daemon.pidfile import take_pid_file
+from sigc.host.pidfile import take_pid_file
 held = take_pid_file(Path(sys.argv[1]))
 print(held.pid)
 sys.stdin.readline()
@@ -72,7 +72,7 @@ def test_a_forked_child_does_not_remove_the_file(tmp_path: Path) -> None:
     script = """
 import os, sys
 from pathlib import Path
-from sigc.daemon.pidfile import take_pid_file
+from sigc.host.pidfile import take_pid_file
 with take_pid_file(Path(sys.argv[1])):
     child = os.fork()
     if child:
@@ -90,7 +90,7 @@ def test_many_starting_at_once_leave_one(tmp_path: Path) -> None:
     script = """
 import sys
 from pathlib import Path
-from sigc.daemon.pidfile import take_pid_file
+from sigc.host.pidfile import take_pid_file
 from sigc.errors import SigcError
 for _ in range(200):
     try:
@@ -133,7 +133,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 _LOOKER = """
 import sys
 from pathlib import Path
-from sigc.daemon.pidfile import read_pid_file
+from sigc.host.pidfile import read_pid_file
 print("looking")
 while True:
     read_pid_file(Path(sys.argv[1]))

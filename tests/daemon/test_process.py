@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from sigc.daemon.process import daemonize
+from sigc.host.process import daemonize
 from tests.daemon.processes import PATIENCE_S, Script, environment, gone
 
 _DAEMON = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background ignores it
 from pathlib import Path
-from sigc.daemon.process import daemonize
+from sigc.host.process import daemonize
 from sigc.errors import Diagnostic, SigcError
 
 def serve(report):
@@ -139,7 +139,7 @@ def test_a_log_that_cannot_be_written_is_told_before_anything_starts(tmp_path: P
     script = """
 import sys
 from pathlib import Path
-from sigc.daemon.process import daemonize
+from sigc.host.process import daemonize
 daemonize(lambda _: 0, Path(sys.argv[1]))
 """
     with Script(script, str(tmp_path / "missing" / "log")) as starter:

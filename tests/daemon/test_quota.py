@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from sigc.clock import SystemClock
-from sigc.daemon.pace import Pace
-from sigc.daemon.quota import Quota
-from sigc.daemon.usage import usable_cpus
+from sigc.host.pace import Pace
+from sigc.host.quota import Quota
+from sigc.host.usage import usable_cpus
 from tests.daemon.daemons import Daemon, Site
 
 

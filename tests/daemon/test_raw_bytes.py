@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sigc.daemon.serve import VERBS
+from sigc.daemon.lifecycle.serve import VERBS
 from tests.daemon.daemons import Daemon, Site
 from tests.daemon.processes import PATIENCE_S
 from tests.daemon.test_openapi import kept

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sigc.daemon.client import Client
-from sigc.daemon.messages import JobRunReply, RunStatus
-from sigc_dashboard.live_report import LiveView, render
+from sigc.rpc.client import Client
+from sigc.rpc.messages.requests import JobRunReply, RunStatus
+from sigc_dashboard.reports.live_report import LiveView, render
 from tests.daemon.daemons import DAYS, Daemon, Site
 from tests.daemon.processes import PATIENCE_S
 
@@ -102,8 +102,8 @@ def test_what_was_never_traded_has_no_report(site: Site) -> None:
 
 
 def test_markup_in_names_is_shown_as_text() -> None:
-    from sigc.daemon.history_messages import NavReply, PositionsReply, SignalDay, SignalLine
-    from sigc.store.holding import Holding
+    from sigc.rpc.messages.history import NavReply, PositionsReply, SignalDay, SignalLine
+    from sigc.store.history.holding import Holding
 
     evil = "<script>alert('x')</script>"
     held = Holding(evil, 1.0, 1.0, 1.0, 1.0, 0.1, 0.0, 0.1, 0.0)

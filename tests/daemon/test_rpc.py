@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from sigc.daemon.ports import Port, listen
-from sigc.daemon.rpc import Limits, refuse_exposed
-from sigc.daemon.verbs import Call, Nothing, Role, by_route, verb
 from sigc.errors import SigcError
+from sigc.host.ports import Port, listen
+from sigc.rpc.server import Limits, refuse_exposed
+from sigc.rpc.verb import Call, Nothing, Role, by_route, verb
 from tests.daemon.serving import PATIENCE_S, TOKENS, VERBS, Book, Served, pause, served, status
 
 

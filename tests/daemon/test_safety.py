@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sigc.clock import SystemClock
-from sigc.daemon.page_messages import AcceptReply, HaltReply, SafetyReply, WhoReply
-from sigc.daemon.status_messages import StatusReply
 from sigc.errors import SigcError
-from sigc.store import control
-from sigc.store.ledger import Ledger
+from sigc.rpc.messages.page import AcceptReply, HaltReply, SafetyReply, WhoReply
+from sigc.rpc.messages.status import StatusReply
+from sigc.store.ledger import control
+from sigc.store.ledger.ledger import Ledger
 from tests.daemon.daemons import Daemon, Site
 
 

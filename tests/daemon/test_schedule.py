@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sigc.daemon.dependencies import needed, told
-from sigc.daemon.job_record import restored, saved
-from sigc.daemon.job_state import (
+from sigc.schedule.dependencies import needed, told
+from sigc.schedule.job import Condition, Fire, Job, Kind, Misfire, Overlap
+from sigc.schedule.misfire import Miss, Reason, due
+from sigc.schedule.record import restored, saved
+from sigc.schedule.state import (
     Action,
     CancelRun,
     DependencyFinished,
@@ -37,10 +39,8 @@ from sigc.daemon.job_state import (
     Waiting,
     fresh,
 )
-from sigc.daemon.jobs import Condition, Fire, Job, Kind, Misfire, Overlap
-from sigc.daemon.misfire import Miss, Reason, due
-from sigc.daemon.schedule import next_wake
-from sigc.daemon.triggers import parse_trigger
+from sigc.schedule.step import next_wake
+from sigc.schedule.triggers import parse_trigger
 from tests.daemon.play import BOTH, S, T, after, misses, nyse, one, walk
 
 # Rules one by one.

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from sigc.daemon.messages import HistoryReply, JobsReply, RunStatus
+from sigc.rpc.messages.requests import HistoryReply, JobsReply, RunStatus
 from sigc_cli.remote import _status
 from tests.daemon.daemons import Daemon, Gate, Site, in_moments
 from tests.daemon.processes import gone

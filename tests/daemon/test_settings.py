@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from sigc.config_file import LoadedConfig, load_config
-from sigc.daemon.configured import Configured, configured, examine
-from sigc.daemon.jobs import Kind
-from sigc.daemon.registry import register, this_process
-from sigc.daemon.start import Options, Start, start_of
-from sigc.daemon.wish import Asked, target_of, wish_of
+from sigc.config.check import LoadedConfig, load_config
+from sigc.config.secret import reveal
+from sigc.daemon.configured.configured import Configured, configured, examine
+from sigc.daemon.lifecycle.start import Options, Start, start_of
 from sigc.errors import SigcError, render
-from sigc.secret import reveal
+from sigc.host.instances import register, this_process
+from sigc.rpc.discovery import Asked, target_of, wish_of
+from sigc.schedule.job import Kind
 from tests.daemon.daemons import DAYS, Daemon, Site
 
 EXAMPLE = """

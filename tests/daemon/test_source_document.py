@@ -20,10 +20,10 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from sigc.daemon.client import Client, Target
-from sigc.daemon.messages import StatusReply
-from sigc.daemon.pidfile import read_pid_file
-from sigc.data.exchange import NYSE
+from sigc.data.dates.exchange import NYSE
+from sigc.host.pidfile import read_pid_file
+from sigc.rpc.client import Client, Target
+from sigc.rpc.messages.requests import StatusReply
 from sigc_cli.remote import wait_until_ready
 from sigc_cli.scaffold import MOMENTUM
 from sigc_cli.universe import write_universe

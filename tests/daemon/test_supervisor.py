@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from sigc.daemon.supervisor import End, Recovery, is_needed, restarts_after
+from sigc.host.supervisor import End, Recovery, is_needed, restarts_after
 from tests.daemon.processes import Script, gone
 
 _SUPERVISED = """
 import os, signal, subprocess, sys, time
-from sigc.daemon.process import Report, run
-from sigc.daemon.supervisor import Recovery, is_needed, supervise
+from sigc.host.process import Report, run
+from sigc.host.supervisor import Recovery, is_needed, supervise
 
 def said(number, frame):
     print(signal.Signals(number).name)
@@ -166,8 +166,8 @@ def test_who_else_restarts_makes_us_unneeded() -> None:
 
 _BOTH = """
 import os, signal, sys
-from sigc.daemon.process import daemonize
-from sigc.daemon.supervisor import Recovery, supervise
+from sigc.host.process import daemonize
+from sigc.host.supervisor import Recovery, supervise
 
 def serve(report):
     if sys.argv[1] == "fails":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sigc.daemon.systemd import Notifier, is_manager, watchdog_interval_s
+from sigc.host.systemd import Notifier, is_manager, watchdog_interval_s
 
 
 @pytest.fixture(params=["path", "abstract"])

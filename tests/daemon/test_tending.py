@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from sigc.daemon.history_messages import RunsPageReply
-from sigc.daemon.status_messages import StatusReply
-from sigc.daemon.tending import AFTER_CLOSE, Care, after_success
-from sigc.store import books, jobs, orders, runs
-from sigc.store.anchor import read_anchors
-from sigc.store.connection import FILE, connect_reader
-from sigc.store.records import BookKey, Outcome
+from sigc.daemon.reconcile_loop import AFTER_CLOSE, Care, after_success
+from sigc.rpc.messages.history import RunsPageReply
+from sigc.rpc.messages.status import StatusReply
+from sigc.store.audit.anchor import read_anchors
+from sigc.store.ledger import books, jobs, orders, runs
+from sigc.store.ledger.connection import FILE, connect_reader
+from sigc.store.ledger.records import BookKey, Outcome
 from tests.daemon.daemons import DAYS, Daemon, Site
 from tests.daemon.hand_daemon import turn
 from tests.trading.floor import weekdays

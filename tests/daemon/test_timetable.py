@@ -16,19 +16,19 @@ from typing import Any
 import pytest
 
 from sigc import metrics as m
-from sigc.calendar import Calendar, Session, open_calendar
+from sigc.calendar.calendar import Calendar, Session, open_calendar
 from sigc.clock import HandClock
-from sigc.daemon.books import Books
-from sigc.daemon.job_state import DidNotRun, RunFinished, Running, Waiting
-from sigc.daemon.jobs import Condition, Fire, Job, Kind, Misfire, Overlap
+from sigc.daemon.ledger_threads import Books
 from sigc.daemon.timetable import Decided, Duties, Timetable
-from sigc.daemon.triggers import parse_trigger
 from sigc.errors import SigcError
 from sigc.metrics import Metrics
-from sigc.store import jobs as store
-from sigc.store.jobs import OrderedRun
-from sigc.store.ledger import Ledger
-from sigc.store.records import Outcome
+from sigc.schedule.job import Condition, Fire, Job, Kind, Misfire, Overlap
+from sigc.schedule.state import DidNotRun, RunFinished, Running, Waiting
+from sigc.schedule.triggers import parse_trigger
+from sigc.store.ledger import jobs as store
+from sigc.store.ledger.jobs import OrderedRun
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import Outcome
 
 DAY = datetime(2024, 1, 2, tzinfo=UTC)  # a Tuesday
 NONE = Decided()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sigc.daemon.access import TOKEN_FILE
-from sigc.daemon.client import Client, Target
-from sigc.daemon.messages import ReloadReply
 from sigc.errors import SigcError
+from sigc.rpc.access import TOKEN_FILE
+from sigc.rpc.client import Client, Target
+from sigc.rpc.messages.requests import ReloadReply
 from tests.daemon.daemons import Daemon, Site
 
 ONE, TWO, THREE = ("x" * 20 + end for end in ("one", "two", "three"))

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.daemon.page_messages import TraceReply
-from sigc.daemon.trace import Point, Trace
+from sigc.daemon.activity import Point, Trace
+from sigc.rpc.messages.page import TraceReply
 from tests.daemon.daemons import Daemon, Site
 
 START = datetime(2024, 1, 2, tzinfo=UTC)

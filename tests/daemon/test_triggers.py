@@ -13,8 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.daemon.triggers import Cron, Relative, fires_between, next_fires, parse_relative, parse_trigger, trigger_text
 from sigc.errors import SigcError
+from sigc.schedule.triggers import (
+    Cron,
+    Relative,
+    fires_between,
+    next_fires,
+    parse_relative,
+    parse_trigger,
+    trigger_text,
+)
 from tests.daemon.play import NEW_YORK, nyse
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.daemon.openapi import schema
-from sigc.daemon.typed import Bounds, MismatchError, Name, decode, decode_query, encode, parse_json, to_json
 from sigc.errors import Diagnostic, Span
+from sigc.rpc.openapi import schema
+from sigc.rpc.schema import Bounds, MismatchError, Name, decode, decode_query, encode, parse_json, to_json
 
 
 class Side(StrEnum):

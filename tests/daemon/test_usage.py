@@ -12,7 +12,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sigc.daemon.usage import Usage
+from sigc.host.usage import Usage
 from sigc_cli.universe import business_days
 from tests.daemon.daemons import DAYS, Daemon, Site
 from tests.trading.floor import TEXT

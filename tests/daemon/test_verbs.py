@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from sigc.daemon.client import Client, Target
-from sigc.daemon.serve import VERBS
-from sigc.daemon.verbs import Role, Verb
+from sigc.daemon.lifecycle.serve import VERBS
+from sigc.rpc.client import Client, Target
+from sigc.rpc.verb import Role, Verb
 from tests.daemon.daemons import Daemon, Site
 from tests.daemon.processes import PATIENCE_S
 from tests.world import write_world

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psutil
 
-from sigc.calendar import Calendar
+from sigc.calendar.calendar import Calendar
 from sigc.daemon import health
-from sigc.daemon.usage import Usage, collect, machine_memory
+from sigc.host.usage import Usage, collect, machine_memory
 from tests.daemon.daemons import DAYS, Daemon, Gate, Site
 from tests.daemon.processes import PATIENCE_S, Script
 

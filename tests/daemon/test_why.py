@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from sigc.store.connection import FILE, connect_reader
+from sigc.store.ledger.connection import FILE, connect_reader
 from tests.daemon.daemons import DAYS, Site
 from tests.daemon.hand_daemon import turn
 from tests.daemon.processes import ROOT

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from sigc.daemon.wire import Answer, BrokenOffError, Connection, DisconnectedError, WireError
+from sigc.rpc.wire import Answer, BrokenOffError, Connection, DisconnectedError, WireError
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 SIZED = b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhello"

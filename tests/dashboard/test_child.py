@@ -10,7 +10,7 @@ import socket
 import psutil
 import pytest
 
-from sigc.daemon.messages import StatusReply
+from sigc.rpc.messages.requests import StatusReply
 from tests.daemon.daemons import Daemon, Site, free_port
 from tests.daemon.processes import PATIENCE_S
 

@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, expect
 
-from sigc.daemon.alert_messages import AlertsReply
+from sigc.rpc.messages.alerts import AlertsReply
 from tests.daemon.daemons import Daemon, Gate, Site
 from tests.dashboard.browsers import READ_TOKEN, PageServer, reader
 

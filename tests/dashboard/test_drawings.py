@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.daemon.history_messages import PlanLine, PlanNode, StageLine
+from sigc.rpc.messages.history import PlanLine, PlanNode, StageLine
 from sigc_dashboard.parts.dag import MOST_DRAWN, drawing, layout, node_table
 from sigc_dashboard.parts.waterfall import spans, waterfall
 

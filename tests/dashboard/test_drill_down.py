@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, expect
 
-from sigc.daemon.messages import JobRunReply
+from sigc.rpc.messages.requests import JobRunReply
 from tests.daemon.daemons import Daemon, Gate, Site
 from tests.dashboard.browsers import PageServer, reader
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sigc.daemon.client import Target
-from sigc.daemon.messages import RunsReply, StatusReply
-from sigc.daemon.typed import to_json
-from sigc.daemon.verbs import PREFIX
+from sigc.rpc.client import Target
+from sigc.rpc.messages.requests import RunsReply, StatusReply
+from sigc.rpc.schema import to_json
+from sigc.rpc.verb import PREFIX
 from sigc_dashboard.feed import STATUS, Ask, Feed, Snapshot, Way
 from tests.daemon.processes import PATIENCE_S
 

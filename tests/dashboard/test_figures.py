@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from sigc.daemon.history_messages import NavReply
-from sigc.daemon.verbs import Role
+from sigc.rpc.messages.history import NavReply
+from sigc.rpc.verb import Role
 from sigc_dashboard import tracks
 from sigc_dashboard.feed import STATUS, Answer, Ask, Snapshot
-from sigc_dashboard.figures import DOWN, UP
-from sigc_dashboard.sheet import Following, Look, Where
+from sigc_dashboard.reports.figures import DOWN, UP
+from sigc_dashboard.view_api import Following, Look, Where
 from sigc_dashboard.views import VIEWS
 from tests.daemon.daemons import Daemon, Site
 from tests.dashboard.browsers import PageServer, reader

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.daemon.messages import StatusReply
-from sigc.daemon.typed import hints
-from sigc.daemon.verbs import Role
+from sigc.rpc.messages.requests import StatusReply
+from sigc.rpc.schema import hints
+from sigc.rpc.verb import Role
 from sigc_dashboard.feed import STATUS, Answer, Ask, Snapshot
 from sigc_dashboard.html import Html, tag, text
 from sigc_dashboard.parts.masthead import masthead
-from sigc_dashboard.sheet import Following, Look, View, Where
+from sigc_dashboard.view_api import Following, Look, View, Where
 from sigc_dashboard.views import VIEWS
 
 EVIL = "<script>alert(1)</script>\"' onmouseover=alert(2) x='<img src=x onerror=alert(3)>&lt;"

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from sigc.daemon.alert_messages import AlertLine, AlertsReply, AlertStatusReply, ChannelLine
-from sigc.daemon.history_messages import (
+from sigc.errors import Diagnostic
+from sigc.rpc.messages.alerts import AlertLine, AlertsReply, AlertStatusReply, ChannelLine
+from sigc.rpc.messages.history import (
     Artifact,
     DetailReply,
     NavReply,
@@ -20,16 +21,24 @@ from sigc.daemon.history_messages import (
     SignalsReply,
     StageLine,
 )
-from sigc.daemon.messages import JobsReply, JobStatus, LogsReply, NextReply, RunsReply, RunStatus, StatusReply, Upcoming
-from sigc.daemon.page_messages import Decision, SafetyReply
-from sigc.daemon.status_messages import Details, StrategyStatus, WorkerStatus
-from sigc.daemon.verbs import Role
-from sigc.errors import Diagnostic
-from sigc.store.holding import Holding
+from sigc.rpc.messages.page import Decision, SafetyReply
+from sigc.rpc.messages.requests import (
+    JobsReply,
+    JobStatus,
+    LogsReply,
+    NextReply,
+    RunsReply,
+    RunStatus,
+    StatusReply,
+    Upcoming,
+)
+from sigc.rpc.messages.status import Details, StrategyStatus, WorkerStatus
+from sigc.rpc.verb import Role
+from sigc.store.history.holding import Holding
 from sigc_dashboard.feed import DETAILS, STATUS, Answer, Ask, Snapshot
 from sigc_dashboard.parts.alerts import ALERT_STATUS, ALERTS
 from sigc_dashboard.parts.books import book_of
-from sigc_dashboard.sheet import Look, Where
+from sigc_dashboard.view_api import Look, Where
 from sigc_dashboard.views import VIEWS, orders, overview, run, strategy
 from tests.dashboard.reading import Document
 from tests.dashboard.test_tracks import drawn

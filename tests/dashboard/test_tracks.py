@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.daemon.history_messages import NavReply, SignalDay, SignalLine
-from sigc_dashboard import track_figures, tracks
+from sigc.rpc.messages.history import NavReply, SignalDay, SignalLine
+from sigc_dashboard import tracks
+from sigc_dashboard.reports import track_figures
 
 numbers = st.floats(-1e3, 1e3, allow_nan=False)
 ics = st.one_of(st.none(), st.floats(-1, 1, allow_nan=False))

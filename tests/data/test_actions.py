@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from sigc.actions import Action, ActionKind, between, digest_of, in_order, restated_price
-from sigc.blocks import MemoryStore
-from sigc.data.adjust import in_units_of
-from sigc.engine.gather import gather
+from sigc.blocks.block import MemoryStore
+from sigc.data.actions.adjust import in_units_of
+from sigc.engine.core.gather import gather
 from sigc_pipelines.compute import compute, load
 from tests.world import workspace, write_strategy
 

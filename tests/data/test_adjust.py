@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigc.actions import Action, ActionKind, in_order
-from sigc.data.adjust import Since, Step, acting, forward, in_units_of, levels_of, steps_of
+from sigc.data.actions.adjust import Since, Step, acting, forward, in_units_of, levels_of, steps_of
 from sigc.panel import Floats
 
 NAN = float("nan")

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigc.blocks import MemoryStore
-from sigc.config import DataSettings
+from sigc.blocks.block import MemoryStore
+from sigc.config.settings import DataSettings
 from sigc.data import convert
 from sigc.data.anomalies import Jump, Limits, accept, limits_of, named, told
 from sigc.data.catalog import load, read
-from sigc.data.held import grow, hold
+from sigc.data.sources.frame_source import grow, hold
 from sigc.ops.loops.jumps import looked_at
 from sigc.panel import Floats, Panel
 from sigc.source_words import Frequency
@@ -237,7 +237,7 @@ def test_a_jump_as_of_a_split_is_held(n: int, is_reverse: bool, off: float) -> N
 def test_a_look_at_the_end_accepts_what_a_look_at_all_does(rows: int, tmp_path: Path) -> None:
     """A price that has looked like a split for months is held still, in a live run as in the backtest."""
     from sigc_pipelines.compute import load as load_strategy
-    from sigc_pipelines.quotes import accepted
+    from sigc_pipelines.prices.quotes import accepted
     from tests.world import WEEKDAYS, workspace, write_strategy, write_wide
 
     random = np.random.default_rng(rows)

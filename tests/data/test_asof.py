@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner
 
 import sigc
-from sigc.blocks import MemoryStore
-from sigc.config import DataSettings
+from sigc.blocks.block import MemoryStore
+from sigc.config.settings import DataSettings
 from sigc.data.catalog import load as load_sources
 from sigc.data.catalog import read
-from sigc.data.held import grow, hold
-from sigc.data.spec import SourceSpec
-from sigc.engine.gather import gather
+from sigc.data.sources.frame_source import grow, hold
+from sigc.data.sources.spec import SourceSpec
+from sigc.engine.core.gather import gather
 from sigc.errors import SigcError
 from sigc.source_options import source_options
 from sigc_cli.commands.validate import command as validate

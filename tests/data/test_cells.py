@@ -7,8 +7,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.data.cells import numbers
-from sigc.data.spec import SourceSpec
+from sigc.data.formats.cells import numbers
+from sigc.data.sources.spec import SourceSpec
 
 Piece = tuple[list[float | None], int]
 PIECES = st.lists(

@@ -13,11 +13,11 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from sigc.blocks import MemoryStore
-from sigc.config import DataSettings
+from sigc.blocks.block import MemoryStore
+from sigc.config.settings import DataSettings
 from sigc.data.catalog import load
-from sigc.data.connections import Connections, NoAnswerError, within
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.connections import Connections, NoAnswerError, within
+from sigc.data.sources.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError
 
 WIDE = "date,B,A\n2020-01-01,1,10\n2020-01-02,,20\n"

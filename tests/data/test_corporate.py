@@ -22,9 +22,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sigc.actions import Action, ActionKind
-from sigc.data.corporate import Acts, digest_of, held_actions, read_actions, rows_of_prices
-from sigc.data.corporate_kinds import WORDS
-from sigc.data.spec import SourceSpec
+from sigc.data.actions.action_files import Acts, digest_of, held_actions, read_actions, rows_of_prices
+from sigc.data.actions.corporate_kinds import WORDS
+from sigc.data.sources.spec import SourceSpec
 from sigc.errors import SigcError
 from tests.data.ways import NYSE, spec_of
 

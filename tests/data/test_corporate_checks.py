@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 
 from sigc.actions import Action, ActionKind
-from sigc.data.corporate import read_actions
-from sigc.data.corporate_checks import Looks, judge, looks_adjusted
-from sigc.data.spec import SourceSpec
+from sigc.data.actions.action_files import read_actions
+from sigc.data.actions.corporate_checks import Looks, judge, looks_adjusted
+from sigc.data.sources.spec import SourceSpec
 from sigc.panel import Dates, Floats
 from tests.data.ways import NYSE
 

@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 from sigc.actions import Action, ActionKind
-from sigc.blocks import MemoryStore
-from sigc.config import DataSettings
+from sigc.blocks.block import MemoryStore
+from sigc.config.settings import DataSettings
+from sigc.data.actions.declared_actions import DeclaredActions
 from sigc.data.convert import Ways
-from sigc.data.declared_actions import DeclaredActions
-from sigc.data.held import Held, hold
-from sigc.data.locate import Place, locate
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.frame_source import Held, hold
+from sigc.data.sources.locate import Place, locate
+from sigc.data.sources.spec import SourceSpec
 from sigc.errors import Span
 from tests.data.ways import spec_of
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from sigc.actions import Action, ActionKind, in_order
+from sigc.data.actions.factor_names import SHARES, SPLIT, TOTAL
+from sigc.data.actions.factors import _events, _splits, _totals, convert_factor
 from sigc.data.events import Raw
-from sigc.data.factor_names import SHARES, SPLIT, TOTAL
-from sigc.data.factors import _events, _splits, _totals, convert_factor
 from tests.data.test_adjust import plain
 from tests.data.test_judged import DATES, FIRST, NAMES, ROWS, World, day, split
 from tests.data.ways import spec_of

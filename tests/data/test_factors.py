@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 import sigc
-from sigc.blocks import BlockStore, MemoryStore
+from sigc.blocks.block import BlockStore, MemoryStore
 from sigc.cache.parquet import ParquetStore
-from sigc.engine.gather import gather, source_panel
+from sigc.engine.core.gather import gather, source_panel
 from sigc.errors import SigcError
 from sigc.panel import Floats, Panel
-from sigc_pipelines.backtest import backtest, pick
+from sigc_pipelines.backtest.backtest import backtest, pick
 from sigc_pipelines.compute import Loaded, compute, load
 from tests.world import workspace, write_strategy
 

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 import sigc
-from sigc.blocks import MemoryStore, concat
+from sigc.blocks.block import MemoryStore, concat
 from sigc.cache.parquet import ParquetStore
-from sigc.config import DataSettings
+from sigc.config.settings import DataSettings
 from sigc.data.catalog import load, read
-from sigc.data.held import grow, hold
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.frame_source import grow, hold
+from sigc.data.sources.spec import SourceSpec
 from sigc.errors import SigcError
 from sigc.panel import Panel
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from sigc.actions import Action, ActionKind, between, in_order
-from sigc.blocks import MemoryStore, digest
-from sigc.data.corporate_checks import judge, looks_adjusted
-from sigc.data.judged import Judged, judged
+from sigc.blocks.block import MemoryStore, digest
+from sigc.data.actions.corporate_checks import judge, looks_adjusted
+from sigc.data.actions.judged import Judged, judged
 from sigc.data.manifest import SourceBlock
 from sigc.errors import Severity
 from sigc.panel import Dates, Floats, Panel

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import sigc
-from sigc.data.exchange import Exchanges
+from sigc.data.dates.exchange import Exchanges
 from sigc.errors import SigcError
 from sigc.source_words import Frequency
 from tests.data.ways import NYSE, UNDECLARED, WAYS, cells, from_file, from_frame, from_parquet, given

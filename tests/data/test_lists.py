@@ -7,14 +7,14 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from sigc.blocks import MemoryStore
-from sigc.config import DataSettings
+from sigc.blocks.block import MemoryStore
+from sigc.config.settings import DataSettings
 from sigc.data.catalog import Source, load
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.spec import SourceSpec
 from sigc.errors import SigcError
 from sigc.lang.check import check_text
-from sigc.lang.format import format
-from sigc.lang.parse import parse
+from sigc.lang.syntax.format import format
+from sigc.lang.syntax.parse import parse
 from sigc.plan.lower import lower
 
 FIRST = "date,A,B\n2023-12-28,10,20\n2023-12-29,11,21\n"

@@ -14,11 +14,11 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
-from sigc.data import registry
 from sigc.data.contract import SourceContract
-from sigc.data.row_sources import FileSource, FolderSource, FrameSource
-from sigc.data.source import RowSource
-from sigc.data.spec import SourceSpec
+from sigc.data.sources import registry
+from sigc.data.sources.row_sources import FileSource, FolderSource, FrameSource
+from sigc.data.sources.source import RowSource
+from sigc.data.sources.spec import SourceSpec
 from sigc.errors import SigcError
 from tests.data.ways import cells, from_file
 

@@ -12,11 +12,11 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
-from sigc.blocks import MemoryStore
-from sigc.config import DataSettings
+from sigc.blocks.block import MemoryStore
+from sigc.config.settings import DataSettings
 from sigc.data.catalog import Source, load, read
-from sigc.data.connections import Connections
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.connections import Connections
+from sigc.data.sources.spec import SourceSpec
 from sigc.errors import SigcError
 from sigc.ops.declare import Kind
 from sigc.panel import Panel, canonical

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sigc.blocks import MemoryStore
-from sigc.config import DataSettings
+from sigc.blocks.block import MemoryStore
+from sigc.config.settings import DataSettings
 from sigc.data.catalog import load
-from sigc.data.connections import Connections
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.connections import Connections
+from sigc.data.sources.spec import SourceSpec
 from sigc.errors import SigcError
 from tests.data.test_sources import _days as days
 from tests.data.test_sources import source, within
@@ -35,7 +35,7 @@ def minutes(rows: int) -> Any:
 @pytest.mark.parametrize("dates", [days(900).astype("datetime64[D]"), minutes(900)], ids=["daily", "minutes"])
 def test_large_files_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int, dates: Any) -> None:
     """Large for what they may take: what streams is not refused, and comes to the same blocks, however it lies."""
-    monkeypatch.setattr("sigc.data.stream._SLAB_BYTES", 8 * 900 * 5)
+    monkeypatch.setattr("sigc.data.formats.stream._SLAB_BYTES", 8 * 900 * 5)
     values = np.random.default_rng(1).normal(size=(900, 13))
     values[values > 2] = np.nan
     values[:500, 3] = np.nan
@@ -75,10 +75,10 @@ def test_no_room_for_a_scratch_file(tmp_path: Path) -> None:
 
 CONVERTS = """import sys
 from sigc.cache.parquet import ParquetStore
-from sigc.config import DataSettings
+from sigc.config.settings import DataSettings
 from sigc.data.catalog import load
-from sigc.data.spec import SourceSpec
-from sigc.data.connections import Connections
+from sigc.data.sources.spec import SourceSpec
+from sigc.data.sources.connections import Connections
 from pathlib import Path
 folder = Path(sys.argv[1])
 spec = SourceSpec("p", sys.argv[2], base=str(folder))

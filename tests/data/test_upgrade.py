@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from sigc.blocks import BlockStore, MemoryStore
+from sigc.blocks.block import BlockStore, MemoryStore
 from sigc.cache.parquet import ParquetStore
 from sigc.cache.upkeep import verify
-from sigc.engine.gather import source_panel
+from sigc.engine.core.gather import source_panel
 from sigc.lang.check import check_file
 from sigc.plan.lower import lower
-from sigc_pipelines.backtest import Result, backtest, pick
+from sigc_pipelines.backtest.backtest import Result, backtest, pick
 from sigc_pipelines.compute import Loaded, load
 from tests.world import workspace
 

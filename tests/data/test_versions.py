@@ -12,14 +12,14 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from sigc.blocks import BlockStore, MemoryStore, digest
+from sigc.blocks.block import BlockStore, MemoryStore, digest
 from sigc.cache.parquet import ParquetStore
-from sigc.config import DataSettings
-from sigc.daemon.redact import Secrets
+from sigc.config.settings import DataSettings
 from sigc.data.catalog import Source, load
-from sigc.data.spec import SourceSpec
-from sigc.data.version import told_version
+from sigc.data.sources.spec import SourceSpec
+from sigc.data.sources.version import told_version
 from sigc.errors import SigcError
+from sigc.host.redact import Secrets
 
 WIDE = b"date,B,A\n2020-01-01,1,10\n2020-01-02,,20\n"
 RESTATED = WIDE.replace(b"10", b"11")

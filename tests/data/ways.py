@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 
-from sigc.blocks import MemoryStore
-from sigc.config import DataSettings
+from sigc.blocks.block import MemoryStore
+from sigc.config.settings import DataSettings
 from sigc.data.catalog import Source, load, read
-from sigc.data.exchange import Exchanges
-from sigc.data.held import hold
-from sigc.data.spec import SourceSpec
+from sigc.data.dates.exchange import Exchanges
+from sigc.data.sources.frame_source import hold
+from sigc.data.sources.spec import SourceSpec
 from sigc.panel import Panel
 from sigc.source_options import SourceOptions
 

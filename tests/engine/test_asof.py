@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 import sigc
-from sigc.blocks import BlockStore, MemoryStore
+from sigc.blocks.block import BlockStore, MemoryStore
 from sigc.cache.parquet import ParquetStore
-from sigc.data.exchange import Exchanges
-from sigc.engine.gather import gather, source_panel
-from sigc.engine.task import RunReport
+from sigc.data.dates.exchange import Exchanges
+from sigc.engine.core.gather import gather, source_panel
+from sigc.engine.core.task import RunReport
 from sigc.errors import SigcError, exit_code
 from sigc.panel import Panel
 from sigc_pipelines.compute import Loaded, Workspace, compute, load

@@ -9,9 +9,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.blocks import Block
-from sigc.engine.dask import batches
-from sigc.engine.task import Output, Task
+from sigc.blocks.block import Block
+from sigc.engine.core.task import Output, Task
+from sigc.engine.executors.dask import batches
 from sigc.ops.table import operators
 from sigc.plan.expr import Expr, source
 

@@ -11,8 +11,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sigc.engine.calls import Slice, call_of
-from sigc.engine.chain import Chain, is_chained
+from sigc.engine.kernel.calls import Slice, call_of
+from sigc.engine.kernel.chain import Chain, is_chained
 from sigc.ops.chained import CLEAN, CODES, PAST, SEGMENT
 from sigc.ops.declare import REGISTRY
 from sigc.ops.jit import frozen

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sigc.blocks import MemoryStore
-from sigc.engine.gather import gather, source_panel
+from sigc.blocks.block import MemoryStore
+from sigc.engine.core.gather import gather, source_panel
 from sigc.errors import SigcError
 from sigc_pipelines.compute import compute, load
 from tests.world import workspace, write_strategy

@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
 
-from sigc.blocks import MemoryStore
+from sigc.blocks.block import MemoryStore
 from sigc.cache.parquet import ParquetStore
-from sigc.engine.costs import NOTE, UNKNOWN_NS, Costs
-from sigc.engine.warm import begin, is_warm
+from sigc.engine.kernel.costs import NOTE, UNKNOWN_NS, Costs
+from sigc.engine.kernel.warm import begin, is_warm
 from sigc.ops.table import operators
 from sigc.plan.expr import Expr, source
 from tests.world import write_world
@@ -129,7 +129,7 @@ def test_what_another_thread_compiles_is_no_matter() -> None:
 def test_calls_that_end_while_another_thread_loads_numba_do_not_wait_for_it() -> None:
     program = """
 import sys, threading
-from sigc.engine.warm import begin, is_warm
+from sigc.engine.kernel.warm import begin, is_warm
 loading = threading.Thread(target=__import__, args=("numba",))
 loading.start()
 while loading.is_alive():
@@ -147,8 +147,8 @@ def test_the_first_run_in_a_process_measures_no_loop_and_the_second_does(tmp_pat
     write_world(tmp_path)
     program = f"""
 from pathlib import Path
-from sigc.blocks import MemoryStore
-from sigc.engine import costs
+from sigc.blocks.block import MemoryStore
+from sigc.engine.kernel import costs
 from sigc.ops import jit
 from tests.engine.test_laws import everything
 from tests.world import workspace

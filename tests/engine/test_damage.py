@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sigc.blocks import MemoryStore
+from sigc.blocks.block import MemoryStore
 from sigc.cache.parquet import ParquetStore
 from sigc.cache.upkeep import clear, matching
-from sigc.engine.gather import gather, source_panel
+from sigc.engine.core.gather import gather, source_panel
 from sigc.errors import SigcError
 from sigc_pipelines.compute import compute, load
 from tests.engine.test_laws import assert_same, everything

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigc.blocks import MemoryStore
-from sigc.engine.gather import gather
+from sigc.blocks.block import MemoryStore
+from sigc.engine.core.gather import gather
 from sigc.errors import SigcError
 from sigc.panel import Panel
 from sigc_pipelines.compute import compute, load

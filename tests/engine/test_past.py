@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigc.blocks import MemoryStore
+from sigc.blocks.block import MemoryStore
 from sigc.cache.parquet import ParquetStore
-from sigc.engine.gather import gather, source_panel
-from sigc.engine.task import RunReport
+from sigc.engine.core.gather import gather, source_panel
+from sigc.engine.core.task import RunReport
 from sigc.panel import Panel
 from sigc_cli.universe import business_days
 from sigc_pipelines.compute import compute, load

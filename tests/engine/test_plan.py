@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.blocks import concat, grid, row_digests
+from sigc.blocks.block import concat, grid, row_digests
 from sigc.lang.check import check_file
 from sigc.ops.table import operators
 from sigc.panel import Panel

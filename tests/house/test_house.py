@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sigc.config_file import reference_yaml
+from sigc.config.check import reference_yaml
 from sigc.lang.check import check_file
 from sigc.ops.reference import markdown
 

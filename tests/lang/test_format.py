@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.lang.format import expression, format
-from sigc.lang.nodes import Argument, Binary, Call, Column, Name, Node, Number, Text, Unary
-from sigc.lang.parse import parse
+from sigc.lang.syntax.format import expression, format
+from sigc.lang.syntax.nodes import Argument, Binary, Call, Column, Name, Node, Number, Text, Unary
+from sigc.lang.syntax.parse import parse
 
 CASES = sorted((Path(__file__).parent.parent / "cases" / "strategies").glob("*.sig"))
 

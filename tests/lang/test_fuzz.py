@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sigc.lang.check import check_text
-from sigc.lang.format import format
-from sigc.lang.parse import parse
+from sigc.lang.syntax.format import format
+from sigc.lang.syntax.parse import parse
 from sigc.plan.lower import lower
 
 TEXTS = [p.read_text(encoding="utf-8") for p in sorted((Path(__file__).parent.parent / "cases").rglob("*.sig"))]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.spec import SourceSpec
 from sigc.lang.check import check_text
-from sigc.lang.format import format
-from sigc.lang.parse import parse
-from sigc.lang.rebalance import CALENDAR_WORDS, ROWS, Rebalance
+from sigc.lang.semantics.rebalance import CALENDAR_WORDS, ROWS, Rebalance
+from sigc.lang.syntax.format import format
+from sigc.lang.syntax.parse import parse
 from sigc.plan.lower import lower
 from sigc.plan.strategy import Backtest
 from sigc.source_options import OPTIONS, SourceOptions

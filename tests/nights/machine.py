@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 
-from sigc.store.connection import FILE
+from sigc.store.ledger.connection import FILE
 from tests.daemon.test_tls import certificate
 from tests.nights.night import Night
 from tests.nights.nights import goes_through, way

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import Browser
 
-from sigc.store.connection import FILE, connect_reader
+from sigc.store.ledger.connection import FILE, connect_reader
 from tests.alerts.servers import Hook
 from tests.daemon.daemons import DAYS, Daemon, Site, free_port
 from tests.daemon.hand_daemon import turn

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sigc.config import PaperSettings
+from sigc.config.settings import PaperSettings
 from sigc_pipelines.brokers.paper import PaperBroker
 from tests.daemon.hand_daemon import FileClock
 from tests.nights.night import FIRST, SECOND, Night

@@ -11,9 +11,9 @@ import pytest
 
 from sigc.cache.parquet import ParquetStore
 from sigc.panel import Floats
-from sigc_pipelines import acceptance
 from sigc_pipelines.compute import Loaded, Workspace, load
-from sigc_pipelines.quotes import Accepted, accepted
+from sigc_pipelines.prices import acceptance
+from sigc_pipelines.prices.quotes import Accepted, accepted
 from tests.world import WEEKDAYS, workspace, write_strategy
 
 ROWS = 800

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sigc.blocks import MemoryStore
+from sigc.blocks.block import MemoryStore
 from sigc.errors import SigcError
-from sigc_pipelines.as_traded import refuse_adjusted, told_of_actions
-from sigc_pipelines.backtest import backtest, pick
+from sigc_pipelines.backtest.backtest import backtest, pick
 from sigc_pipelines.compute import Loaded, Workspace, load
-from sigc_pipelines.quotes import accepted
+from sigc_pipelines.prices.as_traded import refuse_adjusted, told_of_actions
+from sigc_pipelines.prices.quotes import accepted
 from tests.world import WEEKDAYS, workspace, write_strategy
 
 ROOT = Path(__file__).parents[2]
@@ -119,10 +119,10 @@ def test_no_other_reader_of_prices(tmp_path: Path) -> None:
         "closes",
         "coverage",
         "dollars",
-        "outlook",
+        "targets",
         "quotes",
         "returns",
-        "situation",
+        "constraint_inputs",
     }
     of, space = loaded(tmp_path, '  prices: load csv from "raw.csv" adjust=split\n' + ACTS)
     assert set(of.grid.leaves) == {"prices", "prices:split"}

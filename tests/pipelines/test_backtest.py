@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sigc.blocks import MemoryStore
+from sigc.blocks.block import MemoryStore
 from sigc.errors import SigcError
-from sigc_pipelines.backtest import Accounts, backtest, pick, pick_of, shifted
+from sigc_pipelines.backtest.backtest import Accounts, backtest, pick, pick_of, shifted
 from sigc_pipelines.compute import Loaded, Workspace, load
 from tests.world import WEEKDAYS, workspace, write_strategy
 

@@ -12,17 +12,17 @@ from hypothesis.extra import numpy as hnp
 
 from sigc.lang import vocabulary
 from sigc.plan.strategy import Cost
-from sigc_pipelines.book import keep_book
-from sigc_pipelines.constraints import DECLARED
-from sigc_pipelines.costs import MODELS, TERMS, Market, are_of_turnover, cost_of, elapsed_days
-from sigc_pipelines.performance import (
+from sigc_pipelines.backtest.book import keep_book
+from sigc_pipelines.backtest.costs import MODELS, TERMS, Market, are_of_turnover, cost_of, elapsed_days
+from sigc_pipelines.backtest.performance import (
     equity,
     exposures_of,
     measure,
     monthly,
 )
-from sigc_pipelines.quotes import Quotes
-from sigc_pipelines.rebalance import every
+from sigc_pipelines.portfolio.constraints import DECLARED
+from sigc_pipelines.portfolio.rebalance import every
+from sigc_pipelines.prices.quotes import Quotes
 
 DAYS = np.arange("2020-01-01", "2020-01-31", dtype="datetime64[D]").astype("datetime64[ns]")
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sigc.blocks import MemoryStore
+from sigc.blocks.block import MemoryStore
 from sigc_pipelines.compute import Loaded, Workspace, load
-from sigc_pipelines.coverage import Flags, SourceRows, _is_doubtful, cover, doubtful, names_read, repeated
+from sigc_pipelines.prices.coverage import Flags, SourceRows, _is_doubtful, cover, doubtful, names_read, repeated
 from tests.world import WEEKDAYS, workspace, write_strategy
 
 ROWS, NAMES = 130, tuple("ABCDEF")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigc_pipelines.dollars import WINDOW, mean_dollars, mean_of_known
+from sigc_pipelines.prices.dollars import WINDOW, mean_dollars, mean_of_known
 from tests.pipelines.test_backtest import frames, made
 
 

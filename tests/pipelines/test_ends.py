@@ -11,10 +11,10 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.panel import Floats
-from sigc_pipelines.book import Adjust, Book, keep_book
-from sigc_pipelines.book_findings import findings_of
-from sigc_pipelines.ends import cut, ends_of, within
-from sigc_pipelines.quotes import Quotes
+from sigc_pipelines.backtest.book import Adjust, Book, keep_book
+from sigc_pipelines.backtest.book_findings import findings_of
+from sigc_pipelines.backtest.ends import cut, ends_of, within
+from sigc_pipelines.prices.quotes import Quotes
 
 DAYS = [date(2024, 1, 1) + timedelta(days=i) for i in range(5)]
 DATES = np.array(DAYS, dtype="datetime64[D]")

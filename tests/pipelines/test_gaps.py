@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sigc.ops.loops import accounts
-from sigc_pipelines.book import Book, Event, keep_book, targets, until_ruin
-from sigc_pipelines.quotes import Quotes
-from sigc_pipelines.rebalance import every
+from sigc_pipelines.backtest.book import Book, Event, keep_book, targets, until_ruin
+from sigc_pipelines.portfolio.rebalance import every
+from sigc_pipelines.prices.quotes import Quotes
 
 Floats = NDArray[np.float64]
 NAN = float("nan")

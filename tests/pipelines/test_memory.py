@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigc.blocks import DIGEST_BYTES, MemoryStore
-from sigc.blocks import grid as cut
-from sigc.config import DataSettings
+from sigc.blocks.block import DIGEST_BYTES, MemoryStore
+from sigc.blocks.block import grid as cut
+from sigc.config.settings import DataSettings
 from sigc.data.catalog import Catalog, Source
-from sigc.data.held import hold
 from sigc.data.manifest import SourceBlock
-from sigc.data.spec import SourceSpec
-from sigc.engine.drive import Executor
-from sigc.engine.local import LocalExecutor
+from sigc.data.sources.frame_source import hold
+from sigc.data.sources.spec import SourceSpec
+from sigc.engine.core.drive import Executor
+from sigc.engine.executors.local import LocalExecutor
 from sigc.errors import SigcError
 from sigc.ops.declare import Kind
 from sigc.panel import Panel

@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sigc.blocks import MemoryStore
-from sigc.engine.gather import gather
+from sigc.blocks.block import MemoryStore
+from sigc.engine.core.gather import gather
 from sigc.errors import SigcError
 from sigc.panel import Floats
 from sigc.plan.expr import walk
-from sigc_cli import show
-from sigc_pipelines.backtest import Result, backtest, pick
+from sigc_cli.text import show
+from sigc_pipelines.backtest.backtest import Result, backtest, pick
+from sigc_pipelines.backtest.factor_analysis import quantile_returns, rolling_sharpe, study
 from sigc_pipelines.compute import Loaded, compute, load
-from sigc_pipelines.study import quantile_returns, rolling_sharpe, study
 from tests.world import workspace, write_strategy
 
 TEXT = """data:
@@ -48,7 +48,7 @@ def dates_of(kind: str, rows: int = 120) -> pd.DatetimeIndex:
         case "hours":
             hours = pd.DatetimeIndex([d + pd.Timedelta(hours=10 + h) for d in sessions for h in range(6)])
             return hours.tz_localize("America/New_York")[:rows]
-    from sigc.data.exchange import NYSE
+    from sigc.data.dates.exchange import NYSE
 
     days = NYSE.of().days
     return pd.DatetimeIndex(days[days >= np.datetime64("2023-01-03")][:rows])

@@ -16,8 +16,8 @@ from scipy.optimize import linprog
 
 from sigc.errors import SigcError, Span
 from sigc.plan.strategy import Constraint
-from sigc_pipelines.constraints import Situation, excess, parts
-from sigc_pipelines.project import TOLERANCE, project
+from sigc_pipelines.portfolio.constraints import Situation, excess, parts
+from sigc_pipelines.portfolio.nearest_book import TOLERANCE, project
 
 Floats = NDArray[np.float64]
 N = 12

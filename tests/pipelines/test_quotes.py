@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sigc.blocks import MemoryStore
-from sigc.config import DataSettings
+from sigc.blocks.block import MemoryStore
+from sigc.config.settings import DataSettings
 from sigc.data.anomalies import State
 from sigc.data.catalog import Source, load
 from sigc.errors import Severity, SigcError
 from sigc.panel import Dates, Floats
-from sigc_pipelines.quotes import Accepted, Quotes, accept_panel
+from sigc_pipelines.prices.quotes import Accepted, Quotes, accept_panel
 from tests.data.ways import NYSE, spec_of
 
 NAN = float("nan")

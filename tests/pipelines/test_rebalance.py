@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sigc.blocks import MemoryStore
-from sigc.data.exchange import NYSE, Exchanges
+from sigc.blocks.block import MemoryStore
+from sigc.data.dates.exchange import NYSE, Exchanges
 from sigc.errors import SigcError
-from sigc.lang.rebalance import CALENDAR_WORDS, ROWS, Rebalance
-from sigc_pipelines.backtest import backtest, pick
+from sigc.lang.semantics.rebalance import CALENDAR_WORDS, ROWS, Rebalance
+from sigc_pipelines.backtest.backtest import backtest, pick
 from sigc_pipelines.compute import load
-from sigc_pipelines.rebalance import RowDays, due_rows, named_sessions, row_days, text_of
+from sigc_pipelines.portfolio.rebalance import RowDays, due_rows, named_sessions, row_days, text_of
 from tests.world import workspace, write_strategy, write_wide
 
 FREQUENCY = {"week": "W-SUN", "month": "M", "quarter": "Q", "year": "Y"}

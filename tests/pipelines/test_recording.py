@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigc.panel import Floats
-from sigc.store.records import RunKind, Weight
-from sigc_pipelines.artifacts import folder_of
-from sigc_pipelines.closes import Closes
-from sigc_pipelines.signal_record import QUANTILE_SHARES, read_signals, spread, write_realised, write_signals
-from sigc_pipelines.source_record import changes, write_sources
+from sigc.store.ledger.records import RunKind, Weight
+from sigc_pipelines.prices.closes import Closes
+from sigc_pipelines.records.artifacts import folder_of
+from sigc_pipelines.records.signal_record import QUANTILE_SHARES, read_signals, spread, write_realised, write_signals
+from sigc_pipelines.records.source_record import changes, write_sources
 from tests.data.ways import from_frame
 from tests.trading.floor import Floor, floor
 

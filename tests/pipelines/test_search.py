@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sigc.blocks import MemoryStore
+from sigc.blocks.block import MemoryStore
 from sigc.lang.check import Checked, check_file
 from sigc.plan.lower import Lowering, lower
+from sigc_pipelines.backtest.trials import Search, combinations, field, search
 from sigc_pipelines.compute import load
-from sigc_pipelines.trials import Search, combinations, field, search
 from tests.world import workspace, write_world
 
 SIGNALS = (

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sigc.blocks import MemoryStore
-from sigc.config import DataSettings
-from sigc.engine.gather import gather
-from sigc_pipelines.backtest import Result, backtest, pick
+from sigc.blocks.block import MemoryStore
+from sigc.config.settings import DataSettings
+from sigc.engine.core.gather import gather
+from sigc_pipelines.backtest.backtest import Result, backtest, pick
 from sigc_pipelines.compute import compute, load
-from sigc_pipelines.quotes import accepted
+from sigc_pipelines.prices.quotes import accepted
 from tests.world import workspace, write_strategy
 
 TEXT = """data:

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigc.blocks import MemoryStore
+from sigc.blocks.block import MemoryStore
 from sigc.errors import SigcError
 from sigc.lang.check import check_file
 from sigc.plan.lower import lower
 from sigc.plan.strategy import Validation
-from sigc_pipelines.backtest import backtest, pick
+from sigc_pipelines.backtest.backtest import backtest, pick
+from sigc_pipelines.backtest.trials import Field, field, search
+from sigc_pipelines.backtest.validation import _cpcv, _walk_forward, validate
 from sigc_pipelines.compute import Loaded, load
-from sigc_pipelines.trials import Field, field, search
-from sigc_pipelines.validation import _cpcv, _walk_forward, validate
 from tests.world import STRATEGIES, workspace, write_world
 
 

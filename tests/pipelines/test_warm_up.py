@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigc.blocks import MemoryStore
+from sigc.blocks.block import MemoryStore
 from sigc.lang.check import check_file
 from sigc.plan.lower import lower
-from sigc_pipelines.backtest import Result, backtest, pick
+from sigc_pipelines.backtest.backtest import Result, backtest, pick
+from sigc_pipelines.backtest.trials import field, search
 from sigc_pipelines.compute import load
-from sigc_pipelines.trials import field, search
 from tests.world import workspace, write_strategy, write_wide
 
 ROWS = 80

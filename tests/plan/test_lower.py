@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.spec import SourceSpec
 from sigc.lang.check import check_text
 from sigc.plan.expr import SOURCE, Expr
 from sigc.plan.lower import lower

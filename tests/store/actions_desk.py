@@ -21,12 +21,12 @@ from typing import Any
 
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
-from sigc.store import action_lists, action_rows, booking, books, orders, recount, runs
-from sigc.store.action_lists import Listing
-from sigc.store.action_rows import Entry
-from sigc.store.effects import Due
-from sigc.store.ledger import Ledger
-from sigc.store.records import BookKey, Fill, Intent, Nav, Outcome, Run, RunKey, Side
+from sigc.store.ledger import action_lists, action_rows, booking, books, orders, recount, runs
+from sigc.store.ledger.action_lists import Listing
+from sigc.store.ledger.action_rows import Entry
+from sigc.store.ledger.effects import Due
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import BookKey, Fill, Intent, Nav, Outcome, Run, RunKey, Side
 
 KEY = BookKey("one", "main")
 OTHER = BookKey("two", "main")

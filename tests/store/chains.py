@@ -10,9 +10,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from sigc.clock import HandClock
-from sigc.store.audit import Event, Sign
-from sigc.store.connection import FILE, connect_reader
-from sigc.store.ledger import Ledger
+from sigc.store.audit.chain import Event, Sign
+from sigc.store.ledger.connection import FILE, connect_reader
+from sigc.store.ledger.ledger import Ledger
 
 START = datetime(2024, 1, 2, 14, 30, tzinfo=UTC)
 EVENTS = ("run.opened", "order.sent", "order.filled", "order.denied", "user.paused")

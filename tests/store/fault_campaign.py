@@ -28,11 +28,11 @@ from typing import BinaryIO
 
 from sigc.clock import HandClock
 from sigc.errors import SigcError
-from sigc.store.audit import Event
-from sigc.store.connection import FILE, connect_writer
-from sigc.store.ledger import Ledger
-from sigc.store.schema import MIGRATIONS
-from sigc.store.verify import verify
+from sigc.store.audit.chain import Event
+from sigc.store.audit.verify import verify
+from sigc.store.ledger.connection import FILE, connect_writer
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.schema import MIGRATIONS
 from tests.store.chains import SECOND, START, reading, write
 
 WRITES, SYNCS, TRUNCATES, OPENS = 1, 2, 4, 8

@@ -17,10 +17,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from sigc import failpoint
-from sigc.config import AuditSettings
-from sigc.store.anchor import FILE as ANCHORS
-from sigc.store.anchor import anchor, read_anchors
-from sigc.store.mirror import day_files, mirror, mirror_lines, verify_mirror
+from sigc.config.settings import AuditSettings
+from sigc.store.audit.anchor import FILE as ANCHORS
+from sigc.store.audit.anchor import anchor, read_anchors
+from sigc.store.audit.mirror import day_files, mirror, mirror_lines, verify_mirror
 from tests.store.chains import START, reading, write
 
 RECORDS = 60  # a quarter of a day apart: 15 days

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from sigc.actions import Action
-from sigc.store import action_lists, action_rows
-from sigc.store.action_lists import Listing
-from sigc.store.action_rows import Kept
+from sigc.store.ledger import action_lists, action_rows
+from sigc.store.ledger.action_lists import Listing
+from sigc.store.ledger.action_rows import Kept
 from tests.store.actions_desk import KEY, OTHER, SESSIONS, Desk, action, dividend, due, split
 
 

@@ -14,11 +14,11 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
-from sigc.store import action_rows as rows
-from sigc.store.action_rows import Entry, Kept
-from sigc.store.effects import Amounts, Due
-from sigc.store.ledger import Ledger
-from sigc.store.records import BookKey
+from sigc.store.ledger import action_rows as rows
+from sigc.store.ledger.action_rows import Entry, Kept
+from sigc.store.ledger.effects import Amounts, Due
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import BookKey
 
 AT = datetime(2024, 1, 2, 21, tzinfo=UTC)
 ONE, TWO = BookKey("one", "main"), BookKey("two", "main")

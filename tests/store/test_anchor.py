@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from sigc.errors import SigcError
-from sigc.store.anchor import Anchored, anchor, anchors_file, read_anchors
-from sigc.store.audit import digest_of
-from sigc.store.records import Weight
-from sigc.store.signing import checker, signer
-from sigc.store.verify import verify
+from sigc.store.audit.anchor import Anchored, anchor, anchors_file, read_anchors
+from sigc.store.audit.chain import digest_of
+from sigc.store.audit.sign import checker, signer
+from sigc.store.audit.verify import verify
+from sigc.store.ledger.records import Weight
 from tests.store.chains import START, reading, write
 from tests.store.test_verify import make_key
 

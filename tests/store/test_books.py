@@ -15,12 +15,12 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
-from sigc.store import action_rows, books, orders, price_marks, runs
-from sigc.store.accounts import add_cash, rescaled
-from sigc.store.effects import Due
-from sigc.store.ledger import Ledger
-from sigc.store.price_marks import Mark, Priced
-from sigc.store.records import ZERO, BookKey, Charge, Fill, Intent, Nav, Run, RunKey, Side
+from sigc.store.ledger import action_rows, books, orders, price_marks, runs
+from sigc.store.ledger.accounts import add_cash, rescaled
+from sigc.store.ledger.effects import Due
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.price_marks import Mark, Priced
+from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Intent, Nav, Run, RunKey, Side
 
 AT = datetime(2024, 1, 2, 15, tzinfo=UTC)
 ONE, TWO = BookKey("one", "main"), BookKey("two", "main")

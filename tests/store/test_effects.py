@@ -8,8 +8,8 @@ from fractions import Fraction
 
 import pytest
 
-from sigc.store.effects import Amounts, Due, Effect, Key, Move, effects, exact, in_cents, in_steps, shown, steps
-from sigc.store.records import BookKey
+from sigc.store.ledger.effects import Amounts, Due, Effect, Key, Move, effects, exact, in_cents, in_steps, shown, steps
+from sigc.store.ledger.records import BookKey
 from tests.store.actions_desk import KEY, NOON, OTHER, SESSIONS, action, close, dividend, due, split
 
 D = Decimal

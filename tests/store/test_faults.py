@@ -14,10 +14,10 @@ import pytest
 
 from sigc.clock import HandClock
 from sigc.errors import SigcError
-from sigc.store.audit import Event
-from sigc.store.connection import FILE
-from sigc.store.ledger import Ledger
-from sigc.store.verify import verify
+from sigc.store.audit.chain import Event
+from sigc.store.audit.verify import verify
+from sigc.store.ledger.connection import FILE
+from sigc.store.ledger.ledger import Ledger
 from tests.daemon.processes import Script, environment
 from tests.store.chains import START, reading, write
 
@@ -90,8 +90,8 @@ import resource, sys
 from pathlib import Path
 from sigc.clock import HandClock
 from sigc.errors import SigcError
-from sigc.store.audit import Event
-from sigc.store.ledger import Ledger
+from sigc.store.audit.chain import Event
+from sigc.store.ledger.ledger import Ledger
 from tests.store.chains import START
 
 def put(ledger, number, size):

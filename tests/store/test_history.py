@@ -16,13 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sigc.daemon.book_history import Tracks, nav_reply
-from sigc.daemon.history_messages import NavRequest
-from sigc.daemon.typed import to_json
-from sigc.store import books, history, holding, price_marks, recent, schema
-from sigc.store.connection import connect_writer
-from sigc.store.history import FillsWanted, OrdersWanted, RunsWanted
-from sigc.store.recent import RecordsWanted
-from sigc.store.records import BookKey
+from sigc.rpc.messages.history import NavRequest
+from sigc.rpc.schema import to_json
+from sigc.store.history import history, holding, recent
+from sigc.store.history.history import FillsWanted, OrdersWanted, RunsWanted
+from sigc.store.history.recent import RecordsWanted
+from sigc.store.ledger import books, price_marks, schema
+from sigc.store.ledger.connection import connect_writer
+from sigc.store.ledger.records import BookKey
 from tests.store.ledgers import LARGE, STATES, Size, fill
 
 R = TypeVar("R")

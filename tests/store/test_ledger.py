@@ -12,10 +12,10 @@ import pytest
 
 from sigc.clock import HandClock
 from sigc.errors import SigcError, exit_code
-from sigc.store.connection import FILE, LOCK, connect_reader, connect_writer
-from sigc.store.ledger import Ledger
-from sigc.store.schema import MIGRATIONS
-from sigc.store.verify import verify
+from sigc.store.audit.verify import verify
+from sigc.store.ledger.connection import FILE, LOCK, connect_reader, connect_writer
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.schema import MIGRATIONS
 from tests.daemon.processes import Script
 from tests.store.chains import SECOND, START, add, reading, write
 
@@ -23,7 +23,7 @@ _HOLD = """
 import sys
 from pathlib import Path
 from sigc.clock import HandClock
-from sigc.store.ledger import Ledger
+from sigc.store.ledger.ledger import Ledger
 from tests.store.chains import START, add
 
 ledger = Ledger.open(Path(sys.argv[1]), HandClock(START))

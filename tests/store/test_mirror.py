@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from sigc.clock import HandClock
-from sigc.config import AuditSettings
-from sigc.store.anchor import Anchor
-from sigc.store.audit import ledger_id
-from sigc.store.ledger import Ledger
-from sigc.store.mirror import Mirrored, day_files, mirror, mirror_lines, verify_mirror
-from sigc.store.signing import checker, signer
+from sigc.config.settings import AuditSettings
+from sigc.store.audit.anchor import Anchor
+from sigc.store.audit.chain import ledger_id
+from sigc.store.audit.mirror import Mirrored, day_files, mirror, mirror_lines, verify_mirror
+from sigc.store.audit.sign import checker, signer
+from sigc.store.ledger.ledger import Ledger
 from tests.daemon.processes import environment
 from tests.store.chains import START, add, reading, write
 from tests.store.test_verify import make_key

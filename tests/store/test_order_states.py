@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from sigc.clock import HandClock
-from sigc.store import orders, runs
-from sigc.store.ledger import Ledger, Transaction
-from sigc.store.orders import ImpossibleError
-from sigc.store.records import BookKey, Intent, IntentState, OrderType, Run, RunKey, Side, TimeInForce
-from sigc.store.records import IntentState as S
+from sigc.store.ledger import orders, runs
+from sigc.store.ledger.ledger import Ledger, Transaction
+from sigc.store.ledger.orders import ImpossibleError
+from sigc.store.ledger.records import BookKey, Intent, IntentState, OrderType, Run, RunKey, Side, TimeInForce
+from sigc.store.ledger.records import IntentState as S
 
 AT = datetime(2024, 1, 2, 15, tzinfo=UTC)
 DAY = timedelta(days=1)

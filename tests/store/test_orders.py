@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from sigc.clock import HandClock
-from sigc.store import books, orders
-from sigc.store.ledger import Ledger
-from sigc.store.records import ZERO, Fill, IntentState
-from sigc.store.records import IntentState as S
+from sigc.store.ledger import books, orders
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import ZERO, Fill, IntentState
+from sigc.store.ledger.records import IntentState as S
 from tests.trading.floor import NOON
 from tests.trading.script import D1, scene, written
 

@@ -19,28 +19,29 @@ from typing import Any
 import pytest
 
 from sigc.actions import Action, ActionKind
-from sigc.config import AuditSettings
+from sigc.config.settings import AuditSettings
 from sigc.daemon.did_not_run import detail_of
-from sigc.daemon.job_state import DidNotRun, JobState
-from sigc.daemon.jobs import Fire, Job
-from sigc.daemon.misfire import Reason
 from sigc.errors import SigcError
-from sigc.store import action_rows, booking, books, control, history, holding, jobs, meta, orders, recent, recount, runs
-from sigc.store.audit import Event, ledger_id
-from sigc.store.connection import connect_reader, connect_writer
-from sigc.store.history import FillsWanted, OrdersWanted, RunsWanted, TradesWanted
-from sigc.store.ledger import Ledger
-from sigc.store.mirror import mirror
+from sigc.schedule.job import Fire, Job
+from sigc.schedule.misfire import Reason
+from sigc.schedule.state import DidNotRun, JobState
+from sigc.store.audit.chain import Event, ledger_id
+from sigc.store.audit.mirror import mirror
+from sigc.store.audit.verify import verify
+from sigc.store.history import history, holding, recent
+from sigc.store.history.history import FillsWanted, OrdersWanted, RunsWanted, TradesWanted
+from sigc.store.history.query import AuditQuery, Entry, query
+from sigc.store.history.recent import RecordsWanted
+from sigc.store.history.report import report
+from sigc.store.ledger import action_rows, booking, books, control, jobs, meta, orders, recount, runs
+from sigc.store.ledger.connection import connect_reader, connect_writer
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import BookKey, Charge, Outcome
+from sigc.store.ledger.schema import MIGRATIONS
 from sigc.store.outbox import deliveries, looking
-from sigc.store.query import AuditQuery, Entry, query
-from sigc.store.recent import RecordsWanted
-from sigc.store.records import BookKey, Charge, Outcome
-from sigc.store.report import report
-from sigc.store.schema import MIGRATIONS
-from sigc.store.verify import verify
-from sigc_cli.ledger_view import records_of
+from sigc_cli.text.ledger_view import records_of
 from sigc_pipelines.brokers.faulty import Fault
-from sigc_pipelines.settle import cancel
+from sigc_pipelines.live.apply_fills import cancel
 from tests.store.actions_desk import KEY, OTHER, Desk, dividend, split
 from tests.store.ledgers import Size, fill
 from tests.store.statements import Made, Site, Statement, fragments, record, sites

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from sigc.clock import HandClock
 from sigc.errors import SigcError, render
-from sigc.store.audit import Event
-from sigc.store.filter import SOURCE, compile_filter
-from sigc.store.ledger import Ledger
-from sigc.store.query import AuditQuery, query, span_of_time
-from sigc.store.report import report
+from sigc.store.audit.chain import Event
+from sigc.store.history.filter import SOURCE, compile_filter
+from sigc.store.history.query import AuditQuery, query, span_of_time
+from sigc.store.history.report import report
+from sigc.store.ledger.ledger import Ledger
 from tests.store.chains import START, reading, write
 
 RECORD: dict[str, Any] = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.store.track import Close, days, figures, months, thin
+from sigc.store.history.track import Close, days, figures, months, thin
 
 floats = st.floats(-1e6, 1e6, allow_nan=False)
 

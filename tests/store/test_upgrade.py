@@ -13,16 +13,16 @@ import numpy as np
 
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
-from sigc.config import PaperSettings
-from sigc.store import action_rows, books, recount
-from sigc.store.connection import connect_reader, connect_writer
-from sigc.store.ledger import Ledger
-from sigc.store.records import BookKey
+from sigc.config.settings import PaperSettings
+from sigc.store.ledger import action_rows, books, recount
+from sigc.store.ledger.connection import connect_reader, connect_writer
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import BookKey
 from sigc_pipelines.brokers.paper import PaperBroker
-from sigc_pipelines.closes import Closes
-from sigc_pipelines.compare import differences
-from sigc_pipelines.settle import settle
-from sigc_pipelines.valuing import follow
+from sigc_pipelines.live.apply_fills import settle
+from sigc_pipelines.live.broker_diff import differences
+from sigc_pipelines.live.valuing import follow
+from sigc_pipelines.prices.closes import Closes
 from tests.trading.floor import weekdays
 
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 
 from sigc.errors import SigcError
-from sigc.store.anchor import Anchor
-from sigc.store.audit import GENESIS, canonical, digest_of
-from sigc.store.connection import FILE
-from sigc.store.mirror import line_of
-from sigc.store.signing import checker, signer
-from sigc.store.verify import IsSigned, Link, Place, Verdict, _rows, verify, verify_lines, verify_links
+from sigc.store.audit.anchor import Anchor
+from sigc.store.audit.chain import GENESIS, canonical, digest_of
+from sigc.store.audit.mirror import line_of
+from sigc.store.audit.sign import checker, signer
+from sigc.store.audit.verify import IsSigned, Link, Place, Verdict, _rows, verify, verify_lines, verify_links
+from sigc.store.ledger.connection import FILE
 from tests.store.chains import reading, write
 
 RECORDS = 24

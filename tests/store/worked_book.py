@@ -39,11 +39,11 @@ from pathlib import Path
 import numpy as np
 
 from sigc.clock import HandClock
-from sigc.store import books, jobs, orders, price_marks, runs
-from sigc.store.jobs import OrderedRun
-from sigc.store.ledger import Ledger, Transaction
-from sigc.store.price_marks import Mark
-from sigc.store.records import (
+from sigc.store.ledger import books, jobs, orders, price_marks, runs
+from sigc.store.ledger.jobs import OrderedRun
+from sigc.store.ledger.ledger import Ledger, Transaction
+from sigc.store.ledger.price_marks import Mark
+from sigc.store.ledger.records import (
     BookKey,
     Charge,
     Fill,
@@ -61,7 +61,7 @@ from sigc.store.records import (
     StageName,
     Weight,
 )
-from sigc_pipelines.artifacts import write_weights
+from sigc_pipelines.records.artifacts import write_weights
 
 BOOK = BookKey("momentum", "main")
 FIRST, SECOND, DRY, REFUSED, LAST = "r0109-trade", "r0110-trade", "r0111-dry", "r0112-refused", "r0112-trade"

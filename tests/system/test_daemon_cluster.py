@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sigc.config import ClusterSettings
+from sigc.config.settings import ClusterSettings
 from sigc.daemon.cluster import Bounds, DaskCluster
 from sigc.errors import SigcError
 from tests.daemon.daemons import DAYS, Daemon, Site, free_port

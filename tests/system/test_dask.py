@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 from distributed import Client
 
-from sigc.blocks import MemoryStore
+from sigc.blocks.block import MemoryStore
 from sigc.cache.parquet import ParquetStore
-from sigc.config import ClusterSettings
-from sigc.engine.cluster import open_client, slice_bytes
-from sigc.engine.dask import DaskExecutor, StoreAddress
-from sigc.engine.drive import Executor
+from sigc.config.settings import ClusterSettings
+from sigc.engine.core.drive import Executor
+from sigc.engine.executors.cluster import open_client, slice_bytes
+from sigc.engine.executors.dask import DaskExecutor, StoreAddress
 from sigc.errors import SigcError
 from sigc_pipelines.compute import Workspace
 from tests.engine.test_laws import ALL, assert_same, everything
@@ -210,7 +210,7 @@ def test_a_scheduler_killed_and_restarted(
                     executor.close()
 
         # Many small blocks, each sent by itself, so that some are in flight when the scheduler dies.
-        monkeypatch.setattr("sigc.engine.dask._WORTH_A_BATCH_NS", 0)
+        monkeypatch.setattr("sigc.engine.executors.dask._WORTH_A_BATCH_NS", 0)
         space = Workspace(store, engine, rule="month", progress=kill_once)
         found, report = everything(world, "operators", space)
     assert killed.is_set()

@@ -12,8 +12,8 @@ from distributed import Client
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
-from sigc.config import ClusterSettings
-from sigc.engine.cluster import open_client
+from sigc.config.settings import ClusterSettings
+from sigc.engine.executors.cluster import open_client
 
 ROUTES = (
     "/status",

@@ -34,17 +34,17 @@ import psutil
 import pytest
 from distributed import Client
 
-from sigc.blocks import MemoryStore
+from sigc.blocks.block import MemoryStore
 from sigc.cache.parquet import ParquetStore
-from sigc.config import ClusterSettings
+from sigc.config.settings import ClusterSettings
 from sigc.daemon.cluster import DaskCluster
-from sigc.daemon.messages import WorkerStatus
-from sigc.engine.cluster import open_client, slice_bytes
-from sigc.engine.dask import DaskExecutor, StoreAddress
-from sigc.engine.join import take_down
-from sigc.engine.task import Outcome, Task
+from sigc.engine.core.task import Outcome, Task
+from sigc.engine.executors.cluster import open_client, slice_bytes
+from sigc.engine.executors.dask import DaskExecutor, StoreAddress
+from sigc.engine.executors.join import take_down
 from sigc.errors import SigcError
 from sigc.panel import Panel
+from sigc.rpc.messages.requests import WorkerStatus
 from sigc_pipelines.compute import Workspace
 from tests.engine.test_laws import assert_same, everything
 from tests.world import workspace, write_world
@@ -230,7 +230,7 @@ def told(site: Site, world: Path) -> Story:
         )
         child.kill()
         shutil.copytree(ROOT / "sigc", site.folder / "changed" / "sigc", ignore=shutil.ignore_patterns("__pycache__"))
-        with (site.folder / "changed" / "sigc" / "engine" / "evaluate.py").open("a") as file:
+        with (site.folder / "changed" / "sigc" / "engine" / "kernel" / "evaluate.py").open("a") as file:
             file.write("# another\n")
         (site.folder / "other" / "cache").mkdir(parents=True)
         logs["kernel"] = site.worker("--name", "one", preload=KERNEL)
@@ -387,8 +387,8 @@ def test_a_stopped_worker_among_others_and_the_loss_of_the_last(
     site: Site, world: Path, right: dict[str, Panel], monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """One that no nanny watches is stopped under the run; in the next run the only one left is killed."""
-    monkeypatch.setattr("sigc.engine.dask._LOOKS_EVERY_S", 0.2)
-    monkeypatch.setattr("sigc.engine.dask._LEAST_SILENT_S", 2.0)
+    monkeypatch.setattr("sigc.engine.executors.dask._LOOKS_EVERY_S", 0.2)
+    monkeypatch.setattr("sigc.engine.executors.dask._LEAST_SILENT_S", 2.0)
     one, two = site.worker(), site.worker()
     workers = {worker.until("Start worker at:"): worker for worker in (one, two)}
     for worker in (one, two):
@@ -427,8 +427,8 @@ def test_a_client_that_is_killed_leaves_nothing_and_another_teams_worker_works(s
     good.until("Registered to:")
     program = f"""
 import os
-from sigc.config import ClusterSettings
-from sigc.engine.cluster import open_client
+from sigc.config.settings import ClusterSettings
+from sigc.engine.executors.cluster import open_client
 from pathlib import Path
 settings = ClusterSettings.model_validate({site.settings().model_dump(by_alias=True)!r})
 with open_client(settings, Path({str(site.folder / "good" / "cache")!r})) as client:

@@ -23,11 +23,11 @@ from pathlib import Path
 import pytest
 from distributed import Client
 
-from sigc.blocks import MemoryStore
+from sigc.blocks.block import MemoryStore
 from sigc.cache.parquet import ParquetStore
-from sigc.config import ClusterSettings
-from sigc.engine.cluster import open_client, slice_bytes
-from sigc.engine.dask import DaskExecutor, StoreAddress
+from sigc.config.settings import ClusterSettings
+from sigc.engine.executors.cluster import open_client, slice_bytes
+from sigc.engine.executors.dask import DaskExecutor, StoreAddress
 from sigc.errors import SigcError
 from sigc.panel import Panel
 from sigc_pipelines.compute import Workspace

@@ -36,21 +36,21 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from sigc.actions import Action, ActionKind
-from sigc.config import AuditSettings
+from sigc.config.settings import AuditSettings
 from sigc.errors import SigcError
 from sigc.failpoint import arm
-from sigc.store import action_rows, books, control, orders, recount, runs
-from sigc.store.anchor import anchor, anchors_file, read_anchors
-from sigc.store.mirror import mirror, verify_mirror
-from sigc.store.records import WORKING, Intent, Outcome, RunKind, Side, StageName
-from sigc.store.verify import verify
-from sigc_pipelines.artifacts import folder_of
+from sigc.store.audit.anchor import anchor, anchors_file, read_anchors
+from sigc.store.audit.mirror import mirror, verify_mirror
+from sigc.store.audit.verify import verify
+from sigc.store.ledger import action_rows, books, control, orders, recount, runs
+from sigc.store.ledger.records import WORKING, Intent, Outcome, RunKind, Side, StageName
 from sigc_pipelines.brokers.faulty import Faults
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus
 from sigc_pipelines.feed import ReplayFeed
-from sigc_pipelines.run import carry_out
-from sigc_pipelines.settle import cancel
-from sigc_pipelines.trading import Request, Watch
+from sigc_pipelines.live.apply_fills import cancel
+from sigc_pipelines.live.run import carry_out
+from sigc_pipelines.live.trading import Request, Watch
+from sigc_pipelines.records.artifacts import folder_of
 from tests.trading.floor import Floor
 from tests.trading.script import DAYS, KilledError, Scene, before_cut_off, free, scene, written
 

@@ -9,24 +9,24 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from sigc.blocks import BlockStore, MemoryStore
-from sigc.calendar import Calendar, open_calendar
+from sigc.blocks.block import BlockStore, MemoryStore
+from sigc.calendar.calendar import Calendar, open_calendar
 from sigc.clock import Clock, HandClock
-from sigc.config import Config
+from sigc.config.settings import Config
 from sigc.plan.strategy import Strategy
-from sigc.store import orders
-from sigc.store.ledger import Ledger
-from sigc.store.records import Intent, RunKind
+from sigc.store.ledger import orders
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import Intent, RunKind
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import Broker
-from sigc_pipelines.closes import closes
 from sigc_pipelines.compute import Workspace, load
 from sigc_pipelines.feed import FreshFeed, ReplayFeed
-from sigc_pipelines.outlook import look
-from sigc_pipelines.recover import recover
-from sigc_pipelines.run import carry_out
-from sigc_pipelines.session import instant_of
-from sigc_pipelines.trading import Ended, Request, Trading
+from sigc_pipelines.live.recover import recover
+from sigc_pipelines.live.run import carry_out
+from sigc_pipelines.live.session import instant_of
+from sigc_pipelines.live.trading import Ended, Request, Trading
+from sigc_pipelines.prices.closes import closes
+from sigc_pipelines.targets import look
 from tests.world import WEEKDAYS, workspace, write_strategy, write_world
 
 TEXT = """data:

@@ -23,17 +23,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sigc.blocks import MemoryStore
+from sigc.blocks.block import MemoryStore
 from sigc.clock import HandClock
-from sigc.config import Config
-from sigc.store import books, orders, runs
-from sigc.store.records import BookKey, Intent, IntentState, Run
+from sigc.config.settings import Config
+from sigc.store.ledger import books, orders, runs
+from sigc.store.ledger.records import BookKey, Intent, IntentState, Run
 from sigc_cli.universe import business_days
 from sigc_pipelines.brokers.faulty import Fault, Faults, FaultyBroker
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import BrokerOrder, OrderRequest
-from sigc_pipelines.session import instant_of
-from sigc_pipelines.trading import Ended, Trading
+from sigc_pipelines.live.session import instant_of
+from sigc_pipelines.live.trading import Ended, Trading
 from tests.trading.floor import Floor, settings, weekdays
 from tests.world import WEEKDAYS, workspace, write_strategy, write_wide
 

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from sigc.actions import Action
-from sigc.calendar import Calendar, Session
-from sigc.store import action_rows
-from sigc.store.effects import Due
-from sigc_pipelines import acting
-from sigc_pipelines.acting import Acts, Restated, scheduled
+from sigc.calendar.calendar import Calendar, Session
+from sigc.store.ledger import action_rows
+from sigc.store.ledger.effects import Due
 from sigc_pipelines.brokers.protocol import Broker, Capabilities
-from sigc_pipelines.closes import Closes
+from sigc_pipelines.live import acting
+from sigc_pipelines.live.acting import Acts, Restated, scheduled
+from sigc_pipelines.prices.closes import Closes
 from tests.store.actions_desk import KEY, SESSIONS, Desk, action, close, dividend, due, split
 
 D = Decimal

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sigc.blocks import MemoryStore
-from sigc.config import Config
+from sigc.blocks.block import MemoryStore
+from sigc.config.settings import Config
 from sigc.panel import Floats
-from sigc.store import control, runs
-from sigc.store.records import Outcome
+from sigc.store.ledger import control, runs
+from sigc.store.ledger.records import Outcome
 from sigc_cli.universe import business_days
-from sigc_pipelines.trading import Ended
+from sigc_pipelines.live.trading import Ended
 from tests.trading.floor import Floor, weekdays
 from tests.world import WEEKDAYS, workspace, write_strategy, write_wide
 

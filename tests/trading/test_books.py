@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigc.config import SafetySettings
-from sigc.store import books, orders, price_marks
-from sigc.store.price_marks import Mark
-from sigc.store.records import WORKING, ZERO, BookKey, Intent, IntentState, RunKind, Side
+from sigc.config.settings import SafetySettings
+from sigc.store.ledger import books, orders, price_marks
+from sigc.store.ledger.price_marks import Mark
+from sigc.store.ledger.records import WORKING, ZERO, BookKey, Intent, IntentState, RunKind, Side
 from sigc_pipelines.feed import ReplayFeed
-from sigc_pipelines.run import carry_out
-from sigc_pipelines.session import instant_of
-from sigc_pipelines.trading import Request, Trading
+from sigc_pipelines.live.run import carry_out
+from sigc_pipelines.live.session import instant_of
+from sigc_pipelines.live.trading import Request, Trading
 from tests.trading.script import DAYS, free, scene, written
 
 ASSETS = tuple("ABCDEFG")

@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 
 from sigc.actions import Action, ActionKind
-from sigc.blocks import MemoryStore
-from sigc.calendar import Calendar, open_calendar
-from sigc.config import Config
-from sigc.store.records import Side
-from sigc_pipelines.backtest import pick
-from sigc_pipelines.closes import Closes
+from sigc.blocks.block import MemoryStore
+from sigc.calendar.calendar import Calendar, open_calendar
+from sigc.config.settings import Config
+from sigc.store.ledger.records import Side
+from sigc_pipelines.backtest.backtest import pick
+from sigc_pipelines.backtest.replay import Replay, replay
 from sigc_pipelines.compute import load
-from sigc_pipelines.replay import Replay, replay
+from sigc_pipelines.prices.closes import Closes
 from tests.world import workspace, write_strategy, write_wide
 
 DAYS = ("2024-03-04", "2024-03-05", "2024-03-06", "2024-03-07", "2024-03-08", "2024-03-11", "2024-03-12", "2024-03-13")

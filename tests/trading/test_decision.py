@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 from sigc.actions import Action, ActionKind
-from sigc.config import Config, SafetySettings
+from sigc.config.settings import Config, SafetySettings
 from sigc.errors import SigcError
-from sigc.store.books import Book
-from sigc.store.records import BookKey, Finding, Side, Weight
+from sigc.store.ledger.books import Book
+from sigc.store.ledger.records import BookKey, Finding, Side, Weight
 from sigc_pipelines.checks.exposure import Bound
 from sigc_pipelines.checks.view import SourceView
-from sigc_pipelines.decision import Basis, Decision, Known, basis, bounds, decide, finite, off_limits, within_size
-from sigc_pipelines.outlook import Sight
-from sigc_pipelines.sizing import Order
-from sigc_pipelines.valuing import Standing
+from sigc_pipelines.live.decision import Basis, Decision, Known, basis, bounds, decide, finite, off_limits, within_size
+from sigc_pipelines.live.sizing import Order
+from sigc_pipelines.live.valuing import Standing
+from sigc_pipelines.targets import Sight
 
 D, NAN = Decimal, float("nan")
 NAMES = ("A", "B", "C", "E")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sigc.store.records import IntentState, Outcome
+from sigc.store.ledger.records import IntentState, Outcome
 from tests.trading.script import D1, D2, D3, D4, D5, Column, free, scene, written
 
 WIDE = {"max_position": 9.0, "max_change": 9.0, "max_turnover": 9.0, "max_gross": 9.0, "min_cash": -9.0}

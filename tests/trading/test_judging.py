@@ -13,11 +13,11 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
-from sigc.store import action_rows, booking, books, control, orders, price_marks, runs
-from sigc.store.effects import Due
-from sigc.store.ledger import Ledger
-from sigc.store.records import ZERO, BookKey, Charge, Fill, Intent, IntentState, Run, RunKey, Side
-from sigc_pipelines.judging import exposure, judge_of
+from sigc.store.ledger import action_rows, booking, books, control, orders, price_marks, runs
+from sigc.store.ledger.effects import Due
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Intent, IntentState, Run, RunKey, Side
+from sigc_pipelines.live.judging import exposure, judge_of
 from tests.checks.orders import WIDE
 
 AT = datetime(2024, 1, 2, 15, tzinfo=UTC)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from sigc.errors import SigcError
-from sigc.store import books, control, orders, runs
-from sigc.store.records import BookKey, Intent, Outcome, Run, RunKey, Side
-from sigc.store.records import IntentState as S
+from sigc.store.ledger import books, control, orders, runs
+from sigc.store.ledger.records import BookKey, Intent, Outcome, Run, RunKey, Side
+from sigc.store.ledger.records import IntentState as S
 from sigc_pipelines.brokers.faulty import Fault
-from sigc_pipelines.finish import finish, verdict
+from sigc_pipelines.live.finish import finish, verdict
 from tests.trading.script import D1, D2, before_cut_off, free, scene, written
 
 AN_ORDER = Intent("id", "run", RunKey("s", "main", "2016-01-05"), 0, "A", Side.BUY, Decimal(1), Decimal(100))

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigc.store.records import Outcome, RunKind
-from sigc_pipelines.backtest import backtest, pick
+from sigc.store.ledger.records import Outcome, RunKind
+from sigc_pipelines.backtest.backtest import backtest, pick
+from sigc_pipelines.backtest.replay import replay
 from sigc_pipelines.compute import load
-from sigc_pipelines.replay import replay
 from tests.trading.floor import all_orders, floor, ordered
 
 

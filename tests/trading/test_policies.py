@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sigc.errors import SigcError
-from sigc.store.records import Outcome
+from sigc.store.ledger.records import Outcome
 from tests.trading.floor import Floor, floor, settings
 
 LAST, AFTER = "2018-01-11", "2018-01-12"  # the data end on LAST

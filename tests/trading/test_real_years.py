@@ -19,13 +19,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sigc.blocks import MemoryStore
-from sigc.calendar import open_calendar
-from sigc.config import DataSettings
-from sigc.store.records import Fill
-from sigc_pipelines.backtest import pick
+from sigc.blocks.block import MemoryStore
+from sigc.calendar.calendar import open_calendar
+from sigc.config.settings import DataSettings
+from sigc.store.ledger.records import Fill
+from sigc_pipelines.backtest.backtest import pick
+from sigc_pipelines.backtest.replay import Replay, replay
 from sigc_pipelines.compute import load
-from sigc_pipelines.replay import Replay, replay
 from tests.trading.floor import settings
 from tests.world import workspace, write_strategy
 

@@ -20,21 +20,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sigc.blocks import MemoryStore
-from sigc.calendar import Calendar, open_calendar
+from sigc.blocks.block import MemoryStore
+from sigc.calendar.calendar import Calendar, open_calendar
 from sigc.clock import HandClock
-from sigc.config import Config
+from sigc.config.settings import Config
 from sigc.daemon.runner import RunEnd, RunOrder, Services, StrategyEntry
 from sigc.metrics import Metrics
 from sigc.ops import jit
-from sigc.store import books, orders
-from sigc.store.ledger import Ledger
-from sigc.store.records import BookKey, Outcome
-from sigc_cli.daemon_runner import DaemonRunner
-from sigc_pipelines.backtest import backtest, pick
+from sigc.store.ledger import books, orders
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import BookKey, Outcome
+from sigc_cli.service.daemon_runner import DaemonRunner
+from sigc_pipelines.backtest.backtest import backtest, pick
+from sigc_pipelines.backtest.replay import replay
 from sigc_pipelines.compute import Loaded, Workspace, load
-from sigc_pipelines.replay import replay
-from sigc_pipelines.session import instant_of
+from sigc_pipelines.live.session import instant_of
 from tests.world import workspace, write_strategy, write_wide
 
 NAMES = ("A", "B", "C", "D")

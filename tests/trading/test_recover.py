@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from sigc.store import control, runs
-from sigc.store.records import IntentState, Outcome, Run, RunKey, RunKind, StageName
-from sigc_pipelines.artifacts import folder_of
+from sigc.store.ledger import control, runs
+from sigc.store.ledger.records import IntentState, Outcome, Run, RunKey, RunKind, StageName
 from sigc_pipelines.brokers.faulty import Faults
 from sigc_pipelines.brokers.protocol import OrderRequest
-from sigc_pipelines.recover import Verdict, recover
+from sigc_pipelines.live.recover import Verdict, recover
+from sigc_pipelines.records.artifacts import folder_of
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D3, D4, D5, KilledError, Scene, before_cut_off, scene, written
 

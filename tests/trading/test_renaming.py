@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sigc.config import Config
+from sigc.config.settings import Config
 from sigc.errors import SigcError
-from sigc_pipelines.renaming import rename_asset
-from sigc_pipelines.trading import Trading
+from sigc_pipelines.live.renaming import rename_asset
+from sigc_pipelines.live.trading import Trading
 from tests.trading.test_actions import CALENDAR, CAPITAL, DAYS, ONE, TWO, Market
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from sigc.panel import Floats
-from sigc.store import books, control
-from sigc.store.records import BookKey, Outcome, Weight
-from sigc_pipelines.closes import Closes
+from sigc.store.ledger import books, control
+from sigc.store.ledger.records import BookKey, Outcome, Weight
 from sigc_pipelines.compute import Loaded
-from sigc_pipelines.restating import Restated, Told, first_day, look, restated, shown, told_of
-from sigc_pipelines.trading import Ended, Feed
+from sigc_pipelines.live.trading import Ended, Feed
+from sigc_pipelines.prices.closes import Closes
+from sigc_pipelines.prices.restating import Restated, Told, first_day, look, restated, shown, told_of
 from tests.trading.floor import Floor
 from tests.trading.test_bad_numbers import DAYS, checks, market, names, write
 

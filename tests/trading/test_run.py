@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 
 from sigc.errors import SigcError
-from sigc.store import books, control, price_marks, runs
-from sigc.store.price_marks import Mark
-from sigc.store.records import BookKey, Outcome, RunKind, Side, StageName, Weight
-from sigc_pipelines import run as run_module
-from sigc_pipelines.artifacts import read_weights
+from sigc.store.ledger import books, control, price_marks, runs
+from sigc.store.ledger.price_marks import Mark
+from sigc.store.ledger.records import BookKey, Outcome, RunKind, Side, StageName, Weight
 from sigc_pipelines.brokers.faulty import Faults
 from sigc_pipelines.brokers.protocol import OrderRequest
-from sigc_pipelines.run import carry_out
-from sigc_pipelines.trading import Ended
+from sigc_pipelines.live import run as run_module
+from sigc_pipelines.live.run import carry_out
+from sigc_pipelines.live.trading import Ended
+from sigc_pipelines.records.artifacts import read_weights
 from tests.trading.floor import Floor
 from tests.trading.script import (
     D1,

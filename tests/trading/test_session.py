@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.calendar import Calendar, open_calendar
+from sigc.calendar.calendar import Calendar, open_calendar
 from sigc.errors import SigcError
-from sigc_pipelines.session import cut_off_of, instant_of, moment
+from sigc_pipelines.live.session import cut_off_of, instant_of, moment
 
 NEW_YORK = ZoneInfo("America/New_York")
 

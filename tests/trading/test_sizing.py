@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.config import ExecutionSettings
-from sigc.store.records import ZERO, Run, RunKey, Side
-from sigc_pipelines.sizing import Order, client_order_id, decimal, limit_of, lot_of, size, write_down
+from sigc.config.settings import ExecutionSettings
+from sigc.store.ledger.records import ZERO, Run, RunKey, Side
+from sigc_pipelines.live.sizing import Order, client_order_id, decimal, limit_of, lot_of, size, write_down
 
 NOW = datetime(2024, 1, 2, 14, 30, tzinfo=UTC)
 LOTS = st.sampled_from([Decimal(1), Decimal(10), Decimal("0.001")])

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sigc.store import orders
-from sigc.store.records import Intent, IntentState, OrderType, Outcome, TimeInForce
+from sigc.store.ledger import orders
+from sigc.store.ledger.records import Intent, IntentState, OrderType, Outcome, TimeInForce
 from sigc_pipelines.brokers.faulty import Fault
 from sigc_pipelines.brokers.protocol import OrderRequest
 from tests.trading.floor import Floor

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigc.blocks import MemoryStore
-from sigc.config import Config
+from sigc.blocks.block import MemoryStore
+from sigc.config.settings import Config
 from sigc.panel import Floats
-from sigc.store.records import Outcome
+from sigc.store.ledger.records import Outcome
 from sigc_cli.universe import business_days
-from sigc_pipelines.backtest import backtest, pick
+from sigc_pipelines.backtest.backtest import backtest, pick
 from sigc_pipelines.compute import load
-from sigc_pipelines.trading import Ended
+from sigc_pipelines.live.trading import Ended
 from tests.trading.floor import Floor, weekdays
 from tests.world import WEEKDAYS, workspace, write_strategy, write_wide
 

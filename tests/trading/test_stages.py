@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from sigc.failpoint import arm
-from sigc.store.records import IntentState, Outcome, RunKind, StageName
-from sigc_pipelines.artifacts import Account, folder_of
+from sigc.store.ledger.records import IntentState, Outcome, RunKind, StageName
 from sigc_pipelines.brokers.protocol import OrderRequest
 from sigc_pipelines.compute import load
-from sigc_pipelines.run import carry_out
-from sigc_pipelines.trading import Request
+from sigc_pipelines.live.run import carry_out
+from sigc_pipelines.live.trading import Request
+from sigc_pipelines.records.artifacts import Account, folder_of
 from tests.trading.floor import Floor, ordered
 from tests.trading.floor import floor as small_floor
 from tests.trading.script import D1, D2, D3, KilledError, free, scene, written

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from sigc.errors import SigcError
-from sigc.store import control, runs
-from sigc.store.records import IntentState, Outcome, RunKind, StageName
+from sigc.store.ledger import control, runs
+from sigc.store.ledger.records import IntentState, Outcome, RunKind, StageName
 from sigc_pipelines.brokers.faulty import Fault, Faults
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus
-from sigc_pipelines.run import carry_out
-from sigc_pipelines.settle import cancel, settle
-from sigc_pipelines.trading import Request, Watch
+from sigc_pipelines.live.apply_fills import cancel, settle
+from sigc_pipelines.live.run import carry_out
+from sigc_pipelines.live.trading import Request, Watch
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, KilledError, Scene, before_cut_off, free, scene, written
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from sigc.clock import HandClock
-from sigc.store import books, orders, runs
-from sigc.store.connection import connect_reader
-from sigc.store.ledger import Ledger
-from sigc.store.records import ZERO, BookKey, Charge, Fill, Intent, IntentState, Run, RunKey, Side
+from sigc.store.ledger import books, orders, runs
+from sigc.store.ledger.connection import connect_reader
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Intent, IntentState, Run, RunKey, Side
 from sigc_pipelines.brokers.protocol import Activities, BrokerOrder, OrderRequest, OrderStatus
-from sigc_pipelines.settle import settle
+from sigc_pipelines.live.apply_fills import settle
 
 AT = datetime(2024, 1, 2, 15, tzinfo=UTC)
 RUN = Run("run-1", RunKey("one", "main", "2024-01-02"), "2023-12-29", 0, AT, "ann")

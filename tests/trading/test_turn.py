@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from sigc.clock import HandClock
-from sigc.data.exchange import NYSE
+from sigc.data.dates.exchange import NYSE
 from sigc.errors import SigcError
-from sigc.lang.rebalance import EVERY_ROW, Rebalance
-from sigc.store import books
-from sigc.store.ledger import Ledger
-from sigc.store.records import BookKey
-from sigc_pipelines.rebalance import RowDays
-from sigc_pipelines.turn import Turn, turn_of
+from sigc.lang.semantics.rebalance import EVERY_ROW, Rebalance
+from sigc.store.ledger import books
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import BookKey
+from sigc_pipelines.portfolio.rebalance import RowDays
+from sigc_pipelines.portfolio.turn import Turn, turn_of
 
 KEY = BookKey("s", "main")
 NOON = datetime(2024, 1, 2, 17, tzinfo=UTC)

@@ -9,12 +9,12 @@ from fractions import Fraction
 import pytest
 
 from sigc.actions import Action, ActionKind
-from sigc.store.action_rows import restated
-from sigc.store.books import Book
-from sigc.store.effects import Due
-from sigc.store.records import BookKey
-from sigc_pipelines.units import acting_between, in_session, owed_at, restated_positions, restated_price
-from sigc_pipelines.valuing import Standing
+from sigc.store.ledger.action_rows import restated
+from sigc.store.ledger.books import Book
+from sigc.store.ledger.effects import Due
+from sigc.store.ledger.records import BookKey
+from sigc_pipelines.live.valuing import Standing
+from sigc_pipelines.prices.units import acting_between, in_session, owed_at, restated_positions, restated_price
 from tests.trading.floor import weekdays
 
 D = Decimal

@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigc.calendar import Session
+from sigc.calendar.calendar import Session
 from sigc.clock import HandClock
-from sigc.config import PaperSettings
-from sigc.store import books, orders, price_marks, runs
-from sigc.store.ledger import Ledger
-from sigc.store.records import ZERO, BookKey, Charge, Fill, Intent, Nav, Run, RunKey, Side
+from sigc.config.settings import PaperSettings
+from sigc.store.ledger import books, orders, price_marks, runs
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Intent, Nav, Run, RunKey, Side
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import OrderRequest, UnreachableError
-from sigc_pipelines.closes import Closes
-from sigc_pipelines.settle import settle
-from sigc_pipelines.valuing import follow, nav_at, newest_prices, standing
+from sigc_pipelines.live.apply_fills import settle
+from sigc_pipelines.live.valuing import follow, nav_at, newest_prices, standing
+from sigc_pipelines.prices.closes import Closes
 from tests.trading.floor import weekdays
 
 KEY = BookKey("one", "main")

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from sigc.clock import HandClock
-from sigc.store import control
-from sigc.store.records import IntentState, Outcome, RunKind, Weight
+from sigc.store.ledger import control
+from sigc.store.ledger.records import IntentState, Outcome, RunKind, Weight
 from sigc_pipelines.brokers.faulty import Fault, Faults
 from sigc_pipelines.brokers.protocol import (
     Account,
@@ -24,8 +24,8 @@ from sigc_pipelines.brokers.protocol import (
     OrderRequest,
     OrderStatus,
 )
-from sigc_pipelines.run import carry_out
-from sigc_pipelines.trading import Ended, Request, Watch
+from sigc_pipelines.live.run import carry_out
+from sigc_pipelines.live.trading import Ended, Request, Watch
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, KilledError, Scene, before_cut_off, free, scene, written
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from sigc.actions import Action, ActionKind
-from sigc.store.action_rows import Entry
-from sigc.store.effects import Amounts, Due
-from sigc.store.records import ZERO, BookKey, Fill, Nav, Outcome, Run, RunKey, Side
-from sigc_pipelines.causes import Rows, Step, Traded, decided, steps
-from sigc_pipelines.trading import Ended
+from sigc.store.ledger.action_rows import Entry
+from sigc.store.ledger.effects import Amounts, Due
+from sigc.store.ledger.records import ZERO, BookKey, Fill, Nav, Outcome, Run, RunKey, Side
+from sigc_pipelines.backtest.causes import Rows, Step, Traded, decided, steps
+from sigc_pipelines.live.trading import Ended
 
 DAYS = ("2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05")
 KEY = BookKey("one", "main")

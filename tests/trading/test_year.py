@@ -11,12 +11,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sigc.blocks import MemoryStore
-from sigc.calendar import open_calendar
-from sigc.config import DataSettings
-from sigc.store import books
-from sigc.store.records import BookKey, Outcome
-from sigc_pipelines.compare import differences
+from sigc.blocks.block import MemoryStore
+from sigc.calendar.calendar import open_calendar
+from sigc.config.settings import DataSettings
+from sigc.store.ledger import books
+from sigc.store.ledger.records import BookKey, Outcome
+from sigc_pipelines.live.broker_diff import differences
 from tests.trading.floor import Floor, settings
 from tests.world import workspace, write_strategy
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date, datetime
 from pathlib import Path
 
-from sigc.daemon.due_sessions import window_of
-from sigc.daemon.triggers import parse_relative
-from sigc.store.connection import FILE, connect_reader
+from sigc.daemon.configured.due_sessions import window_of
+from sigc.schedule.triggers import parse_relative
+from sigc.store.ledger.connection import FILE, connect_reader
 from sigc.why.asked import why, why_asset
 from sigc.why.assets import AssetAnswer
 from sigc.why.chain import Answer

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sigc.store.records import RunKind
+from sigc.store.ledger.records import RunKind
 from sigc.why.assets import Step
 from sigc.why.text import asset_lines
-from sigc_pipelines.artifacts import folder_of
+from sigc_pipelines.records.artifacts import folder_of
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, D3, free, scene, written
 from tests.why.scenes import asset_answer, plan

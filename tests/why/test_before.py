@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from sigc.clock import HandClock
-from sigc.daemon.job_record import saved
-from sigc.daemon.job_state import JobState, Pending, Retrying, Running, Waiting
-from sigc.daemon.jobs import Fire, Job, Kind
-from sigc.daemon.misfire import Reason
-from sigc.store import jobs, meta
-from sigc.store.jobs import OrderedRun
-from sigc.store.ledger import Ledger, Transaction
-from sigc.store.records import Outcome
+from sigc.schedule.job import Fire, Job, Kind
+from sigc.schedule.misfire import Reason
+from sigc.schedule.record import saved
+from sigc.schedule.state import JobState, Pending, Retrying, Running, Waiting
+from sigc.store.ledger import jobs, meta
+from sigc.store.ledger.jobs import OrderedRun
+from sigc.store.ledger.ledger import Ledger, Transaction
+from sigc.store.ledger.records import Outcome
 from sigc.why.chain import _BY_REASON, _LATE
 from sigc.why.plan import PlannedJob
 from tests.why.scenes import answer, plan

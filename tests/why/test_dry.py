@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from sigc.daemon.configured import configured
-from sigc.daemon.due_sessions import plan_of, session_wanted
-from sigc.store import jobs, runs
-from sigc.store.jobs import OrderedRun
-from sigc.store.records import Outcome, RunKey, RunKind, Weight
+from sigc.daemon.configured.configured import configured
+from sigc.daemon.configured.due_sessions import plan_of, session_wanted
+from sigc.store.ledger import jobs, runs
+from sigc.store.ledger.jobs import OrderedRun
+from sigc.store.ledger.records import Outcome, RunKey, RunKind, Weight
 from sigc.why.text import asset_lines, lines
-from sigc_cli.build import Choices, configuration
+from sigc_cli.assembly.parts import Choices, configuration
 from sigc_cli.schedule_here import Here, history, listed
-from sigc_pipelines.compare import glance
+from sigc_pipelines.live.broker_diff import glance
 from tests.trading.floor import weekdays
 from tests.trading.script import D1, D2, D3, Scene, scene, written
 from tests.why.scenes import answer, asset_answer, plan

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sigc.daemon.typed import decode, encode
 from sigc.errors import SigcError
-from sigc.store import control
-from sigc.store.connection import FILE, connect_reader
-from sigc.store.records import RunKind
+from sigc.rpc.schema import decode, encode
+from sigc.store.ledger import control
+from sigc.store.ledger.connection import FILE, connect_reader
+from sigc.store.ledger.records import RunKind
 from sigc.why.assets import AssetAnswer
 from sigc.why.cases import LINKS
 from sigc.why.chain import Answer

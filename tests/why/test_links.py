@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from sigc.errors import SigcError
-from sigc.store import control
-from sigc.store.records import RunKind
+from sigc.store.ledger import control
+from sigc.store.ledger.records import RunKind
 from sigc.why.run_links import DATA_CHECKS
 from sigc.why.text import lines
 from sigc_pipelines.brokers.faulty import Fault, Faults
@@ -252,8 +252,8 @@ def test_an_order_without_a_known_outcome(floor: Floor) -> None:
 
 
 def test_a_run_that_was_stopped(floor: Floor) -> None:
-    from sigc_pipelines.run import carry_out
-    from sigc_pipelines.trading import Watch
+    from sigc_pipelines.live.run import carry_out
+    from sigc_pipelines.live.trading import Watch
 
     watch = Watch()
     watch.stop.set()

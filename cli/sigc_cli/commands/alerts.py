@@ -14,9 +14,9 @@ from sigc_cli.remote import daemon, print_json, which
 if TYPE_CHECKING:
     import sqlite3
 
-    from sigc.config import Config
-    from sigc.daemon.alert_messages import AlertLine, AlertStatusReply
-    from sigc.daemon.client import Client
+    from sigc.config.settings import Config
+    from sigc.rpc.client import Client
+    from sigc.rpc.messages.alerts import AlertLine, AlertStatusReply
 
 R = TypeVar("R")
 REASON = click.option("--reason", default="", help="Why; it is kept with the alert.")
@@ -32,10 +32,10 @@ def command() -> None:
 @which
 def status(as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
     """Count the alerts that are not resolved, and what each channel has yet to take."""
-    from sigc.daemon.alert_messages import AlertStatusReply
+    from sigc.rpc.messages.alerts import AlertStatusReply
 
     def by_hand(connection: sqlite3.Connection, settings: Config) -> AlertStatusReply:
-        from sigc.daemon.alert_verbs import status_of
+        from sigc.daemon.verbs.alert import status_of
 
         return status_of(connection, settings.alerts.channels)
 
@@ -55,12 +55,12 @@ def list_(
     with_resolved: bool, most: int, as_json: bool, address: str | None, name: str | None, config: Path | None
 ) -> None:
     """List alerts, the newest first."""
-    from sigc.daemon.alert_messages import AlertsReply, AlertsRequest
+    from sigc.rpc.messages.alerts import AlertsReply, AlertsRequest
 
     wanted = AlertsRequest(most, with_resolved)
 
     def by_hand(connection: sqlite3.Connection, _: Config) -> AlertsReply:
-        from sigc.daemon.alert_verbs import listed
+        from sigc.daemon.verbs.alert import listed
 
         return listed(connection, wanted)
 
@@ -106,7 +106,7 @@ def test(
     config: Path | None,
 ) -> None:
     """Send a test message over CHANNEL, or over all; exit 1 when one does not take it."""
-    from sigc.daemon.alert_messages import AlertTestReply, AlertTestRequest
+    from sigc.rpc.messages.alerts import AlertTestReply, AlertTestRequest
 
     with daemon(config, address, name, timeout_s=310.0) as client:
         found = client.post("alerts/test", AlertTestRequest(channel), reply=AlertTestReply)
@@ -133,7 +133,7 @@ def _look(
 
 
 def _change(verb: str, id: int, reason: str, as_json: bool, target: tuple[Path | None, str | None, str | None]) -> None:
-    from sigc.daemon.alert_messages import AlertReply, AlertRequest
+    from sigc.rpc.messages.alerts import AlertReply, AlertRequest
 
     with daemon(*target) as client:
         found = client.post(f"alerts/{verb}", AlertRequest(id, reason), reply=AlertReply)
@@ -146,7 +146,7 @@ def _change(verb: str, id: int, reason: str, as_json: bool, target: tuple[Path |
 
 
 def _status_text(found: AlertStatusReply) -> str:
-    from sigc_cli.table import table
+    from sigc_cli.text.table import table
 
     counts = ", ".join(f"{number} {severity}" for severity, number in list(found.open.items())[::-1] if number)
     lines = [f"open alerts: {counts or 'none'}"]

@@ -15,7 +15,7 @@ from sigc.errors import Diagnostic, SigcError, exit_code
 from sigc_cli.options import JSON, ledger_options
 
 if TYPE_CHECKING:
-    from sigc.store.query import Entry
+    from sigc.store.history.query import Entry
 
 OUTPUT = click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file: .json, .jsonl, .csv.")
 
@@ -58,9 +58,9 @@ def query(
     config: Path | None,
 ) -> None:
     """Print the records that match, oldest first."""
-    from sigc.store.filter import SOURCE, compile_filter
-    from sigc.store.query import AuditQuery, span_of_time
-    from sigc.store.query import query as look
+    from sigc.store.history.filter import SOURCE, compile_filter
+    from sigc.store.history.query import AuditQuery, span_of_time
+    from sigc.store.history.query import query as look
     from sigc_cli.audit_source import instant, opened
     from sigc_cli.complain import complain
 
@@ -107,7 +107,7 @@ def verify(
     were shipped elsewhere; several in their order.
     """
     from sigc_cli.audit_source import book_faults, verify_files, verify_here
-    from sigc_cli.audit_text import verdict_data, verdict_text
+    from sigc_cli.text.audit_text import verdict_data, verdict_text
 
     if files:
         what, verdict = verify_files(files, keys, signed_from, anchors)
@@ -141,10 +141,10 @@ def report(day: str, output: Path | None, as_json: bool, work_dir: Path | None, 
     """Print a day's account: events, runs, orders, fills, refusals, and who did what."""
     from datetime import date
 
-    from sigc.store.report import report as account
+    from sigc.store.history.report import report as account
     from sigc_cli.audit_source import opened
-    from sigc_cli.audit_text import report_data, report_text
-    from sigc_cli.dates import day as checked
+    from sigc_cli.text.audit_text import report_data, report_text
+    from sigc_cli.text.dates import day as checked
 
     with opened(work_dir, config) as here:
         chosen = date.fromisoformat(checked(day)) if day else datetime.now(here.zone).date()
@@ -164,8 +164,8 @@ def anchor(as_json: bool, work_dir: Path | None, config: Path | None) -> None:
     """Write down how far the chain has come, in the file of anchors."""
     from dataclasses import asdict
 
-    from sigc.store.anchor import anchor as write
-    from sigc.store.anchor import anchors_file, read_anchors
+    from sigc.store.audit.anchor import anchor as write
+    from sigc.store.audit.anchor import anchors_file, read_anchors
     from sigc_cli.audit_source import opened
 
     with opened(work_dir, config) as here:
@@ -191,7 +191,7 @@ def _window(since: datetime | None, until: datetime | None, zone: tzinfo) -> str
 
 
 def _print(entries: Iterator[Entry], zone: tzinfo, output: Path | None, *, as_json: bool, looked_in: str = "") -> None:
-    from sigc_cli.audit_text import entries_csv, entries_json, entries_lines, entries_text
+    from sigc_cli.text.audit_text import entries_csv, entries_json, entries_lines, entries_text
 
     if output is not None:
         kinds = {".json": entries_json, ".jsonl": entries_lines, ".csv": entries_csv}

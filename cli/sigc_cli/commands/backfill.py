@@ -39,8 +39,8 @@ def command(
     signals, weights and orders, so that `sigc why STRATEGY ASSET DATE` tells of them. Sessions that have a dry run are
     left out, so it may be repeated. --dry-run makes none.
     """
-    from sigc_cli import ledger_view
     from sigc_cli.backfilling import fill, gaps, text
+    from sigc_cli.text import ledger_view
 
     target = (config, address, name)
     found = gaps(target, work_dir, (first, last), names)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from sigc.daemon.book_messages import ActionEntry
-    from sigc.store.records import BookKey
+    from sigc.rpc.messages.books import ActionEntry
+    from sigc.store.ledger.records import BookKey
 
 
 @click.group()
@@ -30,8 +30,8 @@ def command() -> None:
 @ledger_options
 def actions(book: str, most: int, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
     """Show what corporate actions did to BOOK, the newest first."""
-    from sigc.daemon.book_messages import told
-    from sigc.store import action_rows
+    from sigc.rpc.messages.books import told
+    from sigc.store.ledger import action_rows
     from sigc_cli.reading import ledger
     from sigc_cli.remote import print_json
 
@@ -69,8 +69,8 @@ def rename_asset(
 
     By the daemon, or in this process when none runs. Nothing is traded. Refused while NEW is held, or orders are open.
     """
-    from sigc.daemon.book_messages import RenameReply, RenameRequest
-    from sigc.daemon.client import NoDaemonError
+    from sigc.rpc.client import NoDaemonError
+    from sigc.rpc.messages.books import RenameReply, RenameRequest
     from sigc_cli.remote import daemon, print_json
 
     strategy, _, portfolio = book.partition("/")
@@ -91,11 +91,11 @@ def rename_asset(
 def _here(
     book: str, old: str, new: str, reason: str, name: str | None, config: Path | None, work_dir: Path | None
 ) -> tuple[ActionEntry, ...]:
-    from sigc.daemon.book_messages import told
-    from sigc_cli.build import Choices, configuration
-    from sigc_cli.build_trading import Wish, trading, user
-    from sigc_cli.workdir import work_dir as place_of
-    from sigc_pipelines.renaming import rename_asset as rename
+    from sigc.rpc.messages.books import told
+    from sigc_cli.assembly.parts import Choices, configuration
+    from sigc_cli.assembly.trading import Wish, trading, user
+    from sigc_cli.assembly.workdir import work_dir as place_of
+    from sigc_pipelines.live.renaming import rename_asset as rename
 
     loaded = configuration(Choices(config=config))
     place = place_of(loaded, work_dir, name)
@@ -108,7 +108,8 @@ def _here(
 
 def _key(connection: sqlite3.Connection, book: str) -> BookKey:
     from sigc.errors import Diagnostic, SigcError, did_you_mean
-    from sigc.store import books, history
+    from sigc.store.history import history
+    from sigc.store.ledger import books
 
     strategy, _, portfolio = book.partition("/")
     found = history.book_of(connection, strategy, portfolio)
@@ -120,7 +121,7 @@ def _key(connection: sqlite3.Connection, book: str) -> BookKey:
 
 
 def _text(entries: Sequence[ActionEntry]) -> str:
-    from sigc_cli.table import table
+    from sigc_cli.text.table import table
 
     if not entries:
         return "no corporate actions"

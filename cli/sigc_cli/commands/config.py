@@ -23,7 +23,7 @@ def command() -> None:
 @CONFIG
 def show(origins: bool, as_json: bool, config: Path | None) -> None:
     """Print the settings in force, as YAML."""
-    from sigc_cli.build import Choices, configuration
+    from sigc_cli.assembly.parts import Choices, configuration
 
     loaded = configuration(Choices(config=config))
     data = loaded.shown()
@@ -55,10 +55,10 @@ def _flat(data: dict[str, object], prefix: str) -> list[tuple[str, object]]:
 @CONFIG
 def validate(file: Path | None, as_json: bool, config: Path | None) -> None:
     """Check the configuration; all errors at once. Calendars are looked up once the rest is right."""
-    from sigc.daemon.calendars import open_calendars
-    from sigc.daemon.configured import configured
-    from sigc_cli.build import Choices, configuration
-    from sigc_cli.daemon_checks import checked
+    from sigc.daemon.configured.calendars import open_calendars
+    from sigc.daemon.configured.configured import configured
+    from sigc_cli.assembly.parts import Choices, configuration
+    from sigc_cli.service.daemon_checks import checked
 
     loaded = configuration(Choices(config=file or config))
     with tempfile.TemporaryDirectory(prefix="sigc-validate-") as scratch:
@@ -76,6 +76,6 @@ def validate(file: Path | None, as_json: bool, config: Path | None) -> None:
 @command.command()
 def schema() -> None:
     """Print the JSON schema of the configuration."""
-    from sigc.config import Config
+    from sigc.config.settings import Config
 
     click.echo(json.dumps(Config.model_json_schema(by_alias=True), indent=2))

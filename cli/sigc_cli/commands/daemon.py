@@ -31,9 +31,9 @@ def command(
 
     With --daemonize it returns when the daemon is ready, or with the error that kept it from that.
     """
-    from sigc.daemon.launch import launch
-    from sigc.daemon.start import Options
-    from sigc_cli.build_daemon import parts
+    from sigc.daemon.lifecycle.launch import launch
+    from sigc.daemon.lifecycle.start import Options
+    from sigc_cli.assembly.daemon import parts
 
     options = Options(config, port, pid_file, log_level, work_dir, name, is_background)
     code = launch(options, parts(), os.environ, lambda text, is_error: click.echo(text, err=is_error))

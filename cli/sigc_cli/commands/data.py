@@ -38,9 +38,9 @@ def accept(
 
     It is kept in the ledger, by the daemon when one answers. A split is better declared as a corporate action.
     """
-    from sigc.daemon.client import NoDaemonError
-    from sigc.daemon.page_messages import AcceptReply
     from sigc.errors import Diagnostic, SigcError
+    from sigc.rpc.client import NoDaemonError
+    from sigc.rpc.messages.page import AcceptReply
     from sigc_cli.remote import daemon
 
     try:
@@ -70,11 +70,11 @@ def _tell(asset: str, day: str, *, is_known: bool, as_json: bool) -> None:
 def _here(asset: str, day: str, reason: str, config: Path | None, work_dir: Path | None, name: str | None) -> bool:
     """Write it into the ledger of the work dir; True if a book there has traded the asset. Raises E310, E311."""
     from sigc.clock import SystemClock
-    from sigc.store import books, control
-    from sigc.store.ledger import Ledger
-    from sigc_cli.build import Choices, configuration
-    from sigc_cli.build_trading import sign_of, user
-    from sigc_cli.workdir import work_dir as place_of
+    from sigc.store.ledger import books, control
+    from sigc.store.ledger.ledger import Ledger
+    from sigc_cli.assembly.parts import Choices, configuration
+    from sigc_cli.assembly.trading import sign_of, user
+    from sigc_cli.assembly.workdir import work_dir as place_of
 
     loaded = configuration(Choices(config=config))
     place = place_of(loaded, work_dir, name)

@@ -29,9 +29,9 @@ def command(
     old: Path, new: Path, column: str, dtype: str, options: tuple[str, ...], config: Path | None, as_json: bool
 ) -> None:
     """Say what changed from OLD to NEW: rows, assets, restated cells. Exit 1 if more changed than rows at the end."""
+    from sigc.data.dates.exchange import exchanges_of
     from sigc.data.difference import difference
-    from sigc.data.exchange import exchanges_of
-    from sigc_cli.build import Choices, configuration
+    from sigc_cli.assembly.parts import Choices, configuration
     from sigc_cli.datafile import read_file
 
     exchanges = exchanges_of(configuration(Choices(config=config)).config.schedule)

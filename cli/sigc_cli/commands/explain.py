@@ -36,8 +36,8 @@ def command(what: str, stage: str, params: tuple[str, ...], config: Path | None)
     if not Path(what).exists() and "." not in what and "/" not in what:
         _named(what)
         return
-    from sigc_cli.build import compile_file, parameters
-    from sigc_cli.stages import explain
+    from sigc_cli.assembly.parts import compile_file, parameters
+    from sigc_cli.text.stages import explain
 
     compiled = compile_file(Path(what), parameters(params))
     click.echo(_plan(compiled, config) if stage == "plan" else explain(compiled, stage))
@@ -48,7 +48,7 @@ def _named(name: str) -> None:
     from sigc.lang.codes import CODES
     from sigc.ops.reference import entry
     from sigc.ops.table import names, resolve
-    from sigc_cli.check_text import checks_text
+    from sigc_cli.text.check_text import checks_text
 
     operator = resolve(name) or resolve(name, windowed=True)
     checks = checks_text()
@@ -63,8 +63,8 @@ def _named(name: str) -> None:
 
 
 def _plan(compiled: object, config: Path | None) -> str:
-    from sigc_cli.build import Choices, Compiled, configuration, workspace
-    from sigc_cli.plan_text import plan_text
+    from sigc_cli.assembly.parts import Choices, Compiled, configuration, workspace
+    from sigc_cli.text.plan_text import plan_text
     from sigc_pipelines.compute import load
 
     if not isinstance(compiled, Compiled):

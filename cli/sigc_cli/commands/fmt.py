@@ -16,9 +16,9 @@ from sigc.errors import Diagnostic, SigcError
 @click.option("--diff", is_flag=True, help="Change nothing; print what would change.")
 def command(files: tuple[Path, ...], check: bool, diff: bool) -> None:
     """Format strategy files in place. A file with syntax errors is left alone."""
-    from sigc.lang.format import format
-    from sigc.lang.parse import parse
-    from sigc.lang.source_text import read_text
+    from sigc.lang.syntax.format import format
+    from sigc.lang.syntax.parse import parse
+    from sigc.lang.syntax.source_text import read_text
 
     changed = 0
     broken: list[Diagnostic] = []

@@ -21,10 +21,10 @@ def command(
     strategy: str, run_id: str, is_open: bool, most: int, as_json: bool, config: Path | None, work_dir: Path | None
 ) -> None:
     """Show orders, newest first; those of a run in the order in which they were sent."""
-    from sigc.store import orders
-    from sigc.store.records import IN_FLIGHT
-    from sigc_cli import ledger_view
+    from sigc.store.ledger import orders
+    from sigc.store.ledger.records import IN_FLIGHT
     from sigc_cli.reading import ledger
+    from sigc_cli.text import ledger_view
 
     with ledger(config, work_dir) as (connection, _):
         if run_id:

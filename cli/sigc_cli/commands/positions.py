@@ -16,8 +16,8 @@ from sigc_cli.options import JSON, ledger_options
 @ledger_options
 def command(strategy: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
     """Show the positions, cash and NAV of every book."""
-    from sigc_cli import ledger_view
     from sigc_cli.reading import ledger
+    from sigc_cli.text import ledger_view
 
     with ledger(config, work_dir) as (connection, _):
         found = ledger_view.books_of(connection, strategy)

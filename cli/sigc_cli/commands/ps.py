@@ -15,9 +15,9 @@ from sigc_cli.remote import print_json
 @JSON
 def command(as_json: bool) -> None:
     """List the daemons that run on this machine: name, PID, address, work directory."""
-    from sigc.daemon.instance import runtime_dirs
-    from sigc.daemon.registry import running
-    from sigc_cli.daemon_text import table
+    from sigc.host.instance import runtime_dirs
+    from sigc.host.instances import running
+    from sigc_cli.text.daemon_text import table
 
     found = running(runtime_dirs(os.environ, os.getuid()))
     if as_json:

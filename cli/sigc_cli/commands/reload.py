@@ -19,9 +19,9 @@ def command(plan: bool, as_json: bool, address: str | None, name: str | None, co
 
     All of it and every strategy file is checked first; on any error the old configuration stays.
     """
-    from sigc.daemon.messages import ReloadReply, ReloadRequest
+    from sigc.rpc.messages.requests import ReloadReply, ReloadRequest
     from sigc_cli.complain import complain
-    from sigc_cli.daemon_text import reload_text
+    from sigc_cli.text.daemon_text import reload_text
 
     with daemon(config, address, name, timeout_s=120.0) as client:
         reply = client.post("reload", ReloadRequest(plan), reply=ReloadReply)

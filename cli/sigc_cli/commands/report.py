@@ -22,11 +22,11 @@ def command(
 ) -> None:
     """Write the report of STRATEGY from the ledger: one HTML file that needs nothing else."""
     from sigc.errors import SigcError
-    from sigc_cli.build import Choices, configuration
-    from sigc_cli.build_trading import entry_of
-    from sigc_cli.live_view import live_view
+    from sigc_cli.assembly.parts import Choices, configuration
+    from sigc_cli.assembly.trading import entry_of
     from sigc_cli.reading import ledger
-    from sigc_cli.reports import file_name, parameters_of, write_report
+    from sigc_cli.service.reports import file_name, parameters_of, write_report
+    from sigc_cli.text.live_view import live_view
 
     loaded = configuration(Choices(config=config))
     try:

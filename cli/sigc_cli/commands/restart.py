@@ -16,7 +16,7 @@ from sigc_cli.remote import daemon, print_json, wait_until_ready, which
 @which
 def command(timeout: float | None, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
     """Stop the daemon and start it again, as the same process with the same arguments; return when it is ready."""
-    from sigc.daemon.messages import StatusReply, StopReply, StopRequest
+    from sigc.rpc.messages.requests import StatusReply, StopReply, StopRequest
 
     with daemon(config, address, name) as client:
         before = client.get("status", reply=StatusReply)

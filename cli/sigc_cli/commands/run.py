@@ -12,10 +12,10 @@ from sigc_cli.options import JSON, PARAMS, WORK_DIR, choices, work
 
 if TYPE_CHECKING:
     from sigc.errors import Diagnostic
-    from sigc_cli.build import Choices
-    from sigc_cli.build_trading import Wish
+    from sigc_cli.assembly.parts import Choices
+    from sigc_cli.assembly.trading import Wish
     from sigc_cli.remote import Wanted
-    from sigc_pipelines.trading import Ended
+    from sigc_pipelines.live.trading import Ended
 
 
 @click.command()
@@ -59,9 +59,9 @@ def command(
     No row after the date is read. A session is traded once; a wanted repeat is --force with a --reason. Goes to the
     daemon when one answers; runs in this process when nobody listens and the work dir is free, or with --work-dir.
     """
-    from sigc_cli.build import parameters
-    from sigc_cli.dates import day
+    from sigc_cli.assembly.parts import parameters
     from sigc_cli.remote import Wanted
+    from sigc_cli.text.dates import day
 
     wanted = Wanted(
         *(what, day(date), portfolio, dry_run, parameters(params)),
@@ -74,7 +74,7 @@ def command(
         return
     if detach:
         raise click.UsageError("--detach needs a daemon: start one by `sigc daemon`")
-    from sigc_cli.build_trading import Wish
+    from sigc_cli.assembly.trading import Wish
 
     wish = Wish(wanted.date, portfolio, dry_run, force, accept_differences, reason, slot)
     _here(wanted, wish, choices(config, engine, threads, no_cache), work_dir, name, as_json)
@@ -84,8 +84,8 @@ def _by_daemon(
     wanted: Wanted, is_detached: bool, as_json: bool, which: tuple[Path | None, str | None, str | None]
 ) -> bool:
     """Have the daemon run it; False when nobody listens. Raises E900 for a daemon that hangs, E901 for a refusal."""
-    from sigc.daemon.client import NoDaemonError
     from sigc.errors import Severity, SigcError
+    from sigc.rpc.client import NoDaemonError
     from sigc_cli.complain import complain
     from sigc_cli.remote import daemon, print_json, run_over_rpc
 
@@ -132,7 +132,7 @@ def _problem(outcome: str, message: str) -> Diagnostic | None:
 
 def _here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | None, name: str | None, as_json: bool) -> None:
     from sigc.errors import SigcError
-    from sigc_cli import show, show_run
+    from sigc_cli.text import show, show_run
 
     ended = ended_here(wanted, wish, chosen, work_dir, name)
     click.echo(show.dump(show_run.as_data(ended)) if as_json else show_run.text(ended))
@@ -146,14 +146,14 @@ def _here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | None, na
 def ended_here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | None, name: str | None) -> Ended:
     """Run it in this process, to its end. Raises E900 for a trade at a live broker, and what can't begin."""
     from sigc.errors import Diagnostic, SigcError
-    from sigc_cli import show
-    from sigc_cli.build import compile_file, configuration, workspace
-    from sigc_cli.build_trading import entry_of, request, trading, user, with_capital
+    from sigc_cli.assembly.parts import compile_file, configuration, workspace
+    from sigc_cli.assembly.trading import entry_of, request, trading, user, with_capital
+    from sigc_cli.assembly.workdir import work_dir as place_of
     from sigc_cli.complain import complain
-    from sigc_cli.workdir import work_dir as place_of
-    from sigc_pipelines.backtest import pick_of
+    from sigc_cli.text import show
+    from sigc_pipelines.backtest.backtest import pick_of
     from sigc_pipelines.feed import FreshFeed
-    from sigc_pipelines.run import carry_out
+    from sigc_pipelines.live.run import carry_out
 
     loaded = configuration(chosen)
     entry = entry_of(loaded, wanted.what)

@@ -12,7 +12,7 @@ from sigc_cli.completing import runs, strategies
 from sigc_cli.options import JSON, NAMED, ledger_options
 
 if TYPE_CHECKING:
-    from sigc_cli.ordered_view import Ordered
+    from sigc_cli.text.ordered_view import Ordered
 
 
 @click.group(invoke_without_command=True)
@@ -42,10 +42,10 @@ def list_runs(
     work_dir: Path | None = None,
 ) -> None:
     """The newest runs, of every kind; with `--outcome`, `--kind`, `--since` and `--strategy` only some."""
-    from sigc.store.history import RunsWanted, runs_page
-    from sigc_cli import ledger_view
-    from sigc_cli.dates import since as instant
+    from sigc.store.history.history import RunsWanted, runs_page
     from sigc_cli.reading import ledger_of
+    from sigc_cli.text import ledger_view
+    from sigc_cli.text.dates import since as instant
 
     with ledger_of((config, None, None), work_dir) as (connection, _, loaded):
         zone = loaded.config.schedule.timezone
@@ -67,10 +67,10 @@ def show(id: str, only_output: bool, as_json: bool, config: Path | None, work_di
 
     With --json its weights and fills too.
     """
-    from sigc_cli import ledger_view, ordered_view
-    from sigc_cli.ordered_view import command_of
     from sigc_cli.reading import ledger_of
-    from sigc_pipelines.artifacts import account_of
+    from sigc_cli.text import ledger_view, ordered_view
+    from sigc_cli.text.ordered_view import command_of
+    from sigc_pipelines.records.artifacts import account_of
 
     with ledger_of((config, None, None), work_dir) as (connection, place, loaded):
         zone = loaded.config.schedule.timezone
@@ -83,7 +83,7 @@ def show(id: str, only_output: bool, as_json: bool, config: Path | None, work_di
 
 
 def _show_other(other: Ordered, command: tuple[str, ...], zone: str, *, only_output: bool, as_json: bool) -> None:
-    from sigc_cli import ledger_view, ordered_view
+    from sigc_cli.text import ledger_view, ordered_view
 
     if as_json:
         click.echo(ledger_view.dump(other))
@@ -101,10 +101,10 @@ def _show_other(other: Ordered, command: tuple[str, ...], zone: str, *, only_out
 @ledger_options
 def diff(first: str, second: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
     """What differs between two runs: inputs, weights, orders. Exit code 1 when anything does."""
-    from sigc_cli import ledger_view
     from sigc_cli.reading import ledger
-    from sigc_cli.table import table
-    from sigc_pipelines.artifacts import account_of
+    from sigc_cli.text import ledger_view
+    from sigc_cli.text.table import table
+    from sigc_pipelines.records.artifacts import account_of
 
     with ledger(config, work_dir) as (connection, place):
         found = ledger_view.differences(*(account_of(connection, place, id) for id in (first, second)))
@@ -120,8 +120,8 @@ def diff(first: str, second: str, as_json: bool, config: Path | None, work_dir: 
 @ledger_options
 def logs(id: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
     """What the audit says of a run, in order."""
-    from sigc_cli import ledger_view
     from sigc_cli.reading import ledger
+    from sigc_cli.text import ledger_view
 
     with ledger(config, work_dir) as (connection, _):
         found = ledger_view.records_of(connection, id)
@@ -150,8 +150,8 @@ def cancel(id: str, reason: str, as_json: bool, config: Path | None, work_dir: P
 
 def _cancel_by_daemon(id: str, reason: str, config: Path | None) -> int | None:
     """How many orders the daemon could not reach; None when nobody listens."""
-    from sigc.daemon.client import NoDaemonError
-    from sigc.daemon.messages import CancelReply, CancelRequest
+    from sigc.rpc.client import NoDaemonError
+    from sigc.rpc.messages.requests import CancelReply, CancelRequest
     from sigc_cli.remote import daemon
 
     try:
@@ -164,11 +164,11 @@ def _cancel_by_daemon(id: str, reason: str, config: Path | None) -> int | None:
 
 
 def _cancel_here(id: str, reason: str, config: Path | None, work_dir: Path | None) -> int:
-    from sigc.store import runs as store_runs
-    from sigc_cli.build import Choices, configuration
-    from sigc_cli.build_trading import Wish, trading, user
-    from sigc_cli.workdir import work_dir as place_of
-    from sigc_pipelines.settle import cancel as cancel_orders
+    from sigc.store.ledger import runs as store_runs
+    from sigc_cli.assembly.parts import Choices, configuration
+    from sigc_cli.assembly.trading import Wish, trading, user
+    from sigc_cli.assembly.workdir import work_dir as place_of
+    from sigc_pipelines.live.apply_fills import cancel as cancel_orders
 
     loaded = configuration(Choices(config=config))
     place = place_of(loaded, work_dir)

@@ -21,10 +21,10 @@ def command() -> None:
 @which
 def list_(as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
     """Every job: when it fires next, what it does now, how it ended last."""
-    from sigc.daemon.messages import JobsReply
-    from sigc_cli.daemon_text import jobs_table
+    from sigc.rpc.messages.requests import JobsReply
     from sigc_cli.reading import from_daemon
     from sigc_cli.schedule_here import here, listed
+    from sigc_cli.text.daemon_text import jobs_table
 
     target = (config, address, name)
     asked = from_daemon(target, None, lambda client: client.get("schedule/list", reply=JobsReply))
@@ -41,10 +41,10 @@ def list_(as_json: bool, address: str | None, name: str | None, config: Path | N
 @which
 def next_(most: int, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
     """The next fires of all jobs, in order."""
-    from sigc.daemon.messages import NextReply
-    from sigc_cli.daemon_text import moment, table
+    from sigc.rpc.messages.requests import NextReply
     from sigc_cli.reading import from_daemon
     from sigc_cli.schedule_here import following, here
+    from sigc_cli.text.daemon_text import moment, table
 
     target = (config, address, name)
     asked = from_daemon(target, None, lambda client: client.get("schedule/next", {"most": most}, reply=NextReply))
@@ -94,7 +94,7 @@ def run(
     config: Path | None,
 ) -> None:
     """Run JOB now."""
-    from sigc.daemon.messages import JobRunReply, JobRunRequest
+    from sigc.rpc.messages.requests import JobRunReply, JobRunRequest
 
     with daemon(config, address, name) as client:
         found = client.post("schedule/run", JobRunRequest(job, dry_run, force, reason), reply=JobRunReply)
@@ -113,11 +113,11 @@ def run(
 @which
 def history(job: str, most: int, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
     """The newest fires of JOB: those that ran, and those that did not, with the reason."""
-    from sigc.daemon.messages import HistoryReply
-    from sigc_cli.daemon_text import moment, table
+    from sigc.rpc.messages.requests import HistoryReply
     from sigc_cli.reading import from_daemon
     from sigc_cli.schedule_here import here
     from sigc_cli.schedule_here import history as story
+    from sigc_cli.text.daemon_text import moment, table
 
     target, fields = (config, address, name), {"job": job, "most": most}
     asked = from_daemon(target, None, lambda client: client.get("schedule/history", fields, reply=HistoryReply))
@@ -136,7 +136,7 @@ def history(job: str, most: int, as_json: bool, address: str | None, name: str |
 def _switch(
     verb: str, job: str, reason: str, as_json: bool, target: tuple[Path | None, str | None, str | None]
 ) -> None:
-    from sigc.daemon.messages import JobRequest, SwitchReply
+    from sigc.rpc.messages.requests import JobRequest, SwitchReply
 
     with daemon(*target) as client:
         found = client.post(f"schedule/{verb}", JobRequest(job, reason), reply=SwitchReply)

@@ -22,8 +22,8 @@ def command(
     detailed: bool, watch: bool, as_json: bool, address: str | None, name: str | None, config: Path | None
 ) -> None:
     """Print how the daemon and its strategies are."""
-    from sigc.daemon.status_messages import StatusReply
-    from sigc_cli.daemon_text import status_block
+    from sigc.rpc.messages.status import StatusReply
+    from sigc_cli.text.daemon_text import status_block
 
     with daemon(config, address, name) as client:
         while True:

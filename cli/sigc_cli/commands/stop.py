@@ -19,7 +19,7 @@ def command(
     force: bool, timeout: float | None, as_json: bool, address: str | None, name: str | None, config: Path | None
 ) -> None:
     """Stop the daemon, and return when it has ended: nothing new begins, runs finish within the time."""
-    from sigc.daemon.messages import StopReply, StopRequest
+    from sigc.rpc.messages.requests import StopReply, StopRequest
 
     with daemon(config, address, name) as client:
         reply = client.post("stop", StopRequest(force, timeout), reply=StopReply)

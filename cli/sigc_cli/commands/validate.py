@@ -11,7 +11,7 @@ import click
 from sigc_cli.options import CONFIG, JSON, SOURCE_OPTIONS
 
 if TYPE_CHECKING:
-    from sigc.data.corporate import Acts
+    from sigc.data.actions.action_files import Acts
     from sigc.errors import Diagnostic
     from sigc_cli.datafile import DataFile
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 @JSON
 def command(file: Path, column: str, dtype: str, options: tuple[str, ...], config: Path | None, as_json: bool) -> None:
     """Check a data file: names, dates, gaps; of prices, jumps and what is not positive; say how it is read."""
-    from sigc.data.exchange import exchanges_of
-    from sigc_cli.build import Choices, configuration
+    from sigc.data.dates.exchange import exchanges_of
+    from sigc_cli.assembly.parts import Choices, configuration
     from sigc_cli.complain import complain
     from sigc_cli.datafile import price_findings, read_acts, read_file
-    from sigc_cli.show import percent
+    from sigc_cli.text.show import percent
 
     exchanges = exchanges_of(configuration(Choices(config=config)).config.schedule)
     acts = None if column else read_acts(file, options, exchanges)
@@ -96,7 +96,7 @@ def _year(periods: object) -> str:
 
 def facts_of(read: DataFile, odd: tuple[Diagnostic, ...] = ()) -> dict[str, object]:
     """What is in a file, and what was decided of it, as plain data."""
-    from sigc.data.frequency import periods_a_year
+    from sigc.data.dates.frequency import periods_a_year
 
     panel, rows = read.panel, read.source.rows
     static = read.source.static

@@ -44,10 +44,10 @@ def command(
     Channels, routes, address and token are those of the configuration file.
     """
     from sigc.clock import SystemClock
-    from sigc.config_file import load_config
-    from sigc.daemon.watch_state import owned
-    from sigc.daemon.watcher import Watched, Watcher
-    from sigc.daemon.wish import Asked, wish_of
+    from sigc.config.check import load_config
+    from sigc.daemon.watch.watch_state import owned
+    from sigc.daemon.watch.watcher import Watched, Watcher
+    from sigc.rpc.discovery import Asked, wish_of
 
     asked = Asked(config, address, name)
     settings = load_config(config, os.environ).config.alerts

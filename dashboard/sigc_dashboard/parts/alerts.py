@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sigc.daemon.alert_messages import AlertLine, AlertsReply, AlertStatusReply
-from sigc.daemon.verbs import Role
+from sigc.rpc.messages.alerts import AlertLine, AlertsReply, AlertStatusReply
+from sigc.rpc.verb import Role
 from sigc_dashboard.feed import Ask
 from sigc_dashboard.html import NONE, Html, join, tag
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.links import link
 from sigc_dashboard.parts.tiles import Row, badge, nothing, table
-from sigc_dashboard.sheet import Look
+from sigc_dashboard.view_api import Look
 from sigc_dashboard.words import count, moment
 
 _MOST = 20

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from sigc.daemon.history_messages import FillsReply, OrdersReply, PositionsReply
-from sigc.store.history import PastFill
+from sigc.rpc.messages.history import FillsReply, OrdersReply, PositionsReply
+from sigc.store.history.history import PastFill
 from sigc_dashboard.feed import Ask
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.links import link, why
 from sigc_dashboard.parts.tiles import Row, badge, nothing, table
-from sigc_dashboard.sheet import Look
+from sigc_dashboard.view_api import Look
 from sigc_dashboard.words import NOTHING, change, count, moment
 
 OPEN = Ask("orders/list", OrdersReply, (("state", "open"), ("most", 100)), every_s=2.0)

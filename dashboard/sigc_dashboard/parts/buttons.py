@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sigc.daemon.verbs import Role
+from sigc.rpc.verb import Role
 from sigc_dashboard.html import Html, tag
-from sigc_dashboard.sheet import Look
+from sigc_dashboard.view_api import Look
 
 # By action: the button, the title of the question, what it means.
 TEXTS: Mapping[str, tuple[str, str, str]] = MappingProxyType(

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sigc.daemon.history_messages import PlanLine, PlanNode
+from sigc.rpc.messages.history import PlanLine, PlanNode
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.tiles import Row, table
 from sigc_dashboard.words import count

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from sigc_dashboard.html import NONE, Html, tag
-from sigc_dashboard.sheet import Where
+from sigc_dashboard.view_api import Where
 
 
 def address(where: Where, view: str, what: str = "") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.tiles import badge
-from sigc_dashboard.sheet import Look
+from sigc_dashboard.view_api import Look
 
 
 def masthead(look: Look) -> Html:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sigc.daemon.status_messages import UNFILLED
+from sigc.rpc.messages.status import UNFILLED
 from sigc_dashboard.html import NONE, Html, join, tag
 
 _GOOD = frozenset(

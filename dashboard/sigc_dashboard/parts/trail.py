@@ -9,10 +9,10 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
 
-from sigc.daemon.page_messages import TraceReply
+from sigc.rpc.messages.page import TraceReply
 from sigc_dashboard.feed import Ask
-from sigc_dashboard.figures import GREY, MAIN, OTHER, UP, legend_of, plot_of
-from sigc_dashboard.sheet import Look, Plot
+from sigc_dashboard.reports.figures import GREY, MAIN, OTHER, UP, legend_of, plot_of
+from sigc_dashboard.view_api import Look, Plot
 
 TRACE = Ask("status/trace", TraceReply, (("most", 240),), every_s=3.0)
 Columns = Mapping[str, Sequence[float]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sigc.daemon.history_messages import StageLine
+from sigc.rpc.messages.history import StageLine
 from sigc_dashboard.html import Html, tag
 from sigc_dashboard.parts.dag import milliseconds
 from sigc_dashboard.parts.tiles import badge

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sigc.daemon.history_messages import CacheReply, Stored
-from sigc.daemon.messages import Details, RunStatus, WorkerStatus
+from sigc.rpc.messages.history import CacheReply, Stored
+from sigc.rpc.messages.requests import Details, RunStatus, WorkerStatus
 from sigc_dashboard.feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.tiles import Row, badge, meter, nothing, table, tile, tiles
 from sigc_dashboard.parts.trail import TRACE, blocks_plot, memory_plot, processor_plot, rates
-from sigc_dashboard.sheet import Look, Part, Plot, Where
+from sigc_dashboard.view_api import Look, Part, Plot, Where
 from sigc_dashboard.words import CLUSTERS, NOTHING, count, moment, share, size
 
 CACHE = Ask("cache/status", CacheReply, every_s=5.0)

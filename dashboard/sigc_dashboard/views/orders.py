@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sigc.daemon.messages import JobsReply, JobStatus, RunStatus, StrategyStatus
-from sigc.daemon.page_messages import Decision, SafetyReply
-from sigc.daemon.verbs import Role
+from sigc.rpc.messages.page import Decision, SafetyReply
+from sigc.rpc.messages.requests import JobsReply, JobStatus, RunStatus, StrategyStatus
+from sigc.rpc.verb import Role
 from sigc_dashboard.feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.books import FILLS, OPEN, book_of, latest_fills, open_orders, positions
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.tiles import Row, badge, nothing, table, tile, tiles
-from sigc_dashboard.sheet import Look, Part, Plot, Where
+from sigc_dashboard.view_api import Look, Part, Plot, Where
 from sigc_dashboard.words import count, moment
 
 _MOST_BOOKS = 20

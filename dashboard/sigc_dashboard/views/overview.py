@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sigc.daemon.history_messages import NavReply
-from sigc.daemon.messages import NextReply, RunsReply, RunStatus, StrategyStatus
-from sigc.daemon.verbs import Role
+from sigc.rpc.messages.history import NavReply
+from sigc.rpc.messages.requests import NextReply, RunsReply, RunStatus, StrategyStatus
+from sigc.rpc.verb import Role
 from sigc_dashboard.feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.alerts import ASKS, alerts
@@ -15,7 +15,7 @@ from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.links import link
 from sigc_dashboard.parts.spark import spark
 from sigc_dashboard.parts.tiles import Row, badge, fills, nothing, table, tile, tiles, tone
-from sigc_dashboard.sheet import Look, Part, Plot, Where
+from sigc_dashboard.view_api import Look, Part, Plot, Where
 from sigc_dashboard.words import CLUSTERS, NOTHING, change, count, duration, moment, share, size
 
 RUNS = Ask("runs/list", RunsReply, (("most", 60),), every_s=2.0)

@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sigc.daemon.history_messages import DetailReply, FillsReply, OrdersReply, RunsPageReply
-from sigc.daemon.messages import LogsReply, RunStatus
-from sigc.daemon.verbs import Role
+from sigc.rpc.messages.history import DetailReply, FillsReply, OrdersReply, RunsPageReply
+from sigc.rpc.messages.requests import LogsReply, RunStatus
+from sigc.rpc.verb import Role
 from sigc_dashboard.feed import DETAILS, Ask
 from sigc_dashboard.html import NONE, Html, join, tag, text
 from sigc_dashboard.parts.buttons import button
@@ -16,7 +16,7 @@ from sigc_dashboard.parts.dag import drawing, node_table
 from sigc_dashboard.parts.links import address, link, why
 from sigc_dashboard.parts.tiles import Row, badge, fills, nothing, table, tile, tiles, tone
 from sigc_dashboard.parts.waterfall import waterfall
-from sigc_dashboard.sheet import Look, Part, Plot, Where
+from sigc_dashboard.view_api import Look, Part, Plot, Where
 from sigc_dashboard.words import NOTHING, count, duration, moment, size
 
 NEWEST = Ask("history/runs", RunsPageReply, (("most", 60),), every_s=3.0)

@@ -6,24 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from sigc.daemon.history_messages import (
+from sigc.rpc.messages.history import (
     NavReply,
     PositionsReply,
     RunsPageReply,
     SignalsReply,
 )
-from sigc.daemon.messages import StrategyStatus
-from sigc.daemon.verbs import Role
-from sigc.store.holding import Holding
-from sigc_dashboard import track_figures as draw
+from sigc.rpc.messages.requests import StrategyStatus
+from sigc.rpc.verb import Role
+from sigc.store.history.holding import Holding
 from sigc_dashboard import tracks
-from sigc_dashboard.document import months as heat_map
 from sigc_dashboard.feed import Ask
 from sigc_dashboard.html import NONE, Html, join, tag
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.links import link
 from sigc_dashboard.parts.tiles import Row, badge, fills, nothing, table, tile, tiles
-from sigc_dashboard.sheet import Look, Part, Plot, Where
+from sigc_dashboard.reports import track_figures as draw
+from sigc_dashboard.reports.document import months as heat_map
+from sigc_dashboard.view_api import Look, Part, Plot, Where
 from sigc_dashboard.views.run import run_table
 from sigc_dashboard.words import NOTHING, change, count, moment
 

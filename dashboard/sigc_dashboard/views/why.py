@@ -13,7 +13,7 @@ from sigc_dashboard.feed import Ask
 from sigc_dashboard.html import NONE, Html, tag
 from sigc_dashboard.parts.links import link, why_parts
 from sigc_dashboard.parts.tiles import Row, badge, nothing, table
-from sigc_dashboard.sheet import Look, Part, Plot, Where
+from sigc_dashboard.view_api import Look, Part, Plot, Where
 
 _WAITING = "Waiting for the daemon."
 _EVERY_S = 5.0

@@ -10,7 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
-from sigc.store.records import OrderType, Side, TimeInForce
+from sigc.store.ledger.records import OrderType, Side, TimeInForce
 from sigc_pipelines.brokers.faulty import Fault
 from sigc_pipelines.brokers.protocol import (
     Activities,

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from sigc.store.records import ZERO, Charge, Fill, OrderType, Side, TimeInForce
+from sigc.store.ledger.records import ZERO, Charge, Fill, OrderType, Side, TimeInForce
 from sigc_pipelines.brokers.contract_stand import PRICE, Bench, Contract, Customer, close, held
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus, RejectedError
 

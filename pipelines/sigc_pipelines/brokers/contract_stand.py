@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from sigc.store.records import ZERO, Fill
+from sigc.store.ledger.records import ZERO, Fill
 from sigc_pipelines.brokers.contract_bench import Bench, Customer
 
 __all__ = ["PRICE", "Bench", "Contract", "Customer", "close", "held"]

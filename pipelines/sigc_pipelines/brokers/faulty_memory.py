@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sigc.private import make_private
-from sigc.store.records import OrderType, Side, TimeInForce
+from sigc.store.ledger.records import OrderType, Side, TimeInForce
 from sigc_pipelines.brokers.protocol import OrderRequest
 
 

@@ -23,9 +23,9 @@ from decimal import Decimal, localcontext
 from pathlib import Path
 
 from sigc.clock import Clock
-from sigc.config import PaperSettings
-from sigc.store.effects import Due
-from sigc.store.records import ZERO, Charge, Fill, OrderType, Side
+from sigc.config.settings import PaperSettings
+from sigc.store.ledger.effects import Due
+from sigc.store.ledger.records import ZERO, Charge, Fill, OrderType, Side
 from sigc_pipelines.brokers import paper_rows as rows
 from sigc_pipelines.brokers.paper_actions import act, announce
 from sigc_pipelines.brokers.paper_file import BookFile, instant_text

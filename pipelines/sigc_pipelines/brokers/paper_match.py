@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 
-from sigc.config import PaperSettings
-from sigc.store.records import ZERO, Side
+from sigc.config.settings import PaperSettings
+from sigc.store.ledger.records import ZERO, Side
 from sigc_pipelines.brokers.protocol import OrderRequest
 
 EXACT = Context(prec=80)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from sigc.store.records import ZERO, Charge, Fill, OrderType, Side, TimeInForce
+from sigc.store.ledger.records import ZERO, Charge, Fill, OrderType, Side, TimeInForce
 from sigc_pipelines.brokers.paper_file import instant_text
 from sigc_pipelines.brokers.protocol import Activities, BrokerOrder, OrderRequest, OrderStatus
 

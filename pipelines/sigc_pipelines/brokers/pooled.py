@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 
-from sigc.store.effects import Due
+from sigc.store.ledger.effects import Due
 from sigc_pipelines.brokers.protocol import (
     Account,
     Activities,

@@ -20,8 +20,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from sigc.store.effects import Due
-from sigc.store.records import ZERO, Charge, Fill, OrderType, Side, TimeInForce
+from sigc.store.ledger.effects import Due
+from sigc.store.ledger.records import ZERO, Charge, Fill, OrderType, Side, TimeInForce
 
 
 class BrokerError(Exception):

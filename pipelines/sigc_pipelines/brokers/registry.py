@@ -14,8 +14,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from sigc.clock import Clock
-from sigc.config import BrokerSettings
-from sigc.config_daemon import ConnectionSettings
+from sigc.config.daemon_settings import ConnectionSettings
+from sigc.config.settings import BrokerSettings
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.pooled import PooledBroker

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sigc.store.records import ZERO, Intent, Side
+from sigc.store.ledger.records import ZERO, Intent, Side
 from sigc_pipelines.checks.declare import Breach, UnevaluableError
 from sigc_pipelines.checks.exposure import Bound, Exposure, Line, worst_price
 

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sigc.config import SafetySettings
-from sigc.store.records import Finding, Weight
+from sigc.config.settings import SafetySettings
+from sigc.store.ledger.records import Finding, Weight
 
 Seen = TypeVar("Seen")
 

@@ -21,8 +21,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, localcontext
 
-from sigc.store.price_marks import Mark
-from sigc.store.records import IN_FLIGHT, ZERO, Fill, Intent, IntentState, Side
+from sigc.store.ledger.price_marks import Mark
+from sigc.store.ledger.records import IN_FLIGHT, ZERO, Fill, Intent, IntentState, Side
 
 # Enough digits for sums and products of prices and quantities to be exact, so that their order does not matter.
 EXACT = Context(prec=100)

@@ -18,8 +18,8 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal, localcontext
 
-from sigc.config import SafetySettings
-from sigc.store.records import ZERO, Finding, Intent, Side, Weight
+from sigc.config.settings import SafetySettings
+from sigc.store.ledger.records import ZERO, Finding, Intent, Side, Weight
 from sigc_pipelines.checks.case import Case, beyond, exact, unless_way_out
 from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, collected, findings, listed
 from sigc_pipelines.checks.exposure import EXACT, Exposure, Range, worst_price

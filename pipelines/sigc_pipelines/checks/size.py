@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sigc.config import SafetySettings
+from sigc.config.settings import SafetySettings
 from sigc_pipelines.checks.case import Case, beyond, dearest, exact, unless_way_out
 from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, collected
 from sigc_pipelines.checks.exposure import worst_price

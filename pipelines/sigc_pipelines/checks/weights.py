@@ -18,9 +18,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sigc.config import SafetySettings
+from sigc.config.settings import SafetySettings
 from sigc.panel import Floats
-from sigc.store.records import Finding, Weight
+from sigc.store.ledger.records import Finding, Weight
 from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, collected, findings, listed
 from sigc_pipelines.checks.view import WeightsView
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sigc.alerts.channels.declare import MAKERS, Send
-from sigc.config_alerts import ChannelBase
+from sigc.config.alert_settings import ChannelBase
 
 Reveal = Callable[[str, str], str]  # text of a secret setting and the setting's key to the secret itself
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sigc.alerts.channels.declare import DeliveryError, Secret, Send, channel
 from sigc.alerts.message import Message
-from sigc.config_alerts import AppriseSettings
+from sigc.config.alert_settings import AppriseSettings
 from sigc.errors import Diagnostic, SigcError
 
 _TYPES = {"critical": "failure", "warning": "warning", "info": "info"}

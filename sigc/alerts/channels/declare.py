@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sigc.alerts.message import Message
-from sigc.config_alerts import ChannelBase
+from sigc.config.alert_settings import ChannelBase
 
 S = TypeVar("S", bound=ChannelBase)
 Send = Callable[[Message], None]

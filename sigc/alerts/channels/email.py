@@ -13,7 +13,7 @@ from email.utils import format_datetime
 
 from sigc.alerts.channels.declare import DeliveryError, Secret, Send, channel
 from sigc.alerts.message import Message
-from sigc.config_alerts import EmailSettings
+from sigc.config.alert_settings import EmailSettings
 
 _MALFORMED = frozenset({550, 551, 553, 554})  # permanent failures of a recipient or a message
 

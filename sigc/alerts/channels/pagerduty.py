@@ -13,7 +13,7 @@ import json
 from sigc.alerts.channels.declare import Secret, Send, channel
 from sigc.alerts.channels.posting import post
 from sigc.alerts.message import Message
-from sigc.config_alerts import PagerDutySettings
+from sigc.config.alert_settings import PagerDutySettings
 
 _MOST_SUMMARY, _MOST_KEY = 1024, 255
 

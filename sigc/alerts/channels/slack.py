@@ -11,7 +11,7 @@ import json
 from sigc.alerts.channels.declare import Secret, Send, channel
 from sigc.alerts.channels.posting import post
 from sigc.alerts.message import Message
-from sigc.config_alerts import SlackSettings
+from sigc.config.alert_settings import SlackSettings
 
 _MOST_TEXT = 3500  # a text above 4,000 characters is cut by Slack
 

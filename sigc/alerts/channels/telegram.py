@@ -11,7 +11,7 @@ import json
 from sigc.alerts.channels.declare import DeliveryError, Secret, Send, channel
 from sigc.alerts.channels.posting import post
 from sigc.alerts.message import Message
-from sigc.config_alerts import TelegramSettings
+from sigc.config.alert_settings import TelegramSettings
 
 _MOST_TEXT = 4000
 

@@ -13,7 +13,7 @@ import json
 from sigc.alerts.channels.declare import Secret, Send, channel
 from sigc.alerts.channels.posting import post
 from sigc.alerts.message import Message
-from sigc.config_alerts import WebhookSettings
+from sigc.config.alert_settings import WebhookSettings
 
 
 @channel(WebhookSettings)

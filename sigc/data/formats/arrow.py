@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.ipc as ipc
 
 from sigc.data.formats.parquet import pandas_indices
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.spec import SourceSpec
 from sigc.data.wrong import problem
 
 _HEAD_ROWS = 2_000

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sigc.data.missing import is_unnamed
-from sigc.data.spec import SourceSpec
+from sigc.data.sources.spec import SourceSpec
 from sigc.data.wrong import problem
 from sigc.errors import SigcError
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sigc.alerts.urgency import Urgency
-from sigc.store.ledger import Transaction
+from sigc.store.ledger.ledger import Transaction
 from sigc.store.outbox.looking import COLUMNS, Alert, alert_of
 
 RAISED, RESOLVED = "raise", "resolve"

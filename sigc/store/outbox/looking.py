@@ -9,8 +9,8 @@ from datetime import datetime
 
 from sigc.alerts.urgency import Urgency
 from sigc.errors import Diagnostic, SigcError
-from sigc.store.audit import Event
-from sigc.store.ledger import Transaction
+from sigc.store.audit.chain import Event
+from sigc.store.ledger.ledger import Transaction
 from sigc.store.outbox.raising import end
 
 COLUMNS = (

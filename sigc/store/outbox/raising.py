@@ -20,7 +20,7 @@ from sigc.alerts.words import explained
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sigc.store.audit import Event
+    from sigc.store.audit.chain import Event
 
 ZERO = Decimal(0)
 _MOST_TEXT = 4000  # characters: what every channel takes

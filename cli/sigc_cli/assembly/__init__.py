@@ -1,0 +1,1 @@
+"""The parts, put together: workspace, daemon, trading, page."""

@@ -1,0 +1,1 @@
+"""sigc in a notebook."""

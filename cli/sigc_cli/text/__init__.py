@@ -1,0 +1,1 @@
+"""Results and states as people read them: tables, plain data, views of reports."""

@@ -1,0 +1,195 @@
+"""What sigc prints of the ledger: runs, orders, positions, audit records; as tables and as plain data."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sigc.errors import SigcError
+from sigc.rpc.messages.status import unfilled
+from sigc.store.history.history import PastRun
+from sigc.store.ledger import books as store_books
+from sigc.store.ledger import jobs, price_marks
+from sigc.store.ledger import runs as store_runs
+from sigc.store.ledger.records import ZERO, Finding, Intent, Nav, Position, Run, Weight
+from sigc.why.words import named, when
+from sigc_cli.text.table import table
+from sigc_pipelines.records.artifacts import Account, plain
+
+_MOST = 40
+
+
+def dump(data: Any) -> str:
+    """Records as JSON."""
+    return json.dumps(plain(data), indent=2, allow_nan=False)
+
+
+def listed(connection: sqlite3.Connection, page: Sequence[PastRun]) -> list[tuple[PastRun, Run | None]]:
+    """A page of runs, each with what the ledger knows of it as a trade or dry run; of one instant the newer revision
+    first."""
+    found = [(run, _known(connection, run.id)) for run in page]
+    return sorted(found, key=lambda pair: (pair[0].at, pair[1].revision if pair[1] is not None else 0), reverse=True)
+
+
+def _known(connection: sqlite3.Connection, id: str) -> Run | None:
+    try:
+        found = store_runs.find(connection, id)
+    except SigcError:
+        return None
+    return found if found.id == id else None
+
+
+def run_data(run: PastRun, more: Run | None) -> dict[str, Any]:
+    """A run as plain data: what every run has, and the record of a trade or dry run."""
+    own: dict[str, Any] = plain(run)
+    return own if more is None else own | plain(more)
+
+
+def runs(found: Sequence[PastRun], zone: str) -> str:
+    """Runs as a table, begun on the clocks of a zone."""
+    if not found:
+        return "no runs"
+    rows = [("run", "strategy", "job", "kind", "began", "as of", "session", "outcome", "filled", "message")]
+    for r in found:
+        what, days = (r.strategy or "-", r.job or "-"), (r.as_of or "-", r.session or "-")
+        rows.append((r.id, *what, r.kind, when(r.at, zone), *days, r.outcome, r.filled or "-", r.message[:80]))
+    return table(rows)
+
+
+def account(found: Account, zone: str = "UTC") -> str:
+    """A run, whole."""
+    run = found.run
+    began = f"began {when(run.started, zone)}" + (f", ended {when(run.finished, zone)}" if run.finished else "")
+    lines = [
+        f"{run.key.strategy} ({run.key.portfolio}), {run.broker} {run.key.kind} {run.id}, revision {run.revision}",
+        f"as of {run.as_of}, for the session {run.key.session}: {run.outcome}, {run.message}" + unfilled(found.filled),
+        f"by {run.who}" + (f": {run.reason}" if run.reason else "") + f"; {began}",
+    ]
+    for stage in found.stages:
+        lines.append(f"  {stage.name:<9} {stage.outcome:<8} {1000 * stage.seconds:8.1f} ms")
+        lines += [f"    {f.weight}: {told(f)}" for f in stage.findings if f.weight is not Weight.INFO]
+    lines += [f"  {name}: {digest}" for name, digest in sorted(run.digests.items())]
+    if found.intents:
+        lines += ["", orders(found.intents)]
+    return "\n".join(lines)
+
+
+def told(found: Finding) -> str:
+    """A finding as text, with the assets that it is about where its own words do not name them."""
+    unnamed = [asset for asset in found.assets if asset not in found.message]
+    return f"{found.check}: {found.message}" + (f" ({named(found.assets)})" if unnamed else "")
+
+
+def orders(found: Sequence[Intent], most: int = _MOST) -> str:
+    """Orders as a table."""
+    if not found:
+        return "no orders"
+    rows = [("strategy", "session", "asset", "side", "quantity", "price", "state", "filled", "client order id")]
+    for o in found[:most]:
+        price = o.reference if o.limit is None else o.limit
+        names = (o.key.strategy, o.key.session, o.asset, str(o.side))
+        rows.append((*names, str(o.quantity), str(price), str(o.state), str(o.filled), o.client_order_id))
+    more = f"\n... and {len(found) - most} more (--json prints all)" if len(found) > most else ""
+    return table(rows) + more
+
+
+@dataclass(frozen=True, slots=True)
+class BookView:
+    """A book: its money, what it holds, the price of each in its NAV with its date, its worth at its last close."""
+
+    book: store_books.Book
+    positions: tuple[Position, ...]
+    prices: dict[str, price_marks.Priced]
+    nav: Nav | None
+
+
+def books_of(connection: sqlite3.Connection, strategy: str = "") -> tuple[BookView, ...]:
+    """Every book, or those of one strategy."""
+    return tuple(
+        BookView(
+            book,
+            store_books.positions(connection, book.key),
+            price_marks.prices_of(connection, book.key),
+            store_books.last_nav(connection, book.key),
+        )
+        for book in store_books.books(connection)
+        if strategy in ("", book.key.strategy)
+    )
+
+
+def books(found: Sequence[BookView]) -> str:
+    """Books as text."""
+    if not found:
+        return "no books: nothing was traded"
+    texts = []
+    for one in found:
+        nav = f", NAV {one.nav.nav} at the close of {one.nav.session}" if one.nav else ""
+        owed = f", receivables {one.book.receivables:.2f}" if one.book.receivables else ""
+        head = f"{one.book.key.strategy} ({one.book.key.portfolio}): cash {one.book.cash:.2f}{owed}{nav}"
+        rows = [("asset", "quantity", "average price", "price", "of", "value")]
+        rows += [_held(p, one.prices.get(p.asset)) for p in one.positions]
+        texts.append(head + ("\n" + table(rows) if one.positions else "\n  no positions"))
+    return "\n\n".join(texts)
+
+
+def _held(position: Position, priced: price_marks.Priced | None) -> tuple[str, str, str, str, str, str]:
+    """A position as a line; one without a price counts at its average price, which is said."""
+    price, day = (str(priced.price), priced.day) if priced is not None else ("none: at its average", "-")
+    value = position.quantity * (position.average_price if priced is None else priced.price)
+    return (position.asset, str(position.quantity), f"{position.average_price:.4f}", price, day, f"{value:.2f}")
+
+
+def differences(one: Account, two: Account) -> list[tuple[str, str, str]]:
+    """What differs between two runs: name, and the value in each."""
+    first, second = _facts(one), _facts(two)
+    return [
+        (name, first.get(name, "-"), second.get(name, "-"))
+        for name in sorted({*first, *second})
+        if first.get(name) != second.get(name)
+    ]
+
+
+def _facts(account: Account) -> dict[str, str]:
+    run = account.run
+    facts = {
+        "as of": run.as_of,
+        "session": run.key.session,
+        "outcome": str(run.outcome),
+        "broker": run.broker,
+    }
+    facts |= {f"digest {name}": value for name, value in run.digests.items()}
+    facts |= {f"wanted {asset}": repr(w["wanted"]) for asset, w in account.weights.items() if w["wanted"]}
+    orders: dict[str, Decimal] = {}
+    for intent in account.intents:
+        orders[intent.asset] = orders.get(intent.asset, ZERO) + intent.side.sign * intent.quantity
+    return facts | {f"ordered {asset}": str(quantity) for asset, quantity in orders.items()}
+
+
+def id_of(connection: sqlite3.Connection, id: str) -> str:
+    """The id of a run of any kind, of a trade or dry run by its beginning too. Raises E312."""
+    order = jobs.find(connection, id)
+    return store_runs.find(connection, id).id if order is None else order.id
+
+
+def records_of(connection: sqlite3.Connection, id: str) -> list[dict[str, Any]]:
+    """The audit records of a run of any kind, in order. Raises E312."""
+    run = id_of(connection, id)
+    rows = connection.execute("SELECT record FROM audit WHERE run = ? AND run <> '' ORDER BY seq", (run,))
+    return [json.loads(record) for (record,) in rows]
+
+
+def record_line(record: dict[str, Any]) -> str:
+    """An audit record as one line."""
+    said = " ".join(f"{k}={_short(v)}" for k, v in record["payload"].items() if v not in ("", None, [], {}))
+    at = datetime.fromisoformat(record["at"]).isoformat(timespec="milliseconds")[:23]  # of UTC, as all of the ledger
+    return f"{record['seq']:>7} {at}Z {record['event']:<20} {said}"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,99 @@
+"""A run's account as the view that its page draws."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from sigc.rpc.messages.status import unfilled
+from sigc.store.ledger.records import ZERO, Outcome, Weight
+from sigc_dashboard.reports.run_report import RunView, Table
+from sigc_dashboard.reports.run_report import render as draw
+from sigc_pipelines.records.artifacts import Account
+
+_TONES = {Outcome.DONE: "good", Outcome.UNCHANGED: "good", Outcome.OPEN: "open"}
+
+
+def render(account: Account) -> str:
+    """The page of a run."""
+    return draw(view(account))
+
+
+def view(account: Account) -> RunView:
+    """Everything the page of a run shows."""
+    run = account.run
+    traded = sum((f.quantity * f.price for f in account.fills), ZERO)
+    gross = sum(abs(w["target"]) for w in account.weights.values())
+    net = sum(w["target"] for w in account.weights.values())
+    ended = run.finished.isoformat(timespec="seconds") if run.finished else "not yet"
+    return RunView(
+        title=f"{run.key.strategy} ({run.key.portfolio})",
+        subtitle=f"{run.broker} {run.key.kind} {run.id}, as of {run.as_of}, for the session {run.key.session}",
+        verdict=f"{run.outcome}: {run.message}" + unfilled(account.filled),
+        tone=_TONES.get(run.outcome, "bad"),
+        findings=tuple(
+            (f"{stage.name}: {f.check}", f.message)
+            for stage in account.stages
+            for f in stage.findings
+            if f.weight is not Weight.INFO
+        ),
+        tiles=(
+            ("Assets wanted", str(sum(1 for w in account.weights.values() if w["wanted"]))),
+            ("Gross target", f"{gross:.3f}"),
+            ("Net target", f"{round(net, 3) + 0.0:+.3f}"),
+            ("Orders", str(len(account.intents))),
+            ("Filled value", f"{traded:,.2f}"),
+        ),
+        stages=_stages(account),
+        weights=_weights(account),
+        orders=_orders(account),
+        fills=_fills(account),
+        made_of=(
+            ("asked for by", run.who + (f": {run.reason}" if run.reason else "")),
+            ("revision", str(run.revision)),
+            ("began, ended", f"{run.started.isoformat(timespec='seconds')}, {ended}"),
+            *sorted(run.digests.items()),
+        ),
+    )
+
+
+def _stages(account: Account) -> Table:
+    rows = (
+        (str(s.name), s.outcome, f"{1000 * s.seconds:.1f} ms", str(len(s.findings)) if s.findings else "")
+        for s in account.stages
+    )
+    return (("stage", "outcome", "time", "findings"), *rows)
+
+
+def _weights(account: Account) -> Table:
+    ordered = sorted(account.weights.items(), key=lambda w: (-abs(w[1]["target"]), w[0]))
+    rows = ((n, f"{w['wanted']:+.6f}", f"{w['target']:+.6f}", f"{w['held']:+.6f}") for n, w in ordered)
+    return (("asset", "wanted", "target", "held before"), *rows)
+
+
+def _orders(account: Account) -> Table:
+    head = ("asset", "side", "quantity", "price", "value", "state", "filled", "said")
+    priced = ((o, o.reference if o.limit is None else o.limit) for o in account.intents)
+    rows = (
+        (
+            *(o.asset, str(o.side), _text(o.quantity), _text(price)),
+            *(f"{o.quantity * price:,.2f}", str(o.state), _text(o.filled), o.message),
+        )
+        for o, price in priced
+    )
+    return (head, *rows)
+
+
+def _fills(account: Account) -> Table:
+    head = ("at (UTC)", "asset", "side", "quantity", "price", "commission")
+    rows = (
+        (
+            *(f.at.strftime("%Y-%m-%d %H:%M:%S"), f.asset, str(f.side)),
+            *(_text(f.quantity), _text(f.price), _text(f.commission)),
+        )
+        for f in account.fills
+    )
+    return (head, *rows)
+
+
+def _text(value: Decimal) -> str:
+    return f"{value.normalize():,f}"

@@ -1,0 +1,100 @@
+"""What sigc prints of a run: its stages with what they found, its orders, its weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sigc.store.ledger.records import Finding, Intent, RunKind, Weight
+from sigc_cli.text import show
+from sigc_cli.text.ledger_view import told
+from sigc_pipelines.live.trading import Ended
+
+_MOST = 40
+
+
+def text(ended: Ended) -> str:
+    """A run for people."""
+    run = ended.run
+    kind = "dry run" if run.key.kind is RunKind.DRY else f"{run.broker} run"
+    lines = [
+        f"{run.key.strategy} ({run.key.portfolio}), {kind} {run.id}",
+        f"as of {run.as_of}, for the session {run.key.session}: {run.outcome}, {run.message}",
+        *_weights(ended),
+    ]
+    for stage in ended.stages:
+        lines.append(f"  {stage.name:<9} {stage.outcome:<8} {1000 * stage.seconds:8.1f} ms")
+        lines += [f"    {f.weight}: {told(f)}" for f in stage.findings if _is_shown(f)]
+    if ended.orders:
+        lines += ["", orders(ended.orders)]
+    return "\n".join(lines)
+
+
+def _is_shown(finding: Finding) -> bool:
+    """Whether people are told: of all that weighs something, and of limits that are off."""
+    return finding.weight is not Weight.INFO or finding.check == "off"
+
+
+def orders(found: tuple[Intent, ...], most: int = _MOST) -> str:
+    """Orders as a table."""
+    rows = [("asset", "side", "quantity", "price", "value", "state", "filled")]
+    for o in found[:most]:
+        price = o.reference if o.limit is None else o.limit
+        about = (o.asset, str(o.side), str(o.quantity), str(price), f"{o.quantity * price:.2f}")
+        rows.append((*about, str(o.state), str(o.filled)))
+    more = f"\n... and {len(found) - most} more (--json prints all)" if len(found) > most else ""
+    return show.table(rows) + more
+
+
+def as_data(ended: Ended) -> dict[str, Any]:
+    """A run as plain data."""
+    run = ended.run
+    return {
+        "id": run.id,
+        "strategy": run.key.strategy,
+        "portfolio": run.key.portfolio,
+        "kind": str(run.key.kind),
+        "as_of": run.as_of,
+        "session": run.key.session,
+        "revision": run.revision,
+        "broker": run.broker,
+        "outcome": str(run.outcome),
+        "message": run.message,
+        "digests": dict(sorted(run.digests.items())),
+        "weights": held(ended),
+        "seconds": {str(s.name): s.seconds for s in ended.stages},
+        "findings": [
+            {"stage": str(s.name), "check": f.check, "weight": str(f.weight), "message": f.message, "assets": f.assets}
+            for s in ended.stages
+            for f in s.findings
+        ],
+        "orders": [
+            {
+                "client_order_id": o.client_order_id,
+                "asset": o.asset,
+                "side": str(o.side),
+                "quantity": str(o.quantity),
+                "reference": str(o.reference),
+                "state": str(o.state),
+                "filled": str(o.filled),
+                "message": o.message,
+            }
+            for o in ended.orders
+        ],
+    }
+
+
+def held(ended: Ended) -> dict[str, float]:
+    """The wanted weights that are not zero, by asset."""
+    if ended.sight is None:
+        return {}
+    pairs = zip(ended.sight.names, ended.sight.wanted.tolist(), strict=True)
+    return {name: weight for name, weight in pairs if weight != 0.0 and weight == weight}
+
+
+def _weights(ended: Ended) -> list[str]:
+    if ended.sight is None:
+        return []
+    wanted = held(ended)
+    gross, net = sum(abs(w) for w in wanted.values()), sum(wanted.values())
+    told = f"wanted: {len(wanted)} of {len(ended.sight.names)} assets, gross {gross:.4f}, net {net:+.4f}"
+    return [f"{told}, digest {ended.sight.digest[:16]}"]

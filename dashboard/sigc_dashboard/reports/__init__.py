@@ -1,0 +1,1 @@
+"""Reports: of a backtest, of a run, of a book that is traded."""

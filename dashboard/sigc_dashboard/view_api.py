@@ -1,0 +1,123 @@
+"""The border that views plug into: what a view is, what it is made of, what it looks at.
+
+A view is one file in `views/` and a name in `views.VIEWS`. It says what it asks the daemon (`asks`), makes HTML of the
+answers (`parts`, a pure function: the same snapshot gives the same HTML, so it is made once for all tabs), and, where
+it draws, Bokeh models of a tab (`plots`). What is pushed to the browser is the parts whose HTML changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from sigc.rpc.messages.requests import StatusReply
+from sigc.rpc.verb import Role
+from sigc_dashboard.feed import STATUS, Ask, Snapshot
+from sigc_dashboard.html import NONE, Html
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What a tab is about. daemon: its name here; what: of the view, such as a strategy or a run ('' is none)."""
+
+    daemon: str
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a view makes its parts of. role: of who looks, None before it is known."""
+
+    where: Where
+    snapshot: Snapshot
+    role: Role
+
+    def get(self, ask: Ask[T]) -> T | None:
+        """The answer to an ask of the view, None while there is none."""
+        return self.snapshot.get(ask)
+
+    def refusal(self, ask: Ask[Any]) -> str:
+        """Why an ask was refused, '' when it was not."""
+        return self.snapshot.refusal(ask)
+
+    @property
+    def status(self) -> StatusReply | None:
+        """How the daemon is; every view has it."""
+        return self.snapshot.get(STATUS)
+
+    def may(self, role: Role) -> bool:
+        """Whether who looks may do what takes that role."""
+        return self.role.includes(role)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a view with a heading of its own ('' is none). The parts of a view, their order, names and headings
+    do not change while a tab is open; what changes is the HTML, and '' hides the part. width: columns of 12."""
+
+    name: str
+    title: str
+    html: Html = NONE
+    width: int = 12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plot:
+    """A Bokeh model of a tab, its heading, and how it follows the snapshots. after: the part it stands after, ''
+    is first. words: the plot for those who do not see it."""
+
+    name: str
+    title: str
+    model: Any
+    update: Callable[[Look], None]
+    after: str
+    words: str
+    width: int = 12
+
+
+class View(Protocol):
+    """One page: its route is its name."""
+
+    @property
+    def name(self) -> str:
+        """Lower case; the route, and its mark in the navigation."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What the navigation and the window say."""
+        ...
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether it shows Dask's own pages in a frame."""
+        ...
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the navigation leads there; False for one that is about a thing another view links to."""
+        ...
+
+    def asks(self, where: Where) -> Sequence[Ask[Any]]:
+        """What it needs to know; the status is known anyway."""
+        ...
+
+    def parts(self, look: Look) -> Sequence[Part]:
+        """Its pieces in order. Pure, and ready for answers that are not there yet."""
+        ...
+
+    def plots(self, where: Where) -> Sequence[Plot]:
+        """Its plots, made anew for each tab."""
+        ...
+
+
+@runtime_checkable
+class Following(Protocol):
+    """A view that asks more once it knows something: a thing of each strategy, say."""
+
+    def follow(self, look: Look) -> Sequence[Ask[Any]]:
+        """What else it needs now. Pure; asked at each snapshot."""
+        ...

@@ -1,0 +1,1 @@
+"""The backtest: a book over rows, its costs, its figures, searches over parameters."""

@@ -1,0 +1,31 @@
+"""The figures of a book over the rows that count: from the first on which a weight is defined (`warm_up.py`)."""
+
+from __future__ import annotations
+
+from sigc.panel import Dates, Floats
+from sigc_pipelines.backtest.performance import BenchmarkMetrics, Exposures, Metrics, compare, measure
+
+
+def measured(
+    dates: Dates,
+    net: Floats,
+    turnover: Floats,
+    costs: Floats,
+    exposures: Exposures,
+    benchmark: Floats | None,
+    *,
+    first: int,
+    periods: float,
+) -> tuple[Metrics, BenchmarkMetrics | None]:
+    """All figures of the rows from `first` on, and those against a benchmark's returns over the same rows.
+
+    The book is decided at the close of its first row, so the benchmark earns from the second on too.
+    """
+    rows = slice(first, None)
+    gross, exposure = exposures
+    metrics = measure(dates[rows], net[rows], turnover[rows], costs[rows], (gross[rows], exposure[rows]), periods)
+    if benchmark is None:
+        return metrics, None
+    other = benchmark[rows].copy()
+    other[:1] = 0.0
+    return metrics, compare(net[rows], other, periods)

@@ -1,0 +1,1 @@
+"""A run that trades: live, paper, dry and replayed alike."""

@@ -1,0 +1,186 @@
+"""The ledger beside the broker: trade only when both say the same, or when a named person accepted the difference.
+
+Positions are compared as the sum over all books, in the units of the newest session whose corporate actions both sides
+have applied (`acting.py`). Cash is compared where the account is ours alone: at a simulation; without receivables. Of
+orders it is compared whether those that work are in the book, and those of ours that are open in the book are known
+(they are not when an old copy of either was put back).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from sigc.clock import Clock
+from sigc.errors import Diagnostic
+from sigc.store.audit.chain import canonical
+from sigc.store.ledger import books, control, orders, runs
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import WORKING, ZERO, Finding, Intent, IntentState, RunKey, Weight
+from sigc_pipelines.brokers.protocol import Broker, UnreachableError, simulation
+from sigc_pipelines.live.apply_fills import LISTED_BEFORE, settle
+from sigc_pipelines.live.sizing import PREFIX
+
+ACCEPTED = "accepted"
+CASH = "(cash)"
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Difference:
+    """An asset (or `CASH`, or an order by its id) of which ledger and broker have different amounts.
+
+    Of an order it is what may still be filled.
+    """
+
+    asset: str
+    ledger: Decimal
+    broker: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.asset}: ledger {self.ledger}, broker {self.broker}"
+
+
+def differences(ledger: Ledger, broker: Broker) -> tuple[Difference, ...]:
+    """Every difference, by asset. Raises UnreachableError."""
+    theirs = broker.positions()
+    account = broker.account() if simulation(broker) is not None else None
+    with ledger.reading() as connection:
+        ours: dict[str, Decimal] = {}
+        for position in books.positions(connection):
+            ours[position.asset] = ours.get(position.asset, ZERO) + position.quantity
+        cash = sum((b.cash for b in books.books(connection)), ZERO)
+    found = [
+        Difference(asset, ours.get(asset, ZERO), theirs.get(asset, ZERO))
+        for asset in sorted({*ours, *theirs})
+        if ours.get(asset, ZERO) != theirs.get(asset, ZERO)
+    ]
+    if account is not None and account.cash != cash:
+        found.append(Difference(CASH, cash, account.cash))
+    found += [Difference(i.client_order_id, i.remaining, ZERO) for i in _missing(ledger, broker)]
+    return (*found, *_unknown(ledger, broker))
+
+
+def _missing(ledger: Ledger, broker: Broker) -> tuple[Intent, ...]:
+    """The orders that work, as the ledger says, and are not in the book."""
+    with ledger.reading() as connection:
+        working = [i for i in orders.in_flight(connection) if i.state in WORKING]
+    since = min((i.sent_at for i in working if i.sent_at is not None), default=None)
+    if since is None:
+        return ()
+    listed = {o.request.client_order_id for o in broker.orders(since - LISTED_BEFORE)}
+    return tuple(i for i in working if i.client_order_id not in listed)
+
+
+def _unknown(ledger: Ledger, broker: Broker) -> tuple[Difference, ...]:
+    """The orders that are open in the book under a name of ours, and not in the ledger."""
+    open = [o for o in broker.orders(ledger.clock.now()) if o.status.is_open]
+    ours = [o for o in open if o.request.client_order_id.startswith(PREFIX)]
+    with ledger.reading() as connection:
+        return tuple(
+            Difference(o.request.client_order_id, ZERO, o.request.quantity - o.filled)
+            for o in ours
+            if orders.get(connection, o.request.client_order_id) is None
+        )
+
+
+def settled_differences(ledger: Ledger, broker: Broker, clock: Clock, patience_s: float) -> tuple[Difference, ...]:
+    """The differences that are left when fills that were on their way have had time to arrive.
+
+    Raises UnreachableError when the broker does not answer for so long.
+    """
+    until = clock.now() + timedelta(seconds=patience_s)
+    wait = 0.1
+    while True:
+        is_over = clock.now() >= until
+        try:
+            settle(ledger, broker)
+            found = differences(ledger, broker)
+            if not found or is_over:
+                return found
+        except UnreachableError:
+            if is_over:
+                raise
+        clock.sleep(wait)
+        wait = min(2 * wait, 5.0)
+
+
+def refusal(
+    ledger: Ledger, broker: Broker, clock: Clock, patience_s: float, accepted_by: tuple[str, str] | None = None
+) -> Diagnostic | None:
+    """Why nothing may be traded (E601, E602), or None. accepted_by: who accepts what differs, and the reason."""
+    try:
+        found = settled_differences(ledger, broker, clock, patience_s)
+        gone = _missing(ledger, broker) if found and accepted_by is not None else ()
+    except UnreachableError as silent:
+        return Diagnostic("E601", f"the broker does not say what it holds: {silent}", hint="nothing was sent")
+    if not found:
+        return None
+    digest = _digest(found)
+    if accepted_by is not None:
+        who, reason = accepted_by
+        with ledger.transaction("accept") as tx:
+            control.put(tx, ACCEPTED, "", digest, who, f"{reason} [{'; '.join(map(str, found))}]")
+            for intent in gone:
+                orders.moved(tx, intent, IntentState.CANCELLED, f"the broker does not have it; {who}: {reason}")
+        return None
+    with ledger.reading() as connection:
+        known = control.get(connection, ACCEPTED, "")
+    if known is not None and known.value == digest:
+        return None
+    return Diagnostic(
+        "E602",
+        _text(found),
+        hint="find out why; who knows accepts it by --accept-differences --reason '...'",
+    )
+
+
+def glance(ledger: Ledger, broker: Broker, key: RunKey) -> tuple[Finding, ...]:
+    """Return what would keep a trade from going on as things stand (E601, E602), for a run that changes nothing.
+
+    What a trade takes in first is no difference: fills that the ledger has not booked, and cash while orders are on
+    their way or a book is not funded yet. Nothing is settled, waited for or written. Of a session that is past, for
+    which nothing can be traded any more, nothing is told.
+    """
+    with ledger.reading() as connection:
+        if runs.last_session(connection, key.strategy, key.portfolio) > key.session:
+            return ()
+    try:
+        found = differences(ledger, broker)
+        unbooked = _unbooked(ledger, broker) if found else frozenset()
+    except UnreachableError as silent:
+        text = f"the broker does not say what it holds, so a trade would fail: {silent}"
+        return (Finding("E601", Weight.WARNING, text),)
+    with ledger.reading() as connection:
+        known = control.get(connection, ACCEPTED, "")
+        is_open = bool(orders.in_flight(connection)) or not all(
+            runs.last_session(connection, b.key.strategy, b.key.portfolio) for b in books.books(connection)
+        )
+    if known is not None and known.value == _digest(found):
+        return ()
+    left = [d for d in found if d.asset not in unbooked and not (d.asset == CASH and is_open)]
+    return (Finding("E602", Weight.WARNING, f"{_text(left)}, so a trade would fail (E602)"),) if left else ()
+
+
+def _unbooked(ledger: Ledger, broker: Broker) -> frozenset[str]:
+    """The assets and orders of which the broker has filled more than the ledger knows."""
+    with ledger.reading() as connection:
+        open = orders.in_flight(connection)
+    since = min((i.sent_at for i in open if i.sent_at is not None), default=None)
+    listed = {} if since is None else {o.request.client_order_id: o for o in broker.orders(since - LISTED_BEFORE)}
+    ahead = [i for i in open if i.client_order_id in listed and listed[i.client_order_id].filled > i.filled]
+    return frozenset({i.asset for i in ahead} | {i.client_order_id for i in ahead})
+
+
+def _text(found: Sequence[Difference]) -> str:
+    shown = "; ".join(map(str, found[:_SHOWN])) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+    return f"ledger and broker differ: {shown}"
+
+
+def _digest(found: tuple[Difference, ...]) -> str:
+    """What is accepted: by how much each asset differs, whatever there is of it besides."""
+    excess = {d.asset: format((d.broker - d.ledger).normalize(), "f") for d in found}
+    return hashlib.sha256(canonical(excess).encode()).hexdigest()

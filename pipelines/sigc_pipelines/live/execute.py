@@ -1,0 +1,342 @@
+"""Orders to a broker, each exactly once: the protocol of the write-ahead intent log.
+
+    planned --[commit: sending]--> POST once --> acknowledged | rejected | not sent | no answer
+    no answer: look it up, with growing waits
+        found                                              acknowledged (or whatever the book says)
+        absent in two different reads, after the grace     planned again: the same id is sent again
+        neither by the cut-off                             the strategy is halted, a person is called
+
+Written before it is sent, an order is never lost: whoever opens the ledger next knows that it may be in the book. Sent
+under one id, it is never doubled: a broker takes an id once. Everything here can be interrupted at any instruction and
+called again (`recover.py` does so at start).
+
+The loop has one turn for everything that is due (`_turn`), and waits for what is not. Acknowledgements are committed
+together with the next order's mark: one transaction an order.
+
+Neighbours: `apply_fills.py` takes in what the broker reports, `checks/` judges each order, `sizing.py` wrote them down.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sigc.clock import Clock
+from sigc.config.settings import ExecutionSettings
+from sigc.failpoint import failpoint
+from sigc.store.ledger import control, orders, runs
+from sigc.store.ledger.ledger import Ledger, Transaction
+from sigc.store.ledger.records import UNRESOLVED, WORKING, Finding, Intent, IntentState, Run, Weight
+from sigc_pipelines.brokers.protocol import (
+    Broker,
+    BrokerOrder,
+    NotSentError,
+    OrderRequest,
+    OrderStatus,
+    OutcomeUnknownError,
+    RejectedError,
+    UnreachableError,
+    simulation,
+)
+from sigc_pipelines.live.apply_fills import LISTED_BEFORE, settle
+
+_LONGEST_WAIT_S = 30.0
+UNRESOLVED_HALT = "unresolved"  # the value of the halt that an order without an outcome leaves
+# Says what is wrong with an order that is about to be sent; called with the state of the ledger at that moment.
+Judge = Callable[[Transaction, Intent], tuple[Finding, ...]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Desk:
+    """What trading needs."""
+
+    ledger: Ledger
+    broker: Broker
+    clock: Clock
+    settings: ExecutionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """How it went. doubtful: the orders of which nothing is known."""
+
+    findings: tuple[Finding, ...]
+    doubtful: tuple[Intent, ...]
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """An order without an outcome: since when we ask, when to ask next, and how long to wait after that."""
+
+    since: datetime
+    at: datetime
+    wait_s: float
+
+
+class Execution:
+    """Brings every intent of one run to where it needs no more of us. Call `run`, once.
+
+    ends: after it nothing is sent (the cut-off, or the stage's deadline). stop: set from outside to send nothing more.
+    """
+
+    def __init__(self, desk: Desk, run: Run, judge: Judge, ends: datetime, stop: threading.Event | None = None) -> None:
+        self._desk, self._run, self._judge, self._ends = desk, run, judge, ends
+        self._stop = stop or threading.Event()
+        self._doubts: dict[str, _Doubt] = {}
+        self._not_before: dict[str, datetime] = {}  # of orders that the broker asked us to wait with
+        self._answers: list[tuple[Intent, BrokerOrder]] = []  # acknowledged, not committed yet
+        self._findings: list[Finding] = []
+
+    def run(self) -> Executed:
+        """Send what is planned, learn what is unknown, wait for fills as long as the settings say."""
+        grace = timedelta(seconds=self._desk.settings.lookup_grace_s + _LONGEST_WAIT_S)
+        gives_up = max(self._ends, self._desk.clock.now()) + grace
+        while wakes := self._turn():
+            now = self._desk.clock.now()
+            if now >= gives_up:
+                self._drop_what_may_not_go()
+                self._halt()
+                break
+            self._sleep(min(*wakes, gives_up, self._ends if now < self._ends else gives_up))
+        self._await_fills()
+        doubtful = tuple(i for i in self._intents() if i.state in UNRESOLVED)
+        return Executed(tuple(self._findings), doubtful)
+
+    def _sleep(self, until: datetime) -> None:
+        """Wait; a run that is stopped wakes up within a second."""
+        while (left := (until - self._desk.clock.now()).total_seconds()) > 0 and not self._stop.is_set():
+            self._desk.clock.sleep(min(left, 1.0))
+        if left > 0:  # stopped: what is still unknown is asked for soon
+            self._desk.clock.sleep(min(left, self._desk.settings.lookup_backoff_s))
+
+    def _turn(self) -> list[datetime]:
+        """Everything that is due now; when the rest is."""
+        self._drop_what_may_not_go()
+        wakes = []
+        for intent in self._intents():
+            match intent.state:
+                case IntentState.PLANNED:
+                    due = self._due(intent)
+                    if due <= self._desk.clock.now() and self._may_send():
+                        self._send(intent)
+                        wakes += self._next(intent)
+                    else:
+                        wakes.append(due)
+                case IntentState.SENDING | IntentState.UNKNOWN if not self._is_answered(intent):
+                    if self._doubt(intent).at <= self._desk.clock.now():
+                        self._look_up(intent)
+                    wakes += self._next(intent)
+        self._commit_answers()
+        return wakes
+
+    def _intents(self) -> tuple[Intent, ...]:
+        with self._desk.ledger.reading() as connection:
+            return orders.of_run(connection, self._run.id)
+
+    def _due(self, intent: Intent) -> datetime:
+        times = [intent.not_before, self._not_before.get(intent.client_order_id)]
+        return max((t for t in times if t is not None), default=self._run.started)
+
+    def _next(self, intent: Intent) -> list[datetime]:
+        """When an order wants us again, if it does."""
+        id = intent.client_order_id
+        if self._is_answered(intent):
+            return []
+        with self._desk.ledger.reading() as connection:
+            state = orders.state_of(connection, id)
+        if state is IntentState.PLANNED:
+            return [self._due(intent)]
+        return [self._doubt(intent).at] if state in UNRESOLVED else []
+
+    def _is_answered(self, intent: Intent) -> bool:
+        return any(one.client_order_id == intent.client_order_id for one, _ in self._answers)
+
+    # Sending
+
+    def _may_send(self) -> bool:
+        return self._desk.clock.now() < self._ends and not self._is_stopped()
+
+    def _is_stopped(self) -> bool:
+        """Whether somebody wants nothing more to be sent: of this process, or by a cancel that the ledger keeps."""
+        if self._stop.is_set():
+            return True
+        return self._asked_to_end() is not None
+
+    def _asked_to_end(self) -> control.Control | None:
+        with self._desk.ledger.reading() as connection:
+            return control.get(connection, control.CANCELLED, self._run.id)
+
+    def _drop_what_may_not_go(self) -> None:
+        """What was never sent and may not be any more ends here."""
+        if self._may_send():
+            return
+        is_over = self._desk.clock.now() >= self._ends
+        planned = [i for i in self._intents() if i.state is IntentState.PLANNED]
+        if not planned:
+            return
+        to, name, why = IntentState.CANCELLED, "cancel", "the run was cancelled before this order was sent"
+        asked = self._asked_to_end()
+        if asked is not None:
+            why = f"{why}, {asked.by}"
+        if is_over:
+            to, name, why = IntentState.EXPIRED, "expire", "the cut-off passed before this order was sent"
+        with self._desk.ledger.transaction(name) as tx:
+            for intent in planned:
+                orders.moved(tx, intent, to, why)
+        assets = tuple(sorted({i.asset for i in planned}))
+        self._findings.append(Finding("cut_off" if is_over else "cancelled", Weight.WARNING, why, assets))
+
+    def _send(self, intent: Intent) -> None:
+        if not self._mark(intent):
+            return
+        failpoint("post:before")
+        try:
+            answer = self._desk.broker.submit(request_of(intent))
+        except RejectedError as no:
+            failpoint("post:after")
+            self._record("acknowledge", intent, IntentState.REJECTED, str(no))
+            self._findings.append(Finding("rejected", Weight.WARNING, f"the broker refused: {no}", (intent.asset,)))
+        except NotSentError as later:
+            failpoint("post:after")
+            wait = min(_LONGEST_WAIT_S, max(0.001, later.retry_after_s))
+            self._not_before[intent.client_order_id] = self._desk.clock.now() + timedelta(seconds=wait)
+            self._record("resolve", intent, IntentState.PLANNED, f"not sent: {later}")
+        except OutcomeUnknownError as lost:
+            failpoint("post:after")
+            self._record("acknowledge", intent, IntentState.UNKNOWN, str(lost))
+            self._begin_doubt(intent)
+        else:
+            failpoint("post:after")
+            self._answers.append((intent, answer))
+
+    def _mark(self, intent: Intent) -> bool:
+        """Judge an order and mark it as sending, in one transaction; whether it may go."""
+        with self._desk.ledger.transaction("send") as tx:
+            self._write_answers(tx)
+            found = self._judge(tx, intent)
+            if found:
+                orders.moved(tx, intent, IntentState.DENIED, "; ".join(f.message for f in found))
+            else:
+                orders.sending(tx, intent, self._desk.clock.now())
+        self._answers.clear()
+        self._findings += found
+        return not found
+
+    def _record(self, name: str, intent: Intent, to: IntentState, message: str) -> None:
+        with self._desk.ledger.transaction(name) as tx:
+            self._write_answers(tx)
+            orders.moved(tx, intent, to, message)
+        self._answers.clear()
+
+    def _write_answers(self, tx: Transaction) -> None:
+        for intent, answer in self._answers:
+            record_answer(tx, intent, answer)
+
+    def _commit_answers(self) -> None:
+        if self._answers:
+            with self._desk.ledger.transaction("acknowledge") as tx:
+                self._write_answers(tx)
+            self._answers.clear()
+
+    # Looking up
+
+    def _begin_doubt(self, intent: Intent) -> _Doubt:
+        wait, now = self._desk.settings.lookup_backoff_s, self._desk.clock.now()
+        doubt = _Doubt(now, now + timedelta(seconds=wait), wait)
+        self._doubts[intent.client_order_id] = doubt
+        return doubt
+
+    def _doubt(self, intent: Intent) -> _Doubt:
+        """What is known of an order without an outcome; one that a crash left is looked up at once."""
+        known = self._doubts.get(intent.client_order_id)
+        if known is None:
+            known = self._begin_doubt(intent)
+            known.at = known.since
+        return known
+
+    def _look_up(self, intent: Intent) -> None:
+        doubt, asked = self._doubt(intent), self._desk.clock.now()
+        is_certain = asked >= doubt.since + timedelta(seconds=self._desk.settings.lookup_grace_s)
+        failpoint("lookup:before")
+        try:
+            found = self._read(intent)
+        except UnreachableError:
+            found, is_certain = None, False
+        failpoint("lookup:after")
+        if found is not None:
+            with self._desk.ledger.transaction("resolve") as tx:
+                record_answer(tx, intent, found)
+            self._doubts.pop(intent.client_order_id)
+        elif is_certain:
+            self._record("resolve", intent, IntentState.PLANNED, "the broker does not have it")
+            self._doubts.pop(intent.client_order_id)
+        else:
+            doubt.wait_s = min(_LONGEST_WAIT_S, 2 * doubt.wait_s)
+            doubt.at = self._desk.clock.now() + timedelta(seconds=doubt.wait_s)
+
+    def _read(self, intent: Intent) -> BrokerOrder | None:
+        """Two different reads: by its id, and in the list of all. None when neither has it."""
+        id = intent.client_order_id
+        found = self._desk.broker.order(id)
+        if found is not None:
+            return found
+        since = (intent.sent_at or self._run.started) - LISTED_BEFORE
+        return next((o for o in self._desk.broker.orders(since) if o.request.client_order_id == id), None)
+
+    def _halt(self) -> None:
+        """Nothing more of this strategy until its orders are resolved. A person's halt is left as it is."""
+        left = [i for i in self._intents() if i.state in UNRESOLVED]
+        if not left:
+            return
+        assets = tuple(sorted(i.asset for i in left))
+        why = f"{len(left)} order(s) without a known outcome at the cut-off"
+        strategy = self._run.key.strategy
+        with self._desk.ledger.transaction("control") as tx:
+            held = control.get(tx.connection, control.HALTED, strategy)
+            if held is None or held.value == UNRESOLVED_HALT:
+                control.put(tx, control.HALTED, strategy, UNRESOLVED_HALT, "sigc", why)
+            tx.audit(runs.event("alert", self._run, {"severity": "critical", "message": why, "assets": assets}))
+        self._findings.append(Finding("unresolved", Weight.ERROR, why, assets))
+
+    def _await_fills(self) -> None:
+        """Take in fills until nothing works any more or the time is up. A simulation fills at its marks: no wait."""
+        waits = 0.0 if simulation(self._desk.broker) else self._desk.settings.fill_wait_s
+        until = min(self._ends, self._desk.clock.now() + timedelta(seconds=waits))
+        pause = self._desk.settings.lookup_backoff_s
+        while True:
+            try:
+                settle(self._desk.ledger, self._desk.broker)
+            except UnreachableError as silent:
+                if self._desk.clock.now() >= until:
+                    message = f"the broker did not say what was filled: {silent}"
+                    self._findings.append(Finding("broker", Weight.WARNING, message))
+            now = self._desk.clock.now()
+            if now >= until or self._stop.is_set() or not any(i.state in WORKING for i in self._intents()):
+                return
+            self._desk.clock.sleep(min(pause, (until - now).total_seconds()))
+
+
+def request_of(intent: Intent) -> OrderRequest:
+    """An intent as it is sent."""
+    return OrderRequest(
+        client_order_id=intent.client_order_id,
+        asset=intent.asset,
+        side=intent.side,
+        quantity=intent.quantity,
+        order_type=intent.order_type,
+        limit=intent.limit,
+        time_in_force=intent.time_in_force,
+    )
+
+
+def record_answer(tx: Transaction, intent: Intent, answer: BrokerOrder) -> None:
+    """What the broker's book says of an order that was sent. Fills are taken in elsewhere (`settle`)."""
+    if replace(answer.request, limit=None) != replace(request_of(intent), limit=None):
+        why = f"the broker holds another order under this id: {answer.request.side} {answer.request.quantity}"
+        tx.audit(orders.event("order.mismatch", intent, {"message": why}))
+    if answer.status is OrderStatus.REJECTED:
+        orders.moved(tx, intent, IntentState.REJECTED, answer.message)
+    else:
+        orders.acknowledged(tx, intent, answer.broker_order_id)

@@ -1,0 +1,60 @@
+"""From decided to done: the orders of a run sent and resolved, and what came of it in words."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sigc.store.ledger import orders
+from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, Run
+from sigc_pipelines.checks.declare import listed
+from sigc_pipelines.live.execute import Execution
+from sigc_pipelines.live.judging import judge_of
+from sigc_pipelines.live.trading import Trading
+
+_MOST_REASONS = 3  # of why orders did not go out, in a run's message
+
+
+def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> tuple[Outcome, str, tuple[Finding, ...]]:
+    """Bring a run that has decided to its end: first by itself, or again after a crash."""
+    done = Execution(trading.desk, run, judge_of(trading.ledger, run, trading.clock), _ends(trading, run), stop).run()
+    with trading.ledger.reading() as connection:
+        sent = orders.of_run(connection, run.id)
+    if done.doubtful:
+        return Outcome.UNRESOLVED, f"{len(done.doubtful)} order(s) without a known outcome", done.findings
+    return *verdict(sent), done.findings
+
+
+def verdict(intents: Sequence[Intent]) -> tuple[Outcome, str]:
+    """What happened to the orders of a run, of which each outcome is known: counts, and why some did not go out.
+
+    >>> verdict([])
+    (<Outcome.UNCHANGED: 'unchanged'>, 'nothing had to change')
+    """
+    if not intents:
+        return Outcome.UNCHANGED, "nothing had to change"
+    counts = Counter(str(intent.state) for intent in intents)
+    text = f"{len(intents)} orders: " + ", ".join(f"{n} {state}" for state, n in sorted(counts.items()))
+    lost = [intent for intent in intents if not intent.was_placed]
+    if not lost:
+        return Outcome.DONE, text
+    reasons: dict[str, list[str]] = {}
+    for intent in lost:
+        reasons.setdefault(intent.message or str(intent.state), []).append(intent.asset)
+    text += "".join(f"; {listed(assets, 3)}: {why}" for why, assets in [*reasons.items()][:_MOST_REASONS])
+    text += f"; and {len(reasons) - _MOST_REASONS} more reasons" if len(reasons) > _MOST_REASONS else ""
+    if len(lost) < len(intents):
+        return Outcome.PARTIAL, text
+    is_taken_back = all(intent.state is IntentState.CANCELLED for intent in lost)
+    return (Outcome.CANCELLED if is_taken_back else Outcome.NOTHING_TRADED), text
+
+
+def _ends(trading: Trading, run: Run) -> datetime:
+    """When nothing is sent any more: the cut-off, or the deadline, which runs from the first order's time on."""
+    with trading.ledger.reading() as connection:
+        due = [i.not_before for i in orders.of_run(connection, run.id) if i.not_before is not None]
+    begins = max(run.started, min(due, default=run.started))
+    late = begins + timedelta(seconds=trading.config.execution.execute_deadline_s)
+    return late if run.cut_off is None else min(run.cut_off, late)

@@ -1,0 +1,118 @@
+"""Each order judged before it is sent, by what the ledger says at that moment.
+
+Kill decisions are read in the transaction that marks the order. The exposure of the book is built from the ledger once
+and kept up by what this run does; whatever else changed the ledger since (a sweep, another run) has it built anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from sigc.clock import Clock
+from sigc.config.settings import SafetySettings
+from sigc.store.ledger import action_rows, books, control, orders, price_marks, runs
+from sigc.store.ledger.ledger import Ledger, Transaction
+from sigc.store.ledger.records import ZERO, BookKey, Fill, Finding, Intent, Run, Weight
+from sigc_pipelines.checks.exposure import Bound, Exposure
+from sigc_pipelines.checks.orders import judge
+from sigc_pipelines.live.valuing import Standing, standing
+from sigc_pipelines.prices.units import owed_at, restated_positions
+
+BY_BOUNDS = ("max_order_pct", "max_adv_pct")  # limits that need a bound of the order's asset
+
+
+def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, Intent], tuple[Finding, ...]]:
+    """The judge of a run's orders: by the limits and prices that the run decided with."""
+    with ledger.reading() as connection:
+        limits = SafetySettings.model_validate(runs.limits_of(connection, run.id))
+        bounds, off = bounds_of(connection, run.id)
+    limits = limits.model_copy(update=dict.fromkeys(off, 0.0))
+    known: list[tuple[tuple[int, int], Exposure]] = []
+
+    def judged(tx: Transaction, intent: Intent) -> tuple[Finding, ...]:
+        halt = control.holds(tx.connection, control.HALTED, run.key.strategy)
+        if halt is not None:
+            why = f"{halt.scope or 'everything'} is halted by {halt.who}: {halt.reason or halt.value}"
+            return (Finding("halted", Weight.DENIAL, why, (intent.asset,)),)
+        changes = orders.changes(tx.connection)
+        if not known or known[0][0] != changes:
+            known[:] = [(changes, exposure(tx.connection, run, bounds))]
+        at = known[0][1]
+        found = judge(intent, at, limits, clock.now(), run.cut_off)
+        if found:
+            at.withdraw(intent.client_order_id)
+        return found
+
+    return judged
+
+
+def exposure(connection: sqlite3.Connection, run: Run, bounds: Mapping[str, Bound] | None = None) -> Exposure:
+    """What the book may come to, with all that is in flight, at the prices of the run."""
+    key = BookKey(run.key.strategy, run.key.portfolio)
+    marks = price_marks.marks_of(connection, run.id)
+    fills = books.fills_of_session(connection, run.key)
+    now = _in_session(connection, run, fills, standing(connection, key, _prices(marks)))
+    session = orders.of_session(connection, run.key)
+    others = [i for i in orders.in_flight(connection, key) if i.key.session != run.key.session]
+    parents: dict[str, Decimal] = {}
+    for intent in session:
+        if intent.parent:
+            parents[intent.parent] = parents.get(intent.parent, ZERO) + intent.quantity
+    return Exposure.of(
+        now.worth,
+        now.book.cash,
+        now.positions,
+        marks,
+        intents=(*session, *others),
+        fills=fills,
+        parents=parents,
+        bounds=bounds,
+    )
+
+
+def _prices(marks: Mapping[str, price_marks.Mark]) -> dict[str, Decimal]:
+    return {asset: mark.price for asset, mark in marks.items() if mark.price is not None}
+
+
+def _in_session(connection: sqlite3.Connection, run: Run, fills: Sequence[Fill], now: Standing) -> Standing:
+    """A book in the units of the run's session, as its prices and orders are; fills of that session are so already.
+
+    The ledger has the actions of that session once it is over.
+    """
+    booked, step = action_rows.progress(connection)
+    acts = [d.action for d in action_rows.between(connection, max(booked, run.as_of), run.key.session)]
+    if not acts:
+        return now
+    done: dict[str, Decimal] = {}
+    for fill in fills:
+        done[fill.asset] = done.get(fill.asset, ZERO) + fill.side.sign * fill.quantity
+    before = {a: now.positions.get(a, ZERO) - done.get(a, ZERO) for a in {*now.positions, *done}}
+    after = restated_positions(before, acts, run.key.session, now.prices, step)
+    positions = {a: after.get(a, ZERO) + done.get(a, ZERO) for a in {*after, *done}}
+    money = now.book.cash + now.book.receivables + owed_at(before, acts, run.key.session, now.prices, step)
+    worth = money + sum((q * now.prices[a] for a, q in positions.items() if a in now.prices), ZERO)
+    return replace(now, worth=worth, positions={a: q for a, q in positions.items() if q})
+
+
+def bounds_record(bounds: Mapping[str, Bound], off: Collection[str]) -> dict[str, object]:
+    """What the audit keeps of a decision, for `bounds_of`. off: limits that nothing is known to judge by."""
+    texts = {
+        asset: [None if v is None else str(v) for v in (b.wanted, b.lot, b.high, b.volume)]
+        for asset, b in sorted(bounds.items())
+    }
+    return {"bounds": texts, "off": sorted(off)}
+
+
+def bounds_of(connection: sqlite3.Connection, run: str) -> tuple[dict[str, Bound], tuple[str, ...]]:
+    """The bounds that a run decided with, and the limits that are off. One of an older sigc was not judged by any."""
+    said = runs.decision_of(connection, run)
+    if "bounds" not in said:
+        return {}, BY_BOUNDS
+    read = {
+        asset: Bound(*(None if v is None else Decimal(v) for v in values))  # type: ignore[arg-type]
+        for asset, values in said["bounds"].items()
+    }
+    return read, tuple(said["off"])

@@ -1,0 +1,192 @@
+"""What a book is worth: positions at closes, NAV by session, weights.
+
+NAV of a session = cash + receivables + sum of quantity x close, as of that session's close: fills, charges and entries
+of corporate actions that came later are taken out again, so that it is the same whenever it is computed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+
+import numpy as np
+
+from sigc.actions import Action
+from sigc.calendar.calendar import Calendar, Session
+from sigc.store.ledger import action_rows, books, price_marks
+from sigc.store.ledger.effects import Due
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import ZERO, BookKey, Nav
+from sigc_pipelines.brokers.protocol import Broker, simulation
+from sigc_pipelines.live.acting import Acts, Restated
+from sigc_pipelines.live.apply_fills import settle
+from sigc_pipelines.live.sizing import decimal
+from sigc_pipelines.prices.closes import Closes
+
+_CENT = Decimal("0.01")
+_DAY = timedelta(days=1)
+ClosesSince = Callable[[str], Closes]  # closing prices from an ISO date on
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A book now. worth: cash, receivables and positions at the last prices. prices: the newest known, by asset."""
+
+    book: books.Book
+    worth: Decimal
+    positions: Mapping[str, Decimal]
+    prices: Mapping[str, Decimal]
+
+
+def standing(connection: sqlite3.Connection, key: BookKey, prices: Mapping[str, Decimal]) -> Standing:
+    """A book at these prices; a position without one counts at its average price."""
+    book = books.book(connection, key)
+    if book is None:
+        raise KeyError(f"there is no book {key}")
+    held = books.positions(connection, key)
+    known = {p.asset: p.average_price for p in held} | dict(prices)
+    worth = book.cash + book.receivables + sum((p.quantity * known[p.asset] for p in held), ZERO)
+    return Standing(book, worth, {p.asset: p.quantity for p in held}, known)
+
+
+def follow(
+    ledger: Ledger,
+    broker: Broker,
+    calendar: Calendar,
+    key: BookKey,
+    as_of: Session,
+    closes_since: ClosesSince,
+    take_in: Callable[[], object],
+    actions: Sequence[Action] = (),
+) -> dict[str, Decimal]:
+    """Let a simulated broker trade what has closed since, book corporate actions, take in fills, record each NAV.
+
+    take_in: brings the ledger to what the broker says, or raises: a NAV is not recorded on fills that are not known.
+    actions: all that the book's data list. Returns the newest price of each asset, in the units of the as-of session.
+    A session without data is left until it has some. Again: nothing new.
+    """
+    sessions, closes, before = _unvalued(ledger, calendar, key, as_of, closes_since)
+    acts = Acts(ledger, broker, as_of)
+    acts.listed(key, actions, calendar, closes_since)
+    simulated = simulation(broker)
+    if simulated is not None:
+        for session in sessions:
+            acts.before(session)
+            simulated.mark(str(session.day), session.close, *closes.on(str(session.day)))
+    if acts.is_due:
+        settle(ledger, broker)
+        acts.booked()
+        before = _prices_before(ledger, key)
+    acts.announced(actions, calendar)
+    take_in()
+    navs, newest = [], Restated(before)
+    dues = _dues_between(ledger, sessions, as_of)
+    for session in sessions:
+        day = str(session.day)
+        prices = newest.at(day, closes, dues.get(day, ()))
+        with ledger.reading() as connection:
+            navs.append(nav_at(connection, key, session, prices))
+    if navs:
+        with ledger.reading() as connection:
+            held, known = books.quantities(connection, key), price_marks.prices_of(connection, key)
+        dated = _priced(closes, navs[-1].session, known, held.keys())
+        priced = {a: replace(p, price=newest.prices.get(a, p.price)) for a, p in dated.items()}
+        with ledger.transaction("fills") as tx:
+            for nav in navs:
+                books.put_nav(tx, nav)
+            price_marks.put_prices(tx, key, priced)
+    day = str(as_of.day)
+    is_valued = bool(sessions) and str(sessions[-1].day) == day
+    return newest.at(day, closes, () if is_valued else dues.get("", ()))
+
+
+def _dues_between(ledger: Ledger, sessions: Sequence[Session], as_of: Session) -> dict[str, tuple[Due, ...]]:
+    """The actions of unvalued sessions, by the session at whose close they have acted."""
+    if not sessions:
+        return {}
+    with ledger.reading() as connection:
+        found = action_rows.between(connection, str(sessions[0].day - _DAY), str(as_of.day))
+    days = [str(s.day) for s in sessions]
+    by_day: dict[str, tuple[Due, ...]] = {}
+    for due in found:
+        at = bisect_left(days, due.session)
+        day = days[at] if at < len(days) else ""
+        by_day[day] = (*by_day.get(day, ()), due)
+    return by_day
+
+
+def _priced(
+    closes: Closes, day: str, before: Mapping[str, price_marks.Priced], assets: Collection[str]
+) -> dict[str, price_marks.Priced]:
+    """The newest accepted prices of some assets on or before a day with their dates, `before` where there is none."""
+    known = {asset: priced for asset, priced in before.items() if asset in assets}
+    stop = int(np.searchsorted(closes.dates, np.datetime64(day, "D") + 1))
+    block = closes.prices[:stop]
+    valid = np.isfinite(block) & (block > 0.0)
+    newest = stop - 1 - np.argmax(valid[::-1], axis=0) if stop else np.zeros(len(closes.names), int)
+    for asset in np.flatnonzero(valid.any(axis=0)):
+        if closes.names[asset] in assets:
+            price = decimal(float(block[newest[asset], asset]))
+            day_of = str(closes.dates[newest[asset]].astype("datetime64[D]"))
+            known[closes.names[asset]] = price_marks.Priced(price, day_of)
+    return known
+
+
+def newest_prices(
+    ledger: Ledger, calendar: Calendar, key: BookKey, as_of: Session, closes_since: ClosesSince
+) -> dict[str, Decimal]:
+    """What `follow` gives, with nothing changed."""
+    _, closes, before = _unvalued(ledger, calendar, key, as_of, closes_since)
+    return closes.last(str(as_of.day), before)
+
+
+def _unvalued(
+    ledger: Ledger, calendar: Calendar, key: BookKey, as_of: Session, closes_since: ClosesSince
+) -> tuple[tuple[Session, ...], Closes, dict[str, Decimal]]:
+    """The sessions with data whose NAV is not known, up to the as-of one; their closes; the prices known before."""
+    with ledger.reading() as connection:
+        last = books.last_nav(connection, key)
+    before = _prices_before(ledger, key)
+    sessions: tuple[Session, ...] = (as_of,)
+    if last is not None:
+        since = date.fromisoformat(last.session)
+        sessions = tuple(s for s in calendar.sessions(since, as_of.day) if s.day > since) if since < as_of.day else ()
+    closes = closes_since(str(sessions[0].day if sessions else as_of.day))
+    return tuple(s for s in sessions if closes.has(str(s.day))), closes, before
+
+
+def _prices_before(ledger: Ledger, key: BookKey) -> dict[str, Decimal]:
+    """What positions were valued at in the newest NAV, and of other assets the price that the newest run judged by; in
+    the units of that NAV's session."""
+    with ledger.reading() as connection:
+        last = books.last_nav(connection, key)
+        judged = price_marks.last_prices(connection, key, "" if last is None else last.session)
+        return judged | {asset: one.price for asset, one in (price_marks.valued_at(connection, key) or {}).items()}
+
+
+def nav_at(connection: sqlite3.Connection, key: BookKey, session: Session, prices: Mapping[str, Decimal]) -> Nav:
+    """What the book was worth at a session's close, at these prices."""
+    now = standing(connection, key, prices)
+    cash, held = now.book.cash, dict(now.positions)
+    for fill in books.fills_of_book(connection, key, after=session.close):
+        cash -= fill.cash
+        held[fill.asset] = held.get(fill.asset, ZERO) - fill.side.sign * fill.quantity
+    cash -= books.charged(connection, key, after=session.close)
+    owed = now.book.receivables
+    for entry in action_rows.entries_of_book(connection, key, after=str(session.day)):
+        cash, owed = cash - entry.amounts.cash, owed - entry.amounts.receivable
+        held[entry.asset] = held.get(entry.asset, ZERO) - entry.amounts.change
+        if entry.into:
+            held[entry.into] = held.get(entry.into, ZERO) - entry.amounts.into_change
+    values = [quantity * now.prices[asset] for asset, quantity in held.items() if asset in now.prices]
+    net, gross = sum(values, ZERO), sum((abs(v) for v in values), ZERO)
+    worth = _cents(cash + owed + net)
+    return Nav(key, str(session.day), worth, _cents(cash), _cents(gross), _cents(net), _cents(owed))
+
+
+def _cents(amount: Decimal) -> Decimal:
+    return amount.quantize(_CENT, ROUND_HALF_EVEN)

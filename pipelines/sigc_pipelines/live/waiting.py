@@ -1,0 +1,47 @@
+"""Changes of a book that wait for a price: wanted by its last decision of assets that could not be traded then.
+
+    pending    what a decision leaves waiting; kept in its audit record
+    ready      those of them that have a price now: their halt is over, or a jump was confirmed
+    made_up    the target of a run that trades these alone, on a row that is no rebalance row
+
+So a run between rebalances comes to what the backtest does on that row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from sigc.panel import Floats
+from sigc.store.ledger.records import Finding, Weight
+from sigc_pipelines.targets import Sight
+
+
+def ready(waiting: Mapping[str, float], sight: Sight) -> dict[str, float]:
+    """The weights that waited, of assets that have a price on this row."""
+    cells = zip(sight.names, sight.prices.tolist(), strict=True)
+    return {name: waiting[name] for name, price in cells if name in waiting and price == price}
+
+
+def made_up(those: Mapping[str, float], sight: Sight, held: Floats) -> Floats:
+    """What is held, but of the assets whose change waited for a price; (assets,)."""
+    return np.array([those.get(n, h) for n, h in zip(sight.names, held.tolist(), strict=True)])
+
+
+def pending(sight: Sight, target: Floats, odd: Collection[str] = ()) -> dict[str, float]:
+    """The weights that are wanted of assets that can't be traded on this row, where they are not held as wanted.
+
+    odd: assets that have a price and are kept all the same, for an anomaly.
+    """
+    cells = zip(sight.names, sight.prices.tolist(), sight.wanted.tolist(), target.tolist(), strict=True)
+    return {name: w for name, price, w, t in cells if (price != price or name in odd) and w == w and w != t}
+
+
+def undecided(sight: Sight) -> tuple[Finding, ...]:
+    """Unknown is not zero: a row on which no asset that can be traded has a weight decides nothing."""
+    priced = np.isfinite(sight.prices)
+    if not priced.any() or not np.isnan(sight.wanted[priced]).all():
+        return ()
+    text = f"no weight is defined on the row of {sight.as_of}: nothing is decided, and the book is kept"
+    return (Finding("undefined", Weight.ERROR, text),)

@@ -1,0 +1,30 @@
+"""Whether a run may trade on a strategy's prices, and what it says of its corporate actions."""
+
+from __future__ import annotations
+
+from sigc.errors import Diagnostic, SigcError
+from sigc.store.ledger.records import Finding, Weight
+from sigc_pipelines.compute import Loaded
+
+_HINT = "name the column or source that holds them: traded=close; research and --dry-run go without"
+
+
+def refuse_adjusted(loaded: Loaded) -> None:
+    """Raises E801 for a strategy whose file holds adjusted prices only: what an order costs is not known by them."""
+    name = loaded.money
+    source = loaded.catalog.sources[name]
+    if source.spec.options.adjusted:
+        message = f"source '{name}' says adjusted=true, and no other holds the prices as traded"
+        raise SigcError(Diagnostic("E801", message, source.spec.span, hint=_HINT))
+    if loaded.judged.evidence:
+        message = f"source '{name}' looks adjusted, not as traded: {loaded.judged.evidence}"
+        hint = f"say adjusted=true, and {_HINT}"
+        raise SigcError(Diagnostic("E801", message, source.spec.span, hint=hint))
+
+
+def told_of_actions(loaded: Loaded) -> tuple[Finding, ...]:
+    """A warning where nobody says what the corporate actions are."""
+    if loaded.catalog.has_actions:
+        return ()
+    text = "no corporate actions are declared: splits are held, dividends are not booked"
+    return (Finding("actions", Weight.WARNING, text),)

@@ -1,0 +1,183 @@
+"""What a run leaves as files: `work_dir/runs/ID/`, each written beside its place and renamed.
+
+weights.json    wanted, target and held weights by asset: written before anything is decided
+data.json, decision.json    what the sources had, and how each asset was sized (`decision_record`)
+plan.json, signals.json, signal-values.json   what was computed, for looking at (`plan_record`, `signal_record`)
+account.json    the run, its stages with findings, orders, fills: written again when more is known (`refresh`)
+report.html     the same for people, where a renderer is handed in
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sigc.errors import Diagnostic, SigcError
+from sigc.failpoint import failpoint
+from sigc.private import make_private
+from sigc.store.files import run_folder
+from sigc.store.ledger import books, orders, runs
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import BookKey, Fill, Intent, Run, RunKind, Stage
+
+if TYPE_CHECKING:
+    from sigc.panel import Floats
+
+_ACCOUNT = "account.json"
+_writing = threading.Lock()  # a run and the keeping of its book may write at the same moment
+_MOST = 500  # runs of two sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Everything that is known of a run. weights: by asset, each with wanted, target and held.
+
+    filled: open, all, part or none of what the broker took of its orders, '' where it took none.
+    """
+
+    run: Run
+    stages: tuple[Stage, ...]
+    intents: tuple[Intent, ...]
+    fills: tuple[Fill, ...]
+    weights: Mapping[str, Mapping[str, float]]
+    filled: str = ""
+
+
+Render = Callable[[Account], str]
+
+
+def folder_of(work_dir: Path, run: str) -> Path:
+    """Where the files of a run are."""
+    return run_folder(work_dir, run)
+
+
+def write_weights(
+    work_dir: Path, run: str, names: tuple[str, ...], wanted: Floats, target: Floats, held: Floats
+) -> Path:
+    """The weights a run is about: every asset that is wanted or held."""
+    rows = zip(names, wanted.tolist(), target.tolist(), held.tolist(), strict=True)
+    weights = {n: {"wanted": w if w == w else 0.0, "target": t, "held": h} for n, w, t, h in rows if w or t or h}
+    return _write(folder_of(work_dir, run) / "weights.json", _json(weights))
+
+
+def read_weights(work_dir: Path, run: str) -> dict[str, dict[str, float]]:
+    """What `write_weights` wrote; nothing when the run did not come so far."""
+    path = folder_of(work_dir, run) / "weights.json"
+    if not path.is_file():
+        return {}
+    found: dict[str, dict[str, float]] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def account_of(connection: sqlite3.Connection, work_dir: Path, run: str) -> Account:
+    """A run as the ledger has it now. Raises E312."""
+    found = runs.find(connection, run)
+    return Account(
+        found,
+        runs.stages_of(connection, found.id),
+        orders.of_run(connection, found.id),
+        books.fills_of(connection, found.id),
+        read_weights(work_dir, found.id),
+        str(orders.filled_of(connection, [found.id]).get(found.id, "")),
+    )
+
+
+def write_account(ledger: Ledger, run: str, render: Render | None = None) -> Path:
+    """Write what is known of a run."""
+    with _writing:  # who comes last has read last
+        with ledger.reading() as connection:
+            account = account_of(connection, ledger.directory, run)
+        failpoint("artifacts:before")
+        path = folder_of(ledger.directory, run) / _ACCOUNT
+        if render is not None:
+            _write(path.with_name("report.html"), render(account))
+        _write(path, _json(plain(account)))  # last: where it tells all, so does the report
+        failpoint("artifacts:after")
+        return path.parent
+
+
+def refresh(ledger: Ledger, book: BookKey, render: Render | None = None) -> None:
+    """Write the files of a book's last two sessions again where the ledger knows more by now: fills, a verdict."""
+    with ledger.reading() as connection:
+        found = [
+            r for r in runs.recent(connection, _MOST, book.strategy, book.portfolio) if r.key.kind is RunKind.TRADE
+        ]
+        last = sorted({r.key.session for r in found})[-2:]
+        stale = [r.id for r in found if r.key.session in last and not _is_told(connection, ledger.directory, r)]
+    for run in reversed(stale):
+        write_account(ledger, run, render)
+
+
+def _is_told(connection: sqlite3.Connection, work_dir: Path, run: Run) -> bool:
+    """Whether the file has the verdict, the fills and where each order stands: all that changes after it."""
+    try:
+        told = json.loads((folder_of(work_dir, run.id) / _ACCOUNT).read_text("utf-8"))
+        then = told["run"]["outcome"], Counter(i["state"] for i in told["intents"]), len(told["fills"])
+    except (FileNotFoundError, ValueError, KeyError):  # none, or not as we write it
+        return False
+    return then == (run.outcome, orders.states_of(connection, run.id), books.count_fills(connection, run.id))
+
+
+def plain(value: Any) -> Any:
+    """A record as plain data: decimals and instants as text, names of states as they are."""
+    match value:
+        case Mapping():
+            return {str(k): plain(v) for k, v in value.items()}
+        case list() | tuple():
+            return [plain(v) for v in value]
+        case Decimal():
+            return str(value)
+        case datetime():
+            return value.isoformat()
+        case _ if is_dataclass(value):
+            return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        case Enum():
+            return value.value
+        case _:
+            return value
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write what is nice to have: whole or not at all, but not waited for until it is on the disk."""
+    make_private(path.parent)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(json.dumps(data, sort_keys=True, allow_nan=False, separators=(",", ":")) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def _write(path: Path, text: str) -> Path:
+    with _told(path):
+        make_private(path.parent)
+        part = path.with_name(f".{path.name}.part")
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        failpoint("artifact:rename")
+        part.replace(path)
+    return path
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Errors of the disk as E300, naming the file and what to do."""
+    try:
+        yield
+    except OSError as error:
+        hint = "look at the space and the rights of the work dir (`sigc doctor`), then run again"
+        raise SigcError(Diagnostic("E300", f"{path} can't be written: {error.strerror}", hint=hint)) from error

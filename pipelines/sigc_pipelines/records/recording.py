@@ -1,0 +1,102 @@
+"""What a run leaves of its computing for people to look at: its plan, its signals, and how the last ones came out."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from sigc.errors import SigcError
+from sigc.panel import Floats
+from sigc.store.ledger import runs
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import Finding, Intent, Run, RunKind, Weight
+from sigc_pipelines.compute import Loaded
+from sigc_pipelines.live.decision import Decision
+from sigc_pipelines.live.trading import Feed
+from sigc_pipelines.live.valuing import Standing
+from sigc_pipelines.records.artifacts import folder_of, write_json
+from sigc_pipelines.records.decision_record import Sized, write_data, write_decision, write_target
+from sigc_pipelines.records.plan_record import plan_record
+from sigc_pipelines.records.signal_record import WEIGHTS, write_realised, write_signals
+from sigc_pipelines.records.source_record import changes, write_sources
+from sigc_pipelines.targets import Outlook, Sight
+
+PLAN = "plan.json"
+
+
+def record_computing(
+    ledger: Ledger, run: Run, loaded: Loaded, outlook: Outlook, sight: Sight, feed: Feed
+) -> tuple[Finding, ...]:
+    """Write plan and signals of a run, and add to the book's last run on older data what has become of its signals.
+
+    Of a dry run nothing that later runs are compared with; of a replay nothing. What can't be written is a finding, and
+    stops no run.
+    """
+    if not feed.is_kept:
+        return ()
+    try:
+        write_plan(ledger.directory, run.id, outlook)
+        write_data(ledger.directory, run.id, loaded, outlook, sight, run.as_of)
+        values = {**outlook.signals, WEIGHTS: sight.wanted}
+        write_signals(ledger.directory, run.id, sight.as_of, sight.names, sight.prices, values)
+        if run.key.kind is RunKind.TRADE:
+            _record_realised(ledger, run, loaded, feed)
+            write_sources(ledger.directory, run.id, loaded.catalog.sources)
+    except OSError as failure:
+        return (Finding("record", Weight.WARNING, f"plan and signals can't be written down: {failure.strerror}"),)
+    return ()
+
+
+def source_changes(ledger: Ledger, run: Run, loaded: Loaded, feed: Feed) -> dict[str, str]:
+    """What changed in each source since the book's last run that traded, as `changed:NAME`; of a replay nothing."""
+    if not feed.is_kept or run.key.kind is not RunKind.TRADE:
+        return {}
+    with ledger.reading() as connection:
+        last = runs.last_decided(connection, run.key.strategy, run.key.portfolio)
+    try:
+        found = changes(ledger.directory, last, loaded.catalog.sources) if last else {}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # a record that is damaged tells nothing
+        return {}
+    return {f"changed:{name}": text for name, text in found.items()}
+
+
+def _record_realised(ledger: Ledger, run: Run, loaded: Loaded, feed: Feed) -> None:
+    with ledger.reading() as connection:
+        last, as_of = runs.decided_before(connection, run.key.strategy, run.key.portfolio, run.as_of)
+    if last:
+        write_realised(ledger.directory, last, feed.closes(loaded, as_of))
+
+
+def write_plan(work_dir: Path, run: str, outlook: Outlook) -> None:
+    """Write what was computed. Raises OSError."""
+    write_json(folder_of(work_dir, run) / PLAN, plan_record(outlook.plan, outlook.report))
+
+
+def record_target(ledger: Ledger, run: Run, sight: Sight, made: Decision, feed: Feed) -> None:
+    """Keep the weights of a run that was refused, or is dry; of a replay nothing."""
+    if feed.is_kept:
+        with contextlib.suppress(SigcError):
+            write_target(ledger.directory, run.id, sight, made)
+
+
+def record_decision(
+    ledger: Ledger, run: Run, sight: Sight, made: Decision, now: Standing, sized: Sized, feed: Feed
+) -> None:
+    """Keep how each asset was sized; of a replay nothing."""
+    if feed.is_kept:
+        with contextlib.suppress(OSError):
+            write_decision(ledger.directory, run.id, sight, made, now, sized)
+
+
+def decided_record(sight: Sight, target: Floats, intents: tuple[Intent, ...]) -> dict[str, object]:
+    """What the audit keeps of the signals: how many, their exposure, the digest of the weights."""
+    return {
+        "weights": sight.digest,
+        "wanted": int(np.count_nonzero(np.nan_to_num(sight.wanted))),
+        "gross": round(float(np.abs(target).sum()), 12),
+        "net": round(float(target.sum()), 12),
+        "orders": len(intents),
+    }

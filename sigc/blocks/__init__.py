@@ -1,0 +1,1 @@
+"""Blocks of rows: what is stored, computed and checked as one piece."""

@@ -1,0 +1,1 @@
+"""Trading calendars: sessions of exchanges, and what a configuration changes in them."""

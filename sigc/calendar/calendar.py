@@ -1,0 +1,290 @@
+"""Trading calendars: which days have a session, and when it opens and closes.
+
+    open_calendar   a name to a `Calendar`: exchange_calendars in a child process, cached as a file; local overrides
+    Calendar        questions about days and instants, answered by bisection
+    age_alarm       says when the table is about to run out
+
+Nothing here knows the time: instants are passed in, aware; what comes out is in UTC. A question about a day that
+the table does not cover is refused, never guessed. Neighbours: `exchange_table.py` is the child's program,
+`overrides.py` what a configuration changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from sigc.errors import Diagnostic, Severity, SigcError, did_you_mean
+from sigc.private import intruder, make_private
+
+FIRST = date(1990, 1, 1)
+_AHEAD = timedelta(days=365)
+_RENEW = timedelta(days=90)
+_ALARM = timedelta(days=60)
+_ALIASES = MappingProxyType({"nyse": "XNYS", "nasdaq": "XNYS", "us": "XNYS"})
+_OURS = ("always", "weekdays")
+_NO_OVERRIDES: Mapping[str, object] = MappingProxyType({})
+_CHILD_TIMEOUT_S = 120.0
+_FORMAT = 2
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Session:
+    """One trading day: the date it is called by, and the instants (UTC) it opens and closes."""
+
+    day: date
+    open: datetime
+    close: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """All sessions of an exchange from the day `since` to the day `until`, in order and without overlap.
+
+    `zone` is the exchange's. Every method raises SigcError (E402) where the table does not reach.
+
+    >>> day = Session(date(2024, 7, 3), datetime(2024, 7, 3, 13, 30, tzinfo=UTC), datetime(2024, 7, 3, 17, tzinfo=UTC))
+    >>> tiny = Calendar("tiny", "America/New_York", (day,), date(2024, 7, 1), date(2024, 7, 4))
+    >>> tiny.is_open(datetime(2024, 7, 3, 16, 59, tzinfo=UTC))
+    True
+    >>> tiny.session_on(date(2024, 7, 4)) is None
+    True
+    """
+
+    name: str
+    zone: str
+    table: tuple[Session, ...] = field(repr=False)
+    since: date
+    until: date
+
+    def sessions(self, first: date, last: date) -> tuple[Session, ...]:
+        """The sessions of the days `first` to `last`, both included; none when the range is reversed."""
+        self._within(first)
+        self._within(last)
+        return self.table[bisect_left(self.table, first, key=_day) : bisect_right(self.table, last, key=_day)]
+
+    def session_on(self, day: date) -> Session | None:
+        """The session of that day, or None on a weekend or holiday."""
+        self._within(day)
+        at = bisect_left(self.table, day, key=_day)
+        return self.table[at] if at < len(self.table) and self.table[at].day == day else None
+
+    def before_or_on(self, day: date) -> Session:
+        """The session of that day, else the last one before it."""
+        self._within(day)
+        return self._nth(bisect_right(self.table, day, key=_day) - 1, day)
+
+    def after(self, day: date) -> Session:
+        """The first session of a later day."""
+        self._within(day)
+        return self._nth(bisect_right(self.table, day, key=_day), day)
+
+    def last_complete(self, now: datetime) -> Session:
+        """The latest session that has closed: its close is at or before `now`."""
+        day = self._local_day(now)
+        return self._nth(bisect_right(self.table, now, key=_close) - 1, day)
+
+    def current_or_next(self, now: datetime) -> Session:
+        """The session that runs at `now`, else the next one: the first whose close is after `now`."""
+        day = self._local_day(now)
+        return self._nth(bisect_right(self.table, now, key=_close), day)
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether a session runs: its open included, its close not."""
+        return self.current_or_next(now).open <= now
+
+    def _within(self, day: date) -> None:
+        if not self.since <= day <= self.until:
+            raise SigcError(_uncovered(self, day))
+
+    def _local_day(self, now: datetime) -> date:
+        if now.tzinfo is None:
+            raise ValueError(f"{now} has no time zone")
+        day = now.astimezone(ZoneInfo(self.zone)).date()
+        self._within(day)
+        return day
+
+    def _nth(self, at: int, asked: date) -> Session:
+        if not 0 <= at < len(self.table):
+            raise SigcError(_uncovered(self, asked))
+        return self.table[at]
+
+
+def age_alarm(calendar: Calendar, now: datetime) -> Diagnostic | None:
+    """W004 when fewer than 60 days after `now` are covered."""
+    left = calendar.until - now.astimezone(ZoneInfo(calendar.zone)).date()
+    if left >= _ALARM:
+        return None
+    message = f"the sessions of calendar '{calendar.name}' are known for {max(left.days, 0)} more days only"
+    return Diagnostic("W004", message, severity=Severity.WARNING, hint=_RENEWAL)
+
+
+def open_calendar(
+    name: str,
+    directory: Path | None,
+    overrides: Mapping[str, object] = _NO_OVERRIDES,
+    *,
+    today: date | None = None,
+    zone: str = "America/New_York",
+) -> Calendar:
+    """The calendar `name`: nyse, nasdaq, us, any of exchange_calendars, always (24 h UTC), or weekdays (in `zone`).
+
+    An exchange's table is computed in a child process and kept in `directory`; without one, or where it can't be
+    written, it is computed each time. It reaches from 1990 (or the calendar's own bound) to a year after `today`.
+    `overrides` (local times of the exchange): {"holidays": [date], "half_days": {date: close}, "sessions":
+    {date: [open, close]}}. Raises SigcError: E402 for names, zones and overrides that can't be.
+    """
+    from sigc.calendar.overrides import applied
+
+    day = today or datetime.now(UTC).date()
+    if name in _OURS:
+        plain = _made(name, zone, day + _AHEAD)
+    else:
+        plain = replace(_exchange(_ALIASES.get(name.casefold(), name), name, directory, day), name=name)
+    return applied(plain, overrides) if overrides else plain
+
+
+_RENEWAL = "run sigc reload; if that does not help, upgrade the package exchange_calendars, which knows the holidays"
+
+
+def _uncovered(calendar: Calendar, day: date) -> Diagnostic:
+    message = f"calendar '{calendar.name}' covers {calendar.since} to {calendar.until}, which does not answer for {day}"
+    return Diagnostic("E402", message, hint=_RENEWAL if day >= calendar.until else "ask for a later date")
+
+
+def _day(session: Session) -> date:
+    return session.day
+
+
+def _close(session: Session) -> datetime:
+    return session.close
+
+
+def _made(name: str, zone: str, last: date) -> Calendar:
+    """The calendars that follow from their names."""
+    days = (FIRST + timedelta(days=n) for n in range((last - FIRST).days + 1))
+    if name == "always":
+        dawn = time(tzinfo=UTC)
+        nights = (datetime.combine(day, dawn) for day in days)
+        table = tuple(Session(at.date(), at, at + timedelta(days=1)) for at in nights)
+        return Calendar(name, "UTC", table, FIRST, last)
+    try:
+        place = ZoneInfo(zone)
+    except (KeyError, ValueError, OSError) as unknown:
+        import zoneinfo
+
+        hint = did_you_mean(zone, zoneinfo.available_timezones()) or "such as America/New_York"
+        raise SigcError(Diagnostic("E402", f"there is no time zone '{zone}'", hint=hint)) from unknown
+    opens, closes = time(9, 30, tzinfo=place), time(16, tzinfo=place)
+    table = tuple(
+        Session(day, datetime.combine(day, opens).astimezone(UTC), datetime.combine(day, closes).astimezone(UTC))
+        for day in days
+        if day.weekday() < 5
+    )
+    return Calendar(name, zone, table, FIRST, last)
+
+
+def _exchange(code: str, name: str, directory: Path | None, today: date) -> Calendar:
+    from importlib.metadata import version
+
+    installed = version("exchange_calendars")
+    path = directory / f"calendar-{quote(code.casefold(), safe='', errors='replace')}.json" if directory else None
+    kept = _read(path, code, installed, today) if path else None
+    if kept is not None:
+        return kept
+    asked = today + _AHEAD
+    content = _compute(code, name, asked)
+    content |= {"format": _FORMAT, "version": installed, "code": code.casefold(), "asked": asked.isoformat()}
+    if path is not None:
+        with suppress(OSError):
+            _write(path, content)
+    return _calendar(content)
+
+
+def _compute(code: str, name: str, last: date) -> dict[str, Any]:
+    """What the child printed. Raises E402 when it knows no such calendar or fails."""
+    program = Path(__file__).with_name("exchange_table.py")
+    # -P: neither this folder (its calendar.py would hide Python's) nor the working directory is imported from.
+    command = [sys.executable, "-P", str(program), code, FIRST.isoformat(), last.isoformat()]
+    hint = "choose another calendar, or another version of exchange_calendars"
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_CHILD_TIMEOUT_S, check=True)  # noqa: S603
+        content: dict[str, Any] = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError) as failure:
+        said = getattr(failure, "stderr", "") or str(failure)
+        why = str(said).strip().splitlines()[-1][:200]
+        raise SigcError(Diagnostic("E402", f"calendar '{name}' could not be computed: {why}", hint=hint)) from failure
+    if "names" in content:
+        raise SigcError(_unknown(name, content["names"]))
+    return content
+
+
+def _unknown(name: str, names: Iterable[str]) -> Diagnostic:
+    near = did_you_mean(name.casefold(), [*_ALIASES, *_OURS, *(n.casefold() for n in names)])
+    hint = near or "nyse, always, weekdays, or a code of exchange_calendars such as XLON"
+    return Diagnostic("E402", f"there is no calendar '{name}'", hint=hint)
+
+
+def _calendar(content: Mapping[str, Any]) -> Calendar:
+    table = tuple(
+        Session(date.fromordinal(day), datetime.fromtimestamp(opens, UTC), datetime.fromtimestamp(closes, UTC))
+        for day, opens, closes in content["sessions"]
+    )
+    bounds = date.fromisoformat(content["since"]), date.fromisoformat(content["until"])
+    return Calendar(content["code"], content["zone"], table, *bounds)
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _read(path: Path, code: str, installed: str, today: date) -> Calendar | None:
+    """What the file holds, or None when it is absent, damaged, another version's or about to run out.
+
+    None also when others may have written it: a session decides when there is trading.
+    """
+    try:
+        if intruder(path):
+            return None
+        kept = json.loads(path.read_bytes())
+        content = kept["content"]
+        if kept["digest"] != _digest(content):
+            return None
+        if (content["format"], content["version"], content["code"]) != (_FORMAT, installed, code.casefold()):
+            return None
+        # By what was asked for: computing again moves no calendar beyond its own bound.
+        if date.fromisoformat(content["asked"]) - today < _RENEW:
+            return None
+        return _calendar(content)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    """The file whole or not at all, whoever else writes it."""
+    make_private(path.parent)
+    text = json.dumps({"digest": _digest(content), "content": content})
+    handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,1 @@
+"""Configuration: every setting declared once, read, checked, found."""

@@ -1,0 +1,197 @@
+"""Check a configuration and lay what is given over the defaults: every error at once, each with file, line and column.
+
+Found at --config, $SIGC_CONFIG, ./sigc.yaml, ~/.sigc/config.yaml, /etc/sigc/sigc.yaml, /etc/sigc/config.yaml.
+Precedence: command line, environment (SIGC_DATA__DIRECTORY), file, defaults. `${VAR}` and `${VAR:-default}`.
+Reading: `read.py`. E400: the file can't be read; E401: an unknown key; E402: a bad value.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticUndefined
+
+from sigc.config.find import Location, Source, find
+from sigc.config.secret import hidden, secrets_of
+from sigc.config.settings import Config
+from sigc.errors import Diagnostic, SigcError, Span, did_you_mean
+
+_PREFIX = "SIGC_"
+_OTHER_VARIABLES = frozenset({"SIGC_CONFIG", "SIGC_RPC_TOKEN"})  # are no settings of this file
+Examine = Callable[[Mapping[str, Any], Mapping[Location, Span]], Iterable[Diagnostic]]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A configuration, where each given setting came from (`path:line`, `$VAR`, `command line`), file, secrets."""
+
+    config: Config
+    origins: Mapping[str, str]
+    path: Path | None
+    secrets: frozenset[str] = frozenset()
+
+    def shown(self) -> dict[str, Any]:
+        """All settings as plain data for people: without secrets."""
+        shown: dict[str, Any] = hidden(self.config.model_dump(mode="json", by_alias=True), self.secrets)
+        return shown
+
+
+def load_config(
+    path: Path | None,
+    environment: Mapping[str, str],
+    overrides: Mapping[str, object] | None = None,
+    examine: Examine | None = None,
+) -> LoadedConfig:
+    """The configuration in force. overrides: by dotted key. Raises every error of it at once.
+
+    examine: looks at the data too, for what only upper layers can judge (cron expressions, names of jobs).
+    """
+    found = find(path, environment)
+    source = Source({}, {}, [], set()) if found is None else _read(found, environment)
+    data, spans, errors = source.data, source.spans, source.errors
+    origins = {".".join(at): f"{span.path}:{span.line}" for at, span in spans.items()}
+    for key, value, origin in [*_from_environment(environment), *_from_overrides(overrides or {})]:
+        _put(data, key.split("."), value)
+        origins[key] = origin
+        spans[tuple(key.split("."))] = Span(origin, 0, 0)
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as invalid:
+        wrong = [e for e in invalid.errors() if tuple(str(p) for p in e["loc"]) not in source.unset]
+        errors += [_diagnostic(e, spans, str(found or "configuration")) for e in wrong]
+        config = Config()
+    if examine is not None:
+        errors += examine(data, spans)
+    if errors:
+        raise SigcError(*sorted(errors, key=lambda d: (d.span is None, d.span)))
+    return LoadedConfig(config, origins, found, frozenset(source.secrets | secrets_in(config)))
+
+
+def _read(path: Path, environment: Mapping[str, str]) -> Source:
+    from sigc.config.read import read
+
+    return read(path, environment)
+
+
+def secrets_in(config: Config) -> set[str]:
+    """What is secret by its name in settings that are free in form, and passwords of URLs anywhere."""
+    free = {"broker": config.broker.options, "cluster": config.cluster.options, "jobs": config.schedule.jobs}
+    return secrets_of(free) | secrets_of(config.model_dump(mode="json"), by_name=False)
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, object, str]]:
+    for name, value in sorted(environment.items()):
+        if not name.startswith(_PREFIX) or name in _OTHER_VARIABLES:
+            continue
+        key = _key_of(name.removeprefix(_PREFIX).lower())
+        if key is not None:
+            yield key, _parsed(value) if value else "", f"${name}"
+
+
+def _parsed(text: str) -> object:
+    import yaml
+
+    parsed: object = yaml.safe_load(text)
+    return parsed
+
+
+def _key_of(words: str) -> str | None:
+    """`data__directory` or `data_directory` as the dotted key it means, None if there is none."""
+    known = {k.replace(".", "_"): k for k in keys()}
+    return known.get(words.replace("__", "_"))
+
+
+def _from_overrides(overrides: Mapping[str, object]) -> Iterator[tuple[str, object, str]]:
+    for key, value in sorted(overrides.items()):
+        yield key, value, "command line"
+
+
+def _put(data: dict[str, Any], keys: list[str], value: object) -> None:
+    for key in keys[:-1]:
+        inner = data.setdefault(key, {})
+        if not isinstance(inner, dict):
+            inner = data[key] = {}
+        data = inner
+    data[keys[-1]] = value
+
+
+def _diagnostic(error: Any, spans: Mapping[Location, Span], where: str) -> Diagnostic:
+    span = _span(tuple(str(p) for p in error["loc"]), spans)
+    key = ".".join(str(p) for p in error["loc"])
+    if error["type"] == "extra_forbidden":
+        parent, name = key.rpartition(".")[0], key.rpartition(".")[2]
+        siblings = [
+            k.removeprefix(parent + ".").split(".")[0] for k in keys() if not parent or k.startswith(parent + ".")
+        ]
+        return Diagnostic("E401", f"unknown setting '{key}'", span, hint=did_you_mean(name, siblings))
+    message = f"{key}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    return Diagnostic("E402", message if span else f"{where}: {message}", span)
+
+
+def _span(location: Location, spans: Mapping[Location, Span]) -> Span | None:
+    """Return the place of an error: the setting's own, else that of what it is in."""
+    while location:  # pydantic names the branch of a union too
+        for known in (location, *(location[:n] + location[n + 1 :] for n in range(1, len(location) - 1))):
+            if known in spans:
+                return spans[known]
+        location = location[:-1]
+    return None
+
+
+@functools.cache
+def keys() -> tuple[str, ...]:
+    """Every setting's dotted key."""
+    return tuple(key for key, _ in _fields(Config, ""))
+
+
+def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        section = section_of(field.annotation)
+        if section is not None:
+            yield from _fields(section, key + ".")
+        else:
+            yield key, field
+
+
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """The section class that an annotation is, None for a setting (which may offer a section among others)."""
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def reference_yaml() -> str:
+    """conf/sigc.yaml: every setting with its default and text."""
+    lines = ["# Every setting of sigc with its default. Generated from the declarations in sigc/config/settings.py."]
+    lines += _section_lines(Config, 0)
+    return "\n".join(lines) + "\n"
+
+
+def _section_lines(model: type[BaseModel], depth: int) -> list[str]:
+    lines: list[str] = []
+    pad = "  " * depth
+    for name, field in model.model_fields.items():
+        key = field.alias or name
+        section = section_of(field.annotation)
+        if depth == 0:
+            lines.append("")
+        lines.append(f"{pad}# {field.description}")
+        if section is not None:
+            lines += [f"{pad}{key}:", *_section_lines(section, depth + 1)]
+        else:
+            lines.append(f"{pad}{key}: {_default_text(name, field)}")
+    return lines
+
+
+def _default_text(name: str, field: Any) -> str:
+    if name == "directory" and field.default is PydanticUndefined:
+        return "~/.cache/sigc"
+    import yaml
+
+    value = field.get_default(call_default_factory=True)
+    value = list(value) if isinstance(value, tuple) else value
+    return yaml.safe_dump(value, default_flow_style=True, width=1000).replace("\n...", "").strip()

@@ -1,0 +1,61 @@
+"""The last hour of the daemon's own figures, a sample every few seconds, in memory: for who looks at how it went.
+
+Bounded: so many samples, and a reader gets at most as many points as it asks for, each the largest of those it
+stands for, so that no peak is lost.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from sigc.rpc.messages.page import TraceReply
+
+_MOST = 1200
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """At one time: memory and processor (of what it may use), loop lag, runs under way, workers; blocks so far."""
+
+    at: datetime
+    memory_bytes: float
+    cpu_pct: float
+    lag_ms: float
+    runs: float
+    workers: float
+    computed: float
+    cached: float
+
+
+class Trace:
+    """The samples, the oldest first."""
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._points: deque[Point] = deque(maxlen=most)
+
+    def add(self, point: Point) -> None:
+        """One more; the oldest goes."""
+        self._points.append(point)
+
+    def reply(self, most: int) -> TraceReply:
+        """At most that many points."""
+        kept = thinned(tuple(self._points), most)
+        columns = {f.name: tuple(float(getattr(p, f.name)) for p in kept) for f in fields(Point) if f.name != "at"}
+        return TraceReply(tuple(p.at for p in kept), **columns)
+
+
+def thinned(points: Sequence[Point], most: int) -> tuple[Point, ...]:
+    """At most `most` points: of each group the last one's time and counts, and the largest of what goes up and down."""
+    if len(points) <= most:
+        return tuple(points)
+    bounds = [len(points) * n // most for n in range(most + 1)]
+    return tuple(_largest(points[a:b]) for a, b in itertools.pairwise(bounds))
+
+
+def _largest(group: Sequence[Point]) -> Point:
+    most = {f.name: max(getattr(p, f.name) for p in group) for f in fields(Point) if f.name != "at"}
+    return Point(group[-1].at, **most)

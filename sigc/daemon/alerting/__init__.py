@@ -1,0 +1,1 @@
+"""Alerts of a daemon: routed, delivered, summed up; what is told past the outbox."""

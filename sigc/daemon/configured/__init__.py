@@ -1,0 +1,1 @@
+"""What follows from a configuration for a daemon: strategies, jobs, calendars."""

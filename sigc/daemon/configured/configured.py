@@ -1,0 +1,200 @@
+"""What follows from a configuration for the daemon: strategies with their files, jobs, a digest; mistakes with places.
+
+    loaded = load_config(path, environment, overrides, examine)     every mistake at once, those of jobs too
+    configured(loaded)                                              strategies and jobs as values
+
+A strategy's own `schedule` is a job of the strategy's name that rebalances it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sigc.config.find import Location
+from sigc.daemon.configured.alert_entries import wrong_alerts
+from sigc.daemon.configured.job_entries import Defaults, read_jobs
+from sigc.errors import Diagnostic, SigcError, Span, did_you_mean
+from sigc.schedule.job import TRADING, Job, Kind
+from sigc.schedule.triggers import check_zone
+
+if TYPE_CHECKING:
+    from sigc.config.check import LoadedConfig
+    from sigc.daemon.runner import StrategyEntry
+
+_SHOWN = 10  # names in a help line
+_OF_A_STRATEGY = TRADING | {Kind.COMPUTE}
+Spans = Mapping[Location, Span]
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A configuration as the daemon uses it. roots: folders whose strategy files may be run."""
+
+    loaded: LoadedConfig
+    strategies: tuple[StrategyEntry, ...]
+    jobs: tuple[Job, ...]
+    roots: tuple[Path, ...]
+    digest: str
+
+    def strategy(self, name: str) -> StrategyEntry | None:
+        """The strategy of that name."""
+        return next((s for s in self.strategies if s.name == name), None)
+
+
+def configured(loaded: LoadedConfig) -> Configured:
+    """The values; `examine` has passed before."""
+    from sigc.daemon.runner import StrategyEntry
+
+    data = loaded.config.model_dump(mode="json", by_alias=True)
+    base = folder(loaded)
+    strategies = tuple(
+        StrategyEntry(s.name, _file(base, s.file), s.portfolio, s.enabled, s.capital, dict(sorted(s.params.items())))
+        for s in loaded.config.strategies
+    )
+    entries, _ = _entries(data)
+    jobs, _ = read_jobs([entry for entry, _ in entries], _defaults(data))
+    enabled = {s.name: s.enabled for s in strategies}
+    named = (replace(job, strategy=_strategy_of(job, enabled)) for job in jobs)
+    own = tuple(replace(job, enabled=job.enabled and enabled.get(job.strategy, True)) for job in named)
+    more = (Path(root).expanduser() for root in loaded.config.daemon.strategy_roots)
+    roots = {base, *(base / root for root in more), *(s.file.parent for s in strategies)}
+    text = json.dumps(data, sort_keys=True, default=str)
+    resolved = tuple(sorted(root.resolve() for root in roots))
+    return Configured(loaded, strategies, own, resolved, hashlib.sha256(text.encode()).hexdigest())
+
+
+def name_of(file: Path) -> str:
+    """What a strategy is called that is not configured: after its file.
+
+    >>> name_of(Path("strategies/2_Momentum US.sig"))
+    'momentum-us'
+    """
+    return re.sub(r"[^a-z0-9_-]", "-", file.stem.lower()).lstrip("-_0123456789")[:63] or "strategy"
+
+
+def folder(loaded: LoadedConfig) -> Path:
+    """Where relative paths of strategies start: the configuration's folder, else the working directory."""
+    return Path.cwd() if loaded.path is None else loaded.path.absolute().parent
+
+
+def examine(data: Mapping[str, Any], spans: Spans) -> list[Diagnostic]:
+    """What is wrong with strategies and jobs beyond the types of their settings."""
+    entries, names = _entries(data)
+
+    def place(number: int, key: str) -> Span | None:
+        at = entries[number][1]
+        return spans.get((*at, "schedule" if at[0] == "strategies" and key == "trigger" else key) if key else at)
+
+    defaults, bad_zone = _defaults(data), []
+    try:
+        check_zone(defaults.zone)
+    except SigcError as unknown:
+        bad_zone = [replace(d, span=spans.get(("schedule", "timezone"))) for d in unknown.diagnostics]
+        defaults = replace(defaults, zone="UTC")  # told once is enough
+    jobs, wrong = read_jobs([entry for entry, _ in entries], defaults, place)
+    found = [*bad_zone, *wrong, *_twice(names, spans), *_without_strategy(jobs, names, place)]
+    return [*found, *wrong_alerts(data, spans)]
+
+
+def _entries(data: Mapping[str, Any]) -> tuple[list[tuple[Mapping[str, object], Location]], dict[str, list[Location]]]:
+    """Every job's entry and its place, those of strategies' own schedules first; places of strategies by name."""
+    found: list[tuple[Mapping[str, object], Location]] = []
+    names: dict[str, list[Location]] = {}
+    for at, entry in _mappings(data, "strategies"):
+        name, schedule = entry.get("name"), entry.get("schedule")
+        if isinstance(name, str):
+            names.setdefault(name, []).append(at)
+            if isinstance(schedule, str) and schedule:
+                own = {"name": name, "kind": "rebalance", "trigger": schedule, "strategy": name}
+                found.append((own, at))
+    found += [(entry, at) for at, entry in _mappings(data, "schedule", "jobs")]
+    return found, names
+
+
+def _mappings(data: Mapping[str, Any], *keys: str) -> Iterator[tuple[Location, Mapping[str, object]]]:
+    listed: Any = data
+    for key in keys:
+        listed = listed.get(key) if isinstance(listed, Mapping) else None
+    for number, entry in enumerate(listed if isinstance(listed, list | tuple) else ()):
+        if isinstance(entry, Mapping):
+            yield (*keys, str(number)), entry
+
+
+def _defaults(data: Mapping[str, Any]) -> Defaults:
+    given = data.get("schedule")
+    schedule: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    base = Defaults()
+    zone, calendar = schedule.get("timezone", base.zone), schedule.get("calendar", base.calendar)
+    skip = schedule.get("skip_holidays", base.skip_holidays)
+    # What is of another type is told of by the settings' own check.
+    return Defaults(
+        zone if isinstance(zone, str) else base.zone,
+        calendar if isinstance(calendar, str) else base.calendar,
+        skip if isinstance(skip, bool) else base.skip_holidays,
+    )
+
+
+def _twice(names: Mapping[str, list[Location]], spans: Spans) -> list[Diagnostic]:
+    return [
+        Diagnostic("E402", f"two strategies are named '{name}'", spans.get((*at, "name")))
+        for name, places in names.items()
+        for at in places[1:]
+    ]
+
+
+def _without_strategy(jobs: tuple[Job, ...], names: Mapping[str, list[Location]], place: Any) -> list[Diagnostic]:
+    found = []
+    for number, job in enumerate(jobs):
+        name = _strategy_of(job, names)
+        if name not in names and (name or job.kind in _OF_A_STRATEGY):
+            what = f"is for the strategy '{name}', which is not configured" if name else "names no strategy"
+            hint = did_you_mean(name or job.name, names) or "add it under strategies:"
+            found.append(Diagnostic("E402", f"job '{job.name}' {what}", place(number, "strategy"), hint=hint))
+    return found
+
+
+def _strategy_of(job: Job, names: Mapping[str, object]) -> str:
+    """The strategy a job is for: the one it names, else the one of its own name."""
+    return job.strategy or (job.name if job.name in names else "")
+
+
+def _file(base: Path, given: str) -> Path:
+    return base / Path(given).expanduser()
+
+
+def instead_of_job(name: str, jobs: Sequence[Job]) -> str:
+    """Return the help for a job of a name that is not configured: strategies are taken for jobs, as alerts name both.
+
+    >>> jobs = [Job("trade", Kind.EXECUTE, strategy="momentum"), Job("fetch", Kind.SCRIPT)]
+    >>> instead_of_job("momentum", jobs), instead_of_job("fetsh", jobs), instead_of_job("x", jobs)
+    ("strategy 'momentum' is traded by the job 'trade'", "did you mean 'fetch'?", 'there are: fetch, trade')
+    """
+    own = [f"'{job.name}'" for job in jobs if job.strategy == name and job.kind in TRADING]
+    if own:
+        return f"strategy '{name}' is traded by the job{'' if len(own) == 1 else 's'} {', '.join(own)}"
+    names = sorted(job.name for job in jobs)
+    if not names:
+        return "none is configured: add it under schedule.jobs, or give a strategy its schedule"
+    shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return did_you_mean(name, names) or f"there are: {shown}"
+
+
+def instead_of(name: str, known: Sequence[str], jobs: Sequence[Job] = ()) -> str:
+    """Return the help for a strategy of a name that is not configured; jobs: in whose place a strategy may be meant.
+
+    >>> instead_of("trade", ["momentum"], [Job("trade", Kind.EXECUTE, strategy="momentum")])
+    "'trade' is a job, of the strategy 'momentum'"
+    """
+    meant = next((job.strategy for job in jobs if job.name == name and job.strategy), "")
+    if meant:
+        return f"'{name}' is a job, of the strategy '{meant}'"
+    if not known:
+        return "none is configured: add it under strategies:, then `sigc reload`"
+    shown = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
+    return did_you_mean(name, known) or f"configured: {shown}"

@@ -1,0 +1,1 @@
+"""The life of a daemon's process: launched, started, booted, served, reloaded."""

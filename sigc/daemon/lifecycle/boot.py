@@ -1,0 +1,200 @@
+"""From the first answer to ready: what is slow or may fail, step by step, each step's name in `why` while it goes on.
+
+    1 the ledger, and with it what people decided
+    2 the runner, and every strategy file
+    3 recovery: each run that a crash left open gets its verdict, before anything new is scheduled
+    4 the cluster, when it is one that must be there
+    5 calendars and the schedule
+    6 the first checks of health, so that who is told that it is ready is told how it is
+
+An error ends the start, but for a cluster that does not answer yet: that one is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import platform
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from sigc import __version__
+from sigc.clock import Clock
+from sigc.config.settings import Config
+from sigc.daemon.cluster import Bounds, DaskCluster
+from sigc.daemon.configured.calendars import open_calendars
+from sigc.daemon.configured.configured import Configured
+from sigc.daemon.controller import Controller, InForce
+from sigc.daemon.ledger_threads import Books
+from sigc.daemon.lifecycle.phase import LastRun, Phase
+from sigc.daemon.ordering import kind_of, status_text
+from sigc.daemon.reconcile_loop import Alone, write_verdict
+from sigc.errors import Diagnostic, SigcError
+from sigc.host.quota import Quota, worker_threads
+from sigc.host.usage import usable_cpus
+from sigc.schedule.job import Job
+from sigc.store.ledger import jobs, meta
+
+NO_CLUSTER = "the cluster does not answer"
+ALIVE = "alive"  # the file that says when the daemon last was
+log = logging.getLogger("sigc.daemon")
+
+
+async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+    """All the steps; the schedule's task when it is ready. Raises every error that ends the start."""
+    start, work_dir = daemon.start, daemon.start.places.work_dir
+    with _no_collections():
+        _step(daemon, "the ledger is opened")
+        opening = partial(daemon.parts.open_ledger, start.config, work_dir, daemon.clock)
+        daemon.has_books(await Books.open(opening))
+        alive = await asyncio.to_thread(read_alive, work_dir)
+        zone = start.config.schedule.timezone
+        if await daemon.books.write(lambda tx: meta.begin(tx, alive.isoformat() if alive else "", zone)):
+            log.warning("the daemon before was cut off", extra={"alive": str(alive)})
+        await daemon.read_decisions()
+        daemon.quota = await asyncio.to_thread(limit_processors, start.config, daemon.quota)
+        daemon.cluster = cluster_of(start.config, has_quota=daemon.quota is not None)
+        _step(daemon, "strategies are checked")
+        daemon.put_in_force(await make_in_force(daemon, start.configured))
+        daemon.versions = await asyncio.to_thread(versions)
+    _step(daemon, "runs that were left open get their verdicts")
+    await _recover(daemon)
+    await _read_last_runs(daemon)
+    await _await_cluster(daemon)
+    _step(daemon, "the schedule is read")
+    daemon.calendars = await asyncio.to_thread(open_calendars, daemon.configured, work_dir, daemon.clock.now())
+    await daemon.timetable.restore(daemon.configured.jobs, daemon.calendars, alive, daemon.decided)
+    _step(daemon, "the first checks are made")
+    await first_checks()
+    daemon.why, daemon.phase = "", Phase.RUNNING
+    return asyncio.get_running_loop().create_task(daemon.timetable.run())
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """While the libraries are loaded: a full collection of all they make holds the loop for 40 to 100 ms.
+
+    What has been loaded stays for good, so later collections need not look at it either.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _step(daemon: Controller, name: str) -> None:
+    daemon.why = name
+    log.debug("%s", name)
+
+
+async def make_in_force(daemon: Controller, found: Configured) -> InForce:
+    """A runner of the configuration, with every strategy checked. Raises all that is wrong with them."""
+    config, services = found.loaded.config, daemon.services()
+    runner = await asyncio.to_thread(daemon.parts.make_runner, config, found.strategies, services)
+    try:
+        checked = await asyncio.to_thread(runner.check)
+        problems = [d for one in checked for d in one.problems if d.severity == "error"]
+        problems += _impossible(found.jobs, daemon.parts.kinds)
+        if problems:
+            raise SigcError(*problems)
+    except BaseException:
+        await asyncio.to_thread(runner.close)
+        raise
+    for warning in (d for one in checked for d in one.problems):
+        log.warning("%s", warning.message, extra={"code": warning.code})
+    return InForce(found, runner, checked)
+
+
+def _impossible(listed: Iterable[Job], kinds: frozenset[str]) -> list[Diagnostic]:
+    return [
+        Diagnostic("E402", f"job '{job.name}' is of kind {job.kind}, which this version does not run")
+        for job in listed
+        if kind_of(job) not in kinds
+    ]
+
+
+async def _recover(daemon: Controller) -> None:
+    for found in (await asyncio.to_thread(daemon.in_force.runner.keep, "", Alone())).verdicts:
+        log.warning("recovered: %s: %s, %s", found.run, found.outcome, found.message)
+    for order in await daemon.books.read(jobs.left_open):
+        await daemon.books.write(partial(write_verdict, order))
+
+
+def limit_processors(config: Config, quota: Quota | None) -> Quota | None:
+    """Set the quota of the kernel to the share that is allowed, where a control group is ours; None without one."""
+    share = config.daemon.cpu_limit_pct
+    found = quota or (None if share is None else Quota.find())
+    if found is None:
+        return None
+    try:
+        found.set(share, usable_cpus())
+    except OSError as failure:
+        log.warning("the quota of processors can't be set: %s", failure, extra={"cgroup": str(found.folder)})
+        return None
+    return found
+
+
+def cluster_of(config: Config, *, has_quota: bool = False) -> DaskCluster | None:
+    """The cluster that the settings name; without a cache on the disk there is nothing that workers could share."""
+    cache, held = config.daemon.cache, config.cluster.type in ("address", "class")
+    if config.cluster.type == "none" or not (cache.enabled or held):
+        return None
+    data = Path(config.data.directory).expanduser()
+    roots = (data.absolute(),) if data.is_dir() else ()
+    place = Path(cache.directory).expanduser()
+    share = config.daemon.cpu_limit_pct
+    threads = None if share is None or has_quota else worker_threads(share, usable_cpus())
+    bounds = Bounds(config.daemon.memory_limit_mb, threads)
+    return DaskCluster(config.cluster, place, cache.max_size_gb, roots, bounds, is_trusted=cache.trusted)
+
+
+async def _await_cluster(daemon: Controller) -> None:
+    """A cluster that must be there is waited for: it may come up after us."""
+    cluster, wait_s = daemon.cluster, 1.0
+    while cluster is not None and cluster.is_held:
+        daemon.why = daemon.why if daemon.why.startswith(NO_CLUSTER) else "the cluster is connected to"
+        try:
+            await asyncio.to_thread(cluster.open)
+        except SigcError as error:
+            daemon.why = f"{NO_CLUSTER}: {error}"
+            log.warning("%s", daemon.why)
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, 30.0)
+        else:
+            return
+
+
+async def _read_last_runs(daemon: Controller) -> None:
+    for strategy in daemon.configured.strategies:
+        found = await daemon.books.read(partial(jobs.last_of, strategy=strategy.name))
+        if found is not None:
+            at = found.finished or found.asked
+            daemon.last[strategy.name] = LastRun(found.id, at, status_text(found.outcome))
+
+
+def versions() -> Mapping[str, str]:
+    """Of what decides results."""
+    packages = ("numpy", "numba", "pyarrow", "dask", "exchange_calendars", "tornado")
+    return {"sigc": __version__, "python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def read_alive(work_dir: Path) -> datetime | None:
+    """When the daemon of this work dir last was alive, None when that is not known."""
+    try:
+        return datetime.fromisoformat((work_dir / ALIVE).read_text(encoding="ascii").strip()).astimezone(UTC)
+    except (OSError, ValueError):
+        return None
+
+
+def write_alive(work_dir: Path, clock: Clock) -> None:
+    """Say that we are: so the next start knows for how long nobody was."""
+    temporary = work_dir / f".{ALIVE}"
+    temporary.write_text(clock.now().isoformat() + "\n", encoding="ascii")
+    temporary.replace(work_dir / ALIVE)

@@ -1,0 +1,240 @@
+"""Books between their runs: after a run that failed, after each session's end, and at start, each strategy's is tended.
+
+    a run that decided and failed        its orders resolved, its verdict given: at once, and again until all is known
+    the end of a session                 fills of day orders taken in, the book valued, the audit mirrored and anchored
+    no data of that session yet          again before long, until there are
+
+By the daemon's clock; never while a trade of that strategy is under way, and a trade that begins meanwhile waits. What
+goes wrong is told once, in the log and the audit, and tried again with growing waits. Nothing is remembered over a
+restart: tending twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sigc.alerts.rules import ABOUT_BOOKS
+from sigc.calendar.calendar import Calendar
+from sigc.daemon.lifecycle.phase import RUNNING
+from sigc.daemon.ordering import status_text
+from sigc.daemon.runner import Kept, RunVerdict
+from sigc.errors import SigcError
+from sigc.store.audit.chain import Event
+from sigc.store.ledger import books, jobs, runs
+from sigc.store.ledger.jobs import OrderedRun
+from sigc.store.ledger.ledger import Transaction
+from sigc.store.ledger.orders import filled_of
+from sigc.store.ledger.records import Filled, Outcome, RunKind
+from sigc.store.outbox import looking
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sigc.daemon.controller import Controller
+    from sigc.daemon.runs import LiveRun
+
+AFTER_CLOSE = timedelta(minutes=1)
+_FIRST_WAIT = timedelta(seconds=1)
+_LONGEST_WAIT = timedelta(minutes=15)
+_LOOK_EVERY_S = 1.0  # at the clock
+_AT_A_TIME = 4
+_GOOD_BYE_S = 2.0
+_MOST_ALERTS = 1000
+NOT_KEPT = "book.not_kept"
+log = logging.getLogger("sigc.daemon")
+
+
+class Alone:
+    """Follows what nobody follows."""
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+
+    def stage(self, name: str) -> None:
+        """Nobody is told."""
+
+    def progress(self, done: int, total: int, text: str = "") -> None:
+        """Nobody is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """How a strategy's book is cared for. due: when next. tries: without success so far. told: the last trouble."""
+
+    due: datetime
+    tries: int = 0
+    told: str = ""
+
+
+def after_success(now: datetime, calendar: Calendar | None) -> Care:
+    """Whole: next after the end of the session that is not over yet."""
+    if calendar is None:
+        return Care(now + _LONGEST_WAIT)
+    try:
+        return Care(calendar.current_or_next(now - AFTER_CLOSE).close + AFTER_CLOSE)
+    except SigcError:  # the calendar ends there, and is opened again each day
+        return Care(now + _LONGEST_WAIT)
+
+
+def after_trouble(before: Care, now: datetime, told: str) -> Care:
+    """Not whole yet: again after a wait that doubles.
+
+    >>> from datetime import UTC
+    >>> noon = datetime(2024, 1, 2, 12, tzinfo=UTC)
+    >>> [after_trouble(Care(noon, tries), noon, "").due.strftime("%H:%M:%S") for tries in (0, 1, 2, 30)]
+    ['12:00:01', '12:00:02', '12:00:04', '12:15:00']
+    """
+    return Care(now + min(_FIRST_WAIT * 2 ** min(before.tries, 20), _LONGEST_WAIT), before.tries + 1, told)
+
+
+def write_verdict(order: OrderedRun, tx: Transaction) -> None:
+    """What became of a run that was cut off: what the ledger knows of its trading, else that it was interrupted."""
+    outcome, message, session, as_of, before = Outcome.INTERRUPTED, "the daemon ended while it ran", "", "", True
+    if order.kind == RunKind.TRADE:
+        with contextlib.suppress(SigcError):
+            run = runs.find(tx.connection, order.id)
+            before = not runs.is_decided(tx.connection, order.id)
+            session, as_of = run.key.session, run.as_of
+            if run.outcome is not Outcome.OPEN:
+                outcome, message = run.outcome, run.message
+    jobs.end(tx, order, outcome, message, session, as_of, before)
+
+
+class Tending:
+    """The care for the books of one daemon."""
+
+    def __init__(self, daemon: Controller) -> None:
+        self._daemon = daemon
+        self._care: dict[str, Care] = {}
+        self._going: dict[str, asyncio.Task[None]] = {}
+        self._threads = ThreadPoolExecutor(_AT_A_TIME, "sigc-tend")
+
+    def run_ended(self, live: LiveRun) -> None:
+        """A trade that did not end well is looked after at once."""
+        order, end = live.order, live.end
+        if order.kind == RunKind.TRADE and end is not None and not end.outcome.is_success:
+            self._care[order.strategy] = Care(self._daemon.clock.now())
+
+    async def turn(self) -> None:
+        """Look at the clock for ever; what is due is begun."""
+        daemon = self._daemon
+        for book in await daemon.books.read(books.books):
+            self._care.setdefault(book.key.strategy, Care(daemon.clock.now()))
+        while True:
+            now = daemon.clock.now()
+            for entry in daemon.configured.strategies:
+                self._care.setdefault(entry.name, Care(now))
+            for strategy, care in list(self._care.items()):
+                if care.due <= now and strategy not in self._going:
+                    self._going[strategy] = asyncio.get_running_loop().create_task(self._tend(strategy))
+            await self._follow_fills()
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _follow_fills(self) -> None:
+        """Look how much is filled of each strategy's newest run, until nothing of it is open."""
+        daemon = self._daemon
+        open_ = {
+            one.id: strategy
+            for strategy, one in daemon.last.items()
+            if one.filled in (None, Filled.OPEN) and one.status != RUNNING
+        }
+        if not open_:
+            return
+        with contextlib.suppress(SigcError):  # told of by who writes to the ledger
+            found = await daemon.books.read(partial(filled_of, runs=tuple(open_)))
+            for run, strategy in open_.items():
+                last, filled = daemon.last[strategy], str(found.get(run, ""))
+                if last.id == run and last.filled != filled:
+                    daemon.last[strategy] = replace(last, filled=filled)
+                    daemon.changed.set()
+
+    async def end(self) -> bool:
+        """Begin no more; whether what was going on has ended too. What has not gets its verdict at the next start."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._going:
+            await asyncio.wait(self._going.values(), timeout=_GOOD_BYE_S)
+        return not self._going
+
+    async def _tend(self, strategy: str) -> None:
+        try:
+            async with self._daemon.runs.between(strategy) as is_ours:
+                if is_ours:
+                    await self._tend_now(strategy)
+        except Exception:
+            log.exception("a book could not be looked after", extra={"strategy": strategy})
+            self._care[strategy] = after_trouble(self._care[strategy], self._daemon.clock.now(), "")
+        finally:
+            del self._going[strategy]
+
+    async def _tend_now(self, strategy: str) -> None:
+        daemon, before = self._daemon, self._care[strategy]
+        begun = daemon.clock.now()  # a session that ends while we are at it is the next look's
+        with daemon.using() as used:
+            try:
+                loop = asyncio.get_running_loop()
+                kept = await loop.run_in_executor(self._threads, used.runner.keep, strategy, Alone())
+            except SigcError as error:
+                kept = Kept(problems=(str(error),))
+            except Exception as mistake:
+                log.exception("a mistake of ours while a book is looked after", extra={"strategy": strategy})
+                kept = Kept(problems=(f"{type(mistake).__name__}: {mistake}",))
+        await self._write_verdicts(strategy, kept.verdicts)
+        told = "; ".join((*kept.problems, *kept.left))
+        if not told:
+            self._care[strategy] = after_success(begun, self._calendar())
+            log.debug("the book is kept", extra={"strategy": strategy})
+            await self._tell_kept(strategy)
+            return
+        self._care[strategy] = after_trouble(before, daemon.clock.now(), told)
+        if told != before.told:
+            await self._tell(strategy, told, is_wrong=bool(kept.problems))
+
+    def _calendar(self) -> Calendar | None:
+        return self._daemon.calendars.get(self._daemon.configured.loaded.config.schedule.calendar)
+
+    async def _write_verdicts(self, strategy: str, verdicts: Iterable[RunVerdict]) -> None:
+        daemon = self._daemon
+        for found in verdicts:
+            log.warning("resolved: %s: %s, %s", found.run, found.outcome, found.message, extra={"strategy": strategy})
+        orders = await daemon.books.read(partial(jobs.unlike_their_runs, strategy=strategy))
+        for order in orders:
+            if daemon.runs.find(order.id) is None:
+                await daemon.books.write(partial(write_verdict, order))
+                daemon.runs.mended(order.id)
+        last = daemon.last.get(strategy)
+        if last is not None and any(order.id == last.id for order in orders):
+            found_order = await daemon.books.read(partial(jobs.find, id=last.id))
+            if found_order is not None:
+                daemon.last[strategy] = replace(last, status=status_text(found_order.outcome), filled=None)
+                daemon.changed.set()
+
+    async def _tell_kept(self, strategy: str) -> None:
+        """End the alerts that a book was not kept: the next trouble is told again."""
+
+        def is_alerted(connection: sqlite3.Connection) -> bool:
+            open_ = looking.listed(connection, _MOST_ALERTS)
+            return any(alert.rule in ABOUT_BOOKS and alert.key == strategy for alert in open_)
+
+        with contextlib.suppress(SigcError):
+            if await self._daemon.books.read(is_alerted):
+                await self._daemon.books.audit(Event("book.kept", {}, strategy=strategy))
+
+    async def _tell(self, strategy: str, told: str, *, is_wrong: bool) -> None:
+        log.log(
+            logging.ERROR if is_wrong else logging.INFO,
+            "a book is not whole yet",
+            extra={"strategy": strategy, "why": told},
+        )
+        if is_wrong:
+            self._daemon.alert(NOT_KEPT, is_critical=True)
+            with contextlib.suppress(SigcError):
+                await self._daemon.books.audit(Event(NOT_KEPT, {"why": told}, strategy=strategy))

@@ -1,0 +1,1 @@
+"""The verbs: what a daemon can be asked."""

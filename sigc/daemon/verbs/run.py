@@ -1,0 +1,168 @@
+"""The verbs about runs: begin, follow, cancel, look back."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from sigc.daemon.configured.configured import instead_of, name_of
+from sigc.daemon.controller import Controller
+from sigc.daemon.ordering import refusal
+from sigc.daemon.runner import RunOrder, StrategyEntry
+from sigc.daemon.runs import past_status
+from sigc.daemon.verbs.control import who_of
+from sigc.host.logs import lines_of_run
+from sigc.rpc.messages.requests import (
+    CancelReply,
+    CancelRequest,
+    LogsReply,
+    LogsRequest,
+    OneRun,
+    RunRequest,
+    RunsReply,
+    RunsRequest,
+    RunStatus,
+)
+from sigc.rpc.verb import Call, Role, verb
+from sigc.store.ledger import jobs
+
+
+@verb("run", "POST", Role.TRADE)
+async def run(call: Call[Controller], request: RunRequest) -> RunStatus:
+    """Run a strategy now, and trade what it wants; the reply comes at once, with the run's id."""
+    return await _run(call, request, "dry" if request.is_dry else "trade")
+
+
+@verb("run/dry", "POST", Role.OPERATE)
+async def run_dry(call: Call[Controller], request: RunRequest) -> RunStatus:
+    """Run a strategy now, and trade nothing."""
+    return await _run(call, request, "dry")
+
+
+@verb("runs/list", "GET", Role.READ)
+async def runs_list(call: Call[Controller], request: RunsRequest) -> RunsReply:
+    """The newest runs, those under way among them."""
+    daemon = call.daemon
+    found = await daemon.books.read(partial(jobs.recent, most=request.most, strategy=request.strategy or ""))
+    listed = []
+    for order in found:
+        live = daemon.runs.find(order.id)
+        listed.append(past_status(order) if live is None else live.status(with_result=False))
+    return RunsReply(tuple(listed))
+
+
+@verb("runs/show", "GET", Role.READ)
+async def runs_show(call: Call[Controller], request: OneRun) -> RunStatus:
+    """One run: how far it is, or how it ended."""
+    found = await call.daemon.runs.known(request.id)
+    if found is None:
+        raise refusal(f"there is no run {request.id}")
+    return found
+
+
+@verb("runs/events", "GET", Role.READ)
+async def runs_events(call: Call[Controller], request: OneRun) -> AsyncIterator[RunStatus]:
+    """One run as it goes on: an event at each change, its end the last."""
+    live = call.daemon.runs.find(request.id)
+    if live is None:
+        yield await runs_show.run(call, request)
+        return
+    async for status in call.daemon.runs.follow(live):
+        yield status
+
+
+@verb("runs/cancel", "POST", Role.OPERATE, is_urgent=True)
+async def runs_cancel(call: Call[Controller], request: CancelRequest) -> CancelReply:
+    """End a run as soon as it can, and take its open orders from the broker's book."""
+    daemon = call.daemon
+    found = await daemon.runs.known(request.id)
+    if found is None:
+        raise refusal(f"there is no run {request.id}")
+    was_going = daemon.runs.cancel(request.id)
+    left = 0
+    if found.kind == "trade":
+        cancel = daemon.in_force.runner.cancel
+        left = await asyncio.to_thread(cancel, request.id, who_of(call), request.reason)
+    return CancelReply(was_going, left)
+
+
+@verb("runs/logs", "GET", Role.READ)
+async def runs_logs(call: Call[Controller], request: LogsRequest) -> LogsReply:
+    """The last lines of the log that belong to a run."""
+    path = call.daemon.start.log.path
+    if path is None:
+        raise refusal("the log goes to stderr, which can't be read back", "set daemon.log_file, or ask the journal")
+    return LogsReply(await asyncio.to_thread(lines_of_run, path, request.id, request.most))
+
+
+async def _run(call: Call[Controller], request: RunRequest, kind: str) -> RunStatus:
+    daemon = call.daemon
+    entry = await asyncio.to_thread(_entry, daemon, request)
+    is_known = daemon.configured.strategy(entry.name) is not None
+    if kind == "trade" and not is_known and daemon.configured.loaded.config.broker.type != "paper":
+        hint = "add it under strategies: of the configuration, or run it with --dry-run"
+        raise refusal(f"{entry.file} is no configured strategy, so it may run dry or on paper only", hint)
+    if (request.is_forced or request.accepts_differences) and not request.reason:
+        raise refusal("a run that is forced, or accepts differences, needs a reason", "give one by --reason '...'")
+    ids = _ids(call)
+    for id in ids:
+        before = await daemon.runs.known(id)
+        if before is not None:
+            return before  # it was asked for under this key already, maybe in an earlier life
+    order = RunOrder(
+        ids[0] if ids else daemon.new_id(),
+        entry.name,
+        entry.file,
+        request.portfolio or entry.portfolio,
+        kind,
+        request.date.isoformat() if request.date else "",
+        {**entry.params, **request.params},
+        slot=request.slot,
+        is_forced=request.is_forced,
+        accepts_differences=request.accepts_differences,
+        reason=request.reason,
+        who=who_of(call),
+        capital=entry.capital,
+    )
+    return (await daemon.order(order)).status()
+
+
+def _ids(call: Call[Controller]) -> tuple[str, ...]:
+    """The id of the run that the caller's key stands for, and how it would be called if it was asked for yesterday."""
+    if not call.key:
+        return ()
+    digest = hashlib.sha256(f"{call.token}\n{call.verb}\n{call.key}".encode()).hexdigest()[:16]
+    today = call.daemon.clock.now()
+    return tuple(f"r{day:%Y%m%d}-{digest}" for day in (today, today - timedelta(days=1)))
+
+
+def _entry(daemon: Controller, request: RunRequest) -> StrategyEntry:
+    """The strategy that is meant: by its name, or by a file inside the roots. Raises E901. For a thread."""
+    found = daemon.configured
+    if (request.strategy is None) == (request.file == ""):
+        raise refusal("say either strategy or file")
+    if request.strategy is not None:
+        entry = found.strategy(request.strategy)
+        if entry is None:
+            known = [strategy.name for strategy in found.strategies]
+            raise refusal(f"there is no strategy '{request.strategy}'", instead_of(request.strategy, known, found.jobs))
+        return entry
+    path = Path(request.file)
+    resolved = path.resolve()
+    known_entry = next((s for s in found.strategies if s.file.resolve() == resolved), None)
+    if known_entry is not None:
+        return known_entry
+    if not path.is_absolute() or not any(resolved.is_relative_to(root) for root in found.roots):
+        hint = "add its folder to daemon.strategy_roots"
+        raise refusal(f"{path} is not inside the folders that strategies may be run from", hint)
+    if not resolved.is_file():
+        raise refusal(f"there is no file {path}")
+    name = name_of(path)
+    if found.strategy(name) is not None:
+        hint = f"run it by its name, or give this file another one than {path.name}"
+        raise refusal(f"strategy '{name}' is configured with another file than {path}", hint)
+    return StrategyEntry(name, resolved)

@@ -1,0 +1,1 @@
+"""`sigc watch`: a look at a daemon from elsewhere."""

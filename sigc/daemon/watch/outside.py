@@ -1,0 +1,127 @@
+"""What one who looks at a daemon from outside finds, and what is told of it: pure, the time is passed in.
+
+    sight = Sight(now, {"gone": Trouble(...)}, frozenset({"late"}))
+    state, messages = step(state, sight, patience, "paper")
+
+A condition is told once it has lasted as long as the patience, once, and its end once. What can't be known (of a daemon
+that is gone, whether it is late) stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from sigc.alerts.message import Message
+from sigc.alerts.urgency import Urgency
+from sigc.alerts.words import explained, moment
+from sigc.daemon.alerting.certificate import trouble as certificate_ends
+from sigc.rpc.messages.status import StatusReply
+
+GONE, REFUSED, NOT_READY, LATE, CERTIFICATE = "gone", "refused", "not_ready", "late", "certificate"
+CONDITIONS = (GONE, REFUSED, NOT_READY, LATE, CERTIFICATE)
+LATE_AFTER = timedelta(minutes=3)  # clocks of two machines differ, and a fire takes its time
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that is wrong: its title, and more about it."""
+
+    title: str
+    text: str
+    severity: Urgency = Urgency.CRITICAL
+    needs_patience: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one look found, by condition. unknown: conditions that it can say nothing of."""
+
+    at: datetime
+    found: Mapping[str, Trouble]
+    unknown: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A condition that holds: since when, and whether it was told."""
+
+    since: datetime
+    title: str
+    severity: str
+    is_told: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message that a channel has yet to take. attempts: how often it was tried; at: when it is tried next."""
+
+    channel: str
+    message: Message
+    attempts: int = 0
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is kept over a restart of the watch: what holds, and what is yet to be sent, the oldest first."""
+
+    standing: Mapping[str, Standing] = field(default_factory=dict)
+    waiting: tuple[Waiting, ...] = ()
+
+
+def troubles_of(status: StatusReply, now: datetime) -> dict[str, Trouble]:
+    """Return what is wrong with a daemon that answers, as far as its answer says."""
+    found: dict[str, Trouble] = {}
+    if not status.is_ready:
+        text = f"it is {status.status}: {status.reason or 'no reason given'}\nLook further: sigc status"
+        found[NOT_READY] = Trouble("the daemon is not ready", text)
+    late = [
+        f"{one.name} was due at {one.next_run:%Y-%m-%d %H:%M:%S %Z}"
+        for one in status.strategies
+        if one.state == "active" and one.next_run is not None and one.next_run < now - LATE_AFTER
+    ]
+    if late:
+        text = "\n".join([*late, "The schedule does not turn, or a clock is wrong. Look further: sigc schedule list"])
+        found[LATE] = Trouble("a run is due, and has not begun", text)
+    return found
+
+
+def certificate_trouble(whose: str, ends: datetime, now: datetime) -> Trouble | None:
+    """Return what to say of a certificate that runs out within 14 days; None of another."""
+    found = certificate_ends(whose, ends, now)
+    if found is None:
+        return None
+    title, text, days = found
+    return Trouble(title, text, Urgency.CRITICAL if days < 3 else Urgency.WARNING, needs_patience=False)
+
+
+def step(state: State, sight: Sight, patience: timedelta, daemon: str) -> tuple[State, list[Message]]:
+    """Return what holds after a look, and what is to be told: conditions that began, and those that are over."""
+    standing = dict(state.standing)
+    messages: list[Message] = []
+    for name, trouble in sight.found.items():
+        before = standing.get(name)
+        since = before.since if before is not None else sight.at
+        was_told = before is not None and before.is_told
+        is_due = not was_told and (not trouble.needs_patience or sight.at - since >= patience)
+        if is_due:
+            text = explained(f"{trouble.text}\nFirst seen {moment(since)}.", f"watch_{name}")
+            messages.append(_message("raise", name, trouble.title, text, trouble.severity, since, sight.at, daemon))
+        title = before.title if before is not None and was_told else trouble.title
+        standing[name] = Standing(since, title, str(trouble.severity), was_told or is_due)
+    for name in [n for n in standing if n not in sight.found and n not in sight.unknown]:
+        over = standing.pop(name)
+        if over.is_told:
+            text = f"it is over\n{over.title}"
+            severity = Urgency(over.severity)
+            messages.append(_message("resolve", name, over.title, text, severity, over.since, sight.at, daemon))
+    return replace(state, standing=standing), messages
+
+
+def _message(
+    kind: str, name: str, title: str, text: str, severity: Urgency, since: datetime, at: datetime, daemon: str
+) -> Message:
+    about = f"watch-{daemon}-{name}-{since.isoformat()}"
+    return Message(f"{about}-{kind}", about, kind, severity, title, text, at, daemon, f"watch_{name}")

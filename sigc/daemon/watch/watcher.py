@@ -1,0 +1,180 @@
+"""`sigc watch`: looks at a daemon from outside, now and then, and tells over the channels of its own configuration.
+
+    watcher = Watcher(asked, settings, channels, state_file, environment)
+    watcher.look()        one look: what it finds is kept, then sent
+
+A message is kept before it is sent and until a channel took it, so a restart neither repeats nor forgets; in between, a
+message whose answer was lost is sent again under the same key.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sigc.alerts.channels import open_channel
+from sigc.alerts.message import Message, digest
+from sigc.alerts.sending import MOST_TRIES, again
+from sigc.clock import Clock
+from sigc.config.alert_settings import AlertSettings
+from sigc.config.secret import reveal
+from sigc.daemon.alerting.certificate import file_ends, peer_ends
+from sigc.daemon.alerting.courier import OpenChannel, attempt
+from sigc.daemon.watch.outside import (
+    CERTIFICATE,
+    CONDITIONS,
+    GONE,
+    LATE,
+    NOT_READY,
+    REFUSED,
+    Sight,
+    State,
+    Trouble,
+    Waiting,
+    certificate_trouble,
+    step,
+    troubles_of,
+)
+from sigc.daemon.watch.watch_state import read_state, write_state
+from sigc.errors import Diagnostic, SigcError
+from sigc.rpc.address import parse_address
+from sigc.rpc.client import Client, NoDaemonError, Target
+from sigc.rpc.discovery import Asked, target_of, wish_of
+from sigc.rpc.messages.status import StatusReply
+
+_TIMEOUT_S = 10.0
+_MOST_SINGLE = 10  # waiting messages of a channel; more become one digest
+_IF_GONE = frozenset({REFUSED, NOT_READY, LATE, CERTIFICATE})
+log = logging.getLogger("sigc.watch")
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Which daemon is looked at, how often, and how long something must last before it is told."""
+
+    asked: Asked
+    every_s: float = 10.0
+    patience_s: float = 60.0
+    state: Path = Path("watch.json")
+
+
+class Watcher:
+    """Looks, keeps, tells. One thread calls it."""
+
+    def __init__(self, watched: Watched, settings: AlertSettings, clock: Clock, environment: Mapping[str, str]) -> None:
+        """Read what was kept, open the channels. Raises SigcError E402: no channel, a secret or place that can't be."""
+        self._watched, self._settings, self._clock, self._environment = watched, settings, clock, environment
+        self._wish = wish_of(watched.asked, environment)
+        if not settings.channels:
+            hint = "see docs/alerts.md"
+            raise SigcError(Diagnostic("E402", "no channel is configured: the watch could tell nobody", hint=hint))
+        self._channels = {name: _opened(name, settings, environment) for name in settings.channels}
+        self._state = read_state(watched.state)
+        write_state(watched.state, self._state)
+        self.name = watched.asked.name or watched.asked.address or self._wish.configured_address or "sigc"
+        self.last = Sight(clock.now(), {}, frozenset(CONDITIONS))
+
+    def look(self) -> Sight:
+        """Look once, keep what it finds, and send what is due. Raises SigcError E402: the state can't be kept."""
+        self.last = self._sight()
+        patience = timedelta(seconds=self._watched.patience_s)
+        state, messages = step(self._state, self.last, patience, self.name)
+        for message in messages:
+            log.warning("%s: %s", message.subject, message.text.partition("\n")[0])
+        new = tuple(Waiting(name, message) for message in messages for name in self._route(message))
+        self._keep(replace(state, waiting=(*state.waiting, *new)))
+        self._send()
+        return self.last
+
+    def run(self, end: threading.Event) -> None:
+        """Look until the end is set."""
+        while not end.is_set():
+            self.look()
+            end.wait(self._watched.every_s)
+
+    def _keep(self, state: State) -> None:
+        if state != self._state:
+            write_state(self._watched.state, state)
+            self._state = state
+
+    def _route(self, message: Message) -> Sequence[str]:
+        wanted: tuple[str, ...] | None = getattr(self._settings.routes, str(message.severity))
+        return tuple(self._channels) if wanted is None else [name for name in wanted if name in self._channels]
+
+    def _send(self) -> None:
+        """Send what each channel has yet to take, in order; after a failure its rest waits."""
+        for channel in self._channels.values():
+            while own := [one for one in self._state.waiting if one.channel == channel.name]:
+                now = self._clock.now()
+                if own[0].at is not None and own[0].at > now:
+                    break
+                chosen = own if len(own) > _MOST_SINGLE else own[:1]
+                messages = [one.message for one in chosen]
+                message = messages[0] if len(chosen) == 1 else digest(messages, f"{messages[0].key}-{len(chosen)}")
+                failure = attempt(channel, message)
+                tries = own[0].attempts + 1
+                if failure is None or (failure.is_malformed and tries >= MOST_TRIES):
+                    if failure is not None:
+                        log.error("an alert is given up", extra={"channel": channel.name, "why": str(failure)})
+                    self._keep(replace(self._state, waiting=_without(self._state.waiting, chosen)))
+                    continue
+                log.error("an alert is not delivered yet", extra={"channel": channel.name, "why": str(failure)})
+                later = replace(own[0], attempts=tries, at=again(now, tries, failure.retry_after_s))
+                kept = tuple(later if one is own[0] else one for one in self._state.waiting)
+                self._keep(replace(self._state, waiting=kept))
+                break
+        left = tuple(one for one in self._state.waiting if one.channel in self._channels)
+        self._keep(replace(self._state, waiting=left))
+
+    # Looking.
+
+    def _sight(self) -> Sight:
+        now = self._clock.now()
+        try:
+            target = target_of(self._watched.asked, self._environment)
+            with Client(target, _TIMEOUT_S, who="sigc watch") as client:
+                status = client.get("status", reply=StatusReply)
+        except NoDaemonError as gone:
+            text = f"{gone}\nRuns that are due do not happen. Look at its machine: sigc status, its log"
+            return Sight(now, {GONE: Trouble("no daemon answers", text)}, _IF_GONE)
+        except SigcError as refused:
+            text = f"{refused}\nThe watch sees nothing until it is let in."
+            found = {REFUSED: Trouble("the daemon refuses the watch", text)}
+            return Sight(now, found, frozenset({NOT_READY, LATE, CERTIFICATE}))
+        except OSError as failure:  # the authority's file
+            text = f"{type(failure).__name__}: {failure}"
+            return Sight(now, {REFUSED: Trouble("the watch can't look at the daemon", text)}, _IF_GONE | {GONE})
+        now = self._clock.now()
+        found = troubles_of(status, now)
+        unknown: frozenset[str] = frozenset()
+        try:
+            trouble = self._certificates(target, now)
+        except (OSError, ValueError) as failure:
+            log.warning("the certificate can't be looked at: %s", failure)
+            trouble, unknown = None, frozenset({CERTIFICATE})
+        return Sight(now, found | ({CERTIFICATE: trouble} if trouble is not None else {}), unknown)
+
+    def _certificates(self, target: Target, now: datetime) -> Trouble | None:
+        """What is wrong with the daemon's certificate or that of its authority, the worse of both."""
+        if not isinstance(target.tls, ssl.SSLContext):
+            return None
+        host, port = parse_address(target.address, "--address")
+        ends = {"of the daemon": peer_ends(host, port, target.tls, _TIMEOUT_S)}
+        ends |= {"of the daemon's authority": file_ends(self._wish.ca)} if self._wish.ca is not None else {}
+        known = [(at, whose) for whose, at in ends.items() if at is not None]
+        return certificate_trouble(min(known)[1], min(known)[0], now) if known else None
+
+
+def _without(waiting: tuple[Waiting, ...], gone: Sequence[Waiting]) -> tuple[Waiting, ...]:
+    ids = {id(one) for one in gone}
+    return tuple(one for one in waiting if id(one) not in ids)
+
+
+def _opened(name: str, settings: AlertSettings, environment: Mapping[str, str]) -> OpenChannel:
+    own = settings.channels[name]
+    return OpenChannel(name, own.per_minute, open_channel(name, own, lambda text, key: reveal(text, key, environment)))

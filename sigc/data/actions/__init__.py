@@ -1,0 +1,1 @@
+"""Corporate actions: read from files, made into factors, held against prices."""

@@ -1,0 +1,80 @@
+"""Corporate actions as a strategy declares them: by sources that hold nothing else, or by columns of a price file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from sigc.actions import Action, in_order
+from sigc.data.convert import Ways
+from sigc.data.sources.frame_source import Held
+from sigc.data.sources.locate import Place
+from sigc.data.sources.spec import SourceSpec
+from sigc.errors import Diagnostic
+
+if TYPE_CHECKING:
+    from sigc.data.actions.action_files import Acts  # with pyarrow.compute: imported where there are some
+
+
+class DeclaredActions:
+    """Reads each file of actions once. declared: sources of actions. held: what is given from memory, by name."""
+
+    def __init__(
+        self,
+        declared: Sequence[SourceSpec],
+        held: Mapping[str, Held],
+        look: Callable[[SourceSpec], Place],
+        ways: Ways,
+    ) -> None:
+        self.declared = tuple(declared)
+        self._held, self._look, self._ways = held, look, ways
+        self._lock = Lock()  # sources are converted side by side
+        self._known: dict[tuple[str, ...], Acts] = {}
+
+    def of(self, spec: SourceSpec) -> tuple[Action, ...]:
+        """Return the actions that count for a source of prices, in order; none where its file is adjusted."""
+        if spec.options.adjusted:
+            return ()
+        from sigc.data.actions.action_files import rows_of_prices
+
+        return self._declared() if self.declared else self._read(spec, rows_of_prices).actions
+
+    def all_of(self, specs: Sequence[SourceSpec]) -> tuple[Action, ...]:
+        """Return those of all sources, in order; a file's own where it is declared that its prices are adjusted."""
+        if self.declared:
+            return self._declared()
+        return in_order({a for s in specs if s.adjust != "none" for a in self.of(s)})
+
+    def are_declared(self, spec: SourceSpec) -> bool:
+        """Return True if something says what the actions are, if only that there are none."""
+        if self.declared:
+            return True
+        if spec.name in self._held:
+            return self._held[spec.name].acts is not None
+        from sigc.data.actions.action_files import has_actions
+
+        return any(has_actions(spec, file, self._ways.settings.max_cells) for file in self._look(spec).files)
+
+    def findings(self) -> tuple[Diagnostic, ...]:
+        """Return what was noticed while they were read."""
+        return tuple(f for acts in self._known.values() for f in acts.findings)
+
+    def _declared(self) -> tuple[Action, ...]:
+        from sigc.data.actions.action_files import read_actions
+
+        parts = [self._read(one, read_actions).actions for one in self.declared]
+        return parts[0] if len(parts) == 1 else in_order(a for part in parts for a in part)
+
+    def _read(self, spec: SourceSpec, reader: Callable[..., Acts]) -> Acts:
+        if spec.name in self._held:
+            from sigc.data.actions.action_files import Acts
+
+            return self._held[spec.name].acts or Acts()
+        place = self._look(spec)
+        key = (place.text, *place.versions)
+        with self._lock:
+            if key not in self._known:
+                settings = self._ways.settings
+                self._known[key] = reader(spec, place.files, self._ways.exchange(spec), settings.max_cells)
+            return self._known[key]

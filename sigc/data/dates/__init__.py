@@ -1,0 +1,1 @@
+"""Dates: stamps of files to dates of rows, sessions, frequencies, instants."""

@@ -1,0 +1,154 @@
+"""Drive a plan to its end: feed ready tasks to an executor, take outcomes in, report, start over on a loss.
+
+    1. hand out what is ready, no more than the executor's window
+    2. wait for an outcome; take it in; more becomes ready
+    3. when a task finds a block gone that the plan counted on: forget the frontier, restore the sources,
+       start again, and look at every block; everything stored since is found
+
+Executors: `local.py` (threads in this process), `dask.py` (workers).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sigc.blocks.block import BlockStore
+from sigc.engine.core.carry_history import Past
+from sigc.engine.core.frontier import Frontier
+from sigc.engine.core.task import Outcome, Progress, RunReport, Task
+from sigc.errors import Diagnostic, SigcError
+from sigc.plan.plan import Plan
+
+_LOSSES = 3  # of the same block, after which something else is wrong
+
+
+class EngineLostError(Exception):
+    """The engine itself is gone (its scheduler died). What was stored stays: another engine can go on."""
+
+
+class Executor(Protocol):
+    """Where tasks run. `window` bounds what is handed out at once; `slice_bytes` the memory of a task."""
+
+    @property
+    def window(self) -> int: ...
+    @property
+    def slice_bytes(self) -> int: ...
+    def prepare(self, operators: Collection[str]) -> None:
+        """Before the first task of a run: make sure that these operators compute the same everywhere."""
+        ...
+
+    def submit(self, tasks: Sequence[Task]) -> None: ...
+    def next(self) -> Outcome:
+        """Wait for one outcome. Raises `SigcError` for a task that failed, `EngineLostError`."""
+        ...
+
+    def cancel(self) -> None:
+        """Drop what has not started; wait for what has."""
+        ...
+
+    def incidents(self) -> list[str]:
+        """What went wrong and was mended since last asked, one sentence each."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Computed:
+    """A finished run: `frontier` knows under which key each block is.
+
+    again: computes what has gone since, for a block that turns out damaged when it is gathered.
+    """
+
+    plan: Plan
+    frontier: Frontier
+    store: BlockStore
+    report: RunReport
+    again: Callable[[], Computed] | None = None
+
+
+def drive(
+    plan: Plan,
+    store: BlockStore,
+    executor: Executor,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    restore: Callable[[], Plan] | None = None,
+) -> Computed:
+    """Compute and store everything `plan` asks for. restore: makes lost source blocks anew, and the plan."""
+    begun = time.perf_counter()
+    earlier: list[RunReport] = []
+    told = len(store.incidents())
+    executor.prepare({n.op for s in plan.stages for n in s.order})
+    losses: dict[str, int] = {}
+    while max(losses.values(), default=0) < _LOSSES:
+        frontier = Frontier(plan, store, executor.slice_bytes, None if losses else Past(store))
+        with store.lease(frontier.keys()):
+            lost = _run(frontier, executor, progress, begun)
+        if not lost:
+            report = _total(earlier, frontier.report)
+            report.incidents += [*store.incidents()[told:], *executor.incidents()]
+            report.seconds = time.perf_counter() - begun
+            frontier.costs.save(store)
+            return Computed(plan, frontier, store, report)
+        for key in lost:
+            losses[key] = losses.get(key, 0) + 1
+        frontier.report.incidents.append(f"{len(lost)} stored block(s) were gone and were made again")
+        earlier.append(frontier.report)
+        plan = restore() if restore is not None else plan
+    message = f"stored blocks vanish faster than they are made ({', '.join(lost[:3])})"
+    raise SigcError(Diagnostic("E300", message, hint="is the cache larger than max_size_gb allows?"))
+
+
+def _run(
+    frontier: Frontier, executor: Executor, progress: Callable[[Progress], None] | None, begun: float
+) -> tuple[str, ...]:
+    """Run to the end, or to the first lost block, whose key is returned."""
+    flying = 0
+    try:
+        while True:
+            batch = frontier.ready(executor.window - flying)
+            if batch:
+                executor.submit(batch)
+                flying += len(batch)
+                frontier.report.tasks += len(batch)
+            if flying == 0:
+                if not frontier.finished:
+                    raise RuntimeError("the plan can't go on and is not finished")
+                if progress is not None:  # also of a plan whose blocks are all there
+                    progress(_progress(frontier, begun))
+                return ()
+            outcome = executor.next()
+            flying -= 1
+            if outcome.lost:
+                executor.cancel()
+                return outcome.lost
+            frontier.complete(outcome)
+            frontier.report.incidents += outcome.incidents
+            if progress is not None:
+                progress(_progress(frontier, begun))
+    except BaseException:
+        executor.cancel()
+        raise
+
+
+def _progress(frontier: Frontier, begun: float) -> Progress:
+    report = frontier.report
+    return Progress(
+        done=report.blocks_computed + sum(report.joined.values()),
+        cached=report.blocks_cached,
+        failed=0,
+        total=frontier.total,
+        rows=report.rows,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def _total(earlier: list[RunReport], last: RunReport) -> RunReport:
+    for report in reversed(earlier):
+        found = last.incidents
+        last.incidents = []
+        last.add(report)
+        last.incidents += found
+    return last

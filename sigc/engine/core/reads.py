@@ -1,0 +1,66 @@
+"""How the rows of a source are read: which blocks, and what of them stands on which row of the grid."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sigc.blocks.block import BlockStore, places
+from sigc.data.events import newest
+from sigc.data.manifest import Events
+from sigc.engine.core.task import AsOfRead, Piece, Read
+from sigc.ops.declare import Kind
+from sigc.panel import Panel
+from sigc.plan.expr import Expr
+from sigc.plan.grid import Leaf
+
+
+class BlockLostError(Exception):
+    """A block that the task was told to read is gone (evicted or damaged). Carries its key."""
+
+
+def read_of(node: Expr, name: str, leaf: Leaf, low: int, stop: int) -> Read:
+    """How the rows [low, stop) of a source on the grid are got."""
+    rows = leaf.rows[low:stop]
+    first, last = _bounds(rows)
+    pieces = tuple(Piece(b.key, b.start, b.stop) for b in leaf.source.blocks if b.stop > first and b.start < last)
+    return Read(node, name, low, rows, pieces, leaf.broadcast, _asof(leaf, low, stop))
+
+
+def _bounds(rows: NDArray[np.intp]) -> tuple[int, int]:
+    valid = rows[rows >= 0]
+    return (int(valid.min()), int(valid.max()) + 1) if len(valid) else (0, 0)
+
+
+def _asof(leaf: Leaf, low: int, stop: int) -> AsOfRead | None:
+    source = leaf.source
+    if source.events is None or leaf.moments is None:
+        return None
+    labels = source.labels if source.kind is Kind.CATEGORY else None
+    # What there is to know of events at other rows stays with the grid: a task travels.
+    events = Events(source.events.max_age_days, source.events.by_label, np.empty(0, "i8"))
+    return AsOfRead(leaf.moments.rows(low, stop), events, labels)
+
+
+def read_events(read: Read, asof: AsOfRead, store: BlockStore, low: int, stop: int) -> Panel:
+    """The rows [low, stop) of an as-of source. Raises `BlockLostError`.
+
+    Each row is found in the block that its newest event lies in, whatever the blocks before hold.
+    """
+    rows = read.rows[low - read.low : stop - read.low]
+    moments = asof.moments.rows(low - read.low, stop - read.low)
+    parts = []
+    for piece in read.pieces:
+        begin, end = np.searchsorted(rows, [piece.start, piece.stop])
+        if begin == end:
+            continue
+        panel = store.read(piece.key)
+        if panel is None:
+            raise BlockLostError(piece.key)
+        some = moments.rows(int(begin), int(end))
+        parts.append((begin, end, panel.names, newest(panel, some.stamps_us, some.days, asof.events)))
+    names = tuple(sorted(set[str]().union(*(p[2] for p in parts))))
+    out = np.full((len(rows), len(names)), np.nan)
+    for begin, end, own, values in parts:
+        out[begin:end, places(own, names)] = values
+    return Panel(np.zeros(len(rows), "datetime64[ns]"), names, out, asof.labels)

@@ -1,0 +1,186 @@
+"""Proof that a process computes the same bits as the controller, into the same cache.
+
+    required = requirement(cache, mark, roots, digests(operators))     on the controller
+    unmet(required)                                                    where it is to be computed: '' or what differs
+
+A requirement is text, so that any version of sigc can read it, and equal requirements are equal strings. A process
+proves each once, by versions, sources and what its loops make of fixed data, and sees the mark that the controller has
+put into its cache: another folder of the same path, or a copy made earlier, lacks it. From then on the proof is one
+look-up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import platform
+import time
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from sigc.engine.kernel.chain import Chain, is_chained
+from sigc.errors import Diagnostic, SigcError
+from sigc.ops import jit
+from sigc.ops.chained import CLEAN
+from sigc.ops.declare import REGISTRY, Kind
+from sigc.ops.fingerprint import kernel_digests
+from sigc.panel import Floats
+from sigc.plan.expr import Expr, source
+from sigc.private import make_private
+
+_proved: set[tuple[int, str]] = set()  # by process, so that one that was forked proves for itself
+_MARK = "probe-"
+_MARK_LASTS_S = 90 * 86400.0  # every run touches it
+_MOST_PROVED = 64  # a run has one of its own
+_TOLD = {"kernels": "has other sources of operators", "sources": "has other sources of sigc"}
+
+
+def versions() -> dict[str, str]:
+    """The facts that must be equal on controller and workers for equal bits."""
+    from sigc import __version__
+
+    return {
+        "sigc": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "numba": version("numba"),  # unloaded: it may refuse this numpy
+        "distributed": version("distributed"),
+        "sources": sources_digest(),
+        "kernels": jit.kernel_sources_digest(),
+        "cpu": jit.cpu_class(),
+    }
+
+
+@functools.cache
+def sources_digest() -> str:
+    """A digest over all source files of sigc, as they lie on the disk."""
+    import sigc
+
+    root, state = Path(sigc.__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        state.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return state.hexdigest()[:16]
+
+
+def digests(operators: Iterable[str]) -> dict[str, str]:
+    """Of what this process makes of fixed data: of each operator by its kernel, and in a chain if it can be in one."""
+    found = kernel_digests(operators)
+    return found | {f"{name} in a chain": made for name in found if (made := _chained(name))}
+
+
+def put_mark(cache: Path) -> Path:
+    """A file that only those see who see this cache; one for this process and cache, there as long as the process is.
+
+    Its own process never removes it: a worker that joins in the last moment of a client must not find it gone, and
+    leave for that. The next process of this machine sweeps it. Raises `SigcError` (E402).
+    """
+    mark = cache / _mark_name(os.getpid())
+    try:
+        make_private(cache)
+        if not mark.exists():
+            _sweep(cache)
+        mark.touch(mode=0o600)
+    except OSError as failure:
+        message = f"the cache {cache} can't be written: {failure.strerror or failure}"
+        hint = "workers need a cache that they and this machine can write"
+        raise SigcError(Diagnostic("E402", message, hint=hint)) from failure
+    return mark
+
+
+@functools.cache
+def _mark_name(pid: int) -> str:
+    return f"{_MARK}{_host()}-{pid}-{uuid.uuid4().hex}"
+
+
+def _host() -> str:
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:12]
+
+
+def _sweep(cache: Path) -> None:
+    """Marks of processes of this machine that have ended, and of any that have not been used for long."""
+    for mark in cache.glob(f"{_MARK}*"):
+        host, _, rest = mark.name.removeprefix(_MARK).partition("-")
+        pid = rest.partition("-")[0]
+        with contextlib.suppress(OSError):
+            is_over = host == _host() and pid.isdecimal() and not psutil.pid_exists(int(pid))
+            if is_over or time.time() - mark.stat().st_mtime > _MARK_LASTS_S:
+                mark.unlink()
+
+
+def requirement(mark: Path, roots: Sequence[Path] = (), kernels: Mapping[str, str] | None = None) -> str:
+    """Text of what a worker must prove. mark: see `put_mark`. roots: folders it must read. kernels: see `digests`."""
+    wanted = {
+        "versions": versions(),
+        "mark": str(mark),
+        "roots": [str(root) for root in roots],
+        "kernels": dict(kernels or {}),
+    }
+    return json.dumps(wanted, sort_keys=True)
+
+
+def unmet(required: str) -> str:
+    """What this process lacks of a requirement, in words; '' if it meets it, which is remembered."""
+    known = (os.getpid(), required)
+    if known in _proved:
+        return ""
+    wanted = json.loads(required)
+    found = _unequal(wanted["versions"]) or _unseen(Path(wanted["mark"]), wanted["roots"]) or _other(wanted["kernels"])
+    if not found:
+        if len(_proved) >= _MOST_PROVED:
+            _proved.clear()
+        _proved.add(known)
+    return found
+
+
+def _unequal(wanted: Mapping[str, str]) -> str:
+    ours = versions()
+    return "; ".join(
+        _TOLD.get(name, f"has {name} {ours.get(name, 'of no version')}, not {value}")
+        for name, value in wanted.items()
+        if ours.get(name) != value
+    )
+
+
+def _unseen(mark: Path, roots: Collection[str]) -> str:
+    found = [f"can't read {root}" for root in roots if not os.access(root, os.R_OK | os.X_OK)]
+    if not mark.is_file():
+        found.append(f"does not see the cache {mark.parent} of the controller")
+    elif not os.access(mark.parent, os.R_OK | os.W_OK | os.X_OK):
+        found.append(f"can't write the cache {mark.parent}")
+    return "; ".join(found)
+
+
+def _other(wanted: Mapping[str, str]) -> str:
+    ours = digests({name.removesuffix(" in a chain") for name in wanted})
+    differs = sorted(name for name, digest in wanted.items() if ours.get(name) != digest)
+    return f"computes other bits than the controller: {', '.join(differs)}" if differs else ""
+
+
+def _chained(name: str) -> str:
+    """Digest of what a chain makes of one operator of a cell; '' for others."""
+    operator = REGISTRY[name]
+    inputs = [p for p in operator.inputs if not p.variadic]
+    if not inputs or any(p.kind is not Kind.PANEL for p in inputs) or operator.numbers:
+        return ""
+    leaves = tuple(source(f"x{at}") for at in range(len(inputs)))
+    node = Expr(name, leaves, given=tuple(p.name for p in inputs))
+    if not is_chained(node):
+        return ""
+    made = np.empty((41, 9))
+    Chain([node], CLEAN).run([_fixed(at, made.shape) for at in range(len(leaves))], made)
+    return hashlib.sha256(made.tobytes()).hexdigest()[:16]
+
+
+def _fixed(at: int, shape: tuple[int, int]) -> Floats:
+    row, column = np.indices(shape)
+    values = 5.0 + ((row * 7919 + column * 104729 + at * 31) % 1009) / 97.0
+    values[(row + column + at) % 13 == 0] = np.nan
+    return np.ascontiguousarray(values)

@@ -1,0 +1,218 @@
+"""Evaluate the nodes of a stage on arrays: the innermost loop, pure, the same in every engine.
+
+Each node's array holds the rows [start - need, stop), clipped at the first row of the grid; a consumer takes
+the tail it needs. What looks at one row is computed in groups, over tiles of rows (`sigc.plan.rules.fuse`), and what
+is only wanted goes from its chain straight to where it is wanted. Where the figures of books are wanted instead
+(`books.py`), groups wait for one another and go in one walk (`walk.py`). An array is dropped after its last consumer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+
+from sigc.engine.kernel.books import Part
+from sigc.engine.kernel.calls import Call, Slice, Value, call_of
+from sigc.engine.kernel.chain import Chain, is_chained
+from sigc.engine.kernel.walk import Walk, is_walked, outside
+from sigc.engine.kernel.warm import Begun, begin, is_warm
+from sigc.ops.chained import CLEAN, PAST
+from sigc.ops.jit import frozen
+from sigc.ops.table import operators
+from sigc.panel import Floats
+from sigc.plan.expr import CONSTANT, Expr
+from sigc.plan.rules.fuse import chains, groups
+
+_TILE_CELLS = 65_536
+_WALK_CELLS = 131_072
+Target: TypeAlias = Floats | Part
+
+
+def evaluate(
+    order: tuple[Expr, ...],
+    need: Mapping[str, int],
+    leaves: dict[str, Floats],
+    wanted: Mapping[str, Target],
+    at: Slice,
+) -> None:
+    """Fill the arrays `wanted` (rows, assets), by node shape, with the canonical values of those nodes over the slice;
+    a book's part takes them instead.
+
+    leaves: the rows [start - need, stop) of each leaf.
+    """
+    operators()  # fills the registry
+    given = leaves | {n.shape: call_of(n, at)(()) for n in order if n.op == CONSTANT}
+    work = _Work(need, given, wanted, at)
+    for shape in wanted.keys() & given.keys():
+        work.store(shape, given[shape])
+    todo = groups(order, wanted, given)
+    work.uses = Counter(i.shape for group in todo for node in group for i in node.inputs)
+    read = frozenset(work.uses)
+    with np.errstate(all="ignore"):  # missing and infinite cells are values here, not accidents
+        for group in todo:
+            is_read = group[-1].shape in read
+            if not is_read and work.is_walked(group):
+                work.put_off(group)
+            else:
+                work.do(group, is_read=is_read)
+                work.done(group)
+        work.walk()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """What is computed at once: a node by its kernel, or a chain up to it. rows: of its array. reach: of its inputs."""
+
+    node: Expr
+    make: Call | Chain
+    inputs: tuple[str, ...]
+    rows: int
+    reach: int
+
+
+@dataclass(slots=True)
+class _Work:
+    """values: the whole arrays that are alive, by node shape; a number stands for an array of it. uses: how often each
+    is still read. waiting: groups that are to be walked, for whose sake some arrays are `held` until then."""
+
+    need: Mapping[str, int]
+    values: dict[str, Value]
+    wanted: Mapping[str, Target]
+    at: Slice
+    uses: Counter[str] = field(default_factory=Counter)
+    waiting: list[Sequence[Expr]] = field(default_factory=list)
+    held: set[str] = field(default_factory=set)
+
+    def is_walked(self, group: Sequence[Expr]) -> bool:
+        """Whether a group that nobody reads can wait for the walk."""
+        part = self.wanted[group[-1].shape]
+        return isinstance(part, Part) and part.is_whole and all(is_walked(n) for n in group)
+
+    def put_off(self, group: Sequence[Expr]) -> None:
+        """Until the walk. No more is held for it than the arrays that books make needless: two for each, see
+        `sigc.plan.plan.memory`; nor do more go together than have their last two rows in the second-level cache."""
+        self.waiting.append(group)
+        self.held.update(outside(group))
+        rows = 2 * len(self.waiting) * len(self.at.names)
+        if len(self.held) > 2 * len(self.wanted) or rows > _WALK_CELLS:
+            self.walk()
+
+    def walk(self) -> None:
+        """All groups that wait."""
+        begun, waiting, held = begin("a walk"), self.waiting, self.held
+        self.waiting, self.held = [], set()
+        values = {s: _tail(self.values[s], self.at.stop - self.at.start) for s in held}
+        books = [(g, part) for g in waiting if isinstance(part := self.wanted[g[-1].shape], Part)]
+        if books and books[0][1].low < books[0][1].high:
+            Walk(books, values).run()
+        for group in waiting:
+            self._took(group[-1].shape, begun, len(waiting))
+            self.done(group)
+
+    def done(self, group: Sequence[Expr]) -> None:
+        """Drop what only this group was still to read."""
+        for i in (i for node in group for i in node.inputs):
+            self.uses[i.shape] -= 1
+            if not self.uses[i.shape]:
+                self.values.pop(i.shape, None)
+
+    def do(self, group: Sequence[Expr], *, is_read: bool) -> None:
+        """Compute a group. is_read: others read its last node; if not, it is only wanted."""
+        steps = [self._step(nodes, is_read) for nodes in chains(group, self.wanted, is_chained)]
+        shape = group[-1].shape
+        if len(steps) == 1 and not isinstance(steps[0].make, Chain):
+            made = self._made(steps[0], self.values, steps[0].rows)
+        elif is_read:
+            made = np.empty((steps[-1].rows, len(self.at.names)))
+            self._fill(made, len(made), steps, is_read)
+        else:
+            self._fill(self.wanted[shape], self.at.stop - self.at.start, steps, is_read)
+            return
+        self.store(shape, made)
+        if is_read:
+            self.values[shape] = made
+
+    def store(self, shape: str, made: Value, row: int = 0) -> None:
+        """The last rows of `made` to where a node is wanted, if it is, from a row on."""
+        into = self.wanted.get(shape)
+        if into is None:
+            return
+        begun = begin("a result")
+        from sigc.ops.loops import streams
+
+        if isinstance(into, Part):
+            into.take(_tail(made, self.at.stop - self.at.start), row)
+        elif isinstance(made, float):
+            into[row:] = made + 0.0
+        else:
+            put = streams.canonical_past if self.at.past else streams.canonical
+            put(frozen(made[max(0, len(made) - len(into)) :]), into, row)
+        self._took(shape, begun)
+
+    def _step(self, nodes: Sequence[Expr], is_read: bool) -> _Step:
+        node = nodes[-1]
+        rows = self.at.rows(self.need[node.shape])
+        is_straight = node.shape in self.wanted and not is_read
+        is_stored = is_straight and not isinstance(self.wanted[node.shape], Part)
+        if len(nodes) > 1 or (is_straight and is_chained(node)):
+            chain = Chain(nodes, (PAST if self.at.past else CLEAN) if is_stored else None)
+            return _Step(node, chain, chain.inputs, rows, rows)
+        reach = min(self.at.stop, rows + node.rows_back)
+        is_there = node.op == "lag" and 0 < node.rows_back == reach - rows
+        call = partial(_first, rows) if is_there else call_of(node, self.at)
+        return _Step(node, call, tuple(i.shape for i in node.inputs), rows, reach)
+
+    def _fill(self, into: Target, rows: int, steps: Sequence[_Step], is_read: bool) -> None:
+        """The array of the last of the steps, by tiles of rows: what lies between them never leaves the cache."""
+        last, outer = steps[-1], {s for step in steps for s in step.inputs if s in self.values}
+        wide, is_taken = len(self.at.names), isinstance(into, Part)
+        high = rows if len(steps) == 1 and not is_taken else max(1, _TILE_CELLS // max(1, wide))
+        for low in range(0, rows, high):
+            count = min(high, rows - low)
+            part = np.empty((count, wide)) if isinstance(into, Part) else into[low : low + high]
+            tile = {shape: _rows(self.values[shape], rows, low, high) for shape in outer}
+            for step in steps[:-1]:
+                tile[step.node.shape] = self._made(step, tile, count)
+            made = self._made(last, tile, count, part)
+            if is_taken or not (is_read or isinstance(last.make, Chain)):
+                self.store(last.node.shape, made, low)
+            elif not isinstance(last.make, Chain):
+                part[:] = made
+
+    def _made(self, step: _Step, values: Mapping[str, Value], rows: int, into: Floats | None = None) -> Value:
+        """What a step makes; a chain fills `into`, if it is given."""
+        begun = begin("a chain" if isinstance(step.make, Chain) else step.node.op)
+        inputs = [_tail(values[shape], step.reach) for shape in step.inputs]
+        made: Value
+        if isinstance(step.make, Chain):
+            made = np.empty((rows, len(self.at.names))) if into is None else into
+            step.make.run(inputs, made)
+        else:
+            made = _tail(step.make(inputs), rows)
+        self._took(step.node.shape, begun)
+        return made
+
+    def _took(self, shape: str, begun: Begun, share: int = 1) -> None:
+        self.at.seconds[shape] = self.at.seconds.get(shape, 0.0) + (time.perf_counter() - begun[0]) / share
+        if not is_warm(begun):
+            self.at.cold.add(shape)
+
+
+def _first(rows: int, inputs: Sequence[Value]) -> Value:
+    """A lag whose rows are all there: it is those of its input, nothing is copied."""
+    return inputs[0] if isinstance(inputs[0], float) else inputs[0][:rows]
+
+
+def _tail(values: Value, rows: int) -> Value:
+    return values if isinstance(values, float) else values[max(0, len(values) - rows) :]
+
+
+def _rows(values: Value, total: int, low: int, rows: int) -> Value:
+    """Some of the last `total` rows."""
+    return values if isinstance(values, float) else values[len(values) - total :][low : low + rows]

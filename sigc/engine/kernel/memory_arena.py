@@ -1,0 +1,34 @@
+"""Room for the results of a run that stays in memory: the blocks of a node are rows of one array, so that gathering
+them copies nothing, and a block that goes on from a stored one grows where that lies."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sigc.blocks.growable import Spare
+from sigc.panel import Floats
+
+
+class Room:
+    """Hands out each row of a node's array once; whoever wants rows again gets another array. Safe under threads.
+
+    spare: where blocks grow; it outlives the run.
+    """
+
+    def __init__(self, spare: Spare | None = None) -> None:
+        self.spare = spare or Spare()
+        self._lock = threading.Lock()
+        self._whole: dict[tuple[str, int, int], tuple[Floats, NDArray[np.bool_]]] = {}
+
+    def rows(self, shape: str, total: int, assets: int, start: int, stop: int) -> Floats:
+        """The rows [start, stop) of the array of a node, (total, assets) as a whole; not filled."""
+        with self._lock:
+            found = self._whole.get((shape, total, assets))
+            if found is None or found[1][start:stop].any():
+                found = self._whole[shape, total, assets] = (np.empty((total, assets)), np.zeros(total, bool))
+            whole, taken = found
+            taken[start:stop] = True
+        return whole[start:stop]

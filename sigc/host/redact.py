@@ -1,0 +1,91 @@
+"""What must not reach a log: secret values, and characters with which a text would pass for something else.
+
+Secrets are registered by value when they are read; from then on every text that is logged loses them, however they
+got there: in a message, an argument, a traceback, a URL. Control characters (a line break that would begin a line of
+its own, a terminal's escape sequence, a change of writing direction) are shown as what they are: `\\n`, `\\x1b`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+import unicodedata
+import urllib.parse
+from collections.abc import Iterable, Iterator
+
+from sigc.config.secret import without_url_secrets
+
+HIDDEN = "[secret]"
+_SHORTEST_LINE = 8
+_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_PLAIN = re.compile(r"[ -~]*")
+
+
+class Secrets:
+    """Values that are to appear nowhere. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._forms: frozenset[str] = frozenset()
+        self._pattern: re.Pattern[str] | None = None
+
+    def add(self, value: str) -> None:
+        """Hide `value` from now on, and the forms it takes inside other texts. An empty one hides nothing."""
+        self.add_all((value,))
+
+    def add_all(self, values: Iterable[str]) -> None:
+        """Hide each of them."""
+        with self._lock:
+            self._forms |= {form for value in values for form in _forms(value)}
+            # The longest first: a secret that begins with another must not leave its end behind.
+            longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
+            self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def hide(self, text: str) -> str:
+        """The text without the secrets, and without the password and query of any URL.
+
+        >>> secrets = Secrets()
+        >>> secrets.add("hunter22")
+        >>> secrets.hide("login with hunter22 failed")
+        'login with [secret] failed'
+        """
+        pattern = self._pattern
+        return without_url_secrets(text if pattern is None else pattern.sub(HIDDEN, text))
+
+    def __repr__(self) -> str:
+        return f"Secrets({len(self._forms)} forms)"
+
+
+def escape(text: str) -> str:
+    """The text with every control and formatting character written out; a backslash stays as it is.
+
+    >>> escape("a\\nb\\x1b[31m")
+    'a\\\\nb\\\\x1b[31m'
+    """
+    if _PLAIN.fullmatch(text):
+        return text
+    return "".join(_written_out(c) if unicodedata.category(c) in _HIDDEN_CATEGORIES else c for c in text)
+
+
+def _written_out(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def _forms(value: str) -> Iterator[str]:
+    """The value, each longer line of it, and both as JSON, repr, a URL and base64 write them."""
+    if not value:
+        return
+    lines = [line.strip() for line in value.splitlines() if len(line.strip()) >= _SHORTEST_LINE]
+    for text in {value, value.strip(), *lines} - {""}:
+        yield text
+        yield json.dumps(text)[1:-1]
+        yield repr(text)[1:-1]
+        yield escape(text)
+        yield urllib.parse.quote(text, safe="")
+        yield urllib.parse.quote_plus(text)
+        encoded = text.encode("utf-8", "surrogatepass")
+        if len(encoded) >= _SHORTEST_LINE:
+            yield base64.b64encode(encoded).decode().rstrip("=")
+            yield base64.urlsafe_b64encode(encoded).decode().rstrip("=")

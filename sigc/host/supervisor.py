@@ -1,0 +1,199 @@
+"""Recovery: a small parent that starts the daemon again after a crash.
+
+    supervise --fork--> daemon, in a process group of its own
+        signals of ours are passed on, once (a terminal's Ctrl-C reaches our group only, never both)
+        the daemon dies with us (PR_SET_PDEATHSIG), what it leaves behind dies with it (its group)
+        killed, or ended by a code that is no refusal: again after the delay, at most `max_restarts` times
+
+A daemon that was never ready is not started again: who started it is told the error instead. One that ran steadily
+for an hour has all restarts before it again. Under systemd there is no supervisor (`is_needed`): it restarts itself.
+The supervisor waits for signals with sigwait, so it has no handlers, no loop and no races between them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sigc.host.process import Report, run
+from sigc.host.systemd import is_manager
+
+_MARK = "SIGC_SUPERVISOR"  # kept by a daemon that starts itself again by exec: its parent is one of us
+_STOPS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
+_PASSED = _STOPS | {signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
+# Done, or an error that another start would meet too: usage, configuration, data, a broker, another daemon.
+_FINAL = frozenset({0, 2, 3, 4, 6, 7, 8, 10, 11, 12})
+_SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How often and how soon a crashed daemon is started again, and how long a life makes up for earlier crashes."""
+
+    max_restarts: int = 3
+    restart_delay_s: float = 10.0
+    steady_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a life ended: its exit code (the negative signal when killed), whether it was asked to, how long it took."""
+
+    code: int
+    was_ready: bool = True
+    was_asked: bool = False
+    lasted_s: float = 0.0
+
+    @property
+    def is_crash(self) -> bool:
+        """Whether another start may help."""
+        if self.code < 0:
+            return -self.code not in _STOPS
+        return self.code not in _FINAL
+
+
+def restarts_after(end: End, restarts: int, recovery: Recovery) -> int | None:
+    """How many restarts there were with the one that is due now; None when none is.
+
+    >>> [restarts_after(End(-9), n, Recovery(max_restarts=2)) for n in (0, 1, 2)]
+    [1, 2, None]
+    """
+    if end.was_asked or not end.was_ready or not end.is_crash:
+        return None
+    counted = 0 if end.lasted_s >= recovery.steady_s else restarts
+    return counted + 1 if counted < recovery.max_restarts else None
+
+
+def is_needed(environment: Mapping[str, str]) -> bool:
+    """Whether nobody else restarts this process: neither systemd nor one of us."""
+    return not is_manager(environment) and environment.get(_MARK) != str(os.getppid())
+
+
+def supervise(
+    serve: Callable[[Report], int],
+    report: Report,
+    recovery: Recovery,
+    say: Callable[[str], None] | None = None,
+    again: Callable[[Report], int] | None = None,
+) -> int:
+    """Run `serve` in a child until it ends for good; its exit code, or 128 and the signal that killed it.
+
+    say: told of each crash. again: what runs instead after a crash. The child never returns from here: it raises
+    SystemExit with what `serve` returned.
+    """
+    say = say or _print
+    _prctl(_SET_CHILD_SUBREAPER, 1)  # what the daemon leaves behind comes to us, and is waited for
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED | {signal.SIGCHLD})
+    restarts, was_ready = 0, False
+    try:
+        while True:
+            end = _one_life(serve if restarts == 0 else again or serve, report, before, was_ready)
+            was_ready = end.was_ready
+            due = restarts_after(end, restarts, recovery)
+            if due is None:
+                if end.is_crash and end.was_ready and not end.was_asked:
+                    say(f"the daemon {_how(end)}; it has been started again {restarts} times, and is not any more")
+                return end.code if end.code >= 0 else 128 - end.code
+            restarts = due
+            say(f"the daemon {_how(end)}; starting it again in {recovery.restart_delay_s:g} s ({due} of "
+                f"{recovery.max_restarts})")  # fmt: skip
+            if _is_stopped_within(recovery.restart_delay_s):
+                return 0
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def die_with_parent(parent: int, number: signal.Signals = signal.SIGTERM) -> None:
+    """Have the kernel send us a signal when our parent ends; end at once when it already has. Linux only."""
+    _prctl(_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        raise SystemExit(128 + number)
+
+
+def _one_life(serve: Callable[[Report], int], report: Report, mask: set[int | signal.Signals], was_ready: bool) -> End:
+    reading, writing = os.pipe()
+    began, us = time.monotonic(), os.getpid()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        os.setpgid(0, 0)
+        os.environ[_MARK] = str(us)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        die_with_parent(us)
+        raise SystemExit(run(serve, report.also(lambda: _tell(writing))))
+    os.close(writing)
+    with contextlib.suppress(OSError):
+        os.setpgid(child, child)  # whoever is first: a signal must find the group
+    code, was_asked = _watch(child)
+    ready = bool(select.select([reading], [], [], 0)[0]) and os.read(reading, 1) == b"r"
+    os.close(reading)
+    return End(code, was_ready or ready, was_asked, time.monotonic() - began)
+
+
+def _tell(writing: int) -> None:
+    with contextlib.suppress(OSError):  # told already
+        os.write(writing, b"r")
+        os.close(writing)
+
+
+def _watch(child: int) -> tuple[int, bool]:
+    """Pass signals on until the daemon has ended: its exit code, and whether one of them asked it to."""
+    was_asked = False
+    while True:
+        code = _reap(child)
+        if code is not None:
+            return code, was_asked
+        number = signal.sigwait(_PASSED | {signal.SIGCHLD})
+        if number != signal.SIGCHLD:
+            was_asked = was_asked or number in _STOPS
+            os.kill(child, number)  # not reaped yet, so the PID is still its own
+
+
+def _reap(child: int) -> int | None:
+    """Wait for whatever has ended by now. When the daemon has: end its group, and return its exit code."""
+    while True:
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return None
+        if ended is None:
+            return None
+        if ended.si_pid == child:
+            # While it is not reaped its number is nobody else's. Workers it leaves behind would work for nobody.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child, signal.SIGKILL)
+        _, status = os.waitpid(ended.si_pid, 0)
+        if ended.si_pid == child:
+            return os.waitstatus_to_exitcode(status)
+
+
+def _is_stopped_within(seconds: float) -> bool:
+    """Wait for the next start; whether a signal says that there is to be none."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        found = signal.sigtimedwait(_PASSED | {signal.SIGCHLD}, left)
+        if found is not None and found.si_signo in _STOPS:
+            return True
+        _reap(-1)
+    return False
+
+
+def _how(end: End) -> str:
+    return f"was killed by {signal.Signals(-end.code).name}" if end.code < 0 else f"ended with exit code {end.code}"
+
+
+def _print(text: str) -> None:
+    print(f"sigc: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _prctl(option: int, argument: int) -> None:
+    """Ask the kernel; without effect where there is no such call."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(option, argument, 0, 0, 0)

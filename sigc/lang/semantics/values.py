@@ -1,0 +1,108 @@
+"""What an expression means: a small DAG of resolved values, shared by identity. The result of `resolve`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sigc.errors import Span
+from sigc.lang.semantics.rebalance import Rebalance
+from sigc.lang.syntax.nodes import Load
+from sigc.ops.declare import Kind
+
+SOURCE, COLUMN, CONSTANT, UNKNOWN = "source", "column", "constant", "unknown"
+RAW = "raw"  # the operator that takes a source as it is stored
+Scalar = float | int | str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Value:
+    """One node. op: an operator's name, or SOURCE, COLUMN, CONSTANT, UNKNOWN (an error stood here).
+
+    open: a source whose kind only its data tell. peek: rows into the future it reads. culprit: the operator that
+    brought the peek in.
+    """
+
+    op: str
+    kind: Kind
+    span: Span
+    inputs: tuple[Value, ...] = ()
+    args: tuple[tuple[str, Scalar], ...] = ()
+    given: tuple[str, ...] = ()
+    open: bool = False
+    peek: int = 0
+    culprit: Value | None = None
+    label: str = ""  # the operator's name as the error names it
+
+    @property
+    def number(self) -> float | None:
+        """The constant it is, if it is one."""
+        if self.op == CONSTANT and self.kind is Kind.NUMBER:
+            value = dict(self.args)["value"]
+            return float(value) if value is not None else None
+        return None
+
+    @property
+    def text(self) -> str | None:
+        """The string it is, if it is one."""
+        return str(dict(self.args)["value"]) if self.op == CONSTANT and self.kind is Kind.STRING else None
+
+
+@dataclass(frozen=True, slots=True)
+class CostTerm:
+    """One term of a cost expression, its arguments by name."""
+
+    name: str
+    arguments: tuple[tuple[str, float | str], ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One constraint, folded."""
+
+    name: str
+    values: tuple[float, ...]
+    soft: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A backtest line, folded. method: the validation's name, '' without one."""
+
+    rebalance: Rebalance
+    benchmark: str
+    drift: bool
+    delisting_return: float | None
+    start: str
+    end: str
+    method: str
+    arguments: tuple[tuple[str, float | str], ...]
+    metric: str
+    span: Span
+    method_span: Span | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Book:
+    """A portfolio, resolved."""
+
+    name: str
+    weights: Value
+    costs: tuple[CostTerm, ...]
+    limits: tuple[Limit, ...]
+    backtest: Schedule | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """A module, resolved. labels: sources that serve as labels. traded: the source the books earn."""
+
+    params: Mapping[str, float]
+    data: tuple[Load, ...]
+    signals: tuple[tuple[str, Value], ...]
+    books: tuple[Book, ...]
+    traded: str
+    labels: frozenset[str] = field(default_factory=frozenset)

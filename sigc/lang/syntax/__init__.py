@@ -1,0 +1,1 @@
+"""Text to a module as written, and back."""

@@ -1,0 +1,1 @@
+"""Calls to a daemon: verbs and their types, server, client."""

@@ -1,0 +1,85 @@
+"""Which daemon a command means: its address, token and name, from the configuration, without judging the rest of it.
+
+The thin client's path: YAML is read, pydantic is not imported; what is wrong with other settings, or a variable that
+is not set, is no reason not to find the daemon.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sigc.config.find import find
+from sigc.config.secret import reveal
+from sigc.errors import SigcError
+from sigc.host.instance import instance_name, places, runtime_dirs
+from sigc.rpc.client import Client, Target, Wish, find_daemon
+
+TOKEN_VARIABLE = "SIGC_RPC_TOKEN"  # noqa: S105 -- its name
+_OVERRIDES = {"address": "SIGC_DAEMON__RPC__ADDRESS", "token": "SIGC_DAEMON__RPC__TOKEN"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a command line says of the daemon it wants."""
+
+    config: Path | None = None
+    address: str | None = None
+    name: str | None = None
+
+
+def wish_of(asked: Asked, environment: Mapping[str, str]) -> Wish:
+    """The daemon wanted. Raises E400 for a configuration file that was named and is not there, or is no YAML."""
+    path = find(asked.config, environment)
+    daemon = _section(_data(path, environment), "daemon")
+    rpc, tls = _section(daemon, "rpc"), _section(_section(daemon, "rpc"), "tls")
+    name = instance_name(asked.name, path)
+    work = environment.get("SIGC_DAEMON__WORK_DIR") or _text(daemon.get("work_dir"))
+    return Wish(
+        address=asked.address,
+        name=asked.name or (name if path is not None else None),
+        configured_address=environment.get(_OVERRIDES["address"]) or _text(rpc.get("address")) or None,
+        token=_token(_text(rpc.get("token")), environment),
+        work_dir=Path(work).expanduser() if work else places(name, environment, os.getuid()).work_dir,
+        ca=Path(ca).expanduser() if (ca := _text(tls.get("ca"))) else None,
+        is_named=asked.name is not None,
+    )
+
+
+def target_of(asked: Asked, environment: Mapping[str, str]) -> Target:
+    """Where the daemon wanted is. Raises E900, E402."""
+    return find_daemon(wish_of(asked, environment), runtime_dirs(environment, os.getuid()))
+
+
+def connect(asked: Asked, environment: Mapping[str, str], timeout_s: float = 60.0) -> Client:
+    """A client of the daemon wanted."""
+    return Client(target_of(asked, environment), timeout_s)
+
+
+def _data(path: Path | None, environment: Mapping[str, str]) -> Mapping[str, Any]:
+    if path is None:
+        return {}
+    from sigc.config.read import read
+
+    return read(path, environment).data
+
+
+def _section(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = data.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _token(configured: str, environment: Mapping[str, str]) -> str | None:
+    """The configured token where this user may read it, else the environment's; None: the token file's."""
+    given = environment.get(_OVERRIDES["token"]) or configured
+    try:
+        return reveal(given, "daemon.rpc.token", environment) or environment.get(TOKEN_VARIABLE) or None
+    except SigcError:
+        return environment.get(TOKEN_VARIABLE) or None

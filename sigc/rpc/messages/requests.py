@@ -1,0 +1,291 @@
+"""What goes over the wire: the requests and replies of the daemon's verbs, in the order of `verbs/`.
+
+Values alone, so that the thin client reads them without the daemon's libraries. Those of `sigc status` and of runs have
+a module of their own: each dataclass costs time to make, and a command pays for what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Annotated
+
+from sigc.errors import Diagnostic
+from sigc.rpc.messages.status import Details as Details
+from sigc.rpc.messages.status import RunStatus as RunStatus
+from sigc.rpc.messages.status import StatusReply as StatusReply
+from sigc.rpc.messages.status import StrategyStatus as StrategyStatus
+from sigc.rpc.messages.status import WorkerStatus as WorkerStatus
+from sigc.rpc.schema import Bounds, Match, Name
+
+RunId = Annotated[str, Match(r"[A-Za-z0-9._-]{1,80}")]
+Text = Annotated[str, Match(r"[^\x00]{0,1000}")]
+Path = Annotated[str, Match(r"[^\x00]{0,4096}")]
+Count = Annotated[int, Bounds(1, 1000)]
+
+
+# Status.
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest:
+    """is_detailed: workers, tasks, cache, queue, connections, checks and versions too."""
+
+    is_detailed: bool = False
+
+
+# Pause, resume, reload, stop.
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequest:
+    """strategy: none for all."""
+
+    strategy: Name | None = None
+    reason: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HoldReply:
+    """Whether anything changed; what is paused now ('' is everything)."""
+
+    is_changed: bool
+    paused: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadRequest:
+    """is_plan: tell the difference, change nothing."""
+
+    is_plan: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference between two configurations. kind: added, removed or changed; needs_restart: not by a reload."""
+
+    what: str
+    kind: str
+    before: str = ""
+    after: str = ""
+    needs_restart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadReply:
+    """The difference, and whether it is in force."""
+
+    changes: tuple[Change, ...]
+    is_applied: bool
+    findings: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequest:
+    """timeout_seconds: how long runs may take to finish; none: as configured. is_forced: not at all."""
+
+    is_forced: bool = False
+    timeout_seconds: Annotated[float, Bounds(0, 86_400)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopReply:
+    """The process that is going to end, and how long that may take."""
+
+    pid: int
+    identity: str
+    timeout_seconds: float
+    runs: int
+
+
+# Runs.
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """strategy: a configured one, or file: an absolute path. date: none for the newest data."""
+
+    strategy: Name | None = None
+    file: Path = ""
+    portfolio: Annotated[str, Match(r"[A-Za-z0-9_-]{0,64}")] = ""
+    date: date | None = None
+    is_dry: bool = False
+    params: Mapping[str, float] = field(default_factory=dict)
+    slot: Annotated[str, Match(r"[A-Za-z0-9_.:-]{0,64}")] = ""
+    is_forced: bool = False
+    accepts_differences: bool = False
+    reason: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OneRun:
+    """A run by its id."""
+
+    id: RunId
+
+
+@dataclass(frozen=True, slots=True)
+class RunsRequest:
+    """The newest runs, of one strategy or of all."""
+
+    strategy: Name | None = None
+    most: Count = 50
+
+
+@dataclass(frozen=True, slots=True)
+class RunsReply:
+    """Runs, the newest first."""
+
+    runs: tuple[RunStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    """A run by its id, and why it is to end."""
+
+    id: RunId
+    reason: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReply:
+    """was_going: whether the run was under way; it ends as soon as it can. left: open orders that were not reached."""
+
+    was_going: bool
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LogsRequest:
+    """The last lines of the log that belong to a run."""
+
+    id: RunId
+    most: Count = 200
+
+
+@dataclass(frozen=True, slots=True)
+class LogsReply:
+    """Lines as they stand in the log."""
+
+    lines: tuple[str, ...]
+
+
+# Schedule.
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A job. phase: idle, waiting, starting, running or retrying."""
+
+    name: str
+    kind: str
+    trigger: str
+    zone: str
+    strategy: str
+    is_enabled: bool
+    is_paused: bool
+    phase: str
+    next_fire: datetime | None = None
+    last_fire: datetime | None = None
+    last_status: str = ""
+    depends_on: tuple[str, ...] = ()
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobsReply:
+    """Every job, by name."""
+
+    jobs: tuple[JobStatus, ...]
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class NextRequest:
+    """How many of the next fires."""
+
+    most: Count = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """A fire that is planned, and when it comes with its jitter."""
+
+    job: str
+    strategy: str
+    planned: datetime
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NextReply:
+    """Fires in order."""
+
+    fires: tuple[Upcoming, ...]
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A job by its name."""
+
+    job: Name
+    reason: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchReply:
+    """Whether anything changed, and how it is now."""
+
+    is_changed: bool
+    is_enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JobRunRequest:
+    """Run a job now. is_dry: compute, trade nothing. is_forced: though it is paused."""
+
+    job: Name
+    is_dry: bool = False
+    is_forced: bool = False
+    reason: Text = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRunReply:
+    """The run that began; none when the fire waits behind another. message: what an operator is to know of it."""
+
+    run: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRequest:
+    """The newest fires of a job."""
+
+    job: Name
+    most: Count = 50
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """A fire that ran (run, outcome) or did not (outcome missed, with the reason as message).
+
+    kind: of the run (trade, dry, script, ...), '' where there was none.
+    """
+
+    at: datetime
+    planned: datetime | None
+    outcome: str
+    run: str = ""
+    message: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryReply:
+    """Fires, the newest first."""
+
+    entries: tuple[HistoryEntry, ...]
+    zone: str

@@ -1,0 +1,137 @@
+"""How the daemon, its strategies, workers and runs are, as it goes over the wire; the rest is in `requests.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+
+from sigc.errors import Diagnostic
+
+# What to say beside an outcome where its orders ended before all was filled.
+UNFILLED = MappingProxyType({"part": "filled in part", "none": "nothing filled"})
+
+
+def unfilled(filled: str) -> str:
+    """Return what to add to an outcome where not all of its orders was filled.
+
+    >>> "success" + unfilled("part"), "success" + unfilled("all")
+    ('success, filled in part', 'success')
+    """
+    return f", {UNFILLED[filled]}" if filled in UNFILLED else ""
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyStatus:
+    """A strategy: active, paused, disabled or halted; its last run and how it ended; when it is due next.
+
+    filled: open, all, part or none of what the broker took of the last run's orders; '' where it took none.
+    """
+
+    name: str
+    state: str
+    last_run: datetime | None = None
+    next_run: datetime | None = None
+    status: str = "never run"
+    run: str = ""
+    filled: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """A worker of the cluster. refused: why it does not compute, '' if it does; one that has left is told of too."""
+
+    address: str
+    memory_bytes: int
+    memory_limit_bytes: int
+    tasks: int
+    threads: int = 0
+    cpu_pct: float = 0.0
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """A run: waiting, running or ended; then with its outcome, findings and what it found (`result`).
+
+    filled: open, all, part or none of what the broker took of its orders; '' where it took none.
+    """
+
+    id: str
+    strategy: str
+    kind: str
+    state: str
+    asked: datetime
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    text: str = ""
+    finished: datetime | None = None
+    outcome: str = ""
+    filled: str = ""
+    message: str = ""
+    session: str = ""
+    as_of: str = ""
+    who: str = ""
+    job: str = ""
+    reason: str = ""
+    stages: Mapping[str, float] = field(default_factory=dict)
+    findings: tuple[Diagnostic, ...] = ()
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What `status --detailed` adds. workers: of the cluster; queue: runs under way and waiting.
+
+    cpu_limit: how the share of the processors is kept. limits_off: by strategy, limits that nothing it loads can be
+    judged by. missed: newest fires that did not run, of jobs that have not run since, and why.
+    """
+
+    cluster: str = ""
+    cluster_dashboard: str = ""
+    workers: tuple[WorkerStatus, ...] = ()
+    cache: Mapping[str, Any] = field(default_factory=dict)
+    queue: tuple[RunStatus, ...] = ()
+    connections: Mapping[str, str] = field(default_factory=dict)
+    checks: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
+    loop_lag_ms: float = 0.0
+    jobs: int = 0
+    cpu_limit: str = ""
+    limits_off: Mapping[str, str] = field(default_factory=dict)
+    missed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReply:
+    """status: starting, running or stopping. zone: of the times people are shown. identity: of the process.
+
+    life: of this start; a restart keeps the process and has another. broker: where orders go, `paper` or a name.
+    page: where the status page is, '' without one. alerts: how many are open, by severity.
+    """
+
+    name: str
+    status: str
+    pid: int
+    identity: str
+    version: str
+    uptime_seconds: float
+    memory_bytes: int
+    memory_limit_bytes: int
+    cpu_pct: float
+    zone: str
+    is_ready: bool
+    is_paused: bool
+    life: str
+    reason: str = ""
+    broker: str = "paper"
+    is_halted: bool = False
+    page: str = ""
+    strategies: tuple[StrategyStatus, ...] = ()
+    detailed: Details | None = None
+    alerts: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,324 @@
+"""What happens to a fire: `step(state, event) -> (state, actions)`, one state per job.
+
+    idle -> waiting    for its dependencies, fresh data, its jitter
+         -> starting   a run was asked for
+         -> running    -> idle, or retrying -> starting
+
+No clock is read and nothing is done: the controller tells what happened, with the time, and does the actions. Laws
+that the tests hold it to:
+
+    every fire ends once: as finished, or as a recorded miss with its reason
+    a run is asked for only when no run of the job is going on, scheduled or by hand
+    an execute job is asked for once a fire; a rebalance again only when it failed before it could trade
+    paused or disabled jobs ask for no run but one wanted by hand
+
+Read `state.py` first, then `step`. Neighbours: `misfire.py` gives the fires, `dependencies.py` says what a
+fire needs and passes on what has finished, `record.py` keeps states over a restart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sigc.schedule.job import TRADING, Condition, Fire, Job, Kind, Overlap, fire
+from sigc.schedule.misfire import Miss, Reason
+from sigc.schedule.state import (
+    Action,
+    CancelRun,
+    DependencyFinished,
+    DidNotRun,
+    Event,
+    FireDue,
+    FireFinished,
+    FireMissed,
+    Held,
+    JobState,
+    Pending,
+    QueueFire,
+    RecordMiss,
+    Requested,
+    RetryAt,
+    Retrying,
+    RunFinished,
+    Running,
+    RunRefused,
+    RunStarted,
+    Starting,
+    StartRun,
+    Step,
+    Switched,
+    Tick,
+    Waiting,
+)
+
+MOST_QUEUED = 16
+LONGEST_BACKOFF_S = 3600.0
+_LOUD = frozenset({Reason.DEPENDENCY, Reason.DEADLINE, Reason.REFUSED, Reason.QUEUE_FULL})
+_QUIET = frozenset({Reason.PAUSED, Reason.DISABLED, Reason.MARKET_CLOSED})
+
+
+def step(state: JobState, event: Event) -> Step:
+    """The state after `event`, and what is to be done."""
+    match event:
+        case FireDue(fire=due, needed=needed, now=now, met=met):
+            return _meet(state, Pending(due, needed), now, met)
+        case Requested(fire=due, now=now, force=force):
+            due = replace(due, by_hand=True)
+            if state.paused and not force:
+                return state, missed(state.job, due, Reason.PAUSED)
+            return _meet(state, Pending(due), now, None)
+        case FireMissed(miss=miss):
+            return state, missed(state.job, miss.fire, miss.reason)
+        case RunStarted():
+            return _started(state, event)
+        case RunRefused(planned=planned, now=now):
+            if not isinstance(state.phase, Starting) or state.phase.pending.fire.planned != planned:
+                return state, ()
+            told = missed(state.job, state.phase.pending.fire, Reason.REFUSED)
+            return _then(replace(state, phase=None), told, now)
+        case RunFinished():
+            return _finished(state, event)
+        case DependencyFinished():
+            return _dependency(state, event)
+        case Tick(now=now, met=met):
+            return _tick(state, now, met)
+        case Switched(enabled=enabled, now=now):
+            state = replace(state, enabled=enabled)
+            return (state, ()) if enabled else _drop(state, Reason.DISABLED)
+        case Held(paused=paused, now=now):
+            state = replace(state, paused=paused)
+            return _drop(state, Reason.PAUSED) if paused else (state, ())
+
+
+def next_wake(state: JobState) -> datetime | None:
+    """When a Tick is wanted at the latest; None when nothing is awaited but events and conditions."""
+    match state.phase:
+        case None:
+            return None
+        case Retrying(at=at):
+            return at
+        case phase:
+            one = phase.pending.fire
+            ends = deadline(state.job, one) if state.alarmed != one.planned else None
+            times = [at for at in (one.at if isinstance(phase, Waiting) else None, ends) if at is not None]
+            return min(times, default=None)
+
+
+def deadline(job: Job, one: Fire) -> datetime | None:
+    """When the fire is to have finished."""
+    return None if job.deadline_s is None else one.at + timedelta(seconds=job.deadline_s)
+
+
+def missed(job: Job, one: Fire, reason: Reason) -> tuple[Action, ...]:
+    """The record of a fire that does not run, and the alert where someone counts on the job.
+
+    Who asked by hand is answered, not alerted.
+    """
+    record = RecordMiss(Miss(one, reason))
+    counted_on = job.deadline_s is not None or job.kind in TRADING
+    loud = not one.by_hand and (reason in _LOUD or (counted_on and reason not in _QUIET))
+    return (record, DidNotRun(one, reason)) if loud else (record,)
+
+
+def _meet(state: JobState, pending: Pending, now: datetime, met: frozenset[Condition] | None) -> Step:
+    """A new fire: taken up when nothing of the job goes on, else by the rule of overlap."""
+    job, one = state.job, pending.fire
+    if not pending.fire.by_hand and not state.enabled:
+        return state, missed(job, one, Reason.DISABLED)
+    if not pending.fire.by_hand and state.paused:
+        return state, missed(job, one, Reason.PAUSED)
+    if not state.busy:
+        return _take(state, pending, now, met)
+    waits = isinstance(state.phase, Waiting) and not state.others
+    match job.overlap:
+        case Overlap.QUEUE if not (waits and pending.fire.by_hand):
+            if len(state.queue) >= MOST_QUEUED:
+                return state, missed(job, one, Reason.QUEUE_FULL)
+            return replace(state, queue=(*state.queue, pending)), (QueueFire(one),)
+        case Overlap.CANCEL_OLD if not waits:
+            return _replace_run(state, pending, now, met)
+        case _ if waits and isinstance(state.phase, Waiting):
+            # What waits has not run: the newer fire takes its place, or one dependency would stop the job for ever.
+            told = missed(job, state.phase.pending.fire, Reason.NEWER)
+            state, more = _take(replace(state, phase=None), pending, now, met)
+            return state, told + more
+        case _:
+            return state, missed(job, one, Reason.OVERLAP)
+
+
+def _replace_run(state: JobState, pending: Pending, now: datetime, met: frozenset[Condition] | None) -> Step:
+    """cancel_old: what goes on is ended, and the new fire follows."""
+    told: tuple[Action, ...] = ()
+    match state.phase:
+        case Waiting(pending=old):
+            told, state = missed(state.job, old.fire, Reason.NEWER), replace(state, phase=None)
+        case Retrying(pending=old):
+            told, state = (FireFinished(old.fire, ok=False),), replace(state, phase=None)
+        case _:
+            pass
+    if not state.busy:
+        state, more = _take(state, pending, now, met)
+        return state, told + more
+    for old in state.queue:
+        told += missed(state.job, old.fire, Reason.NEWER)
+    runs = {*state.others, *([state.phase.run] if isinstance(state.phase, Running) else [])}
+    ends = () if state.queue else tuple(CancelRun(run) for run in sorted(runs))
+    return replace(state, queue=(pending,)), (*told, *ends, QueueFire(pending.fire))
+
+
+def _take(state: JobState, pending: Pending, now: datetime, met: frozenset[Condition] | None) -> Step:
+    """Start a fire, let it wait, or miss it. Nothing of the job goes on; `met` None: conditions are not known now."""
+    job, one = state.job, pending.fire
+    ready = True
+    if not pending.fire.by_hand:
+        reason, ready = _readiness(state, pending, now, met)
+        if reason is not None:
+            return replace(state, phase=None), missed(job, one, reason)
+    if not ready:
+        return replace(state, phase=Waiting(pending)), ()
+    return replace(state, phase=Starting(pending, 1)), (StartRun(one, 1),)
+
+
+def _readiness(
+    state: JobState, pending: Pending, now: datetime, met: frozenset[Condition] | None
+) -> tuple[Reason | None, bool]:
+    """Why a fire can't start any more, if so, and whether it can now."""
+    job, one = state.job, pending.fire
+    ends = deadline(job, one)
+    if ends is not None and now >= ends:
+        return Reason.DEADLINE, False
+    results = [(state.result(name), planned) for name, planned in pending.needed]
+    ended = [r for r, planned in results if r is not None and r.planned >= planned]
+    if not all(r.ok for r in ended):
+        return Reason.DEPENDENCY, False
+    if len(ended) < len(results) or one.at > now:
+        return None, False
+    if met is not None and Condition.MARKET_OPEN in job.conditions - met:
+        return Reason.MARKET_CLOSED, False
+    return None, not job.conditions - (met or frozenset())
+
+
+def _then(state: JobState, actions: tuple[Action, ...], now: datetime) -> Step:
+    """After a fire has ended: the next of the queue, as long as those taken up end at once."""
+    while not state.busy and state.queue:
+        head, rest = state.queue[0], state.queue[1:]
+        state, more = _take(replace(state, queue=rest), head, now, None)
+        actions += more
+    return state, actions
+
+
+def _started(state: JobState, event: RunStarted) -> Step:
+    phase = state.phase
+    if not isinstance(phase, Starting) or event.planned != phase.pending.fire.planned:
+        return replace(state, others=state.others | {event.run}), ()
+    state = replace(state, phase=Running(phase.pending, phase.attempt, event.run))
+    ends = state.job.overlap is Overlap.CANCEL_OLD and bool(state.queue)
+    return state, (CancelRun(event.run),) if ends else ()
+
+
+def _finished(state: JobState, event: RunFinished) -> Step:
+    phase = state.phase
+    if not isinstance(phase, Running) or event.run != phase.run:
+        return _then(replace(state, others=state.others - {event.run}), (), event.now)
+    one = phase.pending.fire
+    if not event.ok and _may_retry(state, phase, event):
+        at = event.now + timedelta(seconds=_backoff_s(state.job, phase.attempt))
+        ends = deadline(state.job, one)
+        if ends is None or at <= ends:
+            state = replace(state, phase=Retrying(phase.pending, phase.attempt + 1, at))
+            return state, (RetryAt(one, phase.attempt + 1, at),)
+    return _then(replace(state, phase=None), (FireFinished(one, event.ok),), event.now)
+
+
+def _may_retry(state: JobState, phase: Running, event: RunFinished) -> bool:
+    job = state.job
+    if event.cancelled or phase.attempt > job.retries or state.paused or not state.enabled:
+        return False
+    if job.overlap is Overlap.CANCEL_OLD and state.queue:
+        return False
+    # An order that may be out is never sent by a second try.
+    return job.kind is not Kind.EXECUTE and (job.kind not in TRADING or event.before_trading)
+
+
+def _backoff_s(job: Job, attempt: int) -> float:
+    return min(job.backoff_s * 2.0 ** min(attempt - 1, 30), max(job.backoff_s, LONGEST_BACKOFF_S))
+
+
+def _dependency(state: JobState, event: DependencyFinished) -> Step:
+    job, result = state.job, event.result
+    if result.job not in job.depends_on:
+        return state, ()
+    known = state.result(result.job)
+    if known is None or known.planned <= result.planned:
+        others = (r for r in state.finished if r.job != result.job)
+        state = replace(state, finished=tuple(sorted((*others, result), key=lambda r: r.job)))
+    chained = _chain(state) if job.trigger is None and result.ok else None
+    if chained is not None:
+        return _meet(replace(state, chained=chained), Pending(fire(job, chained)), event.now, None)
+    if isinstance(state.phase, Waiting) and not state.others:
+        return _again(state, state.phase, event.now, None)
+    return state, ()
+
+
+def _chain(state: JobState) -> datetime | None:
+    """The fire that dependencies alone give: all finished well on one day of the job's zone, and not used before."""
+    results = [state.result(name) for name in state.job.depends_on]
+    ended = [r.planned for r in results if r is not None and r.ok]
+    zone = ZoneInfo(state.job.zone)
+    if len(ended) < len(results) or len({at.astimezone(zone).date() for at in ended}) != 1:
+        return None
+    latest = max(ended)
+    return latest if state.chained is None or latest > state.chained else None
+
+
+def _again(state: JobState, phase: Waiting, now: datetime, met: frozenset[Condition] | None) -> Step:
+    """What waits is looked at again."""
+    state, actions = _take(state, phase.pending, now, met)
+    return _then(state, actions, now)
+
+
+def _tick(state: JobState, now: datetime, met: frozenset[Condition]) -> Step:
+    phase = state.phase
+    if phase is None:
+        return _then(state, (), now)
+    one = phase.pending.fire
+    ends = deadline(state.job, one)
+    late = ends is not None and now >= ends
+    match phase:
+        case Waiting():
+            if state.others and not late:
+                return state, ()
+            return _again(state, phase, now, met)
+        case Retrying(at=at, attempt=attempt):
+            if late:
+                over = (FireFinished(one, ok=False), DidNotRun(one, Reason.DEADLINE))
+                return _then(replace(state, phase=None), over, now)
+            if now < at or state.others:
+                return state, ()
+            if not phase.pending.fire.by_hand and Condition.MARKET_OPEN in state.job.conditions - met:
+                return _then(replace(state, phase=None), (FireFinished(one, ok=False),), now)
+            state = replace(state, phase=Starting(phase.pending, attempt))
+            return state, (StartRun(one, attempt),)
+        case _:
+            if late and state.alarmed != one.planned:
+                return replace(state, alarmed=one.planned), (DidNotRun(one, Reason.DEADLINE),)
+            return state, ()
+
+
+def _drop(state: JobState, reason: Reason) -> Step:
+    """Forget what has not started; what runs goes on."""
+    actions: tuple[Action, ...] = ()
+    match state.phase:
+        case Waiting(pending=pending):
+            actions = missed(state.job, pending.fire, reason)
+            state = replace(state, phase=None)
+        case Retrying(pending=pending):
+            actions = (FireFinished(pending.fire, ok=False),)
+            state = replace(state, phase=None)
+        case _:
+            pass
+    for pending in state.queue:
+        actions += missed(state.job, pending.fire, reason)
+    return replace(state, queue=()), actions

@@ -1,0 +1,139 @@
+"""Anchor the chain: write down, outside the ledger, how far it had come and with what digest.
+
+A line a day, appended and flushed, best to a file that whoever can write the ledger can't: then a chain that is cut off
+or written anew is found out (`verify.py`). Several daemons may share a file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sigc.errors import Diagnostic, SigcError
+from sigc.failpoint import failpoint
+from sigc.private import make_private
+from sigc.store.audit.chain import canonical, head, ledger_id
+from sigc.store.files import sync_directory
+from sigc.store.ledger.records import Finding, Weight
+
+FILE = "anchors.jsonl"
+_DAY = 10  # characters of an ISO date
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """How far the chain of a ledger had come at an instant (ISO, UTC)."""
+
+    at: str
+    ledger: str
+    seq: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """The anchor that was written, None when none was due, and what went wrong."""
+
+    anchor: Anchor | None
+    findings: tuple[Finding, ...] = ()
+
+
+def anchors_file(work_dir: Path, setting: str) -> Path:
+    """Where anchors are: what `audit.anchor` says, else in the work dir."""
+    return Path(setting).expanduser() if setting else work_dir / "audit" / FILE
+
+
+def anchor(connection: sqlite3.Connection, path: Path, now: datetime, *, on_demand: bool = False) -> Anchored:
+    """Anchor the chain, at most once a UTC day unless on demand. A file that can't be written is a finding."""
+    ledger = ledger_id(connection)
+    seq, digest = head(connection)
+    if not seq:
+        return Anchored(None)
+    fresh = Anchor(now.isoformat(), ledger, seq, digest)
+    try:
+        return Anchored(_append(path, fresh, on_demand=on_demand))
+    except OSError as error:
+        message = f"the chain is not anchored: {path}: {error.strerror or error}"
+    except SigcError as error:
+        message = f"the chain is not anchored: {error.diagnostics[0].message}"
+    return Anchored(None, (Finding("anchor", Weight.ERROR, message),))
+
+
+def read_anchors(path: Path) -> tuple[Anchor, ...]:
+    """The anchors of a file, oldest first; none when there is no file. Raises E811 for lines that are none."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    # What is behind the last newline was being written when its process died.
+    return tuple(_parsed(line, path, number) for number, line in enumerate(raw.split(b"\n")[:-1], 1))
+
+
+def _append(path: Path, fresh: Anchor, *, on_demand: bool) -> Anchor | None:
+    make_private(path.parent)
+    is_new = not path.exists()
+    with _locked(path) as handle:
+        ours = [a for a in read_anchors(path) if a.ledger == fresh.ledger]
+        if ours and not _is_due(ours[-1], fresh, on_demand):
+            return None
+        failpoint("anchor")
+        _mend(path, handle)
+        _write(handle, (canonical(asdict(fresh)) + "\n").encode())
+        os.fsync(handle)
+    if is_new:
+        sync_directory(path.parent)
+    return fresh
+
+
+def _is_due(last: Anchor, fresh: Anchor, on_demand: bool) -> bool:
+    if on_demand:
+        return (last.seq, last.digest) != (fresh.seq, fresh.digest)
+    return last.at[:_DAY] != fresh.at[:_DAY]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _mend(path: Path, handle: int) -> None:
+    """Cut off a line that was being written when its process died."""
+    raw = path.read_bytes()
+    whole = raw.rfind(b"\n") + 1
+    if whole < len(raw):
+        os.ftruncate(handle, whole)
+
+
+def _write(handle: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(handle, data) :]
+
+
+def _parsed(line: bytes, path: Path, number: int) -> Anchor:
+    try:
+        told = json.loads(line)
+        found = Anchor(**told)
+        if type(found.seq) is not int or not all(isinstance(t, str) for t in (found.at, found.ledger, found.digest)):
+            raise TypeError
+    except (ValueError, TypeError):
+        raise _unreadable(path, f"line {number} is no anchor") from None
+    return found
+
+
+def _unreadable(path: Path, why: str) -> SigcError:
+    hint = "anchors can't be checked; restore the file from where it is copied to"
+    return SigcError(Diagnostic("E811", f"the anchors {path} can't be read: {why}", hint=hint))

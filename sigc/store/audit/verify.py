@@ -1,0 +1,238 @@
+"""Verify the audit chain: name the first record that is not what was written, and say why.
+
+Records are looked at one after the other, in a constant amount of memory. Of each:
+
+    1. its number is the one after the last        a record was dropped, doubled, swapped
+    2. its text is canonical, and the columns beside it say what it says
+    3. its digest is that of the text and the digest before
+    4. its signature is of that digest, by a key that is trusted (where keys are given)
+    5. an anchor of its number has its digest      the chain was written anew from some record on
+    6. no anchor is of a later number              the end was cut off
+
+Whoever can write the ledger can write a chain anew that is whole in itself: only signatures (4) and anchors kept
+elsewhere (5, 6) tell that. A wrong signature names the record itself; an anchor, that one of the records since the last
+good anchor was replaced.
+
+Neighbours: `chain.py` appends, `sign.py` signs, `anchor.py` anchors, `mirror.py` keeps the lines.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import dropwhile
+from typing import Any
+
+from sigc.store.audit.anchor import Anchor
+from sigc.store.audit.chain import GENESIS, canonical, digest_of, ledger_id
+
+# Whether a signature of a digest is by a key that is trusted.
+IsSigned = Callable[[str, str], bool]
+_FIELDS = frozenset({"seq", "at", "event", "run", "strategy", "portfolio", "who", "payload"})
+_COLUMNS = ("at", "event", "run", "strategy")
+_LINE = frozenset({"seq", "digest", "signature", "record"})
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One record as it was found. columns: what stands beside the text; damage: why it can't even be read."""
+
+    seq: int
+    record: str
+    digest: str
+    signature: str
+    columns: Mapping[str, str] | None = None
+    damage: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a chain stands: the number and digest of a record; 0 and GENESIS before the first."""
+
+    seq: int = 0
+    digest: str = GENESIS
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a chain was found. records: how many are good; head: the last of them; bad: the first that is not, 0 without.
+
+    anchors: how many agree; signed: how many signatures are good (0 when no key was given).
+    """
+
+    records: int
+    head: Place
+    bad: int = 0
+    reason: str = ""
+    anchors: int = 0
+    signed: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.bad
+
+
+def verify(
+    connection: sqlite3.Connection,
+    anchors: Sequence[Anchor] = (),
+    is_signed: IsSigned | None = None,
+    signed_from: int = 1,
+) -> Verdict:
+    """The chain of a ledger. signed_from: the first record that was signed, if signing began later than the ledger.
+
+    Raises E310 when the file is damaged so that nothing can be read.
+    """
+    ledger = ledger_id(connection)
+    ours = [a for a in anchors if a.ledger == ledger]
+    return verify_links(_rows(connection), ours, is_signed, signed_from)
+
+
+def verify_lines(
+    lines: Iterable[bytes],
+    anchors: Sequence[Anchor] = (),
+    is_signed: IsSigned | None = None,
+    signed_from: int = 1,
+    since: Place | None = None,
+) -> Verdict:
+    """The chain of a mirror's lines, in their order. anchors: of this chain alone.
+
+    since: the record before the first line, where older files are deleted; lines up to it are not looked at. None: the
+    lines are a part of a chain, and their first one is taken as it is (unless it is record 1).
+    """
+    links: Iterator[Link] = (_line(line) for line in lines)
+    if since is None:
+        first = next(links, None)
+        if first is None:
+            return Verdict(0, Place())
+        since = Place() if first.seq <= 1 or first.damage else Place(first.seq, first.digest)
+        links = _with(first, links, since)
+    else:
+        passed = since.seq
+        links = dropwhile(lambda link: not link.damage and link.seq <= passed, links) if passed else links
+    return verify_links(links, anchors, is_signed, signed_from, since)
+
+
+def verify_links(
+    links: Iterable[Link],
+    anchors: Sequence[Anchor] = (),
+    is_signed: IsSigned | None = None,
+    signed_from: int = 1,
+    since: Place | None = None,
+) -> Verdict:
+    """The chain of `links` after `since`."""
+    head = since or Place()
+    anchored: dict[int, list[Anchor]] = {}
+    for anchor in anchors:
+        anchored.setdefault(anchor.seq, []).append(anchor)
+    records = agreed = signed = 0
+    vouched = head.seq
+    for link in links:
+        number = head.seq + 1
+        reason = _fault(link, head, is_signed if number >= signed_from else None)
+        if reason:
+            return Verdict(records, head, number, reason, agreed, signed)
+        for anchor in anchored.pop(number, ()):
+            if anchor.digest != link.digest:
+                return Verdict(records, head, vouched + 1, _replaced(vouched + 1, anchor), agreed, signed)
+            agreed, vouched = agreed + 1, number
+        head = Place(number, link.digest)
+        records += 1
+        signed += is_signed is not None and number >= signed_from
+    later = [a for number, all in anchored.items() if number > head.seq for a in all]
+    if later:
+        reason = f"the end was cut off: record {max(a.seq for a in later)} was anchored at {later[-1].at}"
+        return Verdict(records, head, head.seq + 1, reason, agreed, signed)
+    return Verdict(records, head, 0, "", agreed, signed)
+
+
+def _fault(link: Link, before: Place, is_signed: IsSigned | None) -> str:
+    """Why a record is not the one after `before`; '' when it is."""
+    if link.damage:
+        return link.damage
+    if link.seq != before.seq + 1:
+        return f"it is missing: record {link.seq} stands in its place"
+    reason = _text_fault(link)
+    if reason:
+        return reason
+    if link.digest != digest_of(before.digest, link.record):
+        return "its digest is not that of its text and of the record before"
+    if is_signed is not None and not is_signed(link.digest, link.signature):
+        return "its signature is wrong" if link.signature else "it is not signed"
+    return ""
+
+
+def _text_fault(link: Link) -> str:
+    told = parsed(link.record)
+    if told is None or set(told) != _FIELDS:
+        return "its text is no record"
+    try:
+        if canonical(told) != link.record:
+            return "its text is not canonical"
+    except ValueError:
+        return "its text holds a number that is not finite"
+    if type(told["seq"]) is not int or told["seq"] != link.seq:
+        return f"its text says it is record {told['seq']}"
+    for name, value in (link.columns or {}).items():
+        if told[name] != value:
+            return f"the column {name} says {value!r}, its text {told[name]!r}"
+    return ""
+
+
+def _replaced(first: int, anchor: Anchor) -> str:
+    which = f"record {first}" if first == anchor.seq else f"one of the records {first} to {anchor.seq}"
+    return f"{which} was replaced: record {anchor.seq} had another digest when it was anchored at {anchor.at}"
+
+
+def parsed(text: str) -> dict[str, Any] | None:
+    """A JSON object; None for anything else."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _with(first: Link, rest: Iterator[Link], since: Place) -> Iterator[Link]:
+    if not since.seq:
+        yield first
+    yield from rest
+
+
+def _rows(connection: sqlite3.Connection) -> Iterator[Link]:
+    """Records by number. What can't be read is a bad record, not an exception."""
+    texts = ", ".join(f"CAST({name} AS BLOB)" for name in ("record", "digest", "signature", *_COLUMNS))
+    try:
+        # As bytes: SQLite keeps what it is given, and that need not be UTF-8.
+        for seq, *raw in connection.execute(f"SELECT seq, {texts} FROM audit ORDER BY seq"):  # noqa: S608
+            try:
+                record, digest, signature, *beside = (bytes(r).decode() for r in raw)
+            except (UnicodeDecodeError, TypeError):
+                yield Link(seq, "", "", "", damage="its text is no text")
+                continue
+            yield Link(seq, record, digest, signature, dict(zip(_COLUMNS, beside, strict=True)))
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        yield Link(0, "", "", "", damage=f"the file is damaged there: {error}")
+
+
+def _line(line: bytes) -> Link:
+    damaged = Link(0, "", "", "", damage="its line is none of a mirror")
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return damaged
+    told = parsed(text)
+    if told is None or set(told) != _LINE or not isinstance(told["record"], dict):
+        return damaged
+    seq, digest, signature = told["seq"], told["digest"], told["signature"]
+    if type(seq) is not int or not isinstance(digest, str) or not isinstance(signature, str):
+        return damaged
+    try:
+        record = canonical(told["record"])
+        if canonical(told) + "\n" != text:
+            return damaged
+    except ValueError:
+        return damaged
+    return Link(seq, record, digest, signature)

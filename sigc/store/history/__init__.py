@@ -1,0 +1,1 @@
+"""Looking back into the ledger with bounded cost."""

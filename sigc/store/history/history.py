@@ -1,0 +1,377 @@
+"""Looking back with bounded cost: pages of runs, orders and fills; a book's track. Positions are in `holding.py`, audit
+records in `recent.py`.
+
+Queries alone, each a pure function over a connection, none slower than some milliseconds on ten years of sessions,
+5,000 positions and 100,000 orders: pages go on from a key that an index has in order, never from an offset, so that
+rows that are added meanwhile neither repeat nor hide one; sums of a run are in `run_totals`, kept by triggers.
+
+Numbers are floats: this is for looking at. What was agreed to the digit is in `orders.py` and `books.py`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from sigc.store.history.conditions import conditions
+from sigc.store.history.track import Close, Day, days
+from sigc.store.ledger import books, orders
+from sigc.store.ledger.records import BookKey
+
+_OPEN = ("planned", "sending", "unknown", "acknowledged", "partially_filled")  # the words of intents_in_flight
+_EARLY = ("cancelled", "expired", "rejected", "denied")  # the words of the index intents_ended_early
+
+
+class CursorError(Exception):
+    """A cursor that is none of the list it was given to."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run in a line: what the daemon was asked for (run_orders), or what was run without it.
+
+    at: when it began; filled: open, all, part or none of what the broker took of its orders, '' of a run without any.
+    """
+
+    id: str
+    strategy: str
+    portfolio: str
+    kind: str
+    at: datetime
+    finished: datetime | None
+    outcome: str
+    message: str
+    session: str
+    as_of: str
+    job: str
+    who: str
+    reason: str
+    filled: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a run's orders came to, in money. referenced: the fills at the prices that their orders were sized by.
+
+    slippage: how much worse they were, in basis points too; negative when better.
+    """
+
+    orders: int = 0
+    ordered: float = 0.0
+    fills: int = 0
+    traded: float = 0.0
+    commission: float = 0.0
+    slippage: float = 0.0
+    referenced: float = 0.0
+    slippage_bps: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PastOrder:
+    """An order in a line. price: its limit, else the one it was sized by. sent: None for one that never was."""
+
+    client_order_id: str
+    run: str
+    strategy: str
+    portfolio: str
+    session: str
+    asset: str
+    side: str
+    quantity: float
+    price: float
+    state: str
+    filled: float
+    sent: datetime | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PastFill:
+    """An execution in a line. run, strategy: '' where the order is none of this ledger."""
+
+    execution_id: str
+    client_order_id: str
+    run: str
+    strategy: str
+    asset: str
+    side: str
+    quantity: float
+    price: float
+    commission: float
+    slippage_bps: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BookTrack:
+    """A book and its sessions."""
+
+    book: books.Book
+    days: tuple[Day, ...]
+    totals: Mapping[str, Totals] = field(default_factory=dict)
+
+
+def book_of(connection: sqlite3.Connection, strategy: str, portfolio: str = "") -> books.Book | None:
+    """The book of a strategy: of that portfolio, else its first."""
+    found = (b for b in books.books(connection) if b.key.strategy == strategy and portfolio in ("", b.key.portfolio))
+    return next(found, None)
+
+
+def track_mark(connection: sqlite3.Connection, key: BookKey) -> tuple[object, ...]:
+    """What is another when the track of a book may be: its newest session, the newest order and fill of all."""
+    found: tuple[object, ...] = connection.execute(
+        "SELECT (SELECT max(session) FROM nav WHERE strategy = ? AND portfolio = ?),"
+        " (SELECT max(number) FROM intents), (SELECT max(number) FROM fills)",
+        (key.strategy, key.portfolio),
+    ).fetchone()
+    return found
+
+
+def track(connection: sqlite3.Connection, book: books.Book) -> BookTrack:
+    """All sessions of a book, with what was traded for each."""
+    key = (book.key.strategy, book.key.portfolio)
+    rows = connection.execute(
+        "SELECT session, CAST(nav AS REAL), CAST(gross AS REAL), CAST(net AS REAL) FROM nav"
+        " WHERE strategy = ? AND portfolio = ? ORDER BY session",
+        key,
+    )
+    closes = [Close(*row) for row in rows]
+    totals = _totals(connection, "r.strategy = ? AND r.portfolio = ? AND r.traded = 1", key)
+    return BookTrack(book, days(float(book.capital), closes, {s: t.ordered for s, t in totals.items()}), totals)
+
+
+def _totals(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> dict[str, Totals]:
+    """Totals of runs, summed by the session that they traded for."""
+    rows = connection.execute(
+        "SELECT r.session, sum(t.orders), sum(t.ordered), sum(t.fills), sum(t.traded), sum(t.commission),"  # noqa: S608
+        f" sum(t.slippage), sum(t.referenced) FROM runs r JOIN run_totals t ON t.run = r.id WHERE {where}"
+        " GROUP BY r.session",
+        values,
+    )
+    return {session: _total(*row) for session, *row in rows}
+
+
+def _total(
+    count: int, ordered: float, fills: int, traded: float, commission: float, slippage: float, referenced: float
+) -> Totals:
+    bps = 1e4 * slippage / referenced if referenced else 0.0
+    return Totals(count, ordered, fills, traded, commission, slippage, referenced, bps)
+
+
+def summed(totals: Iterable[Totals]) -> Totals:
+    """Several totals as one; its slippage in basis points by what was filled of each."""
+    found = list(totals)
+    return _total(
+        sum(t.orders for t in found),
+        sum(t.ordered for t in found),
+        sum(t.fills for t in found),
+        sum(t.traded for t in found),
+        sum(t.commission for t in found),
+        sum(t.slippage for t in found),
+        sum(t.referenced for t in found),
+    )
+
+
+def totals_of(connection: sqlite3.Connection, run: str) -> Totals:
+    """What a run's orders came to; nothing for one without orders."""
+    row = connection.execute(
+        "SELECT orders, ordered, fills, traded, commission, slippage, referenced FROM run_totals WHERE run = ?", (run,)
+    ).fetchone()
+    return Totals() if row is None else _total(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class RunsWanted:
+    """Which runs: '' for any. before: the `cursor` of the last one seen; since: an ISO instant in UTC."""
+
+    strategy: str = ""
+    kind: str = ""
+    outcome: str = ""
+    before: str = ""
+    most: int = 50
+    since: str = ""
+
+
+def runs_page(connection: sqlite3.Connection, wanted: RunsWanted) -> tuple[PastRun, ...]:
+    """Runs by when they began, the newest first: the daemon's orders, and runs that were done without a daemon."""
+    ordered = (
+        "SELECT o.id, o.strategy, o.portfolio, o.kind, o.asked, ifnull(o.finished, ''), o.outcome, o.message,"
+        " o.session, o.as_of, o.job, o.who, o.reason FROM run_orders o WHERE 1"
+    )
+    alone = (
+        "SELECT o.id, o.strategy, o.portfolio, o.kind, o.started, ifnull(o.finished, ''), o.outcome, o.message,"
+        " o.session, o.as_of, '', o.who, o.reason FROM runs o"
+        " WHERE NOT EXISTS (SELECT 1 FROM run_orders d WHERE d.id = o.id)"
+    )
+    found = [_runs(connection, text, at, wanted) for text, at in ((ordered, "asked"), (alone, "started"))]
+    merged = heapq.merge(*found, key=lambda run: (run.at, run.id), reverse=True)
+    page = tuple(itertools.islice(merged, wanted.most))
+    filled = orders.filled_of(connection, [run.id for run in page])
+    return tuple(replace(run, filled=filled[run.id]) if run.id in filled else run for run in page)
+
+
+def run_cursor(run: PastRun) -> str:
+    """Where a page that ends with this run goes on."""
+    return f"{run.at.isoformat()}|{run.id}"
+
+
+def _runs(connection: sqlite3.Connection, text: str, at: str, wanted: RunsWanted) -> Iterator[PastRun]:
+    where, values = conditions(
+        {"o.strategy = ?": wanted.strategy, "o.kind = ?": wanted.kind, "o.outcome = ?": wanted.outcome}
+    )
+    if wanted.since:
+        where += f" AND o.{at} >= ?"
+        values += (wanted.since,)
+    if wanted.before:
+        where += f" AND (o.{at}, o.id) < (?, ?)"
+        values += wanted.before.partition("|")[::2]
+    query = f"{text}{where} ORDER BY o.{at} DESC, o.id DESC LIMIT ?"
+    return (_past_run(row) for row in connection.execute(query, (*values, wanted.most)).fetchall())
+
+
+def _past_run(row: Sequence[Any]) -> PastRun:
+    id, strategy, portfolio, kind, at, finished, *rest = row
+    return PastRun(id, strategy, portfolio, kind, datetime.fromisoformat(at), _instant(finished), *rest)
+
+
+def _instant(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+@dataclass(frozen=True, slots=True)
+class OrdersWanted:
+    """Which orders: '' for any. state: `open` for those that may still be filled. before: the cursor of a page."""
+
+    strategy: str = ""
+    state: str = ""
+    run: str = ""
+    before: str = ""
+    most: int = 50
+
+
+_ORDER = (
+    "i.client_order_id, i.run, r.strategy, r.portfolio, r.session, i.asset, i.side,"
+    " CAST(i.quantity AS REAL), CAST(ifnull(i.limit_price, i.reference) AS REAL), i.state, CAST(i.filled AS REAL),"
+    " ifnull(i.sent_at, ''), substr(i.message, 1, 200)"
+)
+
+
+def orders_page(connection: sqlite3.Connection, wanted: OrdersWanted) -> tuple[tuple[PastOrder, ...], str]:
+    """Orders, the newest run's first, each run's from its last to its first; and where the next page goes on.
+
+    Those that are open, or ended early, are few and have an index of their own: they come as they were written.
+    """
+    where, values = conditions({"r.strategy = ?": wanted.strategy, "r.id = ?": wanted.run})
+    key: tuple[str, ...] = ("i.number",)
+    if wanted.state == "open":
+        source = f"intents i CROSS JOIN runs r ON r.id = i.run WHERE i.state IN {_OPEN}"
+    elif wanted.state in _OPEN:
+        source = f"intents i CROSS JOIN runs r ON r.id = i.run WHERE i.state IN {_OPEN} AND i.state = ?"
+        values.insert(0, wanted.state)
+    elif wanted.state in _EARLY:
+        source = f"intents i CROSS JOIN runs r ON r.id = i.run WHERE i.state IN {_EARLY} AND i.state = ?"
+        values.insert(0, wanted.state)
+    else:
+        key, source = ("r.number", "i.place"), "runs r CROSS JOIN intents i ON i.run = r.id WHERE r.traded = 1"
+        where += " AND i.state = ?" if wanted.state else ""
+        values += [wanted.state] if wanted.state else []
+    rows, cursor = _page(connection, key, _ORDER, f"{source}{where}", values, wanted)
+    told = ((*own, _instant(sent), message) for *own, sent, message in rows)
+    return tuple(PastOrder(*row) for row in told), cursor
+
+
+def _page(
+    connection: sqlite3.Connection,
+    key: tuple[str, ...],
+    columns: str,
+    source: str,
+    values: Sequence[object],
+    wanted: OrdersWanted | FillsWanted,
+) -> tuple[list[tuple[Any, ...]], str]:
+    """A page of rows by `key`, the greatest first; its cursor is the key of its last row, '' at the end.
+
+    The first column alone is compared too: SQLite enters an index by it, not by a row of several tables' columns.
+    """
+    before: tuple[int, ...] = ()
+    if wanted.before:
+        before = tuple(int(part) for part in wanted.before.split("."))
+        if len(before) != len(key):
+            raise CursorError(f"'{wanted.before}' is where another list goes on")
+        source += f" AND {key[0]} <= ? AND ({', '.join(key)}) < ({', '.join('?' * len(key))})"
+    ordering = ", ".join(f"{column} DESC" for column in key)
+    rows = connection.execute(
+        f"SELECT {', '.join(key)}, {columns} FROM {source} ORDER BY {ordering} LIMIT ?",  # noqa: S608
+        (*values, *before[:1], *before, wanted.most),
+    ).fetchall()
+    cursor = ".".join(str(part) for part in rows[-1][: len(key)]) if len(rows) == wanted.most else ""
+    return [row[len(key) :] for row in rows], cursor
+
+
+@dataclass(frozen=True, slots=True)
+class FillsWanted:
+    """Which fills: '' for any."""
+
+    strategy: str = ""
+    run: str = ""
+    before: str = ""
+    most: int = 50
+
+
+_FILL = (
+    "f.execution_id, f.client_order_id, ifnull(r.id, ''), ifnull(r.strategy, ''), f.asset, f.side,"
+    " CAST(f.quantity AS REAL), CAST(f.price AS REAL), CAST(f.commission AS REAL),"
+    " ifnull((CAST(f.price AS REAL) / CAST(i.reference AS REAL) - 1) * CASE f.side WHEN 'buy' THEN 1e4 ELSE -1e4 END,"
+    " 0.0), f.at"
+)
+
+
+def fills_page(connection: sqlite3.Connection, wanted: FillsWanted) -> tuple[tuple[PastFill, ...], str]:
+    """Fills, the newest first; of one strategy or run: the newest run's first. And where the next page goes on."""
+    if not wanted.strategy and not wanted.run:
+        source = "fills f LEFT JOIN intents i USING (client_order_id) LEFT JOIN runs r ON r.id = i.run WHERE 1"
+        rows, cursor = _page(connection, ("f.number",), _FILL, source, (), wanted)
+    else:
+        where, values = conditions({"r.strategy = ?": wanted.strategy, "r.id = ?": wanted.run})
+        source = "runs r CROSS JOIN intents i ON i.run = r.id CROSS JOIN fills f USING (client_order_id)"
+        key = ("r.number", "i.place", "f.number")
+        rows, cursor = _page(connection, key, _FILL, f"{source} WHERE r.traded = 1{where}", values, wanted)
+    told = ((*own, datetime.fromisoformat(at)) for *own, at in rows)
+    return tuple(PastFill(*row) for row in told), cursor
+
+
+def open_orders(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
+    """How many orders that may still be filled stand where, by strategy."""
+    rows = connection.execute(
+        "SELECT r.strategy, i.state, count(*) FROM intents i CROSS JOIN runs r ON r.id = i.run"  # noqa: S608
+        f" WHERE i.state IN {_OPEN} GROUP BY r.strategy, i.state ORDER BY r.strategy, i.state"
+    )
+    found: dict[str, dict[str, int]] = {}
+    for strategy, state, count in rows:
+        found.setdefault(strategy, {})[state] = count
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class TradesWanted:
+    """Which runs that traded. before: a run's number, 0: none."""
+
+    strategy: str
+    portfolio: str = ""
+    before: int = 0
+    most: int = 250
+
+
+def trades_page(connection: sqlite3.Connection, wanted: TradesWanted) -> tuple[tuple[PastRun, ...], int]:
+    """The newest runs of a strategy that traded; and the number before which the next page goes on, 0 for none."""
+    rows = connection.execute(
+        "SELECT number, id, strategy, portfolio, kind, started, ifnull(finished, ''), outcome, message, session, as_of,"
+        " '', who, reason FROM runs WHERE strategy = ? AND traded = 1 AND number < ? AND ? IN ('', portfolio)"
+        " ORDER BY number DESC LIMIT ?",
+        (wanted.strategy, wanted.before or 1 << 62, wanted.portfolio, wanted.most),
+    ).fetchall()
+    return tuple(_past_run(row[1:]) for row in rows), rows[-1][0] if len(rows) == wanted.most else 0

@@ -1,0 +1,1 @@
+"""The ledger's tables: what was decided, sent, filled, held."""

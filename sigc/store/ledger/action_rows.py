@@ -1,0 +1,316 @@
+"""Corporate actions as rows of the ledger: actions that are listed, entries that are booked, watermarks.
+
+An action is kept once some book holds, or held, its asset; `due` says at which session it is to be looked at next. Of
+what is booked there is one row an entry, never changed: a correction is one more.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from itertools import groupby
+
+from sigc.actions import Action, ActionKind
+from sigc.store.ledger.effects import Amounts, Due, Key
+from sigc.store.ledger.ledger import Transaction
+from sigc.store.ledger.records import BookKey
+
+_ACTION = (
+    "SELECT asset, kind, ex_date, id, ratio, cash, into_asset, value, total_return, pay_date, session, before,"
+    " pay_session, price, due, vanished FROM actions"
+)
+_ENTRY = (
+    "SELECT number, strategy, portfolio, asset, kind, ex_date, id, step, into_asset, change, into_change, fraction,"
+    " cash, receivable, session, pay_session, at, reason, corrects FROM action_entries"
+)
+_THROUGH, _STEP = "actions.through", "actions.step"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An action as the ledger keeps it. due: the session at which it is looked at next, '' for none."""
+
+    due: Due
+    next: str
+    vanished: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What was booked of an action for one book. change: of the asset, into_change: of `into`; cash, receivable: money.
+
+    step: its effect, or the payment of what was owed. session: from which it counts. fraction: shares paid in cash.
+    corrects: the number of an earlier entry, None for the first. reason: why it was booked.
+    """
+
+    book: BookKey
+    asset: str
+    kind: str
+    ex_date: str
+    id: str
+    step: str
+    into: str
+    amounts: Amounts
+    session: str
+    pay_session: str
+    at: datetime
+    reason: str
+    corrects: int | None = None
+    number: int = 0
+
+    @property
+    def key(self) -> Key:
+        """Of the action."""
+        return self.asset, self.kind, self.ex_date, self.id
+
+
+def put_action(tx: Transaction, due: Due, next: str, vanished: str = "") -> None:
+    """Keep an action, in place of the one of the same key."""
+    action = due.action
+    tx.connection.execute(
+        "INSERT OR REPLACE INTO actions (asset, kind, ex_date, id, ratio, cash, into_asset, value, total_return,"
+        " pay_date, session, before, pay_session, price, due, vanished)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(*due.key, str(action.ratio), repr(float(action.cash)), action.into, _text(action.value)),
+            *(_text(action.total_return), _text(action.pay_date), due.session, due.before.isoformat()),
+            *(due.pay_session, _text(due.price), next, vanished),
+        ),
+    )
+
+
+def drop_action(tx: Transaction, key: Key) -> None:
+    """Forget an action of which nothing was booked."""
+    tx.connection.execute("DELETE FROM actions WHERE asset = ? AND kind = ? AND ex_date = ? AND id = ?", key)
+
+
+def put_price(tx: Transaction, key: Key, price: Decimal) -> None:
+    """Keep the price at the close before an action: it is the same whenever the action is looked at again."""
+    where = "asset = ? AND kind = ? AND ex_date = ? AND id = ?"
+    tx.connection.execute(f"UPDATE actions SET price = ? WHERE {where}", (str(price), *key))  # noqa: S608
+
+
+def put_next(tx: Transaction, key: Key, next: str) -> None:
+    """Say at which session an action is looked at next, '' for never."""
+    where = "asset = ? AND kind = ? AND ex_date = ? AND id = ?"
+    tx.connection.execute(f"UPDATE actions SET due = ? WHERE {where}", (next, *key))  # noqa: S608
+
+
+def fill_came(tx: Transaction, asset: str, at: datetime) -> None:
+    """Have the actions looked at again that act on a fill which became known now."""
+    tx.connection.execute("UPDATE actions SET due = session WHERE asset = ? AND before >= ?", (asset, at.isoformat()))
+
+
+def listed(connection: sqlite3.Connection, asset: str) -> tuple[Kept, ...]:
+    """All kept actions of an asset, by date."""
+    return _kept(connection.execute(f"{_ACTION} WHERE asset = ? ORDER BY ex_date, kind, id", (asset,)))
+
+
+def due_until(connection: sqlite3.Connection, through: str) -> tuple[Kept, ...]:
+    """The actions that are to be looked at, of all sessions up to one."""
+    where = "WHERE due <> '' AND due <= ? ORDER BY due"
+    return _kept(connection.execute(f"{_ACTION} {where}", (through,)))
+
+
+def hang_together(connection: sqlite3.Connection, asset: str, since: datetime, through: str) -> tuple[Kept, ...]:
+    """The actions of an asset, of those it becomes, and of those that become it, over any number of steps.
+
+    Of all actions that act on what was held at an instant or later, of sessions up to `through`.
+    """
+    bounds = (since.isoformat(), through)
+    seen: set[str] = set()
+    coming, found = [asset], {}
+    while coming:
+        name = coming.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        own = _kept(connection.execute(f"{_ACTION} WHERE asset = ? AND before >= ? AND session <= ?", (name, *bounds)))
+        where = "into_asset = ? AND into_asset <> '' AND before >= ? AND session <= ?"
+        into = _kept(connection.execute(f"{_ACTION} WHERE {where}", (name, *bounds)))
+        for kept in (*own, *into):
+            found[kept.due.key] = kept
+            coming += [n for n in (kept.due.action.asset, kept.due.action.into) if n]
+    return tuple(found.values())
+
+
+def between(connection: sqlite3.Connection, after: str, until: str) -> tuple[Due, ...]:
+    """The kept actions whose session is after one and no later than another, by session."""
+    where = "WHERE session > ? AND session <= ? ORDER BY session"
+    return tuple(k.due for k in _kept(connection.execute(f"{_ACTION} {where}", (after, until))))
+
+
+def put_entry(tx: Transaction, entry: Entry) -> int:
+    """Book an entry; its number."""
+    a = entry.amounts
+    made = tx.connection.execute(
+        "INSERT INTO action_entries (strategy, portfolio, asset, kind, ex_date, id, step, into_asset, change,"
+        " into_change, fraction, cash, receivable, session, pay_session, at, reason, corrects)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(entry.book.strategy, entry.book.portfolio, *entry.key, entry.step, entry.into, str(a.change)),
+            *(str(a.into_change), str(a.fraction), str(a.cash), str(a.receivable), entry.session, entry.pay_session),
+            *(entry.at.isoformat(), entry.reason, entry.corrects),
+        ),
+    )
+    return int(made.lastrowid or 0)
+
+
+def entries_of(connection: sqlite3.Connection, key: Key) -> tuple[Entry, ...]:
+    """What was booked of an action, for all books, in order."""
+    where = "WHERE asset = ? AND kind = ? AND ex_date = ? AND id = ? ORDER BY number"
+    return tuple(map(_entry, connection.execute(f"{_ENTRY} {where}", key)))
+
+
+def entries_of_book(
+    connection: sqlite3.Connection, key: BookKey, after: str = "", most: int = 1 << 62
+) -> tuple[Entry, ...]:
+    """What was booked for a book that counts after a session, the newest first."""
+    where = "WHERE strategy = ? AND portfolio = ? AND session > ? ORDER BY session DESC, number DESC LIMIT ?"
+    return tuple(map(_entry, connection.execute(f"{_ENTRY} {where}", (key.strategy, key.portfolio, after, most))))
+
+
+def was_booked(connection: sqlite3.Connection, asset: str, kind: str, since: str, until: str) -> bool:
+    """Whether an action of that kind with an ex-date or pay date between two days was booked for some book."""
+    row = connection.execute(
+        "SELECT 1 FROM action_entries WHERE asset = ? AND kind = ? AND max(ex_date, pay_session) >= ? AND ex_date <= ?"
+        " LIMIT 1",
+        (asset, kind, since, until),
+    ).fetchone()
+    return row is not None
+
+
+def put_watermark(tx: Transaction, key: BookKey, asset: str, session: str, reason: str) -> None:
+    """Let actions up to a session do nothing to a book: of an asset, '' for all."""
+    tx.connection.execute(
+        "INSERT OR REPLACE INTO action_watermarks (strategy, portfolio, asset, session, reason) VALUES (?, ?, ?, ?, ?)",
+        (key.strategy, key.portfolio, asset, session, reason),
+    )
+
+
+def watermarks(connection: sqlite3.Connection) -> dict[tuple[BookKey, str], str]:
+    """By book and asset ('' for all), the session up to which actions do nothing."""
+    rows = connection.execute("SELECT strategy, portfolio, asset, session FROM action_watermarks")
+    return {(BookKey(s, p), asset): session for s, p, asset, session in rows}
+
+
+def progress(connection: sqlite3.Connection) -> tuple[str, Decimal]:
+    """The session up to which actions were booked ('' for none), and the step of quantities they were booked in."""
+    rows = dict(connection.execute("SELECT key, value FROM meta WHERE key IN (?, ?)", (_THROUGH, _STEP)).fetchall())
+    return rows.get(_THROUGH, ""), Decimal(rows.get(_STEP, "1"))
+
+
+def put_progress(tx: Transaction, through: str, step: Decimal) -> None:
+    """Keep what `progress` gives."""
+    tx.connection.executemany(
+        "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", [(_THROUGH, through), (_STEP, str(step))]
+    )
+
+
+def restated(prices: Mapping[str, Decimal], dues: Iterable[Due]) -> dict[str, Decimal]:
+    """Prices of before some actions, in the units of after: divided by splits, less dividends, under new names.
+
+    A price that a dividend would leave at or below zero is as it was.
+
+    >>> split = Action(date(2014, 6, 9), "AAPL", ActionKind.SPLIT, Fraction(7))
+    >>> due = Due(split, "2014-06-09", datetime(2014, 6, 6, 20), "2014-06-09")
+    >>> round(restated({"AAPL": Decimal("645.57")}, [due])["AAPL"], 2)
+    Decimal('92.22')
+    """
+    found = dict(prices)
+    order = (ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.RENAME)
+    acting = sorted((d for d in dues if d.action.kind in order), key=lambda d: (d.session, order.index(d.action.kind)))
+    for (_, is_rename), group in groupby(acting, key=lambda d: (d.session, d.action.kind is ActionKind.RENAME)):
+        if is_rename:
+            found = renamed(found, {due.action.asset: due.action.into for due in group})
+            continue
+        for action in (due.action for due in group if due.action.asset in found):
+            price = found[action.asset]
+            if action.kind is ActionKind.SPLIT:
+                found[action.asset] = price * action.ratio.denominator / action.ratio.numerator
+            else:
+                left = price - Decimal(repr(float(action.cash)))
+                found[action.asset] = left if left > 0 else price
+    return found
+
+
+def renamed(prices: Mapping[str, Decimal], names: Mapping[str, str]) -> dict[str, Decimal]:
+    """Prices by asset when names change at once (old name -> new one); a name that was given up keeps its price.
+
+    A new name's own price stands, unless another asset had that name until now.
+
+    >>> renamed({"A": Decimal(10), "B": Decimal(40), "N": Decimal(9)}, {"A": "B", "B": "A"})
+    {'A': Decimal('40'), 'B': Decimal('10'), 'N': Decimal('9')}
+    """
+    found = dict(prices)
+    for into in names.keys() & {*names.values()}:
+        found.pop(into, None)
+    for old, into in names.items():
+        if old in prices:
+            found.setdefault(into, prices[old])
+    return {name: found[name] for name in (*prices, *found) if name in found}
+
+
+def _kept(rows: Iterable[tuple[str, ...]]) -> tuple[Kept, ...]:
+    return tuple(_each_kept(rows))
+
+
+def _each_kept(rows: Iterable[tuple[str, ...]]) -> Iterator[Kept]:
+    for (
+        asset,
+        kind,
+        ex,
+        id,
+        ratio,
+        cash,
+        into,
+        value,
+        total,
+        pay,
+        session,
+        before,
+        pay_session,
+        price,
+        next,
+        gone,
+    ) in rows:
+        action = Action(
+            date.fromisoformat(ex),
+            asset,
+            ActionKind(kind),
+            Fraction(ratio),
+            float(cash),
+            into,
+            None if value is None else float(value),
+            None if total is None else float(total),
+            None if pay is None else date.fromisoformat(pay),
+            id,
+        )
+        known = None if price is None else Decimal(price)
+        yield Kept(Due(action, session, datetime.fromisoformat(before), pay_session, known), next, gone)
+
+
+def _entry(row: tuple[str, ...]) -> Entry:
+    number, strategy, portfolio, asset, kind, ex, id, step, into, change, into_change, fraction, cash, owed, *rest = row
+    session, pay_session, at, reason, corrects = rest
+    amounts = Amounts(Decimal(change), Decimal(into_change), Decimal(cash), Decimal(owed), Decimal(fraction))
+    return Entry(
+        *(BookKey(strategy, portfolio), asset, kind, ex, id, step, into, amounts, session, pay_session),
+        datetime.fromisoformat(at),
+        reason,
+        None if corrects is None else int(corrects),
+        int(number),
+    )
+
+
+def _text(value: object) -> str | None:
+    match value:
+        case None:
+            return None
+        case float() | int():
+            return repr(float(value))
+    return str(value)

@@ -1,0 +1,42 @@
+"""What the ledger knows of the process that serves it: whether it ended because it was asked to."""
+
+from __future__ import annotations
+
+from sigc.store.audit.chain import Event
+from sigc.store.ledger import jobs, runs
+from sigc.store.ledger.ledger import Transaction
+
+STARTED, STOPPED, RECOVERED = "daemon.started", "daemon.stopped", "daemon.recovered"
+WROTE_AGAIN = "daemon.wrote_again"  # the ledger could not be written from `since` until now
+_KEY, _UP, _DOWN = "daemon", "up", "down"
+
+
+def begin(tx: Transaction, alive: str, zone: str = "") -> bool:
+    """Note that a daemon serves the ledger. Return True where the one before was cut off, which is audited.
+
+    alive: ISO instant at which that one was seen last, '' for an unknown one; its last record counts as well. zone: in
+    which times are told.
+    """
+    row = tx.connection.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
+    is_cut_off = row is not None and row[0] == _UP
+    (wrote,) = tx.connection.execute("SELECT max(at) FROM audit").fetchone()
+    _put(tx, _UP)
+    tx.audit(Event(STARTED, {"alive": alive}))
+    if is_cut_off:
+        ordered = {order.id for order in jobs.left_open(tx.connection)}
+        open_ = sorted(ordered | {run.id for run in runs.left_open(tx.connection)})
+        tx.audit(Event(RECOVERED, {"alive": max(alive, wrote or ""), "back": tx.at, "open": open_, "zone": zone}))
+    return is_cut_off
+
+
+def ended(tx: Transaction) -> None:
+    """Note that the daemon ends because it was asked to."""
+    _put(tx, _DOWN)
+    tx.audit(Event(STOPPED, {}))
+
+
+def _put(tx: Transaction, value: str) -> None:
+    tx.connection.execute(
+        "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (_KEY, value),
+    )

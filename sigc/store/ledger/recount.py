@@ -1,0 +1,51 @@
+"""The law of the books, recomputed from the beginning: what each should hold, by fills, charges and action entries.
+
+cash         capital + cash of its fills + its shares of charges + cash of its action entries
+receivables  sum of its action entries
+position     sum of its fills + changes of its action entries, of the asset itself and of those that became it
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from decimal import Decimal
+
+from sigc.store.ledger import action_rows, books
+from sigc.store.ledger.records import ZERO, BookKey
+
+
+def faults(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """Each number of a book that is not what its fills, charges and entries come to, in words; none where all are."""
+    return tuple(text for book in books.books(connection) for text in _of_book(connection, book))
+
+
+def _of_book(connection: sqlite3.Connection, book: books.Book) -> Iterator[str]:
+    cash, owed, held = recounted(connection, book.key, book.capital)
+    name = f"{book.key.strategy} ({book.key.portfolio})"
+    if cash != book.cash:
+        yield f"{name}: cash is {book.cash}, its fills, charges and actions come to {cash}"
+    if owed != book.receivables:
+        yield f"{name}: receivables are {book.receivables}, its actions come to {owed}"
+    kept = books.quantities(connection, book.key)
+    for asset in sorted({*kept, *held}):
+        if kept.get(asset, ZERO) != held.get(asset, ZERO):
+            yield f"{name}: {asset} is {kept.get(asset, ZERO)}, its fills and actions come to {held.get(asset, ZERO)}"
+
+
+def recounted(
+    connection: sqlite3.Connection, key: BookKey, capital: Decimal
+) -> tuple[Decimal, Decimal, dict[str, Decimal]]:
+    """Cash, receivables and quantities by asset, without zeros."""
+    cash, owed = capital + books.charged(connection, key), ZERO
+    held: dict[str, Decimal] = {}
+    for fill in books.fills_of_book(connection, key):
+        cash += fill.cash
+        held[fill.asset] = held.get(fill.asset, ZERO) + fill.side.sign * fill.quantity
+    for entry in action_rows.entries_of_book(connection, key):
+        amounts = entry.amounts
+        cash, owed = cash + amounts.cash, owed + amounts.receivable
+        held[entry.asset] = held.get(entry.asset, ZERO) + amounts.change
+        if entry.into:
+            held[entry.into] = held.get(entry.into, ZERO) + amounts.into_change
+    return cash, owed, {asset: quantity for asset, quantity in held.items() if quantity}
