@@ -47,7 +47,7 @@ class FreshFeed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplayFeed:
-    """What `outlook` and `prices` hold, date by date."""
+    """What `targets` and `prices` hold, date by date."""
 
     outlook: Outlook
     prices: Closes

@@ -1,7 +1,7 @@
-"""A configuration file as data: parsed, variables filled in, with the place of every key. `config_place` finds it.
+"""A configuration file as data: parsed, variables filled in, with the place of every key. `find` finds it.
 
 Nothing is judged here, and pydantic is not imported: the thin client reads addresses and places from here too, whatever
-else is wrong with the file. Judging is `config_file`'s.
+else is wrong with the file. Judging is `check`'s.
 """
 
 from __future__ import annotations

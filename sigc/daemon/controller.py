@@ -108,7 +108,7 @@ class Controller:
     changed: asyncio.Event = field(default_factory=asyncio.Event)  # something that the mirror of the state shows
     asked: dict[Fire, RunOrder] = field(default_factory=dict)  # by hand, of a job, until it begins
     cache_look: CacheLook = field(default_factory=CacheLook)
-    tracks: Tracks = field(default_factory=Tracks)  # of the reading thread of `books`
+    tracks: Tracks = field(default_factory=Tracks)  # of the reading thread of `ledger_threads`
     on_end: Callable[[LiveRun], None] = lambda _: None  # told of each run that has ended
     alerting: Alerting | None = None
     _retired: list[InForce] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The HTTP server of the verbs: sockets and heads here, judging in `guard`, answering in `desk`.
+"""The HTTP server of the verbs: sockets and heads here, judging in `admission`, answering in `dispatch`.
 
     server = RpcServer(daemon, verbs, access, Hooks(audit=...))
     server.start([listen(port)])                 # refuses an address beyond this machine without TLS

@@ -10,7 +10,7 @@
 
 That is all: the route, the checks, the roles, the OpenAPI document and the tests of authorisation follow from it.
 GET looks and changes nothing; POST changes state, is audited, and takes at least the role `operate`. A verb that
-returns AsyncIterator[T] is a stream of server-sent events. Served by `rpc`, called by `client`.
+returns AsyncIterator[T] is a stream of server-sent events. Served by `server`, called by `client`.
 """
 
 from __future__ import annotations

@@ -243,7 +243,7 @@ def _job(connection: sqlite3.Connection, plan: Plan, name: str, depends_on: tupl
 
 
 def _doing(record: Mapping[str, Any]) -> Doing | None:
-    """The phase of a job's saved state; none of what is not as `job_record` writes it."""
+    """The phase of a job's saved state; none of what is not as `sigc.schedule.record` writes it."""
     with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
         phase = record["state"]["phase"]
         if phase is not None:

@@ -332,7 +332,7 @@ def request_of(intent: Intent) -> OrderRequest:
 
 
 def record_answer(tx: Transaction, intent: Intent, answer: BrokerOrder) -> None:
-    """What the broker's book says of an order that was sent. Fills are taken in elsewhere (`settle`)."""
+    """What the broker's book says of an order that was sent. Fills are taken in elsewhere (`apply_fills`)."""
     if replace(answer.request, limit=None) != replace(request_of(intent), limit=None):
         why = f"the broker holds another order under this id: {answer.request.side} {answer.request.quantity}"
         tx.audit(orders.event("order.mismatch", intent, {"message": why}))

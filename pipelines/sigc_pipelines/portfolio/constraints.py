@@ -84,7 +84,7 @@ _INF = np.inf
 
 
 def parts(constraint: Constraint, at: Situation) -> tuple[Part, ...]:
-    """What a constraint asks of a book in this situation; nothing for those that `project` handles itself."""
+    """What a constraint asks of a book in this situation; nothing for those that `nearest_book` handles itself."""
     return tuple(DECLARED[constraint.name](constraint.values, at))
 
 

@@ -1,4 +1,4 @@
-"""More that goes over the wire, as in `messages`: who asks, how the last hour went, what is halted."""
+"""More that goes over the wire, as in `requests`: who asks, how the last hour went, what is halted."""
 
 from __future__ import annotations
 
