@@ -3,7 +3,7 @@
     /            to the first daemon's overview          /NAME, /NAME/ws     a view, and its Bokeh session
     /login, /logout, /do, /alive                         /assets, /static    ours, and BokehJS
 
-`admission` judges every request first. A view's page is written by `layout`; what changes in it comes over the websocket.
+`admission` judges requests first. A view's page is written by `layout`; what changes in it comes over the websocket.
 """
 
 from __future__ import annotations
