@@ -1,6 +1,6 @@
 """Why a fire did not run, in more words than its reason has: for the alert, from what the ledger knows at that moment.
 
-detail_of(connection, state, found, now)     'fetch failed 2017-03-01 09:00:01 EST (run ID): exit code 3'
+detail_of(connection, state, found, now)     'fetch failed 2017-03-01 09:00:01 EST: the script ended with code 3'
 """
 
 from __future__ import annotations

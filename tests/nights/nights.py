@@ -140,10 +140,11 @@ def a_read_hangs(night: Night) -> None:
     path = night.site.folder / "volume.parquet"
     path.unlink()
     os.mkfifo(path)
+    night.job["deadline_s"] = 5
     night.begin()
     night.nine()
-    night.site.until(lambda: night.count("run_orders") > 0, "it has begun")
-    night.nine(3700.0)
+    night.site.until(lambda: night.stage() == "load", "it reads")
+    night.nine(10.0)
     night.until_told("did_not_run")
 
 
@@ -192,7 +193,7 @@ def the_job_before_it_failed(night: Night) -> None:
     night.until_told("did_not_run")
     (told,) = [said for said in night.told.taken if said["rule"] == "did_not_run"]
     assert "a job it depends on did not finish (fetch failed 2017-03-01 09:00:0" in told["text"], told
-    assert " EST: exit code 3 (sigc runs show " in told["text"], told
+    assert " EST: the script ended with code 3 (sigc runs show " in told["text"], told
 
 
 # Limits and the broker.
