@@ -15,11 +15,11 @@ from sigc.errors import Diagnostic, SigcError
 if TYPE_CHECKING:
     from sigc.config.settings import AuditSettings
     from sigc.store.audit.anchor import Anchor
-    from sigc.store.audit.verify import IsSigned, Verdict
+    from sigc.store.audit.verify import ChainVerdict, IsSigned
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class LocalLedger:
     """The ledger of a work dir, opened to be read."""
 
     connection: sqlite3.Connection
@@ -29,7 +29,7 @@ class Here:
 
 
 @contextmanager
-def opened(override: Path | None, config: Path | None) -> Iterator[Here]:
+def opened(override: Path | None, config: Path | None) -> Iterator[LocalLedger]:
     """The ledger of the work dir that the options and the configuration say. Raises E310."""
     from zoneinfo import ZoneInfo
 
@@ -41,7 +41,7 @@ def opened(override: Path | None, config: Path | None) -> Iterator[Here]:
     directory = work_dir(loaded, override)
     with closing(connect_reader(directory / FILE)) as connection:
         try:
-            yield Here(connection, directory, ZoneInfo(loaded.config.schedule.timezone), loaded.config.audit)
+            yield LocalLedger(connection, directory, ZoneInfo(loaded.config.schedule.timezone), loaded.config.audit)
         except sqlite3.Error as error:
             with told(directory / FILE):
                 raise error
@@ -54,7 +54,7 @@ def verify_here(
     anchors: Path | None,
     work_dir: Path | None,
     config: Path | None,
-) -> tuple[str, Verdict]:
+) -> tuple[str, ChainVerdict]:
     """The chain of the work dir: what was looked at, and how it was found."""
     from sigc.store.audit.anchor import anchors_file
     from sigc.store.audit.chain import ledger_id
@@ -82,7 +82,7 @@ def book_faults(work_dir: Path | None, config: Path | None) -> tuple[str, ...]:
 
 def verify_files(
     files: tuple[Path, ...], keys: tuple[Path, ...], signed_from: int, anchors: Path | None
-) -> tuple[str, Verdict]:
+) -> tuple[str, ChainVerdict]:
     """The chain of files of lines, in their order."""
     from datetime import date
 

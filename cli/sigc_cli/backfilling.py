@@ -70,19 +70,21 @@ def gaps(target: Target, work_dir: Path | None, days: tuple[str, str], names: Se
 def fill(gap: Gap, target: Target, work_dir: Path | None) -> Gap:
     """Make a dry run of it, by the daemon that answers, else in this process; one that has a run is left."""
     from sigc_cli.assembly.parts import Choices
-    from sigc_cli.assembly.trading import Wish
+    from sigc_cli.assembly.trading import TradeOptions
     from sigc_cli.commands.run import ended_here
-    from sigc_cli.remote import Wanted
+    from sigc_cli.remote import RunTarget
 
     if gap.run:
         return gap
-    wanted = Wanted(gap.strategy, gap.as_of, is_dry=True)
+    wanted = RunTarget(gap.strategy, gap.as_of, is_dry=True)
     by_daemon = _by_daemon(wanted, target, work_dir)
     if by_daemon is not None:
         return replace(gap, run=by_daemon[0], outcome=by_daemon[1])
     config, _, name = target
     try:
-        ended = ended_here(wanted, Wish(gap.as_of, is_dry=True), Choices(config=config, alone=True), work_dir, name)
+        ended = ended_here(
+            wanted, TradeOptions(gap.as_of, is_dry=True), Choices(config=config, alone=True), work_dir, name
+        )
     except SigcError as failure:
         return replace(gap, outcome=f"failed: {failure.diagnostics[0].message}")
     return replace(gap, run=ended.run.id, outcome=str(ended.run.outcome))
@@ -90,9 +92,9 @@ def fill(gap: Gap, target: Target, work_dir: Path | None) -> Gap:
 
 def _by_daemon(wanted: object, target: Target, work_dir: Path | None) -> tuple[str, str] | None:
     from sigc.rpc.client import NoDaemonError
-    from sigc_cli.remote import Wanted, daemon, run_over_rpc
+    from sigc_cli.remote import RunTarget, daemon, run_over_rpc
 
-    if work_dir is not None or not isinstance(wanted, Wanted):
+    if work_dir is not None or not isinstance(wanted, RunTarget):
         return None
     try:
         with daemon(*target) as client:

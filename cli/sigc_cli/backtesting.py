@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sigc_cli.assembly.parts import Compiled
-from sigc_pipelines.backtest.backtest import Result, backtest, pick
+from sigc_pipelines.backtest.backtest import BacktestRun, backtest, pick
 from sigc_pipelines.backtest.trials import field
 from sigc_pipelines.backtest.validation import Validated, validate
 from sigc_pipelines.compute import Loaded, Workspace, load
@@ -17,7 +17,7 @@ class Backtested:
     """result: of the book over the whole range, with all findings. validated: None where none was asked for."""
 
     loaded: Loaded
-    result: Result
+    result: BacktestRun
     validated: Validated | None
 
 
@@ -35,6 +35,6 @@ def backtested(
     return Backtested(loaded, result, validate(of, settings.validation))
 
 
-def with_warnings(result: Result, compiled: Compiled) -> Result:
+def with_warnings(result: BacktestRun, compiled: Compiled) -> BacktestRun:
     """The result with the warnings of the check before what was found in data and accounting."""
     return replace(result, findings=(*compiled.warnings, *result.findings))

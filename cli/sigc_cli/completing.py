@@ -77,11 +77,11 @@ def _listed(context: click.Context, *keys: str) -> list[dict[str, object]]:
 
 
 def _work_dir(context: click.Context) -> Path:
-    from sigc.rpc.discovery import Asked, wish_of
+    from sigc.rpc.discovery import DaemonOptions, wish_of
 
     if context.params.get("work_dir") is not None:
         return Path(context.params["work_dir"])
-    found = wish_of(Asked(context.params.get("config"), None, context.params.get("name")), os.environ).work_dir
+    found = wish_of(DaemonOptions(context.params.get("config"), None, context.params.get("name")), os.environ).work_dir
     return found if found is not None else Path()
 
 

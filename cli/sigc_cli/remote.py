@@ -23,7 +23,7 @@ import click
 from sigc.errors import Diagnostic, SigcError
 from sigc.host.identity import is_alive
 from sigc.rpc.client import Client, NoDaemonError
-from sigc.rpc.discovery import Asked, connect
+from sigc.rpc.discovery import DaemonOptions, connect
 from sigc.rpc.messages.status import RunStatus, StatusReply
 from sigc.rpc.schema import encode
 from sigc_cli.completing import daemons
@@ -56,7 +56,7 @@ def which(command: F) -> F:
 @contextmanager
 def daemon(config: Path | None, address: str | None, name: str | None, timeout_s: float = 60.0) -> Iterator[Client]:
     """A client of the daemon that the options mean. Raises E900, E901, E400, E402."""
-    with connect(Asked(config, address, name), os.environ, timeout_s) as client:
+    with connect(DaemonOptions(config, address, name), os.environ, timeout_s) as client:
         yield client
 
 
@@ -104,7 +104,7 @@ def wait_until_ready(client: Client, before: StatusReply) -> StatusReply:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RunTarget:
     """A run that is wanted: a strategy's name, or the path of a file."""
 
     what: str
@@ -138,7 +138,7 @@ class Wanted:
 
 
 def run_over_rpc(
-    client: Client, wanted: Wanted, *, is_detached: bool = False, follow: Callable[[RunStatus], None] | None = None
+    client: Client, wanted: RunTarget, *, is_detached: bool = False, follow: Callable[[RunStatus], None] | None = None
 ) -> RunStatus:
     """Have the daemon run it: the run's end, or with is_detached its beginning. follow: told of each change.
 

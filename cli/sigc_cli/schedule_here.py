@@ -28,7 +28,7 @@ _OFF = "disabled"  # jobs, in the control state
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class LocalSchedule:
     """The configuration's jobs, their calendars, a connection to the ledger."""
 
     found: Configured
@@ -42,14 +42,14 @@ class Here:
         return self.found.loaded.config.schedule.timezone
 
 
-def here(target: Target, look: Callable[[Here], T]) -> T:
+def here(target: Target, look: Callable[[LocalSchedule], T]) -> T:
     """What is seen of the schedule of a configuration and its ledger. Raises E310."""
     with ledger_of(target, None) as (connection, place, loaded):
         found, now = configured(loaded), datetime.now(UTC)
-        return look(Here(found, open_calendars(found, place, now), connection, now))
+        return look(LocalSchedule(found, open_calendars(found, place, now), connection, now))
 
 
-def listed(at: Here) -> JobsReply:
+def listed(at: LocalSchedule) -> JobsReply:
     """Every job, by name."""
     states = jobs.states(at.connection)
     off = {one.scope for one in control.every(at.connection, _OFF)}
@@ -76,7 +76,7 @@ def listed(at: Here) -> JobsReply:
     return JobsReply(tuple(found), at.zone)
 
 
-def following(at: Here, most: int) -> NextReply:
+def following(at: LocalSchedule, most: int) -> NextReply:
     """The next fires of all jobs that are enabled, in order."""
     off = {one.scope for one in control.every(at.connection, _OFF)}
     on = [job for job in at.found.jobs if job.enabled and job.name not in off]
@@ -85,7 +85,7 @@ def following(at: Here, most: int) -> NextReply:
     return NextReply(tuple(Upcoming(job.name, job.strategy, one.planned, one.at) for job, one in ordered), at.zone)
 
 
-def history(at: Here, job: str, most: int) -> HistoryReply:
+def history(at: LocalSchedule, job: str, most: int) -> HistoryReply:
     """The newest fires of a job. Raises E901 for one that is not known."""
     ran, missed = jobs.recent(at.connection, most, job=job), jobs.misses(at.connection, job, most)
     known = [one.name for one in at.found.jobs]
@@ -97,7 +97,7 @@ def history(at: Here, job: str, most: int) -> HistoryReply:
     return HistoryReply(tuple(newest), at.zone)
 
 
-def _next(at: Here, job: Job, most: int) -> tuple[Fire, ...]:
+def _next(at: LocalSchedule, job: Job, most: int) -> tuple[Fire, ...]:
     with suppress(SigcError):  # beyond the calendar's end nothing is known
         return next_job_fires(job, at.now, most, at.calendars.get(job.calendar))
     return ()

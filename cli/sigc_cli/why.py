@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from sigc.config.check import LoadedConfig
     from sigc.rpc.client import Client
     from sigc.why.assets import AssetAnswer
-    from sigc.why.chain import Answer
-    from sigc.why.plan import Plan
+    from sigc.why.chain import Explanation
+    from sigc.why.plan import SessionPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class Question:
     run: str = ""
 
 
-def ask(question: Question, target: Target, work_dir: Path | None) -> Answer | AssetAnswer:
+def ask(question: Question, target: Target, work_dir: Path | None) -> Explanation | AssetAnswer:
     """The answer. Raises E310 where there is no ledger, E901 for a run that is not there."""
     found = from_daemon(target, work_dir, lambda client: _asked(client, question))
     return _here(question, target, work_dir) if found is None else found
 
 
-def text(found: Answer | AssetAnswer) -> tuple[str, ...]:
+def text(found: Explanation | AssetAnswer) -> tuple[str, ...]:
     """An answer as lines."""
     from sigc.why.assets import AssetAnswer
     from sigc.why.text import asset_lines, lines
@@ -43,19 +43,19 @@ def text(found: Answer | AssetAnswer) -> tuple[str, ...]:
     return asset_lines(found) if isinstance(found, AssetAnswer) else lines(found)
 
 
-def _asked(client: Client, question: Question) -> Answer | AssetAnswer:
+def _asked(client: Client, question: Question) -> Explanation | AssetAnswer:
     from sigc.why.assets import AssetAnswer
-    from sigc.why.chain import Answer
+    from sigc.why.chain import Explanation
 
     fields: dict[str, object] = {"strategy": question.strategy, "run": question.run}
     if question.day is not None:
         fields["date"] = question.day.isoformat()
     if question.asset:
         return client.get("why/asset", {**fields, "asset": question.asset}, reply=AssetAnswer)
-    return client.get("why", fields, reply=Answer)
+    return client.get("why", fields, reply=Explanation)
 
 
-def _here(question: Question, target: Target, work_dir: Path | None) -> Answer | AssetAnswer:
+def _here(question: Question, target: Target, work_dir: Path | None) -> Explanation | AssetAnswer:
     from sigc.why.asked import why, why_asset
 
     with ledger_of(target, work_dir) as (connection, place, loaded):
@@ -65,7 +65,7 @@ def _here(question: Question, target: Target, work_dir: Path | None) -> Answer |
         return why(connection, place, plan)
 
 
-def _plan(connection: sqlite3.Connection, place: Path, loaded: LoadedConfig, question: Question) -> Plan:
+def _plan(connection: sqlite3.Connection, place: Path, loaded: LoadedConfig, question: Question) -> SessionPlan:
     from sigc.clock import SystemClock
     from sigc.daemon.configured.calendars import open_calendars
     from sigc.daemon.configured.configured import configured

@@ -29,7 +29,7 @@ _IDLE_EVERY_S = 15.0
 _SLOW_AGAIN_S = 5.0  # after a verb took longer than our patience
 _AGAINST_ALL = frozenset({401, 429})
 _MOST_AT_ONCE = 6  # asks, between two snapshots
-_NO_ANSWERS: Mapping[Ask[Any], Answer] = MappingProxyType({})
+_NO_ANSWERS: Mapping[Ask[Any], FeedAnswer] = MappingProxyType({})
 log = logging.getLogger("sigc.page")
 
 
@@ -47,7 +47,7 @@ class Ask(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class FeedAnswer:
     """What an ask was answered, or why it was refused; when it is to be asked again, by the monotonic clock."""
 
     value: Any = None
@@ -59,7 +59,7 @@ class Answer:
 class Snapshot:
     """What is known. heard_at: when the daemon last answered; problem: why it does not, '' while it does."""
 
-    answers: Mapping[Ask[Any], Answer] = field(default_factory=lambda: _NO_ANSWERS)
+    answers: Mapping[Ask[Any], FeedAnswer] = field(default_factory=lambda: _NO_ANSWERS)
     heard_at: float = 0.0
     problem: str = ""
     number: int = 0
@@ -81,7 +81,7 @@ _IDLE = Ask("status", StatusReply, every_s=_IDLE_EVERY_S)
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class DaemonRoute:
     """How to reach the daemon now, and with whose token. refused: told of a token that it does not accept."""
 
     target: Callable[[], Target]
@@ -89,10 +89,10 @@ class Way:
     refused: Callable[[str], None]
 
 
-class Feed:
+class DaemonFeed:
     """One daemon. `listen` is called with each new snapshot, in the feed's thread."""
 
-    def __init__(self, name: str, way: Way, listen: Callable[[Snapshot], None]) -> None:
+    def __init__(self, name: str, way: DaemonRoute, listen: Callable[[Snapshot], None]) -> None:
         self.name = name
         self._way, self._listen = way, listen
         self._wanted: Counter[Ask[Any]] = Counter()
@@ -182,7 +182,7 @@ class Feed:
                     self._tell(self._later(), False, str(gone))
                     return
                 # One slow verb is no sign that the daemon is gone: the status, asked next, tells.
-                slow = replace(kept.get(ask, Answer()), problem=str(gone), due=time.monotonic() + _SLOW_AGAIN_S)
+                slow = replace(kept.get(ask, FeedAnswer()), problem=str(gone), due=time.monotonic() + _SLOW_AGAIN_S)
                 kept[ask], self._hurried = slow, {*self._hurried, STATUS}
                 break
             except RefusedError as refused:
@@ -193,14 +193,14 @@ class Feed:
             is_heard = True
         self._tell(kept, is_heard, "")
 
-    def _later(self) -> dict[Ask[Any], Answer]:
+    def _later(self) -> dict[Ask[Any], FeedAnswer]:
         """Everything as it was known, which stays on the page, greyed; all of it is asked for again soon."""
         now, known = time.monotonic(), self.snapshot.answers
         with self._turn:
             asks = self._asks()
-        return {ask: replace(known.get(ask, Answer()), due=now + _AGAIN_S) for ask in asks}
+        return {ask: replace(known.get(ask, FeedAnswer()), due=now + _AGAIN_S) for ask in asks}
 
-    def _ask(self, ask: Ask[Any], token: str) -> Answer:
+    def _ask(self, ask: Ask[Any], token: str) -> FeedAnswer:
         """The answer, or why there is none. Raises NoDaemonError, and RefusedError for what is against all asks."""
         try:
             value, problem = self._connected(token).get(ask.verb, dict(ask.fields), reply=ask.reply), ""
@@ -210,7 +210,7 @@ class Feed:
             if ask == STATUS or refused.status in _AGAINST_ALL:
                 raise
             value, problem = None, str(refused)
-        return Answer(value, problem, time.monotonic() + ask.every_s)
+        return FeedAnswer(value, problem, time.monotonic() + ask.every_s)
 
     def _connected(self, token: str) -> Client:
         if self._client is None or token != self._token:
@@ -225,7 +225,7 @@ class Feed:
             self._client.close()
             self._client = None
 
-    def _tell(self, answers: Mapping[Ask[Any], Answer], is_heard: bool, problem: str) -> None:
+    def _tell(self, answers: Mapping[Ask[Any], FeedAnswer], is_heard: bool, problem: str) -> None:
         heard_at = time.monotonic() if is_heard else self.snapshot.heard_at
         self.snapshot = Snapshot(MappingProxyType(dict(answers)), heard_at, problem, self.snapshot.number + 1)
         self._listen(self.snapshot)

@@ -12,7 +12,7 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.plan.strategy import Strategy
 from sigc_pipelines.compute import Loaded, Workspace, load
 from sigc_pipelines.prices.closes import Closes, closes
-from sigc_pipelines.targets import Outlook, look
+from sigc_pipelines.targets import Targets, look
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +40,7 @@ class FreshFeed:
         """Closing prices from a day on."""
         return closes(loaded, self.workspace, since)
 
-    def look(self, loaded: Loaded, portfolio: str) -> Outlook:
+    def look(self, loaded: Loaded, portfolio: str) -> Targets:
         """The wanted weights of the last row, and the signals behind them."""
         return look(loaded, self.workspace, portfolio, capital=self.capital, with_signals=True)
 
@@ -49,7 +49,7 @@ class FreshFeed:
 class ReplayFeed:
     """What `targets` and `prices` hold, date by date."""
 
-    outlook: Outlook
+    outlook: Targets
     prices: Closes
 
     @property
@@ -71,6 +71,6 @@ class ReplayFeed:
         """Closing prices from a day on; who asks for a day gets that day."""
         return self.prices.since(since)
 
-    def look(self, loaded: Loaded, portfolio: str) -> Outlook:  # noqa: ARG002
+    def look(self, loaded: Loaded, portfolio: str) -> Targets:  # noqa: ARG002
         """The wanted weights of every row."""
         return self.outlook

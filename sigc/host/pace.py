@@ -17,13 +17,13 @@ from sigc.clock import Clock
 
 if TYPE_CHECKING:
     from sigc.engine.core.drive import Executor
-    from sigc.engine.core.task import Outcome, Task
+    from sigc.engine.core.task import Task, TaskOutcome
 
 _RESERVE_S = 1.0  # of full speed, before anything is held back
 _LOOK_EVERY_S = 0.05
 
 
-class Pace:
+class CpuThrottle:
     """A share of the processors, for all threads together. spent: processor seconds so far, by all that counts."""
 
     def __init__(self, share_pct: float, cpus: int, spent: Callable[[], float], clock: Clock) -> None:
@@ -48,10 +48,10 @@ class Pace:
             return self._left > 0
 
 
-class Paced:
+class ThrottledExecutor:
     """An executor that is fed at a pace."""
 
-    def __init__(self, executor: Executor, pace: Pace) -> None:
+    def __init__(self, executor: Executor, pace: CpuThrottle) -> None:
         self._executor, self._pace = executor, pace
 
     @property
@@ -74,7 +74,7 @@ class Paced:
             self._pace.wait()
             self._executor.submit((task,))
 
-    def next(self) -> Outcome:
+    def next(self) -> TaskOutcome:
         """As the executor does."""
         return self._executor.next()
 

@@ -33,13 +33,13 @@ def worker_threads(share_pct: float, cpus: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
+class ControlGroup:
     """A control group of ours, with our process in it."""
 
     folder: Path
 
     @classmethod
-    def find(cls, root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Quota | None:
+    def find(cls, root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> ControlGroup | None:
         """A group below the one that is delegated to us, None without one."""
         group = _group(root, own)
         if group is None or not _is_delegated(group):
@@ -47,7 +47,7 @@ class Quota:
         return cls._taken(group)
 
     @classmethod
-    def _taken(cls, group: Path) -> Quota | None:
+    def _taken(cls, group: Path) -> ControlGroup | None:
         child, pid = group / CHILD, str(os.getpid())
         try:
             child.mkdir(exist_ok=True)
@@ -66,7 +66,7 @@ class Quota:
         (self.folder / "cpu.max").write_text(f"{limit} {_PERIOD_US}", "ascii")
 
 
-def described(share_pct: float | None, cpus: int, quota: Quota | None) -> str:
+def described(share_pct: float | None, cpus: int, quota: ControlGroup | None) -> str:
     """How the share is kept, for people.
 
     >>> described(None, 2, None)

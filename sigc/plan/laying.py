@@ -28,20 +28,20 @@ Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moments:
+class RowMoments:
     """When the rows of the grid are, for what is read as of them. stamps_us: on the clock of the source's events, in
     microseconds. days: of the rows, since the epoch."""
 
     stamps_us: Instants
     days: NDArray[np.int64]
 
-    def rows(self, start: int, stop: int) -> Moments:
+    def rows(self, start: int, stop: int) -> RowMoments:
         """Those of the rows [start, stop)."""
-        return Moments(self.stamps_us[start:stop], self.days[start:stop])
+        return RowMoments(self.stamps_us[start:stop], self.days[start:stop])
 
 
 @dataclass(eq=False)
-class Ground:
+class TradedRows:
     """The rows of the traded panel. sessions: of each row, where rows are bars."""
 
     traded: Source
@@ -85,7 +85,7 @@ def rows_by_labels(source: Source, dates: Dates) -> Rows:
     return np.where(own[at] == dates, at, -1).astype(np.intp)
 
 
-def is_on_same_clock(source: Source, ground: Ground) -> bool:
+def is_on_same_clock(source: Source, ground: TradedRows) -> bool:
     """True for a source whose rows mean what those of the traded panel mean: equal dates are equal rows."""
     said = source.spec.options.available_after
     if said is not None and (said.count or source.rows.is_intraday != ground.traded.rows.is_intraday):
@@ -105,7 +105,7 @@ def _is_always(source: Source) -> bool:
     return source.rows.frequency.word == "all_days"
 
 
-def rows_by_session(source: Source, ground: Ground) -> Rows:
+def rows_by_session(source: Source, ground: TradedRows) -> Rows:
     """The rows of the newest session there was at each row of the grid, -1 where the source lacks it."""
     if source.sessions is not None:
         return _last_bars(source, source.sessions, ground)
@@ -118,7 +118,7 @@ def rows_by_session(source: Source, ground: Ground) -> Rows:
     return found
 
 
-def _last_bars(source: Source, sessions: Dates, ground: Ground) -> Rows:
+def _last_bars(source: Source, sessions: Dates, ground: TradedRows) -> Rows:
     """The last bar by each row of the grid, if it is of the session that ran then, or ended last."""
     instants = ground.instants
     at = np.searchsorted(source.dates.view("i8"), instants, side="right") - 1
@@ -127,12 +127,12 @@ def _last_bars(source: Source, sessions: Dates, ground: Ground) -> Rows:
     return np.where((at >= 0) & (sessions[np.maximum(at, 0)] == right), at, -1).astype(np.intp)
 
 
-def rows_by_event(source: Source, ground: Ground) -> tuple[Rows, Moments]:
+def rows_by_event(source: Source, ground: TradedRows) -> tuple[Rows, RowMoments]:
     """The newest event of an as-of source by each row of the grid, -1 before the first; and when the rows are."""
     by_label = source.events is not None and source.events.by_label
     stamps = ground.labels.view("i8") if by_label else ground.instants
     at = np.searchsorted(source.dates.view("i8"), stamps, side="right") - 1
-    return at.astype(np.intp), Moments(stamps // 1_000, ground.days.view("i8"))
+    return at.astype(np.intp), RowMoments(stamps // 1_000, ground.days.view("i8"))
 
 
 def aged(digests: NDArray[np.uint8], days: NDArray[np.int64], longest: int) -> NDArray[np.uint8]:

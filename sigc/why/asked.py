@@ -6,17 +6,17 @@ import sqlite3
 from pathlib import Path
 
 from sigc.why.assets import AssetAnswer, files_of, judge_asset, told_run
-from sigc.why.chain import Answer, judge
+from sigc.why.chain import Explanation, judge
 from sigc.why.facts import gather
-from sigc.why.plan import Plan
+from sigc.why.plan import SessionPlan
 
 
-def why(connection: sqlite3.Connection, work_dir: Path, plan: Plan) -> Answer:
+def why(connection: sqlite3.Connection, work_dir: Path, plan: SessionPlan) -> Explanation:
     """Say whether a strategy ran for a session, and what became of it or stopped it."""
     return judge(gather(connection, work_dir, plan))
 
 
-def why_asset(connection: sqlite3.Connection, work_dir: Path, plan: Plan, asset: str) -> AssetAnswer:
+def why_asset(connection: sqlite3.Connection, work_dir: Path, plan: SessionPlan, asset: str) -> AssetAnswer:
     """Say what became of an asset in a session."""
     facts = gather(connection, work_dir, plan)
     one = told_run(facts)

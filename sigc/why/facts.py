@@ -18,8 +18,8 @@ from sigc.store.files import run_folder
 from sigc.store.history import recent
 from sigc.store.ledger import books, control, jobs, meta, orders, runs
 from sigc.store.ledger.jobs import Missed, OrderedRun
-from sigc.store.ledger.records import Fill, Intent, Run, RunKind, Stage
-from sigc.why.plan import Plan
+from sigc.store.ledger.records import Fill, Intent, Run, RunKind, RunStage
+from sigc.why.plan import SessionPlan
 
 DATA, DECISION, WEIGHTS, VALUES = "data.json", "decision.json", "weights.json", "signal-values.json"
 ALIVE = "alive"  # the daemon's file that says when it last was
@@ -35,7 +35,7 @@ class RunFacts:
     """A run with its stages, orders, fills, and what it left of its data and decision (empty: not kept)."""
 
     run: Run
-    stages: tuple[Stage, ...]
+    stages: tuple[RunStage, ...]
     intents: tuple[Intent, ...]
     fills: tuple[Fill, ...]
     is_decided: bool
@@ -44,7 +44,7 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedRun:
     """A run that was not begun, by the audit: when, why (an error code and its text), who asked."""
 
     at: datetime
@@ -55,7 +55,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class StopChange:
     """A pause or halt that was set or dropped. scope: '' for everything."""
 
     at: datetime
@@ -106,7 +106,7 @@ class JobFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class SessionFacts:
     """Everything that is judged. trades, dry: runs of the session; asked: orders of runs whose run is none of these.
 
     before: of a session without a trade, its newest dry run, else the newest run of the sessions before it, that kept
@@ -114,15 +114,15 @@ class Facts:
     strategy.
     """
 
-    plan: Plan
+    plan: SessionPlan
     is_in_ledger: bool = False
     trades: tuple[RunFacts, ...] = ()
     dry: tuple[RunFacts, ...] = ()
     asked: tuple[OrderedRun, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
+    refusals: tuple[RefusedRun, ...] = ()
     jobs: Mapping[str, JobFacts] = field(default_factory=dict)
     holds: tuple[control.Control, ...] = ()
-    decisions: tuple[Decided, ...] = ()
+    decisions: tuple[StopChange, ...] = ()
     lives: tuple[Life, ...] = ()
     unwritable: tuple[Unwritable, ...] = ()
     alive: datetime | None = None
@@ -130,7 +130,7 @@ class Facts:
     before: RunFacts | None = None
 
 
-def gather(connection: sqlite3.Connection, work_dir: Path, plan: Plan) -> Facts:
+def gather(connection: sqlite3.Connection, work_dir: Path, plan: SessionPlan) -> SessionFacts:
     """Read them. Raises E310 through the connection's guard alone; files that are not as expected are as if absent."""
     found = runs.of_session(connection, plan.strategy, plan.session)
     of_session = {run.id for run in found}
@@ -138,7 +138,7 @@ def gather(connection: sqlite3.Connection, work_dir: Path, plan: Plan) -> Facts:
     told = [_run(connection, work_dir, run) for run in found]
     ordered = {run.id: order for run in found if (order := jobs.find(connection, run.id)) is not None}
     holds = (control.holds(connection, name, plan.strategy) for name in (control.HALTED, control.PAUSED))
-    return Facts(
+    return SessionFacts(
         plan,
         bool(found) or bool(runs.last_session_of(connection, plan.strategy, with_dry=True)),
         tuple(one for one in told if one.run.key.kind is RunKind.TRADE),
@@ -156,7 +156,7 @@ def gather(connection: sqlite3.Connection, work_dir: Path, plan: Plan) -> Facts:
     )
 
 
-def _before(connection: sqlite3.Connection, work_dir: Path, plan: Plan) -> RunFacts | None:
+def _before(connection: sqlite3.Connection, work_dir: Path, plan: SessionPlan) -> RunFacts | None:
     """Return the newest run, of this session or an earlier one, that kept what its sources had."""
     for run in runs.recent(connection, _MOST_BEFORE, plan.strategy):
         if run.key.session <= plan.session:
@@ -178,7 +178,7 @@ def _run(connection: sqlite3.Connection, work_dir: Path, run: Run) -> RunFacts:
     )
 
 
-def _asked(connection: sqlite3.Connection, plan: Plan) -> tuple[OrderedRun, ...]:
+def _asked(connection: sqlite3.Connection, plan: SessionPlan) -> tuple[OrderedRun, ...]:
     """Orders for the session: those that say so, and such as were asked for in its window and ended before that."""
     if plan.start is None or plan.end is None:
         return ()
@@ -187,18 +187,18 @@ def _asked(connection: sqlite3.Connection, plan: Plan) -> tuple[OrderedRun, ...]
     return tuple(order for order in ours if order.session or order.date in ("", plan.as_of))
 
 
-def _refusals(connection: sqlite3.Connection, plan: Plan) -> tuple[Refusal, ...]:
+def _refusals(connection: sqlite3.Connection, plan: SessionPlan) -> tuple[RefusedRun, ...]:
     wanted = recent.RecordsWanted("run.refused", plan.strategy, most=_MOST_REFUSALS)
     found = []
     for record in recent.records_page(connection, wanted):
         said = _mapping(record.payload)
         if said.get("session") == plan.session:
             id, code, message = (str(said.get(name, "")) for name in ("id", "code", "message"))
-            found.append(Refusal(record.at, id, code, message, record.who))
+            found.append(RefusedRun(record.at, id, code, message, record.who))
     return tuple(reversed(found))
 
 
-def _decisions(connection: sqlite3.Connection, strategy: str) -> tuple[Decided, ...]:
+def _decisions(connection: sqlite3.Connection, strategy: str) -> tuple[StopChange, ...]:
     """The newest pauses and halts that were set or dropped for the strategy, or for everything; oldest first."""
     found = []
     for record in recent.records_page(connection, recent.RecordsWanted("control", most=_MOST_CONTROLS)):
@@ -206,7 +206,7 @@ def _decisions(connection: sqlite3.Connection, strategy: str) -> tuple[Decided, 
         name, scope = str(said.get("name", "")), str(said.get("scope", ""))
         if name in (control.HALTED, control.PAUSED) and scope in ("", strategy):
             is_set, reason = record.event == "control.set", str(said.get("reason", ""))
-            found.append(Decided(record.at, name, scope, is_set, record.who, reason))
+            found.append(StopChange(record.at, name, scope, is_set, record.who, reason))
     return tuple(reversed(found))
 
 
@@ -226,7 +226,7 @@ def _unwritable(connection: sqlite3.Connection) -> tuple[Unwritable, ...]:
     return tuple(Unwritable(since, at, why) for since, at, why in known if since is not None)
 
 
-def _job(connection: sqlite3.Connection, plan: Plan, name: str, depends_on: tuple[str, ...]) -> JobFacts:
+def _job(connection: sqlite3.Connection, plan: SessionPlan, name: str, depends_on: tuple[str, ...]) -> JobFacts:
     off = control.get(connection, DISABLED, name)
     doing = _doing(jobs.states(connection).get(name, {}))
     if plan.start is None or plan.end is None:

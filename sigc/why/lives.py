@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sigc.why.facts import Facts
+from sigc.why.facts import SessionFacts
 from sigc.why.words import when
 
 JUST_NOW = timedelta(seconds=90)  # so long nothing need be recorded yet
 
 
-def down_at(facts: Facts, at: datetime) -> str:
+def down_at(facts: SessionFacts, at: datetime) -> str:
     """Return why no daemon was there at an instant, '' where one was, or nothing is known."""
     zone = facts.plan.zone
     before = [life for life in facts.lives if life.at <= at]
@@ -28,7 +28,7 @@ def down_at(facts: Facts, at: datetime) -> str:
     return ""
 
 
-def unwritable_at(facts: Facts, at: datetime) -> str:
+def unwritable_at(facts: SessionFacts, at: datetime) -> str:
     """Return until when and why the ledger could not be written at an instant, '' where it could."""
     zone, found = facts.plan.zone, [one for one in facts.unwritable if one.since <= at + JUST_NOW and at < one.until]
     return f"the ledger could not be written until {when(found[0].until, zone)}: {found[0].why}" if found else ""

@@ -27,7 +27,7 @@ class PlannedJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SessionPlan:
     """A strategy and a session, as configured now.
 
     A run that begins in [start, end) trades for the session; both are none where the calendar does not reach.

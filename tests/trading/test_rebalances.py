@@ -25,7 +25,7 @@ from sigc.calendar.calendar import Calendar, open_calendar
 from sigc.clock import HandClock
 from sigc.config.settings import Config
 from sigc.daemon.runner import RunEnd, RunOrder, Services, StrategyEntry
-from sigc.metrics import Metrics
+from sigc.metrics import DaemonMetrics
 from sigc.ops import jit
 from sigc.store.ledger import books, orders
 from sigc.store.ledger.ledger import Ledger
@@ -107,7 +107,7 @@ def compiled_kernels(tmp_path: Path, jit_directory: Path) -> Iterator[None]:
 def daemon(folder: Path, clock: HandClock) -> Iterator[tuple[DaemonRunner, Ledger]]:
     entry = StrategyEntry("mine", folder / "mine.sig")
     with Ledger.open(folder / "work", clock, durable=False) as ledger:
-        runner = DaemonRunner(settings(), (entry,), Services(ledger, Metrics(), clock, folder / "scratch"))
+        runner = DaemonRunner(settings(), (entry,), Services(ledger, DaemonMetrics(), clock, folder / "scratch"))
         try:
             yield runner, ledger
         finally:

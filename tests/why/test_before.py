@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sigc.clock import HandClock
-from sigc.schedule.job import Fire, Job, Kind
+from sigc.schedule.job import Fire, Job, JobKind
 from sigc.schedule.misfire import Reason
 from sigc.schedule.record import saved
 from sigc.schedule.state import JobState, Pending, Retrying, Running, Waiting
@@ -117,7 +117,7 @@ def state_of(phase: object, job: Job) -> Write:
 
 
 def test_a_job_that_waits_is_tried_again_or_runs(ledger: Ledger) -> None:
-    own = Job("job", Kind.EXECUTE, strategy="scripted")
+    own = Job("job", JobKind.EXECUTE, strategy="scripted")
     fire = Fire(AT, AT, "job")
     pending = Pending(fire)
     waits = replace(JOB, waits_for_data=True)

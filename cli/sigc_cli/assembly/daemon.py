@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sigc.clock import Clock
-from sigc.daemon.runner import Parts, Services, StrategyEntry
+from sigc.daemon.runner import DaemonParts, Services, StrategyEntry
 
 if TYPE_CHECKING:
     from sigc.config.settings import Config
@@ -24,9 +24,9 @@ KINDS = frozenset(
 )  # of runs, as `DaemonRunner.run` knows them
 
 
-def parts() -> Parts:
+def parts() -> DaemonParts:
     """What the daemon is handed."""
-    return Parts(make_runner, open_ledger, KINDS, page_command)
+    return DaemonParts(make_runner, open_ledger, KINDS, page_command)
 
 
 def page_command(order: PageOrder) -> list[str]:

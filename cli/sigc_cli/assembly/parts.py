@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from sigc.config.check import LoadedConfig
     from sigc.config.find import Location
     from sigc.config.settings import Config
-    from sigc.data.sources.frame_source import Held
+    from sigc.data.sources.frame_source import MemoryFrame
     from sigc.engine.core.drive import Executor
     from sigc.engine.core.task import Progress
-    from sigc.lang.check import Checked
+    from sigc.lang.check import CheckedFile
     from sigc.plan.strategy import Strategy
     from sigc_pipelines.compute import Workspace
 
@@ -34,7 +34,7 @@ _WORTH_A_CLUSTER_NS = 2_000_000_000
 class Compiled:
     """A strategy file: its check, and how to lower it for given parameters."""
 
-    checked: Checked
+    checked: CheckedFile
     strategy: Strategy
     lower: Callable[[Mapping[str, float]], Strategy]
     warnings: tuple[Diagnostic, ...]
@@ -83,7 +83,7 @@ def compile_text(text: str, path: str = "strategy.sig", params: Mapping[str, flo
     return _compiled(check_text(text, path, params or {}), params or {})
 
 
-def _compiled(checked: Checked, params: Mapping[str, float]) -> Compiled:
+def _compiled(checked: CheckedFile, params: Mapping[str, float]) -> Compiled:
     from sigc.plan.lower import Lowering
 
     errors = [d for d in checked.diagnostics if d.severity is Severity.ERROR]
@@ -106,7 +106,7 @@ def workspace(
     config: Config,
     choices: Choices,
     progress: Callable[[Progress], None] | None = None,
-    held: Mapping[str, Held] | None = None,
+    held: Mapping[str, MemoryFrame] | None = None,
     kept: MemoryStore | None = None,
 ) -> Iterator[Workspace]:
     """The store and engine that the config and the choices ask for; what is started ends with the block.

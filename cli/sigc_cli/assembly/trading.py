@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from sigc.daemon.runner import StrategyEntry
     from sigc.plan.strategy import Strategy
     from sigc.store.audit.chain import Sign
-    from sigc_pipelines.live.recover import Verdict
+    from sigc_pipelines.live.recover import RecoveryVerdict
     from sigc_pipelines.live.trading import Request, Trading
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class TradeOptions:
     """What a person asks of a run, as given on a command line."""
 
     date: str = ""
@@ -74,7 +74,9 @@ def clock_of(calendar: Calendar, date: str) -> Clock:
 
 
 @contextmanager
-def trading(config: Config, work_dir: Path, wish: Wish) -> Iterator[tuple[Trading, tuple[Verdict, ...]]]:
+def trading(
+    config: Config, work_dir: Path, wish: TradeOptions
+) -> Iterator[tuple[Trading, tuple[RecoveryVerdict, ...]]]:
     """Everything that runs are carried out with, and the verdicts on what an earlier process left.
 
     Raises SigcError: E311 while another process has the work dir, E310 when its ledger can't be used, E402 for the
@@ -131,7 +133,7 @@ def with_capital(config: Config, capital: float | None) -> Config:
     return config.model_copy(update={"execution": execution})
 
 
-def request(strategy: Strategy, name: str, portfolio: str, config: Config, wish: Wish, who: str) -> Request:
+def request(strategy: Strategy, name: str, portfolio: str, config: Config, wish: TradeOptions, who: str) -> Request:
     """A run to be carried out: named, and with the digests of what it is made of."""
     from sigc.store.ledger.records import RunKind
     from sigc_pipelines.live.trading import Request

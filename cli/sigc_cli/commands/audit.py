@@ -15,7 +15,7 @@ from sigc.errors import Diagnostic, SigcError, exit_code
 from sigc_cli.options import JSON, ledger_options
 
 if TYPE_CHECKING:
-    from sigc.store.history.query import Entry
+    from sigc.store.history.query import AuditEntry
 
 OUTPUT = click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file: .json, .jsonl, .csv.")
 
@@ -190,7 +190,9 @@ def _window(since: datetime | None, until: datetime | None, zone: tzinfo) -> str
     return f"from {first or 'the beginning'} to {last or 'now'}"
 
 
-def _print(entries: Iterator[Entry], zone: tzinfo, output: Path | None, *, as_json: bool, looked_in: str = "") -> None:
+def _print(
+    entries: Iterator[AuditEntry], zone: tzinfo, output: Path | None, *, as_json: bool, looked_in: str = ""
+) -> None:
     from sigc_cli.text.audit_text import entries_csv, entries_json, entries_lines, entries_text
 
     if output is not None:

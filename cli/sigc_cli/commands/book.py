@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from sigc.rpc.messages.books import ActionEntry
+    from sigc.rpc.messages.books import BookedAction
     from sigc.store.ledger.records import BookKey
 
 
@@ -90,17 +90,17 @@ def rename_asset(
 
 def _here(
     book: str, old: str, new: str, reason: str, name: str | None, config: Path | None, work_dir: Path | None
-) -> tuple[ActionEntry, ...]:
+) -> tuple[BookedAction, ...]:
     from sigc.rpc.messages.books import told
     from sigc_cli.assembly.parts import Choices, configuration
-    from sigc_cli.assembly.trading import Wish, trading, user
+    from sigc_cli.assembly.trading import TradeOptions, trading, user
     from sigc_cli.assembly.workdir import work_dir as place_of
     from sigc_pipelines.live.renaming import rename_asset as rename
 
     loaded = configuration(Choices(config=config))
     place = place_of(loaded, work_dir, name)
     click.echo(f"no daemon answers; done in this process, with the ledger of {place}", err=True)
-    with trading(loaded.config, place, Wish()) as (desk, _):
+    with trading(loaded.config, place, TradeOptions()) as (desk, _):
         with desk.ledger.reading() as connection:
             key = _key(connection, book)
         return tuple(told(entry) for entry in rename(desk, key, old, new, user(), reason))
@@ -120,7 +120,7 @@ def _key(connection: sqlite3.Connection, book: str) -> BookKey:
     return found.key
 
 
-def _text(entries: Sequence[ActionEntry]) -> str:
+def _text(entries: Sequence[BookedAction]) -> str:
     from sigc_cli.text.table import table
 
     if not entries:

@@ -13,8 +13,8 @@ from sigc_cli.options import JSON, PARAMS, WORK_DIR, choices, work
 if TYPE_CHECKING:
     from sigc.errors import Diagnostic
     from sigc_cli.assembly.parts import Choices
-    from sigc_cli.assembly.trading import Wish
-    from sigc_cli.remote import Wanted
+    from sigc_cli.assembly.trading import TradeOptions
+    from sigc_cli.remote import RunTarget
     from sigc_pipelines.live.trading import Ended
 
 
@@ -60,10 +60,10 @@ def command(
     daemon when one answers; runs in this process when nobody listens and the work dir is free, or with --work-dir.
     """
     from sigc_cli.assembly.parts import parameters
-    from sigc_cli.remote import Wanted
+    from sigc_cli.remote import RunTarget
     from sigc_cli.text.dates import day
 
-    wanted = Wanted(
+    wanted = RunTarget(
         *(what, day(date), portfolio, dry_run, parameters(params)),
         slot=slot,
         is_forced=force,
@@ -74,14 +74,14 @@ def command(
         return
     if detach:
         raise click.UsageError("--detach needs a daemon: start one by `sigc daemon`")
-    from sigc_cli.assembly.trading import Wish
+    from sigc_cli.assembly.trading import TradeOptions
 
-    wish = Wish(wanted.date, portfolio, dry_run, force, accept_differences, reason, slot)
+    wish = TradeOptions(wanted.date, portfolio, dry_run, force, accept_differences, reason, slot)
     _here(wanted, wish, choices(config, engine, threads, no_cache), work_dir, name, as_json)
 
 
 def _by_daemon(
-    wanted: Wanted, is_detached: bool, as_json: bool, which: tuple[Path | None, str | None, str | None]
+    wanted: RunTarget, is_detached: bool, as_json: bool, which: tuple[Path | None, str | None, str | None]
 ) -> bool:
     """Have the daemon run it; False when nobody listens. Raises E900 for a daemon that hangs, E901 for a refusal."""
     from sigc.errors import Severity, SigcError
@@ -130,7 +130,9 @@ def _problem(outcome: str, message: str) -> Diagnostic | None:
             return Diagnostic("E300", f"{other}: {message}")
 
 
-def _here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | None, name: str | None, as_json: bool) -> None:
+def _here(
+    wanted: RunTarget, wish: TradeOptions, chosen: Choices, work_dir: Path | None, name: str | None, as_json: bool
+) -> None:
     from sigc.errors import SigcError
     from sigc_cli.text import show, show_run
 
@@ -143,7 +145,9 @@ def _here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | None, na
         raise SigcError(problem)
 
 
-def ended_here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | None, name: str | None) -> Ended:
+def ended_here(
+    wanted: RunTarget, wish: TradeOptions, chosen: Choices, work_dir: Path | None, name: str | None
+) -> Ended:
     """Run it in this process, to its end. Raises E900 for a trade at a live broker, and what can't begin."""
     from sigc.errors import Diagnostic, SigcError
     from sigc_cli.assembly.parts import compile_file, configuration, workspace

@@ -166,13 +166,13 @@ def _cancel_by_daemon(id: str, reason: str, config: Path | None) -> int | None:
 def _cancel_here(id: str, reason: str, config: Path | None, work_dir: Path | None) -> int:
     from sigc.store.ledger import runs as store_runs
     from sigc_cli.assembly.parts import Choices, configuration
-    from sigc_cli.assembly.trading import Wish, trading, user
+    from sigc_cli.assembly.trading import TradeOptions, trading, user
     from sigc_cli.assembly.workdir import work_dir as place_of
     from sigc_pipelines.live.apply_fills import cancel as cancel_orders
 
     loaded = configuration(Choices(config=config))
     place = place_of(loaded, work_dir)
-    with trading(loaded.config, place, Wish(is_dry=True)) as (desk, _):
+    with trading(loaded.config, place, TradeOptions(is_dry=True)) as (desk, _):
         with desk.ledger.reading() as connection:
             run = store_runs.find(connection, id)
         return len(cancel_orders(desk.ledger, desk.broker, run, user(), reason))

@@ -11,7 +11,7 @@ import click
 from sigc_cli.options import CONFIG, JSON, SOURCE_OPTIONS
 
 if TYPE_CHECKING:
-    from sigc.data.actions.action_files import Acts
+    from sigc.data.actions.action_files import CorporateActions
     from sigc.errors import Diagnostic
     from sigc_cli.datafile import DataFile
 
@@ -54,7 +54,7 @@ def command(file: Path, column: str, dtype: str, options: tuple[str, ...], confi
     click.echo(f"  read as: {facts['layout']}; rows are {facts['frequency']}{_year(facts['periods'])}")
 
 
-def _tell_actions(file: Path, acts: Acts, as_json: bool) -> None:
+def _tell_actions(file: Path, acts: CorporateActions, as_json: bool) -> None:
     """How many actions there are of each kind, and of when."""
     from collections import Counter
 

@@ -22,15 +22,15 @@ from sigc_cli.assembly.parts import Choices, Compiled, compile_file, compile_tex
 from sigc_cli.backtesting import backtested
 from sigc_cli.notebooks.notebook_errors import reported
 from sigc_cli.text import show
-from sigc_pipelines.backtest.backtest import Result, pick
-from sigc_pipelines.backtest.performance import BenchmarkMetrics, Metrics
+from sigc_pipelines.backtest.backtest import BacktestRun, pick
+from sigc_pipelines.backtest.performance import BenchmarkMetrics, PerformanceMetrics
 from sigc_pipelines.backtest.trials import Search, field, search
 from sigc_pipelines.backtest.validation import Validated
 from sigc_pipelines.compute import Workspace, compute, load, rows_between
 
 if TYPE_CHECKING:
     from sigc.config.settings import Config
-    from sigc.data.sources.frame_source import Held
+    from sigc.data.sources.frame_source import MemoryFrame
     from sigc.panel import Panel
     from sigc.plan.strategy import Strategy
 
@@ -73,7 +73,7 @@ def _engine(word: object) -> str:
     return _ENGINES[str(word)]
 
 
-def _held(strategy: Strategy, data: Mapping[str, Any], config: Config) -> dict[str, Held]:
+def _held(strategy: Strategy, data: Mapping[str, Any], config: Config) -> dict[str, MemoryFrame]:
     if not data:
         return {}
     from sigc.data.dates.exchange import exchanges_of
@@ -96,7 +96,7 @@ class CompiledStrategy:
         compiled: Compiled,
         choices: Choices,
         config: Config,
-        held: Mapping[str, Held] | None = None,
+        held: Mapping[str, MemoryFrame] | None = None,
         kept: MemoryStore | None = None,
     ) -> None:
         self._compiled = compiled
@@ -219,12 +219,12 @@ class BacktestResult:
     figures of a walk-forward or cross-validation, None where none was asked for.
     """
 
-    def __init__(self, result: Result, validated: Validated | None = None) -> None:
+    def __init__(self, result: BacktestRun, validated: Validated | None = None) -> None:
         self.result = result
         self.validated = validated
         self.findings: tuple[Diagnostic, ...] = result.findings
         self.left_out: int = result.left_out
-        self.metrics: Metrics = result.metrics
+        self.metrics: PerformanceMetrics = result.metrics
         self.against: BenchmarkMetrics | None = result.against
 
     @property

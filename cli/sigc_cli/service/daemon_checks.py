@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sigc.config.settings import SafetySettings
-from sigc.daemon.runner import Checked, StrategyEntry
+from sigc.daemon.runner import CheckedStrategy, StrategyEntry
 from sigc.errors import Diagnostic, SigcError
 from sigc.lang.check import check_file
 from sigc_cli.assembly.parts import compile_file
@@ -17,23 +17,23 @@ from sigc_pipelines.brokers.protocol import Broker
 from sigc_pipelines.live.decision import off_limits, why_off
 
 
-def checked(entry: StrategyEntry, limits: SafetySettings) -> Checked:
+def checked(entry: StrategyEntry, limits: SafetySettings) -> CheckedStrategy:
     """A strategy file: its digest and portfolio, the limits that are off for it, or what is wrong with it."""
     try:
         found = check_file(entry.file, entry.params)
         problems = found.diagnostics
         if not found.ok:
-            return Checked(entry.name, problems=problems)
+            return CheckedStrategy(entry.name, problems=problems)
         strategy = compile_file(entry.file, entry.params).strategy
         portfolio = pick_of(strategy, entry.portfolio).name
         off = tuple(why_off(name) for name in off_limits(limits, {source.name for source in strategy.data}))
         digest = hashlib.sha256(entry.file.read_bytes()).hexdigest()
     except SigcError as error:
-        return Checked(entry.name, problems=error.diagnostics)
+        return CheckedStrategy(entry.name, problems=error.diagnostics)
     except OSError as failure:
         message = f"strategy '{entry.name}': {entry.file} can't be read: {failure.strerror}"
-        return Checked(entry.name, problems=(Diagnostic("E200", message),))
-    return Checked(entry.name, digest, portfolio, problems, off)
+        return CheckedStrategy(entry.name, problems=(Diagnostic("E200", message),))
+    return CheckedStrategy(entry.name, digest, portfolio, problems, off)
 
 
 def data_check(strategies: Iterable[StrategyEntry], directory: Path) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from sigc import metrics as m
 from sigc.clock import Clock
 from sigc.data.catalog import Catalog, Source
-from sigc.metrics import Metrics
+from sigc.metrics import DaemonMetrics
 from sigc.store.ledger import books, orders, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import IN_FLIGHT, UNRESOLVED, BookKey, IntentState, Nav
@@ -21,7 +21,7 @@ from sigc.store.ledger.records import IN_FLIGHT, UNRESOLVED, BookKey, IntentStat
 _ENDS = tuple(sorted(set(IntentState) - IN_FLIGHT))
 
 
-def count_from_here(metrics: Metrics, ledger: Ledger) -> None:
+def count_from_here(metrics: DaemonMetrics, ledger: Ledger) -> None:
     """What the ledger has by now was counted by earlier daemons."""
     with ledger.reading() as connection:
         for book in books.books(connection):
@@ -31,7 +31,7 @@ def count_from_here(metrics: Metrics, ledger: Ledger) -> None:
                 metrics.begin_at(m.ORDERS, count, strategy=strategy, status=state)
 
 
-def tell_sources(metrics: Metrics, clock: Clock, strategy: str, catalog: Catalog) -> None:
+def tell_sources(metrics: DaemonMetrics, clock: Clock, strategy: str, catalog: Catalog) -> None:
     """Rows and age of each source of a strategy; a static one has no age. Those that it has no more leave."""
     for name, source in catalog.sources.items():
         metrics.put(m.DATA_ROWS, len(source.dates), strategy=strategy, source=name)
@@ -54,7 +54,7 @@ def newest_s(source: Source) -> float:
     return float(source.dates[-1].astype("datetime64[ms]").astype(np.int64)) / 1000
 
 
-def tell_book(metrics: Metrics, ledger: Ledger, key: BookKey) -> None:
+def tell_book(metrics: DaemonMetrics, ledger: Ledger, key: BookKey) -> None:
     """A book as it is now."""
     strategy = key.strategy
     with ledger.reading() as connection:
@@ -72,14 +72,14 @@ def tell_book(metrics: Metrics, ledger: Ledger, key: BookKey) -> None:
         _tell_navs(metrics, strategy, navs)
 
 
-def tell_doubts(metrics: Metrics, ledger: Ledger, run: str, strategy: str) -> None:
+def tell_doubts(metrics: DaemonMetrics, ledger: Ledger, run: str, strategy: str) -> None:
     """The orders of a run whose outcome is not known."""
     with ledger.reading() as connection:
         doubtful = sum(1 for i in orders.of_run(connection, run) if i.state in UNRESOLVED)
     metrics.add(m.ORDERS, doubtful, strategy=strategy, status=IntentState.UNKNOWN)
 
 
-def _tell_navs(metrics: Metrics, strategy: str, navs: tuple[Nav, ...]) -> None:
+def _tell_navs(metrics: DaemonMetrics, strategy: str, navs: tuple[Nav, ...]) -> None:
     last, worth = navs[-1], [float(nav.nav) for nav in navs]
     metrics.put(m.NAV, worth[-1], strategy=strategy)
     if worth[-1]:

@@ -23,19 +23,28 @@ from sigc.cache.parquet import ParquetStore
 from sigc.calendar.calendar import Calendar
 from sigc.clock import Clock, HandClock, SystemClock
 from sigc.config.settings import Config
-from sigc.daemon.runner import Checked, Kept, RunEnd, RunOrder, RunVerdict, Services, StrategyEntry, Watch
+from sigc.daemon.runner import (
+    BookUpkeep,
+    CheckedStrategy,
+    RunEnd,
+    RunHandle,
+    RunOrder,
+    RunVerdict,
+    Services,
+    StrategyEntry,
+)
 from sigc.data.dates.exchange import exchanges_of
 from sigc.data.sources.connections import Connections
 from sigc.engine.core.drive import Executor
 from sigc.engine.core.task import Progress
 from sigc.engine.executors.local import LocalExecutor
 from sigc.errors import Diagnostic, SigcError
-from sigc.host.pace import Pace, Paced
+from sigc.host.pace import CpuThrottle, ThrottledExecutor
 from sigc.host.quota import worker_threads
 from sigc.host.usage import usable_cpus
 from sigc.ops import jit
 from sigc.store.ledger import books, orders, runs
-from sigc.store.ledger.action_rows import Entry
+from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.records import UNRESOLVED, BookKey, Outcome, RunKind
 from sigc_cli.assembly.parts import Compiled, compile_file, is_large
 from sigc_cli.assembly.trading import calendar_of, digests, with_capital
@@ -58,7 +67,7 @@ from sigc_pipelines.live.roll_forward import keep
 from sigc_pipelines.live.run import CancelledError, carry_out
 from sigc_pipelines.live.session import instant_of, moment
 from sigc_pipelines.live.trading import Ended, Request, Trading
-from sigc_pipelines.live.trading import Watch as Followed
+from sigc_pipelines.live.trading import RunWatch as Followed
 from sigc_pipelines.records.recording import write_plan
 
 
@@ -87,13 +96,13 @@ class DaemonRunner:
         if share is not None:
             self._threads = min(self._threads, worker_threads(share, usable_cpus()))
         # The machine's clock, whatever day it is for the runs: processors are spent in real time.
-        self._pace = None if share is None else Pace(share, usable_cpus(), services.spent, SystemClock())
+        self._pace = None if share is None else CpuThrottle(share, usable_cpus(), services.spent, SystemClock())
 
-    def check(self) -> tuple[Checked, ...]:
+    def check(self) -> tuple[CheckedStrategy, ...]:
         """Every strategy file: its errors and warnings."""
         return tuple(checked(entry, self._config.safety) for entry in self._strategies)
 
-    def run(self, order: RunOrder, watch: Watch) -> RunEnd:
+    def run(self, order: RunOrder, watch: RunHandle) -> RunEnd:
         """One run of any kind this version knows."""
         try:
             match order.kind:
@@ -132,20 +141,20 @@ class DaemonRunner:
             return 0
         return len(cancel(ledger, self._broker, found, who, reason))
 
-    def rename_asset(self, book: BookKey, old: str, new: str, who: str, reason: str) -> tuple[Entry, ...]:
+    def rename_asset(self, book: BookKey, old: str, new: str, who: str, reason: str) -> tuple[ActionEntry, ...]:
         """In every book that holds it, and in a paper broker's book."""
         return rename_asset(self._trading(self._services.clock), book, old, new, who, reason)
 
-    def keep(self, strategy: str, watch: Watch) -> Kept:
+    def keep(self, strategy: str, watch: RunHandle) -> BookUpkeep:
         """Every run that was left open brought to its end, every order without an outcome looked up; the book kept."""
         trading = self._trading(self._services.clock)
         found = recover(trading, strategy=strategy)
         verdicts = tuple(RunVerdict(verdict.run, verdict.outcome, verdict.message) for verdict in found)
         if not strategy:
             count_from_here(self._services.metrics, self._services.ledger)
-            return Kept(verdicts)
+            return BookUpkeep(verdicts)
         left, problems = self._kept(trading, strategy, watch)
-        return Kept(verdicts, (*self._doubts(strategy), *left), problems)
+        return BookUpkeep(verdicts, (*self._doubts(strategy), *left), problems)
 
     def is_fresh(self, strategy: str) -> bool:
         """Whether the strategy's data reach the last session that is complete."""
@@ -190,7 +199,7 @@ class DaemonRunner:
 
     # Trading.
 
-    def _carry_out(self, order: RunOrder, watch: Watch) -> RunEnd:
+    def _carry_out(self, order: RunOrder, watch: RunHandle) -> RunEnd:
         compiled = compile_file(order.file, order.params)
         config = with_capital(self._config, order.capital)
         portfolio = pick_of(compiled.strategy, order.portfolio).name
@@ -246,7 +255,7 @@ class DaemonRunner:
     def _trading(self, clock: Clock) -> Trading:
         return Trading(self._services.ledger, self._broker, clock, self._sessions(), self._config, render)
 
-    def _kept(self, trading: Trading, strategy: str, watch: Watch) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _kept(self, trading: Trading, strategy: str, watch: RunHandle) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """What is left to be done of a strategy's book, and what is wrong; one that is not configured is left."""
         entry = next((s for s in self._strategies if s.name == strategy), None)
         with self._services.ledger.reading() as connection:
@@ -291,7 +300,7 @@ class DaemonRunner:
 
     # Computing.
 
-    def _compute(self, order: RunOrder, watch: Watch) -> RunEnd:
+    def _compute(self, order: RunOrder, watch: RunHandle) -> RunEnd:
         compiled = compile_file(order.file, order.params)
         feed = FreshFeed(compiled.strategy, self._workspace(watch, order.strategy), self._config.execution.capital)
         watch.stage("load")
@@ -309,7 +318,7 @@ class DaemonRunner:
         result = {"as_of": as_of, "digest": sight.digest}
         return RunEnd(Outcome.DONE, message, {}, "", as_of, True, findings, result)
 
-    def _refresh(self, order: RunOrder, watch: Watch) -> RunEnd:
+    def _refresh(self, order: RunOrder, watch: RunHandle) -> RunEnd:
         """Look at every source again, behind URLs too, and keep what has changed."""
         watch.stage("load")
         wanted = [s for s in self._strategies if order.strategy in ("", s.name)]
@@ -326,7 +335,7 @@ class DaemonRunner:
         message, result = f"data of {len(wanted)} strategies", {"sources": said}
         return RunEnd(Outcome.DONE, message, as_of=newest, is_before_trading=True, result=result)
 
-    def _report(self, order: RunOrder, watch: Watch) -> RunEnd:
+    def _report(self, order: RunOrder, watch: RunHandle) -> RunEnd:
         """Write the report of every book that is traded, or of one strategy's."""
         watch.stage("report")
         wanted = [s for s in self._strategies if order.strategy in ("", s.name)]
@@ -355,7 +364,7 @@ class DaemonRunner:
                 self._calendar, self._opened_on = calendar_of(self._config, self._work_dir, now), str(now.date())
             return self._calendar
 
-    def _workspace(self, watch: Watch | None, strategy: str) -> Workspace:
+    def _workspace(self, watch: RunHandle | None, strategy: str) -> Workspace:
         told, services, last_s = [0, 0], self._services, 0.0
         counted = (m.BLOCKS, m.CACHE_MISSES) if self._store is not None else (m.BLOCKS,)
 
@@ -408,10 +417,10 @@ class DaemonRunner:
             local.close()
 
     def _paced(self, executor: Executor) -> Executor:
-        return executor if self._pace is None else Paced(executor, self._pace)
+        return executor if self._pace is None else ThrottledExecutor(executor, self._pace)
 
 
-def alive(watch: Watch) -> None:
+def alive(watch: RunHandle) -> None:
     """Raises CancelledError when the run is to end."""
     if watch.cancelled.is_set():
         raise CancelledError

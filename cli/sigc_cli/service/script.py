@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sigc.daemon.runner import RunEnd, RunOrder, Watch
+from sigc.daemon.runner import RunEnd, RunHandle, RunOrder
 from sigc.private import make_private
 from sigc.store.files import run_folder
 from sigc.store.ledger.records import Outcome
@@ -36,7 +36,7 @@ except OSError as failure:
 """
 
 
-def run_script(order: RunOrder, watch: Watch) -> RunEnd:
+def run_script(order: RunOrder, watch: RunHandle) -> RunEnd:
     """Run the program in a process group of its own; what it prints is part of the run's result."""
     watch.stage("script")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
@@ -77,7 +77,7 @@ def _ended(code: int) -> str:
         return f"the script was ended by the signal {-code}"
 
 
-def _wait(process: subprocess.Popen[bytes], watch: Watch) -> int:
+def _wait(process: subprocess.Popen[bytes], watch: RunHandle) -> int:
     while True:
         try:
             return process.wait(_LOOK_EVERY_S)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sigc.engine.core.task import Progress, RunReport
 from sigc.errors import Diagnostic
 from sigc_cli.text.table import table as table
-from sigc_pipelines.backtest.backtest import Result
+from sigc_pipelines.backtest.backtest import BacktestRun
 from sigc_pipelines.backtest.performance import equity, monthly
 from sigc_pipelines.backtest.trials import Search, score, text_of
 from sigc_pipelines.backtest.validation import Validated
@@ -27,7 +27,7 @@ _WIDTH = 22
 _SENSIBLE = 1e9  # figures from here on are no results
 
 
-def results(result: Result) -> str:
+def results(result: BacktestRun) -> str:
     """The block `=== Backtest Results ===`, and one for the benchmark where there is one."""
     m = result.metrics
     day = result.dates.astype("datetime64[D]")
@@ -66,7 +66,7 @@ def results(result: Result) -> str:
     return text + ("\n\n" + _benchmark(result) if result.against is not None else "")
 
 
-def _benchmark(result: Result) -> str:
+def _benchmark(result: BacktestRun) -> str:
     a = result.against
     if a is None:
         return ""
@@ -177,7 +177,7 @@ def findings(found: Sequence[Diagnostic]) -> str:
     return "\n".join(["=== Findings ===", *rows])
 
 
-def as_data(result: Result, validated: Validated | None = None) -> dict[str, Any]:
+def as_data(result: BacktestRun, validated: Validated | None = None) -> dict[str, Any]:
     """A backtest as plain data, without time stamps: same inputs, same bytes."""
     windows = None if validated is None else _windows(validated)
     m = dataclasses.asdict(result.metrics)
@@ -209,7 +209,7 @@ def _windows(validated: Validated) -> dict[str, Any]:
     }
 
 
-def series(result: Result) -> dict[str, Any]:
+def series(result: BacktestRun) -> dict[str, Any]:
     """The daily series by name: date, return, gross, cost, turnover, equity, and the benchmark's return."""
     columns = {
         "date": [str(d) for d in result.dates.astype("datetime64[D]")],

@@ -35,7 +35,7 @@ Adjust = Callable[[int, Floats, Floats, Flags], Floats]
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class AssetEvent:
     """An asset that ended (`is_end`), with its share of the book; or came back after that, with what was booked.
 
     is_declared: a corporate action says so; else it is presumed for want of prices.
@@ -52,7 +52,7 @@ _ROWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Book:
+class BacktestAccounts:
     """held: (rows, assets) weights after each row; without assets where only figures were kept. gross, turnover:
     (rows,).
 
@@ -67,7 +67,7 @@ class Book:
     exposures: tuple[Floats, Floats]
     missing: NDArray[np.int64]
     moved: Floats | None = None
-    events: tuple[Event, ...] = ()
+    events: tuple[AssetEvent, ...] = ()
     undecided: int = 0
     ruined: int = -1
 
@@ -86,7 +86,7 @@ def keep_book(
     due: Due | None = None,
     drift: bool = False,
     adjust: Adjust | None = None,
-) -> Book:
+) -> BacktestAccounts:
     """Hold `wanted` weights (rows, assets; NaN counts as 0 beside defined ones) over `quotes` of that shape.
 
     due: the rows on which it is traded (rows,), None for all; where nothing can be decided on the first of them, the
@@ -125,7 +125,7 @@ def _last_due(due: Due) -> NDArray[np.intp]:
     return np.maximum.accumulate(np.where(due, np.arange(len(due)), 0))
 
 
-def _as_wanted(held: Floats, quotes: Quotes) -> tuple[Book, bool]:
+def _as_wanted(held: Floats, quotes: Quotes) -> tuple[BacktestAccounts, bool]:
     """The book that holds just what is wanted, and whether that can be."""
     from sigc.ops.loops import books
 
@@ -150,16 +150,16 @@ def is_plain(figures: Floats, last: Floats, quotes: Quotes) -> bool:
     return not (np.isnan(quotes.prices[-1:]) & (np.abs(last) > 0.0)).any()
 
 
-def book_of(held: Floats, figures: Floats) -> Book:
+def book_of(held: Floats, figures: Floats) -> BacktestAccounts:
     """The book of such figures by row (`sigc.ops.loops.books`)."""
     from sigc.ops.loops import books
 
     exposures = (figures[books.GROSS], figures[books.NET])
     missing = figures[books.UNPRICED].astype(np.int64)
-    return Book(held, figures[books.EARNED], figures[books.TURNOVER], exposures, missing)
+    return BacktestAccounts(held, figures[books.EARNED], figures[books.TURNOVER], exposures, missing)
 
 
-def _walked(wanted: Floats, quotes: Quotes, due: Due, drift: bool) -> Book:
+def _walked(wanted: Floats, quotes: Quotes, due: Due, drift: bool) -> BacktestAccounts:
     from sigc.ops.loops import accounts
 
     held, trades, figures, events, undecided = accounts.keep(
@@ -168,7 +168,7 @@ def _walked(wanted: Floats, quotes: Quotes, due: Due, drift: bool) -> Book:
     return _of_walk(held, trades, figures, events, undecided)
 
 
-def _adjusted(wanted: Floats, quotes: Quotes, due: Due, drift: bool, adjust: Adjust) -> Book:
+def _adjusted(wanted: Floats, quotes: Quotes, due: Due, drift: bool, adjust: Adjust) -> BacktestAccounts:
     """Row by row, as constraints depend on what is held."""
     from sigc.ops.loops import accounts
 
@@ -203,10 +203,10 @@ def _has_stuck(state: Floats, prices: Floats) -> bool:
     return bool((unpriced | (is_held & (pending == accounts.KEPT))).any())
 
 
-def _of_walk(held: Floats, trades: Floats, figures: Floats, events: Floats, undecided: int) -> Book:
+def _of_walk(held: Floats, trades: Floats, figures: Floats, events: Floats, undecided: int) -> BacktestAccounts:
     from sigc.ops.loops import accounts, books
 
-    return Book(
+    return BacktestAccounts(
         held=held,
         gross=figures[accounts.GROSS],
         turnover=figures[accounts.TURNOVER],
@@ -214,7 +214,7 @@ def _of_walk(held: Floats, trades: Floats, figures: Floats, events: Floats, unde
         missing=figures[accounts.MISSING].astype(np.int64),
         moved=trades,
         events=tuple(
-            Event(k != accounts.BACK, int(t), int(j), float(share), k == accounts.CLOSED)
+            AssetEvent(k != accounts.BACK, int(t), int(j), float(share), k == accounts.CLOSED)
             for k, t, j, share in events.tolist()
         ),
         undecided=undecided,
@@ -231,7 +231,7 @@ def targets(wanted: Floats, held: Floats, priced: Flags) -> Floats:
     return accounts.scaled(wanted, held, priced)
 
 
-def until_ruin(book: Book, costs: Floats) -> tuple[Book, Floats]:
+def until_ruin(book: BacktestAccounts, costs: Floats) -> tuple[BacktestAccounts, Floats]:
     """The book and its costs, stopped on the row on which nothing is left: it loses all there, and is flat after."""
     gone = np.flatnonzero(book.gross - costs <= -1.0)
     if not len(gone):

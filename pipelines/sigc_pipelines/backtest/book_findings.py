@@ -8,20 +8,20 @@ import numpy as np
 
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates
-from sigc_pipelines.backtest.book import Book, Event, Flags
+from sigc_pipelines.backtest.book import AssetEvent, BacktestAccounts, Flags
 
 _NAMED = 5
 _LARGEST_GROSS = 1e6
 
 
-def findings_of(book: Book, names: Sequence[str], dates: Dates) -> tuple[Diagnostic, ...]:
+def findings_of(book: BacktestAccounts, names: Sequence[str], dates: Dates) -> tuple[Diagnostic, ...]:
     """Warnings with assets and dates, bounded in number and length."""
     is_odd = _beyond(book).any() or book.events or book.undecided or book.ruined >= 0 or book.missing.any()
     days = [str(d) for d in dates.astype("datetime64[D]")] if is_odd else []
     return tuple(Diagnostic("W002", text, severity=Severity.WARNING) for text in _told(book, names, days))
 
 
-def _told(book: Book, names: Sequence[str], days: Sequence[str]) -> Iterator[str]:
+def _told(book: BacktestAccounts, names: Sequence[str], days: Sequence[str]) -> Iterator[str]:
     beyond = _beyond(book)
     if beyond.any():
         row = int(beyond.argmax())
@@ -54,13 +54,13 @@ def _told(book: Book, names: Sequence[str], days: Sequence[str]) -> Iterator[str
         yield f"the book was ruined on {days[book.ruined]}: nothing was left of it, and it stopped there"
 
 
-def _beyond(book: Book) -> Flags:
+def _beyond(book: BacktestAccounts) -> Flags:
     """Rows whose gross is infinite, or so large that it is a mistake."""
     with np.errstate(invalid="ignore"):
         found: Flags = ~(book.exposures[0] <= _LARGEST_GROSS)
     return found
 
 
-def _listed(events: Sequence[Event], text: Callable[[Event], str]) -> str:
+def _listed(events: Sequence[AssetEvent], text: Callable[[AssetEvent], str]) -> str:
     more = f" and {len(events) - _NAMED} more" if len(events) > _NAMED else ""
     return ", ".join(text(e) for e in events[:_NAMED]) + more

@@ -20,9 +20,9 @@ from sigc.calendar.calendar import Calendar, Session
 from sigc.failpoint import failpoint
 from sigc.store.ledger import action_lists, action_rows, booking
 from sigc.store.ledger.action_lists import Listing
-from sigc.store.ledger.action_rows import Entry
+from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.booking import Component
-from sigc.store.ledger.effects import Due
+from sigc.store.ledger.effects import DueAction
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey
 from sigc_pipelines.brokers.protocol import Broker, Simulated, simulation
@@ -34,7 +34,7 @@ _LOOK_BACK = timedelta(days=30)  # for the last price before an action
 _PRICED = frozenset({ActionKind.SPLIT, ActionKind.SPINOFF, ActionKind.MERGE, ActionKind.DELIST})
 
 
-def scheduled(action: Action, calendar: Calendar) -> Due | None:
+def scheduled(action: Action, calendar: Calendar) -> DueAction | None:
     """An action on the session of its ex-date, else the next one; None for one beyond the calendar."""
     ex, pay = action.ex_date, action.pay_date or action.ex_date
     if not calendar.table or not calendar.table[0].day < ex <= calendar.table[-1].day:
@@ -42,7 +42,7 @@ def scheduled(action: Action, calendar: Calendar) -> Due | None:
     session = _on_or_after(ex, calendar)
     before = calendar.before_or_on(session.day - _DAY)
     paid = str(_on_or_after(pay, calendar).day) if session.day < pay <= calendar.table[-1].day else str(pay)
-    return Due(action, str(session.day), before.close, max(paid, str(session.day)))
+    return DueAction(action, str(session.day), before.close, max(paid, str(session.day)))
 
 
 @dataclass(slots=True)
@@ -70,7 +70,7 @@ def _on_or_after(day: date, calendar: Calendar) -> Session:
 
 
 @dataclass(slots=True, eq=False)
-class Acts:
+class DueActions:
     """The actions that are to be looked at when all sessions up to `as_of` have begun."""
 
     ledger: Ledger
@@ -103,7 +103,7 @@ class Acts:
             with self.ledger.reading() as connection:
                 self.components = booking.components(connection, str(self.as_of.day))
 
-    def _prices(self, calendar: Calendar, closes_since: Callable[[str], Closes]) -> dict[Due, Decimal]:
+    def _prices(self, calendar: Calendar, closes_since: Callable[[str], Closes]) -> dict[DueAction, Decimal]:
         """The prices at the close before, of the actions that need one and have none."""
         wanting = {
             due: calendar.before_or_on(date.fromisoformat(due.session) - _DAY).day
@@ -114,7 +114,7 @@ class Acts:
         if not wanting:
             return {}
         closes = closes_since(str(min(wanting.values()) - _LOOK_BACK))
-        found: dict[Due, Decimal] = {}
+        found: dict[DueAction, Decimal] = {}
         for due, day in wanting.items():
             known = closes.last(str(day), {})
             asset = due.action.into if due.action.kind is ActionKind.SPINOFF else due.action.asset
@@ -149,7 +149,7 @@ class Acts:
             book(self.ledger, self.broker, str(self.as_of.day), self.as_of.close)
 
 
-def book(ledger: Ledger, broker: Broker, through: str, at: datetime) -> tuple[Entry, ...]:
+def book(ledger: Ledger, broker: Broker, through: str, at: datetime) -> tuple[ActionEntry, ...]:
     """Have a simulated broker act on what is due up to a session, then book it; nobody else does meanwhile.
 
     at: the instant of what the broker books. A process that dies between the two does both again.
@@ -163,7 +163,7 @@ def book(ledger: Ledger, broker: Broker, through: str, at: datetime) -> tuple[En
         return booking.book(tx, through, step)
 
 
-def tell(simulated: Simulated, session: str, at: datetime, dues: Sequence[Due]) -> None:
+def tell(simulated: Simulated, session: str, at: datetime, dues: Sequence[DueAction]) -> None:
     """Have a simulated broker act."""
     failpoint("act:before")
     simulated.act(session, at, dues)
@@ -171,7 +171,7 @@ def tell(simulated: Simulated, session: str, at: datetime, dues: Sequence[Due]) 
 
 
 @dataclass(slots=True)
-class Restated:
+class SessionPrices:
     """The newest price of each asset, session by session, in the units of that session.
 
     A price that is older than an action is restated until there is a new one.
@@ -180,7 +180,7 @@ class Restated:
     prices: Mapping[str, Decimal]
     _own: dict[str, Decimal] = field(default_factory=dict)
 
-    def at(self, day: str, closes: Closes, dues: Sequence[Due]) -> dict[str, Decimal]:
+    def at(self, day: str, closes: Closes, dues: Sequence[DueAction]) -> dict[str, Decimal]:
         """The prices at the close of a session. dues: the actions of that session."""
         found = closes.last(day, self.prices) | self._own
         if dues or self._own:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sigc.errors import Diagnostic, SigcError
 from sigc.store.ledger import booking
-from sigc.store.ledger.action_rows import Entry
+from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.records import BookKey
 from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.live.acting import book
@@ -15,7 +15,7 @@ from sigc_pipelines.live.apply_fills import settle
 from sigc_pipelines.live.trading import Trading
 
 
-def rename_asset(trading: Trading, key: BookKey, old: str, new: str, who: str, reason: str) -> tuple[Entry, ...]:
+def rename_asset(trading: Trading, key: BookKey, old: str, new: str, who: str, reason: str) -> tuple[ActionEntry, ...]:
     """Rename `old` to `new`; what was moved, book by book. Raises SigcError E312, E804, E601 with nothing changed."""
     ledger, broker = trading.ledger, trading.broker
     try:

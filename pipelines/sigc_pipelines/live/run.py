@@ -28,7 +28,7 @@ import numpy as np
 from sigc.errors import Diagnostic, SigcError
 from sigc.lang.semantics.rebalance import EVERY_ROW
 from sigc.panel import Floats
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import books, control, orders, price_marks, runs
 from sigc.store.ledger.control import accepted_by_hand
 from sigc.store.ledger.records import (
@@ -40,7 +40,7 @@ from sigc.store.ledger.records import (
     Run,
     RunKey,
     RunKind,
-    Stage,
+    RunStage,
     StageName,
     Weight,
 )
@@ -55,9 +55,9 @@ from sigc_pipelines.live.publish import publish
 from sigc_pipelines.live.roll_forward import followed
 from sigc_pipelines.live.session import Moment, moment
 from sigc_pipelines.live.sizing import decimal, lot_of, size, write_down
-from sigc_pipelines.live.trading import Ended, Feed, Request, Trading, Watch
-from sigc_pipelines.live.valuing import Standing, newest_prices, standing
-from sigc_pipelines.portfolio.turn import Turn, turn_of
+from sigc_pipelines.live.trading import Ended, Request, RunWatch, TargetFeed, Trading
+from sigc_pipelines.live.valuing import BookValue, newest_prices, standing
+from sigc_pipelines.portfolio.turn import RebalanceTurn, turn_of
 from sigc_pipelines.prices import restating
 from sigc_pipelines.prices.as_traded import refuse_adjusted, told_of_actions
 from sigc_pipelines.prices.closes import Closes
@@ -71,32 +71,32 @@ from sigc_pipelines.records.recording import (
     record_target,
     source_changes,
 )
-from sigc_pipelines.targets import Outlook, Sight
+from sigc_pipelines.targets import Targets, TargetSnapshot
 
 
 class CancelledError(Exception):
     """Somebody asked for the run to end."""
 
 
-def carry_out(trading: Trading, request: Request, feed: Feed, watch: Watch | None = None) -> Ended:
+def carry_out(trading: Trading, request: Request, feed: TargetFeed, watch: RunWatch | None = None) -> Ended:
     """Run it. Raises SigcError when it can't begin (E800, E802) or the ledger fails (E310); all else is its outcome."""
-    return _Pass(trading, request, feed, watch or Watch()).carry_out()
+    return _Pass(trading, request, feed, watch or RunWatch()).carry_out()
 
 
 class _Pass:
     """One pass through the stages."""
 
-    def __init__(self, trading: Trading, request: Request, feed: Feed, watch: Watch) -> None:
+    def __init__(self, trading: Trading, request: Request, feed: TargetFeed, watch: RunWatch) -> None:
         self.trading, self.request, self.watch = trading, request, watch
         self.ledger = trading.ledger
         with self.ledger.reading() as connection:
             self.feed = feed.accepting(accepted_by_hand(connection))
         self.book = BookKey(request.strategy, request.portfolio)
-        self.stages: list[Stage] = []
-        self.sight: Sight | None = None
+        self.stages: list[RunStage] = []
+        self.sight: TargetSnapshot | None = None
         self.target: Floats | None = None
         self.held: Floats | None = None
-        self.turn: Turn | None = None
+        self.turn: RebalanceTurn | None = None
         self.orders: tuple[Intent, ...] = ()
         self.doubts: tuple[Finding, ...] = ()  # what would keep a trade from going on, where this run is dry
         self.told = restating.Told({})
@@ -182,7 +182,7 @@ class _Pass:
         said = {"id": request.id, "session": str(at.session.day), "slot": request.slot, "reason": request.reason}
         said |= {"code": found.code, "message": found.message}
         with self.ledger.transaction("run-open") as tx:
-            tx.audit(Event("run.refused", said, "", request.strategy, request.portfolio, request.who))
+            tx.audit(AuditEvent("run.refused", said, "", request.strategy, request.portfolio, request.who))
 
     def _refuse_held(self, connection: sqlite3.Connection) -> None:
         for name in (control.HALTED, control.PAUSED):
@@ -226,7 +226,7 @@ class _Pass:
             findings += [f for f in said if f.message not in {g.message for g in findings}]
             raise
         finally:
-            stage = Stage(self.run.id, name, started, time.perf_counter() - begun, outcome, tuple(findings))
+            stage = RunStage(self.run.id, name, started, time.perf_counter() - begun, outcome, tuple(findings))
             self.stages.append(stage)
             with self.ledger.transaction("stage") as tx:
                 runs.add_stage(tx, self.run, stage)
@@ -266,23 +266,23 @@ class _Pass:
             findings += publish(self.ledger, self.trading.config.audit)
         return outcome, message + turn.told(self.run.as_of)
 
-    def _turn(self, loaded: Loaded, outlook: Outlook) -> Turn:
+    def _turn(self, loaded: Loaded, outlook: Targets) -> RebalanceTurn:
         settings = pick(loaded, self.request.portfolio).backtest
         rebalance = EVERY_ROW if settings is None else settings.rebalance
         with self.ledger.reading() as connection:
             return turn_of(connection, self.book, rebalance, outlook.row_days, self.run.as_of)
 
-    def _is_idle(self, turn: Turn) -> bool:
+    def _is_idle(self, turn: RebalanceTurn) -> bool:
         """Return True for a scheduled run that has nothing to trade: no rebalance, and no change that waited."""
         return self.request.is_scheduled and not self.is_dry and not turn.due and not self.ready
 
-    def _waited(self, sight: Sight) -> dict[str, float]:
+    def _waited(self, sight: TargetSnapshot) -> dict[str, float]:
         with self.ledger.reading() as connection:
             self.waiting = runs.pending(connection, self.book.strategy, self.book.portfolio)
         return waiting.ready(self.waiting, sight)
 
     def _traded(
-        self, at: Moment, now: Standing, sight: Sight, loaded: Loaded, validate_s: float
+        self, at: Moment, now: BookValue, sight: TargetSnapshot, loaded: Loaded, validate_s: float
     ) -> tuple[Outcome, str]:
         with self._stage(StageName.VALIDATE, validate_s) as findings:
             made = self._decided(sight, loaded, now, findings)
@@ -298,7 +298,7 @@ class _Pass:
             runs.add_digests(tx, self.run.id, digests)
         self.run = replace(self.run, digests=dict(self.run.digests) | digests)
 
-    def _standing(self, loaded: Loaded, at: Moment) -> Standing:
+    def _standing(self, loaded: Loaded, at: Moment) -> BookValue:
         """The book as of the last complete session, in the units of the one that is traded.
 
         A dry run looks at it, and changes nothing.
@@ -316,14 +316,14 @@ class _Pass:
         with self.ledger.reading() as connection:
             if books.book(connection, self.book) is None:
                 fresh = books.Book(self.book, capital, capital, self.run.started, self.run.as_of)
-                now, known = Standing(fresh, capital, {}, prices), str(at.as_of.day)
+                now, known = BookValue(fresh, capital, {}, prices), str(at.as_of.day)
             else:
                 now, valued = standing(connection, self.book, prices), books.last_nav(connection, self.book)
                 known = str(at.as_of.day) if valued is None else valued.session
         step = trading.broker.capabilities().quantity_step
         return in_session(now, loaded.actions, trading.calendar, (known, str(at.as_of.day), str(at.session.day)), step)
 
-    def _decided(self, sight: Sight, loaded: Loaded, now: Standing, findings: list[Finding]) -> Decision:
+    def _decided(self, sight: TargetSnapshot, loaded: Loaded, now: BookValue, findings: list[Finding]) -> Decision:
         """The weights to trade to, judged. Raises E801."""
         with self.ledger.reading() as connection:
             past = runs.past_turnovers(connection, self.book.strategy, self.book.portfolio)
@@ -339,13 +339,13 @@ class _Pass:
         findings += made.findings
         return made
 
-    def _pending(self, sight: Sight, made: Decision) -> dict[str, float]:
+    def _pending(self, sight: TargetSnapshot, made: Decision) -> dict[str, float]:
         """What waits after this decision."""
         if self.ready:
             return {n: w for n, w in self.waiting.items() if n not in self.ready or n in made.odd}
         return waiting.pending(sight, made.target, made.odd)
 
-    def _last_target(self, sight: Sight, last: str) -> tuple[Floats, Finding]:
+    def _last_target(self, sight: TargetSnapshot, last: str) -> tuple[Floats, Finding]:
         """What the book's last run traded to; an error without one."""
         known = read_weights(self.ledger.directory, last) if last else {}
         told = Finding("use_cache", Weight.WARNING, f"the target is that of the run {last}")
@@ -359,7 +359,7 @@ class _Pass:
             raise SigcError(*(Diagnostic("E801", f.message) for f in errors))
 
     def _execute(
-        self, at: Moment, now: Standing, sight: Sight, loaded: Loaded, made: Decision, findings: list[Finding]
+        self, at: Moment, now: BookValue, sight: TargetSnapshot, loaded: Loaded, made: Decision, findings: list[Finding]
     ) -> tuple[Outcome, str]:
         settings, broker, clock = self.trading.config.execution, self.trading.broker, self.trading.clock
         step = broker.capabilities().quantity_step
@@ -398,7 +398,7 @@ class _Pass:
             self.orders = orders.of_run(connection, self.run.id)
         return outcome, message
 
-    def _changes(self, sight: Sight, made: Decision, in_flight: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    def _changes(self, sight: TargetSnapshot, made: Decision, in_flight: Mapping[str, Decimal]) -> dict[str, Decimal]:
         """The target weight of every asset that is not kept as it is. Positions outside the universe are kept.
 
         A target that equals what is held, to the bit, is a wish to keep it: rounding to shares must not trade it.
@@ -409,6 +409,6 @@ class _Pass:
             if name not in made.kept and (t != h or name in in_flight)
         }
 
-    def _marks(self, sight: Sight, now: Standing, ordered: set[str]) -> dict[str, price_marks.Mark]:
+    def _marks(self, sight: TargetSnapshot, now: BookValue, ordered: set[str]) -> dict[str, price_marks.Mark]:
         sectors = dict(zip(sight.names, sight.sectors, strict=True)) if sight.sectors else {}
         return {n: price_marks.Mark(now.prices.get(n), sectors.get(n, "")) for n in sorted({*now.positions, *ordered})}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigc.panel import Floats
-from sigc_pipelines.portfolio.constraints import Box, Norm, Part, Row
+from sigc_pipelines.portfolio.constraints import Box, LinearBound, Norm, Part
 
 Flags = NDArray[np.bool_]
 
@@ -27,13 +27,13 @@ def _beside(parts: tuple[Part, ...], stuck: Floats, frozen: Flags) -> Iterator[P
         match part:
             case Box(low, high):
                 yield Box(np.where(frozen, -np.inf, low), np.where(frozen, np.inf, high))
-            case Row():
+            case LinearBound():
                 yield _row(part, stuck, frozen)
             case Norm(matrix, centre, high):
                 yield Norm(matrix, centre, max(high, _least(part, stuck, frozen)))
 
 
-def _row(part: Row, stuck: Floats, frozen: Flags) -> Row:
+def _row(part: LinearBound, stuck: Floats, frozen: Flags) -> LinearBound:
     value = part.longs * float(np.maximum(stuck, 0.0).sum()) + part.shorts * float(np.maximum(-stuck, 0.0).sum())
     if part.weights is not None:
         value += float((part.weights * stuck).sum())

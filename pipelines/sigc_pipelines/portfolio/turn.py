@@ -29,7 +29,7 @@ _DAY, _YEAR = np.timedelta64(1, "D"), np.timedelta64(400, "D")
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class RebalanceTurn:
     """due: the ISO date of the rebalance row that a run as of now trades, '' for none. next: the one after, in words.
 
     rule: the rebalance in words; '' where each row is one, of which nothing need be told.
@@ -45,7 +45,9 @@ class Turn:
         return late + (f"; next rebalance {self.next}" if self.next else "")
 
 
-def turn_of(connection: sqlite3.Connection, key: BookKey, rebalance: Rebalance, rows: RowDays, as_of: str) -> Turn:
+def turn_of(
+    connection: sqlite3.Connection, key: BookKey, rebalance: Rebalance, rows: RowDays, as_of: str
+) -> RebalanceTurn:
     """Of a book, as of a day. rows: of the grid, at least up to that day. Raises E402, and E801 without its first rows.
 
     A book that is not open yet would open now.
@@ -63,7 +65,7 @@ def turn_of(connection: sqlite3.Connection, key: BookKey, rebalance: Rebalance, 
     open_ones = own.days[due & (own.days > np.datetime64(traded, "D"))] if traded else own.days[due]
     rule = "" if rebalance.rows == 1 else text_of(rebalance)
     next_one = _next(rebalance, own, now, len(own.days) - 1 + before) if rule else ""
-    return Turn(str(open_ones[-1]) if len(open_ones) else "", next_one, rule)
+    return RebalanceTurn(str(open_ones[-1]) if len(open_ones) else "", next_one, rule)
 
 
 def _sessions_lost(days: Days, anchor: np.datetime64, rows: RowDays, rebalance: Rebalance) -> int:

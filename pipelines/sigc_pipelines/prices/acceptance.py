@@ -19,8 +19,8 @@ import numpy as np
 from sigc.actions import between, digest_of
 from sigc.blocks.block import BlockStore, digest
 from sigc.blocks.checksummed import seal, unseal
-from sigc.data.actions.adjust import Since, day_of, levels_of
-from sigc.data.anomalies import Limits, State, accept, limits_of
+from sigc.data.actions.adjust import PriorState, day_of, levels_of
+from sigc.data.anomalies import AnomalyState, JumpLimits, accept, limits_of
 from sigc.engine.core.gather import source_panel
 from sigc.plan.grid import Grid
 from sigc_pipelines.compute import Loaded, Workspace
@@ -33,8 +33,8 @@ _MOST = 64  # states that are remembered
 class Before:
     """What was accepted before some row, and the corporate actions that found no price by then."""
 
-    state: State | None = None
-    since: Since | None = None
+    state: AnomalyState | None = None
+    since: PriorState | None = None
 
 
 _known: OrderedDict[str, Before] = OrderedDict()
@@ -93,19 +93,19 @@ def _recalled(store: BlockStore, key: str, loaded: Loaded, stop: int) -> Before 
         accepted, candidate, held = np.frombuffer(zlib.decompress(base64.b64decode(text))).reshape(3, -1).copy()
     except (ValueError, zlib.error):
         return None
-    return Before(State(accepted, candidate, held != 0.0), Since(day_of(loaded.grid.days[stop - 1])))
+    return Before(AnomalyState(accepted, candidate, held != 0.0), PriorState(day_of(loaded.grid.days[stop - 1])))
 
 
 def _walked(
-    loaded: Loaded, workspace: Workspace, name: str, rows: tuple[int, int], limits: Limits, before: Before
+    loaded: Loaded, workspace: Workspace, name: str, rows: tuple[int, int], limits: JumpLimits, before: Before
 ) -> Before:
     values = source_panel(loaded.grid, workspace.store, name, *rows).values
     days = loaded.grid.days[slice(*rows)]
     made = levels_of(values, loaded.grid.names, days, loaded.acts(name), before.since)
     cells = cells_of(loaded.grid, workspace.by_hand, rows[0])
     after = accept(made.levels, limits, before.state, by_hand=cells)[2]
-    own = State(after.accepted / made.scales, after.candidate / made.scales, after.held)
-    return Before(own, Since(day_of(days[-1]), made.waiting))
+    own = AnomalyState(after.accepted / made.scales, after.candidate / made.scales, after.held)
+    return Before(own, PriorState(day_of(days[-1]), made.waiting))
 
 
 def cells_of(grid: Grid, by_hand: frozenset[tuple[str, str]], low: int) -> frozenset[tuple[int, int]]:

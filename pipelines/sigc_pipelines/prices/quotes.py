@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 
 from sigc.data.actions.adjust import levels_of
-from sigc.data.anomalies import Cells, Jump, Limits, State, accept, limits_of, named, told
+from sigc.data.anomalies import AnomalyState, Cells, Jump, JumpLimits, accept, limits_of, named, told
 from sigc.data.catalog import Source
 from sigc.engine.core.gather import source_panel
 from sigc.errors import Diagnostic, Severity, SigcError
@@ -120,7 +120,7 @@ def accept_panel(
     dates: Dates,
     max_return: float,
     skipped: int = 0,
-    before: State | None = None,
+    before: AnomalyState | None = None,
     by_hand: Cells = (),
     levels: Floats | None = None,
 ) -> Accepted:
@@ -157,7 +157,7 @@ def _positive(values: Floats, prices: Floats) -> Floats:
 
 
 def _jumps(
-    source: Source, jumps: Sequence[Jump], names: Sequence[str], dates: Dates, limits: Limits
+    source: Source, jumps: Sequence[Jump], names: Sequence[str], dates: Dates, limits: JumpLimits
 ) -> tuple[Diagnostic, ...]:
     found = told(source.name, named(jumps, names, dates), limits)
     return tuple(replace(f, span=source.spec.span) for f in found)

@@ -18,7 +18,7 @@ import numpy as np
 from sigc.store.ledger.records import Finding, Weight
 from sigc_pipelines.checks.declare import listed
 from sigc_pipelines.compute import Loaded
-from sigc_pipelines.live.trading import Feed
+from sigc_pipelines.live.trading import TargetFeed
 from sigc_pipelines.prices.closes import Closes
 
 Shown = Mapping[str, Mapping[str, float]]  # asset -> ISO day -> price as traded
@@ -28,7 +28,7 @@ _ROWS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Restated:
+class RestatedAsset:
     """An asset whose prices of a day and before are now so many times what they were."""
 
     asset: str
@@ -41,9 +41,9 @@ class Told:
     """What a decision is told of the one before: its prices, and the assets of which they are others now."""
 
     before: Shown
-    those: tuple[Restated, ...] = ()
+    those: tuple[RestatedAsset, ...] = ()
 
-    def record(self, feed: Feed, loaded: Loaded, assets: Iterable[str]) -> dict[str, dict[str, float]]:
+    def record(self, feed: TargetFeed, loaded: Loaded, assets: Iterable[str]) -> dict[str, dict[str, float]]:
         """What this decision tells the next one of the assets."""
         if not feed.is_kept:
             return {}
@@ -51,7 +51,7 @@ class Told:
         return shown(closes, assets, self.before, {r.asset for r in self.those})
 
 
-def look(feed: Feed, loaded: Loaded, before: Shown, by_hand: Collection[tuple[str, str]]) -> Told:
+def look(feed: TargetFeed, loaded: Loaded, before: Shown, by_hand: Collection[tuple[str, str]]) -> Told:
     """Hold the prices of the last decision against the data. A replay has no other data than it had."""
     since = first_day(before)
     if not since or not feed.is_kept:
@@ -73,7 +73,7 @@ def shown(closes: Closes, assets: Iterable[str], before: Shown, kept: Collection
     return found
 
 
-def restated(closes: Closes, before: Shown, by_hand: Collection[tuple[str, str]]) -> tuple[Restated, ...]:
+def restated(closes: Closes, before: Shown, by_hand: Collection[tuple[str, str]]) -> tuple[RestatedAsset, ...]:
     """The assets whose prices are not what they were. by_hand: (asset, day) of prices that a person accepts."""
     row = {str(d): at for at, d in enumerate(closes.dates.astype("datetime64[D]"))}
     place = {name: at for at, name in enumerate(closes.names)}
@@ -86,7 +86,7 @@ def restated(closes: Closes, before: Shown, by_hand: Collection[tuple[str, str]]
         times = ratios[0]
         is_one = abs(times - 1.0) <= _CHANGED or not np.isfinite(ratios).all()
         if not is_one and max(ratios) / min(ratios) - 1.0 <= _SAME and (name, newest) not in by_hand:
-            found.append(Restated(name, newest, times))
+            found.append(RestatedAsset(name, newest, times))
     return tuple(sorted(found, key=lambda r: r.asset))
 
 
@@ -95,7 +95,7 @@ def first_day(before: Shown) -> str:
     return min((day for prices in before.values() for day in prices), default="")
 
 
-def told_of(those: tuple[Restated, ...]) -> tuple[Finding, ...]:
+def told_of(those: tuple[RestatedAsset, ...]) -> tuple[Finding, ...]:
     """A warning that names the assets, and what to do."""
     if not those:
         return ()

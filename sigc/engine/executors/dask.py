@@ -28,7 +28,7 @@ from sigc.blocks.block import BlockStore
 from sigc.cache.parquet import ParquetStore
 from sigc.engine.core.drive import EngineLostError
 from sigc.engine.core.run_block import run_block
-from sigc.engine.core.task import Outcome, Task
+from sigc.engine.core.task import Task, TaskOutcome
 from sigc.engine.executors.join import EVENTS
 from sigc.engine.executors.proof import digests, put_mark, requirement
 from sigc.engine.executors.workers import CARRY_OUT, Workers, is_same_cache
@@ -69,7 +69,7 @@ def open_store(address: StoreAddress) -> BlockStore:
         return _stores[address]
 
 
-def run_batch(tasks: tuple[Task, ...], address: StoreAddress) -> list[Outcome]:
+def run_batch(tasks: tuple[Task, ...], address: StoreAddress) -> list[TaskOutcome]:
     """Run tasks one after the other on a worker (`join.carry_out` has seen that it may)."""
     where = str(get_worker().address)
     store = open_store(address)
@@ -110,7 +110,7 @@ class DaskExecutor:
         self._required = ""
         self._batches: dict[str, tuple[Any, tuple[Task, ...]]] = {}
         self._arrived: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._home: deque[Outcome] = deque()
+        self._home: deque[TaskOutcome] = deque()
         self._incidents: deque[str] = deque()
         self._threads = 1  # of all workers together, when last asked
         self._tasks_a_batch = 1
@@ -160,7 +160,7 @@ class DaskExecutor:
         for batch in batches(tasks, self._threads - len(self._batches)):
             self._send(batch)
 
-    def next(self) -> Outcome:
+    def next(self) -> TaskOutcome:
         while not self._home:
             key = self._next_key()
             if key in self._batches:  # else it was cancelled
@@ -275,9 +275,9 @@ class DaskExecutor:
             with contextlib.suppress(KeyError, TimeoutError, OSError, ValueError):
                 self._client.restart_workers([worker], timeout=_RESTARTED_WITHIN_S)
 
-    def _result(self, future: Any, batch: tuple[Task, ...]) -> list[Outcome]:
+    def _result(self, future: Any, batch: tuple[Task, ...]) -> list[TaskOutcome]:
         try:
-            found: list[Outcome] | dict[str, str] | None = self._fetched(future)
+            found: list[TaskOutcome] | dict[str, str] | None = self._fetched(future)
         except SigcError:
             raise
         except CancelledError as lost:

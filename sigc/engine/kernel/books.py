@@ -21,7 +21,7 @@ from sigc.engine.kernel.calls import Slice, Value
 from sigc.panel import Floats
 
 
-class Books:
+class TrialBooks:
     """returns: (rows, assets) of the grid's rows from `start` on, over all its assets `names`. Safe under threads."""
 
     def __init__(self, returns: Floats, names: tuple[str, ...], start: int) -> None:
@@ -31,16 +31,16 @@ class Books:
         self.stop = start + len(returns)
         self._lock = threading.Lock()
         self._figures: dict[str, Floats] = {}
-        self._parts: dict[str, dict[int, Part]] = {}
+        self._parts: dict[str, dict[int, TrialPart]] = {}
 
-    def part(self, shape: str, at: Slice) -> Part:
+    def part(self, shape: str, at: Slice) -> TrialPart:
         """What takes a node's rows of a slice."""
         from sigc.ops.loops import books
 
         with self._lock:
             if shape not in self._figures:
                 self._figures[shape] = np.empty((books.FIGURES, len(self.returns)))
-            part = Part(self, self._figures[shape], at)
+            part = TrialPart(self, self._figures[shape], at)
             if part.low < part.high:
                 self._parts.setdefault(shape, {})[part.low] = part
             return part
@@ -60,17 +60,17 @@ class Books:
 
     def last(self, shape: str) -> Floats:
         """(1, assets) the weights of the last row."""
-        part: Part = max(self._parts[shape].items())[1]
+        part: TrialPart = max(self._parts[shape].items())[1]
         return part.last[None]
 
 
-class Part:
+class TrialPart:
     """The rows [low, high) of a book, counted from the first row that is asked for; `skipped` of its slice go before.
 
     first, last: the weights of its first row, and of the last that was taken.
     """
 
-    def __init__(self, books: Books, figures: Floats, at: Slice) -> None:
+    def __init__(self, books: TrialBooks, figures: Floats, at: Slice) -> None:
         self.figures = figures
         self.returns = books.returns
         self.names = books.names

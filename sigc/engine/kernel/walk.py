@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sigc.engine.kernel.books import Part
+from sigc.engine.kernel.books import TrialPart
 from sigc.engine.kernel.calls import Value
 from sigc.engine.kernel.chain import address, code_of
 from sigc.ops import chained
@@ -32,13 +32,13 @@ def outside(group: Sequence[Expr]) -> tuple[str, ...]:
     return tuple({i.shape: None for n in group for i in n.inputs if i.shape not in own})
 
 
-class Walk:
+class TrialWalk:
     """Groups of nodes, inputs first, whose last ones are books, each with the part that takes it.
 
     values: of what they read, arrays of the slice's rows at their end, or numbers.
     """
 
-    def __init__(self, groups: Sequence[tuple[Sequence[Expr], Part]], values: Mapping[str, Value]) -> None:
+    def __init__(self, groups: Sequence[tuple[Sequence[Expr], TrialPart]], values: Mapping[str, Value]) -> None:
         self._parts = [part for _, part in groups]
         self._rows = self._parts[0].high - self._parts[0].low
         self._cols = len(self._parts[0].names)

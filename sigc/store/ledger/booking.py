@@ -21,17 +21,17 @@ from itertools import groupby
 
 from sigc.actions import Action, ActionKind
 from sigc.errors import Diagnostic, SigcError
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import action_rows as rows
 from sigc.store.ledger import orders, runs
 from sigc.store.ledger.accounts import add_cash, moved, position, put_position, rescaled
 from sigc.store.ledger.action_lists import BY_HAND
-from sigc.store.ledger.action_rows import Entry, Kept
+from sigc.store.ledger.action_rows import ActionEntry, StoredAction
 from sigc.store.ledger.effects import (
     EFFECT,
     PAYMENT,
     Amounts,
-    Due,
+    DueAction,
     Effect,
     Key,
     Move,
@@ -51,7 +51,7 @@ _Arrival = tuple[BookKey, str, Decimal, Decimal]  # book, asset, shares that com
 class Component:
     """Actions that hang together by their assets, from the first that is to be looked at (`before`: its instant)."""
 
-    dues: tuple[Due, ...]
+    dues: tuple[DueAction, ...]
     assets: frozenset[str]
     before: datetime
 
@@ -69,13 +69,13 @@ def components(connection: sqlite3.Connection, through: str) -> tuple[Component,
     return tuple(found)
 
 
-def _component(together: Mapping[Key, Kept], before: datetime) -> Component:
+def _component(together: Mapping[Key, StoredAction], before: datetime) -> Component:
     dues = in_order(k.due for k in together.values())
     names = {n for due in dues for n in (due.action.asset, due.action.into) if n}
     return Component(tuple(dues), frozenset(names), before)
 
 
-def book(tx: Transaction, through: str, step: Decimal) -> tuple[Entry, ...]:
+def book(tx: Transaction, through: str, step: Decimal) -> tuple[ActionEntry, ...]:
     """Book what is due when all sessions up to `through` have begun. step: quantities are multiples of it."""
     found = components(tx.connection, through)
     if not found:
@@ -87,12 +87,12 @@ def book(tx: Transaction, through: str, step: Decimal) -> tuple[Entry, ...]:
     return tuple(booked)
 
 
-def book_again(tx: Transaction) -> tuple[Entry, ...]:
+def book_again(tx: Transaction) -> tuple[ActionEntry, ...]:
     """Book what fills that became known change in actions that were booked before."""
     return book(tx, *rows.progress(tx.connection))
 
 
-def _book(tx: Transaction, one: Component, through: str, step: Decimal) -> list[Entry]:
+def _book(tx: Transaction, one: Component, through: str, step: Decimal) -> list[ActionEntry]:
     before = {due.key: rows.entries_of(tx.connection, due.key) for due in one.dues}
     moves = [m for asset in sorted(one.assets) for m in _moves(tx.connection, asset, one.before)]
     base = _base(tx.connection, one, moves, [e for own in before.values() for e in own])
@@ -100,7 +100,7 @@ def _book(tx: Transaction, one: Component, through: str, step: Decimal) -> list[
     by_key: dict[Key, dict[BookKey, Effect]] = {}
     for (key, holder), effect in found.items():
         by_key.setdefault(key, {})[holder] = effect
-    made: list[tuple[Due, Entry]] = []
+    made: list[tuple[DueAction, ActionEntry]] = []
     for due in one.dues:
         wanted = {
             (holder, name, due.action.into): amounts
@@ -116,7 +116,7 @@ def _book(tx: Transaction, one: Component, through: str, step: Decimal) -> list[
 
 
 def _base(
-    connection: sqlite3.Connection, one: Component, moves: Iterable[Move], entries: Iterable[Entry]
+    connection: sqlite3.Connection, one: Component, moves: Iterable[Move], entries: Iterable[ActionEntry]
 ) -> dict[str, dict[BookKey, Decimal]]:
     """Quantities before the first action: those of now, less fills since, less what was booked since."""
     base: dict[str, dict[BookKey, Decimal]] = {asset: {} for asset in one.assets}
@@ -150,7 +150,9 @@ def _moves(connection: sqlite3.Connection, asset: str, after: datetime) -> list[
     ]
 
 
-def _corrected(tx: Transaction, due: Due, wanted: Mapping[_Part, Amounts], booked: Iterable[Entry]) -> list[Entry]:
+def _corrected(
+    tx: Transaction, due: DueAction, wanted: Mapping[_Part, Amounts], booked: Iterable[ActionEntry]
+) -> list[ActionEntry]:
     """Book the difference between what an action should have done and what was booked of it."""
     known: dict[_Part, Amounts] = {}
     last: dict[tuple[BookKey, str], int] = {}
@@ -164,7 +166,7 @@ def _corrected(tx: Transaction, due: Due, wanted: Mapping[_Part, Amounts], booke
         difference = wanted.get(part, Amounts()) - known.get(part, Amounts())
         if difference:
             corrects = last.get((holder, step))
-            entry = Entry(
+            entry = ActionEntry(
                 *(holder, *due.key, step, into, difference),
                 due.session if step == EFFECT else due.pay_session,
                 due.pay_session,
@@ -176,7 +178,7 @@ def _corrected(tx: Transaction, due: Due, wanted: Mapping[_Part, Amounts], booke
     return made
 
 
-def _reason(connection: sqlite3.Connection, due: Due, holder: BookKey, step: str) -> str:
+def _reason(connection: sqlite3.Connection, due: DueAction, holder: BookKey, step: str) -> str:
     if step == PAYMENT:
         return "payment"
     if due.action.id.startswith(BY_HAND):
@@ -187,7 +189,7 @@ def _reason(connection: sqlite3.Connection, due: Due, holder: BookKey, step: str
     return "late" if valued is not None and valued >= due.session else "new"
 
 
-def _write(tx: Transaction, entry: Entry) -> Entry:
+def _write(tx: Transaction, entry: ActionEntry) -> ActionEntry:
     entry = replace(entry, number=rows.put_entry(tx, entry))
     amounts = entry.amounts
     add_cash(tx, entry.book, amounts.cash, amounts.receivable)
@@ -211,11 +213,11 @@ def _write(tx: Transaction, entry: Entry) -> Entry:
     }
     if entry.corrects:
         said["corrects"] = entry.corrects
-    tx.audit(Event(name, said, strategy=entry.book.strategy, portfolio=entry.book.portfolio))
+    tx.audit(AuditEvent(name, said, strategy=entry.book.strategy, portfolio=entry.book.portfolio))
     return entry
 
 
-def _move(tx: Transaction, made: Iterable[tuple[Due, Entry]]) -> None:
+def _move(tx: Transaction, made: Iterable[tuple[DueAction, ActionEntry]]) -> None:
     """Change positions, in the order of `effects`: what renames bring is there when all names of a session are given
     up, what spin-offs and mergers deliver when all of the session have acted. So costs of two assets never mix."""
     for _, session in groupby(made, key=lambda m: m[0].before):
@@ -229,7 +231,7 @@ def _move(tx: Transaction, made: Iterable[tuple[Due, Entry]]) -> None:
         _arrive(tx, delivered)
 
 
-def _leave(tx: Transaction, due: Due, entry: Entry) -> Iterator[_Arrival]:
+def _leave(tx: Transaction, due: DueAction, entry: ActionEntry) -> Iterator[_Arrival]:
     """Change the position in the action's asset, and tell what comes of `into`.
 
     The cost of what is held stays with it; it goes to the new shares of a rename or merger, and stays with the parent
@@ -255,13 +257,13 @@ def _arrive(tx: Transaction, arrivals: Iterable[_Arrival]) -> None:
         put_position(tx, book, asset, *moved(*position(tx, book, asset), change, price))
 
 
-def _split_price(due: Due) -> Decimal:
+def _split_price(due: DueAction) -> Decimal:
     """The price before a split in shares after it: the cost of what a split leaves where nothing is held any more."""
     ratio = due.action.ratio
     return ZERO if due.price is None else rescaled(due.price, Decimal(ratio.denominator), Decimal(ratio.numerator))
 
 
-def plan_rename(tx: Transaction, key: BookKey, old: str, new: str, who: str, reason: str) -> Due:
+def plan_rename(tx: Transaction, key: BookKey, old: str, new: str, who: str, reason: str) -> DueAction:
     """Write down that an asset is renamed, by hand, in every book that holds it; `book` moves what is held.
 
     Watermarks are those of the old name. Raises SigcError E312 where the book does not hold `old`, E804 where `new` is
@@ -287,9 +289,9 @@ def plan_rename(tx: Transaction, key: BookKey, old: str, new: str, who: str, rea
     last = max(rows.progress(tx.connection)[0], valued or str(tx.at.date()))
     day = date.fromisoformat(last) + timedelta(days=1)  # it counts from the day after all that was valued
     action = Action(day, old, ActionKind.RENAME, into=new, id=f"{BY_HAND} {tx.at.astimezone(UTC).isoformat()}")
-    due = Due(action, str(day), tx.at, str(day))
+    due = DueAction(action, str(day), tx.at, str(day))
     said = {"old": old, "new": new, "reason": reason}
-    tx.audit(Event("book.rename_asset", said, strategy=key.strategy, portfolio=key.portfolio, who=who))
+    tx.audit(AuditEvent("book.rename_asset", said, strategy=key.strategy, portfolio=key.portfolio, who=who))
     rows.put_action(tx, due, due.session)
     for (holder, asset), session in rows.watermarks(tx.connection).items():
         if asset == old:

@@ -40,7 +40,7 @@ ENDS_ORDERS = frozenset({ActionKind.SPLIT, ActionKind.RENAME, ActionKind.DELIST,
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueAction:
     """An action with its place in time. session: the first that trades without it; before: the close before that one.
 
     pay_session: when owed cash is paid. price: as traded at the close before, of the asset (of `into` for a spin-off).
@@ -112,7 +112,7 @@ class Amounts:
 EFFECT, PAYMENT = "effect", "payment"
 
 
-def steps(due: Due, effect: Effect, through: str) -> dict[str, Amounts]:
+def steps(due: DueAction, effect: Effect, through: str) -> dict[str, Amounts]:
     """What should be booked of an effect when all sessions up to `through` have begun, by step."""
     is_later = due.pay_session > due.session
     now, later = (ZERO, effect.owed) if is_later else (effect.owed, ZERO)
@@ -122,7 +122,7 @@ def steps(due: Due, effect: Effect, through: str) -> dict[str, Amounts]:
     return {step: amounts for step, amounts in found.items() if amounts}
 
 
-def can_be_valued(due: Due) -> bool:
+def can_be_valued(due: DueAction) -> bool:
     """Return False for a delisting whose value needs a price that is not known."""
     action = due.action
     if action.kind is not ActionKind.DELIST or action.value is not None:
@@ -131,7 +131,7 @@ def can_be_valued(due: Due) -> bool:
 
 
 def effects(
-    dues: Iterable[Due],
+    dues: Iterable[DueAction],
     base: Mapping[str, Mapping[BookKey, Decimal]],
     moves: Sequence[Move],
     step: Decimal,
@@ -154,12 +154,12 @@ def effects(
     return world.found
 
 
-def in_order(dues: Iterable[Due]) -> list[Due]:
+def in_order(dues: Iterable[DueAction]) -> list[DueAction]:
     """Actions in the order in which they act."""
     of = list(dues)
     renamed = {(d.before, d.action.asset) for d in of if d.action.kind is ActionKind.RENAME}
 
-    def place(due: Due) -> tuple[object, ...]:
+    def place(due: DueAction) -> tuple[object, ...]:
         kind, is_old = due.action.kind, (due.before, due.action.asset) in renamed
         turn = 1 if kind is ActionKind.RENAME else 0 if is_old else 2
         return due.before, turn, _RANK.get(kind), due.session, due.key
@@ -179,7 +179,7 @@ class _World:
         own = self.held.setdefault(asset, {})
         own[holder] = own.get(holder, Fraction(0)) + change
 
-    def session(self, dues: Iterable[Due]) -> None:
+    def session(self, dues: Iterable[DueAction]) -> None:
         for is_rename, group in groupby(dues, key=lambda d: d.action.kind is ActionKind.RENAME):
             if is_rename:
                 self._rename(group)
@@ -190,15 +190,15 @@ class _World:
             self.add(asset, holder, change)
         self._deliveries = []
 
-    def _of(self, due: Due) -> dict[BookKey, Fraction]:
+    def _of(self, due: DueAction) -> dict[BookKey, Fraction]:
         own = self.held.get(due.action.asset, {})
         return {h: q for h, q in sorted(own.items()) if q and not self._is_before(due, h)}
 
-    def _is_before(self, due: Due, holder: BookKey) -> bool:
+    def _is_before(self, due: DueAction, holder: BookKey) -> bool:
         of_all, of_asset = (self.watermarks.get((holder, a), "") for a in ("", due.action.asset))
         return due.session <= max(of_all, of_asset)
 
-    def _rename(self, renames: Iterable[Due]) -> None:
+    def _rename(self, renames: Iterable[DueAction]) -> None:
         taken = []
         for due in renames:
             own = self._of(due)
@@ -210,7 +210,7 @@ class _World:
             for holder, quantity in own.items():
                 self.add(into, holder, quantity)
 
-    def _act(self, due: Due) -> None:
+    def _act(self, due: DueAction) -> None:
         own = self._of(due)
         action = due.action
         match action.kind:
@@ -230,7 +230,7 @@ class _World:
                     value = Fraction(due.price or 0) * (1 + _number(action.total_return or 0.0))
                 self._deliver(due, own, None, is_end=True, cash=value)
 
-    def _split(self, due: Due, own: Mapping[BookKey, Fraction]) -> None:
+    def _split(self, due: DueAction, own: Mapping[BookKey, Fraction]) -> None:
         ratio = due.action.ratio
         after = {h: q * ratio for h, q in own.items()}
         whole = in_steps(after, self.step)
@@ -242,13 +242,13 @@ class _World:
             change = exact(whole[holder] - quantity)
             self._note(due, holder, Effect(change, fraction=shown(left[holder]), lieu=lieu[holder]))
 
-    def _pay(self, due: Due, own: Mapping[BookKey, Fraction], cash: Fraction) -> None:
+    def _pay(self, due: DueAction, own: Mapping[BookKey, Fraction], cash: Fraction) -> None:
         for holder, amount in in_cents({h: q * cash for h, q in own.items()}).items():
             self._note(due, holder, Effect(owed=amount))
 
     def _deliver(
         self,
-        due: Due,
+        due: DueAction,
         own: Mapping[BookKey, Fraction],
         price: Decimal | Fraction | None,
         *,
@@ -272,7 +272,7 @@ class _World:
             said = Effect(change, exact(whole[holder]), shown(left[holder]), lieu[holder], owed[holder])
             self._note(due, holder, said)
 
-    def _note(self, due: Due, holder: BookKey, effect: Effect) -> None:
+    def _note(self, due: DueAction, holder: BookKey, effect: Effect) -> None:
         if effect != Effect():
             self.found[due.key, holder] = effect
 

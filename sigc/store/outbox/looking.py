@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sigc.alerts.urgency import Urgency
 from sigc.errors import Diagnostic, SigcError
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.outbox.raising import end
 
@@ -128,6 +128,6 @@ def resolve(tx: Transaction, id: int, who: str, reason: str = "") -> bool:
     return True
 
 
-def _event(name: str, alert: Alert, who: str, reason: str) -> Event:
+def _event(name: str, alert: Alert, who: str, reason: str) -> AuditEvent:
     said = {"id": alert.id, "rule": alert.rule, "key": alert.key, "title": alert.title, "reason": reason}
-    return Event(name, said, run=alert.run, strategy=alert.strategy, who=who)
+    return AuditEvent(name, said, run=alert.run, strategy=alert.strategy, who=who)

@@ -14,13 +14,23 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from sigc.alerts.rules import BY_EVENT, ENDS_ORDERS, FILLED_LESS, EventRule, Found, Happening, Placed, Raise, RunFacts
+from sigc.alerts.rules import (
+    BY_EVENT,
+    ENDS_ORDERS,
+    FILLED_LESS,
+    EventRule,
+    EventRun,
+    Found,
+    OrderCounts,
+    Raise,
+    RuleEvent,
+)
 from sigc.alerts.words import explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sigc.store.audit.chain import Event
+    from sigc.store.audit.chain import AuditEvent
 
 ZERO = Decimal(0)
 _MOST_TEXT = 4000  # characters: what every channel takes
@@ -33,7 +43,9 @@ Order = tuple[str, str, str, Decimal, Decimal, Decimal]
 log = logging.getLogger("sigc.alerts")
 
 
-def derive(connection: sqlite3.Connection, at: datetime, seq: int, event: Event, hide: Callable[[str], str]) -> None:
+def derive(
+    connection: sqlite3.Connection, at: datetime, seq: int, event: AuditEvent, hide: Callable[[str], str]
+) -> None:
     """Raise and resolve the alerts that follow from an event. seq: its number in the audit chain."""
     rules = BY_EVENT.get(event.name)
     if rules is None:
@@ -41,13 +53,13 @@ def derive(connection: sqlite3.Connection, at: datetime, seq: int, event: Event,
     if event.name in ENDS_ORDERS and not _may_be_short(connection, event.run):
         return
     facts = run_facts(connection, event.run) if event.run and any(one.needs_run for one in rules) else None
-    seen = Happening(event.name, event.payload, event.run, event.strategy, event.portfolio, event.who, facts)
+    seen = RuleEvent(event.name, event.payload, event.run, event.strategy, event.portfolio, event.who, facts)
     for one in rules:
         for found in _judged(one, seen):
             _write(connection, at, seq, one, seen, found, hide)
 
 
-def _judged(rule: EventRule, seen: Happening) -> list[Found]:
+def _judged(rule: EventRule, seen: RuleEvent) -> list[Found]:
     """Return what a rule finds. A mistake in a rule is an alert itself, and never the end of a run."""
     try:
         return list(rule.judge(seen))
@@ -78,7 +90,7 @@ def _write(
     at: datetime,
     seq: int,
     rule: EventRule,
-    seen: Happening,
+    seen: RuleEvent,
     found: Found,
     hide: Callable[[str], str],
 ) -> None:
@@ -124,7 +136,7 @@ def end(connection: sqlite3.Connection, id: int, at: datetime, who: str, reason:
     )
 
 
-def run_facts(connection: sqlite3.Connection, run: str) -> RunFacts:
+def run_facts(connection: sqlite3.Connection, run: str) -> EventRun:
     """Return what the ledger knows of a run."""
     row = connection.execute("SELECT kind, session, outcome FROM runs WHERE id = ?", (run,)).fetchone()
     ordered = connection.execute("SELECT kind, session, job FROM run_orders WHERE id = ?", (run,)).fetchone()
@@ -146,10 +158,10 @@ def run_facts(connection: sqlite3.Connection, run: str) -> RunFacts:
             at_broker.append((state, message, asset, quantity, filled, reference))
     errors = _errors(connection, run)
     job = ordered[2] if ordered else ""
-    return RunFacts(kind, session, job, outcome, states, lost, reasons, _placed(at_broker), errors)
+    return EventRun(kind, session, job, outcome, states, lost, reasons, _placed(at_broker), errors)
 
 
-def _placed(at_broker: Iterable[Order]) -> Placed:
+def _placed(at_broker: Iterable[Order]) -> OrderCounts:
     """Return what was filled of orders that were in the broker's book, or still may come there."""
     open, short = 0, 0
     ordered, done, value, done_value = ZERO, ZERO, ZERO, ZERO
@@ -161,7 +173,7 @@ def _placed(at_broker: Iterable[Order]) -> Placed:
         if state in _ENDED_SHORT:
             short += 1
             reasons.setdefault(message, []).append(asset)
-    return Placed(open, short, ordered, done, value, done_value, reasons)
+    return OrderCounts(open, short, ordered, done, value, done_value, reasons)
 
 
 def _errors(connection: sqlite3.Connection, run: str) -> tuple[tuple[str, str], ...]:
