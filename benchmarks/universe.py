@@ -34,7 +34,7 @@ from sigc.lang.check import check_file
 from sigc.panel import Dates
 from sigc.plan.lower import lower
 from sigc.plan.strategy import Strategy
-from sigc_cli.universe import business_days
+from sigc_cli.synthetic_universe import business_days
 from sigc_pipelines.compute import Workspace, compute, load
 
 DAILY = {"assets": 10_000, "rows": 6_300}

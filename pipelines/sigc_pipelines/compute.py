@@ -32,7 +32,7 @@ from sigc.engine.core.drive import Computed, EngineLostError, Executor, drive
 from sigc.engine.core.frontier import cost_at_most, outstanding
 from sigc.engine.core.task import Progress
 from sigc.engine.executors.local import LocalExecutor
-from sigc.engine.kernel.books import TrialBooks
+from sigc.engine.kernel.trial_figures import TrialBooks
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.plan.expr import Expr, lookback, walk
 from sigc.plan.grid import Grid, lay

@@ -25,8 +25,8 @@ from sigc.panel import Dates, Floats
 from sigc.plan.expr import Expr, walk
 from sigc.plan.plan import Plan
 from sigc.plan.strategy import Portfolio
+from sigc_pipelines.backtest.accounts import Adjust, Flags, targets
 from sigc_pipelines.backtest.backtest import pick
-from sigc_pipelines.backtest.book import Adjust, Flags, targets
 from sigc_pipelines.checks.view import SourceView
 from sigc_pipelines.compute import Loaded, Workspace, compute
 from sigc_pipelines.portfolio.constraint_inputs import adjuster, category_of

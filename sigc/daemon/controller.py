@@ -29,7 +29,7 @@ from sigc.calendar.calendar import Calendar
 from sigc.clock import Clock
 from sigc.daemon.activity import ActivityTrace
 from sigc.daemon.book_history import BookHistory
-from sigc.daemon.cache_look import CacheLook
+from sigc.daemon.cache_summary import CacheLook
 from sigc.daemon.configured.configured import Configured
 from sigc.daemon.configured.due_sessions import session_at
 from sigc.daemon.health import Health
@@ -41,7 +41,7 @@ from sigc.daemon.runner import CheckedStrategy, Cluster, DaemonParts, Runner, Ru
 from sigc.daemon.runs import LiveRun, Runs
 from sigc.daemon.timetable import Duties, ScheduleDecisions, Timetable
 from sigc.errors import SigcError
-from sigc.host.quota import ControlGroup
+from sigc.host.cgroup import ControlGroup
 from sigc.host.systemd import Notifier
 from sigc.host.usage import Usage, collect
 from sigc.rpc.messages.requests import WorkerStatus

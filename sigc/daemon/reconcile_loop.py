@@ -34,7 +34,7 @@ from sigc.store.ledger.jobs import OrderedRun
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.orders import filled_of
 from sigc.store.ledger.records import Filled, Outcome, RunKind
-from sigc.store.outbox import looking
+from sigc.store.outbox import alert_query as looking
 
 if TYPE_CHECKING:
     import sqlite3

@@ -25,8 +25,8 @@ from functools import partial
 from sigc import metrics as m
 from sigc.calendar.calendar import Calendar
 from sigc.clock import Clock
-from sigc.daemon.did_not_run import detail_of
 from sigc.daemon.ledger_threads import LedgerThreads
+from sigc.daemon.missed_reasons import detail_of
 from sigc.errors import SigcError
 from sigc.schedule.dependencies import dependents, needed, told
 from sigc.schedule.job import TRADING, Condition, Fire, Job, fires, next_job_fires

@@ -20,8 +20,8 @@ from sigc.data.formats.cells import codes, numbers, texts
 from sigc.data.formats.layout import TableLayout
 from sigc.data.formats.shape import assets_of
 from sigc.data.manifest import RowDecisions
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates, Floats, Panel
 

@@ -28,11 +28,11 @@ from sigc.data.convert import Ways, convert, sessions_of
 from sigc.data.dates.exchange import ALWAYS, NYSE, Exchange, Exchanges
 from sigc.data.events import newest
 from sigc.data.manifest import NO_ROWS, Converted, Events, RowDecisions, SourceBlock
+from sigc.data.source_errors import problem
 from sigc.data.sources.connections import Connections
 from sigc.data.sources.frame_source import MemoryFrame, put
 from sigc.data.sources.locate import SourceFiles, locate, together
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops.declare import ValueKind
 from sigc.panel import Dates, Panel

@@ -33,11 +33,11 @@ from sigc.data.formats.table import opened
 from sigc.data.manifest import NO_ROWS, Converted, Manifests, RowDecisions, SourceBlock
 from sigc.data.masks import AcceptedMask
 from sigc.data.missing_cells import MissingCells
+from sigc.data.source_errors import problem
 from sigc.data.sources import by_file, raw_kept
 from sigc.data.sources.folder import joined, remembered
 from sigc.data.sources.locate import SourceFiles, version_now
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.panel import Dates, Panel, canonical
 
 FORMAT = "4"  # of source blocks and manifests

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from sigc.blocks.block import BlockFacts, BlockStore, digest, grid
 from sigc.data.dates.exchange import Instants
 from sigc.data.manifest import NO_ROWS, Converted, Events, RowDecisions, SourceBlock
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, Severity
 from sigc.ops.jit import frozen
 from sigc.panel import Dates, Floats, Panel, canonical

@@ -19,7 +19,7 @@ from sigc.data.formats.layout import CLOSES, field_of
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Dates
 from sigc.plan.expr import COLUMN, walk
-from sigc.plan.laying import (
+from sigc.plan.row_alignment import (
     RowMoments,
     TradedRows,
     aged,

@@ -15,10 +15,10 @@ from typing import Any
 
 from sigc.errors import did_you_mean
 from sigc.store.ledger.records import ZERO, Fill, Finding, Intent, IntentState, RunKind, StageName
-from sigc.why import facts as of
+from sigc.why import session_facts as of
 from sigc.why.chain import Explanation, judge
-from sigc.why.facts import RunFacts, SessionFacts
 from sigc.why.run_links import order_line
+from sigc.why.session_facts import RunFacts, SessionFacts
 from sigc.why.words import finding, plain, when
 
 NOT_KEPT = "not kept"

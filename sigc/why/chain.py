@@ -19,9 +19,9 @@ from sigc.store.ledger.jobs import Missed, OrderedRun
 from sigc.store.ledger.records import Outcome
 from sigc.why import cases, run_links
 from sigc.why.cases import LINKS, Link, LinkState, Stop
-from sigc.why.facts import JobFacts, RunFacts, SessionFacts
-from sigc.why.lives import JUST_NOW, down_at, unwritable_at
-from sigc.why.plan import PlannedJob, SessionPlan
+from sigc.why.daemon_lives import JUST_NOW, down_at, unwritable_at
+from sigc.why.session_facts import JobFacts, RunFacts, SessionFacts
+from sigc.why.session_plan import PlannedJob, SessionPlan
 from sigc.why.words import when
 
 _LATE = frozenset({"missed", "missed too long ago", "a newer fire took its place"})  # reasons of `daemon.misfire`

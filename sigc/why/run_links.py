@@ -9,7 +9,7 @@ from typing import Any
 from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, RunStage, StageName, Weight
 from sigc.why import cases
 from sigc.why.cases import Link, LinkState, Stop
-from sigc.why.facts import RunFacts
+from sigc.why.session_facts import RunFacts
 from sigc.why.words import counted, finding, named, plain, states, when
 
 # The checks of data (`sigc_pipelines.checks.data`); a test holds this list to them.

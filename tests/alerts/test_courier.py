@@ -20,7 +20,8 @@ from sigc.config.alert_settings import WebhookSettings
 from sigc.daemon.alerting.courier import OpenChannel, deliver
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.outbox import deliveries, looking
+from sigc.store.outbox import alert_query as looking
+from sigc.store.outbox import deliveries
 from tests.alerts.servers import Hook, hook
 from tests.daemon.processes import environment
 

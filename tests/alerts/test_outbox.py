@@ -19,7 +19,9 @@ from sigc.store.ledger import jobs, meta, orders, runs
 from sigc.store.ledger.jobs import OrderedRun
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import Finding, Intent, Run, RunKey, RunStage, Side, StageName, Weight
-from sigc.store.outbox import deliveries, looking, raising
+from sigc.store.outbox import alert_query as looking
+from sigc.store.outbox import deliveries
+from sigc.store.outbox import raise_alerts as raising
 from sigc.store.outbox.deliveries import Delivery
 
 AT = datetime(2024, 1, 2, 21, tzinfo=UTC)

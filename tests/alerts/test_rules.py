@@ -19,8 +19,8 @@ from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import control, jobs, meta, orders, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import IntentState, Outcome, Run, RunKey
-from sigc.store.outbox import looking
-from sigc.store.outbox.looking import Alert
+from sigc.store.outbox import alert_query as looking
+from sigc.store.outbox.alert_query import Alert
 from sigc_pipelines.brokers.faulty import Fault
 from sigc_pipelines.live.apply_fills import cancel, settle
 from tests.daemon.processes import ROOT

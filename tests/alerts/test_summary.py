@@ -13,7 +13,8 @@ from sigc.alerts.summary import BookDay, DayFacts, StrategyDay, instant, newest_
 from sigc.clock import HandClock
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.outbox import deliveries, looking
+from sigc.store.outbox import alert_query as looking
+from sigc.store.outbox import deliveries
 
 ZONE = ZoneInfo("America/New_York")
 NOON = datetime(2024, 1, 3, 12, tzinfo=UTC)

@@ -14,7 +14,7 @@ import pytest
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
 from sigc.config.settings import PaperSettings
-from sigc.store.ledger.effects import DueAction
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.records import Side
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus, RejectedError

@@ -16,7 +16,7 @@ from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
 from sigc.config.daemon_settings import ConnectionSettings
 from sigc.config.settings import BrokerSettings, PaperSettings
-from sigc.store.ledger.effects import DueAction
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.records import Side
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.pooled import PooledBroker

@@ -17,8 +17,8 @@ from sigc.rpc.messages.status import StatusReply, StrategyStatus
 from sigc.store.ledger.connection import FILE
 from sigc.store.ledger.ledger import Ledger
 from sigc_cli.main import cli
-from sigc_cli.service.daemon_numbers import count_from_here, tell_book
 from sigc_cli.text.daemon_text import status_block
+from sigc_pipelines.service.metrics_feed import count_from_here, tell_book
 from tests.dashboard.reading import Document
 from tests.store import worked_book
 from tests.store.worked_book import BOOK, FIRST, LAST

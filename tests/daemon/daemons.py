@@ -28,7 +28,7 @@ from sigc.errors import SigcError
 from sigc.rpc.access import read_token
 from sigc.rpc.client import Client, NoDaemonError, Target
 from sigc.rpc.messages.requests import RunStatus, StatusReply
-from sigc_cli.remote import RunTarget, run_over_rpc
+from sigc_cli.daemon_call import RunTarget, run_over_rpc
 from tests.daemon.processes import PATIENCE_S, ROOT, gone
 from tests.trading.floor import PAPER, SAFETY, TEXT
 

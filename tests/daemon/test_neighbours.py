@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sigc.store.ledger.connection import FILE, connect_reader
-from sigc_cli.remote import RunTarget, run_over_rpc
+from sigc_cli.daemon_call import RunTarget, run_over_rpc
 from tests.daemon.daemons import DAYS, Daemon, Site
 from tests.trading.floor import TEXT
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sigc.clock import HandClock
-from sigc.host.pace import CpuThrottle
+from sigc.host.cpu_throttle import CpuThrottle
 
 START = datetime(2024, 1, 2, tzinfo=UTC)
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from sigc.clock import SystemClock
-from sigc.host.pace import CpuThrottle
-from sigc.host.quota import ControlGroup
+from sigc.host.cgroup import ControlGroup
+from sigc.host.cpu_throttle import CpuThrottle
 from sigc.host.usage import usable_cpus
 from tests.daemon.daemons import Daemon, Site
 

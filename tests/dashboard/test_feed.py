@@ -15,7 +15,7 @@ from sigc.rpc.client import Target
 from sigc.rpc.messages.requests import RunsReply, StatusReply
 from sigc.rpc.schema import to_json
 from sigc.rpc.verb import PREFIX
-from sigc_dashboard.feed import STATUS, Ask, DaemonFeed, DaemonRoute, Snapshot
+from sigc_dashboard.daemon_feed import STATUS, Ask, DaemonFeed, DaemonRoute, Snapshot
 from tests.daemon.processes import PATIENCE_S
 
 RUNS = Ask("runs/list", RunsReply, every_s=0.2)

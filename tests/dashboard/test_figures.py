@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, expect
 from sigc.rpc.messages.history import NavReply
 from sigc.rpc.verb import Role
 from sigc_dashboard import tracks
-from sigc_dashboard.feed import STATUS, Ask, FeedAnswer, Snapshot
+from sigc_dashboard.daemon_feed import STATUS, Ask, FeedAnswer, Snapshot
 from sigc_dashboard.reports.figures import DOWN, UP
 from sigc_dashboard.view_api import Following, Look, Where
 from sigc_dashboard.views import VIEWS

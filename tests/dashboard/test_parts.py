@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sigc.rpc.messages.requests import StatusReply
 from sigc.rpc.schema import hints
 from sigc.rpc.verb import Role
-from sigc_dashboard.feed import STATUS, Ask, FeedAnswer, Snapshot
+from sigc_dashboard.daemon_feed import STATUS, Ask, FeedAnswer, Snapshot
 from sigc_dashboard.html import Html, tag, text
 from sigc_dashboard.parts.masthead import masthead
 from sigc_dashboard.view_api import Following, Look, View, Where

@@ -35,7 +35,7 @@ from sigc.rpc.messages.requests import (
 from sigc.rpc.messages.status import Details, StrategyStatus, WorkerStatus
 from sigc.rpc.verb import Role
 from sigc.store.history.holding import Holding
-from sigc_dashboard.feed import DETAILS, STATUS, Ask, FeedAnswer, Snapshot
+from sigc_dashboard.daemon_feed import DETAILS, STATUS, Ask, FeedAnswer, Snapshot
 from sigc_dashboard.parts.alerts import ALERT_STATUS, ALERTS
 from sigc_dashboard.parts.books import book_of
 from sigc_dashboard.view_api import Look, Where

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sigc.engine.kernel.books import TrialBooks
 from sigc.engine.kernel.calls import Slice, call_of
 from sigc.engine.kernel.evaluate import evaluate
-from sigc.engine.kernel.walk import is_walked
+from sigc.engine.kernel.trial_figures import TrialBooks
+from sigc.engine.kernel.trial_walk import is_walked
 from sigc.ops.chained import CODES, OF_ROWS
 from sigc.ops.declare import REGISTRY
 from sigc.ops.loops import books as loops

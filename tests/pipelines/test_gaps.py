@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sigc.ops.loops import accounts
-from sigc_pipelines.backtest.book import AssetEvent, BacktestAccounts, keep_book, targets, until_ruin
+from sigc_pipelines.backtest.accounts import AssetEvent, BacktestAccounts, keep_book, targets, until_ruin
 from sigc_pipelines.portfolio.rebalance import every
 from sigc_pipelines.prices.quotes import Quotes
 

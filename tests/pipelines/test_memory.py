@@ -25,7 +25,7 @@ from sigc.ops.declare import ValueKind
 from sigc.panel import Panel
 from sigc.plan.grid import lay
 from sigc.plan.plan import least_memory, make_plan, memory
-from sigc_cli.universe import business_days
+from sigc_cli.synthetic_universe import business_days
 from sigc_pipelines.compute import Loaded, Workspace, compute, load
 from tests.world import workspace, write_strategy, write_world
 

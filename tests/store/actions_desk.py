@@ -21,10 +21,11 @@ from typing import Any
 
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
-from sigc.store.ledger import action_lists, action_rows, booking, books, orders, recount, runs
+from sigc.store.ledger import action_booking as booking
+from sigc.store.ledger import action_lists, action_rows, books, orders, recount, runs
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.action_lists import Listing
 from sigc.store.ledger.action_rows import ActionEntry
-from sigc.store.ledger.effects import DueAction
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Fill, Intent, Nav, Outcome, Run, RunKey, Side
 

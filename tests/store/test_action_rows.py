@@ -15,8 +15,8 @@ import pytest
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
 from sigc.store.ledger import action_rows as rows
+from sigc.store.ledger.action_effects import Amounts, DueAction
 from sigc.store.ledger.action_rows import ActionEntry, StoredAction
-from sigc.store.ledger.effects import Amounts, DueAction
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey
 

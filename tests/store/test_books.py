@@ -17,7 +17,7 @@ from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
 from sigc.store.ledger import action_rows, books, orders, price_marks, runs
 from sigc.store.ledger.accounts import add_cash, rescaled
-from sigc.store.ledger.effects import DueAction
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.price_marks import Mark, Priced
 from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Intent, Nav, Run, RunKey, Side

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from sigc.store.ledger.effects import (
+from sigc.store.ledger.action_effects import (
     Amounts,
     DueAction,
     Effect,

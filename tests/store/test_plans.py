@@ -20,7 +20,7 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.config.settings import AuditSettings
-from sigc.daemon.did_not_run import detail_of
+from sigc.daemon.missed_reasons import detail_of
 from sigc.errors import SigcError
 from sigc.schedule.job import Fire, Job
 from sigc.schedule.misfire import Reason
@@ -33,12 +33,14 @@ from sigc.store.history.history import FillsWanted, OrdersWanted, RunsWanted, Tr
 from sigc.store.history.query import AuditEntry, AuditQuery, query
 from sigc.store.history.recent import RecordsWanted
 from sigc.store.history.report import report
-from sigc.store.ledger import action_rows, booking, books, control, jobs, meta, orders, recount, runs
+from sigc.store.ledger import action_booking as booking
+from sigc.store.ledger import action_rows, books, control, jobs, meta, orders, recount, runs
 from sigc.store.ledger.connection import connect_reader, connect_writer
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Charge, Outcome
 from sigc.store.ledger.schema import MIGRATIONS
-from sigc.store.outbox import deliveries, looking
+from sigc.store.outbox import alert_query as looking
+from sigc.store.outbox import deliveries
 from sigc_cli.text.ledger_view import records_of
 from sigc_pipelines.brokers.faulty import Fault
 from sigc_pipelines.live.apply_fills import cancel

@@ -46,11 +46,11 @@ from sigc.store.ledger import action_rows, books, control, orders, recount, runs
 from sigc.store.ledger.records import WORKING, Intent, Outcome, RunKind, Side, StageName
 from sigc_pipelines.brokers.faulty import Faults
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus
-from sigc_pipelines.feed import ReplayFeed
 from sigc_pipelines.live.apply_fills import cancel
 from sigc_pipelines.live.run import carry_out
 from sigc_pipelines.live.trading import Request, RunWatch
 from sigc_pipelines.records.artifacts import folder_of
+from sigc_pipelines.target_feeds import ReplayFeed
 from tests.trading.floor import Floor
 from tests.trading.script import DAYS, KilledError, Scene, before_cut_off, free, scene, written
 

@@ -16,10 +16,10 @@ import pytest
 from sigc.actions import Action
 from sigc.calendar.calendar import Calendar, Session
 from sigc.store.ledger import action_rows
-from sigc.store.ledger.effects import DueAction
+from sigc.store.ledger.action_effects import DueAction
 from sigc_pipelines.brokers.protocol import Broker, Capabilities
-from sigc_pipelines.live import acting
-from sigc_pipelines.live.acting import DueActions, SessionPrices, scheduled
+from sigc_pipelines.live import due_actions as acting
+from sigc_pipelines.live.due_actions import DueActions, SessionPrices, scheduled
 from sigc_pipelines.prices.closes import Closes
 from tests.store.actions_desk import KEY, SESSIONS, Desk, action, close, dividend, due, split
 

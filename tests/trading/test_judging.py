@@ -13,8 +13,9 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
-from sigc.store.ledger import action_rows, booking, books, control, orders, price_marks, runs
-from sigc.store.ledger.effects import DueAction
+from sigc.store.ledger import action_booking as booking
+from sigc.store.ledger import action_rows, books, control, orders, price_marks, runs
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Intent, IntentState, Run, RunKey, Side
 from sigc_pipelines.live.judging import exposure, judge_of

@@ -15,7 +15,7 @@ from sigc.store.ledger.records import BookKey, Outcome, Weight
 from sigc_pipelines.compute import Loaded
 from sigc_pipelines.live.trading import Ended, TargetFeed
 from sigc_pipelines.prices.closes import Closes
-from sigc_pipelines.prices.restating import RestatedAsset, Told, first_day, look, restated, shown, told_of
+from sigc_pipelines.prices.restated_prices import RestatedAsset, Told, first_day, look, restated, shown, told_of
 from tests.trading.floor import Floor
 from tests.trading.test_bad_numbers import DAYS, checks, market, names, write
 

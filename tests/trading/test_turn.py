@@ -18,7 +18,7 @@ from sigc.store.ledger import books
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey
 from sigc_pipelines.portfolio.rebalance import RowDays
-from sigc_pipelines.portfolio.turn import RebalanceTurn, turn_of
+from sigc_pipelines.portfolio.rebalance_turn import RebalanceTurn, turn_of
 
 KEY = BookKey("s", "main")
 NOON = datetime(2024, 1, 2, 17, tzinfo=UTC)

@@ -9,9 +9,9 @@ from fractions import Fraction
 import pytest
 
 from sigc.actions import Action, ActionKind
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.action_rows import restated
 from sigc.store.ledger.books import Book
-from sigc.store.ledger.effects import DueAction
 from sigc.store.ledger.records import BookKey
 from sigc_pipelines.live.valuing import BookValue
 from sigc_pipelines.prices.units import acting_between, in_session, owed_at, restated_positions, restated_price

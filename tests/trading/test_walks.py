@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from sigc.actions import Action, ActionKind
+from sigc.store.ledger.action_effects import Amounts, DueAction
 from sigc.store.ledger.action_rows import ActionEntry
-from sigc.store.ledger.effects import Amounts, DueAction
 from sigc.store.ledger.records import ZERO, BookKey, Fill, Nav, Outcome, Run, RunKey, Side
 from sigc_pipelines.backtest.causes import Cause, ReplayRows, ReplayTrades, decided, steps
 from sigc_pipelines.live.trading import Ended

@@ -8,10 +8,10 @@ from pathlib import Path
 from sigc.daemon.configured.due_sessions import window_of
 from sigc.schedule.triggers import parse_relative
 from sigc.store.ledger.connection import FILE, connect_reader
-from sigc.why.asked import why, why_asset
 from sigc.why.assets import AssetAnswer
 from sigc.why.chain import Explanation
-from sigc.why.plan import PlannedJob, SessionPlan
+from sigc.why.explain import why, why_asset
+from sigc.why.session_plan import PlannedJob, SessionPlan
 from tests.trading.floor import weekdays
 
 NEW_YORK = "America/New_York"

@@ -19,7 +19,7 @@ from sigc.store.ledger.jobs import OrderedRun
 from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import Outcome
 from sigc.why.chain import _BY_REASON, _LATE
-from sigc.why.plan import PlannedJob
+from sigc.why.session_plan import PlannedJob
 from tests.why.scenes import answer, plan
 
 SESSION = "2016-01-05"

@@ -16,8 +16,8 @@ from sigc.store.ledger import jobs, runs
 from sigc.store.ledger.jobs import OrderedRun
 from sigc.store.ledger.records import Outcome, RunKey, RunKind, Weight
 from sigc.why.text import asset_lines, lines
-from sigc_cli.assembly.parts import Choices, configuration
-from sigc_cli.schedule_here import LocalSchedule, history, listed
+from sigc_cli.local_schedule import LocalSchedule, history, listed
+from sigc_pipelines.assembly.parts import Choices, configuration
 from sigc_pipelines.live.broker_diff import glance
 from tests.trading.floor import weekdays
 from tests.trading.script import D1, D2, D3, Scene, scene, written

@@ -31,8 +31,8 @@ def command(
     """Say what changed from OLD to NEW: rows, assets, restated cells. Exit 1 if more changed than rows at the end."""
     from sigc.data.dates.exchange import exchanges_of
     from sigc.data.difference import difference
-    from sigc_cli.assembly.parts import Choices, configuration
     from sigc_cli.datafile import read_file
+    from sigc_pipelines.assembly.parts import Choices, configuration
 
     exchanges = exchanges_of(configuration(Choices(config=config)).config.schedule)
     panels = [

@@ -14,8 +14,8 @@ from sigc.errors import Diagnostic, SigcError
 @click.option("--data/--no-data", default=True, help="Write a small synthetic universe to data/.")
 def command(folder: Path, data: bool) -> None:
     """Scaffold a project in FOLDER: a strategy, a configuration, data. Existing files are not touched."""
-    from sigc_cli.scaffold import CONFIG, MOMENTUM, README
-    from sigc_cli.universe import write_universe
+    from sigc_cli.starter_files import CONFIG, MOMENTUM, README
+    from sigc_cli.synthetic_universe import write_universe
 
     files = {
         folder / "strategies" / "momentum.sig": MOMENTUM.replace("PLACE/", ""),

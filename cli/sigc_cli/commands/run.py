@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sigc_cli.completing import daemons
 from sigc_cli.options import JSON, PARAMS, WORK_DIR, choices, work
+from sigc_cli.shell_completion import daemons
 
 if TYPE_CHECKING:
     from sigc.errors import Diagnostic
-    from sigc_cli.assembly.parts import Choices
-    from sigc_cli.assembly.trading import TradeOptions
-    from sigc_cli.remote import RunTarget
+    from sigc_cli.daemon_call import RunTarget
+    from sigc_pipelines.assembly.parts import Choices
+    from sigc_pipelines.assembly.trading import TradeOptions
     from sigc_pipelines.live.trading import Ended
 
 
@@ -59,9 +59,9 @@ def command(
     No row after the date is read. A session is traded once; a wanted repeat is --force with a --reason. Goes to the
     daemon when one answers; runs in this process when nobody listens and the work dir is free, or with --work-dir.
     """
-    from sigc_cli.assembly.parts import parameters
-    from sigc_cli.remote import RunTarget
+    from sigc_cli.daemon_call import RunTarget
     from sigc_cli.text.dates import day
+    from sigc_pipelines.assembly.parts import parameters
 
     wanted = RunTarget(
         *(what, day(date), portfolio, dry_run, parameters(params)),
@@ -74,7 +74,7 @@ def command(
         return
     if detach:
         raise click.UsageError("--detach needs a daemon: start one by `sigc daemon`")
-    from sigc_cli.assembly.trading import TradeOptions
+    from sigc_pipelines.assembly.trading import TradeOptions
 
     wish = TradeOptions(wanted.date, portfolio, dry_run, force, accept_differences, reason, slot)
     _here(wanted, wish, choices(config, engine, threads, no_cache), work_dir, name, as_json)
@@ -86,8 +86,8 @@ def _by_daemon(
     """Have the daemon run it; False when nobody listens. Raises E900 for a daemon that hangs, E901 for a refusal."""
     from sigc.errors import Severity, SigcError
     from sigc.rpc.client import NoDaemonError
-    from sigc_cli.complain import complain
-    from sigc_cli.remote import daemon, print_json, run_over_rpc
+    from sigc_cli.daemon_call import daemon, print_json, run_over_rpc
+    from sigc_cli.diagnostics import complain
 
     config, address, name = which
     try:
@@ -134,7 +134,8 @@ def _here(
     wanted: RunTarget, wish: TradeOptions, chosen: Choices, work_dir: Path | None, name: str | None, as_json: bool
 ) -> None:
     from sigc.errors import SigcError
-    from sigc_cli.text import show, show_run
+    from sigc_cli.text import show_run
+    from sigc_pipelines.text import results_text as show
 
     ended = ended_here(wanted, wish, chosen, work_dir, name)
     click.echo(show.dump(show_run.as_data(ended)) if as_json else show_run.text(ended))
@@ -150,14 +151,15 @@ def ended_here(
 ) -> Ended:
     """Run it in this process, to its end. Raises E900 for a trade at a live broker, and what can't begin."""
     from sigc.errors import Diagnostic, SigcError
-    from sigc_cli.assembly.parts import compile_file, configuration, workspace
-    from sigc_cli.assembly.trading import entry_of, request, trading, user, with_capital
     from sigc_cli.assembly.workdir import work_dir as place_of
-    from sigc_cli.complain import complain
-    from sigc_cli.text import show
+    from sigc_cli.diagnostics import complain
+    from sigc_cli.text.run_view import render
+    from sigc_pipelines.assembly.parts import compile_file, configuration, workspace
+    from sigc_pipelines.assembly.trading import entry_of, request, trading, user, with_capital
     from sigc_pipelines.backtest.backtest import pick_of
-    from sigc_pipelines.feed import FreshFeed
     from sigc_pipelines.live.run import carry_out
+    from sigc_pipelines.target_feeds import FreshFeed
+    from sigc_pipelines.text import results_text as show
 
     loaded = configuration(chosen)
     entry = entry_of(loaded, wanted.what)
@@ -169,7 +171,7 @@ def ended_here(
     place = place_of(loaded, work_dir, name)
     click.echo(f"no daemon answers; running in this process, with the ledger of {place}", err=True)
     bar = show.ProgressBar()
-    with workspace(settings, chosen, bar) as space, trading(settings, place, wish) as (desk, earlier):
+    with workspace(settings, chosen, bar) as space, trading(settings, place, wish, render) as (desk, earlier):
         if desk.broker.capabilities().is_live and not wish.is_dry:
             message = "a live broker is traded by the daemon alone"
             raise SigcError(Diagnostic("E900", message, hint="start it by `sigc daemon`, or add --dry-run"))

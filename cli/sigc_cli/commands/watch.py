@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from sigc_cli.remote import which
+from sigc_cli.daemon_call import which
 
 
 @click.command()

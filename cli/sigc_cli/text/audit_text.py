@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
-from sigc_cli.text.table import table
+from sigc_pipelines.text.table import table
 
 if TYPE_CHECKING:
     from sigc.store.audit.verify import ChainVerdict

@@ -18,8 +18,8 @@ from sigc.store.ledger import jobs, price_marks
 from sigc.store.ledger import runs as store_runs
 from sigc.store.ledger.records import ZERO, Finding, Intent, Nav, Position, Run, Weight
 from sigc.why.words import named, when
-from sigc_cli.text.table import table
 from sigc_pipelines.records.artifacts import RunArtifacts, plain
+from sigc_pipelines.text.table import table
 
 _MOST = 40
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from sigc_cli.text.show import number, percent
 from sigc_dashboard.reports.view import BacktestView, Rows
 from sigc_pipelines.backtest.backtest import BacktestRun
 from sigc_pipelines.backtest.factor_analysis import FactorAnalysis
 from sigc_pipelines.backtest.performance import equity, monthly, total_return
 from sigc_pipelines.portfolio.rebalance import text_of
+from sigc_pipelines.text.results_text import number, percent
 
 _MOST_WEIGHTS = 20
 

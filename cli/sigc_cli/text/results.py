@@ -28,7 +28,7 @@ def check_output(path: Path | None) -> None:
 
 def write(result: BacktestRun, path: Path) -> None:
     """Write a backtest: all of it as JSON, its daily series as CSV or parquet."""
-    from sigc_cli.text import show
+    from sigc_pipelines.text import results_text as show
 
     match path.suffix.lower():
         case ".json":
@@ -55,10 +55,10 @@ def write_report(
     result: BacktestRun, loaded: Loaded, workspace: Workspace, path: Path, replay: Replay | None = None
 ) -> Path:
     """Write the self-contained HTML report; returns where it is. replay: of a backtest with orders."""
-    from sigc_cli.text import show
     from sigc_cli.text.report_view import view
     from sigc_dashboard.reports.report import render
     from sigc_pipelines.backtest.factor_analysis import study
+    from sigc_pipelines.text import results_text as show
 
     path.write_text(render(view(result, study(result, loaded, workspace), show.steps(replay))), encoding="utf-8")
     return path

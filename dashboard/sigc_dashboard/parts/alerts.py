@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sigc.rpc.messages.alerts import AlertLine, AlertsReply, AlertStatusReply
 from sigc.rpc.verb import Role
-from sigc_dashboard.feed import Ask
+from sigc_dashboard.daemon_feed import Ask
 from sigc_dashboard.html import NONE, Html, join, tag
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.links import link

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sigc.rpc.messages.history import FillsReply, OrdersReply, PositionsReply
 from sigc.store.history.history import PastFill
-from sigc_dashboard.feed import Ask
+from sigc_dashboard.daemon_feed import Ask
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.links import link, why
 from sigc_dashboard.parts.tiles import TableRow, badge, nothing, table

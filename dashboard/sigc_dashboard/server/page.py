@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from sigc_dashboard.feed import DETAILS, DaemonFeed, DaemonRoute, Snapshot
+from sigc_dashboard.daemon_feed import DETAILS, DaemonFeed, DaemonRoute, Snapshot
 from sigc_dashboard.server.admission import LOOPBACK_FRAMES
 from sigc_dashboard.server.places import Place, Places
 from sigc_dashboard.server.sessions import Pass, Person, Sessions

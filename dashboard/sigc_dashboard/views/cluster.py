@@ -7,7 +7,7 @@ from typing import Any
 
 from sigc.rpc.messages.history import CacheReply, Stored
 from sigc.rpc.messages.requests import Details, RunStatus, WorkerStatus
-from sigc_dashboard.feed import DETAILS, Ask
+from sigc_dashboard.daemon_feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.tiles import TableRow, badge, meter, nothing, table, tile, tiles
 from sigc_dashboard.parts.trail import TRACE, blocks_plot, memory_plot, processor_plot, rates

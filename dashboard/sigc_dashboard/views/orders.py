@@ -8,7 +8,7 @@ from typing import Any
 from sigc.rpc.messages.page import SafetyReply, StopDecision
 from sigc.rpc.messages.requests import JobsReply, JobStatus, RunStatus, StrategyStatus
 from sigc.rpc.verb import Role
-from sigc_dashboard.feed import DETAILS, Ask
+from sigc_dashboard.daemon_feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.books import FILLS, OPEN, book_of, latest_fills, open_orders, positions
 from sigc_dashboard.parts.buttons import button

@@ -8,7 +8,7 @@ from typing import Any
 from sigc.rpc.messages.history import NavReply
 from sigc.rpc.messages.requests import NextReply, RunsReply, RunStatus, StrategyStatus
 from sigc.rpc.verb import Role
-from sigc_dashboard.feed import DETAILS, Ask
+from sigc_dashboard.daemon_feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.alerts import ASKS, alerts
 from sigc_dashboard.parts.buttons import button

@@ -9,7 +9,7 @@ from typing import Any
 from sigc.rpc.messages.history import DetailReply, FillsReply, OrdersReply, RunsPageReply
 from sigc.rpc.messages.requests import LogsReply, RunStatus
 from sigc.rpc.verb import Role
-from sigc_dashboard.feed import DETAILS, Ask
+from sigc_dashboard.daemon_feed import DETAILS, Ask
 from sigc_dashboard.html import NONE, Html, join, tag, text
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.dag import drawing, node_table

@@ -16,7 +16,7 @@ from sigc.rpc.messages.requests import StrategyStatus
 from sigc.rpc.verb import Role
 from sigc.store.history.holding import Holding
 from sigc_dashboard import tracks
-from sigc_dashboard.feed import Ask
+from sigc_dashboard.daemon_feed import Ask
 from sigc_dashboard.html import NONE, Html, join, tag
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.links import link

@@ -9,7 +9,7 @@ from sigc.why.assets import AssetAnswer
 from sigc.why.cases import LinkState
 from sigc.why.chain import Explanation
 from sigc.why.text import asset_lines, lines
-from sigc_dashboard.feed import Ask
+from sigc_dashboard.daemon_feed import Ask
 from sigc_dashboard.html import NONE, Html, tag
 from sigc_dashboard.parts.links import link, why_parts
 from sigc_dashboard.parts.tiles import TableRow, badge, nothing, table

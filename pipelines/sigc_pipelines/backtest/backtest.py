@@ -13,15 +13,15 @@ import numpy as np
 from sigc.data.dates.frequency import Periods
 from sigc.engine.core.gather import gather
 from sigc.engine.core.task import RunReport
-from sigc.engine.kernel.books import TrialBooks
+from sigc.engine.kernel.trial_figures import TrialBooks
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.ops.declare import REGISTRY
 from sigc.panel import Dates, Floats, Panel
 from sigc.plan.strategy import Backtest, Portfolio, Strategy
-from sigc_pipelines.backtest.book import Adjust, BacktestAccounts, book_of, is_plain, keep_book, until_ruin
-from sigc_pipelines.backtest.book_findings import findings_of
+from sigc_pipelines.backtest.account_findings import findings_of
+from sigc_pipelines.backtest.accounts import Adjust, BacktestAccounts, book_of, is_plain, keep_book, until_ruin
 from sigc_pipelines.backtest.costs import Market, are_of_turnover, cost_of, elapsed_days
-from sigc_pipelines.backtest.ends import cut, ends_of
+from sigc_pipelines.backtest.ended_assets import cut, ends_of
 from sigc_pipelines.backtest.measuring import measured
 from sigc_pipelines.backtest.performance import BenchmarkMetrics, PerformanceMetrics
 from sigc_pipelines.backtest.returns import benchmark_returns, over_gaps

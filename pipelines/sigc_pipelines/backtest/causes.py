@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 
 from sigc.actions import ActionKind
 from sigc.panel import Floats
+from sigc.store.ledger.action_effects import DueAction, effects
 from sigc.store.ledger.action_rows import ActionEntry
-from sigc.store.ledger.effects import DueAction, effects
 from sigc.store.ledger.records import ZERO, BookKey, Fill, Nav, Outcome
 from sigc_pipelines.live.trading import Ended
 

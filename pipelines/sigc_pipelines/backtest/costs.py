@@ -14,7 +14,7 @@ import numpy as np
 
 from sigc.panel import Dates, Floats
 from sigc.plan.strategy import Cost
-from sigc_pipelines.backtest.book import BacktestAccounts
+from sigc_pipelines.backtest.accounts import BacktestAccounts
 
 _YEAR_DAYS = 365.0  # ACT/365, as brokers charge for borrowed shares
 

@@ -35,7 +35,6 @@ from sigc_pipelines.backtest.measuring import measured
 from sigc_pipelines.backtest.performance import exposures_of, total_return
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.compute import Loaded, Workspace, rows_between
-from sigc_pipelines.feed import ReplayFeed
 from sigc_pipelines.live.apply_fills import settle
 from sigc_pipelines.live.run import carry_out
 from sigc_pipelines.live.session import instant_of
@@ -44,6 +43,7 @@ from sigc_pipelines.live.trading import Ended, Request, Trading
 from sigc_pipelines.live.valuing import follow
 from sigc_pipelines.portfolio.rebalance import Due, due_rows, row_days
 from sigc_pipelines.prices.closes import closes
+from sigc_pipelines.target_feeds import ReplayFeed
 from sigc_pipelines.targets import Targets, look
 
 _AFTER_ALL = "9999"  # any session is before it

@@ -21,14 +21,14 @@ from sigc.blocks.block import Overlay
 from sigc.engine.core.drive import Computed
 from sigc.engine.core.gather import gather
 from sigc.engine.core.task import RunReport
-from sigc.engine.kernel.books import TrialBooks
+from sigc.engine.kernel.trial_figures import TrialBooks
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.panel import Floats
 from sigc.plan.expr import Expr
 from sigc.plan.periods import book_with_periods
 from sigc.plan.strategy import Backtest, Portfolio, Strategy
+from sigc_pipelines.backtest.accounts import BacktestAccounts
 from sigc_pipelines.backtest.backtest import Accounts
-from sigc_pipelines.backtest.book import BacktestAccounts
 from sigc_pipelines.backtest.measuring import measured
 from sigc_pipelines.backtest.performance import PerformanceMetrics, deflated_sharpe, moments_of
 from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between

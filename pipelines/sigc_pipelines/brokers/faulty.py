@@ -21,7 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from sigc.clock import Clock
-from sigc.store.ledger.effects import DueAction
+from sigc.store.ledger.action_effects import DueAction
 from sigc_pipelines.brokers.faulty_memory import Memory
 from sigc_pipelines.brokers.protocol import (
     Account,

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from sigc.clock import Clock
 from sigc.config.settings import PaperSettings
-from sigc.store.ledger.effects import DueAction
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.records import ZERO, Charge, Fill, OrderType, Side
 from sigc_pipelines.brokers import paper_rows as rows
 from sigc_pipelines.brokers.paper_actions import act, announce

@@ -13,8 +13,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from sigc.actions import ActionKind
+from sigc.store.ledger.action_effects import EFFECT, ENDS_ORDERS, Amounts, DueAction, Key, Move, effects, steps
 from sigc.store.ledger.action_rows import restated
-from sigc.store.ledger.effects import EFFECT, ENDS_ORDERS, Amounts, DueAction, Key, Move, effects, steps
 from sigc.store.ledger.records import ZERO, BookKey, Charge, Side
 from sigc_pipelines.brokers import paper_rows as rows
 from sigc_pipelines.brokers.paper_file import instant_text

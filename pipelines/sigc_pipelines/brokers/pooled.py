@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 
-from sigc.store.ledger.effects import DueAction
+from sigc.store.ledger.action_effects import DueAction
 from sigc_pipelines.brokers.protocol import (
     Account,
     Activities,

@@ -20,7 +20,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from sigc.store.ledger.effects import DueAction
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.records import ZERO, Charge, Fill, OrderType, Side, TimeInForce
 
 

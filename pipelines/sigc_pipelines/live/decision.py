@@ -28,7 +28,7 @@ from sigc_pipelines.checks.weights import judge_weights
 from sigc_pipelines.live import waiting
 from sigc_pipelines.live.sizing import Order, cut, decimal
 from sigc_pipelines.live.valuing import BookValue
-from sigc_pipelines.prices.restating import RestatedAsset, told_of
+from sigc_pipelines.prices.restated_prices import RestatedAsset, told_of
 from sigc_pipelines.targets import TargetSnapshot
 
 _ENDS = (ActionKind.DELIST, ActionKind.MERGE, ActionKind.RENAME)

@@ -57,8 +57,8 @@ from sigc_pipelines.live.session import Moment, moment
 from sigc_pipelines.live.sizing import decimal, lot_of, size, write_down
 from sigc_pipelines.live.trading import Ended, Request, RunWatch, TargetFeed, Trading
 from sigc_pipelines.live.valuing import BookValue, newest_prices, standing
-from sigc_pipelines.portfolio.turn import RebalanceTurn, turn_of
-from sigc_pipelines.prices import restating
+from sigc_pipelines.portfolio.rebalance_turn import RebalanceTurn, turn_of
+from sigc_pipelines.prices import restated_prices as restating
 from sigc_pipelines.prices.as_traded import refuse_adjusted, told_of_actions
 from sigc_pipelines.prices.closes import Closes
 from sigc_pipelines.prices.units import in_session

@@ -20,7 +20,7 @@ from sigc_pipelines.records.artifacts import Render
 if TYPE_CHECKING:
     from sigc.panel import Floats
     from sigc_pipelines.compute import Loaded
-    from sigc_pipelines.portfolio.turn import RebalanceTurn
+    from sigc_pipelines.portfolio.rebalance_turn import RebalanceTurn
     from sigc_pipelines.prices.closes import Closes
     from sigc_pipelines.targets import Targets, TargetSnapshot
 

@@ -18,12 +18,12 @@ import numpy as np
 from sigc.actions import Action
 from sigc.calendar.calendar import Calendar, Session
 from sigc.store.ledger import action_rows, books, price_marks
-from sigc.store.ledger.effects import DueAction
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import ZERO, BookKey, Nav
 from sigc_pipelines.brokers.protocol import Broker, simulation
-from sigc_pipelines.live.acting import DueActions, SessionPrices
 from sigc_pipelines.live.apply_fills import settle
+from sigc_pipelines.live.due_actions import DueActions, SessionPrices
 from sigc_pipelines.live.sizing import decimal
 from sigc_pipelines.prices.closes import Closes
 

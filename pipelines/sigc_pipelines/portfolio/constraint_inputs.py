@@ -16,7 +16,7 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.ops.declare import REGISTRY, ValueKind
 from sigc.panel import Dates, Floats
 from sigc.plan.strategy import Portfolio
-from sigc_pipelines.backtest.book import Adjust, Flags
+from sigc_pipelines.backtest.accounts import Adjust, Flags
 from sigc_pipelines.backtest.returns import benchmark_returns, over_gaps
 from sigc_pipelines.compute import Loaded, Workspace
 from sigc_pipelines.portfolio.constraints import (

@@ -27,7 +27,7 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.panel import Floats
 from sigc.plan.strategy import Constraint
 from sigc_pipelines.portfolio.constraints import Box, ConstraintInputs, LinearBound, Norm, Part, excess, parts
-from sigc_pipelines.portfolio.given import beside
+from sigc_pipelines.portfolio.untradable import beside
 
 TOLERANCE = 1e-7  # by which a solved book may miss a limit
 _DUST = 1e-10

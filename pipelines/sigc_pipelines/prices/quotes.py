@@ -22,10 +22,10 @@ from sigc.data.catalog import Source
 from sigc.engine.core.gather import source_panel
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Dates, Floats
-from sigc_pipelines.backtest.ends import Ends, within
+from sigc_pipelines.backtest.ended_assets import Ends, within
 from sigc_pipelines.backtest.returns import returns_of
 from sigc_pipelines.compute import Loaded, Workspace
-from sigc_pipelines.prices.acceptance import cells_of, state_before
+from sigc_pipelines.prices.prior_acceptance import cells_of, state_before
 
 LOOK_BACK = 64  # rows before the first, in which its last accepted price is looked for
 ENDED_AFTER = 10

@@ -16,10 +16,10 @@ from itertools import groupby
 
 from sigc.actions import Action, ActionKind, between
 from sigc.calendar.calendar import Calendar
+from sigc.store.ledger.action_effects import DueAction, can_be_valued, effects
 from sigc.store.ledger.action_rows import renamed, restated
-from sigc.store.ledger.effects import DueAction, can_be_valued, effects
 from sigc.store.ledger.records import ZERO, BookKey
-from sigc_pipelines.live.acting import scheduled
+from sigc_pipelines.live.due_actions import scheduled
 from sigc_pipelines.live.valuing import BookValue
 
 _HOLDER = BookKey("", "")

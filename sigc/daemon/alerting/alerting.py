@@ -46,8 +46,9 @@ from sigc.schedule.job import TRADING, Condition
 from sigc.schedule.state import Waiting
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import books, orders
-from sigc.store.outbox import deliveries, looking
-from sigc.store.outbox.looking import Alert
+from sigc.store.outbox import alert_query as looking
+from sigc.store.outbox import deliveries
+from sigc.store.outbox.alert_query import Alert
 
 if TYPE_CHECKING:
     import sqlite3

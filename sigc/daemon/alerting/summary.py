@@ -22,7 +22,7 @@ from sigc.schedule.job import TRADING
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import books, jobs, orders
 from sigc.store.ledger.records import RunKind
-from sigc.store.outbox import looking
+from sigc.store.outbox import alert_query as looking
 
 if TYPE_CHECKING:
     from sigc.daemon.controller import Controller

@@ -19,7 +19,7 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.schedule.job import TRADING, Condition, Job, fires, next_job_fires
 from sigc.schedule.triggers import Relative, parse_relative, trigger_text
 from sigc.store.ledger import jobs, runs
-from sigc.why.plan import PlannedJob, SessionPlan
+from sigc.why.session_plan import PlannedJob, SessionPlan
 
 Calendars = Mapping[str, Calendar]
 _LOOK_BACK = (timedelta(days=7), timedelta(days=40), timedelta(days=400))

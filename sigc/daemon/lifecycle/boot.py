@@ -35,7 +35,7 @@ from sigc.daemon.lifecycle.phase import LastRun, Phase
 from sigc.daemon.ordering import kind_of, status_text
 from sigc.daemon.reconcile_loop import UnwatchedRun, write_verdict
 from sigc.errors import Diagnostic, SigcError
-from sigc.host.quota import ControlGroup, worker_threads
+from sigc.host.cgroup import ControlGroup, worker_threads
 from sigc.host.usage import usable_cpus
 from sigc.schedule.job import Job
 from sigc.store.ledger import jobs, meta

@@ -23,8 +23,9 @@ from sigc.rpc.messages.alerts import (
 )
 from sigc.rpc.verb import Nothing, Role, VerbCall, verb
 from sigc.store.ledger.ledger import Transaction
-from sigc.store.outbox import deliveries, looking
-from sigc.store.outbox.looking import Alert
+from sigc.store.outbox import alert_query as looking
+from sigc.store.outbox import deliveries
+from sigc.store.outbox.alert_query import Alert
 
 
 @verb("alerts/list", "GET", Role.READ)

@@ -15,11 +15,11 @@ from sigc.daemon.controller import Controller
 from sigc.rpc.messages.history import AnyRun
 from sigc.rpc.schema import Match, Name
 from sigc.rpc.verb import Role, VerbCall, verb
-from sigc.why.asked import why as say_why
-from sigc.why.asked import why_asset as say_why_asset
 from sigc.why.assets import AssetAnswer
 from sigc.why.chain import Explanation
-from sigc.why.plan import SessionPlan
+from sigc.why.explain import why as say_why
+from sigc.why.explain import why_asset as say_why_asset
+from sigc.why.session_plan import SessionPlan
 
 Calendars = Mapping[str, Calendar]
 

@@ -34,11 +34,11 @@ from sigc.data.formats.cells import fixed, is_number, plain, texts
 from sigc.data.formats.layout import layout
 from sigc.data.formats.shape import assets_of
 from sigc.data.formats.table import opened
-from sigc.data.missing import MISSING
+from sigc.data.missing_words import MISSING
+from sigc.data.source_errors import problem
 from sigc.data.sources.by_file import symbol_of
 from sigc.data.sources.frames import WHERE, table_of
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates, Floats
 from sigc.source_words import Frequency

@@ -22,9 +22,9 @@ from sigc.actions import parse_ratio, ratio_of
 from sigc.data.dates.looks import looks_like_dates
 from sigc.data.formats.cells import is_number, numbers, plain, texts, values_of
 from sigc.data.formats.layout import ASSET_NAMES, DATE_NAMES, field_of
-from sigc.data.missing import MISSING
+from sigc.data.missing_words import MISSING
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import did_you_mean
 from sigc.panel import Floats
 

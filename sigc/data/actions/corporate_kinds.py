@@ -25,9 +25,9 @@ import numpy as np
 from sigc.actions import Action, ActionKind
 from sigc.data.actions.corporate_columns import ColumnRoles, Rows, numbers_at, only, ratios_at
 from sigc.data.formats.cells import texts
-from sigc.data.missing import MISSING
+from sigc.data.missing_words import MISSING
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import SigcError, did_you_mean
 from sigc.panel import Floats
 

@@ -22,9 +22,9 @@ import pyarrow as pa
 
 from sigc.data.dates.looks import looks_like_dates
 from sigc.data.formats.cells import is_number, is_text, texts, values_of
-from sigc.data.missing import MISSING, is_unnamed
+from sigc.data.missing_words import MISSING, is_unnamed
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, Severity, did_you_mean
 
 DATE_NAMES = ("date", "datetime", "timestamp", "time", "day", "trade_date", "dt", "as_of", "asof", "trading_day")

@@ -16,8 +16,8 @@ from sigc.data.dates.exchange import Exchange
 from sigc.data.dates.stamps import Dated, settle, stamps_of
 from sigc.data.formats.cells import codes, is_text, numbers, plain, texts
 from sigc.data.formats.layout import TableLayout
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Dates, Panel
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from sigc.data.formats.shape import ShapedPanel, when
 from sigc.data.formats.table import SUFFIXES
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.panel import Panel
 
 

@@ -30,9 +30,9 @@ from sigc.data.formats.layout import is_plain, layout, may_be_intervals
 from sigc.data.formats.shape import check_ascending, to_panel
 from sigc.data.manifest import NO_ROWS, Converted, RowDecisions, SourceBlock
 from sigc.data.masks import AcceptedMask
+from sigc.data.source_errors import problem
 from sigc.data.sources.frames import WHERE, table_of
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic
 from sigc.panel import Panel
 

@@ -29,11 +29,11 @@ from sigc.blocks.block import (
 )
 from sigc.engine.core.reads import BlockLostError, read_events
 from sigc.engine.core.task import Output, Read, Task, TaskOutcome
-from sigc.engine.kernel.books import TrialBooks, TrialPart
 from sigc.engine.kernel.calls import Slice, is_category
 from sigc.engine.kernel.evaluate import Target, evaluate
 from sigc.engine.kernel.memory_arena import MemoryArena
 from sigc.engine.kernel.timed import TimedStore
+from sigc.engine.kernel.trial_figures import TrialBooks, TrialPart
 from sigc.ops.declare import REGISTRY
 from sigc.ops.declare import Carry as CarryRule
 from sigc.panel import Floats, Panel, canonical

@@ -15,7 +15,7 @@ from sigc.blocks.block import Block, BlockFacts
 from sigc.data.manifest import Events
 from sigc.panel import Dates
 from sigc.plan.expr import Expr
-from sigc.plan.laying import RowMoments
+from sigc.plan.row_alignment import RowMoments
 
 
 @dataclass(frozen=True, slots=True, eq=False)

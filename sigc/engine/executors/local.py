@@ -16,9 +16,9 @@ import psutil
 from sigc.blocks.block import BlockStore, MemoryStore
 from sigc.engine.core.run_block import run_block
 from sigc.engine.core.task import Task, TaskOutcome
-from sigc.engine.kernel.books import TrialBooks
 from sigc.engine.kernel.heap import keep_blocks
 from sigc.engine.kernel.memory_arena import MemoryArena
+from sigc.engine.kernel.trial_figures import TrialBooks
 
 
 class LocalExecutor:

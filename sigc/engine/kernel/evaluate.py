@@ -17,10 +17,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from sigc.engine.kernel.books import TrialPart
 from sigc.engine.kernel.calls import Call, Slice, Value, call_of
 from sigc.engine.kernel.chain import Chain, is_chained
-from sigc.engine.kernel.walk import TrialWalk, is_walked, outside
+from sigc.engine.kernel.trial_figures import TrialPart
+from sigc.engine.kernel.trial_walk import TrialWalk, is_walked, outside
 from sigc.engine.kernel.warm import Begun, begin, is_warm
 from sigc.ops.chained import CLEAN, PAST
 from sigc.ops.jit import frozen

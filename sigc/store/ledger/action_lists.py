@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from sigc.actions import Action
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import action_rows as rows
-from sigc.store.ledger.effects import DueAction
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import BookKey
 

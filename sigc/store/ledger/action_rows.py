@@ -15,7 +15,7 @@ from fractions import Fraction
 from itertools import groupby
 
 from sigc.actions import Action, ActionKind
-from sigc.store.ledger.effects import Amounts, DueAction, Key
+from sigc.store.ledger.action_effects import Amounts, DueAction, Key
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import BookKey
 

@@ -17,7 +17,8 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from sigc.store.audit.chain import AuditEvent
-from sigc.store.ledger import action_rows, booking, orders
+from sigc.store.ledger import action_booking as booking
+from sigc.store.ledger import action_rows, orders
 from sigc.store.ledger.accounts import add_cash, holders, moved, position, put_position
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Nav, Position, RunKey, Side

@@ -32,7 +32,7 @@ from sigc.failpoint import failpoint
 from sigc.store.audit import chain as audit
 from sigc.store.audit.chain import AuditEvent, AuditRecord, Sign
 from sigc.store.ledger.connection import FILE, Lock, connect_reader, connect_writer, told
-from sigc.store.outbox.raising import derive
+from sigc.store.outbox.raise_alerts import derive
 
 
 @dataclass(frozen=True, slots=True, eq=False)
