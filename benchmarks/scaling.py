@@ -20,8 +20,9 @@ from sigc.cache.parquet import ParquetStore
 from sigc.config.settings import ClusterSettings
 from sigc.engine.core.drive import Executor, drive
 from sigc.engine.core.task import Task, TaskOutcome
+from sigc.engine.executors.batch import StoreAddress
 from sigc.engine.executors.cluster import open_client, slice_bytes
-from sigc.engine.executors.dask import DaskExecutor, StoreAddress
+from sigc.engine.executors.dask import DaskExecutor
 from sigc.lang.check import check_file
 from sigc.plan.lower import lower
 from sigc.plan.plan import make_plan

@@ -102,8 +102,9 @@ class DaskCluster:
         """A run's own executor, over the cache at `directory`."""
         from distributed import Client
 
+        from sigc.engine.executors.batch import StoreAddress
         from sigc.engine.executors.cluster import patience_s, slice_bytes
-        from sigc.engine.executors.dask import DaskExecutor, StoreAddress
+        from sigc.engine.executors.dask import DaskExecutor
 
         held = self.open()
         with self._turn:

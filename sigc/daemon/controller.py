@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sigc import metrics as m
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.clock import Clock
 from sigc.daemon.activity import ActivityTrace
 from sigc.daemon.book_history import BookHistory

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.daemon.configured.configured import Configured
 from sigc.daemon.runner import RunOrder
 from sigc.daemon.timetable import ScheduleDecisions

@@ -23,7 +23,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sigc.alerts.rules import ABOUT_BOOKS
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.daemon.lifecycle.phase import RUNNING
 from sigc.daemon.ordering import status_text
 from sigc.daemon.runner import BookUpkeep, RunVerdict

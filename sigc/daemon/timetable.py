@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from sigc import metrics as m
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.clock import Clock
 from sigc.daemon.ledger_threads import LedgerThreads
 from sigc.daemon.missed_reasons import detail_of

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.schedule.job import Job, fires
 from sigc.schedule.state import Action, DependencyFinished, FireFinished, FireResult, RecordMiss
 

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import accumulate, takewhile
 
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.schedule.job import Fire, Job, Misfire, fires
 
 MOST_FIRES = 1000  # looked at after a downtime; a job of every minute has half a million a year

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from sigc import metrics as m
-from sigc.calendar.calendar import Calendar, Session, open_calendar
+from sigc.calendar.calendar import open_calendar
+from sigc.calendar.sessions import Calendar, Session
 from sigc.clock import HandClock
 from sigc.daemon.ledger_threads import LedgerThreads
 from sigc.daemon.timetable import Duties, ScheduleDecisions, Timetable

@@ -39,8 +39,9 @@ from sigc.cache.parquet import ParquetStore
 from sigc.config.settings import ClusterSettings
 from sigc.daemon.cluster import DaskCluster
 from sigc.engine.core.task import Task, TaskOutcome
+from sigc.engine.executors.batch import StoreAddress
 from sigc.engine.executors.cluster import open_client, slice_bytes
-from sigc.engine.executors.dask import DaskExecutor, StoreAddress
+from sigc.engine.executors.dask import DaskExecutor
 from sigc.engine.executors.join import take_down
 from sigc.errors import SigcError
 from sigc.panel import Panel

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sigc.blocks.block import BlockStore, MemoryStore
-from sigc.calendar.calendar import Calendar, open_calendar
+from sigc.calendar.calendar import open_calendar
+from sigc.calendar.sessions import Calendar
 from sigc.clock import Clock, HandClock
 from sigc.config.settings import Config
 from sigc.plan.strategy import Strategy

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from sigc.actions import Action
-from sigc.calendar.calendar import Calendar, Session
+from sigc.calendar.sessions import Calendar, Session
 from sigc.store.ledger import action_rows
 from sigc.store.ledger.action_effects import DueAction
 from sigc_pipelines.brokers.protocol import Broker, Capabilities

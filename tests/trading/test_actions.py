@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from sigc.actions import Action, ActionKind
-from sigc.calendar.calendar import Session
+from sigc.calendar.sessions import Session
 from sigc.clock import HandClock
 from sigc.config.settings import PaperSettings
 from sigc.failpoint import arm

@@ -21,7 +21,8 @@ import pandas as pd
 import pytest
 
 from sigc.blocks.block import MemoryStore
-from sigc.calendar.calendar import Calendar, open_calendar
+from sigc.calendar.calendar import open_calendar
+from sigc.calendar.sessions import Calendar
 from sigc.clock import HandClock
 from sigc.config.settings import Config
 from sigc.daemon.runner import RunEnd, RunOrder, Services, StrategyEntry

@@ -191,8 +191,9 @@ def _engine(
 
 @contextmanager
 def _dask(config: Config, directory: Path) -> Iterator[Executor]:
+    from sigc.engine.executors.batch import StoreAddress
     from sigc.engine.executors.cluster import open_client, patience_s, slice_bytes
-    from sigc.engine.executors.dask import DaskExecutor, StoreAddress
+    from sigc.engine.executors.dask import DaskExecutor
 
     roots = [Path(config.data.directory)] if Path(config.data.directory).is_dir() else []
     cache = config.daemon.cache

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 
 if TYPE_CHECKING:
-    from sigc.calendar.calendar import Calendar
+    from sigc.calendar.sessions import Calendar
     from sigc.clock import Clock
     from sigc.config.check import LoadedConfig
     from sigc.config.settings import Config

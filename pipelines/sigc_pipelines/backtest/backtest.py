@@ -20,11 +20,12 @@ from sigc.panel import Dates, Floats, Panel
 from sigc.plan.strategy import Backtest, Portfolio, Strategy
 from sigc_pipelines.backtest.account_findings import findings_of
 from sigc_pipelines.backtest.accounts import Adjust, BacktestAccounts, book_of, is_plain, keep_book, until_ruin
+from sigc_pipelines.backtest.benchmark import benchmark_returns
 from sigc_pipelines.backtest.costs import Market, are_of_turnover, cost_of, elapsed_days
 from sigc_pipelines.backtest.ended_assets import cut, ends_of
 from sigc_pipelines.backtest.measuring import measured
 from sigc_pipelines.backtest.performance import BenchmarkMetrics, PerformanceMetrics
-from sigc_pipelines.backtest.returns import benchmark_returns, over_gaps
+from sigc_pipelines.backtest.returns import over_gaps
 from sigc_pipelines.backtest.warm_up import first_defined, first_of_figures, first_possible
 from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between
 from sigc_pipelines.portfolio.constraint_inputs import adjuster

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.clock import HandClock
 from sigc.config.settings import AuditSettings, Config
 from sigc.errors import Diagnostic, Severity, SigcError

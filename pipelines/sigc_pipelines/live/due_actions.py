@@ -16,7 +16,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from sigc.actions import Action, ActionKind, between
-from sigc.calendar.calendar import Calendar, Session
+from sigc.calendar.sessions import Calendar, Session
 from sigc.failpoint import failpoint
 from sigc.store.ledger import action_booking as booking
 from sigc.store.ledger import action_lists, action_rows

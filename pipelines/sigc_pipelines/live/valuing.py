@@ -16,7 +16,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 import numpy as np
 
 from sigc.actions import Action
-from sigc.calendar.calendar import Calendar, Session
+from sigc.calendar.sessions import Calendar, Session
 from sigc.store.ledger import action_rows, books, price_marks
 from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Ledger

@@ -17,7 +17,8 @@ from sigc.ops.declare import REGISTRY, ValueKind
 from sigc.panel import Dates, Floats
 from sigc.plan.strategy import Portfolio
 from sigc_pipelines.backtest.accounts import Adjust, Flags
-from sigc_pipelines.backtest.returns import benchmark_returns, over_gaps
+from sigc_pipelines.backtest.benchmark import benchmark_returns
+from sigc_pipelines.backtest.returns import over_gaps
 from sigc_pipelines.compute import Loaded, Workspace
 from sigc_pipelines.portfolio.constraints import (
     ANNUAL_KEYS,

@@ -15,7 +15,7 @@ from decimal import Decimal
 from itertools import groupby
 
 from sigc.actions import Action, ActionKind, between
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.store.ledger.action_effects import DueAction, can_be_valued, effects
 from sigc.store.ledger.action_rows import renamed, restated
 from sigc.store.ledger.records import ZERO, BookKey

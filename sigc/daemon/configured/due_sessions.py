@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sigc.calendar.calendar import Calendar, Session
+from sigc.calendar.sessions import Calendar, Session
 from sigc.daemon.configured.configured import Configured
 from sigc.errors import Diagnostic, SigcError
 from sigc.schedule.job import TRADING, Condition, Job, fires, next_job_fires

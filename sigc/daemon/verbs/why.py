@@ -9,7 +9,7 @@ from datetime import date
 from functools import partial
 from typing import Annotated
 
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.daemon.configured.due_sessions import plan_of, session_wanted
 from sigc.daemon.controller import Controller
 from sigc.rpc.messages.history import AnyRun
