@@ -11,6 +11,17 @@ LEFT_OUT = (
     "tests/daemon/test_triggers.py::test_daily_jobs_fire_once_a_day_around_every_change_of_every_zone",
 )
 
+# Of a run as a whole: what opens it, takes it through its stages, and closes it.
+_RUN = (
+    "tests/trading/test_run.py",
+    "tests/trading/test_stages.py",
+    "tests/trading/test_policies.py",
+    "tests/trading/test_outcomes.py",
+    "tests/trading/test_limits_in_force.py",
+    "tests/trading/test_execute.py",
+    "tests/trading/test_stopping.py",
+)
+
 AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "pipelines/sigc_pipelines/backtest/backtest.py": (
@@ -64,7 +75,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_stopping.py",
         ),
         "pipelines/sigc_pipelines/live/decision.py": ("tests/trading/test_decision.py",),
-        "pipelines/sigc_pipelines/live/execute.py": (
+        "pipelines/sigc_pipelines/live/send_orders.py": (
             "tests/trading/test_execute.py",
             "tests/trading/test_waits.py",
             "tests/trading/test_slices.py",
@@ -81,15 +92,8 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_stopping.py",
         ),
         "pipelines/sigc_pipelines/live/rename_asset.py": ("tests/trading/test_renaming.py",),
-        "pipelines/sigc_pipelines/live/run.py": (
-            "tests/trading/test_run.py",
-            "tests/trading/test_stages.py",
-            "tests/trading/test_policies.py",
-            "tests/trading/test_outcomes.py",
-            "tests/trading/test_limits_in_force.py",
-            "tests/trading/test_execute.py",
-            "tests/trading/test_stopping.py",
-        ),
+        "pipelines/sigc_pipelines/live/open_run.py": _RUN,
+        "pipelines/sigc_pipelines/live/run.py": _RUN,
         "pipelines/sigc_pipelines/live/sizing.py": ("tests/trading/test_sizing.py",),
         "pipelines/sigc_pipelines/live/valuing.py": ("tests/trading/test_valuing.py",),
         "pipelines/sigc_pipelines/portfolio/constraints.py": ("tests/pipelines/test_project.py",),
@@ -108,6 +112,10 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "pipelines/sigc_pipelines/prices/restated_prices.py": ("tests/trading/test_restating.py",),
         "pipelines/sigc_pipelines/prices/units.py": ("tests/trading/test_units.py",),
+        "pipelines/sigc_pipelines/stages/compute.py": _RUN,
+        "pipelines/sigc_pipelines/stages/execute.py": _RUN,
+        "pipelines/sigc_pipelines/stages/load.py": _RUN,
+        "pipelines/sigc_pipelines/stages/validate.py": _RUN,
         "sigc/alerts/condition.py": ("tests/alerts/test_condition.py",),
         "sigc/alerts/rules.py": ("tests/alerts/test_each_rule.py", "tests/alerts/test_rules.py"),
         "sigc/alerts/sending.py": ("tests/alerts/test_sending.py",),

@@ -18,8 +18,8 @@ from sigc.store.ledger import books, control, orders, runs
 from sigc.store.ledger.records import UNRESOLVED, IntentState, Outcome, Run, RunKind, RunStage, StageName
 from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.live.apply_fills import settle
-from sigc_pipelines.live.execute import UNRESOLVED_HALT
 from sigc_pipelines.live.finish import finish
+from sigc_pipelines.live.send_orders import UNRESOLVED_HALT
 from sigc_pipelines.live.trading import Trading
 from sigc_pipelines.records.artifacts import refresh, write_account
 

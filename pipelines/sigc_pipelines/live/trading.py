@@ -14,7 +14,7 @@ from sigc.errors import Diagnostic
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import Intent, Run, RunKind, RunStage, StageName
 from sigc_pipelines.brokers.protocol import Broker
-from sigc_pipelines.live.execute import Desk
+from sigc_pipelines.live.send_orders import Desk
 from sigc_pipelines.records.artifacts import Render
 
 if TYPE_CHECKING:
