@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+_MOST_SHOWN = 200  # characters of a source line
+
+
 class Severity(StrEnum):
     """How much a finding weighs: only an error stops a run."""
 
@@ -122,9 +125,22 @@ def _excerpt(span: Span, sources: Mapping[str, str]) -> list[str]:
     rows = text.splitlines()
     if not 1 <= span.line <= len(rows):
         return []
-    row = rows[span.line - 1]
+    row, column = _window(rows[span.line - 1], span.column)
     # Tabs keep their place under the caret: the padding repeats them.
-    pad = "".join("\t" if c == "\t" else " " for c in row[: span.column - 1])
-    carets = "^" * max(1, min(span.length, max(1, len(row) - span.column + 1)))
+    pad = "".join("\t" if c == "\t" else " " for c in row[: column - 1])
+    carets = "^" * max(1, min(span.length, max(1, len(row) - column + 1)))
     gutter = f"{span.line:>4}"
     return [f"{gutter} | {row}", f"{' ' * len(gutter)} | {pad}{carets}"]
+
+
+def _window(row: str, column: int) -> tuple[str, int]:
+    """Return the part of a long line around a column, and the column in it: a line of a megabyte is not printed.
+
+    >>> _window("[" * 1000, 500)[1], len(_window("[" * 1000, 500)[0])
+    (82, 202)
+    """
+    if len(row) <= _MOST_SHOWN:
+        return row, column
+    low = max(0, min(column - 1 - _MOST_SHOWN // 2 + 20, len(row) - _MOST_SHOWN))
+    head, tail = "…" if low else "", "…" if low + _MOST_SHOWN < len(row) else ""
+    return f"{head}{row[low : low + _MOST_SHOWN]}{tail}", column - low + len(head)

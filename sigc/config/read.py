@@ -37,11 +37,7 @@ def read(path: Path, environment: Mapping[str, str]) -> ConfigSource:
         raise SigcError(Diagnostic("E400", f"{path} can't be read: {failure}")) from failure
     try:
         text = _WRITTEN.sub("\ue000\ue001\\1\ue002", text)
-        events = list(yaml.parse(text, Loader=yaml.SafeLoader))
-        aliases = [e for e in events if isinstance(e, yaml.AliasEvent)]
-        if aliases:
-            span = _at(aliases[0].start_mark, path)
-            raise SigcError(Diagnostic("E400", "aliases are not allowed", span, hint="write the value out"))
+        _refuse_bombs(text, path)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as broken:
         where = _at(broken.problem_mark, path)
@@ -54,6 +50,21 @@ def read(path: Path, environment: Mapping[str, str]) -> ConfigSource:
         raise SigcError(Diagnostic("E400", "a configuration is a mapping of sections", _span(node, path)))
     found.data.update(_Reader(path, environment, found).mapping(node, ()))
     return found
+
+
+def _refuse_bombs(text: str, path: Path) -> None:
+    """Raise E400 for an alias, or for nesting beyond `_MOST_DEPTH`.
+
+    Read event by event, so that the end of a text is not reached whose nesting costs PyYAML quadratic time.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            span = _at(event.start_mark, path)
+            raise SigcError(Diagnostic("E400", "aliases are not allowed", span, hint="write the value out"))
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MOST_DEPTH:
+            raise SigcError(Diagnostic("E400", "nested too deep", _at(event.start_mark, path)))
 
 
 def _at(mark: Any, path: Path) -> Span | None:
@@ -87,9 +98,6 @@ class _Reader:
         return found
 
     def value(self, node: yaml.Node, at: Location) -> Any:
-        if len(at) > _MOST_DEPTH:
-            self.errors.append(Diagnostic("E400", "nested too deep", _span(node, self.path)))
-            return None
         self.spans.setdefault(at, _span(node, self.path))
         match node:
             case yaml.MappingNode():

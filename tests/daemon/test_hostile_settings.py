@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,14 +17,12 @@ CONFIGURATION = 6
 
 
 def refused(site: Site, code: int = CONFIGURATION, **environment: str) -> str:
-    """What the daemon says when it does not start; it leaves nothing, and takes no time."""
-    began = time.monotonic()
+    """What the daemon says when it does not start; it leaves nothing."""
     done = site.sigc("daemon", "--config", str(site.config), **environment)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert site.left_behind() == []
-    assert time.monotonic() - began < 20
     return done.stderr
 
 
@@ -57,7 +54,7 @@ def test_values_of_wrong_types(site: Site) -> None:
     ("text", "said"),
     [
         (BOMB, "aliases are not allowed"),
-        ("daemon: " + "[" * 3000 + "]" * 3000, "no YAML"),
+        ("daemon: " + "[" * 900_000, "nested too deep"),  # an hour in the scanner of PyYAML
         ("daemon: " + "{a: " * 40 + "1" + "}" * 40, "nested too deep"),
         ("# " + "x" * 1_000_001, "larger than 1,000,000 bytes"),
         ("daemon: !!python/object/apply:os.system ['touch pwned']\n", "error"),
@@ -69,7 +66,9 @@ def test_values_of_wrong_types(site: Site) -> None:
 )
 def test_yaml_that_is_a_weapon(site: Site, text: str, said: str) -> None:
     site.config.write_text(text)
-    assert said in refused(site)
+    told = refused(site)
+    assert said in told
+    assert len(told) < 2000  # a line of a megabyte is not printed
     assert not (site.folder / "pwned").exists()
 
 
