@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sigc.alerts.rules import RULES
+from sigc.alerts.words import explained
 from sigc.errors import SigcError
 from sigc_cli.main import cli
 from sigc_cli.shipped import shipped
@@ -27,7 +28,7 @@ def test_a_rule_leads_to_its_section(rule: str) -> None:
     found = runbook(rule)
     assert found.exit_code == 0, found.exception
     assert runbook(f"docs/runbook.md#{rule}").output == found.output
-    assert runbook(f"Rule: {rule}. Runbook: docs/runbook.md#{rule}").output == found.output
+    assert runbook(explained("no prices", rule).splitlines()[-1]).output == found.output
     before = TEXT.index(f"### {rule}" if f"### {rule}\n" in TEXT else f'<a id="{rule}"></a>')
     assert found.output.splitlines()[0] == TEXT[before:].split("### ", 1)[1].splitlines()[0]
 

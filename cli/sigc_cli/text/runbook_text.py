@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 _ANCHOR = re.compile(r'<a id="(\w+)"></a>')
+_ASKED = re.compile(r"(?:#|sigc runbook )([\w-]+)\W*$")
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(#([^)\s]+)\)")
 _PAGE = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
 
@@ -46,10 +47,11 @@ def index(text: str) -> Mapping[str, Section]:
 def asked(name: str) -> str:
     """Return the name of a section from what a person types or copies from an alert.
 
-    >>> asked("docs/runbook.md#run_failed"), asked("SigcDown"), asked("Disk full")
-    ('run_failed', 'sigcdown', 'disk-full')
+    >>> asked("docs/runbook.md#run_failed"), asked("Rule: halted. Runbook: sigc runbook halted"), asked("Disk full")
+    ('run_failed', 'halted', 'disk-full')
     """
-    return _slug(name.rpartition("#")[2].strip().rstrip("."))
+    found = _ASKED.search(name)
+    return _slug(found[1] if found else name.strip())
 
 
 def shown(section: Section) -> str:
