@@ -26,7 +26,19 @@ from tests.world import write_world
 
 # What prints no data: files and scripts, a person's page, a process; and the JSON schema, which is JSON as it is.
 NO_JSON = {
-    *("completions", "config schema", "convert", "daemon", "dashboard", "demo", "diff", "explain", "fmt", "init"),
+    *(
+        "completions",
+        "config reference",
+        "config schema",
+        "convert",
+        "daemon",
+        "dashboard",
+        "demo",
+        "diff",
+        "explain",
+        "fmt",
+        "init",
+    ),
     *("monitoring export-dashboard", "runbook", "watch"),
 }
 TIME = re.compile(

@@ -7,6 +7,7 @@ import pwd
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from sigc.errors import Diagnostic, SigcError
@@ -33,22 +34,32 @@ def unit(project: Project, sigc: Path) -> str:
 
     sigc: the executable. Raises E402 for a path that a unit can't name.
     """
-    owner = pwd.getpwuid(project.folder.stat().st_uid)
+    user, group = _owner(project.folder)
     config, line = _word(project.config), _argument(sigc)
     values = {
-        "User": owner.pw_name,
-        "Group": grp.getgrgid(owner.pw_gid).gr_name,
+        "User": user,
+        "Group": group,
         "ExecStart": f"{line} daemon --config {_argument(project.config)}",
         "ExecReload": f"{line} reload",
         "ExecStop": f"{line} stop",
         "WorkingDirectory": _escaped(project.folder),
         "Environment": f"{_quoted(f'SIGC_CONFIG={config}')} XDG_CACHE_HOME=/var/cache",
         "LoadCredential": _credentials(project.config),
-        **_visible([project.folder, sigc, Path(sys.executable), *project.data, *project.written]),
+        **(wider := _visible([project.folder, sigc, Path(sys.executable), *project.data, *project.written])),
     }
-    written = " ".join(_quoted(_word(path)) for path in project.written)
+    places = [*project.written, *(_TEMPORARY if "PrivateTmp" in wider else ())]  # /tmp too is else read-only
+    written = " ".join(_quoted(_word(path)) for path in places)
     head = f"# Made by `sigc init --systemd` for {project.folder}. For changes: systemctl edit sigc"
     return _filled(shipped("conf/systemd/sigc.service"), head, values, {"ProtectSystem": f"ReadWritePaths={written}"})
+
+
+def _owner(folder: Path) -> tuple[str, str]:
+    """Return user and group of whoever owns a folder; numbers where they have no name."""
+    uid, gid = folder.stat().st_uid, folder.stat().st_gid
+    with suppress(KeyError):
+        found = pwd.getpwuid(uid)
+        return found.pw_name, grp.getgrgid(found.pw_gid).gr_name
+    return str(uid), str(gid)
 
 
 def _visible(paths: Iterable[Path]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -37,10 +38,22 @@ def deployment(folder: Path, kinds: Iterable[str]) -> dict[Path, str]:
         files["systemd/sigc.service"] = unit(found, executable())
         files["systemd/sigc-watch.service"] = shipped("conf/systemd/sigc-watch.service")
         for path in found.written:  # ReadWritePaths= have to exist
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(path, found.folder)
     if COMPOSE in kinds:
         files |= containers(found)
     return {folder / path: text for path, text in files.items()}
+
+
+def _make(path: Path, like: Path) -> None:
+    """Make a folder and those above it, mode 0700, of the owner of `like`: root does it for others. Raises E200."""
+    owner = like.stat()
+    try:
+        for folder in [*reversed(path.parents), path]:
+            if not folder.exists():
+                folder.mkdir(mode=0o700)
+                os.chown(folder, owner.st_uid, owner.st_gid)
+    except OSError as failure:
+        raise SigcError(Diagnostic("E200", f"can't make {failure.filename}: {failure.strerror}")) from failure
 
 
 def write(files: Mapping[Path, str], force: bool) -> None:
