@@ -22,7 +22,7 @@ from sigc.panel import Dates, Floats, Panel
 from sigc.plan.lower import lower
 from sigc.plan.strategy import Strategy
 from sigc_cli.datafile import write_file
-from sigc_cli.universe import business_days
+from sigc_cli.synthetic_universe import business_days
 from sigc_pipelines.compute import Workspace, load
 from sigc_pipelines.targets import look
 

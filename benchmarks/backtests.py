@@ -16,8 +16,8 @@ from sigc.engine.core.drive import Executor
 from sigc.engine.executors.local import LocalExecutor
 from sigc.lang.check import check_file
 from sigc.plan.lower import lower
-from sigc_cli.scaffold import MOMENTUM
-from sigc_cli.universe import write_universe
+from sigc_cli.starter_files import MOMENTUM
+from sigc_cli.synthetic_universe import write_universe
 from sigc_pipelines.backtest.backtest import backtest, pick
 from sigc_pipelines.compute import Workspace, load
 

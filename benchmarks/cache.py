@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.timing import median_s
 from benchmarks.universe_data import prices
-from sigc.blocks.block import Facts
+from sigc.blocks.block import BlockFacts
 from sigc.cache.parquet import ParquetStore
 from sigc.config.settings import DataSettings
 from sigc.data.catalog import load
@@ -29,7 +29,7 @@ def main() -> dict[str, float]:
         folder = Path(name)
         np.save(folder / "raw.npy", panel.values)
         store = ParquetStore(folder / "cache")
-        store.write(Facts(KEY, "block", "2000", ROWS), panel)
+        store.write(BlockFacts(KEY, "block", "2000", ROWS), panel)
         raw = median_s(lambda: np.load(folder / "raw.npy"), 41)
         cold = median_s(lambda: ParquetStore(folder / "cache").read(KEY), 41)
         warm = median_s(lambda: store.read(KEY), 41)

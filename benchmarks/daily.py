@@ -20,7 +20,7 @@ from sigc.lang.check import check_file
 from sigc.panel import Panel
 from sigc.plan.lower import lower
 from sigc_cli.datafile import write_file
-from sigc_cli.universe import business_days
+from sigc_cli.synthetic_universe import business_days
 from sigc_pipelines.compute import Workspace, load
 from sigc_pipelines.targets import look
 

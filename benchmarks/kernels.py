@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.timing import median_s
-from sigc.ops.declare import Carry, Default, Kind
+from sigc.ops.declare import Carry, Default, ValueKind
 from sigc.ops.table import operators
 
 ROWS, ASSETS = 504, 3000
@@ -111,7 +111,9 @@ def main() -> dict[str, float]:
     with np.errstate(all="ignore"):
         for op in operators():
             given = (
-                {} if op.name == "coalesce" else {p.name: codes if p.kind is Kind.CATEGORY else x for p in op.inputs}
+                {}
+                if op.name == "coalesce"
+                else {p.name: codes if p.kind is ValueKind.CATEGORY else x for p in op.inputs}
             )
             both = (x, x) if op.name == "coalesce" else ()
             args = {p.name: 0.1 if p.default is Default.REQUIRED else p.default for p in op.numbers}

@@ -24,8 +24,8 @@ from sigc.store.ledger.connection import FILE, connect_writer
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Intent, IntentState, Outcome, Run, RunKey, RunKind, Side
 from sigc_pipelines.brokers.protocol import BrokerOrder, OrderRequest, OrderStatus
-from sigc_pipelines.live.execute import Desk, Execution
 from sigc_pipelines.live.judging import judge_of
+from sigc_pipelines.live.send_orders import Desk, Execution
 
 FEW, MANY = 1_000, 1_000_000
 MOST = 1.2  # times as much processor time at MANY as at FEW

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.universe_data import prices
-from sigc.blocks.block import Facts, MemoryStore
+from sigc.blocks.block import BlockFacts, MemoryStore
 from sigc.cache.parquet import ParquetStore
 from sigc.config.settings import ClusterSettings
 from sigc.engine.core.drive import Executor, drive
-from sigc.engine.core.task import Outcome, Task
+from sigc.engine.core.task import Task, TaskOutcome
+from sigc.engine.executors.batch import StoreAddress
 from sigc.engine.executors.cluster import open_client, slice_bytes
-from sigc.engine.executors.dask import DaskExecutor, StoreAddress
+from sigc.engine.executors.dask import DaskExecutor
 from sigc.lang.check import check_file
 from sigc.plan.lower import lower
 from sigc.plan.plan import make_plan
@@ -126,7 +127,7 @@ class _Hidden(MemoryStore):
         super().__init__()
         self._known = known
 
-    def facts(self, key: str) -> Facts | None:
+    def facts(self, key: str) -> BlockFacts | None:
         found = super().facts(key)
         if found is None:
             stored = self._known.facts(key)
@@ -136,7 +137,7 @@ class _Hidden(MemoryStore):
     def noted(self, name: str) -> str | None:
         return super().noted(name) or (self._known.noted(name) if not name.startswith("tip-") else None)
 
-    def reveal(self, key: str) -> Facts:
+    def reveal(self, key: str) -> BlockFacts:
         """A block is computed."""
         found = self._known.facts(key)
         if found is None:
@@ -172,9 +173,9 @@ class _Imagined:
             heapq.heappush(self._free, done)
             heapq.heappush(self._flying, (done, task.number, task))
 
-    def next(self) -> Outcome:
+    def next(self) -> TaskOutcome:
         self.now, number, task = heapq.heappop(self._flying)
-        return Outcome(number, tuple(self._store.reveal(o.key) for o in task.outputs))
+        return TaskOutcome(number, tuple(self._store.reveal(o.key) for o in task.outputs))
 
     def cancel(self) -> None:
         self._flying.clear()

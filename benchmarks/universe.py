@@ -28,13 +28,14 @@ from sigc.cache import upkeep
 from sigc.cache.parquet import ParquetStore
 from sigc.config.settings import ClusterSettings
 from sigc.engine.core.drive import Executor
+from sigc.engine.executors.batch import StoreAddress
 from sigc.engine.executors.cluster import open_client, slice_bytes
-from sigc.engine.executors.dask import DaskExecutor, StoreAddress
+from sigc.engine.executors.dask import DaskExecutor
 from sigc.lang.check import check_file
 from sigc.panel import Dates
 from sigc.plan.lower import lower
 from sigc.plan.strategy import Strategy
-from sigc_cli.universe import business_days
+from sigc_cli.synthetic_universe import business_days
 from sigc_pipelines.compute import Workspace, compute, load
 
 DAILY = {"assets": 10_000, "rows": 6_300}

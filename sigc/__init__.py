@@ -5,22 +5,33 @@
     s.signals("momentum")
     s.backtest().metrics.sharpe
 
-Names are imported when they are first used, so that `import sigc` costs nothing.
+Names are imported when they are first used, so that `import sigc` costs nothing. Type checkers and
+editors see them all.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sigc.errors import Diagnostic, SigcError
+    from sigc.panel import Panel
+    from sigc.rpc.client import Client
+    from sigc_pipelines.research.notebook import BacktestResult, CompiledStrategy, compile
 
 __version__ = "0.1.0"
+__all__ = ["BacktestResult", "Client", "CompiledStrategy", "Diagnostic", "Panel", "SigcError", "compile"]
 
-# The notebook functions put all layers together, as only the command line's package may.
+# The notebook's functions stand on the pipelines, a layer above this package: imported lazily, at the user's first use.
 _HOMES = {
-    "compile": "sigc_cli.notebooks.notebook",
-    "SigcError": "sigc.errors",
-    "Panel": "sigc.panel",
+    "BacktestResult": "sigc_pipelines.research.notebook",
     "Client": "sigc.rpc.client",
+    "CompiledStrategy": "sigc_pipelines.research.notebook",
+    "Diagnostic": "sigc.errors",
+    "Panel": "sigc.panel",
+    "SigcError": "sigc.errors",
+    "compile": "sigc_pipelines.research.notebook",
 }
 
 

@@ -27,7 +27,7 @@ _LONGEST_LABEL = 128
 prometheus.disable_created_metrics()  # a second series a counter, for nothing we ask
 
 
-class Kind(StrEnum):
+class MetricKind(StrEnum):
     """What a number does: a counter only grows, a gauge is as it is now, a histogram counts by size."""
 
     COUNTER = "counter"
@@ -40,7 +40,7 @@ class Metric:
     """A metric: its name as Prometheus has it, with unit; bounds of a histogram's buckets; most label sets."""
 
     name: str
-    kind: Kind
+    kind: MetricKind
     help: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
@@ -49,7 +49,7 @@ class Metric:
 
 _SECONDS = (0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
 _QUICK_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
-_C, _G, _H = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
+_C, _G, _H = MetricKind.COUNTER, MetricKind.GAUGE, MetricKind.HISTOGRAM
 _BY_STRATEGY = ("strategy",)
 _BY_SOURCE = ("strategy", "source")
 
@@ -111,7 +111,7 @@ REFUSED = Metric("sigc_metrics_refused_total", _C, "Label sets that a metric had
 METRICS: tuple[Metric, ...] = tuple(value for value in dict(globals()).values() if isinstance(value, Metric))
 
 
-class Metrics:
+class DaemonMetrics:
     """The numbers of one daemon. Safe to use from several threads."""
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class Metrics:
     def add(self, metric: Metric, amount: float = 1.0, /, **labels: str) -> None:
         """Count. Raises ValueError for a negative amount, wrong labels or a metric of another kind."""
         with self._lock:
-            series = self._one(metric, Kind.COUNTER, labels)
+            series = self._one(metric, MetricKind.COUNTER, labels)
             if isinstance(series, prometheus.Counter):
                 series.inc(amount)
 
@@ -145,21 +145,21 @@ class Metrics:
     def follow(self, metric: Metric, read: Callable[[], float], /, **labels: str) -> None:
         """A gauge that is read when it is scraped. Raises ValueError for wrong labels or a metric of another kind."""
         with self._lock:
-            series = self._one(metric, Kind.GAUGE, labels)
+            series = self._one(metric, MetricKind.GAUGE, labels)
             if isinstance(series, prometheus.Gauge):
                 series.set_function(read)
 
     def put(self, metric: Metric, value: float, /, **labels: str) -> None:
         """Set a gauge. Raises ValueError for wrong labels or a metric of another kind."""
         with self._lock:
-            series = self._one(metric, Kind.GAUGE, labels)
+            series = self._one(metric, MetricKind.GAUGE, labels)
             if isinstance(series, prometheus.Gauge):
                 series.set(value)
 
     def observe(self, metric: Metric, value: float, /, **labels: str) -> None:
         """Add one size to a histogram. Raises ValueError for wrong labels or a metric of another kind."""
         with self._lock:
-            series = self._one(metric, Kind.HISTOGRAM, labels)
+            series = self._one(metric, MetricKind.HISTOGRAM, labels)
             if isinstance(series, prometheus.Histogram) and math.isfinite(value):  # NaN would spoil the sum for good
                 series.observe(value)
 
@@ -210,7 +210,7 @@ class Metrics:
         """All numbers as Prometheus' text (`CONTENT_TYPE`)."""
         return prometheus.generate_latest(self._registry)
 
-    def _one(self, metric: Metric, kind: Kind, labels: Mapping[str, str]) -> Series | None:
+    def _one(self, metric: Metric, kind: MetricKind, labels: Mapping[str, str]) -> Series | None:
         """The series of these labels, None when the metric has no room for another."""
         if metric.kind is not kind or set(labels) != set(metric.labels):
             raise ValueError(f"{metric.name} is a {metric.kind} with labels {metric.labels}, not {sorted(labels)}")
@@ -220,7 +220,7 @@ class Metrics:
         values, known = _values(metric, labels), self._sets[metric.name]
         if values not in known:
             if len(known) >= metric.most:
-                refused = self._one(REFUSED, Kind.COUNTER, {"metric": metric.name})
+                refused = self._one(REFUSED, MetricKind.COUNTER, {"metric": metric.name})
                 if isinstance(refused, prometheus.Counter):
                     refused.inc()
                 return None
@@ -234,11 +234,11 @@ def _values(metric: Metric, labels: Mapping[str, str]) -> tuple[str, ...]:
 
 def _series(metric: Metric, registry: prometheus.CollectorRegistry) -> Series:
     match metric.kind:
-        case Kind.COUNTER:
+        case MetricKind.COUNTER:
             return prometheus.Counter(metric.name, metric.help, metric.labels, registry=registry)
-        case Kind.GAUGE:
+        case MetricKind.GAUGE:
             return prometheus.Gauge(metric.name, metric.help, metric.labels, registry=registry)
-        case Kind.HISTOGRAM:
+        case MetricKind.HISTOGRAM:
             return prometheus.Histogram(
                 metric.name, metric.help, metric.labels, registry=registry, buckets=metric.buckets
             )

@@ -7,10 +7,13 @@ Read-only by construction, so that a value can be shared between threads, caches
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats: TypeAlias = NDArray[np.float64]
 Dates: TypeAlias = NDArray[np.datetime64]
@@ -48,7 +51,7 @@ class Panel:
             and self.values.tobytes() == other.values.tobytes()
         )
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pd.DataFrame:
         """A pandas DataFrame: index dates, columns assets; label text for a category panel."""
         import pandas as pd
 

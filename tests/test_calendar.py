@@ -19,7 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.calendar.calendar import Calendar, age_alarm, open_calendar
+from sigc.calendar.calendar import age_alarm, open_calendar
+from sigc.calendar.sessions import Calendar
 from sigc.errors import Severity, SigcError
 
 ROOT = Path(__file__).parent.parent

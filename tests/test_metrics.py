@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sigc import metrics as declared
-from sigc.metrics import METRICS, Kind, Metric, Metrics
+from sigc.metrics import METRICS, DaemonMetrics, Metric, MetricKind
 
 _DOCUMENTED = {
     "sigc_daemon_uptime_seconds": (),
@@ -22,7 +22,7 @@ _DOCUMENTED = {
 }
 
 
-def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
+def samples(metrics: DaemonMetrics) -> dict[tuple[str, tuple[str, ...]], float]:
     """Every sample by name and label values, as a scraper parses them."""
     text = metrics.render().decode()
     return {
@@ -43,37 +43,37 @@ def test_every_metric_is_declared_well() -> None:
     for metric in METRICS:
         assert re.fullmatch(r"sigc_[a-z_]+", metric.name)
         assert metric.help.endswith(".")
-        assert (metric.kind is Kind.COUNTER) == metric.name.endswith("_total")
-        assert bool(metric.buckets) == (metric.kind is Kind.HISTOGRAM)
+        assert (metric.kind is MetricKind.COUNTER) == metric.name.endswith("_total")
+        assert bool(metric.buckets) == (metric.kind is MetricKind.HISTOGRAM)
         assert list(metric.buckets) == sorted(metric.buckets)
 
 
 def test_every_metric_is_rendered_under_its_own_name() -> None:
-    metrics = Metrics()
+    metrics = DaemonMetrics()
     for metric in METRICS:
         labels = {name: f"{name}-1" for name in metric.labels}
         match metric.kind:
-            case Kind.COUNTER:
+            case MetricKind.COUNTER:
                 metrics.add(metric, 2.0, **labels)
-            case Kind.GAUGE:
+            case MetricKind.GAUGE:
                 metrics.put(metric, 2.0, **labels)
-            case Kind.HISTOGRAM:
+            case MetricKind.HISTOGRAM:
                 metrics.observe(metric, 2.0, **labels)
     found = samples(metrics)
     for metric in METRICS:
         values = tuple(f"{name}-1" for name in sorted(metric.labels))
-        name = f"{metric.name}_sum" if metric.kind is Kind.HISTOGRAM else metric.name
+        name = f"{metric.name}_sum" if metric.kind is MetricKind.HISTOGRAM else metric.name
         assert found[name, values] == 2.0
     types = dict(re.findall(r"# TYPE (\S+) (\S+)", metrics.render().decode()))
     assert types == {metric.name: str(metric.kind) for metric in METRICS}
 
 
 def test_counters_of_the_whole_daemon_start_at_zero() -> None:
-    assert samples(Metrics())["sigc_cache_hits_total", ()] == 0.0
+    assert samples(DaemonMetrics())["sigc_cache_hits_total", ()] == 0.0
 
 
 def test_a_gone_strategy_and_a_gone_worker_leave() -> None:
-    metrics = Metrics()
+    metrics = DaemonMetrics()
     for name in ("momentum", "value"):
         metrics.add(declared.TRADES, strategy=name)
         metrics.observe(declared.STAGE_SECONDS, 1.0, strategy=name, stage="load")
@@ -90,7 +90,7 @@ def test_a_gone_strategy_and_a_gone_worker_leave() -> None:
 
 
 def test_a_count_that_somebody_else_keeps_is_reached_and_never_counted_twice() -> None:
-    metrics = Metrics()
+    metrics = DaemonMetrics()
     metrics.begin_at(declared.TRADES, 100, strategy="old")
     for total in (100, 103, 103, 101, 104):
         metrics.reach(declared.TRADES, total, strategy="old")
@@ -103,7 +103,7 @@ def test_a_count_that_somebody_else_keeps_is_reached_and_never_counted_twice() -
 
 
 def test_a_gauge_may_be_read_when_it_is_scraped_and_leaves_with_its_source() -> None:
-    metrics, age = Metrics(), [1.0]
+    metrics, age = DaemonMetrics(), [1.0]
     for strategy, source in (("a", "prices"), ("a", "volume"), ("b", "volume")):
         metrics.follow(declared.DATA_AGE, lambda: age[0], strategy=strategy, source=source)
     age[0] = 2.0
@@ -114,7 +114,7 @@ def test_a_gauge_may_be_read_when_it_is_scraped_and_leaves_with_its_source() -> 
 
 
 def test_labels_are_bounded() -> None:
-    metrics = Metrics()
+    metrics = DaemonMetrics()
     for number in range(declared.ALERTS.most + 5):
         metrics.add(declared.ALERTS, event=f"made up {number}" + "x" * 1000, severity="warning")
     found = samples(metrics)
@@ -129,7 +129,7 @@ def test_labels_are_bounded() -> None:
 
 
 def test_label_values_are_written_so_that_they_read_back() -> None:
-    metrics = Metrics()
+    metrics = DaemonMetrics()
     evil = 'a"} 1\nsigc_trades_total{strategy="b\\'
     metrics.add(declared.TRADES, strategy=evil)
     assert samples(metrics)["sigc_trades_total", (evil,)] == 1.0
@@ -137,7 +137,7 @@ def test_label_values_are_written_so_that_they_read_back() -> None:
 
 
 def test_mistakes_are_refused() -> None:
-    metrics = Metrics()
+    metrics = DaemonMetrics()
     with pytest.raises(ValueError, match="is a counter"):
         metrics.put(declared.TRADES, 1.0, strategy="a")
     with pytest.raises(ValueError, match="labels"):
@@ -151,7 +151,7 @@ def test_mistakes_are_refused() -> None:
 
 
 def test_threads_lose_no_count_while_others_forget() -> None:
-    metrics = Metrics()
+    metrics = DaemonMetrics()
 
     def count() -> None:
         for _ in range(500):
@@ -170,10 +170,10 @@ def test_threads_lose_no_count_while_others_forget() -> None:
 
 
 def test_two_daemons_in_one_process_share_nothing() -> None:
-    one, two = Metrics(), Metrics()
+    one, two = DaemonMetrics(), DaemonMetrics()
     one.add(declared.BLOCKS, 3)
     assert samples(two)["sigc_blocks_computed_total", ()] == 0.0
 
 
 def test_a_metric_is_a_value() -> None:
-    assert Metric("sigc_x", Kind.GAUGE, "X.") == Metric("sigc_x", Kind.GAUGE, "X.")
+    assert Metric("sigc_x", MetricKind.GAUGE, "X.") == Metric("sigc_x", MetricKind.GAUGE, "X.")

@@ -299,8 +299,8 @@ OPEN = {
     ("sigc/host/instances.py", "mkdir"): "root's entries of daemons are found by every user",
     ("sigc/host/pidfile.py", "mkdir"): "a PID file is read by every user",
     ("sigc/daemon/background_tasks.py", "mkdir"): "a file of metrics is read by the user that collects them",
-    ("sigc/host/quota.py", "mkdir"): "a control group, not a folder",
-    ("cli/sigc_cli/universe.py", "mkdir"): "data for the user's own project",
+    ("sigc/host/cgroup.py", "mkdir"): "a control group, not a folder",
+    ("cli/sigc_cli/synthetic_universe.py", "mkdir"): "data for the user's own project",
     ("cli/sigc_cli/commands/init.py", "mkdir"): "the user's own project",
     ("sigc/ops/jit.py", "mkdtemp"): "is 0700 by itself",
 }

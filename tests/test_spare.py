@@ -8,12 +8,12 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.blocks.growable import Spare, owner
+from sigc.blocks.growable import GrowableArrays, owner
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 4)), max_size=30))
 def test_what_was_handed_out_stays_whatever_grows_from_it(wishes: list[tuple[int, int]]) -> None:
-    spare = Spare()
+    spare = GrowableArrays()
     known = [np.arange(6.0).reshape(3, 2)]
     right = [known[0].copy()]
     for number, (of, more) in enumerate(wishes):
@@ -26,7 +26,7 @@ def test_what_was_handed_out_stays_whatever_grows_from_it(wishes: list[tuple[int
 
 
 def test_rows_one_after_the_other_copy_seldom() -> None:
-    spare, values, copied = Spare(), np.zeros((2, 3)), 0
+    spare, values, copied = GrowableArrays(), np.zeros((2, 3)), 0
     for _ in range(1000):
         grown = spare.longer(values, 1)
         copied += not np.shares_memory(grown, values)
@@ -36,14 +36,14 @@ def test_rows_one_after_the_other_copy_seldom() -> None:
 
 
 def test_a_part_of_an_array_gets_its_own() -> None:
-    spare = Spare()
+    spare = GrowableArrays()
     whole = spare.longer(np.zeros((4, 2)), 2)
     for part in (whole[:-1], whole[1:], whole[:, :1]):
         assert not np.shares_memory(spare.longer(part, 1), whole)
 
 
 def test_an_array_that_nobody_has_is_freed() -> None:
-    spare, base = Spare(), np.zeros((4, 2))
+    spare, base = GrowableArrays(), np.zeros((4, 2))
     first = spare.longer(base, 1)
     gone = [weakref.ref(owner(spare.longer(first, 1))) for _ in range(3)]
     assert owner(first) is gone[0]()

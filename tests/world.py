@@ -19,7 +19,7 @@ from sigc.lang.check import check_file
 from sigc.ops.table import operators
 from sigc.plan.lower import lower
 from sigc.plan.strategy import Strategy
-from sigc_cli.universe import business_days
+from sigc_cli.synthetic_universe import business_days
 from sigc_pipelines.compute import Workspace
 
 NAMES = tuple(f"S{i:03d}" for i in range(13))

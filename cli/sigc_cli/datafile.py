@@ -29,7 +29,7 @@ from sigc.source_options import read as read_option
 from sigc.source_words import Written
 
 if TYPE_CHECKING:
-    from sigc.data.actions.action_files import Acts
+    from sigc.data.actions.action_files import CorporateActions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,10 +112,10 @@ def _days(panel: Panel, source: Source) -> Dates:
     return (panel.dates if source.sessions is None else source.sessions).astype("datetime64[D]")
 
 
-def read_acts(path: Path, options: Sequence[str] = (), exchanges: Exchanges = NYSE) -> Acts | None:
+def read_acts(path: Path, options: Sequence[str] = (), exchanges: Exchanges = NYSE) -> CorporateActions | None:
     """The corporate actions of a file that holds nothing else; None for any other file. Raises as `read_file` does."""
     from sigc.data.actions.action_files import read_actions
-    from sigc.data.actions.corporate_columns import Roles, roles_of
+    from sigc.data.actions.corporate_columns import ColumnRoles, roles_of
 
     where = path.expanduser().resolve()
     said = dict(_written(o) for o in options)
@@ -126,7 +126,7 @@ def read_acts(path: Path, options: Sequence[str] = (), exchanges: Exchanges = NY
     with opened(spec, files[0], settings.max_cells) as table:
         head = table.head()
     try:
-        roles: Roles = roles_of(spec, files[0], head)
+        roles: ColumnRoles = roles_of(spec, files[0], head)
     except SigcError:
         return None
     others = set(head.schema.names) - {getattr(roles, f.name) for f in fields(roles)}

@@ -25,7 +25,7 @@ _RED_ABOVE_0: tuple[tuple[str, float | None], ...] = (("green", None), ("red", 1
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class Chart:
     """A panel. lines: (expression, legend). kind: stat, timeseries or bars. steps: colours from values on."""
 
     title: str
@@ -73,20 +73,20 @@ def mean(metric: Metric, by: str, labels: str = _HERE) -> str:
 
 _PER_JOB = "{{instance}} {{exported_job}}"
 _PER_STRATEGY = "{{strategy}}"
-ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
+ROWS: tuple[tuple[str, tuple[Chart, ...]], ...] = (
     (
         "Overview",
         (
-            Panel("Ready", "stat", "none", ((here(m.READY), "{{instance}}"),),
+            Chart("Ready", "stat", "none", ((here(m.READY), "{{instance}}"),),
                   "Whether the daemon has recovered, has its cluster and is not stopping.", 4, _GREEN_RED,
                   (("0", "not ready"), ("1", "ready"))),
-            Panel("Uptime", "stat", "s", ((here(m.UPTIME), "{{instance}}"),), "Since the process started.", 4),
-            Panel("Checks that fail", "stat", "none", ((f"count({here(m.CHECK)} == 0) or vector(0)", ""),),
+            Chart("Uptime", "stat", "s", ((here(m.UPTIME), "{{instance}}"),), "Since the process started.", 4),
+            Chart("Checks that fail", "stat", "none", ((f"count({here(m.CHECK)} == 0) or vector(0)", ""),),
                   "Checks of health: see the row Process.", 4, _RED_ABOVE_0),
-            Panel("Alerts, 24 h", "stat", "none", ((f"sum({grown(here(m.ALERTS), '24h')}) or vector(0)", ""),),
+            Chart("Alerts, 24 h", "stat", "none", ((f"sum({grown(here(m.ALERTS), '24h')}) or vector(0)", ""),),
                   "Alerts the daemon itself has raised.", 4, _RED_ABOVE_0),
-            Panel("NAV", "stat", "currencyUSD", ((f"sum({ours(m.NAV)})", ""),), "Of all chosen strategies.", 4),
-            Panel("Deepest drawdown", "stat", "percentunit", ((f"max({ours(m.DRAWDOWN)})", ""),),
+            Chart("NAV", "stat", "currencyUSD", ((f"sum({ours(m.NAV)})", ""),), "Of all chosen strategies.", 4),
+            Chart("Deepest drawdown", "stat", "percentunit", ((f"max({ours(m.DRAWDOWN)})", ""),),
                   "From the highest NAV, of the strategy where it is deepest.", 4,
                   (("green", None), ("orange", 0.1), ("red", 0.2))),
         ),
@@ -94,30 +94,30 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
     (
         "Runs",
         (
-            Panel("Runs by outcome", "bars", "none",
+            Chart("Runs by outcome", "bars", "none",
                   ((f"sum by (outcome) ({grown(ours(m.RUNS))})", "{{outcome}}"),), "How runs ended."),
-            Panel("Time of a run", "timeseries", "s",
+            Chart("Time of a run", "timeseries", "s",
                   ((mean(m.RUN_SECONDS, "strategy", _OURS), "{{strategy}} mean"),
                    (quantile(0.95, m.RUN_SECONDS, "strategy", _OURS), "{{strategy}} 95 %")), "From asked to ended."),
-            Panel("Time of a stage", "timeseries", "s",
+            Chart("Time of a stage", "timeseries", "s",
                   ((mean(m.STAGE_SECONDS, "stage", _OURS), "{{stage}}"),), "The mean of each stage."),
-            Panel("Time to compute signals", "timeseries", "s",
+            Chart("Time to compute signals", "timeseries", "s",
                   ((mean(m.COMPUTATION_SECONDS, "strategy", _OURS), _PER_STRATEGY),), "The stage compute."),
-            Panel("Computations", "bars", "none",
+            Chart("Computations", "bars", "none",
                   ((f"sum ({grown(ours(m.COMPUTATIONS))})", "begun"),
                    (f"sum ({grown(ours(m.COMPUTATION_ERRORS))})", "failed")), "Of signals: begun, and failed."),
-            Panel("Runs under way", "timeseries", "none", ((here(m.RUNS_ACTIVE), "{{instance}}"),),
+            Chart("Runs under way", "timeseries", "none", ((here(m.RUNS_ACTIVE), "{{instance}}"),),
                   "Those that wait included."),
         ),
     ),
     (
         "Schedule",
         (
-            Panel("Until the next fire", "timeseries", "s",
+            Chart("Until the next fire", "timeseries", "s",
                   ((f"{here(m.NEXT_FIRE)} - time()", _PER_JOB),), "Below zero: it is overdue."),
-            Panel("Since the last fire", "timeseries", "s",
+            Chart("Since the last fire", "timeseries", "s",
                   ((f"time() - {here(m.LAST_FIRE)}", _PER_JOB),), "When a job last started."),
-            Panel("Fires that did not run", "bars", "none",
+            Chart("Fires that did not run", "bars", "none",
                   ((f"sum by (instance, exported_job) ({grown(here(m.MISSES))})", _PER_JOB),),
                   "Why is in `sigc schedule history JOB`."),
         ),
@@ -125,77 +125,77 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
     (
         "Trading",
         (
-            Panel("NAV by strategy", "timeseries", "currencyUSD", ((ours(m.NAV), _PER_STRATEGY),),
+            Chart("NAV by strategy", "timeseries", "currencyUSD", ((ours(m.NAV), _PER_STRATEGY),),
                   "At the last close."),
-            Panel("Drawdown", "timeseries", "percentunit", ((ours(m.DRAWDOWN), _PER_STRATEGY),),
+            Chart("Drawdown", "timeseries", "percentunit", ((ours(m.DRAWDOWN), _PER_STRATEGY),),
                   "From the highest NAV."),
-            Panel("Return of the last session", "timeseries", "percentunit", ((ours(m.DAILY_RETURN), _PER_STRATEGY),),
+            Chart("Return of the last session", "timeseries", "percentunit", ((ours(m.DAILY_RETURN), _PER_STRATEGY),),
                   "Since the close before."),
-            Panel("Exposure", "timeseries", "percentunit",
+            Chart("Exposure", "timeseries", "percentunit",
                   ((ours(m.GROSS), "{{strategy}} gross"), (ours(m.NET), "{{strategy}} net")), "Shares of NAV."),
-            Panel("Turnover of the last rebalance", "timeseries", "percentunit", ((ours(m.TURNOVER), _PER_STRATEGY),),
+            Chart("Turnover of the last rebalance", "timeseries", "percentunit", ((ours(m.TURNOVER), _PER_STRATEGY),),
                   "Sum of absolute changes of weight."),
-            Panel("Positions", "timeseries", "none", ((ours(m.POSITIONS), _PER_STRATEGY),), "How many are held."),
-            Panel("Orders by status", "bars", "none",
+            Chart("Positions", "timeseries", "none", ((ours(m.POSITIONS), _PER_STRATEGY),), "How many are held."),
+            Chart("Orders by status", "bars", "none",
                   ((f"sum by (status) ({grown(ours(m.ORDERS))})", "{{status}}"),), "The status they came to."),
-            Panel("Fills", "bars", "none", ((f"sum by (strategy) ({grown(ours(m.TRADES))})", _PER_STRATEGY),),
+            Chart("Fills", "bars", "none", ((f"sum by (strategy) ({grown(ours(m.TRADES))})", _PER_STRATEGY),),
                   "Executions reported by the broker."),
         ),
     ),
     (
         "Data",
         (
-            Panel("Age of the newest row", "timeseries", "s", ((here(m.DATA_AGE), "{{strategy}} {{source}}"),),
+            Chart("Age of the newest row", "timeseries", "s", ((here(m.DATA_AGE), "{{strategy}} {{source}}"),),
                   "By source.", 12),
-            Panel("Rows", "timeseries", "none", ((here(m.DATA_ROWS), "{{strategy}} {{source}}"),), "By source.", 12),
+            Chart("Rows", "timeseries", "none", ((here(m.DATA_ROWS), "{{strategy}} {{source}}"),), "By source.", 12),
         ),
     ),
     (
         "Cache",
         (
-            Panel("Blocks a second", "timeseries", "none",
+            Chart("Blocks a second", "timeseries", "none",
                   ((rate(here(m.BLOCKS)), "computed"), (rate(here(m.CACHE_HITS)), "found in the cache")),
                   "What had to be computed, and what had not."),
-            Panel("Found in the cache", "timeseries", "percentunit",
+            Chart("Found in the cache", "timeseries", "percentunit",
                   ((f"{rate(here(m.CACHE_HITS))} / ({rate(here(m.CACHE_HITS))} + {rate(here(m.CACHE_MISSES))})",
                     "{{instance}}"),), "Share of blocks that were asked for."),
-            Panel("Size", "timeseries", "bytes", ((here(m.CACHE_BYTES), "{{instance}}"),), "On disk."),
+            Chart("Size", "timeseries", "bytes", ((here(m.CACHE_BYTES), "{{instance}}"),), "On disk."),
         ),
     ),
     (
         "Process",
         (
-            Panel("Memory", "timeseries", "bytes", ((here(m.MEMORY), "{{instance}}"),), "Controller and workers."),
-            Panel("Processor", "timeseries", "percentunit", ((here(m.CPU), "{{instance}}"),),
+            Chart("Memory", "timeseries", "bytes", ((here(m.MEMORY), "{{instance}}"),), "Controller and workers."),
+            Chart("Processor", "timeseries", "percentunit", ((here(m.CPU), "{{instance}}"),),
                   "Of what controller and workers may use."),
-            Panel("Loop lag", "timeseries", "s",
+            Chart("Loop lag", "timeseries", "s",
                   ((quantile(0.99, m.LOOP_LAG, "instance"), "{{instance}} 99 %"),), "How late the loop comes."),
-            Panel("Calls: time to answer", "timeseries", "s",
+            Chart("Calls: time to answer", "timeseries", "s",
                   ((quantile(0.99, m.RPC_SECONDS, "verb"), "{{verb}} 99 %"),), "By verb."),
-            Panel("Calls refused", "bars", "none",
+            Chart("Calls refused", "bars", "none",
                   ((f"sum by (status) ({grown(here(m.RPC_REFUSED))})", "{{status}}"),),
                   "Before they reached a verb: wrong tokens, foreign origins, too much."),
-            Panel("Checks of health", "timeseries", "none", ((here(m.CHECK), "{{check}}"),), "1: it passes."),
-            Panel("Open alerts", "timeseries", "none",
+            Chart("Checks of health", "timeseries", "none", ((here(m.CHECK), "{{check}}"),), "1: it passes."),
+            Chart("Open alerts", "timeseries", "none",
                   ((f"sum by (severity) ({here(m.ALERTS_OPEN)})", "{{severity}}"),), "See `sigc alerts list`."),
-            Panel("Alerts undelivered", "timeseries", "none", ((here(m.ALERTS_UNDELIVERED), "{{channel}}"),),
+            Chart("Alerts undelivered", "timeseries", "none", ((here(m.ALERTS_UNDELIVERED), "{{channel}}"),),
                   "What a channel has yet to take: see `sigc alerts status`."),
-            Panel("Alerts sent", "bars", "none",
+            Chart("Alerts sent", "bars", "none",
                   ((f"sum by (channel) ({grown(here(m.ALERTS_SENT))})", "{{channel}}"),),
                   "Messages that a channel took."),
-            Panel("Label sets refused", "bars", "none",
+            Chart("Label sets refused", "bars", "none",
                   ((f"sum by (metric) ({grown(here(m.REFUSED))})", "{{metric}}"),),
                   "A metric has no room for more strategies, jobs or sources."),
-            Panel("Version", "stat", "none", ((here(m.INFO), "{{name}} {{version}}, {{broker}}"),),
+            Chart("Version", "stat", "none", ((here(m.INFO), "{{name}} {{version}}, {{broker}}"),),
                   "Name, version and broker."),
         ),
     ),
     (
         "Workers",
         (
-            Panel("Workers", "timeseries", "none", ((here(m.WORKERS), "{{instance}}"),), "Those that answer."),
-            Panel("Memory of a worker", "timeseries", "bytes", ((here(m.WORKER_MEMORY), "{{worker}}"),), "Resident."),
-            Panel("Dask: tasks by state", "timeseries", "none",
+            Chart("Workers", "timeseries", "none", ((here(m.WORKERS), "{{instance}}"),), "Those that answer."),
+            Chart("Memory of a worker", "timeseries", "bytes", ((here(m.WORKER_MEMORY), "{{worker}}"),), "Resident."),
+            Chart("Dask: tasks by state", "timeseries", "none",
                   ((f"sum by (state) (dask_scheduler_tasks{_DASK})", "{{state}}"),), "From the scheduler itself."),
         ),
     ),
@@ -300,11 +300,11 @@ def _panels() -> Iterator[dict[str, Any]]:
         y += height
 
 
-def _height(panel: Panel) -> int:
+def _height(panel: Chart) -> int:
     return 4 if panel.kind == "stat" else 7
 
 
-def _panel(panel: Panel, number: int, place: Mapping[str, int]) -> dict[str, Any]:
+def _panel(panel: Chart, number: int, place: Mapping[str, int]) -> dict[str, Any]:
     is_stat = panel.kind == "stat"
     return {
         "id": number,
@@ -329,7 +329,7 @@ def _panel(panel: Panel, number: int, place: Mapping[str, int]) -> dict[str, Any
     }
 
 
-def _field(panel: Panel) -> dict[str, Any]:
+def _field(panel: Chart) -> dict[str, Any]:
     steps = panel.steps or (("green", None),)
     mappings = [
         {"type": "value", "options": {value: {"text": word, "index": index}}}
@@ -345,7 +345,7 @@ def _field(panel: Panel) -> dict[str, Any]:
     }
 
 
-def _stat_options(panel: Panel) -> dict[str, Any]:
+def _stat_options(panel: Chart) -> dict[str, Any]:
     is_named = panel.title == "Version"
     return {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},

@@ -17,7 +17,7 @@ from types import MappingProxyType
 import click
 
 from sigc.errors import SigcError, exit_code
-from sigc_cli.complain import complain
+from sigc_cli.diagnostics import complain
 
 _MANY_OBJECTS = 100_000  # what libraries make while they are loaded is no garbage: it need not be looked through for it
 COMMANDS: Mapping[str, str] = MappingProxyType(

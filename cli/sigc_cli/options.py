@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sigc_cli.completing import daemons
+from sigc_cli.shell_completion import daemons
 
 if TYPE_CHECKING:
-    from sigc_cli.assembly.parts import Choices
+    from sigc_pipelines.assembly.parts import Choices
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -77,6 +77,6 @@ def work(command: F) -> F:
 
 def choices(config: Path | None, engine: str, threads: int, no_cache: bool) -> Choices:
     """The values of `work` as one."""
-    from sigc_cli.assembly.parts import Choices  # more than a control verb needs
+    from sigc_pipelines.assembly.parts import Choices  # more than a control verb needs
 
     return Choices(config=config, engine=engine, threads=threads, cache=not no_cache, alone=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bokeh.document import Document
 from bokeh.models import ColumnDataSource
 
-from sigc_dashboard.feed import STATUS, Ask, Snapshot
+from sigc_dashboard.daemon_feed import STATUS, Ask, Snapshot
 from sigc_dashboard.parts.masthead import masthead
 from sigc_dashboard.view_api import Following, Look, Part, Plot
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from sigc.rpc.messages.requests import StatusReply
 from sigc.rpc.verb import Role
-from sigc_dashboard.feed import STATUS, Ask, Snapshot
+from sigc_dashboard.daemon_feed import STATUS, Ask, Snapshot
 from sigc_dashboard.html import NONE, Html
 
 T = TypeVar("T")

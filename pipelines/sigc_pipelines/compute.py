@@ -27,12 +27,12 @@ from sigc.data.catalog import load as load_sources
 from sigc.data.dates.exchange import NYSE, Exchanges
 from sigc.data.dates.frequency import Periods, periods_of
 from sigc.data.sources.connections import Connections
-from sigc.data.sources.frame_source import Held
+from sigc.data.sources.frame_source import MemoryFrame
 from sigc.engine.core.drive import Computed, EngineLostError, Executor, drive
 from sigc.engine.core.frontier import cost_at_most, outstanding
 from sigc.engine.core.task import Progress
 from sigc.engine.executors.local import LocalExecutor
-from sigc.engine.kernel.books import Books
+from sigc.engine.kernel.trial_figures import TrialBooks
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.plan.expr import Expr, lookback, walk
 from sigc.plan.grid import Grid, lay
@@ -67,7 +67,7 @@ class Workspace:
     rule: str = "auto"
     ttl_hours: float = 0.0
     progress: Callable[[Progress], None] | None = None
-    held: Mapping[str, Held] = field(default_factory=dict)
+    held: Mapping[str, MemoryFrame] = field(default_factory=dict)
     seen: Callable[[Catalog], None] | None = None
     connections: Connections = field(default_factory=Connections)
     memory_bytes: int = 0
@@ -194,7 +194,7 @@ def compute(
     workspace: Workspace,
     start: int = 0,
     stop: int | None = None,
-    books: Books | None = None,
+    books: TrialBooks | None = None,
 ) -> Computed:
     """Compute the blocks of `roots` that touch the rows [start, stop).
 

@@ -20,13 +20,13 @@ from sigc.data.actions.adjust import in_units_of
 from sigc.engine.core.gather import gather, source_panel
 from sigc.engine.core.task import RunReport
 from sigc.errors import Diagnostic, SigcError
-from sigc.ops.declare import REGISTRY, Kind
+from sigc.ops.declare import REGISTRY, ValueKind
 from sigc.panel import Dates, Floats
 from sigc.plan.expr import Expr, walk
 from sigc.plan.plan import Plan
 from sigc.plan.strategy import Portfolio
+from sigc_pipelines.backtest.accounts import Adjust, Flags, targets
 from sigc_pipelines.backtest.backtest import pick
-from sigc_pipelines.backtest.book import Adjust, Flags, targets
 from sigc_pipelines.checks.view import SourceView
 from sigc_pipelines.compute import Loaded, Workspace, compute
 from sigc_pipelines.portfolio.constraint_inputs import adjuster, category_of
@@ -39,7 +39,7 @@ AVERAGE_ROWS = 20  # of the mean volume that a session's volume is compared with
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sight:
+class TargetSnapshot:
     """One as-of date. names: the traded assets, ordered; all arrays are (assets,), NaN where there is nothing.
 
     rows: how many there are up to the date. prices: accepted ones (`quotes.py`); previous, raw: those of the row before
@@ -69,7 +69,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outlook:
+class Targets:
     """Rows [start, stop) of the grid: wanted weights of one portfolio, and prices with `AVERAGE_ROWS` rows before.
 
     signals: the last row of each named signal that the weights are made of, where these were asked for. row_days: of
@@ -107,7 +107,7 @@ class Outlook:
         """The ISO dates of the rows."""
         return tuple(str(d) for d in self.dates.astype("datetime64[D]"))
 
-    def at(self, as_of: str, session: date | None = None) -> Sight:
+    def at(self, as_of: str, session: date | None = None) -> TargetSnapshot:
         """The newest row on or before a date, in the units of the session that is traded on it, by default its own.
 
         Raises E501 without one.
@@ -136,7 +136,7 @@ class Outlook:
             adjusted = self._adjust(row, np.where(stays, 0.0, clean), np.where(stays, 0.0, held), priced)
             return np.where(stays, held, adjusted)
 
-        return Sight(
+        return TargetSnapshot(
             as_of=day,
             rows=self.start + row + 1,
             names=self.names,
@@ -171,7 +171,7 @@ def look(
     *,
     capital: float = 1_000_000.0,
     with_signals: bool = False,
-) -> Outlook:
+) -> Targets:
     """Compute a portfolio's wanted weights over the rows [start, stop), the last row by default.
 
     capital: of constraints on participation. with_signals: keep the signals too.
@@ -199,7 +199,7 @@ def look(
     fields = {name: read(name) for name in FIELDS if name in loaded.grid.leaves and name != loaded.money}
     fields |= {loaded.money: made.raw} | ({} if volumes is None else {"volume": volumes})
     known = fields if category is None or sectors is None else {**fields, category.name: sectors}
-    return Outlook(
+    return Targets(
         loaded=loaded,
         portfolio=book.name,
         start=start,
@@ -226,7 +226,7 @@ def look(
 def _signals_of(loaded: Loaded, book: Portfolio) -> dict[str, Expr]:
     """The named signals that a portfolio's weights read, but for one that is the weights themselves."""
     read = {node.shape for node in walk([book.weights])} - {book.weights.shape}
-    return {name: expr for name, expr in loaded.strategy.signals if expr.shape in read and expr.kind is Kind.PANEL}
+    return {name: expr for name, expr in loaded.strategy.signals if expr.shape in read and expr.kind is ValueKind.PANEL}
 
 
 def _last(prices: Floats) -> Floats:

@@ -56,7 +56,7 @@ NUMBERS: Mapping[str, tuple[str, bool]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Expression:
+class AlertCondition:
     """A condition that was accepted. names: those it uses; is_per_strategy: one of them is a strategy's own."""
 
     text: str
@@ -69,7 +69,7 @@ class Expression:
         return _truth(self._tree, values)
 
 
-def parse(text: str) -> Expression:
+def parse(text: str) -> AlertCondition:
     """Return the condition of a text. Raises SigcError E402, saying what is wrong and what was meant.
 
     >>> one = parse("daily_pnl_pct < -0.02 AND open_orders > 0")
@@ -88,7 +88,7 @@ def parse(text: str) -> Expression:
     _check_truth(text, tree, names, 0)
     if not names:
         raise _wrong(text, "it depends on nothing", f"names: {', '.join(NUMBERS)}")
-    return Expression(text, tuple(names), any(NUMBERS[name][1] for name in names), tree)
+    return AlertCondition(text, tuple(names), any(NUMBERS[name][1] for name in names), tree)
 
 
 def _check_truth(text: str, node: ast.expr, names: dict[str, None], depth: int) -> None:

@@ -22,7 +22,7 @@ Reasons = Mapping[str, Sequence[str]]  # the assets of orders, by the message th
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class OrderCounts:
     """The orders of a run that were in the broker's book, by what was filled of them.
 
     open: number in flight (those not sent yet too). short: number that ended before they were filled. ordered, filled:
@@ -45,7 +45,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
-class RunFacts:
+class EventRun:
     """A run as the ledger has it when the event is written.
 
     kind: trade, dry, compute, or another kind of job. outcome: of the trading run, '' where it never began. orders:
@@ -61,7 +61,7 @@ class RunFacts:
     orders: Mapping[str, int] = field(default_factory=dict)
     lost: int = 0
     reasons: Reasons = field(default_factory=dict)
-    placed: Placed = Placed()
+    placed: OrderCounts = OrderCounts()
     errors: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -71,7 +71,7 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class RuleEvent:
     """An audit event as rules see it: plain values, and the facts of its run (None where it is of no run)."""
 
     event: str
@@ -80,7 +80,7 @@ class Happening:
     strategy: str = ""
     portfolio: str = ""
     who: str = ""
-    facts: RunFacts | None = None
+    facts: EventRun | None = None
 
     def said(self, name: str) -> str:
         """Return a field of the payload as text, '' where it is not there."""
@@ -111,7 +111,7 @@ class Resolve:
 
 
 Found = Raise | Resolve
-Judge = Callable[[Happening], Iterable[Found]]
+Judge = Callable[[RuleEvent], Iterable[Found]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,19 +13,19 @@ from sigc.alerts.declare import (
     BY_EVENT,
     RULES,
     EventRule,
+    EventRun,
     Found,
-    Happening,
-    Placed,
+    OrderCounts,
     Raise,
     Reasons,
     Resolve,
-    RunFacts,
+    RuleEvent,
     rule,
 )
 from sigc.alerts.urgency import Urgency
 from sigc.alerts.words import instant, moment, span
 
-__all__ = ["BY_EVENT", "RULES", "EventRule", "Found", "Happening", "Placed", "Raise", "Resolve", "RunFacts"]
+__all__ = ["BY_EVENT", "RULES", "EventRule", "EventRun", "Found", "OrderCounts", "Raise", "Resolve", "RuleEvent"]
 
 _ENDS = ("run.closed", "run.ended")
 _KEEPING = ("book.not_kept", "book.kept")
@@ -53,7 +53,7 @@ UNRESOLVED = "unresolved"  # value of the halt that an order without a known out
 
 
 @rule("run_failed", on=_ENDS, urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
-def run_failed(seen: Happening) -> Iterator[Found]:
+def run_failed(seen: RuleEvent) -> Iterator[Found]:
     """A run failed. Critical for a trade, a warning for other jobs; dry runs are not told."""
     facts = _facts(seen)
     if seen.said("outcome") == "failed" and facts.kind != _DRY and not _is_told_otherwise(facts):
@@ -62,7 +62,7 @@ def run_failed(seen: Happening) -> Iterator[Found]:
 
 
 @rule("run_refused", on=("run.refused", *_ENDS), urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
-def run_refused(seen: Happening) -> Iterator[Found]:
+def run_refused(seen: RuleEvent) -> Iterator[Found]:
     """A check, a limit or a decision refused a trade: nothing was sent."""
     facts = _facts(seen)
     if seen.event == "run.refused":
@@ -72,7 +72,7 @@ def run_refused(seen: Happening) -> Iterator[Found]:
 
 
 @rule("data_late", on=(*_ENDS, "job.waits"), urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
-def data_late(seen: Happening) -> Iterator[Found]:
+def data_late(seen: RuleEvent) -> Iterator[Found]:
     """A trade was refused as its data are late, stale or missing, or a fire has waited for fresh data too long."""
     if seen.event == "job.waits":
         job, since = seen.said("job"), span(60.0 * float(seen.payload.get("minutes", 0)))
@@ -85,7 +85,7 @@ def data_late(seen: Happening) -> Iterator[Found]:
 
 
 @rule("reconciliation", on=_ENDS, urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
-def reconciliation(seen: Happening) -> Iterator[Found]:
+def reconciliation(seen: RuleEvent) -> Iterator[Found]:
     """Ledger and broker differ, or the broker refused the account: nothing was traded."""
     facts = _facts(seen)
     if seen.said("outcome") in ("failed", "refused") and facts.kind == _TRADE and _differs(facts):
@@ -95,7 +95,7 @@ def reconciliation(seen: Happening) -> Iterator[Found]:
 
 
 @rule("run_interrupted", on=_ENDS, urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
-def run_interrupted(seen: Happening) -> Iterator[Found]:
+def run_interrupted(seen: RuleEvent) -> Iterator[Found]:
     """A run was cut off by the end of the process; recovery found it."""
     if seen.said("outcome") == "interrupted" and _kind(seen) != _DRY:
         urgency = None if _kind(seen) == _TRADE else Urgency.WARNING
@@ -103,7 +103,7 @@ def run_interrupted(seen: Happening) -> Iterator[Found]:
 
 
 @rule("traded_nothing", on=("run.closed",), urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
-def traded_nothing(seen: Happening) -> Iterator[Found]:
+def traded_nothing(seen: RuleEvent) -> Iterator[Found]:
     """A run wanted orders and none came to the broker's book: denied, rejected, or not sent before the cut-off."""
     facts = _facts(seen)
     if _has_orders(seen, facts) and facts.lost == facts.wanted:
@@ -112,7 +112,7 @@ def traded_nothing(seen: Happening) -> Iterator[Found]:
 
 
 @rule("traded_part", on=("run.closed",), urgency=Urgency.WARNING, is_once=True, needs_run=True)
-def traded_part(seen: Happening) -> Iterator[Found]:
+def traded_part(seen: RuleEvent) -> Iterator[Found]:
     """Some orders of a run came to the broker's book and some were denied, rejected or not sent."""
     facts = _facts(seen)
     if _has_orders(seen, facts) and 0 < facts.lost < facts.wanted:
@@ -127,7 +127,7 @@ def traded_part(seen: Happening) -> Iterator[Found]:
     is_once=True,
     needs_run=True,
 )
-def filled_less(seen: Happening) -> Iterator[Found]:
+def filled_less(seen: RuleEvent) -> Iterator[Found]:
     """A run's last order has ended, and some were not filled: expired, cancelled or rejected in the broker's book.
 
     Critical when less than half of the value that was ordered there was filled.
@@ -145,7 +145,7 @@ def filled_less(seen: Happening) -> Iterator[Found]:
 
 
 @rule("order_unresolved", on=("alert", "control.dropped"), urgency=Urgency.CRITICAL)
-def order_unresolved(seen: Happening) -> Iterator[Found]:
+def order_unresolved(seen: RuleEvent) -> Iterator[Found]:
     """Orders have no known outcome at the cut-off: the strategy is halted until they are looked up."""
     if seen.event == "alert":
         assets = ", ".join(map(str, tuple(seen.payload.get("assets", ()))[:_SHOWN]))
@@ -159,7 +159,7 @@ def order_unresolved(seen: Happening) -> Iterator[Found]:
 
 
 @rule("halted", on=("control.set", "control.dropped"), urgency=Urgency.CRITICAL)
-def halted(seen: Happening) -> Iterator[Found]:
+def halted(seen: RuleEvent) -> Iterator[Found]:
     """A strategy, or everything, was halted by a person or a rule: no order is sent until it is taken back."""
     if seen.said("name") != "halted" or seen.said("value") == UNRESOLVED:
         return
@@ -175,7 +175,7 @@ def halted(seen: Happening) -> Iterator[Found]:
 
 
 @rule("did_not_run", on=("job.did_not_run",), urgency=Urgency.CRITICAL, is_once=True)
-def did_not_run(seen: Happening) -> Iterator[Found]:
+def did_not_run(seen: RuleEvent) -> Iterator[Found]:
     """A job did not run, or not by its deadline. Critical for jobs that trade."""
     job, reason, detail = seen.said("job"), seen.said("reason"), seen.said("detail")
     text = f"The fire of {_fire(seen)} has not run: {reason}" + (f" ({detail})." if detail else ".")
@@ -188,7 +188,7 @@ def did_not_run(seen: Happening) -> Iterator[Found]:
 
 
 @rule("book_not_kept", on=_KEEPING, urgency=Urgency.CRITICAL)
-def book_not_kept(seen: Happening) -> Iterator[Found]:
+def book_not_kept(seen: RuleEvent) -> Iterator[Found]:
     """A book could not be brought up to date after its session: fills, charges or NAV are missing."""
     why = seen.said("why")
     if seen.event == "book.kept":
@@ -200,7 +200,7 @@ def book_not_kept(seen: Happening) -> Iterator[Found]:
 
 
 @rule("books_differ", on=_KEEPING, urgency=Urgency.CRITICAL)
-def books_differ(seen: Happening) -> Iterator[Found]:
+def books_differ(seen: RuleEvent) -> Iterator[Found]:
     """Ledger and broker differ when a book is looked after between its runs."""
     why = seen.said("why")
     if seen.event == "book.kept":
@@ -214,7 +214,7 @@ def books_differ(seen: Happening) -> Iterator[Found]:
 
 
 @rule("ledger_damaged", on=_KEEPING, urgency=Urgency.CRITICAL)
-def ledger_damaged(seen: Happening) -> Iterator[Found]:
+def ledger_damaged(seen: RuleEvent) -> Iterator[Found]:
     """The ledger can't be used, or its books are not what their fills come to."""
     why = seen.said("why")
     if seen.event == "book.kept":
@@ -224,7 +224,7 @@ def ledger_damaged(seen: Happening) -> Iterator[Found]:
 
 
 @rule("book_without_owner", on=("book.unowned", "book.owned"), urgency=Urgency.WARNING)
-def book_without_owner(seen: Happening) -> Iterator[Found]:
+def book_without_owner(seen: RuleEvent) -> Iterator[Found]:
     """A book holds positions or open orders and no configured strategy owns it: nobody trades it."""
     if seen.event == "book.owned":
         yield Resolve(seen.strategy, "it has an owner again, or holds nothing")
@@ -238,7 +238,7 @@ def book_without_owner(seen: Happening) -> Iterator[Found]:
 
 
 @rule("daemon_recovered", on=("daemon.recovered",), urgency=Urgency.CRITICAL, is_once=True)
-def daemon_recovered(seen: Happening) -> Iterator[Found]:
+def daemon_recovered(seen: RuleEvent) -> Iterator[Found]:
     """The daemon was started again after it ended without being asked to."""
     alive, back, zone = instant(seen.payload.get("alive")), instant(seen.payload.get("back")), seen.said("zone")
     gone = f", gone for {span((back - alive).total_seconds())}" if alive is not None and back is not None else ""
@@ -253,7 +253,7 @@ def daemon_recovered(seen: Happening) -> Iterator[Found]:
 
 
 @rule("health_degraded", on=_HEALTH, urgency=Urgency.WARNING)
-def health_degraded(seen: Happening) -> Iterator[Found]:
+def health_degraded(seen: RuleEvent) -> Iterator[Found]:
     """A check of the daemon's health failed: disk, memory, data, broker, clock, channels."""
     for name, text in _checks(seen).items():
         if name not in RUNNING_OUT and seen.event == "health.healthy":
@@ -263,7 +263,7 @@ def health_degraded(seen: Happening) -> Iterator[Found]:
 
 
 @rule("runs_out", on=_HEALTH, urgency=Urgency.WARNING)
-def runs_out(seen: Happening) -> Iterator[Found]:
+def runs_out(seen: RuleEvent) -> Iterator[Found]:
     """A certificate has less than 14 days, or a calendar less than 60 days of sessions, left."""
     for name, text in _checks(seen).items():
         if name in RUNNING_OUT and seen.event == "health.healthy":
@@ -273,7 +273,7 @@ def runs_out(seen: Happening) -> Iterator[Found]:
 
 
 @rule("cluster_lost", on=("cluster.lost", "cluster.found"), urgency=Urgency.CRITICAL)
-def cluster_lost(seen: Happening) -> Iterator[Found]:
+def cluster_lost(seen: RuleEvent) -> Iterator[Found]:
     """The cluster that must be there does not answer: nothing runs until it does."""
     if seen.event == "cluster.found":
         yield Resolve("", "the cluster answers again")
@@ -282,13 +282,13 @@ def cluster_lost(seen: Happening) -> Iterator[Found]:
 
 
 @rule("daily_summary", on=("daily.summary",), urgency=Urgency.INFO, is_once=True)
-def daily_summary(seen: Happening) -> Iterator[Found]:
+def daily_summary(seen: RuleEvent) -> Iterator[Found]:
     """Once a day: runs and their outcomes, orders, books, open alerts, ages of data, next fires."""
     yield Raise(seen.said("day"), seen.said("title"), _lines(seen.said("text"), "sigc status"), is_notice=True)
 
 
 @rule("condition", on=("condition.met", "condition.over"), urgency=Urgency.WARNING)
-def condition(seen: Happening) -> Iterator[Found]:
+def condition(seen: RuleEvent) -> Iterator[Found]:
     """A condition over metrics that you wrote under `alerts.rules` is met."""
     name, key = seen.said("name"), f"{seen.said('name')} {seen.strategy}".strip()
     if seen.event == "condition.over":
@@ -302,37 +302,37 @@ def condition(seen: Happening) -> Iterator[Found]:
 # Words.
 
 
-def _facts(seen: Happening) -> RunFacts:
-    return seen.facts or RunFacts()
+def _facts(seen: RuleEvent) -> EventRun:
+    return seen.facts or EventRun()
 
 
-def _checks(seen: Happening) -> dict[str, str]:
+def _checks(seen: RuleEvent) -> dict[str, str]:
     given = seen.payload.get("checks")
     return {str(name): str(text) for name, text in given.items()} if isinstance(given, dict) else {}
 
 
-def _kind(seen: Happening) -> str:
+def _kind(seen: RuleEvent) -> str:
     return _facts(seen).kind
 
 
-def _is_stale(facts: RunFacts) -> bool:
+def _is_stale(facts: EventRun) -> bool:
     return any(check in _STALE for check, _ in facts.errors)
 
 
-def _differs(facts: RunFacts) -> bool:
+def _differs(facts: EventRun) -> bool:
     return any(check in _DIFFER for check, _ in facts.errors)
 
 
-def _is_told_otherwise(facts: RunFacts) -> bool:
+def _is_told_otherwise(facts: EventRun) -> bool:
     """Return True where a rule with a better name tells of the run."""
     return facts.kind == _TRADE and (_is_stale(facts) or _differs(facts))
 
 
-def _has_orders(seen: Happening, facts: RunFacts) -> bool:
+def _has_orders(seen: RuleEvent, facts: EventRun) -> bool:
     return facts.kind == _TRADE and facts.wanted > 0 and seen.said("outcome") != "cancelled"
 
 
-def _of(seen: Happening) -> str:
+def _of(seen: RuleEvent) -> str:
     job = _facts(seen).job
     return seen.strategy or job or "sigc"
 
@@ -343,15 +343,15 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _because(seen: Happening) -> str:
+def _because(seen: RuleEvent) -> str:
     return f": {seen.said('reason')}" if seen.said("reason") else ""
 
 
-def _fire(seen: Happening) -> str:
+def _fire(seen: RuleEvent) -> str:
     return moment(seen.payload.get("planned"), seen.said("zone"))
 
 
-def _look(seen: Happening) -> str:
+def _look(seen: RuleEvent) -> str:
     """Return the command that tells most of a fire: why, of one that trades a strategy; else the job's history."""
     if seen.strategy and seen.payload.get("trades"):
         return f"sigc why {seen.strategy} {seen.said('session')}".strip()
@@ -367,7 +367,7 @@ def _lines(text: str, command: str, run: str = "") -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _run_text(seen: Happening, run: str = "") -> str:
+def _run_text(seen: RuleEvent, run: str = "") -> str:
     facts, id = _facts(seen), run or seen.run
     message = seen.said("message") or f"it ended as {seen.said('outcome')}"
     lines = [f"Session {facts.session}. {message}" if facts.session else message]
@@ -376,7 +376,7 @@ def _run_text(seen: Happening, run: str = "") -> str:
     return _lines("\n".join(lines), command, id)
 
 
-def _orders_text(seen: Happening, reasons: Reasons, more: str = "") -> str:
+def _orders_text(seen: RuleEvent, reasons: Reasons, more: str = "") -> str:
     facts = _facts(seen)
     counts = ", ".join(f"{number} {state}" for state, number in sorted(facts.orders.items()))
     lines = [f"Session {facts.session}: {facts.wanted} orders, {counts}.", *([more] if more else []), *_first(reasons)]

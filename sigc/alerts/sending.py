@@ -17,7 +17,7 @@ MOST_TRIES = 5  # of a message that the channel calls malformed
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
+class QuietHours:
     """Quiet hours of a day in local time, over midnight where `begin` is later than `end`; None for none."""
 
     begin: time | None = None
@@ -26,7 +26,7 @@ class Quiet:
     def holds(self, local: datetime) -> bool:
         """Return True within the quiet hours.
 
-        >>> night = Quiet(time(22), time(7))
+        >>> night = QuietHours(time(22), time(7))
         >>> [night.holds(datetime(2024, 1, 2, hour)) for hour in (21, 22, 3, 7)]
         [False, True, True, False]
         """

@@ -2,7 +2,7 @@
 
 A block is the unit of storage: the rows of one calendar period of one node (a data source, a signal, the
 output of a carried operator). What the planner must know of a stored block without opening it are its
-`Facts`: small, sent between processes, kept beside the block.
+`BlockFacts`: small, sent between processes, kept beside the block.
 
 Neighbours: `sigc.cache` keeps blocks on disk, `sigc.data` fills source blocks, `sigc.plan` decides keys.
 """
@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sigc.blocks.growable import Spare, owner
+from sigc.blocks.growable import GrowableArrays, owner
 from sigc.panel import Dates, Floats, Panel
 
 DIGEST_BYTES = 16
@@ -36,7 +36,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class BlockFacts:
     """What is known of a stored block without opening it.
 
     key: where it is stored (hex). name, label: for people (`momentum`, `2016`). rows: how many.
@@ -55,7 +55,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Carry:
+class CarryState:
     """State vectors of carried operators after a block: values (components, assets), by asset name."""
 
     names: tuple[str, ...]
@@ -66,7 +66,7 @@ Place = Callable[[int, int], Floats]
 """Memory for the values of a block of so many rows and assets, not filled."""
 
 
-class Shelf:
+class ReadBuffer:
     """Memory for blocks that are read one after the other: those of the same width lie one after the other.
 
     So `concat` of them copies nothing. rows: of all of them together, as far as known.
@@ -92,13 +92,13 @@ class BlockStore(Protocol):
     A block is there whole or not at all; a damaged one is dropped, noted in `incidents`, and reads as absent.
     """
 
-    def facts(self, key: str) -> Facts | None: ...
+    def facts(self, key: str) -> BlockFacts | None: ...
     def read(self, key: str, place: Place | None = None) -> Panel | None:
         """place: gives the memory for values that do not lie in memory yet."""
         ...
 
-    def read_carry(self, key: str) -> Carry | None: ...
-    def write(self, facts: Facts, panel: Panel, carry: Carry | None = None) -> None: ...
+    def read_carry(self, key: str) -> CarryState | None: ...
+    def write(self, facts: BlockFacts, panel: Panel, carry: CarryState | None = None) -> None: ...
     def note(self, name: str, text: str) -> None:
         """Keep a small text under a name (manifests, tips), replacing what was there, atomically."""
         ...
@@ -203,22 +203,22 @@ def _spacing(days: Dates) -> str:
 class MemoryStore:
     """The in-memory twin of the parquet cache: same contract, gone with the process. spare: where its blocks grow."""
 
-    spare: Spare = field(default_factory=Spare)
-    _facts: dict[str, Facts] = field(default_factory=dict)
+    spare: GrowableArrays = field(default_factory=GrowableArrays)
+    _facts: dict[str, BlockFacts] = field(default_factory=dict)
     _panels: dict[str, Panel] = field(default_factory=dict)
-    _carries: dict[str, Carry] = field(default_factory=dict)
+    _carries: dict[str, CarryState] = field(default_factory=dict)
     _notes: dict[str, str] = field(default_factory=dict)
 
-    def facts(self, key: str) -> Facts | None:
+    def facts(self, key: str) -> BlockFacts | None:
         return self._facts.get(key)
 
     def read(self, key: str, place: Place | None = None) -> Panel | None:  # noqa: ARG002
         return self._panels.get(key)
 
-    def read_carry(self, key: str) -> Carry | None:
+    def read_carry(self, key: str) -> CarryState | None:
         return self._carries.get(key)
 
-    def write(self, facts: Facts, panel: Panel, carry: Carry | None = None) -> None:
+    def write(self, facts: BlockFacts, panel: Panel, carry: CarryState | None = None) -> None:
         self._panels[facts.key] = panel
         if carry is not None:
             self._carries[facts.key] = carry
@@ -246,14 +246,14 @@ class Overlay(MemoryStore):
         super().__init__()
         self._base = base
 
-    def facts(self, key: str) -> Facts | None:
+    def facts(self, key: str) -> BlockFacts | None:
         return super().facts(key) or self._base.facts(key)
 
     def read(self, key: str, place: Place | None = None) -> Panel | None:
         own = super().read(key, place)
         return self._base.read(key, place) if own is None else own
 
-    def read_carry(self, key: str) -> Carry | None:
+    def read_carry(self, key: str) -> CarryState | None:
         return super().read_carry(key) or self._base.read_carry(key)
 
     def noted(self, name: str) -> str | None:
@@ -285,7 +285,7 @@ def concat(panels: Sequence[Panel], names: tuple[str, ...] | None = None) -> Pan
     return Panel(dates, names, values, labels)
 
 
-def lengthened(panel: Panel, later: Panel, spare: Spare) -> Panel:
+def lengthened(panel: Panel, later: Panel, spare: GrowableArrays) -> Panel:
     """`panel` with later rows of the same names and labels, where it lies if rows are free there."""
     values = spare.longer(panel.values, len(later.dates))
     values[len(panel.dates) :] = later.values

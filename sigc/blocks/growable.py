@@ -44,7 +44,7 @@ class _Roomy:
         return whole[:stop]
 
 
-class Spare:
+class GrowableArrays:
     """The arrays that grow. Safe under threads."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ _TRUSTED = 100  # additions after which the bytes are measured anew
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class CacheCounts:
     """hits, misses: since the cache was made. bytes: about; additions: since they were measured, -1 for never."""
 
     hits: int = 0
@@ -33,21 +33,21 @@ class Counts:
         return not 0 <= self.additions < _TRUSTED or self.bytes > max_bytes
 
 
-def counts(directory: Path) -> Counts:
+def counts(directory: Path) -> CacheCounts:
     """As they are kept; what can't be read was never counted."""
     try:
         found = json.loads((directory / "notes" / "counts").read_text(encoding="utf-8"))
-        return Counts(**{name: int(found[name]) for name in asdict(Counts()) if name in found})
+        return CacheCounts(**{name: int(found[name]) for name in asdict(CacheCounts()) if name in found})
     except (OSError, ValueError, TypeError):
-        return Counts()
+        return CacheCounts()
 
 
 def add_counts(directory: Path, hits: int, misses: int, written: int = 0) -> None:
     """Add to the counts."""
 
-    def added(known: Counts) -> Counts:
+    def added(known: CacheCounts) -> CacheCounts:
         additions = known.additions + 1 if known.additions >= 0 else -1
-        return Counts(known.hits + hits, known.misses + misses, known.bytes + written, additions)
+        return CacheCounts(known.hits + hits, known.misses + misses, known.bytes + written, additions)
 
     _change(directory, added)
 
@@ -57,7 +57,7 @@ def set_bytes(directory: Path, measured: int) -> None:
     _change(directory, lambda known: replace(known, bytes=measured, additions=0))
 
 
-def _change(directory: Path, to: Callable[[Counts], Counts]) -> None:
+def _change(directory: Path, to: Callable[[CacheCounts], CacheCounts]) -> None:
     """Under a lock over all processes; a cache that can't be written keeps its old counts."""
     with suppress(OSError):
         lock = os.open(directory / "leases" / "counts.lock", os.O_CREAT | os.O_RDWR, 0o600)

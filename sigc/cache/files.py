@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from sigc.blocks.block import Carry, Facts, Place
+from sigc.blocks.block import BlockFacts, CarryState, Place
 from sigc.cache.layout import pieces
 from sigc.panel import Dates, Floats, Panel
 
@@ -48,14 +48,14 @@ def replace(path: Path, content: bytes) -> None:
     _replace(path, [content])
 
 
-def write_facts(path: Path, facts: Facts) -> None:
+def write_facts(path: Path, facts: BlockFacts) -> None:
     """The facts as JSON, with a checksum of their own."""
     data = asdict(facts) | {"digests": facts.digests.hex(), "format": FORMAT}
     body = json.dumps(data, separators=(",", ":"), sort_keys=True)
     replace(path, f"{_checksum((body.encode(),))}\n{body}\n".encode())
 
 
-def read_facts(path: Path, *, any_format: bool = False) -> Facts:
+def read_facts(path: Path, *, any_format: bool = False) -> BlockFacts:
     """Raises FileNotFoundError, `DamagedError`, `OtherFormatError`. any_format: unchecked, whoever wrote them."""
     raw = path.read_bytes()
     try:
@@ -66,12 +66,12 @@ def read_facts(path: Path, *, any_format: bool = False) -> Facts:
             raise OtherFormatError(str(path))
         if is_ours and _checksum((body.encode(),)) != checksum:
             raise DamagedError("its facts have another checksum")
-        return Facts(**{**data, "digests": bytes.fromhex(data["digests"])})
+        return BlockFacts(**{**data, "digests": bytes.fromhex(data["digests"])})
     except (ValueError, TypeError, KeyError, AttributeError) as broken:
         raise DamagedError("its facts can't be read") from broken
 
 
-def write_panel(path: Path, facts: Facts, panel: Panel) -> None:
+def write_panel(path: Path, facts: BlockFacts, panel: Panel) -> None:
     """A panel as parquet."""
     labels = None if panel.labels is None else list(panel.labels)
     about = {"key": facts.key, "entry": f"{facts.name}_{facts.label}", "labels": labels, "dated": True}
@@ -85,16 +85,16 @@ def read_panel(path: Path, key: str, place: Place | None = None) -> Panel:
     return Panel(dates, names, values, None if labels is None else tuple(labels))
 
 
-def write_carry(path: Path, facts: Facts, carry: Carry) -> None:
+def write_carry(path: Path, facts: BlockFacts, carry: CarryState) -> None:
     """State vectors as parquet, one row a component."""
     about = {"key": facts.key, "dated": False}
     _write(path, about, carry.names, np.empty(0, "datetime64[ns]"), np.ascontiguousarray(carry.values))
 
 
-def read_carry(path: Path, key: str) -> Carry:
+def read_carry(path: Path, key: str) -> CarryState:
     """Raises FileNotFoundError, `DamagedError`, `OtherFormatError`."""
     _, names, _, values = _read(path, key, _anywhere)
-    return Carry(names, values)
+    return CarryState(names, values)
 
 
 def _write(path: Path, about: dict[str, Any], names: tuple[str, ...], dates: Dates, values: Floats) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from sigc.cache.thrift import Value, flag, i32, i64, listed, struct, text, varint
+from sigc.cache.thrift import ThriftValue, flag, i32, i64, listed, struct, text, varint
 from sigc.panel import Dates, Floats
 
 _MAGIC = b"PAR1"
@@ -91,7 +91,7 @@ def _levels(rows: int, width: int) -> bytes:
     return binary.pack("<I", len(repetition)) + repetition + binary.pack("<I", len(definition)) + definition
 
 
-def _foot(is_dated: bool, values: Floats, columns: list[_Column], notes: Mapping[str, str]) -> Value:
+def _foot(is_dated: bool, values: Floats, columns: list[_Column], notes: Mapping[str, str]) -> ThriftValue:
     rows, width = values.shape
     notes = {**notes, "ARROW:schema": _arrow_schema(is_dated, width)}
     chunks = [_chunk(column) for column in columns]
@@ -108,7 +108,7 @@ def _foot(is_dated: bool, values: Floats, columns: list[_Column], notes: Mapping
     )
 
 
-def _chunk(of: _Column) -> Value:
+def _chunk(of: _Column) -> ThriftValue:
     encodings = listed([i32(_PLAIN), i32(_LEVELS)])
     path = listed([text(part) for part in of.path])
     size = i64(of.bytes)
@@ -116,9 +116,9 @@ def _chunk(of: _Column) -> Value:
     return struct({2: i64(of.start), 3: struct(about)})
 
 
-def _schema(is_dated: bool, width: int) -> list[Value]:
+def _schema(is_dated: bool, width: int) -> list[ThriftValue]:
     """The tree of columns, each node before its children."""
-    columns: list[Value] = []
+    columns: list[ThriftValue] = []
     if is_dated:
         nanoseconds = struct({8: struct({1: flag(False), 2: struct({3: struct({})})})})
         columns.append(struct({1: i32(_INT64), 3: i32(_REQUIRED), 4: text("date"), 10: nanoseconds}))

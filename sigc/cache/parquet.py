@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from sigc.blocks.block import Carry, Facts, Place
+from sigc.blocks.block import BlockFacts, CarryState, Place
 from sigc.cache import files
 from sigc.cache.counts import add_counts, counts, set_bytes
 from sigc.cache.upkeep import SUFFIXES, bytes_of, evict, lease_file, size
@@ -62,12 +62,12 @@ class ParquetStore:
         self._lock = threading.Lock()
         self._memory: OrderedDict[str, Panel] = OrderedDict()
         self._held_bytes = 0
-        self._facts: dict[str, Facts] = {}
+        self._facts: dict[str, BlockFacts] = {}
         self._incidents: list[str] = []
         self._hits = self._misses = self._written = 0
         _open(directory, is_trusted=is_trusted)
 
-    def facts(self, key: str) -> Facts | None:
+    def facts(self, key: str) -> BlockFacts | None:
         """The facts of a stored block. A hit marks it as used."""
         path = self._path(key, ".json")
         try:
@@ -87,7 +87,7 @@ class ParquetStore:
         self._count(1, 0)
         return found
 
-    def _facts_in(self, path: Path) -> Facts:
+    def _facts_in(self, path: Path) -> BlockFacts:
         self._refuse_foreign(path)
         return files.read_facts(path)
 
@@ -102,13 +102,13 @@ class ParquetStore:
             self._remember(key, panel)
         return panel
 
-    def read_carry(self, key: str) -> Carry | None:
+    def read_carry(self, key: str) -> CarryState | None:
         carry = self._verified(key, ".carry.parquet", files.read_carry)
         if carry is None and self.facts(key) is not None:
             self._drop(key, "its state is missing")
         return carry
 
-    def write(self, facts: Facts, panel: Panel, carry: Carry | None = None) -> None:
+    def write(self, facts: BlockFacts, panel: Panel, carry: CarryState | None = None) -> None:
         """Store a block. Raises `SigcError` (E300) when the disk does not take it; nothing is half-written."""
         try:
             make_private(self._path(facts.key, ".json").parent)

@@ -16,7 +16,7 @@ _TRUE, _FALSE, _I32, _I64, _BINARY, _LIST, _STRUCT = 1, 2, 5, 6, 8, 9, 12
 _SHORT_LIST = 15
 
 
-class Value(NamedTuple):
+class ThriftValue(NamedTuple):
     """What stands in a field or a list."""
 
     type: int
@@ -37,35 +37,35 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
-def i32(number: int) -> Value:
+def i32(number: int) -> ThriftValue:
     """A number of at least 0, below 2^31."""
-    return Value(_I32, varint(2 * number))
+    return ThriftValue(_I32, varint(2 * number))
 
 
-def i64(number: int) -> Value:
+def i64(number: int) -> ThriftValue:
     """A number of at least 0, below 2^63."""
-    return Value(_I64, varint(2 * number))
+    return ThriftValue(_I64, varint(2 * number))
 
 
-def flag(value: bool) -> Value:
+def flag(value: bool) -> ThriftValue:
     """A truth value as a field: its type says it all."""
-    return Value(_TRUE if value else _FALSE, b"")
+    return ThriftValue(_TRUE if value else _FALSE, b"")
 
 
-def text(value: str) -> Value:
+def text(value: str) -> ThriftValue:
     """A text as UTF-8."""
     raw = value.encode()
-    return Value(_BINARY, varint(len(raw)) + raw)
+    return ThriftValue(_BINARY, varint(len(raw)) + raw)
 
 
-def listed(values: Sequence[Value]) -> Value:
+def listed(values: Sequence[ThriftValue]) -> ThriftValue:
     """A list of values of one type; of structs when it is empty."""
     kind = values[0].type if values else _STRUCT
     head = bytes([len(values) << 4 | kind]) if len(values) < _SHORT_LIST else bytes([0xF0 | kind]) + varint(len(values))
-    return Value(_LIST, head + b"".join(v.raw for v in values))
+    return ThriftValue(_LIST, head + b"".join(v.raw for v in values))
 
 
-def struct(fields: Mapping[int, Value]) -> Value:
+def struct(fields: Mapping[int, ThriftValue]) -> ThriftValue:
     """A struct of fields by their number, from 1 on, ascending, less than 16 apart."""
     out = bytearray()
     before = 0
@@ -74,4 +74,4 @@ def struct(fields: Mapping[int, Value]) -> Value:
         out += value.raw
         before = number
     out.append(0)
-    return Value(_STRUCT, bytes(out))
+    return ThriftValue(_STRUCT, bytes(out))

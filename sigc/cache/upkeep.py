@@ -23,7 +23,7 @@ _serial = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CacheEntry:
     """One stored block: its key, name_label, kind (source, signal, carried), bytes, and when it was used (unix s)."""
 
     key: str
@@ -34,7 +34,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class CacheStatus:
     """A cache at a glance. by_source, by_signal: (entries, bytes) by name. oldest, newest: unix s, by use."""
 
     directory: str
@@ -53,7 +53,7 @@ class Status:
         return self.hits / (self.hits + self.misses) if self.hits + self.misses else 0.0
 
 
-def entries(directory: Path) -> Iterator[Entry]:
+def entries(directory: Path) -> Iterator[CacheEntry]:
     """Every entry with readable facts, ordered by key; those of other versions of sigc too, so that they may go."""
     for path in sorted((directory / "blocks").glob("*/*.json")):
         try:
@@ -61,14 +61,14 @@ def entries(directory: Path) -> Iterator[Entry]:
             used = path.stat().st_mtime
         except (OSError, files.DamagedError):
             continue
-        yield Entry(facts.key, f"{facts.name}_{facts.label}", facts.source, bytes_of(directory, facts.key), used)
+        yield CacheEntry(facts.key, f"{facts.name}_{facts.label}", facts.source, bytes_of(directory, facts.key), used)
 
 
-def status(directory: Path) -> Status:
+def status(directory: Path) -> CacheStatus:
     """Count a cache."""
     found = list(entries(directory))
     counted = counts(directory)
-    return Status(
+    return CacheStatus(
         directory=str(directory),
         entries=len(found),
         bytes=sum(e.bytes for e in found),
@@ -81,7 +81,7 @@ def status(directory: Path) -> Status:
     )
 
 
-def _grouped(found: list[Entry]) -> dict[str, tuple[int, int]]:
+def _grouped(found: list[CacheEntry]) -> dict[str, tuple[int, int]]:
     groups: dict[str, tuple[int, int]] = {}
     for entry in found:
         name = entry.name.rpartition("_")[0]
@@ -90,7 +90,7 @@ def _grouped(found: list[Entry]) -> dict[str, tuple[int, int]]:
     return dict(sorted(groups.items()))
 
 
-def matching(directory: Path, pattern: str | None) -> list[Entry]:
+def matching(directory: Path, pattern: str | None) -> list[CacheEntry]:
     """The entries that `clear` would remove."""
     return [e for e in entries(directory) if pattern is None or fnmatch.fnmatchcase(e.name, pattern)]
 

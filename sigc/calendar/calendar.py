@@ -1,7 +1,6 @@
 """Trading calendars: which days have a session, and when it opens and closes.
 
     open_calendar   a name to a `Calendar`: exchange_calendars in a child process, cached as a file; local overrides
-    Calendar        questions about days and instants, answered by bisection
     age_alarm       says when the table is about to run out
 
 Nothing here knows the time: instants are passed in, aware; what comes out is in UTC. A question about a day that
@@ -17,10 +16,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -28,6 +26,8 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from sigc.calendar.overrides import applied
+from sigc.calendar.sessions import RENEWAL, Calendar, Session
 from sigc.errors import Diagnostic, Severity, SigcError, did_you_mean
 from sigc.private import intruder, make_private
 
@@ -42,95 +42,13 @@ _CHILD_TIMEOUT_S = 120.0
 _FORMAT = 2
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Session:
-    """One trading day: the date it is called by, and the instants (UTC) it opens and closes."""
-
-    day: date
-    open: datetime
-    close: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Calendar:
-    """All sessions of an exchange from the day `since` to the day `until`, in order and without overlap.
-
-    `zone` is the exchange's. Every method raises SigcError (E402) where the table does not reach.
-
-    >>> day = Session(date(2024, 7, 3), datetime(2024, 7, 3, 13, 30, tzinfo=UTC), datetime(2024, 7, 3, 17, tzinfo=UTC))
-    >>> tiny = Calendar("tiny", "America/New_York", (day,), date(2024, 7, 1), date(2024, 7, 4))
-    >>> tiny.is_open(datetime(2024, 7, 3, 16, 59, tzinfo=UTC))
-    True
-    >>> tiny.session_on(date(2024, 7, 4)) is None
-    True
-    """
-
-    name: str
-    zone: str
-    table: tuple[Session, ...] = field(repr=False)
-    since: date
-    until: date
-
-    def sessions(self, first: date, last: date) -> tuple[Session, ...]:
-        """The sessions of the days `first` to `last`, both included; none when the range is reversed."""
-        self._within(first)
-        self._within(last)
-        return self.table[bisect_left(self.table, first, key=_day) : bisect_right(self.table, last, key=_day)]
-
-    def session_on(self, day: date) -> Session | None:
-        """The session of that day, or None on a weekend or holiday."""
-        self._within(day)
-        at = bisect_left(self.table, day, key=_day)
-        return self.table[at] if at < len(self.table) and self.table[at].day == day else None
-
-    def before_or_on(self, day: date) -> Session:
-        """The session of that day, else the last one before it."""
-        self._within(day)
-        return self._nth(bisect_right(self.table, day, key=_day) - 1, day)
-
-    def after(self, day: date) -> Session:
-        """The first session of a later day."""
-        self._within(day)
-        return self._nth(bisect_right(self.table, day, key=_day), day)
-
-    def last_complete(self, now: datetime) -> Session:
-        """The latest session that has closed: its close is at or before `now`."""
-        day = self._local_day(now)
-        return self._nth(bisect_right(self.table, now, key=_close) - 1, day)
-
-    def current_or_next(self, now: datetime) -> Session:
-        """The session that runs at `now`, else the next one: the first whose close is after `now`."""
-        day = self._local_day(now)
-        return self._nth(bisect_right(self.table, now, key=_close), day)
-
-    def is_open(self, now: datetime) -> bool:
-        """Whether a session runs: its open included, its close not."""
-        return self.current_or_next(now).open <= now
-
-    def _within(self, day: date) -> None:
-        if not self.since <= day <= self.until:
-            raise SigcError(_uncovered(self, day))
-
-    def _local_day(self, now: datetime) -> date:
-        if now.tzinfo is None:
-            raise ValueError(f"{now} has no time zone")
-        day = now.astimezone(ZoneInfo(self.zone)).date()
-        self._within(day)
-        return day
-
-    def _nth(self, at: int, asked: date) -> Session:
-        if not 0 <= at < len(self.table):
-            raise SigcError(_uncovered(self, asked))
-        return self.table[at]
-
-
 def age_alarm(calendar: Calendar, now: datetime) -> Diagnostic | None:
     """W004 when fewer than 60 days after `now` are covered."""
     left = calendar.until - now.astimezone(ZoneInfo(calendar.zone)).date()
     if left >= _ALARM:
         return None
     message = f"the sessions of calendar '{calendar.name}' are known for {max(left.days, 0)} more days only"
-    return Diagnostic("W004", message, severity=Severity.WARNING, hint=_RENEWAL)
+    return Diagnostic("W004", message, severity=Severity.WARNING, hint=RENEWAL)
 
 
 def open_calendar(
@@ -148,30 +66,12 @@ def open_calendar(
     `overrides` (local times of the exchange): {"holidays": [date], "half_days": {date: close}, "sessions":
     {date: [open, close]}}. Raises SigcError: E402 for names, zones and overrides that can't be.
     """
-    from sigc.calendar.overrides import applied
-
     day = today or datetime.now(UTC).date()
     if name in _OURS:
         plain = _made(name, zone, day + _AHEAD)
     else:
         plain = replace(_exchange(_ALIASES.get(name.casefold(), name), name, directory, day), name=name)
     return applied(plain, overrides) if overrides else plain
-
-
-_RENEWAL = "run sigc reload; if that does not help, upgrade the package exchange_calendars, which knows the holidays"
-
-
-def _uncovered(calendar: Calendar, day: date) -> Diagnostic:
-    message = f"calendar '{calendar.name}' covers {calendar.since} to {calendar.until}, which does not answer for {day}"
-    return Diagnostic("E402", message, hint=_RENEWAL if day >= calendar.until else "ask for a later date")
-
-
-def _day(session: Session) -> date:
-    return session.day
-
-
-def _close(session: Session) -> datetime:
-    return session.close
 
 
 def _made(name: str, zone: str, last: date) -> Calendar:

@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from sigc.calendar.calendar import Calendar, Session
+from sigc.calendar.sessions import Calendar, Session
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 
 _KEYS = ("holidays", "half_days", "sessions")

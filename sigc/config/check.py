@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
-from sigc.config.find import Location, Source, find
+from sigc.config.find import ConfigSource, Location, find
 from sigc.config.secret import hidden, secrets_of
 from sigc.config.settings import Config
 from sigc.errors import Diagnostic, SigcError, Span, did_you_mean
@@ -52,7 +52,7 @@ def load_config(
     examine: looks at the data too, for what only upper layers can judge (cron expressions, names of jobs).
     """
     found = find(path, environment)
-    source = Source({}, {}, [], set()) if found is None else _read(found, environment)
+    source = ConfigSource({}, {}, [], set()) if found is None else _read(found, environment)
     data, spans, errors = source.data, source.spans, source.errors
     origins = {".".join(at): f"{span.path}:{span.line}" for at, span in spans.items()}
     for key, value, origin in [*_from_environment(environment), *_from_overrides(overrides or {})]:
@@ -72,7 +72,7 @@ def load_config(
     return LoadedConfig(config, origins, found, frozenset(source.secrets | secrets_in(config)))
 
 
-def _read(path: Path, environment: Mapping[str, str]) -> Source:
+def _read(path: Path, environment: Mapping[str, str]) -> ConfigSource:
     from sigc.config.read import read
 
     return read(path, environment)

@@ -13,7 +13,7 @@ Location = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ConfigSource:
     """Data of a file, where each key stands, what is wrong, settings whose variable is missing, secret variables."""
 
     data: dict[str, Any]

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from sigc.config.find import Location, Source
+from sigc.config.find import ConfigSource, Location
 from sigc.config.secret import is_secret_name
 from sigc.errors import Diagnostic, SigcError, Span
 
@@ -26,9 +26,9 @@ _WRITTEN = re.compile(r"\$\{([A-Za-z_][^{}\n]*)\}")
 _VARIABLE = re.compile("\ue000\ue001([A-Za-z_][A-Za-z0-9_]*)(:-([^\ue002]*))?\ue002")
 
 
-def read(path: Path, environment: Mapping[str, str]) -> Source:
+def read(path: Path, environment: Mapping[str, str]) -> ConfigSource:
     """The file's data, with what is wrong with single values. Raises E400 for what is no configuration at all."""
-    found = Source({}, {}, [], set())
+    found = ConfigSource({}, {}, [], set())
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise SigcError(Diagnostic("E400", f"{path} is larger than {_MOST_BYTES:,} bytes"))
@@ -69,7 +69,7 @@ def _span(node: yaml.Node, path: Path) -> Span:
 class _Reader:
     """Turns YAML nodes into data, filling in variables and noting where each key stands."""
 
-    def __init__(self, path: Path, environment: Mapping[str, str], found: Source) -> None:
+    def __init__(self, path: Path, environment: Mapping[str, str], found: ConfigSource) -> None:
         self.path, self.environment = path, environment
         self.spans, self.errors, self.unset, self.secrets = found.spans, found.errors, found.unset, found.secrets
         self.scalars: Any = yaml.SafeLoader("")

@@ -18,7 +18,7 @@ _MOST = 1200
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class ActivitySample:
     """At one time: memory and processor (of what it may use), loop lag, runs under way, workers; blocks so far."""
 
     at: datetime
@@ -31,24 +31,26 @@ class Point:
     cached: float
 
 
-class Trace:
+class ActivityTrace:
     """The samples, the oldest first."""
 
     def __init__(self, most: int = _MOST) -> None:
-        self._points: deque[Point] = deque(maxlen=most)
+        self._points: deque[ActivitySample] = deque(maxlen=most)
 
-    def add(self, point: Point) -> None:
+    def add(self, point: ActivitySample) -> None:
         """One more; the oldest goes."""
         self._points.append(point)
 
     def reply(self, most: int) -> TraceReply:
         """At most that many points."""
         kept = thinned(tuple(self._points), most)
-        columns = {f.name: tuple(float(getattr(p, f.name)) for p in kept) for f in fields(Point) if f.name != "at"}
+        columns = {
+            f.name: tuple(float(getattr(p, f.name)) for p in kept) for f in fields(ActivitySample) if f.name != "at"
+        }
         return TraceReply(tuple(p.at for p in kept), **columns)
 
 
-def thinned(points: Sequence[Point], most: int) -> tuple[Point, ...]:
+def thinned(points: Sequence[ActivitySample], most: int) -> tuple[ActivitySample, ...]:
     """At most `most` points: of each group the last one's time and counts, and the largest of what goes up and down."""
     if len(points) <= most:
         return tuple(points)
@@ -56,6 +58,6 @@ def thinned(points: Sequence[Point], most: int) -> tuple[Point, ...]:
     return tuple(_largest(points[a:b]) for a, b in itertools.pairwise(bounds))
 
 
-def _largest(group: Sequence[Point]) -> Point:
-    most = {f.name: max(getattr(p, f.name) for p in group) for f in fields(Point) if f.name != "at"}
-    return Point(group[-1].at, **most)
+def _largest(group: Sequence[ActivitySample]) -> ActivitySample:
+    most = {f.name: max(getattr(p, f.name) for p in group) for f in fields(ActivitySample) if f.name != "at"}
+    return ActivitySample(group[-1].at, **most)

@@ -26,22 +26,22 @@ from pathlib import Path
 
 from sigc import __version__, metrics
 from sigc.daemon import health
-from sigc.daemon.activity import Point
+from sigc.daemon.activity import ActivitySample
 from sigc.daemon.alerting import certificate
 from sigc.daemon.alerting.alerting import Alerting
 from sigc.daemon.configured.calendars import open_calendars
 from sigc.daemon.controller import DID_NOT_RUN, RUN_FAILED, Controller
-from sigc.daemon.health_endpoints import Page, Pages, as_json
+from sigc.daemon.health_endpoints import EndpointReply, Pages, as_json
 from sigc.daemon.lifecycle.boot import NO_CLUSTER, write_alive
 from sigc.daemon.lifecycle.phase import Phase
-from sigc.daemon.reconcile_loop import NOT_KEPT, Tending
+from sigc.daemon.reconcile_loop import NOT_KEPT, ReconcileLoop
 from sigc.daemon.status import status_of
 from sigc.daemon.timetable import MISSED
 from sigc.errors import SigcError
 from sigc.host.systemd import watchdog_interval_s
 from sigc.host.usage import Sample, machine_memory
 from sigc.rpc.schema import encode
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 
 _LAG_EVERY_S = 0.5
 _USAGE_EVERY_S = 2.5
@@ -69,7 +69,7 @@ _LEDGER = "ledger"  # a check that has an alert of its own
 log = logging.getLogger("sigc.daemon")
 
 
-class Chores:
+class BackgroundTasks:
     """The daemon's own tasks."""
 
     def __init__(self, daemon: Controller) -> None:
@@ -79,7 +79,7 @@ class Chores:
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the first checks
         self._clock_watch = health.ClockWatch()
         self._told: set[str] = set()  # failed checks that the audit has
-        self._tending = Tending(daemon)
+        self._tending = ReconcileLoop(daemon)
         daemon.alerting = self._alerting = Alerting(daemon)
         daemon.on_end = self._tending.run_ended
         self._collected_at = -_COLLECT_REST_S
@@ -155,11 +155,11 @@ class Chores:
                 log.warning("memory is above daemon.limits.gc_threshold_mb: caches in memory were dropped")
             await asyncio.sleep(_USAGE_EVERY_S)
 
-    def _point(self, sample: Sample, workers: int) -> Point:
+    def _point(self, sample: Sample, workers: int) -> ActivitySample:
         daemon = self._daemon
         counts = [daemon.metrics.total(metric) for metric in (metrics.BLOCKS, metrics.CACHE_HITS)]
         going, now, lag_ms = len(daemon.under_way()), daemon.clock.now(), round(1000 * daemon.lag_s, 2)
-        return Point(now, sample.memory_bytes, sample.cpu_pct, lag_ms, going, workers, *counts)
+        return ActivitySample(now, sample.memory_bytes, sample.cpu_pct, lag_ms, going, workers, *counts)
 
     async def first_checks(self) -> None:
         """Make the checks for the first time. Those that take too long go on, and are no reason not to be ready."""
@@ -296,7 +296,7 @@ class Chores:
             self._daemon.alert(event, is_critical=_BAD[event])
         log.warning(event, extra=dict(payload))
         try:
-            await self._daemon.books.audit(Event(event, payload))
+            await self._daemon.books.audit(AuditEvent(event, payload))
         except SigcError:
             return False
         return True
@@ -343,7 +343,7 @@ class Chores:
         """The numbers, and where Dask's own are."""
         return {path: self._numbers, "/http_sd": self._targets}
 
-    def _health(self) -> Page:
+    def _health(self) -> EndpointReply:
         daemon = self._daemon
         is_up = daemon.phase is Phase.RUNNING
         status = daemon.health.status if is_up else str(daemon.phase)
@@ -351,18 +351,18 @@ class Chores:
         uptime = round(time.monotonic() - daemon.began, 3)
         return as_json(200 if is_up else 503, {"status": status, "checks": checks, "uptime_seconds": uptime})
 
-    def _ready(self) -> Page:
+    def _ready(self) -> EndpointReply:
         is_ready = self._daemon.is_ready
         why = self._daemon.doors.secrets.hide(self._daemon.why)
         return as_json(200 if is_ready else 503, {"ready": is_ready, "reason": why})
 
-    def _numbers(self) -> Page:
+    def _numbers(self) -> EndpointReply:
         daemon = self._daemon
         daemon.metrics.put(metrics.UPTIME, time.monotonic() - daemon.began)
         daemon.metrics.put(metrics.READY, float(daemon.is_ready))
-        return Page(200, metrics.CONTENT_TYPE, daemon.metrics.render())
+        return EndpointReply(200, metrics.CONTENT_TYPE, daemon.metrics.render())
 
-    def _targets(self) -> Page:
+    def _targets(self) -> EndpointReply:
         cluster = self._daemon.cluster
         targets = [] if cluster is None else list(cluster.targets())
         found = [{"targets": targets, "labels": {"job": "dask", "daemon": self._daemon.start.name}}] if targets else []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sigc.rpc.messages.history import NavReply, NavRequest
 from sigc.store.history import history
-from sigc.store.history.history import BookTrack, Totals
+from sigc.store.history.history import BookTrack, OrderTotals
 from sigc.store.history.track import figures, months, thin
 from sigc.store.ledger import books
 from sigc.store.ledger.books import Book
@@ -15,7 +15,7 @@ from sigc.store.ledger.records import BookKey
 
 
 @dataclass(slots=True)
-class Tracks:
+class BookHistory:
     """Tracks of books, made anew only when something was valued, ordered or filled since: pages ask every few seconds.
 
     For one thread.
@@ -32,12 +32,14 @@ class Tracks:
         return known[1]
 
 
-def nav_reply(connection: sqlite3.Connection, request: NavRequest, tracks: Tracks | None = None) -> NavReply | None:
+def nav_reply(
+    connection: sqlite3.Connection, request: NavRequest, tracks: BookHistory | None = None
+) -> NavReply | None:
     """A book by session; None for a strategy that has none."""
     book = history.book_of(connection, request.strategy, request.portfolio)
     if book is None:
         return None
-    track = (tracks or Tracks()).of(connection, book)
+    track = (tracks or BookHistory()).of(connection, book)
     first, last = str(request.start or ""), str(request.end or "9999")
     chosen = [day for day in track.days if first <= day.session <= last]
     places = thin(request.points, [day.nav for day in chosen], [day.drawdown for day in chosen])
@@ -65,7 +67,7 @@ def nav_reply(connection: sqlite3.Connection, request: NavRequest, tracks: Track
 
 def _cumulated(track: BookTrack, name: str) -> dict[str, float]:
     """By session, what a total has come to since the beginning."""
-    found, so_far, nothing = {}, 0.0, Totals()
+    found, so_far, nothing = {}, 0.0, OrderTotals()
     for day in track.days:
         so_far += getattr(track.totals.get(day.session, nothing), name)
         found[day.session] = round(so_far, 2)

@@ -45,7 +45,7 @@ log = logging.getLogger("sigc.cluster")
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class WorkerBounds:
     """What local workers may take together; None: whatever there is. With a bound on threads they are niced too."""
 
     memory_mb: int | None = None
@@ -61,12 +61,12 @@ class DaskCluster:
         cache: Path,
         max_size_gb: float,
         roots: tuple[Path, ...],
-        bounds: Bounds | None = None,
+        bounds: WorkerBounds | None = None,
         *,
         is_trusted: bool = False,
     ) -> None:
         self._is_trusted = is_trusted
-        self._bounds = bounds or Bounds()
+        self._bounds = bounds or WorkerBounds()
         self._settings = _within(settings, self._bounds)
         self._cache, self._max_size_gb, self._roots = cache, max_size_gb, roots
         self._turn = threading.Lock()
@@ -102,8 +102,9 @@ class DaskCluster:
         """A run's own executor, over the cache at `directory`."""
         from distributed import Client
 
+        from sigc.engine.executors.batch import StoreAddress
         from sigc.engine.executors.cluster import patience_s, slice_bytes
-        from sigc.engine.executors.dask import DaskExecutor, StoreAddress
+        from sigc.engine.executors.dask import DaskExecutor
 
         held = self.open()
         with self._turn:
@@ -283,11 +284,11 @@ def _worker(address: str, told: Mapping[str, Any], refused: str = "") -> WorkerS
     )
 
 
-def _within(settings: ClusterSettings, bounds: Bounds) -> ClusterSettings:
+def _within(settings: ClusterSettings, bounds: WorkerBounds) -> ClusterSettings:
     """Local workers share what the daemon may take: memory less what the controller itself needs, and processors.
 
     >>> from sigc.config.settings import ClusterSettings
-    >>> found = _within(ClusterSettings(workers=8, threads=2), Bounds(memory_mb=4608, threads=5))
+    >>> found = _within(ClusterSettings(workers=8, threads=2), WorkerBounds(memory_mb=4608, threads=5))
     >>> found.workers, found.threads, found.memory_limit
     (2, 2, '2048MiB')
     """

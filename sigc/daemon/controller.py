@@ -25,23 +25,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sigc import metrics as m
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.clock import Clock
-from sigc.daemon.activity import Trace
-from sigc.daemon.book_history import Tracks
-from sigc.daemon.cache_look import CacheLook
+from sigc.daemon.activity import ActivityTrace
+from sigc.daemon.book_history import BookHistory
+from sigc.daemon.cache_summary import CacheLook
 from sigc.daemon.configured.configured import Configured
 from sigc.daemon.configured.due_sessions import session_at
 from sigc.daemon.health import Health
-from sigc.daemon.ledger_threads import Books
+from sigc.daemon.ledger_threads import LedgerThreads
 from sigc.daemon.lifecycle.phase import RUNNING, Ending, LastRun, Phase
-from sigc.daemon.lifecycle.start import Doors, Start
+from sigc.daemon.lifecycle.start import AccessSettings, Start
 from sigc.daemon.ordering import check_order, order_of, refusal, status_text
-from sigc.daemon.runner import Checked, Cluster, Parts, Runner, RunOrder, Services
+from sigc.daemon.runner import CheckedStrategy, Cluster, DaemonParts, Runner, RunOrder, Services
 from sigc.daemon.runs import LiveRun, Runs
-from sigc.daemon.timetable import Decided, Duties, Timetable
+from sigc.daemon.timetable import Duties, ScheduleDecisions, Timetable
 from sigc.errors import SigcError
-from sigc.host.quota import Quota
+from sigc.host.cgroup import ControlGroup
 from sigc.host.systemd import Notifier
 from sigc.host.usage import Usage, collect
 from sigc.rpc.messages.requests import WorkerStatus
@@ -68,7 +68,7 @@ class InForce:
 
     configured: Configured
     runner: Runner
-    checked: tuple[Checked, ...]
+    checked: tuple[CheckedStrategy, ...]
     users: int = 0
     is_retired: bool = False
 
@@ -78,10 +78,10 @@ class Controller:
     """One daemon. What boots late is None or empty before."""
 
     start: Start
-    doors: Doors
-    parts: Parts
+    doors: AccessSettings
+    parts: DaemonParts
     clock: Clock
-    metrics: m.Metrics
+    metrics: m.DaemonMetrics
     usage: Usage
     scratch: Path
     notifier: Notifier = field(default_factory=lambda: Notifier(""))
@@ -90,15 +90,15 @@ class Controller:
     began: float = field(default_factory=time.monotonic)
     life: str = field(default_factory=lambda: secrets.token_hex(8))
     ports: dict[str, int] = field(default_factory=dict)
-    trace: Trace = field(default_factory=Trace)
+    trace: ActivityTrace = field(default_factory=ActivityTrace)
     cache_seen: Mapping[str, object] = field(default_factory=dict)
     look_again_at: float = 0.0  # at the cache
     health: Health = field(default_factory=lambda: Health({}))
     lag_s: float = 0.0
     cluster: Cluster | None = None
-    quota: Quota | None = None
+    quota: ControlGroup | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
-    decided: Decided = field(default_factory=Decided)
+    decided: ScheduleDecisions = field(default_factory=ScheduleDecisions)
     last: dict[str, LastRun] = field(default_factory=dict)
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     stop_asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -108,11 +108,11 @@ class Controller:
     changed: asyncio.Event = field(default_factory=asyncio.Event)  # something that the mirror of the state shows
     asked: dict[Fire, RunOrder] = field(default_factory=dict)  # by hand, of a job, until it begins
     cache_look: CacheLook = field(default_factory=CacheLook)
-    tracks: Tracks = field(default_factory=Tracks)  # of the reading thread of `ledger_threads`
+    tracks: BookHistory = field(default_factory=BookHistory)  # of the reading thread of `ledger_threads`
     on_end: Callable[[LiveRun], None] = lambda _: None  # told of each run that has ended
     alerting: Alerting | None = None
     _retired: list[InForce] = field(default_factory=list)
-    _books: Books | None = None
+    _books: LedgerThreads | None = None
     _runs: Runs | None = None
     _timetable: Timetable | None = None
     _in_force: InForce | None = None
@@ -120,7 +120,7 @@ class Controller:
     # What is there from some point of the start on.
 
     @property
-    def books(self) -> Books:
+    def books(self) -> LedgerThreads:
         """The ledger."""
         return self._there(self._books)
 
@@ -140,7 +140,7 @@ class Controller:
         return self._there(self._in_force)
 
     @property
-    def checked(self) -> tuple[Checked, ...]:
+    def checked(self) -> tuple[CheckedStrategy, ...]:
         """The strategy files in force; none while it starts."""
         return () if self._in_force is None else self._in_force.checked
 
@@ -166,7 +166,7 @@ class Controller:
         """The next fire of a job, as far as it is known."""
         return None if self._timetable is None else self._timetable.upcoming.get(job)
 
-    def has_books(self, books: Books) -> None:
+    def has_books(self, books: LedgerThreads) -> None:
         """The ledger is open: from now on changes can be audited, and runs be written down."""
         self._books = books
         books.ledger.hide = self.doors.secrets.hide
@@ -382,7 +382,7 @@ class Controller:
         held = await self.books.read(lambda c: control.every(c, control.PAUSED))
         off = await self.books.read(lambda c: control.every(c, _SWITCHED_OFF))
         halted = await self.books.read(lambda c: control.every(c, control.HALTED))
-        self.decided = Decided(*(frozenset(one.scope for one in found) for found in (held, off, halted)))
+        self.decided = ScheduleDecisions(*(frozenset(one.scope for one in found) for found in (held, off, halted)))
 
     def stop(self, ending: Ending) -> None:
         """Begin to end. Asked again, the shorter time counts, and a stop is no restart any more."""

@@ -17,7 +17,8 @@ from datetime import datetime
 from pathlib import Path
 
 from sigc.alerts.words import span
-from sigc.calendar.calendar import Calendar, age_alarm
+from sigc.calendar.calendar import age_alarm
+from sigc.calendar.sessions import Calendar
 
 OK = "ok"
 _MOST_JUMP_S = 30.0

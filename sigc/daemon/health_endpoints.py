@@ -23,7 +23,7 @@ _MOST_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class EndpointReply:
     """What a page answers."""
 
     status: int
@@ -31,12 +31,12 @@ class Page:
     body: bytes
 
 
-Pages = Mapping[str, Callable[[], Page]]
+Pages = Mapping[str, Callable[[], EndpointReply]]
 
 
-def as_json(status: int, value: Any) -> Page:
+def as_json(status: int, value: Any) -> EndpointReply:
     """A page of JSON."""
-    return Page(status, JSON, json.dumps(value, sort_keys=True).encode() + b"\n")
+    return EndpointReply(status, JSON, json.dumps(value, sort_keys=True).encode() + b"\n")
 
 
 class PageServer:
@@ -76,7 +76,7 @@ class PageServer:
         connection.write_headers(line, HTTPHeaders(headers), body).add_done_callback(lambda done: done.exception())
         connection.finish()
 
-    def _page(self, request: HTTPServerRequest) -> Page:
+    def _page(self, request: HTTPServerRequest) -> EndpointReply:
         if self._is_local and not self._access.is_host(request.headers.get("Host")):
             return _text(403, "the Host header does not name this machine")
         page = self._pages.get(request.path or "")
@@ -87,5 +87,5 @@ class PageServer:
         return page()
 
 
-def _text(status: int, text: str) -> Page:
-    return Page(status, "text/plain; charset=utf-8", text.encode() + b"\n")
+def _text(status: int, text: str) -> EndpointReply:
+    return EndpointReply(status, "text/plain; charset=utf-8", text.encode() + b"\n")

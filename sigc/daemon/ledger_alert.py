@@ -22,7 +22,7 @@ from sigc.alerts.urgency import Urgency
 from sigc.alerts.words import explained, moment
 from sigc.daemon.alerting.courier import OpenChannel, attempt
 from sigc.errors import SigcError
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger.meta import WROTE_AGAIN
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class LedgerAlert:
             return
         self._probed_at = now
         try:
-            await self._daemon.books.audit(Event(WROTE_AGAIN, {"since": self._since, "why": trouble}))
+            await self._daemon.books.audit(AuditEvent(WROTE_AGAIN, {"since": self._since, "why": trouble}))
         except SigcError:
             return
         self._daemon.books.trouble = ""

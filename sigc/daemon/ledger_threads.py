@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from sigc.errors import SigcError
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger.connection import told
 from sigc.store.ledger.ledger import Ledger, Transaction
 
@@ -27,7 +27,7 @@ def trouble_of(error: SigcError) -> str:
     return "" if one.code != "E310" else f"{one.code}: {one.message}" + (f"; {one.hint}" if one.hint else "")
 
 
-class Books:
+class LedgerThreads:
     """The open ledger. trouble: why a write failed last, with what to do; '' until one did, or when that is over."""
 
     def __init__(self, ledger: Ledger, writing: ThreadPoolExecutor) -> None:
@@ -38,7 +38,7 @@ class Books:
         self.trouble = ""
 
     @classmethod
-    async def open(cls, open_ledger: Callable[[], Ledger]) -> Books:
+    async def open(cls, open_ledger: Callable[[], Ledger]) -> LedgerThreads:
         """Open it in the thread that will write. Raises SigcError: E311, E310."""
         writing = ThreadPoolExecutor(1, "sigc-ledger")
         try:
@@ -59,7 +59,7 @@ class Books:
         """What `work` reads. Raises SigcError E310."""
         return await asyncio.get_running_loop().run_in_executor(self._reading, self._read, work)
 
-    async def audit(self, event: Event) -> None:
+    async def audit(self, event: AuditEvent) -> None:
         """Record what changed nothing in the ledger itself."""
         await self.write(lambda tx: tx.audit(event))
 

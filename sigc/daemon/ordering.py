@@ -7,21 +7,21 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.daemon.configured.configured import Configured
 from sigc.daemon.runner import RunOrder
-from sigc.daemon.timetable import Decided
+from sigc.daemon.timetable import ScheduleDecisions
 from sigc.errors import Diagnostic, SigcError
-from sigc.schedule.job import Fire, Job, Kind, fires
+from sigc.schedule.job import Fire, Job, JobKind, fires
 from sigc.store.ledger.records import Outcome, RunKind
 
-KINDS: Mapping[Kind, str] = {Kind.EXECUTE: RunKind.TRADE, Kind.REBALANCE: RunKind.TRADE}
+KINDS: Mapping[JobKind, str] = {JobKind.EXECUTE: RunKind.TRADE, JobKind.REBALANCE: RunKind.TRADE}
 
 
 def kind_of(job: Job) -> str:
     """The kind of a job's runs.
 
-    >>> kind_of(Job("a", Kind.EXECUTE)), kind_of(Job("a", Kind.COMPUTE))
+    >>> kind_of(Job("a", JobKind.EXECUTE)), kind_of(Job("a", JobKind.COMPUTE))
     ('trade', 'compute')
     """
     return str(KINDS.get(job.kind, job.kind))
@@ -67,7 +67,7 @@ def order_of(found: Configured, job: Job, one: Fire, id: str, calendar: Calendar
     )
 
 
-def check_order(order: RunOrder, found: Configured, decided: Decided, going: Sequence[str]) -> None:
+def check_order(order: RunOrder, found: Configured, decided: ScheduleDecisions, going: Sequence[str]) -> None:
     """Raises E901 for what is against a run that somebody asked for. going: runs of its strategy, none of them dry."""
     if order.kind == RunKind.DRY:
         return

@@ -23,18 +23,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sigc.alerts.rules import ABOUT_BOOKS
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.daemon.lifecycle.phase import RUNNING
 from sigc.daemon.ordering import status_text
-from sigc.daemon.runner import Kept, RunVerdict
+from sigc.daemon.runner import BookUpkeep, RunVerdict
 from sigc.errors import SigcError
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import books, jobs, runs
 from sigc.store.ledger.jobs import OrderedRun
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.orders import filled_of
 from sigc.store.ledger.records import Filled, Outcome, RunKind
-from sigc.store.outbox import looking
+from sigc.store.outbox import alert_query as looking
 
 if TYPE_CHECKING:
     import sqlite3
@@ -53,7 +53,7 @@ NOT_KEPT = "book.not_kept"
 log = logging.getLogger("sigc.daemon")
 
 
-class Alone:
+class UnwatchedRun:
     """Follows what nobody follows."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Alone:
 
 
 @dataclass(frozen=True, slots=True)
-class Care:
+class BookState:
     """How a strategy's book is cared for. due: when next. tries: without success so far. told: the last trouble."""
 
     due: datetime
@@ -75,25 +75,25 @@ class Care:
     told: str = ""
 
 
-def after_success(now: datetime, calendar: Calendar | None) -> Care:
+def after_success(now: datetime, calendar: Calendar | None) -> BookState:
     """Whole: next after the end of the session that is not over yet."""
     if calendar is None:
-        return Care(now + _LONGEST_WAIT)
+        return BookState(now + _LONGEST_WAIT)
     try:
-        return Care(calendar.current_or_next(now - AFTER_CLOSE).close + AFTER_CLOSE)
+        return BookState(calendar.current_or_next(now - AFTER_CLOSE).close + AFTER_CLOSE)
     except SigcError:  # the calendar ends there, and is opened again each day
-        return Care(now + _LONGEST_WAIT)
+        return BookState(now + _LONGEST_WAIT)
 
 
-def after_trouble(before: Care, now: datetime, told: str) -> Care:
+def after_trouble(before: BookState, now: datetime, told: str) -> BookState:
     """Not whole yet: again after a wait that doubles.
 
     >>> from datetime import UTC
     >>> noon = datetime(2024, 1, 2, 12, tzinfo=UTC)
-    >>> [after_trouble(Care(noon, tries), noon, "").due.strftime("%H:%M:%S") for tries in (0, 1, 2, 30)]
+    >>> [after_trouble(BookState(noon, tries), noon, "").due.strftime("%H:%M:%S") for tries in (0, 1, 2, 30)]
     ['12:00:01', '12:00:02', '12:00:04', '12:15:00']
     """
-    return Care(now + min(_FIRST_WAIT * 2 ** min(before.tries, 20), _LONGEST_WAIT), before.tries + 1, told)
+    return BookState(now + min(_FIRST_WAIT * 2 ** min(before.tries, 20), _LONGEST_WAIT), before.tries + 1, told)
 
 
 def write_verdict(order: OrderedRun, tx: Transaction) -> None:
@@ -109,12 +109,12 @@ def write_verdict(order: OrderedRun, tx: Transaction) -> None:
     jobs.end(tx, order, outcome, message, session, as_of, before)
 
 
-class Tending:
+class ReconcileLoop:
     """The care for the books of one daemon."""
 
     def __init__(self, daemon: Controller) -> None:
         self._daemon = daemon
-        self._care: dict[str, Care] = {}
+        self._care: dict[str, BookState] = {}
         self._going: dict[str, asyncio.Task[None]] = {}
         self._threads = ThreadPoolExecutor(_AT_A_TIME, "sigc-tend")
 
@@ -122,17 +122,17 @@ class Tending:
         """A trade that did not end well is looked after at once."""
         order, end = live.order, live.end
         if order.kind == RunKind.TRADE and end is not None and not end.outcome.is_success:
-            self._care[order.strategy] = Care(self._daemon.clock.now())
+            self._care[order.strategy] = BookState(self._daemon.clock.now())
 
     async def turn(self) -> None:
         """Look at the clock for ever; what is due is begun."""
         daemon = self._daemon
         for book in await daemon.books.read(books.books):
-            self._care.setdefault(book.key.strategy, Care(daemon.clock.now()))
+            self._care.setdefault(book.key.strategy, BookState(daemon.clock.now()))
         while True:
             now = daemon.clock.now()
             for entry in daemon.configured.strategies:
-                self._care.setdefault(entry.name, Care(now))
+                self._care.setdefault(entry.name, BookState(now))
             for strategy, care in list(self._care.items()):
                 if care.due <= now and strategy not in self._going:
                     self._going[strategy] = asyncio.get_running_loop().create_task(self._tend(strategy))
@@ -181,12 +181,12 @@ class Tending:
         with daemon.using() as used:
             try:
                 loop = asyncio.get_running_loop()
-                kept = await loop.run_in_executor(self._threads, used.runner.keep, strategy, Alone())
+                kept = await loop.run_in_executor(self._threads, used.runner.keep, strategy, UnwatchedRun())
             except SigcError as error:
-                kept = Kept(problems=(str(error),))
+                kept = BookUpkeep(problems=(str(error),))
             except Exception as mistake:
                 log.exception("a mistake of ours while a book is looked after", extra={"strategy": strategy})
-                kept = Kept(problems=(f"{type(mistake).__name__}: {mistake}",))
+                kept = BookUpkeep(problems=(f"{type(mistake).__name__}: {mistake}",))
         await self._write_verdicts(strategy, kept.verdicts)
         told = "; ".join((*kept.problems, *kept.left))
         if not told:
@@ -226,7 +226,7 @@ class Tending:
 
         with contextlib.suppress(SigcError):
             if await self._daemon.books.read(is_alerted):
-                await self._daemon.books.audit(Event("book.kept", {}, strategy=strategy))
+                await self._daemon.books.audit(AuditEvent("book.kept", {}, strategy=strategy))
 
     async def _tell(self, strategy: str, told: str, *, is_wrong: bool) -> None:
         log.log(
@@ -237,4 +237,4 @@ class Tending:
         if is_wrong:
             self._daemon.alert(NOT_KEPT, is_critical=True)
             with contextlib.suppress(SigcError):
-                await self._daemon.books.audit(Event(NOT_KEPT, {"why": told}, strategy=strategy))
+                await self._daemon.books.audit(AuditEvent(NOT_KEPT, {"why": told}, strategy=strategy))

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from sigc.rpc.messages.history import Artifact, PlanLine, SignalDay, SignalLine
 from sigc.rpc.schema import MismatchError, decode
 from sigc.store.files import run_folder
-from sigc.store.history.history import PastRun, Totals
+from sigc.store.history.history import OrderTotals, PastRun
 
 T = TypeVar("T")
 _MOST_FILES, _MOST_NODES, _MOST_SIGNALS = 100, 800, 6
@@ -53,7 +53,7 @@ def targets_of(work_dir: Path, run: str) -> dict[str, float]:
 
 
 def signals_of(
-    work_dir: Path, runs: Iterable[tuple[PastRun, Totals]]
+    work_dir: Path, runs: Iterable[tuple[PastRun, OrderTotals]]
 ) -> tuple[tuple[SignalDay, ...], dict[str, tuple[float, ...]]]:
     """The signals of runs, and by signal the mean return that followed in each fifth of the assets."""
     days, fifths = [], dict[str, list[list[float]]]()

@@ -25,14 +25,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sigc.clock import Clock
 from sigc.errors import Diagnostic
 from sigc.rpc.messages.requests import WorkerStatus
-from sigc.store.ledger.action_rows import Entry
+from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Outcome
 
 if TYPE_CHECKING:
     from sigc.config.settings import Config
     from sigc.daemon.page import PageOrder
-    from sigc.metrics import Metrics
+    from sigc.metrics import DaemonMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class RunEnd:
     result: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Watch(Protocol):
+class RunHandle(Protocol):
     """How a run is followed and ended from outside. Safe to call from any thread."""
 
     @property
@@ -112,7 +112,7 @@ class Watch(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedStrategy:
     """A strategy file that was looked at: the digest of its text, the portfolio that would trade, what is wrong.
 
     off: what is told of limits that nothing it loads can be judged by.
@@ -135,7 +135,7 @@ class RunVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class BookUpkeep:
     """A strategy's book, looked after. left: what is still to be done, in words; then it is wanted again before long.
 
     problems: what an operator must hear of, and that a second look may mend.
@@ -149,11 +149,11 @@ class Kept:
 class Runner(Protocol):
     """What does the work of one configuration."""
 
-    def check(self) -> tuple[Checked, ...]:
+    def check(self) -> tuple[CheckedStrategy, ...]:
         """Look at every strategy file; no data are opened."""
         ...
 
-    def run(self, order: RunOrder, watch: Watch) -> RunEnd:
+    def run(self, order: RunOrder, watch: RunHandle) -> RunEnd:
         """Do one run. What goes wrong with it is its end, or a SigcError."""
         ...
 
@@ -161,11 +161,11 @@ class Runner(Protocol):
         """Send nothing more of a run, and take its open orders back; how many could not be reached."""
         ...
 
-    def rename_asset(self, book: BookKey, old: str, new: str, who: str, reason: str) -> tuple[Entry, ...]:
+    def rename_asset(self, book: BookKey, old: str, new: str, who: str, reason: str) -> tuple[ActionEntry, ...]:
         """Rename an asset in every book that holds it, `book` among them; what was moved. Raises SigcError."""
         ...
 
-    def keep(self, strategy: str, watch: Watch) -> Kept:
+    def keep(self, strategy: str, watch: RunHandle) -> BookUpkeep:
         """Give runs that were left open their verdicts; take in what the broker did, value the book, publish the audit.
 
         strategy: '' for all that a crash left, before anything runs, and nothing is valued then; else no trade of that
@@ -246,7 +246,7 @@ class Services:
     """
 
     ledger: Ledger
-    metrics: Metrics
+    metrics: DaemonMetrics
     clock: Clock
     scratch: Path
     cluster: Cluster | None = None
@@ -258,7 +258,7 @@ MakeRunner = Callable[["Config", tuple[StrategyEntry, ...], Services], Runner]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class DaemonParts:
     """What the daemon is handed by who puts it together; each is called in a thread and may import what is heavy.
 
     make_runner: builds the runner of a configuration. open_ledger: opens the ledger of a work dir. kinds: the kinds of

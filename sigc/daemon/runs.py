@@ -24,7 +24,7 @@ from typing import Any
 
 from sigc import metrics as m
 from sigc.clock import Clock
-from sigc.daemon.ledger_threads import Books
+from sigc.daemon.ledger_threads import LedgerThreads
 from sigc.daemon.runner import RunEnd, Runner, RunOrder
 from sigc.errors import SigcError
 from sigc.host.logs import of_run
@@ -93,7 +93,7 @@ class Runs:
     """The runs of one daemon. most: at a time. ended: told of each end, in the loop, when it is durable."""
 
     def __init__(
-        self, books: Books, metrics: m.Metrics, clock: Clock, most: int, ended: Callable[[LiveRun], None]
+        self, books: LedgerThreads, metrics: m.DaemonMetrics, clock: Clock, most: int, ended: Callable[[LiveRun], None]
     ) -> None:
         self._books, self._metrics, self._clock, self._ended = books, metrics, clock, ended
         self._threads = ThreadPoolExecutor(most, "sigc-run")
@@ -236,7 +236,7 @@ class Runs:
 class _Watch:
     """What a run says from its thread; the loop hears of it, not more often than is worth it."""
 
-    def __init__(self, live: LiveRun, loop: asyncio.AbstractEventLoop, metrics: m.Metrics) -> None:
+    def __init__(self, live: LiveRun, loop: asyncio.AbstractEventLoop, metrics: m.DaemonMetrics) -> None:
         self._live, self._loop, self._metrics = live, loop, metrics
         self._told_at = 0.0
 

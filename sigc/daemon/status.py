@@ -15,8 +15,8 @@ from sigc import metrics as m
 from sigc.alerts.urgency import Urgency
 from sigc.daemon.controller import Controller
 from sigc.daemon.lifecycle.start import DASHBOARD
+from sigc.host.cgroup import described
 from sigc.host.identity import started
-from sigc.host.quota import described
 from sigc.host.usage import machine_memory, usable_cpus
 from sigc.rpc.address import address_text, as_reached
 from sigc.rpc.messages.requests import Details, JobStatus, StatusReply, StrategyStatus, WorkerStatus

@@ -23,10 +23,10 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from sigc import metrics as m
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.clock import Clock
-from sigc.daemon.did_not_run import detail_of
-from sigc.daemon.ledger_threads import Books
+from sigc.daemon.ledger_threads import LedgerThreads
+from sigc.daemon.missed_reasons import detail_of
 from sigc.errors import SigcError
 from sigc.schedule.dependencies import dependents, needed, told
 from sigc.schedule.job import TRADING, Condition, Fire, Job, fires, next_job_fires
@@ -39,8 +39,8 @@ from sigc.schedule.state import (
     Event,
     FireDue,
     FireMissed,
-    Held,
     JobState,
+    PauseChanged,
     RecordMiss,
     Requested,
     RunFinished,
@@ -81,7 +81,7 @@ class Duties:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class ScheduleDecisions:
     """What is decided: names of strategies that are paused ('' for all), jobs that are switched off, strategies that
     are halted ('' for all)."""
 
@@ -101,7 +101,7 @@ class Decided:
 class Timetable:
     """The jobs of one daemon. What happens is queued by anyone in the loop and handled by `run` alone, in order."""
 
-    def __init__(self, books: Books, metrics: m.Metrics, clock: Clock, duties: Duties) -> None:
+    def __init__(self, books: LedgerThreads, metrics: m.DaemonMetrics, clock: Clock, duties: Duties) -> None:
         self._books, self._metrics, self._clock, self._duties = books, metrics, clock, duties
         self.states: dict[str, JobState] = {}
         self.handled: dict[str, datetime] = {}
@@ -115,7 +115,7 @@ class Timetable:
     # The life of the table.
 
     async def restore(
-        self, jobs: tuple[Job, ...], calendars: Calendars, alive: datetime | None, decided: Decided
+        self, jobs: tuple[Job, ...], calendars: Calendars, alive: datetime | None, decided: ScheduleDecisions
     ) -> None:
         """Go on where the last life ended, before `run`. alive: when it last was."""
         now = self._clock.now()
@@ -136,7 +136,7 @@ class Timetable:
             await self._end_runs(name)
         await self._adopt(jobs, calendars, decided)
 
-    async def adopt(self, jobs: tuple[Job, ...], calendars: Calendars, decided: Decided) -> None:
+    async def adopt(self, jobs: tuple[Job, ...], calendars: Calendars, decided: ScheduleDecisions) -> None:
         """Have these jobs from now on: those that stay keep what is going on with them."""
         await self._in_turn(lambda: self._adopt(jobs, calendars, decided))
 
@@ -175,7 +175,7 @@ class Timetable:
     def hold(self, held: frozenset[str]) -> None:
         """What is paused now: names of strategies, '' for all."""
         for name, state in self.states.items():
-            self.post(name, Held("" in held or state.job.strategy in held, self._clock.now()))
+            self.post(name, PauseChanged("" in held or state.job.strategy in held, self._clock.now()))
 
     def began(self, run: str, strategy: str) -> None:
         """A run by hand of a strategy began: its jobs count it as going on."""
@@ -245,7 +245,7 @@ class Timetable:
             if done is not None and not done.done():
                 done.set_result(None)
 
-    async def _adopt(self, jobs: tuple[Job, ...], calendars: Calendars, decided: Decided) -> None:
+    async def _adopt(self, jobs: tuple[Job, ...], calendars: Calendars, decided: ScheduleDecisions) -> None:
         now = self._clock.now()
         self.calendars = calendars
         for gone in self.states.keys() - {job.name for job in jobs}:
@@ -261,7 +261,7 @@ class Timetable:
             self._plan_next(name)
             enabled = job.enabled and name not in decided.off
             await self._apply(
-                name, Switched(enabled, now), Held(decided.holds(job.strategy), now), is_new=before is None
+                name, Switched(enabled, now), PauseChanged(decided.holds(job.strategy), now), is_new=before is None
             )
 
     async def _look(self) -> None:

@@ -37,7 +37,7 @@ Cells = Collection[tuple[int, int]]  # (row, column)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class JumpLimits:
     """The returns beyond which a price is a jump: a gain above `up`, a loss above `down`, both positive fractions."""
 
     up: float
@@ -55,7 +55,7 @@ class Jump:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class State:
+class AnomalyState:
     """What is known after some rows, (assets,) each: the last accepted value, and the candidate after it, or NaN.
 
     held: whether later rows can't confirm the candidate, as a jump before it looks like a split.
@@ -85,7 +85,7 @@ def split_like(change: float) -> str:
     return ""
 
 
-def limits_of(written: float | None, default: float, frequency: Frequency) -> Limits:
+def limits_of(written: float | None, default: float, frequency: Frequency) -> JumpLimits:
     """The limits of a source: as written, for its rows; else `default`, which is for a session.
 
     Spread grows with the root of time, so rows of a week or a month are given the default compounded over the root of
@@ -95,24 +95,24 @@ def limits_of(written: float | None, default: float, frequency: Frequency) -> Li
     True
     """
     if written is not None:
-        return Limits(written, written)
+        return JumpLimits(written, written)
     times = sqrt(_SESSIONS.get(frequency.word, 1.0))
-    return Limits((1.0 + default) ** times - 1.0, 1.0 - (1.0 - default) ** times if default < 1.0 else default)
+    return JumpLimits((1.0 + default) ** times - 1.0, 1.0 - (1.0 - default) ** times if default < 1.0 else default)
 
 
 def accept(
     values: Floats,
-    limits: Limits,
-    state: State | None = None,
+    limits: JumpLimits,
+    state: AnomalyState | None = None,
     columns: Sequence[int] | None = None,
     by_hand: Cells = (),
-) -> tuple[Floats, tuple[Jump, ...], State]:
+) -> tuple[Floats, tuple[Jump, ...], AnomalyState]:
     """`values` (rows, assets) with NaN where a value is not accepted; itself where all are.
 
     state: after the rows before. columns: those that may have a jump, where it is known. by_hand: (row, column) of
     values that a person accepts.
     """
-    before = State(*np.full((2, values.shape[1]), np.nan)) if state is None else state
+    before = AnomalyState(*np.full((2, values.shape[1]), np.nan)) if state is None else state
     if not len(values):
         return values, (), before
     known = _with(values, before) if columns is None else None
@@ -120,7 +120,7 @@ def accept(
     if known is None and state is not None:  # from the rows before to the first of these
         suspects += _suspects(_with(_first(values)[None], before), limits)
     suspects = sorted({*suspects, *(int(c) for c in np.flatnonzero(before.held))})
-    after = State(_last(values, before.accepted), np.full(values.shape[1], np.nan))
+    after = AnomalyState(_last(values, before.accepted), np.full(values.shape[1], np.nan))
     clean, jumps = values, []
     for column in suspects:
         found, accepted, candidate, is_held = _walk(
@@ -135,7 +135,7 @@ def accept(
     return clean, tuple(sorted(jumps, key=lambda j: (j.row, j.column))), after
 
 
-def told(spec_name: str, jumps: Sequence[tuple[str, str, float]], limits: Limits) -> tuple[Diagnostic, ...]:
+def told(spec_name: str, jumps: Sequence[tuple[str, str, float]], limits: JumpLimits) -> tuple[Diagnostic, ...]:
     """A finding of jumps (asset, date, return), which names some of them."""
     if not jumps:
         return ()
@@ -157,12 +157,12 @@ def named(jumps: Sequence[Jump], names: Sequence[str], dates: Dates) -> list[tup
     return [(names[j.column], str(days[j.row]), j.change) for j in jumps]
 
 
-def _with(values: Floats, state: State) -> Floats:
+def _with(values: Floats, state: AnomalyState) -> Floats:
     """The values behind what was known before."""
     return np.vstack([state.accepted[None], state.candidate[None], values])
 
 
-def _suspects(values: Floats, limits: Limits) -> list[int]:
+def _suspects(values: Floats, limits: JumpLimits) -> list[int]:
     """Columns in which a value is beyond the limits of the valid one before."""
     valid = values > 0.0
     if not valid[2:].all() or not valid[0].all():
@@ -190,7 +190,7 @@ def _first(values: Floats) -> Floats:
 
 
 def _walk(
-    column: Floats, state: State, place: int, limits: Limits, by_hand: Collection[int]
+    column: Floats, state: AnomalyState, place: int, limits: JumpLimits, by_hand: Collection[int]
 ) -> tuple[list[Jump], float, float, bool]:
     """The jumps of a column, the last accepted value, the candidate, and whether that is held."""
     head = [v for v in (float(state.accepted[place]), float(state.candidate[place])) if v > 0.0]
@@ -222,12 +222,12 @@ def _walk(
     return found, float(values[-1]), float("nan"), False
 
 
-def _is_beyond(now: float, before: float, limits: Limits) -> bool:
+def _is_beyond(now: float, before: float, limits: JumpLimits) -> bool:
     change = now / before - 1.0
     return change > limits.up or change < -limits.down
 
 
-def _beyond(now: Floats, before: Floats, limits: Limits) -> NDArray[np.bool_]:
+def _beyond(now: Floats, before: Floats, limits: JumpLimits) -> NDArray[np.bool_]:
     change = now / before - 1.0
     out: NDArray[np.bool_] = (change > limits.up) | (change < -limits.down)
     return out

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from sigc.data.dates.exchange import Exchange, Instants
 from sigc.data.dates.moments import days_of, published, usable
 from sigc.data.dates.stamps import Dated, settle, stamps_of
-from sigc.data.events import Raw
+from sigc.data.events import RawEvents
 from sigc.data.formats.cells import codes, numbers, texts
-from sigc.data.formats.layout import Layout
+from sigc.data.formats.layout import TableLayout
 from sigc.data.formats.shape import assets_of
-from sigc.data.manifest import Rows
+from sigc.data.manifest import RowDecisions
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates, Floats, Panel
 
@@ -43,7 +43,7 @@ def check_said(spec: SourceSpec, file: str) -> tuple[Diagnostic, ...]:
     return (Diagnostic("W002", message, spec.span, Severity.WARNING, hint=hint),)
 
 
-def cells_of(spec: SourceSpec, file: str, table: Any, how: Layout, exchange: Exchange) -> Raw:
+def cells_of(spec: SourceSpec, file: str, table: Any, how: TableLayout, exchange: Exchange) -> RawEvents:
     """The cells of a table that hold something. Raises E201 with row and column."""
     if table.num_rows == 0:
         raise problem(spec, "E201", file, "has no rows")
@@ -56,26 +56,27 @@ def cells_of(spec: SourceSpec, file: str, table: Any, how: Layout, exchange: Exc
         table = table.take(dated.keep)
     names, asset, row, values, labels, findings = _cells(spec, file, table, how)
     there = ~np.isnan(values)
-    raw = Raw(
+    raw = RawEvents(
         file, names, asset, dated.dates.view("i8")[row], order[row], since[row], values, number[row], labels,
-        rows=Rows(dated.frequency, dated.calendar, dated.zone), findings=(*how.findings, *dated.findings, *findings),
+        rows=RowDecisions(dated.frequency, dated.calendar, dated.zone),
+        findings=(*how.findings, *dated.findings, *findings),
     )  # fmt: skip
     return raw.take(there)
 
 
-def cells_of_panel(panel: Panel, rows: Rows, spec: SourceSpec, exchange: Exchange) -> Raw:
+def cells_of_panel(panel: Panel, rows: RowDecisions, spec: SourceSpec, exchange: Exchange) -> RawEvents:
     """The cells of a panel that hold something."""
     since = _since(spec, panel.dates, exchange, is_intraday=rows.is_intraday)
     row, asset = np.nonzero(~np.isnan(panel.values))
     none = np.zeros(len(row), "i8")
-    return Raw(
+    return RawEvents(
         "the frame", panel.names, asset, panel.dates.view("i8")[row], none, since[row], panel.values[row, asset],
         row + 2, panel.labels, rows=rows,
     )  # fmt: skip
 
 
 def _times(
-    spec: SourceSpec, file: str, table: Any, how: Layout, dated: Dated, exchange: Exchange
+    spec: SourceSpec, file: str, table: Any, how: TableLayout, dated: Dated, exchange: Exchange
 ) -> tuple[Instants, Instants]:
     """Of each row that stays: what orders its restatements, and from when on it can be used."""
     if not how.published:
@@ -99,7 +100,7 @@ Cells = tuple[
 ]
 
 
-def _cells(spec: SourceSpec, file: str, table: Any, how: Layout) -> Cells:
+def _cells(spec: SourceSpec, file: str, table: Any, how: TableLayout) -> Cells:
     """Names, and of each cell its asset, its row, its value; labels of a category; findings."""
     rows = np.arange(table.num_rows)
     if how.shape == "long":
@@ -126,7 +127,7 @@ def _column(spec: SourceSpec, file: str, table: Any, columns: list[str]) -> tupl
 # -- intervals ---------------------------------------------------------------------------------------------------
 
 
-def intervals_of(spec: SourceSpec, file: str, table: Any, how: Layout, exchange: Exchange) -> Raw:
+def intervals_of(spec: SourceSpec, file: str, table: Any, how: TableLayout, exchange: Exchange) -> RawEvents:
     """The ends of intervals as events: 1 (or the value) from the first day on, 0 (or missing) after the last.
 
     Raises E201 for one that ends before it begins, and for two of an asset that overlap, with their rows.
@@ -156,9 +157,9 @@ def intervals_of(spec: SourceSpec, file: str, table: Any, how: Layout, exchange:
     at = np.concatenate([since, until[ends] + DAY_NS, np.full(len(first), OPEN)])
     whose = np.concatenate([asset, asset[ends], asset[first]])
     values = np.concatenate([inside, outside[ends], outside[first]])
-    rows = Rows(calendar=exchange.name, zone=exchange.zone)
+    rows = RowDecisions(calendar=exchange.name, zone=exchange.zone)
     where = np.concatenate([order, order[ends], order[first]]) + 2
-    return Raw(
+    return RawEvents(
         file, names, whose, at, np.zeros(len(at), "i8"), at, values, where, labels, by_label=True, rows=rows,
         findings=(*how.findings, *findings),
     )  # fmt: skip

@@ -27,19 +27,19 @@ from sigc.data.actions.factors import convert_factor
 from sigc.data.convert import Ways, convert, sessions_of
 from sigc.data.dates.exchange import ALWAYS, NYSE, Exchange, Exchanges
 from sigc.data.events import newest
-from sigc.data.manifest import NO_ROWS, Converted, Events, Rows, SourceBlock
+from sigc.data.manifest import NO_ROWS, Converted, Events, RowDecisions, SourceBlock
+from sigc.data.source_errors import problem
 from sigc.data.sources.connections import Connections
-from sigc.data.sources.frame_source import Held, put
-from sigc.data.sources.locate import Place, locate, together
+from sigc.data.sources.frame_source import MemoryFrame, put
+from sigc.data.sources.locate import SourceFiles, locate, together
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, SigcError
-from sigc.ops.declare import Kind
+from sigc.ops.declare import ValueKind
 from sigc.panel import Dates, Panel
 
 T = TypeVar("T")
 IN_MEMORY = "given from memory"
-_NONE: Mapping[str, Held] = MappingProxyType({})
+_NONE: Mapping[str, MemoryFrame] = MappingProxyType({})
 
 
 def _nothing() -> None:
@@ -58,7 +58,7 @@ class Source:
     """
 
     name: str
-    kind: Kind
+    kind: ValueKind
     static: bool
     dates: Dates
     names: tuple[str, ...]
@@ -69,7 +69,7 @@ class Source:
     path: str
     findings: tuple[Diagnostic, ...] = ()
     restore: Callable[[], object] = _nothing
-    rows: Rows = NO_ROWS
+    rows: RowDecisions = NO_ROWS
     sessions: Dates | None = None
     events: Events | None = None
     filled: float = 1.0
@@ -104,7 +104,7 @@ def load(
     settings: DataSettings,
     ttl_hours: float = 0.0,
     connections: Connections | None = None,
-    held: Mapping[str, Held] = _NONE,
+    held: Mapping[str, MemoryFrame] = _NONE,
     *,
     thorough: bool = False,
     exchanges: Exchanges = NYSE,
@@ -132,7 +132,9 @@ def load(
         if spec.name in held and not spec.is_actions:
             again = partial(put, held[spec.name], store)
             again()
-            sources[spec.name] = _described(spec, Place(IN_MEMORY, (), ()), held[spec.name].converted, again, exchanges)
+            sources[spec.name] = _described(
+                spec, SourceFiles(IN_MEMORY, (), ()), held[spec.name].converted, again, exchanges
+            )
     if errors:
         raise SigcError(*errors)
     acting = actions.all_of(specs)
@@ -166,7 +168,7 @@ def _factor(name: str, closes: Source, actions: DeclaredActions, ways: Ways) -> 
         return _factor(name, closes, actions, ways)
 
     made = convert_factor(spec, parts_of(name)[1], closes, acts, ways.store, read_block)
-    return _described(spec, Place("corporate actions", (), ()), made, again, ways.exchanges)
+    return _described(spec, SourceFiles("corporate actions", (), ()), made, again, ways.exchanges)
 
 
 def _gathered(
@@ -183,7 +185,7 @@ def _gathered(
     return found
 
 
-def _located(spec: SourceSpec, *, store: BlockStore, settings: DataSettings, ttl_hours: float) -> Place:
+def _located(spec: SourceSpec, *, store: BlockStore, settings: DataSettings, ttl_hours: float) -> SourceFiles:
     """Where a source is; of a URL the time and version of each look are noted.
 
     Notes named `seen-` are an older sigc's, whose versions may be constants: they are not believed.
@@ -203,7 +205,7 @@ def _located(spec: SourceSpec, *, store: BlockStore, settings: DataSettings, ttl
 
 def _source(
     spec: SourceSpec,
-    look: Callable[[SourceSpec], Place],
+    look: Callable[[SourceSpec], SourceFiles],
     actions: DeclaredActions,
     ways: Ways,
     *,
@@ -217,14 +219,14 @@ def _source(
 
 
 def _described(
-    spec: SourceSpec, place: Place, of: Converted, restore: Callable[[], object], exchanges: Exchanges
+    spec: SourceSpec, place: SourceFiles, of: Converted, restore: Callable[[], object], exchanges: Exchanges
 ) -> Source:
     sessions = None
     if of.rows.is_intraday and of.events is None:
         sessions = sessions_of(of.dates, exchanges.of(of.rows.calendar, of.rows.zone))
     return Source(
         name=spec.name,
-        kind=Kind.CATEGORY if of.category else Kind.PANEL,
+        kind=ValueKind.CATEGORY if of.category else ValueKind.PANEL,
         static=of.static,
         dates=of.dates,
         names=of.names,
@@ -260,7 +262,7 @@ def read(source: Source, store: BlockStore, start: int, stop: int) -> Panel:
                 panel = _at_events(source, panel, block)
             panels.append(panel.rows(max(0, start - block.start), min(stop, block.stop) - block.start))
     if not panels:
-        labels = source.labels if source.kind is Kind.CATEGORY else None
+        labels = source.labels if source.kind is ValueKind.CATEGORY else None
         return Panel(np.empty(0, "datetime64[ns]"), source.names, np.empty((0, len(source.names))), labels)
     return concat(panels, source.names)
 
@@ -274,7 +276,7 @@ def _at_events(source: Source, panel: Panel, block: SourceBlock) -> Panel:
     """What is the newest at the rows of an as-of source itself."""
     dates = source.dates[block.start : block.stop]
     stamps = dates.view("i8") // 1_000
-    labels = source.labels if source.kind is Kind.CATEGORY else None
+    labels = source.labels if source.kind is ValueKind.CATEGORY else None
     if source.events is None:
         raise TypeError("no as-of source")
     values = newest(panel, stamps, dates.astype("datetime64[D]").view("i8"), source.events)

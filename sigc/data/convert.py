@@ -18,26 +18,26 @@ from itertools import compress
 import numpy as np
 
 from sigc.actions import Action, digest_of
-from sigc.blocks.block import DIGEST_BYTES, Block, BlockStore, Facts, concat, digest, grid, row_digests
+from sigc.blocks.block import DIGEST_BYTES, Block, BlockFacts, BlockStore, concat, digest, grid, row_digests
 from sigc.config.settings import DataSettings
 from sigc.data import asof
 from sigc.data.dates.exchange import NYSE, Exchange, Exchanges
 from sigc.data.dates.frequency import infer
 from sigc.data.dates.stamps import Dated
-from sigc.data.events import Raw, late, store_events, together
+from sigc.data.events import RawEvents, late, store_events, together
 from sigc.data.formats.layout import layout
 from sigc.data.formats.parquet import ParquetFile
-from sigc.data.formats.shape import Shaped, check_ascending, to_panel
+from sigc.data.formats.shape import ShapedPanel, check_ascending, to_panel
 from sigc.data.formats.stream import dated_in, streamed
 from sigc.data.formats.table import opened
-from sigc.data.manifest import NO_ROWS, Converted, Manifests, Rows, SourceBlock
-from sigc.data.masks import Mask
+from sigc.data.manifest import NO_ROWS, Converted, Manifests, RowDecisions, SourceBlock
+from sigc.data.masks import AcceptedMask
 from sigc.data.missing_cells import MissingCells
+from sigc.data.source_errors import problem
 from sigc.data.sources import by_file, raw_kept
 from sigc.data.sources.folder import joined, remembered
-from sigc.data.sources.locate import Place, version_now
+from sigc.data.sources.locate import SourceFiles, version_now
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.panel import Dates, Panel, canonical
 
 FORMAT = "4"  # of source blocks and manifests
@@ -60,7 +60,9 @@ class Ways:
         return self.exchanges.of(spec.options.calendar, spec.options.zone)
 
 
-def convert(spec: SourceSpec, place: Place, acts: Sequence[Action], ways: Ways, *, thorough: bool = False) -> Converted:
+def convert(
+    spec: SourceSpec, place: SourceFiles, acts: Sequence[Action], ways: Ways, *, thorough: bool = False
+) -> Converted:
     """Convert every file of a source that is new or changed. Raises `SigcError` for what is wrong in it.
 
     acts: corporate actions, which explain jumps where these are masked. thorough: also those whose blocks are not all
@@ -105,7 +107,7 @@ def convert(spec: SourceSpec, place: Place, acts: Sequence[Action], ways: Ways, 
     return _of_one_frequency(spec, whole, ways)
 
 
-def _settled(spec: SourceSpec, file: str, place: Place, make: Callable[[], Converted]) -> tuple[str, Converted]:
+def _settled(spec: SourceSpec, file: str, place: SourceFiles, make: Callable[[], Converted]) -> tuple[str, Converted]:
     """What a file was converted to, and its version: the one it has before and after. Raises E201 for one that changes
     while it is read, again and again."""
     version = place.versions[place.files.index(file)]
@@ -118,7 +120,7 @@ def _settled(spec: SourceSpec, file: str, place: Place, make: Callable[[], Conve
     raise problem(spec, "E201", file, "changes while it is read", "write beside it, then rename: no reader sees a half")
 
 
-def _decided(spec: SourceSpec, rows: Rows) -> SourceSpec:
+def _decided(spec: SourceSpec, rows: RowDecisions) -> SourceSpec:
     """The declaration of the files after the first: whether rows are bars of a session is decided by then."""
     if not rows.is_intraday:
         return spec
@@ -133,7 +135,9 @@ def _of_one_frequency(spec: SourceSpec, whole: Converted, ways: Ways) -> Convert
     return replace(whole, rows=replace(whole.rows, frequency=infer(whole.dates, ways.exchange(spec))))
 
 
-def _as_one(spec: SourceSpec, place: Place, acts: Sequence[Action], manifests: Manifests, ways: Ways) -> Converted:
+def _as_one(
+    spec: SourceSpec, place: SourceFiles, acts: Sequence[Action], manifests: Manifests, ways: Ways
+) -> Converted:
     versions = (*place.files, *place.versions, *((digest_of(acts),) if acts else ()))
     name = "source-" + digest(FORMAT, _options(spec), ways.exchanges.mark, *versions)
     known = manifests.recall(name)
@@ -145,7 +149,7 @@ def _as_one(spec: SourceSpec, place: Place, acts: Sequence[Action], manifests: M
         whole = concat([s.panel for s in shaped])
         check_ascending(spec, place.text, whole.dates)
         rows = _rows(shaped[0].dated)
-        mask = Mask(spec, rows.frequency, acts)
+        mask = AcceptedMask(spec, rows.frequency, acts)
         known = store_panels(spec, [mask.panel(whole)], ways, rows, static=False)
         told = (*(f for s in shaped for f in s.findings), *mask.findings())
         known = replace(known, findings=(*told, *known.findings))
@@ -153,7 +157,7 @@ def _as_one(spec: SourceSpec, place: Place, acts: Sequence[Action], manifests: M
     return known
 
 
-def _as_events(spec: SourceSpec, place: Place, manifests: Manifests, ways: Ways) -> Converted:
+def _as_events(spec: SourceSpec, place: SourceFiles, manifests: Manifests, ways: Ways) -> Converted:
     """All files of an as-of source as one: a filing of today may restate one of years ago."""
     name = "source-" + digest(FORMAT, _options(spec), ways.exchanges.mark, *place.files, *place.versions)
     last = "last-" + digest(FORMAT, _options(spec), place.text)
@@ -171,7 +175,7 @@ def _as_events(spec: SourceSpec, place: Place, manifests: Manifests, ways: Ways)
     return known
 
 
-def _file_events(spec: SourceSpec, place: Place, at: int, ways: Ways) -> Raw:
+def _file_events(spec: SourceSpec, place: SourceFiles, at: int, ways: Ways) -> RawEvents:
     """The events of a file; of a folder they are kept, so that only new files are read."""
     file = place.files[at]
     if len(place.files) == 1:
@@ -184,7 +188,7 @@ def _file_events(spec: SourceSpec, place: Place, at: int, ways: Ways) -> Raw:
     return raw
 
 
-def _events_in(spec: SourceSpec, file: str, ways: Ways) -> Raw:
+def _events_in(spec: SourceSpec, file: str, ways: Ways) -> RawEvents:
     with opened(spec, file, ways.settings.max_cells) as table:
         how = layout(spec, file, table.head(), table.indices)
         arrow = table.read(how.columns, how.numbers(spec))
@@ -193,7 +197,7 @@ def _events_in(spec: SourceSpec, file: str, ways: Ways) -> Raw:
     return of(spec, file, arrow, how, exchange).in_microseconds()
 
 
-def _first_date(shaped: Shaped) -> int:
+def _first_date(shaped: ShapedPanel) -> int:
     return int(shaped.panel.dates[0].astype("i8"))
 
 
@@ -213,14 +217,14 @@ def _convert_file(spec: SourceSpec, file: str, acts: Sequence[Action], ways: Way
         if plain and isinstance(table, ParquetFile) and table.rows * len(how.columns) > _at_once(spec):
             table.check_size(how.columns)
             dated = dated_in(spec, file, how, ways.exchange(spec))
-            mask = Mask(spec, dated.frequency, acts)
+            mask = AcceptedMask(spec, dated.frequency, acts)
             panels = mask.panels(streamed(spec, file, how, dated, _rule(dated.dates)))
             made = store_panels(spec, panels, ways, _rows(dated), static=False, rule=_rule(dated.dates))
             return replace(made, findings=(*how.findings, *dated.findings, *mask.findings(), *made.findings))
         arrow = table.read(how.columns, how.numbers(spec))
     shaped = to_panel(spec, file, arrow, how, ways.exchange(spec))
     rows, is_long = _rows(shaped.dated), how.shape == "long"
-    mask = Mask(spec, rows.frequency, acts)
+    mask = AcceptedMask(spec, rows.frequency, acts)
     made = store_panels(spec, [mask.panel(shaped.panel)], ways, rows, static=how.shape == "static", is_long=is_long)
     return replace(made, findings=(*shaped.findings, *mask.findings(), *made.findings))
 
@@ -233,8 +237,8 @@ def _refuse_publication(spec: SourceSpec, file: str) -> None:
         raise problem(spec, "E201", file, message, "say asof=true, or a longest age such as asof=400d")
 
 
-def _rows(dated: Dated | None) -> Rows:
-    return NO_ROWS if dated is None else Rows(dated.frequency, dated.calendar, dated.zone)
+def _rows(dated: Dated | None) -> RowDecisions:
+    return NO_ROWS if dated is None else RowDecisions(dated.frequency, dated.calendar, dated.zone)
 
 
 def _at_once(spec: SourceSpec) -> int:
@@ -242,7 +246,7 @@ def _at_once(spec: SourceSpec) -> int:
     return min(_STREAM_CELLS, spec.memory_bytes // (8 * _STREAM_SHARE)) if spec.memory_bytes else _STREAM_CELLS
 
 
-def _shaped(spec: SourceSpec, file: str, ways: Ways) -> Shaped:
+def _shaped(spec: SourceSpec, file: str, ways: Ways) -> ShapedPanel:
     """A file read whole."""
     with opened(spec, file, ways.settings.max_cells) as table:
         how = layout(spec, file, table.head(), table.indices)
@@ -254,7 +258,7 @@ def store_panels(
     spec: SourceSpec,
     panels: list[Panel] | Iterator[Panel],
     ways: Ways,
-    of_rows: Rows = NO_ROWS,
+    of_rows: RowDecisions = NO_ROWS,
     *,
     static: bool,
     known: bytes = b"",
@@ -306,9 +310,11 @@ def store_panels(
     )
 
 
-def facts_of(spec: SourceSpec, label: str, digests: bytes) -> Facts:
+def facts_of(spec: SourceSpec, label: str, digests: bytes) -> BlockFacts:
     """Of a source block, by the digests of its rows."""
-    return Facts(digest("source", FORMAT, digests), spec.name, label, len(digests) // DIGEST_BYTES, source="source")
+    return BlockFacts(
+        digest("source", FORMAT, digests), spec.name, label, len(digests) // DIGEST_BYTES, source="source"
+    )
 
 
 def stripped(panel: Panel) -> Panel:
@@ -326,7 +332,7 @@ class _Cuts:
 
     ways: Ways
     spec: SourceSpec
-    rows: Rows
+    rows: RowDecisions
     rule: str
 
     def grid(self, dates: Dates) -> tuple[Block, ...]:

@@ -15,7 +15,7 @@ _SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Restated:
+class RestatedCell:
     """A cell of both versions with another value. before, after: None where it is missing; text of labels."""
 
     asset: str
@@ -25,7 +25,7 @@ class Restated:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class DataDifference:
     """rows and assets of one version only. appended: rows after the last of the old version. restated: cells of rows
     and assets that both have; `cells` counts them, `shown` are the first. scaled: assets whose restated cells all
     changed by one ratio, as an adjustment does, with the ratio."""
@@ -37,7 +37,7 @@ class Difference:
     assets_new: tuple[str, ...]
     cells: int
     by_asset: tuple[tuple[str, int], ...]
-    shown: tuple[Restated, ...]
+    shown: tuple[RestatedCell, ...]
     scaled: tuple[tuple[str, float], ...]
 
     @property
@@ -54,13 +54,13 @@ class Difference:
         )
 
 
-def difference(old: Panel, new: Panel) -> Difference:
+def difference(old: Panel, new: Panel) -> DataDifference:
     """Compare two versions of a panel.
 
     >>> days = np.array(["2024-03-07", "2024-03-08"], "datetime64[ns]")
     >>> found = difference(Panel(days, ("A",), np.array([[1.0], [2.0]])), Panel(days, ("A",), np.array([[1.0], [3.0]])))
     >>> found.cells, found.shown
-    (1, (Restated(asset='A', date='2024-03-08', before=2.0, after=3.0),))
+    (1, (RestatedCell(asset='A', date='2024-03-08', before=2.0, after=3.0),))
     """
     last = old.dates[-1] if len(old.dates) else np.datetime64(0, "ns")
     added = np.setdiff1d(new.dates, old.dates)
@@ -74,7 +74,7 @@ def difference(old: Panel, new: Panel) -> Difference:
         changed = ~((before == after) | (np.isnan(before) & np.isnan(after)))
     rows, columns = np.nonzero(changed)
     counts = changed.sum(axis=0)
-    return Difference(
+    return DataDifference(
         rows_gone=_days(np.setdiff1d(old.dates, new.dates)),
         rows_between=_days(added[added <= last]),
         appended=_days(added[added > last]),
@@ -83,7 +83,7 @@ def difference(old: Panel, new: Panel) -> Difference:
         cells=len(rows),
         by_asset=tuple((names[i], int(counts[i])) for i in np.argsort(-counts, kind="stable") if counts[i]),
         shown=tuple(
-            Restated(names[c], when(dates[r]), _cell(old, before[r, c]), _cell(new, after[r, c]))
+            RestatedCell(names[c], when(dates[r]), _cell(old, before[r, c]), _cell(new, after[r, c]))
             for r, c in zip(rows[:_SHOWN].tolist(), columns[:_SHOWN].tolist(), strict=True)
         ),
         scaled=() if old.labels is not None else _scaled(names, before, after, changed),

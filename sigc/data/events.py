@@ -21,11 +21,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sigc.blocks.block import BlockStore, Facts, digest, grid
+from sigc.blocks.block import BlockFacts, BlockStore, digest, grid
 from sigc.data.dates.exchange import Instants
-from sigc.data.manifest import NO_ROWS, Converted, Events, Rows, SourceBlock
+from sigc.data.manifest import NO_ROWS, Converted, Events, RowDecisions, SourceBlock
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, Severity
 from sigc.ops.jit import frozen
 from sigc.panel import Dates, Floats, Panel, canonical
@@ -37,7 +37,7 @@ _STACKED = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Raw:
+class RawEvents:
     """Events as they were read, in any order. names: assets, ordered. asset: (events,) which. born: the value's date,
     published: what orders restatements, usable: from when on; all in nanoseconds. where: the row of each in its file.
 
@@ -54,10 +54,10 @@ class Raw:
     where: NDArray[np.int64]
     labels: tuple[str, ...] | None = None
     by_label: bool = False
-    rows: Rows = NO_ROWS
+    rows: RowDecisions = NO_ROWS
     findings: tuple[Diagnostic, ...] = ()
 
-    def take(self, some: NDArray[np.intp] | NDArray[np.bool_]) -> Raw:
+    def take(self, some: NDArray[np.intp] | NDArray[np.bool_]) -> RawEvents:
         """Some of the events."""
         return replace(
             self,
@@ -69,7 +69,7 @@ class Raw:
             where=self.where[some],
         )
 
-    def in_microseconds(self) -> Raw:
+    def in_microseconds(self) -> RawEvents:
         """The events in whole microseconds, which floats hold; none can be used before it could be."""
         return replace(
             self,
@@ -79,7 +79,7 @@ class Raw:
         )
 
 
-def together(parts: Sequence[Raw]) -> Raw:
+def together(parts: Sequence[RawEvents]) -> RawEvents:
     """The events of several files as those of one."""
     if len(parts) == 1:
         return parts[0]
@@ -90,7 +90,7 @@ def together(parts: Sequence[Raw]) -> Raw:
     own = {n: i for i, n in enumerate(names)}
     assets = [np.array([own[n] for n in p.names], np.intp)[p.asset] for p in parts]
     values = [p.values if labels is None else _recoded(p, labels) for p in parts]
-    return Raw(
+    return RawEvents(
         file=parts[0].file,
         names=names,
         asset=np.concatenate(assets),
@@ -106,7 +106,7 @@ def together(parts: Sequence[Raw]) -> Raw:
     )
 
 
-def _recoded(part: Raw, labels: tuple[str, ...]) -> Floats:
+def _recoded(part: RawEvents, labels: tuple[str, ...]) -> Floats:
     place = {t: float(i) for i, t in enumerate(labels)}
     codes = np.array([*(place[t] for t in part.labels or ()), np.nan])
     found: Floats = codes[np.where(np.isnan(part.values), -1, part.values).astype(np.intp)]
@@ -116,7 +116,7 @@ def _recoded(part: Raw, labels: tuple[str, ...]) -> Floats:
 # -- what is ever the newest -------------------------------------------------------------------------------------
 
 
-def accepted(spec: SourceSpec, raw: Raw) -> Raw:
+def accepted(spec: SourceSpec, raw: RawEvents) -> RawEvents:
     """The events that are the newest of their asset from when on they can be used, by asset and that instant.
 
     Raises E201 for two of the same asset, date and publication.
@@ -136,7 +136,7 @@ def accepted(spec: SourceSpec, raw: Raw) -> Raw:
     return some.take(last)
 
 
-def _refuse_twice(spec: SourceSpec, raw: Raw, rank: NDArray[np.int64]) -> None:
+def _refuse_twice(spec: SourceSpec, raw: RawEvents, rank: NDArray[np.int64]) -> None:
     order = np.lexsort((raw.where, rank, raw.asset))
     same = (np.diff(rank[order]) == 0) & (np.diff(raw.asset[order]) == 0)
     if same.any():
@@ -157,7 +157,7 @@ def _day(instant_ns: int) -> str:
 # -- to blocks ---------------------------------------------------------------------------------------------------
 
 
-def store_events(spec: SourceSpec, raw: Raw, store: BlockStore) -> Converted:
+def store_events(spec: SourceSpec, raw: RawEvents, store: BlockStore) -> Converted:
     """The newest of `raw` cut into blocks; those that the store lacks are stored. Raises E201 for an event twice."""
     kept = accepted(spec, raw)
     if not len(kept.asset):
@@ -189,14 +189,14 @@ def store_events(spec: SourceSpec, raw: Raw, store: BlockStore) -> Converted:
     )
 
 
-def _rule(raw: Raw, dates: Dates) -> str:
+def _rule(raw: RawEvents, dates: Dates) -> str:
     """Years, as events are few; bars are cut as bars are."""
     if not raw.rows.is_intraday:
         return "year"
     return {4: "year", 7: "month"}.get(len(grid(dates)[0].label), "week")
 
 
-def _block(kept: Raw, usable_us: Instants, stamps: Instants, start: int, stop: int) -> Panel:
+def _block(kept: RawEvents, usable_us: Instants, stamps: Instants, start: int, stop: int) -> Panel:
     """The newest event of each asset before the rows [start, stop), and those within them."""
     first = stamps[start]
     inside = (usable_us >= first) & (usable_us <= stamps[stop - 1])
@@ -218,12 +218,12 @@ def _block(kept: Raw, usable_us: Instants, stamps: Instants, start: int, stop: i
     return Panel(dates, names, canonical(values.reshape(-1, len(begins))))
 
 
-def _facts(spec: SourceSpec, label: str, panel: Panel, labels: tuple[str, ...] | None) -> Facts:
+def _facts(spec: SourceSpec, label: str, panel: Panel, labels: tuple[str, ...] | None) -> BlockFacts:
     content = digest("events", FORMAT, "\n".join(panel.names), "\n".join(labels or ()), panel.values.tobytes())
-    return Facts(content, spec.name, label, len(panel.dates), source="source")
+    return BlockFacts(content, spec.name, label, len(panel.dates), source="source")
 
 
-def _digests(kept: Raw, row: NDArray[np.intp], rows: int) -> bytes:
+def _digests(kept: RawEvents, row: NDArray[np.intp], rows: int) -> bytes:
     """Of each row one of what is the newest then: a sum over assets, so that a change costs what changes.
 
     Sums modulo 2**64 of digests, as in Bellare and Micciancio, A New Paradigm for Collision-free Hashing (1997).
@@ -276,7 +276,7 @@ def newest(panel: Panel, rows_us: Instants, days: NDArray[np.int64], events: Eve
     return out
 
 
-def late(spec: SourceSpec, before: Converted, store: BlockStore, raw: Raw) -> tuple[Diagnostic, ...]:
+def late(spec: SourceSpec, before: Converted, store: BlockStore, raw: RawEvents) -> tuple[Diagnostic, ...]:
     """Rows that were not there when the source was converted before, and say that they could be used by then."""
     if not len(before.dates) or raw.by_label:
         return ()

@@ -32,7 +32,7 @@ class SourceBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RowDecisions:
     """What was decided of the rows of a source: their frequency, and whose sessions they are."""
 
     frequency: Frequency = SESSIONS
@@ -44,7 +44,7 @@ class Rows:
         return self.frequency.word == "bars"
 
 
-NO_ROWS = Rows()
+NO_ROWS = RowDecisions()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +72,7 @@ class Converted:
     category: bool
     static: bool
     findings: tuple[Diagnostic, ...]
-    rows: Rows = NO_ROWS
+    rows: RowDecisions = NO_ROWS
     events: Events | None = None
     filled: float = 1.0
 
@@ -150,5 +150,5 @@ def _events(max_age_days: int | None, by_label: bool, newest: str) -> Events:
     return Events(max_age_days, by_label, np.frombuffer(zlib.decompress(base64.b64decode(newest)), "i8"))
 
 
-def _rows(word: str, bars: int | None, calendar: str, zone: str) -> Rows:
-    return Rows(Frequency(word, bars), calendar, zone)
+def _rows(word: str, bars: int | None, calendar: str, zone: str) -> RowDecisions:
+    return RowDecisions(Frequency(word, bars), calendar, zone)

@@ -17,21 +17,21 @@ import numpy as np
 
 from sigc.actions import Action, in_order
 from sigc.data.actions.adjust import day_of, steps_of
-from sigc.data.anomalies import MAX_RETURN, Limits, State, accept, limits_of, named, told
+from sigc.data.anomalies import MAX_RETURN, AnomalyState, JumpLimits, accept, limits_of, named, told
 from sigc.data.sources.spec import SourceSpec
 from sigc.errors import Diagnostic
 from sigc.panel import Floats, Panel
 from sigc.source_words import Frequency
 
 
-class Mask:
+class AcceptedMask:
     """What was accepted of a source so far. A source that does not ask for it is left as it is."""
 
     def __init__(self, spec: SourceSpec, frequency: Frequency, acts: Sequence[Action] = ()) -> None:
         self._spec = spec
-        self._limits: Limits = limits_of(spec.options.max_return, MAX_RETURN, frequency)
+        self._limits: JumpLimits = limits_of(spec.options.max_return, MAX_RETURN, frequency)
         self._names: tuple[str, ...] = ()
-        self._state = State(np.empty(0), np.empty(0))
+        self._state = AnomalyState(np.empty(0), np.empty(0))
         self._jumps: list[tuple[str, str, float]] = []
         self._acts = acts
         self._waiting: tuple[Action, ...] = ()  # actions that found no price yet
@@ -74,24 +74,24 @@ class Mask:
         """What was masked."""
         return told(self._spec.name, self._jumps, self._limits)
 
-    def _of(self, names: Sequence[str]) -> State:
+    def _of(self, names: Sequence[str]) -> AnomalyState:
         place = {name: at for at, name in enumerate(self._names)}
         at = np.array([place.get(n, -1) for n in names], dtype=np.intp)
         nothing = np.full((2, 1), np.nan)
         both = np.hstack([np.vstack([self._state.accepted, self._state.candidate]), nothing])[:, at]
-        return State(both[0], both[1], np.append(self._state.held, False)[at])
+        return AnomalyState(both[0], both[1], np.append(self._state.held, False)[at])
 
-    def _remember(self, names: Sequence[str], state: State) -> None:
+    def _remember(self, names: Sequence[str], state: AnomalyState) -> None:
         known: dict[str, tuple[float, float, bool]] = {}
         for some, of in ((self._names, self._state), (names, state)):
             known |= dict(zip(some, zip(of.accepted, of.candidate, of.held, strict=True), strict=True))
         self._names = tuple(known)
         all_of = np.array([*known.values()], dtype=np.float64).reshape(-1, 3)
-        self._state = State(all_of[:, 0].copy(), all_of[:, 1].copy(), all_of[:, 2] > 0.0)
+        self._state = AnomalyState(all_of[:, 0].copy(), all_of[:, 1].copy(), all_of[:, 2] > 0.0)
 
-    def copy(self) -> Mask:
+    def copy(self) -> AcceptedMask:
         """The same, to go on with: the frame that grew from a source leaves the source as it was."""
-        other = Mask(self._spec, Frequency("sessions"), self._acts)
+        other = AcceptedMask(self._spec, Frequency("sessions"), self._acts)
         other._waiting, other._until, other._scales = self._waiting, self._until, dict(self._scales)
         other._limits, other._names, other._state = self._limits, self._names, self._state
         return other

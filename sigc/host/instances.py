@@ -22,7 +22,7 @@ _MOST_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningDaemon:
     """A daemon that runs: how to reach it, which process it is, where its state and token are.
 
     ports: by setting, as they were bound (a default port may have moved). tls: whether `address` speaks TLS.
@@ -38,14 +38,14 @@ class Running:
     tls: bool = False
 
 
-def this_process(name: str, address: str, work_dir: Path, ports: Mapping[str, int], tls: bool = False) -> Running:
+def this_process(name: str, address: str, work_dir: Path, ports: Mapping[str, int], tls: bool = False) -> RunningDaemon:
     """The entry of the process that calls."""
     pid = os.getpid()
     start = started(pid) or ""
-    return Running(name, address, str(work_dir.resolve()), pid, start, socket.gethostname(), dict(ports), tls)
+    return RunningDaemon(name, address, str(work_dir.resolve()), pid, start, socket.gethostname(), dict(ports), tls)
 
 
-def register(directory: Path, entry: Running) -> None:
+def register(directory: Path, entry: RunningDaemon) -> None:
     """Write the entry, over a stale one. Raises E311 when another live daemon has the name."""
     directory.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
     with _locked(directory):
@@ -58,16 +58,16 @@ def register(directory: Path, entry: Running) -> None:
         temporary.replace(_path(directory, entry.name))
 
 
-def unregister(directory: Path, entry: Running) -> None:
+def unregister(directory: Path, entry: RunningDaemon) -> None:
     """Remove the entry if it is still this one."""
     with contextlib.suppress(OSError), _locked(directory):
         if _read(_path(directory, entry.name)) == entry:
             _path(directory, entry.name).unlink(missing_ok=True)
 
 
-def running(directories: Iterable[Path]) -> tuple[Running, ...]:
+def running(directories: Iterable[Path]) -> tuple[RunningDaemon, ...]:
     """The daemons that run, by name and address. Stale entries are removed where we may."""
-    found: dict[tuple[str, str], Running] = {}
+    found: dict[tuple[str, str], RunningDaemon] = {}
     for directory in directories:
         for path in sorted(directory.glob("*.json")):
             entry = _read(path)
@@ -80,7 +80,7 @@ def running(directories: Iterable[Path]) -> tuple[Running, ...]:
     return tuple(found[key] for key in sorted(found))
 
 
-def _runs(entry: Running) -> bool:
+def _runs(entry: RunningDaemon) -> bool:
     return entry.host != socket.gethostname() or is_alive(entry.pid, entry.started)
 
 
@@ -88,12 +88,12 @@ def _path(directory: Path, name: str) -> Path:
     return directory / f"{name}.json"
 
 
-def _read(path: Path) -> Running | None:
+def _read(path: Path) -> RunningDaemon | None:
     """The entry in a file; None when there is none, or none that was written here."""
     try:
         with path.open("rb") as source:
             data = json.loads(source.read(_MOST_BYTES))
-        entry = Running(**data)
+        entry = RunningDaemon(**data)
         texts = (entry.name, entry.address, entry.work_dir, entry.started, entry.host)
         ok = all(isinstance(t, str) for t in texts) and isinstance(entry.pid, int) and isinstance(entry.ports, dict)
         return entry if ok and path == _path(path.parent, entry.name) else None

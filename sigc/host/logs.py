@@ -78,7 +78,7 @@ def open_log(settings: LogSettings, secrets: Secrets) -> None:
     Called again (a reload, a file that was moved away) it opens anew; until that has worked the old log stays.
     """
     handler = _handler(settings)
-    handler.setFormatter(Layout(settings.layout, secrets))
+    handler.setFormatter(LogFormatter(settings.layout, secrets))
     root = logging.getLogger()
     replaced = list(root.handlers)
     root.handlers[:] = [handler]
@@ -118,7 +118,7 @@ def lines_of_run(path: Path, run: str, most: int) -> tuple[str, ...]:
     return tuple(found[-most:])
 
 
-class Layout(logging.Formatter):
+class LogFormatter(logging.Formatter):
     """A record as one line. In the text layout a traceback follows, each line of it indented."""
 
     def __init__(self, layout: Literal["json", "text"], secrets: Secrets) -> None:

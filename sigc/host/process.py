@@ -40,7 +40,7 @@ class Launched:
     pid: int | None
 
 
-class Report:
+class StartReport:
     """The daemon's end of the pipe to its starter. Without a starter (in the foreground) it says nothing.
 
     hide: takes secrets out of what is told and printed.
@@ -56,9 +56,9 @@ class Report:
         self._on_ready = on_ready
         self.hide = hide
 
-    def also(self, on_ready: Callable[[], None]) -> Report:
+    def also(self, on_ready: Callable[[], None]) -> StartReport:
         """The same report, which calls `on_ready` too."""
-        return Report(self._descriptor, on_ready, self.hide)
+        return StartReport(self._descriptor, on_ready, self.hide)
 
     def when_ready(self, call: Callable[[], None]) -> None:
         """Call that too, when it is ready."""
@@ -102,7 +102,7 @@ class Report:
                 os.write(self._descriptor, json.dumps(said).encode() + b"\n")
 
 
-def run(serve: Callable[[Report], int], report: Report) -> int:
+def run(serve: Callable[[StartReport], int], report: StartReport) -> int:
     """Serve, and turn what goes wrong into an exit code that is both reported and printed."""
     try:
         code = serve(report)
@@ -121,14 +121,14 @@ def run(serve: Callable[[Report], int], report: Report) -> int:
 
 
 def daemonize(
-    serve: Callable[[Report], int],
+    serve: Callable[[StartReport], int],
     output: Path | None = None,
     timeout_s: float = 120.0,
     hide: Callable[[str], str] = str,
 ) -> Launched:
     """Run `serve` in the background; return in the starter when it is ready or has failed.
 
-    output: a file that what the daemon prints is added to; without it that is dropped. hide: see `Report`. The
+    output: a file that what the daemon prints is added to; without it that is dropped. hide: see `StartReport`. The
     daemon itself never returns from here: it raises SystemExit with what `serve` returned.
     """
     if threading.active_count() > 1:
@@ -143,7 +143,7 @@ def daemonize(
     if middle == 0:
         signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         os.close(reading)
-        report = Report(writing, hide=hide)
+        report = StartReport(writing, hide=hide)
         _leave_session(report, printed)
         report.pid()
         raise SystemExit(run(serve, report))
@@ -171,7 +171,7 @@ def _open_output(output: Path | None) -> int:
         raise SigcError(Diagnostic("E402", message)) from failure
 
 
-def _leave_session(report: Report, printed: int) -> None:
+def _leave_session(report: StartReport, printed: int) -> None:
     """In the middle process: start the daemon, which alone returns from here, with files of its own."""
     try:
         os.setsid()

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sigc.host.process import Report, run
+from sigc.host.process import StartReport, run
 from sigc.host.systemd import is_manager
 
 _MARK = "SIGC_SUPERVISOR"  # kept by a daemon that starts itself again by exec: its parent is one of us
@@ -43,7 +43,7 @@ class Recovery:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class ProcessEnd:
     """How a life ended: its exit code (the negative signal when killed), whether it was asked to, how long it took."""
 
     code: int
@@ -59,10 +59,10 @@ class End:
         return self.code not in _FINAL
 
 
-def restarts_after(end: End, restarts: int, recovery: Recovery) -> int | None:
+def restarts_after(end: ProcessEnd, restarts: int, recovery: Recovery) -> int | None:
     """How many restarts there were with the one that is due now; None when none is.
 
-    >>> [restarts_after(End(-9), n, Recovery(max_restarts=2)) for n in (0, 1, 2)]
+    >>> [restarts_after(ProcessEnd(-9), n, Recovery(max_restarts=2)) for n in (0, 1, 2)]
     [1, 2, None]
     """
     if end.was_asked or not end.was_ready or not end.is_crash:
@@ -77,11 +77,11 @@ def is_needed(environment: Mapping[str, str]) -> bool:
 
 
 def supervise(
-    serve: Callable[[Report], int],
-    report: Report,
+    serve: Callable[[StartReport], int],
+    report: StartReport,
     recovery: Recovery,
     say: Callable[[str], None] | None = None,
-    again: Callable[[Report], int] | None = None,
+    again: Callable[[StartReport], int] | None = None,
 ) -> int:
     """Run `serve` in a child until it ends for good; its exit code, or 128 and the signal that killed it.
 
@@ -117,7 +117,9 @@ def die_with_parent(parent: int, number: signal.Signals = signal.SIGTERM) -> Non
         raise SystemExit(128 + number)
 
 
-def _one_life(serve: Callable[[Report], int], report: Report, mask: set[int | signal.Signals], was_ready: bool) -> End:
+def _one_life(
+    serve: Callable[[StartReport], int], report: StartReport, mask: set[int | signal.Signals], was_ready: bool
+) -> ProcessEnd:
     reading, writing = os.pipe()
     began, us = time.monotonic(), os.getpid()
     child = os.fork()
@@ -134,7 +136,7 @@ def _one_life(serve: Callable[[Report], int], report: Report, mask: set[int | si
     code, was_asked = _watch(child)
     ready = bool(select.select([reading], [], [], 0)[0]) and os.read(reading, 1) == b"r"
     os.close(reading)
-    return End(code, was_ready or ready, was_asked, time.monotonic() - began)
+    return ProcessEnd(code, was_ready or ready, was_asked, time.monotonic() - began)
 
 
 def _tell(writing: int) -> None:
@@ -185,7 +187,7 @@ def _is_stopped_within(seconds: float) -> bool:
     return False
 
 
-def _how(end: End) -> str:
+def _how(end: ProcessEnd) -> str:
     return f"was killed by {signal.Signals(-end.code).name}" if end.code < 0 else f"ended with exit code {end.code}"
 
 

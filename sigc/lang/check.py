@@ -20,7 +20,7 @@ from sigc.lang.syntax.source_text import read_text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Checked:
+class CheckedFile:
     """A checked file. program is None when it has errors. sources: text by path, for carets."""
 
     module: Module
@@ -34,14 +34,14 @@ class Checked:
         return self.program is not None
 
 
-def check_file(path: Path, params: Mapping[str, float] | None = None, roots: tuple[Path, ...] = ()) -> Checked:
+def check_file(path: Path, params: Mapping[str, float] | None = None, roots: tuple[Path, ...] = ()) -> CheckedFile:
     """Check the file at `path`. Raises E200 when it can't be read."""
     return check_text(read_text(path), str(path), params, roots)
 
 
 def check_text(
     text: str, path: str, params: Mapping[str, float] | None = None, roots: tuple[Path, ...] = ()
-) -> Checked:
+) -> CheckedFile:
     """Check a text. `path` is what errors name and where imports are looked for; roots: more folders for them."""
     sources = {path: text}
     module, errors = parse(text, path)
@@ -61,7 +61,7 @@ def check_text(
     found += [d for d in resolver.found if d.span is None or (d.span.path, d.span.line) not in broken]
     unique = _unique(found, broken=bool(errors))
     failed = any(d.severity is Severity.ERROR for d in unique)
-    return Checked(module, unique, sources, None if failed else program, names)
+    return CheckedFile(module, unique, sources, None if failed else program, names)
 
 
 def _unique(found: list[Diagnostic], *, broken: bool) -> tuple[Diagnostic, ...]:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from sigc.ops.declare import Axis, Flags, Kind, Missing, Number, Values, operator
+from sigc.ops.declare import Axis, Flags, Missing, Number, ValueKind, Values, operator
 from sigc.ops.jit import frozen
 
 Truth: TypeAlias = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
@@ -165,37 +165,37 @@ def _flag(truth: Truth) -> Values:
     return np.asarray(truth, dtype=np.float64)
 
 
-@operator(axis=CELL, result=Kind.BOOLEAN, missing=FILLS, example="prices > lag(prices)")
+@operator(axis=CELL, result=ValueKind.BOOLEAN, missing=FILLS, example="prices > lag(prices)")
 def gt(a: Values | float, b: Values | float) -> Values:
     """a > b."""
     return _flag(np.greater(a, b))
 
 
-@operator(axis=CELL, result=Kind.BOOLEAN, missing=FILLS, example="prices < lag(prices)")
+@operator(axis=CELL, result=ValueKind.BOOLEAN, missing=FILLS, example="prices < lag(prices)")
 def lt(a: Values | float, b: Values | float) -> Values:
     """a < b."""
     return _flag(np.less(a, b))
 
 
-@operator(axis=CELL, result=Kind.BOOLEAN, missing=FILLS, example="prices >= lag(prices)")
+@operator(axis=CELL, result=ValueKind.BOOLEAN, missing=FILLS, example="prices >= lag(prices)")
 def ge(a: Values | float, b: Values | float) -> Values:
     """a >= b."""
     return _flag(np.greater_equal(a, b))
 
 
-@operator(axis=CELL, result=Kind.BOOLEAN, missing=FILLS, example="prices <= lag(prices)")
+@operator(axis=CELL, result=ValueKind.BOOLEAN, missing=FILLS, example="prices <= lag(prices)")
 def le(a: Values | float, b: Values | float) -> Values:
     """a <= b."""
     return _flag(np.less_equal(a, b))
 
 
-@operator(axis=CELL, result=Kind.BOOLEAN, missing=FILLS, example="open == close")
+@operator(axis=CELL, result=ValueKind.BOOLEAN, missing=FILLS, example="open == close")
 def eq(a: Values | float, b: Values | float) -> Values:
     """a == b; of labels too (`sectors == "Energy"`)."""
     return _flag(np.equal(a, b))
 
 
-@operator(axis=CELL, result=Kind.BOOLEAN, missing=FILLS, example="open != close")
+@operator(axis=CELL, result=ValueKind.BOOLEAN, missing=FILLS, example="open != close")
 def ne(a: Values | float, b: Values | float) -> Values:
     """a != b; false where either is missing."""
     return _flag(np.not_equal(a, b) & ~np.isnan(a) & ~np.isnan(b))
@@ -205,19 +205,19 @@ def _true(x: Values | float) -> Truth:
     return np.greater(np.abs(x), 0.0)  # no missing cell is
 
 
-@operator(axis=CELL, name="and", result=Kind.BOOLEAN, missing=FILLS, example="and(open > close, volume > 0)")
+@operator(axis=CELL, name="and", result=ValueKind.BOOLEAN, missing=FILLS, example="and(open > close, volume > 0)")
 def both(a: Flags | float, b: Flags | float) -> Flags:
     """Both hold. Missing is false."""
     return _flag(_true(a) & _true(b))
 
 
-@operator(axis=CELL, name="or", result=Kind.BOOLEAN, missing=FILLS, example="or(open > close, volume > 0)")
+@operator(axis=CELL, name="or", result=ValueKind.BOOLEAN, missing=FILLS, example="or(open > close, volume > 0)")
 def either(a: Flags | float, b: Flags | float) -> Flags:
     """Either holds. Missing is false."""
     return _flag(_true(a) | _true(b))
 
 
-@operator(axis=CELL, name="not", result=Kind.BOOLEAN, missing=FILLS, example="not(open > close)")
+@operator(axis=CELL, name="not", result=ValueKind.BOOLEAN, missing=FILLS, example="not(open > close)")
 def negated(x: Flags | float) -> Flags:
     """Does not hold. Missing is false, so its negation holds."""
     return _flag(~_true(x))
@@ -255,7 +255,7 @@ def mask(x: Values | float, cond: Flags | float) -> Values:
     return np.where(_true(cond), x, np.nan).astype(np.float64, copy=False)
 
 
-@operator(axis=CELL, aliases=("isnan",), result=Kind.BOOLEAN, missing=FILLS, example="is_nan(prices)")
+@operator(axis=CELL, aliases=("isnan",), result=ValueKind.BOOLEAN, missing=FILLS, example="is_nan(prices)")
 def is_nan(x: Values | float) -> Flags:
     """1 where x is missing."""
     return _flag(np.isnan(x))

@@ -11,12 +11,12 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from sigc.ops.declare import Axis, Labels, Range, Share, Values, Window, operator
+from sigc.ops.declare import Axis, Labels, NumberRange, Share, Values, Window, operator
 from sigc.ops.jit import frozen
 
 _MOST_CODES = 100_000.0
 
-Tail = Annotated[float, Range(0.0, 0.5)]
+Tail = Annotated[float, NumberRange(0.0, 0.5)]
 
 
 def _ranks(x: Values, buckets: float) -> Values:

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Kind(StrEnum):
+class ValueKind(StrEnum):
     """The kinds of value of the language."""
 
     NUMBER = "number"
@@ -58,7 +58,7 @@ class Missing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class NumberRange:
     """Bounds of a number, both inclusive; `integer` demands a whole one.
 
     added: the parameter came when results without it were stored already. Where it is left out it is no argument, so
@@ -73,15 +73,15 @@ class Range:
     a_year: bool = False
 
 
-Values: TypeAlias = Annotated[NDArray[np.float64], Kind.PANEL]
-Labels: TypeAlias = Annotated[NDArray[np.float64], Kind.CATEGORY]
-Flags: TypeAlias = Annotated[NDArray[np.float64], Kind.BOOLEAN]
-Window: TypeAlias = Annotated[int, Range(1, integer=True)]
-MinPeriods: TypeAlias = Annotated[int | None, Range(1, integer=True, added=True)]
-Periods: TypeAlias = Annotated[int, Range(integer=True)]
-RowsAYear: TypeAlias = Annotated[float | None, Range(1.0, added=True, a_year=True)]
-Number: TypeAlias = Annotated[float, Range()]
-Share: TypeAlias = Annotated[float, Range(0.0, 1.0)]
+Values: TypeAlias = Annotated[NDArray[np.float64], ValueKind.PANEL]
+Labels: TypeAlias = Annotated[NDArray[np.float64], ValueKind.CATEGORY]
+Flags: TypeAlias = Annotated[NDArray[np.float64], ValueKind.BOOLEAN]
+Window: TypeAlias = Annotated[int, NumberRange(1, integer=True)]
+MinPeriods: TypeAlias = Annotated[int | None, NumberRange(1, integer=True, added=True)]
+Periods: TypeAlias = Annotated[int, NumberRange(integer=True)]
+RowsAYear: TypeAlias = Annotated[float | None, NumberRange(1.0, added=True, a_year=True)]
+Number: TypeAlias = Annotated[float, NumberRange()]
+Share: TypeAlias = Annotated[float, NumberRange(0.0, 1.0)]
 State: TypeAlias = NDArray[np.float64]
 
 
@@ -97,14 +97,14 @@ class Parameter:
     """One parameter: `kind` of an input, or NUMBER with `range`. `default` None means: may be left out."""
 
     name: str
-    kind: Kind
+    kind: ValueKind
     default: float | int | Default | None
-    range: Range | None = None
+    range: NumberRange | None = None
     variadic: bool = False
 
     @property
     def is_input(self) -> bool:
-        return self.kind is not Kind.NUMBER
+        return self.kind is not ValueKind.NUMBER
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class Operator:
     name: str
     axis: Axis
     params: tuple[Parameter, ...]
-    result: Kind
+    result: ValueKind
     lookback: Rows | Carry
     kernel: Callable[..., Any]
     missing: Missing
@@ -189,7 +189,7 @@ def operator(
     axis: Axis,
     example: str,
     lookback: Rows | Carry = NONE,
-    result: Kind = Kind.PANEL,
+    result: ValueKind = ValueKind.PANEL,
     missing: Missing = Missing.PROPAGATES,
     version: int = 1,
     name: str = "",
@@ -242,19 +242,19 @@ def _parameters(kernel: Callable[..., Any]) -> tuple[Parameter, ...]:
         found.append(
             Parameter(
                 name=p.name,
-                kind=mark if isinstance(mark, Kind) else Kind.NUMBER,
+                kind=mark if isinstance(mark, ValueKind) else ValueKind.NUMBER,
                 default=default,
-                range=mark if isinstance(mark, Range) else None,
+                range=mark if isinstance(mark, NumberRange) else None,
                 variadic=p.kind is p.VAR_POSITIONAL,
             )
         )
     return tuple(found)
 
 
-def _mark(hint: Any) -> Kind | Range:
+def _mark(hint: Any) -> ValueKind | NumberRange:
     """The Kind or Range inside an annotation, also of `Values | float` and `Values | None`."""
     for part in (hint, *typing.get_args(hint)):
         for mark in getattr(part, "__metadata__", ()):
-            if isinstance(mark, Kind | Range):
+            if isinstance(mark, ValueKind | NumberRange):
                 return mark
     raise TypeError(f"{hint!r} is no annotation of sigc.ops.declare")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sigc.ops.declare import REGISTRY, Carry, Default, Kind, Operator
+from sigc.ops.declare import REGISTRY, Carry, Default, Operator, ValueKind
 from sigc.ops.table import operators
 from sigc.panel import Floats, canonical
 
@@ -50,10 +50,10 @@ def _short(name: str, default: Any) -> Any:
     return min(default, 7) if name in ("window", "span", "slow") and default is not None else default
 
 
-def _input(at: int, kind: Kind) -> Floats:
+def _input(at: int, kind: ValueKind) -> Floats:
     """Fixed data by arithmetic alone, so that no generator's version matters."""
     row, column = np.mgrid[0:_ROWS, 0:_ASSETS]
-    if kind is Kind.CATEGORY:
+    if kind is ValueKind.CATEGORY:
         return np.asarray((column % 3).astype(np.float64))
     values = 50.0 + ((row * 7919 + column * 104729 + at * 31) % 1009) / 97.0
     values[(row + column + at) % 13 == 0] = np.nan

@@ -11,12 +11,12 @@ from typing import Annotated
 
 import numpy as np
 
-from sigc.ops.declare import Axis, MinPeriods, Periods, Range, Share, Values, Window, operator, rows
+from sigc.ops.declare import Axis, MinPeriods, NumberRange, Periods, Share, Values, Window, operator, rows
 from sigc.ops.jit import frozen
 
-Window2 = Annotated[int, Range(2, integer=True)]
-Window3 = Annotated[int, Range(3, integer=True)]
-Window4 = Annotated[int, Range(4, integer=True)]
+Window2 = Annotated[int, NumberRange(2, integer=True)]
+Window3 = Annotated[int, NumberRange(3, integer=True)]
+Window4 = Annotated[int, NumberRange(4, integer=True)]
 
 _WINDOW = rows(lambda window: window - 1)
 

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import numpy as np
 
-from sigc.ops.declare import Axis, Default, Missing, Range, RowsAYear, Share, Values, Window, operator, rows
+from sigc.ops.declare import Axis, Default, Missing, NumberRange, RowsAYear, Share, Values, Window, operator, rows
 from sigc.ops.jit import frozen
 from sigc.ops.rolling import ret, rolling_std
 
-Positive = Annotated[float, Range(0.0)]
+Positive = Annotated[float, NumberRange(0.0)]
 
 
 @operator(axis=Axis.CROSS, missing=Missing.FILLS, example="long_short(zscore(prices), top=0.2, bottom=0.2)")

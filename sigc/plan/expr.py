@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from sigc.blocks.block import digest
 from sigc.errors import Span
-from sigc.ops.declare import REGISTRY, Carry, Kind, Missing
+from sigc.ops.declare import REGISTRY, Carry, Missing, ValueKind
 
 SOURCE = "source"  # args: (("name", source),)
 COLUMN = "column"  # args: (("asset", name),): one asset's column, broadcast over all assets
@@ -35,7 +35,7 @@ class Expr:
     op: str
     inputs: tuple[Expr, ...] = field(default=(), compare=False)
     args: tuple[tuple[str, Scalar | None], ...] = field(default=(), compare=False)
-    kind: Kind = field(default=Kind.PANEL, compare=False)
+    kind: ValueKind = field(default=ValueKind.PANEL, compare=False)
     given: tuple[str, ...] = field(default=(), compare=False)
     span: Span | None = field(default=None, compare=False, repr=False)
     shape: str = field(default="", init=False)
@@ -64,7 +64,7 @@ class Expr:
         return self.op in (COLUMN, CONSTANT)
 
 
-def source(name: str, kind: Kind = Kind.PANEL, span: Span | None = None) -> Expr:
+def source(name: str, kind: ValueKind = ValueKind.PANEL, span: Span | None = None) -> Expr:
     """The leaf that reads a data source."""
     return Expr(SOURCE, args=(("name", name),), kind=kind, span=span)
 

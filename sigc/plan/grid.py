@@ -19,9 +19,9 @@ from sigc.data.formats.layout import CLOSES, field_of
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Dates
 from sigc.plan.expr import COLUMN, walk
-from sigc.plan.laying import (
-    Ground,
-    Moments,
+from sigc.plan.row_alignment import (
+    RowMoments,
+    TradedRows,
     aged,
     is_on_same_clock,
     rows_by_event,
@@ -50,7 +50,7 @@ class Leaf:
     digests: NDArray[np.uint8]
     marker: str
     broadcast: bool
-    moments: Moments | None = None
+    moments: RowMoments | None = None
 
     def newest(self, row: int) -> np.datetime64 | None:
         """The newest date of a value that is known at a row of the grid; None where there is none, or no dates."""
@@ -101,7 +101,7 @@ def lay(strategy: Strategy, catalog: Catalog, rule: str = "auto", until: str = "
         days = dates if sessions is None else sessions
         dates = dates[: np.searchsorted(days, np.datetime64(until, "D") + 1)]
         sessions = None if sessions is None else sessions[: len(dates)]
-    ground = Ground(traded, dates, sessions)
+    ground = TradedRows(traded, dates, sessions)
     for name, source in sorted(catalog.sources.items()):
         leaves[name] = _leaf(source, ground, errors, findings)
     errors += _missing_columns(strategy, traded)
@@ -121,7 +121,7 @@ def lay(strategy: Strategy, catalog: Catalog, rule: str = "auto", until: str = "
     )
 
 
-def _leaf(source: Source, ground: Ground, errors: list[Diagnostic], findings: list[Diagnostic]) -> Leaf:
+def _leaf(source: Source, ground: TradedRows, errors: list[Diagnostic], findings: list[Diagnostic]) -> Leaf:
     traded, dates = ground.traded, ground.dates
     own = np.frombuffer(source.digests, np.uint8).reshape(-1, DIGEST_BYTES)
     if source is traded:
@@ -146,8 +146,8 @@ def _leaf(source: Source, ground: Ground, errors: list[Diagnostic], findings: li
 
 
 def _rows_of(
-    source: Source, ground: Ground, errors: list[Diagnostic], findings: list[Diagnostic]
-) -> tuple[NDArray[np.intp], Moments | None]:
+    source: Source, ground: TradedRows, errors: list[Diagnostic], findings: list[Diagnostic]
+) -> tuple[NDArray[np.intp], RowMoments | None]:
     """The source's row on each row of the grid; when the rows of the grid are, where it is as-of."""
     if source.static:
         return np.zeros(len(ground.dates), np.intp), None
@@ -164,7 +164,7 @@ def _rows_of(
     return rows, None
 
 
-def _is_sparse(source: Source, rows: NDArray[np.intp], ground: Ground, errors: list[Diagnostic]) -> bool:
+def _is_sparse(source: Source, rows: NDArray[np.intp], ground: TradedRows, errors: list[Diagnostic]) -> bool:
     """True, and told, for a source with values on less than half of the rows between its first and its last date.
 
     Of one whose declaration says that it has the frequency of the traded panel, gaps are gaps.

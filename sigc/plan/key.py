@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sigc.blocks.block import digest
-from sigc.ops.declare import Kind
+from sigc.ops.declare import ValueKind
 from sigc.panel import Dates
 from sigc.plan.expr import SOURCE, Expr
 from sigc.plan.grid import Grid
@@ -47,7 +47,7 @@ class Recipe:
         self.fills = spread or _fills(node)
         marks = [f"{s}:{grid.leaves[s].marker}" for s in sorted(sources)]
         # A state of labels holds codes into those of the whole plan.
-        labels = ["\n".join(grid.labels)] if node.carried and node.kind is Kind.CATEGORY else []
+        labels = ["\n".join(grid.labels)] if node.carried and node.kind is ValueKind.CATEGORY else []
         self.static = digest(FORMAT, node.shape, *marks, grid.names_digest if self.fills else "", *labels)
 
     def key(

@@ -8,10 +8,10 @@ from pathlib import Path
 from sigc.data.actions.factor_names import factor_of, with_traded
 from sigc.data.sources.spec import SourceSpec
 from sigc.errors import SigcError
-from sigc.lang.check import Checked
+from sigc.lang.check import CheckedFile
 from sigc.lang.semantics.loads import is_category, load_name, written_of
 from sigc.lang.semantics.resolve import Resolver
-from sigc.lang.semantics.values import RAW, SOURCE, Book, Program, Schedule, Value
+from sigc.lang.semantics.values import RAW, SOURCE, Program, ResolvedPortfolio, Schedule, Value
 from sigc.lang.syntax.nodes import Load
 from sigc.lang.vocabulary import COLUMN_TYPES
 from sigc.plan.expr import Expr, adjusted
@@ -23,7 +23,7 @@ from sigc.source_options import source_options
 _ACTIONS = "corporate_actions"
 
 
-def lower(checked: Checked, params: Mapping[str, float] | None = None) -> Strategy:
+def lower(checked: CheckedFile, params: Mapping[str, float] | None = None) -> Strategy:
     """The strategy of a checked file, for other values of its parameters if given. Raises its errors."""
     return Lowering(checked).strategy(params)
 
@@ -31,7 +31,7 @@ def lower(checked: Checked, params: Mapping[str, float] | None = None) -> Strate
 class Lowering:
     """Lowers one checked file for many values of its parameters: nodes that are equal are made once for all of them."""
 
-    def __init__(self, checked: Checked) -> None:
+    def __init__(self, checked: CheckedFile) -> None:
         self._checked = checked
         self._made: dict[tuple[object, ...], Expr] = {}
         self._data: dict[frozenset[str], tuple[SourceSpec, ...]] = {}
@@ -114,7 +114,7 @@ class Lowering:
         return self._made[key]
 
 
-def _portfolio(book: Book, weights: Expr) -> Portfolio:
+def _portfolio(book: ResolvedPortfolio, weights: Expr) -> Portfolio:
     return Portfolio(
         name=book.name,
         weights=weights,

@@ -27,7 +27,7 @@ from sigc.plan.strategy import Strategy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stage:
+class PlanStage:
     """outputs: the nodes it stores. order: what it computes, inputs first, leaves included."""
 
     number: int
@@ -49,7 +49,7 @@ class Plan:
     strategies: tuple[Strategy, ...]
     grid: Grid
     blocks: tuple[Block, ...]
-    stages: tuple[Stage, ...]
+    stages: tuple[PlanStage, ...]
     roots: Mapping[str, Expr]
     names: Mapping[str, str]
     recipes: Mapping[str, Recipe]
@@ -76,7 +76,7 @@ def make_plan(
     stop = len(grid.dates) if stop is None else stop
     nodes = walk(roots.values())
     level = _levels(nodes)
-    stages: list[Stage] = []
+    stages: list[PlanStage] = []
     for depth in range(max(level.values(), default=0) + 1):
         carried = [n for n in nodes if n.carried and level[n.shape] == depth]
         free = [r for r in roots.values() if not r.carried and level[r.shape] == depth]
@@ -95,9 +95,9 @@ def make_plan(
     )
 
 
-def _stage(number: int, chained: bool, outputs: tuple[Expr, ...]) -> Stage:
+def _stage(number: int, chained: bool, outputs: tuple[Expr, ...]) -> PlanStage:
     order = scope(outputs, is_leaf)
-    return Stage(number, chained, outputs, tuple(order), needs(order, outputs, is_leaf))
+    return PlanStage(number, chained, outputs, tuple(order), needs(order, outputs, is_leaf))
 
 
 def _unique(nodes: Iterable[Expr]) -> tuple[Expr, ...]:
@@ -123,14 +123,14 @@ def _names(roots: Mapping[str, Expr], stored: Mapping[str, Expr]) -> dict[str, s
     return names
 
 
-def memory(stage: Stage, rows: int, assets: int) -> int:
+def memory(stage: PlanStage, rows: int, assets: int) -> int:
     """Estimated peak bytes of one task of `stage` over `rows` rows: arrays alive, plus outputs on their way."""
     leaves, work = _work(stage)
     return 8 * assets * (peak_rows(work, stage.need, rows, leaves) + 2 * rows * len(stage.outputs))
 
 
 @lru_cache(maxsize=16)
-def _work(stage: Stage) -> tuple[tuple[Expr, ...], tuple[tuple[Expr, ...], ...]]:
+def _work(stage: PlanStage) -> tuple[tuple[Expr, ...], tuple[tuple[Expr, ...], ...]]:
     """What a stage reads, and the groups that it computes."""
     own = {o.shape for o in stage.outputs}
     leaves = tuple(n for n in stage.order if is_read(n, own))

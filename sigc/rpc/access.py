@@ -27,7 +27,7 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class AccessToken:
     """A token by its digest: the text itself is kept nowhere."""
 
     name: str
@@ -35,7 +35,7 @@ class Token:
     digest: bytes
 
     @classmethod
-    def of(cls, name: str, text: str, role: Role) -> Token:
+    def of(cls, name: str, text: str, role: Role) -> AccessToken:
         """Raises E402 for a text that is empty, short, or not plain."""
         _judge(name, text)
         return cls(name, role, _digest(text))
@@ -48,10 +48,10 @@ class Access:
     tokens: those that count now; others put in their place count from the next request on, all at once.
     """
 
-    tokens: tuple[Token, ...]
+    tokens: tuple[AccessToken, ...]
     hosts: frozenset[str]
 
-    def token(self, header: str | None) -> Token | None:
+    def token(self, header: str | None) -> AccessToken | None:
         """The token of an Authorization header. Every token is compared, in constant time."""
         import hmac
 

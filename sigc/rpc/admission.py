@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sigc.rpc.access import Access, Throttle, Token, is_foreign
+from sigc.rpc.access import Access, AccessToken, Throttle, is_foreign
 from sigc.rpc.verb import KEY_PATTERN, Method, Verb
 
 _JSON = re.compile(r"application/json\s*(;\s*charset=\"?utf-8\"?\s*)?", re.IGNORECASE)
@@ -48,7 +48,7 @@ class Granted:
     """A request that may be read: which verb it is for, and by which token."""
 
     verb: Verb[Any]
-    token: Token
+    token: AccessToken
     key: str
 
 
@@ -91,7 +91,7 @@ class Guard:
             return Refusal(429, "too many wrong tokens: wait a minute", {"Retry-After": "60"})
         return Refusal(401, "the token is wrong", challenge)
 
-    def _body(self, head: Head, verb: Verb[Any], token: Token) -> Granted | Refusal:
+    def _body(self, head: Head, verb: Verb[Any], token: AccessToken) -> Granted | Refusal:
         headers, name = head.headers, token.name
         length = headers.get("content-length", "0")
         has_body = length != "0" or "transfer-encoding" in headers

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from sigc.errors import Diagnostic, SigcError
 from sigc.host.instance import DEFAULT
-from sigc.host.instances import Running, running
+from sigc.host.instances import RunningDaemon, running
 from sigc.host.redact import escape
 from sigc.rpc.access import TOKEN_FILE, read_token
 from sigc.rpc.address import address_text, as_reached, is_loopback, parse_address
@@ -57,7 +57,7 @@ class RefusedError(SigcError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DaemonQuery:
     """What is known of the daemon wanted: the command line's address, then the configuration's.
 
     ca: the authority of its certificate, for an address beyond this machine; without it, those of the system.
@@ -85,7 +85,7 @@ class Target:
         return f"Target({self.address!r})"  # a token is for nobody's eyes
 
 
-def find_daemon(wish: Wish, directories: Iterable[Path]) -> Target:
+def find_daemon(wish: DaemonQuery, directories: Iterable[Path]) -> Target:
     """Where the daemon wanted is. directories: where daemons that run have their entries. Raises E900, E402.
 
     An address given wins; then the running daemon of the name; then the only one that runs; then the default.
@@ -229,7 +229,7 @@ class Client:
             raise NoDaemonError(Diagnostic("E900", message)) from broken
 
 
-def _address_of(wish: Wish, entries: tuple[Running, ...]) -> str:
+def _address_of(wish: DaemonQuery, entries: tuple[RunningDaemon, ...]) -> str:
     """Of the daemon that runs under the name; a configured one where nobody else is known to be. Raises E900."""
     named = next((e for e in entries if e.name == wish.name), None)
     if named is not None:
@@ -243,7 +243,7 @@ def _address_of(wish: Wish, entries: tuple[Running, ...]) -> str:
     return at
 
 
-def _entry(wish: Wish, address: str | None, entries: tuple[Running, ...]) -> Running | None:
+def _entry(wish: DaemonQuery, address: str | None, entries: tuple[RunningDaemon, ...]) -> RunningDaemon | None:
     if address is not None:
         reached = _reached(address)
         return next((e for e in entries if _reached(e.address) == reached), None)

@@ -16,14 +16,14 @@ from sigc.config.find import find
 from sigc.config.secret import reveal
 from sigc.errors import SigcError
 from sigc.host.instance import instance_name, places, runtime_dirs
-from sigc.rpc.client import Client, Target, Wish, find_daemon
+from sigc.rpc.client import Client, DaemonQuery, Target, find_daemon
 
 TOKEN_VARIABLE = "SIGC_RPC_TOKEN"  # noqa: S105 -- its name
 _OVERRIDES = {"address": "SIGC_DAEMON__RPC__ADDRESS", "token": "SIGC_DAEMON__RPC__TOKEN"}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DaemonOptions:
     """What a command line says of the daemon it wants."""
 
     config: Path | None = None
@@ -31,14 +31,14 @@ class Asked:
     name: str | None = None
 
 
-def wish_of(asked: Asked, environment: Mapping[str, str]) -> Wish:
+def wish_of(asked: DaemonOptions, environment: Mapping[str, str]) -> DaemonQuery:
     """The daemon wanted. Raises E400 for a configuration file that was named and is not there, or is no YAML."""
     path = find(asked.config, environment)
     daemon = _section(_data(path, environment), "daemon")
     rpc, tls = _section(daemon, "rpc"), _section(_section(daemon, "rpc"), "tls")
     name = instance_name(asked.name, path)
     work = environment.get("SIGC_DAEMON__WORK_DIR") or _text(daemon.get("work_dir"))
-    return Wish(
+    return DaemonQuery(
         address=asked.address,
         name=asked.name or (name if path is not None else None),
         configured_address=environment.get(_OVERRIDES["address"]) or _text(rpc.get("address")) or None,
@@ -49,12 +49,12 @@ def wish_of(asked: Asked, environment: Mapping[str, str]) -> Wish:
     )
 
 
-def target_of(asked: Asked, environment: Mapping[str, str]) -> Target:
+def target_of(asked: DaemonOptions, environment: Mapping[str, str]) -> Target:
     """Where the daemon wanted is. Raises E900, E402."""
     return find_daemon(wish_of(asked, environment), runtime_dirs(environment, os.getuid()))
 
 
-def connect(asked: Asked, environment: Mapping[str, str], timeout_s: float = 60.0) -> Client:
+def connect(asked: DaemonOptions, environment: Mapping[str, str], timeout_s: float = 60.0) -> Client:
     """A client of the daemon wanted."""
     return Client(target_of(asked, environment), timeout_s)
 

@@ -24,7 +24,7 @@ from sigc.rpc.admission import Granted, Head
 from sigc.rpc.idempotency import MemoryReplies, Replies, Reply
 from sigc.rpc.openapi import ErrorReply
 from sigc.rpc.schema import MismatchError, decode, decode_query, encode, parse_json, to_json
-from sigc.rpc.verb import Call, Verb
+from sigc.rpc.verb import Verb, VerbCall
 
 D = TypeVar("D")
 _MOST_FIELDS = 100
@@ -33,7 +33,7 @@ log = logging.getLogger("sigc.rpc")
 
 
 @dataclass(frozen=True, slots=True)
-class AuditEntry:
+class CallRecord:
     """A change of state that was asked for, done or refused: what, by whom, from where, with what outcome.
 
     phase: asked, done or refused. token: the name of the proven token; who: what the caller says of itself.
@@ -59,14 +59,14 @@ class Hooks:
     hide: takes secrets out of a text, so of every reply.
     """
 
-    audit: Callable[[AuditEntry], Awaitable[None]]
+    audit: Callable[[CallRecord], Awaitable[None]]
     gate: Callable[[Verb[Any]], str] = lambda _: ""
     observe: Callable[[str, float], None] = lambda *_: None
     refused: Callable[[int], None] = lambda _: None
     hide: Callable[[str], str] = str
 
 
-class Desk(Generic[D]):
+class Dispatcher(Generic[D]):
     """Answers calls about one daemon."""
 
     def __init__(self, daemon: D, hooks: Hooks, replies: Replies | None = None) -> None:
@@ -100,7 +100,7 @@ class Desk(Generic[D]):
         is_wrong_token = status == 401 and "authorization" in head.headers
         if head.method != "GET" and (granted_by or is_wrong_token):
             verb = head.path[:_LONGEST_NAME]
-            entry = AuditEntry("refused", verb, granted_by, _who(head), head.peer, "", None, status, message)
+            entry = CallRecord("refused", verb, granted_by, _who(head), head.peer, "", None, status, message)
             await self._audit(entry)
 
     async def finish(self, timeout_s: float) -> bool:
@@ -150,7 +150,7 @@ class Desk(Generic[D]):
     async def _do(self, granted: Granted, head: Head, request: Any, digest: bytes, key: str) -> Reply:
         verb, call = granted.verb, self._call(granted, head)
         changes = verb.method == "POST"
-        entry = AuditEntry("asked", verb.name, call.token, call.who, call.peer, call.key, encode(request))
+        entry = CallRecord("asked", verb.name, call.token, call.who, call.peer, call.key, encode(request))
         if changes and not await self._audit(entry) and not verb.is_urgent:
             return _error(503, f"{verb.name} was not done, because it can't be audited")
         status, body, message = await self._run(verb, call, request)
@@ -158,7 +158,7 @@ class Desk(Generic[D]):
         if key:
             self._replies.put(key, reply)
         if changes:
-            done = AuditEntry("done", verb.name, call.token, call.who, call.peer, call.key, None, status, message)
+            done = CallRecord("done", verb.name, call.token, call.who, call.peer, call.key, None, status, message)
             await self._audit(done)
         # A page that looks every second is no news.
         log.log(
@@ -168,7 +168,7 @@ class Desk(Generic[D]):
         )
         return reply
 
-    async def _run(self, verb: Verb[D], call: Call[D], request: Any) -> tuple[int, bytes, str]:
+    async def _run(self, verb: Verb[D], call: VerbCall[D], request: Any) -> tuple[int, bytes, str]:
         try:
             value = verb.run(call, request)
             value = await value if inspect.isawaitable(value) else value
@@ -185,7 +185,7 @@ class Desk(Generic[D]):
         """A reply or an event as its bytes."""
         return self._hooks.hide(to_json(value).decode()).encode()
 
-    async def _audit(self, entry: AuditEntry) -> bool:
+    async def _audit(self, entry: CallRecord) -> bool:
         try:
             await self._hooks.audit(entry)
         except Exception:
@@ -197,9 +197,9 @@ class Desk(Generic[D]):
         why = self._hooks.gate(verb)
         return _error(503, why) if why else None
 
-    def _call(self, granted: Granted, head: Head) -> Call[D]:
+    def _call(self, granted: Granted, head: Head) -> VerbCall[D]:
         verb, token = granted.verb, granted.token
-        return Call(self._daemon, verb.name, token.role, token.name, _who(head), head.peer, granted.key)
+        return VerbCall(self._daemon, verb.name, token.role, token.name, _who(head), head.peer, granted.key)
 
 
 def error_body(message: str) -> bytes:

@@ -39,10 +39,10 @@ from sigc.errors import Diagnostic, SigcError
 from sigc.rpc.access import Access, Throttle
 from sigc.rpc.address import address_text, is_loopback
 from sigc.rpc.admission import Granted, Guard, Head, Refusal
-from sigc.rpc.dispatch import Desk, Hooks, error_body
+from sigc.rpc.dispatch import Dispatcher, Hooks, error_body
 from sigc.rpc.idempotency import Replies, Reply
 from sigc.rpc.openapi import document
-from sigc.rpc.verb import Call, Nothing, Role, Verb, by_route, verb
+from sigc.rpc.verb import Nothing, Role, Verb, VerbCall, by_route, verb
 
 D = TypeVar("D")
 _SECURITY = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -50,7 +50,7 @@ log = logging.getLogger("sigc.rpc")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """What a caller may take up."""
 
     body_bytes: int = 1_000_000
@@ -72,14 +72,14 @@ class RpcServer(Generic[D]):
         access: Access,
         hooks: Hooks,
         *,
-        limits: Limits | None = None,
+        limits: RequestLimits | None = None,
         replies: Replies | None = None,
     ) -> None:
-        self.limits = limits or Limits()
+        self.limits = limits or RequestLimits()
         described = _describing(verbs)
         throttle = Throttle(time.monotonic, self.limits.wrong_tokens)
         self.guard = Guard(described, access, throttle, self.limits.body_bytes)
-        self.desk = Desk(daemon, hooks, replies)
+        self.desk = Dispatcher(daemon, hooks, replies)
         self._servers: list[HTTPServer] = []
         self._exchanges: set[asyncio.Task[None]] = set()
         self._streams: set[asyncio.Task[None]] = set()
@@ -145,7 +145,7 @@ def _describing(verbs: Iterable[Verb[D]]) -> tuple[Verb[D], ...]:
     """The verbs, and the one that describes them all."""
 
     @verb("openapi", "GET", Role.READ)
-    def openapi(call: Call[D], request: Nothing) -> Mapping[str, Any]:  # noqa: ARG001
+    def openapi(call: VerbCall[D], request: Nothing) -> Mapping[str, Any]:  # noqa: ARG001
         """The OpenAPI document of all verbs."""
         return described
 

@@ -52,7 +52,7 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[D]):
+class VerbCall(Generic[D]):
     """One call: what it is about, who asks and from where, and the key under which it is done once."""
 
     daemon: D
@@ -81,7 +81,7 @@ class Verb(Generic[D]):
     role: Role
     request: type
     reply: Any
-    run: Callable[[Call[D], Any], Any]
+    run: Callable[[VerbCall[D], Any], Any]
     summary: str
     is_stream: bool = False
     is_urgent: bool = False
@@ -99,10 +99,10 @@ class Verb(Generic[D]):
 
 def verb(
     name: str, method: Method, role: Role, *, is_urgent: bool = False, timeout_s: float = 30.0
-) -> Callable[[Callable[[Call[D], Any], Any]], Verb[D]]:
+) -> Callable[[Callable[[VerbCall[D], Any], Any]], Verb[D]]:
     """Declare a verb; its docstring's first line is its summary. Raises ValueError for what can't be one."""
 
-    def declare(run: Callable[[Call[D], Any], Any]) -> Verb[D]:
+    def declare(run: Callable[[VerbCall[D], Any], Any]) -> Verb[D]:
         parameters = list(inspect.signature(run).parameters)
         found = hints(run)
         summary = (inspect.getdoc(run) or "").partition("\n")[0]

@@ -35,7 +35,7 @@ class DisconnectedError(ConnectionResetError):
     """The other side has let the connection go without an answer."""
 
 
-class Answer:
+class WireResponse:
     """An answer whose body is read once, whole or by lines."""
 
     def __init__(self, connection: Connection, source: BufferedReader) -> None:
@@ -127,11 +127,11 @@ class Connection:
             raise WireError("a header has a line break")
         self._opened().sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
-    def answer(self) -> Answer:
+    def answer(self) -> WireResponse:
         """The answer to what was sent. Raises DisconnectedError, OSError, WireError."""
         if self._source is None:
             raise DisconnectedError("nothing was sent")
-        return Answer(self, self._source)
+        return WireResponse(self, self._source)
 
     def close(self) -> None:
         """Let it go."""

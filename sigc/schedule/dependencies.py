@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.schedule.job import Job, fires
-from sigc.schedule.state import Action, DependencyFinished, FireFinished, RecordMiss, Result
+from sigc.schedule.state import Action, DependencyFinished, FireFinished, FireResult, RecordMiss
 
 _FARTHEST = timedelta(days=366)
 
@@ -37,9 +37,9 @@ def told(actions: Iterable[Action], now: datetime) -> tuple[DependencyFinished, 
     for action in actions:
         match action:
             case FireFinished(fire=one, ok=ok) if ok or not one.by_hand:
-                events.append(DependencyFinished(Result(one.job, one.planned, ok), now))
+                events.append(DependencyFinished(FireResult(one.job, one.planned, ok), now))
             case RecordMiss(miss=miss) if not miss.fire.by_hand:
-                events.append(DependencyFinished(Result(miss.fire.job, miss.fire.planned, ok=False), now))
+                events.append(DependencyFinished(FireResult(miss.fire.job, miss.fire.planned, ok=False), now))
             case _:
                 pass
     return tuple(events)

@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.schedule.triggers import Relative, Trigger, fires_between, first_of, sessions_near
 
 
-class Kind(StrEnum):
+class JobKind(StrEnum):
     """What a job does. rebalance is compute and execute in one."""
 
     COMPUTE = "compute"
@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 _OPEN, _CLOSE = Relative("open"), Relative("close")
 _TICK = timedelta(microseconds=1)
-TRADING = frozenset({Kind.EXECUTE, Kind.REBALANCE})
+TRADING = frozenset({JobKind.EXECUTE, JobKind.REBALANCE})
 
 
 class Misfire(StrEnum):
@@ -59,7 +59,7 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class MarketWindow:
     """Market hours a job is bound to: fires from `start` on and before `end` of a session, no others."""
 
     start: Relative = _OPEN
@@ -79,12 +79,12 @@ class Job:
     """
 
     name: str
-    kind: Kind = Kind.COMPUTE
+    kind: JobKind = JobKind.COMPUTE
     trigger: Trigger | None = None
     zone: str = "America/New_York"
     calendar: str = "nyse"
     skip_holidays: bool = True
-    window: Window | None = None
+    window: MarketWindow | None = None
     conditions: frozenset[Condition] = frozenset()
     depends_on: tuple[str, ...] = ()
     retries: int = 0

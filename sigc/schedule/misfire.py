@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import accumulate, takewhile
 
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.schedule.job import Fire, Job, Misfire, fires
 
 MOST_FIRES = 1000  # looked at after a downtime; a job of every minute has half a million a year
@@ -48,7 +48,7 @@ class Miss:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueFires:
     """Fires to run, in order; misses; what to pass as `last_handled` next; whether still older ones went unlisted."""
 
     runs: tuple[Fire, ...]
@@ -57,7 +57,7 @@ class Due:
     more: bool
 
 
-def due(job: Job, last_handled: datetime, now: datetime, calendar: Calendar | None) -> Due:
+def due(job: Job, last_handled: datetime, now: datetime, calendar: Calendar | None) -> DueFires:
     """What has become due after the fire (or instant) `last_handled`, at `now`.
 
     A fire that its jitter holds back is due later, and so are those planned after it: none overtakes another.
@@ -68,7 +68,7 @@ def due(job: Job, last_handled: datetime, now: datetime, calendar: Calendar | No
     waits = len(ripe) < len(planned)
     handled = [one.planned for one in ripe][-1:] if waits else [now]
     runs, misses = _sorted_out(job, ripe, now)
-    return Due(runs, misses, max([last_handled, *handled]), more)
+    return DueFires(runs, misses, max([last_handled, *handled]), more)
 
 
 def _sorted_out(job: Job, ripe: list[Fire], now: datetime) -> tuple[tuple[Fire, ...], tuple[Miss, ...]]:

@@ -15,10 +15,10 @@ from typing import Any
 from sigc.schedule.job import TRADING, Fire, Job, Misfire
 from sigc.schedule.misfire import Reason
 from sigc.schedule.state import (
+    FireResult,
     JobState,
     Pending,
     Phase,
-    Result,
     Retrying,
     Running,
     Starting,
@@ -51,7 +51,7 @@ def read(job: Job, record: Mapping[str, Any]) -> JobState:
         _phase(job, record["phase"]),
         tuple(_pending(job, pending) for pending in record["queue"]),
         frozenset(record["others"]),
-        tuple(Result(name, datetime.fromisoformat(at), ok) for name, at, ok in record["finished"]),
+        tuple(FireResult(name, datetime.fromisoformat(at), ok) for name, at, ok in record["finished"]),
         _instant(record["chained"]),
         _instant(record["alarmed"]),
     )

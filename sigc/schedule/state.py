@@ -58,7 +58,7 @@ Phase: TypeAlias = Waiting | Starting | Running | Retrying
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class FireResult:
     """How the newest fire of a job ended."""
 
     job: str
@@ -76,7 +76,7 @@ class JobState:
     phase: Phase | None = None
     queue: tuple[Pending, ...] = ()
     others: frozenset[str] = frozenset()
-    finished: tuple[Result, ...] = ()  # of the jobs it depends on, by name
+    finished: tuple[FireResult, ...] = ()  # of the jobs it depends on, by name
     chained: datetime | None = None  # the last fire that dependencies alone gave
     alarmed: datetime | None = None  # the fire whose deadline was told of
 
@@ -85,7 +85,7 @@ class JobState:
         """Whether a new fire would meet an old one."""
         return self.phase is not None or bool(self.others)
 
-    def result(self, job: str) -> Result | None:
+    def result(self, job: str) -> FireResult | None:
         """How the newest fire of the job depended on ended, None when none has."""
         return next((result for result in self.finished if result.job == job), None)
 
@@ -156,7 +156,7 @@ class RunFinished:
 class DependencyFinished:
     """A fire of another job ended, for good."""
 
-    result: Result
+    result: FireResult
     now: datetime
 
 
@@ -177,7 +177,7 @@ class Switched:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PauseChanged:
     """The job's strategy, or everything, was paused or resumed."""
 
     paused: bool
@@ -194,7 +194,7 @@ Event: TypeAlias = (
     | DependencyFinished
     | Tick
     | Switched
-    | Held
+    | PauseChanged
 )
 
 

@@ -22,7 +22,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sigc.schedule.job import TRADING, Condition, Fire, Job, Kind, Overlap, fire
+from sigc.schedule.job import TRADING, Condition, Fire, Job, JobKind, Overlap, fire
 from sigc.schedule.misfire import Miss, Reason
 from sigc.schedule.state import (
     Action,
@@ -33,8 +33,8 @@ from sigc.schedule.state import (
     FireDue,
     FireFinished,
     FireMissed,
-    Held,
     JobState,
+    PauseChanged,
     Pending,
     QueueFire,
     RecordMiss,
@@ -87,7 +87,7 @@ def step(state: JobState, event: Event) -> Step:
         case Switched(enabled=enabled, now=now):
             state = replace(state, enabled=enabled)
             return (state, ()) if enabled else _drop(state, Reason.DISABLED)
-        case Held(paused=paused, now=now):
+        case PauseChanged(paused=paused, now=now):
             state = replace(state, paused=paused)
             return _drop(state, Reason.PAUSED) if paused else (state, ())
 
@@ -239,7 +239,7 @@ def _may_retry(state: JobState, phase: Running, event: RunFinished) -> bool:
     if job.overlap is Overlap.CANCEL_OLD and state.queue:
         return False
     # An order that may be out is never sent by a second try.
-    return job.kind is not Kind.EXECUTE and (job.kind not in TRADING or event.before_trading)
+    return job.kind is not JobKind.EXECUTE and (job.kind not in TRADING or event.before_trading)
 
 
 def _backoff_s(job: Job, attempt: int) -> float:

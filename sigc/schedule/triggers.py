@@ -28,7 +28,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
-from sigc.calendar.calendar import Calendar, Session
+from sigc.calendar.sessions import Calendar, Session
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 
 T = TypeVar("T")

@@ -15,10 +15,10 @@ from typing import Any
 
 from sigc.errors import did_you_mean
 from sigc.store.ledger.records import ZERO, Fill, Finding, Intent, IntentState, RunKind, StageName
-from sigc.why import facts as of
-from sigc.why.chain import Answer, judge
-from sigc.why.facts import Facts, RunFacts
+from sigc.why import session_facts as of
+from sigc.why.chain import Explanation, judge
 from sigc.why.run_links import order_line
+from sigc.why.session_facts import RunFacts, SessionFacts
 from sigc.why.words import finding, plain, when
 
 NOT_KEPT = "not kept"
@@ -26,7 +26,7 @@ WEIGHTS = "weights"  # the wanted weights among the values of signals
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TraceStep:
     """One step from the signal to what is held: its name and what is known of it, or `not kept`."""
 
     name: str
@@ -46,7 +46,7 @@ class AssetAnswer:
     asset: str
     run: str
     verdict: str
-    steps: tuple[Step, ...]
+    steps: tuple[TraceStep, ...]
     look: str
     zone: str
     is_dry: bool = False
@@ -61,7 +61,7 @@ class Files:
     decision: Mapping[str, Any]
 
 
-def told_run(facts: Facts) -> RunFacts | None:
+def told_run(facts: SessionFacts) -> RunFacts | None:
     """Return the run that is told of: the newest that decided, else the newest, else the newest dry one."""
     decided = [one for one in facts.trades if one.is_decided]
     return next(iter([*reversed(decided), *reversed(facts.trades), *reversed(facts.dry)]), None)
@@ -72,7 +72,7 @@ def files_of(work_dir: Path, run: str) -> Files:
     return Files(*(of.read_file(work_dir, run, name) for name in (of.VALUES, of.WEIGHTS, of.DECISION)))
 
 
-def judge_asset(facts: Facts, files: Files | None, asset: str) -> AssetAnswer:
+def judge_asset(facts: SessionFacts, files: Files | None, asset: str) -> AssetAnswer:
     """Say what became of an asset, or why the session had no run."""
     one, plan, whole = told_run(facts), facts.plan, judge(facts)
     if one is None or files is None:
@@ -110,16 +110,16 @@ def _universe(one: RunFacts, files: Files) -> set[str]:
 # Signals and weights.
 
 
-def _signals(files: Files, asset: str) -> Sequence[Step]:
+def _signals(files: Files, asset: str) -> Sequence[TraceStep]:
     values = _values(files)
     if not values:
-        return (Step("signal", NOT_KEPT),)
+        return (TraceStep("signal", NOT_KEPT),)
     found = []
     for name, own in sorted(values.items()):
         if name != WEIGHTS:
-            found.append(Step(f"signal {name}", _ranked(own, asset)))
+            found.append(TraceStep(f"signal {name}", _ranked(own, asset)))
     # Of a portfolio whose weights are its only signal, they are it.
-    return found or (Step("signal", _ranked(values.get(WEIGHTS, {}), asset)),)
+    return found or (TraceStep("signal", _ranked(values.get(WEIGHTS, {}), asset)),)
 
 
 def _values(files: Files) -> dict[str, dict[str, float | None]]:
@@ -144,22 +144,22 @@ def _ranked(values: Mapping[str, float | None], asset: str) -> str:
     return f"{value:.6g}, rank {1 + sum(v > value for v in known)} of {len(known)}"
 
 
-def _weights(files: Files, asset: str) -> Sequence[Step]:
+def _weights(files: Files, asset: str) -> Sequence[TraceStep]:
     raw, told = _values(files).get(WEIGHTS), files.weights.get(asset)
     is_kept = bool(files.weights) or bool(files.decision)
     wanted = None if raw is None else raw.get(asset)
     if isinstance(told, Mapping):
         return (
-            Step("wanted", _weight(told.get("wanted")) if wanted is None else _weight(wanted)),
-            Step("after constraints", _weight(told.get("target"))),
-            Step("held before", _weight(told.get("held"))),
+            TraceStep("wanted", _weight(told.get("wanted")) if wanted is None else _weight(wanted)),
+            TraceStep("after constraints", _weight(told.get("target"))),
+            TraceStep("held before", _weight(told.get("held"))),
         )
     if raw is None:
         text = _weight(0.0) if is_kept else NOT_KEPT  # only what is wanted or held is listed
-        return (Step("wanted", text), Step("after constraints", text), Step("held before", text))
+        return (TraceStep("wanted", text), TraceStep("after constraints", text), TraceStep("held before", text))
     left = _weight(0.0) if is_kept else NOT_KEPT
     known = "no weight is defined" if wanted is None else _weight(wanted)
-    return (Step("wanted", known), Step("after constraints", left), Step("held before", left))
+    return (TraceStep("wanted", known), TraceStep("after constraints", left), TraceStep("held before", left))
 
 
 def _weight(value: object) -> str:
@@ -178,15 +178,15 @@ def _size(files: Files, asset: str) -> Mapping[str, Any] | None:
     return found if isinstance(found, Mapping) else {}
 
 
-def _sizes(one: RunFacts, files: Files, asset: str, intents: Sequence[Intent]) -> Sequence[Step]:
+def _sizes(one: RunFacts, files: Files, asset: str, intents: Sequence[Intent]) -> Sequence[TraceStep]:
     told = _size(files, asset)
     ordered = sum((i.side.sign * i.quantity for i in intents), ZERO)
     if told is None:
         reference = plain(intents[0].reference) if intents else NOT_KEPT
         sized = _signed(ordered) if intents else "no order" if one.is_decided else NOT_KEPT
-        return (Step("price", reference), Step("position before", NOT_KEPT), Step("sized", sized))
+        return (TraceStep("price", reference), TraceStep("position before", NOT_KEPT), TraceStep("sized", sized))
     if not told:
-        return (Step("position before", "0"), Step("sized", "nothing: it is neither wanted nor held"))
+        return (TraceStep("position before", "0"), TraceStep("sized", "nothing: it is neither wanted nor held"))
     position = plain(_decimal(told.get("held")))
     order, whole = _decimal(told.get("order")), _decimal(told.get("whole"))
     text = _signed(order) if order else f"no order: {_why_none(one, told, asset)}"
@@ -194,9 +194,9 @@ def _sizes(one: RunFacts, files: Files, asset: str, intents: Sequence[Intent]) -
         text += f", cut from {_signed(whole)} to the limits of an order's size"
     aim = f", towards {plain(_decimal(told.get('quantity')))}" if told.get("quantity") is not None else ""
     return (
-        Step("price", str(told.get("price") or "none")),
-        Step("position before", position),
-        Step("sized", text + aim),
+        TraceStep("price", str(told.get("price") or "none")),
+        TraceStep("position before", position),
+        TraceStep("sized", text + aim),
     )
 
 
@@ -219,43 +219,43 @@ def _about(one: RunFacts, asset: str) -> list[Finding]:
     return [f for stage in stages for f in stage.findings if asset in f.assets]
 
 
-def _orders(one: RunFacts, intents: Sequence[Intent], zone: str) -> Sequence[Step]:
+def _orders(one: RunFacts, intents: Sequence[Intent], zone: str) -> Sequence[TraceStep]:
     if not intents:
-        return (Step("sent", "no order"),)
+        return (TraceStep("sent", "no order"),)
     found = []
     for intent in intents:
         line = order_line(one, intent)
         name = f"order {intent.slice + 1}" if intent.parent else "order"
         if intent.state is IntentState.DENIED:
-            found.append(Step("denied", line.why))
+            found.append(TraceStep("denied", line.why))
             continue
         sent = f"sent {when(intent.sent_at, zone)}" if intent.sent_at is not None else "not sent"
         why = f": {line.why}" if line.why else ""
-        found.append(Step(name, f"{line.side} {line.quantity} at {line.price}, {sent}, {line.state}{why}"))
+        found.append(TraceStep(name, f"{line.side} {line.quantity} at {line.price}, {sent}, {line.state}{why}"))
     return found
 
 
-def _filled(fills: Sequence[Fill], zone: str) -> Sequence[Step]:
+def _filled(fills: Sequence[Fill], zone: str) -> Sequence[TraceStep]:
     if not fills:
-        return (Step("filled", "nothing"),)
+        return (TraceStep("filled", "nothing"),)
     quantity = sum((f.quantity for f in fills), ZERO)
     value = sum((f.quantity * f.price for f in fills), ZERO)
     cost = sum((f.commission for f in fills), ZERO)
     many = f" in {len(fills)} fills" if len(fills) > 1 else ""
     text = f"{plain(quantity)} at {plain(round(value / quantity, 6))}{many}, commission {plain(cost)}"
-    return (Step("filled", f"{text}, last {when(max(f.at for f in fills), zone)}"),)
+    return (TraceStep("filled", f"{text}, last {when(max(f.at for f in fills), zone)}"),)
 
 
-def _after(files: Files, asset: str, fills: Sequence[Fill]) -> Step:
+def _after(files: Files, asset: str, fills: Sequence[Fill]) -> TraceStep:
     told = _size(files, asset)
     if told is None:
-        return Step("position after", NOT_KEPT)
+        return TraceStep("position after", NOT_KEPT)
     done = sum((f.side.sign * f.quantity for f in fills), ZERO)
-    return Step("position after", plain(_decimal(told.get("held")) + done))
+    return TraceStep("position after", plain(_decimal(told.get("held")) + done))
 
 
 def _verdict(
-    whole: Answer, one: RunFacts, files: Files, asset: str, intents: Sequence[Intent], fills: Sequence[Fill]
+    whole: Explanation, one: RunFacts, files: Files, asset: str, intents: Sequence[Intent], fills: Sequence[Fill]
 ) -> str:
     if not one.is_decided and one.run.key.kind is RunKind.TRADE:
         return f"no order was made. {whole.verdict}"

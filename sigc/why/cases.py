@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class State(StrEnum):
+class LinkState(StrEnum):
     """How a link stands. not_reached: an earlier one stopped it; doubtful: something is to be told of it."""
 
     OK = "ok"
@@ -56,4 +56,4 @@ class Stop:
     link: str
     text: str
     look: str
-    state: State = State.STOPPED
+    state: LinkState = LinkState.STOPPED

@@ -18,10 +18,10 @@ from sigc.store.ledger.control import HALTED, PAUSED
 from sigc.store.ledger.jobs import Missed, OrderedRun
 from sigc.store.ledger.records import Outcome
 from sigc.why import cases, run_links
-from sigc.why.cases import LINKS, Link, State, Stop
-from sigc.why.facts import Facts, JobFacts, RunFacts
-from sigc.why.lives import JUST_NOW, down_at, unwritable_at
-from sigc.why.plan import Plan, PlannedJob
+from sigc.why.cases import LINKS, Link, LinkState, Stop
+from sigc.why.daemon_lives import JUST_NOW, down_at, unwritable_at
+from sigc.why.session_facts import JobFacts, RunFacts, SessionFacts
+from sigc.why.session_plan import PlannedJob, SessionPlan
 from sigc.why.words import when
 
 _LATE = frozenset({"missed", "missed too long ago", "a newer fire took its place"})  # reasons of `daemon.misfire`
@@ -52,7 +52,7 @@ class RunLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Explanation:
     """What is said of a strategy and a session.
 
     ran: whether the ledger has a trade of it. verdict: one sentence. stopped_by: the link that stopped it, '' for none;
@@ -71,11 +71,11 @@ class Answer:
     zone: str
     runs: tuple[RunLine, ...] = ()
     data: tuple[run_links.DataLine, ...] = ()
-    orders: run_links.Orders = run_links.NO_ORDERS
+    orders: run_links.RunOrders = run_links.NO_ORDERS
     data_from: str = ""
 
 
-def judge(facts: Facts) -> Answer:
+def judge(facts: SessionFacts) -> Explanation:
     """Say whether it ran and what became of it, or which link stopped it."""
     found = _links_before(facts)
     if facts.trades:
@@ -93,13 +93,13 @@ def judge(facts: Facts) -> Answer:
     dry = f" ({len(facts.dry)} dry)" if facts.dry else ""
     if stop.link == cases.STRATEGY and _is_unknown(facts):
         return _answer(facts, found, stop, stop.text, stop.look, None)  # nothing did not run: there is no such strategy
-    verb = "has not run yet" if stop.state is State.WAITING else "did not run"
+    verb = "has not run yet" if stop.state is LinkState.WAITING else "did not run"
     return _answer(facts, found, stop, f"{verb}{dry}. {stop.link}: {stop.text}", stop.look, None)
 
 
 def _answer(
-    facts: Facts, found: dict[str, Link], stop: Stop | None, verdict: str, look: str, decisive: RunFacts | None
-) -> Answer:
+    facts: SessionFacts, found: dict[str, Link], stop: Stop | None, verdict: str, look: str, decisive: RunFacts | None
+) -> Explanation:
     links, read = [], decisive if decisive is not None else facts.before
     reached = LINKS.index(stop.link) if stop is not None else len(LINKS)
     of_runs = LINKS.index(cases.DATA)  # from there on a link is known by the stage of a run that got there
@@ -108,18 +108,18 @@ def _answer(
         if stop is not None and name == stop.link:
             links.append(Link(name, str(stop.state), stop.text))
         elif place < reached and place < of_runs:
-            links.append(known or Link(name, str(State.OK)))
+            links.append(known or Link(name, str(LinkState.OK)))
         elif known is not None and (place < reached or (decisive is not None and decisive.is_decided)):
             links.append(known)
         else:
-            links.append(Link(name, str(State.NOT_REACHED)))
-    return Answer(
+            links.append(Link(name, str(LinkState.NOT_REACHED)))
+    return Explanation(
         facts.plan.strategy,
         facts.plan.session,
         bool(facts.trades),
         verdict,
         stop.link if stop is not None else "",
-        str(stop.state) if stop is not None else str(State.OK),
+        str(stop.state) if stop is not None else str(LinkState.OK),
         tuple(links),
         look,
         facts.plan.zone,
@@ -137,7 +137,7 @@ def _read_by(one: RunFacts | None) -> str:
     return f"{one.run.key.kind} {one.run.id} for the session {one.run.key.session}"
 
 
-def _line(facts: Facts, one: RunFacts) -> RunLine:
+def _line(facts: SessionFacts, one: RunFacts) -> RunLine:
     run, order = one.run, facts.orders.get(one.run.id)
     job = order.job if order is not None else ""
     return RunLine(*(run.id, str(run.key.kind), run.started, run.who, job, str(run.outcome), run.message, run.revision))
@@ -146,8 +146,8 @@ def _line(facts: Facts, one: RunFacts) -> RunLine:
 # What is known of the links before a run.
 
 
-def _links_before(facts: Facts) -> dict[str, Link]:
-    plan, ok = facts.plan, str(State.OK)
+def _links_before(facts: SessionFacts) -> dict[str, Link]:
+    plan, ok = facts.plan, str(LinkState.OK)
     where = f"{plan.file}" + (f", portfolio {plan.portfolio}" if plan.portfolio else "")
     found = {cases.STRATEGY: Link(cases.STRATEGY, ok, where if plan.is_configured else "not configured now")}
     found[cases.CALENDAR] = Link(cases.CALENDAR, ok, f"a session of {plan.calendar}" if plan.calendar else "")
@@ -166,14 +166,14 @@ def _links_before(facts: Facts) -> dict[str, Link]:
         holding = next((h for h in facts.holds if h.name == hold), None)
         if holding is not None:
             text = f"now: {_hold_text(holding.scope, hold, holding.at, holding.who, holding.reason, plan.zone)}"
-            found[name] = Link(name, str(State.WARNING), text)
+            found[name] = Link(name, str(LinkState.WARNING), text)
     if facts.trades:  # what stopped it before it ran after all
         for _, stop in sorted(_evidence(facts), key=lambda pair: pair[0]):
-            found[stop.link] = Link(stop.link, str(State.WARNING), f"earlier: {stop.text}")
+            found[stop.link] = Link(stop.link, str(LinkState.WARNING), f"earlier: {stop.text}")
     return found
 
 
-def _due(job: PlannedJob, at: datetime, plan: Plan) -> str:
+def _due(job: PlannedJob, at: datetime, plan: SessionPlan) -> str:
     trigger = f" ({job.trigger})" if job.trigger else f" (after {', '.join(job.depends_on)})"
     return f"job {job.name}{trigger} was due {when(at, plan.zone)}"
 
@@ -186,7 +186,7 @@ def _hold_text(scope: str, name: str, at: datetime, who: str, reason: str, zone:
 # What stopped a session without a run.
 
 
-def _stop(facts: Facts) -> Stop:
+def _stop(facts: SessionFacts) -> Stop:
     plan = facts.plan
     evidence = sorted(_evidence(facts), key=lambda pair: pair[0])
     if evidence:
@@ -210,12 +210,12 @@ def _stop(facts: Facts) -> Stop:
     return _by_schedule(facts)
 
 
-def _is_unknown(facts: Facts) -> bool:
+def _is_unknown(facts: SessionFacts) -> bool:
     """Return True for a name that is no strategy of the configuration, and never was one that the ledger knows of."""
     return not facts.plan.is_configured and not facts.is_in_ledger
 
 
-def _by_schedule(facts: Facts) -> Stop:
+def _by_schedule(facts: SessionFacts) -> Stop:
     plan = facts.plan
     if not plan.jobs:
         text = "no job trades it: it has no schedule, and nobody ran it"
@@ -234,13 +234,13 @@ def _by_schedule(facts: Facts) -> Stop:
     past = [(at, job) for at, job in fires if at <= plan.now]
     if not past:
         at, job = min(fires, key=lambda pair: pair[0])
-        text = f"job {job.name} is due {when(at, plan.zone)}"
-        return Stop(cases.SCHEDULE, text, "sigc schedule next", State.WAITING)
+        what = f"job {job.name} is due {when(at, plan.zone)}"
+        return Stop(cases.SCHEDULE, what, "sigc schedule next", LinkState.WAITING)
     at, job = max(past, key=lambda pair: pair[0])
     return _unanswered(facts, at, job)
 
 
-def _unanswered(facts: Facts, at: datetime, job: PlannedJob) -> Stop:
+def _unanswered(facts: SessionFacts, at: datetime, job: PlannedJob) -> Stop:
     """A fire is due and nothing is known of it: no daemon was there, or it has just begun to be."""
     plan = facts.plan
     look = f"sigc schedule history {job.name}"
@@ -252,20 +252,20 @@ def _unanswered(facts: Facts, at: datetime, job: PlannedJob) -> Stop:
     if down:
         return Stop(cases.DAEMON, f"{due}: {down}", look)
     if plan.trouble:
-        return Stop(cases.DAEMON, f"{due}; the ledger can't be written: {plan.trouble}", "sigc doctor", State.WAITING)
+        return Stop(cases.DAEMON, f"{due}; no write to the ledger: {plan.trouble}", "sigc doctor", LinkState.WAITING)
     if plan.now - at <= JUST_NOW:
-        return Stop(cases.DAEMON, f"{due}, a moment ago", look, State.WAITING)
+        return Stop(cases.DAEMON, f"{due}, a moment ago", look, LinkState.WAITING)
     if not facts.lives and facts.alive is None:
         return Stop(cases.DAEMON, f"{due}: no daemon has served this ledger", "sigc status")
     text = f"{due}, and nothing is recorded of it: the schedule may have been changed since"
     return Stop(cases.DAEMON, text, "sigc audit query --type config.reloaded")
 
 
-def _off(facts: Facts, job: PlannedJob) -> object | None:
+def _off(facts: SessionFacts, job: PlannedJob) -> object | None:
     return facts.jobs.get(job.name, JobFacts()).off
 
 
-def _off_text(facts: Facts, job: PlannedJob) -> str:
+def _off_text(facts: SessionFacts, job: PlannedJob) -> str:
     off = facts.jobs.get(job.name, JobFacts()).off
     if off is not None:
         why = f": {off.reason}" if off.reason else ""
@@ -276,7 +276,7 @@ def _off_text(facts: Facts, job: PlannedJob) -> str:
 # Evidence: what is recorded of fires and orders that did not become a run.
 
 
-def _evidence(facts: Facts) -> Iterator[tuple[datetime, Stop]]:
+def _evidence(facts: SessionFacts) -> Iterator[tuple[datetime, Stop]]:
     for name, job in facts.jobs.items():
         planned = next((one for one in facts.plan.jobs if one.name == name), PlannedJob(name, ""))
         for miss in job.misses:
@@ -292,7 +292,7 @@ def _evidence(facts: Facts) -> Iterator[tuple[datetime, Stop]]:
             yield order.finished or order.asked, _ended_early(order)
 
 
-def _missed(facts: Facts, planned: PlannedJob, job: JobFacts, miss: Missed) -> Stop:
+def _missed(facts: SessionFacts, planned: PlannedJob, job: JobFacts, miss: Missed) -> Stop:
     zone = facts.plan.zone
     due = f"job {miss.job} was due {when(miss.planned, zone)}"
     look = f"sigc schedule history {miss.job}"
@@ -315,7 +315,7 @@ def _missed(facts: Facts, planned: PlannedJob, job: JobFacts, miss: Missed) -> S
     return Stop(link, f"{due}: {miss.reason}", look)
 
 
-def _paused_at(facts: Facts, at: datetime) -> str:
+def _paused_at(facts: SessionFacts, at: datetime) -> str:
     """What was paused at an instant, by whom and why."""
     held: dict[str, str] = {}
     for one in facts.decisions:
@@ -328,7 +328,7 @@ def _paused_at(facts: Facts, at: datetime) -> str:
     return next(iter(held.values()), "it was paused").replace(" is paused", " was paused")
 
 
-def _needs_text(facts: Facts, planned: PlannedJob, job: JobFacts) -> str:
+def _needs_text(facts: SessionFacts, planned: PlannedJob, job: JobFacts) -> str:
     """Which of the jobs it depends on did not finish, and why."""
     zone = facts.plan.zone
     told = []
@@ -345,12 +345,12 @@ def _needs_text(facts: Facts, planned: PlannedJob, job: JobFacts) -> str:
     return "; ".join(told) or f"a job it depends on did not finish ({', '.join(planned.depends_on)})"
 
 
-def _not_ended(facts: Facts, planned: PlannedJob) -> str:
+def _not_ended(facts: SessionFacts, planned: PlannedJob) -> str:
     text = _needs_text(facts, planned, facts.jobs.get(planned.name, JobFacts()))
     return f"did not finish: {text}"
 
 
-def _doing(facts: Facts, planned: PlannedJob, job: JobFacts) -> Stop | None:
+def _doing(facts: SessionFacts, planned: PlannedJob, job: JobFacts) -> Stop | None:
     """What the job does now for a fire of this session; None where it does nothing of that kind."""
     doing, plan = job.doing, facts.plan
     if doing is None or plan.start is None or plan.end is None or not plan.start <= doing.planned < plan.end:
@@ -359,20 +359,23 @@ def _doing(facts: Facts, planned: PlannedJob, job: JobFacts) -> Stop | None:
     look = f"sigc schedule history {planned.name}"
     if doing.phase == "retrying":
         return Stop(
-            cases.TURN, f"{due}: its run failed, and is tried again {when(doing.at, plan.zone)}", look, State.WAITING
+            cases.TURN,
+            f"{due}: its run failed, and is tried again {when(doing.at, plan.zone)}",
+            look,
+            LinkState.WAITING,
         )
     if doing.phase != "waiting":
         return None
     if doing.needs:
         text = f"{due}: it waits for {', '.join(doing.needs)}: {_needs_text(facts, planned, job)}"
-        return Stop(cases.DEPENDENCY, text, look, State.WAITING)
+        return Stop(cases.DEPENDENCY, text, look, LinkState.WAITING)
     if planned.waits_for_data:
         text = f"{due}: it waits for fresh data{_rows(facts)}"
-        return Stop(cases.DATA, text, f"sigc run {plan.strategy} --dry-run", State.WAITING)
-    return Stop(cases.TURN, f"{due}: it waits for its turn", look, State.WAITING)
+        return Stop(cases.DATA, text, f"sigc run {plan.strategy} --dry-run", LinkState.WAITING)
+    return Stop(cases.TURN, f"{due}: it waits for its turn", look, LinkState.WAITING)
 
 
-def _rows(facts: Facts) -> str:
+def _rows(facts: SessionFacts) -> str:
     return f" (rows of {facts.plan.as_of})" if facts.plan.as_of else ""
 
 
@@ -385,7 +388,7 @@ def _of_refusal(message: str) -> str:
     return cases.TURN
 
 
-def _look(message: str, facts: Facts) -> str:
+def _look(message: str, facts: SessionFacts) -> str:
     link = _of_refusal(message)
     if link in (cases.HALT, cases.PAUSE):
         return "sigc audit query --type control"
@@ -397,7 +400,7 @@ def _ended_early(order: OrderedRun) -> Stop:
     show = f"sigc runs show {order.id}"
     match order.outcome:
         case Outcome.OPEN:
-            return Stop(cases.TURN, f"the run {order.id} was asked for, and has not begun", show, State.WAITING)
+            return Stop(cases.TURN, f"the run {order.id} was asked for, and has not begun", show, LinkState.WAITING)
         case Outcome.CANCELLED:
             return Stop(cases.TURN, f"the run {order.id} was cancelled before it began", show)
         case Outcome.INTERRUPTED:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, Stage, StageName, Weight
+from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, RunStage, StageName, Weight
 from sigc.why import cases
-from sigc.why.cases import Link, State, Stop
-from sigc.why.facts import RunFacts
+from sigc.why.cases import Link, LinkState, Stop
+from sigc.why.session_facts import RunFacts
 from sigc.why.words import counted, finding, named, plain, states, when
 
 # The checks of data (`sigc_pipelines.checks.data`); a test holds this list to them.
@@ -55,7 +55,7 @@ class OrderLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Orders:
+class RunOrders:
     """What became of a run's orders. wanted: assets with a weight, -1 where no decision was made.
 
     sent: those that left us; gross, net: of the target, as shares of the book. unwell: orders that came to nothing, or
@@ -78,7 +78,7 @@ class Orders:
     more: int = 0
 
 
-NO_ORDERS = Orders()
+NO_ORDERS = RunOrders()
 
 
 def verdict(one: RunFacts) -> str:
@@ -116,12 +116,12 @@ def _data_line(name: str, told: Any, digests: Mapping[str, str]) -> DataLine:
     return DataLine(name, content, str(told.get("newest", "")), age, rows, assets, changed)
 
 
-def orders_of(one: RunFacts) -> Orders:
+def orders_of(one: RunFacts) -> RunOrders:
     """What became of its orders."""
     said, intents = one.decided, one.intents
     unwell = [i for i in intents if i.state is not IntentState.FILLED]
     wanted = said.get("wanted", -1)
-    return Orders(
+    return RunOrders(
         wanted if isinstance(wanted, int) else -1,
         _float(said.get("gross")),
         _float(said.get("net")),
@@ -158,7 +158,7 @@ def _denials(one: RunFacts) -> list[Finding]:
 
 
 def _known(one: RunFacts, zone: str) -> list[Link]:
-    ok, run = str(State.OK), one.run
+    ok, run = str(LinkState.OK), one.run
     stages = {stage.name: stage for stage in one.stages}
     found = [Link(cases.DATA, ok, f"as of {run.as_of}" + _sources(one))] if StageName.LOAD in stages else []
     if StageName.COMPUTE in stages:
@@ -166,7 +166,7 @@ def _known(one: RunFacts, zone: str) -> list[Link]:
         found += [Link(cases.REBALANCE, ok)] if stages[StageName.COMPUTE].outcome == "done" else []
     if StageName.VALIDATE in stages:
         told = [f for f in stages[StageName.VALIDATE].findings if f.weight is Weight.WARNING]
-        state = State.WARNING if told else State.OK
+        state = LinkState.WARNING if told else LinkState.OK
         more = f" and {len(told) - 1} more" if len(told) > 1 else ""
         found.append(Link(cases.CHECK, str(state), finding(told[0]) + more if told else ""))
     if one.is_decided:
@@ -180,19 +180,23 @@ def _sources(one: RunFacts) -> str:
 
 
 def _of_orders(one: RunFacts, zone: str) -> list[Link]:
-    ok, told, intents = str(State.OK), orders_of(one), one.intents
+    ok, told, intents = str(LinkState.OK), orders_of(one), one.intents
     exposure = f", gross {told.gross:.4f}, net {told.net:+.4f}" if told.wanted >= 0 else ""
     text = f"{counted(told.wanted, 'asset')} wanted{exposure}; {counted(len(intents), 'order')}"
     found = [Link(cases.DECISION, ok, text)]
     limits = f"{told.denied} of {counted(len(intents), 'order')} denied" if told.denied else "no order denied"
-    found.append(Link(cases.LIMITS, str(State.WARNING if told.denied else State.OK), limits))
+    found.append(Link(cases.LIMITS, str(LinkState.WARNING if told.denied else LinkState.OK), limits))
     sent = [i.sent_at for i in intents if i.sent_at is not None]
     first = f", the first {when(min(sent), zone)}" if sent else ""
     refused = f", {told.rejected} refused" if told.rejected else ""
     found.append(
-        Link(cases.BROKER, str(State.WARNING if told.rejected else State.OK), f"{told.sent} sent{first}{refused}")
+        Link(
+            cases.BROKER, str(LinkState.WARNING if told.rejected else LinkState.OK), f"{told.sent} sent{first}{refused}"
+        )
     )
-    found.append(Link(cases.FILLS, str(State.OK if told.filled == told.sized else State.WARNING), states(intents)))
+    found.append(
+        Link(cases.FILLS, str(LinkState.OK if told.filled == told.sized else LinkState.WARNING), states(intents))
+    )
     return found
 
 
@@ -200,7 +204,7 @@ def _stop(one: RunFacts) -> Stop | None:
     run, look = one.run, f"sigc runs show {one.run.id}"
     if run.outcome is Outcome.OPEN and not one.is_decided:
         stage = one.stages[-1].name if one.stages else "the beginning"
-        return Stop(_link_of(one), f"it goes on, after {stage}", f"sigc logs --run {run.id} -f", State.WAITING)
+        return Stop(_link_of(one), f"it goes on, after {stage}", f"sigc logs --run {run.id} -f", LinkState.WAITING)
     if not one.is_decided:
         return _undecided(one, look)
     if not one.intents:
@@ -224,7 +228,7 @@ def _undecided(one: RunFacts, look: str) -> Stop:
     return Stop(*_of_stage(bad, run.message), look)
 
 
-def _of_stage(stage: Stage, message: str) -> tuple[str, str]:
+def _of_stage(stage: RunStage, message: str) -> tuple[str, str]:
     """The link that a stage which did not succeed stands for, and why."""
     errors = [f for f in stage.findings if f.weight is Weight.ERROR]
     measured = [f for f in errors if not _is_code(f.check)] or errors
@@ -291,11 +295,11 @@ def _of_states(one: RunFacts) -> Stop | None:
         return Stop(cases.BROKER, f"{counted(len(unsent), 'order')} never sent: {said}", look)
     planned = [i for i in intents if i.state is IntentState.PLANNED]
     if planned:
-        return Stop(cases.BROKER, f"{counted(len(planned), 'order')} not sent yet", look, State.WAITING)
+        return Stop(cases.BROKER, f"{counted(len(planned), 'order')} not sent yet", look, LinkState.WAITING)
     working = [i for i in intents if i.remaining > 0]
     if working:
         text = f"{counted(len(working), 'order')} open at the broker: {named(i.asset for i in working)}"
-        return Stop(cases.FILLS, text, look, State.WAITING)
+        return Stop(cases.FILLS, text, look, LinkState.WAITING)
     short = [i for i in intents if i.filled < i.quantity]
     if short:
         first = short[0]

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sigc.why.assets import AssetAnswer
-from sigc.why.cases import Link, State
-from sigc.why.chain import Answer
-from sigc.why.run_links import DataLine, OrderLine, Orders
+from sigc.why.cases import Link, LinkState
+from sigc.why.chain import Explanation
+from sigc.why.run_links import DataLine, OrderLine, RunOrders
 from sigc.why.words import when
 
 _WORDS: Mapping[str, str] = {
-    State.STOPPED: "STOPPED",
-    State.WAITING: "WAITING",
-    State.WARNING: "warning",
-    State.NOT_REACHED: "not reached",
+    LinkState.STOPPED: "STOPPED",
+    LinkState.WAITING: "WAITING",
+    LinkState.WARNING: "warning",
+    LinkState.NOT_REACHED: "not reached",
 }
 
 
-def lines(answer: Answer) -> tuple[str, ...]:
+def lines(answer: Explanation) -> tuple[str, ...]:
     """The whole answer: the verdict, the links, runs, data, orders, and the command to look further."""
     found = [f"{answer.strategy}, session {answer.session}: {answer.verdict}", ""]
     found += _links(answer.links)
@@ -72,7 +72,7 @@ def data_line(line: DataLine) -> str:
     return f"{line.name}: {', '.join(parts)}"
 
 
-def _orders(found: Orders) -> Sequence[str]:
+def _orders(found: RunOrders) -> Sequence[str]:
     wanted = f"{found.wanted} assets wanted, gross {found.gross:.4f}, net {found.net:+.4f}" if found.wanted >= 0 else ""
     names = ("sized", "denied", "sent", "rejected", "filled", "part_filled", "expired", "cancelled", "open")
     counts = ((getattr(found, name), name.replace("_", " ")) for name in names)

@@ -18,9 +18,10 @@ from sigc.alerts.channels import open_channel
 from sigc.clock import HandClock
 from sigc.config.alert_settings import WebhookSettings
 from sigc.daemon.alerting.courier import OpenChannel, deliver
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.outbox import deliveries, looking
+from sigc.store.outbox import alert_query as looking
+from sigc.store.outbox import deliveries
 from tests.alerts.servers import Hook, hook
 from tests.daemon.processes import environment
 
@@ -38,7 +39,7 @@ class Desk:
     def raise_(self, number: int, severity: str = "warning") -> None:
         with self.ledger.transaction("control") as tx:
             said = {"name": f"c{number}", "when": "nav < 1", "severity": severity}
-            tx.audit(Event("condition.met", said))
+            tx.audit(AuditEvent("condition.met", said))
 
     def route(self) -> None:
         with self.ledger.transaction("control") as tx:

@@ -8,23 +8,23 @@ from typing import Any
 
 import pytest
 
-from sigc.alerts.rules import RULES, Found, Happening, Placed, Raise, Resolve, RunFacts
+from sigc.alerts.rules import RULES, EventRun, Found, OrderCounts, Raise, Resolve, RuleEvent
 from sigc.alerts.urgency import Urgency
 from tests.house.lines import parse
 
 AT = "2024-01-03T14:00:00+00:00"
-NONE = Placed()
-OK = RunFacts("trade", "2024-01-03", "daily", "done")
-DRY = RunFacts("dry", "2024-01-03")
-JOB = RunFacts("compute", "2024-01-03", "nightly")
-STALE = RunFacts("trade", "2024-01-03", errors=(("late", "prices are of Monday"), ("net", "0.4 is more than 0.1")))
-DIFFER = RunFacts("trade", "2024-01-03", errors=(("E602", "A is 5, the broker has 4"),))
-DENIED = RunFacts("trade", "2024-01-03", errors=(("E600", "the account is closed"),))
+NONE = OrderCounts()
+OK = EventRun("trade", "2024-01-03", "daily", "done")
+DRY = EventRun("dry", "2024-01-03")
+JOB = EventRun("compute", "2024-01-03", "nightly")
+STALE = EventRun("trade", "2024-01-03", errors=(("late", "prices are of Monday"), ("net", "0.4 is more than 0.1")))
+DIFFER = EventRun("trade", "2024-01-03", errors=(("E602", "A is 5, the broker has 4"),))
+DENIED = EventRun("trade", "2024-01-03", errors=(("E600", "the account is closed"),))
 
 
-def judge(name: str, event: str, said: dict[str, Any], facts: RunFacts | None = None, **more: str) -> list[Found]:
+def judge(name: str, event: str, said: dict[str, Any], facts: EventRun | None = None, **more: str) -> list[Found]:
     given = {"run": "r1", "strategy": "one", **more}
-    found = list(RULES[name].judge(Happening(event, said, facts=facts, **given)))
+    found = list(RULES[name].judge(RuleEvent(event, said, facts=facts, **given)))
     for one in found:
         if isinstance(one, Raise):
             _, _, command = one.text.splitlines()[-1].partition("Look further: ")
@@ -32,7 +32,7 @@ def judge(name: str, event: str, said: dict[str, Any], facts: RunFacts | None = 
     return found
 
 
-def closed(name: str, outcome: str, facts: RunFacts | None, **said: Any) -> list[Found]:
+def closed(name: str, outcome: str, facts: EventRun | None, **said: Any) -> list[Found]:
     return judge(name, "run.closed", {"outcome": outcome, **said}, facts)
 
 
@@ -60,7 +60,7 @@ def test_a_run_that_failed() -> None:
 
 def test_findings_that_stopped_it_are_told_but_for_the_message() -> None:
     errors = tuple((f"check{n}", f"text {n}") for n in range(5))
-    (found,) = closed("run_failed", "failed", RunFacts("trade", errors=errors), message="text 1")
+    (found,) = closed("run_failed", "failed", EventRun("trade", errors=errors), message="text 1")
     assert found.text.splitlines()[:-2] == ["text 1", "check0: text 0", "check2: text 2"]  # of the first three
 
 
@@ -88,7 +88,7 @@ def test_data_that_are_late() -> None:
     assert bare == Raise("fetch 09:00", "fetch: data are late", text)
     (found,) = closed("data_late", "refused", STALE)
     assert (found.key, titles([found])) == ("r1", ["one: data are late, nothing was traded"])
-    compute = RunFacts("compute", errors=STALE.errors)
+    compute = EventRun("compute", errors=STALE.errors)
     for outcome, facts in (("failed", STALE), ("refused", OK), ("refused", DIFFER), ("refused", compute)):
         assert closed("data_late", outcome, facts) == []
 
@@ -100,7 +100,7 @@ def test_ledger_and_broker_that_differ() -> None:
         ]
         assert titles(closed("reconciliation", outcome, DENIED)) == ["one: the broker refused, nothing was traded"]
         assert closed("reconciliation", outcome, OK) == []
-        assert closed("reconciliation", outcome, RunFacts("compute", errors=DIFFER.errors)) == []
+        assert closed("reconciliation", outcome, EventRun("compute", errors=DIFFER.errors)) == []
     assert closed("reconciliation", "done", DIFFER) == []
 
 
@@ -114,15 +114,15 @@ def test_a_run_that_was_cut_off() -> None:
     assert titles(closed("run_interrupted", "interrupted", OK)) == ["one: run interrupted"]
 
 
-def at_broker(short: int = 0, filled: int = 0, value: int = 0, open: int = 0, **reasons: list[str]) -> Placed:
+def at_broker(short: int = 0, filled: int = 0, value: int = 0, open: int = 0, **reasons: list[str]) -> OrderCounts:
     """Orders for 1,000 shares at 2; `filled` of them, for `value`, were filled."""
-    return Placed(open, short, Decimal(1_000), Decimal(filled), Decimal(2_000), Decimal(value), reasons)
+    return OrderCounts(open, short, Decimal(1_000), Decimal(filled), Decimal(2_000), Decimal(value), reasons)
 
 
 def with_orders(
-    kind: str = "trade", lost: int = 0, outcome: str = "partial", placed: Placed = NONE, **states: int
-) -> RunFacts:
-    return RunFacts(kind, "2024-01-03", "daily", outcome, states, lost, placed=placed)
+    kind: str = "trade", lost: int = 0, outcome: str = "partial", placed: OrderCounts = NONE, **states: int
+) -> EventRun:
+    return EventRun(kind, "2024-01-03", "daily", outcome, states, lost, placed=placed)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def with_orders(
         (with_orders("dry", denied=1, lost=1), [], [], []),
     ],
 )
-def test_orders_of_a_run(facts: RunFacts, nothing: list[str], part: list[str], less: list[str]) -> None:
+def test_orders_of_a_run(facts: EventRun, nothing: list[str], part: list[str], less: list[str]) -> None:
     for name, expected in (("traded_nothing", nothing), ("traded_part", part), ("filled_less", less)):
         assert titles(closed(name, facts.outcome, facts)) == expected
     for name in ("traded_nothing", "traded_part"):
@@ -175,7 +175,7 @@ def test_less_than_half_is_critical(value: int, urgency: Urgency | None) -> None
 
 def test_what_was_filled_and_why_no_more_is_told() -> None:
     orders = {"the day ended": ["A", "B", "C", "D", "E"], "cancelled by ann: enough": ["F"], "": ["G"]}
-    placed = Placed(0, 7, Decimal(25_923), Decimal(173), Decimal(800_000), Decimal("5920"), orders)
+    placed = OrderCounts(0, 7, Decimal(25_923), Decimal(173), Decimal(800_000), Decimal("5920"), orders)
     (found,) = closed("filled_less", "done", with_orders(expired=6, cancelled=1, placed=placed))
     assert titles([found]) == ["one: 7 of 7 orders ended before they were filled; 0.7% of the value was"]
     assert found.text.splitlines() == [
@@ -196,7 +196,7 @@ def test_what_was_filled_and_why_no_more_is_told() -> None:
 
 def test_the_text_of_orders() -> None:
     reasons = {"too large": ["A", "B", "C", "D"], "unknown": ["E"], "late": ["F"], "odd": ["G"], "by ann": ["H"]}
-    facts = RunFacts("trade", "2024-01-03", orders={"filled": 1, "denied": 2}, lost=2, reasons=reasons)
+    facts = EventRun("trade", "2024-01-03", orders={"filled": 1, "denied": 2}, lost=2, reasons=reasons)
     (found,) = closed("traded_part", "partial", facts)
     assert found.text.splitlines() == [
         "Session 2024-01-03: 3 orders, 2 denied, 1 filled.",
@@ -208,7 +208,7 @@ def test_the_text_of_orders() -> None:
         "Look further: sigc orders --run r1",
     ]
     three = dict([*reasons.items()][:3])
-    (all_,) = closed("traded_part", "partial", RunFacts("trade", orders=facts.orders, lost=2, reasons=three))
+    (all_,) = closed("traded_part", "partial", EventRun("trade", orders=facts.orders, lost=2, reasons=three))
     assert all_.text.splitlines()[1:-2] == ["- A, B, C and 1 more: too large", "- E: unknown", "- F: late"]
 
 
@@ -331,7 +331,7 @@ def test_conditions_that_are_written_by_hand() -> None:
 
 
 def test_a_job_without_a_strategy_is_called_by_its_own_name() -> None:
-    for facts, name in ((JOB, "nightly"), (RunFacts("compute"), "sigc")):
+    for facts, name in ((JOB, "nightly"), (EventRun("compute"), "sigc")):
         (found,) = judge("run_failed", "run.ended", {"outcome": "failed"}, facts, strategy="")
         assert titles([found]) == [f"{name}: run failed"]
 

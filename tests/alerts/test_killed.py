@@ -19,7 +19,7 @@ import pytest
 from sigc.alerts.channels import open_channel
 from sigc.config.alert_settings import WebhookSettings
 from sigc.daemon.alerting.courier import OpenChannel, deliver
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.outbox import deliveries
 from tests.daemon.processes import environment
@@ -56,7 +56,7 @@ def raise_and_send(folder: Path, url: str, real: float, number: int) -> int:
             if raised < number:
                 with ledger.transaction("control") as tx:
                     said = {"name": f"c{raised}", "when": "nav < 1", "severity": "warning"}
-                    tx.audit(Event("condition.met", said))
+                    tx.audit(AuditEvent("condition.met", said))
             elif not left:
                 return 0
             with ledger.transaction("control") as tx:

@@ -11,15 +11,17 @@ from typing import Any
 
 import pytest
 
-from sigc.alerts.declare import Placed, RunFacts
+from sigc.alerts.declare import EventRun, OrderCounts
 from sigc.alerts.urgency import Urgency
 from sigc.clock import HandClock
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import jobs, meta, orders, runs
 from sigc.store.ledger.jobs import OrderedRun
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.ledger.records import Finding, Intent, Run, RunKey, Side, Stage, StageName, Weight
-from sigc.store.outbox import deliveries, looking, raising
+from sigc.store.ledger.records import Finding, Intent, Run, RunKey, RunStage, Side, StageName, Weight
+from sigc.store.outbox import alert_query as looking
+from sigc.store.outbox import deliveries
+from sigc.store.outbox import raise_alerts as raising
 from sigc.store.outbox.deliveries import Delivery
 
 AT = datetime(2024, 1, 2, 21, tzinfo=UTC)
@@ -33,7 +35,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-def say(ledger: Ledger, *events: Event) -> list[looking.Alert]:
+def say(ledger: Ledger, *events: AuditEvent) -> list[looking.Alert]:
     """Record events; all alerts, oldest first."""
     with ledger.transaction("control") as tx:
         for event in events:
@@ -41,21 +43,21 @@ def say(ledger: Ledger, *events: Event) -> list[looking.Alert]:
         return list(looking.listed(tx.connection, 5_000, with_resolved=True)[::-1])
 
 
-def met(name: str, severity: str = "warning", **more: Any) -> Event:
-    return Event("condition.met", {"name": name, "when": "nav < 1", "severity": severity, **more})
+def met(name: str, severity: str = "warning", **more: Any) -> AuditEvent:
+    return AuditEvent("condition.met", {"name": name, "when": "nav < 1", "severity": severity, **more})
 
 
-def facts(ledger: Ledger, run: str = "r1") -> RunFacts:
+def facts(ledger: Ledger, run: str = "r1") -> EventRun:
     with ledger.reading() as connection:
         return raising.run_facts(connection, run)
 
 
 def test_what_is_known_of_a_run(ledger: Ledger) -> None:
-    assert facts(ledger) == RunFacts()
+    assert facts(ledger) == EventRun()
     with ledger.transaction("control") as tx:
         of = OrderedRun("r1", "one", "compute", "main", "one.sig", "", "", "nightly", None, "ann", "", AT)
         jobs.ask(tx, of)
-    assert facts(ledger) == RunFacts("compute", "", "nightly")
+    assert facts(ledger) == EventRun("compute", "", "nightly")
     made = [
         ("planned", "", "it waits"),
         ("denied", "", "too large"),
@@ -79,15 +81,15 @@ def test_what_is_known_of_a_run(ledger: Ledger) -> None:
                 "UPDATE intents SET state = ?, broker_order_id = ?, message = ? WHERE place = ?", (*row, number)
             )
         tx.connection.execute("UPDATE intents SET filled = '100' WHERE place = 6")
-        runs.add_stage(tx, RUN, Stage("r1", StageName.LOAD, AT, 0.1, "failed", errors))
+        runs.add_stage(tx, RUN, RunStage("r1", StageName.LOAD, AT, 0.1, "failed", errors))
     found = facts(ledger)
-    assert found == RunFacts(
+    assert found == EventRun(
         *("trade", "2024-01-03", "nightly", "open"),
         {"planned": 1, "denied": 2, "rejected": 1, "expired": 1, "cancelled": 1, "filled": 1},
         3,  # two were denied, and one expired that no broker ever had
         {"too large": ["A", "B"]},
         # Of four at the broker (one may still be sent) 100 shares of 1,000 are filled, 500 of 4,500 in money.
-        Placed(
+        OrderCounts(
             1, 2, Decimal(1000), Decimal(100), Decimal(4500), Decimal(500), {"unknown asset": ["D"], "by ann": ["F"]}
         ),
         (("E600", "refused"),),
@@ -109,7 +111,7 @@ def test_the_same_happening_again_only_counts(ledger: Ledger) -> None:
     ledger.clock.sleep(5.0)
     once, twice = say(ledger, met("b"), met("b"))
     assert (once, twice.repeats, twice.latest) == (first[0], 2, AT + timedelta(seconds=5))
-    assert [a.state for a in say(ledger, Event("condition.over", {"name": "b"}), met("b"))] == [
+    assert [a.state for a in say(ledger, AuditEvent("condition.over", {"name": "b"}), met("b"))] == [
         "open",
         "resolved",
         "open",
@@ -117,7 +119,7 @@ def test_the_same_happening_again_only_counts(ledger: Ledger) -> None:
 
 
 def test_what_happened_once_is_told_once_for_ever(ledger: Ledger) -> None:
-    missed = Event("job.did_not_run", {"job": "j", "planned": AT, "reason": "deadline"})
+    missed = AuditEvent("job.did_not_run", {"job": "j", "planned": AT, "reason": "deadline"})
     say(ledger, missed)
     with ledger.transaction("control") as tx:
         looking.resolve(tx, 1, "ann", "seen")
@@ -143,7 +145,7 @@ def test_a_crash_names_what_was_open_and_the_last_sign_of_life(ledger: Ledger) -
 
 
 def test_a_notice_is_over_from_the_beginning(ledger: Ledger) -> None:
-    (alert,) = say(ledger, Event("daily.summary", {"day": "2024-01-02", "title": "all is well", "text": "-"}))
+    (alert,) = say(ledger, AuditEvent("daily.summary", {"day": "2024-01-02", "title": "all is well", "text": "-"}))
     assert (alert.state, alert.changed, alert.is_notice, alert.severity) == ("resolved", None, True, Urgency.INFO)
     with ledger.transaction("control") as tx:
         assert deliveries.route(tx, lambda _: ("ops",)) == 1
@@ -152,7 +154,7 @@ def test_a_notice_is_over_from_the_beginning(ledger: Ledger) -> None:
 
 def test_a_rule_that_breaks_is_logged(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "sigc.alerts"):
-        (alert,) = say(ledger, Event("alert", {"assets": 5}, strategy="one"))
+        (alert,) = say(ledger, AuditEvent("alert", {"assets": 5}, strategy="one"))
     assert alert.text.startswith("The rule failed on alert of one: TypeError: ")
     assert [r.message for r in caplog.records] == ["an alert rule failed"]
 

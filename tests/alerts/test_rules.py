@@ -15,12 +15,12 @@ from sigc.daemon import ledger_alert
 from sigc.daemon.alerting import refused
 from sigc.daemon.watch import outside
 from sigc.errors import SigcError
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import control, jobs, meta, orders, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import IntentState, Outcome, Run, RunKey
-from sigc.store.outbox import looking
-from sigc.store.outbox.looking import Alert
+from sigc.store.outbox import alert_query as looking
+from sigc.store.outbox.alert_query import Alert
 from sigc_pipelines.brokers.faulty import Fault
 from sigc_pipelines.live.apply_fills import cancel, settle
 from tests.daemon.processes import ROOT
@@ -194,7 +194,7 @@ def test_orders_that_end_one_by_one_are_told_when_the_last_has_ended(floor: Floo
             assert alerts(ledger) == []
             with ledger.transaction("fills") as tx:
                 orders.filled(tx, intent, intent.quantity)
-                tx.audit(Event("fill", {"asset": intent.asset}, "one", "scripted"))
+                tx.audit(AuditEvent("fill", {"asset": intent.asset}, "one", "scripted"))
             assert bool(alerts(ledger)) == (number == 3)
         (alert,) = alerts(ledger)
         assert (alert.severity, alert.title) == (
@@ -224,16 +224,18 @@ def test_what_a_daemon_records_by_itself_is_told(tmp_path: Path, floor: Floor) -
             jobs.did_not_run(tx, "rebalance", at, "deadline", "scripted", is_trading=True)
             jobs.did_not_run(tx, "rebalance", at, "deadline", "scripted", is_trading=True)
             jobs.did_not_run(tx, "report", at, "deadline", "", is_trading=False)
-            tx.audit(Event("job.waits", {"job": "rebalance", "planned": at, "minutes": 15}))
-            tx.audit(Event("cluster.lost", {"why": "no route"}))
-            tx.audit(Event("cluster.found", {}))
-            tx.audit(Event("health.degraded", {"checks": {"disk": "3 MB are free"}}))
-            tx.audit(Event("health.degraded", {"checks": {"calendar": "the sessions end; look"}}))
-            tx.audit(Event("book.not_kept", {"why": "E602: ledger and broker differ: A"}, strategy="scripted"))
-            tx.audit(Event("book.not_kept", {"why": "E812: the cash is 5"}, strategy="scripted"))
-            tx.audit(Event("book.not_kept", {"why": "E601: silent"}, strategy="scripted"))
-            tx.audit(Event("book.unowned", {"positions": 3}, strategy="gone"))
-            tx.audit(Event("condition.met", {"name": "loss", "when": "nav < 5", "severity": "critical"}, strategy="s"))
+            tx.audit(AuditEvent("job.waits", {"job": "rebalance", "planned": at, "minutes": 15}))
+            tx.audit(AuditEvent("cluster.lost", {"why": "no route"}))
+            tx.audit(AuditEvent("cluster.found", {}))
+            tx.audit(AuditEvent("health.degraded", {"checks": {"disk": "3 MB are free"}}))
+            tx.audit(AuditEvent("health.degraded", {"checks": {"calendar": "the sessions end; look"}}))
+            tx.audit(AuditEvent("book.not_kept", {"why": "E602: ledger and broker differ: A"}, strategy="scripted"))
+            tx.audit(AuditEvent("book.not_kept", {"why": "E812: the cash is 5"}, strategy="scripted"))
+            tx.audit(AuditEvent("book.not_kept", {"why": "E601: silent"}, strategy="scripted"))
+            tx.audit(AuditEvent("book.unowned", {"positions": 3}, strategy="gone"))
+            tx.audit(
+                AuditEvent("condition.met", {"name": "loss", "when": "nav < 5", "severity": "critical"}, strategy="s")
+            )
             meta.begin(tx, "")
             meta.begin(tx, "2016-01-04")
             meta.ended(tx)
@@ -257,15 +259,15 @@ def test_what_a_daemon_records_by_itself_is_told(tmp_path: Path, floor: Floor) -
         assert found["cluster_lost"].state == "resolved"
         assert (found["runs_out"].key, found["runs_out"].title) == ("calendar", "the sessions end")
         with ledger.transaction("control") as tx:
-            tx.audit(Event("health.healthy", {"checks": {"disk": "ok"}}))
+            tx.audit(AuditEvent("health.healthy", {"checks": {"disk": "ok"}}))
         health = {alert.key: str(alert.state) for alert in alerts(ledger, ["health_degraded", "runs_out"])}
         assert health == {"disk": "resolved", "calendar": "open"}
         about_books = ("book_not_kept", "books_differ", "ledger_damaged")
         with ledger.transaction("control") as tx:
-            tx.audit(Event("book.kept", {}, strategy="scripted"))
+            tx.audit(AuditEvent("book.kept", {}, strategy="scripted"))
         assert {alert.state for alert in alerts(ledger, about_books)} == {"resolved"}
         with ledger.transaction("control") as tx:
-            tx.audit(Event("book.not_kept", {"why": "E601: silent again"}, strategy="scripted"))
+            tx.audit(AuditEvent("book.not_kept", {"why": "E601: silent again"}, strategy="scripted"))
         assert [alert.state for alert in alerts(ledger, ["book_not_kept"])] == ["resolved", "open"]
         assert found["daemon_recovered"].key
         assert first.text.endswith(
@@ -277,11 +279,11 @@ def test_what_a_daemon_records_by_itself_is_told(tmp_path: Path, floor: Floor) -
 def test_an_alert_and_its_event_are_written_together_or_not_at_all(floor: Floor) -> None:
     with scene(floor, D1) as desk:
         with suppress(ZeroDivisionError), desk.trading.ledger.transaction("control") as tx:
-            tx.audit(Event("cluster.lost", {"why": "gone"}))
+            tx.audit(AuditEvent("cluster.lost", {"why": "gone"}))
             raise ZeroDivisionError
         assert alerts(desk.trading.ledger) == []
         with desk.trading.ledger.transaction("control") as tx:
-            tx.audit(Event("cluster.lost", {"why": "gone"}))
+            tx.audit(AuditEvent("cluster.lost", {"why": "gone"}))
             seq = tx.records[-1].seq
         assert [alert.seq for alert in alerts(desk.trading.ledger)] == [seq]
 
@@ -291,7 +293,7 @@ def test_secrets_are_in_no_alert(floor: Floor) -> None:
         ledger = desk.trading.ledger
         ledger.hide = lambda text: text.replace("hunter22", "[secret]")
         with ledger.transaction("control") as tx:
-            tx.audit(Event("cluster.lost", {"why": "login with hunter22 failed"}))
+            tx.audit(AuditEvent("cluster.lost", {"why": "login with hunter22 failed"}))
         (alert,) = alerts(ledger)
         assert "hunter22" not in alert.text
         assert "[secret]" in alert.text
@@ -300,7 +302,7 @@ def test_secrets_are_in_no_alert(floor: Floor) -> None:
 def test_a_rule_that_breaks_is_told_and_stops_nothing(floor: Floor) -> None:
     with scene(floor, D1) as desk:
         with desk.trading.ledger.transaction("control") as tx:
-            tx.audit(Event("alert", {"assets": 5}, strategy="scripted"))  # a number is no list
+            tx.audit(AuditEvent("alert", {"assets": 5}, strategy="scripted"))  # a number is no list
         (alert,) = alerts(desk.trading.ledger)
         assert alert.title == "alert rule order_unresolved failed"
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
-from sigc.alerts.sending import MOST_TRIES, Quiet, again, batch, room
+from sigc.alerts.sending import MOST_TRIES, QuietHours, again, batch, room
 from sigc.alerts.urgency import Urgency, most_urgent
 
 NOW = datetime(2024, 1, 2, 21, tzinfo=UTC)
@@ -70,7 +70,7 @@ def test_waits_grow_and_a_channel_may_ask_for_more(attempts: int, asked: float |
 )
 def test_quiet_hours(begin: time | None, end: time | None, held: str) -> None:
     hours = ["00:00", "06:59", "07:00", "11:59", "12:00", "12:30", "13:00", "21:59", "22:00", "23:59"]
-    quiet = Quiet(begin, end)
+    quiet = QuietHours(begin, end)
     found = {h for h in hours if quiet.holds(datetime.combine(NOW, time.fromisoformat(h)))}
     assert found == set(held.split())
 

@@ -11,9 +11,10 @@ import pytest
 
 from sigc.alerts.summary import BookDay, DayFacts, StrategyDay, instant, newest_time, text_of, title_of
 from sigc.clock import HandClock
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.outbox import deliveries, looking
+from sigc.store.outbox import alert_query as looking
+from sigc.store.outbox import deliveries
 
 ZONE = ZoneInfo("America/New_York")
 NOON = datetime(2024, 1, 3, 12, tzinfo=UTC)
@@ -88,7 +89,7 @@ def test_a_summary_is_told_once_and_asks_for_nothing(tmp_path: Path) -> None:
     with Ledger.open(tmp_path, HandClock(NOON), durable=False) as ledger:
         for _ in range(2):
             with ledger.transaction("control") as tx:
-                tx.audit(Event("daily.summary", {"day": "2024-01-03", "title": "summary", "text": "all is well"}))
+                tx.audit(AuditEvent("daily.summary", {"day": "2024-01-03", "title": "summary", "text": "all is well"}))
                 deliveries.route(tx, lambda _: ("ops",))
         with ledger.reading() as connection:
             assert looking.listed(connection) == ()

@@ -14,7 +14,7 @@ import pytest
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
 from sigc.config.settings import PaperSettings
-from sigc.store.ledger.effects import Due
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.records import Side
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus, RejectedError
@@ -48,7 +48,7 @@ class Book:
         side = Side.BUY if quantity > 0 else Side.SELL
         self.broker.submit(OrderRequest(id, asset, side, Decimal(abs(quantity))))
 
-    def act(self, at: int, *dues: Due) -> None:
+    def act(self, at: int, *dues: DueAction) -> None:
         self.broker.act(str(DAYS[at]), close(at), dues)
 
     @property
@@ -70,18 +70,18 @@ class Book:
         return None if found is None else found.status
 
 
-def due(kind: str, asset: str, at: int, *, pay: int | None = None, price: str | None = "64", **said: Any) -> Due:
+def due(kind: str, asset: str, at: int, *, pay: int | None = None, price: str | None = "64", **said: Any) -> DueAction:
     """An action on the session at a place; price: at the close before."""
     action = Action(DAYS[at], asset, ActionKind(kind), pay_date=None if pay is None else DAYS[pay], **said)
     paid = str(DAYS[at if pay is None else pay])
-    return Due(action, str(DAYS[at]), close(at - 1), paid, None if price is None else Decimal(price))
+    return DueAction(action, str(DAYS[at]), close(at - 1), paid, None if price is None else Decimal(price))
 
 
-def split(at: int, ratio: int | Fraction, asset: str = "A") -> Due:
+def split(at: int, ratio: int | Fraction, asset: str = "A") -> DueAction:
     return due("split", asset, at, ratio=Fraction(ratio))
 
 
-def dividend(at: int, cash: float, pay: int | None = None, asset: str = "A") -> Due:
+def dividend(at: int, cash: float, pay: int | None = None, asset: str = "A") -> DueAction:
     return due("dividend", asset, at, pay=pay, cash=cash)
 
 

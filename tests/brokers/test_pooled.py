@@ -16,7 +16,7 @@ from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
 from sigc.config.daemon_settings import ConnectionSettings
 from sigc.config.settings import BrokerSettings, PaperSettings
-from sigc.store.ledger.effects import Due
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.records import Side
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.pooled import PooledBroker
@@ -91,13 +91,13 @@ def test_behind_a_pool_a_broker_is_as_it_is(tmp_path: Path) -> None:
     assert gone.request.client_order_id == "sigc-2"
     session = clock.now() + timedelta(days=1)
     split = Action(date(2024, 1, 3), "A", ActionKind.SPLIT, Fraction(2))
-    due = Due(split, "2024-01-03", clock.now(), "2024-01-03")
+    due = DueAction(split, "2024-01-03", clock.now(), "2024-01-03")
     power = inner.account().buying_power
     pooled.announce([due])
     assert inner.account().buying_power == power + 25  # an order of one share is in its units
     pooled.mark("2024-01-03", session, {"A": Decimal(25)}, {})
     assert pooled.positions() == inner.positions() == {"A": 1}
-    later = Due(replace(split, ex_date=date(2024, 1, 4)), "2024-01-04", session, "2024-01-04")
+    later = DueAction(replace(split, ex_date=date(2024, 1, 4)), "2024-01-04", session, "2024-01-04")
     pooled.act("2024-01-04", session + timedelta(days=1), [later])
     assert pooled.positions() == {"A": 2}
     assert len(pooled.activities("").fills) == 1

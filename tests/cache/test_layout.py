@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigc.blocks.block import Facts, digest
+from sigc.blocks.block import BlockFacts, digest
 from sigc.cache import files
 from sigc.cache.layout import pieces
 from sigc.panel import Floats, Panel
@@ -50,7 +50,7 @@ def test_the_reader_of_parquet_finds_what_was_written(rows: int, width: int, is_
 
 def test_pandas_opens_a_block_and_its_names_are_in_the_foot(tmp_path: Path) -> None:
     panel, key = Panel(DAYS[:30], ("A", "B"), cells(30, 2)), digest("open")
-    files.write_panel(tmp_path / "block.parquet", Facts(key, "prices", "2020", 30), panel)
+    files.write_panel(tmp_path / "block.parquet", BlockFacts(key, "prices", "2020", 30), panel)
     frame = pd.read_parquet(tmp_path / "block.parquet")
     assert np.stack(frame["values"].tolist()).tobytes() == panel.values.tobytes()
     assert frame["date"].tolist() == pd.DatetimeIndex(panel.dates).tolist()
@@ -62,7 +62,7 @@ def test_pandas_opens_a_block_and_its_names_are_in_the_foot(tmp_path: Path) -> N
 def test_a_block_of_several_pages_is_read_and_verified(tmp_path: Path, page_bytes: int) -> None:
     panel, key = Panel(DAYS[:30], ("A", "B"), cells(30, 2)), digest("pages")
     path = tmp_path / "block.parquet"
-    files.write_panel(path, Facts(key, "prices", "2020", 30), panel)
+    files.write_panel(path, BlockFacts(key, "prices", "2020", 30), panel)
     notes = {k.decode(): v.decode() for k, v in pq.read_metadata(path).metadata.items() if k.startswith(b"sigc")}
     path.write_bytes(b"".join(pieces(panel.dates, panel.values, notes, page_bytes)))
     assert files.read_panel(path, key).equals(panel)

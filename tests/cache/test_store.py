@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sigc.blocks.block import BlockStore, Carry, Facts, MemoryStore, digest
+from sigc.blocks.block import BlockFacts, BlockStore, CarryState, MemoryStore, digest
 from sigc.cache import files, upkeep
-from sigc.cache.counts import Counts, add_counts, counts, set_bytes
+from sigc.cache.counts import CacheCounts, add_counts, counts, set_bytes
 from sigc.cache.parquet import ParquetStore
 from sigc.errors import SigcError
 from sigc.panel import Panel, canonical
@@ -35,8 +35,8 @@ def some(seed: int = 0, rows: int = 20, assets: int = 4) -> Panel:
     return Panel(DAYS[:rows], tuple(f"A{i}" for i in range(assets)), canonical(values))
 
 
-def facts(key: str, panel: Panel, name: str = "prices", label: str = "2020", source: str = "signal") -> Facts:
-    return Facts(key, name, label, len(panel.dates), source=source)
+def facts(key: str, panel: Panel, name: str = "prices", label: str = "2020", source: str = "signal") -> BlockFacts:
+    return BlockFacts(key, name, label, len(panel.dates), source=source)
 
 
 @pytest.fixture(params=["memory", "parquet", "parquet without memory"])
@@ -51,8 +51,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
 
 def test_what_is_written_is_read(make: Make) -> None:
     panel, key = some(), digest("a")
-    carry = Carry(("A0", "A3"), np.array([[1.0, np.nan], [3.0, 4.0]]))
-    told = Facts(key, "momentum", "2020", 20, b"x" * 320, "state", "carried")
+    carry = CarryState(("A0", "A3"), np.array([[1.0, np.nan], [3.0, 4.0]]))
+    told = BlockFacts(key, "momentum", "2020", 20, b"x" * 320, "state", "carried")
     make().write(told, panel, carry)
     store = make()
     assert store.facts(key) == told
@@ -333,7 +333,7 @@ def test_bytes_are_added_and_measured_now_and_then(tmp_path: Path) -> None:
         add_counts(tmp_path, 1, 0)
     with ParquetStore(tmp_path).lease([]):
         pass
-    assert counts(tmp_path) == Counts(100, 0, 0, 0)
+    assert counts(tmp_path) == CacheCounts(100, 0, 0, 0)
 
 
 def test_what_other_processes_wrote_counts(tmp_path: Path) -> None:
@@ -349,7 +349,7 @@ def test_what_other_processes_wrote_counts(tmp_path: Path) -> None:
 def test_a_state_that_is_missing_is_an_absent_block(tmp_path: Path) -> None:
     key = digest("carried")
     store = ParquetStore(tmp_path)
-    store.write(replace(facts(key, some()), state="s"), some(), Carry(("a",), np.ones((1, 1))))
+    store.write(replace(facts(key, some()), state="s"), some(), CarryState(("a",), np.ones((1, 1))))
     (tmp_path / "blocks" / key[:2] / f"{key}.carry.parquet").unlink()
     assert store.read_carry(key) is None
     assert store.facts(key) is None

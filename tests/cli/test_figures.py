@@ -12,13 +12,13 @@ import pytest
 from click.testing import CliRunner
 
 from sigc.clock import HandClock
-from sigc.metrics import Metrics
+from sigc.metrics import DaemonMetrics
 from sigc.rpc.messages.status import StatusReply, StrategyStatus
 from sigc.store.ledger.connection import FILE
 from sigc.store.ledger.ledger import Ledger
 from sigc_cli.main import cli
-from sigc_cli.service.daemon_numbers import count_from_here, tell_book
 from sigc_cli.text.daemon_text import status_block
+from sigc_pipelines.service.metrics_feed import count_from_here, tell_book
 from tests.dashboard.reading import Document
 from tests.store import worked_book
 from tests.store.worked_book import BOOK, FIRST, LAST
@@ -371,7 +371,7 @@ def test_the_report_of_the_book(project: Path) -> None:
 def test_the_metrics_of_the_book(written: Path, tmp_path: Path, is_late: bool) -> None:
     """Prometheus' text. A daemon that comes later counts from what it finds; how the book is, it tells all the same."""
     shutil.copy(written / FILE, tmp_path)
-    metrics = Metrics()
+    metrics = DaemonMetrics()
     with Ledger.open(tmp_path, HandClock(worked_book.WRITTEN), durable=False) as ledger:
         if is_late:
             count_from_here(metrics, ledger)

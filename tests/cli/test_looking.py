@@ -17,9 +17,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from sigc.errors import SigcError
-from sigc_cli import completing
-from sigc_cli.doctor_live import DoubtError, Live, clock
-from sigc_cli.log_view import followed, last_lines
+from sigc_cli import shell_completion as completing
+from sigc_cli.doctor_checks import DoubtError, Live, clock
+from sigc_cli.log_tail import followed, last_lines
 from sigc_cli.main import COMMANDS, cli
 from tests.daemon.daemons import Daemon, Site
 from tests.world import write_world

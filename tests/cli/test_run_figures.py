@@ -23,8 +23,8 @@ from sigc_cli.text import ledger_view, run_view, show_run
 from sigc_cli.text.live_view import live_view
 from sigc_dashboard.reports.live_report import render
 from sigc_pipelines.live.trading import Ended
-from sigc_pipelines.records.artifacts import Account, account_of
-from sigc_pipelines.targets import Sight
+from sigc_pipelines.records.artifacts import RunArtifacts, account_of
+from sigc_pipelines.targets import TargetSnapshot
 from tests.dashboard.reading import Document
 from tests.store import worked_book
 from tests.store.ledgers import Size, fill
@@ -40,13 +40,13 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def account(written: Path) -> Account:
+def account(written: Path) -> RunArtifacts:
     """The book's newest run."""
     with closing(connect_reader(written / FILE)) as connection:
         return account_of(connection, written, LAST)
 
 
-def test_the_page_of_a_run(account: Account) -> None:
+def test_the_page_of_a_run(account: RunArtifacts) -> None:
     found = Document(run_view.render(replace(account, run=replace(account.run, reason="a wish", revision=2))))
     assert found.tiles == {
         "Assets wanted": ("3",),
@@ -89,12 +89,12 @@ def test_the_page_of_a_run(account: Account) -> None:
 @pytest.mark.parametrize(
     ("outcome", "tone"), [(Outcome.DONE, "good"), (Outcome.OPEN, "open"), (Outcome.REFUSED, "bad")]
 )
-def test_the_tone_of_a_verdict(account: Account, outcome: Outcome, tone: str) -> None:
+def test_the_tone_of_a_verdict(account: RunArtifacts, outcome: Outcome, tone: str) -> None:
     told = run_view.render(replace(account, run=replace(account.run, outcome=outcome, message="so")))
     assert f'<p class="verdict {tone}">{outcome}: so</p>' in told
 
 
-def test_orders_beyond_the_most_are_counted(account: Account) -> None:
+def test_orders_beyond_the_most_are_counted(account: RunArtifacts) -> None:
     more = "\n... and 1 more (--json prints all)"
     assert show_run.orders(account.intents, 1).endswith(f"partially_filled  60{more}")
     assert ledger_view.orders(account.intents, 1).endswith(f"60      r0112-trade-0{more}")
@@ -103,12 +103,12 @@ def test_orders_beyond_the_most_are_counted(account: Account) -> None:
     )
 
 
-def test_what_a_run_prints(account: Account) -> None:
+def test_what_a_run_prints(account: RunArtifacts) -> None:
     """`sigc run`, and the same as data."""
     nothing = np.full(4, np.nan)
     wanted = np.array([0.55, -0.22, 0.0, np.nan])
     names = ("AAA", "BBB", "CCC", "DDD")
-    sight = Sight("2024-01-11", 9, names, wanted, nothing, nothing, None, None, None, np.asarray, "d" * 40)
+    sight = TargetSnapshot("2024-01-11", 9, names, wanted, nothing, nothing, None, None, None, np.asarray, "d" * 40)
     ended = Ended(account.run, account.stages, account.intents, sight, None, ())
     assert show_run.text(ended) == (
         "momentum (main), paper run r0112-trade\n"

@@ -17,8 +17,8 @@ import json, sys
 from pathlib import Path
 import psutil
 import sigc
-import sigc_cli.assembly.parts
-sigc_cli.assembly.parts._WORTH_A_CLUSTER_NS = -1  # any work at all
+import sigc_pipelines.assembly.parts
+sigc_pipelines.assembly.parts._WORTH_A_CLUSTER_NS = -1  # any work at all
 with Path("runs").open("a") as file:
     file.write("run\\n")
 engine = {engine}

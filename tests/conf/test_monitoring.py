@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sigc.metrics import METRICS, Kind
+from sigc.metrics import METRICS, MetricKind
 from sigc_cli import grafana
 from tests.daemon.daemons import DAYS, Daemon, Site, free_port
 from tests.daemon.processes import PATIENCE_S, ROOT
@@ -114,7 +114,7 @@ def test_labels_of_the_dashboard_are_those_of_the_metrics() -> None:
         for name, matchers in re.findall(r"\b(sigc_\w+)\{([^}]*)\}", text):
             labels = set(re.findall(r"(\w+)=~?", matchers)) - {"instance"}
             assert labels <= set(known[base(name)].labels), text
-            assert (name != base(name)) <= (known[base(name)].kind is Kind.HISTOGRAM)
+            assert (name != base(name)) <= (known[base(name)].kind is MetricKind.HISTOGRAM)
 
 
 def test_every_name_is_in_a_live_scrape_and_every_live_name_is_documented(daemon: Daemon) -> None:

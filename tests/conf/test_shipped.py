@@ -17,7 +17,7 @@ import yaml
 from sigc.config.check import load_config
 from sigc.daemon.background_tasks import ALERTS
 from sigc.daemon.configured.configured import examine
-from sigc.metrics import METRICS, Kind
+from sigc.metrics import METRICS, MetricKind
 from sigc.store.ledger.records import IntentState, Outcome
 from tests.daemon.processes import ROOT
 from tests.house.lines import parse
@@ -44,7 +44,7 @@ def test_an_alert_is_over_what_the_daemon_counts(rule: dict[str, Any]) -> None:
     for name, matchers in found:
         base = re.sub(r"_(bucket|sum|count)$", "", name) if name not in known else name
         assert base in known, name
-        assert (base != name) <= (known[base].kind is Kind.HISTOGRAM)
+        assert (base != name) <= (known[base].kind is MetricKind.HISTOGRAM)
         for label, values in re.findall(r'(\w+)=~?"([^"]*)"', matchers):
             assert label in known[base].labels
             assert set(values.split("|")) <= VALUES[label]

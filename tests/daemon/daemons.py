@@ -28,7 +28,7 @@ from sigc.errors import SigcError
 from sigc.rpc.access import read_token
 from sigc.rpc.client import Client, NoDaemonError, Target
 from sigc.rpc.messages.requests import RunStatus, StatusReply
-from sigc_cli.remote import Wanted, run_over_rpc
+from sigc_cli.daemon_call import RunTarget, run_over_rpc
 from tests.daemon.processes import PATIENCE_S, ROOT, gone
 from tests.trading.floor import PAPER, SAFETY, TEXT
 
@@ -171,7 +171,7 @@ class Site:
     def run(self, what: str = "momentum", **wanted: Any) -> RunStatus:
         """Run a strategy in the daemon, to its end."""
         with self.client() as client:
-            return run_over_rpc(client, Wanted(what, **wanted))
+            return run_over_rpc(client, RunTarget(what, **wanted))
 
     def page(self, port: str, path: str) -> tuple[int, bytes]:
         """A plain page of the health or metrics port."""

@@ -19,9 +19,9 @@ from datetime import datetime
 from pathlib import Path
 
 from sigc.daemon.lifecycle.serve import serve
-from sigc.daemon.lifecycle.start import Options, start_of
+from sigc.daemon.lifecycle.start import StartOptions, start_of
 from sigc.failpoint import arm
-from sigc.host.process import Report, run
+from sigc.host.process import StartReport, run
 from sigc_cli.assembly.daemon import parts
 
 
@@ -72,8 +72,8 @@ def main(arguments: Sequence[str]) -> int:
     config, clock, *fault = arguments
     if fault:
         fail_once(fault[0], int(fault[1]), *fault[2:])
-    start = start_of(Options(Path(config), None, None, None, None, None, False), os.environ)
-    return run(lambda report: serve(start, parts(), report, FileClock(Path(clock))), Report())
+    start = start_of(StartOptions(Path(config), None, None, None, None, None, False), os.environ)
+    return run(lambda report: serve(start, parts(), report, FileClock(Path(clock))), StartReport())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from sigc.calendar.calendar import Calendar, open_calendar
+from sigc.calendar.calendar import open_calendar
+from sigc.calendar.sessions import Calendar
 from sigc.schedule.job import Condition, Fire, Job, fire
 from sigc.schedule.misfire import Reason
 from sigc.schedule.state import Action, Event, JobState, RecordMiss

@@ -13,11 +13,11 @@ from typing import Annotated, Any
 
 from sigc.errors import Diagnostic, SigcError, Span
 from sigc.host.ports import Port, listen
-from sigc.rpc.access import Access, Token, hosts_of
-from sigc.rpc.dispatch import AuditEntry, Hooks
+from sigc.rpc.access import Access, AccessToken, hosts_of
+from sigc.rpc.dispatch import CallRecord, Hooks
 from sigc.rpc.schema import Bounds, Name
-from sigc.rpc.server import Limits, RpcServer
-from sigc.rpc.verb import Call, Nothing, Role, Verb, by_route, verb
+from sigc.rpc.server import RequestLimits, RpcServer
+from sigc.rpc.verb import Nothing, Role, Verb, VerbCall, by_route, verb
 
 PATIENCE_S = 60.0
 TOKENS = {role: f"{role}-token-0123456789abcdef" for role in Role}
@@ -28,7 +28,7 @@ class Book:
     """The state that the verbs are about, and what its hooks were told."""
 
     changes: list[str] = field(default_factory=list)
-    audit: list[AuditEntry] = field(default_factory=list)
+    audit: list[CallRecord] = field(default_factory=list)
     seen: list[tuple[str, float]] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     gate: str = ""
@@ -59,33 +59,33 @@ class Paused:
 
 
 @verb("status", "GET", Role.READ)
-def status(call: Call[Book], request: Nothing) -> Mapping[str, Any]:
+def status(call: VerbCall[Book], request: Nothing) -> Mapping[str, Any]:
     """How it is."""
     return {"changes": len(call.daemon.changes), "who": call.who, "role": call.role, "token": call.token}
 
 
 @verb("runs/list", "GET", Role.READ)
-async def runs(call: Call[Book], request: Show) -> Show:
+async def runs(call: VerbCall[Book], request: Show) -> Show:
     """The runs: here, what was asked for."""
     return request
 
 
 @verb("pause", "POST", Role.OPERATE)
-async def pause(call: Call[Book], request: Pause) -> Paused:
+async def pause(call: VerbCall[Book], request: Pause) -> Paused:
     """Pause a strategy."""
     call.daemon.changes.append("pause")
     return Paused(request.strategy, call.daemon.changes.count("pause"))
 
 
 @verb("kill", "POST", Role.TRADE, is_urgent=True)
-def kill(call: Call[Book], request: Nothing) -> Nothing:
+def kill(call: VerbCall[Book], request: Nothing) -> Nothing:
     """Stop trading, whatever else is broken."""
     call.daemon.changes.append("kill")
     return Nothing()
 
 
 @verb("slow", "POST", Role.OPERATE, timeout_s=0.01)
-async def slow(call: Call[Book], request: Nothing) -> Paused:
+async def slow(call: VerbCall[Book], request: Nothing) -> Paused:
     """Takes longer than its time limit."""
     call.daemon.begun.set()
     await call.daemon.go.wait()
@@ -94,7 +94,7 @@ async def slow(call: Call[Book], request: Nothing) -> Paused:
 
 
 @verb("fail", "POST", Role.OPERATE)
-def fail(call: Call[Book], request: Pause) -> Nothing:
+def fail(call: VerbCall[Book], request: Pause) -> Nothing:
     """Fails as its request says."""
     match request.reason:
         case "refused":
@@ -106,7 +106,7 @@ def fail(call: Call[Book], request: Pause) -> Nothing:
 
 
 @verb("watch", "GET", Role.READ)
-async def watch(call: Call[Book], request: Show) -> AsyncIterator[Paused]:
+async def watch(call: VerbCall[Book], request: Show) -> AsyncIterator[Paused]:
     """Events, one by one."""
     try:
         for number in range(request.last):
@@ -168,11 +168,11 @@ class Served:
 
 
 @contextmanager
-def served(limits: Limits | None = None) -> Iterator[Served]:
+def served(limits: RequestLimits | None = None) -> Iterator[Served]:
     """A server while the block runs."""
     book = Book()
 
-    async def audit(entry: AuditEntry) -> None:
+    async def audit(entry: CallRecord) -> None:
         if book.is_audit_broken:
             raise OSError("the disk is full")
         book.audit.append(entry)
@@ -183,7 +183,7 @@ def served(limits: Limits | None = None) -> Iterator[Served]:
         observe=lambda name, seconds: book.seen.append((name, seconds)),
         refused=book.refused.append,
     )
-    tokens = tuple(Token.of(role, text, role) for role, text in TOKENS.items())
+    tokens = tuple(AccessToken.of(role, text, role) for role, text in TOKENS.items())
     access = Access(tokens, hosts_of("127.0.0.1"))
     listening = listen(Port("daemon.rpc.address", "127.0.0.1", 0, True))
     port = listening.getsockname()[1]

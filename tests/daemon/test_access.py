@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sigc.errors import SigcError, exit_code
-from sigc.rpc.access import TOKEN_FILE, Access, Throttle, Token, hosts_of, is_foreign, make_token, read_token
+from sigc.rpc.access import TOKEN_FILE, Access, AccessToken, Throttle, hosts_of, is_foreign, make_token, read_token
 from sigc.rpc.idempotency import MemoryReplies, Reply
 from sigc.rpc.verb import Role
 
@@ -71,13 +71,15 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
 )
 def test_weak_tokens_are_refused_without_being_shown(text: str) -> None:
     with pytest.raises(SigcError) as refused:
-        Token.of("rpc", text, Role.TRADE)
+        AccessToken.of("rpc", text, Role.TRADE)
     assert not text or text not in str(refused.value)
     assert "openssl rand" in refused.value.diagnostics[0].hint
 
 
 def test_a_token_is_known_by_its_text_and_shown_by_its_name() -> None:
-    access = Access((Token.of("page", _TEXT, Role.READ), Token.of("ann", _TEXT * 2, Role.TRADE)), hosts_of("127.0.0.1"))
+    access = Access(
+        (AccessToken.of("page", _TEXT, Role.READ), AccessToken.of("ann", _TEXT * 2, Role.TRADE)), hosts_of("127.0.0.1")
+    )
     found = access.token(f"Bearer {_TEXT * 2}")
     assert found is not None
     assert (found.name, found.role) == ("ann", Role.TRADE)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from sigc.rpc.server import Limits
+from sigc.rpc.server import RequestLimits
 from sigc.rpc.verb import Role
 from tests.daemon.serving import TOKENS, VERBS, Served, served
 
@@ -70,7 +70,7 @@ CALLERS = (
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Served]:
-    with served(Limits(wrong_tokens=1_000_000)) as running:
+    with served(RequestLimits(wrong_tokens=1_000_000)) as running:
         running.set(running.book.go)
         running.set(running.book.next_event)
         yield running

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sigc_cli.remote import _status
+from sigc_cli.daemon_call import _status
 from tests.daemon.daemons import DAYS, Site
 from tests.daemon.test_tending import at, hand_daemon
 

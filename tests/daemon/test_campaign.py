@@ -16,7 +16,7 @@ from sigc.host.pidfile import read_pid_file
 from sigc.rpc.client import NoDaemonError
 from sigc.store.ledger import jobs, runs
 from sigc.store.ledger.connection import FILE, connect_reader
-from sigc_cli.remote import _status
+from sigc_cli.daemon_call import _status
 from tests.daemon.daemons import DAYS, Daemon, Site
 from tests.daemon.processes import gone
 

@@ -22,7 +22,7 @@ from sigc.errors import SigcError, exit_code
 from sigc.host.instances import register, this_process
 from sigc.host.ports import Port, listen
 from sigc.rpc.access import make_token
-from sigc.rpc.client import Client, NoDaemonError, Target, Wish, find_daemon
+from sigc.rpc.client import Client, DaemonQuery, NoDaemonError, Target, find_daemon
 from sigc.rpc.verb import Role
 from tests.daemon.processes import Script
 from tests.daemon.serving import PATIENCE_S, TOKENS, Pause, Paused, Served, Show, served
@@ -203,31 +203,31 @@ def test_a_daemon_is_found_by_its_entry_and_its_token_by_its_work_dir(tmp_path: 
     work.mkdir()
     token = make_token(work)
     prod = this_process("prod", "127.0.0.1:5601", work, {})
-    assert find_daemon(Wish(), [run]).address == "127.0.0.1:5555"
+    assert find_daemon(DaemonQuery(), [run]).address == "127.0.0.1:5555"
     register(run, prod)
-    assert find_daemon(Wish(), [run]) == Target("127.0.0.1:5601", token)
-    assert find_daemon(Wish(token="given" * 8), [run]).token == "given" * 8
+    assert find_daemon(DaemonQuery(), [run]) == Target("127.0.0.1:5601", token)
+    assert find_daemon(DaemonQuery(token="given" * 8), [run]).token == "given" * 8
     register(run, replace(prod, name="paper", address="127.0.0.1:5602", work_dir=str(tmp_path)))
     with pytest.raises(NoDaemonError, match=r"paper at 127\.0\.0\.1:5602, prod at 127\.0\.0\.1:5601"):
-        find_daemon(Wish(), [run])
-    assert find_daemon(Wish(name="paper"), [run]) == Target("127.0.0.1:5602", "")
-    assert find_daemon(Wish(name="paper", is_named=True, configured_address="127.0.0.1:5601"), [run]).address.endswith(
-        "2"
-    )
+        find_daemon(DaemonQuery(), [run])
+    assert find_daemon(DaemonQuery(name="paper"), [run]) == Target("127.0.0.1:5602", "")
+    assert find_daemon(
+        DaemonQuery(name="paper", is_named=True, configured_address="127.0.0.1:5601"), [run]
+    ).address.endswith("2")
     for configured in (None, "127.0.0.1:5601"):  # somebody else's
         with pytest.raises(NoDaemonError, match="no daemon named 'none' runs here"):
-            find_daemon(Wish(name="none", is_named=True, configured_address=configured), [run])
-    elsewhere = Wish(name="none", is_named=True, configured_address="127.0.0.1:5609")
+            find_daemon(DaemonQuery(name="none", is_named=True, configured_address=configured), [run])
+    elsewhere = DaemonQuery(name="none", is_named=True, configured_address="127.0.0.1:5609")
     assert find_daemon(elsewhere, [run]).address == "127.0.0.1:5609"
-    assert find_daemon(Wish(name="none", work_dir=work), [run]) == Target("127.0.0.1:5555", token)
-    assert find_daemon(Wish(address="127.0.0.1:5601", name="paper"), [run]).token == token
-    assert find_daemon(Wish(configured_address="127.0.0.1:5609", work_dir=work), [run]).token == token
-    assert token not in repr(find_daemon(Wish(name="prod"), [run]))
+    assert find_daemon(DaemonQuery(name="none", work_dir=work), [run]) == Target("127.0.0.1:5555", token)
+    assert find_daemon(DaemonQuery(address="127.0.0.1:5601", name="paper"), [run]).token == token
+    assert find_daemon(DaemonQuery(configured_address="127.0.0.1:5609", work_dir=work), [run]).token == token
+    assert token not in repr(find_daemon(DaemonQuery(name="prod"), [run]))
     with pytest.raises(SigcError, match="no address"):
-        find_daemon(Wish(address="nonsense"), [run])
+        find_daemon(DaemonQuery(address="nonsense"), [run])
     (work / "rpc.token").chmod(0o644)
     with pytest.raises(SigcError, match="read by others"):
-        find_daemon(Wish(name="prod"), [run])
+        find_daemon(DaemonQuery(name="prod"), [run])
 
 
 def _certificate(folder: Path) -> Path:
@@ -267,7 +267,7 @@ def test_over_tls_the_certificate_counts(server: Served, tmp_path: Path) -> None
 
     server.in_loop(start())
     register(tmp_path / "run", this_process("prod", address, tmp_path, {}, tls=True))
-    wish = Wish(address=address, token=_TOKEN, ca=both)
+    wish = DaemonQuery(address=address, token=_TOKEN, ca=both)
     with Client(find_daemon(wish, [tmp_path / "run"]), PATIENCE_S) as client:
         assert client.get("status")["role"] == "trade"
     unknown = find_daemon(replace(wish, ca=None), [tmp_path / "run"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 
 from sigc.schedule.dependencies import dependents, needed, told
-from sigc.schedule.job import Condition, Fire, Job, Kind
+from sigc.schedule.job import Condition, Fire, Job, JobKind
 from sigc.schedule.misfire import Reason, due
 from sigc.schedule.state import (
     Event,
@@ -70,12 +70,12 @@ class Desk:
 SIGNALS = Job("signals", trigger=parse_trigger("0 9 * * 1-5", "America/New_York"), jitter_s=60)
 TRADE = Job(
     "trade",
-    Kind.EXECUTE,
+    JobKind.EXECUTE,
     parse_trigger("close-15m", ""),
     depends_on=("signals",),
     conditions=frozenset({Condition.MARKET_OPEN}),
 )
-REPORT = Job("report", Kind.REPORT, depends_on=("trade",))
+REPORT = Job("report", JobKind.REPORT, depends_on=("trade",))
 
 
 def test_a_year_of_sessions() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sigc.clock import HandClock
-from sigc.daemon.did_not_run import detail_of
+from sigc.daemon.missed_reasons import detail_of
 from sigc.schedule.job import Condition, Fire, Job
 from sigc.schedule.misfire import Reason
 from sigc.schedule.state import DidNotRun, JobState, Pending, Phase, Retrying, Running, Waiting

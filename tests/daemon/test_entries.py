@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.daemon.configured.job_entries import Defaults, check_dependencies, read_jobs
+from sigc.daemon.configured.job_entries import JobDefaults, check_dependencies, read_jobs
 from sigc.errors import render
-from sigc.schedule.job import Condition, Job, Kind, Misfire, Overlap, Window
+from sigc.schedule.job import Condition, Job, JobKind, MarketWindow, Misfire, Overlap
 from sigc.schedule.triggers import Cron, Relative
 
 
@@ -45,12 +45,12 @@ def test_a_job_with_everything() -> None:
     assert not wrong
     assert jobs[1] == Job(
         "rebalance_eu",
-        Kind.REBALANCE,
+        JobKind.REBALANCE,
         Relative("close", timedelta(minutes=-15)),
         "Europe/Berlin",
         "XETR",
         False,
-        Window(Relative("open", timedelta(minutes=10)), Relative("close")),
+        MarketWindow(Relative("open", timedelta(minutes=10)), Relative("close")),
         frozenset(Condition),
         ("signals",),
         2,
@@ -69,7 +69,7 @@ def test_a_job_with_everything() -> None:
 def test_what_an_entry_does_not_say() -> None:
     (job, after), wrong = read_jobs(
         [{"name": "a", "trigger": "0 9 * * *"}, {"name": "b", "depends_on": "a", "window": "market_hours"}],
-        Defaults("Asia/Tokyo", "XTKS", False),
+        JobDefaults("Asia/Tokyo", "XTKS", False),
     )
     assert not wrong
     assert job == Job(
@@ -77,7 +77,7 @@ def test_what_an_entry_does_not_say() -> None:
     )
     assert after.depends_on == ("a",)
     assert after.trigger is None
-    assert after.window == Window()
+    assert after.window == MarketWindow()
 
 
 def test_all_mistakes_are_told_at_once() -> None:

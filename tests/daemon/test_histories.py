@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigc.schedule.job import Condition, Fire, Job, Kind, Overlap, fire
+from sigc.schedule.job import Condition, Fire, Job, JobKind, Overlap, fire
 from sigc.schedule.misfire import Reason
 from sigc.schedule.record import read, saved
 from sigc.schedule.state import (
@@ -20,12 +20,12 @@ from sigc.schedule.state import (
     Event,
     FireDue,
     FireFinished,
-    Held,
+    FireResult,
+    PauseChanged,
     Pending,
     QueueFire,
     RecordMiss,
     Requested,
-    Result,
     RetryAt,
     RunFinished,
     RunRefused,
@@ -74,8 +74,8 @@ class Watch:
                 self.starts[begun] += 1
                 assert attempt == self.starts[begun] <= job.retries + 1
                 if attempt > 1:
-                    assert job.kind is not Kind.EXECUTE
-                    assert job.kind is not Kind.REBALANCE or begun in self.sure
+                    assert job.kind is not JobKind.EXECUTE
+                    assert job.kind is not JobKind.REBALANCE or begun in self.sure
                 self.asked = begun
             case CancelRun(run=run):
                 assert run in self.runs
@@ -138,7 +138,7 @@ class Watch:
                     (self.sure.add if sure else self.sure.discard)(begun_or_none)
                 self.tell(RunFinished(run, data.draw(st.booleans()), self.now, sure, data.draw(st.integers(0, 5)) == 0))
             case "dependency" if job.depends_on:
-                result = Result(
+                result = FireResult(
                     job.depends_on[0], self.now - data.draw(st.sampled_from([0, 50])) * S, data.draw(st.booleans())
                 )
                 chained = self.state.chained
@@ -152,7 +152,7 @@ class Watch:
             case "switch":
                 self.tell(Switched(data.draw(st.booleans()), self.now))
             case "hold":
-                self.tell(Held(data.draw(st.booleans()), self.now))
+                self.tell(PauseChanged(data.draw(st.booleans()), self.now))
             case _:
                 self.tell(Tick(self.now, met))
 
@@ -163,7 +163,7 @@ class Watch:
 WATCHED = st.builds(
     Job,
     name=st.just("watched"),
-    kind=st.sampled_from(list(Kind)),
+    kind=st.sampled_from(list(JobKind)),
     trigger=st.sampled_from([parse_trigger("0 * * * *", "UTC"), None]),
     conditions=st.sets(st.sampled_from(list(Condition))).map(frozenset),
     depends_on=st.sampled_from([(), ("other",)]),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.host.logs import Layout, current_run, of_run
+from sigc.host.logs import LogFormatter, current_run, of_run
 from sigc.host.redact import HIDDEN, Secrets, escape
 from tests.daemon.processes import Script
 
@@ -214,7 +214,7 @@ def test_no_secret_survives_in_any_surroundings(secret: str, before: str, after:
     secrets = Secrets()
     secrets.add(secret)
     record = logging.LogRecord("sigc", logging.INFO, __file__, 1, "%s", (before + secret + after,), None)
-    found = json.loads(Layout("json", secrets).format(record))
+    found = json.loads(LogFormatter("json", secrets).format(record))
     assert secret not in found["text"] or secret in HIDDEN or secret in HIDDEN + after or secret in before + HIDDEN
     assert repr(secret)[1:-1] not in repr(secrets) or len(secret) < 12
 

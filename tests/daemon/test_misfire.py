@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigc.errors import SigcError
-from sigc.schedule.job import Fire, Job, Kind, Misfire, Window, fire, fires, next_job_fires
-from sigc.schedule.misfire import MOST_FIRES, Due, Reason, due
+from sigc.schedule.job import Fire, Job, JobKind, MarketWindow, Misfire, fire, fires, next_job_fires
+from sigc.schedule.misfire import MOST_FIRES, DueFires, Reason, due
 from sigc.schedule.triggers import Cron, parse_relative, parse_trigger
 from tests.daemon.play import NEW_YORK, S, nyse
 
@@ -133,18 +133,18 @@ def test_a_thousand_histories_of_downtime() -> None:
 
 
 def test_the_defaults_of_the_kinds() -> None:
-    assert {k: Job("a", k).misfire_policy for k in Kind} == {
-        Kind.COMPUTE: Misfire.LATEST,
-        Kind.EXECUTE: Misfire.SKIP,
-        Kind.REBALANCE: Misfire.SKIP,
-        Kind.DATA_REFRESH: Misfire.LATEST,
-        Kind.RECONCILE: Misfire.LATEST,
-        Kind.REPORT: Misfire.LATEST,
-        Kind.SCRIPT: Misfire.LATEST,
+    assert {k: Job("a", k).misfire_policy for k in JobKind} == {
+        JobKind.COMPUTE: Misfire.LATEST,
+        JobKind.EXECUTE: Misfire.SKIP,
+        JobKind.REBALANCE: Misfire.SKIP,
+        JobKind.DATA_REFRESH: Misfire.LATEST,
+        JobKind.RECONCILE: Misfire.LATEST,
+        JobKind.REPORT: Misfire.LATEST,
+        JobKind.SCRIPT: Misfire.LATEST,
     }
 
 
-def outcomes(found: Due) -> list[Fire]:
+def outcomes(found: DueFires) -> list[Fire]:
     return [*found.runs, *(miss.fire for miss in found.misses)]
 
 
@@ -155,7 +155,9 @@ JOBS = st.builds(
         [parse_trigger(t, "America/New_York") for t in ("*/10 * * * *", "30 1,2,3 * * *", "close-15m", "open+5m")]
     ),
     skip_holidays=st.booleans(),
-    window=st.sampled_from([None, Window(), Window(parse_relative("open-1h"), parse_relative("close+30m"))]),
+    window=st.sampled_from(
+        [None, MarketWindow(), MarketWindow(parse_relative("open-1h"), parse_relative("close+30m"))]
+    ),
     jitter_s=st.sampled_from([0.0, 20.0, 3000.0]),
     misfire=st.sampled_from([None, *Misfire]),
     misfire_window_s=st.sampled_from([0.0, 3600.0, 1e6]),
@@ -233,7 +235,7 @@ def test_the_exchanges_day_decides_what_is_a_holiday() -> None:
 
 
 def test_market_hours_follow_half_days() -> None:
-    job = Job("a", trigger=Cron("0 * * * *", "America/New_York"), window=Window())
+    job = Job("a", trigger=Cron("0 * * * *", "America/New_York"), window=MarketWindow())
     assert walls(fires(job, local("2024-07-03"), local("2024-07-05"), nyse())) == [
         "07-03 10:00", "07-03 11:00", "07-03 12:00",
     ]  # fmt: skip
@@ -244,13 +246,13 @@ def test_market_hours_include_their_start_and_not_their_end() -> None:
     job = Job(
         "a",
         trigger=Cron("*/30 * * * *", "America/New_York"),
-        window=Window(parse_relative("open"), parse_relative("open+1h")),
+        window=MarketWindow(parse_relative("open"), parse_relative("open+1h")),
     )
     assert walls(fires(job, local("2024-07-02"), local("2024-07-03"), nyse())) == ["07-02 09:30", "07-02 10:00"]
 
 
 def test_fires_of_market_hours_are_those_of_the_trigger_within() -> None:
-    job = Job("a", trigger=Cron("*/7 * * * *", "America/New_York"), window=Window())
+    job = Job("a", trigger=Cron("*/7 * * * *", "America/New_York"), window=MarketWindow())
     low, high = local("2024-10-30"), local("2024-11-07")
     free = fires(Job("a", trigger=job.trigger, skip_holidays=False), low, high, None)
     assert fires(job, low, high, nyse()) == tuple(f for f in free if nyse().is_open(f.planned))

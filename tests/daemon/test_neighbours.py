@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sigc.store.ledger.connection import FILE, connect_reader
-from sigc_cli.remote import Wanted, run_over_rpc
+from sigc_cli.daemon_call import RunTarget, run_over_rpc
 from tests.daemon.daemons import DAYS, Daemon, Site
 from tests.trading.floor import TEXT
 
@@ -33,7 +33,7 @@ def neighbour(folder: Path, world: Path, jit: Path, cache: Path, count: int) -> 
 def trade(site: Site, name: str, day: str) -> str:
     """A session of a strategy, traded in its daemon; what its book wants, orders and holds."""
     with site.client() as client:
-        ended = run_over_rpc(client, Wanted(name, date=day))
+        ended = run_over_rpc(client, RunTarget(name, date=day))
     assert ended.outcome == "done", (ended.message, ended.findings)
     wanted = json.loads((site.folder / "work" / "runs" / ended.id / "weights.json").read_text())
     ordered = [(o["asset"], o["side"], o["quantity"]) for o in ended.result["orders"]]

@@ -20,11 +20,11 @@ import yaml
 from sigc.clock import HandClock
 from sigc.config.alert_settings import AlertSettings
 from sigc.daemon.alerting.certificate import file_ends
-from sigc.daemon.watch.outside import State, certificate_trouble, troubles_of
+from sigc.daemon.watch.outside import WatchState, certificate_trouble, troubles_of
 from sigc.daemon.watch.watch_state import owned, read_state
-from sigc.daemon.watch.watcher import Watched, Watcher
+from sigc.daemon.watch.watcher import WatchedDaemon, Watcher
 from sigc.errors import SigcError
-from sigc.rpc.discovery import Asked
+from sigc.rpc.discovery import DaemonOptions
 from sigc.rpc.messages.status import StatusReply, StrategyStatus
 from sigc.rpc.schema import to_json
 from tests.alerts.servers import Hook, hook
@@ -77,8 +77,8 @@ class Post:
     def again(self) -> Watcher:
         channel = {"type": "webhook", "url": self.told.url, "timeout_seconds": 1}
         settings = AlertSettings.model_validate({"channels": {"ops": channel}})
-        asked = Asked(address=f"127.0.0.1:{self.port}")
-        watched = Watched(asked, 10.0, 60.0, self.folder / "watch.json")
+        asked = DaemonOptions(address=f"127.0.0.1:{self.port}")
+        watched = WatchedDaemon(asked, 10.0, 60.0, self.folder / "watch.json")
         self.watcher = Watcher(watched, settings, self.clock, {"HOME": str(self.folder), "SIGC_RPC_TOKEN": "x"})
         return self.watcher
 
@@ -179,7 +179,7 @@ def test_a_certificate_is_told_two_weeks_before_its_end(tmp_path: Path) -> None:
 def test_a_state_that_is_broken_is_moved_aside(tmp_path: Path) -> None:
     place = tmp_path / "watch.json"
     place.write_text('{"standing": 3')
-    assert read_state(place) == State()
+    assert read_state(place) == WatchState()
     assert (tmp_path / "watch.json.broken").read_text() == '{"standing": 3'
 
 

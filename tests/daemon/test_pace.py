@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sigc.clock import HandClock
-from sigc.host.pace import Pace
+from sigc.host.cpu_throttle import CpuThrottle
 
 START = datetime(2024, 1, 2, tzinfo=UTC)
 
@@ -23,7 +23,7 @@ START = datetime(2024, 1, 2, tzinfo=UTC)
 def test_the_share_holds(share: float, cpus: int, pieces: list[tuple[float, float]]) -> None:
     """Each piece takes so long, on that part of all processors."""
     clock, spent = HandClock(START), [0.0]
-    pace = Pace(share, cpus, lambda: spent[0], clock)
+    pace = CpuThrottle(share, cpus, lambda: spent[0], clock)
     for seconds, part in pieces:
         pace.wait()
         clock.sleep(seconds)
@@ -36,7 +36,7 @@ def test_the_share_holds(share: float, cpus: int, pieces: list[tuple[float, floa
 
 def test_what_stays_within_its_share_is_not_held_back() -> None:
     clock, spent = HandClock(START), [0.0]
-    pace = Pace(50, 2, lambda: spent[0], clock)
+    pace = CpuThrottle(50, 2, lambda: spent[0], clock)
     for number in range(1, 101):
         pace.wait()
         assert (clock.now() - START).total_seconds() == pytest.approx(number - 1)

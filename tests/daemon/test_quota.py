@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from sigc.clock import SystemClock
-from sigc.host.pace import Pace
-from sigc.host.quota import Quota
+from sigc.host.cgroup import ControlGroup
+from sigc.host.cpu_throttle import CpuThrottle
 from sigc.host.usage import usable_cpus
 from tests.daemon.daemons import Daemon, Site
 
@@ -34,7 +34,7 @@ def tree(folder: Path, *, controllers: str = "cpuset cpu io memory", is_marked: 
 
 def test_a_delegated_group_gets_the_quota(tmp_path: Path) -> None:
     root, own, group = tree(tmp_path)
-    quota = Quota.find(root, own)
+    quota = ControlGroup.find(root, own)
     assert quota is not None
     assert (group / "sigc" / "cgroup.procs").read_text() == str(os.getpid())
     assert (group / "cgroup.subtree_control").read_text() == "+cpu"
@@ -48,9 +48,9 @@ def test_a_delegated_group_gets_the_quota(tmp_path: Path) -> None:
 
 def test_the_same_process_after_an_exec_stays_in_its_group(tmp_path: Path) -> None:
     root, own, group = tree(tmp_path)
-    first = Quota.find(root, own)
+    first = ControlGroup.find(root, own)
     own.write_text("0::/system.slice/sigc.service/sigc\n")
-    again = Quota.find(root, own)
+    again = ControlGroup.find(root, own)
     assert first == again
     assert not (group / "sigc" / "sigc").exists()
 
@@ -60,11 +60,11 @@ def test_what_is_not_delegated_is_left_alone(tmp_path: Path) -> None:
         root, own, group = tree(tmp_path / str(number), controllers=controllers, is_marked=is_marked)
         if "cpu" in controllers and is_marked:
             continue  # writable for a user who is not root: delegated
-        assert Quota.find(root, own) is None
+        assert ControlGroup.find(root, own) is None
         assert not (group / "sigc").exists()
-    assert Quota.find(tmp_path, tmp_path / "absent") is None
+    assert ControlGroup.find(tmp_path, tmp_path / "absent") is None
     (tmp_path / "v1").write_text("4:cpu,cpuacct:/user.slice\n")
-    assert Quota.find(tmp_path, tmp_path / "v1") is None
+    assert ControlGroup.find(tmp_path, tmp_path / "v1") is None
 
 
 def test_what_fails_half_way_is_undone(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_what_fails_half_way_is_undone(tmp_path: Path) -> None:
     root, own, group = tree(tmp_path)
     (group / "cgroup.subtree_control").unlink()
     (group / "cgroup.subtree_control").mkdir()
-    assert Quota.find(root, own) is None
+    assert ControlGroup.find(root, own) is None
     assert (group / "cgroup.procs").read_text() == str(os.getpid())
 
 
@@ -93,7 +93,7 @@ def test_status_says_how_the_limit_is_kept(site: Site) -> None:
 def test_a_real_process_stays_within_ten_points_over_thirty_seconds() -> None:
     """Threads that would take every processor, fed block by block at half speed."""
     cpus, share, seconds = usable_cpus(), 50.0, 30.0
-    pace = Pace(share, cpus, time.process_time, SystemClock())
+    pace = CpuThrottle(share, cpus, time.process_time, SystemClock())
     end, matrix = time.monotonic() + seconds, np.random.default_rng(0).random((300, 300))
 
     def work() -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from sigc.errors import SigcError
 from sigc.host.ports import Port, listen
-from sigc.rpc.server import Limits, refuse_exposed
-from sigc.rpc.verb import Call, Nothing, Role, by_route, verb
+from sigc.rpc.server import RequestLimits, refuse_exposed
+from sigc.rpc.verb import Nothing, Role, VerbCall, by_route, verb
 from tests.daemon.serving import PATIENCE_S, TOKENS, VERBS, Book, Served, pause, served, status
 
 
@@ -195,7 +195,7 @@ def test_many_asking_at_once_under_one_key_are_one_change(server: Served) -> Non
 
 
 def test_bodies_are_bounded_however_they_come() -> None:
-    with served(Limits(body_bytes=1000)) as server:
+    with served(RequestLimits(body_bytes=1000)) as server:
         assert server.request("POST", "/v1/pause", b" " * 998 + b"{}")[0] == 200
         assert server.request("POST", "/v1/pause", b" " * 999 + b"{}")[0] == 413
         assert server.request("POST", "/v1/pause", b" " * 1500, None)[0] == 401
@@ -209,7 +209,7 @@ def test_bodies_are_bounded_however_they_come() -> None:
 
 
 def test_a_caller_who_dawdles_is_hung_up_on() -> None:
-    with served(Limits(head_s=0.05, body_s=0.05)) as server:
+    with served(RequestLimits(head_s=0.05, body_s=0.05)) as server:
         kind = "Content-Type: application/json"
         assert raw(server, b"GET /v1/sta") == b""
         assert raw(server, head("POST", "/v1/pause", kind, "Content-Length: 10") + b"{") == b""
@@ -270,7 +270,7 @@ def test_a_stream_ends_when_its_caller_is_gone(server: Served) -> None:
 
 
 def test_streams_are_few_and_beat() -> None:
-    with served(Limits(streams=1, heartbeat_s=0.01)) as server:
+    with served(RequestLimits(streams=1, heartbeat_s=0.01)) as server:
         with socket.create_connection((server.host, server.port), PATIENCE_S) as connection:
             connection.sendall(head("GET", "/v1/watch?last=9"))
             found = b""
@@ -345,7 +345,7 @@ def test_verbs_are_declared_well() -> None:
         with pytest.raises(ValueError, match="verb"):
 
             @verb(name, method, role)  # type: ignore[arg-type]
-            def declared(call: Call[Book], request: Nothing) -> Nothing:
+            def declared(call: VerbCall[Book], request: Nothing) -> Nothing:
                 """Something."""
                 return request
 

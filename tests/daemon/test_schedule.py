@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sigc.schedule.dependencies import needed, told
-from sigc.schedule.job import Condition, Fire, Job, Kind, Misfire, Overlap
+from sigc.schedule.job import Condition, Fire, Job, JobKind, Misfire, Overlap
 from sigc.schedule.misfire import Miss, Reason, due
 from sigc.schedule.record import restored, saved
 from sigc.schedule.state import (
@@ -19,13 +19,13 @@ from sigc.schedule.state import (
     FireDue,
     FireFinished,
     FireMissed,
-    Held,
+    FireResult,
     JobState,
+    PauseChanged,
     Pending,
     QueueFire,
     RecordMiss,
     Requested,
-    Result,
     RetryAt,
     Retrying,
     RunFinished,
@@ -56,16 +56,16 @@ def test_a_fire_that_needs_nothing_starts_at_once() -> None:
 
 
 def test_a_fire_waits_for_what_it_needs() -> None:
-    job = Job("trade", Kind.EXECUTE, depends_on=("signals",), trigger=parse_trigger("open+5m", "UTC"))
+    job = Job("trade", JobKind.EXECUTE, depends_on=("signals",), trigger=parse_trigger("open+5m", "UTC"))
     due_now = FireDue(one(job), T, (("signals", after(-3600)),))
-    state, actions = walk(fresh(job), DependencyFinished(Result("signals", after(-90_000), True), T), due_now)
+    state, actions = walk(fresh(job), DependencyFinished(FireResult("signals", after(-90_000), True), T), due_now)
     assert (state.phase, actions) == (Waiting(Pending(one(job), due_now.needed)), [])
-    state, actions = walk(state, DependencyFinished(Result("other", T, False), T), Tick(after(60)))
+    state, actions = walk(state, DependencyFinished(FireResult("other", T, False), T), Tick(after(60)))
     assert actions == []
-    assert walk(state, DependencyFinished(Result("signals", after(-3600), True), after(90)))[1] == [
+    assert walk(state, DependencyFinished(FireResult("signals", after(-3600), True), after(90)))[1] == [
         StartRun(one(job), 1)
     ]
-    failed = walk(state, DependencyFinished(Result("signals", after(-3600), False), after(90)))
+    failed = walk(state, DependencyFinished(FireResult("signals", after(-3600), False), after(90)))
     assert failed[0].phase is None
     assert failed[1] == [RecordMiss(Miss(one(job), Reason.DEPENDENCY)), DidNotRun(one(job), Reason.DEPENDENCY)]
 
@@ -73,12 +73,15 @@ def test_a_fire_waits_for_what_it_needs() -> None:
 def test_what_has_finished_before_is_known() -> None:
     job = Job("trade", depends_on=("signals",), trigger=parse_trigger("0 * * * *", "UTC"))
     for ok, expected in ((True, StartRun(one(job), 1)), (False, None)):
-        finished = DependencyFinished(Result("signals", T, ok), T)
+        finished = DependencyFinished(FireResult("signals", T, ok), T)
         _, actions = walk(fresh(job), finished, FireDue(one(job), T, (("signals", T),)))
         assert (expected in actions) == ok
-    older = DependencyFinished(Result("signals", after(-60), True), T)
+    older = DependencyFinished(FireResult("signals", after(-60), True), T)
     _, actions = walk(
-        fresh(job), DependencyFinished(Result("signals", T, False), T), older, FireDue(one(job), T, (("signals", T),))
+        fresh(job),
+        DependencyFinished(FireResult("signals", T, False), T),
+        older,
+        FireDue(one(job), T, (("signals", T),)),
     )
     assert [reason for _, reason in misses(actions)] == [Reason.DEPENDENCY]
 
@@ -132,15 +135,15 @@ def test_a_failed_run_is_tried_again_ever_later() -> None:
 @pytest.mark.parametrize(
     ("kind", "before_trading", "again"),
     [
-        (Kind.COMPUTE, False, True),
-        (Kind.DATA_REFRESH, False, True),
-        (Kind.EXECUTE, False, False),
-        (Kind.EXECUTE, True, False),
-        (Kind.REBALANCE, False, False),
-        (Kind.REBALANCE, True, True),
+        (JobKind.COMPUTE, False, True),
+        (JobKind.DATA_REFRESH, False, True),
+        (JobKind.EXECUTE, False, False),
+        (JobKind.EXECUTE, True, False),
+        (JobKind.REBALANCE, False, False),
+        (JobKind.REBALANCE, True, True),
     ],
 )
-def test_what_may_have_traded_is_not_tried_again(kind: Kind, before_trading: bool, again: bool) -> None:
+def test_what_may_have_traded_is_not_tried_again(kind: JobKind, before_trading: bool, again: bool) -> None:
     job = Job("a", kind, retries=5)
     ended = RunFinished("r", False, after(1), before_trading)
     state, actions = walk(fresh(job), FireDue(one(job), T), RunStarted("r", T, T), ended)
@@ -196,7 +199,7 @@ def test_what_waits_waits_for_runs_from_elsewhere_too() -> None:
     job = Job("a", conditions=frozenset({Condition.DATA_FRESH}), depends_on=("b",), retries=1)
     elsewhere, over = RunStarted("hand", after(40)), RunFinished("hand", True, after(200))
     waits, _ = walk(
-        fresh(job), FireDue(one(job), T, (("b", T),)), elsewhere, DependencyFinished(Result("b", T, True), T)
+        fresh(job), FireDue(one(job), T, (("b", T),)), elsewhere, DependencyFinished(FireResult("b", T, True), T)
     )
     assert waits.phase == Waiting(Pending(one(job), (("b", T),)))
     waits, actions = walk(waits, Tick(after(100), BOTH))
@@ -204,7 +207,7 @@ def test_what_waits_waits_for_runs_from_elsewhere_too() -> None:
     assert walk(waits, over, Tick(after(201), BOTH))[1] == [StartRun(one(job), 1)]
     plain = Job("a", depends_on=("b",), trigger=parse_trigger("0 * * * *", "UTC"))
     held, actions = walk(
-        fresh(plain), FireDue(one(plain), T, (("b", T),)), elsewhere, DependencyFinished(Result("b", T, True), T)
+        fresh(plain), FireDue(one(plain), T, (("b", T),)), elsewhere, DependencyFinished(FireResult("b", T, True), T)
     )
     assert actions == []
     assert walk(held, over, Tick(after(201)))[1] == [StartRun(one(plain), 1)]
@@ -289,7 +292,7 @@ def test_by_hand_waits_for_nothing_and_runs_what_is_disabled() -> None:
     job = Job("a", conditions=BOTH, depends_on=("b",), enabled=False)
     wanted = Fire(T, T, "a", True)
     assert walk(fresh(job), Requested(Fire(T, T, "a"), T))[1] == [StartRun(wanted, 1)]
-    paused = Held(True, T)
+    paused = PauseChanged(True, T)
     assert misses(walk(fresh(job), paused, Requested(wanted, T))[1]) == [(wanted, Reason.PAUSED)]
     assert walk(fresh(job), paused, Requested(wanted, T, force=True))[1] == [StartRun(wanted, 1)]
     assert misses(walk(fresh(job), FireDue(one(job), T, met=BOTH))[1]) == [(one(job), Reason.DISABLED)]
@@ -297,13 +300,13 @@ def test_by_hand_waits_for_nothing_and_runs_what_is_disabled() -> None:
 
 def test_a_pause_drops_what_waits_and_leaves_what_runs() -> None:
     job = Job("a", overlap=Overlap.QUEUE)
-    state, actions = walk(busy(job, False), FireDue(one(job, 60), after(60)), Held(True, after(61)))
+    state, actions = walk(busy(job, False), FireDue(one(job, 60), after(60)), PauseChanged(True, after(61)))
     assert misses(actions) == [(one(job, 60), Reason.PAUSED)]
     assert isinstance(state.phase, Running)
     state, actions = walk(state, FireDue(one(job, 70), after(70)))
     assert misses(actions) == [(one(job, 70), Reason.PAUSED)]
     state, actions = walk(
-        state, RunFinished("old", False, after(80)), Held(False, after(90)), FireDue(one(job, 95), after(95))
+        state, RunFinished("old", False, after(80)), PauseChanged(False, after(90)), FireDue(one(job, 95), after(95))
     )
     assert actions == [StartRun(one(job, 95), 1)]
     waits = Job("b", retries=1)
@@ -312,7 +315,7 @@ def test_a_pause_drops_what_waits_and_leaves_what_runs() -> None:
 
 
 def test_a_miss_is_recorded_and_told_where_someone_counts_on_the_job() -> None:
-    for job, alarmed in ((Job("a"), False), (Job("a", deadline_s=60), True), (Job("a", Kind.REBALANCE), True)):
+    for job, alarmed in ((Job("a"), False), (Job("a", deadline_s=60), True), (Job("a", JobKind.REBALANCE), True)):
         found = due(
             Job("a", job.kind, parse_trigger("0 * * * *", "UTC"), skip_holidays=False, misfire=Misfire.SKIP),
             after(-3600),
@@ -325,10 +328,10 @@ def test_a_miss_is_recorded_and_told_where_someone_counts_on_the_job() -> None:
 
 
 def test_a_job_without_a_trigger_follows_its_dependencies_of_one_day() -> None:
-    job = Job("report", Kind.REPORT, depends_on=("east", "west"))
+    job = Job("report", JobKind.REPORT, depends_on=("east", "west"))
 
     def done(name: str, seconds: float, ok: bool = True) -> DependencyFinished:  # fmt: skip
-        return DependencyFinished(Result(name, after(seconds), ok), after(seconds + 60))
+        return DependencyFinished(FireResult(name, after(seconds), ok), after(seconds + 60))
 
     day = 86_400
     state, actions = walk(fresh(job), done("east", 0))
@@ -350,7 +353,7 @@ def test_what_a_fire_needs_of_other_jobs() -> None:
     signals = Job("signals", trigger=parse_trigger("30 8 * * 1-5", "America/New_York"))
     weekly = Job("weekly", trigger=parse_trigger("0 6 * * 6", "UTC"), skip_holidays=False)
     risk = Job("risk", depends_on=("signals", "weekly"))
-    trade = Job("trade", Kind.EXECUTE, parse_trigger("open+5m", "UTC"), depends_on=("risk", "signals", "weekly"))
+    trade = Job("trade", JobKind.EXECUTE, parse_trigger("open+5m", "UTC"), depends_on=("risk", "signals", "weekly"))
     jobs = {j.name: j for j in (signals, weekly, risk, trade)}
     friday = datetime(2024, 7, 5, 13, 35, tzinfo=UTC)
     signalled, weekly_ran = datetime(2024, 7, 5, 12, 30, tzinfo=UTC), datetime(2024, 6, 29, 6, tzinfo=UTC)
@@ -363,11 +366,11 @@ def test_what_a_fire_needs_of_other_jobs() -> None:
 
 def test_failures_by_hand_take_nothing_back() -> None:
     job, hand = Job("a"), Fire(T, T, "a", True)
-    _, refused = walk(fresh(job), Held(True, T), Requested(hand, T))
+    _, refused = walk(fresh(job), PauseChanged(True, T), Requested(hand, T))
     assert told(refused, T) == ()
     assert told([FireFinished(hand, False)], T) == ()
-    assert told([FireFinished(hand, True)], T) == (DependencyFinished(Result("a", T, True), T),)
-    assert told([FireFinished(one(job), False)], T) == (DependencyFinished(Result("a", T, False), T),)
+    assert told([FireFinished(hand, True)], T) == (DependencyFinished(FireResult("a", T, True), T),)
+    assert told([FireFinished(one(job), False)], T) == (DependencyFinished(FireResult("a", T, False), T),)
 
 
 # Over a restart.
@@ -395,7 +398,7 @@ def test_what_waited_over_a_restart(misfire: Misfire) -> None:
 
 
 def test_what_ran_over_a_restart_runs_until_told() -> None:
-    job = Job("a", Kind.EXECUTE, overlap=Overlap.QUEUE)
+    job = Job("a", JobKind.EXECUTE, overlap=Overlap.QUEUE)
     state, _ = walk(busy(job, False), RunStarted("hand", T), FireDue(one(job, 60), after(60)))
     found, actions = again(state, after(9000), after(100))
     assert isinstance(found.phase, Running)
@@ -404,14 +407,14 @@ def test_what_ran_over_a_restart_runs_until_told() -> None:
     assert walk(found, RunFinished("old", False, after(9000)))[1] == [FireFinished(one(job), False)]
 
 
-@pytest.mark.parametrize("kind", [Kind.COMPUTE, Kind.EXECUTE, Kind.REBALANCE])
-def test_a_start_without_an_answer_over_a_restart(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [JobKind.COMPUTE, JobKind.EXECUTE, JobKind.REBALANCE])
+def test_a_start_without_an_answer_over_a_restart(kind: JobKind) -> None:
     job = Job("a", kind)
     state, _ = walk(fresh(job), FireDue(one(job), T))
     found, actions = again(state, after(10), after(5), {T: "r"})
     assert (found.phase, actions) == (Running(Pending(one(job)), 1, "r"), [])
     found, actions = again(state, after(10), after(5))
-    assert (found.phase is None) == (kind is not Kind.COMPUTE)
+    assert (found.phase is None) == (kind is not JobKind.COMPUTE)
     assert [a for a in walk(found, Tick(after(11)))[1] if isinstance(a, StartRun)] == (
-        [StartRun(one(job), 1)] if kind is Kind.COMPUTE else []
+        [StartRun(one(job), 1)] if kind is JobKind.COMPUTE else []
     )

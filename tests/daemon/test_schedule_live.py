@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from sigc.rpc.messages.requests import HistoryReply, JobsReply, RunStatus
-from sigc_cli.remote import _status
+from sigc_cli.daemon_call import _status
 from tests.daemon.daemons import Daemon, Gate, Site, in_moments
 from tests.daemon.processes import gone
 

@@ -16,11 +16,11 @@ import pytest
 from sigc.config.check import LoadedConfig, load_config
 from sigc.config.secret import reveal
 from sigc.daemon.configured.configured import Configured, configured, examine
-from sigc.daemon.lifecycle.start import Options, Start, start_of
+from sigc.daemon.lifecycle.start import Start, StartOptions, start_of
 from sigc.errors import SigcError, render
 from sigc.host.instances import register, this_process
-from sigc.rpc.discovery import Asked, target_of, wish_of
-from sigc.schedule.job import Kind
+from sigc.rpc.discovery import DaemonOptions, target_of, wish_of
+from sigc.schedule.job import JobKind
 from tests.daemon.daemons import DAYS, Daemon, Site
 
 EXAMPLE = """
@@ -73,8 +73,8 @@ def test_the_example_of_the_document_loads(tmp_path: Path) -> None:
     (strategy,) = found.strategies
     assert (strategy.file, strategy.capital) == (tmp_path / "strategies" / "momentum.sig", 1_000_000)
     (job,) = found.jobs
-    assert (job.name, job.kind, job.strategy) == ("momentum_strategy", Kind.REBALANCE, "momentum_strategy")
-    started: Start = start_of(Options(tmp_path / "sigc.yaml"), {"SIGC_RPC_TOKEN": TOKEN})
+    assert (job.name, job.kind, job.strategy) == ("momentum_strategy", JobKind.REBALANCE, "momentum_strategy")
+    started: Start = start_of(StartOptions(tmp_path / "sigc.yaml"), {"SIGC_RPC_TOKEN": TOKEN})
     assert started.places.pid_file == Path("/var/run/sigc.pid")
     assert [(port.setting, port.number, port.is_explicit) for port in started.ports] == [
         ("daemon.rpc.address", 5555, True),
@@ -203,19 +203,19 @@ def test_which_daemon_a_command_means(tmp_path: Path) -> None:
     # What is wrong elsewhere in the file, or not set, is no reason not to find the daemon.
     plain.write_text("daemon: {rpc: {token: ${NOT_SET}}}\ncluster: {nonsense: 1}\n")
     paper.write_text("")
-    target = target_of(Asked(plain), environment)
+    target = target_of(DaemonOptions(plain), environment)
     assert (target.address, target.token) == ("127.0.0.1:6000", "token-of-sigc-0123456789")
-    target = target_of(Asked(paper), environment)
+    target = target_of(DaemonOptions(paper), environment)
     assert (target.address, target.token) == ("127.0.0.1:6001", "token-of-paper-0123456789")
-    target = target_of(Asked(plain, address="127.0.0.1:6001"), environment)
+    target = target_of(DaemonOptions(plain, address="127.0.0.1:6001"), environment)
     assert (target.address, target.token) == ("127.0.0.1:6001", "token-of-paper-0123456789")
-    assert target_of(Asked(plain, name="paper"), environment).address == "127.0.0.1:6001"
+    assert target_of(DaemonOptions(plain, name="paper"), environment).address == "127.0.0.1:6001"
     plain.write_text('daemon: {rpc: {address: "127.0.0.1:7000", token: "a-token-of-its-own"}, work_dir: /x}\n')
-    target = target_of(Asked(plain), environment)
+    target = target_of(DaemonOptions(plain), environment)
     assert (target.address, target.token) == ("127.0.0.1:7000", "a-token-of-its-own")
-    wish = wish_of(Asked(plain), environment | {"SIGC_DAEMON__RPC__ADDRESS": "127.0.0.1:7001"})
+    wish = wish_of(DaemonOptions(plain), environment | {"SIGC_DAEMON__RPC__ADDRESS": "127.0.0.1:7001"})
     assert (wish.configured_address, wish.work_dir) == ("127.0.0.1:7001", Path("/x"))
-    wish = wish_of(Asked(None), {"SIGC_RPC_TOKEN": TOKEN, "HOME": str(tmp_path), "SIGC_CONFIG": str(paper)})
+    wish = wish_of(DaemonOptions(None), {"SIGC_RPC_TOKEN": TOKEN, "HOME": str(tmp_path), "SIGC_CONFIG": str(paper)})
     assert wish.token == TOKEN
 
 
@@ -223,12 +223,12 @@ def test_an_explicit_port_alone_gives_a_name_of_its_own(tmp_path: Path) -> None:
     environment = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
     config = tmp_path / "sigc.yaml"
     config.write_text("")
-    named = {port: start_of(Options(config, port=port), environment).name for port in (None, 0, 5555, 5556)}
+    named = {port: start_of(StartOptions(config, port=port), environment).name for port in (None, 0, 5555, 5556)}
     assert named == {None: "sigc", 0: "sigc", 5555: "sigc", 5556: "sigc-5556"}
     paper = tmp_path / "sigc.paper.yaml"
     paper.write_text("")
-    assert start_of(Options(paper, port=5556), environment).name == "paper"
-    assert start_of(Options(config, port=5556, name="mine"), environment).name == "mine"
+    assert start_of(StartOptions(paper, port=5556), environment).name == "paper"
+    assert start_of(StartOptions(config, port=5556, name="mine"), environment).name == "mine"
 
 
 def test_a_token_with_a_role_does_what_its_role_may(site: Site) -> None:

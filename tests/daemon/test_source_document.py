@@ -24,9 +24,9 @@ from sigc.data.dates.exchange import NYSE
 from sigc.host.pidfile import read_pid_file
 from sigc.rpc.client import Client, Target
 from sigc.rpc.messages.requests import StatusReply
-from sigc_cli.remote import wait_until_ready
-from sigc_cli.scaffold import MOMENTUM
-from sigc_cli.universe import write_universe
+from sigc_cli.daemon_call import wait_until_ready
+from sigc_cli.starter_files import MOMENTUM
+from sigc_cli.synthetic_universe import write_universe
 from tests.daemon.daemons import Daemon, Site, free_port
 from tests.daemon.processes import gone
 

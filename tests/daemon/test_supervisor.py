@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sigc.host.supervisor import End, Recovery, is_needed, restarts_after
+from sigc.host.supervisor import ProcessEnd, Recovery, is_needed, restarts_after
 from tests.daemon.processes import Script, gone
 
 _SUPERVISED = """
@@ -147,14 +147,14 @@ def test_a_daemon_that_was_never_ready_is_not_started_again() -> None:
 
 def test_what_counts_as_a_crash() -> None:
     recovery = Recovery(max_restarts=3, restart_delay_s=1, steady_s=100)
-    assert restarts_after(End(-signal.SIGSEGV), 0, recovery) == 1
-    assert restarts_after(End(1), 2, recovery) == 3
-    assert restarts_after(End(1), 3, recovery) is None
-    assert restarts_after(End(1, lasted_s=100), 3, recovery) == 1
-    assert restarts_after(End(-9, was_asked=True), 0, recovery) is None
-    assert restarts_after(End(-9, was_ready=False), 0, recovery) is None
-    assert restarts_after(End(-signal.SIGTERM), 0, recovery) is None
-    assert restarts_after(End(-9), 0, Recovery(max_restarts=0)) is None
+    assert restarts_after(ProcessEnd(-signal.SIGSEGV), 0, recovery) == 1
+    assert restarts_after(ProcessEnd(1), 2, recovery) == 3
+    assert restarts_after(ProcessEnd(1), 3, recovery) is None
+    assert restarts_after(ProcessEnd(1, lasted_s=100), 3, recovery) == 1
+    assert restarts_after(ProcessEnd(-9, was_asked=True), 0, recovery) is None
+    assert restarts_after(ProcessEnd(-9, was_ready=False), 0, recovery) is None
+    assert restarts_after(ProcessEnd(-signal.SIGTERM), 0, recovery) is None
+    assert restarts_after(ProcessEnd(-9), 0, Recovery(max_restarts=0)) is None
 
 
 def test_who_else_restarts_makes_us_unneeded() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sigc.daemon.reconcile_loop import AFTER_CLOSE, Care, after_success
+from sigc.daemon.reconcile_loop import AFTER_CLOSE, BookState, after_success
 from sigc.rpc.messages.history import RunsPageReply
 from sigc.rpc.messages.status import StatusReply
 from sigc.store.audit.anchor import read_anchors
@@ -162,6 +162,6 @@ def test_care_is_due_after_the_session_that_is_not_over() -> None:
     calendar = weekdays()
     (monday,) = calendar.sessions(date(2017, 3, 6), date(2017, 3, 6))
     for now in (monday.open - timedelta(hours=1), monday.open, monday.close, monday.close + AFTER_CLOSE / 2):
-        assert after_success(now, calendar) == Care(monday.close + AFTER_CLOSE)
+        assert after_success(now, calendar) == BookState(monday.close + AFTER_CLOSE)
     tuesday = calendar.after(monday.day)
-    assert after_success(monday.close + AFTER_CLOSE, calendar) == Care(tuesday.close + AFTER_CLOSE)
+    assert after_success(monday.close + AFTER_CLOSE, calendar) == BookState(tuesday.close + AFTER_CLOSE)

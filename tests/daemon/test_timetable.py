@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 
 from sigc import metrics as m
-from sigc.calendar.calendar import Calendar, Session, open_calendar
+from sigc.calendar.calendar import open_calendar
+from sigc.calendar.sessions import Calendar, Session
 from sigc.clock import HandClock
-from sigc.daemon.ledger_threads import Books
-from sigc.daemon.timetable import Decided, Duties, Timetable
+from sigc.daemon.ledger_threads import LedgerThreads
+from sigc.daemon.timetable import Duties, ScheduleDecisions, Timetable
 from sigc.errors import SigcError
-from sigc.metrics import Metrics
-from sigc.schedule.job import Condition, Fire, Job, Kind, Misfire, Overlap
+from sigc.metrics import DaemonMetrics
+from sigc.schedule.job import Condition, Fire, Job, JobKind, Misfire, Overlap
 from sigc.schedule.state import DidNotRun, RunFinished, Running, Waiting
 from sigc.schedule.triggers import parse_trigger
 from sigc.store.ledger import jobs as store
@@ -31,7 +32,7 @@ from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import Outcome
 
 DAY = datetime(2024, 1, 2, tzinfo=UTC)  # a Tuesday
-NONE = Decided()
+NONE = ScheduleDecisions()
 
 
 def at(hour: int, minute: int = 0, day: int = 2) -> datetime:
@@ -57,7 +58,7 @@ def job(name: str, trigger: str | None = "0 9 * * *", **more: Any) -> Job:
 class Floor:
     """A timetable, and what it had done: runs begin at once, and end when the test says so."""
 
-    books: Books
+    books: LedgerThreads
     clock: HandClock
     table: Timetable
     begun: list[str] = field(default_factory=list)
@@ -118,11 +119,15 @@ class Floor:
 
 @asynccontextmanager
 async def floor(
-    folder: Path, listed: tuple[Job, ...], now: datetime = DAY, decided: Decided = NONE, alive: datetime | None = None
+    folder: Path,
+    listed: tuple[Job, ...],
+    now: datetime = DAY,
+    decided: ScheduleDecisions = NONE,
+    alive: datetime | None = None,
 ) -> AsyncIterator[Floor]:
     """A life of the timetable; it ends as by kill -9: nothing is told."""
     clock = HandClock(now)
-    books = await Books.open(lambda: Ledger.open(folder, clock, durable=False))
+    books = await LedgerThreads.open(lambda: Ledger.open(folder, clock, durable=False))
     made: list[Floor] = []
     duties = Duties(
         lambda j, f: made[0].begin(j, f),
@@ -130,7 +135,7 @@ async def floor(
         lambda _: made[0].fresh(),
         lambda j, d: made[0].alert(j, d),
     )
-    table = Timetable(books, Metrics(), clock, duties)
+    table = Timetable(books, DaemonMetrics(), clock, duties)
     made.append(Floor(books, clock, table))
     calendars = {"always": open_calendar("always", None, today=now.date()), "week": WEEK}
     await table.restore(listed, calendars, alive, decided)
@@ -232,7 +237,7 @@ async def test_a_run_by_hand_counts_as_going_on(folder: Path) -> None:
 
 @played
 async def test_dependencies_and_failures(folder: Path) -> None:
-    listed = (job("signals", "0 8 * * *"), job("trade", "0 9 * * *", depends_on=("signals",), kind=Kind.EXECUTE))
+    listed = (job("signals", "0 8 * * *"), job("trade", "0 9 * * *", depends_on=("signals",), kind=JobKind.EXECUTE))
     async with floor(folder, listed) as now:
         await now.turn(at(8))
         await now.turn(at(9))
@@ -306,7 +311,7 @@ async def test_a_pause_and_a_switch(folder: Path) -> None:
         await now.table.switch("b", True)
         await now.turn(at(9, day=3))
         assert sorted(now.begun) == ["a-1", "b-2"]
-    async with floor(folder, (job("a"),), at(10, day=3), Decided(frozenset({""}))) as later:
+    async with floor(folder, (job("a"),), at(10, day=3), ScheduleDecisions(frozenset({""}))) as later:
         assert later.table.states["a"].paused
 
 
@@ -366,9 +371,9 @@ def test_what_was_missed_while_it_was_down(tmp_path: Path, policy: Misfire) -> N
 @played
 async def test_a_run_that_a_crash_cut_off(folder: Path) -> None:
     listed = (
-        job("a", retries=1, backoff_s=60, kind=Kind.REBALANCE),
-        job("t", "0 9 * * *", kind=Kind.EXECUTE),
-        job("u", "0 9 * * *", retries=1, backoff_s=60, kind=Kind.REBALANCE),
+        job("a", retries=1, backoff_s=60, kind=JobKind.REBALANCE),
+        job("t", "0 9 * * *", kind=JobKind.EXECUTE),
+        job("u", "0 9 * * *", retries=1, backoff_s=60, kind=JobKind.REBALANCE),
     )
     async with floor(folder, listed) as now:
         await now.turn(at(9))
@@ -460,7 +465,7 @@ async def test_who_asks_is_told_what_failed(folder: Path) -> None:
 
 
 def test_what_is_decided_of_a_strategy() -> None:
-    some, every = (Decided(names, frozenset(), names) for names in (frozenset({"s"}), frozenset({""})))
+    some, every = (ScheduleDecisions(names, frozenset(), names) for names in (frozenset({"s"}), frozenset({""})))
     for decided, name, expected in ((NONE, "s", False), (some, "s", True), (some, "t", False), (every, "t", True)):
         assert decided.halts(name) is expected
         assert decided.holds(name) is expected

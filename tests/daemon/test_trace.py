@@ -7,20 +7,20 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.daemon.activity import Point, Trace
+from sigc.daemon.activity import ActivitySample, ActivityTrace
 from sigc.rpc.messages.page import TraceReply
 from tests.daemon.daemons import Daemon, Site
 
 START = datetime(2024, 1, 2, tzinfo=UTC)
 
 
-def point(n: int, value: float) -> Point:
-    return Point(START + timedelta(seconds=3 * n), value, value, value, value, value, float(n), float(n))
+def point(n: int, value: float) -> ActivitySample:
+    return ActivitySample(START + timedelta(seconds=3 * n), value, value, value, value, value, float(n), float(n))
 
 
 @given(st.lists(st.floats(0, 1e9), min_size=1, max_size=400), st.integers(1, 300))
 def test_a_thinned_trace_keeps_its_ends_its_order_and_its_peak(values: list[float], most: int) -> None:
-    trace = Trace()
+    trace = ActivityTrace()
     for n, value in enumerate(values):
         trace.add(point(n, value))
     reply = trace.reply(most)
@@ -33,7 +33,7 @@ def test_a_thinned_trace_keeps_its_ends_its_order_and_its_peak(values: list[floa
 
 
 def test_it_forgets_what_is_older_than_it_has_room_for() -> None:
-    trace = Trace(10)
+    trace = ActivityTrace(10)
     for n in range(25):
         trace.add(point(n, n))
     assert trace.reply(100).memory_bytes == tuple(float(n) for n in range(15, 25))

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sigc.host.usage import Usage
-from sigc_cli.universe import business_days
+from sigc_cli.synthetic_universe import business_days
 from tests.daemon.daemons import DAYS, Daemon, Site
 from tests.trading.floor import TEXT
 from tests.world import NAMES, write_wide

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.daemon import health
 from sigc.host.usage import Usage, collect, machine_memory
 from tests.daemon.daemons import DAYS, Daemon, Gate, Site

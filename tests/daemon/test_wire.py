@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from sigc.rpc.wire import Answer, BrokenOffError, Connection, DisconnectedError, WireError
+from sigc.rpc.wire import BrokenOffError, Connection, DisconnectedError, WireError, WireResponse
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 SIZED = b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhello"
@@ -37,7 +37,7 @@ def answering(*answers: bytes, step: int = 1 << 20) -> Iterator[tuple[Connection
         thread.join()
 
 
-def ask(connection: Connection) -> Answer:
+def ask(connection: Connection) -> WireResponse:
     connection.send("POST", "/v1/x", b"{}", {"Accept": "application/json"})
     return connection.answer()
 

@@ -17,7 +17,7 @@ from distributed import LocalCluster
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from sigc_cli.universe import business_days
+from sigc_cli.synthetic_universe import business_days
 from sigc_dashboard.views import VIEWS
 from tests.daemon.daemons import Daemon, Site
 from tests.daemon.processes import ROOT

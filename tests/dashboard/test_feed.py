@@ -15,7 +15,7 @@ from sigc.rpc.client import Target
 from sigc.rpc.messages.requests import RunsReply, StatusReply
 from sigc.rpc.schema import to_json
 from sigc.rpc.verb import PREFIX
-from sigc_dashboard.feed import STATUS, Ask, Feed, Snapshot, Way
+from sigc_dashboard.daemon_feed import STATUS, Ask, DaemonFeed, DaemonRoute, Snapshot
 from tests.daemon.processes import PATIENCE_S
 
 RUNS = Ask("runs/list", RunsReply, every_s=0.2)
@@ -76,12 +76,12 @@ class Watched:
         self.tokens = list(tokens)
         self._news = threading.Condition()
         self.snapshot = Snapshot()
-        way = Way(
+        way = DaemonRoute(
             lambda: Target(f"127.0.0.1:{counterpart.port}"),
             lambda: self.tokens[0] if self.tokens else "",
             lambda token: self.tokens.remove(token) if token in self.tokens else None,
         )
-        self.feed = Feed("demo", way, self._told)
+        self.feed = DaemonFeed("demo", way, self._told)
 
     def _told(self, snapshot: Snapshot) -> None:
         with self._news:

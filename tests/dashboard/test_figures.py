@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, expect
 from sigc.rpc.messages.history import NavReply
 from sigc.rpc.verb import Role
 from sigc_dashboard import tracks
-from sigc_dashboard.feed import STATUS, Answer, Ask, Snapshot
+from sigc_dashboard.daemon_feed import STATUS, Ask, FeedAnswer, Snapshot
 from sigc_dashboard.reports.figures import DOWN, UP
 from sigc_dashboard.view_api import Following, Look, Where
 from sigc_dashboard.views import VIEWS
@@ -60,13 +60,13 @@ def site(tmp_path_factory: pytest.TempPathFactory, world: Path, jit_directory: P
 def seen(site: Site, name: str, what: str = "") -> Mapping[str, Document]:
     """The parts of a view, of what the daemon answers now."""
     view, where = next(one for one in VIEWS if one.name == name), Where("demo", what)
-    answers: dict[Ask[Any], Answer] = {}
+    answers: dict[Ask[Any], FeedAnswer] = {}
     with site.client() as client:
         for _ in range(2):
             look = Look(where, Snapshot(MappingProxyType(dict(answers)), 1.0), Role.TRADE)
             more = view.follow(look) if isinstance(view, Following) else ()
             for ask in {STATUS, *view.asks(where), *more} - answers.keys():
-                answers[ask] = Answer(client.get(ask.verb, dict(ask.fields), reply=ask.reply))
+                answers[ask] = FeedAnswer(client.get(ask.verb, dict(ask.fields), reply=ask.reply))
     look = Look(where, Snapshot(MappingProxyType(answers), 1.0), Role.TRADE)
     return {part.name: Document(str(part.html)) for part in view.parts(look)}
 
@@ -273,7 +273,7 @@ def test_the_tones_of_the_figures(site: Site) -> None:
     """A gain is good, also where today's drawdown is not."""
     view, where = next(one for one in VIEWS if one.name == "strategy"), Where("demo", "momentum")
     with site.client() as client:
-        answers = {ask: Answer(client.get(ask.verb, dict(ask.fields), reply=ask.reply)) for ask in view.asks(where)}
+        answers = {ask: FeedAnswer(client.get(ask.verb, dict(ask.fields), reply=ask.reply)) for ask in view.asks(where)}
     parts = view.parts(Look(where, Snapshot(MappingProxyType(answers), 1.0), Role.READ))
     html = next(str(part.html) for part in parts if part.name == "figures")
     for label, tone in (("Total return", "tile good"), ("Last session", "tile good"), ("Drawdown", "tile")):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from sigc.rpc.messages.requests import StatusReply
 from sigc.rpc.schema import hints
 from sigc.rpc.verb import Role
-from sigc_dashboard.feed import STATUS, Answer, Ask, Snapshot
+from sigc_dashboard.daemon_feed import STATUS, Ask, FeedAnswer, Snapshot
 from sigc_dashboard.html import Html, tag, text
 from sigc_dashboard.parts.masthead import masthead
 from sigc_dashboard.view_api import Following, Look, View, Where
@@ -80,12 +80,12 @@ class Reading(HTMLParser):
 
 def snapshot_of(view: View, where: Where, string: str) -> Snapshot:
     """Everything a view asks, answered with `string`."""
-    answers: dict[Ask[Any], Answer] = {}
+    answers: dict[Ask[Any], FeedAnswer] = {}
     for _ in range(2):
         snapshot = Snapshot(MappingProxyType(answers), 1.0)
         more = view.follow(Look(where, snapshot, Role.TRADE)) if isinstance(view, Following) else ()
         for ask in (STATUS, *view.asks(where), *more):
-            answers.setdefault(ask, Answer(filled(ask.reply, string)))
+            answers.setdefault(ask, FeedAnswer(filled(ask.reply, string)))
     return Snapshot(MappingProxyType(answers), 1.0)
 
 
@@ -109,7 +109,7 @@ def test_a_view_is_ready_for_answers_that_are_not_there(view: View) -> None:
     known = snapshot_of(view, where, "tame")
     asks = list(known.answers)
     shape = [(part.name, part.title) for part in view.parts(Look(where, known, Role.TRADE))]
-    refused = {ask: Answer(None, "refused for a reason") for ask in asks}
+    refused = {ask: FeedAnswer(None, "refused for a reason") for ask in asks}
     some = [
         EMPTY,
         Snapshot(MappingProxyType(refused)),
@@ -129,7 +129,7 @@ def test_a_view_is_ready_for_answers_that_are_not_there(view: View) -> None:
 def test_live_and_paper_differ_by_word_too() -> None:
     status = filled(StatusReply, "x")
     for broker, word in (("paper", "Paper"), ("alpaca", "Live")):
-        answers = {STATUS: Answer(dataclasses.replace(status, broker=broker))}
+        answers = {STATUS: FeedAnswer(dataclasses.replace(status, broker=broker))}
         html = str(masthead(Look(Where("demo"), Snapshot(MappingProxyType(answers)), Role.READ)))
         assert f">{word}<" in html
 

@@ -21,7 +21,7 @@ from sigc.rpc.messages.history import (
     SignalsReply,
     StageLine,
 )
-from sigc.rpc.messages.page import Decision, SafetyReply
+from sigc.rpc.messages.page import SafetyReply, StopDecision
 from sigc.rpc.messages.requests import (
     JobsReply,
     JobStatus,
@@ -35,7 +35,7 @@ from sigc.rpc.messages.requests import (
 from sigc.rpc.messages.status import Details, StrategyStatus, WorkerStatus
 from sigc.rpc.verb import Role
 from sigc.store.history.holding import Holding
-from sigc_dashboard.feed import DETAILS, STATUS, Answer, Ask, Snapshot
+from sigc_dashboard.daemon_feed import DETAILS, STATUS, Ask, FeedAnswer, Snapshot
 from sigc_dashboard.parts.alerts import ALERT_STATUS, ALERTS
 from sigc_dashboard.parts.books import book_of
 from sigc_dashboard.view_api import Look, Where
@@ -80,7 +80,7 @@ def parts(view: str, what: str = "", more: Mapping[Ask[Any], Any] | None = None)
     """The parts of a view by name, and the HTML of each."""
     given = {STATUS: STATUS_NOW, DETAILS: replace(STATUS_NOW, detailed=MORE), **(more or {})}
     found = next(one for one in VIEWS if one.name == view)
-    snapshot = Snapshot(MappingProxyType({ask: Answer(value) for ask, value in given.items()}), 1.0)
+    snapshot = Snapshot(MappingProxyType({ask: FeedAnswer(value) for ask, value in given.items()}), 1.0)
     made = found.parts(Look(Where("demo", what), snapshot, Role.TRADE))
     return {part.name: (Document(str(part.html)), str(part.html)) for part in made}
 
@@ -221,7 +221,9 @@ def test_signals() -> None:
     assert found.words.endswith("IC: the rank correlation with the next session's returns. Below: fast.")
     where = Where("demo", "momentum")
     plots = {plot.name: plot for plot in STRATEGY.plots(where)}
-    look = Look(where, Snapshot(MappingProxyType({ask: Answer(value) for ask, value in asks.items()}), 1.0), Role.READ)
+    look = Look(
+        where, Snapshot(MappingProxyType({ask: FeedAnswer(value) for ask, value in asks.items()}), 1.0), Role.READ
+    )
     for plot in plots.values():
         plot.update(look)
     assert {name: drawn(plot.model)[-1][-1] for name, plot in plots.items()} == {
@@ -245,9 +247,9 @@ def test_signals() -> None:
 
 def test_orders_and_safety_of_a_daemon_that_is_held_up() -> None:
     decisions = (
-        Decision("paused", "carry", "anna", "a holiday", MORNING),
-        Decision("halted", "value", "bob", "it lost", NOON),
-        Decision("paused", "", "carl", "all of it", NOON),
+        StopDecision("paused", "carry", "anna", "a holiday", MORNING),
+        StopDecision("halted", "value", "bob", "it lost", NOON),
+        StopDecision("paused", "", "carl", "all of it", NOON),
     )
     jobs = (
         JobStatus("morning", "rebalance", "0 9 * * 1-5", "UTC", "momentum", True, False, "idle", NOON, None, "done"),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigc.actions import Action, ActionKind, in_order
-from sigc.data.actions.adjust import Since, Step, acting, forward, in_units_of, levels_of, steps_of
+from sigc.data.actions.adjust import AdjustStep, PriorState, acting, forward, in_units_of, levels_of, steps_of
 from sigc.panel import Floats
 
 NAN = float("nan")
@@ -34,23 +34,33 @@ def spinoff(day: date, ratio: str, into: str, cash: float = 0.0) -> Action:
     return Action(day, "A", ActionKind.SPINOFF, Fraction(ratio), cash, into)
 
 
-STEPS: list[tuple[str, list[Action], list[Step]]] = [
-    ("on the first bar of its day", [split(TUE, "2")], [Step(1, 0, 2.0, 0.0, 50.0)]),
-    ("where the price is back", [dividend(WED, 0.5)], [Step(4, 0, 1.0, 0.5, 25.0)]),
-    ("together: cash before a split is less a share", [dividend(WED, 1), split(FRI, "2")], [Step(4, 0, 2, 0.5, 25)]),
-    ("together: cash after a split", [split(WED, "2"), dividend(FRI, 1)], [Step(4, 0, 2, 1, 25)]),
-    ("two splits", [split(WED, "2"), split(FRI, "3")], [Step(4, 0, 6, 0, 25)]),
-    ("shares of another", [spinoff(FRI, "1/4", "S", 0.1)], [Step(4, 0, 1.0, 2.1, 25.0)]),
-    ("shares of one without a price", [spinoff(TUE, "1/4", "S", 0.1)], [Step(1, 0, 1.0, 0.1, 50.0)]),
-    ("shares of one that is not here", [spinoff(FRI, "1/4", "Z", 0.1)], [Step(4, 0, 1.0, 0.1, 25.0)]),
-    ("before the first row", [split(date(2024, 1, 1), "2", "B")], [Step(3, 1, 2.0, 0.0, 4.0)]),
-    ("in order of rows", [split(FRI, "2"), split(TUE, "3", "B")], [Step(3, 1, 3, 0, 4), Step(4, 0, 2, 0, 25)]),
+STEPS: list[tuple[str, list[Action], list[AdjustStep]]] = [
+    ("on the first bar of its day", [split(TUE, "2")], [AdjustStep(1, 0, 2.0, 0.0, 50.0)]),
+    ("where the price is back", [dividend(WED, 0.5)], [AdjustStep(4, 0, 1.0, 0.5, 25.0)]),
+    (
+        "together: cash before a split is less a share",
+        [dividend(WED, 1), split(FRI, "2")],
+        [AdjustStep(4, 0, 2, 0.5, 25)],
+    ),
+    ("together: cash after a split", [split(WED, "2"), dividend(FRI, 1)], [AdjustStep(4, 0, 2, 1, 25)]),
+    ("two splits", [split(WED, "2"), split(FRI, "3")], [AdjustStep(4, 0, 6, 0, 25)]),
+    ("shares of another", [spinoff(FRI, "1/4", "S", 0.1)], [AdjustStep(4, 0, 1.0, 2.1, 25.0)]),
+    ("shares of one without a price", [spinoff(TUE, "1/4", "S", 0.1)], [AdjustStep(1, 0, 1.0, 0.1, 50.0)]),
+    ("shares of one that is not here", [spinoff(FRI, "1/4", "Z", 0.1)], [AdjustStep(4, 0, 1.0, 0.1, 25.0)]),
+    ("before the first row", [split(date(2024, 1, 1), "2", "B")], [AdjustStep(3, 1, 2.0, 0.0, 4.0)]),
+    (
+        "in order of rows",
+        [split(FRI, "2"), split(TUE, "3", "B")],
+        [AdjustStep(3, 1, 3, 0, 4), AdjustStep(4, 0, 2, 0, 25)],
+    ),
 ]
 
 
 @pytest.mark.parametrize("unit", [1.0, 1 / 128])
 @pytest.mark.parametrize(("actions", "steps"), [s[1:] for s in STEPS], ids=[s[0] for s in STEPS])
-def test_where_an_action_takes_effect_and_what_it_does(actions: list[Action], steps: list[Step], unit: float) -> None:
+def test_where_an_action_takes_effect_and_what_it_does(
+    actions: list[Action], steps: list[AdjustStep], unit: float
+) -> None:
     """In dollars, and in a currency of which 128 are one."""
     made = in_order(replace(a, cash=a.cash * unit) for a in actions)
     expected = tuple(replace(s, cash=s.cash * unit, close=s.close * unit) for s in steps)
@@ -61,7 +71,7 @@ def test_actions_that_find_no_price_wait() -> None:
     late, other = split(FRI + timedelta(days=1), "2"), split(TUE, "2", "Z")
     steps, left = steps_of(VALUES, NAMES, DAYS, (other, split(TUE, "2"), late))
     assert (len(steps), left) == (1, (other, late))
-    assert Step(0, 0, 2.0, 0.5, 25.0).total == 2.04
+    assert AdjustStep(0, 0, 2.0, 0.5, 25.0).total == 2.04
 
 
 def test_only_what_a_holder_is_given_acts() -> None:
@@ -112,7 +122,7 @@ def test_levels_of_windows_are_those_of_all_rows(seed: int, first: int, second: 
         if len(rows):
             made_of = levels_of(values[rows], ("A", "B"), stamps[rows], actions, since)
             parts.append(made_of.levels * scales)
-            scales, since = scales * made_of.scales, Since(days[rows[-1]], made_of.waiting)
+            scales, since = scales * made_of.scales, PriorState(days[rows[-1]], made_of.waiting)
     assert np.allclose(np.vstack(parts), whole.levels, equal_nan=True, rtol=1e-12)
     assert np.allclose(scales, whole.scales)
     assert since is not None
@@ -123,13 +133,13 @@ def test_levels_of_what_nothing_acts_on_are_the_prices() -> None:
     acts = (split(TUE, "2"),)
     assert forward(VALUES, NAMES, DAYS, ()) is VALUES
     assert forward(VALUES, NAMES, DAYS, (split(MON, "2"), split(FRI + timedelta(days=9), "2"))) is VALUES
-    before = Since(WED, acts)
+    before = PriorState(WED, acts)
     nothing = levels_of(VALUES[:0], NAMES, DAYS[:0], acts, before)
     assert (len(nothing.levels), nothing.waiting, nothing.scales.tolist()) == (0, acts, [1.0] * 3)
     assert levels_of(VALUES, NAMES, DAYS, (), before).waiting == acts
     # What waited, and what acts on the first row after a day, do so there.
     assert levels_of(VALUES[4:], NAMES, DAYS[4:], acts, before).levels.tolist() == [[50.0, 5.0, 8.0]]
-    assert levels_of(VALUES[1:], NAMES, DAYS[1:], acts, Since(MON)).levels[:2, 0].tolist() == [100.0, 102.0]
+    assert levels_of(VALUES[1:], NAMES, DAYS[1:], acts, PriorState(MON)).levels[:2, 0].tolist() == [100.0, 102.0]
 
 
 UNITS = [

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sigc.blocks.block import MemoryStore
 from sigc.config.settings import DataSettings
 from sigc.data import convert
-from sigc.data.anomalies import Jump, Limits, accept, limits_of, named, told
+from sigc.data.anomalies import Jump, JumpLimits, accept, limits_of, named, told
 from sigc.data.catalog import load, read
 from sigc.data.sources.frame_source import grow, hold
 from sigc.ops.loops.jumps import looked_at
@@ -24,14 +24,14 @@ from sigc.source_words import Frequency
 from tests.data.ways import NYSE, WAYS, spec_of
 
 NAN = float("nan")
-LIMITS = Limits(0.5, 0.5)
+LIMITS = JumpLimits(0.5, 0.5)
 
 
 @dataclass
 class Slow:
     """A column, value by value, straight from the rule."""
 
-    limits: Limits
+    limits: JumpLimits
     accepted: float = NAN
     candidate: float = NAN
     is_held: bool = False
@@ -72,11 +72,11 @@ def prices(seed: int, rows: int = 40, cols: int = 4) -> Floats:
     st.integers(0, 10_000),
     st.integers(0, 40),
     st.integers(0, 40),
-    st.sampled_from([LIMITS, Limits(3.0, 0.6), Limits(0.2, 0.1), Limits(0.5, 1.5)]),
+    st.sampled_from([LIMITS, JumpLimits(3.0, 0.6), JumpLimits(0.2, 0.1), JumpLimits(0.5, 1.5)]),
     st.sampled_from([1.0, 0.02]),
 )
 def test_accepted_by_the_rule_in_parts_as_at_once(
-    seed: int, first: int, second: int, limits: Limits, unit: float
+    seed: int, first: int, second: int, limits: JumpLimits, unit: float
 ) -> None:
     values = prices(seed) * unit
     whole, jumps, after = accept(values, limits)
@@ -138,7 +138,7 @@ def test_what_is_told_of_jumps() -> None:
     found = named([Jump(row, row % 2, 0.6 + row) for row in range(7)], ("A", "B"), dates)
     assert told("p", (), LIMITS) == ()
     (one,), (six,), (five,) = (
-        told("p", found[:1], Limits(0.5, 0.4)),
+        told("p", found[:1], JumpLimits(0.5, 0.4)),
         told("p", found[:6], LIMITS),
         told("p", found[1:6], LIMITS),
     )
@@ -156,7 +156,7 @@ def test_rows_of_a_week_may_move_more() -> None:
     assert (month.up, month.down) == pytest.approx((1.2**21**0.5 - 1, 1 - 0.8**21**0.5))
     assert limits_of(None, 1.0, Frequency("weeks")).down == 1.0
     assert limits_of(None, 1.5, Frequency("weeks")).down == 1.5
-    assert limits_of(0.2, 0.5, Frequency("weeks")) == Limits(0.2, 0.2)
+    assert limits_of(0.2, 0.5, Frequency("weeks")) == JumpLimits(0.2, 0.2)
 
 
 def _table(rows: int = 12) -> dict[str, list[Any]]:
@@ -218,18 +218,18 @@ def test_a_jump_as_of_a_split_is_held(n: int, is_reverse: bool, off: float) -> N
     ratio = (n if is_reverse else 1 / n) * (1 + off)
     level = 100.0 * ratio
     column = np.array([[100.0], [level], [level * 1.001], [level * 0.999]])
-    clean, jumps, state = accept(column, Limits(0.4, 0.4), None)
+    clean, jumps, state = accept(column, JumpLimits(0.4, 0.4), None)
     is_held = abs(off) < 0.02
     assert np.isnan(clean[:, 0]).tolist() == [False, True, is_held, is_held]
     assert [j.is_held for j in jumps] == ([True] * 3 if is_held else [False])
     assert bool(state.held[0]) is is_held
     # It stays held however it drifts, goes on from the first value that is back, or from one that a person accepts.
     later = level * np.array([0.9, 0.82, 0.75])[:, None]
-    assert np.isnan(accept(later, Limits(0.4, 0.4), state)[0]).all() == is_held
-    back = accept(np.array([[99.0], [98.0]]), Limits(0.4, 0.4), state)
+    assert np.isnan(accept(later, JumpLimits(0.4, 0.4), state)[0]).all() == is_held
+    back = accept(np.array([[99.0], [98.0]]), JumpLimits(0.4, 0.4), state)
     if is_held:
         assert (back[0][:, 0].tolist(), bool(back[2].held[0])) == ([99.0, 98.0], False)
-    hand = accept(later, Limits(0.4, 0.4), state, by_hand={(1, 0)})[0]
+    hand = accept(later, JumpLimits(0.4, 0.4), state, by_hand={(1, 0)})[0]
     assert np.isnan(hand[:, 0]).tolist() == [is_held, False, False]
 
 

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sigc.actions import Action, ActionKind
-from sigc.data.actions.action_files import Acts, digest_of, held_actions, read_actions, rows_of_prices
+from sigc.data.actions.action_files import CorporateActions, digest_of, held_actions, read_actions, rows_of_prices
 from sigc.data.actions.corporate_kinds import WORDS
 from sigc.data.sources.spec import SourceSpec
 from sigc.errors import SigcError
@@ -56,7 +56,7 @@ def spec(**said: Any) -> SourceSpec:
     return replace(spec_of("acts.csv", "corporate_actions", **said), is_actions=True)
 
 
-def read(folder: Path, text: str, **said: Any) -> Acts:
+def read(folder: Path, text: str, **said: Any) -> CorporateActions:
     (folder / "acts.csv").write_text(text)
     return read_actions(spec(**said), [str(folder / "acts.csv")], EXCHANGE)
 
@@ -72,32 +72,32 @@ def refused(folder: Path, text: str, **said: Any) -> str:
 
 
 def test_the_long_form(tmp_path: Path) -> None:
-    assert read(tmp_path, LONG) == Acts(ACTIONS)
+    assert read(tmp_path, LONG) == CorporateActions(ACTIONS)
 
 
-def _parquet(folder: Path, frame: pd.DataFrame) -> Acts:
+def _parquet(folder: Path, frame: pd.DataFrame) -> CorporateActions:
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), folder / "a.parquet")
     return read_actions(spec(), [str(folder / "a.parquet")], EXCHANGE)
 
 
-def _arrow(folder: Path, frame: pd.DataFrame) -> Acts:
+def _arrow(folder: Path, frame: pd.DataFrame) -> CorporateActions:
     feather.write_feather(pa.Table.from_pandas(frame, preserve_index=False), str(folder / "a.arrow"))
     return read_actions(spec(), [str(folder / "a.arrow")], EXCHANGE)
 
 
-def _frame(_: Path, frame: pd.DataFrame) -> Acts:
+def _frame(_: Path, frame: pd.DataFrame) -> CorporateActions:
     return held_actions(spec(), frame, EXCHANGE)
 
 
-def _indexed(_: Path, frame: pd.DataFrame) -> Acts:
+def _indexed(_: Path, frame: pd.DataFrame) -> CorporateActions:
     return held_actions(spec(), frame.set_index("date"), EXCHANGE)
 
 
-def _table(_: Path, frame: pd.DataFrame) -> Acts:
+def _table(_: Path, frame: pd.DataFrame) -> CorporateActions:
     return held_actions(spec(), pa.Table.from_pandas(frame, preserve_index=False), EXCHANGE)
 
 
-def _polars(_: Path, frame: pd.DataFrame) -> Acts:
+def _polars(_: Path, frame: pd.DataFrame) -> CorporateActions:
     polars = pytest.importorskip("polars")
     return held_actions(spec(), polars.from_pandas(frame), EXCHANGE)
 
@@ -106,19 +106,19 @@ ELSEWHERE = (_parquet, _arrow, _frame, _indexed, _table, _polars)
 
 
 @pytest.mark.parametrize("way", ELSEWHERE)
-def test_every_format_gives_the_same_actions(tmp_path: Path, way: Callable[..., Acts]) -> None:
+def test_every_format_gives_the_same_actions(tmp_path: Path, way: Callable[..., CorporateActions]) -> None:
     (tmp_path / "l.csv").write_text(LONG)
     frame = pd.read_csv(tmp_path / "l.csv", parse_dates=["date", "pay_date"])
-    assert way(tmp_path, frame) == Acts(ACTIONS)
-    assert way(tmp_path, pd.read_csv(tmp_path / "l.csv", dtype=str)) == Acts(ACTIONS)  # all of it as text
+    assert way(tmp_path, frame) == CorporateActions(ACTIONS)
+    assert way(tmp_path, pd.read_csv(tmp_path / "l.csv", dtype=str)) == CorporateActions(ACTIONS)  # all of it as text
 
 
 @pytest.mark.parametrize("way", ELSEWHERE)
-def test_splits_and_dividends_as_columns_in_every_format(tmp_path: Path, way: Callable[..., Acts]) -> None:
+def test_splits_and_dividends_as_columns_in_every_format(tmp_path: Path, way: Callable[..., CorporateActions]) -> None:
     text = "date,ticker,dividend,split\n2014-06-09,AAPL,0,7.000007\n2014-08-07,AAPL,0.47,1\n2015-06-25,KO,,\n"
     (tmp_path / "c.csv").write_text(text)
     frame = pd.read_csv(tmp_path / "c.csv", parse_dates=["date"])
-    wanted = Acts(
+    wanted = CorporateActions(
         (
             Action(date(2014, 6, 9), "AAPL", ActionKind.SPLIT, Fraction(7)),
             Action(date(2014, 8, 7), "AAPL", ActionKind.DIVIDEND, cash=0.47),
@@ -138,9 +138,9 @@ def test_every_type_of_text_in_several_batches(tmp_path: Path, text: pa.DataType
     frame = pd.read_csv(tmp_path / "l.csv", parse_dates=["date", "pay_date"])
     table = _types(pa.Table.from_pandas(frame, preserve_index=False), text)
     parts = pa.concat_tables([table.slice(0, 3), table.slice(3, 2), table.slice(5)])
-    assert held_actions(spec(), parts, EXCHANGE) == Acts(ACTIONS)
+    assert held_actions(spec(), parts, EXCHANGE) == CorporateActions(ACTIONS)
     labelled = frame.astype(dict.fromkeys(["ticker", "kind", "into", "id"], "category"))
-    assert held_actions(spec(), labelled, EXCHANGE) == Acts(ACTIONS)
+    assert held_actions(spec(), labelled, EXCHANGE) == CorporateActions(ACTIONS)
 
 
 def test_cells_of_every_type_mean_what_they_say(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_cells_of_every_type_mean_what_they_say(tmp_path: Path) -> None:
                 "ratio": pa.nulls(3),
             }
         )
-        assert held_actions(spec(), table, EXCHANGE) == Acts(wanted), value
+        assert held_actions(spec(), table, EXCHANGE) == CorporateActions(wanted), value
     columns = {"date": day, "ticker": ["A", "B", "C"], "dividend": pa.nulls(3)}
     for kind in (pa.decimal128(9, 2), pa.float32(), pa.string(), pa.int64()):
         split = pa.array(["7", None, "1"]).cast(kind)
@@ -178,7 +178,7 @@ def test_rows_stand_in_any_order_and_in_several_files(tmp_path: Path) -> None:
     for name, part in (("a.csv", rows[:3]), ("b.csv", rows[3:])):
         (tmp_path / name).write_text("\n".join([head, *part]) + "\n")
     files = [str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]
-    assert read_actions(spec(), files, EXCHANGE) == Acts(ACTIONS)
+    assert read_actions(spec(), files, EXCHANGE) == CorporateActions(ACTIONS)
 
 
 def test_names_are_never_retyped(tmp_path: Path) -> None:
@@ -264,11 +264,14 @@ def test_ratios(tmp_path: Path, written: str, ratio: Fraction) -> None:
 
 
 def test_what_does_nothing_is_no_action(tmp_path: Path) -> None:
-    assert read(tmp_path, "date,ticker,kind,value\n2020-01-02,A,split,1\n2020-01-02,A,dividend,0\n") == Acts()
-    assert read(tmp_path, "date,ticker,kind,value\n2020-01-02,A,reverse split,1\n") == Acts()
-    assert read(tmp_path, "date,ticker,kind,value\n") == Acts()
     assert (
-        read(tmp_path, "date,ticker,split,dividend\n2020-01-02,A,1,0\n2020-01-03,A,0,\n2020-01-06,A,,NaN\n") == Acts()
+        read(tmp_path, "date,ticker,kind,value\n2020-01-02,A,split,1\n2020-01-02,A,dividend,0\n") == CorporateActions()
+    )
+    assert read(tmp_path, "date,ticker,kind,value\n2020-01-02,A,reverse split,1\n") == CorporateActions()
+    assert read(tmp_path, "date,ticker,kind,value\n") == CorporateActions()
+    assert (
+        read(tmp_path, "date,ticker,split,dividend\n2020-01-02,A,1,0\n2020-01-03,A,0,\n2020-01-06,A,,NaN\n")
+        == CorporateActions()
     )
 
 
@@ -325,7 +328,7 @@ def test_an_action_that_is_written_twice_counts_once(tmp_path: Path) -> None:
 def test_columns_that_are_filled_with_what_means_nothing(tmp_path: Path, cells: str, says: dict[str, Any]) -> None:
     text = f"date,ticker,kind,value,into,ratio,cash,return\n2020-01-02,A,{cells}\n"
     kind = WORDS[cells.split(",", 1)[0]]
-    assert read(tmp_path, text) == Acts((Action(date(2020, 1, 2), "A", kind, **says),))
+    assert read(tmp_path, text) == CorporateActions((Action(date(2020, 1, 2), "A", kind, **says),))
 
 
 # -- errors ------------------------------------------------------------------------------------------------------
@@ -462,7 +465,7 @@ def test_the_columns_of_prices(tmp_path: Path) -> None:
     )
     for wide in ("date,AAPL,KO\n2014-06-06,645.57,41\n", "date,AAPL,SPLIT\n2014-06-06,645.57,41\n"):
         (tmp_path / "w.csv").write_text(wide)
-        assert rows_of_prices(spec_of("w.csv"), [str(tmp_path / "w.csv")], EXCHANGE) == Acts()
+        assert rows_of_prices(spec_of("w.csv"), [str(tmp_path / "w.csv")], EXCHANGE) == CorporateActions()
     (tmp_path / "f.csv").write_text("date,close,dividend\n2014-08-07,94.48,0.47\n")
     one = rows_of_prices(spec_of("f.csv", symbol="AAPL"), [str(tmp_path / "f.csv")], EXCHANGE)
     assert one.actions == found.actions[1:]

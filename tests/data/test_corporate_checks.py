@@ -15,7 +15,7 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.data.actions.action_files import read_actions
-from sigc.data.actions.corporate_checks import Looks, judge, looks_adjusted
+from sigc.data.actions.corporate_checks import AdjustmentEvidence, judge, looks_adjusted
 from sigc.data.sources.spec import SourceSpec
 from sigc.panel import Dates, Floats
 from tests.data.ways import NYSE
@@ -184,7 +184,7 @@ def test_a_few_of_each_kind_are_named() -> None:
 # -- adjusted already --------------------------------------------------------------------------------------------
 
 
-def looks(actions: list[Action], prices: Mapping[str, Sequence[float]]) -> Looks:
+def looks(actions: list[Action], prices: Mapping[str, Sequence[float]]) -> AdjustmentEvidence:
     values = np.array(list(prices.values())).T
     return looks_adjusted(actions, tuple(prices), np.array(DAYS[: len(values)], "datetime64[ns]"), values)
 
@@ -193,19 +193,21 @@ def test_prices_that_do_not_jump_on_their_splits_look_adjusted() -> None:
     actions = [split(DAYS[1], "2"), split(DAYS[3], "1/10", "B")]
     traded: dict[str, Sequence[float]] = {"A": [100, 51, 50, 50], "B": [1, 1, 1, 10.2]}
     adjusted: dict[str, Sequence[float]] = {"A": [50, 51, 50, 50], "B": [10, 10, 10, 10.2]}
-    assert looks(actions, traded) == Looks(
+    assert looks(actions, traded) == AdjustmentEvidence(
         False,
         "the price jumps on 2 of 2 splits ('A' 2024-03-05, 2:1: -49.0%, 'B' 2024-03-07, 1:10: +920.0%)",
         calm=0,
         told=2,
     )
-    assert looks(actions, adjusted) == Looks(
+    assert looks(actions, adjusted) == AdjustmentEvidence(
         True,
         "the price does not jump on 2 of 2 splits ('A' 2024-03-05, 2:1: +2.0%, 'B' 2024-03-07, 1:10: +2.0%)",
         calm=2,
         told=2,
     )
-    assert looks([dividend(DAYS[1], 3), split(DAYS[1], "1.05")], adjusted) == Looks(False)  # nothing that can tell
+    assert looks([dividend(DAYS[1], 3), split(DAYS[1], "1.05")], adjusted) == AdjustmentEvidence(
+        False
+    )  # nothing that can tell
     assert not looks([*actions, split(DAYS[2], "5")], traded).adjusted  # one wrong split among three
 
 

@@ -16,8 +16,8 @@ from sigc.blocks.block import MemoryStore
 from sigc.config.settings import DataSettings
 from sigc.data.actions.declared_actions import DeclaredActions
 from sigc.data.convert import Ways
-from sigc.data.sources.frame_source import Held, hold
-from sigc.data.sources.locate import Place, locate
+from sigc.data.sources.frame_source import MemoryFrame, hold
+from sigc.data.sources.locate import SourceFiles, locate
 from sigc.data.sources.spec import SourceSpec
 from sigc.errors import Span
 from tests.data.ways import spec_of
@@ -42,8 +42,8 @@ class World:
         made = spec_of(file, file.partition(".")[0], **said)
         return replace(made, base=str(self.folder), is_actions=is_actions, span=SPAN)
 
-    def of(self, *declared: SourceSpec, held: dict[str, Held] | None = None) -> DeclaredActions:
-        def look(spec: SourceSpec) -> Place:
+    def of(self, *declared: SourceSpec, held: dict[str, MemoryFrame] | None = None) -> DeclaredActions:
+        def look(spec: SourceSpec) -> SourceFiles:
             self.looked.append(spec.name)
             return locate(spec, DataSettings())
 

@@ -12,7 +12,7 @@ import pytest
 from sigc.actions import Action, ActionKind, in_order
 from sigc.data.actions.factor_names import SHARES, SPLIT, TOTAL
 from sigc.data.actions.factors import _events, _splits, _totals, convert_factor
-from sigc.data.events import Raw
+from sigc.data.events import RawEvents
 from tests.data.test_adjust import plain
 from tests.data.test_judged import DATES, FIRST, NAMES, ROWS, World, day, split
 from tests.data.ways import spec_of
@@ -44,7 +44,7 @@ def closes() -> World:
     return World(values)
 
 
-def on(raw: Raw, asset: str, at: date) -> float:
+def on(raw: RawEvents, asset: str, at: date) -> float:
     """The factor of an asset on a day."""
     own = raw.asset == raw.names.index(asset)
     born = raw.born[own].astype("datetime64[ns]")

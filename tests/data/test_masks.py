@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sigc.actions import Action, ActionKind, in_order
-from sigc.data.anomalies import Limits, accept
-from sigc.data.masks import Mask
+from sigc.data.anomalies import JumpLimits, accept
+from sigc.data.masks import AcceptedMask
 from sigc.panel import Dates, Floats, Panel
 from sigc.source_words import Frequency
 from tests.data.test_adjust import plain
@@ -21,11 +21,11 @@ ROWS, FIRST = 30, date(2024, 3, 4)
 DAYS = [FIRST + timedelta(days=i) for i in range(ROWS)]
 DATES: Dates = np.array(DAYS, "datetime64[ns]")
 SPEC = spec_of("p.csv", mask_anomalies=True)
-HALF = Limits(0.5, 0.5)
+HALF = JumpLimits(0.5, 0.5)
 
 
-def mask(*acts: Action) -> Mask:
-    return Mask(SPEC, Frequency("sessions"), acts)
+def mask(*acts: Action) -> AcceptedMask:
+    return AcceptedMask(SPEC, Frequency("sessions"), acts)
 
 
 def prices(seed: int) -> Floats:
@@ -97,12 +97,12 @@ def test_what_looks_like_a_split_is_held_from_part_to_part() -> None:
 
 def test_who_does_not_ask_and_categories_are_left_as_they_are() -> None:
     jump = Panel(DATES[:2], ("A",), np.array([[1.0], [9.0]]))
-    assert Mask(spec_of("p.csv"), Frequency("sessions")).panel(jump) is jump
+    assert AcceptedMask(spec_of("p.csv"), Frequency("sessions")).panel(jump) is jump
     named = Panel(DATES[:2], ("A",), np.array([[0.0], [1.0]]), ("x", "y"))
     assert mask().panel(named) is named
     calm = Panel(DATES[:2], ("A",), np.array([[1.0], [1.2]]))
     assert mask().panel(calm) is calm
     assert [p is calm for p in mask().panels([calm])] == [True]
     assert mask().findings() == ()
-    weekly = Mask(SPEC, Frequency("weeks"))
+    weekly = AcceptedMask(SPEC, Frequency("weeks"))
     assert not np.isnan(weekly.panel(Panel(DATES[:2], ("A",), np.array([[10.0], [24.0]]))).values).any()

@@ -18,7 +18,7 @@ from sigc.data.catalog import Source, load, read
 from sigc.data.sources.connections import Connections
 from sigc.data.sources.spec import SourceSpec
 from sigc.errors import SigcError
-from sigc.ops.declare import Kind
+from sigc.ops.declare import ValueKind
 from sigc.panel import Panel, canonical
 from tests.world import write_wide
 
@@ -92,7 +92,7 @@ def test_formats_hold_the_same(tmp_path: Path) -> None:
 def test_static_labels(tmp_path: Path) -> None:
     found = source(tmp_path, "s.csv", "ticker,sector\nB,Tech\nA,Energy\nC,\n", dtype="category")
     assert found.static
-    assert found.kind is Kind.CATEGORY
+    assert found.kind is ValueKind.CATEGORY
     assert found.labels == ("Energy", "Tech")
 
 

@@ -13,7 +13,7 @@ from sigc.cache.upkeep import verify
 from sigc.engine.core.gather import source_panel
 from sigc.lang.check import check_file
 from sigc.plan.lower import lower
-from sigc_pipelines.backtest.backtest import Result, backtest, pick
+from sigc_pipelines.backtest.backtest import BacktestRun, backtest, pick
 from sigc_pipelines.compute import Loaded, load
 from tests.world import workspace
 
@@ -29,7 +29,7 @@ def old(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def result(folder: Path, store: BlockStore) -> tuple[Loaded, Result]:
+def result(folder: Path, store: BlockStore) -> tuple[Loaded, BacktestRun]:
     space = workspace(store)
     loaded = load(lower(check_file(folder / "s.sig")), space)
     return loaded, backtest(loaded, space, pick(loaded))

@@ -18,7 +18,7 @@ from numba import njit
 
 from sigc.blocks.block import MemoryStore
 from sigc.cache.parquet import ParquetStore
-from sigc.engine.kernel.costs import NOTE, UNKNOWN_NS, Costs
+from sigc.engine.kernel.costs import NOTE, UNKNOWN_NS, KernelCosts
 from sigc.engine.kernel.warm import begin, is_warm
 from sigc.ops.table import operators
 from sigc.plan.expr import Expr, source
@@ -30,20 +30,20 @@ CELLS = 125_000
 figures = st.floats(0.5, 100.0)
 
 
-def run(store: ParquetStore | MemoryStore, *calls_ns: float, cells: int = CELLS) -> Costs:
+def run(store: ParquetStore | MemoryStore, *calls_ns: float, cells: int = CELLS) -> KernelCosts:
     """A run whose calls of a rolling mean took so many nanoseconds a cell."""
-    costs = Costs.of(store)
+    costs = KernelCosts.of(store)
     for ns in calls_ns:
         costs.measure("rolling_mean", ns * cells * 1e-9, cells)
     costs.save(store)
-    return Costs.of(store)
+    return KernelCosts.of(store)
 
 
 def test_it_is_the_median_of_runs_that_is_believed(tmp_path: Path) -> None:
     store = ParquetStore(tmp_path)
     for ns in (20.0, 40.0, 30.0):
         run(store, ns, ns, ns)
-    kept = Costs.of(ParquetStore(tmp_path))
+    kept = KernelCosts.of(ParquetStore(tmp_path))
     assert kept.believed("rolling_mean") == pytest.approx(30.0)
     assert kept.estimate([MEAN, MEAN], 1000) == int(2000 * kept.believed("rolling_mean"))
 
@@ -68,7 +68,7 @@ def test_one_slow_run_does_not_move_what_is_believed_beyond_the_others(
     store = MemoryStore()
     for ns in [*true[:at], max(true) * slower, *true[at:]]:
         run(store, ns, ns, ns)
-    assert Costs.of(store).believed("rolling_mean") <= round(max(*true, UNKNOWN_NS), 3)
+    assert KernelCosts.of(store).believed("rolling_mean") <= round(max(*true, UNKNOWN_NS), 3)
 
 
 @given(figures, st.integers(3, 9), st.floats(1.0, 1e5), st.data())
@@ -87,7 +87,7 @@ def test_slow_calls_that_are_fewer_than_half_do_not_move_the_figure_of_a_run(
 def test_a_note_that_can_not_be_is_none(text: str) -> None:
     store = MemoryStore()
     store.note(NOTE, text)
-    assert Costs.of(store).known == {}
+    assert KernelCosts.of(store).known == {}
 
 
 def test_a_call_that_compiles_is_not_warm_whenever_it_comes() -> None:

@@ -13,7 +13,7 @@ from sigc.engine.core.gather import gather
 from sigc.engine.core.task import RunReport
 from sigc.errors import SigcError
 from sigc.panel import Panel
-from sigc_cli.universe import business_days
+from sigc_cli.synthetic_universe import business_days
 from sigc_pipelines.compute import Workspace, compute, load
 from tests.world import STRATEGIES, strategy, workspace, write_strategy, write_wide, write_world
 

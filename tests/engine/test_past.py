@@ -15,7 +15,7 @@ from sigc.cache.parquet import ParquetStore
 from sigc.engine.core.gather import gather, source_panel
 from sigc.engine.core.task import RunReport
 from sigc.panel import Panel
-from sigc_cli.universe import business_days
+from sigc_cli.synthetic_universe import business_days
 from sigc_pipelines.compute import compute, load
 from tests.world import NAMES, Floats, workspace, write_strategy, write_wide
 

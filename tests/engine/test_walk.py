@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sigc.engine.kernel.books import Books
 from sigc.engine.kernel.calls import Slice, call_of
 from sigc.engine.kernel.evaluate import evaluate
-from sigc.engine.kernel.walk import is_walked
+from sigc.engine.kernel.trial_figures import TrialBooks
+from sigc.engine.kernel.trial_walk import is_walked
 from sigc.ops.chained import CODES, OF_ROWS
 from sigc.ops.declare import REGISTRY
 from sigc.ops.loops import books as loops
@@ -77,7 +77,7 @@ def test_books_have_the_bits_of_stored_weights(
     roots = list({r.shape: r for r in map(chain_of, chains)}.values())
     order = tuple(scope(roots, lambda _: False))
     need = needs(list(order), roots)
-    kept = Books(returns, names, start)
+    kept = TrialBooks(returns, names, start)
     edges = sorted({0, total, *(c for c in cuts if c < total)})
     slices = list(pairwise(edges))
     random.shuffle(slices)
@@ -97,7 +97,7 @@ def test_books_have_the_bits_of_stored_weights(
 
 def test_an_asset_that_a_slice_has_not_is_not_held() -> None:
     returns = np.full((4, 3), 0.01)
-    kept = Books(returns, ("A", "B", "C"), 0)
+    kept = TrialBooks(returns, ("A", "B", "C"), 0)
     first, second = Slice(0, 2, ("A", "C"), (), ""), Slice(2, 4, (), (), "")
     kept.part("x", first).take(np.array([[0.5, -0.5], [np.nan, 1.0]]), 0)
     kept.part("x", second).end()
@@ -109,7 +109,7 @@ def test_an_asset_that_a_slice_has_not_is_not_held() -> None:
 
 
 def test_rows_that_were_not_taken_are_no_book() -> None:
-    kept = Books(np.zeros((4, 1)), ("A",), 0)
+    kept = TrialBooks(np.zeros((4, 1)), ("A",), 0)
     kept.part("x", Slice(0, 2, ("A",), (), "")).take(np.zeros((2, 1)), 0)
     with pytest.raises(ValueError, match="not taken"):
         kept.figures("x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import pkgutil
@@ -73,6 +74,17 @@ def test_no_module_grows_too_large() -> None:
     for folder in FOLDERS:
         for path in folder.glob("*.py"):
             assert len(path.read_text(encoding="utf-8").splitlines()) <= 420, path
+
+
+def test_a_public_class_name_exists_once() -> None:
+    """One name, one meaning: else a reader, a search and an error text have to tell two classes apart."""
+    homes: dict[str, list[str]] = {}
+    for folder in FOLDERS:
+        for path in folder.glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    homes.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert not {name: where for name, where in homes.items() if len(where) > 1}
 
 
 def test_import_of_sigc_is_free() -> None:

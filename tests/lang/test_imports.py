@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from sigc.lang.check import Checked, check_file
+from sigc.lang.check import CheckedFile, check_file
 from sigc.plan.expr import Expr
 from sigc.plan.lower import lower
 
 DATA = 'data:\n  prices: load csv from "p.csv"\n  volume: load csv from "v.csv"\n'
 
 
-def checked(folder: Path, **files: str) -> Checked:
+def checked(folder: Path, **files: str) -> CheckedFile:
     for name, text in files.items():
         (folder / f"{name}.sig").write_text(text)
     return check_file(folder / "main.sig")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sigc.errors import Severity, SigcError
-from sigc.lang.check import Checked, check_file, check_text
+from sigc.lang.check import CheckedFile, check_file, check_text
 from sigc.ops.table import operators
 from sigc.plan.expr import Expr, lookback
 from sigc.plan.lower import lower
@@ -15,7 +15,7 @@ from sigc.plan.lower import lower
 DATA = 'data:\n  prices: load csv from "p.csv"\n  sectors: load sector from "s.csv"\n'
 
 
-def check(text: str, **params: float) -> Checked:
+def check(text: str, **params: float) -> CheckedFile:
     return check_text(DATA + text, "t.sig", params)
 
 

@@ -11,6 +11,17 @@ LEFT_OUT = (
     "tests/daemon/test_triggers.py::test_daily_jobs_fire_once_a_day_around_every_change_of_every_zone",
 )
 
+# Of a run as a whole: what opens it, takes it through its stages, and closes it.
+_RUN = (
+    "tests/trading/test_run.py",
+    "tests/trading/test_stages.py",
+    "tests/trading/test_policies.py",
+    "tests/trading/test_outcomes.py",
+    "tests/trading/test_limits_in_force.py",
+    "tests/trading/test_execute.py",
+    "tests/trading/test_stopping.py",
+)
+
 AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "pipelines/sigc_pipelines/backtest/backtest.py": (
@@ -24,14 +35,14 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/pipelines/test_as_traded.py",
             "tests/trading/test_causes.py",
         ),
-        "pipelines/sigc_pipelines/backtest/book.py": (
+        "pipelines/sigc_pipelines/backtest/accounts.py": (
             "tests/pipelines/test_book.py",
             "tests/pipelines/test_ends.py",
             "tests/pipelines/test_gaps.py",
         ),
         "pipelines/sigc_pipelines/backtest/causes.py": ("tests/trading/test_walks.py", "tests/trading/test_causes.py"),
         "pipelines/sigc_pipelines/backtest/costs.py": ("tests/pipelines/test_book.py",),
-        "pipelines/sigc_pipelines/backtest/ends.py": ("tests/pipelines/test_ends.py",),
+        "pipelines/sigc_pipelines/backtest/ended_assets.py": ("tests/pipelines/test_ends.py",),
         "pipelines/sigc_pipelines/backtest/performance.py": (
             "tests/pipelines/test_metrics.py",
             "tests/pipelines/test_book.py",
@@ -55,13 +66,16 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "pipelines/sigc_pipelines/checks/data.py": ("tests/checks/test_data.py",),
         "pipelines/sigc_pipelines/checks/orders.py": ("tests/checks/test_orders.py",),
         "pipelines/sigc_pipelines/checks/weights.py": ("tests/checks/test_weights.py",),
-        "pipelines/sigc_pipelines/live/acting.py": ("tests/trading/test_acting.py", "tests/trading/test_actions.py"),
+        "pipelines/sigc_pipelines/live/due_actions.py": (
+            "tests/trading/test_acting.py",
+            "tests/trading/test_actions.py",
+        ),
         "pipelines/sigc_pipelines/live/apply_fills.py": (
             "tests/trading/test_sweep.py",
             "tests/trading/test_stopping.py",
         ),
         "pipelines/sigc_pipelines/live/decision.py": ("tests/trading/test_decision.py",),
-        "pipelines/sigc_pipelines/live/execute.py": (
+        "pipelines/sigc_pipelines/live/send_orders.py": (
             "tests/trading/test_execute.py",
             "tests/trading/test_waits.py",
             "tests/trading/test_slices.py",
@@ -77,22 +91,15 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/trading/test_execute.py",
             "tests/trading/test_stopping.py",
         ),
-        "pipelines/sigc_pipelines/live/renaming.py": ("tests/trading/test_renaming.py",),
-        "pipelines/sigc_pipelines/live/run.py": (
-            "tests/trading/test_run.py",
-            "tests/trading/test_stages.py",
-            "tests/trading/test_policies.py",
-            "tests/trading/test_outcomes.py",
-            "tests/trading/test_limits_in_force.py",
-            "tests/trading/test_execute.py",
-            "tests/trading/test_stopping.py",
-        ),
+        "pipelines/sigc_pipelines/live/rename_asset.py": ("tests/trading/test_renaming.py",),
+        "pipelines/sigc_pipelines/live/open_run.py": _RUN,
+        "pipelines/sigc_pipelines/live/run.py": _RUN,
         "pipelines/sigc_pipelines/live/sizing.py": ("tests/trading/test_sizing.py",),
         "pipelines/sigc_pipelines/live/valuing.py": ("tests/trading/test_valuing.py",),
         "pipelines/sigc_pipelines/portfolio/constraints.py": ("tests/pipelines/test_project.py",),
         "pipelines/sigc_pipelines/portfolio/nearest_book.py": ("tests/pipelines/test_project.py",),
         "pipelines/sigc_pipelines/portfolio/rebalance.py": ("tests/pipelines/test_rebalance.py",),
-        "pipelines/sigc_pipelines/prices/acceptance.py": (
+        "pipelines/sigc_pipelines/prices/prior_acceptance.py": (
             "tests/pipelines/test_acceptance.py",
             "tests/data/test_anomalies.py",
         ),
@@ -103,8 +110,12 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/pipelines/test_quotes.py",
             "tests/pipelines/test_acceptance.py",
         ),
-        "pipelines/sigc_pipelines/prices/restating.py": ("tests/trading/test_restating.py",),
+        "pipelines/sigc_pipelines/prices/restated_prices.py": ("tests/trading/test_restating.py",),
         "pipelines/sigc_pipelines/prices/units.py": ("tests/trading/test_units.py",),
+        "pipelines/sigc_pipelines/stages/compute.py": _RUN,
+        "pipelines/sigc_pipelines/stages/execute.py": _RUN,
+        "pipelines/sigc_pipelines/stages/load.py": _RUN,
+        "pipelines/sigc_pipelines/stages/validate.py": _RUN,
         "sigc/alerts/condition.py": ("tests/alerts/test_condition.py",),
         "sigc/alerts/rules.py": ("tests/alerts/test_each_rule.py", "tests/alerts/test_rules.py"),
         "sigc/alerts/sending.py": ("tests/alerts/test_sending.py",),
@@ -150,13 +161,13 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sigc/store/ledger/accounts.py": ("tests/store/test_books.py",),
         "sigc/store/ledger/action_lists.py": ("tests/store/test_action_lists.py", "tests/store/test_actions.py"),
         "sigc/store/ledger/action_rows.py": ("tests/store/test_action_rows.py", "tests/store/test_actions.py"),
-        "sigc/store/ledger/booking.py": ("tests/store/test_actions.py",),
+        "sigc/store/ledger/action_booking.py": ("tests/store/test_actions.py",),
         "sigc/store/ledger/books.py": ("tests/store/test_books.py",),
-        "sigc/store/ledger/effects.py": ("tests/store/test_effects.py", "tests/store/test_actions.py"),
+        "sigc/store/ledger/action_effects.py": ("tests/store/test_effects.py", "tests/store/test_actions.py"),
         "sigc/store/ledger/orders.py": ("tests/store/test_order_states.py", "tests/store/test_orders.py"),
         "sigc/store/ledger/price_marks.py": ("tests/store/test_books.py",),
         "sigc/store/ledger/recount.py": ("tests/store/test_actions.py",),
         "sigc/store/outbox/deliveries.py": ("tests/alerts/test_outbox.py", "tests/alerts/test_courier.py"),
-        "sigc/store/outbox/raising.py": ("tests/alerts/test_outbox.py", "tests/alerts/test_rules.py"),
+        "sigc/store/outbox/raise_alerts.py": ("tests/alerts/test_outbox.py", "tests/alerts/test_rules.py"),
     }
 )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sigc.ops.declare import Carry, Default, Kind, Operator
+from sigc.ops.declare import Carry, Default, Operator, ValueKind
 
 Floats = NDArray[np.float64]
 ROWS, ASSETS = 61, 7
@@ -29,13 +29,13 @@ def inputs(op: Operator, seed: int = 0, rows: int = ROWS, assets: int = ASSETS) 
     """One array per input parameter; two for a variadic one."""
     made: dict[str, Floats] = {}
     for at, param in enumerate(op.inputs):
-        if param.kind is Kind.CATEGORY:
+        if param.kind is ValueKind.CATEGORY:
             codes = np.random.default_rng(seed + 50).integers(0, 3, (rows, assets)).astype(np.float64)
             codes[:, assets // 2] = np.nan
             made[param.name] = codes
         elif param.variadic:
             made |= {"0": panel(seed), "1": panel(seed + 1)}
-        elif param.kind is Kind.BOOLEAN:
+        elif param.kind is ValueKind.BOOLEAN:
             made[param.name] = (panel(seed + at, rows, assets) > 50).astype(np.float64)
         else:
             made[param.name] = panel(seed + at, rows, assets)

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from sigc.ops import jit
-from sigc.ops.declare import Axis, Carry, Kind, Missing, Operator
+from sigc.ops.declare import Axis, Carry, Missing, Operator, ValueKind
 from sigc.ops.table import operators, resolve
 from tests.ops import digests
 from tests.ops.samples import ASSETS, ROWS, inputs, panel, rows_of, run, same, variants
@@ -151,7 +151,7 @@ def test_declarations_are_whole(op: Operator, args: Args) -> None:
     assert resolve(op.name) is op
     assert all(resolve(a) is op for a in op.aliases)
     assert not op.windowed or resolve(op.windowed, windowed=True) is op
-    assert op.result in (Kind.PANEL, Kind.BOOLEAN)
+    assert op.result in (ValueKind.PANEL, ValueKind.BOOLEAN)
 
 
 def test_results_change_only_with_the_version(jit_directory: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sigc.cache.parquet import ParquetStore
 from sigc.panel import Floats
 from sigc_pipelines.compute import Loaded, Workspace, load
-from sigc_pipelines.prices import acceptance
+from sigc_pipelines.prices import prior_acceptance as acceptance
 from sigc_pipelines.prices.quotes import Accepted, accepted
 from tests.world import WEEKDAYS, workspace, write_strategy
 

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from sigc.lang import vocabulary
 from sigc.plan.strategy import Cost
-from sigc_pipelines.backtest.book import keep_book
+from sigc_pipelines.backtest.accounts import keep_book
 from sigc_pipelines.backtest.costs import MODELS, TERMS, Market, are_of_turnover, cost_of, elapsed_days
 from sigc_pipelines.backtest.performance import (
     equity,

@@ -11,9 +11,9 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.panel import Floats
-from sigc_pipelines.backtest.book import Adjust, Book, keep_book
-from sigc_pipelines.backtest.book_findings import findings_of
-from sigc_pipelines.backtest.ends import cut, ends_of, within
+from sigc_pipelines.backtest.account_findings import findings_of
+from sigc_pipelines.backtest.accounts import Adjust, BacktestAccounts, keep_book
+from sigc_pipelines.backtest.ended_assets import cut, ends_of, within
 from sigc_pipelines.prices.quotes import Quotes
 
 DAYS = [date(2024, 1, 1) + timedelta(days=i) for i in range(5)]
@@ -29,7 +29,7 @@ def book(
     *,
     drift: bool = False,
     adjust: Adjust | None = None,
-) -> tuple[Book, Floats]:
+) -> tuple[BacktestAccounts, Floats]:
     """A book that is wanted on the first row and kept, and what it is worth after each row."""
     names = tuple(prices)
     values = np.array([prices[n] for n in names]).T

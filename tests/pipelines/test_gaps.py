@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sigc.ops.loops import accounts
-from sigc_pipelines.backtest.book import Book, Event, keep_book, targets, until_ruin
+from sigc_pipelines.backtest.accounts import AssetEvent, BacktestAccounts, keep_book, targets, until_ruin
 from sigc_pipelines.portfolio.rebalance import every
 from sigc_pipelines.prices.quotes import Quotes
 
@@ -284,9 +284,11 @@ def test_a_ruined_book_stops(price: float, cost: float, gross: float, paid: floa
     """Twice the book in a share that falls: by more than all, by just all, and the rest taken by costs."""
     prices = np.array([[100.0, 1.0], [price, NAN], [80.0, NAN], [160.0, NAN]])
     book = keep_book(np.tile([2.0, 0.0], (4, 1)), Quotes(prices, prices, None, 2))
-    book = replace(book, missing=np.array([0, 1, 2, 3]), moved=book.trades, events=(Event(True, 1, 0, 1.0, False),) * 2)
+    book = replace(
+        book, missing=np.array([0, 1, 2, 3]), moved=book.trades, events=(AssetEvent(True, 1, 0, 1.0, False),) * 2
+    )
     net = np.array([1.0, 1.0, 1.0, 1.0])
-    book = replace(book, events=(*book.events, Event(True, 2, 0, 1.0, False)), exposures=(net * 3.0, net))
+    book = replace(book, events=(*book.events, AssetEvent(True, 2, 0, 1.0, False)), exposures=(net * 3.0, net))
     stopped, costs = until_ruin(book, np.full(4, cost))
     assert stopped.ruined == 1
     assert stopped.gross == pytest.approx([0.0, gross, 0.0, 0.0])
@@ -295,7 +297,7 @@ def test_a_ruined_book_stops(price: float, cost: float, gross: float, paid: floa
     assert [e.tolist() for e in stopped.exposures] == [[3.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
     assert stopped.turnover.tolist() == [2.0, 0.0, 0.0, 0.0]
     assert (stopped.missing.tolist(), len(stopped.events)) == ([0, 1, 0, 0], 2)
-    whole: Book = replace(book, gross=np.zeros(4))
+    whole: BacktestAccounts = replace(book, gross=np.zeros(4))
     assert until_ruin(whole, costs * 0.0)[0] is whole
     assert until_ruin(replace(book, moved=None), costs)[0].moved is None
 

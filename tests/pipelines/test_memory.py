@@ -21,11 +21,11 @@ from sigc.data.sources.spec import SourceSpec
 from sigc.engine.core.drive import Executor
 from sigc.engine.executors.local import LocalExecutor
 from sigc.errors import SigcError
-from sigc.ops.declare import Kind
+from sigc.ops.declare import ValueKind
 from sigc.panel import Panel
 from sigc.plan.grid import lay
 from sigc.plan.plan import least_memory, make_plan, memory
-from sigc_cli.universe import business_days
+from sigc_cli.synthetic_universe import business_days
 from sigc_pipelines.compute import Loaded, Workspace, compute, load
 from tests.world import workspace, write_strategy, write_world
 
@@ -46,7 +46,7 @@ def universe(folder: Path, days: int, assets: int) -> Loaded:
     blocks = tuple(SourceBlock(b.start, b.stop, f"{b.number:064x}") for b in cut(dates))
     names = tuple(f"A{i:06}" for i in range(assets))
     spec = SourceSpec("prices", "prices.parquet")
-    source = Source("prices", Kind.PANEL, False, dates, names, digests, blocks, (), spec, "")
+    source = Source("prices", ValueKind.PANEL, False, dates, names, digests, blocks, (), spec, "")
     strategy = write_strategy(folder, TEXT, "momentum")
     catalog = Catalog({"prices": source}, ())
     return Loaded(strategy, catalog, lay(strategy, catalog))

@@ -21,8 +21,8 @@ from scipy.stats import kurtosis, norm, skew
 from sigc_pipelines.backtest.measuring import measured
 from sigc_pipelines.backtest.performance import (
     BenchmarkMetrics,
-    Metrics,
-    Moments,
+    PerformanceMetrics,
+    ReturnMoments,
     annual_return,
     compare,
     deflated_sharpe,
@@ -86,12 +86,12 @@ def dates(rows: int) -> Any:
     return np.arange(np.datetime64("2015-01-01", "D"), rows).astype("datetime64[ns]")
 
 
-def of(returns: pd.Series, periods: float) -> Metrics:
+def of(returns: pd.Series, periods: float) -> PerformanceMetrics:
     none = np.zeros(len(returns))
     return measure(dates(len(returns)), returns.to_numpy(), none, none, (none, none), periods)
 
 
-def literal() -> tuple[Metrics, BenchmarkMetrics | None]:
+def literal() -> tuple[PerformanceMetrics, BenchmarkMetrics | None]:
     """Two rows of warm-up before the twelve."""
     turnover = np.array([9.0, 9.0, 1.0, 0, 0, 0.5, 0, 0, 0.25, 0, 0, 0.25, 0, 0])
     costs = np.array([9.0, 9.0, 0.001, 0, 0, 0.0005, 0, 0, 0.00025, 0, 0, 0.00025, 0, 0])
@@ -112,7 +112,7 @@ def test_each_figure_against_a_benchmark_of_a_short_series(name: str) -> None:
 
 
 def test_no_figure_is_left_without_a_literal() -> None:
-    assert {f.name for f in dataclasses.fields(Metrics)} == {*FIGURES, "drawdown", "ruined"}
+    assert {f.name for f in dataclasses.fields(PerformanceMetrics)} == {*FIGURES, "drawdown", "ruined"}
     assert {f.name for f in dataclasses.fields(BenchmarkMetrics)} == set(AGAINST)
     assert literal()[0].ruined == ""
     fall = literal()[0].drawdown
@@ -313,8 +313,8 @@ def test_of_mere_rounding_no_ratio_says_anything() -> None:
     assert (m.sortino, m.calmar, m.profit_factor) == (0.0, 0.0, math.inf)
     assert of(pd.Series(noise - np.where(np.arange(399) % 2, 0.001, 0.0)), 252.0).profit_factor == 0.0
     assert not moments_of(returns * np.where(np.arange(399) % 2, 1.0, 1.0 + 1e-8)).flat
-    assert moments_of(np.array([0.25])) == Moments(1, 0.25, 0.0, 0.0, 0.0, 0.0, flat=True)
-    assert moments_of(np.array([0.0, 1.0])) == Moments(2, 0.5, 0.25, 0.0, 0.0625, math.sqrt(0.5), flat=False)
+    assert moments_of(np.array([0.25])) == ReturnMoments(1, 0.25, 0.0, 0.0, 0.0, 0.0, flat=True)
+    assert moments_of(np.array([0.0, 1.0])) == ReturnMoments(2, 0.5, 0.25, 0.0, 0.0625, math.sqrt(0.5), flat=False)
     assert (moments_of(np.array([0.0, 1.0])).skew, moments_of(np.array([0.0, 1.0, 5.0])).kurtosis) == (0.0, 0.0)
     assert moments_of(np.array([0.0, 0.0, 1.0])).skew == pytest.approx(pd.Series([0.0, 0.0, 1.0]).skew())
     assert moments_of(np.array([0.0, 0.0, 1.0, 0.0])).kurtosis == pytest.approx(pd.Series([0.0, 0.0, 1.0, 0.0]).kurt())

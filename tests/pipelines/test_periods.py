@@ -14,10 +14,10 @@ from sigc.engine.core.gather import gather
 from sigc.errors import SigcError
 from sigc.panel import Floats
 from sigc.plan.expr import walk
-from sigc_cli.text import show
-from sigc_pipelines.backtest.backtest import Result, backtest, pick
+from sigc_pipelines.backtest.backtest import BacktestRun, backtest, pick
 from sigc_pipelines.backtest.factor_analysis import quantile_returns, rolling_sharpe, study
 from sigc_pipelines.compute import Loaded, compute, load
+from sigc_pipelines.text import results_text as show
 from tests.world import workspace, write_strategy
 
 TEXT = """data:
@@ -61,7 +61,7 @@ def prices(rows: int = 120) -> Floats:
 
 def made(
     folder: Path, kind: str, options: str = "", more: str = "", range: str = ""
-) -> tuple[Loaded, Result, MemoryStore]:
+) -> tuple[Loaded, BacktestRun, MemoryStore]:
     pd.DataFrame(prices(), index=dates_of(kind), columns=list("ABCD")).to_csv(folder / "prices.csv", index_label="date")
     store = MemoryStore()
     space = workspace(store)

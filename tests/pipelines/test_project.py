@@ -16,17 +16,17 @@ from scipy.optimize import linprog
 
 from sigc.errors import SigcError, Span
 from sigc.plan.strategy import Constraint
-from sigc_pipelines.portfolio.constraints import Situation, excess, parts
+from sigc_pipelines.portfolio.constraints import ConstraintInputs, excess, parts
 from sigc_pipelines.portfolio.nearest_book import TOLERANCE, project
 
 Floats = NDArray[np.float64]
 N = 12
 
 
-def situation(seed: int, held: bool = True) -> Situation:
+def situation(seed: int, held: bool = True) -> ConstraintInputs:
     random = np.random.default_rng(seed)
     wanted = random.normal(0, 0.1, N)
-    return Situation(
+    return ConstraintInputs(
         wanted=wanted,
         held=random.normal(0, 0.05, N) if held else np.zeros(N),
         tradable=np.ones(N, dtype=bool),
@@ -54,7 +54,7 @@ LIMITS = [
 Bounds = list[tuple[float, float, float]]  # of measures: the least, the number, the most
 
 
-def measured(name: str, values: tuple[float, ...], book: list[float], at: Situation) -> Bounds:
+def measured(name: str, values: tuple[float, ...], book: list[float], at: ConstraintInputs) -> Bounds:
     """What a limit measures on a book, by the words of `docs` in plain Python."""
     inf, x = math.inf, values[0]
     low, high = values if len(values) == 2 else (x, x)
@@ -114,7 +114,7 @@ def measured(name: str, values: tuple[float, ...], book: list[float], at: Situat
     return [({"max_beta": -inf}.get(name, low), beta, {"min_beta": inf}.get(name, high))]
 
 
-def unknown(at: Situation) -> Situation:
+def unknown(at: ConstraintInputs) -> ConstraintInputs:
     """The same, of which some things are not known."""
     sectors, betas, adv, past = at.sectors, at.betas, at.adv, at.returns
     assert sectors is not None
@@ -150,7 +150,7 @@ def test_of_two_past_rows_and_of_fewer_there_is_a_spread() -> None:
         assert excess(part, np.ones(N), at.held) == pytest.approx(expected)
 
 
-def distance(book: Floats, at: Situation) -> float:
+def distance(book: Floats, at: ConstraintInputs) -> float:
     return float(((book - at.wanted) ** 2).sum())
 
 
@@ -177,7 +177,7 @@ LINEAR = (
 )  # fmt: skip
 
 
-def furthest(towards: Floats, limits: list[tuple[str, tuple[float, ...]]], at: Situation) -> float | None:
+def furthest(towards: Floats, limits: list[tuple[str, tuple[float, ...]]], at: ConstraintInputs) -> float | None:
     """The most of towards x book over all books within limits, by another solver; None where there is no book.
 
     Its columns are weights, longs, shorts, bought, sold.

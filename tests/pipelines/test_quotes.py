@@ -11,7 +11,7 @@ import pytest
 
 from sigc.blocks.block import MemoryStore
 from sigc.config.settings import DataSettings
-from sigc.data.anomalies import State
+from sigc.data.anomalies import AnomalyState
 from sigc.data.catalog import Source, load
 from sigc.errors import Severity, SigcError
 from sigc.panel import Dates, Floats
@@ -72,7 +72,9 @@ def test_a_jump_is_none_before_it_is_confirmed(folder: Path) -> None:
     same(accepted(folder, JUMP, skipped=3).prices, LEFT)
     assert accepted(folder, JUMP, {"max_return": 2.0}).prices is JUMP
     assert accepted(folder, JUMP, {"mask_anomalies": True}).prices is JUMP  # such a source holds accepted ones
-    assert accepted(folder, JUMP, by_hand=((2, 0),), before=State(np.full(2, NAN), np.full(2, NAN))).prices is JUMP
+    assert (
+        accepted(folder, JUMP, by_hand=((2, 0),), before=AnomalyState(np.full(2, NAN), np.full(2, NAN))).prices is JUMP
+    )
 
 
 def test_jumps_are_judged_on_levels_and_left_out_of_both(folder: Path) -> None:
@@ -101,7 +103,7 @@ def test_jumps_are_judged_on_levels_and_left_out_of_both(folder: Path) -> None:
 def test_the_first_row_is_held_against_what_was_before(
     folder: Path, accepted_before: float, candidate: float, first: float, is_left_out: bool
 ) -> None:
-    before = State(np.array([accepted_before], float), np.array([candidate], float))
+    before = AnomalyState(np.array([accepted_before], float), np.array([candidate], float))
     made = accepted(folder, np.array([[first], [first]], float), before=before)
     assert np.isnan(made.prices[:, 0]).tolist() == [is_left_out, False]
 

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sigc.blocks.block import MemoryStore
-from sigc.lang.check import Checked, check_file
+from sigc.lang.check import CheckedFile, check_file
 from sigc.plan.lower import Lowering, lower
 from sigc_pipelines.backtest.trials import Search, combinations, field, search
 from sigc_pipelines.compute import load
@@ -59,7 +59,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def checked(world: Path, text: Mapping[str, str]) -> Checked:
+def checked(world: Path, text: Mapping[str, str]) -> CheckedFile:
     path = world / "s.sig"
     path.write_text(TEXT.format(**text), encoding="utf-8")
     found = check_file(path)
@@ -67,7 +67,7 @@ def checked(world: Path, text: Mapping[str, str]) -> Checked:
     return found
 
 
-def searched(of: Checked, *, passing: bool, threads: int = 1, rule: str = "auto") -> Search:
+def searched(of: CheckedFile, *, passing: bool, threads: int = 1, rule: str = "auto") -> Search:
     space = workspace(MemoryStore(), threads=threads, rule=rule)
     space = replace(space, passing=threads if passing else 0)
     return search(field(Lowering(of).strategy, load(lower(of), space), space, "main"))

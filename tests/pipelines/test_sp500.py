@@ -12,7 +12,7 @@ import pytest
 from sigc.blocks.block import MemoryStore
 from sigc.config.settings import DataSettings
 from sigc.engine.core.gather import gather
-from sigc_pipelines.backtest.backtest import Result, backtest, pick
+from sigc_pipelines.backtest.backtest import BacktestRun, backtest, pick
 from sigc_pipelines.compute import compute, load
 from sigc_pipelines.prices.quotes import accepted
 from tests.world import workspace, write_strategy
@@ -35,7 +35,7 @@ portfolio main:
 
 
 @pytest.fixture(scope="module")
-def result(sp500: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
+def result(sp500: Path, tmp_path_factory: pytest.TempPathFactory) -> BacktestRun:
     folder = tmp_path_factory.mktemp("sp500")
     for name in ("prices.parquet", "sectors.csv"):
         (folder / name).symlink_to(sp500 / name)
@@ -93,7 +93,7 @@ def reference(sp500: Path) -> dict[str, float]:
     }
 
 
-def test_every_figure_equals_the_pandas_script(result: Result, sp500: Path) -> None:
+def test_every_figure_equals_the_pandas_script(result: BacktestRun, sp500: Path) -> None:
     expected = reference(sp500)
     assert result.against is not None
     for name, value in expected.items():
@@ -102,7 +102,7 @@ def test_every_figure_equals_the_pandas_script(result: Result, sp500: Path) -> N
         assert found == pytest.approx(value, rel=1e-9, abs=1e-12), name
 
 
-def test_weights_are_neutral_and_as_large_as_asked(result: Result) -> None:
+def test_weights_are_neutral_and_as_large_as_asked(result: BacktestRun) -> None:
     held = result.weights.values
     invested = np.abs(held).sum(axis=1) > 0
     assert invested.sum() > 1900

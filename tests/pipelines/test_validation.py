@@ -16,14 +16,14 @@ from sigc.lang.check import check_file
 from sigc.plan.lower import lower
 from sigc.plan.strategy import Validation
 from sigc_pipelines.backtest.backtest import backtest, pick
-from sigc_pipelines.backtest.trials import Field, field, search
+from sigc_pipelines.backtest.trials import TrialField, field, search
 from sigc_pipelines.backtest.validation import _cpcv, _walk_forward, validate
 from sigc_pipelines.compute import Loaded, load
 from tests.world import STRATEGIES, workspace, write_world
 
 
 @pytest.fixture(scope="module")
-def trials(tmp_path_factory: pytest.TempPathFactory) -> tuple[Field, Loaded]:
+def trials(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrialField, Loaded]:
     folder = tmp_path_factory.mktemp("trials")
     write_world(folder)
     path = folder / "walkforward.sig"
@@ -34,7 +34,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> tuple[Field, Loaded]:
     return field(lambda p: lower(checked, p), loaded, space, "main"), loaded
 
 
-def test_a_search_equals_its_single_runs(trials: tuple[Field, Loaded], tmp_path: Path) -> None:
+def test_a_search_equals_its_single_runs(trials: tuple[TrialField, Loaded], tmp_path: Path) -> None:
     of, _ = trials
     found = search(of)
     assert len(found.scored) == 6
@@ -49,14 +49,14 @@ def test_a_search_equals_its_single_runs(trials: tuple[Field, Loaded], tmp_path:
         assert single.returns.tobytes() == one.returns.tobytes()
 
 
-def test_what_does_not_depend_on_a_parameter_is_computed_once(trials: tuple[Field, Loaded]) -> None:
+def test_what_does_not_depend_on_a_parameter_is_computed_once(trials: tuple[TrialField, Loaded]) -> None:
     of, _ = trials
     (stage,) = of.computed.plan.stages
     assert sum(n.op == "rolling_quantile" for n in stage.order) == 1
     assert sum(n.op == "ret" for n in stage.order) == 3
 
 
-def test_walk_forward_windows(trials: tuple[Field, Loaded]) -> None:
+def test_walk_forward_windows(trials: tuple[TrialField, Loaded]) -> None:
     of, _ = trials
     how = Validation("walk_forward", (("train_years", 1.0), ("test_months", 6.0)))
     done = validate(of, how)
@@ -78,7 +78,7 @@ def test_walk_forward_windows(trials: tuple[Field, Loaded]) -> None:
     ],
 )
 def test_train_and_test_rows_keep_apart(
-    trials: tuple[Field, Loaded], method: str, arguments: tuple[tuple[str, float], ...], count: int
+    trials: tuple[TrialField, Loaded], method: str, arguments: tuple[tuple[str, float], ...], count: int
 ) -> None:
     of, _ = trials
     done = validate(of, Validation(method, arguments))
@@ -91,7 +91,7 @@ def test_train_and_test_rows_keep_apart(
     assert set(np.concatenate([w.test for w in done.windows]).tolist()) == set(range(len(of.accounts.dates)))
 
 
-def test_windows_that_do_not_fit(trials: tuple[Field, Loaded]) -> None:
+def test_windows_that_do_not_fit(trials: tuple[TrialField, Loaded]) -> None:
     with pytest.raises(SigcError, match="no window fits"):
         validate(trials[0], Validation("walk_forward", (("train_years", 30.0),)))
 

@@ -10,7 +10,7 @@ import pytest
 from sigc.blocks.block import MemoryStore
 from sigc.lang.check import check_file
 from sigc.plan.lower import lower
-from sigc_pipelines.backtest.backtest import Result, backtest, pick
+from sigc_pipelines.backtest.backtest import BacktestRun, backtest, pick
 from sigc_pipelines.backtest.trials import field, search
 from sigc_pipelines.compute import load
 from tests.world import workspace, write_strategy, write_wide
@@ -28,7 +28,7 @@ portfolio main:
 """
 
 
-def made(folder: Path, weights: str, rebal: int = 1, range: str = "") -> Result:
+def made(folder: Path, weights: str, rebal: int = 1, range: str = "") -> BacktestRun:
     dates = np.arange(np.datetime64("2023-01-02"), 200)
     dates = dates[np.is_busday(dates)][:ROWS]
     values = np.random.default_rng(4).uniform(50, 60, (ROWS, 3))

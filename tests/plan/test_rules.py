@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigc.ops.declare import Kind, Operator
+from sigc.ops.declare import Operator, ValueKind
 from sigc.ops.table import operators
 from sigc.panel import Floats, canonical
 from sigc.plan import rules
@@ -24,7 +24,7 @@ from tests.ops.samples import numbers, run
 ROWS, ASSETS, NODES = 14, 5, 24
 SEEDS = range(600)
 SOURCES = tuple(source(f"p{i}") for i in range(3))
-LABELS = source("labels", Kind.CATEGORY)
+LABELS = source("labels", ValueKind.CATEGORY)
 # What rules rewrite is rare among all operators.
 OFTEN = tuple(op for op in operators() if op.name in ("neg", "abs", "lag"))
 
@@ -63,7 +63,7 @@ def _node(op: Operator, nodes: list[Expr], random: np.random.Generator) -> Expr:
     if "periods" in args:
         args["periods"] = int(random.integers(-2, 4))
     taken = [p for p in op.inputs for _ in range(2 if p.variadic else 1)]
-    inputs = tuple(LABELS if p.kind is Kind.CATEGORY else panel() for p in taken)
+    inputs = tuple(LABELS if p.kind is ValueKind.CATEGORY else panel() for p in taken)
     return Expr(op.name, inputs, tuple(sorted(args.items())), op.result, tuple(p.name for p in taken))
 
 

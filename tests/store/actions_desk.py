@@ -21,10 +21,11 @@ from typing import Any
 
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
-from sigc.store.ledger import action_lists, action_rows, booking, books, orders, recount, runs
+from sigc.store.ledger import action_booking as booking
+from sigc.store.ledger import action_lists, action_rows, books, orders, recount, runs
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.action_lists import Listing
-from sigc.store.ledger.action_rows import Entry
-from sigc.store.ledger.effects import Due
+from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Fill, Intent, Nav, Outcome, Run, RunKey, Side
 
@@ -47,13 +48,13 @@ def action(kind: str, asset: str, at: int, *, pay: int | None = None, **more: An
     return Action(SESSIONS[at], asset, ActionKind(kind), pay_date=paid, **more)
 
 
-def due(one: Action, price: str | None = "10") -> Due:
+def due(one: Action, price: str | None = "10") -> DueAction:
     """With its place among the sessions."""
     at = next(i for i, day in enumerate(SESSIONS) if day >= one.ex_date)
     paid = one.pay_date or one.ex_date
     pay = next(i for i, day in enumerate(SESSIONS) if day >= paid)
     known = None if price is None else Decimal(price)
-    return Due(one, str(SESSIONS[at]), close(at - 1), str(SESSIONS[max(at, pay)]), known)
+    return DueAction(one, str(SESSIONS[at]), close(at - 1), str(SESSIONS[max(at, pay)]), known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Desk:
             tx.audit(runs.event("run.decided", run, {"pending": pending}))
             runs.close_run(tx, run, now, Outcome.DONE, "")
 
-    def book(self, through: int) -> tuple[Entry, ...]:
+    def book(self, through: int) -> tuple[ActionEntry, ...]:
         """Sessions up to that place have begun."""
         with self.ledger.transaction("actions") as tx:
             return booking.book(tx, str(SESSIONS[through]), self.step)
@@ -138,7 +139,7 @@ class Desk:
             held = {a: Fraction(q) for a, q in books.quantities(connection, key).items()}
             return State(held, Fraction(book.cash), Fraction(book.receivables))
 
-    def entries(self, key: BookKey = KEY) -> list[Entry]:
+    def entries(self, key: BookKey = KEY) -> list[ActionEntry]:
         """Oldest first."""
         with self.ledger.reading() as connection:
             return sorted(action_rows.entries_of_book(connection, key), key=lambda e: e.number)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from sigc.clock import HandClock
-from sigc.store.audit.chain import Event, Sign
+from sigc.store.audit.chain import AuditEvent, Sign
 from sigc.store.ledger.connection import FILE, connect_reader
 from sigc.store.ledger.ledger import Ledger
 
@@ -26,7 +26,7 @@ CREATE INDEX copied_records ON copied (record);
 """
 
 
-def event(number: int) -> Event:
+def event(number: int) -> AuditEvent:
     """The record of that number: odd texts and numbers among what is plain."""
     payload = {
         "number": number,
@@ -38,7 +38,7 @@ def event(number: int) -> Event:
     }
     name = EVENTS[number % len(EVENTS)]
     who = "ann" if name.startswith("user") else ""
-    return Event(name, payload, f"run-{number // 5}", ("momentum", "value")[number % 2], "main", who)
+    return AuditEvent(name, payload, f"run-{number // 5}", ("momentum", "value")[number % 2], "main", who)
 
 
 def write(directory: Path, records: int, *, every: timedelta = timedelta(minutes=1), sign: Sign | None = None) -> Path:

@@ -28,7 +28,7 @@ from typing import BinaryIO
 
 from sigc.clock import HandClock
 from sigc.errors import SigcError
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.audit.verify import verify
 from sigc.store.ledger.connection import FILE, connect_writer
 from sigc.store.ledger.ledger import Ledger
@@ -107,7 +107,7 @@ class Session:
             text = str(number) * (20_000 if number == 5 else 10)
             row = (f"n{number}", text)
             tx.connection.execute("INSERT OR REPLACE INTO control VALUES (?, '', ?, 'ann', '', '')", row)
-            tx.audit(Event("control.put", {"number": number, "text": text}))
+            tx.audit(AuditEvent("control.put", {"number": number, "text": text}))
             tx.connection.execute("INSERT INTO meta VALUES (?, '')", (f"try-{number}-{self.attempt}",))
 
 

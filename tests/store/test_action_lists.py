@@ -15,7 +15,7 @@ import pytest
 from sigc.actions import Action
 from sigc.store.ledger import action_lists, action_rows
 from sigc.store.ledger.action_lists import Listing
-from sigc.store.ledger.action_rows import Kept
+from sigc.store.ledger.action_rows import StoredAction
 from tests.store.actions_desk import KEY, OTHER, SESSIONS, Desk, action, dividend, due, split
 
 
@@ -28,7 +28,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         yield opened
 
 
-def kept(desk: Desk, asset: str = "A") -> tuple[Kept, ...]:
+def kept(desk: Desk, asset: str = "A") -> tuple[StoredAction, ...]:
     with desk.ledger.reading() as connection:
         return action_rows.listed(connection, asset)
 

@@ -15,8 +15,8 @@ import pytest
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
 from sigc.store.ledger import action_rows as rows
-from sigc.store.ledger.action_rows import Entry, Kept
-from sigc.store.ledger.effects import Amounts, Due
+from sigc.store.ledger.action_effects import Amounts, DueAction
+from sigc.store.ledger.action_rows import ActionEntry, StoredAction
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey
 
@@ -30,10 +30,10 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield opened
 
 
-def due(kind: str, asset: str, day: int, **said: Any) -> Due:
+def due(kind: str, asset: str, day: int, **said: Any) -> DueAction:
     """On a day of January 2024, after a close at 21:00 on the day before."""
     action = Action(date(2024, 1, day), asset, ActionKind(kind), **said)
-    return Due(action, f"2024-01-{day:02}", datetime(2024, 1, day - 1, 21, tzinfo=UTC), f"2024-01-{day + 1:02}")
+    return DueAction(action, f"2024-01-{day:02}", datetime(2024, 1, day - 1, 21, tzinfo=UTC), f"2024-01-{day + 1:02}")
 
 
 FULL = replace(
@@ -48,14 +48,21 @@ def test_an_action_is_read_as_it_was_written(ledger: Ledger) -> None:
     with ledger.transaction("actions") as tx:
         for one, next, gone in ((FULL, "2024-01-05", ""), (ended, "", "2024-01-03T00:00"), (returned, "", "")):
             rows.put_action(tx, one, next, gone)
-        kept = (Kept(FULL, "2024-01-05"), Kept(ended, "", "2024-01-03T00:00"), Kept(returned, ""))
+        kept = (
+            StoredAction(FULL, "2024-01-05"),
+            StoredAction(ended, "", "2024-01-03T00:00"),
+            StoredAction(returned, ""),
+        )
         assert rows.listed(tx.connection, "A") == kept
         assert rows.listed(tx.connection, "B") == ()
         assert [rows.due_until(tx.connection, day) for day in ("2024-01-04", "2024-01-05")] == [(), kept[:1]]
         rows.put_price(tx, ended.key, Decimal("7.25"))
         rows.put_next(tx, ended.key, "2024-01-06")
         priced = replace(ended, price=Decimal("7.25"))
-        assert rows.due_until(tx.connection, "2024-01-06") == (kept[0], Kept(priced, "2024-01-06", "2024-01-03T00:00"))
+        assert rows.due_until(tx.connection, "2024-01-06") == (
+            kept[0],
+            StoredAction(priced, "2024-01-06", "2024-01-03T00:00"),
+        )
         rows.drop_action(tx, FULL.key)
         assert [k.due for k in rows.listed(tx.connection, "A")] == [priced, returned]
         rows.put_action(tx, returned, "2024-01-07")  # in place of the one of that key
@@ -100,10 +107,10 @@ def test_actions_hang_together_over_names(ledger: Ledger) -> None:
         assert rows.hang_together(tx.connection, "Z", since, "2024-01-07") == ()
 
 
-def entry(book: BookKey, session: str, reason: str, corrects: int | None = None) -> Entry:
+def entry(book: BookKey, session: str, reason: str, corrects: int | None = None) -> ActionEntry:
     amounts = Amounts(Decimal(1), Decimal(2), Decimal("3.01"), Decimal("4.02"), Decimal("0.5"))
     head = (book, *FULL.key, "effect", "B", amounts, session, "2024-01-09", AT, reason, corrects)
-    return Entry(*head)
+    return ActionEntry(*head)
 
 
 def test_entries_are_read_as_they_were_booked(ledger: Ledger) -> None:
@@ -154,7 +161,7 @@ def test_progress_is_none_before_the_first(ledger: Ledger) -> None:
         assert rows.watermarks(tx.connection) == {(ONE, ""): "2024-01-08", (TWO, "A"): "2024-01-05"}
 
 
-def restated(*dues: Due, **prices: str) -> dict[str, str]:
+def restated(*dues: DueAction, **prices: str) -> dict[str, str]:
     found = rows.restated({name: Decimal(price) for name, price in prices.items()}, dues)
     return {name: f"{price.normalize():f}" for name, price in found.items()}
 

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from sigc.actions import Action
 from sigc.errors import SigcError
-from sigc.store.ledger import action_lists, action_rows, booking, books, orders, runs
+from sigc.store.ledger import action_booking as booking
+from sigc.store.ledger import action_lists, action_rows, books, orders, runs
 from sigc.store.ledger.action_lists import Listing
 from sigc.store.ledger.records import BookKey, Charge, Intent, IntentState, Outcome, Run, RunKey, RunKind, Side
 from tests.store.actions_desk import (

@@ -17,7 +17,7 @@ from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
 from sigc.store.ledger import action_rows, books, orders, price_marks, runs
 from sigc.store.ledger.accounts import add_cash, rescaled
-from sigc.store.ledger.effects import Due
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.price_marks import Mark, Priced
 from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Intent, Nav, Run, RunKey, Side
@@ -309,7 +309,7 @@ def test_marks_in_the_units_of_a_later_session(ledger: Ledger) -> None:
         price_marks.put_marks(tx, "run-b", {"A": Mark(Decimal("50.25")), "C": Mark(Decimal(1))})
         runs.mark_decided(tx, runs.find(tx.connection, "run-b"))
         for one in (split, paid):
-            action_rows.put_action(tx, Due(one, str(one.ex_date), AT, str(one.ex_date)), "")
+            action_rows.put_action(tx, DueAction(one, str(one.ex_date), AT, str(one.ex_date)), "")
         found = [price_marks.last_prices(tx.connection, ONE, f"2024-01-0{day}") for day in (1, 2, 3, 4, 5)]
         assert [p["A"] for p in found] == [Decimal(x) for x in ("50.25", "50.25", "50.25", "16.75", "16.75")]
         assert [p["C"] for p in found] == [Decimal(x) for x in ("1", "1", "1", "1", "0.75")]

@@ -8,7 +8,19 @@ from fractions import Fraction
 
 import pytest
 
-from sigc.store.ledger.effects import Amounts, Due, Effect, Key, Move, effects, exact, in_cents, in_steps, shown, steps
+from sigc.store.ledger.action_effects import (
+    Amounts,
+    DueAction,
+    Effect,
+    Key,
+    Move,
+    effects,
+    exact,
+    in_cents,
+    in_steps,
+    shown,
+    steps,
+)
 from sigc.store.ledger.records import BookKey
 from tests.store.actions_desk import KEY, NOON, OTHER, SESSIONS, action, close, dividend, due, split
 
@@ -16,14 +28,14 @@ D = Decimal
 
 
 def found(
-    base: Mapping[str, str], *dues: Due, marks: Mapping[tuple[BookKey, str], str] | None = None, step: str = "1"
+    base: Mapping[str, str], *dues: DueAction, marks: Mapping[tuple[BookKey, str], str] | None = None, step: str = "1"
 ) -> list[Effect]:
     """The effects on one holder of these quantities, in order of the actions' keys."""
     held = {asset: {KEY: D(quantity)} for asset, quantity in base.items()}
     return [effect for _, effect in sorted(effects(dues, held, (), D(step), marks).items(), key=lambda pair: pair[0])]
 
 
-def one(quantity: str, of: Due) -> Effect:
+def one(quantity: str, of: DueAction) -> Effect:
     (effect,) = found({"A": quantity}, of)
     return effect
 
@@ -117,7 +129,7 @@ def test_shares_that_are_delivered_come_after_all_actions_of_the_session() -> No
         ("3", due(action("delist", "A", 1, total_return=0.5), "0"), Effect(D(-3))),
     ],
 )  # fmt: skip
-def test_what_an_action_does(quantity: str, of: Due, effect: Effect) -> None:
+def test_what_an_action_does(quantity: str, of: DueAction, effect: Effect) -> None:
     """At 10 a share where no other price is told."""
     assert one(quantity, of) == effect
 
@@ -132,7 +144,7 @@ def test_what_an_action_does(quantity: str, of: Due, effect: Effect) -> None:
         due(dividend("B", 1.0, 1)),
     ],
 )
-def test_an_action_that_does_nothing_is_not_told(of: Due) -> None:
+def test_an_action_that_does_nothing_is_not_told(of: DueAction) -> None:
     assert found({"A": "3", "B": "0"}, of) == []
 
 

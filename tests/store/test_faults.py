@@ -14,7 +14,7 @@ import pytest
 
 from sigc.clock import HandClock
 from sigc.errors import SigcError
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.audit.verify import verify
 from sigc.store.ledger.connection import FILE
 from sigc.store.ledger.ledger import Ledger
@@ -156,7 +156,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def _put(ledger: Ledger, number: int, size: int = 10) -> None:
     with ledger.transaction("control") as tx:
-        tx.audit(Event("test", {"number": number, "text": "x" * size}))
+        tx.audit(AuditEvent("test", {"number": number, "text": "x" * size}))
 
 
 def test_a_disk_that_is_full_and_is_cleared(small_disk: Path) -> None:
@@ -190,9 +190,9 @@ def test_a_disk_that_is_read_only(small_disk: Path) -> None:
 
 def _lose(ledger: Ledger) -> None:
     with ledger.transaction("control") as tx:
-        tx.audit(Event("test", {"number": 2}))
+        tx.audit(AuditEvent("test", {"number": 2}))
         tx.connection.close()
-        tx.audit(Event("test", {"number": 3}))
+        tx.audit(AuditEvent("test", {"number": 3}))
 
 
 def test_a_connection_that_is_lost_is_made_anew(tmp_path: Path) -> None:

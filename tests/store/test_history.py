@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sigc.daemon.book_history import Tracks, nav_reply
+from sigc.daemon.book_history import BookHistory, nav_reply
 from sigc.rpc.messages.history import NavRequest
 from sigc.rpc.schema import to_json
 from sigc.store.history import history, holding, recent
@@ -239,7 +239,7 @@ def test_a_track_is_that_of_the_ledger(ledger: sqlite3.Connection) -> None:
 
 
 def test_a_track_that_is_kept_is_made_anew_when_something_changes(ledger: sqlite3.Connection) -> None:
-    tracks = Tracks()
+    tracks = BookHistory()
     asked = NavRequest("s0", points=2000)
     changes = (
         "INSERT INTO nav (strategy, portfolio, session, nav, cash, gross, net)"

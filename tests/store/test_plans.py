@@ -20,25 +20,27 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.config.settings import AuditSettings
-from sigc.daemon.did_not_run import detail_of
+from sigc.daemon.missed_reasons import detail_of
 from sigc.errors import SigcError
 from sigc.schedule.job import Fire, Job
 from sigc.schedule.misfire import Reason
 from sigc.schedule.state import DidNotRun, JobState
-from sigc.store.audit.chain import Event, ledger_id
+from sigc.store.audit.chain import AuditEvent, ledger_id
 from sigc.store.audit.mirror import mirror
 from sigc.store.audit.verify import verify
 from sigc.store.history import history, holding, recent
 from sigc.store.history.history import FillsWanted, OrdersWanted, RunsWanted, TradesWanted
-from sigc.store.history.query import AuditQuery, Entry, query
+from sigc.store.history.query import AuditEntry, AuditQuery, query
 from sigc.store.history.recent import RecordsWanted
 from sigc.store.history.report import report
-from sigc.store.ledger import action_rows, booking, books, control, jobs, meta, orders, recount, runs
+from sigc.store.ledger import action_booking as booking
+from sigc.store.ledger import action_rows, books, control, jobs, meta, orders, recount, runs
 from sigc.store.ledger.connection import connect_reader, connect_writer
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Charge, Outcome
 from sigc.store.ledger.schema import MIGRATIONS
-from sigc.store.outbox import deliveries, looking
+from sigc.store.outbox import alert_query as looking
+from sigc.store.outbox import deliveries
 from sigc_cli.text.ledger_view import records_of
 from sigc_pipelines.brokers.faulty import Fault
 from sigc_pipelines.live.apply_fills import cancel
@@ -238,11 +240,11 @@ def alerting(ledger: Ledger) -> None:
     """Alerts raised again and resolved by themselves, routed, sent, refused, acknowledged, resolved by hand."""
     with ledger.transaction("control") as tx:
         for _ in range(2):
-            tx.audit(Event("cluster.lost", {"why": "gone"}))
-            tx.audit(Event("health.degraded", {"checks": {"disk": "full"}}))
-        tx.audit(Event("condition.met", {"name": "loss"}, strategy="scripted"))
-        tx.audit(Event("cluster.found", {}))
-        tx.audit(Event("order.expired", {"was": "acknowledged"}, run=f"run-{D2}", strategy="scripted"))
+            tx.audit(AuditEvent("cluster.lost", {"why": "gone"}))
+            tx.audit(AuditEvent("health.degraded", {"checks": {"disk": "full"}}))
+        tx.audit(AuditEvent("condition.met", {"name": "loss"}, strategy="scripted"))
+        tx.audit(AuditEvent("cluster.found", {}))
+        tx.audit(AuditEvent("order.expired", {"was": "acknowledged"}, run=f"run-{D2}", strategy="scripted"))
         jobs.did_not_run(tx, "job", AT, "deadline", "scripted", is_trading=True)
         assert deliveries.has_unrouted(tx.connection)
         deliveries.route(tx, lambda _: ("ops", "mail"))
@@ -330,7 +332,7 @@ def looks(connection: sqlite3.Connection, run: str) -> None:
         < len(list(query(connection, AuditQuery(asset="A"))))
         < len(whole)
     )
-    meant: dict[AuditQuery, Callable[[Entry], bool]] = {
+    meant: dict[AuditQuery, Callable[[AuditEntry], bool]] = {
         AuditQuery(run=run): lambda e: e.run == run,
         AuditQuery(strategy="scripted"): lambda e: e.strategy == "scripted",
         AuditQuery(after=AT): lambda e: e.at >= AT,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sigc.clock import HandClock
 from sigc.errors import SigcError, render
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.history.filter import SOURCE, compile_filter
 from sigc.store.history.query import AuditQuery, query, span_of_time
 from sigc.store.history.report import report
@@ -196,7 +196,7 @@ def test_instants_with_fractions_sort_among_those_without(tmp_path: Path) -> Non
         for micros in (0, 1, 500_000, 999_999, 1_000_000):
             clock.turn(START + timedelta(microseconds=micros))
             with opened.transaction("control") as tx:
-                tx.audit(Event("tick", {"micros": micros}))
+                tx.audit(AuditEvent("tick", {"micros": micros}))
         with opened.reading() as connection:
             for cut in (0, 1, 2, 500_000, 1_000_000):
                 at = START + timedelta(microseconds=cut)

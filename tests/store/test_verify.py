@@ -21,7 +21,16 @@ from sigc.store.audit.anchor import Anchor
 from sigc.store.audit.chain import GENESIS, canonical, digest_of
 from sigc.store.audit.mirror import line_of
 from sigc.store.audit.sign import checker, signer
-from sigc.store.audit.verify import IsSigned, Link, Place, Verdict, _rows, verify, verify_lines, verify_links
+from sigc.store.audit.verify import (
+    ChainPosition,
+    ChainVerdict,
+    FoundRecord,
+    IsSigned,
+    _rows,
+    verify,
+    verify_lines,
+    verify_links,
+)
 from sigc.store.ledger.connection import FILE
 from tests.store.chains import reading, write
 
@@ -34,7 +43,7 @@ class Chain:
     """A chain as it was written, its anchors, and who knows its signatures."""
 
     directory: Path
-    links: tuple[Link, ...]
+    links: tuple[FoundRecord, ...]
     anchors: tuple[Anchor, ...]
     is_signed: IsSigned
 
@@ -60,13 +69,15 @@ def make_key(path: Path) -> Path:
 def test_what_was_written_is_whole(chain: Chain) -> None:
     with reading(chain.directory / FILE) as connection:
         verdict = verify(connection, chain.anchors, chain.is_signed)
-        assert verdict == Verdict(RECORDS, Place(RECORDS, chain.links[-1].digest), 0, "", len(ANCHORED), RECORDS)
+        assert verdict == ChainVerdict(
+            RECORDS, ChainPosition(RECORDS, chain.links[-1].digest), 0, "", len(ANCHORED), RECORDS
+        )
         assert verify(connection).is_whole
-    assert verify_links(()) == Verdict(0, Place(0, GENESIS))
+    assert verify_links(()) == ChainVerdict(0, ChainPosition(0, GENESIS))
 
 
 # A mutation gives the changed records and the number of the first bad one.
-Mutation = Callable[[list[Link], random.Random], int]
+Mutation = Callable[[list[FoundRecord], random.Random], int]
 
 
 def _character(text: str, dice: random.Random) -> str:
@@ -75,23 +86,23 @@ def _character(text: str, dice: random.Random) -> str:
     return text[:at] + dice.choice(others) + text[at + 1 :]
 
 
-def _at(links: list[Link], dice: random.Random) -> int:
+def _at(links: list[FoundRecord], dice: random.Random) -> int:
     return dice.randrange(len(links))
 
 
-def a_character(links: list[Link], dice: random.Random) -> int:
+def a_character(links: list[FoundRecord], dice: random.Random) -> int:
     at = _at(links, dice)
     links[at] = replace(links[at], record=_character(links[at].record, dice))
     return at + 1
 
 
-def a_field(links: list[Link], dice: random.Random) -> int:
+def a_field(links: list[FoundRecord], dice: random.Random) -> int:
     at = _at(links, dice)
     links[at] = replace(links[at], record=_changed(links[at].record, dice))
     return at + 1
 
 
-def a_column(links: list[Link], dice: random.Random) -> int:
+def a_column(links: list[FoundRecord], dice: random.Random) -> int:
     at = _at(links, dice)
     columns = dict(links[at].columns or {})
     name = dice.choice(sorted(columns))
@@ -100,50 +111,50 @@ def a_column(links: list[Link], dice: random.Random) -> int:
     return at + 1
 
 
-def a_digest(links: list[Link], dice: random.Random) -> int:
+def a_digest(links: list[FoundRecord], dice: random.Random) -> int:
     at = _at(links, dice)
     links[at] = replace(links[at], digest=_character(links[at].digest, dice))
     return at + 1
 
 
-def a_signature(links: list[Link], dice: random.Random) -> int:
+def a_signature(links: list[FoundRecord], dice: random.Random) -> int:
     at = _at(links, dice)
     signature = dice.choice(["", _character(links[at].signature, dice), links[at - 1].signature, "00" * 64])
     links[at] = replace(links[at], signature=signature)
     return at + 1
 
 
-def a_number(links: list[Link], dice: random.Random) -> int:
+def a_number(links: list[FoundRecord], dice: random.Random) -> int:
     at = _at(links, dice)
     links[at] = replace(links[at], seq=links[at].seq + dice.choice([-3, -1, 1, 100]))
     return at + 1
 
 
-def dropped(links: list[Link], dice: random.Random) -> int:
+def dropped(links: list[FoundRecord], dice: random.Random) -> int:
     at = _at(links, dice)
     del links[at]
     return at + 1
 
 
-def swapped(links: list[Link], dice: random.Random) -> int:
+def swapped(links: list[FoundRecord], dice: random.Random) -> int:
     one, two = sorted(dice.sample(range(len(links)), 2))
     links[one], links[two] = links[two], links[one]
     return one + 1
 
 
-def doubled(links: list[Link], dice: random.Random) -> int:
+def doubled(links: list[FoundRecord], dice: random.Random) -> int:
     one, to = _at(links, dice), dice.randrange(len(links))
     links.insert(to, links[one])
     return to + 1 + (one == to)  # before itself: the copy is the record, and the record the copy
 
 
-def cut_off(links: list[Link], dice: random.Random) -> int:
+def cut_off(links: list[FoundRecord], dice: random.Random) -> int:
     at = _at(links, dice)
     del links[at:]
     return at + 1
 
 
-def written_anew(links: list[Link], dice: random.Random) -> int:
+def written_anew(links: list[FoundRecord], dice: random.Random) -> int:
     """A record is changed and the chain made whole behind it, signatures left as they were, blank, or of others."""
     at = _at(links, dice)
     links[at] = replace(links[at], record=_changed(links[at].record, dice))
@@ -151,7 +162,7 @@ def written_anew(links: list[Link], dice: random.Random) -> int:
     return at + 1
 
 
-def forged(links: list[Link], dice: random.Random) -> int:
+def forged(links: list[FoundRecord], dice: random.Random) -> int:
     """A record is put in, or taken out, those behind it are renumbered and the chain is made whole."""
     at = _at(links, dice)
     if dice.random() < 0.5:
@@ -180,7 +191,7 @@ def _changed(record: str, dice: random.Random) -> str:
     return canonical(told)
 
 
-def rehash(links: list[Link], start: int, stop: int) -> None:
+def rehash(links: list[FoundRecord], start: int, stop: int) -> None:
     """Make the digests of links [start, stop) right."""
     before = links[start - 1].digest if start else GENESIS
     for at in range(start, stop):
@@ -200,10 +211,10 @@ def test_every_one_of_8000_mutations_is_found(chain: Chain) -> None:
         assert verdict.bad == first, (number, mutation, verdict)
         assert verdict.reason
         assert verdict.records == first - 1
-        assert verdict.head == Place(first - 1, chain.links[first - 2].digest if first > 1 else GENESIS)
+        assert verdict.head == ChainPosition(first - 1, chain.links[first - 2].digest if first > 1 else GENESIS)
 
 
-def _lines(links: tuple[Link, ...]) -> list[bytes]:
+def _lines(links: tuple[FoundRecord, ...]) -> list[bytes]:
     return [line_of(x.seq, x.record, x.digest, x.signature) for x in links]
 
 
@@ -228,7 +239,7 @@ def test_every_one_of_2000_mutations_of_lines_is_found(chain: Chain) -> None:
                 lines.insert(at, lines[at - 1])
             case _:
                 lines[at] = lines[at].replace(b'"seq":', b'"seq": ', 1)
-        verdict = verify_lines(lines, chain.anchors, chain.is_signed, since=Place())
+        verdict = verify_lines(lines, chain.anchors, chain.is_signed, since=ChainPosition())
         assert verdict.bad == at + 1, (number, verdict)
 
 
@@ -275,11 +286,11 @@ def test_lines_of_a_part_of_the_chain(chain: Chain) -> None:
     part = verify_lines(lines[9:], chain.anchors[1:], chain.is_signed)
     assert part.is_whole
     assert part.records == RECORDS - 10  # its first line is taken as it is
-    since = Place(9, chain.links[8].digest)
+    since = ChainPosition(9, chain.links[8].digest)
     assert verify_lines(lines[9:], (), chain.is_signed, since=since).records == RECORDS - 9
     assert verify_lines(lines[5:], (), chain.is_signed, since=since).records == RECORDS - 9
     assert verify_lines(lines[10:], (), chain.is_signed, since=since).bad == 10
-    assert verify_lines([]) == Verdict(0, Place())
+    assert verify_lines([]) == ChainVerdict(0, ChainPosition())
     assert verify_lines([b"{}\n", *lines]).bad == 1
     assert verify_lines([b"[" * 100_000]).bad == 1
 

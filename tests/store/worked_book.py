@@ -56,8 +56,8 @@ from sigc.store.ledger.records import (
     Run,
     RunKey,
     RunKind,
+    RunStage,
     Side,
-    Stage,
     StageName,
     Weight,
 )
@@ -127,8 +127,10 @@ def _last(tx: Transaction) -> None:
     buy = _intent(run, 0, "AAA", Side.BUY, "150", "101.5")
     sell = replace(_intent(run, 1, "BBB", Side.SELL, "20", "50"), order_type=OrderType.LIMIT, limit=D("50.25"))
     few = Finding("data.missing", Weight.WARNING, "2 prices are missing", ("CCC",), 2.0, 1.0)
-    runs.add_stage(tx, run, Stage(run.id, StageName.LOAD, run.started, 0.125, "done"))
-    runs.add_stage(tx, run, Stage(run.id, StageName.VALIDATE, run.started + timedelta(seconds=1), 0.5, "done", (few,)))
+    runs.add_stage(tx, run, RunStage(run.id, StageName.LOAD, run.started, 0.125, "done"))
+    runs.add_stage(
+        tx, run, RunStage(run.id, StageName.VALIDATE, run.started + timedelta(seconds=1), 0.5, "done", (few,))
+    )
     _decide(tx, run, {"AAA": "101.5", "BBB": "50", "CCC": "20"}, buy, sell)
     _send(tx, buy, sell)
     books.take_in(tx, (_fill(buy, 1, "60", "101.3985", "0.60", at("2024-01-12", 14, 30)),), (), "e5")

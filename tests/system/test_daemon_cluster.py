@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sigc.config.settings import ClusterSettings
-from sigc.daemon.cluster import Bounds, DaskCluster
+from sigc.daemon.cluster import DaskCluster, WorkerBounds
 from sigc.errors import SigcError
 from tests.daemon.daemons import DAYS, Daemon, Site, free_port
 from tests.system.test_dask import _announced, _process
@@ -73,7 +73,7 @@ def test_a_daemon_on_a_scheduler_that_comes_and_goes(tmp_path: Path, jit_directo
 def test_a_local_cluster_is_opened_when_needed_and_rests(tmp_path: Path, jit_directory: Path) -> None:
     settings = ClusterSettings(type="local", workers=1, threads=1, security="none", idle_minutes=1e-9)
     (tmp_path / "jit").symlink_to(jit_directory / "jit")
-    cluster = DaskCluster(settings, tmp_path, 1.0, (), Bounds(memory_mb=2048, threads=1))
+    cluster = DaskCluster(settings, tmp_path, 1.0, (), WorkerBounds(memory_mb=2048, threads=1))
     try:
         assert (cluster.check(), cluster.workers(), cluster.targets(), cluster.rest()) == ("ok", (), (), False)
         with cluster.executor(tmp_path) as one, cluster.executor(tmp_path) as two:

@@ -20,8 +20,9 @@ from sigc.blocks.block import MemoryStore
 from sigc.cache.parquet import ParquetStore
 from sigc.config.settings import ClusterSettings
 from sigc.engine.core.drive import Executor
+from sigc.engine.executors.batch import StoreAddress
 from sigc.engine.executors.cluster import open_client, slice_bytes
-from sigc.engine.executors.dask import DaskExecutor, StoreAddress
+from sigc.engine.executors.dask import DaskExecutor
 from sigc.errors import SigcError
 from sigc_pipelines.compute import Workspace
 from tests.engine.test_laws import ALL, assert_same, everything

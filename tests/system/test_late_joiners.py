@@ -38,9 +38,10 @@ from sigc.blocks.block import MemoryStore
 from sigc.cache.parquet import ParquetStore
 from sigc.config.settings import ClusterSettings
 from sigc.daemon.cluster import DaskCluster
-from sigc.engine.core.task import Outcome, Task
+from sigc.engine.core.task import Task, TaskOutcome
+from sigc.engine.executors.batch import StoreAddress
 from sigc.engine.executors.cluster import open_client, slice_bytes
-from sigc.engine.executors.dask import DaskExecutor, StoreAddress
+from sigc.engine.executors.dask import DaskExecutor
 from sigc.engine.executors.join import take_down
 from sigc.errors import SigcError
 from sigc.panel import Panel
@@ -377,7 +378,7 @@ class Stopper(DaskExecutor):
             if future.done():
                 self._stop("sent", self._client.who_has([future])[key])
 
-    def _result(self, future: Any, batch: tuple[Task, ...]) -> list[Outcome]:
+    def _result(self, future: Any, batch: tuple[Task, ...]) -> list[TaskOutcome]:
         self._stop("done", self._client.who_has([future])[future.key])
         return super()._result(future, batch)
 

@@ -26,8 +26,9 @@ from distributed import Client
 from sigc.blocks.block import MemoryStore
 from sigc.cache.parquet import ParquetStore
 from sigc.config.settings import ClusterSettings
+from sigc.engine.executors.batch import StoreAddress
 from sigc.engine.executors.cluster import open_client, slice_bytes
-from sigc.engine.executors.dask import DaskExecutor, StoreAddress
+from sigc.engine.executors.dask import DaskExecutor
 from sigc.errors import SigcError
 from sigc.panel import Panel
 from sigc_pipelines.compute import Workspace

@@ -46,11 +46,11 @@ from sigc.store.ledger import action_rows, books, control, orders, recount, runs
 from sigc.store.ledger.records import WORKING, Intent, Outcome, RunKind, Side, StageName
 from sigc_pipelines.brokers.faulty import Faults
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus
-from sigc_pipelines.feed import ReplayFeed
 from sigc_pipelines.live.apply_fills import cancel
 from sigc_pipelines.live.run import carry_out
-from sigc_pipelines.live.trading import Request, Watch
+from sigc_pipelines.live.trading import Request, RunWatch
 from sigc_pipelines.records.artifacts import folder_of
+from sigc_pipelines.target_feeds import ReplayFeed
 from tests.trading.floor import Floor
 from tests.trading.script import DAYS, KilledError, Scene, before_cut_off, free, scene, written
 
@@ -119,7 +119,7 @@ def _listing(feed: ReplayFeed, actions: tuple[Action, ...]) -> ReplayFeed:
     return replace(feed, outlook=replace(feed.outlook, loaded=loaded))
 
 
-def _trade(one: Cast, desk: Scene, restart: int, watch: Watch | None = None) -> None:
+def _trade(one: Cast, desk: Scene, restart: int, watch: RunWatch | None = None) -> None:
     """Run until it is done, or was; what differs is accepted when it is told."""
     how: dict[str, Any] = {}
     for attempt in range(20):
@@ -224,7 +224,9 @@ def _halted(one: Cast, restart: int) -> None:
                 if stage is StageName.EXECUTE:
                     _halt(desk, True)
 
-            _trade(one, desk, restart, Watch(halts))  # nothing was sent: asked again without the halt, it would trade
+            _trade(
+                one, desk, restart, RunWatch(halts)
+            )  # nothing was sent: asked again without the halt, it would trade
         assert _is_decided(desk, 5)
         _halt(desk, False)
         _keep(desk)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sigc.blocks.block import BlockStore, MemoryStore
-from sigc.calendar.calendar import Calendar, open_calendar
+from sigc.calendar.calendar import open_calendar
+from sigc.calendar.sessions import Calendar
 from sigc.clock import Clock, HandClock
 from sigc.config.settings import Config
 from sigc.plan.strategy import Strategy
@@ -20,12 +21,12 @@ from sigc.store.ledger.records import Intent, RunKind
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import Broker
 from sigc_pipelines.compute import Workspace, load
-from sigc_pipelines.feed import FreshFeed, ReplayFeed
 from sigc_pipelines.live.recover import recover
 from sigc_pipelines.live.run import carry_out
 from sigc_pipelines.live.session import instant_of
 from sigc_pipelines.live.trading import Ended, Request, Trading
 from sigc_pipelines.prices.closes import closes
+from sigc_pipelines.target_feeds import FreshFeed, ReplayFeed
 from sigc_pipelines.targets import look
 from tests.world import WEEKDAYS, workspace, write_strategy, write_world
 

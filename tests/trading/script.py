@@ -28,7 +28,7 @@ from sigc.clock import HandClock
 from sigc.config.settings import Config
 from sigc.store.ledger import books, orders, runs
 from sigc.store.ledger.records import BookKey, Intent, IntentState, Run
-from sigc_cli.universe import business_days
+from sigc_cli.synthetic_universe import business_days
 from sigc_pipelines.brokers.faulty import Fault, Faults, FaultyBroker
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import BrokerOrder, OrderRequest

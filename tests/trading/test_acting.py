@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from sigc.actions import Action
-from sigc.calendar.calendar import Calendar, Session
+from sigc.calendar.sessions import Calendar, Session
 from sigc.store.ledger import action_rows
-from sigc.store.ledger.effects import Due
+from sigc.store.ledger.action_effects import DueAction
 from sigc_pipelines.brokers.protocol import Broker, Capabilities
-from sigc_pipelines.live import acting
-from sigc_pipelines.live.acting import Acts, Restated, scheduled
+from sigc_pipelines.live import due_actions as acting
+from sigc_pipelines.live.due_actions import DueActions, SessionPrices, scheduled
 from sigc_pipelines.prices.closes import Closes
 from tests.store.actions_desk import KEY, SESSIONS, Desk, action, close, dividend, due, split
 
@@ -45,10 +45,10 @@ class Recorder:
     def capabilities(self) -> Capabilities:
         return Capabilities("recorder", is_live=False, simulated=self.simulated)
 
-    def act(self, session: str, at: datetime, dues: Sequence[Due]) -> None:
+    def act(self, session: str, at: datetime, dues: Sequence[DueAction]) -> None:
         self.acted.append((session, at, said(dues)))
 
-    def announce(self, dues: Sequence[Due]) -> None:
+    def announce(self, dues: Sequence[DueAction]) -> None:
         self.announced.append(said(dues))
 
     def mark(self, *_: object) -> None:
@@ -58,12 +58,12 @@ class Recorder:
         raise AssertionError
 
 
-def said(dues: Sequence[Due]) -> list[str]:
+def said(dues: Sequence[DueAction]) -> list[str]:
     return [f"{d.action.asset} {d.action.kind} {DAYS.index(d.session)}" for d in dues]
 
 
-def acts(desk: Desk, as_of: int, broker: Recorder | None = None) -> Acts:
-    return Acts(desk.ledger, cast("Broker", broker or Recorder()), CALENDAR.table[as_of])
+def acts(desk: Desk, as_of: int, broker: Recorder | None = None) -> DueActions:
+    return DueActions(desk.ledger, cast("Broker", broker or Recorder()), CALENDAR.table[as_of])
 
 
 def no_closes(since: str) -> Closes:
@@ -79,7 +79,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 # Days.
 
 
-def day_of(text: str, pay: str | None = None) -> Due | None:
+def day_of(text: str, pay: str | None = None) -> DueAction | None:
     found = date.fromisoformat(text)
     paid = None if pay is None else date.fromisoformat(pay)
     return scheduled(Action(found, "A", dividend("A", 1.0, 1).kind, cash=1.0, pay_date=paid), CALENDAR)
@@ -246,7 +246,7 @@ def test_what_is_booked_is_told_before(desk: Desk) -> None:
 def test_prices_go_on_in_the_units_of_each_session() -> None:
     """B does not trade for two sessions after it was split 2:1, D never does."""
     known = closes({0: (10.0, 20.0), 1: (11.0, 0.0), 2: (0.0, 0.0), 3: (0.5, 12.0), 4: (13.0, 0.0)})
-    newest = Restated({"C": D(5), "D": D(4)})
+    newest = SessionPrices({"C": D(5), "D": D(4)})
     assert newest.at(DAYS[0], known, ()) == {"A": 10, "B": 20, "C": 5, "D": 4}
     split_b, paid = due(split("B", 2, 1)), due(dividend("D", 0.5, 1))
     assert newest.at(DAYS[1], known, (split_b, paid)) == {"A": 11, "B": 10, "C": 5, "D": D("3.5")}
@@ -260,6 +260,6 @@ def test_prices_go_on_in_the_units_of_each_session() -> None:
 
 def test_a_price_of_the_session_itself_is_in_its_units() -> None:
     known = closes({0: (10.0, 20.0), 1: (5.5, 0.0)})
-    newest = Restated({})
+    newest = SessionPrices({})
     newest.at(DAYS[0], known, ())
     assert newest.at(DAYS[1], known, (due(split("A", 2, 1)), due(split("X", 2, 1)))) == {"A": D("5.5"), "B": D(20)}

@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 
 from sigc.actions import Action, ActionKind
-from sigc.calendar.calendar import Session
+from sigc.calendar.sessions import Session
 from sigc.clock import HandClock
 from sigc.config.settings import PaperSettings
 from sigc.failpoint import arm
 from sigc.lang.semantics.rebalance import Rebalance
-from sigc.store.ledger import action_rows, booking, books, orders, price_marks, recount, runs
+from sigc.store.ledger import action_booking as booking
+from sigc.store.ledger import action_rows, books, orders, price_marks, recount, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Intent, Nav, Outcome, Run, RunKey, Side
 from sigc_pipelines.backtest.backtest import pick
@@ -29,9 +30,9 @@ from sigc_pipelines.backtest.replay import replay
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus
 from sigc_pipelines.compute import load
-from sigc_pipelines.live.acting import scheduled
 from sigc_pipelines.live.apply_fills import settle
 from sigc_pipelines.live.broker_diff import differences
+from sigc_pipelines.live.due_actions import scheduled
 from sigc_pipelines.live.valuing import follow, standing
 from sigc_pipelines.prices.closes import Closes
 from sigc_pipelines.prices.units import owed_at, restated_positions, restated_price

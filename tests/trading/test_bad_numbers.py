@@ -15,7 +15,7 @@ from sigc.config.settings import Config
 from sigc.panel import Floats
 from sigc.store.ledger import control, runs
 from sigc.store.ledger.records import Outcome
-from sigc_cli.universe import business_days
+from sigc_cli.synthetic_universe import business_days
 from sigc_pipelines.live.trading import Ended
 from tests.trading.floor import Floor, weekdays
 from tests.world import WEEKDAYS, workspace, write_strategy, write_wide

@@ -20,10 +20,10 @@ from sigc.config.settings import SafetySettings
 from sigc.store.ledger import books, orders, price_marks
 from sigc.store.ledger.price_marks import Mark
 from sigc.store.ledger.records import WORKING, ZERO, BookKey, Intent, IntentState, RunKind, Side
-from sigc_pipelines.feed import ReplayFeed
 from sigc_pipelines.live.run import carry_out
 from sigc_pipelines.live.session import instant_of
 from sigc_pipelines.live.trading import Request, Trading
+from sigc_pipelines.target_feeds import ReplayFeed
 from tests.trading.script import DAYS, free, scene, written
 
 ASSETS = tuple("ABCDEFG")

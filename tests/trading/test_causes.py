@@ -16,7 +16,8 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.blocks.block import MemoryStore
-from sigc.calendar.calendar import Calendar, open_calendar
+from sigc.calendar.calendar import open_calendar
+from sigc.calendar.sessions import Calendar
 from sigc.config.settings import Config
 from sigc.store.ledger.records import Side
 from sigc_pipelines.backtest.backtest import pick

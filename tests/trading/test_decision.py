@@ -20,8 +20,8 @@ from sigc_pipelines.checks.exposure import Bound
 from sigc_pipelines.checks.view import SourceView
 from sigc_pipelines.live.decision import Basis, Decision, Known, basis, bounds, decide, finite, off_limits, within_size
 from sigc_pipelines.live.sizing import Order
-from sigc_pipelines.live.valuing import Standing
-from sigc_pipelines.targets import Sight
+from sigc_pipelines.live.valuing import BookValue
+from sigc_pipelines.targets import TargetSnapshot
 
 D, NAN = Decimal, float("nan")
 NAMES = ("A", "B", "C", "E")
@@ -41,13 +41,13 @@ CALM |= {"max_universe_change": 1.0, "max_coverage_drop": 0.3}
 SOLD = np.full(4, 1000.0)
 
 
-def standing(worth: str, held: Mapping[str, Decimal] = HELD, prices: Mapping[str, Decimal] = PRICES) -> Standing:
+def standing(worth: str, held: Mapping[str, Decimal] = HELD, prices: Mapping[str, Decimal] = PRICES) -> BookValue:
     """A book of so much worth that was given 4,000."""
     book = Book(BookKey("s", "main"), D(4000), D(worth), datetime(2024, 1, 2, tzinfo=UTC), "2024-01-02")
-    return Standing(book, D(worth), held, prices)
+    return BookValue(book, D(worth), held, prices)
 
 
-def sight(wanted: list[float], prices: list[float] | None = None, **more: Any) -> Sight:
+def sight(wanted: list[float], prices: list[float] | None = None, **more: Any) -> TargetSnapshot:
     """A row of four assets; constraints leave what is wanted, an undefined weight as none."""
     of, at = np.array(wanted), np.array([100.0, 50.0, 20.0, 10.0] if prices is None else prices)
     left = np.where(np.isnan(of), 0.0, of)
@@ -61,7 +61,7 @@ def sight(wanted: list[float], prices: list[float] | None = None, **more: Any) -
         "volumes": SOLD,
     }
     given |= {"mean_volumes": SOLD, "sectors": None, "within": lambda _: left, "digest": "d", "raw": at}
-    return Sight(**(given | more))
+    return TargetSnapshot(**(given | more))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ LAST = np.array([0.11, 0.12, 0.13, 0.14]), Finding("cache", Weight.WARNING, "the
 
 
 def decided(
-    of: Sight, worth: str = "2500", known: Known | None = None, actions: tuple[Action, ...] = (), **safety: Any
+    of: TargetSnapshot, worth: str = "2500", known: Known | None = None, actions: tuple[Action, ...] = (), **safety: Any
 ) -> Decision:
     config = Config.model_validate({"safety": {**CALM, "max_adv_pct": 0.0, **safety}, "execution": {"sizing": "nav"}})
     return decide(of, standing(worth), DAY, config, known or Known(), actions, lambda: LAST)

@@ -13,8 +13,9 @@ import pytest
 
 from sigc.actions import Action, ActionKind
 from sigc.clock import HandClock
-from sigc.store.ledger import action_rows, booking, books, control, orders, price_marks, runs
-from sigc.store.ledger.effects import Due
+from sigc.store.ledger import action_booking as booking
+from sigc.store.ledger import action_rows, books, control, orders, price_marks, runs
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Intent, IntentState, Run, RunKey, Side
 from sigc_pipelines.live.judging import exposure, judge_of
@@ -108,7 +109,7 @@ def test_what_is_held_is_in_the_units_of_the_session(ledger: Ledger) -> None:
             Action(day, "A", ActionKind.SPLIT, Fraction(2)),
             Action(day, "A", ActionKind.DIVIDEND, cash=0.5, pay_date=date(2024, 2, 1)),
         ):
-            due = Due(action, str(day), close, str(action.pay_date or day))
+            due = DueAction(action, str(day), close, str(action.pay_date or day))
             action_rows.put_action(tx, due, due.session)
     fill(ledger, "2", "sell", 10)
     with ledger.reading() as connection:

@@ -21,20 +21,22 @@ import pandas as pd
 import pytest
 
 from sigc.blocks.block import MemoryStore
-from sigc.calendar.calendar import Calendar, open_calendar
+from sigc.calendar.calendar import open_calendar
+from sigc.calendar.sessions import Calendar
 from sigc.clock import HandClock
 from sigc.config.settings import Config
 from sigc.daemon.runner import RunEnd, RunOrder, Services, StrategyEntry
-from sigc.metrics import Metrics
+from sigc.metrics import DaemonMetrics
 from sigc.ops import jit
 from sigc.store.ledger import books, orders
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Outcome
-from sigc_cli.service.daemon_runner import DaemonRunner
+from sigc_cli.assembly.daemon import run_output
 from sigc_pipelines.backtest.backtest import backtest, pick
 from sigc_pipelines.backtest.replay import replay
 from sigc_pipelines.compute import Loaded, Workspace, load
 from sigc_pipelines.live.session import instant_of
+from sigc_pipelines.service.runner import DaemonRunner
 from tests.world import workspace, write_strategy, write_wide
 
 NAMES = ("A", "B", "C", "D")
@@ -107,7 +109,9 @@ def compiled_kernels(tmp_path: Path, jit_directory: Path) -> Iterator[None]:
 def daemon(folder: Path, clock: HandClock) -> Iterator[tuple[DaemonRunner, Ledger]]:
     entry = StrategyEntry("mine", folder / "mine.sig")
     with Ledger.open(folder / "work", clock, durable=False) as ledger:
-        runner = DaemonRunner(settings(), (entry,), Services(ledger, Metrics(), clock, folder / "scratch"))
+        runner = DaemonRunner(
+            settings(), (entry,), Services(ledger, DaemonMetrics(), clock, folder / "scratch"), run_output()
+        )
         try:
             yield runner, ledger
         finally:
@@ -241,7 +245,7 @@ def test_a_rebalance_that_came_to_nothing_stays_due(tmp_path: Path, safety: dict
     with daemon(tmp_path, clock) as (runner, ledger):
         strict = settings()
         tight = strict.model_copy(update={"safety": strict.safety.model_copy(update=safety)})
-        other = DaemonRunner(tight, (StrategyEntry("mine", tmp_path / "mine.sig"),), runner._services)
+        other = DaemonRunner(tight, (StrategyEntry("mine", tmp_path / "mine.sig"),), runner._services, run_output())
         for number, day in enumerate(days):
             clock.turn(instant_of(nyse(), day))
             end = run(other if number == 5 else runner, tmp_path, f"r-{day}")

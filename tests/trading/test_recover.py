@@ -13,7 +13,7 @@ from sigc.store.ledger import control, runs
 from sigc.store.ledger.records import IntentState, Outcome, Run, RunKey, RunKind, StageName
 from sigc_pipelines.brokers.faulty import Faults
 from sigc_pipelines.brokers.protocol import OrderRequest
-from sigc_pipelines.live.recover import Verdict, recover
+from sigc_pipelines.live.recover import RecoveryVerdict, recover
 from sigc_pipelines.records.artifacts import folder_of
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D3, D4, D5, KilledError, Scene, before_cut_off, scene, written
@@ -58,7 +58,7 @@ def account(desk: Scene, run: str) -> object:
 @pytest.mark.parametrize(("strategy", "why"), [("", "the process ended"), ("scripted", "it failed")])
 def test_a_decided_run_is_brought_to_its_end_and_told(floor: Floor, strategy: str, why: str) -> None:
     dying(floor)
-    told: list[Verdict] = []
+    told: list[RecoveryVerdict] = []
     with left(floor) as desk:
         found = recover(desk.trading, told.append, strategy)
         assert [(v.run, v.outcome) for v in found] == [("one", Outcome.DONE)]
@@ -75,9 +75,9 @@ def test_a_decided_run_is_brought_to_its_end_and_told(floor: Floor, strategy: st
 @pytest.mark.parametrize(("strategy", "why"), [("", "the process ended"), ("scripted", "it failed")])
 def test_a_run_that_decided_nothing_is_interrupted_and_told(floor: Floor, strategy: str, why: str) -> None:
     opened(floor)
-    told: list[Verdict] = []
+    told: list[RecoveryVerdict] = []
     with left(floor) as desk:
-        verdict = Verdict("trade", Outcome.INTERRUPTED, f"{why} before anything was decided")
+        verdict = RecoveryVerdict("trade", Outcome.INTERRUPTED, f"{why} before anything was decided")
         assert recover(desk.trading, told.append, strategy) == (verdict,)
         assert told == [verdict]
         assert account(desk, "trade") == "interrupted"
@@ -109,7 +109,7 @@ def unresolved(floor: Floor) -> None:
 @pytest.mark.parametrize("strategy", ["", "scripted"])
 def test_a_closed_run_whose_orders_are_unknown_is_told_with_its_verdict(floor: Floor, strategy: str) -> None:
     unresolved(floor)
-    told: list[Verdict] = []
+    told: list[RecoveryVerdict] = []
     with left(floor, before_cut_off(floor, D1, -200.0)) as desk:
         assert recover(desk.trading, told.append, "another") == ()
         assert set(desk.states().values()) == {S.UNKNOWN}

@@ -10,7 +10,7 @@ import pytest
 
 from sigc.config.settings import Config
 from sigc.errors import SigcError
-from sigc_pipelines.live.renaming import rename_asset
+from sigc_pipelines.live.rename_asset import rename_asset
 from sigc_pipelines.live.trading import Trading
 from tests.trading.test_actions import CALENDAR, CAPITAL, DAYS, ONE, TWO, Market
 

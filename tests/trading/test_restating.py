@@ -13,9 +13,9 @@ from sigc.panel import Floats
 from sigc.store.ledger import books, control
 from sigc.store.ledger.records import BookKey, Outcome, Weight
 from sigc_pipelines.compute import Loaded
-from sigc_pipelines.live.trading import Ended, Feed
+from sigc_pipelines.live.trading import Ended, TargetFeed
 from sigc_pipelines.prices.closes import Closes
-from sigc_pipelines.prices.restating import Restated, Told, first_day, look, restated, shown, told_of
+from sigc_pipelines.prices.restated_prices import RestatedAsset, Told, first_day, look, restated, shown, told_of
 from tests.trading.floor import Floor
 from tests.trading.test_bad_numbers import DAYS, checks, market, names, write
 
@@ -178,21 +178,21 @@ def test_data_are_asked_for_once_they_were_shown() -> None:
     loaded = cast(Any, type("Loaded", (), {"grid": type("Grid", (), {"days": np.array(THREE, "datetime64[D]")})}))
     before = told_before(100.0, 50.0)
     replayed, fresh = Kept(is_kept=False), Kept(is_kept=True)
-    assert look(cast(Feed, replayed), loaded, before, ()) == Told(before)
-    assert Told(before).record(cast(Feed, replayed), loaded, ["A"]) == {}
+    assert look(cast(TargetFeed, replayed), loaded, before, ()) == Told(before)
+    assert Told(before).record(cast(TargetFeed, replayed), loaded, ["A"]) == {}
     assert replayed.asked == []
-    assert look(cast(Feed, fresh), loaded, {}, ()) == Told({})
+    assert look(cast(TargetFeed, fresh), loaded, {}, ()) == Told({})
     assert fresh.asked == []
-    found = look(cast(Feed, fresh), loaded, before, ())
-    assert found == Told(before, (Restated("A", THREE[1], 0.25),))
-    assert found.record(cast(Feed, fresh), loaded, ["A"]) == before
-    assert Told(before).record(cast(Feed, fresh), loaded, ["A"]) == {"A": {THREE[1]: 12.5, THREE[2]: 7.0}}
+    found = look(cast(TargetFeed, fresh), loaded, before, ())
+    assert found == Told(before, (RestatedAsset("A", THREE[1], 0.25),))
+    assert found.record(cast(TargetFeed, fresh), loaded, ["A"]) == before
+    assert Told(before).record(cast(TargetFeed, fresh), loaded, ["A"]) == {"A": {THREE[1]: 12.5, THREE[2]: 7.0}}
     assert fresh.asked == [THREE[0], THREE[1], THREE[1]]
 
 
 def test_what_is_told_of_it() -> None:
     assert told_of(()) == ()
-    (finding,) = told_of((Restated("A", THREE[1], 0.25), Restated("B", THREE[0], 1 / 3)))
+    (finding,) = told_of((RestatedAsset("A", THREE[1], 0.25), RestatedAsset("B", THREE[0], 1 / 3)))
     assert (finding.check, finding.weight, finding.assets) == ("restated", Weight.WARNING, ("A", "B"))
     assert finding.message.startswith(
         "old prices were restated by a constant ratio: A (2024-01-03 and before x 0.25), B (2024-01-02 and before x 0.3333)"

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sigc.calendar.calendar import Calendar, open_calendar
+from sigc.calendar.calendar import open_calendar
+from sigc.calendar.sessions import Calendar
 from sigc.errors import SigcError
 from sigc_pipelines.live.session import cut_off_of, instant_of, moment
 

@@ -13,7 +13,7 @@ from sigc.blocks.block import MemoryStore
 from sigc.config.settings import Config
 from sigc.panel import Floats
 from sigc.store.ledger.records import Outcome
-from sigc_cli.universe import business_days
+from sigc_cli.synthetic_universe import business_days
 from sigc_pipelines.backtest.backtest import backtest, pick
 from sigc_pipelines.compute import load
 from sigc_pipelines.live.trading import Ended

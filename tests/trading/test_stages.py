@@ -16,7 +16,7 @@ from sigc_pipelines.brokers.protocol import OrderRequest
 from sigc_pipelines.compute import load
 from sigc_pipelines.live.run import carry_out
 from sigc_pipelines.live.trading import Request
-from sigc_pipelines.records.artifacts import Account, folder_of
+from sigc_pipelines.records.artifacts import RunArtifacts, folder_of
 from tests.trading.floor import Floor, ordered
 from tests.trading.floor import floor as small_floor
 from tests.trading.script import D1, D2, D3, KilledError, free, scene, written
@@ -102,7 +102,7 @@ def _days(floor: Floor) -> list[object]:
     return [d.astype("datetime64[D]") for d in load(floor.strategy, floor.space).grid.dates]
 
 
-def _render(account: Account) -> str:
+def _render(account: RunArtifacts) -> str:
     return f"<p>{account.run.id}: {account.run.outcome}, {len(account.fills)} fills</p>"
 
 

@@ -15,7 +15,7 @@ from sigc_pipelines.brokers.faulty import Fault, Faults
 from sigc_pipelines.brokers.protocol import OrderRequest, OrderStatus
 from sigc_pipelines.live.apply_fills import cancel, settle
 from sigc_pipelines.live.run import carry_out
-from sigc_pipelines.live.trading import Request, Watch
+from sigc_pipelines.live.trading import Request, RunWatch
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, KilledError, Scene, before_cut_off, free, scene, written
 
@@ -118,7 +118,7 @@ def test_what_the_broker_keeps_off_until_the_cut_off_expires(floor: Floor) -> No
 
 
 def test_a_stop_in_the_middle_sends_nothing_more(floor: Floor) -> None:
-    watch = Watch()
+    watch = RunWatch()
     with scene(floor, D1) as desk:
         desk.broker.hook = lambda number, _: watch.stop.set() if number == 2 else None
         ended = carry_out(desk.trading, asked("one"), floor.feed(), watch)
@@ -136,7 +136,7 @@ def test_a_stop_in_the_middle_sends_nothing_more(floor: Floor) -> None:
 
 
 def test_a_stop_while_an_order_is_unknown_waits_for_its_outcome_only(floor: Floor) -> None:
-    watch = Watch()
+    watch = RunWatch()
 
     def hook(number: int, _: OrderRequest) -> None:
         if number == 1:
@@ -154,7 +154,7 @@ def test_a_stop_while_an_order_is_unknown_waits_for_its_outcome_only(floor: Floo
 
 @pytest.mark.parametrize("stage", [StageName.LOAD, StageName.COMPUTE, StageName.VALIDATE, StageName.EXECUTE])
 def test_a_stop_before_the_decision_leaves_nothing(floor: Floor, stage: StageName) -> None:
-    watch = Watch(lambda name: watch.stop.set() if name is before[stage] else None)
+    watch = RunWatch(lambda name: watch.stop.set() if name is before[stage] else None)
     before = dict(zip(StageName, [None, *StageName], strict=False))
     if before[stage] is None:
         watch.stop.set()

@@ -18,7 +18,7 @@ from sigc.store.ledger import books
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey
 from sigc_pipelines.portfolio.rebalance import RowDays
-from sigc_pipelines.portfolio.turn import Turn, turn_of
+from sigc_pipelines.portfolio.rebalance_turn import RebalanceTurn, turn_of
 
 KEY = BookKey("s", "main")
 NOON = datetime(2024, 1, 2, 17, tzinfo=UTC)
@@ -52,7 +52,7 @@ class Desk:
                     (f"{as_of}-{place}", as_of, place, state, sent),
                 )
 
-    def turn(self, rule: Rebalance, days: list[str], as_of: str, of_sessions: str = "sessions") -> Turn:
+    def turn(self, rule: Rebalance, days: list[str], as_of: str, of_sessions: str = "sessions") -> RebalanceTurn:
         rows = RowDays(np.array(days, "datetime64[D]"), NYSE.of(), of_sessions)
         with self.ledger.reading() as connection:
             return turn_of(connection, KEY, rule, rows, as_of)

@@ -9,11 +9,11 @@ from fractions import Fraction
 import pytest
 
 from sigc.actions import Action, ActionKind
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.action_rows import restated
 from sigc.store.ledger.books import Book
-from sigc.store.ledger.effects import Due
 from sigc.store.ledger.records import BookKey
-from sigc_pipelines.live.valuing import Standing
+from sigc_pipelines.live.valuing import BookValue
 from sigc_pipelines.prices.units import acting_between, in_session, owed_at, restated_positions, restated_price
 from tests.trading.floor import weekdays
 
@@ -82,9 +82,9 @@ def test_a_price_is_divided_by_splits_and_less_what_is_paid() -> None:
     assert restated_price(D(90), [], THU) == 90
 
 
-def standing(positions: dict[str, Decimal], prices: dict[str, Decimal]) -> Standing:
+def standing(positions: dict[str, Decimal], prices: dict[str, Decimal]) -> BookValue:
     book = Book(BookKey("s", "m"), D(5000), D(1000), datetime(2016, 1, 4, tzinfo=UTC), "2016-01-04", D(50))
-    return Standing(book, D(0), positions, prices)
+    return BookValue(book, D(0), positions, prices)
 
 
 def test_a_book_before_the_session_is_worth_what_it_is_worth_after() -> None:
@@ -137,7 +137,7 @@ def test_names_that_change_at_once_take_their_prices_with_them() -> None:
     later = in_session(held, acts, weekdays(), (FRI, MON, MON))
     assert later.prices == prices | {"E": D(3)}
     # The same of the marks that orders are judged by.
-    dues = [Due(a, MON, datetime(2016, 3, 4, 21, tzinfo=UTC), MON) for a in acts]
+    dues = [DueAction(a, MON, datetime(2016, 3, 4, 21, tzinfo=UTC), MON) for a in acts]
     assert restated(prices, dues) == now.prices
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sigc.calendar.calendar import Session
+from sigc.calendar.sessions import Session
 from sigc.clock import HandClock
 from sigc.config.settings import PaperSettings
 from sigc.store.ledger import books, orders, price_marks, runs

@@ -25,7 +25,7 @@ from sigc_pipelines.brokers.protocol import (
     OrderStatus,
 )
 from sigc_pipelines.live.run import carry_out
-from sigc_pipelines.live.trading import Ended, Request, Watch
+from sigc_pipelines.live.trading import Ended, Request, RunWatch
 from tests.trading.floor import Floor
 from tests.trading.script import D1, D2, KilledError, Scene, before_cut_off, free, scene, written
 
@@ -125,7 +125,7 @@ def test_an_order_that_the_list_shows_and_its_id_does_not_is_found(
         monkeypatch.setattr(desk.broker, "order", lambda _: None)
         begun = desk.clock.now()
         clock = Alarm(desk.clock, (0.5, lambda: desk.paper.cancel(desk.booked()[0].request.client_order_id)))
-        ended = carried(desk, Watch(), clock)
+        ended = carried(desk, RunWatch(), clock)
         assert [(i.state, i.attempts) for i in ended.orders] == [(S.CANCELLED, 1)]
         assert 1.0 in asked(desk, "orders", begun)
 
@@ -200,7 +200,7 @@ def test_a_stop_is_noticed_within_a_second(tmp_path: Path) -> None:
     floor = one_asset(tmp_path, style="twap", slices=4, window_minutes=60.0, lookup_backoff_s=0.25)
     opens = before_cut_off(floor, D1, 0.0) - timedelta(hours=6, minutes=25)
     with scene(floor, D1, at=opens) as desk:
-        watch = Watch()
+        watch = RunWatch()
         clock = Alarm(desk.clock, (100.5, watch.stop.set))
         ended = carried(desk, watch, clock)
         assert [i.state for i in ended.orders] == [S.ACKNOWLEDGED] + [S.CANCELLED] * 3
@@ -220,14 +220,14 @@ def test_a_cancel_in_the_ledger_is_noticed_at_the_next_slice(tmp_path: Path) -> 
                 control.put(tx, control.CANCELLED, "one", "", "ann", "not today")
 
         clock = Alarm(desk.clock, (100.5, cancel))
-        ended = carried(desk, Watch(), clock)
+        ended = carried(desk, RunWatch(), clock)
         assert [i.state for i in ended.orders] == [S.ACKNOWLEDGED] + [S.CANCELLED] * 3
         why = "the run was cancelled before this order was sent, by ann: not today"
         assert [i.message for i in ended.orders[1:]] == [why] * 3
         assert clock.passed() == 900
 
 
-def carried(desk: Scene, watch: Watch, clock: HandClock, broker: Broker | None = None) -> Ended:
+def carried(desk: Scene, watch: RunWatch, clock: HandClock, broker: Broker | None = None) -> Ended:
     if broker is not None:
         desk.paper.deposit("capital", Decimal(1_000_000))
         day = desk.floor.calendar.before_or_on(desk.clock.now().date())
@@ -247,7 +247,7 @@ def test_fills_of_a_real_broker_are_waited_for(tmp_path: Path, wait: float, expe
     floor = one_asset(tmp_path, lookup_backoff_s=2.0, fill_wait_s=wait)
     with scene(floor, D1) as desk:
         clock = Alarm(desk.clock)
-        ended = carried(desk, Watch(), clock, Real(desk.broker))
+        ended = carried(desk, RunWatch(), clock, Real(desk.broker))
         assert [i.state for i in ended.orders] == [S.ACKNOWLEDGED]
         assert fills_asked(desk, clock) == expected
         assert clock.passed() == expected[-1]
@@ -262,7 +262,7 @@ def fills_asked(desk: Scene, clock: Alarm) -> list[float]:
 def test_nobody_waits_when_all_is_filled(tmp_path: Path) -> None:
     with scene(one_asset(tmp_path, lookup_backoff_s=2.0, fill_wait_s=60.0), D1) as desk:
         clock = Alarm(desk.clock, (3.0, lambda: filling(desk)))
-        ended = carried(desk, Watch(), clock, Real(desk.broker))
+        ended = carried(desk, RunWatch(), clock, Real(desk.broker))
         assert [(i.state, i.filled) for i in ended.orders] == [(S.FILLED, Decimal(1000))]
         assert fills_asked(desk, clock) == [0, 2, 4]
 
@@ -271,7 +271,7 @@ def test_fills_are_waited_for_while_one_order_works(tmp_path: Path) -> None:
     config = free(execution={"lookup_backoff_s": 2.0, "fill_wait_s": 5.0})
     with scene(written(tmp_path, {"A": 0.1, "B": 0.1}, config=config), D1) as desk:
         clock = Alarm(desk.clock, (1.0, lambda: filling(desk)))
-        ended = carried(desk, Watch(), clock, Real(desk.broker))
+        ended = carried(desk, RunWatch(), clock, Real(desk.broker))
         assert [(i.asset, i.state) for i in ended.orders] == [("A", S.FILLED), ("B", S.ACKNOWLEDGED)]
         assert fills_asked(desk, clock) == [0, 2, 4, 5]
 
@@ -280,14 +280,14 @@ def test_fills_are_not_waited_for_beyond_the_cut_off(tmp_path: Path) -> None:
     floor = one_asset(tmp_path, lookup_backoff_s=2.0, fill_wait_s=60.0)
     with scene(floor, D1, at=before_cut_off(floor, D1, 3.0)) as desk:
         clock = Alarm(desk.clock)
-        ended = carried(desk, Watch(), clock, Real(desk.broker))
+        ended = carried(desk, RunWatch(), clock, Real(desk.broker))
         assert fills_asked(desk, clock) == [0, 2, 3]
         assert clock.now() == ended.run.cut_off
 
 
 def test_a_stop_ends_the_wait_for_fills(tmp_path: Path) -> None:
     with scene(one_asset(tmp_path, lookup_backoff_s=2.0, fill_wait_s=60.0), D1) as desk:
-        watch = Watch()
+        watch = RunWatch()
         clock = Alarm(desk.clock, (1.0, watch.stop.set))
         carried(desk, watch, clock, Real(desk.broker))
         assert fills_asked(desk, clock) == [0, 2]
@@ -300,7 +300,7 @@ def test_a_broker_that_does_not_say_what_was_filled_is_told_of_once(tmp_path: Pa
     with scene(floor, D1) as desk:
         desk.broker.hook = lambda _number, _request: desk.broker.fail_next(*[Fault.UNREACHABLE] * silence)
         clock = Alarm(desk.clock)
-        ended = carried(desk, Watch(), clock, Real(desk.broker))
+        ended = carried(desk, RunWatch(), clock, Real(desk.broker))
         found = [f.message for s in ended.stages for f in s.findings if f.check == "broker"]
         assert found == ["the broker did not say what was filled: activities had no answer"] * (silence > 1)
         assert fills_asked(desk, clock) == [0, 2, 4, 5]

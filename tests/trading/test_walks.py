@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from sigc.actions import Action, ActionKind
-from sigc.store.ledger.action_rows import Entry
-from sigc.store.ledger.effects import Amounts, Due
+from sigc.store.ledger.action_effects import Amounts, DueAction
+from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.records import ZERO, BookKey, Fill, Nav, Outcome, Run, RunKey, Side
-from sigc_pipelines.backtest.causes import Rows, Step, Traded, decided, steps
+from sigc_pipelines.backtest.causes import Cause, ReplayRows, ReplayTrades, decided, steps
 from sigc_pipelines.live.trading import Ended
 
 DAYS = ("2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05")
@@ -33,15 +33,17 @@ def fill(asset: str, quantity: int, price: str, at: int, commission: str = "0") 
     return Fill(name, name, asset, side, Decimal(abs(quantity)), Decimal(price), Decimal(commission), close(at))
 
 
-def traded(*fills: Fill, entries: Sequence[Entry] = (), dues: Sequence[Due] = (), **more: Any) -> Traded:
-    return Traded(fills, tuple(entries), more.pop("navs", ()), more.pop("charges", {}), tuple(dues), {}, **more)
+def traded(
+    *fills: Fill, entries: Sequence[ActionEntry] = (), dues: Sequence[DueAction] = (), **more: Any
+) -> ReplayTrades:
+    return ReplayTrades(fills, tuple(entries), more.pop("navs", ()), more.pop("charges", {}), tuple(dues), {}, **more)
 
 
-def rows(of: Traded, marks: Sequence[Sequence[float]], *, priced: Any = None, lot: float = 1.0) -> Rows:
+def rows(of: ReplayTrades, marks: Sequence[Sequence[float]], *, priced: Any = None, lot: float = 1.0) -> ReplayRows:
     """marks: of A, and of B."""
     prices = np.array(marks).T
     flags = np.ones(prices.shape, bool) if priced is None else np.array(priced).T
-    return Rows(DAYS, ("A", "B"), prices, flags, of, 1_000.0, lot)
+    return ReplayRows(DAYS, ("A", "B"), prices, flags, of, 1_000.0, lot)
 
 
 def ran(at: int, target: Sequence[float], prices: Sequence[float], **more: Any) -> Ended:
@@ -55,13 +57,13 @@ def ran(at: int, target: Sequence[float], prices: Sequence[float], **more: Any) 
     return Ended(run, (), (), sight, np.array(target), (), turn, held)
 
 
-def effects(found: Sequence[Step]) -> dict[str, float]:
+def effects(found: Sequence[Cause]) -> dict[str, float]:
     return {step.name: round(step.effect, 12) for step in found}
 
 
-def due(kind: str, asset: str, at: int, **said: Any) -> Due:
+def due(kind: str, asset: str, at: int, **said: Any) -> DueAction:
     action = Action(date.fromisoformat(DAYS[at]), asset, ActionKind(kind), **said)
-    return Due(action, DAYS[at], close(at - 1), DAYS[at], Decimal(10))
+    return DueAction(action, DAYS[at], close(at - 1), DAYS[at], Decimal(10))
 
 
 def test_each_step_by_hand() -> None:
@@ -161,10 +163,10 @@ def test_a_lot_is_a_lot_but_for_rounding() -> None:
     assert (found["sizing"], found["shares"]) == (0.3, 0.0)
 
 
-def entry(kind: str, asset: str, at: str, step: str = "effect", **amounts: str) -> Entry:
+def entry(kind: str, asset: str, at: str, step: str = "effect", **amounts: str) -> ActionEntry:
     made = Amounts(**{name: Decimal(x) for name, x in amounts.items()})
     into = "A" if "into_change" in amounts else ""
-    return Entry(KEY, asset, kind, at, "", step, into, made, at, at, close(0), "new")
+    return ActionEntry(KEY, asset, kind, at, "", step, into, made, at, at, close(0), "new")
 
 
 def test_what_is_held_and_told_of_entries() -> None:
@@ -195,7 +197,7 @@ def test_what_is_held_and_told_of_entries() -> None:
 
 @pytest.mark.parametrize("entries", [(), (entry("split", "A", DAYS[1], change="0"),)])
 @pytest.mark.parametrize("fills", [(), (fill("A", 1, "10", 0),)])
-def test_whether_anything_was_traded(entries: tuple[Entry, ...], fills: tuple[Fill, ...]) -> None:
+def test_whether_anything_was_traded(entries: tuple[ActionEntry, ...], fills: tuple[Fill, ...]) -> None:
     at = rows(traded(*fills, entries=entries), [(10, 10, 10, 10), (20, 20, 20, 20)])
     rest = steps(at, [], 0.0, 0.25, of_capital=False)[-1]
     assert rest.effect == 0.25

@@ -8,21 +8,21 @@ from pathlib import Path
 from sigc.daemon.configured.due_sessions import window_of
 from sigc.schedule.triggers import parse_relative
 from sigc.store.ledger.connection import FILE, connect_reader
-from sigc.why.asked import why, why_asset
 from sigc.why.assets import AssetAnswer
-from sigc.why.chain import Answer
-from sigc.why.plan import Plan, PlannedJob
+from sigc.why.chain import Explanation
+from sigc.why.explain import why, why_asset
+from sigc.why.session_plan import PlannedJob, SessionPlan
 from tests.trading.floor import weekdays
 
 NEW_YORK = "America/New_York"
 
 
-def plan(session: str, now: datetime, *jobs: PlannedJob, strategy: str = "scripted") -> Plan:
+def plan(session: str, now: datetime, *jobs: PlannedJob, strategy: str = "scripted") -> SessionPlan:
     """A strategy that is configured, and a session of weekdays."""
     calendar, day = weekdays(), date.fromisoformat(session)
     window = window_of(calendar, parse_relative("close-5m"), day)
     assert window is not None
-    return Plan(
+    return SessionPlan(
         strategy,
         session,
         now,
@@ -40,7 +40,7 @@ def plan(session: str, now: datetime, *jobs: PlannedJob, strategy: str = "script
     )
 
 
-def answer(work_dir: Path, found: Plan) -> Answer:
+def answer(work_dir: Path, found: SessionPlan) -> Explanation:
     """From the ledger of a work dir."""
     connection = connect_reader(work_dir / FILE)
     try:
@@ -49,7 +49,7 @@ def answer(work_dir: Path, found: Plan) -> Answer:
         connection.close()
 
 
-def asset_answer(work_dir: Path, found: Plan, asset: str) -> AssetAnswer:
+def asset_answer(work_dir: Path, found: SessionPlan, asset: str) -> AssetAnswer:
     """Of an asset."""
     connection = connect_reader(work_dir / FILE)
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sigc.store.ledger.records import RunKind
-from sigc.why.assets import Step
+from sigc.why.assets import TraceStep
 from sigc.why.text import asset_lines
 from sigc_pipelines.records.artifacts import folder_of
 from tests.trading.floor import Floor
@@ -163,8 +163,8 @@ def test_dry_runs_and_refused_runs_say_what_they_wanted(tmp_path: Path) -> None:
         found_dry = asset_answer(dry.work_dir, plan(D2, desk.clock.now()), "A")
     assert found_dry.verdict == "buy 1000 would be ordered"
     assert found_dry.steps[:2] == (
-        Step("signal", "0.1, rank 1 of 1"),
-        Step("wanted", "+0.100000 of the book"),
+        TraceStep("signal", "0.1, rank 1 of 1"),
+        TraceStep("wanted", "+0.100000 of the book"),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sigc.clock import HandClock
-from sigc.schedule.job import Fire, Job, Kind
+from sigc.schedule.job import Fire, Job, JobKind
 from sigc.schedule.misfire import Reason
 from sigc.schedule.record import saved
 from sigc.schedule.state import JobState, Pending, Retrying, Running, Waiting
@@ -19,7 +19,7 @@ from sigc.store.ledger.jobs import OrderedRun
 from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import Outcome
 from sigc.why.chain import _BY_REASON, _LATE
-from sigc.why.plan import PlannedJob
+from sigc.why.session_plan import PlannedJob
 from tests.why.scenes import answer, plan
 
 SESSION = "2016-01-05"
@@ -117,7 +117,7 @@ def state_of(phase: object, job: Job) -> Write:
 
 
 def test_a_job_that_waits_is_tried_again_or_runs(ledger: Ledger) -> None:
-    own = Job("job", Kind.EXECUTE, strategy="scripted")
+    own = Job("job", JobKind.EXECUTE, strategy="scripted")
     fire = Fire(AT, AT, "job")
     pending = Pending(fire)
     waits = replace(JOB, waits_for_data=True)

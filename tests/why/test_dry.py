@@ -16,8 +16,8 @@ from sigc.store.ledger import jobs, runs
 from sigc.store.ledger.jobs import OrderedRun
 from sigc.store.ledger.records import Outcome, RunKey, RunKind, Weight
 from sigc.why.text import asset_lines, lines
-from sigc_cli.assembly.parts import Choices, configuration
-from sigc_cli.schedule_here import Here, history, listed
+from sigc_cli.local_schedule import LocalSchedule, history, listed
+from sigc_pipelines.assembly.parts import Choices, configuration
 from sigc_pipelines.live.broker_diff import glance
 from tests.trading.floor import weekdays
 from tests.trading.script import D1, D2, D3, Scene, scene, written
@@ -56,7 +56,7 @@ def schedule(desk: Scene, tmp_path: Path) -> tuple[object, list[tuple[str, str, 
     (tmp_path / "sigc.yaml").write_text(CONFIG)
     found = configured(configuration(Choices(config=tmp_path / "sigc.yaml")))
     with desk.trading.ledger.reading() as connection:
-        here = Here(found, {"weekdays": weekdays(), "nyse": weekdays()}, connection, desk.clock.now())
+        here = LocalSchedule(found, {"weekdays": weekdays(), "nyse": weekdays()}, connection, desk.clock.now())
         (job,) = (one for one in listed(here).jobs if one.name == "trade")
         return job, [(e.run, e.kind, e.outcome) for e in history(here, "trade", 10).entries]
 

@@ -16,7 +16,7 @@ from sigc.store.ledger.connection import FILE, connect_reader
 from sigc.store.ledger.records import RunKind
 from sigc.why.assets import AssetAnswer
 from sigc.why.cases import LINKS
-from sigc.why.chain import Answer
+from sigc.why.chain import Explanation
 from sigc.why.text import asset_lines, lines
 from sigc_pipelines.brokers.faulty import Faults
 from tests.trading.script import DAYS, KilledError, Scene, free, scene, written
@@ -90,7 +90,7 @@ def looked_at(work_dir: Path, session: str, number: int) -> None:
     assert tuple(link.name for link in found.links) == LINKS
     assert lines(found)[-1] == f"Look further: {found.look}"
     assert found.look.startswith("sigc ")
-    assert decode(Answer, encode(found)) == found
+    assert decode(Explanation, encode(found)) == found
     for asset in ASSETS:
         told = asset_answer(work_dir, about, asset)
         assert asset_lines(told)[-1] == f"Look further: {told.look}"

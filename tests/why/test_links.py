@@ -253,9 +253,9 @@ def test_an_order_without_a_known_outcome(floor: Floor) -> None:
 
 def test_a_run_that_was_stopped(floor: Floor) -> None:
     from sigc_pipelines.live.run import carry_out
-    from sigc_pipelines.live.trading import Watch
+    from sigc_pipelines.live.trading import RunWatch
 
-    watch = Watch()
+    watch = RunWatch()
     watch.stop.set()
     with scene(floor, D1) as desk:
         carry_out(desk.trading, floor.asked("one"), floor.feed(), watch)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sigc.clock import Clock
-from sigc.daemon.runner import Parts, Services, StrategyEntry
+from sigc.daemon.runner import DaemonParts, Services, StrategyEntry
 
 if TYPE_CHECKING:
     from sigc.config.settings import Config
     from sigc.daemon.page import PageOrder
     from sigc.daemon.runner import Runner
     from sigc.store.ledger.ledger import Ledger
+    from sigc_pipelines.service.runner import RunOutput
 
 
 KINDS = frozenset(
@@ -24,9 +25,9 @@ KINDS = frozenset(
 )  # of runs, as `DaemonRunner.run` knows them
 
 
-def parts() -> Parts:
+def parts() -> DaemonParts:
     """What the daemon is handed."""
-    return Parts(make_runner, open_ledger, KINDS, page_command)
+    return DaemonParts(make_runner, open_ledger, KINDS, page_command)
 
 
 def page_command(order: PageOrder) -> list[str]:
@@ -50,14 +51,24 @@ def page_command(order: PageOrder) -> list[str]:
 
 def make_runner(config: Config, strategies: tuple[StrategyEntry, ...], services: Services) -> Runner:
     """The runner of a configuration."""
-    from sigc_cli.service.daemon_runner import DaemonRunner
+    from sigc_pipelines.service.runner import DaemonRunner
 
-    return DaemonRunner(config, strategies, services)
+    return DaemonRunner(config, strategies, services, run_output())
+
+
+def run_output() -> RunOutput:
+    """Return the look of what runs leave: the pages and texts of this package."""
+    from sigc_cli.text import show_run
+    from sigc_cli.text.live_view import draw_report
+    from sigc_cli.text.run_view import render
+    from sigc_pipelines.service.runner import RunOutput
+
+    return RunOutput(render, show_run.result, draw_report)
 
 
 def open_ledger(config: Config, work_dir: Path, clock: Clock) -> Ledger:
     """The ledger of a work dir, whose records are signed where a key is set."""
     from sigc.store.ledger.ledger import Ledger
-    from sigc_cli.assembly.trading import sign_of
+    from sigc_pipelines.assembly.trading import sign_of
 
     return Ledger.open(work_dir, clock, sign=sign_of(config))

@@ -21,7 +21,7 @@ SETTING = "daemon.dashboard.port"
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageOptions:
     """What the command line says. fd, parent: of a page that a daemon has started."""
 
     addresses: Sequence[str] = ()
@@ -36,7 +36,7 @@ class Page:
     parent: int | None = None
 
 
-def run_page(page: Page, say: Callable[[str], None]) -> None:
+def run_page(page: PageOptions, say: Callable[[str], None]) -> None:
     """Serve until the end. Raises E402 for what can't be served, E403 for a port that is taken."""
     if page.parent is not None:
         die_with_parent(page.parent)
@@ -56,7 +56,7 @@ def run_page(page: Page, say: Callable[[str], None]) -> None:
     serve(places, listening, settings, lambda: say(text))
 
 
-def _listening(page: Page, has_tls: bool) -> socket.socket:
+def _listening(page: PageOptions, has_tls: bool) -> socket.socket:
     if page.fd is not None:
         return socket.socket(fileno=page.fd)
     if not has_tls and not is_loopback(page.host):
@@ -66,7 +66,7 @@ def _listening(page: Page, has_tls: bool) -> socket.socket:
     return listen(Port("--port", page.host, number, page.port is not None))
 
 
-def _tls(page: Page) -> ssl.SSLContext | None:
+def _tls(page: PageOptions) -> ssl.SSLContext | None:
     if page.cert is None and page.key is None:
         return None
     try:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from sigc_cli.daemon_call import daemon, print_json, which
 from sigc_cli.options import JSON
-from sigc_cli.remote import daemon, print_json, which
 
 if TYPE_CHECKING:
     import sqlite3
@@ -123,7 +123,7 @@ def _look(
     target: tuple[Path | None, str | None, str | None],
 ) -> R:
     """Ask the daemon; where none runs, read the ledger of the configuration, and say so."""
-    from sigc_cli.reading import from_daemon, ledger_of
+    from sigc_cli.daemon_or_ledger import from_daemon, ledger_of
 
     found = from_daemon(target, None, ask)
     if found is not None:
@@ -146,7 +146,7 @@ def _change(verb: str, id: int, reason: str, as_json: bool, target: tuple[Path |
 
 
 def _status_text(found: AlertStatusReply) -> str:
-    from sigc_cli.text.table import table
+    from sigc_pipelines.text.table import table
 
     counts = ", ".join(f"{number} {severity}" for severity, number in list(found.open.items())[::-1] if number)
     lines = [f"open alerts: {counts or 'none'}"]

@@ -15,7 +15,7 @@ from sigc.errors import Diagnostic, SigcError, exit_code
 from sigc_cli.options import JSON, ledger_options
 
 if TYPE_CHECKING:
-    from sigc.store.history.query import Entry
+    from sigc.store.history.query import AuditEntry
 
 OUTPUT = click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file: .json, .jsonl, .csv.")
 
@@ -61,8 +61,8 @@ def query(
     from sigc.store.history.filter import SOURCE, compile_filter
     from sigc.store.history.query import AuditQuery, span_of_time
     from sigc.store.history.query import query as look
-    from sigc_cli.audit_source import instant, opened
-    from sigc_cli.complain import complain
+    from sigc_cli.diagnostics import complain
+    from sigc_cli.local_audit import instant, opened
 
     try:
         compile_filter(expression or "true")
@@ -106,7 +106,7 @@ def verify(
     Of the ledger, cash, receivables and positions of each book are recomputed too. With FILES, lines of a mirror that
     were shipped elsewhere; several in their order.
     """
-    from sigc_cli.audit_source import book_faults, verify_files, verify_here
+    from sigc_cli.local_audit import book_faults, verify_files, verify_here
     from sigc_cli.text.audit_text import verdict_data, verdict_text
 
     if files:
@@ -121,7 +121,7 @@ def verify(
     if faults:
         raise SigcError(*(Diagnostic("E812", fault) for fault in faults))
     if not verdict.is_whole:
-        from sigc_cli.complain import complain
+        from sigc_cli.diagnostics import complain
 
         message = f"{what}: record {verdict.bad} is bad: {verdict.reason}"
         hint = f"{verdict.records} records before it are good"
@@ -142,7 +142,7 @@ def report(day: str, output: Path | None, as_json: bool, work_dir: Path | None, 
     from datetime import date
 
     from sigc.store.history.report import report as account
-    from sigc_cli.audit_source import opened
+    from sigc_cli.local_audit import opened
     from sigc_cli.text.audit_text import report_data, report_text
     from sigc_cli.text.dates import day as checked
 
@@ -166,7 +166,7 @@ def anchor(as_json: bool, work_dir: Path | None, config: Path | None) -> None:
 
     from sigc.store.audit.anchor import anchor as write
     from sigc.store.audit.anchor import anchors_file, read_anchors
-    from sigc_cli.audit_source import opened
+    from sigc_cli.local_audit import opened
 
     with opened(work_dir, config) as here:
         file = anchors_file(here.directory, here.settings.anchor)
@@ -190,7 +190,9 @@ def _window(since: datetime | None, until: datetime | None, zone: tzinfo) -> str
     return f"from {first or 'the beginning'} to {last or 'now'}"
 
 
-def _print(entries: Iterator[Entry], zone: tzinfo, output: Path | None, *, as_json: bool, looked_in: str = "") -> None:
+def _print(
+    entries: Iterator[AuditEntry], zone: tzinfo, output: Path | None, *, as_json: bool, looked_in: str = ""
+) -> None:
     from sigc_cli.text.audit_text import entries_csv, entries_json, entries_lines, entries_text
 
     if output is not None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from sigc_cli.completing import strategies
+from sigc_cli.daemon_call import which
 from sigc_cli.options import JSON, WORK_DIR
-from sigc_cli.remote import which
+from sigc_cli.shell_completion import strategies
 
 
 @click.command()
@@ -39,7 +39,7 @@ def command(
     signals, weights and orders, so that `sigc why STRATEGY ASSET DATE` tells of them. Sessions that have a dry run are
     left out, so it may be repeated. --dry-run makes none.
     """
-    from sigc_cli.backfilling import fill, gaps, text
+    from sigc_cli.backfill_gaps import fill, gaps, text
     from sigc_cli.text import ledger_view
 
     target = (config, address, name)

@@ -11,10 +11,10 @@ from sigc_cli.options import JSON, PARAMS, STRATEGY, choices, work
 
 if TYPE_CHECKING:
     from sigc.config.settings import Config
-    from sigc_cli.assembly.parts import Compiled
-    from sigc_cli.backtesting import Backtested
+    from sigc_pipelines.assembly.parts import Compiled
     from sigc_pipelines.backtest.replay import Replay
     from sigc_pipelines.compute import Workspace
+    from sigc_pipelines.research.backtested import Backtested
 
 
 @click.command()
@@ -50,12 +50,12 @@ def command(
     With --orders the stages of a live run are gone through on every rebalance date, with the paper broker and a
     hand-turned clock; what the simple accounting leaves out is listed.
     """
-    from sigc_cli.assembly.parts import compile_file, configuration, parameters, workspace
-    from sigc_cli.backtesting import backtested
-    from sigc_cli.complain import complain
-    from sigc_cli.text import show
+    from sigc_cli.diagnostics import complain
     from sigc_cli.text.dates import day
     from sigc_cli.text.results import check_output, write
+    from sigc_pipelines.assembly.parts import compile_file, configuration, parameters, workspace
+    from sigc_pipelines.research.backtested import backtested
+    from sigc_pipelines.text import results_text as show
 
     check_output(output)
     chosen = choices(config, engine, threads, no_cache)
@@ -103,11 +103,11 @@ def _replayed(
     import datetime
     from dataclasses import replace
 
-    from sigc_cli.assembly.trading import calendar_of
-    from sigc_cli.backtesting import Backtested, with_warnings
+    from sigc_pipelines.assembly.trading import calendar_of
     from sigc_pipelines.backtest.backtest import pick
     from sigc_pipelines.backtest.replay import replay
     from sigc_pipelines.compute import load
+    from sigc_pipelines.research.backtested import Backtested, with_warnings
 
     directory = Path(config.daemon.cache.directory).expanduser()
     calendar = calendar_of(config, directory, datetime.datetime.now(datetime.UTC))

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sigc_cli.completing import daemons
 from sigc_cli.options import CONFIG, JSON, WORK_DIR, ledger_options
+from sigc_cli.shell_completion import daemons
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from sigc.rpc.messages.books import ActionEntry
+    from sigc.rpc.messages.books import BookedAction
     from sigc.store.ledger.records import BookKey
 
 
@@ -32,8 +32,8 @@ def actions(book: str, most: int, as_json: bool, config: Path | None, work_dir: 
     """Show what corporate actions did to BOOK, the newest first."""
     from sigc.rpc.messages.books import told
     from sigc.store.ledger import action_rows
-    from sigc_cli.reading import ledger
-    from sigc_cli.remote import print_json
+    from sigc_cli.daemon_call import print_json
+    from sigc_cli.daemon_or_ledger import ledger
 
     with ledger(config, work_dir) as (connection, _):
         found = action_rows.entries_of_book(connection, _key(connection, book), most=most)
@@ -71,7 +71,7 @@ def rename_asset(
     """
     from sigc.rpc.client import NoDaemonError
     from sigc.rpc.messages.books import RenameReply, RenameRequest
-    from sigc_cli.remote import daemon, print_json
+    from sigc_cli.daemon_call import daemon, print_json
 
     strategy, _, portfolio = book.partition("/")
     try:
@@ -90,17 +90,18 @@ def rename_asset(
 
 def _here(
     book: str, old: str, new: str, reason: str, name: str | None, config: Path | None, work_dir: Path | None
-) -> tuple[ActionEntry, ...]:
+) -> tuple[BookedAction, ...]:
     from sigc.rpc.messages.books import told
-    from sigc_cli.assembly.parts import Choices, configuration
-    from sigc_cli.assembly.trading import Wish, trading, user
     from sigc_cli.assembly.workdir import work_dir as place_of
-    from sigc_pipelines.live.renaming import rename_asset as rename
+    from sigc_cli.text.run_view import render
+    from sigc_pipelines.assembly.parts import Choices, configuration
+    from sigc_pipelines.assembly.trading import TradeOptions, trading, user
+    from sigc_pipelines.live.rename_asset import rename_asset as rename
 
     loaded = configuration(Choices(config=config))
     place = place_of(loaded, work_dir, name)
     click.echo(f"no daemon answers; done in this process, with the ledger of {place}", err=True)
-    with trading(loaded.config, place, Wish()) as (desk, _):
+    with trading(loaded.config, place, TradeOptions(), render) as (desk, _):
         with desk.ledger.reading() as connection:
             key = _key(connection, book)
         return tuple(told(entry) for entry in rename(desk, key, old, new, user(), reason))
@@ -120,8 +121,8 @@ def _key(connection: sqlite3.Connection, book: str) -> BookKey:
     return found.key
 
 
-def _text(entries: Sequence[ActionEntry]) -> str:
-    from sigc_cli.text.table import table
+def _text(entries: Sequence[BookedAction]) -> str:
+    from sigc_pipelines.text.table import table
 
     if not entries:
         return "no corporate actions"

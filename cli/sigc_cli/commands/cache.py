@@ -18,7 +18,7 @@ def command() -> None:
 
 
 def _directory(config: Path | None) -> Path:
-    from sigc_cli.assembly.parts import Choices, configuration
+    from sigc_pipelines.assembly.parts import Choices, configuration
 
     return Path(configuration(Choices(config=config)).config.daemon.cache.directory).expanduser()
 
@@ -29,7 +29,7 @@ def _directory(config: Path | None) -> Path:
 def status(as_json: bool, config: Path | None) -> None:
     """Entries, bytes, hit rate, by source and by signal."""
     from sigc.cache.upkeep import status as look
-    from sigc_cli.text.show import bytes_text, moment, table
+    from sigc_pipelines.text.results_text import bytes_text, moment, table
 
     found = look(_directory(config))
     if as_json:
@@ -56,7 +56,7 @@ def clear(pattern: str | None, yes: bool, as_json: bool, config: Path | None) ->
     """Remove entries; they are computed again when they are needed."""
     from sigc.cache.upkeep import clear as remove
     from sigc.cache.upkeep import matching
-    from sigc_cli.text.show import bytes_text
+    from sigc_pipelines.text.results_text import bytes_text
 
     directory = _directory(config)
     going = matching(directory, pattern)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from sigc.errors import Diagnostic, Severity, SigcError, exit_code
-from sigc_cli.complain import as_json as plain
-from sigc_cli.complain import complain
+from sigc_cli.diagnostics import as_json as plain
+from sigc_cli.diagnostics import complain
 from sigc_cli.options import CONFIG, JSON, PARAMS
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def command(
     files: tuple[Path, ...], params: tuple[str, ...], data: bool, verbose: bool, as_json: bool, config: Path | None
 ) -> None:
     """Check strategy files. Prints `FILE: ok` for each good one; exits with the class of the first error."""
-    from sigc_cli.assembly.parts import parameters
+    from sigc_pipelines.assembly.parts import parameters
 
     overrides = parameters(params)
     code = 0
@@ -74,7 +74,7 @@ def _check(
 
 
 def _check_data(strategy: Strategy, config: Path | None) -> tuple[Diagnostic, ...]:
-    from sigc_cli.assembly.parts import Choices, configuration, workspace
+    from sigc_pipelines.assembly.parts import Choices, configuration, workspace
     from sigc_pipelines.compute import examine, load
 
     choices = Choices(config=config)

@@ -23,7 +23,7 @@ def command() -> None:
 @CONFIG
 def show(origins: bool, as_json: bool, config: Path | None) -> None:
     """Print the settings in force, as YAML."""
-    from sigc_cli.assembly.parts import Choices, configuration
+    from sigc_pipelines.assembly.parts import Choices, configuration
 
     loaded = configuration(Choices(config=config))
     data = loaded.shown()
@@ -57,8 +57,8 @@ def validate(file: Path | None, as_json: bool, config: Path | None) -> None:
     """Check the configuration; all errors at once. Calendars are looked up once the rest is right."""
     from sigc.daemon.configured.calendars import open_calendars
     from sigc.daemon.configured.configured import configured
-    from sigc_cli.assembly.parts import Choices, configuration
-    from sigc_cli.service.daemon_checks import checked
+    from sigc_pipelines.assembly.parts import Choices, configuration
+    from sigc_pipelines.service.runner_checks import checked
 
     loaded = configuration(Choices(config=file or config))
     with tempfile.TemporaryDirectory(prefix="sigc-validate-") as scratch:

@@ -32,9 +32,9 @@ def command(
     With --daemonize it returns when the daemon is ready, or with the error that kept it from that.
     """
     from sigc.daemon.lifecycle.launch import launch
-    from sigc.daemon.lifecycle.start import Options
+    from sigc.daemon.lifecycle.start import StartOptions
     from sigc_cli.assembly.daemon import parts
 
-    options = Options(config, port, pid_file, log_level, work_dir, name, is_background)
+    options = StartOptions(config, port, pid_file, log_level, work_dir, name, is_background)
     code = launch(options, parts(), os.environ, lambda text, is_error: click.echo(text, err=is_error))
     raise click.exceptions.Exit(code)

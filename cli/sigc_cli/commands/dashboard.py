@@ -34,6 +34,6 @@ def command(
     parent: int | None,
 ) -> None:
     """Serve the status page until interrupted. It speaks to daemons as any client does; people log in by token."""
-    from sigc_cli.assembly.page import Page, run_page
+    from sigc_cli.assembly.page import PageOptions, run_page
 
-    run_page(Page(addresses, host, port, origins, hours, ca, cert, key, fd, parent), click.echo)
+    run_page(PageOptions(addresses, host, port, origins, hours, ca, cert, key, fd, parent), click.echo)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
+from sigc_cli.daemon_call import which
 from sigc_cli.options import JSON, WORK_DIR
-from sigc_cli.remote import which
 
 
 @click.group()
@@ -41,7 +41,7 @@ def accept(
     from sigc.errors import Diagnostic, SigcError
     from sigc.rpc.client import NoDaemonError
     from sigc.rpc.messages.page import AcceptReply
-    from sigc_cli.remote import daemon
+    from sigc_cli.daemon_call import daemon
 
     try:
         day = str(date.fromisoformat(day))
@@ -72,9 +72,9 @@ def _here(asset: str, day: str, reason: str, config: Path | None, work_dir: Path
     from sigc.clock import SystemClock
     from sigc.store.ledger import books, control
     from sigc.store.ledger.ledger import Ledger
-    from sigc_cli.assembly.parts import Choices, configuration
-    from sigc_cli.assembly.trading import sign_of, user
     from sigc_cli.assembly.workdir import work_dir as place_of
+    from sigc_pipelines.assembly.parts import Choices, configuration
+    from sigc_pipelines.assembly.trading import sign_of, user
 
     loaded = configuration(Choices(config=config))
     place = place_of(loaded, work_dir, name)

@@ -18,8 +18,8 @@ def command(directory: Path, assets: int, days: int, seed: int, leave_running: b
 
     The last is done by a daemon with places and ports of its own, which is stopped again.
     """
-    from sigc_cli.service.demo_daemon import DemoDaemon
-    from sigc_cli.universe import START, sessions
+    from sigc_cli.demo_daemon import DemoDaemon
+    from sigc_cli.synthetic_universe import START, sessions
 
     demo = DemoDaemon(directory)
     demo.refuse_running()
@@ -33,14 +33,14 @@ def command(directory: Path, assets: int, days: int, seed: int, leave_running: b
 
 def _backtested(directory: Path, assets: int, days: int, seed: int) -> Path:
     """Data, strategy, results and report in DIRECTORY; the strategy's file."""
-    from sigc_cli.assembly.parts import Choices, compile_file, configuration, workspace
-    from sigc_cli.complain import complain
-    from sigc_cli.scaffold import MOMENTUM
-    from sigc_cli.text import show
+    from sigc_cli.diagnostics import complain
+    from sigc_cli.starter_files import MOMENTUM
+    from sigc_cli.synthetic_universe import START, write_universe
     from sigc_cli.text.results import write, write_report
-    from sigc_cli.universe import START, write_universe
+    from sigc_pipelines.assembly.parts import Choices, compile_file, configuration, workspace
     from sigc_pipelines.backtest.backtest import backtest, pick
     from sigc_pipelines.compute import load
+    from sigc_pipelines.text import results_text as show
 
     click.echo(f"Making a synthetic universe: {assets} assets x {days} days in {directory}/data", err=True)
     write_universe(directory / "data", assets, days, START, seed, with_actions=True)

@@ -25,7 +25,7 @@ def command(a: Path, b: Path) -> None:
 
 
 def _strategies(a: Path, b: Path) -> list[str]:
-    from sigc_cli.assembly.parts import compile_file
+    from sigc_pipelines.assembly.parts import compile_file
 
     left, right = compile_file(a).strategy, compile_file(b).strategy
     lines = _dicts("parameter", dict(left.params), dict(right.params))

@@ -12,7 +12,7 @@ import click
 from sigc_cli.options import CONFIG, JSON, SOURCE_OPTIONS
 
 if TYPE_CHECKING:
-    from sigc.data.difference import Difference, Restated
+    from sigc.data.difference import DataDifference, RestatedCell
 
 _SHOWN = 5
 
@@ -31,8 +31,8 @@ def command(
     """Say what changed from OLD to NEW: rows, assets, restated cells. Exit 1 if more changed than rows at the end."""
     from sigc.data.dates.exchange import exchanges_of
     from sigc.data.difference import difference
-    from sigc_cli.assembly.parts import Choices, configuration
     from sigc_cli.datafile import read_file
+    from sigc_pipelines.assembly.parts import Choices, configuration
 
     exchanges = exchanges_of(configuration(Choices(config=config)).config.schedule)
     panels = [
@@ -43,7 +43,7 @@ def command(
     raise click.exceptions.Exit(0 if found.is_same or found.is_append else 1)
 
 
-def _lines(found: Difference) -> list[str]:
+def _lines(found: DataDifference) -> list[str]:
     if found.is_same:
         return ["no difference"]
     lists = (
@@ -66,7 +66,7 @@ def _some(of: tuple[str, ...]) -> str:
     return of[0] if len(of) == 1 else f"{of[0]} to {of[-1]}" if len(of) > _SHOWN else ", ".join(of)
 
 
-def _text(cell: Restated) -> str:
+def _text(cell: RestatedCell) -> str:
     before, after = (
         "missing" if v is None else f"{v:.10g}" if isinstance(v, float) else v for v in (cell.before, cell.after)
     )

@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 
 from sigc.errors import SigcError
+from sigc_cli.daemon_call import which
 from sigc_cli.options import JSON
-from sigc_cli.remote import which
 
 
 @click.command()
@@ -26,7 +26,7 @@ def command(with_alerts: bool, as_json: bool, address: str | None, name: str | N
 
     `warn` is to be known and fails nothing; exit 1 where a check says FAIL.
     """
-    from sigc_cli.doctor_live import DoubtError, Live
+    from sigc_cli.doctor_checks import DoubtError, Live
 
     checks: list[tuple[str, Callable[[], str]]] = [
         ("python", lambda: f"{platform.python_version()} on {platform.machine()}"),
@@ -63,15 +63,15 @@ def _packages() -> str:
 
 
 def _configuration(config: Path | None) -> str:
-    from sigc_cli.assembly.parts import Choices, configuration
+    from sigc_pipelines.assembly.parts import Choices, configuration
 
     return str(configuration(Choices(config=config)).path or "defaults")
 
 
 def _cache(config: Path | None) -> str:
     from sigc.cache.parquet import ParquetStore
-    from sigc_cli.assembly.parts import Choices, configuration
-    from sigc_cli.text.show import bytes_text
+    from sigc_pipelines.assembly.parts import Choices, configuration
+    from sigc_pipelines.text.results_text import bytes_text
 
     settings = configuration(Choices(config=config)).config.daemon.cache
     directory = Path(settings.directory).expanduser()
@@ -86,7 +86,7 @@ def _kernels(config: Path | None) -> str:
 
     from sigc.ops import jit
     from sigc.ops.table import operators, resolve
-    from sigc_cli.assembly.parts import Choices, configuration
+    from sigc_pipelines.assembly.parts import Choices, configuration
 
     jit.prepare(Path(configuration(Choices(config=config)).config.daemon.cache.directory).expanduser())
     kernel = resolve("rolling_std")
@@ -98,7 +98,7 @@ def _kernels(config: Path | None) -> str:
 def _resources() -> str:
     import psutil
 
-    from sigc_cli.text.show import bytes_text
+    from sigc_pipelines.text.results_text import bytes_text
 
     memory = psutil.virtual_memory()
     return f"{len(os.sched_getaffinity(0))} CPUs, {bytes_text(memory.available)} of {bytes_text(memory.total)} free"

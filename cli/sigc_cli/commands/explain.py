@@ -36,8 +36,8 @@ def command(what: str, stage: str, params: tuple[str, ...], config: Path | None)
     if not Path(what).exists() and "." not in what and "/" not in what:
         _named(what)
         return
-    from sigc_cli.assembly.parts import compile_file, parameters
-    from sigc_cli.text.stages import explain
+    from sigc_pipelines.assembly.parts import compile_file, parameters
+    from sigc_pipelines.text.stages_text import explain
 
     compiled = compile_file(Path(what), parameters(params))
     click.echo(_plan(compiled, config) if stage == "plan" else explain(compiled, stage))
@@ -63,8 +63,8 @@ def _named(name: str) -> None:
 
 
 def _plan(compiled: object, config: Path | None) -> str:
-    from sigc_cli.assembly.parts import Choices, Compiled, configuration, workspace
     from sigc_cli.text.plan_text import plan_text
+    from sigc_pipelines.assembly.parts import Choices, Compiled, configuration, workspace
     from sigc_pipelines.compute import load
 
     if not isinstance(compiled, Compiled):

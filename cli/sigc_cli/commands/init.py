@@ -40,8 +40,8 @@ def command(folder: Path, data: bool, systemd: bool, compose: bool, force: bool)
 
 def _scaffold(folder: Path, data: bool) -> list[Path]:
     """Write a project; return its files. Raises E200, and writes nothing, where one is there."""
-    from sigc_cli.scaffold import CONFIG, MOMENTUM, README
-    from sigc_cli.universe import write_universe
+    from sigc_cli.starter_files import CONFIG, MOMENTUM, README
+    from sigc_cli.synthetic_universe import write_universe
 
     files = {
         folder / "strategies" / "momentum.sig": MOMENTUM.replace("PLACE/", ""),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from sigc_cli.completing import runs
 from sigc_cli.options import JSON, ledger_options
+from sigc_cli.shell_completion import runs
 
 
 @click.command()
@@ -22,7 +22,7 @@ def command(follow: bool, run_id: str, most: int, as_json: bool, config: Path | 
 
     Reads the file itself, with and without a daemon. A log that goes to stderr is kept by whoever started the daemon.
     """
-    from sigc_cli.log_view import followed, last_lines, log_path, shown
+    from sigc_cli.log_tail import followed, last_lines, log_path, shown
 
     path = log_path(config, work_dir)
     for line in last_lines(path, run_id, most):

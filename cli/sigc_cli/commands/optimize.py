@@ -35,12 +35,12 @@ def command(
     no_cache: bool,
 ) -> None:
     """Search the parameter grid of FILE (params written as range or list)."""
-    from sigc_cli.assembly.parts import compile_file, configuration, parameters, workspace
-    from sigc_cli.text import show
     from sigc_cli.text.dates import day
+    from sigc_pipelines.assembly.parts import compile_file, configuration, parameters, workspace
     from sigc_pipelines.backtest.backtest import pick
     from sigc_pipelines.backtest.trials import field, score, search
     from sigc_pipelines.compute import load
+    from sigc_pipelines.text import results_text as show
 
     chosen = choices(config, engine, threads, no_cache)
     settings = configuration(chosen).config

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from sigc_cli.completing import runs, strategies
 from sigc_cli.options import JSON, ledger_options
+from sigc_cli.shell_completion import runs, strategies
 
 
 @click.command()
@@ -23,7 +23,7 @@ def command(
     """Show orders, newest first; those of a run in the order in which they were sent."""
     from sigc.store.ledger import orders
     from sigc.store.ledger.records import IN_FLIGHT
-    from sigc_cli.reading import ledger
+    from sigc_cli.daemon_or_ledger import ledger
     from sigc_cli.text import ledger_view
 
     with ledger(config, work_dir) as (connection, _):

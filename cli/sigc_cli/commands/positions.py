@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from sigc_cli.completing import strategies
 from sigc_cli.options import JSON, ledger_options
+from sigc_cli.shell_completion import strategies
 
 
 @click.command()
@@ -16,7 +16,7 @@ from sigc_cli.options import JSON, ledger_options
 @ledger_options
 def command(strategy: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
     """Show the positions, cash and NAV of every book."""
-    from sigc_cli.reading import ledger
+    from sigc_cli.daemon_or_ledger import ledger
     from sigc_cli.text import ledger_view
 
     with ledger(config, work_dir) as (connection, _):

@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 import click
 
+from sigc_cli.daemon_call import print_json
 from sigc_cli.options import JSON
-from sigc_cli.remote import print_json
 
 
 @click.command()

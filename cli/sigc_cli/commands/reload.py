@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from sigc_cli.daemon_call import daemon, print_json, which
 from sigc_cli.options import JSON
-from sigc_cli.remote import daemon, print_json, which
 
 
 @click.command()
@@ -20,7 +20,7 @@ def command(plan: bool, as_json: bool, address: str | None, name: str | None, co
     All of it and every strategy file is checked first; on any error the old configuration stays.
     """
     from sigc.rpc.messages.requests import ReloadReply, ReloadRequest
-    from sigc_cli.complain import complain
+    from sigc_cli.diagnostics import complain
     from sigc_cli.text.daemon_text import reload_text
 
     with daemon(config, address, name, timeout_s=120.0) as client:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from sigc_cli.completing import strategies
 from sigc_cli.options import JSON, ledger_options
+from sigc_cli.shell_completion import strategies
 
 
 @click.command()
@@ -22,11 +22,11 @@ def command(
 ) -> None:
     """Write the report of STRATEGY from the ledger: one HTML file that needs nothing else."""
     from sigc.errors import SigcError
-    from sigc_cli.assembly.parts import Choices, configuration
-    from sigc_cli.assembly.trading import entry_of
-    from sigc_cli.reading import ledger
-    from sigc_cli.service.reports import file_name, parameters_of, write_report
-    from sigc_cli.text.live_view import live_view
+    from sigc_cli.daemon_or_ledger import ledger
+    from sigc_cli.text.live_view import drawn, live_view
+    from sigc_pipelines.assembly.parts import Choices, configuration
+    from sigc_pipelines.assembly.trading import entry_of
+    from sigc_pipelines.service.reports import file_name, parameters_of, write_report
 
     loaded = configuration(Choices(config=config))
     try:
@@ -36,6 +36,7 @@ def command(
         name, params = strategy, {}
     with ledger(config, work_dir) as (connection, place):
         view = live_view(connection, place, name, portfolio, params, loaded.config.execution.sizing)
-    path = write_report(view, output or Path(file_name(view, name)))
+    report = drawn(view)
+    path = write_report(report, output or Path(file_name(report, name)))
     click.echo(json.dumps({"file": str(path)}) if as_json else path)
     click.echo(f"{view.nav.figures.sessions} sessions, {view.nav.totals.fills} fills", err=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
+from sigc_cli.daemon_call import daemon, print_json, wait_until_ready, which
 from sigc_cli.options import JSON
-from sigc_cli.remote import daemon, print_json, wait_until_ready, which
 
 
 @click.command()

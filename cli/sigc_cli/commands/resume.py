@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from sigc_cli.completing import strategies
-from sigc_cli.hold import hold
+from sigc_cli.daemon_call import which
 from sigc_cli.options import JSON
-from sigc_cli.remote import which
+from sigc_cli.pause_words import hold
+from sigc_cli.shell_completion import strategies
 
 
 @click.command()

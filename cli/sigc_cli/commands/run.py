@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sigc_cli.completing import daemons
 from sigc_cli.options import JSON, PARAMS, WORK_DIR, choices, work
+from sigc_cli.shell_completion import daemons
 
 if TYPE_CHECKING:
     from sigc.errors import Diagnostic
-    from sigc_cli.assembly.parts import Choices
-    from sigc_cli.assembly.trading import Wish
-    from sigc_cli.remote import Wanted
+    from sigc_cli.daemon_call import RunTarget
+    from sigc_pipelines.assembly.parts import Choices
+    from sigc_pipelines.assembly.trading import TradeOptions
     from sigc_pipelines.live.trading import Ended
 
 
@@ -59,11 +59,11 @@ def command(
     No row after the date is read. A session is traded once; a wanted repeat is --force with a --reason. Goes to the
     daemon when one answers; runs in this process when nobody listens and the work dir is free, or with --work-dir.
     """
-    from sigc_cli.assembly.parts import parameters
-    from sigc_cli.remote import Wanted
+    from sigc_cli.daemon_call import RunTarget
     from sigc_cli.text.dates import day
+    from sigc_pipelines.assembly.parts import parameters
 
-    wanted = Wanted(
+    wanted = RunTarget(
         *(what, day(date), portfolio, dry_run, parameters(params)),
         slot=slot,
         is_forced=force,
@@ -74,20 +74,20 @@ def command(
         return
     if detach:
         raise click.UsageError("--detach needs a daemon: start one by `sigc daemon`")
-    from sigc_cli.assembly.trading import Wish
+    from sigc_pipelines.assembly.trading import TradeOptions
 
-    wish = Wish(wanted.date, portfolio, dry_run, force, accept_differences, reason, slot)
+    wish = TradeOptions(wanted.date, portfolio, dry_run, force, accept_differences, reason, slot)
     _here(wanted, wish, choices(config, engine, threads, no_cache), work_dir, name, as_json)
 
 
 def _by_daemon(
-    wanted: Wanted, is_detached: bool, as_json: bool, which: tuple[Path | None, str | None, str | None]
+    wanted: RunTarget, is_detached: bool, as_json: bool, which: tuple[Path | None, str | None, str | None]
 ) -> bool:
     """Have the daemon run it; False when nobody listens. Raises E900 for a daemon that hangs, E901 for a refusal."""
     from sigc.errors import Severity, SigcError
     from sigc.rpc.client import NoDaemonError
-    from sigc_cli.complain import complain
-    from sigc_cli.remote import daemon, print_json, run_over_rpc
+    from sigc_cli.daemon_call import daemon, print_json, run_over_rpc
+    from sigc_cli.diagnostics import complain
 
     config, address, name = which
     try:
@@ -130,9 +130,12 @@ def _problem(outcome: str, message: str) -> Diagnostic | None:
             return Diagnostic("E300", f"{other}: {message}")
 
 
-def _here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | None, name: str | None, as_json: bool) -> None:
+def _here(
+    wanted: RunTarget, wish: TradeOptions, chosen: Choices, work_dir: Path | None, name: str | None, as_json: bool
+) -> None:
     from sigc.errors import SigcError
-    from sigc_cli.text import show, show_run
+    from sigc_cli.text import show_run
+    from sigc_pipelines.text import results_text as show
 
     ended = ended_here(wanted, wish, chosen, work_dir, name)
     click.echo(show.dump(show_run.as_data(ended)) if as_json else show_run.text(ended))
@@ -143,17 +146,20 @@ def _here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | None, na
         raise SigcError(problem)
 
 
-def ended_here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | None, name: str | None) -> Ended:
+def ended_here(
+    wanted: RunTarget, wish: TradeOptions, chosen: Choices, work_dir: Path | None, name: str | None
+) -> Ended:
     """Run it in this process, to its end. Raises E900 for a trade at a live broker, and what can't begin."""
     from sigc.errors import Diagnostic, SigcError
-    from sigc_cli.assembly.parts import compile_file, configuration, workspace
-    from sigc_cli.assembly.trading import entry_of, request, trading, user, with_capital
     from sigc_cli.assembly.workdir import work_dir as place_of
-    from sigc_cli.complain import complain
-    from sigc_cli.text import show
+    from sigc_cli.diagnostics import complain
+    from sigc_cli.text.run_view import render
+    from sigc_pipelines.assembly.parts import compile_file, configuration, workspace
+    from sigc_pipelines.assembly.trading import entry_of, request, trading, user, with_capital
     from sigc_pipelines.backtest.backtest import pick_of
-    from sigc_pipelines.feed import FreshFeed
     from sigc_pipelines.live.run import carry_out
+    from sigc_pipelines.target_feeds import FreshFeed
+    from sigc_pipelines.text import results_text as show
 
     loaded = configuration(chosen)
     entry = entry_of(loaded, wanted.what)
@@ -165,7 +171,7 @@ def ended_here(wanted: Wanted, wish: Wish, chosen: Choices, work_dir: Path | Non
     place = place_of(loaded, work_dir, name)
     click.echo(f"no daemon answers; running in this process, with the ledger of {place}", err=True)
     bar = show.ProgressBar()
-    with workspace(settings, chosen, bar) as space, trading(settings, place, wish) as (desk, earlier):
+    with workspace(settings, chosen, bar) as space, trading(settings, place, wish, render) as (desk, earlier):
         if desk.broker.capabilities().is_live and not wish.is_dry:
             message = "a live broker is traded by the daemon alone"
             raise SigcError(Diagnostic("E900", message, hint="start it by `sigc daemon`, or add --dry-run"))

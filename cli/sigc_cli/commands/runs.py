@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sigc_cli.completing import runs, strategies
 from sigc_cli.options import JSON, NAMED, ledger_options
+from sigc_cli.shell_completion import runs, strategies
 
 if TYPE_CHECKING:
     from sigc_cli.text.ordered_view import Ordered
@@ -43,7 +43,7 @@ def list_runs(
 ) -> None:
     """The newest runs, of every kind; with `--outcome`, `--kind`, `--since` and `--strategy` only some."""
     from sigc.store.history.history import RunsWanted, runs_page
-    from sigc_cli.reading import ledger_of
+    from sigc_cli.daemon_or_ledger import ledger_of
     from sigc_cli.text import ledger_view
     from sigc_cli.text.dates import since as instant
 
@@ -67,7 +67,7 @@ def show(id: str, only_output: bool, as_json: bool, config: Path | None, work_di
 
     With --json its weights and fills too.
     """
-    from sigc_cli.reading import ledger_of
+    from sigc_cli.daemon_or_ledger import ledger_of
     from sigc_cli.text import ledger_view, ordered_view
     from sigc_cli.text.ordered_view import command_of
     from sigc_pipelines.records.artifacts import account_of
@@ -101,10 +101,10 @@ def _show_other(other: Ordered, command: tuple[str, ...], zone: str, *, only_out
 @ledger_options
 def diff(first: str, second: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
     """What differs between two runs: inputs, weights, orders. Exit code 1 when anything does."""
-    from sigc_cli.reading import ledger
+    from sigc_cli.daemon_or_ledger import ledger
     from sigc_cli.text import ledger_view
-    from sigc_cli.text.table import table
     from sigc_pipelines.records.artifacts import account_of
+    from sigc_pipelines.text.table import table
 
     with ledger(config, work_dir) as (connection, place):
         found = ledger_view.differences(*(account_of(connection, place, id) for id in (first, second)))
@@ -120,7 +120,7 @@ def diff(first: str, second: str, as_json: bool, config: Path | None, work_dir: 
 @ledger_options
 def logs(id: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
     """What the audit says of a run, in order."""
-    from sigc_cli.reading import ledger
+    from sigc_cli.daemon_or_ledger import ledger
     from sigc_cli.text import ledger_view
 
     with ledger(config, work_dir) as (connection, _):
@@ -152,7 +152,7 @@ def _cancel_by_daemon(id: str, reason: str, config: Path | None) -> int | None:
     """How many orders the daemon could not reach; None when nobody listens."""
     from sigc.rpc.client import NoDaemonError
     from sigc.rpc.messages.requests import CancelReply, CancelRequest
-    from sigc_cli.remote import daemon
+    from sigc_cli.daemon_call import daemon
 
     try:
         with daemon(config, None, click.get_current_context().meta.get(NAMED)) as client:
@@ -165,14 +165,14 @@ def _cancel_by_daemon(id: str, reason: str, config: Path | None) -> int | None:
 
 def _cancel_here(id: str, reason: str, config: Path | None, work_dir: Path | None) -> int:
     from sigc.store.ledger import runs as store_runs
-    from sigc_cli.assembly.parts import Choices, configuration
-    from sigc_cli.assembly.trading import Wish, trading, user
     from sigc_cli.assembly.workdir import work_dir as place_of
+    from sigc_pipelines.assembly.parts import Choices, configuration
+    from sigc_pipelines.assembly.trading import TradeOptions, trading, user
     from sigc_pipelines.live.apply_fills import cancel as cancel_orders
 
     loaded = configuration(Choices(config=config))
     place = place_of(loaded, work_dir)
-    with trading(loaded.config, place, Wish(is_dry=True)) as (desk, _):
+    with trading(loaded.config, place, TradeOptions(is_dry=True)) as (desk, _):
         with desk.ledger.reading() as connection:
             run = store_runs.find(connection, id)
         return len(cancel_orders(desk.ledger, desk.broker, run, user(), reason))

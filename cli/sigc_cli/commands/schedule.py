@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from sigc_cli.completing import jobs
+from sigc_cli.daemon_call import daemon, print_json, which
 from sigc_cli.options import JSON
-from sigc_cli.remote import daemon, print_json, which
+from sigc_cli.shell_completion import jobs
 
 
 @click.group()
@@ -22,8 +22,8 @@ def command() -> None:
 def list_(as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
     """Every job: when it fires next, what it does now, how it ended last."""
     from sigc.rpc.messages.requests import JobsReply
-    from sigc_cli.reading import from_daemon
-    from sigc_cli.schedule_here import here, listed
+    from sigc_cli.daemon_or_ledger import from_daemon
+    from sigc_cli.local_schedule import here, listed
     from sigc_cli.text.daemon_text import jobs_table
 
     target = (config, address, name)
@@ -42,8 +42,8 @@ def list_(as_json: bool, address: str | None, name: str | None, config: Path | N
 def next_(most: int, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
     """The next fires of all jobs, in order."""
     from sigc.rpc.messages.requests import NextReply
-    from sigc_cli.reading import from_daemon
-    from sigc_cli.schedule_here import following, here
+    from sigc_cli.daemon_or_ledger import from_daemon
+    from sigc_cli.local_schedule import following, here
     from sigc_cli.text.daemon_text import moment, table
 
     target = (config, address, name)
@@ -114,9 +114,9 @@ def run(
 def history(job: str, most: int, as_json: bool, address: str | None, name: str | None, config: Path | None) -> None:
     """The newest fires of JOB: those that ran, and those that did not, with the reason."""
     from sigc.rpc.messages.requests import HistoryReply
-    from sigc_cli.reading import from_daemon
-    from sigc_cli.schedule_here import here
-    from sigc_cli.schedule_here import history as story
+    from sigc_cli.daemon_or_ledger import from_daemon
+    from sigc_cli.local_schedule import here
+    from sigc_cli.local_schedule import history as story
     from sigc_cli.text.daemon_text import moment, table
 
     target, fields = (config, address, name), {"job": job, "most": most}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from sigc_cli.daemon_call import daemon, print_json, which
 from sigc_cli.options import JSON
-from sigc_cli.remote import daemon, print_json, which
 
 _WATCH_EVERY_S = 2.0
 

@@ -11,7 +11,7 @@ import click
 from sigc_cli.options import CONFIG, JSON, SOURCE_OPTIONS
 
 if TYPE_CHECKING:
-    from sigc.data.actions.action_files import Acts
+    from sigc.data.actions.action_files import CorporateActions
     from sigc.errors import Diagnostic
     from sigc_cli.datafile import DataFile
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 def command(file: Path, column: str, dtype: str, options: tuple[str, ...], config: Path | None, as_json: bool) -> None:
     """Check a data file: names, dates, gaps; of prices, jumps and what is not positive; say how it is read."""
     from sigc.data.dates.exchange import exchanges_of
-    from sigc_cli.assembly.parts import Choices, configuration
-    from sigc_cli.complain import complain
     from sigc_cli.datafile import price_findings, read_acts, read_file
-    from sigc_cli.text.show import percent
+    from sigc_cli.diagnostics import complain
+    from sigc_pipelines.assembly.parts import Choices, configuration
+    from sigc_pipelines.text.results_text import percent
 
     exchanges = exchanges_of(configuration(Choices(config=config)).config.schedule)
     acts = None if column else read_acts(file, options, exchanges)
@@ -54,11 +54,11 @@ def command(file: Path, column: str, dtype: str, options: tuple[str, ...], confi
     click.echo(f"  read as: {facts['layout']}; rows are {facts['frequency']}{_year(facts['periods'])}")
 
 
-def _tell_actions(file: Path, acts: Acts, as_json: bool) -> None:
+def _tell_actions(file: Path, acts: CorporateActions, as_json: bool) -> None:
     """How many actions there are of each kind, and of when."""
     from collections import Counter
 
-    from sigc_cli.complain import complain
+    from sigc_cli.diagnostics import complain
 
     kinds = Counter(a.kind.value for a in acts.actions)
     days = [a.ex_date.isoformat() for a in acts.actions]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from sigc_cli.remote import which
+from sigc_cli.daemon_call import which
 
 
 @click.command()
@@ -46,15 +46,15 @@ def command(
     from sigc.clock import SystemClock
     from sigc.config.check import load_config
     from sigc.daemon.watch.watch_state import owned
-    from sigc.daemon.watch.watcher import Watched, Watcher
-    from sigc.rpc.discovery import Asked, wish_of
+    from sigc.daemon.watch.watcher import WatchedDaemon, Watcher
+    from sigc.rpc.discovery import DaemonOptions, wish_of
 
-    asked = Asked(config, address, name)
+    asked = DaemonOptions(config, address, name)
     settings = load_config(config, os.environ).config.alerts
     folder = wish_of(asked, os.environ).work_dir or Path()
     place = (state or folder / "watch.json").expanduser().absolute()
     with owned(place):
-        watcher = Watcher(Watched(asked, every, patience, place), settings, SystemClock(), os.environ)
+        watcher = Watcher(WatchedDaemon(asked, every, patience, place), settings, SystemClock(), os.environ)
         if once:
             found = watcher.look().found
             click.echo("\n".join(f"{one.title}: {one.text}" for one in found.values()) or "all is well")

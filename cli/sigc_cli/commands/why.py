@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from sigc_cli.completing import strategies
+from sigc_cli.daemon_call import print_json, which
 from sigc_cli.options import JSON, WORK_DIR
-from sigc_cli.remote import print_json, which
+from sigc_cli.shell_completion import strategies
 
 
 @click.command()
@@ -35,8 +35,8 @@ def command(
     signal, rank, wanted weight, what constraints left, what was held, sized, denied, sent, filled. From the daemon that
     answers, else from the ledger.
     """
-    from sigc_cli.why import Question, ask
-    from sigc_cli.why import text as text_of
+    from sigc_cli.explain_session import Question, ask
+    from sigc_cli.explain_session import text as text_of
 
     asset, day = _words(words)
     found = ask(Question(strategy, asset, day, run_id), (config, address, name), work_dir)

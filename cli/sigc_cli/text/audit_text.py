@@ -10,23 +10,23 @@ from dataclasses import asdict
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
-from sigc_cli.text.table import table
+from sigc_pipelines.text.table import table
 
 if TYPE_CHECKING:
-    from sigc.store.audit.verify import Verdict
-    from sigc.store.history.query import Entry
+    from sigc.store.audit.verify import ChainVerdict
+    from sigc.store.history.query import AuditEntry
     from sigc.store.history.report import DayReport
 
 _COLUMNS = ("seq", "at", "event", "run", "strategy", "portfolio", "who")
 
 
-def entry_data(entry: Entry) -> dict[str, Any]:
+def entry_data(entry: AuditEntry) -> dict[str, Any]:
     """A record as it was written, and its digest."""
     record: dict[str, Any] = json.loads(entry.record)
     return record | {"digest": entry.digest}
 
 
-def entries_text(entries: Iterable[Entry], zone: tzinfo) -> str:
+def entries_text(entries: Iterable[AuditEntry], zone: tzinfo) -> str:
     """A line a record; empty without any."""
     rows = [
         (
@@ -42,7 +42,7 @@ def entries_text(entries: Iterable[Entry], zone: tzinfo) -> str:
     return table([("seq", f"at ({zone})", "event", "book", "who", "what"), *rows]) if rows else ""
 
 
-def entries_json(entries: Iterable[Entry]) -> Iterator[str]:
+def entries_json(entries: Iterable[AuditEntry]) -> Iterator[str]:
     """Records as one JSON list, a part at a time."""
     before = "["
     for entry in entries:
@@ -51,7 +51,7 @@ def entries_json(entries: Iterable[Entry]) -> Iterator[str]:
     yield "[]\n" if before == "[" else "\n]\n"
 
 
-def entries_lines(entries: Iterable[Entry]) -> Iterator[str]:
+def entries_lines(entries: Iterable[AuditEntry]) -> Iterator[str]:
     """Records as a mirror has them: their lines can be verified."""
     from sigc.store.audit.mirror import line_of
 
@@ -59,7 +59,7 @@ def entries_lines(entries: Iterable[Entry]) -> Iterator[str]:
         yield line_of(entry.seq, entry.record, entry.digest, entry.signature).decode()
 
 
-def entries_csv(entries: Iterable[Entry]) -> Iterator[str]:
+def entries_csv(entries: Iterable[AuditEntry]) -> Iterator[str]:
     """Records as lines of CSV, the payload as JSON in the last column."""
     yield _csv((*_COLUMNS, "payload", "digest"))
     for entry in entries:
@@ -68,7 +68,7 @@ def entries_csv(entries: Iterable[Entry]) -> Iterator[str]:
         yield _csv((*(str(record[c]) for c in _COLUMNS), payload, entry.digest))
 
 
-def verdict_text(verdict: Verdict, what: str) -> str:
+def verdict_text(verdict: ChainVerdict, what: str) -> str:
     """What was found good, a line a kind."""
     lines = [f"{what}: {verdict.records:,} records, whole", f"Head:        {verdict.head.seq} {verdict.head.digest}"]
     lines.append(f"Anchors:     {verdict.anchors} agree" if verdict.anchors else "Anchors:     none")
@@ -76,7 +76,7 @@ def verdict_text(verdict: Verdict, what: str) -> str:
     return "\n".join(lines)
 
 
-def verdict_data(verdict: Verdict, what: str) -> dict[str, Any]:
+def verdict_data(verdict: ChainVerdict, what: str) -> dict[str, Any]:
     """The same as plain data; bad: the number of the first bad record, null without one."""
     return {
         "what": what,

@@ -25,7 +25,7 @@ def since(text: str, zone: str) -> str:
     from zoneinfo import ZoneInfo
 
     from sigc.store.history.query import span_of_time
-    from sigc_cli.audit_source import instant
+    from sigc_cli.local_audit import instant
 
     if not text:
         return ""

@@ -18,8 +18,8 @@ from sigc.store.ledger import jobs, price_marks
 from sigc.store.ledger import runs as store_runs
 from sigc.store.ledger.records import ZERO, Finding, Intent, Nav, Position, Run, Weight
 from sigc.why.words import named, when
-from sigc_cli.text.table import table
-from sigc_pipelines.records.artifacts import Account, plain
+from sigc_pipelines.records.artifacts import RunArtifacts, plain
+from sigc_pipelines.text.table import table
 
 _MOST = 40
 
@@ -61,7 +61,7 @@ def runs(found: Sequence[PastRun], zone: str) -> str:
     return table(rows)
 
 
-def account(found: Account, zone: str = "UTC") -> str:
+def account(found: RunArtifacts, zone: str = "UTC") -> str:
     """A run, whole."""
     run = found.run
     began = f"began {when(run.started, zone)}" + (f", ended {when(run.finished, zone)}" if run.finished else "")
@@ -144,7 +144,7 @@ def _held(position: Position, priced: price_marks.Priced | None) -> tuple[str, s
     return (position.asset, str(position.quantity), f"{position.average_price:.4f}", price, day, f"{value:.2f}")
 
 
-def differences(one: Account, two: Account) -> list[tuple[str, str, str]]:
+def differences(one: RunArtifacts, two: RunArtifacts) -> list[tuple[str, str, str]]:
     """What differs between two runs: name, and the value in each."""
     first, second = _facts(one), _facts(two)
     return [
@@ -154,7 +154,7 @@ def differences(one: Account, two: Account) -> list[tuple[str, str, str]]:
     ]
 
 
-def _facts(account: Account) -> dict[str, str]:
+def _facts(account: RunArtifacts) -> dict[str, str]:
     run = account.run
     facts = {
         "as of": run.as_of,

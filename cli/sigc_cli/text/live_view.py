@@ -20,6 +20,7 @@ from sigc.store.ledger.records import BookKey, Outcome, Run
 from sigc_dashboard.reports.live_report import LiveView
 from sigc_dashboard.reports.view import Rows
 from sigc_pipelines.backtest.factor_analysis import ROLLING, rolling_sharpe
+from sigc_pipelines.service.reports import DrawnReport
 
 _ALL = 1_000_000  # a report leaves nothing out
 _MOST_POSITIONS, _MOST_RUNS, _MOST_DAYS = 25, 15, 2600
@@ -57,6 +58,20 @@ def live_view(
         made_of=_made_of(last, params or {}),
         broker=f"{last.broker} account" if last is not None else "no broker yet",
     )
+
+
+def drawn(view: LiveView) -> DrawnReport:
+    """Draw a view as a report."""
+    from sigc_dashboard.reports.live_report import render
+
+    return DrawnReport(view.nav.figures.last or "", render(view))
+
+
+def draw_report(
+    connection: sqlite3.Connection, work_dir: Path, key: BookKey, params: Mapping[str, float], sizing: str
+) -> DrawnReport:
+    """Draw the report of a book. Raises E312."""
+    return drawn(live_view(connection, work_dir, key.strategy, key.portfolio, params, sizing))
 
 
 def _unknown(connection: sqlite3.Connection, strategy: str, portfolio: str) -> Diagnostic:

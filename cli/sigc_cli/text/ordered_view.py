@@ -14,7 +14,7 @@ from sigc.errors import SigcError
 from sigc.store.files import run_folder
 from sigc.store.ledger import jobs, runs
 from sigc.why.words import when
-from sigc_cli.service.script import OUTPUT
+from sigc_pipelines.service.scripts import OUTPUT
 
 if TYPE_CHECKING:
     from sigc.config.check import LoadedConfig

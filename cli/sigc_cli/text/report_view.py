@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from sigc_cli.text.show import number, percent
 from sigc_dashboard.reports.view import BacktestView, Rows
-from sigc_pipelines.backtest.backtest import Result
-from sigc_pipelines.backtest.factor_analysis import Study
+from sigc_pipelines.backtest.backtest import BacktestRun
+from sigc_pipelines.backtest.factor_analysis import FactorAnalysis
 from sigc_pipelines.backtest.performance import equity, monthly, total_return
 from sigc_pipelines.portfolio.rebalance import text_of
+from sigc_pipelines.text.results_text import number, percent
 
 _MOST_WEIGHTS = 20
 
 
-def view(result: Result, study: Study, steps: Rows = ()) -> BacktestView:
+def view(result: BacktestRun, study: FactorAnalysis, steps: Rows = ()) -> BacktestView:
     """Everything the page of a backtest shows. steps: from weights to orders, where orders were traded."""
     weights, more = _weights(result)
     held = result.weights.values
@@ -49,19 +49,19 @@ def view(result: Result, study: Study, steps: Rows = ()) -> BacktestView:
     )
 
 
-def _subtitle(result: Result) -> str:
+def _subtitle(result: BacktestRun) -> str:
     day = result.dates.astype("datetime64[D]")
     every = text_of(result.settings.rebalance)
     drift = ", weights drift between" if result.settings.drift else ""
     return f"{day[0]} to {day[-1]}, {len(day)} bars, {len(result.weights.names)} assets, rebalanced {every}{drift}"
 
 
-def _years(result: Result) -> dict[str, float]:
+def _years(result: BacktestRun) -> dict[str, float]:
     years = result.dates.astype("datetime64[Y]")
     return {str(y): total_return(result.returns[years == y]) for y in np.unique(years)}
 
 
-def _tiles(result: Result) -> tuple[tuple[str, str, float], ...]:
+def _tiles(result: BacktestRun) -> tuple[tuple[str, str, float], ...]:
     m = result.metrics
     return (
         ("Total return", percent(m.total_return), m.total_return),
@@ -73,7 +73,7 @@ def _tiles(result: Result) -> tuple[tuple[str, str, float], ...]:
     )
 
 
-def _figures(result: Result) -> Rows:
+def _figures(result: BacktestRun) -> Rows:
     m = result.metrics
     rows = [
         ("Sortino", number(m.sortino)),
@@ -104,7 +104,7 @@ def _figures(result: Result) -> Rows:
     return tuple(rows)
 
 
-def _weights(result: Result) -> tuple[Rows, int]:
+def _weights(result: BacktestRun) -> tuple[Rows, int]:
     last = result.weights.values[-1]
     names = result.weights.names
     held = sorted((i for i in range(len(last)) if last[i] != 0.0), key=lambda i: (-abs(last[i]), names[i]))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sigc.errors import Diagnostic, SigcError
 
 if TYPE_CHECKING:
-    from sigc_pipelines.backtest.backtest import Result
+    from sigc_pipelines.backtest.backtest import BacktestRun
     from sigc_pipelines.backtest.replay import Replay
     from sigc_pipelines.compute import Loaded, Workspace
 
@@ -26,9 +26,9 @@ def check_output(path: Path | None) -> None:
         raise SigcError(Diagnostic("E200", f"there is no folder '{path.parent}' to write '{path.name}' to"))
 
 
-def write(result: Result, path: Path) -> None:
+def write(result: BacktestRun, path: Path) -> None:
     """Write a backtest: all of it as JSON, its daily series as CSV or parquet."""
-    from sigc_cli.text import show
+    from sigc_pipelines.text import results_text as show
 
     match path.suffix.lower():
         case ".json":
@@ -52,13 +52,13 @@ def _cell(value: object) -> str:
 
 
 def write_report(
-    result: Result, loaded: Loaded, workspace: Workspace, path: Path, replay: Replay | None = None
+    result: BacktestRun, loaded: Loaded, workspace: Workspace, path: Path, replay: Replay | None = None
 ) -> Path:
     """Write the self-contained HTML report; returns where it is. replay: of a backtest with orders."""
-    from sigc_cli.text import show
     from sigc_cli.text.report_view import view
     from sigc_dashboard.reports.report import render
     from sigc_pipelines.backtest.factor_analysis import study
+    from sigc_pipelines.text import results_text as show
 
     path.write_text(render(view(result, study(result, loaded, workspace), show.steps(replay))), encoding="utf-8")
     return path

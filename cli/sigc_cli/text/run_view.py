@@ -8,17 +8,17 @@ from sigc.rpc.messages.status import unfilled
 from sigc.store.ledger.records import ZERO, Outcome, Weight
 from sigc_dashboard.reports.run_report import RunView, Table
 from sigc_dashboard.reports.run_report import render as draw
-from sigc_pipelines.records.artifacts import Account
+from sigc_pipelines.records.artifacts import RunArtifacts
 
 _TONES = {Outcome.DONE: "good", Outcome.UNCHANGED: "good", Outcome.OPEN: "open"}
 
 
-def render(account: Account) -> str:
+def render(account: RunArtifacts) -> str:
     """The page of a run."""
     return draw(view(account))
 
 
-def view(account: Account) -> RunView:
+def view(account: RunArtifacts) -> RunView:
     """Everything the page of a run shows."""
     run = account.run
     traded = sum((f.quantity * f.price for f in account.fills), ZERO)
@@ -56,7 +56,7 @@ def view(account: Account) -> RunView:
     )
 
 
-def _stages(account: Account) -> Table:
+def _stages(account: RunArtifacts) -> Table:
     rows = (
         (str(s.name), s.outcome, f"{1000 * s.seconds:.1f} ms", str(len(s.findings)) if s.findings else "")
         for s in account.stages
@@ -64,13 +64,13 @@ def _stages(account: Account) -> Table:
     return (("stage", "outcome", "time", "findings"), *rows)
 
 
-def _weights(account: Account) -> Table:
+def _weights(account: RunArtifacts) -> Table:
     ordered = sorted(account.weights.items(), key=lambda w: (-abs(w[1]["target"]), w[0]))
     rows = ((n, f"{w['wanted']:+.6f}", f"{w['target']:+.6f}", f"{w['held']:+.6f}") for n, w in ordered)
     return (("asset", "wanted", "target", "held before"), *rows)
 
 
-def _orders(account: Account) -> Table:
+def _orders(account: RunArtifacts) -> Table:
     head = ("asset", "side", "quantity", "price", "value", "state", "filled", "said")
     priced = ((o, o.reference if o.limit is None else o.limit) for o in account.intents)
     rows = (
@@ -83,7 +83,7 @@ def _orders(account: Account) -> Table:
     return (head, *rows)
 
 
-def _fills(account: Account) -> Table:
+def _fills(account: RunArtifacts) -> Table:
     head = ("at (UTC)", "asset", "side", "quantity", "price", "commission")
     rows = (
         (

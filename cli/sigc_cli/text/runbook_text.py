@@ -14,7 +14,7 @@ _PAGE = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class RunbookSection:
     """A section of the runbook. names: its anchors, as links and alerts name it. body: Markdown without the heading."""
 
     title: str
@@ -23,9 +23,9 @@ class Section:
     body: str
 
 
-def sections(text: str) -> tuple[Section, ...]:
+def sections(text: str) -> tuple[RunbookSection, ...]:
     """Return the sections of the runbook in order."""
-    found: list[Section] = []
+    found: list[RunbookSection] = []
     chapter = ""
     anchors: list[str] = []
     for part in re.split(r"^(?=#{2,3} )", text, flags=re.MULTILINE)[1:]:
@@ -35,11 +35,11 @@ def sections(text: str) -> tuple[Section, ...]:
         if level == "##":
             chapter = title
         else:
-            found.append(Section(title, chapter, (_slug(title), *own), _ANCHOR.sub("", body).strip("\n")))
+            found.append(RunbookSection(title, chapter, (_slug(title), *own), _ANCHOR.sub("", body).strip("\n")))
     return tuple(found)
 
 
-def index(text: str) -> Mapping[str, Section]:
+def index(text: str) -> Mapping[str, RunbookSection]:
     """Return sections by each of their names, in lower case."""
     return MappingProxyType({name.lower(): section for section in sections(text) for name in section.names})
 
@@ -54,14 +54,14 @@ def asked(name: str) -> str:
     return _slug(found[1] if found else name.strip())
 
 
-def shown(section: Section) -> str:
+def shown(section: RunbookSection) -> str:
     """Return a section as text; links name the command that prints what they lead to."""
     body = _LINK.sub(lambda link: f"{link[1]} (sigc runbook {link[2]})", section.body)
     body = _PAGE.sub(lambda link: f"{link[1]} ({link[2]})", body)
     return f"{section.title}\n{'=' * len(section.title)}\n\n{body}"
 
 
-def listed(found: Iterable[Section]) -> str:
+def listed(found: Iterable[RunbookSection]) -> str:
     """Return the sections by chapter, each with the alerts that it is for."""
     lines: list[str] = []
     chapter = ""

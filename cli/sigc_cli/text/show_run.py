@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from sigc.store.ledger.records import Finding, Intent, RunKind, Weight
-from sigc_cli.text import show
 from sigc_cli.text.ledger_view import told
 from sigc_pipelines.live.trading import Ended
+from sigc_pipelines.text import results_text as show
 
 _MOST = 40
 
@@ -43,6 +43,11 @@ def orders(found: tuple[Intent, ...], most: int = _MOST) -> str:
         rows.append((*about, str(o.state), str(o.filled)))
     more = f"\n... and {len(found) - most} more (--json prints all)" if len(found) > most else ""
     return show.table(rows) + more
+
+
+def result(ended: Ended) -> dict[str, Any]:
+    """A run as plain data, with its text."""
+    return {**as_data(ended), "text": text(ended)}
 
 
 def as_data(ended: Ended) -> dict[str, Any]:

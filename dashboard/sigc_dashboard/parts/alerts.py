@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from sigc.rpc.messages.alerts import AlertLine, AlertsReply, AlertStatusReply
 from sigc.rpc.verb import Role
-from sigc_dashboard.feed import Ask
+from sigc_dashboard.daemon_feed import Ask
 from sigc_dashboard.html import NONE, Html, join, tag
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.links import link
-from sigc_dashboard.parts.tiles import Row, badge, nothing, table
+from sigc_dashboard.parts.tiles import TableRow, badge, nothing, table
 from sigc_dashboard.view_api import Look
 from sigc_dashboard.words import count, moment
 
@@ -44,7 +44,7 @@ def _urgent_first(found: Sequence[AlertLine]) -> list[AlertLine]:
     return sorted(found, key=lambda one: (_URGENT.index(one.severity) if one.severity in _URGENT else 3, -one.id))
 
 
-def _row(look: Look, one: AlertLine, zone: str) -> Row:
+def _row(look: Look, one: AlertLine, zone: str) -> TableRow:
     repeats = tag("small", f" {count(one.repeats, 'repeat')}", class_="quiet") if one.repeats else NONE
     run = join([" ", link(look.where, "run", one.run, tag("small", one.run))]) if one.run else NONE
     more = tag("details", tag("summary", one.title), tag("p", one.text, class_="text"), data_key=f"text {one.id}")
@@ -52,7 +52,7 @@ def _row(look: Look, one: AlertLine, zone: str) -> Row:
     who: object = join([one.who, tag("small", f" {one.reason}", class_="text")]) if one.state != "open" else "nobody"
     ack = button(look, "ack", name_of(one.id), Role.OPERATE, id=str(one.id)) if one.state == "open" else NONE
     severity = badge(one.severity, _TONES.get(one.severity, "plain"))
-    return Row(str(one.id), (severity, what, one.strategy, moment(one.at, zone, "about"), who, ack))
+    return TableRow(str(one.id), (severity, what, one.strategy, moment(one.at, zone, "about"), who, ack))
 
 
 def _more(look: Look, shown: int) -> Html:

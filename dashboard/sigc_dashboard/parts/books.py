@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sigc.rpc.messages.history import FillsReply, OrdersReply, PositionsReply
 from sigc.store.history.history import PastFill
-from sigc_dashboard.feed import Ask
+from sigc_dashboard.daemon_feed import Ask
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.links import link, why
-from sigc_dashboard.parts.tiles import Row, badge, nothing, table
+from sigc_dashboard.parts.tiles import TableRow, badge, nothing, table
 from sigc_dashboard.view_api import Look
 from sigc_dashboard.words import NOTHING, change, count, moment
 
@@ -46,18 +46,18 @@ def latest_fills(look: Look) -> Html:
     return table("Latest fills", heads, [_fill(look, one, zone) for one in found.fills], range(2, 6))
 
 
-def _fill(look: Look, one: PastFill, zone: str) -> Row:
+def _fill(look: Look, one: PastFill, zone: str) -> TableRow:
     strategy = link(look.where, "strategy", one.strategy, one.strategy) if one.strategy else NOTHING
     money = (f"{one.price:,.2f}", f"{one.slippage_bps:+.1f} bps", f"{one.commission:,.2f}")
     cells = (one.asset, one.side, f"{one.quantity:,g}", *money, strategy, moment(one.at, zone))
-    return Row(one.execution_id, cells)
+    return TableRow(one.execution_id, cells)
 
 
 def _orders(look: Look, name: str, found: OrdersReply) -> Html:
     zone = look.status.zone if look.status is not None else ""
     heads = ("Asset", "Side", "Quantity", "Filled", "Price", "State", "Strategy", "Session", "Sent", "Why")
     rows = [
-        Row(
+        TableRow(
             one.client_order_id,
             (
                 one.asset,
@@ -94,7 +94,7 @@ def positions(look: Look) -> Html:
     return join([table("Positions", heads, rows, range(2, 9)), more])
 
 
-def _position(look: Look, strategy: str, book: PositionsReply, number: int) -> Row:
+def _position(look: Look, strategy: str, book: PositionsReply, number: int) -> TableRow:
     one = book.positions[number]
     cells = (
         one.asset,
@@ -107,7 +107,7 @@ def _position(look: Look, strategy: str, book: PositionsReply, number: int) -> R
         _number(one.drift, "+z.1%"),
         change(one.unrealised, ",.0f"),
     )
-    return Row(f"{strategy} {one.asset}", cells)
+    return TableRow(f"{strategy} {one.asset}", cells)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sigc.rpc.messages.history import PlanLine, PlanNode
 from sigc_dashboard.html import Html, join, tag
-from sigc_dashboard.parts.tiles import Row, table
+from sigc_dashboard.parts.tiles import TableRow, table
 from sigc_dashboard.words import count
 
 MOST_DRAWN = 150  # nodes: more are a table alone
@@ -23,7 +23,7 @@ _SWEEPS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class GraphLayout:
     """rows: the nodes by layer, each from left to right. ways: of each edge, what it passes from end to end.
 
     Where an edge passes a layer it has a place of its own there, with a number beyond those of the nodes.
@@ -33,11 +33,11 @@ class Layout:
     ways: tuple[tuple[int, ...], ...]
 
 
-def layout(count_: int, edges: Sequence[Sequence[int]]) -> Layout:
+def layout(count_: int, edges: Sequence[Sequence[int]]) -> GraphLayout:
     """Where nodes stand and edges pass.
 
     >>> layout(4, [(0, 2), (1, 2), (2, 3), (0, 3)])
-    Layout(rows=((1, 0), (2, 4), (3,)), ways=((0, 2), (1, 2), (2, 3), (0, 4, 3)))
+    GraphLayout(rows=((1, 0), (2, 4), (3,)), ways=((0, 2), (1, 2), (2, 3), (0, 4, 3)))
     """
     pairs = forward(count_, edges)
     depth = _depths(count_, pairs)
@@ -51,7 +51,7 @@ def layout(count_: int, edges: Sequence[Sequence[int]]) -> Layout:
     for node, at in depth.items():
         rows[at].append(node)
     _untangle(rows, [pair for way in ways for pair in itertools.pairwise(way)])
-    return Layout(tuple(tuple(row) for row in rows), tuple(ways))
+    return GraphLayout(tuple(tuple(row) for row in rows), tuple(ways))
 
 
 def _depths(count_: int, pairs: Sequence[tuple[int, int]]) -> dict[int, int]:
@@ -188,7 +188,7 @@ def node_table(plan: PlanLine) -> Html:
     order = sorted(range(len(plan.nodes)), key=lambda n: (-(plan.nodes[n].seconds or 0.0), n))
     heads = ("Node", "Name", "Kind", "Line", "Time", "Computed", "Cached")
     rows = [
-        Row(
+        TableRow(
             str(number),
             (
                 node.label,

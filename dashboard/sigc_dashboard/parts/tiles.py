@@ -89,7 +89,7 @@ def tiles(found: Iterable[Html]) -> Html:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """A row of a table. key: what it is known by from one push to the next. The first cell is the row's head."""
 
     key: str
@@ -97,7 +97,7 @@ class Row:
 
 
 def table(
-    name: str, heads: Sequence[str], rows: Iterable[Row], numbers: Iterable[int] = (), *, has_cards: bool = False
+    name: str, heads: Sequence[str], rows: Iterable[TableRow], numbers: Iterable[int] = (), *, has_cards: bool = False
 ) -> Html:
     """A table that scrolls inside itself. name: for those who do not see it. numbers: columns that hold them.
 

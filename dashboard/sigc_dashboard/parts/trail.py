@@ -10,7 +10,7 @@ from typing import Any
 from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
 
 from sigc.rpc.messages.page import TraceReply
-from sigc_dashboard.feed import Ask
+from sigc_dashboard.daemon_feed import Ask
 from sigc_dashboard.reports.figures import GREY, MAIN, OTHER, UP, legend_of, plot_of
 from sigc_dashboard.view_api import Look, Plot
 

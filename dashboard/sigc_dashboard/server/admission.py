@@ -21,7 +21,7 @@ _STATIC = re.compile(r"/static/js/bokeh(-[a-z]+)?\.min\.js|/assets/[a-z_]+\.(css
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestHead:
     """The head of a request."""
 
     method: str
@@ -31,7 +31,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class RequestGate:
     """names: of the views. origins: more that the page is reached by, such as https://sigc.example.com."""
 
     access: Access
@@ -39,13 +39,13 @@ class Gate:
     names: frozenset[str]
 
     @classmethod
-    def of(cls, host: str, origins: Iterable[str], names: Iterable[str]) -> Gate:
+    def of(cls, host: str, origins: Iterable[str], names: Iterable[str]) -> RequestGate:
         """For a page that listens on `host`."""
         more = frozenset(origin.lower().rstrip("/") for origin in origins)
         hosts = hosts_of(host, (urlsplit(origin).hostname or "" for origin in more))
         return cls(Access((), hosts), more, frozenset(names))
 
-    def refusal(self, asked: Asked) -> tuple[int, str] | None:
+    def refusal(self, asked: RequestHead) -> tuple[int, str] | None:
         """Status and words for what may not come in, None for what may."""
         host = asked.headers.get("host", "")
         if not self.access.is_host(host):
@@ -56,21 +56,21 @@ class Gate:
             return 404, "there is no such page"
         return None
 
-    def is_foreign(self, asked: Asked) -> bool:
+    def is_foreign(self, asked: RequestHead) -> bool:
         """Whether a browser says that a page of another origin asks."""
         origin, site = asked.headers.get("origin"), asked.headers.get("sec-fetch-site", "none").lower()
         if origin is not None and origin.lower() not in self.origins | {self._own(asked)}:
             return True
         return site not in ("same-origin", "none")
 
-    def is_followed(self, asked: Asked) -> bool:
+    def is_followed(self, asked: RequestHead) -> bool:
         """Whether a person followed a link of another site to one of our views: nothing of it reaches that site."""
         headers = asked.headers
         is_view = asked.path.strip("/") in self.names | {""}
         is_navigation = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
         return asked.method == "GET" and is_view and is_navigation and "origin" not in headers
 
-    def _own(self, asked: Asked) -> str:
+    def _own(self, asked: RequestHead) -> str:
         return f"{asked.scheme}://{asked.headers.get('host', '').lower()}"
 
     def _is_route(self, path: str) -> bool:
@@ -82,7 +82,7 @@ class Gate:
 LOOPBACK_FRAMES = ("http://127.0.0.1:*", "http://localhost:*")  # where Dask's own pages are
 
 
-def headers_of(asked: Asked, frames: Iterable[str]) -> Mapping[str, str]:
+def headers_of(asked: RequestHead, frames: Iterable[str]) -> Mapping[str, str]:
     """What every answer carries. frames: origins that may be shown in a frame (Dask's own pages).
 
     Styles are inline in Bokeh's components; scripts never are.

@@ -33,7 +33,7 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ControlRequest:
     """What the browser asks for. do: an action. name: what is typed to confirm, given by the page as `typed` was by
     the person. id: of a run or an alert. key: of this one wish."""
 
@@ -47,45 +47,45 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class ControlAction:
     """A verb, the least role, its fields, what is said when it is done. about: strategy, daemon, job, run or alert."""
 
     verb: str
     role: Role
     about: str
-    fields: Callable[[Wanted], Mapping[str, Any]]
-    said: Callable[[Wanted, Mapping[str, Any]], str]
+    fields: Callable[[ControlRequest], Mapping[str, Any]]
+    said: Callable[[ControlRequest, Mapping[str, Any]], str]
 
 
-def _strategy(wanted: Wanted) -> Mapping[str, Any]:
+def _strategy(wanted: ControlRequest) -> Mapping[str, Any]:
     return {"strategy": wanted.name, "reason": wanted.reason}
 
 
-def _all(wanted: Wanted) -> Mapping[str, Any]:
+def _all(wanted: ControlRequest) -> Mapping[str, Any]:
     return {"reason": wanted.reason}
 
 
-def _job(wanted: Wanted) -> Mapping[str, Any]:
+def _job(wanted: ControlRequest) -> Mapping[str, Any]:
     return {"job": wanted.name, "reason": wanted.reason}
 
 
-def _run(wanted: Wanted) -> Mapping[str, Any]:
+def _run(wanted: ControlRequest) -> Mapping[str, Any]:
     return {"id": wanted.id, "reason": wanted.reason}
 
 
-def _alert(wanted: Wanted) -> Mapping[str, Any]:
+def _alert(wanted: ControlRequest) -> Mapping[str, Any]:
     return {"id": int(wanted.id), "reason": wanted.reason}
 
 
-def _began(wanted: Wanted, reply: Mapping[str, Any]) -> str:
+def _began(wanted: ControlRequest, reply: Mapping[str, Any]) -> str:
     return f"Run {reply.get('id', '')} of {wanted.name} has begun."
 
 
-def _changed(words: str, before: str) -> Callable[[Wanted, Mapping[str, Any]], str]:
+def _changed(words: str, before: str) -> Callable[[ControlRequest, Mapping[str, Any]], str]:
     return lambda wanted, reply: f"{wanted.name} {words if reply.get('is_changed', True) else before}."
 
 
-def _cancelled(wanted: Wanted, reply: Mapping[str, Any]) -> str:
+def _cancelled(wanted: ControlRequest, reply: Mapping[str, Any]) -> str:
     left = int(reply.get("left", 0))
     said = "ends as soon as it can" if reply.get("was_going") else "was not under way any more"
     return f"Run {wanted.id} {said}." + (f" {left} open orders were not reached." if left else "")
@@ -96,28 +96,30 @@ _RESUMED = _changed("runs again", "was not paused")
 _HALTED = _changed("is halted: no order is sent", "was halted already")
 _UNHALTED = _changed("may trade again", "was not halted")
 
-ACTIONS: Mapping[str, Action] = MappingProxyType(
+ACTIONS: Mapping[str, ControlAction] = MappingProxyType(
     {
-        "pause": Action("pause", Role.OPERATE, "strategy", _strategy, _PAUSED),
-        "resume": Action("resume", Role.OPERATE, "strategy", _strategy, _RESUMED),
-        "pause_all": Action("pause", Role.OPERATE, "daemon", _all, _PAUSED),
-        "resume_all": Action("resume", Role.OPERATE, "daemon", _all, _RESUMED),
-        "run": Action("run", Role.TRADE, "strategy", _strategy, _began),
-        "dry_run": Action("run/dry", Role.OPERATE, "strategy", _strategy, _began),
-        "cancel": Action("runs/cancel", Role.OPERATE, "run", _run, _cancelled),
-        "halt": Action("safety/halt", Role.OPERATE, "strategy", _strategy, _HALTED),
-        "unhalt": Action("safety/resume", Role.TRADE, "strategy", _strategy, _UNHALTED),
-        "halt_all": Action("safety/halt", Role.OPERATE, "daemon", _all, _HALTED),
-        "unhalt_all": Action("safety/resume", Role.TRADE, "daemon", _all, _UNHALTED),
-        "ack": Action(
+        "pause": ControlAction("pause", Role.OPERATE, "strategy", _strategy, _PAUSED),
+        "resume": ControlAction("resume", Role.OPERATE, "strategy", _strategy, _RESUMED),
+        "pause_all": ControlAction("pause", Role.OPERATE, "daemon", _all, _PAUSED),
+        "resume_all": ControlAction("resume", Role.OPERATE, "daemon", _all, _RESUMED),
+        "run": ControlAction("run", Role.TRADE, "strategy", _strategy, _began),
+        "dry_run": ControlAction("run/dry", Role.OPERATE, "strategy", _strategy, _began),
+        "cancel": ControlAction("runs/cancel", Role.OPERATE, "run", _run, _cancelled),
+        "halt": ControlAction("safety/halt", Role.OPERATE, "strategy", _strategy, _HALTED),
+        "unhalt": ControlAction("safety/resume", Role.TRADE, "strategy", _strategy, _UNHALTED),
+        "halt_all": ControlAction("safety/halt", Role.OPERATE, "daemon", _all, _HALTED),
+        "unhalt_all": ControlAction("safety/resume", Role.TRADE, "daemon", _all, _UNHALTED),
+        "ack": ControlAction(
             "alerts/ack",
             Role.OPERATE,
             "alert",
             _alert,
             _changed("is acknowledged", "was acknowledged already, or is over"),
         ),
-        "enable": Action("schedule/enable", Role.OPERATE, "job", _job, _changed("fires again", "was enabled already")),
-        "disable": Action(
+        "enable": ControlAction(
+            "schedule/enable", Role.OPERATE, "job", _job, _changed("fires again", "was enabled already")
+        ),
+        "disable": ControlAction(
             "schedule/disable", Role.OPERATE, "job", _job, _changed("fires no more", "was disabled already")
         ),
     }
@@ -142,7 +144,7 @@ class Do(RequestHandler):
         if person is None:
             return 401, "You are not logged in any more. Load the page again."
         try:
-            wanted = decode(Wanted, parse_json(self.request.body))
+            wanted = decode(ControlRequest, parse_json(self.request.body))
         except MismatchError as mismatch:
             return 400, str(mismatch)
         held, place = person.passes.get(wanted.daemon), page.daemons().get(wanted.daemon)
@@ -157,7 +159,7 @@ class Do(RequestHandler):
         return answer
 
 
-def refusal(wanted: Wanted, held: Pass) -> tuple[int, str] | None:
+def refusal(wanted: ControlRequest, held: Pass) -> tuple[int, str] | None:
     """Why a wish is not passed on; None when it is."""
     action = ACTIONS.get(wanted.do)
     if action is None:
@@ -172,7 +174,7 @@ def refusal(wanted: Wanted, held: Pass) -> tuple[int, str] | None:
     return None
 
 
-def perform(wanted: Wanted, place: Place, token: str, who: str) -> tuple[int, str]:
+def perform(wanted: ControlRequest, place: Place, token: str, who: str) -> tuple[int, str]:
     """Ask the daemon; status and words. In a thread."""
     action, found = ACTIONS[wanted.do], place.target()
     try:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from sigc_dashboard.feed import DETAILS, Feed, Snapshot, Way
+from sigc_dashboard.daemon_feed import DETAILS, DaemonFeed, DaemonRoute, Snapshot
 from sigc_dashboard.server.admission import LOOPBACK_FRAMES
 from sigc_dashboard.server.places import Place, Places
 from sigc_dashboard.server.sessions import Pass, Person, Sessions
@@ -44,7 +44,7 @@ class Page:
     cookie: str
     loop: asyncio.AbstractEventLoop
     tabs: dict[str, Tab] = field(default_factory=dict)  # by Bokeh's session
-    _feeds: dict[str, Feed] = field(default_factory=dict)
+    _feeds: dict[str, DaemonFeed] = field(default_factory=dict)
     _made: dict[Seen, tuple[Snapshot, Sequence[Part]]] = field(default_factory=dict)
     _known: Mapping[str, Place] = field(default_factory=dict)
     _known_at: float = -_PLACES_EVERY_S
@@ -59,16 +59,16 @@ class Page:
             self._known, self._known_at = {**kept, **found}, now
         return self._known
 
-    def feed(self, daemon: str) -> Feed:
+    def feed(self, daemon: str) -> DaemonFeed:
         """The feed of a daemon, begun by the first who asks."""
         found = self._feeds.get(daemon)
         if found is None:
-            way = Way(
+            way = DaemonRoute(
                 lambda: self.daemons()[daemon].target(),
                 lambda: self.sessions.token_of(daemon),
                 lambda token: self.sessions.refuse(daemon, token),
             )
-            found = self._feeds[daemon] = Feed(daemon, way, lambda snapshot: self._told(daemon, snapshot))
+            found = self._feeds[daemon] = DaemonFeed(daemon, way, lambda snapshot: self._told(daemon, snapshot))
         return found
 
     def frames(self, daemon: str) -> frozenset[str]:

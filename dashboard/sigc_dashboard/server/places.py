@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sigc.host.instance import runtime_dirs
 from sigc.host.instances import running
-from sigc.rpc.client import Target, Wish, find_daemon
+from sigc.rpc.client import DaemonQuery, Target, find_daemon
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def local() -> Mapping[str, Place]:
 
 def _by_address(address: str, ca: Path | None) -> Callable[[], Target]:
     def target() -> Target:
-        found = find_daemon(Wish(address=address, ca=ca), runtime_dirs(os.environ, os.getuid()))
+        found = find_daemon(DaemonQuery(address=address, ca=ca), runtime_dirs(os.environ, os.getuid()))
         tls: ssl.SSLContext | None = found.tls
         return Target(found.address, "", tls)  # a token that lies about is for the command line, not for a page
 

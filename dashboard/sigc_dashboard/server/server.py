@@ -37,7 +37,7 @@ from tornado.web import OutputTransform, RequestHandler
 from sigc.rpc.access import Throttle
 from sigc_dashboard.assets import asset
 from sigc_dashboard.layout import frame, notice
-from sigc_dashboard.server.admission import Asked, Gate, headers_of
+from sigc_dashboard.server.admission import RequestGate, RequestHead, headers_of
 from sigc_dashboard.server.controls import Do
 from sigc_dashboard.server.login import Login, Logout, visit_of, where_of
 from sigc_dashboard.server.page import Page, Visit
@@ -85,7 +85,7 @@ class _Server(BokehTornado):
 
     def __init__(self, page: Page, settings: Settings) -> None:
         self.page, self.settings_ = page, settings
-        self.gate = Gate.of(settings.host, settings.origins, page.views)
+        self.gate = RequestGate.of(settings.host, settings.origins, page.views)
         self.throttle = Throttle(time.monotonic)
         apps = {f"/{name}": Application(_Opener(page, view)) for name, view in page.views.items()}
         patterns: list[Any] = [
@@ -285,10 +285,10 @@ class _Headers(OutputTransform):
         return status_code, headers, chunk
 
 
-def asked_of(request: HTTPServerRequest) -> Asked:
+def asked_of(request: HTTPServerRequest) -> RequestHead:
     """The head of a request, as the gate reads it."""
     found = {name.lower(): value for name, value in request.headers.items()}
-    return Asked(request.method or "", request.path or "", found, request.protocol)
+    return RequestHead(request.method or "", request.path or "", found, request.protocol)
 
 
 def _logged(handler: RequestHandler) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from sigc.rpc.messages.history import CacheReply, Stored
 from sigc.rpc.messages.requests import Details, RunStatus, WorkerStatus
-from sigc_dashboard.feed import DETAILS, Ask
+from sigc_dashboard.daemon_feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
-from sigc_dashboard.parts.tiles import Row, badge, meter, nothing, table, tile, tiles
+from sigc_dashboard.parts.tiles import TableRow, badge, meter, nothing, table, tile, tiles
 from sigc_dashboard.parts.trail import TRACE, blocks_plot, memory_plot, processor_plot, rates
 from sigc_dashboard.view_api import Look, Part, Plot, Where
 from sigc_dashboard.words import CLUSTERS, NOTHING, count, moment, share, size
@@ -17,7 +17,7 @@ from sigc_dashboard.words import CLUSTERS, NOTHING, count, moment, share, size
 CACHE = Ask("cache/status", CacheReply, every_s=5.0)
 
 
-class Cluster:
+class ClusterView:
     """Workers, throughput, queue, Dask's own page; the cache."""
 
     name, title, is_listed, has_frames = "cluster", "Cluster and cache", True, True
@@ -79,13 +79,13 @@ def _workers(details: Details | None) -> Html:
     return table("Workers", heads, [_worker(w) for w in details.workers], range(2, 6))
 
 
-def _worker(worker: WorkerStatus) -> Row:
+def _worker(worker: WorkerStatus) -> TableRow:
     if worker.refused:
-        return Row(worker.address, (f"{worker.address} does not compute: it {worker.refused}", *[NOTHING] * 5))
+        return TableRow(worker.address, (f"{worker.address} does not compute: it {worker.refused}", *[NOTHING] * 5))
     full = share(worker.memory_bytes, worker.memory_limit_bytes)
     memory = join([size(worker.memory_bytes), meter("memory", full)], " ")
     cells = (worker.address, memory, size(worker.memory_limit_bytes), worker.threads, f"{worker.cpu_pct:.0f} %")
-    return Row(worker.address, (*cells, worker.tasks))
+    return TableRow(worker.address, (*cells, worker.tasks))
 
 
 def _queue(look: Look, details: Details | None) -> Html:
@@ -123,9 +123,9 @@ def _cache(look: Look) -> Html:
     return join([top, table("The cache by source", heads, rows, (2, 3, 4))]) if rows else top
 
 
-def _stored(one: Stored, whole: int) -> Row:
+def _stored(one: Stored, whole: int) -> TableRow:
     cells = (one.name, one.kind, f"{one.blocks:,}", size(one.bytes), f"{share(one.bytes, whole):.0f} %")
-    return Row(f"{one.kind} {one.name}", cells)
+    return TableRow(f"{one.kind} {one.name}", cells)
 
 
 def _dask(details: Details | None) -> Html:

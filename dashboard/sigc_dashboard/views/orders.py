@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sigc.rpc.messages.page import Decision, SafetyReply
+from sigc.rpc.messages.page import SafetyReply, StopDecision
 from sigc.rpc.messages.requests import JobsReply, JobStatus, RunStatus, StrategyStatus
 from sigc.rpc.verb import Role
-from sigc_dashboard.feed import DETAILS, Ask
+from sigc_dashboard.daemon_feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.books import FILLS, OPEN, book_of, latest_fills, open_orders, positions
 from sigc_dashboard.parts.buttons import button
-from sigc_dashboard.parts.tiles import Row, badge, nothing, table, tile, tiles
+from sigc_dashboard.parts.tiles import TableRow, badge, nothing, table, tile, tiles
 from sigc_dashboard.view_api import Look, Part, Plot, Where
 from sigc_dashboard.words import count, moment
 
@@ -21,7 +21,7 @@ SAFETY = Ask("safety/status", SafetyReply, every_s=1.0)
 JOBS = Ask("schedule/list", JobsReply, every_s=3.0)
 
 
-class Orders:
+class OrdersView:
     """Whether it trades, what it trades, and the means to stop it."""
 
     name, title, is_listed, has_frames = "orders", "Orders and safety", True, False
@@ -93,7 +93,7 @@ def _controls(look: Look) -> Html:
         if status.is_halted
         else button(look, "halt_all", daemon, Role.OPERATE)
     )
-    whole = Row("", (join([tag("b", "everything")]), badge(_whole(look)), tag("div", hold, halt, class_="row")))
+    whole = TableRow("", (join([tag("b", "everything")]), badge(_whole(look)), tag("div", hold, halt, class_="row")))
     rows = [whole, *(_strategy(look, one) for one in status.strategies)]
     reader = (
         tag("p", "Your token may look, and change nothing.", class_="nothing") if not look.may(Role.OPERATE) else ""
@@ -108,7 +108,7 @@ def _whole(look: Look) -> str:
     )
 
 
-def _strategy(look: Look, one: StrategyStatus) -> Row:
+def _strategy(look: Look, one: StrategyStatus) -> TableRow:
     found = look.get(SAFETY)
     kinds = {d.kind for d in found.decisions if d.strategy == one.name} if found is not None else set()
     hold = button(look, "resume" if "paused" in kinds else "pause", one.name, Role.OPERATE)
@@ -119,7 +119,7 @@ def _strategy(look: Look, one: StrategyStatus) -> Row:
     )
     dry = button(look, "dry_run", one.name, Role.OPERATE)
     run = button(look, "run", one.name, Role.TRADE)
-    return Row(one.name, (one.name, badge(one.state), tag("div", hold, halt, dry, run, class_="row")))
+    return TableRow(one.name, (one.name, badge(one.state), tag("div", hold, halt, dry, run, class_="row")))
 
 
 def _decisions(look: Look) -> Html:
@@ -133,9 +133,9 @@ def _decisions(look: Look) -> Html:
     return table("Decisions", ("What", "State", "By", "Why", "Since"), rows)
 
 
-def _decision(one: Decision, zone: str) -> Row:
+def _decision(one: StopDecision, zone: str) -> TableRow:
     cells = (one.strategy or "everything", badge(one.kind), one.who, tag("span", one.why, class_="text"))
-    return Row(f"{one.kind} {one.strategy}", (*cells, moment(one.since, zone, "about")))
+    return TableRow(f"{one.kind} {one.strategy}", (*cells, moment(one.since, zone, "about")))
 
 
 def _under_way(look: Look) -> Html:
@@ -148,10 +148,10 @@ def _under_way(look: Look) -> Html:
     return table("Runs under way", ("Strategy", "Kind", "Stage", "Asked", "Control"), rows)
 
 
-def _run(look: Look, run: RunStatus, zone: str) -> Row:
+def _run(look: Look, run: RunStatus, zone: str) -> TableRow:
     name = run.strategy or run.job
     cancel = button(look, "cancel", name, Role.OPERATE, id=run.id)
-    return Row(run.id, (name, run.kind, run.stage or run.state, moment(run.asked, zone, "about"), cancel))
+    return TableRow(run.id, (name, run.kind, run.stage or run.state, moment(run.asked, zone, "about"), cancel))
 
 
 def _jobs(look: Look) -> Html:
@@ -164,9 +164,11 @@ def _jobs(look: Look) -> Html:
     return table("Jobs", heads, [_job(look, job, found.zone) for job in found.jobs])
 
 
-def _job(look: Look, job: JobStatus, zone: str) -> Row:
+def _job(look: Look, job: JobStatus, zone: str) -> TableRow:
     state = "disabled" if not job.is_enabled else "paused" if job.is_paused else job.phase
     switch = button(look, "disable" if job.is_enabled else "enable", job.name, Role.OPERATE)
     last = badge(job.last_status) if job.last_status else ""
     when = tag("span", job.trigger, title=job.zone)
-    return Row(job.name, (job.name, job.kind, when, badge(state), moment(job.next_fire, zone, "about"), last, switch))
+    return TableRow(
+        job.name, (job.name, job.kind, when, badge(state), moment(job.next_fire, zone, "about"), last, switch)
+    )

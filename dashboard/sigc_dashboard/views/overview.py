@@ -8,13 +8,13 @@ from typing import Any
 from sigc.rpc.messages.history import NavReply
 from sigc.rpc.messages.requests import NextReply, RunsReply, RunStatus, StrategyStatus
 from sigc.rpc.verb import Role
-from sigc_dashboard.feed import DETAILS, Ask
+from sigc_dashboard.daemon_feed import DETAILS, Ask
 from sigc_dashboard.html import Html, join, tag
 from sigc_dashboard.parts.alerts import ASKS, alerts
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.links import link
 from sigc_dashboard.parts.spark import spark
-from sigc_dashboard.parts.tiles import Row, badge, fills, nothing, table, tile, tiles, tone
+from sigc_dashboard.parts.tiles import TableRow, badge, fills, nothing, table, tile, tiles, tone
 from sigc_dashboard.view_api import Look, Part, Plot, Where
 from sigc_dashboard.words import CLUSTERS, NOTHING, change, count, duration, moment, share, size
 
@@ -102,7 +102,7 @@ def _strategies(look: Look) -> Html:
     if not status.strategies:
         return nothing("No strategy is configured. Add one under strategies: of the configuration.")
     rows = [
-        Row(
+        TableRow(
             one.name,
             (
                 join([link(look.where, "strategy", one.name, tag("b", one.name)), " ", badge(one.state)]),
@@ -158,7 +158,7 @@ def _recent(look: Look) -> Html:
     marks = [_mark(run) for run in reversed(found.runs)]
     strip = tag("ol", *marks, class_="strip", aria_label="Outcomes, oldest first")
     rows = [
-        Row(
+        TableRow(
             run.id,
             (
                 run.strategy or run.job,

@@ -9,12 +9,12 @@ from typing import Any
 from sigc.rpc.messages.history import DetailReply, FillsReply, OrdersReply, RunsPageReply
 from sigc.rpc.messages.requests import LogsReply, RunStatus
 from sigc.rpc.verb import Role
-from sigc_dashboard.feed import DETAILS, Ask
+from sigc_dashboard.daemon_feed import DETAILS, Ask
 from sigc_dashboard.html import NONE, Html, join, tag, text
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.dag import drawing, node_table
 from sigc_dashboard.parts.links import address, link, why
-from sigc_dashboard.parts.tiles import Row, badge, fills, nothing, table, tile, tiles, tone
+from sigc_dashboard.parts.tiles import TableRow, badge, fills, nothing, table, tile, tiles, tone
 from sigc_dashboard.parts.waterfall import waterfall
 from sigc_dashboard.view_api import Look, Part, Plot, Where
 from sigc_dashboard.words import NOTHING, count, duration, moment, size
@@ -44,7 +44,7 @@ def log_of(id: str) -> Ask[LogsReply]:
     return Ask("runs/logs", LogsReply, (("id", id), ("most", _MOST_LINES)), every_s=3.0)
 
 
-class Run:
+class RunPage:
     """One run; without one, the newest."""
 
     name, title, is_listed, has_frames = "run", "Runs", True, False
@@ -106,7 +106,7 @@ def run_table(look: Look, found: Sequence[RunStatus], *, of_one: bool = False) -
     """The newest runs as a table, each a link. of_one: all of them are of the strategy that is looked at."""
     zone = look.status.zone if look.status is not None else ""
     rows = [
-        Row(
+        TableRow(
             run.id,
             (
                 link(look.where, "run", run.id, run.id),
@@ -122,7 +122,17 @@ def run_table(look: Look, found: Sequence[RunStatus], *, of_one: bool = False) -
         )
         for run in found
     ]
-    heads = ("Run", *(() if of_one else ("Strategy",)), "Outcome", "Kind", "As of", "Asked", "Took", "Message", "Why")
+    heads = (
+        "Run",
+        *(() if of_one else ("Strategy",)),
+        "Outcome",
+        "Kind",
+        "As of",
+        "Asked",
+        "Took",
+        "Message",
+        "Why",
+    )
     return table("Newest runs", heads, rows, (len(heads) - 3,))
 
 
@@ -214,7 +224,7 @@ def _stages(found: DetailReply) -> Html:
 
 def _findings(found: DetailReply) -> Html:
     rows = [
-        Row(
+        TableRow(
             f"{stage.name} {number}",
             (
                 badge(one.weight, of={"error": "bad", "denial": "bad", "warning": "warn"}.get(one.weight, "plain")),
@@ -228,7 +238,7 @@ def _findings(found: DetailReply) -> Html:
         for number, one in enumerate(stage.findings)
     ]
     rows += [
-        Row(
+        TableRow(
             f"said {number}",
             (badge(d.severity, of="bad" if d.severity == "error" else "warn"), "", d.code, d.message, ""),
         )
@@ -271,7 +281,7 @@ def _orders(look: Look, found: DetailReply) -> Html:
         return nothing("It sent no orders." if found.status.kind == "trade" else "Nothing is traded by such a run.")
     zone = look.status.zone if look.status is not None else ""
     rows = [
-        Row(
+        TableRow(
             one.client_order_id,
             (
                 one.asset,
@@ -298,7 +308,7 @@ def _fills(look: Look) -> Html:
         return NONE
     zone = look.status.zone if look.status is not None else ""
     rows = [
-        Row(
+        TableRow(
             one.execution_id,
             (
                 one.asset,
@@ -318,8 +328,8 @@ def _fills(look: Look) -> Html:
 
 
 def _files(found: DetailReply) -> Html:
-    files = [Row(one.name, (one.name, size(one.bytes))) for one in found.artifacts]
-    digests = [Row(name, (name, tag("code", value[:20]))) for name, value in sorted(found.digests.items())]
+    files = [TableRow(one.name, (one.name, size(one.bytes))) for one in found.artifacts]
+    digests = [TableRow(name, (name, tag("code", value[:20]))) for name, value in sorted(found.digests.items())]
     shown = [table("Files", ("File", "Size"), files, (1,)) if files else nothing("It left no files.")]
     if digests:
         shown.append(tag("details", tag("summary", "Digests"), table("Digests", ("Of", "Digest"), digests)))

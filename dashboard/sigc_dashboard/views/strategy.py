@@ -16,11 +16,11 @@ from sigc.rpc.messages.requests import StrategyStatus
 from sigc.rpc.verb import Role
 from sigc.store.history.holding import Holding
 from sigc_dashboard import tracks
-from sigc_dashboard.feed import Ask
+from sigc_dashboard.daemon_feed import Ask
 from sigc_dashboard.html import NONE, Html, join, tag
 from sigc_dashboard.parts.buttons import button
 from sigc_dashboard.parts.links import link
-from sigc_dashboard.parts.tiles import Row, badge, fills, nothing, table, tile, tiles
+from sigc_dashboard.parts.tiles import TableRow, badge, fills, nothing, table, tile, tiles
 from sigc_dashboard.reports import track_figures as draw
 from sigc_dashboard.reports.document import months as heat_map
 from sigc_dashboard.view_api import Look, Part, Plot, Where
@@ -54,7 +54,7 @@ def runs_of(strategy: str) -> Ask[RunsPageReply]:
     return Ask("history/runs", RunsPageReply, (("strategy", strategy), ("most", 10)), every_s=2.0)
 
 
-class Strategy:
+class StrategyView:
     """One strategy; without one, all of them to choose from."""
 
     name, title, is_listed, has_frames = "strategy", "Strategies", True, False
@@ -104,7 +104,7 @@ def _choose(look: Look) -> Html:
         ]
     )
     rows = [
-        Row(
+        TableRow(
             one.name,
             (
                 link(look.where, "strategy", one.name, one.name),
@@ -192,7 +192,7 @@ def _positions(look: Look, name: str) -> Html:
     return join([table("Positions", heads, rows, (1, 2, 3, 5, 6, 7, 8)), tag("p", said, class_="nothing under")])
 
 
-def _position(one: Holding, as_of: str) -> Row:
+def _position(one: Holding, as_of: str) -> TableRow:
     cells = (
         one.asset,
         _number(one.weight, "z.2%"),
@@ -204,7 +204,7 @@ def _position(one: Holding, as_of: str) -> Row:
         _number(one.price, ",.2f") + (f" of {one.priced}" if one.is_older_than(as_of) else ""),
         change(one.unrealised, ",.0f"),
     )
-    return Row(one.asset, cells)
+    return TableRow(one.asset, cells)
 
 
 def _drift(value: float | None) -> Html:
@@ -238,7 +238,7 @@ def _signals(look: Look, name: str) -> Html:
     return join([table("Signals", heads, rows, range(1, 9)), tag("p", said, class_="nothing under")])
 
 
-def _signal(name: str, found: SignalsReply) -> Row:
+def _signal(name: str, found: SignalsReply) -> TableRow:
     newest = next((line for day in found.days[:1] for line in day.signals if line.name == name), None)
     universe = found.days[0].universe if found.days else 0
     ics = [line.ic for day in found.days for line in day.signals if line.name == name and line.ic is not None]
@@ -253,7 +253,7 @@ def _signal(name: str, found: SignalsReply) -> Row:
         _number(fmean(ics) if ics else None, "+.3f"),
         f"{len(ics):,}",
     )
-    return Row(name, cells)
+    return TableRow(name, cells)
 
 
 def _main_signal(found: SignalsReply) -> str:

@@ -13,18 +13,19 @@ import numpy as np
 from sigc.data.dates.frequency import Periods
 from sigc.engine.core.gather import gather
 from sigc.engine.core.task import RunReport
-from sigc.engine.kernel.books import Books
+from sigc.engine.kernel.trial_figures import TrialBooks
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.ops.declare import REGISTRY
 from sigc.panel import Dates, Floats, Panel
 from sigc.plan.strategy import Backtest, Portfolio, Strategy
-from sigc_pipelines.backtest.book import Adjust, Book, book_of, is_plain, keep_book, until_ruin
-from sigc_pipelines.backtest.book_findings import findings_of
+from sigc_pipelines.backtest.account_findings import findings_of
+from sigc_pipelines.backtest.accounts import Adjust, BacktestAccounts, book_of, is_plain, keep_book, until_ruin
+from sigc_pipelines.backtest.benchmark import benchmark_returns
 from sigc_pipelines.backtest.costs import Market, are_of_turnover, cost_of, elapsed_days
-from sigc_pipelines.backtest.ends import cut, ends_of
+from sigc_pipelines.backtest.ended_assets import cut, ends_of
 from sigc_pipelines.backtest.measuring import measured
-from sigc_pipelines.backtest.performance import BenchmarkMetrics, Metrics
-from sigc_pipelines.backtest.returns import benchmark_returns, over_gaps
+from sigc_pipelines.backtest.performance import BenchmarkMetrics, PerformanceMetrics
+from sigc_pipelines.backtest.returns import over_gaps
 from sigc_pipelines.backtest.warm_up import first_defined, first_of_figures, first_possible
 from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between
 from sigc_pipelines.portfolio.constraint_inputs import adjuster
@@ -35,7 +36,7 @@ from sigc_pipelines.prices.quotes import Quotes, accepted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Result:
+class BacktestRun:
     """A backtest. returns: net, per row; gross, costs, turnover likewise; weights: held after each row.
 
     periods: rows a year of the traded source. left_out: first rows that `metrics` and `against` leave out, as no weight
@@ -53,7 +54,7 @@ class Result:
     turnover: Floats
     weights: Panel
     wanted: Panel
-    metrics: Metrics
+    metrics: PerformanceMetrics
     benchmark: Floats | None
     against: BenchmarkMetrics | None
     findings: tuple[Diagnostic, ...]
@@ -87,7 +88,7 @@ def backtest(
     *,
     capital: float = 1_000_000.0,
     overrides: Mapping[str, object] | None = None,
-) -> Result:
+) -> BacktestRun:
     """Backtest `portfolio`. overrides: fields of `Backtest` set from outside (start, end, rebalance, ...)."""
     settings = replace(portfolio.backtest or Backtest(), **(overrides or {}))  # type: ignore[arg-type]
     start, stop = rows_between(loaded.grid, settings.start, settings.end)
@@ -132,7 +133,7 @@ class Accounts:
         self.benchmark = benchmark_returns(loaded, workspace, self.settings, start, stop)
         self._adjust = adjuster(loaded, workspace, portfolio, capital, start, stop)
 
-    def book(self, wanted: Floats, low: int = 0, high: int | None = None) -> tuple[Book, Floats]:
+    def book(self, wanted: Floats, low: int = 0, high: int | None = None) -> tuple[BacktestAccounts, Floats]:
         """The book over the rows [low, high) of the accounts, flat before them, and its costs per row."""
         high = len(self.dates) if high is None else high
         book = keep_book(
@@ -148,17 +149,19 @@ class Accounts:
         """What is wanted, and nothing known on rows that tell nothing."""
         return np.where(self._doubtful[:, None], np.nan, wanted) if self._doubtful.any() else wanted
 
-    def books(self, start: int) -> Books | None:
+    def books(self, start: int) -> TrialBooks | None:
         """What keeps the figures of any such book of the rows from `start` of the grid on, while it is computed; None
         where more than that must be known of it."""
         settings = self.settings
         if settings.drift or settings.rebalance.rows != 1 or self._adjust is not None or self._doubtful.any():
             return None
         return (
-            Books(self.quotes.returns, self.loaded.grid.names, start) if are_of_turnover(self.portfolio.costs) else None
+            TrialBooks(self.quotes.returns, self.loaded.grid.names, start)
+            if are_of_turnover(self.portfolio.costs)
+            else None
         )
 
-    def followed(self, figures: Floats, last: Floats) -> tuple[Book, Floats] | None:
+    def followed(self, figures: Floats, last: Floats) -> tuple[BacktestAccounts, Floats] | None:
         """The book of figures that were kept, and its costs per row; None where it must be walked. last: the weights of
         its last row."""
         if not is_plain(figures, last, self.quotes):
@@ -179,7 +182,7 @@ class Accounts:
 
     def held(
         self, wanted: Floats, *, drift: bool, delay: int = 0, due: Due | None = None, keeps_ended: bool = False
-    ) -> Book:
+    ) -> BacktestAccounts:
         """The book over all rows: with or without drift, traded so many rows after it was decided.
 
         due: the rows on which it is decided, by default those of the rebalance. keeps_ended: what lacks prices stays.
@@ -195,7 +198,7 @@ class Accounts:
         )
         return until_ruin(book, np.zeros(rows))[0]
 
-    def result(self, wanted: Panel, report: RunReport, params: Mapping[str, float] | None = None) -> Result:
+    def result(self, wanted: Panel, report: RunReport, params: Mapping[str, float] | None = None) -> BacktestRun:
         """The backtest of `wanted` (rows of the accounts, traded assets)."""
         book, costs = self.book(wanted.values)
         net = book.gross - costs
@@ -207,7 +210,7 @@ class Accounts:
             periods=periods.a_year,
         )
         leaves = sorted(self.loaded.grid.leaves.items())
-        return Result(
+        return BacktestRun(
             strategy=strategy.name,
             portfolio=self.portfolio.name,
             params=dict(strategy.params) if params is None else dict(params),

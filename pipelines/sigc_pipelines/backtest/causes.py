@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 
 from sigc.actions import ActionKind
 from sigc.panel import Floats
-from sigc.store.ledger.action_rows import Entry
-from sigc.store.ledger.effects import Due, effects
+from sigc.store.ledger.action_effects import DueAction, effects
+from sigc.store.ledger.action_rows import ActionEntry
 from sigc.store.ledger.records import ZERO, BookKey, Fill, Nav, Outcome
 from sigc_pipelines.live.trading import Ended
 
@@ -44,7 +44,7 @@ _REINVESTED = frozenset({ActionKind.DIVIDEND, ActionKind.SPINOFF})
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Cause:
     """Something that the simple accounting leaves out. effect: on the total return; note: how often, how much."""
 
     name: str
@@ -53,7 +53,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Traded:
+class ReplayTrades:
     """What a replay left in its ledger: of the book in order, but for the counts of orders by state.
 
     charges: money by session, negative where it was paid. dues: the actions of all assets that it had to do with, with
@@ -61,10 +61,10 @@ class Traded:
     """
 
     fills: tuple[Fill, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[ActionEntry, ...]
     navs: tuple[Nav, ...]
     charges: Mapping[str, Decimal]
-    dues: tuple[Due, ...]
+    dues: tuple[DueAction, ...]
     held: Mapping[str, Decimal]
     states: Mapping[str, int] = field(default_factory=dict)
 
@@ -90,7 +90,7 @@ class _How:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ReplayRows:
     """The rows of a replay, and what happened on them. days: ISO dates; marks: (rows, assets), newest prices in units
     of the row; priced: where there is one of that very row. lot: quantities are multiples of it."""
 
@@ -98,7 +98,7 @@ class Rows:
     names: tuple[str, ...]
     marks: Floats
     priced: Flags
-    traded: Traded
+    traded: ReplayTrades
     capital: float
     lot: float = 1.0
 
@@ -162,9 +162,9 @@ class Rows:
         return np.cumsum(change, axis=0)
 
     @cached_property
-    def dues(self) -> dict[int, list[Due]]:
+    def dues(self) -> dict[int, list[DueAction]]:
         """The actions by the row before whose close they act."""
-        found: dict[int, list[Due]] = {}
+        found: dict[int, list[DueAction]] = {}
         for due in self.traded.dues:
             found.setdefault(self.row(due.session), []).append(due)
         return found
@@ -176,7 +176,7 @@ def decided(ended: Sequence[Ended], *, wholly: bool = False) -> list[Ended]:
     return [e for e in made if e.turn is None or e.turn.due] if wholly else made
 
 
-def steps(rows: Rows, ended: Sequence[Ended], begun: float, net: float, *, of_capital: bool) -> tuple[Step, ...]:
+def steps(rows: ReplayRows, ended: Sequence[Ended], begun: float, net: float, *, of_capital: bool) -> tuple[Cause, ...]:
     """The steps from sizing on. begun: the total return that they begin at; net: that of the orders, at which they end.
 
     of_capital: weights were shares of the capital (`execution.sizing`).
@@ -198,10 +198,10 @@ def steps(rows: Rows, ended: Sequence[Ended], begun: float, net: float, *, of_ca
     found, last = [], begun
     for name, how, note in chain:
         total = _walk(rows, decisions, how)
-        found.append(Step(name, total - last, note))
+        found.append(Cause(name, total - last, note))
         last = total
     nothing = not traded.fills and not traded.entries
-    return (*found, Step("rest", net - last, "nothing was traded" if nothing else "what none of these explains"))
+    return (*found, Cause("rest", net - last, "nothing was traded" if nothing else "what none of these explains"))
 
 
 def _of(ended: Ended) -> _Decided:
@@ -241,7 +241,7 @@ def _quantities(weights: Floats, money: float, prices: Floats, lot: float) -> Fl
         return np.trunc(wanted / lot * _SAME) * lot if lot else wanted
 
 
-def _walk(rows: Rows, decisions: Mapping[int, _Decided], how: _How) -> float:
+def _walk(rows: ReplayRows, decisions: Mapping[int, _Decided], how: _How) -> float:
     """The total return of a book of quantities and cash."""
     none, marks = np.full(len(rows.names), np.nan), np.nan_to_num(rows.marks)
     held, cash, open_ = np.zeros(len(rows.names)), rows.capital, _Open(none, none.copy())
@@ -270,7 +270,7 @@ def _walk(rows: Rows, decisions: Mapping[int, _Decided], how: _How) -> float:
     return (cash + float(held @ marks[-1]) + float(kept.sum())) / rows.capital - 1.0
 
 
-def _act(rows: Rows, row: int, how: _How, held: Floats, kept: Floats, marks: Floats) -> float:
+def _act(rows: ReplayRows, row: int, how: _How, held: Floats, kept: Floats, marks: Floats) -> float:
     """Do to `held` what corporate actions do on a row; the cash that comes of it, but for what is to be reinvested."""
     dues = [d for d in rows.dues[row] if d.action.asset in rows.column]
     own = {d.action.asset for d in dues} | {d.action.into for d in dues}
@@ -294,7 +294,7 @@ def _act(rows: Rows, row: int, how: _How, held: Floats, kept: Floats, marks: Flo
     return cash
 
 
-def _notes(rows: Rows) -> dict[str, str]:
+def _notes(rows: ReplayRows) -> dict[str, str]:
     """What each step was about, in numbers."""
     traded = rows.traded
     of = [e for e in traded.entries if e.step == "effect"]

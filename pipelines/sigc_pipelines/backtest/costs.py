@@ -14,7 +14,7 @@ import numpy as np
 
 from sigc.panel import Dates, Floats
 from sigc.plan.strategy import Cost
-from sigc_pipelines.backtest.book import Book
+from sigc_pipelines.backtest.accounts import BacktestAccounts
 
 _YEAR_DAYS = 365.0  # ACT/365, as brokers charge for borrowed shares
 
@@ -45,7 +45,7 @@ def elapsed_days(dates: Dates) -> Floats:
     return np.diff(dates.astype("datetime64[ns]").view("i8"), prepend=dates[:1].view("i8")) / 86_400e9
 
 
-def cost_of(costs: Sequence[Cost], book: Book, market: Market) -> Floats:
+def cost_of(costs: Sequence[Cost], book: BacktestAccounts, market: Market) -> Floats:
     """Cost per row, (rows,), a fraction of the book. Without terms: zeros."""
     total = np.zeros(len(book.turnover))
     for term in costs:
@@ -58,26 +58,26 @@ def are_of_turnover(costs: Sequence[Cost]) -> bool:
     return all(TERMS[term.name] is _bps for term in costs)
 
 
-def _bps(term: Cost, book: Book, market: Market) -> Floats:
+def _bps(term: Cost, book: BacktestAccounts, market: Market) -> Floats:
     return book.turnover * (_number(term, "value") / 1e4)
 
 
-def _per_share(term: Cost, book: Book, market: Market) -> Floats:
+def _per_share(term: Cost, book: BacktestAccounts, market: Market) -> Floats:
     return _sum(_number(term, "value") * np.abs(book.trades) / market.prices)
 
 
-def _per_trade(term: Cost, book: Book, market: Market) -> Floats:
+def _per_trade(term: Cost, book: BacktestAccounts, market: Market) -> Floats:
     count: Floats = (book.trades != 0.0).sum(axis=1).astype(np.float64)
     return count * (_number(term, "value") / market.capital)
 
 
-def _asymmetric(term: Cost, book: Book, market: Market) -> Floats:
+def _asymmetric(term: Cost, book: BacktestAccounts, market: Market) -> Floats:
     bought: Floats = np.maximum(book.trades, 0.0).sum(axis=1)
     sold: Floats = np.maximum(-book.trades, 0.0).sum(axis=1)
     return (bought * _number(term, "buy") + sold * _number(term, "sell")) / 1e4
 
 
-def _borrow(term: Cost, book: Book, market: Market) -> Floats:
+def _borrow(term: Cost, book: BacktestAccounts, market: Market) -> Floats:
     """ACT/365: what was short after the row before, for the calendar days since."""
     short = np.maximum(-book.held, 0.0).sum(axis=1)
     into: Floats = np.concatenate([[0.0], short[:-1]])
@@ -86,7 +86,7 @@ def _borrow(term: Cost, book: Book, market: Market) -> Floats:
     return into * market.elapsed * (_number(term, "value") / _YEAR_DAYS)
 
 
-def _slippage(term: Cost, book: Book, market: Market) -> Floats:
+def _slippage(term: Cost, book: BacktestAccounts, market: Market) -> Floats:
     size = np.abs(book.trades)
     if market.dollars is None or market.sigma is None:
         part, sigma = size, np.ones_like(size)
@@ -128,7 +128,7 @@ MODELS: Mapping[str, Callable[[Cost, Floats, Floats, Floats], Floats]] = {
     "almgren-chriss": _almgren_chriss,
 }
 
-TERMS: Mapping[str, Callable[[Cost, Book, Market], Floats]] = {
+TERMS: Mapping[str, Callable[[Cost, BacktestAccounts, Market], Floats]] = {
     "tc.bps": _bps,
     "tc.per_share": _per_share,
     "tc.per_trade": _per_trade,

@@ -14,7 +14,7 @@ import numpy as np
 
 from sigc.ops.declare import REGISTRY
 from sigc.panel import Floats
-from sigc_pipelines.backtest.backtest import Result
+from sigc_pipelines.backtest.backtest import BacktestRun
 from sigc_pipelines.backtest.performance import equity
 from sigc_pipelines.backtest.returns import returns_of
 from sigc_pipelines.compute import Loaded, Workspace, rows_between
@@ -26,7 +26,7 @@ ROLLING = 126
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Study:
+class FactorAnalysis:
     """ic: mean rank IC by horizon (rows). quantiles: annualised mean return of each fifth, lowest weight first.
 
     rolling_sharpe: (rows,) over 126 rows, NaN before. Both are by rows a year, and NaN where these are unknown.
@@ -41,14 +41,14 @@ class Study:
     coverage: Floats
 
 
-def study(result: Result, loaded: Loaded, workspace: Workspace) -> Study:
+def study(result: BacktestRun, loaded: Loaded, workspace: Workspace) -> FactorAnalysis:
     """Study a backtest over its own rows."""
     start, stop = rows_between(loaded.grid, result.settings.start, result.settings.end)
     prices = accepted(loaded, workspace, loaded.money, start, stop).levels
     wanted = np.where(np.isfinite(prices), result.wanted.values, np.nan)
     value = equity(result.returns)
     peak = np.maximum.accumulate(np.concatenate([[1.0], value]))[1:]
-    return Study(
+    return FactorAnalysis(
         ic={h: _mean(rank_ic(wanted, prices, h)) for h in HORIZONS},
         quantiles=quantile_returns(wanted, prices) * result.periods.a_year,
         rolling_sharpe=_rolling(result),
@@ -82,7 +82,7 @@ def quantile_returns(wanted: Floats, prices: Floats) -> Floats:
     return np.array(means)
 
 
-def _rolling(result: Result) -> Floats:
+def _rolling(result: BacktestRun) -> Floats:
     """Of the rows that count."""
     found = np.full(len(result.returns), np.nan)
     found[result.left_out :] = rolling_sharpe(result.returns[result.left_out :], result.periods.a_year)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sigc.panel import Dates, Floats
-from sigc_pipelines.backtest.performance import BenchmarkMetrics, Exposures, Metrics, compare, measure
+from sigc_pipelines.backtest.performance import BenchmarkMetrics, Exposures, PerformanceMetrics, compare, measure
 
 
 def measured(
@@ -16,7 +16,7 @@ def measured(
     *,
     first: int,
     periods: float,
-) -> tuple[Metrics, BenchmarkMetrics | None]:
+) -> tuple[PerformanceMetrics, BenchmarkMetrics | None]:
     """All figures of the rows from `first` on, and those against a benchmark's returns over the same rows.
 
     The book is decided at the close of its first row, so the benchmark earns from the second on too.

@@ -35,7 +35,7 @@ class Drawdown:
 
 
 @dataclass(frozen=True, slots=True)
-class Metrics:
+class PerformanceMetrics:
     """Figures of one book. Returns are fractions, VaR and CVaR signed returns, turnover two-sided a year.
 
     ruined: the ISO date on which nothing was left, '' for none.
@@ -88,7 +88,7 @@ def exposures_of(held: Floats) -> Exposures:
 
 def measure(
     dates: Dates, returns: Floats, turnover: Floats, costs: Floats, exposures: Exposures, periods: float
-) -> Metrics:
+) -> PerformanceMetrics:
     """All figures of net `returns` (rows,), with `turnover`, `costs` and `exposures` (see `exposures_of`) per row."""
     bars = len(returns)
     gross, net = exposures
@@ -100,7 +100,7 @@ def measure(
     active, least = int(np.count_nonzero(returns)), _NOISE * bars
     var, cvar = value_at_risk(returns)
     moments = moments_of(returns)
-    return Metrics(
+    return PerformanceMetrics(
         total_return=total,
         annualized_return=annual,
         volatility=moments.deviation * math.sqrt(periods),
@@ -130,7 +130,7 @@ def _ruined(dates: Dates, returns: Floats) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
+class ReturnMoments:
     """Of returns: their mean, the central moments over their count, and the deviation (ddof 1). flat: without spread,
     or with one that is mere rounding."""
 
@@ -172,18 +172,18 @@ class Moments:
         return _NORMAL.cdf((ratio - against) * math.sqrt(self.count - 1) / math.sqrt(max(spread, 1e-12)))
 
 
-def moments_of(returns: Floats) -> Moments:
+def moments_of(returns: Floats) -> ReturnMoments:
     """The moments of returns (rows,); zeros under 2 rows."""
     n = len(returns)
     if n < 2:
-        return Moments(n, float(returns.sum()), 0.0, 0.0, 0.0, 0.0, flat=True)
+        return ReturnMoments(n, float(returns.sum()), 0.0, 0.0, 0.0, 0.0, flat=True)
     mean = float(returns.mean())
     d = returns - mean
     square = d * d
     total = float(square.sum())
     flat = math.sqrt(total / n) <= _NOISE
     third, fourth = float(square.dot(d)) / n, float(square.dot(square)) / n
-    return Moments(n, mean, total / n, third, fourth, math.sqrt(total / (n - 1)), flat)
+    return ReturnMoments(n, mean, total / n, third, fourth, math.sqrt(total / (n - 1)), flat)
 
 
 def total_return(returns: Floats) -> float:

@@ -3,7 +3,7 @@
     1. data and wanted weights of all rows, computed once (the same bits as date by date)
     2. for each row: turn the clock to just after its close; on a rebalance row a run as the schedule asks for it, and
        on the next row again where it traded nothing; else only fills and NAV
-    3. returns from the NAV, costs and turnover from the fills: a `Result` like that of the simple accounting
+    3. returns from the NAV, costs and turnover from the fills: a `BacktestRun` like that of the simple accounting
     4. what the simple accounting leaves out, step by step, each with its effect on the total return
 
 Ledger and paper book are scratch. An order decided after the close of t is filled at the close of t + 1.
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.clock import HandClock
 from sigc.config.settings import AuditSettings, Config
 from sigc.errors import Diagnostic, Severity, SigcError
@@ -29,13 +29,12 @@ from sigc.plan.strategy import Backtest, Portfolio
 from sigc.store.ledger import action_rows, books, orders, runs
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import BookKey, Outcome, RunKind, Weight
-from sigc_pipelines.backtest.backtest import Accounts, Result
-from sigc_pipelines.backtest.causes import Rows, Step, Traded, decided, steps
+from sigc_pipelines.backtest.backtest import Accounts, BacktestRun
+from sigc_pipelines.backtest.causes import Cause, ReplayRows, ReplayTrades, decided, steps
 from sigc_pipelines.backtest.measuring import measured
 from sigc_pipelines.backtest.performance import exposures_of, total_return
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.compute import Loaded, Workspace, rows_between
-from sigc_pipelines.feed import ReplayFeed
 from sigc_pipelines.live.apply_fills import settle
 from sigc_pipelines.live.run import carry_out
 from sigc_pipelines.live.session import instant_of
@@ -44,7 +43,8 @@ from sigc_pipelines.live.trading import Ended, Request, Trading
 from sigc_pipelines.live.valuing import follow
 from sigc_pipelines.portfolio.rebalance import Due, due_rows, row_days
 from sigc_pipelines.prices.closes import closes
-from sigc_pipelines.targets import Outlook, look
+from sigc_pipelines.target_feeds import ReplayFeed
+from sigc_pipelines.targets import Targets, look
 
 _AFTER_ALL = "9999"  # any session is before it
 
@@ -56,11 +56,11 @@ class Replay:
     traded: what the ledger has of the book.
     """
 
-    result: Result
+    result: BacktestRun
     simple: float
-    steps: tuple[Step, ...]
+    steps: tuple[Cause, ...]
     runs: tuple[Ended, ...]
-    traded: Traded
+    traded: ReplayTrades
 
 
 def replay(
@@ -107,14 +107,14 @@ def replay(
     held = prices.since(outlook.days[0])
     count = len(outlook.days)
     priced = np.isfinite(held.prices[:count])
-    rows = Rows(outlook.days, outlook.names, held.marks[:count], priced, traded, capital, lot)
+    rows = ReplayRows(outlook.days, outlook.names, held.marks[:count], priced, traded, capital, lot)
     result = _result(accounts, outlook, rows, told)
     simple, found = _steps(accounts, outlook, rows, result, ended, of_capital=config.execution.sizing == "capital")
     return Replay(result, simple, found, ended, traded)
 
 
-def _traded(connection: sqlite3.Connection, key: BookKey) -> Traded:
-    return Traded(
+def _traded(connection: sqlite3.Connection, key: BookKey) -> ReplayTrades:
+    return ReplayTrades(
         fills=books.fills_of_book(connection, key),
         entries=action_rows.entries_of_book(connection, key)[::-1],
         navs=books.navs(connection, key),
@@ -125,7 +125,7 @@ def _traded(connection: sqlite3.Connection, key: BookKey) -> Traded:
     )
 
 
-def _sessions(outlook: Outlook, calendar: Calendar) -> tuple[tuple[tuple[int, str], ...], tuple[Diagnostic, ...]]:
+def _sessions(outlook: Targets, calendar: Calendar) -> tuple[tuple[tuple[int, str], ...], tuple[Diagnostic, ...]]:
     """The rows that are sessions, with their dates, and a warning of those that are not."""
     days = [np.datetime64(d, "D").astype(object) for d in outlook.days]
     known = {s.day for s in calendar.sessions(days[0], days[-1])}
@@ -192,7 +192,7 @@ def _is_ready(trading: Trading, feed: ReplayFeed, key: BookKey, row: int) -> boo
     return any(is_there and name in waiting for name, is_there in zip(feed.prices.names, priced.tolist(), strict=True))
 
 
-def _result(accounts: Accounts, outlook: Outlook, rows: Rows, odd: tuple[Diagnostic, ...]) -> Result:
+def _result(accounts: Accounts, outlook: Targets, rows: ReplayRows, odd: tuple[Diagnostic, ...]) -> BacktestRun:
     """NAV, fills and charges as a backtest's result: rates against the NAV of the row before, which holds what is owed.
 
     Costs are what fills cost beyond the close, commissions and fees.
@@ -214,7 +214,7 @@ def _result(accounts: Accounts, outlook: Outlook, rows: Rows, odd: tuple[Diagnos
         first=first,
         periods=periods.a_year,
     )
-    return Result(
+    return BacktestRun(
         strategy=accounts.loaded.strategy.name,
         portfolio=outlook.portfolio,
         params=dict(accounts.loaded.strategy.params),
@@ -255,8 +255,14 @@ def _filled(values: Floats, first: float) -> Floats:
 
 
 def _steps(
-    accounts: Accounts, outlook: Outlook, rows: Rows, result: Result, ended: tuple[Ended, ...], *, of_capital: bool
-) -> tuple[float, tuple[Step, ...]]:
+    accounts: Accounts,
+    outlook: Targets,
+    rows: ReplayRows,
+    result: BacktestRun,
+    ended: tuple[Ended, ...],
+    *,
+    of_capital: bool,
+) -> tuple[float, tuple[Cause, ...]]:
     """From the simple accounting to the orders: see `causes.py`."""
     clean = outlook.wanted
     simple = total_return(accounts.held(clean, drift=accounts.settings.drift).gross)
@@ -264,19 +270,19 @@ def _steps(
     delayed = accounts.held(clean, drift=True, delay=1)
     last = total_return(delayed.gross)
     found = [
-        Step("drift", drifting - simple, "weights move with prices between rebalances"),
-        Step("delay", last - drifting, "decided after a close, filled at the next one"),
+        Cause("drift", drifting - simple, "weights move with prices between rebalances"),
+        Cause("delay", last - drifting, "decided after a close, filled at the next one"),
     ]
     gone = [event for event in delayed.events if event.is_end and not event.is_declared]
     if gone:
         kept = total_return(accounts.held(clean, drift=True, delay=1, keeps_ended=True).gross)
-        found.append(Step("ends", kept - last, f"{len(gone)} assets without prices stay in the book at the last one"))
+        found.append(Cause("ends", kept - last, f"{len(gone)} assets without prices stay in the book at the last one"))
         last = kept
     missed = [e for e in ended if e not in decided(ended)]
     if missed:
         due = np.isin(np.array(outlook.days), [e.run.as_of for e in decided(ended, wholly=True)])
         done = total_return(accounts.held(clean, drift=True, delay=1, due=due, keeps_ended=True).gross)
-        found.append(Step("missed", done - last, f"{len(missed)} of {len(ended)} runs were not carried out"))
+        found.append(Cause("missed", done - last, f"{len(missed)} of {len(ended)} runs were not carried out"))
         last = done
     net = total_return(result.returns)
     return simple, (*found, *steps(rows, ended, last, net, of_capital=of_capital))

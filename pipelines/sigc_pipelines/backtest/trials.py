@@ -21,16 +21,16 @@ from sigc.blocks.block import Overlay
 from sigc.engine.core.drive import Computed
 from sigc.engine.core.gather import gather
 from sigc.engine.core.task import RunReport
-from sigc.engine.kernel.books import Books
+from sigc.engine.kernel.trial_figures import TrialBooks
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc.panel import Floats
 from sigc.plan.expr import Expr
 from sigc.plan.periods import book_with_periods
 from sigc.plan.strategy import Backtest, Portfolio, Strategy
+from sigc_pipelines.backtest.accounts import BacktestAccounts
 from sigc_pipelines.backtest.backtest import Accounts
-from sigc_pipelines.backtest.book import Book
 from sigc_pipelines.backtest.measuring import measured
-from sigc_pipelines.backtest.performance import Metrics, deflated_sharpe, moments_of
+from sigc_pipelines.backtest.performance import PerformanceMetrics, deflated_sharpe, moments_of
 from sigc_pipelines.compute import Loaded, Workspace, compute, rows_between
 
 Params = Mapping[str, float]
@@ -51,7 +51,7 @@ class Scored:
     """A trial with its figures and net returns (rows,). left_out: first rows that the figures leave out."""
 
     params: Params
-    metrics: Metrics
+    metrics: PerformanceMetrics
     returns: Floats
     left_out: int = 0
 
@@ -70,7 +70,7 @@ class Search:
 
 
 @dataclass(frozen=True, eq=False)
-class Field:
+class TrialField:
     """The trials of one portfolio over the rows [start, stop) of the grid, computed when they are asked for."""
 
     trials: tuple[Trial, ...]
@@ -95,7 +95,7 @@ class Field:
             self._first[number] = self.accounts.first(self.wanted(number), self.trials[number].portfolio)
         return self._first[number]
 
-    def books(self) -> tuple[RunReport, Iterator[tuple[Book, Floats, int]]]:
+    def books(self) -> tuple[RunReport, Iterator[tuple[BacktestAccounts, Floats, int]]]:
         """The run, and the book of every trial with its costs per row and the first row that counts. Where nothing is
         kept and figures by row say all, weights are followed while they are computed, and never stored."""
         passes = self.workspace.passing and not any(t.portfolio.weights.carried for t in self.trials)
@@ -105,11 +105,11 @@ class Field:
         report = self._compute(books).report
         return report, self._followed(books)
 
-    def _stored(self, number: int) -> tuple[Book, Floats, int]:
+    def _stored(self, number: int) -> tuple[BacktestAccounts, Floats, int]:
         wanted = self.wanted(number)
         return *self.accounts.book(wanted), self.accounts.first(wanted, self.trials[number].portfolio)
 
-    def _followed(self, books: Books) -> Iterator[tuple[Book, Floats, int]]:
+    def _followed(self, books: TrialBooks) -> Iterator[tuple[BacktestAccounts, Floats, int]]:
         """The books that were followed; those that must be walked, since prices or weights lack, from their weights,
         which are computed again, a few trials at a time."""
         portfolios = [t.portfolio for t in self.trials]
@@ -117,7 +117,7 @@ class Field:
         plain = [self.accounts.followed(books.figures(s), books.last(s)) for s in shapes]
         odd = [n for n, book in enumerate(plain) if book is None]
         few = max(1, _WEIGHTS_BYTES // max(1, 8 * self.accounts.quotes.prices.size))
-        walked: dict[int, tuple[Book, Floats, int]] = {}
+        walked: dict[int, tuple[BacktestAccounts, Floats, int]] = {}
         for number, book in enumerate(plain):
             if book is None and number not in walked:
                 at = odd.index(number)
@@ -127,7 +127,7 @@ class Field:
             else:
                 yield *book, self.accounts.first_followed(books.figures(shapes[number]), portfolios[number])
 
-    def _walked(self, numbers: list[int]) -> Iterator[tuple[int, tuple[Book, Floats, int]]]:
+    def _walked(self, numbers: list[int]) -> Iterator[tuple[int, tuple[BacktestAccounts, Floats, int]]]:
         space = replace(self.workspace, store=Overlay(self.workspace.store))
         roots = {_root(self.trials[n]): self.trials[n].portfolio.weights for n in numbers}
         computed = compute(self.accounts.loaded, roots, space, self.start, self.stop)
@@ -137,7 +137,7 @@ class Field:
             first = self.accounts.first(wanted, self.trials[n].portfolio)
             yield n, (replace(book, held=np.empty((len(wanted), 0)), moved=None), costs, first)
 
-    def _compute(self, books: Books | None) -> Computed:
+    def _compute(self, books: TrialBooks | None) -> Computed:
         roots: dict[str, Expr] = {_root(t): t.portfolio.weights for t in self.trials}
         return compute(self.accounts.loaded, roots, self.workspace, self.start, self.stop, books)
 
@@ -162,7 +162,7 @@ def field(
     *,
     capital: float = 1_000_000.0,
     overrides: Mapping[str, object] | None = None,
-) -> Field:
+) -> TrialField:
     """All combinations of the grid. lower: the strategy for given parameters."""
     trials = []
     for params in combinations(loaded.strategy):
@@ -173,10 +173,10 @@ def field(
     settings = trials[0].portfolio.backtest or Backtest()
     start, stop = rows_between(loaded.grid, settings.start, settings.end)
     accounts = Accounts(loaded, workspace, trials[0].portfolio, capital, start, stop)
-    return Field(tuple(trials), accounts, workspace, start, stop)
+    return TrialField(tuple(trials), accounts, workspace, start, stop)
 
 
-def search(of: Field) -> Search:
+def search(of: TrialField) -> Search:
     """Keep and measure the book of every trial over all rows."""
     scored = []
     periods = of.accounts.loaded.periods.a_year
@@ -191,10 +191,10 @@ def search(of: Field) -> Search:
     return Search(tuple(scored), deflated_sharpe(best.returns[best.left_out :], ratios), report)
 
 
-def score(metrics: Metrics, metric: str) -> float:
+def score(metrics: PerformanceMetrics, metric: str) -> float:
     """A figure by name, higher is better (drawdown, volatility and turnover count negative). Raises E101."""
     name = {"return": "total_return", "annual_return": "annualized_return"}.get(metric, metric)
-    known = [f.name for f in fields(Metrics) if f.name not in ("drawdown", "ruined")]
+    known = [f.name for f in fields(PerformanceMetrics) if f.name not in ("drawdown", "ruined")]
     if name not in known:
         hint = did_you_mean(metric, known)
         raise SigcError(Diagnostic("E101", f"no metric '{metric}' to maximise", hint=hint))

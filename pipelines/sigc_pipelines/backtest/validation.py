@@ -25,8 +25,8 @@ from sigc.data.dates.exchange import Days
 from sigc.errors import Diagnostic, SigcError, Span
 from sigc.panel import Dates, Floats
 from sigc.plan.strategy import Validation
-from sigc_pipelines.backtest.performance import Metrics, exposures_of, measure, total_return
-from sigc_pipelines.backtest.trials import Field, Params, score
+from sigc_pipelines.backtest.performance import PerformanceMetrics, exposures_of, measure, total_return
+from sigc_pipelines.backtest.trials import Params, TrialField, score
 
 _MOST_SPLITS = 2_000
 Rows = NDArray[np.intp]
@@ -34,7 +34,7 @@ Arguments = dict[str, float | str]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Window:
+class TrainTestWindow:
     """One train and test: rows, the parameters chosen, the score in train and in test."""
 
     train: Rows
@@ -56,10 +56,10 @@ class Validated:
 
     method: str
     metric: str
-    windows: tuple[Window, ...]
+    windows: tuple[TrainTestWindow, ...]
     dates: Dates
     returns: Floats
-    metrics: Metrics
+    metrics: PerformanceMetrics
 
     @property
     def degradation(self) -> float:
@@ -68,7 +68,7 @@ class Validated:
         return float("nan") if isclose(trained, 0.0, abs_tol=1e-12) else 1.0 - tested / trained
 
 
-def validate(of: Field, how: Validation) -> Validated:
+def validate(of: TrialField, how: Validation) -> Validated:
     """Run the validation that the backtest line asks for. Raises E501 when no window fits the rows."""
     splits = list(_SPLITS[how.method](of.accounts.row_days.days, dict(how.arguments), how.span))
     if not splits:
@@ -99,24 +99,24 @@ class _Stretch:
         return _Stretch(self.net[at], self.turnover[at], self.costs[at], self.held[at])
 
 
-def _counted(of: Field, number: int, stretch: _Stretch, rows: Rows) -> tuple[Rows, _Stretch]:
+def _counted(of: TrialField, number: int, stretch: _Stretch, rows: Rows) -> tuple[Rows, _Stretch]:
     """The rows of a stretch on which, or before which, a weight of the trial is defined."""
     counts = np.flatnonzero(rows >= of.first(number))
     return rows[counts], stretch.rows(counts)
 
 
-def _score(of: Field, number: int, stretch: _Stretch, rows: Rows, metric: str) -> float:
+def _score(of: TrialField, number: int, stretch: _Stretch, rows: Rows, metric: str) -> float:
     at, counted = _counted(of, number, stretch, rows)
     return score(_measured(of, at, counted), metric)
 
 
-def _measured(of: Field, rows: Rows, stretch: _Stretch) -> Metrics:
+def _measured(of: TrialField, rows: Rows, stretch: _Stretch) -> PerformanceMetrics:
     accounts = of.accounts
     figures = (stretch.net, stretch.turnover, stretch.costs, exposures_of(stretch.held))
     return measure(accounts.dates[rows], *figures, accounts.loaded.periods.a_year)
 
 
-def _stretches(of: Field, number: int, splits: list[Rows], restart: bool) -> Iterator[tuple[_Stretch, Rows]]:
+def _stretches(of: TrialField, number: int, splits: list[Rows], restart: bool) -> Iterator[tuple[_Stretch, Rows]]:
     """The book of a trial over each of `splits`: started flat there, or cut out of one book over all rows."""
     wanted = of.wanted(number)
     whole = None if restart else _net(of, wanted, 0, len(wanted))
@@ -127,16 +127,16 @@ def _stretches(of: Field, number: int, splits: list[Rows], restart: bool) -> Ite
             yield whole.rows(rows), rows
 
 
-def _net(of: Field, wanted: Floats, low: int, high: int) -> _Stretch:
+def _net(of: TrialField, wanted: Floats, low: int, high: int) -> _Stretch:
     book, costs = of.accounts.book(wanted, low, high)
     return _Stretch(book.gross - costs, book.turnover, costs, book.held)
 
 
 def _window(
-    of: Field, train: Rows, test: Rows, chosen: int, train_score: float, tested: _Stretch, metric: str
-) -> Window:
+    of: TrialField, train: Rows, test: Rows, chosen: int, train_score: float, tested: _Stretch, metric: str
+) -> TrainTestWindow:
     dates = of.accounts.dates
-    return Window(
+    return TrainTestWindow(
         train=train,
         test=test,
         params=of.trials[chosen].params,
@@ -148,7 +148,9 @@ def _window(
     )
 
 
-def _validated(of: Field, how: Validation, windows: list[Window], parts: list[tuple[Rows, _Stretch]]) -> Validated:
+def _validated(
+    of: TrialField, how: Validation, windows: list[TrainTestWindow], parts: list[tuple[Rows, _Stretch]]
+) -> Validated:
     """The test rows in order of time; of rows tested more than once (cpcv) the mean over the choices."""
     dates = of.accounts.dates
     rows = np.unique(np.concatenate([t for t, _ in parts]))

@@ -21,7 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from sigc.clock import Clock
-from sigc.store.ledger.effects import Due
+from sigc.store.ledger.action_effects import DueAction
 from sigc_pipelines.brokers.faulty_memory import Memory
 from sigc_pipelines.brokers.protocol import (
     Account,
@@ -194,13 +194,13 @@ class FaultyBroker:
             self.deliver()
             self._market().mark(session, at, prices, volumes)
 
-    def act(self, session: str, at: datetime, dues: Sequence[Due]) -> None:
+    def act(self, session: str, at: datetime, dues: Sequence[DueAction]) -> None:
         """To the inner broker, after what arrives late."""
         with self._turn:
             self.deliver()
             self._market().act(session, at, dues)
 
-    def announce(self, dues: Sequence[Due]) -> None:
+    def announce(self, dues: Sequence[DueAction]) -> None:
         """To the inner broker."""
         self._market().announce(dues)
 

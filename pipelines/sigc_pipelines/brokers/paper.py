@@ -6,8 +6,8 @@
     cash        is always deposits + fills + charges, to the last digit
 
 Time comes from the clock alone: equal histories give equal books. What may be ordered is bounded by the worst of the
-ways in which open orders may be filled (`Holding.bound`), so an order that only reduces a position is never refused for
-want of buying power.
+ways in which open orders may be filled (`PaperHolding.bound`), so an order that only reduces a position is never
+refused for want of buying power.
 
 Read next: `paper_match.py` (what an order gets at which price, pure), `paper_rows.py`, `paper_file.py` (the disk).
 """
@@ -24,13 +24,13 @@ from pathlib import Path
 
 from sigc.clock import Clock
 from sigc.config.settings import PaperSettings
-from sigc.store.ledger.effects import Due
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.records import ZERO, Charge, Fill, OrderType, Side
 from sigc_pipelines.brokers import paper_rows as rows
 from sigc_pipelines.brokers.paper_actions import act, announce
 from sigc_pipelines.brokers.paper_file import BookFile, instant_text
 from sigc_pipelines.brokers.paper_match import CENT, EXACT, LARGEST, TICK, Terms, borrow_fee, known, match, why_short
-from sigc_pipelines.brokers.paper_rows import Holding
+from sigc_pipelines.brokers.paper_rows import PaperHolding
 from sigc_pipelines.brokers.protocol import (
     Account,
     Activities,
@@ -134,11 +134,11 @@ class PaperBroker:
         """
         with self._changing() as book:
             held = rows.holdings(book)
-            fresh = [asset for asset in sorted(prices) if held.get(asset, Holding(asset)).session < session]
+            fresh = [asset for asset in sorted(prices) if held.get(asset, PaperHolding(asset)).session < session]
             orders = rows.open_orders(book, at, fresh)
             close = _Close(rows.book_name(book), session, at, self._terms)
             outcomes = [
-                close.settle(held.get(asset, Holding(asset)), orders[asset], prices[asset], volumes.get(asset))
+                close.settle(held.get(asset, PaperHolding(asset)), orders[asset], prices[asset], volumes.get(asset))
                 for asset in fresh
             ]
             fills = [fill for each in outcomes for fill in each.fills]
@@ -148,12 +148,12 @@ class PaperBroker:
             cash = sum((fill.cash for fill in fills), ZERO) + sum((charge.amount for charge in charges), ZERO)
             rows.change_holdings(book, held, {each.held.asset: each.held for each in outcomes}, cash)
 
-    def act(self, session: str, at: datetime, dues: Sequence[Due]) -> None:
+    def act(self, session: str, at: datetime, dues: Sequence[DueAction]) -> None:
         """Book what corporate actions should have done by a session, less what they did. Raises UnreachableError."""
         with self._changing() as book:
             act(book, session, at, dues, self._terms.step)
 
-    def announce(self, dues: Sequence[Due]) -> None:
+    def announce(self, dues: Sequence[DueAction]) -> None:
         """Say which actions act at the next session. Raises UnreachableError."""
         with self._changing() as book:
             announce(book, dues)
@@ -201,7 +201,7 @@ class PaperBroker:
 class _Outcome:
     """What a close did to an asset: its holding, orders, fills and charges after it."""
 
-    held: Holding
+    held: PaperHolding
     orders: list[BrokerOrder]
     fills: list[Fill]
     charges: list[Charge]
@@ -217,7 +217,7 @@ class _Close:
     terms: Terms
 
     def settle(
-        self, held: Holding, orders: Sequence[BrokerOrder], price: Decimal | None, volume: Decimal | None
+        self, held: PaperHolding, orders: Sequence[BrokerOrder], price: Decimal | None, volume: Decimal | None
     ) -> _Outcome:
         """Charge for what was short, fill what was open; no order outlives the close it waited for."""
         charges = self._borrow(held)
@@ -231,7 +231,7 @@ class _Close:
             held = held.opened(order.request.side, order.filled - order.request.quantity)
         quantity = held.quantity + sum((fill.side.sign * fill.quantity for fill in fills), ZERO)
         last = held.price if price is None else price
-        after = Holding(held.asset, quantity, held.buys, held.sells, self.session, last)
+        after = PaperHolding(held.asset, quantity, held.buys, held.sells, self.session, last)
         return _Outcome(after, closed, fills, charges)
 
     def _fill(self, orders: Sequence[BrokerOrder], price: Decimal, volume: Decimal | None) -> list[Fill]:
@@ -268,7 +268,7 @@ class _Close:
         message = f"the day ended ({self.session}): {why}"
         return replace(order, filled=filled, status=OrderStatus.EXPIRED, message=message)
 
-    def _borrow(self, held: Holding) -> list[Charge]:
+    def _borrow(self, held: PaperHolding) -> list[Charge]:
         if held.quantity >= ZERO or not self.terms.borrow_rate:
             return []
         fee = borrow_fee(-held.worth, held.session, self.session, self.terms)
@@ -276,7 +276,7 @@ class _Close:
         return [Charge(id, "borrow", held.asset, -fee, self.at)] if fee else []
 
 
-def _put(book: sqlite3.Connection, before: Holding, after: Holding) -> None:
+def _put(book: sqlite3.Connection, before: PaperHolding, after: PaperHolding) -> None:
     """An asset from now on, and the account with it."""
     money = rows.money(book)
     rows.put_holdings(book, [after])

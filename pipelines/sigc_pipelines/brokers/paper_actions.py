@@ -13,20 +13,20 @@ from datetime import datetime
 from decimal import Decimal
 
 from sigc.actions import ActionKind
+from sigc.store.ledger.action_effects import EFFECT, ENDS_ORDERS, Amounts, DueAction, Key, Move, effects, steps
 from sigc.store.ledger.action_rows import restated
-from sigc.store.ledger.effects import EFFECT, ENDS_ORDERS, Amounts, Due, Key, Move, effects, steps
 from sigc.store.ledger.records import ZERO, BookKey, Charge, Side
 from sigc_pipelines.brokers import paper_rows as rows
 from sigc_pipelines.brokers.paper_file import instant_text
 from sigc_pipelines.brokers.paper_match import TICK
-from sigc_pipelines.brokers.paper_rows import ONE, Holding
+from sigc_pipelines.brokers.paper_rows import ONE, PaperHolding
 from sigc_pipelines.brokers.protocol import OrderStatus
 
 ACCOUNT = BookKey("", "")
 _Part = tuple[Key, str, str]  # action, step, into
 
 
-def act(book: sqlite3.Connection, session: str, at: datetime, dues: Sequence[Due], step: Decimal) -> None:
+def act(book: sqlite3.Connection, session: str, at: datetime, dues: Sequence[DueAction], step: Decimal) -> None:
     """Bring the book to where these actions should have left it when `session` begins.
 
     A session before one whose actions are booked already changes nothing: the later call has done it.
@@ -56,7 +56,7 @@ def act(book: sqlite3.Connection, session: str, at: datetime, dues: Sequence[Due
     rows.change_holdings(book, before, held, sum((c.amount for c in charges), ZERO))
 
 
-def announce(book: sqlite3.Connection, dues: Sequence[Due]) -> None:
+def announce(book: sqlite3.Connection, dues: Sequence[DueAction]) -> None:
     """Note splits of a session that has not been: until its close what is held is in other units than open orders."""
     splits = {due.action.asset: due for due in dues if due.action.kind is ActionKind.SPLIT}
     before = {a: h for a, h in rows.holdings(book, splits).items() if h.session < splits[a].session}
@@ -69,7 +69,7 @@ def _through(book: sqlite3.Connection) -> str:
     return "" if row is None else str(row[0])
 
 
-def _expire(book: sqlite3.Connection, dues: Iterable[Due], held: dict[str, Holding]) -> None:
+def _expire(book: sqlite3.Connection, dues: Iterable[DueAction], held: dict[str, PaperHolding]) -> None:
     for due in dues:
         asset = due.action.asset
         if due.action.kind not in ENDS_ORDERS or asset not in held:
@@ -81,7 +81,7 @@ def _expire(book: sqlite3.Connection, dues: Iterable[Due], held: dict[str, Holdi
             held[asset] = held[asset].opened(order.request.side, order.filled - order.request.quantity)
 
 
-def _done(book: sqlite3.Connection, dues: Iterable[Due]) -> dict[_Part, Amounts]:
+def _done(book: sqlite3.Connection, dues: Iterable[DueAction]) -> dict[_Part, Amounts]:
     """What was booked of each action, by step."""
     found: dict[_Part, Amounts] = {}
     for due in dues:
@@ -99,8 +99,8 @@ def _done(book: sqlite3.Connection, dues: Iterable[Due]) -> dict[_Part, Amounts]
 def _wanted(
     book: sqlite3.Connection,
     session: str,
-    dues: Sequence[Due],
-    held: Mapping[str, Holding],
+    dues: Sequence[DueAction],
+    held: Mapping[str, PaperHolding],
     done: Mapping[_Part, Amounts],
     step: Decimal,
 ) -> dict[_Part, Amounts]:
@@ -143,18 +143,18 @@ def _note(book: sqlite3.Connection, part: _Part, amounts: Amounts, session: str)
     return int(made.lastrowid or 0)
 
 
-def _move(held: dict[str, Holding], due: Due, amounts: Amounts) -> None:
+def _move(held: dict[str, PaperHolding], due: DueAction, amounts: Amounts) -> None:
     asset, into = due.action.asset, due.action.into
-    own = held.get(asset, Holding(asset))
+    own = held.get(asset, PaperHolding(asset))
     if amounts.change:
         coming = ONE if due.action.kind is ActionKind.SPLIT else own.coming
         held[asset] = replace(own, quantity=own.quantity + amounts.change, coming=coming)
     if amounts.into_change:
-        new = held.get(into, Holding(into, session=own.session))  # a short one is charged for from here on
+        new = held.get(into, PaperHolding(into, session=own.session))  # a short one is charged for from here on
         held[into] = replace(new, quantity=new.quantity + amounts.into_change)
 
 
-def _reprice(held: dict[str, Holding], dues: Sequence[Due]) -> None:
+def _reprice(held: dict[str, PaperHolding], dues: Sequence[DueAction]) -> None:
     """The last prices in the units of a session, of assets that were not marked in it yet. dues: booked first now."""
     fresh = [d for d in dues if d.action.asset in held and held[d.action.asset].session < d.session]
     prices = {asset: h.price for asset, h in held.items() if h.price is not None}

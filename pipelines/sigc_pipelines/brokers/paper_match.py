@@ -54,7 +54,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Execution:
+class MatchedOrder:
     """What one order gets at a mark."""
 
     quantity: Decimal
@@ -151,14 +151,14 @@ def _plain(number: Decimal) -> str:
 
 def match(
     wanted: Mapping[OrderRequest, Decimal], mark: Decimal, volume: Decimal | None, terms: Terms
-) -> dict[OrderRequest, Execution]:
+) -> dict[OrderRequest, MatchedOrder]:
     """What each order of one asset gets of a session. wanted: what is left of it, in the order of submission."""
     prices = {request: execution_price(mark, request.side, terms) for request in wanted}
     reached = [request for request in wanted if reaches(request, prices[request])]
     available = None if volume is None else volume * terms.max_volume
     given = shares([wanted[request] for request in reached], available, terms.step)
     return {
-        request: Execution(quantity, prices[request], commission(quantity, prices[request], terms))
+        request: MatchedOrder(quantity, prices[request], commission(quantity, prices[request], terms))
         for request, quantity in zip(reached, given, strict=True)
         if quantity > ZERO
     }

@@ -24,7 +24,7 @@ _HOLDING = "SELECT asset, quantity, buys, sells, session, price, coming FROM hol
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class PaperHolding:
     """An asset in the book. buys, sells: what is open. session: the last one marked. price: the last one known.
 
     coming: new shares per old one of a split that acts at the next session, in whose units open orders are.
@@ -47,7 +47,7 @@ class Holding:
     def bound(self) -> Decimal:
         """The largest value, long or short, that open orders can lead to.
 
-        >>> Holding("A", Decimal(100), sells=Decimal(250), price=Decimal(2)).bound  # 100 long to 150 short
+        >>> PaperHolding("A", Decimal(100), sells=Decimal(250), price=Decimal(2)).bound  # 100 long to 150 short
         Decimal('300')
         """
         if not (self.quantity or self.buys or self.sells):
@@ -64,7 +64,7 @@ class Holding:
             return self.quantity
         return self.quantity * self.coming.numerator / self.coming.denominator
 
-    def opened(self, side: Side, quantity: Decimal) -> Holding:
+    def opened(self, side: Side, quantity: Decimal) -> PaperHolding:
         """With so much more in open orders (less of it, when negative)."""
         if side is Side.BUY:
             return replace(self, buys=self.buys + quantity)
@@ -101,21 +101,21 @@ def put_money(book: sqlite3.Connection, now: Money) -> None:
     book.execute("UPDATE account SET cash = ?, worth = ?, bound = ?", (str(now.cash), str(now.worth), str(now.bound)))
 
 
-def holding(book: sqlite3.Connection, asset: str) -> Holding:
+def holding(book: sqlite3.Connection, asset: str) -> PaperHolding:
     """An asset as it stands, an empty one when it is new."""
     row = book.execute(f"{_HOLDING} WHERE asset = ?", (asset,)).fetchone()
-    return Holding(asset) if row is None else _holding(row)
+    return PaperHolding(asset) if row is None else _holding(row)
 
 
-def holdings(book: sqlite3.Connection, assets: Iterable[str] | None = None) -> dict[str, Holding]:
+def holdings(book: sqlite3.Connection, assets: Iterable[str] | None = None) -> dict[str, PaperHolding]:
     """All assets, sorted; or those of some that are known."""
     if assets is None:
         return {row[0]: _holding(row) for row in book.execute(f"{_HOLDING} ORDER BY asset")}
     known = {asset: holding(book, asset) for asset in sorted(assets)}
-    return {asset: held for asset, held in known.items() if held != Holding(asset)}
+    return {asset: held for asset, held in known.items() if held != PaperHolding(asset)}
 
 
-def put_holdings(book: sqlite3.Connection, now: Iterable[Holding]) -> None:
+def put_holdings(book: sqlite3.Connection, now: Iterable[PaperHolding]) -> None:
     """These assets from now on."""
     book.executemany(
         "INSERT OR REPLACE INTO holdings VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -130,7 +130,7 @@ def put_holdings(book: sqlite3.Connection, now: Iterable[Holding]) -> None:
 
 
 def change_holdings(
-    book: sqlite3.Connection, before: Mapping[str, Holding], after: Mapping[str, Holding], cash: Decimal
+    book: sqlite3.Connection, before: Mapping[str, PaperHolding], after: Mapping[str, PaperHolding], cash: Decimal
 ) -> None:
     """Some assets from now on, and the account with them. cash: what it gets besides, or pays."""
     changed = [held for asset, held in after.items() if before.get(asset) != held]
@@ -231,11 +231,11 @@ def _numbers(cursor: str, book: str) -> tuple[int, int]:
     return (int(fill), int(charge)) if name == book and fill.isdecimal() and charge.isdecimal() else (0, 0)
 
 
-def _holding(row: Row) -> Holding:
+def _holding(row: Row) -> PaperHolding:
     asset, quantity, buys, sells, session, price, coming = row
     known = None if price is None else Decimal(price)
     ratio = ONE if coming == "1" else Fraction(coming)
-    return Holding(asset, Decimal(quantity), Decimal(buys), Decimal(sells), session, known, ratio)
+    return PaperHolding(asset, Decimal(quantity), Decimal(buys), Decimal(sells), session, known, ratio)
 
 
 def _order(row: Row) -> BrokerOrder:

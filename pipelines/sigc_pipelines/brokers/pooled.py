@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 
-from sigc.store.ledger.effects import Due
+from sigc.store.ledger.action_effects import DueAction
 from sigc_pipelines.brokers.protocol import (
     Account,
     Activities,
@@ -85,12 +85,12 @@ class PooledBroker:
         with self._turn(UnreachableError):
             self._simulated().mark(session, at, prices, volumes)
 
-    def act(self, session: str, at: datetime, dues: Sequence[Due]) -> None:
+    def act(self, session: str, at: datetime, dues: Sequence[DueAction]) -> None:
         """Corporate actions, to an inner broker that is a simulation."""
         with self._turn(UnreachableError):
             self._simulated().act(session, at, dues)
 
-    def announce(self, dues: Sequence[Due]) -> None:
+    def announce(self, dues: Sequence[DueAction]) -> None:
         """Corporate actions of the next session, to an inner broker that is a simulation."""
         with self._turn(UnreachableError):
             self._simulated().announce(dues)

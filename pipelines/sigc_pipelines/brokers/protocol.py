@@ -20,7 +20,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from sigc.store.ledger.effects import Due
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.records import ZERO, Charge, Fill, OrderType, Side, TimeInForce
 
 
@@ -188,7 +188,7 @@ class Simulated(Protocol):
         """
         ...
 
-    def act(self, session: str, at: datetime, dues: Sequence[Due]) -> None:
+    def act(self, session: str, at: datetime, dues: Sequence[DueAction]) -> None:
         """Let corporate actions act on positions, cash and open orders: before the `mark` of that session.
 
         dues: all actions known of assets that hang together, from the first on that is new or changed, up to the
@@ -196,7 +196,7 @@ class Simulated(Protocol):
         """
         ...
 
-    def announce(self, dues: Sequence[Due]) -> None:
+    def announce(self, dues: Sequence[DueAction]) -> None:
         """Say which actions act at the next session: orders from now on are in its units, before positions are.
 
         Again changes nothing, nor does a session that was marked already.

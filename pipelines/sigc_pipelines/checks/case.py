@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from sigc.store.ledger.records import ZERO, Intent, Side
 from sigc_pipelines.checks.declare import Breach, UnevaluableError
-from sigc_pipelines.checks.exposure import Bound, Exposure, Line, worst_price
+from sigc_pipelines.checks.exposure import Bound, Exposure, ExposureLine, worst_price
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class Case:
     now: datetime
     cut_off: datetime | None
     counted: Decimal
-    without: Line
-    with_it: Line
+    without: ExposureLine
+    with_it: ExposureLine
 
     @property
     def open(self) -> Decimal:

@@ -67,7 +67,7 @@ class DataVerdict:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Loaded:
+class RelevantData:
     """The data beside the assets that matter: those wanted or held, by name."""
 
     view: DataView
@@ -76,7 +76,7 @@ class Loaded:
 
 def judge_data(view: DataView, wanted: Collection[str], held: Collection[str], limits: SafetySettings) -> DataVerdict:
     """Judge the data that `wanted` assets were computed from, and what `held` ones are valued by."""
-    seen = Loaded(view, tuple(sorted({*wanted, *held})))
+    seen = RelevantData(view, tuple(sorted({*wanted, *held})))
     future = _weighed(FUTURE, seen, limits, "halt")
     stale = _weighed(STALE, seen, limits, limits.on_stale_data)
     damaged = _weighed(DAMAGED, seen, limits, limits.on_data_error)
@@ -97,14 +97,14 @@ def judge_data(view: DataView, wanted: Collection[str], held: Collection[str], l
 
 
 @check(group=FUTURE)
-def causal(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
+def causal(seen: RelevantData, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
     """No row is later than the as-of session."""
     expected, newest = _day(seen.view.as_of), _day(seen.view.newest)
     return Breach(f"the newest row, of {newest}, is later than the session {expected}") if newest > expected else None
 
 
 @check("on_stale_data", group=STALE)
-def fresh(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
+def fresh(seen: RelevantData, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
     """The newest row is of the as-of session."""
     expected, newest = _day(seen.view.as_of), _day(seen.view.newest)
     if newest >= expected:
@@ -117,7 +117,7 @@ def fresh(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG00
 
 
 @check("max_repeated_pct", group=STALE)
-def repeats(seen: Loaded, limits: SafetySettings) -> Breach | None:
+def repeats(seen: RelevantData, limits: SafetySettings) -> Breach | None:
     """The share of assets whose row only repeats the one before, or whose volume is gone."""
     view = seen.view
     still = _still(view)
@@ -130,14 +130,14 @@ def repeats(seen: Loaded, limits: SafetySettings) -> Breach | None:
 
 
 @check("on_stale_data", group=STALE)
-def late(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
+def late(seen: RelevantData, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
     """Each source that is read has its newest values when it should have them."""
     found = [s for s in seen.view.sources if s.is_read and s.is_late]
     return Breach(_late(found, seen.view), value=float(len(found)), limit=0.0) if found else None
 
 
 @check("max_coverage_drop", group=STALE)
-def covered(seen: Loaded, limits: SafetySettings) -> Breach | None:
+def covered(seen: RelevantData, limits: SafetySettings) -> Breach | None:
     """Each source that is read has a value of about as many assets as before."""
     found = [s for s in seen.view.sources if s.is_read and not s.is_late and _has_dropped(s, limits)]
     if not found:
@@ -147,7 +147,7 @@ def covered(seen: Loaded, limits: SafetySettings) -> Breach | None:
 
 
 @check(group=RARE)
-def unread(seen: Loaded, limits: SafetySettings) -> Breach | None:
+def unread(seen: RelevantData, limits: SafetySettings) -> Breach | None:
     """Sources that the weights are not made of, which are late or lack values."""
     others = [s for s in seen.view.sources if not s.is_read]
     behind = [s for s in others if s.is_late]
@@ -157,7 +157,7 @@ def unread(seen: Loaded, limits: SafetySettings) -> Breach | None:
 
 
 @check(group=RARE)
-def splits(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
+def splits(seen: RelevantData, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
     """Returns that a split 2:1 or 3:2 would give, too small to be held."""
     moved = _moved(seen.view)
     found = np.flatnonzero(_is_small_split(moved))
@@ -169,7 +169,7 @@ def splits(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG0
 
 
 @check("max_universe_change", group=DAMAGED)
-def universe(seen: Loaded, limits: SafetySettings) -> Breach | None:
+def universe(seen: RelevantData, limits: SafetySettings) -> Breach | None:
     """The share of the assets with a price that have none any more; declared ends are none of them."""
     view = seen.view
     before = _priced(view.previous) & ~np.isin(view.names, list(view.ended))
@@ -184,7 +184,7 @@ def universe(seen: Loaded, limits: SafetySettings) -> Breach | None:
 
 
 @check("on_anomaly", group=ODD)
-def unaccepted(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
+def unaccepted(seen: RelevantData, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
     """The price of each wanted or held asset is accepted, and no copy of an older one."""
     odd = _jumps(seen.view) | _still(seen.view)
     mine = {n: odd[n] for n in seen.needed if n in odd}
@@ -192,7 +192,7 @@ def unaccepted(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: 
 
 
 @check("min_rows", group=DAMAGED)
-def rows(seen: Loaded, limits: SafetySettings) -> Breach | None:
+def rows(seen: RelevantData, limits: SafetySettings) -> Breach | None:
     """The data have rows enough."""
     number = seen.view.rows
     if number >= limits.min_rows:
@@ -201,7 +201,7 @@ def rows(seen: Loaded, limits: SafetySettings) -> Breach | None:
 
 
 @check("max_missing_pct", group=DAMAGED)
-def complete(seen: Loaded, limits: SafetySettings) -> Breach | None:
+def complete(seen: RelevantData, limits: SafetySettings) -> Breach | None:
     """The share of wanted and held assets that have no price."""
     lacking = _unpriced(seen)
     share = len(lacking) / len(seen.needed) if seen.needed else 0.0
@@ -212,7 +212,7 @@ def complete(seen: Loaded, limits: SafetySettings) -> Breach | None:
 
 
 @check("max_anomalies_pct", group=DAMAGED)
-def anomalies(seen: Loaded, limits: SafetySettings) -> Breach | None:
+def anomalies(seen: RelevantData, limits: SafetySettings) -> Breach | None:
     """The share of assets whose last row is unlike their past: a return, a volume, a gap."""
     odd, share = _odd(seen.view, limits)
     if share <= limits.max_anomalies_pct or _is_single(len(odd), "max_anomalies_pct", limits):
@@ -222,7 +222,7 @@ def anomalies(seen: Loaded, limits: SafetySettings) -> Breach | None:
 
 
 @check("max_anomalies_pct", group=RARE)
-def unusual(seen: Loaded, limits: SafetySettings) -> Breach | None:
+def unusual(seen: RelevantData, limits: SafetySettings) -> Breach | None:
     """Anomalies of too few assets for the data to be called wrong."""
     odd, share = _odd(seen.view, limits)
     is_rare = share <= limits.max_anomalies_pct or _is_single(len(odd), "max_anomalies_pct", limits)
@@ -232,13 +232,13 @@ def unusual(seen: Loaded, limits: SafetySettings) -> Breach | None:
 
 
 @check("on_missing_symbol", group=UNPRICED)
-def missing(seen: Loaded, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
+def missing(seen: RelevantData, limits: SafetySettings) -> Breach | None:  # noqa: ARG001
     """Each wanted or held asset has a price."""
     lacking = _unpriced(seen)
     return Breach(f"no price of {listed(lacking)}", lacking, float(len(lacking)), 0.0) if lacking else None
 
 
-def _weighed(group: str, seen: Loaded, limits: SafetySettings, policy: str) -> tuple[Finding, ...]:
+def _weighed(group: str, seen: RelevantData, limits: SafetySettings, policy: str) -> tuple[Finding, ...]:
     weight = Weight.ERROR if policy == "halt" else Weight.WARNING
     return findings(collected(__name__, group), seen, limits, weight)
 
@@ -260,7 +260,7 @@ def _known(view: DataView) -> Where:
     return _priced(view.prices) | (_priced(view.raw) if view.raw is not None else np.zeros(len(view.names), np.bool_))
 
 
-def _unpriced(seen: Loaded) -> tuple[str, ...]:
+def _unpriced(seen: RelevantData) -> tuple[str, ...]:
     view = seen.view
     priced = {n for n, ok in zip(view.names, _known(view), strict=True) if ok}
     return tuple(n for n in seen.needed if n not in priced)

@@ -29,7 +29,7 @@ EXACT = Context(prec=100)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ExposureLine:
     """One asset of a book. buying, selling: what may still be filled; changed: what the session's fills came to."""
 
     price: Decimal | None
@@ -59,15 +59,19 @@ class Line:
         """Whether there is nothing to value."""
         return not (self.quantity or self.buying or self.selling)
 
-    def open(self, side: Side, quantity: Decimal) -> Line:
+    def open(self, side: Side, quantity: Decimal) -> ExposureLine:
         """With so much more (or less) that may still be filled."""
         buying, selling = (quantity, ZERO) if side is Side.BUY else (ZERO, quantity)
-        return Line(self.price, self.sector, self.quantity, self.buying + buying, self.selling + selling, self.changed)
+        return ExposureLine(
+            self.price, self.sector, self.quantity, self.buying + buying, self.selling + selling, self.changed
+        )
 
-    def filled(self, side: Side, quantity: Decimal) -> Line:
+    def filled(self, side: Side, quantity: Decimal) -> ExposureLine:
         """With so much more bought or sold."""
         moved = side.sign * quantity
-        return Line(self.price, self.sector, self.quantity + moved, self.buying, self.selling, self.changed + moved)
+        return ExposureLine(
+            self.price, self.sector, self.quantity + moved, self.buying, self.selling, self.changed + moved
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +89,14 @@ class Bound:
 
 
 @dataclass(slots=True)
-class Range:
+class MoneyRange:
     """A sum of positions in money: as it is, and the least and most it may come to."""
 
     now: Decimal = ZERO
     lowest: Decimal = ZERO
     highest: Decimal = ZERO
 
-    def add(self, line: Line, price: Decimal, sign: int) -> None:
+    def add(self, line: ExposureLine, price: Decimal, sign: int) -> None:
         """Count a line in (+1) or out (-1)."""
         self.now += sign * line.quantity * price
         self.lowest += sign * line.lowest * price
@@ -100,7 +104,7 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class ExposureTotals:
     """All sums of an exposure, for comparing and printing. Money, but for the counts."""
 
     cash: Decimal
@@ -115,7 +119,7 @@ class Totals:
     orders_of_run: dict[str, int]
     sliced: dict[str, Decimal]
     unpriced: frozenset[str]
-    lines: dict[str, Line]
+    lines: dict[str, ExposureLine]
 
 
 @dataclass(slots=True)
@@ -152,13 +156,13 @@ class Exposure:
     orders_of_run: Counter[str] = field(default_factory=Counter)
     sliced: dict[str, Decimal] = field(default_factory=dict)
     gross_in_flight: Decimal = ZERO
-    net: Range = field(default_factory=Range)
-    sectors: dict[str, Range] = field(default_factory=dict)
+    net: MoneyRange = field(default_factory=MoneyRange)
+    sectors: dict[str, MoneyRange] = field(default_factory=dict)
     buying: Decimal = ZERO  # what open purchases may cost
     selling: Decimal = ZERO  # what open sales are worth
     proceeds: Decimal = ZERO  # the least that open sales bring if they are filled
     unpriced: set[str] = field(default_factory=set)
-    _lines: dict[str, Line] = field(default_factory=dict)
+    _lines: dict[str, ExposureLine] = field(default_factory=dict)
     _flights: dict[str, _Flight] = field(default_factory=dict)
     _groups: dict[tuple[str, Side], Counter[str]] = field(default_factory=dict)
     _known: dict[str, _Known] = field(default_factory=dict)
@@ -183,20 +187,22 @@ class Exposure:
         with localcontext(EXACT):
             at = cls(nav, cash, marks, parents or {}, bounds or {})
             for asset, quantity in positions.items():
-                at._put(asset, Line(*_valued(marks, asset), quantity))
+                at._put(asset, ExposureLine(*_valued(marks, asset), quantity))
             for fill in fills:
                 line = at.line(fill.asset)
                 moved = line.changed + fill.side.sign * fill.quantity
-                at._put(fill.asset, Line(line.price, line.sector, line.quantity, line.buying, line.selling, moved))
+                at._put(
+                    fill.asset, ExposureLine(line.price, line.sector, line.quantity, line.buying, line.selling, moved)
+                )
                 at.turnover += fill.quantity * fill.price
             for order in intents:
                 at._count(order)
             return at
 
-    def line(self, asset: str) -> Line:
+    def line(self, asset: str) -> ExposureLine:
         """What there is of an asset."""
         found = self._lines.get(asset)
-        return found if found is not None else Line(*_valued(self.marks, asset))
+        return found if found is not None else ExposureLine(*_valued(self.marks, asset))
 
     def in_flight(self, client_order_id: str) -> Decimal:
         """How much of an order may still be filled, as counted here."""
@@ -246,9 +252,9 @@ class Exposure:
             self.orders -= 1
             self.orders_of_run[known.run] -= 1
 
-    def totals(self) -> Totals:
+    def totals(self) -> ExposureTotals:
         """All sums as one value."""
-        return Totals(
+        return ExposureTotals(
             self.cash,
             self.gross_in_flight,
             _triple(self.net),
@@ -306,7 +312,7 @@ class Exposure:
             if groups[_group(order)] == 0:
                 del groups[_group(order)]
 
-    def _put(self, asset: str, line: Line) -> None:
+    def _put(self, asset: str, line: ExposureLine) -> None:
         for one, sign in ((self._lines.get(asset), -1), (line, +1)):
             if one is None:
                 continue
@@ -315,7 +321,7 @@ class Exposure:
                 continue
             self.gross_in_flight += sign * one.reach * one.price
             self.net.add(one, one.price, sign)
-            self.sectors.setdefault(one.sector, Range()).add(one, one.price, sign)
+            self.sectors.setdefault(one.sector, MoneyRange()).add(one, one.price, sign)
         self._lines[asset] = line
 
 
@@ -342,5 +348,5 @@ def _valued(marks: Mapping[str, Mark], asset: str) -> tuple[Decimal | None, str]
     return (price if price is not None and price.is_finite() and price > 0 else None), mark.sector
 
 
-def _triple(range: Range) -> tuple[Decimal, Decimal, Decimal]:
+def _triple(range: MoneyRange) -> tuple[Decimal, Decimal, Decimal]:
     return range.now, range.lowest, range.highest

@@ -22,7 +22,7 @@ from sigc.config.settings import SafetySettings
 from sigc.store.ledger.records import ZERO, Finding, Intent, Side, Weight
 from sigc_pipelines.checks.case import Case, beyond, exact, unless_way_out
 from sigc_pipelines.checks.declare import Breach, UnevaluableError, check, collected, findings, listed
-from sigc_pipelines.checks.exposure import EXACT, Exposure, Range, worst_price
+from sigc_pipelines.checks.exposure import EXACT, Exposure, MoneyRange, worst_price
 from sigc_pipelines.checks.size import SIZES
 
 FORM = "form"  # the group of what an order must be to be measured at all
@@ -191,7 +191,7 @@ def sector_in_flight(case: Case, limits: SafetySettings) -> Breach | None:
         sector = case.with_it.sector
         if not sector:
             raise UnevaluableError(f"the sector of {case.order.asset} is not known")
-        range = case.at.sectors.get(sector, Range())
+        range = case.at.sectors.get(sector, MoneyRange())
         return _net(case, range, limits.max_sector_in_flight, f"the net of sector {sector} in flight")
 
     return unless_way_out(case, measured)
@@ -234,7 +234,7 @@ def _share(case: Case, value: Decimal, limit: float, what: str, now: Decimal | N
     )
 
 
-def _net(case: Case, range: Range, limit: float, what: str) -> Breach | None:
+def _net(case: Case, range: MoneyRange, limit: float, what: str) -> Breach | None:
     worst = _side(case, range.lowest, range.highest) + (case.open - case.counted) * _price(case)
     return _share(case, worst, limit, what, abs(range.now))
 

@@ -30,7 +30,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Difference:
+class BrokerDifference:
     """An asset (or `CASH`, or an order by its id) of which ledger and broker have different amounts.
 
     Of an order it is what may still be filled.
@@ -44,7 +44,7 @@ class Difference:
         return f"{self.asset}: ledger {self.ledger}, broker {self.broker}"
 
 
-def differences(ledger: Ledger, broker: Broker) -> tuple[Difference, ...]:
+def differences(ledger: Ledger, broker: Broker) -> tuple[BrokerDifference, ...]:
     """Every difference, by asset. Raises UnreachableError."""
     theirs = broker.positions()
     account = broker.account() if simulation(broker) is not None else None
@@ -54,13 +54,13 @@ def differences(ledger: Ledger, broker: Broker) -> tuple[Difference, ...]:
             ours[position.asset] = ours.get(position.asset, ZERO) + position.quantity
         cash = sum((b.cash for b in books.books(connection)), ZERO)
     found = [
-        Difference(asset, ours.get(asset, ZERO), theirs.get(asset, ZERO))
+        BrokerDifference(asset, ours.get(asset, ZERO), theirs.get(asset, ZERO))
         for asset in sorted({*ours, *theirs})
         if ours.get(asset, ZERO) != theirs.get(asset, ZERO)
     ]
     if account is not None and account.cash != cash:
-        found.append(Difference(CASH, cash, account.cash))
-    found += [Difference(i.client_order_id, i.remaining, ZERO) for i in _missing(ledger, broker)]
+        found.append(BrokerDifference(CASH, cash, account.cash))
+    found += [BrokerDifference(i.client_order_id, i.remaining, ZERO) for i in _missing(ledger, broker)]
     return (*found, *_unknown(ledger, broker))
 
 
@@ -75,19 +75,21 @@ def _missing(ledger: Ledger, broker: Broker) -> tuple[Intent, ...]:
     return tuple(i for i in working if i.client_order_id not in listed)
 
 
-def _unknown(ledger: Ledger, broker: Broker) -> tuple[Difference, ...]:
+def _unknown(ledger: Ledger, broker: Broker) -> tuple[BrokerDifference, ...]:
     """The orders that are open in the book under a name of ours, and not in the ledger."""
     open = [o for o in broker.orders(ledger.clock.now()) if o.status.is_open]
     ours = [o for o in open if o.request.client_order_id.startswith(PREFIX)]
     with ledger.reading() as connection:
         return tuple(
-            Difference(o.request.client_order_id, ZERO, o.request.quantity - o.filled)
+            BrokerDifference(o.request.client_order_id, ZERO, o.request.quantity - o.filled)
             for o in ours
             if orders.get(connection, o.request.client_order_id) is None
         )
 
 
-def settled_differences(ledger: Ledger, broker: Broker, clock: Clock, patience_s: float) -> tuple[Difference, ...]:
+def settled_differences(
+    ledger: Ledger, broker: Broker, clock: Clock, patience_s: float
+) -> tuple[BrokerDifference, ...]:
     """The differences that are left when fills that were on their way have had time to arrive.
 
     Raises UnreachableError when the broker does not answer for so long.
@@ -175,12 +177,12 @@ def _unbooked(ledger: Ledger, broker: Broker) -> frozenset[str]:
     return frozenset({i.asset for i in ahead} | {i.client_order_id for i in ahead})
 
 
-def _text(found: Sequence[Difference]) -> str:
+def _text(found: Sequence[BrokerDifference]) -> str:
     shown = "; ".join(map(str, found[:_SHOWN])) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
     return f"ledger and broker differ: {shown}"
 
 
-def _digest(found: tuple[Difference, ...]) -> str:
+def _digest(found: tuple[BrokerDifference, ...]) -> str:
     """What is accepted: by how much each asset differs, whatever there is of it besides."""
     excess = {d.asset: format((d.broker - d.ledger).normalize(), "f") for d in found}
     return hashlib.sha256(canonical(excess).encode()).hexdigest()

@@ -27,9 +27,9 @@ from sigc_pipelines.checks.view import DataView, SourceView, WeightsView
 from sigc_pipelines.checks.weights import judge_weights
 from sigc_pipelines.live import waiting
 from sigc_pipelines.live.sizing import Order, cut, decimal
-from sigc_pipelines.live.valuing import Standing
-from sigc_pipelines.prices.restating import Restated, told_of
-from sigc_pipelines.targets import Sight
+from sigc_pipelines.live.valuing import BookValue
+from sigc_pipelines.prices.restated_prices import RestatedAsset, told_of
+from sigc_pipelines.targets import TargetSnapshot
 
 _ENDS = (ActionKind.DELIST, ActionKind.MERGE, ActionKind.RENAME)
 INPUTS = {"max_adv_pct": "volume"}  # limits that are on by default, and the source they are judged by
@@ -54,7 +54,7 @@ class Known:
     turnovers: tuple[float, ...] = ()
     coverage: Mapping[str, int] | None = None
     ready: Mapping[str, float] | None = None
-    restated: tuple[Restated, ...] = ()
+    restated: tuple[RestatedAsset, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +72,7 @@ class Decision:
     findings: tuple[Finding, ...]
 
 
-def finite(sight: Sight) -> None:
+def finite(sight: TargetSnapshot) -> None:
     """Raises E801 for weights that are infinite, before anything is made of them."""
     bad = [n for n, w in zip(sight.names, sight.wanted.tolist(), strict=True) if w in (float("inf"), float("-inf"))]
     if bad:
@@ -81,7 +81,7 @@ def finite(sight: Sight) -> None:
         raise SigcError(Diagnostic("E801", message, hint="a division by zero or an overflow in a signal"))
 
 
-def basis(sight: Sight, now: Standing, sizing: str) -> Basis:
+def basis(sight: TargetSnapshot, now: BookValue, sizing: str) -> Basis:
     """What weights are shares of. Raises E801 for a book that has neither worth nor positions."""
     is_ruined = now.worth <= 0
     values = {n: q * now.prices.get(n, ZERO) for n, q in now.positions.items()}
@@ -93,8 +93,8 @@ def basis(sight: Sight, now: Standing, sizing: str) -> Basis:
 
 
 def decide(
-    sight: Sight,
-    now: Standing,
+    sight: TargetSnapshot,
+    now: BookValue,
     as_of: str,
     config: Config,
     known: Known,
@@ -128,7 +128,7 @@ def decide(
     return Decision(base, target, frozenset(kept), verdict.odd, off, tuple(found))
 
 
-def _view(sight: Sight, as_of: str, actions: Sequence[Action], known: Known) -> DataView:
+def _view(sight: TargetSnapshot, as_of: str, actions: Sequence[Action], known: Known) -> DataView:
     return DataView(
         as_of=as_of,
         newest=sight.as_of,
@@ -154,7 +154,7 @@ def _against(one: SourceView, before: Mapping[str, int]) -> SourceView:
     return one if is_off or one.name not in before else replace(one, mean=max(one.mean, float(before[one.name])))
 
 
-def _reduced(sight: Sight, held: Floats) -> Floats:
+def _reduced(sight: TargetSnapshot, held: Floats) -> Floats:
     """What is held, but nothing of what is not wanted or wanted on the other side; an unknown weight is no wish."""
     wanted = np.where(np.isnan(sight.wanted), held, sight.wanted)
     target: Floats = np.where(wanted * held > 0.0, held, 0.0)
@@ -200,7 +200,12 @@ def why_off(name: str) -> str:
 
 
 def bounds(
-    sight: Sight, made: Decision, now: Standing, in_flight: Mapping[str, Decimal], orders: Sequence[Order], lot: Decimal
+    sight: TargetSnapshot,
+    made: Decision,
+    now: BookValue,
+    in_flight: Mapping[str, Decimal],
+    orders: Sequence[Order],
+    lot: Decimal,
 ) -> dict[str, Bound]:
     """What each order is measured by, see `Bound`."""
     place = {name: at for at, name in enumerate(sight.names)}

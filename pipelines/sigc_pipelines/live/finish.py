@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from sigc.store.ledger import orders
 from sigc.store.ledger.records import Finding, Intent, IntentState, Outcome, Run
 from sigc_pipelines.checks.declare import listed
-from sigc_pipelines.live.execute import Execution
 from sigc_pipelines.live.judging import judge_of
+from sigc_pipelines.live.send_orders import Execution
 from sigc_pipelines.live.trading import Trading
 
 _MOST_REASONS = 3  # of why orders did not go out, in a run's message

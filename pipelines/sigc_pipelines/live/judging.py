@@ -18,7 +18,7 @@ from sigc.store.ledger.ledger import Ledger, Transaction
 from sigc.store.ledger.records import ZERO, BookKey, Fill, Finding, Intent, Run, Weight
 from sigc_pipelines.checks.exposure import Bound, Exposure
 from sigc_pipelines.checks.orders import judge
-from sigc_pipelines.live.valuing import Standing, standing
+from sigc_pipelines.live.valuing import BookValue, standing
 from sigc_pipelines.prices.units import owed_at, restated_positions
 
 BY_BOUNDS = ("max_order_pct", "max_adv_pct")  # limits that need a bound of the order's asset
@@ -77,7 +77,7 @@ def _prices(marks: Mapping[str, price_marks.Mark]) -> dict[str, Decimal]:
     return {asset: mark.price for asset, mark in marks.items() if mark.price is not None}
 
 
-def _in_session(connection: sqlite3.Connection, run: Run, fills: Sequence[Fill], now: Standing) -> Standing:
+def _in_session(connection: sqlite3.Connection, run: Run, fills: Sequence[Fill], now: BookValue) -> BookValue:
     """A book in the units of the run's session, as its prices and orders are; fills of that session are so already.
 
     The ledger has the actions of that session once it is over.

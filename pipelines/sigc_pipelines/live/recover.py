@@ -15,17 +15,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sigc.store.ledger import books, control, orders, runs
-from sigc.store.ledger.records import UNRESOLVED, IntentState, Outcome, Run, RunKind, Stage, StageName
+from sigc.store.ledger.records import UNRESOLVED, IntentState, Outcome, Run, RunKind, RunStage, StageName
 from sigc_pipelines.brokers.protocol import UnreachableError
 from sigc_pipelines.live.apply_fills import settle
-from sigc_pipelines.live.execute import UNRESOLVED_HALT
 from sigc_pipelines.live.finish import finish
+from sigc_pipelines.live.send_orders import UNRESOLVED_HALT
 from sigc_pipelines.live.trading import Trading
 from sigc_pipelines.records.artifacts import refresh, write_account
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RecoveryVerdict:
     """What became of a run that was left open, or of one whose orders were."""
 
     run: str
@@ -34,8 +34,8 @@ class Verdict:
 
 
 def recover(
-    trading: Trading, tell: Callable[[Verdict], None] = lambda _: None, strategy: str = ""
-) -> tuple[Verdict, ...]:
+    trading: Trading, tell: Callable[[RecoveryVerdict], None] = lambda _: None, strategy: str = ""
+) -> tuple[RecoveryVerdict, ...]:
     """Resolve everything that an earlier process left, or a run of one strategy that failed.
 
     strategy: '' when nothing is under way at all; else no trade of that strategy is. Raises SigcError E310 when the
@@ -69,7 +69,7 @@ def _is_trade_of(run: Run, strategy: str) -> bool:
     return run.key.strategy == strategy and run.key.kind is RunKind.TRADE  # dry ones may be under way all the time
 
 
-def _end(trading: Trading, run: Run, why: str) -> Verdict:
+def _end(trading: Trading, run: Run, why: str) -> RecoveryVerdict:
     with trading.ledger.reading() as connection:
         is_decided = runs.is_decided(connection, run.id)
     if not is_decided:
@@ -78,22 +78,22 @@ def _end(trading: Trading, run: Run, why: str) -> Verdict:
     outcome, message, findings = finish(trading, run)
     seconds = (trading.clock.now() - started).total_seconds()
     with trading.ledger.transaction("stage") as tx:
-        runs.add_stage(tx, run, Stage(run.id, StageName.EXECUTE, started, seconds, "resumed", findings))
+        runs.add_stage(tx, run, RunStage(run.id, StageName.EXECUTE, started, seconds, "resumed", findings))
     return _close(trading, run, outcome, f"resumed after {why}: {message}")
 
 
-def _resolve(trading: Trading, run: Run) -> Verdict:
+def _resolve(trading: Trading, run: Run) -> RecoveryVerdict:
     """The verdict stands; its orders are looked up again."""
     _, message, _ = finish(trading, run)
     write_account(trading.ledger, run.id, trading.render)
-    return Verdict(run.id, run.outcome, message)
+    return RecoveryVerdict(run.id, run.outcome, message)
 
 
-def _close(trading: Trading, run: Run, outcome: Outcome, message: str) -> Verdict:
+def _close(trading: Trading, run: Run, outcome: Outcome, message: str) -> RecoveryVerdict:
     with trading.ledger.transaction("run-close") as tx:
         runs.close_run(tx, run, trading.clock.now(), outcome, message)
     write_account(trading.ledger, run.id, trading.render)
-    return Verdict(run.id, outcome, message)
+    return RecoveryVerdict(run.id, outcome, message)
 
 
 def _lift_halts(trading: Trading) -> None:

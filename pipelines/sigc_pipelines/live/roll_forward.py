@@ -24,7 +24,7 @@ from sigc_pipelines.brokers.protocol import RejectedError, UnreachableError, sim
 from sigc_pipelines.live import broker_diff as compare
 from sigc_pipelines.live.publish import publish
 from sigc_pipelines.live.session import Moment, moment
-from sigc_pipelines.live.trading import Feed, Trading
+from sigc_pipelines.live.trading import TargetFeed, Trading
 from sigc_pipelines.live.valuing import ClosesSince, follow
 from sigc_pipelines.prices.closes import Closes
 from sigc_pipelines.records.artifacts import refresh
@@ -42,7 +42,7 @@ class KeptBook:
     findings: tuple[Finding, ...] = ()
 
 
-def keep(trading: Trading, feed: Feed, key: BookKey) -> KeptBook:
+def keep(trading: Trading, feed: TargetFeed, key: BookKey) -> KeptBook:
     """Bring a book up to the last session that is complete. Raises SigcError: E600, E601, E602, of data, of the ledger.
 
     Not while a run of that book is under way. What the audit has is published whatever else fails.
@@ -64,7 +64,7 @@ def _is_of_the_present(ledger: Ledger, key: BookKey) -> bool:
         return books.book(connection, key) is not None and not (last and runs.is_of_the_past(connection, last))
 
 
-def _brought_up(trading: Trading, feed: Feed, key: BookKey, at: Moment) -> bool:
+def _brought_up(trading: Trading, feed: TargetFeed, key: BookKey, at: Moment) -> bool:
     with trading.ledger.reading() as connection:
         feed = feed.accepting(control.accepted_by_hand(connection))
     loaded = feed.load(str(at.as_of.day))

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sigc.calendar.calendar import Calendar, Session
+from sigc.calendar.sessions import Calendar, Session
 from sigc.errors import Diagnostic, SigcError
 
 _AFTER_CLOSE = timedelta(minutes=1)

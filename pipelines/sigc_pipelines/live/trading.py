@@ -7,28 +7,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.clock import Clock
 from sigc.config.settings import Config
 from sigc.errors import Diagnostic
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.ledger.records import Intent, Run, RunKind, Stage, StageName
+from sigc.store.ledger.records import Intent, Run, RunKind, RunStage, StageName
 from sigc_pipelines.brokers.protocol import Broker
-from sigc_pipelines.live.execute import Desk
+from sigc_pipelines.live.send_orders import Desk
 from sigc_pipelines.records.artifacts import Render
 
 if TYPE_CHECKING:
     from sigc.panel import Floats
     from sigc_pipelines.compute import Loaded
-    from sigc_pipelines.portfolio.turn import Turn
+    from sigc_pipelines.portfolio.rebalance_turn import RebalanceTurn
     from sigc_pipelines.prices.closes import Closes
-    from sigc_pipelines.targets import Outlook, Sight
+    from sigc_pipelines.targets import Targets, TargetSnapshot
 
 
-class Feed(Protocol):
+class TargetFeed(Protocol):
     """Where a run's data and weights come from: computed for its date, or for many dates at once (a replay)."""
 
-    def accepting(self, by_hand: frozenset[tuple[str, str]]) -> Feed:
+    def accepting(self, by_hand: frozenset[tuple[str, str]]) -> TargetFeed:
         """The same, where prices (asset, ISO date) that a person has accepted count."""
         ...
 
@@ -40,7 +40,7 @@ class Feed(Protocol):
         """Closing prices from a day on."""
         ...
 
-    def look(self, loaded: Loaded, portfolio: str) -> Outlook:
+    def look(self, loaded: Loaded, portfolio: str) -> Targets:
         """The wanted weights, at least of the last row."""
         ...
 
@@ -73,7 +73,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class RunWatch:
     """How others follow a run, and end it. stage: told the name of each; stop: set to send nothing more."""
 
     stage: Callable[[StageName], None] = lambda _: None
@@ -109,10 +109,10 @@ class Ended:
     """
 
     run: Run
-    stages: tuple[Stage, ...]
+    stages: tuple[RunStage, ...]
     orders: tuple[Intent, ...]
-    sight: Sight | None
+    sight: TargetSnapshot | None
     target: Floats | None
     problems: tuple[Diagnostic, ...]
-    turn: Turn | None = None
+    turn: RebalanceTurn | None = None
     held: Floats | None = None

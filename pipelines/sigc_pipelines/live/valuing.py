@@ -16,14 +16,14 @@ from decimal import ROUND_HALF_EVEN, Decimal
 import numpy as np
 
 from sigc.actions import Action
-from sigc.calendar.calendar import Calendar, Session
+from sigc.calendar.sessions import Calendar, Session
 from sigc.store.ledger import action_rows, books, price_marks
-from sigc.store.ledger.effects import Due
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import ZERO, BookKey, Nav
 from sigc_pipelines.brokers.protocol import Broker, simulation
-from sigc_pipelines.live.acting import Acts, Restated
 from sigc_pipelines.live.apply_fills import settle
+from sigc_pipelines.live.due_actions import DueActions, SessionPrices
 from sigc_pipelines.live.sizing import decimal
 from sigc_pipelines.prices.closes import Closes
 
@@ -33,7 +33,7 @@ ClosesSince = Callable[[str], Closes]  # closing prices from an ISO date on
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BookValue:
     """A book now. worth: cash, receivables and positions at the last prices. prices: the newest known, by asset."""
 
     book: books.Book
@@ -42,7 +42,7 @@ class Standing:
     prices: Mapping[str, Decimal]
 
 
-def standing(connection: sqlite3.Connection, key: BookKey, prices: Mapping[str, Decimal]) -> Standing:
+def standing(connection: sqlite3.Connection, key: BookKey, prices: Mapping[str, Decimal]) -> BookValue:
     """A book at these prices; a position without one counts at its average price."""
     book = books.book(connection, key)
     if book is None:
@@ -50,7 +50,7 @@ def standing(connection: sqlite3.Connection, key: BookKey, prices: Mapping[str, 
     held = books.positions(connection, key)
     known = {p.asset: p.average_price for p in held} | dict(prices)
     worth = book.cash + book.receivables + sum((p.quantity * known[p.asset] for p in held), ZERO)
-    return Standing(book, worth, {p.asset: p.quantity for p in held}, known)
+    return BookValue(book, worth, {p.asset: p.quantity for p in held}, known)
 
 
 def follow(
@@ -70,7 +70,7 @@ def follow(
     A session without data is left until it has some. Again: nothing new.
     """
     sessions, closes, before = _unvalued(ledger, calendar, key, as_of, closes_since)
-    acts = Acts(ledger, broker, as_of)
+    acts = DueActions(ledger, broker, as_of)
     acts.listed(key, actions, calendar, closes_since)
     simulated = simulation(broker)
     if simulated is not None:
@@ -83,7 +83,7 @@ def follow(
         before = _prices_before(ledger, key)
     acts.announced(actions, calendar)
     take_in()
-    navs, newest = [], Restated(before)
+    navs, newest = [], SessionPrices(before)
     dues = _dues_between(ledger, sessions, as_of)
     for session in sessions:
         day = str(session.day)
@@ -104,14 +104,14 @@ def follow(
     return newest.at(day, closes, () if is_valued else dues.get("", ()))
 
 
-def _dues_between(ledger: Ledger, sessions: Sequence[Session], as_of: Session) -> dict[str, tuple[Due, ...]]:
+def _dues_between(ledger: Ledger, sessions: Sequence[Session], as_of: Session) -> dict[str, tuple[DueAction, ...]]:
     """The actions of unvalued sessions, by the session at whose close they have acted."""
     if not sessions:
         return {}
     with ledger.reading() as connection:
         found = action_rows.between(connection, str(sessions[0].day - _DAY), str(as_of.day))
     days = [str(s.day) for s in sessions]
-    by_day: dict[str, tuple[Due, ...]] = {}
+    by_day: dict[str, tuple[DueAction, ...]] = {}
     for due in found:
         at = bisect_left(days, due.session)
         day = days[at] if at < len(days) else ""

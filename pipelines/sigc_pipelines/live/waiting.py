@@ -15,21 +15,21 @@ import numpy as np
 
 from sigc.panel import Floats
 from sigc.store.ledger.records import Finding, Weight
-from sigc_pipelines.targets import Sight
+from sigc_pipelines.targets import TargetSnapshot
 
 
-def ready(waiting: Mapping[str, float], sight: Sight) -> dict[str, float]:
+def ready(waiting: Mapping[str, float], sight: TargetSnapshot) -> dict[str, float]:
     """The weights that waited, of assets that have a price on this row."""
     cells = zip(sight.names, sight.prices.tolist(), strict=True)
     return {name: waiting[name] for name, price in cells if name in waiting and price == price}
 
 
-def made_up(those: Mapping[str, float], sight: Sight, held: Floats) -> Floats:
+def made_up(those: Mapping[str, float], sight: TargetSnapshot, held: Floats) -> Floats:
     """What is held, but of the assets whose change waited for a price; (assets,)."""
     return np.array([those.get(n, h) for n, h in zip(sight.names, held.tolist(), strict=True)])
 
 
-def pending(sight: Sight, target: Floats, odd: Collection[str] = ()) -> dict[str, float]:
+def pending(sight: TargetSnapshot, target: Floats, odd: Collection[str] = ()) -> dict[str, float]:
     """The weights that are wanted of assets that can't be traded on this row, where they are not held as wanted.
 
     odd: assets that have a price and are kept all the same, for an anomaly.
@@ -38,7 +38,7 @@ def pending(sight: Sight, target: Floats, odd: Collection[str] = ()) -> dict[str
     return {name: w for name, price, w, t in cells if (price != price or name in odd) and w == w and w != t}
 
 
-def undecided(sight: Sight) -> tuple[Finding, ...]:
+def undecided(sight: TargetSnapshot) -> tuple[Finding, ...]:
     """Unknown is not zero: a row on which no asset that can be traded has a weight decides nothing."""
     priced = np.isfinite(sight.prices)
     if not priced.any() or not np.isnan(sight.wanted[priced]).all():

@@ -13,11 +13,12 @@ import numpy as np
 from sigc.data.catalog import Source
 from sigc.engine.core.gather import source_panel
 from sigc.errors import Diagnostic, SigcError
-from sigc.ops.declare import REGISTRY, Kind
+from sigc.ops.declare import REGISTRY, ValueKind
 from sigc.panel import Dates, Floats
 from sigc.plan.strategy import Portfolio
-from sigc_pipelines.backtest.book import Adjust, Flags
-from sigc_pipelines.backtest.returns import benchmark_returns, over_gaps
+from sigc_pipelines.backtest.accounts import Adjust, Flags
+from sigc_pipelines.backtest.benchmark import benchmark_returns
+from sigc_pipelines.backtest.returns import over_gaps
 from sigc_pipelines.compute import Loaded, Workspace
 from sigc_pipelines.portfolio.constraints import (
     ANNUAL_KEYS,
@@ -25,7 +26,7 @@ from sigc_pipelines.portfolio.constraints import (
     BOOK_KEYS,
     SECTOR_KEYS,
     VOLUME_KEYS,
-    Situation,
+    ConstraintInputs,
 )
 from sigc_pipelines.prices.dollars import mean_dollars
 from sigc_pipelines.prices.quotes import accepted
@@ -68,9 +69,11 @@ def adjuster(
     return adjust
 
 
-def _situation(world: _World, row: int, wanted: Floats, held: Floats, tradable: Flags, capital: float) -> Situation:
+def _situation(
+    world: _World, row: int, wanted: Floats, held: Floats, tradable: Flags, capital: float
+) -> ConstraintInputs:
     at = world.warm + row
-    return Situation(
+    return ConstraintInputs(
         wanted=wanted,
         held=held,
         tradable=tradable,
@@ -126,7 +129,7 @@ def _betas(returns: Floats, bench: Floats) -> Floats:
 
 def category_of(loaded: Loaded) -> Source | None:
     """The first category source: its labels are the sectors."""
-    found = [s for s in loaded.catalog.sources.values() if s.kind is Kind.CATEGORY]
+    found = [s for s in loaded.catalog.sources.values() if s.kind is ValueKind.CATEGORY]
     return found[0] if found else None
 
 

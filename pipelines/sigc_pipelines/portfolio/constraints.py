@@ -28,7 +28,7 @@ from sigc.plan.strategy import Constraint
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Situation:
+class ConstraintInputs:
     """One row of the world: all arrays (assets,), `returns` (past rows, assets). None: no such source.
 
     wanted is finite. tradable: may be traded; else what is held is given. sectors: codes, NaN unknown. adv: mean dollar
@@ -51,7 +51,7 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class LinearBound:
     """One linear bound: w.weights + gross.|w| + longs.w+ + shorts.w- + trades.|w - held| in [low, high]."""
 
     low: float = -np.inf
@@ -79,143 +79,143 @@ class Norm:
     high: float
 
 
-Part = Row | Box | Norm
+Part = LinearBound | Box | Norm
 _INF = np.inf
 
 
-def parts(constraint: Constraint, at: Situation) -> tuple[Part, ...]:
+def parts(constraint: Constraint, at: ConstraintInputs) -> tuple[Part, ...]:
     """What a constraint asks of a book in this situation; nothing for those that `nearest_book` handles itself."""
     return tuple(DECLARED[constraint.name](constraint.values, at))
 
 
-def _position(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _position(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     yield Box(np.full(len(at.wanted), -values[0]), np.full(len(at.wanted), values[0]))
 
 
-def _min_position(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _min_position(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     yield Box(np.full(len(at.wanted), values[0]), np.full(len(at.wanted), _INF))
 
 
-def _max_long(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
-    yield Row(longs=1.0, high=values[0])
+def _max_long(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
+    yield LinearBound(longs=1.0, high=values[0])
 
 
-def _max_short(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
-    yield Row(shorts=1.0, high=values[0])
+def _max_short(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
+    yield LinearBound(shorts=1.0, high=values[0])
 
 
-def _gross(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _gross(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     low, high = values if len(values) == 2 else (-_INF, values[0])
     if low > 0:
         yield from _min_gross((low,), at)
-    yield Row(longs=1.0, shorts=1.0, high=high)
+    yield LinearBound(longs=1.0, shorts=1.0, high=high)
 
 
-def _min_gross(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _min_gross(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     # sum |w| >= x is not convex; at the signs of the wanted book it is linear, and implies it.
-    yield Row(weights=np.sign(at.wanted), low=values[0])
+    yield LinearBound(weights=np.sign(at.wanted), low=values[0])
 
 
-def _net(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _net(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     low, high = values if len(values) == 2 else (values[0], values[0])
-    yield Row(weights=np.ones(len(at.wanted)), low=low, high=high)
+    yield LinearBound(weights=np.ones(len(at.wanted)), low=low, high=high)
 
 
-def _max_net(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
-    yield Row(weights=np.ones(len(at.wanted)), high=values[0])
+def _max_net(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
+    yield LinearBound(weights=np.ones(len(at.wanted)), high=values[0])
 
 
-def _min_net(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
-    yield Row(weights=np.ones(len(at.wanted)), low=values[0])
+def _min_net(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
+    yield LinearBound(weights=np.ones(len(at.wanted)), low=values[0])
 
 
-def _neutral(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _neutral(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     if values[0]:
         yield from _net((0.0, 0.0), at)
 
 
-def _by_sector(at: Situation) -> Iterator[Floats]:
+def _by_sector(at: ConstraintInputs) -> Iterator[Floats]:
     codes = np.zeros(len(at.wanted)) if at.sectors is None else at.sectors
     for code in np.unique(codes[~np.isnan(codes)]):
         yield (codes == code).astype(np.float64)
 
 
-def _sector(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _sector(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     for members in _by_sector(at):
-        yield Row(weights=members, low=-values[0], high=values[0])
+        yield LinearBound(weights=members, low=-values[0], high=values[0])
 
 
-def _sector_neutral(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _sector_neutral(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     if values[0]:
         yield from _sector((0.0,), at)
 
 
-def _sector_deviation(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _sector_deviation(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     own = np.zeros(len(at.wanted)) if at.benchmark is None else at.benchmark
     for members in _by_sector(at):
         centre = float((members * own).sum())
-        yield Row(weights=members, low=centre - values[0], high=centre + values[0])
+        yield LinearBound(weights=members, low=centre - values[0], high=centre + values[0])
 
 
-def _turnover(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
-    yield Row(trades=1.0, high=values[0])
+def _turnover(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
+    yield LinearBound(trades=1.0, high=values[0])
 
 
-def _participation(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _participation(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     room = values[0] * _known(at.adv, at) / at.capital
     yield Box(at.held - room, at.held + room)
 
 
 def _floor(
-    of: Callable[[Situation], Floats | None],
-) -> Callable[[tuple[float, ...], Situation], Iterator[Part]]:
-    def declared(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+    of: Callable[[ConstraintInputs], Floats | None],
+) -> Callable[[tuple[float, ...], ConstraintInputs], Iterator[Part]]:
+    def declared(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
         allowed = np.where(_known(of(at), at) >= values[0], _INF, 0.0)
         yield Box(-allowed, allowed)
 
     return declared
 
 
-def _known(values: Floats | None, at: Situation) -> Floats:
+def _known(values: Floats | None, at: ConstraintInputs) -> Floats:
     """What is not known counts as none at all: the limit then forbids."""
     return np.zeros(len(at.wanted)) if values is None else np.nan_to_num(values, nan=0.0)
 
 
-def _volatility(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _volatility(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     yield _spread(at, np.zeros(len(at.wanted)), values[0])
 
 
-def _tracking_error(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _tracking_error(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     own = np.zeros(len(at.wanted)) if at.benchmark is None else at.benchmark
     yield _spread(at, own, values[0])
 
 
-def _spread(at: Situation, centre: Floats, high: float) -> Norm:
+def _spread(at: ConstraintInputs, centre: Floats, high: float) -> Norm:
     """|| matrix x || is the annual volatility (ddof 1) of the book x over the past returns."""
     past = np.nan_to_num(at.returns, nan=0.0) if at.returns is not None else np.zeros((2, len(at.wanted)))
     rows = max(2, len(past))
     return Norm((past - past.mean(axis=0)) * np.sqrt(at.periods / (rows - 1)), centre, high)
 
 
-def _beta(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _beta(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     low, high = values if len(values) == 2 else (values[0], values[0])
-    yield Row(weights=_known(at.betas, at), low=low, high=high)
+    yield LinearBound(weights=_known(at.betas, at), low=low, high=high)
 
 
-def _max_beta(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _max_beta(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     yield from _beta((-_INF, values[0]), at)
 
 
-def _min_beta(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _min_beta(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     yield from _beta((values[0], _INF), at)
 
 
-def _none(values: tuple[float, ...], at: Situation) -> Iterator[Part]:
+def _none(values: tuple[float, ...], at: ConstraintInputs) -> Iterator[Part]:
     """Counted, not linear: handled in `nearest_book.py`."""
     return iter(())
 
 
-DECLARED: Mapping[str, Callable[[tuple[float, ...], Situation], Iterator[Part]]] = {
+DECLARED: Mapping[str, Callable[[tuple[float, ...], ConstraintInputs], Iterator[Part]]] = {
     "max_position": _position,
     "min_position": _min_position,
     "max_long": _max_long,
@@ -258,7 +258,7 @@ def excess(part: Part, book: Floats, held: Floats) -> float:
             return float(np.maximum(low - book, book - high).max(initial=0.0))
         case Norm(matrix, centre, high):
             return float(np.linalg.norm(matrix @ (book - centre))) - high
-        case Row():
+        case LinearBound():
             longs, shorts = float(np.maximum(book, 0).sum()), float(np.maximum(-book, 0).sum())
             value = part.longs * longs + part.shorts * shorts
             value += part.trades * float(np.abs(book - held).sum())

@@ -26,8 +26,8 @@ from scipy import sparse
 from sigc.errors import Diagnostic, SigcError
 from sigc.panel import Floats
 from sigc.plan.strategy import Constraint
-from sigc_pipelines.portfolio.constraints import Box, Norm, Part, Row, Situation, excess, parts
-from sigc_pipelines.portfolio.given import beside
+from sigc_pipelines.portfolio.constraints import Box, ConstraintInputs, LinearBound, Norm, Part, excess, parts
+from sigc_pipelines.portfolio.untradable import beside
 
 TOLERANCE = 1e-7  # by which a solved book may miss a limit
 _DUST = 1e-10
@@ -42,7 +42,7 @@ class _Asked:
     parts: tuple[Part, ...]
 
 
-def project(constraints: Sequence[Constraint], at: Situation) -> Floats:
+def project(constraints: Sequence[Constraint], at: ConstraintInputs) -> Floats:
     """The book to hold. Raises E502 when the hard limits can't all be met."""
     wanted = np.where(at.tradable, at.wanted, at.held)
     if not wanted.any():  # a book that wants nothing yet owes no minimum
@@ -59,7 +59,7 @@ def project(constraints: Sequence[Constraint], at: Situation) -> Floats:
     return book
 
 
-def _nearest(asked: list[_Asked], wanted: Floats, at: Situation, frozen: NDArray[np.bool_]) -> Floats:
+def _nearest(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: NDArray[np.bool_]) -> Floats:
     every = [p for a in asked for p in a.parts]
     if _within(every, wanted, at, 1e-12):
         return wanted
@@ -79,7 +79,7 @@ def _nearest(asked: list[_Asked], wanted: Floats, at: Situation, frozen: NDArray
     return solved
 
 
-def _bent(asked: list[_Asked], wanted: Floats, at: Situation, frozen: NDArray[np.bool_]) -> Floats | None:
+def _bent(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: NDArray[np.bool_]) -> Floats | None:
     """The book that exceeds limits on the whole least, where what can't be traded is the reason; else None."""
     if not at.held[frozen].any():
         return None
@@ -90,17 +90,19 @@ def _bent(asked: list[_Asked], wanted: Floats, at: Situation, frozen: NDArray[np
         return None
     bends = []
     for one in asked:
-        rows = tuple(p for p in one.parts if isinstance(p, Row))
-        bends.append(_Asked(one.constraint, tuple(p for p in one.parts if not isinstance(p, Row))))
+        rows = tuple(p for p in one.parts if isinstance(p, LinearBound))
+        bends.append(_Asked(one.constraint, tuple(p for p in one.parts if not isinstance(p, LinearBound))))
         bends.append(_Asked(replace(one.constraint, soft=True), rows))
     return _solve(bends, wanted, at, frozen)
 
 
-def _within(every: Sequence[Part], book: Floats, at: Situation, tolerance: float) -> bool:
+def _within(every: Sequence[Part], book: Floats, at: ConstraintInputs, tolerance: float) -> bool:
     return all(excess(p, book, at.held) <= tolerance for p in every)
 
 
-def _without_small_trades(asked: list[_Asked], wanted: Floats, at: Situation, book: Floats, smallest: float) -> Floats:
+def _without_small_trades(
+    asked: list[_Asked], wanted: Floats, at: ConstraintInputs, book: Floats, smallest: float
+) -> Floats:
     frozen = ~at.tradable
     for _ in range(len(book)):
         trade = np.abs(book - at.held)
@@ -112,7 +114,7 @@ def _without_small_trades(asked: list[_Asked], wanted: Floats, at: Situation, bo
     return np.where(np.abs(book - at.held) < smallest - TOLERANCE, at.held, book)
 
 
-def _check_count(constraints: Sequence[Constraint], book: Floats, at: Situation) -> None:
+def _check_count(constraints: Sequence[Constraint], book: Floats, at: ConstraintInputs) -> None:
     held = int((book != 0.0).sum())
     out_of_reach = ~at.tradable & (at.held == 0.0)
     most = len(book) - int(out_of_reach.sum()) if out_of_reach.any() else np.inf
@@ -123,7 +125,7 @@ def _check_count(constraints: Sequence[Constraint], book: Floats, at: Situation)
             raise SigcError(Diagnostic("E502", message, c.span, hint="hold more assets in 'weights'"))
 
 
-def _clash(asked: list[_Asked], wanted: Floats, at: Situation, frozen: NDArray[np.bool_]) -> Diagnostic:
+def _clash(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: NDArray[np.bool_]) -> Diagnostic:
     """Drop keys one by one as long as the rest still can't be met: what remains clashes."""
     left = [a for a in asked if not a.constraint.soft and a.parts]
     for candidate in list(left):
@@ -139,7 +141,7 @@ def _clash(asked: list[_Asked], wanted: Floats, at: Situation, frozen: NDArray[n
     return Diagnostic("E502", f"constraints cannot all be met{on}: {keys}{whose}", span, hint="loosen one of them")
 
 
-def _assets(left: list[_Asked], wanted: Floats, at: Situation) -> list[str]:
+def _assets(left: list[_Asked], wanted: Floats, at: ConstraintInputs) -> list[str]:
     """Some assets that a clash is about: whose own bounds exclude each other, else the largest of a limit's members."""
     if not at.names:
         return []
@@ -148,7 +150,7 @@ def _assets(left: list[_Asked], wanted: Floats, at: Situation) -> list[str]:
     for part in (p for a in left for p in a.parts):
         if isinstance(part, Box):
             low, high = np.maximum(low, part.low), np.minimum(high, part.high)
-        elif isinstance(part, Row) and part.weights is not None:
+        elif isinstance(part, LinearBound) and part.weights is not None:
             members |= part.weights != 0.0
     clash = np.flatnonzero(low > high)
     if not len(clash):
@@ -192,10 +194,10 @@ class _Program:
                 self.low, self.high = np.maximum(self.low, low), np.minimum(self.high, high)
             case Norm():
                 self.norms.append(part)
-            case Row():
+            case LinearBound():
                 self._row(part, soft)
 
-    def _row(self, part: Row, soft: bool) -> None:
+    def _row(self, part: LinearBound, soft: bool) -> None:
         ones = np.ones(self.assets)
         groups = {1: part.longs, 2: part.shorts, 3: part.trades, 4: part.trades}
         blocks = {g: ones * factor for g, factor in groups.items() if factor}
@@ -217,10 +219,10 @@ class _Program:
         for i in range(self.assets):
             unit = np.zeros(self.assets)
             unit[i] = 1.0
-            self._row(Row(low[i], high[i], weights=unit), soft=True)
+            self._row(LinearBound(low[i], high[i], weights=unit), soft=True)
 
 
-def _solve(asked: list[_Asked], wanted: Floats, at: Situation, frozen: NDArray[np.bool_]) -> Floats | None:
+def _solve(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: NDArray[np.bool_]) -> Floats | None:
     """The solution, None when there is none. Frozen assets stay at `wanted`."""
     n = len(wanted)
     program = _Program(n)
@@ -252,7 +254,7 @@ def _solve(asked: list[_Asked], wanted: Floats, at: Situation, frozen: NDArray[n
     return np.where(near, at.held, book)
 
 
-def _cones(program: _Program, at: Situation) -> tuple[sparse.csc_matrix, Floats, list[object]]:
+def _cones(program: _Program, at: ConstraintInputs) -> tuple[sparse.csc_matrix, Floats, list[object]]:
     n = program.assets
     groups, size = program.groups, program.size
     eye = sparse.identity(n, format="csr")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sigc.data.catalog import Source
 from sigc.engine.core.gather import source_panel
 from sigc.errors import Diagnostic, Severity
-from sigc.ops.declare import Kind
+from sigc.ops.declare import ValueKind
 from sigc.panel import Floats
 from sigc.plan.expr import SOURCE, walk
 from sigc.plan.grid import Grid, Leaf
@@ -72,7 +72,7 @@ def names_read(loaded: Loaded, book: Portfolio) -> frozenset[str]:
     """The sources that a portfolio's weights and constraints, and its money, are made of."""
     leaves, keys = loaded.grid.leaves, {c.name for c in book.constraints}
     found = {str(n.arguments["name"]) for n in walk([book.weights]) if n.op == SOURCE} | {loaded.money}
-    categories = [s.name for s in loaded.catalog.sources.values() if s.kind is Kind.CATEGORY][:1]
+    categories = [s.name for s in loaded.catalog.sources.values() if s.kind is ValueKind.CATEGORY][:1]
     found |= set(categories) if keys & SECTOR_KEYS else set()
     found |= {"volume"} if keys & VOLUME_KEYS else set()
     found |= {"market_cap"} if "min_market_cap" in keys else set()

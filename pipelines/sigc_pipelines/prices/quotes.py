@@ -17,15 +17,15 @@ from functools import cached_property
 import numpy as np
 
 from sigc.data.actions.adjust import levels_of
-from sigc.data.anomalies import Cells, Jump, Limits, State, accept, limits_of, named, told
+from sigc.data.anomalies import AnomalyState, Cells, Jump, JumpLimits, accept, limits_of, named, told
 from sigc.data.catalog import Source
 from sigc.engine.core.gather import source_panel
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Dates, Floats
-from sigc_pipelines.backtest.ends import Ends, within
+from sigc_pipelines.backtest.ended_assets import Ends, within
 from sigc_pipelines.backtest.returns import returns_of
 from sigc_pipelines.compute import Loaded, Workspace
-from sigc_pipelines.prices.acceptance import cells_of, state_before
+from sigc_pipelines.prices.prior_acceptance import cells_of, state_before
 
 LOOK_BACK = 64  # rows before the first, in which its last accepted price is looked for
 ENDED_AFTER = 10
@@ -120,7 +120,7 @@ def accept_panel(
     dates: Dates,
     max_return: float,
     skipped: int = 0,
-    before: State | None = None,
+    before: AnomalyState | None = None,
     by_hand: Cells = (),
     levels: Floats | None = None,
 ) -> Accepted:
@@ -157,7 +157,7 @@ def _positive(values: Floats, prices: Floats) -> Floats:
 
 
 def _jumps(
-    source: Source, jumps: Sequence[Jump], names: Sequence[str], dates: Dates, limits: Limits
+    source: Source, jumps: Sequence[Jump], names: Sequence[str], dates: Dates, limits: JumpLimits
 ) -> tuple[Diagnostic, ...]:
     found = told(source.name, named(jumps, names, dates), limits)
     return tuple(replace(f, span=source.spec.span) for f in found)

@@ -15,12 +15,12 @@ from decimal import Decimal
 from itertools import groupby
 
 from sigc.actions import Action, ActionKind, between
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
+from sigc.store.ledger.action_effects import DueAction, can_be_valued, effects
 from sigc.store.ledger.action_rows import renamed, restated
-from sigc.store.ledger.effects import Due, can_be_valued, effects
 from sigc.store.ledger.records import ZERO, BookKey
-from sigc_pipelines.live.acting import scheduled
-from sigc_pipelines.live.valuing import Standing
+from sigc_pipelines.live.due_actions import scheduled
+from sigc_pipelines.live.valuing import BookValue
 
 _HOLDER = BookKey("", "")
 _ONE = Decimal(1)
@@ -92,8 +92,8 @@ def restated_price(price: Decimal, actions: Iterable[Action], session: str) -> D
 
 
 def in_session(
-    now: Standing, actions: Sequence[Action], calendar: Calendar, days: tuple[str, str, str], step: Decimal = _ONE
-) -> Standing:
+    now: BookValue, actions: Sequence[Action], calendar: Calendar, days: tuple[str, str, str], step: Decimal = _ONE
+) -> BookValue:
     """A book in the units of the session that is to be traded, worth what it was but for what the actions change.
 
     days: up to which session the ledger has its actions, of which the prices are, and the session to be traded.
@@ -119,13 +119,13 @@ def in_session(
     return replace(now, worth=worth, positions=positions, prices=prices)
 
 
-def _dues(actions: Iterable[Action], session: str, prices: Mapping[str, Decimal]) -> tuple[Due, ...]:
+def _dues(actions: Iterable[Action], session: str, prices: Mapping[str, Decimal]) -> tuple[DueAction, ...]:
     """The actions up to a session, each on its ex-date: which session that is matters not, only their order."""
     found = []
     for action in actions:
         day = action.ex_date.isoformat()
         asset = action.into if action.kind is ActionKind.SPINOFF else action.asset
-        due = Due(action, day, datetime(*action.ex_date.timetuple()[:3], tzinfo=UTC), day, prices.get(asset))
+        due = DueAction(action, day, datetime(*action.ex_date.timetuple()[:3], tzinfo=UTC), day, prices.get(asset))
         if day <= session and can_be_valued(due):
             found.append(due)
     return tuple(found)

@@ -29,7 +29,7 @@ from sigc.private import make_private
 from sigc.store.files import run_folder
 from sigc.store.ledger import books, orders, runs
 from sigc.store.ledger.ledger import Ledger
-from sigc.store.ledger.records import BookKey, Fill, Intent, Run, RunKind, Stage
+from sigc.store.ledger.records import BookKey, Fill, Intent, Run, RunKind, RunStage
 
 if TYPE_CHECKING:
     from sigc.panel import Floats
@@ -40,21 +40,21 @@ _MOST = 500  # runs of two sessions
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class RunArtifacts:
     """Everything that is known of a run. weights: by asset, each with wanted, target and held.
 
     filled: open, all, part or none of what the broker took of its orders, '' where it took none.
     """
 
     run: Run
-    stages: tuple[Stage, ...]
+    stages: tuple[RunStage, ...]
     intents: tuple[Intent, ...]
     fills: tuple[Fill, ...]
     weights: Mapping[str, Mapping[str, float]]
     filled: str = ""
 
 
-Render = Callable[[Account], str]
+Render = Callable[[RunArtifacts], str]
 
 
 def folder_of(work_dir: Path, run: str) -> Path:
@@ -80,10 +80,10 @@ def read_weights(work_dir: Path, run: str) -> dict[str, dict[str, float]]:
     return found
 
 
-def account_of(connection: sqlite3.Connection, work_dir: Path, run: str) -> Account:
+def account_of(connection: sqlite3.Connection, work_dir: Path, run: str) -> RunArtifacts:
     """A run as the ledger has it now. Raises E312."""
     found = runs.find(connection, run)
-    return Account(
+    return RunArtifacts(
         found,
         runs.stages_of(connection, found.id),
         orders.of_run(connection, found.id),

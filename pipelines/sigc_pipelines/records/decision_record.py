@@ -21,9 +21,9 @@ from sigc.store.ledger.records import ZERO
 from sigc_pipelines.compute import Loaded
 from sigc_pipelines.live.decision import Decision
 from sigc_pipelines.live.sizing import Order, quantity_of
-from sigc_pipelines.live.valuing import Standing
+from sigc_pipelines.live.valuing import BookValue
 from sigc_pipelines.records.artifacts import folder_of, write_json, write_weights
-from sigc_pipelines.targets import Outlook, Sight
+from sigc_pipelines.targets import Targets, TargetSnapshot
 
 DATA, DECISION = "data.json", "decision.json"
 
@@ -39,7 +39,7 @@ class Sized:
     lot: Decimal
 
 
-def write_data(work_dir: Path, run: str, loaded: Loaded, outlook: Outlook, sight: Sight, as_of: str) -> None:
+def write_data(work_dir: Path, run: str, loaded: Loaded, outlook: Targets, sight: TargetSnapshot, as_of: str) -> None:
     """Keep what the sources had on the as-of row. Raises OSError."""
     place, day = outlook.row_days.exchange.place, np.datetime64(as_of, "D")
     told: dict[str, Any] = {}
@@ -55,12 +55,14 @@ def write_data(work_dir: Path, run: str, loaded: Loaded, outlook: Outlook, sight
     write_json(folder_of(work_dir, run) / DATA, {"as_of": as_of, "sources": told})
 
 
-def write_target(work_dir: Path, run: str, sight: Sight, made: Decision) -> None:
+def write_target(work_dir: Path, run: str, sight: TargetSnapshot, made: Decision) -> None:
     """Keep the weights of a run that does not come to its orders. Raises SigcError E300."""
     write_weights(work_dir, run, sight.names, sight.wanted, made.target, made.basis.held)
 
 
-def write_decision(work_dir: Path, run: str, sight: Sight, made: Decision, now: Standing, sized: Sized) -> None:
+def write_decision(
+    work_dir: Path, run: str, sight: TargetSnapshot, made: Decision, now: BookValue, sized: Sized
+) -> None:
     """Keep how each asset that is wanted or held was sized. Raises OSError."""
     whole = {o.asset: o.side.sign * o.quantity for o in sized.whole}
     cut = {o.asset: o.side.sign * o.quantity for o in sized.cut}

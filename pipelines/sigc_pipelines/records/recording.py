@@ -15,20 +15,20 @@ from sigc.store.ledger.ledger import Ledger
 from sigc.store.ledger.records import Finding, Intent, Run, RunKind, Weight
 from sigc_pipelines.compute import Loaded
 from sigc_pipelines.live.decision import Decision
-from sigc_pipelines.live.trading import Feed
-from sigc_pipelines.live.valuing import Standing
+from sigc_pipelines.live.trading import TargetFeed
+from sigc_pipelines.live.valuing import BookValue
 from sigc_pipelines.records.artifacts import folder_of, write_json
 from sigc_pipelines.records.decision_record import Sized, write_data, write_decision, write_target
 from sigc_pipelines.records.plan_record import plan_record
 from sigc_pipelines.records.signal_record import WEIGHTS, write_realised, write_signals
 from sigc_pipelines.records.source_record import changes, write_sources
-from sigc_pipelines.targets import Outlook, Sight
+from sigc_pipelines.targets import Targets, TargetSnapshot
 
 PLAN = "plan.json"
 
 
 def record_computing(
-    ledger: Ledger, run: Run, loaded: Loaded, outlook: Outlook, sight: Sight, feed: Feed
+    ledger: Ledger, run: Run, loaded: Loaded, outlook: Targets, sight: TargetSnapshot, feed: TargetFeed
 ) -> tuple[Finding, ...]:
     """Write plan and signals of a run, and add to the book's last run on older data what has become of its signals.
 
@@ -50,7 +50,7 @@ def record_computing(
     return ()
 
 
-def source_changes(ledger: Ledger, run: Run, loaded: Loaded, feed: Feed) -> dict[str, str]:
+def source_changes(ledger: Ledger, run: Run, loaded: Loaded, feed: TargetFeed) -> dict[str, str]:
     """What changed in each source since the book's last run that traded, as `changed:NAME`; of a replay nothing."""
     if not feed.is_kept or run.key.kind is not RunKind.TRADE:
         return {}
@@ -63,19 +63,19 @@ def source_changes(ledger: Ledger, run: Run, loaded: Loaded, feed: Feed) -> dict
     return {f"changed:{name}": text for name, text in found.items()}
 
 
-def _record_realised(ledger: Ledger, run: Run, loaded: Loaded, feed: Feed) -> None:
+def _record_realised(ledger: Ledger, run: Run, loaded: Loaded, feed: TargetFeed) -> None:
     with ledger.reading() as connection:
         last, as_of = runs.decided_before(connection, run.key.strategy, run.key.portfolio, run.as_of)
     if last:
         write_realised(ledger.directory, last, feed.closes(loaded, as_of))
 
 
-def write_plan(work_dir: Path, run: str, outlook: Outlook) -> None:
+def write_plan(work_dir: Path, run: str, outlook: Targets) -> None:
     """Write what was computed. Raises OSError."""
     write_json(folder_of(work_dir, run) / PLAN, plan_record(outlook.plan, outlook.report))
 
 
-def record_target(ledger: Ledger, run: Run, sight: Sight, made: Decision, feed: Feed) -> None:
+def record_target(ledger: Ledger, run: Run, sight: TargetSnapshot, made: Decision, feed: TargetFeed) -> None:
     """Keep the weights of a run that was refused, or is dry; of a replay nothing."""
     if feed.is_kept:
         with contextlib.suppress(SigcError):
@@ -83,7 +83,7 @@ def record_target(ledger: Ledger, run: Run, sight: Sight, made: Decision, feed: 
 
 
 def record_decision(
-    ledger: Ledger, run: Run, sight: Sight, made: Decision, now: Standing, sized: Sized, feed: Feed
+    ledger: Ledger, run: Run, sight: TargetSnapshot, made: Decision, now: BookValue, sized: Sized, feed: TargetFeed
 ) -> None:
     """Keep how each asset was sized; of a replay nothing."""
     if feed.is_kept:
@@ -91,7 +91,7 @@ def record_decision(
             write_decision(ledger.directory, run.id, sight, made, now, sized)
 
 
-def decided_record(sight: Sight, target: Floats, intents: tuple[Intent, ...]) -> dict[str, object]:
+def decided_record(sight: TargetSnapshot, target: Floats, intents: tuple[Intent, ...]) -> dict[str, object]:
     """What the audit keeps of the signals: how many, their exposure, the digest of the weights."""
     return {
         "weights": sight.digest,

@@ -31,7 +31,7 @@ from sigc.alerts.channels.posting import post
 from sigc.alerts.condition import NUMBERS, parse
 from sigc.alerts.message import Message
 from sigc.alerts.rules import ABOUT_HEALTH
-from sigc.alerts.sending import Quiet
+from sigc.alerts.sending import QuietHours
 from sigc.alerts.urgency import Urgency
 from sigc.config.alert_settings import AlertSettings, PagerDutySettings
 from sigc.config.secret import reveal
@@ -44,10 +44,11 @@ from sigc.daemon.lifecycle.phase import Phase
 from sigc.errors import SigcError
 from sigc.schedule.job import TRADING, Condition
 from sigc.schedule.state import Waiting
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import books, orders
-from sigc.store.outbox import deliveries, looking
-from sigc.store.outbox.looking import Alert
+from sigc.store.outbox import alert_query as looking
+from sigc.store.outbox import deliveries
+from sigc.store.outbox.alert_query import Alert
 
 if TYPE_CHECKING:
     import sqlite3
@@ -198,7 +199,7 @@ class Alerting:
         if not quiet.begin or not quiet.end:
             return False
         zone = ZoneInfo(self._daemon.configured.loaded.config.schedule.timezone)
-        hours = Quiet(time_of_day.fromisoformat(quiet.begin), time_of_day.fromisoformat(quiet.end))
+        hours = QuietHours(time_of_day.fromisoformat(quiet.begin), time_of_day.fromisoformat(quiet.end))
         return hours.holds(now.astimezone(zone))
 
     async def _count(self) -> None:
@@ -271,17 +272,17 @@ class Alerting:
         unowned = {name: number for name, number in held.items() if number or flying.get(name)}
         before = {alert.key for alert in open_ if alert.rule == "book_without_owner"}
         for name in sorted(unowned.keys() - before):
-            await daemon.books.audit(Event("book.unowned", {"positions": unowned[name]}, strategy=name))
+            await daemon.books.audit(AuditEvent("book.unowned", {"positions": unowned[name]}, strategy=name))
         for name in sorted(before - unowned.keys()):
-            await daemon.books.audit(Event("book.owned", {}, strategy=name))
+            await daemon.books.audit(AuditEvent("book.owned", {}, strategy=name))
         rules = {alert.rule for alert in open_}
         checks = daemon.health.checks
         named = {alert.key for alert in open_ if alert.rule in ABOUT_HEALTH}
         well = {name: OK for name in sorted(named) if checks and checks.get(name, OK) == OK}
         if well:
-            await daemon.books.audit(Event("health.healthy", {"checks": well}))
+            await daemon.books.audit(AuditEvent("health.healthy", {"checks": well}))
         if "cluster_lost" in rules and daemon.is_ready:  # it was lost when the daemon before ended
-            await daemon.books.audit(Event("cluster.found", {}))
+            await daemon.books.audit(AuditEvent("cluster.found", {}))
         await self._watch_conditions(flying, {alert.key for alert in open_ if alert.rule == "condition"})
 
     async def _watch_waits(self) -> None:
@@ -298,7 +299,7 @@ class Alerting:
                 said |= {"zone": state.job.zone, "trades": state.job.kind in TRADING}
                 said |= {"session": daemon.session_at(one.planned)}
                 said |= {"awaits": await asyncio.to_thread(_awaited, daemon, state.job.strategy)}
-                await daemon.books.audit(Event("job.waits", said, strategy=state.job.strategy))
+                await daemon.books.audit(AuditEvent("job.waits", said, strategy=state.job.strategy))
 
     async def _watch_conditions(self, flying: Mapping[str, int], open_: set[str]) -> None:
         for rule in self.settings.rules:
@@ -312,7 +313,7 @@ class Alerting:
                 shown = ", ".join(f"{name} = {values[name]:.6g}" for name in expression.names if name in values)
                 said = {"name": rule.name, "when": rule.when, "severity": rule.severity, "values": shown}
                 event = "condition.met" if is_met else "condition.over"
-                await self._daemon.books.audit(Event(event, said, strategy=strategy))
+                await self._daemon.books.audit(AuditEvent(event, said, strategy=strategy))
 
     def _values(self, strategy: str, flying: Mapping[str, int]) -> dict[str, float]:
         """Return the numbers of a condition that are known, by their names."""

@@ -30,7 +30,7 @@ from sigc.config.find import find
 from sigc.config.read import read
 from sigc.config.secret import reveal
 from sigc.daemon.alerting.courier import OpenChannel, attempt
-from sigc.daemon.lifecycle.start import Options, Start
+from sigc.daemon.lifecycle.start import Start, StartOptions
 from sigc.errors import SigcError
 from sigc.host.instance import DEFAULT, instance_name, places
 from sigc.host.redact import Secrets
@@ -46,7 +46,7 @@ log = logging.getLogger("sigc.daemon")
 
 @contextlib.contextmanager
 def told_if_refused(
-    options: Options, environment: Mapping[str, str], is_ready: Callable[[], bool] = lambda: False
+    options: StartOptions, environment: Mapping[str, str], is_ready: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
     """Tell what the body raises, and raise it on. Another daemon that runs already is nothing to tell.
 
@@ -79,7 +79,7 @@ def started(start: Start, environment: Mapping[str, str]) -> None:
 
 
 def _tell_safely(
-    options: Options, environment: Mapping[str, str], codes: list[str], text: str, has_started: bool
+    options: StartOptions, environment: Mapping[str, str], codes: list[str], text: str, has_started: bool
 ) -> None:
     try:
         _tell(options, environment, codes, text, has_started)
@@ -87,7 +87,9 @@ def _tell_safely(
         log.exception("a refused start can't be told")
 
 
-def _tell(options: Options, environment: Mapping[str, str], codes: list[str], text: str, has_started: bool) -> None:
+def _tell(
+    options: StartOptions, environment: Mapping[str, str], codes: list[str], text: str, has_started: bool
+) -> None:
     settings = _settings(options, environment)
     if settings is None or not settings.channels:
         return
@@ -137,7 +139,7 @@ def _send(message: Message, settings: AlertSettings | None, secrets: Secrets, en
                 log.error("a refused start is not told: %s", why, extra={"channel": channel.name})
 
 
-def _settings(options: Options, environment: Mapping[str, str]) -> AlertSettings | None:
+def _settings(options: StartOptions, environment: Mapping[str, str]) -> AlertSettings | None:
     """The section `alerts`, whatever else is wrong with the file; None when that itself can't be read."""
     try:
         path = find(options.config, environment)
@@ -148,7 +150,7 @@ def _settings(options: Options, environment: Mapping[str, str]) -> AlertSettings
         return None
 
 
-def _places(options: Options, environment: Mapping[str, str], work_dir: Path | None) -> tuple[Path, ...]:
+def _places(options: StartOptions, environment: Mapping[str, str], work_dir: Path | None) -> tuple[Path, ...]:
     """Where it is remembered: the work dir, else the runtime dir."""
     path = find(options.config, environment)
     base = places(instance_name(options.name, path) or DEFAULT, environment, os.getuid())

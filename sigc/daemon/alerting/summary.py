@@ -19,10 +19,10 @@ from sigc.alerts.urgency import Urgency
 from sigc.daemon.status import strategy_of
 from sigc.errors import SigcError
 from sigc.schedule.job import TRADING
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import books, jobs, orders
 from sigc.store.ledger.records import RunKind
-from sigc.store.outbox import looking
+from sigc.store.outbox import alert_query as looking
 
 if TYPE_CHECKING:
     from sigc.daemon.controller import Controller
@@ -34,7 +34,7 @@ log = logging.getLogger("sigc.alerts")
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class SummaryStrategy:
     """A strategy that a summary tells of: its state, and the jobs that trade it."""
 
     name: str
@@ -73,26 +73,28 @@ class Summary:
             facts = await daemon.books.read(look)
             if facts is not None:
                 said = {"day": str(day), "title": title_of(facts), "text": text_of(facts)}
-                await daemon.books.audit(Event(_EVENT, said))
+                await daemon.books.audit(AuditEvent(_EVENT, said))
         except SigcError:
             raise
         except Exception:
             log.exception("the daily summary could not be made", extra={"day": str(day)})
         self._told = day
 
-    def _watched(self) -> tuple[Watched, ...]:
+    def _watched(self) -> tuple[SummaryStrategy, ...]:
         daemon = self._daemon
         by_strategy: dict[str, list[str]] = {}
         for name, state in daemon.job_states().items():
             if state.job.kind in TRADING:
                 by_strategy.setdefault(state.job.strategy, []).append(name)
         return tuple(
-            Watched(one.name, strategy_of(daemon, one.name, one.enabled).state, tuple(by_strategy.get(one.name, ())))
+            SummaryStrategy(
+                one.name, strategy_of(daemon, one.name, one.enabled).state, tuple(by_strategy.get(one.name, ()))
+            )
             for one in daemon.configured.strategies
             if one.enabled
         )
 
-    def _facts(self, connection: sqlite3.Connection, about: DayFacts, watched: Iterable[Watched]) -> DayFacts:
+    def _facts(self, connection: sqlite3.Connection, about: DayFacts, watched: Iterable[SummaryStrategy]) -> DayFacts:
         daemon, open_ = self._daemon, looking.listed(connection, _MOST_TITLES)
         urgent_first = sorted(open_, key=lambda alert: (-alert.severity.rank, alert.id))
         return DayFacts(
@@ -109,7 +111,7 @@ class Summary:
         )
 
 
-def strategy_day(connection: sqlite3.Connection, one: Watched, about: DayFacts) -> StrategyDay:
+def strategy_day(connection: sqlite3.Connection, one: SummaryStrategy, about: DayFacts) -> StrategyDay:
     """Return what a strategy did since the summary before: its trades, and the fires that were missed."""
     asked = jobs.asked_between(connection, one.name, about.since, about.until)
     trades = [order for order in asked if order.kind == RunKind.TRADE]

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from sigc.config.find import Location
 from sigc.daemon.configured.alert_entries import wrong_alerts
-from sigc.daemon.configured.job_entries import Defaults, read_jobs
+from sigc.daemon.configured.job_entries import JobDefaults, read_jobs
 from sigc.errors import Diagnostic, SigcError, Span, did_you_mean
-from sigc.schedule.job import TRADING, Job, Kind
+from sigc.schedule.job import TRADING, Job, JobKind
 from sigc.schedule.triggers import check_zone
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sigc.daemon.runner import StrategyEntry
 
 _SHOWN = 10  # names in a help line
-_OF_A_STRATEGY = TRADING | {Kind.COMPUTE}
+_OF_A_STRATEGY = TRADING | {JobKind.COMPUTE}
 Spans = Mapping[Location, Span]
 
 
@@ -126,14 +126,14 @@ def _mappings(data: Mapping[str, Any], *keys: str) -> Iterator[tuple[Location, M
             yield (*keys, str(number)), entry
 
 
-def _defaults(data: Mapping[str, Any]) -> Defaults:
+def _defaults(data: Mapping[str, Any]) -> JobDefaults:
     given = data.get("schedule")
     schedule: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
-    base = Defaults()
+    base = JobDefaults()
     zone, calendar = schedule.get("timezone", base.zone), schedule.get("calendar", base.calendar)
     skip = schedule.get("skip_holidays", base.skip_holidays)
     # What is of another type is told of by the settings' own check.
-    return Defaults(
+    return JobDefaults(
         zone if isinstance(zone, str) else base.zone,
         calendar if isinstance(calendar, str) else base.calendar,
         skip if isinstance(skip, bool) else base.skip_holidays,
@@ -171,7 +171,7 @@ def _file(base: Path, given: str) -> Path:
 def instead_of_job(name: str, jobs: Sequence[Job]) -> str:
     """Return the help for a job of a name that is not configured: strategies are taken for jobs, as alerts name both.
 
-    >>> jobs = [Job("trade", Kind.EXECUTE, strategy="momentum"), Job("fetch", Kind.SCRIPT)]
+    >>> jobs = [Job("trade", JobKind.EXECUTE, strategy="momentum"), Job("fetch", JobKind.SCRIPT)]
     >>> instead_of_job("momentum", jobs), instead_of_job("fetsh", jobs), instead_of_job("x", jobs)
     ("strategy 'momentum' is traded by the job 'trade'", "did you mean 'fetch'?", 'there are: fetch, trade')
     """
@@ -188,7 +188,7 @@ def instead_of_job(name: str, jobs: Sequence[Job]) -> str:
 def instead_of(name: str, known: Sequence[str], jobs: Sequence[Job] = ()) -> str:
     """Return the help for a strategy of a name that is not configured; jobs: in whose place a strategy may be meant.
 
-    >>> instead_of("trade", ["momentum"], [Job("trade", Kind.EXECUTE, strategy="momentum")])
+    >>> instead_of("trade", ["momentum"], [Job("trade", JobKind.EXECUTE, strategy="momentum")])
     "'trade' is a job, of the strategy 'momentum'"
     """
     meant = next((job.strategy for job in jobs if job.name == name and job.strategy), "")

@@ -13,13 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sigc.calendar.calendar import Calendar, Session
+from sigc.calendar.sessions import Calendar, Session
 from sigc.daemon.configured.configured import Configured
 from sigc.errors import Diagnostic, SigcError
 from sigc.schedule.job import TRADING, Condition, Job, fires, next_job_fires
 from sigc.schedule.triggers import Relative, parse_relative, trigger_text
 from sigc.store.ledger import jobs, runs
-from sigc.why.plan import Plan, PlannedJob
+from sigc.why.session_plan import PlannedJob, SessionPlan
 
 Calendars = Mapping[str, Calendar]
 _LOOK_BACK = (timedelta(days=7), timedelta(days=40), timedelta(days=400))
@@ -28,14 +28,14 @@ _BEYOND = (SigcError, OverflowError)  # a day that the calendar, or Python's, do
 
 
 @dataclass(frozen=True, slots=True)
-class Newest:
+class NewestRuns:
     """The sessions of a strategy's newest trade, and of its newest run of any kind; ISO dates, '' for none."""
 
     traded: str = ""
     tried: str = ""
 
 
-NO_RUN = Newest()
+NO_RUN = NewestRuns()
 
 
 def plan_of(
@@ -44,8 +44,8 @@ def plan_of(
     strategy: str,
     now: datetime,
     day: date | None = None,
-    last: Newest = NO_RUN,
-) -> Plan:
+    last: NewestRuns = NO_RUN,
+) -> SessionPlan:
     """The plan of a strategy for a session: of a day, or the last one that was due.
 
     last: the sessions of its newest runs in the ledger. A trade counts beside what was due; a dry run only where
@@ -59,7 +59,7 @@ def plan_of(
     wanted = day or _last_due(own, by_name, calendars, calendar, cut_off, now, last)
     window = window_of(calendar, cut_off, wanted)
     start, end = window if window is not None else (None, None)
-    return Plan(
+    return SessionPlan(
         strategy,
         str(wanted),
         now,
@@ -88,12 +88,14 @@ def session_at(calendar: Calendar, cut_off: Relative, at: datetime) -> date:
 
 def session_wanted(
     connection: sqlite3.Connection, configured: Configured, calendars: Calendars, strategy: str, run: str
-) -> tuple[date | None, Newest]:
+) -> tuple[date | None, NewestRuns]:
     """The session of a run (None where none is named), and those of the strategy's newest runs.
 
     Of a run that ended before it had a session: the one that it would have traded for. Raises E312.
     """
-    last = Newest(runs.last_session_of(connection, strategy), runs.last_session_of(connection, strategy, with_dry=True))
+    last = NewestRuns(
+        runs.last_session_of(connection, strategy), runs.last_session_of(connection, strategy, with_dry=True)
+    )
     if not run:
         return None, last
     try:
@@ -122,7 +124,7 @@ def _last_due(
     calendar: Calendar,
     cut_off: Relative,
     now: datetime,
-    last: Newest,
+    last: NewestRuns,
 ) -> date:
     """The session of the newest fire that is past, or of a later trade; else of the newest run, else the one now."""
     timed = [one for job in own for one in _triggered(job, by_name)]

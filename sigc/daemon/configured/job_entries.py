@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from sigc.errors import Diagnostic, SigcError, Span, did_you_mean
-from sigc.schedule.job import Condition, Job, Kind, Misfire, Overlap, Window
+from sigc.schedule.job import Condition, Job, JobKind, MarketWindow, Misfire, Overlap
 from sigc.schedule.triggers import Trigger, check_zone, parse_relative, parse_trigger
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ Places = Callable[[int, str], Span | None]  # where the entry of that number (fr
 
 
 @dataclass(frozen=True, slots=True)
-class Defaults:
+class JobDefaults:
     """What an entry that does not say takes from the schedule."""
 
     zone: str = "America/New_York"
@@ -45,7 +45,7 @@ def nowhere(number: int, key: str) -> Span | None:  # noqa: ARG001
 
 
 def read_jobs(
-    entries: Sequence[Mapping[str, object]], defaults: Defaults | None = None, places: Places = nowhere
+    entries: Sequence[Mapping[str, object]], defaults: JobDefaults | None = None, places: Places = nowhere
 ) -> tuple[tuple[Job, ...], tuple[Diagnostic, ...]]:
     """The jobs of `entries` in their order, and all that is wrong with them."""
     wrong: list[Diagnostic] = []
@@ -53,7 +53,7 @@ def read_jobs(
     numbers: dict[str, int] = {}
     for number, values in enumerate(entries):
         entry = _entry(values, number, places, wrong)
-        job = _job(entry, number, defaults or Defaults())
+        job = _job(entry, number, defaults or JobDefaults())
         if job.name in jobs:
             message, hint = f"two jobs are named '{job.name}'", "give each a name of its own"
             wrong.append(Diagnostic("E402", message, places(number, "name"), hint=hint))
@@ -178,7 +178,7 @@ def _entry(values: Mapping[str, object], number: int, places: Places, wrong: lis
     return _Entry(values, label, wrong, lambda key: places(number, key) or places(number, ""))
 
 
-def _job(entry: _Entry, number: int, defaults: Defaults) -> Job:
+def _job(entry: _Entry, number: int, defaults: JobDefaults) -> Job:
     name = entry.values.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         entry.tell("name", "the name can't be", expected="small letters, digits, - and _, beginning with a letter")
@@ -186,14 +186,14 @@ def _job(entry: _Entry, number: int, defaults: Defaults) -> Job:
     for key in entry.values:
         if key not in _KEYS:
             entry.tell(str(key), f"unknown key '{key}'", hint=did_you_mean(str(key), _KEYS), code="E401")
-    kind = entry.choice("kind", Kind, Kind.COMPUTE)
+    kind = entry.choice("kind", JobKind, JobKind.COMPUTE)
     named = entry.text("zone", defaults.zone)
     zone = entry.parsed("zone", lambda: check_zone(named), "UTC")
     deadline = entry.values.get("deadline_s")
     retries = entry.number("retries", 0, high=_MOST_RETRIES)
     if retries != int(retries):
         entry.tell("retries", f"'retries: {retries}' is no whole number")
-    if retries and kind is Kind.EXECUTE:
+    if retries and kind is JobKind.EXECUTE:
         entry.tell("retries", "an execute job is never tried again, so it takes no 'retries'", hint="take retries out")
     depends_on = entry.names("depends_on")
     if entry.values.get("trigger") is None and not depends_on:
@@ -209,7 +209,7 @@ def _job(entry: _Entry, number: int, defaults: Defaults) -> Job:
         _window(entry),
         frozenset(c for c in conditions if c is not None),
         depends_on,
-        0 if kind is Kind.EXECUTE else int(retries),
+        0 if kind is JobKind.EXECUTE else int(retries),
         entry.number("backoff_s", 30.0),
         None if deadline is None else entry.number("deadline_s", 0.0, low=1.0),
         entry.number("jitter_s", 0.0, high=86_400.0),
@@ -223,10 +223,10 @@ def _job(entry: _Entry, number: int, defaults: Defaults) -> Job:
     )
 
 
-def _command(entry: _Entry, kind: Kind) -> tuple[str, ...]:
+def _command(entry: _Entry, kind: JobKind) -> tuple[str, ...]:
     given = entry.values.get("command")
-    if (given is not None) != (kind is Kind.SCRIPT):
-        told = "a script job needs 'command'" if kind is Kind.SCRIPT else "only a script job takes 'command'"
+    if (given is not None) != (kind is JobKind.SCRIPT):
+        told = "a script job needs 'command'" if kind is JobKind.SCRIPT else "only a script job takes 'command'"
         entry.tell("command", told, expected="kind: script, command: [program, argument, ...]")
         return ()
     if given is None:
@@ -248,15 +248,15 @@ def _trigger(entry: _Entry, zone: str) -> Trigger | None:
     )
 
 
-def _window(entry: _Entry) -> Window | None:
+def _window(entry: _Entry) -> MarketWindow | None:
     text = entry.text("window", "") if entry.values.get("window") is not None else ""
     if text in ("", "market_hours"):
-        return Window() if text else None
+        return MarketWindow() if text else None
     start, dots, end = text.partition("..")
     if not dots:
         entry.tell("window", f"'window: {text}' can't be", expected=_WINDOW)
         return None
-    return entry.parsed("window", lambda: Window(parse_relative(start), parse_relative(end)), None)
+    return entry.parsed("window", lambda: MarketWindow(parse_relative(start), parse_relative(end)), None)
 
 
 def _condition(entry: _Entry, name: str) -> Condition | None:

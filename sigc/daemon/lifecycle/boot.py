@@ -26,16 +26,16 @@ from pathlib import Path
 from sigc import __version__
 from sigc.clock import Clock
 from sigc.config.settings import Config
-from sigc.daemon.cluster import Bounds, DaskCluster
+from sigc.daemon.cluster import DaskCluster, WorkerBounds
 from sigc.daemon.configured.calendars import open_calendars
 from sigc.daemon.configured.configured import Configured
 from sigc.daemon.controller import Controller, InForce
-from sigc.daemon.ledger_threads import Books
+from sigc.daemon.ledger_threads import LedgerThreads
 from sigc.daemon.lifecycle.phase import LastRun, Phase
 from sigc.daemon.ordering import kind_of, status_text
-from sigc.daemon.reconcile_loop import Alone, write_verdict
+from sigc.daemon.reconcile_loop import UnwatchedRun, write_verdict
 from sigc.errors import Diagnostic, SigcError
-from sigc.host.quota import Quota, worker_threads
+from sigc.host.cgroup import ControlGroup, worker_threads
 from sigc.host.usage import usable_cpus
 from sigc.schedule.job import Job
 from sigc.store.ledger import jobs, meta
@@ -51,7 +51,7 @@ async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) 
     with _no_collections():
         _step(daemon, "the ledger is opened")
         opening = partial(daemon.parts.open_ledger, start.config, work_dir, daemon.clock)
-        daemon.has_books(await Books.open(opening))
+        daemon.has_books(await LedgerThreads.open(opening))
         alive = await asyncio.to_thread(read_alive, work_dir)
         zone = start.config.schedule.timezone
         if await daemon.books.write(lambda tx: meta.begin(tx, alive.isoformat() if alive else "", zone)):
@@ -121,16 +121,16 @@ def _impossible(listed: Iterable[Job], kinds: frozenset[str]) -> list[Diagnostic
 
 
 async def _recover(daemon: Controller) -> None:
-    for found in (await asyncio.to_thread(daemon.in_force.runner.keep, "", Alone())).verdicts:
+    for found in (await asyncio.to_thread(daemon.in_force.runner.keep, "", UnwatchedRun())).verdicts:
         log.warning("recovered: %s: %s, %s", found.run, found.outcome, found.message)
     for order in await daemon.books.read(jobs.left_open):
         await daemon.books.write(partial(write_verdict, order))
 
 
-def limit_processors(config: Config, quota: Quota | None) -> Quota | None:
+def limit_processors(config: Config, quota: ControlGroup | None) -> ControlGroup | None:
     """Set the quota of the kernel to the share that is allowed, where a control group is ours; None without one."""
     share = config.daemon.cpu_limit_pct
-    found = quota or (None if share is None else Quota.find())
+    found = quota or (None if share is None else ControlGroup.find())
     if found is None:
         return None
     try:
@@ -151,7 +151,7 @@ def cluster_of(config: Config, *, has_quota: bool = False) -> DaskCluster | None
     place = Path(cache.directory).expanduser()
     share = config.daemon.cpu_limit_pct
     threads = None if share is None or has_quota else worker_threads(share, usable_cpus())
-    bounds = Bounds(config.daemon.memory_limit_mb, threads)
+    bounds = WorkerBounds(config.daemon.memory_limit_mb, threads)
     return DaskCluster(config.cluster, place, cache.max_size_gb, roots, bounds, is_trusted=cache.trusted)
 
 

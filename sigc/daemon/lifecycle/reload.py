@@ -24,9 +24,9 @@ from sigc.daemon.lifecycle.boot import limit_processors, make_in_force
 from sigc.daemon.lifecycle.start import MAIN, log_settings, read_config, read_tokens
 from sigc.daemon.ordering import refusal
 from sigc.host.logs import open_log
-from sigc.rpc.access import Token
+from sigc.rpc.access import AccessToken
 from sigc.rpc.messages.requests import Change, ReloadReply
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 
 _NEEDS_RESTART = (
     "daemon.rpc.address",
@@ -82,7 +82,7 @@ async def _reload(daemon: Controller, who: str) -> ReloadReply:
     files = {one.strategy: one.digest for one in new.checked}
     payload = {"changes": [_plain(change) for change in told], "digest": found.digest, "files": files}
     try:
-        await daemon.books.audit(Event("config.reloaded", payload, who=who))
+        await daemon.books.audit(AuditEvent("config.reloaded", payload, who=who))
         open_log(log_settings(found.loaded.config, work_dir, daemon.start.options.is_background), daemon.doors.secrets)
     except BaseException:
         await asyncio.to_thread(new.runner.close)
@@ -97,11 +97,11 @@ async def _reload(daemon: Controller, who: str) -> ReloadReply:
     return ReloadReply(told, True, _warnings(new.checked))
 
 
-def _tokens(daemon: Controller, found: Configured) -> tuple[Token, ...]:
+def _tokens(daemon: Controller, found: Configured) -> tuple[AccessToken, ...]:
     return read_tokens(found.loaded.config, daemon.start.places, daemon.doors.secrets, os.environ)
 
 
-def token_changes(old: Iterable[Token], new: Iterable[Token]) -> Iterator[Change]:
+def token_changes(old: Iterable[AccessToken], new: Iterable[AccessToken]) -> Iterator[Change]:
     """Tokens whose text has changed; of their coming, going and roles the settings tell."""
     before = {token.name: token.digest for token in old}
     for token in new:

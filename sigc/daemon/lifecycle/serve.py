@@ -24,15 +24,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sigc.clock import Clock, SystemClock
-from sigc.daemon.background_tasks import Chores
+from sigc.daemon.background_tasks import BackgroundTasks
 from sigc.daemon.controller import Controller
 from sigc.daemon.health_endpoints import PageServer
 from sigc.daemon.lifecycle.boot import boot
 from sigc.daemon.lifecycle.phase import Ending, Phase
 from sigc.daemon.lifecycle.reload import reload
-from sigc.daemon.lifecycle.start import DASHBOARD, HEALTH, METRICS, RPC, Doors, Start, open_doors
+from sigc.daemon.lifecycle.start import DASHBOARD, HEALTH, METRICS, RPC, AccessSettings, Start, open_doors
 from sigc.daemon.page import PageOrder, PageProcess
-from sigc.daemon.runner import Parts
+from sigc.daemon.runner import DaemonParts
 from sigc.daemon.status import page_of
 from sigc.daemon.verbs import alert as alert_verbs
 from sigc.daemon.verbs import book as book_verbs
@@ -44,20 +44,20 @@ from sigc.daemon.verbs import schedule as schedule_verbs
 from sigc.daemon.verbs import why as why_verbs
 from sigc.errors import Diagnostic, SigcError
 from sigc.host.instance import make_directory
-from sigc.host.instances import Running, register, this_process, unregister
+from sigc.host.instances import RunningDaemon, register, this_process, unregister
 from sigc.host.logs import close_log, open_log
 from sigc.host.pidfile import PidFile, take_pid_file
 from sigc.host.ports import listen
-from sigc.host.process import Report
+from sigc.host.process import StartReport
 from sigc.host.systemd import Notifier, is_manager
 from sigc.host.usage import Usage
-from sigc.metrics import RPC_REFUSED, RPC_SECONDS, Metrics
+from sigc.metrics import RPC_REFUSED, RPC_SECONDS, DaemonMetrics
 from sigc.private import make_private
 from sigc.rpc.address import address_text
-from sigc.rpc.dispatch import AuditEntry, Hooks
+from sigc.rpc.dispatch import CallRecord, Hooks
 from sigc.rpc.server import RpcServer, refuse_exposed
 from sigc.rpc.verb import Role, Verb, verbs_of
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import meta
 
 RESTARTED = "SIGC_RESTARTED"  # our own PID, when we are the same process as before
@@ -71,13 +71,13 @@ VERBS = verbs_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ProcessResources:
     """What the process holds while it lives, and lets go of at its end."""
 
     pid_file: PidFile | None
-    doors: Doors
+    doors: AccessSettings
     sockets: Mapping[str, socket.socket]
-    entry: Running
+    entry: RunningDaemon
     scratch: Path
 
     def let_go(self, start: Start) -> None:
@@ -89,7 +89,7 @@ class Held:
         close_log()
 
 
-def serve(start: Start, parts: Parts, report: Report, clock: Clock | None = None) -> int:
+def serve(start: Start, parts: DaemonParts, report: StartReport, clock: Clock | None = None) -> int:
     """Run until the end; the exit code. Raises SigcError for what keeps it from starting."""
     for number in _ENDS:
         signal.signal(number, _end_early)  # until the loop has its own: what is held by then is let go of
@@ -118,7 +118,7 @@ def start_again() -> None:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 -- our own command line
 
 
-def _hold(start: Start, undo: contextlib.ExitStack) -> Held:
+def _hold(start: Start, undo: contextlib.ExitStack) -> ProcessResources:
     places = start.places
     make_directory(places.work_dir, "daemon.work_dir")
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # or an end between the two lines would leave the file behind
@@ -152,7 +152,7 @@ def _hold(start: Start, undo: contextlib.ExitStack) -> Held:
     make_private(scratch)
     tempfile.tempdir = str(scratch)
     os.environ["TMPDIR"] = str(scratch)
-    return Held(pid_file, doors, sockets, entry, scratch)
+    return ProcessResources(pid_file, doors, sockets, entry, scratch)
 
 
 def _pid_file(start: Start) -> PidFile | None:
@@ -166,13 +166,13 @@ def _pid_file(start: Start) -> PidFile | None:
         return None
 
 
-async def _live(start: Start, parts: Parts, held: Held, report: Report, clock: Clock) -> Ending:
+async def _live(start: Start, parts: DaemonParts, held: ProcessResources, report: StartReport, clock: Clock) -> Ending:
     sys.setswitchinterval(0.001)  # runs compute in threads; the loop must not wait 5 ms for each of them
-    metrics, notifier = Metrics(), Notifier.of(os.environ)
+    metrics, notifier = DaemonMetrics(), Notifier.of(os.environ)
     daemon = Controller(start, held.doors, parts, clock, metrics, Usage(), held.scratch, notifier)
     daemon.ports = dict(held.entry.ports)
     server = RpcServer(daemon, VERBS, held.doors.access, _hooks(daemon))
-    chores = Chores(daemon)
+    chores = BackgroundTasks(daemon)
     pages = _pages(start, chores)
     server.start([held.sockets[RPC]], held.doors.tls)
     for setting, served in pages.items():
@@ -206,7 +206,9 @@ async def _live(start: Start, parts: Parts, held: Held, report: Report, clock: C
     return ending
 
 
-async def _until_stopped(daemon: Controller, chores: Chores, ready: Callable[[], None]) -> asyncio.Task[None] | None:
+async def _until_stopped(
+    daemon: Controller, chores: BackgroundTasks, ready: Callable[[], None]
+) -> asyncio.Task[None] | None:
     """Boot, be ready, wait until the end is asked for; the schedule's task if there is one."""
     task = asyncio.ensure_future(boot(daemon, chores.first_checks))
     asked = asyncio.ensure_future(daemon.stop_asked.wait())
@@ -226,7 +228,7 @@ async def _until_stopped(daemon: Controller, chores: Chores, ready: Callable[[],
         asked.cancel()
 
 
-def _ready(daemon: Controller, held: Held, report: Report, page: PageProcess | None) -> None:
+def _ready(daemon: Controller, held: ProcessResources, report: StartReport, page: PageProcess | None) -> None:
     start = daemon.start
     if page is not None:
         page.begin()
@@ -242,7 +244,7 @@ async def _shut_down(
     daemon: Controller,
     server: RpcServer[Controller],
     pages: Mapping[str, PageServer],
-    chores: Chores,
+    chores: BackgroundTasks,
     schedule: asyncio.Task[None] | None,
 ) -> bool:
     """Refuse, finish, flush, close; whether everything ended by itself."""
@@ -283,7 +285,7 @@ async def _finish_runs(daemon: Controller) -> bool:
     return not daemon.under_way()
 
 
-def _status_page(start: Start, parts: Parts, held: Held) -> PageProcess | None:
+def _status_page(start: Start, parts: DaemonParts, held: ProcessResources) -> PageProcess | None:
     """The status page's process, which is yet to begin."""
     listening, settings = held.sockets.get(DASHBOARD), start.config.daemon.dashboard
     if listening is None:
@@ -303,10 +305,10 @@ async def _end_page(page: PageProcess | None) -> None:
 
 
 def _hooks(daemon: Controller) -> Hooks:
-    async def audit(entry: AuditEntry) -> None:
+    async def audit(entry: CallRecord) -> None:
         payload = {"verb": entry.verb, "peer": entry.peer, "key": entry.key, "request": entry.request}
         payload |= {"status": entry.status, "message": entry.message}
-        await daemon.books.audit(Event(f"rpc.{entry.phase}", payload, who=f"{entry.token} ({entry.who})"))
+        await daemon.books.audit(AuditEvent(f"rpc.{entry.phase}", payload, who=f"{entry.token} ({entry.who})"))
 
     def gate(asked: Verb[object]) -> str:
         if daemon.phase is Phase.STARTING and asked.name not in _LOOKS:
@@ -328,7 +330,7 @@ def _hooks(daemon: Controller) -> Hooks:
     )
 
 
-def _pages(start: Start, chores: Chores) -> dict[str, PageServer]:
+def _pages(start: Start, chores: BackgroundTasks) -> dict[str, PageServer]:
     hosts, metrics = start.config.daemon.rpc.hosts, start.config.daemon.metrics
     found = {HEALTH: chores.health_pages(), METRICS: chores.metrics_pages(metrics.path)}
     return {port.setting: PageServer(found[port.setting], hosts) for port in start.ports if port.setting in found}

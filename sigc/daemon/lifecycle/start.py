@@ -19,7 +19,7 @@ from sigc.host.instance import DEFAULT, PORTS, Places, instance_name, make_direc
 from sigc.host.logs import LogSettings
 from sigc.host.ports import Port
 from sigc.host.redact import Secrets
-from sigc.rpc.access import Access, Token, hosts_of, make_token
+from sigc.rpc.access import Access, AccessToken, hosts_of, make_token
 from sigc.rpc.address import address_text, parse_address
 from sigc.rpc.discovery import TOKEN_VARIABLE
 from sigc.rpc.verb import Role
@@ -33,7 +33,7 @@ DASHBOARD = "daemon.dashboard.port"
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class StartOptions:
     """What the command line says; None: nothing."""
 
     config: Path | None = None
@@ -49,7 +49,7 @@ class Options:
 class Start:
     """A daemon that can be started."""
 
-    options: Options
+    options: StartOptions
     name: str
     configured: Configured
     places: Places
@@ -63,7 +63,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
+class AccessSettings:
     """Who may come in, and by which certificate."""
 
     access: Access
@@ -71,7 +71,7 @@ class Doors:
     tls: ssl.SSLContext | None
 
 
-def start_of(options: Options, environment: Mapping[str, str]) -> Start:
+def start_of(options: StartOptions, environment: Mapping[str, str]) -> Start:
     """Read and judge all of it. Raises every error of the configuration at once."""
     found = read_config(options, environment)
     config, path = found.loaded.config, found.loaded.path
@@ -86,7 +86,7 @@ def start_of(options: Options, environment: Mapping[str, str]) -> Start:
     )
 
 
-def read_config(options: Options, environment: Mapping[str, str]) -> Configured:
+def read_config(options: StartOptions, environment: Mapping[str, str]) -> Configured:
     """The configuration, as the command line changes it."""
     from sigc.config.check import load_config
 
@@ -106,16 +106,18 @@ def log_settings(config: Config, work_dir: Path, is_background: bool) -> LogSett
     return LogSettings(path, daemon.log_level, daemon.log_format, daemon.log_max_mb * 1_000_000, daemon.log_files)
 
 
-def open_doors(start: Start, environment: Mapping[str, str]) -> Doors:
+def open_doors(start: Start, environment: Mapping[str, str]) -> AccessSettings:
     """Tokens and certificate; a token is made when none is set. Raises E402."""
     rpc, secrets = start.config.daemon.rpc, Secrets()
     secrets.add_all(start.configured.loaded.secrets)
     tokens = read_tokens(start.config, start.places, secrets, environment)
     host, _ = parse_address(rpc.address or "127.0.0.1:0", RPC)
-    return Doors(Access(tokens, hosts_of(host, rpc.hosts)), secrets, _tls(start.config))
+    return AccessSettings(Access(tokens, hosts_of(host, rpc.hosts)), secrets, _tls(start.config))
 
 
-def read_tokens(config: Config, places: Places, secrets: Secrets, environment: Mapping[str, str]) -> tuple[Token, ...]:
+def read_tokens(
+    config: Config, places: Places, secrets: Secrets, environment: Mapping[str, str]
+) -> tuple[AccessToken, ...]:
     """The tokens that a configuration names, or the file has; each is hidden from now on. Raises E402."""
     given = environment.get(TOKEN_VARIABLE) if config.daemon.rpc.token is None else None
     if config.daemon.rpc.token is not None:
@@ -127,7 +129,7 @@ def read_tokens(config: Config, places: Places, secrets: Secrets, environment: M
         text = reveal(given, "daemon.rpc.token", environment)
     tokens = []
     for name, role, secret in [(MAIN, Role.TRADE, text), *_more_tokens(config, environment)]:
-        tokens.append(Token.of(name, secret, role))
+        tokens.append(AccessToken.of(name, secret, role))
         secrets.add(secret)
     return tuple(tokens)
 
@@ -157,7 +159,7 @@ def _tls(config: Config) -> ssl.SSLContext | None:
     return context
 
 
-def _ports(config: Config, options: Options) -> tuple[Port, ...]:
+def _ports(config: Config, options: StartOptions) -> tuple[Port, ...]:
     daemon = config.daemon
     host, number = parse_address(daemon.rpc.address or address_text("127.0.0.1", PORTS[RPC]), RPC)
     chosen = number if options.port is None else options.port

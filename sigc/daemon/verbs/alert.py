@@ -21,39 +21,40 @@ from sigc.rpc.messages.alerts import (
     AlertTestRequest,
     ChannelLine,
 )
-from sigc.rpc.verb import Call, Nothing, Role, verb
+from sigc.rpc.verb import Nothing, Role, VerbCall, verb
 from sigc.store.ledger.ledger import Transaction
-from sigc.store.outbox import deliveries, looking
-from sigc.store.outbox.looking import Alert
+from sigc.store.outbox import alert_query as looking
+from sigc.store.outbox import deliveries
+from sigc.store.outbox.alert_query import Alert
 
 
 @verb("alerts/list", "GET", Role.READ)
-async def alerts_list(call: Call[Controller], request: AlertsRequest) -> AlertsReply:
+async def alerts_list(call: VerbCall[Controller], request: AlertsRequest) -> AlertsReply:
     """List alerts, the newest first: those that are not resolved, or all."""
     return await call.daemon.books.read(lambda c: listed(c, request))
 
 
 @verb("alerts/status", "GET", Role.READ)
-async def alerts_status(call: Call[Controller], request: Nothing) -> AlertStatusReply:  # noqa: ARG001
+async def alerts_status(call: VerbCall[Controller], request: Nothing) -> AlertStatusReply:  # noqa: ARG001
     """Count the open alerts, and what each channel has yet to take."""
     channels = call.daemon.configured.loaded.config.alerts.channels
     return await call.daemon.books.read(lambda c: status_of(c, channels))
 
 
 @verb("alerts/ack", "POST", Role.OPERATE)
-async def alerts_ack(call: Call[Controller], request: AlertRequest) -> AlertReply:
+async def alerts_ack(call: VerbCall[Controller], request: AlertRequest) -> AlertReply:
     """Acknowledge an alert: somebody looks at it."""
     return await _change(call, request, looking.acknowledge)
 
 
 @verb("alerts/resolve", "POST", Role.OPERATE)
-async def alerts_resolve(call: Call[Controller], request: AlertRequest) -> AlertReply:
+async def alerts_resolve(call: VerbCall[Controller], request: AlertRequest) -> AlertReply:
     """Resolve an alert: it is over, and the channels are told."""
     return await _change(call, request, looking.resolve)
 
 
 @verb("alerts/test", "POST", Role.OPERATE, timeout_s=300.0)
-async def alerts_test(call: Call[Controller], request: AlertTestRequest) -> AlertTestReply:
+async def alerts_test(call: VerbCall[Controller], request: AlertTestRequest) -> AlertTestReply:
     """Send a test message over one channel, or over all."""
     alerting, known = call.daemon.alerting, call.daemon.configured.loaded.config.alerts.channels
     if not known or alerting is None:
@@ -64,7 +65,7 @@ async def alerts_test(call: Call[Controller], request: AlertTestRequest) -> Aler
 
 
 async def _change(
-    call: Call[Controller], request: AlertRequest, change: Callable[[Transaction, int, str, str], bool]
+    call: VerbCall[Controller], request: AlertRequest, change: Callable[[Transaction, int, str, str], bool]
 ) -> AlertReply:
     def write(tx: Transaction) -> AlertReply:
         is_changed = change(tx, request.id, who_of(call), request.reason)

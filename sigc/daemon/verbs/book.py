@@ -9,12 +9,12 @@ from sigc.daemon.controller import Controller
 from sigc.daemon.ordering import refusal
 from sigc.daemon.verbs.control import who_of
 from sigc.rpc.messages.books import RenameReply, RenameRequest, told
-from sigc.rpc.verb import Call, Role, verb
+from sigc.rpc.verb import Role, VerbCall, verb
 from sigc.store.history import history
 
 
 @verb("book/rename-asset", "POST", Role.TRADE, timeout_s=60.0)
-async def book_rename_asset(call: Call[Controller], request: RenameRequest) -> RenameReply:
+async def book_rename_asset(call: VerbCall[Controller], request: RenameRequest) -> RenameReply:
     """Rename an asset in every book that holds it, and in a paper broker's book; nothing is traded."""
     if not request.reason:
         raise refusal("a renaming needs a reason", "give one by --reason '...'")

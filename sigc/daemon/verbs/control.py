@@ -24,13 +24,13 @@ from sigc.rpc.messages.requests import (
     StopReply,
     StopRequest,
 )
-from sigc.rpc.verb import Call, Nothing, Role, verb
+from sigc.rpc.verb import Nothing, Role, VerbCall, verb
 
 OLDEST_S = 3.0  # memory and processor time that status tells
 
 
 @verb("status", "GET", Role.READ)
-async def status(call: Call[Controller], request: StatusRequest) -> StatusReply:
+async def status(call: VerbCall[Controller], request: StatusRequest) -> StatusReply:
     """How the daemon and its strategies are."""
     daemon = call.daemon
     if daemon.usage.age_s > OLDEST_S:  # whoever samples all along has been kept from it
@@ -46,55 +46,55 @@ async def status(call: Call[Controller], request: StatusRequest) -> StatusReply:
 
 
 @verb("status/trace", "GET", Role.READ)
-def status_trace(call: Call[Controller], request: TraceRequest) -> TraceReply:
+def status_trace(call: VerbCall[Controller], request: TraceRequest) -> TraceReply:
     """The last hour of the daemon's own figures."""
     return call.daemon.trace.reply(request.most)
 
 
 @verb("whoami", "GET", Role.READ)
-def whoami(call: Call[Controller], request: Nothing) -> WhoReply:  # noqa: ARG001
+def whoami(call: VerbCall[Controller], request: Nothing) -> WhoReply:  # noqa: ARG001
     """Which token asks, and what it may do."""
     return WhoReply(call.token, str(call.role), call.daemon.start.name)
 
 
 @verb("pause", "POST", Role.OPERATE, is_urgent=True)
-async def pause(call: Call[Controller], request: HoldRequest) -> HoldReply:
+async def pause(call: VerbCall[Controller], request: HoldRequest) -> HoldReply:
     """Start no more runs of one strategy, or of any; what runs goes on."""
     return await _hold(call, request, True)
 
 
 @verb("resume", "POST", Role.OPERATE)
-async def resume(call: Call[Controller], request: HoldRequest) -> HoldReply:
+async def resume(call: VerbCall[Controller], request: HoldRequest) -> HoldReply:
     """Take a pause back."""
     return await _hold(call, request, False)
 
 
 @verb("reload", "POST", Role.OPERATE, timeout_s=60.0)
-async def reload_(call: Call[Controller], request: ReloadRequest) -> ReloadReply:
+async def reload_(call: VerbCall[Controller], request: ReloadRequest) -> ReloadReply:
     """Read the configuration again: all of it is checked, then in force at once; on any error nothing changes."""
     return await (plan(call.daemon) if request.is_plan else reload(call.daemon, who_of(call)))
 
 
 @verb("stop", "POST", Role.OPERATE, is_urgent=True)
-async def stop(call: Call[Controller], request: StopRequest) -> StopReply:
+async def stop(call: VerbCall[Controller], request: StopRequest) -> StopReply:
     """End the daemon: nothing new begins, what runs may finish within the time."""
     return _end(call, request, False)
 
 
 @verb("restart", "POST", Role.OPERATE, timeout_s=60.0)
-async def restart(call: Call[Controller], request: StopRequest) -> StopReply:
+async def restart(call: VerbCall[Controller], request: StopRequest) -> StopReply:
     """Stop, and start again as the same process with the same arguments; not with a configuration that has errors."""
     if not request.is_forced:
         await plan(call.daemon)
     return _end(call, request, True)
 
 
-def who_of(call: Call[Controller]) -> str:
+def who_of(call: VerbCall[Controller]) -> str:
     """Who asked, for the record: the proven token, then what the caller says of itself."""
     return f"{call.token} ({call.who or call.peer})"
 
 
-async def _hold(call: Call[Controller], request: HoldRequest, is_held: bool) -> HoldReply:
+async def _hold(call: VerbCall[Controller], request: HoldRequest, is_held: bool) -> HoldReply:
     daemon = call.daemon
     name = request.strategy or ""
     known = [strategy.name for strategy in daemon.configured.strategies]
@@ -104,7 +104,7 @@ async def _hold(call: Call[Controller], request: HoldRequest, is_held: bool) -> 
     return HoldReply(is_changed, tuple(sorted(daemon.decided.held)))
 
 
-def _end(call: Call[Controller], request: StopRequest, is_restart: bool) -> StopReply:
+def _end(call: VerbCall[Controller], request: StopRequest, is_restart: bool) -> StopReply:
     daemon = call.daemon
     asked, usual = request.timeout_seconds, daemon.configured.loaded.config.daemon.shutdown.timeout_seconds
     timeout_s = 0.0 if request.is_forced else usual if asked is None else asked

@@ -43,23 +43,23 @@ from sigc.rpc.messages.history import (
     StageLine,
 )
 from sigc.rpc.messages.requests import RunStatus
-from sigc.rpc.verb import Call, Nothing, Role, verb
+from sigc.rpc.verb import Nothing, Role, VerbCall, verb
 from sigc.store.history import history, holding, recent
 from sigc.store.ledger import books, orders, runs
-from sigc.store.ledger.records import Finding, Nav, Run, Stage
+from sigc.store.ledger.records import Finding, Nav, Run, RunStage
 
 _MOST_FINDINGS, _MOST_ASSETS, _LONGEST_MESSAGE = 60, 20, 300
 
 
 @verb("history/nav", "GET", Role.READ)
-async def history_nav(call: Call[Controller], request: NavRequest) -> NavReply:
+async def history_nav(call: VerbCall[Controller], request: NavRequest) -> NavReply:
     """A book by session: NAV, drawdown, returns, exposure, turnover; its months and figures."""
     found = await call.daemon.books.read(partial(nav_reply, request=request, tracks=call.daemon.tracks))
     return found or NavReply(_known(call.daemon, request.strategy))
 
 
 @verb("history/runs", "GET", Role.READ)
-async def history_runs(call: Call[Controller], request: RunsPageRequest) -> RunsPageReply:
+async def history_runs(call: VerbCall[Controller], request: RunsPageRequest) -> RunsPageReply:
     """A page of runs: of the daemon, and such as were done without it."""
     daemon = call.daemon
     wanted = history.RunsWanted(request.strategy or "", request.kind, request.outcome, request.before, request.most)
@@ -72,7 +72,7 @@ async def history_runs(call: Call[Controller], request: RunsPageRequest) -> Runs
 
 
 @verb("orders/list", "GET", Role.READ)
-async def orders_list(call: Call[Controller], request: OrdersRequest) -> OrdersReply:
+async def orders_list(call: VerbCall[Controller], request: OrdersRequest) -> OrdersReply:
     """A page of orders."""
     wanted = history.OrdersWanted(request.strategy or "", request.state, request.run, request.before, request.most)
     try:
@@ -82,7 +82,7 @@ async def orders_list(call: Call[Controller], request: OrdersRequest) -> OrdersR
 
 
 @verb("fills/list", "GET", Role.READ)
-async def fills_list(call: Call[Controller], request: FillsRequest) -> FillsReply:
+async def fills_list(call: VerbCall[Controller], request: FillsRequest) -> FillsReply:
     """A page of fills."""
     wanted = history.FillsWanted(request.strategy or "", request.run, request.before, request.most)
     try:
@@ -92,7 +92,7 @@ async def fills_list(call: Call[Controller], request: FillsRequest) -> FillsRepl
 
 
 @verb("positions/list", "GET", Role.READ)
-async def positions_list(call: Call[Controller], request: PositionsRequest) -> PositionsReply:
+async def positions_list(call: VerbCall[Controller], request: PositionsRequest) -> PositionsReply:
     """The largest positions of a book: target and held weight, drift, price, value, unrealised profit."""
     daemon, strategy = call.daemon, request.strategy
     book = await daemon.books.read(partial(history.book_of, strategy=strategy, portfolio=request.portfolio))
@@ -124,7 +124,7 @@ async def positions_list(call: Call[Controller], request: PositionsRequest) -> P
 
 
 @verb("audit/recent", "GET", Role.READ)
-async def audit_recent(call: Call[Controller], request: AuditRequest) -> AuditReply:
+async def audit_recent(call: VerbCall[Controller], request: AuditRequest) -> AuditReply:
     """A page of audit records."""
     wanted = recent.RecordsWanted(request.event, request.strategy or "", request.run, request.before, request.most)
     found = await call.daemon.books.read(partial(recent.records_page, wanted=wanted))
@@ -132,13 +132,13 @@ async def audit_recent(call: Call[Controller], request: AuditRequest) -> AuditRe
 
 
 @verb("orders/open", "GET", Role.READ)
-async def orders_open(call: Call[Controller], request: Nothing) -> OpenReply:  # noqa: ARG001
+async def orders_open(call: VerbCall[Controller], request: Nothing) -> OpenReply:  # noqa: ARG001
     """How many orders may still be filled, by strategy and state."""
     return OpenReply(await call.daemon.books.read(history.open_orders))
 
 
 @verb("cache/status", "GET", Role.READ)
-async def cache_status(call: Call[Controller], request: Nothing) -> CacheReply:  # noqa: ARG001
+async def cache_status(call: VerbCall[Controller], request: Nothing) -> CacheReply:  # noqa: ARG001
     """The cache of blocks: its size and limit, hits and misses, what takes the room."""
     settings = call.daemon.configured.loaded.config.daemon.cache
     if not settings.enabled:
@@ -148,7 +148,7 @@ async def cache_status(call: Call[Controller], request: Nothing) -> CacheReply: 
 
 
 @verb("runs/detail", "GET", Role.READ)
-async def runs_detail(call: Call[Controller], request: DetailRequest) -> DetailReply:
+async def runs_detail(call: VerbCall[Controller], request: DetailRequest) -> DetailReply:
     """One run: its stages with what they found, totals of its orders, files, the plan with the time of each node."""
     daemon, id = call.daemon, request.id
     status = await daemon.runs.known(id)
@@ -171,13 +171,13 @@ async def runs_detail(call: Call[Controller], request: DetailRequest) -> DetailR
 
 
 @verb("signals/history", "GET", Role.READ)
-async def signals_history(call: Call[Controller], request: SignalsRequest) -> SignalsReply:
+async def signals_history(call: VerbCall[Controller], request: SignalsRequest) -> SignalsReply:
     """The signals of a strategy's runs: how they were spread, how well they ranked the returns that followed."""
     daemon = call.daemon
 
     wanted = history.TradesWanted(request.strategy, request.portfolio, request.before, request.most)
 
-    def read(connection: sqlite3.Connection) -> tuple[list[tuple[history.PastRun, history.Totals]], int]:
+    def read(connection: sqlite3.Connection) -> tuple[list[tuple[history.PastRun, history.OrderTotals]], int]:
         page, before = history.trades_page(connection, wanted)
         return [(run, history.totals_of(connection, run.id)) for run in page], before
 
@@ -193,8 +193,8 @@ class _Told:
     """What the ledger has of a run that trades or might have."""
 
     run: Run
-    stages: tuple[Stage, ...]
-    totals: history.Totals
+    stages: tuple[RunStage, ...]
+    totals: history.OrderTotals
     orders: Mapping[str, int]
 
 
@@ -209,7 +209,7 @@ def _told(connection: sqlite3.Connection, id: str) -> _Told | None:
     return _Told(run, runs.stages_of(connection, id), totals, states)
 
 
-def _stages(told: tuple[Stage, ...], status: RunStatus) -> tuple[StageLine, ...]:
+def _stages(told: tuple[RunStage, ...], status: RunStatus) -> tuple[StageLine, ...]:
     """The stages in the ledger, then those that only the run itself has told of, the last of them maybe under way.
 
     What was not written down is taken to have begun when the one before it ended.
@@ -226,7 +226,7 @@ def _stages(told: tuple[Stage, ...], status: RunStatus) -> tuple[StageLine, ...]
     return tuple(lines)
 
 
-def _stage(stage: Stage) -> StageLine:
+def _stage(stage: RunStage) -> StageLine:
     findings = tuple(_finding(one) for one in stage.findings[:_MOST_FINDINGS])
     return StageLine(str(stage.name), stage.seconds, stage.outcome, stage.started, findings)
 

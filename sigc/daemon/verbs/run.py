@@ -27,24 +27,24 @@ from sigc.rpc.messages.requests import (
     RunsRequest,
     RunStatus,
 )
-from sigc.rpc.verb import Call, Role, verb
+from sigc.rpc.verb import Role, VerbCall, verb
 from sigc.store.ledger import jobs
 
 
 @verb("run", "POST", Role.TRADE)
-async def run(call: Call[Controller], request: RunRequest) -> RunStatus:
+async def run(call: VerbCall[Controller], request: RunRequest) -> RunStatus:
     """Run a strategy now, and trade what it wants; the reply comes at once, with the run's id."""
     return await _run(call, request, "dry" if request.is_dry else "trade")
 
 
 @verb("run/dry", "POST", Role.OPERATE)
-async def run_dry(call: Call[Controller], request: RunRequest) -> RunStatus:
+async def run_dry(call: VerbCall[Controller], request: RunRequest) -> RunStatus:
     """Run a strategy now, and trade nothing."""
     return await _run(call, request, "dry")
 
 
 @verb("runs/list", "GET", Role.READ)
-async def runs_list(call: Call[Controller], request: RunsRequest) -> RunsReply:
+async def runs_list(call: VerbCall[Controller], request: RunsRequest) -> RunsReply:
     """The newest runs, those under way among them."""
     daemon = call.daemon
     found = await daemon.books.read(partial(jobs.recent, most=request.most, strategy=request.strategy or ""))
@@ -56,7 +56,7 @@ async def runs_list(call: Call[Controller], request: RunsRequest) -> RunsReply:
 
 
 @verb("runs/show", "GET", Role.READ)
-async def runs_show(call: Call[Controller], request: OneRun) -> RunStatus:
+async def runs_show(call: VerbCall[Controller], request: OneRun) -> RunStatus:
     """One run: how far it is, or how it ended."""
     found = await call.daemon.runs.known(request.id)
     if found is None:
@@ -65,7 +65,7 @@ async def runs_show(call: Call[Controller], request: OneRun) -> RunStatus:
 
 
 @verb("runs/events", "GET", Role.READ)
-async def runs_events(call: Call[Controller], request: OneRun) -> AsyncIterator[RunStatus]:
+async def runs_events(call: VerbCall[Controller], request: OneRun) -> AsyncIterator[RunStatus]:
     """One run as it goes on: an event at each change, its end the last."""
     live = call.daemon.runs.find(request.id)
     if live is None:
@@ -76,7 +76,7 @@ async def runs_events(call: Call[Controller], request: OneRun) -> AsyncIterator[
 
 
 @verb("runs/cancel", "POST", Role.OPERATE, is_urgent=True)
-async def runs_cancel(call: Call[Controller], request: CancelRequest) -> CancelReply:
+async def runs_cancel(call: VerbCall[Controller], request: CancelRequest) -> CancelReply:
     """End a run as soon as it can, and take its open orders from the broker's book."""
     daemon = call.daemon
     found = await daemon.runs.known(request.id)
@@ -91,7 +91,7 @@ async def runs_cancel(call: Call[Controller], request: CancelRequest) -> CancelR
 
 
 @verb("runs/logs", "GET", Role.READ)
-async def runs_logs(call: Call[Controller], request: LogsRequest) -> LogsReply:
+async def runs_logs(call: VerbCall[Controller], request: LogsRequest) -> LogsReply:
     """The last lines of the log that belong to a run."""
     path = call.daemon.start.log.path
     if path is None:
@@ -99,7 +99,7 @@ async def runs_logs(call: Call[Controller], request: LogsRequest) -> LogsReply:
     return LogsReply(await asyncio.to_thread(lines_of_run, path, request.id, request.most))
 
 
-async def _run(call: Call[Controller], request: RunRequest, kind: str) -> RunStatus:
+async def _run(call: VerbCall[Controller], request: RunRequest, kind: str) -> RunStatus:
     daemon = call.daemon
     entry = await asyncio.to_thread(_entry, daemon, request)
     is_known = daemon.configured.strategy(entry.name) is not None
@@ -131,7 +131,7 @@ async def _run(call: Call[Controller], request: RunRequest, kind: str) -> RunSta
     return (await daemon.order(order)).status()
 
 
-def _ids(call: Call[Controller]) -> tuple[str, ...]:
+def _ids(call: VerbCall[Controller]) -> tuple[str, ...]:
     """The id of the run that the caller's key stands for, and how it would be called if it was asked for yesterday."""
     if not call.key:
         return ()

@@ -13,9 +13,9 @@ from sigc.daemon.configured.configured import instead_of
 from sigc.daemon.controller import Controller
 from sigc.daemon.ordering import refusal
 from sigc.daemon.verbs.control import who_of
-from sigc.rpc.messages.page import AcceptReply, AcceptRequest, Decision, HaltReply, SafetyReply
+from sigc.rpc.messages.page import AcceptReply, AcceptRequest, HaltReply, SafetyReply, StopDecision
 from sigc.rpc.messages.requests import HoldRequest
-from sigc.rpc.verb import Call, Nothing, Role, verb
+from sigc.rpc.verb import Nothing, Role, VerbCall, verb
 from sigc.store.ledger import books, control
 from sigc.store.ledger.ledger import Transaction
 
@@ -24,15 +24,15 @@ _RULE = "sigc"  # who sets a halt that no person asked for
 
 
 @verb("safety/status", "GET", Role.READ)
-async def safety_status(call: Call[Controller], request: Nothing) -> SafetyReply:  # noqa: ARG001
+async def safety_status(call: VerbCall[Controller], request: Nothing) -> SafetyReply:  # noqa: ARG001
     """What holds: halts and pauses, by whom, since when and why."""
     names = (control.HALTED, control.PAUSED)
     found = await call.daemon.books.read(lambda c: [one for name in names for one in control.every(c, name)])
-    return SafetyReply(tuple(Decision(d.name, d.scope, d.who, d.reason or d.value, d.at) for d in found))
+    return SafetyReply(tuple(StopDecision(d.name, d.scope, d.who, d.reason or d.value, d.at) for d in found))
 
 
 @verb("safety/halt", "POST", Role.OPERATE, is_urgent=True)
-async def safety_halt(call: Call[Controller], request: HoldRequest) -> HaltReply:
+async def safety_halt(call: VerbCall[Controller], request: HoldRequest) -> HaltReply:
     """Send no order any more, of one strategy or of any; what is at the broker stays there."""
     daemon, scope = call.daemon, request.strategy or ""
     known = [strategy.name for strategy in daemon.configured.strategies]
@@ -52,7 +52,7 @@ async def safety_halt(call: Call[Controller], request: HoldRequest) -> HaltReply
 
 
 @verb("safety/resume", "POST", Role.TRADE)
-async def safety_resume(call: Call[Controller], request: HoldRequest) -> HaltReply:
+async def safety_resume(call: VerbCall[Controller], request: HoldRequest) -> HaltReply:
     """Take a halt back."""
     daemon, scope = call.daemon, request.strategy or ""
 
@@ -66,7 +66,7 @@ async def safety_resume(call: Call[Controller], request: HoldRequest) -> HaltRep
 
 
 @verb("data/accept", "POST", Role.TRADE)
-async def data_accept(call: Call[Controller], request: AcceptRequest) -> AcceptReply:
+async def data_accept(call: VerbCall[Controller], request: AcceptRequest) -> AcceptReply:
     """Accept the price of an asset on a day, though it jumps or looks like a split: runs trade on it from then."""
     try:
         day = str(date.fromisoformat(request.day))

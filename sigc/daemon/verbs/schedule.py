@@ -25,7 +25,7 @@ from sigc.rpc.messages.requests import (
     SwitchReply,
     Upcoming,
 )
-from sigc.rpc.verb import Call, Nothing, Role, verb
+from sigc.rpc.verb import Nothing, Role, VerbCall, verb
 from sigc.schedule.dependencies import needed
 from sigc.schedule.job import TRADING, Fire, Job
 from sigc.schedule.state import JobState, Running
@@ -34,7 +34,7 @@ from sigc.why.words import when
 
 
 @verb("schedule/list", "GET", Role.READ)
-async def schedule_list(call: Call[Controller], request: Nothing) -> JobsReply:  # noqa: ARG001
+async def schedule_list(call: VerbCall[Controller], request: Nothing) -> JobsReply:  # noqa: ARG001
     """Every job: when it fires next, what it does now, how it ended last."""
     daemon, listed = call.daemon, []
     for name in sorted(daemon.timetable.states):
@@ -45,7 +45,7 @@ async def schedule_list(call: Call[Controller], request: Nothing) -> JobsReply: 
 
 
 @verb("schedule/next", "GET", Role.READ)
-async def schedule_next(call: Call[Controller], request: NextRequest) -> NextReply:
+async def schedule_next(call: VerbCall[Controller], request: NextRequest) -> NextReply:
     """The next fires of all jobs, in order."""
     daemon = call.daemon
     found = await asyncio.to_thread(daemon.timetable.next_fires, request.most)
@@ -54,19 +54,19 @@ async def schedule_next(call: Call[Controller], request: NextRequest) -> NextRep
 
 
 @verb("schedule/enable", "POST", Role.OPERATE)
-async def schedule_enable(call: Call[Controller], request: JobRequest) -> SwitchReply:
+async def schedule_enable(call: VerbCall[Controller], request: JobRequest) -> SwitchReply:
     """Have a job fire again."""
     return await _switch(call, request, True)
 
 
 @verb("schedule/disable", "POST", Role.OPERATE)
-async def schedule_disable(call: Call[Controller], request: JobRequest) -> SwitchReply:
+async def schedule_disable(call: VerbCall[Controller], request: JobRequest) -> SwitchReply:
     """Have a job fire no more, until it is enabled."""
     return await _switch(call, request, False)
 
 
 @verb("schedule/run", "POST", Role.TRADE)
-async def schedule_run(call: Call[Controller], request: JobRunRequest) -> JobRunReply:
+async def schedule_run(call: VerbCall[Controller], request: JobRunRequest) -> JobRunReply:
     """Run a job now; the rule of overlap holds for it too, and a job that it depends on is not waited for.
 
     A dry run is none of the schedule's: it waits for nothing, holds nothing up, and no other job counts on it.
@@ -94,7 +94,7 @@ async def schedule_run(call: Call[Controller], request: JobRunRequest) -> JobRun
 
 
 @verb("schedule/history", "GET", Role.READ)
-async def schedule_history(call: Call[Controller], request: HistoryRequest) -> HistoryReply:
+async def schedule_history(call: VerbCall[Controller], request: HistoryRequest) -> HistoryReply:
     """The newest fires of a job: those that ran, and those that did not."""
     daemon, name = call.daemon, request.job
     ran = await daemon.books.read(partial(jobs.recent, most=request.most, job=name))
@@ -130,7 +130,7 @@ def _why_not(state: JobState, is_forced: bool) -> str:
     return f"job '{state.job.name}' did not run" + (f": {going} is under way" if going else "")
 
 
-async def _switch(call: Call[Controller], request: JobRequest, is_enabled: bool) -> SwitchReply:
+async def _switch(call: VerbCall[Controller], request: JobRequest, is_enabled: bool) -> SwitchReply:
     daemon = call.daemon
     state = _state(daemon, request.job)
     if is_enabled and not state.job.enabled:

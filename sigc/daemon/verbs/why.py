@@ -9,17 +9,17 @@ from datetime import date
 from functools import partial
 from typing import Annotated
 
-from sigc.calendar.calendar import Calendar
+from sigc.calendar.sessions import Calendar
 from sigc.daemon.configured.due_sessions import plan_of, session_wanted
 from sigc.daemon.controller import Controller
 from sigc.rpc.messages.history import AnyRun
 from sigc.rpc.schema import Match, Name
-from sigc.rpc.verb import Call, Role, verb
-from sigc.why.asked import why as say_why
-from sigc.why.asked import why_asset as say_why_asset
+from sigc.rpc.verb import Role, VerbCall, verb
 from sigc.why.assets import AssetAnswer
-from sigc.why.chain import Answer
-from sigc.why.plan import Plan
+from sigc.why.chain import Explanation
+from sigc.why.explain import why as say_why
+from sigc.why.explain import why_asset as say_why_asset
+from sigc.why.session_plan import SessionPlan
 
 Calendars = Mapping[str, Calendar]
 
@@ -44,21 +44,21 @@ class WhyAssetRequest:
 
 
 @verb("why", "GET", Role.READ)
-async def why(call: Call[Controller], request: WhyRequest) -> Answer:
+async def why(call: VerbCall[Controller], request: WhyRequest) -> Explanation:
     """Why a strategy ran or did not run for a session, and what became of its orders."""
     plan = await _plan(call.daemon, request.strategy, request.date, request.run)
     return await call.daemon.books.read(partial(say_why, work_dir=call.daemon.start.places.work_dir, plan=plan))
 
 
 @verb("why/asset", "GET", Role.READ)
-async def why_asset(call: Call[Controller], request: WhyAssetRequest) -> AssetAnswer:
+async def why_asset(call: VerbCall[Controller], request: WhyAssetRequest) -> AssetAnswer:
     """What became of an asset in a session: signal, rank, wanted, constrained, held, sized, denied, filled."""
     plan = await _plan(call.daemon, request.strategy, request.date, request.run)
     work_dir, asset = call.daemon.start.places.work_dir, request.asset
     return await call.daemon.books.read(partial(say_why_asset, work_dir=work_dir, plan=plan, asset=asset))
 
 
-async def _plan(daemon: Controller, strategy: str, day: date | None, run: str) -> Plan:
+async def _plan(daemon: Controller, strategy: str, day: date | None, run: str) -> SessionPlan:
     configured, calendars, now = daemon.configured, daemon.calendars, daemon.clock.now()
     look = partial(session_wanted, configured=configured, calendars=calendars, strategy=strategy, run=run)
     wanted, last = await daemon.books.read(look)

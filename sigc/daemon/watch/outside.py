@@ -35,7 +35,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Observation:
     """What one look found, by condition. unknown: conditions that it can say nothing of."""
 
     at: datetime
@@ -44,7 +44,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ActiveCondition:
     """A condition that holds: since when, and whether it was told."""
 
     since: datetime
@@ -54,7 +54,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PendingMessage:
     """A message that a channel has yet to take. attempts: how often it was tried; at: when it is tried next."""
 
     channel: str
@@ -64,11 +64,11 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class WatchState:
     """What is kept over a restart of the watch: what holds, and what is yet to be sent, the oldest first."""
 
-    standing: Mapping[str, Standing] = field(default_factory=dict)
-    waiting: tuple[Waiting, ...] = ()
+    standing: Mapping[str, ActiveCondition] = field(default_factory=dict)
+    waiting: tuple[PendingMessage, ...] = ()
 
 
 def troubles_of(status: StatusReply, now: datetime) -> dict[str, Trouble]:
@@ -97,7 +97,7 @@ def certificate_trouble(whose: str, ends: datetime, now: datetime) -> Trouble | 
     return Trouble(title, text, Urgency.CRITICAL if days < 3 else Urgency.WARNING, needs_patience=False)
 
 
-def step(state: State, sight: Sight, patience: timedelta, daemon: str) -> tuple[State, list[Message]]:
+def step(state: WatchState, sight: Observation, patience: timedelta, daemon: str) -> tuple[WatchState, list[Message]]:
     """Return what holds after a look, and what is to be told: conditions that began, and those that are over."""
     standing = dict(state.standing)
     messages: list[Message] = []
@@ -110,7 +110,7 @@ def step(state: State, sight: Sight, patience: timedelta, daemon: str) -> tuple[
             text = explained(f"{trouble.text}\nFirst seen {moment(since)}.", f"watch_{name}")
             messages.append(_message("raise", name, trouble.title, text, trouble.severity, since, sight.at, daemon))
         title = before.title if before is not None and was_told else trouble.title
-        standing[name] = Standing(since, title, str(trouble.severity), was_told or is_due)
+        standing[name] = ActiveCondition(since, title, str(trouble.severity), was_told or is_due)
     for name in [n for n in standing if n not in sight.found and n not in sight.unknown]:
         over = standing.pop(name)
         if over.is_told:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sigc.daemon.watch.outside import State
+from sigc.daemon.watch.outside import WatchState
 from sigc.errors import Diagnostic, SigcError
 from sigc.private import make_private
 from sigc.rpc.schema import MismatchError, decode, to_json
@@ -21,25 +21,25 @@ from sigc.rpc.schema import MismatchError, decode, to_json
 log = logging.getLogger("sigc.watch")
 
 
-def read_state(path: Path) -> State:
+def read_state(path: Path) -> WatchState:
     """Return what was kept; nothing where there is no file. One that can't be read is moved aside, and that is logged.
 
     Raises SigcError E402 for a place that can't be read.
     """
     try:
-        return decode(State, json.loads(path.read_bytes()), is_lenient=True)
+        return decode(WatchState, json.loads(path.read_bytes()), is_lenient=True)
     except FileNotFoundError:
-        return State()
+        return WatchState()
     except (ValueError, MismatchError) as broken:
         aside = path.with_name(path.name + ".broken")
         path.replace(aside)
         log.error("the state of the watch is broken, and was moved to %s: %s", aside, broken)
-        return State()
+        return WatchState()
     except OSError as failure:
         raise _unusable(path, failure) from failure
 
 
-def write_state(path: Path, state: State) -> None:
+def write_state(path: Path, state: WatchState) -> None:
     """Keep it, durably. Raises SigcError E402."""
     new = path.with_name(path.name + ".new")
     try:

@@ -32,10 +32,10 @@ from sigc.daemon.watch.outside import (
     LATE,
     NOT_READY,
     REFUSED,
-    Sight,
-    State,
+    Observation,
+    PendingMessage,
     Trouble,
-    Waiting,
+    WatchState,
     certificate_trouble,
     step,
     troubles_of,
@@ -44,7 +44,7 @@ from sigc.daemon.watch.watch_state import read_state, write_state
 from sigc.errors import Diagnostic, SigcError
 from sigc.rpc.address import parse_address
 from sigc.rpc.client import Client, NoDaemonError, Target
-from sigc.rpc.discovery import Asked, target_of, wish_of
+from sigc.rpc.discovery import DaemonOptions, target_of, wish_of
 from sigc.rpc.messages.status import StatusReply
 
 _TIMEOUT_S = 10.0
@@ -54,10 +54,10 @@ log = logging.getLogger("sigc.watch")
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedDaemon:
     """Which daemon is looked at, how often, and how long something must last before it is told."""
 
-    asked: Asked
+    asked: DaemonOptions
     every_s: float = 10.0
     patience_s: float = 60.0
     state: Path = Path("watch.json")
@@ -66,7 +66,9 @@ class Watched:
 class Watcher:
     """Looks, keeps, tells. One thread calls it."""
 
-    def __init__(self, watched: Watched, settings: AlertSettings, clock: Clock, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, watched: WatchedDaemon, settings: AlertSettings, clock: Clock, environment: Mapping[str, str]
+    ) -> None:
         """Read what was kept, open the channels. Raises SigcError E402: no channel, a secret or place that can't be."""
         self._watched, self._settings, self._clock, self._environment = watched, settings, clock, environment
         self._wish = wish_of(watched.asked, environment)
@@ -77,16 +79,16 @@ class Watcher:
         self._state = read_state(watched.state)
         write_state(watched.state, self._state)
         self.name = watched.asked.name or watched.asked.address or self._wish.configured_address or "sigc"
-        self.last = Sight(clock.now(), {}, frozenset(CONDITIONS))
+        self.last = Observation(clock.now(), {}, frozenset(CONDITIONS))
 
-    def look(self) -> Sight:
+    def look(self) -> Observation:
         """Look once, keep what it finds, and send what is due. Raises SigcError E402: the state can't be kept."""
         self.last = self._sight()
         patience = timedelta(seconds=self._watched.patience_s)
         state, messages = step(self._state, self.last, patience, self.name)
         for message in messages:
             log.warning("%s: %s", message.subject, message.text.partition("\n")[0])
-        new = tuple(Waiting(name, message) for message in messages for name in self._route(message))
+        new = tuple(PendingMessage(name, message) for message in messages for name in self._route(message))
         self._keep(replace(state, waiting=(*state.waiting, *new)))
         self._send()
         return self.last
@@ -97,7 +99,7 @@ class Watcher:
             self.look()
             end.wait(self._watched.every_s)
 
-    def _keep(self, state: State) -> None:
+    def _keep(self, state: WatchState) -> None:
         if state != self._state:
             write_state(self._watched.state, state)
             self._state = state
@@ -133,7 +135,7 @@ class Watcher:
 
     # Looking.
 
-    def _sight(self) -> Sight:
+    def _sight(self) -> Observation:
         now = self._clock.now()
         try:
             target = target_of(self._watched.asked, self._environment)
@@ -141,14 +143,14 @@ class Watcher:
                 status = client.get("status", reply=StatusReply)
         except NoDaemonError as gone:
             text = f"{gone}\nRuns that are due do not happen. Look at its machine: sigc status, its log"
-            return Sight(now, {GONE: Trouble("no daemon answers", text)}, _IF_GONE)
+            return Observation(now, {GONE: Trouble("no daemon answers", text)}, _IF_GONE)
         except SigcError as refused:
             text = f"{refused}\nThe watch sees nothing until it is let in."
             found = {REFUSED: Trouble("the daemon refuses the watch", text)}
-            return Sight(now, found, frozenset({NOT_READY, LATE, CERTIFICATE}))
+            return Observation(now, found, frozenset({NOT_READY, LATE, CERTIFICATE}))
         except OSError as failure:  # the authority's file
             text = f"{type(failure).__name__}: {failure}"
-            return Sight(now, {REFUSED: Trouble("the watch can't look at the daemon", text)}, _IF_GONE | {GONE})
+            return Observation(now, {REFUSED: Trouble("the watch can't look at the daemon", text)}, _IF_GONE | {GONE})
         now = self._clock.now()
         found = troubles_of(status, now)
         unknown: frozenset[str] = frozenset()
@@ -157,7 +159,7 @@ class Watcher:
         except (OSError, ValueError) as failure:
             log.warning("the certificate can't be looked at: %s", failure)
             trouble, unknown = None, frozenset({CERTIFICATE})
-        return Sight(now, found | ({CERTIFICATE: trouble} if trouble is not None else {}), unknown)
+        return Observation(now, found | ({CERTIFICATE: trouble} if trouble is not None else {}), unknown)
 
     def _certificates(self, target: Target, now: datetime) -> Trouble | None:
         """What is wrong with the daemon's certificate or that of its authority, the worse of both."""
@@ -170,7 +172,7 @@ class Watcher:
         return certificate_trouble(min(known)[1], min(known)[0], now) if known else None
 
 
-def _without(waiting: tuple[Waiting, ...], gone: Sequence[Waiting]) -> tuple[Waiting, ...]:
+def _without(waiting: tuple[PendingMessage, ...], gone: Sequence[PendingMessage]) -> tuple[PendingMessage, ...]:
     ids = {id(one) for one in gone}
     return tuple(one for one in waiting if id(one) not in ids)
 

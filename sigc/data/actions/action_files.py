@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from sigc.actions import Action, ActionKind, in_order
 from sigc.blocks.block import digest
-from sigc.data.actions.corporate_columns import Roles, Rows, named, numbers_at, ratios_at, roles_of
+from sigc.data.actions.corporate_columns import ColumnRoles, Rows, named, numbers_at, ratios_at, roles_of
 from sigc.data.actions.corporate_kinds import LongForm
 from sigc.data.asof import days_where_written
 from sigc.data.dates.exchange import Exchange
@@ -34,11 +34,11 @@ from sigc.data.formats.cells import fixed, is_number, plain, texts
 from sigc.data.formats.layout import layout
 from sigc.data.formats.shape import assets_of
 from sigc.data.formats.table import opened
-from sigc.data.missing import MISSING
+from sigc.data.missing_words import MISSING
+from sigc.data.source_errors import problem
 from sigc.data.sources.by_file import symbol_of
 from sigc.data.sources.frames import WHERE, table_of
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates, Floats
 from sigc.source_words import Frequency
@@ -47,7 +47,7 @@ MAX_CELLS = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
-class Acts:
+class CorporateActions:
     """Corporate actions in order (see `in_order`), and what was noticed while they were read."""
 
     actions: tuple[Action, ...] = ()
@@ -71,7 +71,9 @@ class _Read:
     findings: list[Diagnostic] = field(default_factory=list)
 
 
-def read_actions(spec: SourceSpec, files: Sequence[str], exchange: Exchange, max_cells: int = MAX_CELLS) -> Acts:
+def read_actions(
+    spec: SourceSpec, files: Sequence[str], exchange: Exchange, max_cells: int = MAX_CELLS
+) -> CorporateActions:
     """The actions of a source `corporate_actions`. files: local paths or URLs. Raises E200, E201, E202."""
     read = _Read()
     for file in files:
@@ -83,7 +85,7 @@ def read_actions(spec: SourceSpec, files: Sequence[str], exchange: Exchange, max
     return _settled(spec, read)
 
 
-def held_actions(spec: SourceSpec, given: Any, exchange: Exchange) -> Acts:
+def held_actions(spec: SourceSpec, given: Any, exchange: Exchange) -> CorporateActions:
     """The actions of a frame of pandas or polars, or of an arrow table. Raises E201, E202."""
     own, arrow = table_of(_of_days(spec), given)
     read = _Read()
@@ -91,7 +93,9 @@ def held_actions(spec: SourceSpec, given: Any, exchange: Exchange) -> Acts:
     return _settled(own, read)
 
 
-def rows_of_prices(spec: SourceSpec, files: Sequence[str], exchange: Exchange, max_cells: int = MAX_CELLS) -> Acts:
+def rows_of_prices(
+    spec: SourceSpec, files: Sequence[str], exchange: Exchange, max_cells: int = MAX_CELLS
+) -> CorporateActions:
     """The actions in the split and dividend columns of files of prices; none where a file has no such column.
 
     spec: of the prices; dates and assets are found as they are for the prices. Raises E200, E201, E202.
@@ -107,7 +111,7 @@ def rows_of_prices(spec: SourceSpec, files: Sequence[str], exchange: Exchange, m
             how = layout(replace(own, column=columns[0] or columns[1]), file, head, table.indices)
             if how.shape not in ("long", "fields"):  # of a wide file it is an asset that is called so
                 continue
-            roles = Roles(how.date, how.asset, split=columns[0], dividend=columns[1])
+            roles = ColumnRoles(how.date, how.asset, split=columns[0], dividend=columns[1])
             arrow = table.read(roles.columns, [c for c in columns if c])
         _add(read, own, file, arrow, roles, exchange)
     return replace(_settled(spec, read), findings=())  # the prices have told what is odd of their dates and names
@@ -165,7 +169,7 @@ class _Placed:
     asset: NDArray[np.intp]
 
 
-def _add(read: _Read, spec: SourceSpec, file: str, table: Any, roles: Roles, exchange: Exchange) -> None:
+def _add(read: _Read, spec: SourceSpec, file: str, table: Any, roles: ColumnRoles, exchange: Exchange) -> None:
     """Add the actions of a table to what was read."""
     if table.num_rows == 0:
         return
@@ -190,14 +194,14 @@ def _days(dates: Dates, exchange: Exchange, is_intraday: bool) -> NDArray[np.dat
     return np.where(np.isnat(sessions), days, sessions)
 
 
-def _long(spec: SourceSpec, file: str, table: Any, roles: Roles, placed: _Placed) -> list[_Written]:
+def _long(spec: SourceSpec, file: str, table: Any, roles: ColumnRoles, placed: _Placed) -> list[_Written]:
     form = LongForm(spec, file, table, roles)
     assets = [placed.names[a] for a in placed.asset.tolist()]
     paid = _paid(spec, file, table, roles)
     return [_Written(a, file, row + 2) for row, a in form.actions(placed.days.tolist(), assets, paid)]
 
 
-def _paid(spec: SourceSpec, file: str, table: Any, roles: Roles) -> list[datetime.date | None]:
+def _paid(spec: SourceSpec, file: str, table: Any, roles: ColumnRoles) -> list[datetime.date | None]:
     """The day on which each row is paid, None where the cell is empty."""
     if not roles.pay_date:
         return [None] * table.num_rows
@@ -206,7 +210,7 @@ def _paid(spec: SourceSpec, file: str, table: Any, roles: Roles) -> list[datetim
     return days
 
 
-def _by_column(spec: SourceSpec, file: str, table: Any, roles: Roles, placed: _Placed) -> list[_Written]:
+def _by_column(spec: SourceSpec, file: str, table: Any, roles: ColumnRoles, placed: _Placed) -> list[_Written]:
     """Splits and dividends of their own columns. Only rows on which something happens become Python objects."""
     inside, found = ~np.isnat(placed.days), []
     if roles.split:
@@ -260,14 +264,14 @@ def _says_split(text: str | None) -> bool:
 # -- one asset's day ---------------------------------------------------------------------------------------------
 
 
-def _settled(spec: SourceSpec, read: _Read) -> Acts:
+def _settled(spec: SourceSpec, read: _Read) -> CorporateActions:
     """All actions, each once, in order. Raises E201 for those that can be one or two."""
     read.rows.sort(key=lambda w: (w.action.ex_date, w.action.asset, w.action.kind.value, w.action.id))
     made: list[Action] = []
     for _, group in groupby(read.rows, key=lambda w: (w.action.ex_date, w.action.asset, w.action.kind)):
         same = list(group)
         made += [same[0].action] if len(same) == 1 else _together(spec, same, read.findings)
-    return Acts(in_order(made), tuple(dict.fromkeys(read.findings)))
+    return CorporateActions(in_order(made), tuple(dict.fromkeys(read.findings)))
 
 
 def _together(spec: SourceSpec, same: list[_Written], findings: list[Diagnostic]) -> list[Action]:

@@ -29,7 +29,7 @@ _PAYS = frozenset({ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.SPINOFF})
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class AdjustStep:
     """What all actions of an asset do together that take effect on one row. split: new shares per old one.
 
     cash: per new share, at that row's prices; what a spin-off delivers counts as cash at its first close.
@@ -54,14 +54,14 @@ def acting(actions: Iterable[Action]) -> tuple[Action, ...]:
 
 def steps_of(
     values: Floats, names: Sequence[str], days: Dates, actions: Sequence[Action]
-) -> tuple[tuple[Step, ...], tuple[Action, ...]]:
+) -> tuple[tuple[AdjustStep, ...], tuple[Action, ...]]:
     """The steps of actions whose ex-dates lie on or before the last day, and those of them that wait for a price.
 
     values: raw closes (rows, assets). days: of the rows, as dates; several rows may be of one day. Those with an
     ex-date before the first day take effect on the first row with a price.
     """
     place = {name: column for column, name in enumerate(names)}
-    found: list[Step] = []
+    found: list[AdjustStep] = []
     left: list[Action] = []
     for asset, due in _by_asset(actions).items():
         if asset not in place:
@@ -86,7 +86,7 @@ def _by_asset(actions: Iterable[Action]) -> dict[str, list[Action]]:
     return found
 
 
-def _step(row: int, column: int, actions: Sequence[Action], values: Floats, place: Mapping[str, int]) -> Step:
+def _step(row: int, column: int, actions: Sequence[Action], values: Floats, place: Mapping[str, int]) -> AdjustStep:
     """Actions of one row, in order: cash counts per share as it is after all splits."""
     split, cash = 1.0, 0.0
     for one in actions:
@@ -95,7 +95,7 @@ def _step(row: int, column: int, actions: Sequence[Action], values: Floats, plac
             cash /= float(one.ratio)
         else:
             cash += _paid(one, row, values, place)
-    return Step(row, column, split, cash, float(values[row, column]))
+    return AdjustStep(row, column, split, cash, float(values[row, column]))
 
 
 def _paid(action: Action, row: int, values: Floats, place: Mapping[str, int]) -> float:
@@ -115,7 +115,7 @@ class Scaled:
 
 
 def levels_of(
-    values: Floats, names: Sequence[str], days: Dates, actions: Sequence[Action], since: Since | None = None
+    values: Floats, names: Sequence[str], days: Dates, actions: Sequence[Action], since: PriorState | None = None
 ) -> Scaled:
     """Levels (rows, assets) of a window of raw prices, whose ratios are total returns; the values where nothing acts.
 
@@ -137,7 +137,7 @@ def levels_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Since:
+class PriorState:
     """What was before a window: its last day, and actions that found no price."""
 
     day: date

@@ -285,7 +285,7 @@ def _near(change: float) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class AdjustmentEvidence:
     """Whether prices look adjusted, and the evidence as a sentence, '' where no split can tell.
 
     told: splits that can tell; calm: those of them on which the price does not jump.
@@ -297,19 +297,19 @@ class Looks:
     told: int = 0
 
 
-def looks_adjusted(actions: Iterable[Action], names: Sequence[str], dates: Dates, prices: Floats) -> Looks:
+def looks_adjusted(actions: Iterable[Action], names: Sequence[str], dates: Dates, prices: Floats) -> AdjustmentEvidence:
     """Judge by the splits of the prices themselves: prices as traded jump on them, adjusted ones do not."""
     splits = (a for a in actions if a.kind is ActionKind.SPLIT and abs(log(a.ratio)) > _SPLIT_TELLS)
     placed = _placed(splits, _Prices(tuple(names), dates.astype("datetime64[D]"), prices))
     told = list(placed.effects.values())
     calm = [e for e in told if abs(log(e.growth(1.0, 0.0))) < abs(log(e.growth(e.split, 0.0)))]
     if not told:
-        return Looks(False)
+        return AdjustmentEvidence(False)
     shown = calm if 2 * len(calm) > len(told) else [e for e in told if e not in calm]
     examples = _list([f"{_whose(e)}, {_words(e.split)}: {e.growth(1.0, 0.0) - 1.0:+.1%}" for e in shown])
     verb = "does not jump" if shown is calm else "jumps"
     text = f"the price {verb} on {len(shown)} of {_count(len(told), 'split')} ({examples})"
-    return Looks(shown is calm, text, len(calm), len(told))
+    return AdjustmentEvidence(shown is calm, text, len(calm), len(told))
 
 
 # -- words -------------------------------------------------------------------------------------------------------

@@ -22,9 +22,9 @@ from sigc.actions import parse_ratio, ratio_of
 from sigc.data.dates.looks import looks_like_dates
 from sigc.data.formats.cells import is_number, numbers, plain, texts, values_of
 from sigc.data.formats.layout import ASSET_NAMES, DATE_NAMES, field_of
-from sigc.data.missing import MISSING
+from sigc.data.missing_words import MISSING
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import did_you_mean
 from sigc.panel import Floats
 
@@ -47,7 +47,7 @@ _IN_WORDS = re.compile(r"[:/]|for", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Roles:
+class ColumnRoles:
     """Columns by what they say, '' for one that the file lacks. asset: '' where `symbol=` names the only one."""
 
     date: str
@@ -71,7 +71,7 @@ class Roles:
         return tuple(column for role, column in said.items() if column and role not in unread)
 
 
-def roles_of(spec: SourceSpec, file: str, head: Any) -> Roles:
+def roles_of(spec: SourceSpec, file: str, head: Any) -> ColumnRoles:
     """The columns of a file of actions. head: its first rows. Raises E201 and E202."""
     names: list[str] = list(head.schema.names)
     for wanted in (spec.date_col, spec.symbol_col):
@@ -83,7 +83,7 @@ def roles_of(spec: SourceSpec, file: str, head: Any) -> Roles:
         raise problem(spec, "E202", file, message, f"the columns are {', '.join(names[:8])}")
     free = [n for n in names if n not in found.values()]
     date = spec.date_col or _date(spec, file, head, free)
-    return Roles(date, _asset(spec, file, [n for n in free if n != date]), **found)
+    return ColumnRoles(date, _asset(spec, file, [n for n in free if n != date]), **found)
 
 
 def named(spec: SourceSpec, file: str, names: list[str], role: str) -> str:

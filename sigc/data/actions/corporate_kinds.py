@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 
 from sigc.actions import Action, ActionKind
-from sigc.data.actions.corporate_columns import Roles, Rows, numbers_at, only, ratios_at
+from sigc.data.actions.corporate_columns import ColumnRoles, Rows, numbers_at, only, ratios_at
 from sigc.data.formats.cells import texts
-from sigc.data.missing import MISSING
+from sigc.data.missing_words import MISSING
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import SigcError, did_you_mean
 from sigc.panel import Floats
 
@@ -81,7 +81,7 @@ class Cells:
 class LongForm:
     """A table of the long form, read column by column and then row by row."""
 
-    def __init__(self, spec: SourceSpec, file: str, table: Any, roles: Roles) -> None:
+    def __init__(self, spec: SourceSpec, file: str, table: Any, roles: ColumnRoles) -> None:
         self._spec, self._file, self._table, self._roles = spec, file, table, roles
         self._kinds = self._read_kinds()
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from sigc.actions import Action, in_order
 from sigc.data.convert import Ways
-from sigc.data.sources.frame_source import Held
-from sigc.data.sources.locate import Place
+from sigc.data.sources.frame_source import MemoryFrame
+from sigc.data.sources.locate import SourceFiles
 from sigc.data.sources.spec import SourceSpec
 from sigc.errors import Diagnostic
 
 if TYPE_CHECKING:
-    from sigc.data.actions.action_files import Acts  # with pyarrow.compute: imported where there are some
+    from sigc.data.actions.action_files import CorporateActions  # with pyarrow.compute: imported where there are some
 
 
 class DeclaredActions:
@@ -23,14 +23,14 @@ class DeclaredActions:
     def __init__(
         self,
         declared: Sequence[SourceSpec],
-        held: Mapping[str, Held],
-        look: Callable[[SourceSpec], Place],
+        held: Mapping[str, MemoryFrame],
+        look: Callable[[SourceSpec], SourceFiles],
         ways: Ways,
     ) -> None:
         self.declared = tuple(declared)
         self._held, self._look, self._ways = held, look, ways
         self._lock = Lock()  # sources are converted side by side
-        self._known: dict[tuple[str, ...], Acts] = {}
+        self._known: dict[tuple[str, ...], CorporateActions] = {}
 
     def of(self, spec: SourceSpec) -> tuple[Action, ...]:
         """Return the actions that count for a source of prices, in order; none where its file is adjusted."""
@@ -66,11 +66,11 @@ class DeclaredActions:
         parts = [self._read(one, read_actions).actions for one in self.declared]
         return parts[0] if len(parts) == 1 else in_order(a for part in parts for a in part)
 
-    def _read(self, spec: SourceSpec, reader: Callable[..., Acts]) -> Acts:
+    def _read(self, spec: SourceSpec, reader: Callable[..., CorporateActions]) -> CorporateActions:
         if spec.name in self._held:
-            from sigc.data.actions.action_files import Acts
+            from sigc.data.actions.action_files import CorporateActions
 
-            return self._held[spec.name].acts or Acts()
+            return self._held[spec.name].acts or CorporateActions()
         place = self._look(spec)
         key = (place.text, *place.versions)
         with self._lock:

@@ -29,7 +29,7 @@ from sigc.blocks.block import BlockStore, digest
 from sigc.blocks.checksummed import seal, unseal
 from sigc.data.actions.adjust import acting, day_of, steps_of
 from sigc.data.actions.factor_names import SHARES, SPLIT
-from sigc.data.events import Raw, store_events
+from sigc.data.events import RawEvents, store_events
 from sigc.data.manifest import Converted, Events, Manifests, SourceBlock
 from sigc.data.sources.spec import SourceSpec
 from sigc.panel import Dates, Panel
@@ -38,7 +38,7 @@ FORMAT = "2"
 Read = Callable[[str], Panel]
 
 
-class Closes(Protocol):
+class CloseSource(Protocol):
     """What factors need of a source of closes."""
 
     @property
@@ -64,7 +64,7 @@ class _Turns:
 
 
 def convert_factor(
-    spec: SourceSpec, kind: str, closes: Closes, actions: Sequence[Action], store: BlockStore, read: Read
+    spec: SourceSpec, kind: str, closes: CloseSource, actions: Sequence[Action], store: BlockStore, read: Read
 ) -> Converted:
     """The factor of a source of closes. actions: in order. read: a block of closes by key, made again where it is lost.
 
@@ -102,7 +102,7 @@ def _nothing() -> Converted:
     )
 
 
-def _events(turns: Sequence[_Turns], *, inverse: bool) -> Raw:
+def _events(turns: Sequence[_Turns], *, inverse: bool) -> RawEvents:
     written = [asset for some in turns for asset in some.assets]
     names = tuple(sorted(set(written)))
     place = {name: at for at, name in enumerate(names)}
@@ -114,7 +114,7 @@ def _events(turns: Sequence[_Turns], *, inverse: bool) -> Raw:
     begins = np.flatnonzero(np.diff(asset, prepend=-1))
     for a, b in zip(begins, [*begins[1:], len(order)], strict=True):
         values[a:b] = np.cumprod(values[a:b])
-    return Raw(
+    return RawEvents(
         file="corporate actions",
         names=names,
         asset=asset,
@@ -149,7 +149,7 @@ def _splits(due: Sequence[Action]) -> list[_Part]:
     return [_Part(digest_of(splits), turns)]
 
 
-def _totals(closes: Closes, days: Dates, due: Sequence[Action], store: BlockStore, read: Read) -> list[_Part]:
+def _totals(closes: CloseSource, days: Dates, due: Sequence[Action], store: BlockStore, read: Read) -> list[_Part]:
     """Block after block; what found no price in one waits for the next."""
     parts: list[_Part] = []
     waiting: tuple[Action, ...] = ()

@@ -20,7 +20,7 @@ from sigc.actions import Action, ActionKind, between, digest_of
 from sigc.blocks.block import BlockStore, concat, digest
 from sigc.blocks.checksummed import seal, unseal
 from sigc.data.actions.adjust import day_of
-from sigc.data.actions.corporate_checks import Looks, judge, looks_adjusted
+from sigc.data.actions.corporate_checks import AdjustmentEvidence, judge, looks_adjusted
 from sigc.data.manifest import SourceBlock
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates, Panel
@@ -29,7 +29,7 @@ _FORMAT = "1"
 _ROWS_BEFORE = 40  # in which the price before an action is looked for
 
 
-class Closes(Protocol):
+class ClosesWithDigests(Protocol):
     """What is looked at of a source of closes. digests: of its rows."""
 
     @property
@@ -54,7 +54,7 @@ class Judged:
 
 
 def judged(
-    closes: Closes,
+    closes: ClosesWithDigests,
     days: Dates,
     actions: Sequence[Action],
     store: BlockStore,
@@ -79,7 +79,7 @@ def judged(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Work:
-    closes: Closes
+    closes: ClosesWithDigests
     days: Dates
     actions: Sequence[Action]
     store: BlockStore
@@ -111,7 +111,7 @@ class _Work:
             before, last = block, until
         return shown if 2 * calm > told else ""
 
-    def _looks(self, block: SourceBlock, before: SourceBlock | None, some: Sequence[Action]) -> Looks:
+    def _looks(self, block: SourceBlock, before: SourceBlock | None, some: Sequence[Action]) -> AdjustmentEvidence:
         name = "looks-" + digest(_FORMAT, block.key, "" if before is None else before.key, digest_of(some))
         known = unseal(self.store.noted(name))
         if not known:
@@ -120,7 +120,7 @@ class _Work:
             looks = looks_adjusted(some, panel.names, self.days[low : block.stop], panel.values)
             known = json.dumps([looks.adjusted, looks.evidence, looks.calm, looks.told])
             self.store.note(name, seal(known))
-        return Looks(*json.loads(known))
+        return AdjustmentEvidence(*json.loads(known))
 
     def _rows(self, low: int, stop: int | None = None) -> Panel:
         stop = len(self.days) if stop is None else stop

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sigc.data.dates.exchange import ALWAYS, Days, Exchange, Instants, local_instants, utc_offsets
 from sigc.data.dates.stamps import Stamps
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.panel import Dates
 from sigc.source_words import Available
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from sigc.data.dates.exchange import ALWAYS, Exchange, Instants, local_instants, utc_offsets
 from sigc.data.dates.frequency import FIRST_DATES, infer
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Dates
 from sigc.source_words import Frequency

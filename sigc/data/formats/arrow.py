@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.ipc as ipc
 
 from sigc.data.formats.parquet import pandas_indices
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 
 _HEAD_ROWS = 2_000
 

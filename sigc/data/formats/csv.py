@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from sigc.data.missing import MISSING
+from sigc.data.missing_words import MISSING
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 
 _HEAD_LINES = 400
 _DELIMITERS = (";", "\t", "|")

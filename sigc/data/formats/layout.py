@@ -22,9 +22,9 @@ import pyarrow as pa
 
 from sigc.data.dates.looks import looks_like_dates
 from sigc.data.formats.cells import is_number, is_text, texts, values_of
-from sigc.data.missing import MISSING, is_unnamed
+from sigc.data.missing_words import MISSING, is_unnamed
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, Severity, did_you_mean
 
 DATE_NAMES = ("date", "datetime", "timestamp", "time", "day", "trade_date", "dt", "as_of", "asof", "trading_day")
@@ -43,7 +43,7 @@ FIELDS = CLOSES | {
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class TableLayout:
     """shape: wide, long, fields, static or intervals. date, asset, value: columns, '' where the shape has none. values:
     the columns of a wide file, names: the assets that they hold. published: the column of the publication. until: of an
     interval's last day, whose first is `date`."""
@@ -71,7 +71,7 @@ class Layout:
         return self.values if self.shape == "wide" else tuple(c for c in (self.value,) if c)
 
 
-def layout(spec: SourceSpec, file: str, head: Any, indices: frozenset[str] = frozenset()) -> Layout:
+def layout(spec: SourceSpec, file: str, head: Any, indices: frozenset[str] = frozenset()) -> TableLayout:
     """The layout of a table. head: its first rows, an arrow table. indices: columns that pandas calls an index.
 
     Raises E201, E202.
@@ -95,21 +95,21 @@ def layout(spec: SourceSpec, file: str, head: Any, indices: frozenset[str] = fro
     others = [n for n in rest if n != asset]
     if not date:
         if asset and others:
-            return Layout("static", "", asset, _value(spec, file, others, head), findings=tuple(findings))
+            return TableLayout("static", "", asset, _value(spec, file, others, head), findings=tuple(findings))
         raise problem(spec, "E202", file, "has no date column", _no_date_hint(names))
     if not others:
         raise problem(spec, "E202", file, "has no column beside the date")
     if asset:
         value = _value(spec, file, others, head)
-        return Layout("long", date, asset, value, findings=tuple(findings), published=_published(spec))
+        return TableLayout("long", date, asset, value, findings=tuple(findings), published=_published(spec))
     if spec.options.symbol:
         value = _value(spec, file, others, head)
-        return Layout("fields", date, "", value, findings=tuple(findings), published=_published(spec))
+        return TableLayout("fields", date, "", value, findings=tuple(findings), published=_published(spec))
     _refuse_fields(spec, file, others)
     chosen = (spec.column,) if spec.column else tuple(others)
     _refuse_text(spec, file, head, chosen)
     held = _trimmed(spec, file, chosen)
-    return Layout("wide", date, "", "", chosen, held, tuple(findings), _published(spec))
+    return TableLayout("wide", date, "", "", chosen, held, tuple(findings), _published(spec))
 
 
 def _published(spec: SourceSpec) -> str:
@@ -126,7 +126,7 @@ def may_be_intervals(names: list[Any]) -> bool:
     return any(a in known and b in known for a, b in _ENDS)
 
 
-def _interval(spec: SourceSpec, file: str, head: Any) -> Layout | None:
+def _interval(spec: SourceSpec, file: str, head: Any) -> TableLayout | None:
     """The layout of a file of intervals: two columns of days named as their ends, one of assets, none of dates."""
     if spec.date_col or spec.is_actions or _published(spec):
         return None
@@ -141,7 +141,7 @@ def _interval(spec: SourceSpec, file: str, head: Any) -> Layout | None:
         return None
     others = [n for n in rest.schema.names if n != asset and not _is_row_index(head, n, frozenset())]
     value = _value(spec, file, others, head) if others else ""
-    return Layout("intervals", ends[0], asset, value, until=ends[1])
+    return TableLayout("intervals", ends[0], asset, value, until=ends[1])
 
 
 def _holds_days(spec: SourceSpec, head: Any, name: str) -> bool:

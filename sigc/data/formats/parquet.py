@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sigc.data.missing import is_unnamed
+from sigc.data.missing_words import is_unnamed
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import SigcError
 
 _HEAD_ROWS = 2_000

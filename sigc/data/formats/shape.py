@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from sigc.data.dates.exchange import Exchange
 from sigc.data.dates.stamps import Dated, settle, stamps_of
 from sigc.data.formats.cells import codes, is_text, numbers, plain, texts
-from sigc.data.formats.layout import Layout
+from sigc.data.formats.layout import TableLayout
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, Severity, SigcError
 from sigc.panel import Dates, Panel
 
@@ -25,7 +25,7 @@ EPOCH: Dates = np.zeros(1, "datetime64[ns]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shaped:
+class ShapedPanel:
     """A panel, and what was decided of its rows; None of a static one."""
 
     panel: Panel
@@ -34,13 +34,13 @@ class Shaped:
 
 
 def to_panel(
-    spec: SourceSpec, file: str, table: Any, how: Layout, exchange: Exchange, *, any_order: bool = False
-) -> Shaped:
+    spec: SourceSpec, file: str, table: Any, how: TableLayout, exchange: Exchange, *, any_order: bool = False
+) -> ShapedPanel:
     """The panel of a table. any_order: rows of a long table may stand in any order. Raises E201 with row and column."""
     if table.num_rows == 0:
         raise problem(spec, "E201", file, "has no rows")
     if how.shape == "static":
-        return Shaped(_static(spec, file, table, how), None, how.findings)
+        return ShapedPanel(_static(spec, file, table, how), None, how.findings)
     dated = settle(spec, file, stamps_of(spec, file, table[how.date], how.date), exchange, how.date)
     if dated.keep is not None:
         if not len(dated.keep):
@@ -50,7 +50,7 @@ def to_panel(
     made = (
         _long(spec, file, table, how, rows, any_order) if how.shape == "long" else _wide(spec, file, table, how, rows)
     )
-    return Shaped(made.panel, dated, (*how.findings, *dated.findings, *made.findings))
+    return ShapedPanel(made.panel, dated, (*how.findings, *dated.findings, *made.findings))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +65,7 @@ class _Rows:
         return (row if self.keep is None else int(self.keep[row])) + 2
 
 
-def _wide(spec: SourceSpec, file: str, table: Any, how: Layout, rows: _Rows) -> Shaped:
+def _wide(spec: SourceSpec, file: str, table: Any, how: TableLayout, rows: _Rows) -> ShapedPanel:
     check_ascending(spec, file, rows.dates, rows.keep)
     columns = (how.value,) if how.shape == "fields" else how.values
     held = (spec.options.symbol,) if how.shape == "fields" else how.names
@@ -77,13 +77,13 @@ def _wide(spec: SourceSpec, file: str, table: Any, how: Layout, rows: _Rows) -> 
         labels = tuple(sorted({t for column in written for t in column if t is not None}))
         for i, column in enumerate(written):
             values[:, i] = codes(column, labels)
-        return Shaped(Panel(rows.dates, names, values, labels), None)
+        return ShapedPanel(Panel(rows.dates, names, values, labels), None)
     for i, at in enumerate(order):
         values[:, i] = numbers(spec, file, table[columns[at]], columns[at])
-    return Shaped(Panel(rows.dates, names, values), None)
+    return ShapedPanel(Panel(rows.dates, names, values), None)
 
 
-def _long(spec: SourceSpec, file: str, table: Any, how: Layout, rows: _Rows, any_order: bool) -> Shaped:
+def _long(spec: SourceSpec, file: str, table: Any, how: TableLayout, rows: _Rows, any_order: bool) -> ShapedPanel:
     names, column, findings = assets_of(spec, file, table[how.asset], how.asset, rows.keep)
     dates = rows.dates
     unique_dates, row = np.unique(dates, return_inverse=True)
@@ -97,7 +97,7 @@ def _long(spec: SourceSpec, file: str, table: Any, how: Layout, rows: _Rows, any
         values.reshape(-1)[cell] = codes(written, labels)
     else:
         values.reshape(-1)[cell] = numbers(spec, file, table[how.value], how.value)
-    return Shaped(Panel(unique_dates, names, values, labels), None, findings)
+    return ShapedPanel(Panel(unique_dates, names, values, labels), None, findings)
 
 
 def _check_long(
@@ -128,7 +128,7 @@ def _check_long(
         raise problem(spec, "E201", file, message, "sort it by date")
 
 
-def _static(spec: SourceSpec, file: str, table: Any, how: Layout) -> Panel:
+def _static(spec: SourceSpec, file: str, table: Any, how: TableLayout) -> Panel:
     names, column, _ = assets_of(spec, file, table[how.asset], how.asset)
     count = np.bincount(column, minlength=len(names))
     if (count > 1).any():

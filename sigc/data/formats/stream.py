@@ -19,7 +19,7 @@ from sigc.blocks.block import grid
 from sigc.data.dates.exchange import Exchange
 from sigc.data.dates.stamps import Dated, settle, stamps_of
 from sigc.data.formats.cells import numbers
-from sigc.data.formats.layout import Layout
+from sigc.data.formats.layout import TableLayout
 from sigc.data.formats.shape import check_ascending
 from sigc.data.formats.table import open_file
 from sigc.data.sources.spec import SourceSpec
@@ -29,7 +29,7 @@ from sigc.panel import Dates, Floats, Panel
 _SLAB_BYTES = 8 << 20  # of columns that are decoded at a time
 
 
-def dated_in(spec: SourceSpec, file: str, how: Layout, exchange: Exchange) -> Dated:
+def dated_in(spec: SourceSpec, file: str, how: TableLayout, exchange: Exchange) -> Dated:
     """The dates of all rows. Raises E201 for what is wrong with them."""
     with open_file(spec, file) as handle:
         table = pq.ParquetFile(handle).read(columns=[how.date], use_threads=False)
@@ -39,7 +39,7 @@ def dated_in(spec: SourceSpec, file: str, how: Layout, exchange: Exchange) -> Da
     return dated
 
 
-def streamed(spec: SourceSpec, file: str, how: Layout, dated: Dated, rule: str) -> Iterator[Panel]:
+def streamed(spec: SourceSpec, file: str, how: TableLayout, dated: Dated, rule: str) -> Iterator[Panel]:
     """Panels of no more rows than the longest calendar period. Raises E201 for what is wrong in the file.
 
     dated: of all its rows; those that do not stay are read, and left out. rule: how the calendar cuts.
@@ -59,7 +59,7 @@ def streamed(spec: SourceSpec, file: str, how: Layout, dated: Dated, rule: str) 
             yield Panel(panel.dates[rows], panel.names, panel.values[rows])
 
 
-def _streamed(spec: SourceSpec, file: str, how: Layout, dates: Dates, rule: str) -> Iterator[Panel]:
+def _streamed(spec: SourceSpec, file: str, how: TableLayout, dates: Dates, rule: str) -> Iterator[Panel]:
     order = sorted(range(len(how.values)), key=lambda i: how.names[i])
     names = tuple(how.names[i] for i in order)
     place = {how.values[i]: at for at, i in enumerate(order)}

@@ -17,12 +17,12 @@ import pyarrow as pa
 from sigc.data.formats.arrow import open_arrow
 from sigc.data.formats.csv import CsvFile
 from sigc.data.formats.parquet import ParquetFile, too_large
+from sigc.data.source_errors import problem
 from sigc.data.sources.connections import within
 from sigc.data.sources.partitions import with_partitions
 from sigc.data.sources.registry import is_outside, outside_table
 from sigc.data.sources.source import Table
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 
 FORMATS = ("csv", "parquet", "arrow")
 SUFFIXES = {

@@ -11,10 +11,10 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from sigc.data.formats.shape import Shaped, when
+from sigc.data.formats.shape import ShapedPanel, when
 from sigc.data.formats.table import SUFFIXES
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.panel import Panel
 
 
@@ -29,9 +29,9 @@ def symbol_of(file: str) -> str:
     return name[: len(name) - len(longest)].strip()
 
 
-def whole(spec: SourceSpec, files: Sequence[str], shaped: Callable[[SourceSpec, str], Shaped]) -> Shaped:
+def whole(spec: SourceSpec, files: Sequence[str], shaped: Callable[[SourceSpec, str], ShapedPanel]) -> ShapedPanel:
     """The panel of all instruments. shaped: reads one file. Raises E201 where a file names assets of its own."""
-    parts: list[Shaped] = []
+    parts: list[ShapedPanel] = []
     for file in files:
         symbol = symbol_of(file)
         part = shaped(replace(spec, options=replace(spec.options, symbol=symbol, symbol_from="")), file)
@@ -54,7 +54,7 @@ def whole(spec: SourceSpec, files: Sequence[str], shaped: Callable[[SourceSpec, 
         taken[rows, column] = True
         values[rows, column] = _coded(part.panel, labels)
     findings = dict.fromkeys(f for p in parts for f in p.findings)
-    return Shaped(Panel(dates, names, values, labels), parts[0].dated, tuple(findings))
+    return ShapedPanel(Panel(dates, names, values, labels), parts[0].dated, tuple(findings))
 
 
 def _coded(panel: Panel, labels: tuple[str, ...] | None) -> np.ndarray:

@@ -9,8 +9,8 @@ import numpy as np
 
 from sigc.blocks.block import digest
 from sigc.data.manifest import Converted, Manifests, SourceBlock
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 
 
 def remembered(

@@ -17,27 +17,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sigc.actions import in_order
-from sigc.blocks.block import DIGEST_BYTES, BlockStore, Facts, MemoryStore, concat, grid, lengthened, row_digests
-from sigc.blocks.growable import Spare
+from sigc.blocks.block import DIGEST_BYTES, BlockFacts, BlockStore, MemoryStore, concat, grid, lengthened, row_digests
+from sigc.blocks.growable import GrowableArrays
 from sigc.config.settings import DataSettings
 from sigc.data import asof
 from sigc.data.convert import Ways, facts_of, store_panels, stripped
 from sigc.data.dates.exchange import NYSE, Exchanges
 from sigc.data.dates.stamps import Dated, Stamps, settle
-from sigc.data.events import Raw, late, store_events, together
+from sigc.data.events import RawEvents, late, store_events, together
 from sigc.data.formats.arrow import ArrowTable
 from sigc.data.formats.layout import is_plain, layout, may_be_intervals
 from sigc.data.formats.shape import check_ascending, to_panel
-from sigc.data.manifest import NO_ROWS, Converted, Rows, SourceBlock
-from sigc.data.masks import Mask
+from sigc.data.manifest import NO_ROWS, Converted, RowDecisions, SourceBlock
+from sigc.data.masks import AcceptedMask
+from sigc.data.source_errors import problem
 from sigc.data.sources.frames import WHERE, table_of
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic
 from sigc.panel import Panel
 
 if TYPE_CHECKING:
-    from sigc.data.actions.action_files import Acts
+    from sigc.data.actions.action_files import CorporateActions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,39 +50,39 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Held:
+class MemoryFrame:
     """A source in memory. panels: its blocks by key, with what is known of each. header: of the frame given last, if it
     was of floats by dates. spare: where the last block grows. mask: what was accepted, where values are masked. raw: of
     an as-of source, all events there were. acts: the corporate actions that it holds, None where it says nothing of
     them."""
 
     converted: Converted
-    panels: Mapping[str, tuple[Facts, Panel]]
+    panels: Mapping[str, tuple[BlockFacts, Panel]]
     header: Header | None = None
-    spare: Spare = field(default_factory=Spare)
-    mask: Mask | None = None
-    raw: Raw | None = None
-    acts: Acts | None = None
+    spare: GrowableArrays = field(default_factory=GrowableArrays)
+    mask: AcceptedMask | None = None
+    raw: RawEvents | None = None
+    acts: CorporateActions | None = None
 
 
-def hold(spec: SourceSpec, given: Any, settings: DataSettings, exchanges: Exchanges = NYSE) -> Held:
+def hold(spec: SourceSpec, given: Any, settings: DataSettings, exchanges: Exchanges = NYSE) -> MemoryFrame:
     """What a notebook has (see `sigc.data.sources.frames`), or a `Panel`, converted.
 
     exchanges: the schedule's calendar. Raises E201 and E202, as for a file.
     """
     if spec.is_actions:
-        return Held(_no_rows(), {}, acts=_acts(spec, given, exchanges))
+        return MemoryFrame(_no_rows(), {}, acts=_acts(spec, given, exchanges))
     raw = _events(spec, given, exchanges)
     if raw is not None:
         return _held(spec, raw, () if raw.by_label else asof.check_said(spec, WHERE))
     made = _shaped(spec, given, exchanges)
     store = MemoryStore()
     ways = Ways(store, settings, exchanges)
-    mask = Mask(spec, made.rows.frequency)
+    mask = AcceptedMask(spec, made.rows.frequency)
     converted = store_panels(spec, [mask.panel(made.panel)], ways, made.rows, static=made.static, is_long=made.is_long)
     converted = replace(converted, findings=(*made.findings, *mask.findings(), *converted.findings))
     acts = _acts(spec, given, exchanges) if spec.adjust != "none" and made.is_long and _tells_actions(given) else None
-    return Held(converted, _in_one(converted, store), made.header, mask=mask, acts=acts)
+    return MemoryFrame(converted, _in_one(converted, store), made.header, mask=mask, acts=acts)
 
 
 def _no_rows() -> Converted:
@@ -90,7 +90,7 @@ def _no_rows() -> Converted:
     return Converted(np.empty(0, "datetime64[ns]"), (), b"", (), (), category=False, static=False, findings=())
 
 
-def _acts(spec: SourceSpec, given: Any, exchanges: Exchanges) -> Acts:
+def _acts(spec: SourceSpec, given: Any, exchanges: Exchanges) -> CorporateActions:
     from sigc.data.actions.action_files import held_actions
 
     return held_actions(spec, given, exchanges.of(spec.options.calendar, spec.options.zone))
@@ -104,7 +104,9 @@ def _tells_actions(given: Any) -> bool:
     return any(named(SourceSpec("", ""), WHERE, names, role) for role in ("split", "dividend"))
 
 
-def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings, exchanges: Exchanges = NYSE) -> Held:
+def grow(
+    spec: SourceSpec, held: MemoryFrame, given: Any, settings: DataSettings, exchanges: Exchanges = NYSE
+) -> MemoryFrame:
     """The source with later rows at its end. Raises E201 for rows that are not later, or of other assets."""
     if spec.is_actions:
         return replace(held, acts=_more_acts(spec, held, given, exchanges))
@@ -133,17 +135,17 @@ def grow(spec: SourceSpec, held: Held, given: Any, settings: DataSettings, excha
     )
     kept = {b.key: held.panels[b.key] for b in of.blocks[:-1]}
     acts = held.acts if held.acts is None or not _tells_actions(given) else _more_acts(spec, held, given, exchanges)
-    return Held(converted, kept | panels, made.header, held.spare, mask, acts=acts)
+    return MemoryFrame(converted, kept | panels, made.header, held.spare, mask, acts=acts)
 
 
-def _more_acts(spec: SourceSpec, held: Held, given: Any, exchanges: Exchanges) -> Acts:
+def _more_acts(spec: SourceSpec, held: MemoryFrame, given: Any, exchanges: Exchanges) -> CorporateActions:
     """The actions there were, and later ones."""
     later = _acts(spec, given, exchanges)
     known = () if held.acts is None else held.acts.actions
     return replace(later, actions=in_order((*known, *later.actions)))
 
 
-def _events(spec: SourceSpec, given: Any, exchanges: Exchanges) -> Raw | None:
+def _events(spec: SourceSpec, given: Any, exchanges: Exchanges) -> RawEvents | None:
     """The events of what is given, if it is as-of or holds intervals."""
     exchange = exchanges.of(spec.options.calendar, spec.options.zone)
     if isinstance(given, Panel):
@@ -167,14 +169,14 @@ def _columns(given: Any) -> list[Any]:
     return list(getattr(given, "columns", ()) if names is None else names)
 
 
-def _held(spec: SourceSpec, raw: Raw, findings: tuple[Diagnostic, ...] = ()) -> Held:
+def _held(spec: SourceSpec, raw: RawEvents, findings: tuple[Diagnostic, ...] = ()) -> MemoryFrame:
     store = MemoryStore()
     converted = store_events(spec, raw, store)
     converted = replace(converted, findings=(*findings, *converted.findings))
-    return Held(converted, {b.key: _stored(store, b.key) for b in converted.blocks}, raw=raw)
+    return MemoryFrame(converted, {b.key: _stored(store, b.key) for b in converted.blocks}, raw=raw)
 
 
-def _more_events(spec: SourceSpec, held: Held, raw: Raw, given: Any, exchanges: Exchanges) -> Held:
+def _more_events(spec: SourceSpec, held: MemoryFrame, raw: RawEvents, given: Any, exchanges: Exchanges) -> MemoryFrame:
     """An as-of source with more rows, which may restate old ones; those that came too late are found."""
     later = _events(_decided(spec, raw.rows), given, exchanges)
     if later is None or later.by_label != raw.by_label:
@@ -187,19 +189,21 @@ def _more_events(spec: SourceSpec, held: Held, raw: Raw, given: Any, exchanges: 
     return _held(spec, both, (*held.converted.findings, *found))
 
 
-def _stored(store: MemoryStore, key: str) -> tuple[Facts, Panel]:
+def _stored(store: MemoryStore, key: str) -> tuple[BlockFacts, Panel]:
     facts, panel = store.facts(key), store.read(key)
     if facts is None or panel is None:
         raise KeyError(key)
     return facts, panel
 
 
-def _decided(spec: SourceSpec, rows: Rows) -> SourceSpec:
+def _decided(spec: SourceSpec, rows: RowDecisions) -> SourceSpec:
     """The declaration of later rows: what their frequency is was decided by the first."""
     return spec if rows is NO_ROWS else replace(spec, options=replace(spec.options, frequency=rows.frequency))
 
 
-def _lengthened(spec: SourceSpec, held: Held, later: Panel) -> tuple[Converted, dict[str, tuple[Facts, Panel]]] | None:
+def _lengthened(
+    spec: SourceSpec, held: MemoryFrame, later: Panel
+) -> tuple[Converted, dict[str, tuple[BlockFacts, Panel]]] | None:
     """The last block with later rows of the same period and assets; None for any others."""
     of, last = held.converted, held.converted.blocks[-1]
     _, before = held.panels[last.key]
@@ -216,8 +220,8 @@ def _lengthened(spec: SourceSpec, held: Held, later: Panel) -> tuple[Converted, 
 
 
 def _converted(
-    spec: SourceSpec, held: Held, later: Panel, ways: Ways
-) -> tuple[Converted, dict[str, tuple[Facts, Panel]]]:
+    spec: SourceSpec, held: MemoryFrame, later: Panel, ways: Ways
+) -> tuple[Converted, dict[str, tuple[BlockFacts, Panel]]]:
     """The last block with later rows, cut as the calendar cuts."""
     of, last = held.converted, held.converted.blocks[-1]
     _, before = held.panels[last.key]
@@ -233,7 +237,7 @@ def _day(date: Any) -> str:
     return str(date.astype("datetime64[D]"))
 
 
-def put(held: Held, store: BlockStore) -> None:
+def put(held: MemoryFrame, store: BlockStore) -> None:
     """Store the blocks that the store lacks."""
     for key, (facts, panel) in held.panels.items():
         if store.facts(key) is None:
@@ -246,7 +250,7 @@ class _Shaped:
     asset has dates of its own."""
 
     panel: Panel
-    rows: Rows
+    rows: RowDecisions
     static: bool = False
     findings: tuple[Diagnostic, ...] = ()
     header: Header | None = None
@@ -272,8 +276,8 @@ def _shaped(spec: SourceSpec, given: Any, exchanges: Exchanges, known: Header | 
     return _Shaped(made.panel, rows, made.dated is None, made.findings, known, how.shape == "long")
 
 
-def _rows(dated: Dated) -> Rows:
-    return Rows(dated.frequency, dated.calendar, dated.zone)
+def _rows(dated: Dated) -> RowDecisions:
+    return RowDecisions(dated.frequency, dated.calendar, dated.zone)
 
 
 def _numbers(spec: SourceSpec, frame: Any, known: Header | None) -> tuple[Panel, Header] | None:
@@ -309,7 +313,7 @@ def _is_wide(frame: Any) -> bool:
     return str(getattr(getattr(frame, "index", None), "dtype", "")).startswith("datetime64")
 
 
-def _in_one(converted: Converted, store: MemoryStore) -> dict[str, tuple[Facts, Panel]]:
+def _in_one(converted: Converted, store: MemoryStore) -> dict[str, tuple[BlockFacts, Panel]]:
     """The blocks as rows of one array, where they have the same assets."""
     whole = np.empty((len(converted.dates), len(converted.names)))
     found = {}

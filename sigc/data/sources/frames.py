@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from sigc.data.dates.looks import looks_like_dates
 from sigc.data.formats.layout import FIELDS, field_of
+from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 
 WHERE = "the frame"
 _DATE, _ASSET = "date", "ticker"

@@ -31,7 +31,7 @@ EXTRAS = MappingProxyType(  # by scheme, what of pyproject.toml installs the pac
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceFiles:
     """Where a source's data are. files: local paths or URLs, ordered; several for a folder.
 
     text: the path for people. versions: of each file, by which a change is noticed: size and time of a local one, of
@@ -44,7 +44,7 @@ class Place:
     remote: bool = False
 
 
-def locate(spec: SourceSpec, settings: DataSettings, recent: str = "") -> Place:
+def locate(spec: SourceSpec, settings: DataSettings, recent: str = "") -> SourceFiles:
     """Find the file of a source, or each of its list. Raises E200 when there is none, or it may not be read.
 
     recent: the version of a URL that was looked at lately enough; it is not asked again.
@@ -52,14 +52,14 @@ def locate(spec: SourceSpec, settings: DataSettings, recent: str = "") -> Place:
     if spec.others:
         return together(spec, [locate(one, settings) for one in spec.each])
     if is_outside(spec):
-        return Place(spec.path, (spec.path,), (open_outside(spec).fingerprint(),))
+        return SourceFiles(spec.path, (spec.path,), (open_outside(spec).fingerprint(),))
     if spec.is_url:
         return _remote(spec, settings, recent)
     path = _local(spec, settings)
     if path.is_dir():
         files = _inside(spec, path, settings)
-        return Place(str(path), tuple(str(f) for f in files), tuple(_version(f) for f in files))
-    return Place(str(path), (str(path),), (_version(path),))
+        return SourceFiles(str(path), tuple(str(f) for f in files), tuple(_version(f) for f in files))
+    return SourceFiles(str(path), (str(path),), (_version(path),))
 
 
 def _inside(spec: SourceSpec, folder: Path, settings: DataSettings) -> list[Path]:
@@ -92,14 +92,14 @@ def _is_allowed(path: Path, spec: SourceSpec, settings: DataSettings) -> bool:
     return any(path == r or r in path.parents for r in roots)
 
 
-def together(spec: SourceSpec, places: list[Place]) -> Place:
+def together(spec: SourceSpec, places: list[SourceFiles]) -> SourceFiles:
     """The places of a list as one. Raises E200 for a file that two of its paths mean."""
     files = [f for p in places for f in p.files]
     twice = next((f for at, f in enumerate(files) if f in files[:at]), "")
     if twice:
         raise _error(spec, f"two paths of the list mean the file '{twice}'", hint="remove one")
     versions = tuple(v for p in places for v in p.versions)
-    return Place(", ".join(p.text for p in places), tuple(files), versions, any(p.remote for p in places))
+    return SourceFiles(", ".join(p.text for p in places), tuple(files), versions, any(p.remote for p in places))
 
 
 def _local(spec: SourceSpec, settings: DataSettings) -> Path:
@@ -151,7 +151,7 @@ def _version(path: Path) -> str:
     return f"{about.st_size}-{about.st_mtime_ns}-{about.st_ino}"
 
 
-def _remote(spec: SourceSpec, settings: DataSettings, recent: str) -> Place:
+def _remote(spec: SourceSpec, settings: DataSettings, recent: str) -> SourceFiles:
     url = spec.path
     scheme = url.split("://", 1)[0]
     if "::" in url or scheme not in _SCHEMES:
@@ -161,7 +161,7 @@ def _remote(spec: SourceSpec, settings: DataSettings, recent: str) -> Place:
     if scheme == "file":
         return locate_local_url(spec, settings)
     if recent:
-        return Place(without_url_secrets(url), (url,), (recent,), remote=True)
+        return SourceFiles(without_url_secrets(url), (url,), (recent,), remote=True)
     try:
         version = version_of(spec, url)
     except ImportError as missing:
@@ -171,10 +171,10 @@ def _remote(spec: SourceSpec, settings: DataSettings, recent: str) -> Place:
         raise _error(spec, f"there is no file '{url}'") from missing
     except Exception as failure:  # every filesystem has errors of its own
         raise _error(spec, f"'{url}' can't be reached: {type(failure).__name__}: {failure}") from failure
-    return Place(without_url_secrets(url), (url,), (version,), remote=True)
+    return SourceFiles(without_url_secrets(url), (url,), (version,), remote=True)
 
 
-def locate_local_url(spec: SourceSpec, settings: DataSettings) -> Place:
+def locate_local_url(spec: SourceSpec, settings: DataSettings) -> SourceFiles:
     """`file:///path` is a path, under the same roots as any other."""
     from dataclasses import replace
 

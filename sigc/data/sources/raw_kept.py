@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from sigc.blocks.block import BlockStore, Facts, digest
+from sigc.blocks.block import BlockFacts, BlockStore, digest
 from sigc.blocks.checksummed import seal, unseal
-from sigc.data.events import Raw
-from sigc.data.manifest import Rows
+from sigc.data.events import RawEvents
+from sigc.data.manifest import RowDecisions
 from sigc.data.sources.spec import SourceSpec
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Panel
@@ -20,17 +20,17 @@ _COLUMNS = ("asset", "born", "published", "usable", "values", "where")
 _TIMES = ("born", "published", "usable")  # whole microseconds, which floats hold
 
 
-def keep(spec: SourceSpec, store: BlockStore, name: str, raw: Raw) -> None:
+def keep(spec: SourceSpec, store: BlockStore, name: str, raw: RawEvents) -> None:
     """Remember the events of a file under a name that says all that they were made of."""
     if not len(raw.asset):
         return
     columns = [getattr(raw, c) // 1_000 if c in _TIMES else getattr(raw, c) for c in _COLUMNS]
     panel = Panel(np.arange(len(raw.asset)).view("datetime64[ns]"), _COLUMNS, np.column_stack(columns))
-    store.write(Facts(_key(name), spec.name, "events", len(raw.asset), source="source"), panel)
+    store.write(BlockFacts(_key(name), spec.name, "events", len(raw.asset), source="source"), panel)
     store.note(name, seal(_text(raw)))
 
 
-def recall(store: BlockStore, name: str) -> Raw | None:
+def recall(store: BlockStore, name: str) -> RawEvents | None:
     """What was kept under a name; None where there is nothing that can be read."""
     text = unseal(store.noted(name))
     panel = store.read(_key(name)) if text else None
@@ -46,19 +46,19 @@ def _key(name: str) -> str:
     return digest("events of a file", name)
 
 
-def _text(raw: Raw) -> str:
+def _text(raw: RawEvents) -> str:
     rows = [raw.rows.frequency.word, raw.rows.frequency.bars, raw.rows.calendar, raw.rows.zone]
     findings = [[f.code, f.message, f.hint] for f in raw.findings]
     said = {"file": raw.file, "names": raw.names, "labels": raw.labels, "by_label": raw.by_label}
     return json.dumps({**said, "rows": rows, "findings": findings})
 
 
-def _raw(said: dict[str, Any], panel: Panel) -> Raw:
+def _raw(said: dict[str, Any], panel: Panel) -> RawEvents:
     columns = dict(zip(panel.names, panel.values.T, strict=True))
     times = {c: columns[c].astype("i8") * 1_000 for c in _TIMES}
     word, bars, calendar, zone = said["rows"]
     labels = said["labels"]
-    return Raw(
+    return RawEvents(
         file=str(said["file"]),
         names=tuple(said["names"]),
         asset=columns["asset"].astype(np.intp),
@@ -66,7 +66,7 @@ def _raw(said: dict[str, Any], panel: Panel) -> Raw:
         where=columns["where"].astype("i8"),
         labels=None if labels is None else tuple(labels),
         by_label=bool(said["by_label"]),
-        rows=Rows(Frequency(word, bars), calendar, zone),
+        rows=RowDecisions(Frequency(word, bars), calendar, zone),
         findings=tuple(Diagnostic(c, m, None, Severity.WARNING, hint=h) for c, m, h in said["findings"]),
         **times,
     )

@@ -15,9 +15,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from sigc.data.source_errors import problem
 from sigc.data.sources.source import Opener, RowSource, Table
 from sigc.data.sources.spec import SourceSpec
-from sigc.data.wrong import problem
 from sigc.errors import Diagnostic, SigcError
 
 _GROUP = "sigc.sources"

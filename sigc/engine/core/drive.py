@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sigc.blocks.block import BlockStore
-from sigc.engine.core.carry_history import Past
+from sigc.engine.core.carry_history import CarryHistories
 from sigc.engine.core.frontier import Frontier
-from sigc.engine.core.task import Outcome, Progress, RunReport, Task
+from sigc.engine.core.task import Progress, RunReport, Task, TaskOutcome
 from sigc.errors import Diagnostic, SigcError
 from sigc.plan.plan import Plan
 
@@ -41,7 +41,7 @@ class Executor(Protocol):
         ...
 
     def submit(self, tasks: Sequence[Task]) -> None: ...
-    def next(self) -> Outcome:
+    def next(self) -> TaskOutcome:
         """Wait for one outcome. Raises `SigcError` for a task that failed, `EngineLostError`."""
         ...
 
@@ -83,7 +83,7 @@ def drive(
     executor.prepare({n.op for s in plan.stages for n in s.order})
     losses: dict[str, int] = {}
     while max(losses.values(), default=0) < _LOSSES:
-        frontier = Frontier(plan, store, executor.slice_bytes, None if losses else Past(store))
+        frontier = Frontier(plan, store, executor.slice_bytes, None if losses else CarryHistories(store))
         with store.lease(frontier.keys()):
             lost = _run(frontier, executor, progress, begun)
         if not lost:

@@ -17,17 +17,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from sigc.blocks.block import DIGEST_BYTES, Block, BlockStore, Facts, digest
+from sigc.blocks.block import DIGEST_BYTES, Block, BlockFacts, BlockStore, digest
 from sigc.blocks.checksummed import seal, unseal
-from sigc.engine.core.carry_history import Past
+from sigc.engine.core.carry_history import CarryHistories
 from sigc.engine.core.reads import read_of
-from sigc.engine.core.task import Outcome, Output, Piece, Read, RunReport, Task
-from sigc.engine.kernel.costs import Costs
+from sigc.engine.core.task import Output, Piece, Read, RunReport, Task, TaskOutcome
+from sigc.engine.kernel.costs import KernelCosts
 from sigc.errors import Diagnostic, SigcError
 from sigc.plan.expr import SOURCE, Expr, walk
 from sigc.plan.halo import needs, scope
 from sigc.plan.key import Recipe
-from sigc.plan.plan import Plan, Stage, is_leaf, is_read, memory
+from sigc.plan.plan import Plan, PlanStage, is_leaf, is_read, memory
 
 
 class Frontier:
@@ -36,10 +36,12 @@ class Frontier:
     slice_bytes bounds the memory of a task. past: what was noted of blocks before those of the plan, if it is trusted.
     """
 
-    def __init__(self, plan: Plan, store: BlockStore, slice_bytes: int = 1 << 30, past: Past | None = None) -> None:
+    def __init__(
+        self, plan: Plan, store: BlockStore, slice_bytes: int = 1 << 30, past: CarryHistories | None = None
+    ) -> None:
         self.plan = plan
         self.report = RunReport()
-        self.costs = Costs.of(store)
+        self.costs = KernelCosts.of(store)
         self._store = store
         self._slice_bytes = slice_bytes
         self._digests = {
@@ -52,11 +54,11 @@ class Frontier:
         self._states: dict[str, tuple[str, str]] = {}  # state digest and the key it is kept under
         self._chain: dict[int, int] = {}  # next block of a chained stage
         self._past = past
-        self._before: dict[str, list[Facts]] = {}  # of a carried node, all blocks but the growing last
+        self._before: dict[str, list[BlockFacts]] = {}  # of a carried node, all blocks but the growing last
         self._leads: dict[tuple[str, int], str] = {}
         self._open: dict[int, list[Block]] = {}
         self._out: dict[int, Task] = {}
-        self._parts: dict[tuple[str, ...], Stage] = {}
+        self._parts: dict[tuple[str, ...], PlanStage] = {}
         self._sliced: dict[tuple[str, ...], int] = {}
         self._tasks = 0
         for stage in plan.stages:
@@ -87,7 +89,7 @@ class Frontier:
         free = sum(len(self.plan.blocks) * len(s.outputs) for s in self.plan.stages if not s.chained)
         return chained + free
 
-    def reached(self, stage: Stage) -> bool:
+    def reached(self, stage: PlanStage) -> bool:
         """Whether every block of the stage is stored, or handed out."""
         if stage.chained:
             return self._chain[stage.number] >= self._last
@@ -110,7 +112,7 @@ class Frontier:
                 tasks += self._advance(stage) if stage.chained else self._release(stage, limit - len(tasks))
         return tasks
 
-    def complete(self, outcome: Outcome) -> None:
+    def complete(self, outcome: TaskOutcome) -> None:
         """Take in what a task stored."""
         task = self._out.pop(outcome.number)
         prefixed = {o.key for o in task.outputs if o.prefix}
@@ -132,7 +134,7 @@ class Frontier:
                 self.costs.measure(ops[shape], seconds, cells)
             self.report.node_seconds[shape] = self.report.node_seconds.get(shape, 0.0) + seconds
 
-    def _advance(self, stage: Stage) -> list[Task]:
+    def _advance(self, stage: PlanStage) -> list[Task]:
         """Pass by what is stored of a chained stage; the tasks for the next missing block."""
         if any(t.stage == stage.number for t in self._out.values()):
             return []
@@ -150,7 +152,7 @@ class Frontier:
                 self._note_chains(stage)
         return []
 
-    def _release(self, stage: Stage, limit: int) -> list[Task]:
+    def _release(self, stage: PlanStage, limit: int) -> list[Task]:
         """Tasks for the blocks of a free stage whose leaves are known."""
         tasks: list[Task] = []
         waiting: list[Block] = []
@@ -162,11 +164,11 @@ class Frontier:
         self._open[stage.number] = waiting
         return tasks
 
-    def _complete_up_to(self, stage: Stage, stop: int) -> bool:
+    def _complete_up_to(self, stage: PlanStage, stop: int) -> bool:
         own = {o.shape for o in stage.outputs}
         return all(self._known[n.shape] >= stop for n in stage.order if n.shape in self._known and n.shape not in own)
 
-    def _missing(self, stage: Stage, block: Block, *, chained: bool) -> list[Output]:
+    def _missing(self, stage: PlanStage, block: Block, *, chained: bool) -> list[Output]:
         missing = []
         for node in stage.outputs:
             if chained and self._known[node.shape] >= block.stop:
@@ -183,7 +185,7 @@ class Frontier:
                 self._learn(node, block, facts)
         return missing
 
-    def _learn(self, node: Expr, block: Block, facts: Facts) -> None:
+    def _learn(self, node: Expr, block: Block, facts: BlockFacts) -> None:
         self._keys[node.shape, block.number] = facts.key
         if node.shape in self._known:
             rows = np.frombuffer(facts.digests, np.uint8).reshape(-1, DIGEST_BYTES)
@@ -193,14 +195,14 @@ class Frontier:
             if block.number + 1 < len(self.plan.grid.blocks):
                 self._before[node.shape].append(facts)
 
-    def _noted(self, node: Expr, block: Block, key: str) -> Facts | None:
+    def _noted(self, node: Expr, block: Block, key: str) -> BlockFacts | None:
         """What was noted of a block that only leads to those of the plan."""
         if self._past is None or node.shape not in self._before or block.number >= self.plan.blocks[0].number:
             return None
         before = self._before[node.shape]
         return self._past.chain(before[0].key if before else key).facts.get(key)
 
-    def _jump(self, stage: Stage) -> None:
+    def _jump(self, stage: PlanStage) -> None:
         """Pass by all blocks that only lead to those of the plan, where notes tell what came of the same rows."""
         grid, first = self.plan.grid, self.plan.blocks[0].number
         if self._past is None or first == 0:
@@ -217,7 +219,7 @@ class Frontier:
         if all(self._known[node.shape] > 0 for node in stage.outputs):
             self._chain[stage.number] = first
 
-    def _lead(self, stage: Stage, node: Expr, count: int) -> str:
+    def _lead(self, stage: PlanStage, node: Expr, count: int) -> str:
         """All that the first `count` blocks of a carried node depend on, as a digest; '' where that isn't known yet."""
         blocks = self.plan.grid.blocks[:count]
         stop = blocks[-1].stop
@@ -234,7 +236,7 @@ class Frontier:
             self._leads[leaf, stop] = digest(dates, self._digests[leaf][:stop].tobytes())
         return self._leads[leaf, stop]
 
-    def _note_chains(self, stage: Stage) -> None:
+    def _note_chains(self, stage: PlanStage) -> None:
         """Note what led to a plan that begins late, for the next one."""
         if self._past is not None and self.plan.blocks[0].number > 0:
             for node in stage.outputs:
@@ -257,7 +259,7 @@ class Frontier:
         expected = recipe.key(self.plan.grid.dates, block.start, stop, self._digests, state)
         return key if key == expected and self._store.facts(key) is not None else ""
 
-    def _hand_out(self, stage: Stage, block: Block, missing: list[Output]) -> list[Task]:
+    def _hand_out(self, stage: PlanStage, block: Block, missing: list[Output]) -> list[Task]:
         """Tasks for the missing outputs of a block: one for all that start at the same row."""
         by_start: dict[int, list[Output]] = {}
         for output in missing:
@@ -273,7 +275,7 @@ class Frontier:
             tasks.append(task)
         return tasks
 
-    def _task(self, stage: Stage, block: Block, start: int, outputs: tuple[Output, ...]) -> Task:
+    def _task(self, stage: PlanStage, block: Block, start: int, outputs: tuple[Output, ...]) -> Task:
         part = self._part(stage, tuple(o.node for o in outputs))
         own = {n.shape for n in part.outputs}
         order, need, grid = part.order, part.need, self.plan.grid
@@ -297,25 +299,25 @@ class Frontier:
             cost_ns=self.costs.estimate(order, (block.stop - start) * len(grid.names)),
         )
 
-    def _part(self, stage: Stage, outputs: tuple[Expr, ...]) -> Stage:
+    def _part(self, stage: PlanStage, outputs: tuple[Expr, ...]) -> PlanStage:
         """What these outputs of a stage take."""
         if outputs == stage.outputs:
             return stage
         known = tuple(o.shape for o in outputs)
         if known not in self._parts:
             order = scope(outputs, is_leaf)
-            self._parts[known] = Stage(
+            self._parts[known] = PlanStage(
                 stage.number, stage.chained, outputs, tuple(order), needs(order, outputs, is_leaf)
             )
         return self._parts[known]
 
-    def _slice_rows(self, stage: Stage, rows: int) -> int:
+    def _slice_rows(self, stage: PlanStage, rows: int) -> int:
         known = (*(o.shape for o in stage.outputs), str(rows))
         if known not in self._sliced:
             self._sliced[known] = self._fitting(stage, rows)
         return self._sliced[known]
 
-    def _fitting(self, stage: Stage, rows: int) -> int:
+    def _fitting(self, stage: PlanStage, rows: int) -> int:
         """How many of the rows fit into the memory of a task."""
         assets = len(self.plan.grid.names)
         while rows > 1 and memory(stage, rows, assets) > self._slice_bytes:
@@ -352,13 +354,13 @@ def _continued(output: Output) -> Output:
 def cost_at_most(plan: Plan, store: BlockStore) -> int:
     """Nanoseconds that the plan takes, about, if nothing is stored."""
     cells = sum(b.stop - b.start for b in plan.blocks) * len(plan.grid.names)
-    costs = Costs.of(store)
+    costs = KernelCosts.of(store)
     return sum(costs.estimate(stage.order, cells) for stage in plan.stages)
 
 
 def outstanding(plan: Plan, store: BlockStore) -> int:
     """Nanoseconds, about, of what is not stored yet, as far as it can be seen before it runs."""
-    frontier = Frontier(plan, store, past=Past(store))
+    frontier = Frontier(plan, store, past=CarryHistories(store))
     seen = sum(task.cost_ns for task in frontier.ready(1 << 62))
     cells = sum(b.stop - b.start for b in plan.blocks) * len(plan.grid.names)
     waiting = [s for s in plan.stages if not frontier.reached(s)]

@@ -9,7 +9,7 @@ from sigc.blocks.block import BlockStore, places
 from sigc.data.events import newest
 from sigc.data.manifest import Events
 from sigc.engine.core.task import AsOfRead, Piece, Read
-from sigc.ops.declare import Kind
+from sigc.ops.declare import ValueKind
 from sigc.panel import Panel
 from sigc.plan.expr import Expr
 from sigc.plan.grid import Leaf
@@ -36,7 +36,7 @@ def _asof(leaf: Leaf, low: int, stop: int) -> AsOfRead | None:
     source = leaf.source
     if source.events is None or leaf.moments is None:
         return None
-    labels = source.labels if source.kind is Kind.CATEGORY else None
+    labels = source.labels if source.kind is ValueKind.CATEGORY else None
     # What there is to know of events at other rows stays with the grid: a task travels.
     events = Events(source.events.max_age_days, source.events.by_label, np.empty(0, "i8"))
     return AsOfRead(leaf.moments.rows(low, stop), events, labels)

@@ -16,10 +16,10 @@ import numpy as np
 
 from sigc.blocks.block import (
     DIGEST_BYTES,
+    BlockFacts,
     BlockStore,
-    Carry,
-    Facts,
-    Shelf,
+    CarryState,
+    ReadBuffer,
     concat,
     digest,
     lengthened,
@@ -28,12 +28,12 @@ from sigc.blocks.block import (
     row_digests,
 )
 from sigc.engine.core.reads import BlockLostError, read_events
-from sigc.engine.core.task import Outcome, Output, Read, Task
-from sigc.engine.kernel.books import Books, Part
+from sigc.engine.core.task import Output, Read, Task, TaskOutcome
 from sigc.engine.kernel.calls import Slice, is_category
 from sigc.engine.kernel.evaluate import Target, evaluate
-from sigc.engine.kernel.memory_arena import Room
+from sigc.engine.kernel.memory_arena import MemoryArena
 from sigc.engine.kernel.timed import TimedStore
+from sigc.engine.kernel.trial_figures import TrialBooks, TrialPart
 from sigc.ops.declare import REGISTRY
 from sigc.ops.declare import Carry as CarryRule
 from sigc.panel import Floats, Panel, canonical
@@ -46,7 +46,7 @@ class _Made:
     """What a task has so far. carries, by node shape: the state after the last row. prefixes, parts, by the key of an
     output: what it goes on from, what is computed. seconds: by node shape; cold: shapes, see `Slice`."""
 
-    carries: dict[str, Carry]
+    carries: dict[str, CarryState]
     prefixes: dict[str, Panel | None]
     parts: dict[str, list[Panel]]
     seconds: dict[str, float] = field(default_factory=dict)
@@ -54,8 +54,8 @@ class _Made:
 
 
 def run_block(
-    task: Task, store: BlockStore, where: str = "", room: Room | None = None, books: Books | None = None
-) -> Outcome:
+    task: Task, store: BlockStore, where: str = "", room: MemoryArena | None = None, books: TrialBooks | None = None
+) -> TaskOutcome:
     """Compute and store the outputs of `task`. Nothing is stored when a block it reads is lost.
 
     room: where results lie that stay in memory. books: take all results that are not carried, instead of the store.
@@ -71,10 +71,10 @@ def run_block(
         for start, stop in _slices(task):
             _run_slice(task, store, start, stop, made, room, books)
     except BlockLostError as lost:
-        return Outcome(task.number, lost=(str(lost),), where=where)
+        return TaskOutcome(task.number, lost=(str(lost),), where=where)
     facts = [_stored(task, o, made, store, room) if made.parts[o.key] else _taken(task, o) for o in task.outputs]
     rows = (task.block.stop - task.start) * len(task.outputs)
-    return Outcome(
+    return TaskOutcome(
         number=task.number,
         facts=tuple(facts),
         seconds=tuple(made.seconds.items()),
@@ -98,8 +98,8 @@ def _run_slice(
     start: int,
     stop: int,
     made: _Made,
-    room: Room | None,
-    books: Books | None,
+    room: MemoryArena | None,
+    books: TrialBooks | None,
 ) -> None:
     carries = made.carries
     panels = [read_leaf(read, store, max(0, start - task.need[read.leaf.shape]), stop) for read in task.reads]
@@ -117,14 +117,14 @@ def _run_slice(
             carries[shape] = _gathered(names, at.carries[shape], _initial(task, shape))
     for output in task.outputs:
         values = wanted[output.node.shape]
-        if isinstance(values, Part):
+        if isinstance(values, TrialPart):
             values.end()
         else:
             labels = task.labels if names and is_category(output.node) else None
             made.parts[output.key].append(Panel(dates, names, values, labels))
 
 
-def _target(task: Task, output: Output, at: Slice, room: Room | None, books: Books | None) -> Target:
+def _target(task: Task, output: Output, at: Slice, room: MemoryArena | None, books: TrialBooks | None) -> Target:
     """Where the rows of an output go; not filled."""
     if books is not None and not output.node.carried:
         return books.part(output.node.shape, at)
@@ -144,7 +144,7 @@ def read_leaf(read: Read, store: BlockStore, low: int, stop: int) -> Panel:
     first, last = int(rows[valid].min()), int(rows[valid].max()) + 1
     panels, begun = [], None
     pieces = [p for p in read.pieces if p.start < last and p.stop > first]
-    shelf = Shelf(sum(p.stop - p.start for p in pieces))
+    shelf = ReadBuffer(sum(p.stop - p.start for p in pieces))
     for piece in pieces:
         panel = store.read(piece.key, shelf.place)
         if panel is None:
@@ -161,7 +161,7 @@ def read_leaf(read: Read, store: BlockStore, low: int, stop: int) -> Panel:
     return Panel(np.zeros(len(rows), "datetime64[ns]"), whole.names, values, whole.labels)
 
 
-def _occurring(task: Task, panels: list[Panel], carries: dict[str, Carry]) -> tuple[str, ...]:
+def _occurring(task: Task, panels: list[Panel], carries: dict[str, CarryState]) -> tuple[str, ...]:
     """The traded assets that occur in any leaf or state: the others stay missing whatever is computed."""
     parts = [p.names for p, r in zip(panels, task.reads, strict=True) if not r.broadcast]
     parts += [c.names for c in carries.values()]
@@ -190,11 +190,11 @@ def lay_leaf(read: Read, panel: Panel, names: tuple[str, ...], labels: tuple[str
     return out
 
 
-def _carry(output: Output, store: BlockStore) -> Carry:
+def _carry(output: Output, store: BlockStore) -> CarryState:
     if not output.carry:
         rule = REGISTRY[output.node.op].lookback
         width = len(rule.initial) if isinstance(rule, CarryRule) else 0
-        return Carry((), np.empty((width, 0)))
+        return CarryState((), np.empty((width, 0)))
     carry = store.read_carry(output.carry)
     if carry is None:
         raise BlockLostError(output.carry)
@@ -207,21 +207,21 @@ def _initial(task: Task, shape: str) -> Floats:
     return np.array(rule.initial if isinstance(rule, CarryRule) else (), dtype=np.float64)
 
 
-def _spread(carry: Carry, names: tuple[str, ...], initial: Floats) -> Floats:
+def _spread(carry: CarryState, names: tuple[str, ...], initial: Floats) -> Floats:
     state = np.tile(initial[:, None], (1, len(names)))
     at = places(names, carry.names)
     state[:, at >= 0] = carry.values[:, at[at >= 0]]
     return state
 
 
-def _gathered(names: tuple[str, ...], state: Floats, initial: Floats) -> Carry:
+def _gathered(names: tuple[str, ...], state: Floats, initial: Floats) -> CarryState:
     """The state without the assets that never were seen, so that adding such assets changes no byte."""
     state = canonical(state)
     start = canonical(initial[:, None])
     seen = (state.view("i8") != start.view("i8")).any(axis=0)
     if seen.all():
-        return Carry(names, state)
-    return Carry(tuple(compress(names, seen.tolist())), np.ascontiguousarray(state[:, seen]))
+        return CarryState(names, state)
+    return CarryState(tuple(compress(names, seen.tolist())), np.ascontiguousarray(state[:, seen]))
 
 
 def _prefix(output: Output, store: BlockStore) -> Panel | None:
@@ -233,10 +233,10 @@ def _prefix(output: Output, store: BlockStore) -> Panel | None:
     return panel
 
 
-def _stored(task: Task, output: Output, made: _Made, store: BlockStore, room: Room | None) -> Facts:
+def _stored(task: Task, output: Output, made: _Made, store: BlockStore, room: MemoryArena | None) -> BlockFacts:
     panel = _joined(made.prefixes[output.key], made.parts[output.key], room)
     carry = made.carries.get(output.node.shape)
-    facts = Facts(
+    facts = BlockFacts(
         key=output.key,
         name=output.name,
         label=task.block.label,
@@ -249,7 +249,7 @@ def _stored(task: Task, output: Output, made: _Made, store: BlockStore, room: Ro
     return facts
 
 
-def _joined(prefix: Panel | None, parts: list[Panel], room: Room | None) -> Panel:
+def _joined(prefix: Panel | None, parts: list[Panel], room: MemoryArena | None) -> Panel:
     """All rows, over the assets valid in one. A stored prefix has only such; in memory it grows where it lies."""
     valid = [_valid(p) for p in parts]
     if prefix is None:
@@ -260,9 +260,9 @@ def _joined(prefix: Panel | None, parts: list[Panel], room: Room | None) -> Pane
     return concat([prefix, *parts], names)
 
 
-def _taken(task: Task, output: Output) -> Facts:
+def _taken(task: Task, output: Output) -> BlockFacts:
     """Of a result that books took; no block is under its key."""
-    return Facts(output.key, output.name, task.block.label, len(task.dates))
+    return BlockFacts(output.key, output.name, task.block.label, len(task.dates))
 
 
 def _digests(output: Output, panel: Panel, store: BlockStore) -> bytes:

@@ -1,4 +1,4 @@
-"""What crosses from the controller to where blocks are computed, and back: a `Task` out, an `Outcome` home.
+"""What crosses from the controller to where blocks are computed, and back: a `Task` out, an `TaskOutcome` home.
 
 No array of data is in either: a task names the stored blocks to read, an outcome the facts of those written.
 """
@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sigc.blocks.block import Block, Facts
+from sigc.blocks.block import Block, BlockFacts
 from sigc.data.manifest import Events
 from sigc.panel import Dates
 from sigc.plan.expr import Expr
-from sigc.plan.laying import Moments
+from sigc.plan.row_alignment import RowMoments
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +31,7 @@ class Piece:
 class AsOfRead:
     """How events become rows: when the rows of the read are, how old values may be, the labels that codes are of."""
 
-    moments: Moments
+    moments: RowMoments
     events: Events
     labels: tuple[str, ...] | None
 
@@ -92,7 +92,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class TaskOutcome:
     """What a task did. seconds: by node shape; cold: shapes whose seconds may hold the compiling of code. lost: keys of
     blocks it found missing (nothing was stored).
 
@@ -100,7 +100,7 @@ class Outcome:
     """
 
     number: int
-    facts: tuple[Facts, ...] = ()
+    facts: tuple[BlockFacts, ...] = ()
     seconds: tuple[tuple[str, float], ...] = ()
     rows: int = 0
     lost: tuple[str, ...] = ()

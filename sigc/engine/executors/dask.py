@@ -11,24 +11,20 @@ from __future__ import annotations
 import contextlib
 import pickle
 import queue
-import threading
 import time
 import uuid
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from distributed import Client, get_worker
+from distributed import Client
 from distributed.scheduler import KilledWorker
 
-from sigc.blocks.block import BlockStore
-from sigc.cache.parquet import ParquetStore
 from sigc.engine.core.drive import EngineLostError
-from sigc.engine.core.run_block import run_block
-from sigc.engine.core.task import Outcome, Task
+from sigc.engine.core.task import Task, TaskOutcome
+from sigc.engine.executors.batch import StoreAddress
 from sigc.engine.executors.join import EVENTS
 from sigc.engine.executors.proof import digests, put_mark, requirement
 from sigc.engine.executors.workers import CARRY_OUT, Workers, is_same_cache
@@ -37,53 +33,12 @@ from sigc.errors import Diagnostic, SigcError
 _WORTH_A_BATCH_NS = 200_000_000
 _BATCHES_PER_THREAD = 3
 _MOST_IN_A_BATCH = 32
-_WORKER_MEMORY_BYTES = 32 << 20  # of blocks kept by a worker: its tasks rarely read one twice
 _RESTARTED_WITHIN_S = 30
 _LOOKS_EVERY_S = 2.0  # after workers, while no batch comes home
 _SILENT_S = 60.0  # without a heartbeat, after which a worker's batches go elsewhere
 _LEAST_SILENT_S = 5.0  # several heartbeats
 _MOST_REFUSALS = 50  # of one run; workers that are refused and started again are a loop
 _MOST_HANGS = 2  # deadlines missed in a row, workers restarted each time
-
-
-@dataclass(frozen=True, slots=True)
-class StoreAddress:
-    """Where workers open the same cache."""
-
-    directory: str
-    max_size_gb: float
-    is_trusted: bool = False
-
-
-_stores: dict[StoreAddress, ParquetStore] = {}
-_stores_lock = threading.Lock()
-
-
-def open_store(address: StoreAddress) -> BlockStore:
-    """The cache at `address`, one per process."""
-    with _stores_lock:
-        if address not in _stores:
-            _stores[address] = ParquetStore(
-                Path(address.directory), address.max_size_gb, _WORKER_MEMORY_BYTES, is_trusted=address.is_trusted
-            )
-        return _stores[address]
-
-
-def run_batch(tasks: tuple[Task, ...], address: StoreAddress) -> list[Outcome]:
-    """Run tasks one after the other on a worker (`join.carry_out` has seen that it may)."""
-    where = str(get_worker().address)
-    store = open_store(address)
-    before = len(store.incidents())
-    outcomes = []
-    for task in tasks:
-        outcome = run_block(task, store, where)
-        outcomes.append(outcome)
-        if outcome.lost:
-            break
-    found = store.incidents()[before:]
-    if found:
-        outcomes[0] = replace(outcomes[0], incidents=found)
-    return outcomes
 
 
 class DaskExecutor:
@@ -110,7 +65,7 @@ class DaskExecutor:
         self._required = ""
         self._batches: dict[str, tuple[Any, tuple[Task, ...]]] = {}
         self._arrived: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._home: deque[Outcome] = deque()
+        self._home: deque[TaskOutcome] = deque()
         self._incidents: deque[str] = deque()
         self._threads = 1  # of all workers together, when last asked
         self._tasks_a_batch = 1
@@ -160,7 +115,7 @@ class DaskExecutor:
         for batch in batches(tasks, self._threads - len(self._batches)):
             self._send(batch)
 
-    def next(self) -> Outcome:
+    def next(self) -> TaskOutcome:
         while not self._home:
             key = self._next_key()
             if key in self._batches:  # else it was cancelled
@@ -275,9 +230,9 @@ class DaskExecutor:
             with contextlib.suppress(KeyError, TimeoutError, OSError, ValueError):
                 self._client.restart_workers([worker], timeout=_RESTARTED_WITHIN_S)
 
-    def _result(self, future: Any, batch: tuple[Task, ...]) -> list[Outcome]:
+    def _result(self, future: Any, batch: tuple[Task, ...]) -> list[TaskOutcome]:
         try:
-            found: list[Outcome] | dict[str, str] | None = self._fetched(future)
+            found: list[TaskOutcome] | dict[str, str] | None = self._fetched(future)
         except SigcError:
             raise
         except CancelledError as lost:

@@ -2,8 +2,8 @@
 
 Dask serves its dashboard without a login, and to any Host and Origin, so that a foreign page whose name was made to
 point at this machine could read it. On a cluster of ours each server of Dask (scheduler, workers) is asked through
-`Doors`: requests whose Host is not this machine, or that a page of another origin sends, are refused. A browser that
-goes there (a link, our own page's frame) is let in.
+`DashboardGuard`: requests whose Host is not this machine, or that a page of another origin sends, are refused. A
+browser that goes there (a link, our own page's frame) is let in.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def is_refused(headers: Mapping[str, str], more: frozenset[str] = frozenset()) -
     return site not in ("same-origin", "none") and not (is_frame and is_near)
 
 
-class Doors(HTTPServerConnectionDelegate):
+class DashboardGuard(HTTPServerConnectionDelegate):
     """Stands before a server's application."""
 
     def __init__(self, application: HTTPServerConnectionDelegate, hosts: frozenset[str] = frozenset()) -> None:
@@ -95,8 +95,8 @@ class _Visitor(HTTPMessageDelegate):
 def guard(node: Any, hosts: frozenset[str] = frozenset()) -> None:
     """Put doors before the pages of a scheduler or a worker that runs in this process."""
     server = getattr(node, "http_server", None)
-    if server is not None and not isinstance(server.request_callback, Doors):
-        server.request_callback = Doors(cast(HTTPServerConnectionDelegate, server.request_callback), hosts)
+    if server is not None and not isinstance(server.request_callback, DashboardGuard):
+        server.request_callback = DashboardGuard(cast(HTTPServerConnectionDelegate, server.request_callback), hosts)
 
 
 class GuardScheduler(SchedulerPlugin):

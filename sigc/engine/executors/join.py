@@ -63,7 +63,7 @@ def carry_out(payload: bytes, required: str) -> Any:
 
         if why := unmet(required):
             return {"refused": where, "why": why}
-        from sigc.engine.executors.dask import run_batch
+        from sigc.engine.executors.batch import run_batch
     except ImportError as missing:
         return {"refused": where, "why": f"has no sigc, or another ({missing})"}
     tasks, address = pickle.loads(payload)  # noqa: S301  # Dask's own way of sending tasks is no other

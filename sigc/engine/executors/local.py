@@ -15,10 +15,10 @@ import psutil
 
 from sigc.blocks.block import BlockStore, MemoryStore
 from sigc.engine.core.run_block import run_block
-from sigc.engine.core.task import Outcome, Task
-from sigc.engine.kernel.books import Books
+from sigc.engine.core.task import Task, TaskOutcome
 from sigc.engine.kernel.heap import keep_blocks
-from sigc.engine.kernel.memory_arena import Room
+from sigc.engine.kernel.memory_arena import MemoryArena
+from sigc.engine.kernel.trial_figures import TrialBooks
 
 
 class LocalExecutor:
@@ -31,20 +31,20 @@ class LocalExecutor:
     def __init__(self, store: BlockStore, threads: int = 0, memory_bytes: int = 0) -> None:
         keep_blocks()
         self._store = store
-        self._room = Room(store.spare) if isinstance(store, MemoryStore) else None
-        self.books: Books | None = None
+        self._room = MemoryArena(store.spare) if isinstance(store, MemoryStore) else None
+        self.books: TrialBooks | None = None
         self._threads = threads or len(os.sched_getaffinity(0))
         self._memory = memory_bytes or psutil.virtual_memory().available // 2
         others = self._threads - 1
         self._pool = ThreadPoolExecutor(others, thread_name_prefix="sigc-block") if others else None
         self._waiting: deque[Task] = deque()  # threads take from it, atomically
-        self._flying: set[Future[Outcome | None]] = set()
+        self._flying: set[Future[TaskOutcome | None]] = set()
 
     def keep_in(self, store: BlockStore) -> None:
         """Read from and write to another store from now on."""
         if store is not self._store:
             self._store = store
-            self._room = Room(store.spare) if isinstance(store, MemoryStore) else None
+            self._room = MemoryArena(store.spare) if isinstance(store, MemoryStore) else None
 
     @property
     def window(self) -> int:
@@ -62,7 +62,7 @@ class LocalExecutor:
         if self._pool is not None:
             self._flying.update(self._pool.submit(self._one) for _ in tasks)
 
-    def next(self) -> Outcome:
+    def next(self) -> TaskOutcome:
         while True:
             done = {f for f in self._flying if f.done()}
             if not done and (outcome := self._one()) is not None:
@@ -75,7 +75,7 @@ class LocalExecutor:
             if outcome is not None:
                 return outcome
 
-    def _one(self) -> Outcome | None:
+    def _one(self) -> TaskOutcome | None:
         """Run the task that waits longest; None if another thread took the last."""
         try:
             task = self._waiting.popleft()

@@ -30,7 +30,7 @@ from sigc.engine.kernel.chain import Chain, is_chained
 from sigc.errors import Diagnostic, SigcError
 from sigc.ops import jit
 from sigc.ops.chained import CLEAN
-from sigc.ops.declare import REGISTRY, Kind
+from sigc.ops.declare import REGISTRY, ValueKind
 from sigc.ops.fingerprint import kernel_digests
 from sigc.panel import Floats
 from sigc.plan.expr import Expr, source
@@ -168,7 +168,7 @@ def _chained(name: str) -> str:
     """Digest of what a chain makes of one operator of a cell; '' for others."""
     operator = REGISTRY[name]
     inputs = [p for p in operator.inputs if not p.variadic]
-    if not inputs or any(p.kind is not Kind.PANEL for p in inputs) or operator.numbers:
+    if not inputs or any(p.kind is not ValueKind.PANEL for p in inputs) or operator.numbers:
         return ""
     leaves = tuple(source(f"x{at}") for at in range(len(inputs)))
     node = Expr(name, leaves, given=tuple(p.name for p in inputs))

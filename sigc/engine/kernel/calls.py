@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sigc.errors import Diagnostic, SigcError
-from sigc.ops.declare import REGISTRY, Carry, Kind, Operator
+from sigc.ops.declare import REGISTRY, Carry, Operator, ValueKind
 from sigc.panel import Floats
 from sigc.plan.expr import COLUMN, CONSTANT, Expr, Scalar
 
@@ -99,4 +99,4 @@ def _carried(
 
 def is_category(node: Expr) -> bool:
     """Whether the node's values are codes of labels."""
-    return node.kind is Kind.CATEGORY
+    return node.kind is ValueKind.CATEGORY

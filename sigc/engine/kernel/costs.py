@@ -25,7 +25,7 @@ _ENOUGH_CALLS = 3  # of a run, for a figure
 _FIGURES = 7  # of the last runs
 
 
-class Costs:
+class KernelCosts:
     """Nanoseconds a cell. known: the figures of the last runs, by operator, the latest last."""
 
     def __init__(self, known: dict[str, list[float]]) -> None:
@@ -33,7 +33,7 @@ class Costs:
         self._measured: dict[str, list[float]] = {}
 
     @classmethod
-    def of(cls, store: BlockStore) -> Costs:
+    def of(cls, store: BlockStore) -> KernelCosts:
         """As they are kept; those that can't be read are none."""
         try:
             found = json.loads(store.noted(NOTE) or "{}")
@@ -45,7 +45,7 @@ class Costs:
         """Nanoseconds a cell of an operator.
 
         >>> known = {"rank": [9.0], "mean": [2.0], "corr": [30.0, 900.0], "std": [5.0, 6.0, 900.0]}
-        >>> [Costs(known).believed(op) for op in ("unheard", "rank", "mean", "corr", "std")]
+        >>> [KernelCosts(known).believed(op) for op in ("unheard", "rank", "mean", "corr", "std")]
         [3.0, 3.0, 2.0, 30.0, 6.0]
         """
         figures = self.known.get(op, [])

@@ -17,10 +17,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from sigc.engine.kernel.books import Part
 from sigc.engine.kernel.calls import Call, Slice, Value, call_of
 from sigc.engine.kernel.chain import Chain, is_chained
-from sigc.engine.kernel.walk import Walk, is_walked, outside
+from sigc.engine.kernel.trial_figures import TrialPart
+from sigc.engine.kernel.trial_walk import TrialWalk, is_walked, outside
 from sigc.engine.kernel.warm import Begun, begin, is_warm
 from sigc.ops.chained import CLEAN, PAST
 from sigc.ops.jit import frozen
@@ -31,7 +31,7 @@ from sigc.plan.rules.fuse import chains, groups
 
 _TILE_CELLS = 65_536
 _WALK_CELLS = 131_072
-Target: TypeAlias = Floats | Part
+Target: TypeAlias = Floats | TrialPart
 
 
 def evaluate(
@@ -92,7 +92,7 @@ class _Work:
     def is_walked(self, group: Sequence[Expr]) -> bool:
         """Whether a group that nobody reads can wait for the walk."""
         part = self.wanted[group[-1].shape]
-        return isinstance(part, Part) and part.is_whole and all(is_walked(n) for n in group)
+        return isinstance(part, TrialPart) and part.is_whole and all(is_walked(n) for n in group)
 
     def put_off(self, group: Sequence[Expr]) -> None:
         """Until the walk. No more is held for it than the arrays that books make needless: two for each, see
@@ -108,9 +108,9 @@ class _Work:
         begun, waiting, held = begin("a walk"), self.waiting, self.held
         self.waiting, self.held = [], set()
         values = {s: _tail(self.values[s], self.at.stop - self.at.start) for s in held}
-        books = [(g, part) for g in waiting if isinstance(part := self.wanted[g[-1].shape], Part)]
+        books = [(g, part) for g in waiting if isinstance(part := self.wanted[g[-1].shape], TrialPart)]
         if books and books[0][1].low < books[0][1].high:
-            Walk(books, values).run()
+            TrialWalk(books, values).run()
         for group in waiting:
             self._took(group[-1].shape, begun, len(waiting))
             self.done(group)
@@ -146,7 +146,7 @@ class _Work:
         begun = begin("a result")
         from sigc.ops.loops import streams
 
-        if isinstance(into, Part):
+        if isinstance(into, TrialPart):
             into.take(_tail(made, self.at.stop - self.at.start), row)
         elif isinstance(made, float):
             into[row:] = made + 0.0
@@ -159,7 +159,7 @@ class _Work:
         node = nodes[-1]
         rows = self.at.rows(self.need[node.shape])
         is_straight = node.shape in self.wanted and not is_read
-        is_stored = is_straight and not isinstance(self.wanted[node.shape], Part)
+        is_stored = is_straight and not isinstance(self.wanted[node.shape], TrialPart)
         if len(nodes) > 1 or (is_straight and is_chained(node)):
             chain = Chain(nodes, (PAST if self.at.past else CLEAN) if is_stored else None)
             return _Step(node, chain, chain.inputs, rows, rows)
@@ -171,11 +171,11 @@ class _Work:
     def _fill(self, into: Target, rows: int, steps: Sequence[_Step], is_read: bool) -> None:
         """The array of the last of the steps, by tiles of rows: what lies between them never leaves the cache."""
         last, outer = steps[-1], {s for step in steps for s in step.inputs if s in self.values}
-        wide, is_taken = len(self.at.names), isinstance(into, Part)
+        wide, is_taken = len(self.at.names), isinstance(into, TrialPart)
         high = rows if len(steps) == 1 and not is_taken else max(1, _TILE_CELLS // max(1, wide))
         for low in range(0, rows, high):
             count = min(high, rows - low)
-            part = np.empty((count, wide)) if isinstance(into, Part) else into[low : low + high]
+            part = np.empty((count, wide)) if isinstance(into, TrialPart) else into[low : low + high]
             tile = {shape: _rows(self.values[shape], rows, low, high) for shape in outer}
             for step in steps[:-1]:
                 tile[step.node.shape] = self._made(step, tile, count)

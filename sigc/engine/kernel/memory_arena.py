@@ -8,18 +8,18 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from sigc.blocks.growable import Spare
+from sigc.blocks.growable import GrowableArrays
 from sigc.panel import Floats
 
 
-class Room:
+class MemoryArena:
     """Hands out each row of a node's array once; whoever wants rows again gets another array. Safe under threads.
 
     spare: where blocks grow; it outlives the run.
     """
 
-    def __init__(self, spare: Spare | None = None) -> None:
-        self.spare = spare or Spare()
+    def __init__(self, spare: GrowableArrays | None = None) -> None:
+        self.spare = spare or GrowableArrays()
         self._lock = threading.Lock()
         self._whole: dict[tuple[str, int, int], tuple[Floats, NDArray[np.bool_]]] = {}
 

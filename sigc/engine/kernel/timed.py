@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
-from sigc.blocks.block import BlockStore, Carry, Facts, Place
+from sigc.blocks.block import BlockFacts, BlockStore, CarryState, Place
 from sigc.panel import Panel
 
 
@@ -19,18 +19,18 @@ class TimedStore:
     reading_s: float = 0.0
     writing_s: float = 0.0
 
-    def facts(self, key: str) -> Facts | None:
+    def facts(self, key: str) -> BlockFacts | None:
         return self.store.facts(key)
 
     def read(self, key: str, place: Place | None = None) -> Panel | None:
         with self._reading():
             return self.store.read(key, place)
 
-    def read_carry(self, key: str) -> Carry | None:
+    def read_carry(self, key: str) -> CarryState | None:
         with self._reading():
             return self.store.read_carry(key)
 
-    def write(self, facts: Facts, panel: Panel, carry: Carry | None = None) -> None:
+    def write(self, facts: BlockFacts, panel: Panel, carry: CarryState | None = None) -> None:
         begun = time.perf_counter()
         self.store.write(facts, panel, carry)
         self.writing_s += time.perf_counter() - begun

@@ -9,7 +9,7 @@ from sigc.errors import Span, did_you_mean
 from sigc.lang import habits
 from sigc.lang.semantics.values import CONSTANT, RAW, SOURCE, UNKNOWN, Scalar, Value
 from sigc.lang.syntax.nodes import Argument, Call, Definition, Formal, Name
-from sigc.ops.declare import Axis, Carry, Default, Kind, Operator, Parameter
+from sigc.ops.declare import Axis, Carry, Default, Operator, Parameter, ValueKind
 from sigc.ops.table import names, resolve
 
 if TYPE_CHECKING:
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 def unknown(span: Span) -> Value:
     """Stands where an error was told, and is accepted everywhere."""
-    return Value(UNKNOWN, Kind.PANEL, span, open=True)
+    return Value(UNKNOWN, ValueKind.PANEL, span, open=True)
 
 
 def number_value(value: float, span: Span) -> Value:
     """A constant number."""
-    return Value(CONSTANT, Kind.NUMBER, span, args=(("value", float(value)),))
+    return Value(CONSTANT, ValueKind.NUMBER, span, args=(("value", float(value)),))
 
 
 def text_value(value: str, span: Span) -> Value:
     """A constant string."""
-    return Value(CONSTANT, Kind.STRING, span, args=(("value", value),))
+    return Value(CONSTANT, ValueKind.STRING, span, args=(("value", value),))
 
 
 class Binder:
@@ -135,15 +135,15 @@ class Binder:
         args = self._numbers(op, {p.name: (p, v) for p, v in bound if not p.is_input}, shown)
         if args is None:
             return unknown(span)
-        if pairs and all(v.kind is Kind.NUMBER for _, v in pairs):
+        if pairs and all(v.kind is ValueKind.NUMBER for _, v in pairs):
             return self._folded(op, pairs, args, span, shown)
         return self._node(op, pairs, args, span, shown)
 
     def _as_panel(self, op: Operator, param: Parameter, value: Value) -> Value:
         """A number as a panel, where an operator that looks beyond one cell takes one. Along dates, of several inputs,
         a number is more likely a window at the wrong place: `rolling_corr(x, 20)`."""
-        wants = param.kind in (Kind.PANEL, Kind.BOOLEAN) and op.axis is not Axis.CELL
-        if value.kind is not Kind.NUMBER or not wants or (op.axis is Axis.TIME and len(op.inputs) > 1):
+        wants = param.kind in (ValueKind.PANEL, ValueKind.BOOLEAN) and op.axis is not Axis.CELL
+        if value.kind is not ValueKind.NUMBER or not wants or (op.axis is Axis.TIME and len(op.inputs) > 1):
             return value
         return self.constant_panel(value)
 
@@ -165,10 +165,10 @@ class Binder:
         ahead = op.rows_ahead(args)
         peek = max(0, before + ahead)
         culprit = deepest.culprit
-        labels = op.keeps and bool(inputs) and inputs[0].kind is Kind.CATEGORY
+        labels = op.keeps and bool(inputs) and inputs[0].kind is ValueKind.CATEGORY
         value = Value(
             op.name,
-            Kind.CATEGORY if labels else op.result,
+            ValueKind.CATEGORY if labels else op.result,
             span,
             inputs,
             tuple(sorted(args.items())),
@@ -192,21 +192,21 @@ class Binder:
         if value.op == UNKNOWN:
             return True
         kind = value.kind
-        if param.kind is Kind.CATEGORY:
+        if param.kind is ValueKind.CATEGORY:
             if value.op == SOURCE:
                 self.of.labels.add(str(dict(value.args)["name"]))
-            if kind is Kind.CATEGORY or (value.op == SOURCE and value.open):
+            if kind is ValueKind.CATEGORY or (value.op == SOURCE and value.open):
                 return True
             self._wrong(op, param, value, shown, "a category panel")
             return False
-        if op.keeps and kind is Kind.CATEGORY:
+        if op.keeps and kind is ValueKind.CATEGORY:
             return True
-        if op.name in ("eq", "ne") and (kind in (Kind.CATEGORY, Kind.STRING) or _text_beside(value, pairs)):
+        if op.name in ("eq", "ne") and (kind in (ValueKind.CATEGORY, ValueKind.STRING) or _text_beside(value, pairs)):
             return self._comparable(value, pairs, shown)
-        if kind in (Kind.PANEL, Kind.BOOLEAN):
+        if kind in (ValueKind.PANEL, ValueKind.BOOLEAN):
             self.of.touch(value)
             return True
-        if kind is Kind.NUMBER and op.axis is Axis.CELL:
+        if kind is ValueKind.NUMBER and op.axis is Axis.CELL:
             return True
         self._wrong(op, param, value, shown, "a panel")
         return False
@@ -218,19 +218,19 @@ class Binder:
             if one.op == SOURCE:
                 self.of.labels.add(str(dict(one.args)["name"]))
         labels = [_is_label(v) for _, v in pairs]
-        texts = [v.kind is Kind.STRING for _, v in pairs]
+        texts = [v.kind is ValueKind.STRING for _, v in pairs]
         if all(a or b for a, b in zip(labels, texts, strict=True)) and any(labels):
             return True
         if value is pairs[0][1]:  # told once for both sides
-            at = next((v for _, v in pairs if v.kind is Kind.STRING), value)
+            at = next((v for _, v in pairs if v.kind is ValueKind.STRING), value)
             self.of.error("E100", f"'{shown}' compares a category with a label, or numbers", at.span)
         return False
 
     def _wrong(self, op: Operator, param: Parameter, value: Value, shown: str, expected: str) -> None:
         hint = ""
-        if value.kind is Kind.NUMBER:
+        if value.kind is ValueKind.NUMBER:
             hint = _signature(op)
-        elif value.kind is Kind.CATEGORY:
+        elif value.kind is ValueKind.CATEGORY:
             hint = 'categories group (by=) or compare (== "label")'
         message = f"'{param.name}' of '{shown}' is a {value.kind}"
         self.of.error("E100", message, value.span, hint, expected=expected)
@@ -359,12 +359,12 @@ def _is_missing(value: Value) -> bool:
 
 
 def _is_label(value: Value) -> bool:
-    return value.kind is Kind.CATEGORY or (value.op == SOURCE and value.open)
+    return value.kind is ValueKind.CATEGORY or (value.op == SOURCE and value.open)
 
 
 def _text_beside(value: Value, pairs: list[tuple[Parameter, Value]]) -> bool:
     """Whether the other side is a label or category, so that an open source serves as labels."""
-    return any(v is not value and v.kind in (Kind.STRING, Kind.CATEGORY) for _, v in pairs)
+    return any(v is not value and v.kind in (ValueKind.STRING, ValueKind.CATEGORY) for _, v in pairs)
 
 
 def _plain(param: Parameter, number: float) -> float | int:

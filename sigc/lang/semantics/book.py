@@ -9,8 +9,19 @@ from typing import TYPE_CHECKING
 
 from sigc.errors import Span, did_you_mean
 from sigc.lang.semantics.rebalance import CALENDAR_WORDS, EVERY_ROW, ROWS, Rebalance
-from sigc.lang.semantics.values import Book, CostTerm, Limit, Schedule, Value
-from sigc.lang.syntax.nodes import Argument, Backtest, Binary, Call, Constraint, Name, Node, Option, Portfolio, Text
+from sigc.lang.semantics.values import CostTerm, Limit, ResolvedPortfolio, Schedule, Value
+from sigc.lang.syntax.nodes import (
+    Argument,
+    BacktestLine,
+    Binary,
+    Call,
+    ConstraintLine,
+    Name,
+    Node,
+    Option,
+    PortfolioSection,
+    Text,
+)
 from sigc.lang.vocabulary import (
     BACKTEST_OPTIONS,
     CONSTRAINTS,
@@ -30,7 +41,7 @@ _METRICS = (
 )  # fmt: skip
 
 
-def read_book(of: Resolver, portfolio: Portfolio) -> Book:
+def read_book(of: Resolver, portfolio: PortfolioSection) -> ResolvedPortfolio:
     """A portfolio, resolved; what is wrong is told to the resolver."""
     scope: Scope = {}
     of.locals(portfolio.locals, scope)
@@ -40,7 +51,9 @@ def read_book(of: Resolver, portfolio: Portfolio) -> Book:
     costs = _costs(of, portfolio.costs, scope) if portfolio.costs is not None else ()
     backtest = _schedule(of, portfolio.backtest, scope) if portfolio.backtest is not None else None
     of.unused_locals(portfolio.locals, scope)
-    return Book(portfolio.name, _leveraged(weights, limits), tuple(costs), limits, backtest, portfolio.span)
+    return ResolvedPortfolio(
+        portfolio.name, _leveraged(weights, limits), tuple(costs), limits, backtest, portfolio.span
+    )
 
 
 def _leveraged(weights: Value, limits: tuple[Limit, ...]) -> Value:
@@ -120,7 +133,7 @@ def _text(node: Node) -> str:
 # -- constraints ---------------------------------------------------------------------------------------------
 
 
-def _limits(of: Resolver, constraints: tuple[Constraint, ...], scope: Scope) -> tuple[Limit, ...]:
+def _limits(of: Resolver, constraints: tuple[ConstraintLine, ...], scope: Scope) -> tuple[Limit, ...]:
     limits: list[Limit] = []
     seen: set[str] = set()
     for c in constraints:
@@ -150,7 +163,7 @@ def _limits(of: Resolver, constraints: tuple[Constraint, ...], scope: Scope) -> 
 # -- the backtest line ---------------------------------------------------------------------------------------
 
 
-def _schedule(of: Resolver, line: Backtest, scope: Scope) -> Schedule:
+def _schedule(of: Resolver, line: BacktestLine, scope: Scope) -> Schedule:
     rebalance, benchmark, drift, delisting = EVERY_ROW, "", False, None
     for option in line.options:
         match option.name:
@@ -199,7 +212,7 @@ def _rebalance(of: Resolver, option: Option, scope: Scope) -> Rebalance:
     return Rebalance(int(number))
 
 
-def _dates(of: Resolver, line: Backtest) -> None:
+def _dates(of: Resolver, line: BacktestLine) -> None:
     for text in (line.start, line.end):
         if text:
             try:

@@ -40,7 +40,7 @@ from sigc.lang.syntax.nodes import (
     Unary,
 )
 from sigc.lang.vocabulary import BACKTEST_OPTIONS, CONSTRAINTS, NAMESPACES, READ_BY_NAME, TRADED
-from sigc.ops.declare import Kind
+from sigc.ops.declare import ValueKind
 from sigc.ops.table import names as operator_names
 from sigc.ops.table import resolve as operator_of
 
@@ -236,13 +236,13 @@ class Resolver:
     def _source(self, load: Load, span: Span) -> Value:
         name = load_name(load)
         self.used.add(f"data {name}")
-        kind = Kind.CATEGORY if is_category(load) else Kind.PANEL
+        kind = ValueKind.CATEGORY if is_category(load) else ValueKind.PANEL
         return Value(SOURCE, kind, span, args=(("name", name),), open=not is_category(load) and load.dtype == "")
 
     def _column(self, panel: Value, asset: str, node: Column) -> Value:
         if panel.op == UNKNOWN:
             return panel
-        if panel.kind in (Kind.NUMBER, Kind.STRING, Kind.CATEGORY):
+        if panel.kind in (ValueKind.NUMBER, ValueKind.STRING, ValueKind.CATEGORY):
             return self.error("E100", f"a {panel.kind} has no columns", node.span, expected="a panel")
         self.touch(panel)
         return Value(
@@ -351,7 +351,7 @@ class Resolver:
                 scope: Scope = {}
                 self.locals(node.locals, scope)
                 value = self.value(node.emit, scope)
-                if value.kind is Kind.NUMBER:
+                if value.kind is ValueKind.NUMBER:
                     value = self.binder.constant_panel(value)
                 self.unused_locals(node.locals, scope)
             self.via = before
@@ -363,9 +363,9 @@ class Resolver:
         """An emitted value or weights: a panel that reads no future."""
         if value.op == UNKNOWN:
             return value
-        if value.kind not in (Kind.PANEL, Kind.BOOLEAN):
-            hint = "a category can group or be compared, not be emitted" if value.kind is Kind.CATEGORY else ""
-            if value.kind is Kind.NUMBER:  # of weights: in each asset, or of the book?
+        if value.kind not in (ValueKind.PANEL, ValueKind.BOOLEAN):
+            hint = "a category can group or be compared, not be emitted" if value.kind is ValueKind.CATEGORY else ""
+            if value.kind is ValueKind.NUMBER:  # of weights: in each asset, or of the book?
                 shown = "nan" if math.isnan(value.number or 0.0) else f"{value.number:g}"
                 hint = f"{shown} * scale(1) is {shown} of the book in equal weights"
                 if not self.traded():

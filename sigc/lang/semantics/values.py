@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sigc.errors import Span
 from sigc.lang.semantics.rebalance import Rebalance
 from sigc.lang.syntax.nodes import Load
-from sigc.ops.declare import Kind
+from sigc.ops.declare import ValueKind
 
 SOURCE, COLUMN, CONSTANT, UNKNOWN = "source", "column", "constant", "unknown"
 RAW = "raw"  # the operator that takes a source as it is stored
@@ -24,7 +24,7 @@ class Value:
     """
 
     op: str
-    kind: Kind
+    kind: ValueKind
     span: Span
     inputs: tuple[Value, ...] = ()
     args: tuple[tuple[str, Scalar], ...] = ()
@@ -37,7 +37,7 @@ class Value:
     @property
     def number(self) -> float | None:
         """The constant it is, if it is one."""
-        if self.op == CONSTANT and self.kind is Kind.NUMBER:
+        if self.op == CONSTANT and self.kind is ValueKind.NUMBER:
             value = dict(self.args)["value"]
             return float(value) if value is not None else None
         return None
@@ -45,7 +45,7 @@ class Value:
     @property
     def text(self) -> str | None:
         """The string it is, if it is one."""
-        return str(dict(self.args)["value"]) if self.op == CONSTANT and self.kind is Kind.STRING else None
+        return str(dict(self.args)["value"]) if self.op == CONSTANT and self.kind is ValueKind.STRING else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Book:
+class ResolvedPortfolio:
     """A portfolio, resolved."""
 
     name: str
@@ -103,6 +103,6 @@ class Program:
     params: Mapping[str, float]
     data: tuple[Load, ...]
     signals: tuple[tuple[str, Value], ...]
-    books: tuple[Book, ...]
+    books: tuple[ResolvedPortfolio, ...]
     traded: str
     labels: frozenset[str] = field(default_factory=frozenset)

@@ -13,15 +13,15 @@ from dataclasses import replace
 from typing import Any
 
 from sigc.errors import Diagnostic
-from sigc.lang.syntax.expression import Expression, SyntaxFault, span_of
+from sigc.lang.syntax.expression import ExpressionParser, SyntaxFault, span_of
 from sigc.lang.syntax.nodes import Load, Name, Node, Number, Option, Text
-from sigc.lang.syntax.tokens import Line, Token
+from sigc.lang.syntax.tokens import LogicalLine, Token
 
 Try = Callable[[Callable[[], Any]], Any]
 _TRUE = {"true": 1.0, "false": 0.0}
 
 
-def read(lines: list[Line], section: str, path: str, attempt: Try) -> list[Load]:
+def read(lines: list[LogicalLine], section: str, path: str, attempt: Try) -> list[Load]:
     """The loads of a section, in order. Errors go through `attempt`, line by line."""
     reader = _Reader(section, path)
     for line in lines:
@@ -42,8 +42,8 @@ class _Reader:
         self.format = ""
         self.block = ""
 
-    def line(self, line: Line) -> None:
-        e = Expression(line.tokens, self.path)
+    def line(self, line: LogicalLine) -> None:
+        e = ExpressionParser(line.tokens, self.path)
         name = e.expect("name", "a data source's name")
         if e.take("="):
             if self.block == "options":
@@ -67,7 +67,7 @@ class _Reader:
             hint = f'write {name.text}: load csv from "FILE"'
             raise e.fault("expected 'load'", hint=hint)
 
-    def _load(self, e: Expression, name: Token) -> Load:
+    def _load(self, e: ExpressionParser, name: Token) -> Load:
         e.next()
         kind = e.expect("name", "a format (csv, parquet, arrow)")
         if not e.peek("from"):
@@ -91,7 +91,7 @@ class _Reader:
             others=others,
         )
 
-    def _files(self, e: Expression) -> tuple[Token, tuple[str, ...]]:
+    def _files(self, e: ExpressionParser) -> tuple[Token, tuple[str, ...]]:
         """A file, or a list of them: the first, and the rest."""
         if not e.take("["):
             if not e.done and e.current.kind != "string":
@@ -107,7 +107,7 @@ class _Reader:
         e.expect_op("]")
         return first, tuple(files[1:])
 
-    def _assignment(self, e: Expression, name: Token) -> None:
+    def _assignment(self, e: ExpressionParser, name: Token) -> None:
         self.block = ""
         if name.text == "format":
             self.format = (e.next() if not e.done else e.expect("name", "a format")).text
@@ -122,7 +122,7 @@ class _Reader:
         load = Load(name.text, "", file.text, section=self.section, written="named", span=span, path_span=at)
         self.named.append(replace(load, others=others))
 
-    def _column(self, e: Expression, column: Token) -> Load:
+    def _column(self, e: ExpressionParser, column: Token) -> Load:
         kind = e.expect("name", "a type (Numeric, Category, Symbol, Date)")
         name = column
         if e.take("as"):
@@ -142,7 +142,7 @@ class _Reader:
             path_span=span_of(self.path, kind),
         )
 
-    def _option(self, e: Expression, name: Token, *, last: bool = True) -> Option:
+    def _option(self, e: ExpressionParser, name: Token, *, last: bool = True) -> Option:
         minus = e.next() if e.peek("-") else None
         token = e.next() if not e.done else e.expect("name", "a value")
         span = span_of(self.path, minus or token, token)

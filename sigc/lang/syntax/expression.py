@@ -37,7 +37,7 @@ def span_of(path: str, first: Token, last: Token | None = None) -> Span:
     return Span(path, first.line, first.column, last.column + last.length - first.column)
 
 
-class Expression:
+class ExpressionParser:
     """A cursor over tokens. `before` is where an error points when there are none."""
 
     def __init__(self, tokens: tuple[Token, ...], path: str, before: Token | None = None) -> None:

@@ -11,12 +11,12 @@ from sigc.errors import Span
 from sigc.lang.syntax.nodes import (
     Argument,
     Assign,
-    Backtest,
+    BacktestLine,
     Binary,
     Call,
     Column,
     Comment,
-    Constraint,
+    ConstraintLine,
     Definition,
     Import,
     Load,
@@ -26,7 +26,7 @@ from sigc.lang.syntax.nodes import (
     Number,
     Option,
     Param,
-    Portfolio,
+    PortfolioSection,
     Signal,
     Text,
     Unary,
@@ -104,7 +104,7 @@ class _Printer:
         self.lines: list[str] = []
 
     def module(self, m: Module) -> str:
-        parts: list[Import | Definition | Signal | Portfolio | tuple[Load | Param, ...]]
+        parts: list[Import | Definition | Signal | PortfolioSection | tuple[Load | Param, ...]]
         parts = [*m.imports, *m.definitions, *m.signals, *m.portfolios, *_data_sections(m.data)]
         if m.params:
             parts.append(m.params)
@@ -116,7 +116,7 @@ class _Printer:
         self._before(1 << 30, "")
         return "\n".join(self.lines) + "\n" if self.lines else ""
 
-    def _section(self, part: Import | Definition | Signal | Portfolio | tuple[Load | Param, ...]) -> None:
+    def _section(self, part: Import | Definition | Signal | PortfolioSection | tuple[Load | Param, ...]) -> None:
         match part:
             case Import(path):
                 self._put(f'import "{path}"', part.span)
@@ -126,7 +126,7 @@ class _Printer:
                 self._put(f"signal {name}:", part.span)
                 self._assigns(locals_)
                 self._put(f"{_INDENT}emit {expression(emit)}", emit.span)
-            case Portfolio():
+            case PortfolioSection():
                 self._portfolio(part)
             case (Load(), *_):
                 self._data([x for x in part if isinstance(x, Load)])
@@ -162,7 +162,7 @@ class _Printer:
         self._assigns(d.lets, "let ")
         self._put(f"{_INDENT}emit {expression(d.emit)}", d.emit.span)
 
-    def _portfolio(self, p: Portfolio) -> None:
+    def _portfolio(self, p: PortfolioSection) -> None:
         self._put(f"portfolio {p.name}:", p.span)
         self._assigns(p.locals)
         self._put(f"{_INDENT}weights = {expression(p.weights)}", p.weights.span)
@@ -172,7 +172,7 @@ class _Printer:
         if p.backtest is not None:
             self._put(f"{_INDENT}{_backtest(p.backtest)}", p.backtest.span)
 
-    def _constraints(self, constraints: tuple[Constraint, ...]) -> None:
+    def _constraints(self, constraints: tuple[ConstraintLine, ...]) -> None:
         if not constraints:
             return
         self.lines.append(f"{_INDENT}constraints:")
@@ -255,7 +255,7 @@ def _files(load: Load) -> str:
     return f"[{quoted}]" if load.others else quoted
 
 
-def _place(part: Import | Definition | Signal | Portfolio | tuple[Load | Param, ...]) -> Span:
+def _place(part: Import | Definition | Signal | PortfolioSection | tuple[Load | Param, ...]) -> Span:
     return min(x.span for x in part) if isinstance(part, tuple) else part.span
 
 
@@ -269,7 +269,7 @@ def _option(option: Option, equals: str = "=") -> str:
     return f"{option.name}{equals}{expression(value)}"
 
 
-def _backtest(b: Backtest) -> str:
+def _backtest(b: BacktestLine) -> str:
     words = ["backtest", *(_option(o) for o in b.options)]
     if b.method is not None:
         words.append(expression(b.method))

@@ -182,7 +182,7 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
-class Constraint:
+class ConstraintLine:
     """One key of a `constraints:` block. values: one number, or [lo, hi]; flags are 1.0 / 0.0."""
 
     name: str
@@ -192,7 +192,7 @@ class Constraint:
 
 
 @dataclass(frozen=True, slots=True)
-class Backtest:
+class BacktestLine:
     """The `backtest` line: options as written, dates as ISO text ('' where absent)."""
 
     options: tuple[Option, ...] = ()
@@ -203,15 +203,15 @@ class Backtest:
 
 
 @dataclass(frozen=True, slots=True)
-class Portfolio:
+class PortfolioSection:
     """A book: locals, weights, costs, constraints, backtest."""
 
     name: str
     locals: tuple[Assign, ...]
     weights: Node
     costs: Node | None = None
-    constraints: tuple[Constraint, ...] = ()
-    backtest: Backtest | None = None
+    constraints: tuple[ConstraintLine, ...] = ()
+    backtest: BacktestLine | None = None
     span: Span = _span()
 
 
@@ -242,5 +242,5 @@ class Module:
     params: tuple[Param, ...] = ()
     definitions: tuple[Definition, ...] = ()
     signals: tuple[Signal, ...] = ()
-    portfolios: tuple[Portfolio, ...] = ()
+    portfolios: tuple[PortfolioSection, ...] = ()
     comments: tuple[Comment, ...] = field(default=(), compare=False)

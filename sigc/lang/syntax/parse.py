@@ -11,7 +11,7 @@ from typing import Any
 from sigc.errors import Diagnostic, Span, did_you_mean
 from sigc.lang import habits
 from sigc.lang.syntax import data_section
-from sigc.lang.syntax.expression import Expression, SyntaxFault, span_of
+from sigc.lang.syntax.expression import ExpressionParser, SyntaxFault, span_of
 from sigc.lang.syntax.nodes import (
     Assign,
     Definition,
@@ -22,11 +22,11 @@ from sigc.lang.syntax.nodes import (
     Name,
     Node,
     Param,
-    Portfolio,
+    PortfolioSection,
     Signal,
 )
 from sigc.lang.syntax.portfolio_section import PortfolioReader
-from sigc.lang.syntax.tokens import MOST_BYTES, Line, Token, lines_of
+from sigc.lang.syntax.tokens import MOST_BYTES, LogicalLine, Token, lines_of
 from sigc.lang.vocabulary import SECTIONS
 
 
@@ -64,11 +64,11 @@ class Parser:
         self.params: list[Param] = []
         self.definitions: list[Definition] = []
         self.signals: list[Signal] = []
-        self.portfolios: list[Portfolio] = []
+        self.portfolios: list[PortfolioSection] = []
 
     # -- sections ----------------------------------------------------------------------------------------
 
-    def sections(self, lines: list[Line]) -> None:
+    def sections(self, lines: list[LogicalLine]) -> None:
         at = 0
         while at < len(lines):
             header = lines[at]
@@ -84,7 +84,7 @@ class Parser:
             self._section(header, lines[at + 1 : end])
             at = end
 
-    def _stray(self, line: Line) -> None:
+    def _stray(self, line: LogicalLine) -> None:
         word = line.tokens[0].text
         hint = (
             habits.STATEMENTS.get(word)
@@ -93,9 +93,9 @@ class Parser:
         )
         self.error("E001", f"'{word}' starts no section", line.tokens[0], hint)
 
-    def _section(self, header: Line, body: list[Line]) -> None:
+    def _section(self, header: LogicalLine, body: list[LogicalLine]) -> None:
         body = self._indented(header, body)
-        readers: dict[str, Callable[[Line, list[Line]], None]] = {
+        readers: dict[str, Callable[[LogicalLine, list[LogicalLine]], None]] = {
             "data": self._data,
             "params": self._params,
             "fn": self._fn,
@@ -106,11 +106,11 @@ class Parser:
         }
         self.attempt(lambda: readers[header.tokens[0].text](header, body))
 
-    def _indented(self, header: Line, body: list[Line]) -> list[Line]:
+    def _indented(self, header: LogicalLine, body: list[LogicalLine]) -> list[LogicalLine]:
         """The body without lines that fell back to the header's column, each run of them one error."""
         if not body or body[0].indent <= header.indent:
             return body
-        kept: list[Line] = []
+        kept: list[LogicalLine] = []
         out = False
         for line in body:
             if line.indent <= header.indent:
@@ -123,7 +123,7 @@ class Parser:
                 kept.append(line)
         return kept
 
-    def _data(self, header: Line, body: list[Line]) -> None:
+    def _data(self, header: LogicalLine, body: list[LogicalLine]) -> None:
         section = header.tokens[1].text if header.tokens[1].kind == "name" else ""
         rest = self._after_colon(header, 2 if section else 1)
         lines = [*rest, *body]
@@ -131,12 +131,12 @@ class Parser:
             self.error("E001", "the data section is empty", header.tokens[0], 'add NAME: load csv from "FILE"')
         self.data += data_section.read(lines, section, self.path, self.attempt)
 
-    def _params(self, header: Line, body: list[Line]) -> None:
+    def _params(self, header: LogicalLine, body: list[LogicalLine]) -> None:
         for line in [*self._after_colon(header, 1), *body]:
             self.attempt(lambda line=line: self.params.append(self._param(line)))  # type: ignore[misc]
 
-    def _param(self, line: Line) -> Param:
-        e = Expression(line.tokens, self.path)
+    def _param(self, line: LogicalLine) -> Param:
+        e = ExpressionParser(line.tokens, self.path)
         name = e.expect("name", "a parameter's name")
         if not e.take("=") and not e.take(":"):
             raise e.fault(f"expected '=' after '{name.text}'", code="E003")
@@ -160,7 +160,7 @@ class Parser:
         e.end()
         return Param(name.text, (value,), span=span_of(self.path, name))
 
-    def _range(self, bounds: list[float], e: Expression, name: Token) -> tuple[float, ...]:
+    def _range(self, bounds: list[float], e: ExpressionParser, name: Token) -> tuple[float, ...]:
         if len(bounds) not in (2, 3):
             raise e.fault("range takes a first value, a last value and a step", name)
         low, high, step = bounds[0], bounds[1], bounds[2] if len(bounds) == 3 else 1.0
@@ -171,7 +171,7 @@ class Parser:
             raise e.fault(f"this range has {count} values, more than 10,000", name)
         return tuple(float(f"{low + i * step:.12g}") for i in range(count))  # 0.3, not 0.30000000000000004
 
-    def _formals(self, e: Expression) -> tuple[Formal, ...]:
+    def _formals(self, e: ExpressionParser) -> tuple[Formal, ...]:
         e.expect_op("(")
         formals: list[Formal] = []
         while not e.peek(")"):
@@ -190,8 +190,8 @@ class Parser:
         e.expect_op(")")
         return tuple(formals)
 
-    def _fn(self, header: Line, body: list[Line]) -> None:
-        e = Expression(header.tokens, self.path)
+    def _fn(self, header: LogicalLine, body: list[LogicalLine]) -> None:
+        e = ExpressionParser(header.tokens, self.path)
         e.next()
         name = e.expect("name", "a name")
         formals = self._formals(e)
@@ -199,18 +199,18 @@ class Parser:
         emit = self._rest_or_next(e, body)
         self.definitions.append(Definition("fn", name.text, formals, (), emit, span=span_of(self.path, name)))
 
-    def _rest_or_next(self, e: Expression, body: list[Line]) -> Node:
+    def _rest_or_next(self, e: ExpressionParser, body: list[LogicalLine]) -> Node:
         """The expression after a colon: on this line, or alone on the next."""
         if e.done and body:
-            e = Expression(body.pop(0).tokens, self.path)
+            e = ExpressionParser(body.pop(0).tokens, self.path)
         value = e.expression()
         e.end()
         for line in body:
             self.error("E001", "a fn is one expression", line.tokens[0], "use macro for let and emit")
         return value
 
-    def _macro(self, header: Line, body: list[Line]) -> None:
-        e = Expression(header.tokens, self.path)
+    def _macro(self, header: LogicalLine, body: list[LogicalLine]) -> None:
+        e = ExpressionParser(header.tokens, self.path)
         e.next()
         name = e.expect("name", "a name")
         formals = self._formals(e)
@@ -221,14 +221,14 @@ class Parser:
             span = span_of(self.path, name)
             self.definitions.append(Definition("macro", name.text, formals, tuple(lets), emit, span=span))
 
-    def _signal(self, header: Line, body: list[Line]) -> None:
+    def _signal(self, header: LogicalLine, body: list[LogicalLine]) -> None:
         name = self._name_of(header)
         lines = [*self._after_colon(header, 2), *body]
         locals_, emit = self._body(lines, name)
         if emit is not None:
             self.signals.append(Signal(name.text, tuple(locals_), emit, span=span_of(self.path, name)))
 
-    def _body(self, lines: list[Line], name: Token, word: str = "") -> tuple[list[Assign], Node | None]:
+    def _body(self, lines: list[LogicalLine], name: Token, word: str = "") -> tuple[list[Assign], Node | None]:
         """Assignments, then `emit`."""
         locals_: list[Assign] = []
         emit: Node | None = None
@@ -239,7 +239,7 @@ class Parser:
                 if emit is not None:
                     self.error("E102", f"'{name.text}' emits twice", first, "remove one")
                     continue
-                emit = self._value(Expression(line.tokens[1:], self.path, first), first)
+                emit = self._value(ExpressionParser(line.tokens[1:], self.path, first), first)
             elif emit is not None:
                 self.error("E102", "nothing may follow emit", first, "move it before emit")
             else:
@@ -252,8 +252,8 @@ class Parser:
             self.error("E102", f"'{name.text}' does not emit", name, hint)
         return locals_, emit
 
-    def assign(self, line: Line, word: str = "") -> Assign:
-        e = Expression(line.tokens, self.path)
+    def assign(self, line: LogicalLine, word: str = "") -> Assign:
+        e = ExpressionParser(line.tokens, self.path)
         if word and e.peek(word):
             e.next()
         name = e.expect("name", "a name")
@@ -263,7 +263,7 @@ class Parser:
             return Assign(bound.text, Name("", span=span_of(self.path, name)), span=span_of(self.path, bound))
         return Assign(name.text, self._value(e, name), span=span_of(self.path, name))
 
-    def _value(self, e: Expression, at: Token) -> Node:
+    def _value(self, e: ExpressionParser, at: Token) -> Node:
         """The rest of a line as an expression. A broken one is told, and stands as a name without text: what was
         to be defined is defined, so that its uses are no errors too."""
         try:
@@ -274,14 +274,14 @@ class Parser:
             return Name("", span=span_of(self.path, at))
         return value
 
-    def _portfolio(self, header: Line, body: list[Line]) -> None:
+    def _portfolio(self, header: LogicalLine, body: list[LogicalLine]) -> None:
         name = self._name_of(header)
         lines = [*self._after_colon(header, 2), *body]
         reader = PortfolioReader(self, name)
         reader.read(lines)
         if reader.weights is not None:
             self.portfolios.append(
-                Portfolio(
+                PortfolioSection(
                     name.text,
                     tuple(reader.locals),
                     reader.weights,
@@ -292,8 +292,8 @@ class Parser:
                 )
             )
 
-    def _import(self, header: Line, body: list[Line]) -> None:
-        e = Expression(header.tokens, self.path)
+    def _import(self, header: LogicalLine, body: list[LogicalLine]) -> None:
+        e = ExpressionParser(header.tokens, self.path)
         e.next()
         path = e.expect("string", "a file in quotes")
         e.end()
@@ -303,10 +303,10 @@ class Parser:
 
     # -- pieces --------------------------------------------------------------------------------------------
 
-    def _name_of(self, header: Line) -> Token:
+    def _name_of(self, header: LogicalLine) -> Token:
         return header.tokens[1]
 
-    def _after_colon(self, header: Line, at: int) -> list[Line]:
+    def _after_colon(self, header: LogicalLine, at: int) -> list[LogicalLine]:
         """What stands on the header's line behind its colon, as a line of the body. E003 without the colon."""
         tokens = header.tokens
         if len(tokens) <= at or tokens[at].text != ":":
@@ -314,11 +314,11 @@ class Parser:
             self.error("E003", f"expected ':' after '{last.text}'", last, "add ':'")
             return []
         rest = tokens[at + 1 :]
-        return [Line(rest, header.indent + 1, header=False)] if rest else []
+        return [LogicalLine(rest, header.indent + 1, header=False)] if rest else []
 
-    def _remaining(self, e: Expression) -> list[Line]:
+    def _remaining(self, e: ExpressionParser) -> list[LogicalLine]:
         rest = e.rest()
-        return [Line(rest, 1, header=False)] if rest else []
+        return [LogicalLine(rest, 1, header=False)] if rest else []
 
     def attempt(self, step: Callable[[], Any]) -> Any:
         try:
@@ -336,7 +336,7 @@ class Parser:
         self.errors.append(Diagnostic(code, message, span_of(self.path, at), hint=hint))
 
 
-def _unassigned(name: Token, e: Expression) -> str:
+def _unassigned(name: Token, e: ExpressionParser) -> str:
     """The hint for a line that begins with a name and is no assignment."""
     if e.peek("=="):
         return "one '=' gives a name to a value, '==' compares"

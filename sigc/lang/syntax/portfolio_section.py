@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sigc.errors import did_you_mean
-from sigc.lang.syntax.expression import Expression, span_of
-from sigc.lang.syntax.nodes import Assign, Backtest, Call, Constraint, Node, Number, Option, Text
-from sigc.lang.syntax.tokens import Line, Token
+from sigc.lang.syntax.expression import ExpressionParser, span_of
+from sigc.lang.syntax.nodes import Assign, BacktestLine, Call, ConstraintLine, Node, Number, Option, Text
+from sigc.lang.syntax.tokens import LogicalLine, Token
 from sigc.lang.vocabulary import BACKTEST_OPTIONS, METHODS
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ class PortfolioReader:
         self.locals: list[Assign] = []
         self.weights: Node | None = None
         self.costs: Node | None = None
-        self.constraints: list[Constraint] = []
-        self.backtest: Backtest | None = None
+        self.constraints: list[ConstraintLine] = []
+        self.backtest: BacktestLine | None = None
         self.seen_weights = False
 
-    def read(self, lines: list[Line]) -> None:
+    def read(self, lines: list[LogicalLine]) -> None:
         block = ""
         soft_indent = -1
         broken = len(self.parser.errors)
@@ -36,7 +36,7 @@ class PortfolioReader:
             words = [t.text for t in line.tokens[:2]]
             if words == ["constraints", ":"]:
                 block, soft_indent = "constraints", -1
-                line = Line(line.tokens[2:], line.indent + 1, header=False)
+                line = LogicalLine(line.tokens[2:], line.indent + 1, header=False)
                 if not line.tokens:
                     continue
             elif words == ["soft", ":"] and block:
@@ -59,7 +59,7 @@ class PortfolioReader:
             hint = "add 'weights = EXPRESSION'"
             self.parser.error("E102", f"portfolio '{self.name.text}' has no weights", self.name, hint)
 
-    def _statement(self, line: Line) -> None:
+    def _statement(self, line: LogicalLine) -> None:
         self.seen_weights = self.seen_weights or line.tokens[0].text == "weights"
         made = self.parser.assign(line)
         if made.name == "weights":
@@ -73,8 +73,8 @@ class PortfolioReader:
         else:
             self.locals.append(made)
 
-    def _constraint(self, line: Line, soft: bool) -> Constraint:
-        e = Expression(line.tokens, self.path)
+    def _constraint(self, line: LogicalLine, soft: bool) -> ConstraintLine:
+        e = ExpressionParser(line.tokens, self.path)
         name = e.expect("name", "a constraint's name")
         if not e.take("=") and not e.take(":"):
             raise e.fault(f"expected '=' after '{name.text}'", code="E003")
@@ -87,17 +87,17 @@ class PortfolioReader:
         else:
             values.append(e.expression())
         e.end()
-        return Constraint(name.text, tuple(values), soft, span=span_of(self.path, name))
+        return ConstraintLine(name.text, tuple(values), soft, span=span_of(self.path, name))
 
-    def _try_backtest(self, line: Line) -> None:
+    def _try_backtest(self, line: LogicalLine) -> None:
         made = self.parser.attempt(lambda: self._backtest(line))
         if made is not None:
             if self.backtest is not None:
                 self.parser.error("E004", "there are two backtest lines", line.tokens[0], "remove one")
             self.backtest = made
 
-    def _backtest(self, line: Line) -> Backtest:
-        e = Expression(line.tokens, self.path)
+    def _backtest(self, line: LogicalLine) -> BacktestLine:
+        e = ExpressionParser(line.tokens, self.path)
         head = e.next()
         options: list[Option] = []
         method: Call | None = None
@@ -120,16 +120,16 @@ class PortfolioReader:
                 options.append(self._option(e))
             e.take(",")
         span = span_of(self.path, head)
-        return Backtest(tuple(options), method, dates["from"], dates["to"], span=span)
+        return BacktestLine(tuple(options), method, dates["from"], dates["to"], span=span)
 
-    def _once(self, e: Expression, seen: set[str]) -> None:
+    def _once(self, e: ExpressionParser, seen: set[str]) -> None:
         """E004 for an option, a date or a validation that is there already."""
         what = "a validation" if e.current.text in METHODS and e.follows("(") else f"'{e.current.text}'"
         if what in seen:
             raise e.fault(f"{what} is given twice", e.current, "E004", "remove one")
         seen.add(what)
 
-    def _option(self, e: Expression) -> Option:
+    def _option(self, e: ExpressionParser) -> Option:
         name = e.expect("name", "an option such as rebal=21")
         if not e.take("="):
             hint = did_you_mean(name.text, (*METHODS, *BACKTEST_OPTIONS, "from", "to"))

@@ -51,7 +51,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class LogicalLine:
     """One logical line: its tokens, and the column (from 0) its first token stands at."""
 
     tokens: tuple[Token, ...]
@@ -63,9 +63,9 @@ class Line:
         return self.tokens[0].line
 
 
-def lines_of(text: str, path: str) -> tuple[tuple[Line, ...], tuple[Comment, ...], tuple[Diagnostic, ...]]:
+def lines_of(text: str, path: str) -> tuple[tuple[LogicalLine, ...], tuple[Comment, ...], tuple[Diagnostic, ...]]:
     """Logical lines, comments, and an E001 for every character that is no token."""
-    lines: list[Line] = []
+    lines: list[LogicalLine] = []
     comments: list[Comment] = []
     errors: list[Diagnostic] = []
     held: list[Token] = []
@@ -80,7 +80,7 @@ def lines_of(text: str, path: str) -> tuple[tuple[Line, ...], tuple[Comment, ...
         goes_on = held and not starts and (depth > 0 or _continues(held[-1], tokens[0]))
         if not goes_on:
             if held:
-                lines.append(Line(tuple(held), indent, header))
+                lines.append(LogicalLine(tuple(held), indent, header))
             held, depth, header = [], 0, starts
             indent = tokens[0].column - 1
         held += tokens
@@ -88,7 +88,7 @@ def lines_of(text: str, path: str) -> tuple[tuple[Line, ...], tuple[Comment, ...
             if token.kind == "op":
                 depth = max(0, depth + (token.text in "([") - (token.text in ")]"))
     if held:
-        lines.append(Line(tuple(held), indent, header))
+        lines.append(LogicalLine(tuple(held), indent, header))
     return tuple(lines), tuple(comments), tuple(errors)
 
 

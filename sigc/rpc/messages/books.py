@@ -9,13 +9,13 @@ from typing import Annotated
 from sigc.rpc.messages.history import Portfolio
 from sigc.rpc.messages.requests import Text
 from sigc.rpc.schema import Match, Name
-from sigc.store.ledger.action_rows import Entry
+from sigc.store.ledger.action_rows import ActionEntry
 
 Asset = Annotated[str, Match(r"[^\x00-\x1f]{1,200}")]
 
 
 @dataclass(frozen=True, slots=True)
-class ActionEntry:
+class BookedAction:
     """An entry of a corporate action. change: of `asset`, into_change: of `into`, shares; cash, receivable: money.
 
     Numbers are decimals as text. step: its effect, or the payment of what it owed; corrects: an earlier entry's number.
@@ -57,13 +57,13 @@ class RenameRequest:
 class RenameReply:
     """What was moved, book by book."""
 
-    entries: tuple[ActionEntry, ...]
+    entries: tuple[BookedAction, ...]
 
 
-def told(entry: Entry) -> ActionEntry:
+def told(entry: ActionEntry) -> BookedAction:
     """An entry as it goes over the wire."""
     amounts = entry.amounts
-    return ActionEntry(
+    return BookedAction(
         entry.number,
         entry.book.strategy,
         entry.book.portfolio,

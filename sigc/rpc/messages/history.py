@@ -13,7 +13,7 @@ from typing import Annotated
 
 from sigc.rpc.messages.requests import RunId, RunStatus
 from sigc.rpc.schema import Bounds, Match, Name
-from sigc.store.history.history import PastFill, PastOrder, Totals
+from sigc.store.history.history import OrderTotals, PastFill, PastOrder
 from sigc.store.history.holding import Holding
 from sigc.store.history.recent import Record
 from sigc.store.history.track import Figures
@@ -70,7 +70,7 @@ class NavReply:
     slippage: tuple[float, ...] = ()
     months: Mapping[str, float] = field(default_factory=dict)
     figures: Figures = field(default_factory=Figures)
-    totals: Totals = field(default_factory=Totals)
+    totals: OrderTotals = field(default_factory=OrderTotals)
     receivables: float = 0.0
     declared_until: str = ""
 
@@ -303,7 +303,7 @@ class DetailReply:
     revision: int = 0
     digests: Mapping[str, str] = field(default_factory=dict)
     stages: tuple[StageLine, ...] = ()
-    totals: Totals = field(default_factory=Totals)
+    totals: OrderTotals = field(default_factory=OrderTotals)
     orders: Mapping[str, int] = field(default_factory=dict)
     artifacts: tuple[Artifact, ...] = ()
     plan: PlanLine | None = None

@@ -67,7 +67,7 @@ class AcceptReply:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class StopDecision:
     """Something that holds until it is taken back. kind: halted or paused; strategy: '' is all of them."""
 
     kind: str
@@ -81,4 +81,4 @@ class Decision:
 class SafetyReply:
     """What holds now."""
 
-    decisions: tuple[Decision, ...]
+    decisions: tuple[StopDecision, ...]

@@ -25,7 +25,7 @@ Sign = Callable[[bytes], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class AuditEvent:
     """What happened: its name (`order.sent`), to which run and book, who asked for it, and what there is to tell."""
 
     name: str
@@ -91,7 +91,7 @@ def ledger_id(connection: sqlite3.Connection) -> str:
     return str(row[0])
 
 
-def append(connection: sqlite3.Connection, at: datetime, event: Event, sign: Sign | None = None) -> AuditRecord:
+def append(connection: sqlite3.Connection, at: datetime, event: AuditEvent, sign: Sign | None = None) -> AuditRecord:
     """Add a record to the chain, in the transaction that is open."""
     seq, previous = head(connection)
     seq += 1

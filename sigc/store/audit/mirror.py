@@ -30,7 +30,7 @@ from sigc.failpoint import failpoint
 from sigc.private import make_private
 from sigc.store.audit.anchor import Anchor
 from sigc.store.audit.chain import canonical
-from sigc.store.audit.verify import IsSigned, Place, Verdict, parsed, verify_lines
+from sigc.store.audit.verify import ChainPosition, ChainVerdict, IsSigned, parsed, verify_lines
 from sigc.store.files import sync_directory, write_whole
 from sigc.store.ledger.records import Finding, Weight
 
@@ -44,7 +44,7 @@ class Mirrored:
     """How many records were copied, the last that is mirrored, and what went wrong."""
 
     copied: int
-    last: Place
+    last: ChainPosition
     findings: tuple[Finding, ...] = ()
 
 
@@ -70,7 +70,7 @@ def mirror(connection: sqlite3.Connection, directory: Path, settings: AuditSetti
 
     What can't be written is a finding; the next call goes on where this one ended.
     """
-    last, copied = Place(), 0
+    last, copied = ChainPosition(), 0
     if not settings.mirror:
         return Mirrored(copied, last)
     try:
@@ -93,7 +93,7 @@ def mirror(connection: sqlite3.Connection, directory: Path, settings: AuditSetti
 
 def verify_mirror(
     directory: Path, anchors: Sequence[Anchor] = (), is_signed: IsSigned | None = None, signed_from: int = 1
-) -> Verdict:
+) -> ChainVerdict:
     """The chain of all lines of a mirror. anchors: of this chain alone. Raises OSError."""
     since = _retained(directory)
     return verify_lines(mirror_lines(day_files(directory)), anchors, is_signed, signed_from, since)
@@ -169,14 +169,14 @@ def _tail(path: Path, size: int) -> bytes:
             step *= 4
 
 
-def _place(line: bytes) -> Place | None:
+def _place(line: bytes) -> ChainPosition | None:
     told = parsed(line.decode(errors="replace"))
     if told is None or type(told.get("seq")) is not int or not isinstance(told.get("digest"), str):
         return None
-    return Place(told["seq"], told["digest"])
+    return ChainPosition(told["seq"], told["digest"])
 
 
-def _last(directory: Path) -> Place:
+def _last(directory: Path) -> ChainPosition:
     """The last record that is mirrored."""
     for file in reversed(day_files(directory)):
         line = _last_line(file)
@@ -192,7 +192,7 @@ def _last_line(file: DayFile) -> bytes:
     return raw[raw.rfind(b"\n", 0, len(raw) - 1) + 1 :]
 
 
-def _known(line: bytes, file: DayFile) -> Place:
+def _known(line: bytes, file: DayFile) -> ChainPosition:
     found = _place(line)
     if found is None:
         hint = "`sigc audit verify --mirror` looks at all of it; moved away, it is written anew from the ledger"
@@ -200,14 +200,14 @@ def _known(line: bytes, file: DayFile) -> Place:
     return found
 
 
-def _retained(directory: Path) -> Place:
+def _retained(directory: Path) -> ChainPosition:
     path = directory / RETAINED
     if not path.exists():
-        return Place()
-    return _place(path.read_bytes()) or Place()
+        return ChainPosition()
+    return _place(path.read_bytes()) or ChainPosition()
 
 
-def _is_in(connection: sqlite3.Connection, place: Place) -> bool:
+def _is_in(connection: sqlite3.Connection, place: ChainPosition) -> bool:
     row = connection.execute("SELECT digest FROM audit WHERE seq = ?", (place.seq,)).fetchone()
     return row is not None and row[0] == place.digest
 
@@ -235,7 +235,7 @@ def line_of(seq: int, record: str, digest: str, signature: str) -> bytes:
     return text.encode()
 
 
-def _append(directory: Path, batch: Sequence[_Row]) -> Place:
+def _append(directory: Path, batch: Sequence[_Row]) -> ChainPosition:
     """Write records behind the last file, or into files of later days. Gives the last that is on the disk."""
     files = day_files(directory)
     open_day = date.min if not files else files[-1].day + timedelta(days=files[-1].is_packed)
@@ -254,7 +254,7 @@ def _append(directory: Path, batch: Sequence[_Row]) -> Place:
             os.fsync(file.fileno())
         if is_new:
             sync_directory(directory)
-    return Place(batch[-1][0], batch[-1][3])
+    return ChainPosition(batch[-1][0], batch[-1][3])
 
 
 def _rotate(directory: Path, settings: AuditSettings, today: date) -> None:

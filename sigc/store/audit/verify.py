@@ -36,7 +36,7 @@ _LINE = frozenset({"seq", "digest", "signature", "record"})
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class FoundRecord:
     """One record as it was found. columns: what stands beside the text; damage: why it can't even be read."""
 
     seq: int
@@ -48,7 +48,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ChainPosition:
     """Where a chain stands: the number and digest of a record; 0 and GENESIS before the first."""
 
     seq: int = 0
@@ -56,14 +56,14 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ChainVerdict:
     """How a chain was found. records: how many are good; head: the last of them; bad: the first that is not, 0 without.
 
     anchors: how many agree; signed: how many signatures are good (0 when no key was given).
     """
 
     records: int
-    head: Place
+    head: ChainPosition
     bad: int = 0
     reason: str = ""
     anchors: int = 0
@@ -80,7 +80,7 @@ def verify(
     anchors: Sequence[Anchor] = (),
     is_signed: IsSigned | None = None,
     signed_from: int = 1,
-) -> Verdict:
+) -> ChainVerdict:
     """The chain of a ledger. signed_from: the first record that was signed, if signing began later than the ledger.
 
     Raises E310 when the file is damaged so that nothing can be read.
@@ -95,19 +95,19 @@ def verify_lines(
     anchors: Sequence[Anchor] = (),
     is_signed: IsSigned | None = None,
     signed_from: int = 1,
-    since: Place | None = None,
-) -> Verdict:
+    since: ChainPosition | None = None,
+) -> ChainVerdict:
     """The chain of a mirror's lines, in their order. anchors: of this chain alone.
 
     since: the record before the first line, where older files are deleted; lines up to it are not looked at. None: the
     lines are a part of a chain, and their first one is taken as it is (unless it is record 1).
     """
-    links: Iterator[Link] = (_line(line) for line in lines)
+    links: Iterator[FoundRecord] = (_line(line) for line in lines)
     if since is None:
         first = next(links, None)
         if first is None:
-            return Verdict(0, Place())
-        since = Place() if first.seq <= 1 or first.damage else Place(first.seq, first.digest)
+            return ChainVerdict(0, ChainPosition())
+        since = ChainPosition() if first.seq <= 1 or first.damage else ChainPosition(first.seq, first.digest)
         links = _with(first, links, since)
     else:
         passed = since.seq
@@ -116,14 +116,14 @@ def verify_lines(
 
 
 def verify_links(
-    links: Iterable[Link],
+    links: Iterable[FoundRecord],
     anchors: Sequence[Anchor] = (),
     is_signed: IsSigned | None = None,
     signed_from: int = 1,
-    since: Place | None = None,
-) -> Verdict:
+    since: ChainPosition | None = None,
+) -> ChainVerdict:
     """The chain of `links` after `since`."""
-    head = since or Place()
+    head = since or ChainPosition()
     anchored: dict[int, list[Anchor]] = {}
     for anchor in anchors:
         anchored.setdefault(anchor.seq, []).append(anchor)
@@ -133,22 +133,22 @@ def verify_links(
         number = head.seq + 1
         reason = _fault(link, head, is_signed if number >= signed_from else None)
         if reason:
-            return Verdict(records, head, number, reason, agreed, signed)
+            return ChainVerdict(records, head, number, reason, agreed, signed)
         for anchor in anchored.pop(number, ()):
             if anchor.digest != link.digest:
-                return Verdict(records, head, vouched + 1, _replaced(vouched + 1, anchor), agreed, signed)
+                return ChainVerdict(records, head, vouched + 1, _replaced(vouched + 1, anchor), agreed, signed)
             agreed, vouched = agreed + 1, number
-        head = Place(number, link.digest)
+        head = ChainPosition(number, link.digest)
         records += 1
         signed += is_signed is not None and number >= signed_from
     later = [a for number, all in anchored.items() if number > head.seq for a in all]
     if later:
         reason = f"the end was cut off: record {max(a.seq for a in later)} was anchored at {later[-1].at}"
-        return Verdict(records, head, head.seq + 1, reason, agreed, signed)
-    return Verdict(records, head, 0, "", agreed, signed)
+        return ChainVerdict(records, head, head.seq + 1, reason, agreed, signed)
+    return ChainVerdict(records, head, 0, "", agreed, signed)
 
 
-def _fault(link: Link, before: Place, is_signed: IsSigned | None) -> str:
+def _fault(link: FoundRecord, before: ChainPosition, is_signed: IsSigned | None) -> str:
     """Why a record is not the one after `before`; '' when it is."""
     if link.damage:
         return link.damage
@@ -164,7 +164,7 @@ def _fault(link: Link, before: Place, is_signed: IsSigned | None) -> str:
     return ""
 
 
-def _text_fault(link: Link) -> str:
+def _text_fault(link: FoundRecord) -> str:
     told = parsed(link.record)
     if told is None or set(told) != _FIELDS:
         return "its text is no record"
@@ -195,13 +195,13 @@ def parsed(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _with(first: Link, rest: Iterator[Link], since: Place) -> Iterator[Link]:
+def _with(first: FoundRecord, rest: Iterator[FoundRecord], since: ChainPosition) -> Iterator[FoundRecord]:
     if not since.seq:
         yield first
     yield from rest
 
 
-def _rows(connection: sqlite3.Connection) -> Iterator[Link]:
+def _rows(connection: sqlite3.Connection) -> Iterator[FoundRecord]:
     """Records by number. What can't be read is a bad record, not an exception."""
     texts = ", ".join(f"CAST({name} AS BLOB)" for name in ("record", "digest", "signature", *_COLUMNS))
     try:
@@ -210,15 +210,15 @@ def _rows(connection: sqlite3.Connection) -> Iterator[Link]:
             try:
                 record, digest, signature, *beside = (bytes(r).decode() for r in raw)
             except (UnicodeDecodeError, TypeError):
-                yield Link(seq, "", "", "", damage="its text is no text")
+                yield FoundRecord(seq, "", "", "", damage="its text is no text")
                 continue
-            yield Link(seq, record, digest, signature, dict(zip(_COLUMNS, beside, strict=True)))
+            yield FoundRecord(seq, record, digest, signature, dict(zip(_COLUMNS, beside, strict=True)))
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        yield Link(0, "", "", "", damage=f"the file is damaged there: {error}")
+        yield FoundRecord(0, "", "", "", damage=f"the file is damaged there: {error}")
 
 
-def _line(line: bytes) -> Link:
-    damaged = Link(0, "", "", "", damage="its line is none of a mirror")
+def _line(line: bytes) -> FoundRecord:
+    damaged = FoundRecord(0, "", "", "", damage="its line is none of a mirror")
     try:
         text = line.decode()
     except UnicodeDecodeError:
@@ -235,4 +235,4 @@ def _line(line: bytes) -> Link:
             return damaged
     except ValueError:
         return damaged
-    return Link(seq, record, digest, signature)
+    return FoundRecord(seq, record, digest, signature)

@@ -55,7 +55,7 @@ class PastRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class OrderTotals:
     """What a run's orders came to, in money. referenced: the fills at the prices that their orders were sized by.
 
     slippage: how much worse they were, in basis points too; negative when better.
@@ -113,7 +113,7 @@ class BookTrack:
 
     book: books.Book
     days: tuple[Day, ...]
-    totals: Mapping[str, Totals] = field(default_factory=dict)
+    totals: Mapping[str, OrderTotals] = field(default_factory=dict)
 
 
 def book_of(connection: sqlite3.Connection, strategy: str, portfolio: str = "") -> books.Book | None:
@@ -145,7 +145,7 @@ def track(connection: sqlite3.Connection, book: books.Book) -> BookTrack:
     return BookTrack(book, days(float(book.capital), closes, {s: t.ordered for s, t in totals.items()}), totals)
 
 
-def _totals(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> dict[str, Totals]:
+def _totals(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> dict[str, OrderTotals]:
     """Totals of runs, summed by the session that they traded for."""
     rows = connection.execute(
         "SELECT r.session, sum(t.orders), sum(t.ordered), sum(t.fills), sum(t.traded), sum(t.commission),"  # noqa: S608
@@ -158,12 +158,12 @@ def _totals(connection: sqlite3.Connection, where: str, values: Sequence[object]
 
 def _total(
     count: int, ordered: float, fills: int, traded: float, commission: float, slippage: float, referenced: float
-) -> Totals:
+) -> OrderTotals:
     bps = 1e4 * slippage / referenced if referenced else 0.0
-    return Totals(count, ordered, fills, traded, commission, slippage, referenced, bps)
+    return OrderTotals(count, ordered, fills, traded, commission, slippage, referenced, bps)
 
 
-def summed(totals: Iterable[Totals]) -> Totals:
+def summed(totals: Iterable[OrderTotals]) -> OrderTotals:
     """Several totals as one; its slippage in basis points by what was filled of each."""
     found = list(totals)
     return _total(
@@ -177,12 +177,12 @@ def summed(totals: Iterable[Totals]) -> Totals:
     )
 
 
-def totals_of(connection: sqlite3.Connection, run: str) -> Totals:
+def totals_of(connection: sqlite3.Connection, run: str) -> OrderTotals:
     """What a run's orders came to; nothing for one without orders."""
     row = connection.execute(
         "SELECT orders, ordered, fills, traded, commission, slippage, referenced FROM run_totals WHERE run = ?", (run,)
     ).fetchone()
-    return Totals() if row is None else _total(*row)
+    return OrderTotals() if row is None else _total(*row)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class AuditQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """A record of the chain, told."""
 
     seq: int
@@ -57,7 +57,7 @@ class Entry:
     signature: str
 
 
-def query(connection: sqlite3.Connection, what: AuditQuery) -> Iterator[Entry]:
+def query(connection: sqlite3.Connection, what: AuditQuery) -> Iterator[AuditEntry]:
     """The records that match, oldest first. Raises E001 for a filter that is none, E810 for a record that is none."""
     test = compile_filter(what.expression) if what.expression else None
     found = (entry for entry in _entries(connection, what) if _matches(entry, what, test))
@@ -76,7 +76,7 @@ def span_of_time(text: str) -> timedelta:
     return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
 
 
-def _entries(connection: sqlite3.Connection, what: AuditQuery) -> Iterator[Entry]:
+def _entries(connection: sqlite3.Connection, what: AuditQuery) -> Iterator[AuditEntry]:
     """What SQLite can tell apart: a superset of what matches."""
     conditions = {
         "at >= ?": _text(what.after),
@@ -97,10 +97,10 @@ def _entries(connection: sqlite3.Connection, what: AuditQuery) -> Iterator[Entry
         yield _entry(seq, record, digest, signature)
 
 
-def _entry(seq: int, record: str, digest: str, signature: str) -> Entry:
+def _entry(seq: int, record: str, digest: str, signature: str) -> AuditEntry:
     try:
         told = json.loads(record)
-        return Entry(
+        return AuditEntry(
             seq,
             datetime.fromisoformat(told["at"]),
             told["event"],
@@ -118,7 +118,7 @@ def _entry(seq: int, record: str, digest: str, signature: str) -> Entry:
         raise SigcError(Diagnostic("E810", f"audit record {seq} is no record", hint=hint)) from None
 
 
-def _matches(entry: Entry, what: AuditQuery, test: Test | None) -> bool:
+def _matches(entry: AuditEntry, what: AuditQuery, test: Test | None) -> bool:
     return (
         (not what.types or any(_is_of(entry.event, wanted) for wanted in what.types))
         and (not what.who or entry.who == what.who)
@@ -144,7 +144,7 @@ def _is_about(value: Any, asset: str) -> bool:
     return False
 
 
-def _fields(entry: Entry) -> Mapping[str, Any]:
+def _fields(entry: AuditEntry) -> Mapping[str, Any]:
     record = {
         "seq": entry.seq,
         "at": entry.at.isoformat(),

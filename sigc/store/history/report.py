@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 
-from sigc.store.history.query import AuditQuery, Entry, query
+from sigc.store.history.query import AuditEntry, AuditQuery, query
 from sigc.store.ledger.records import ZERO
 
 _REFUSALS = frozenset({"refused", "denied", "rejected"})
 
 
 @dataclass(frozen=True, slots=True)
-class RunLine:
+class ReportedRun:
     """A run of the day in a line."""
 
     id: str
@@ -28,7 +28,7 @@ class RunLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ReportedRefusal:
     """What was said no to."""
 
     seq: int
@@ -40,7 +40,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Traded:
+class TradedTotals:
     """The fills of the day; bought, sold and commission in money."""
 
     fills: int = 0
@@ -59,10 +59,10 @@ class DayReport:
     first: int
     last: int
     events: dict[str, int]
-    runs: tuple[RunLine, ...]
+    runs: tuple[ReportedRun, ...]
     orders: dict[str, int]
-    traded: Traded
-    refusals: tuple[Refusal, ...]
+    traded: TradedTotals
+    refusals: tuple[ReportedRefusal, ...]
     deeds: dict[str, dict[str, int]]
 
 
@@ -101,19 +101,19 @@ def _by_number(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda c: (-c[1], c[0])))
 
 
-def _refusal(entry: Entry) -> Refusal:
+def _refusal(entry: AuditEntry) -> ReportedRefusal:
     told = entry.payload
     message = str(told.get("message") or told.get("reason") or "")
-    return Refusal(entry.seq, entry.at, entry.event, entry.strategy, entry.who, message)
+    return ReportedRefusal(entry.seq, entry.at, entry.event, entry.strategy, entry.who, message)
 
 
-def _runs(connection: sqlite3.Connection, between: tuple[str, str]) -> tuple[RunLine, ...]:
+def _runs(connection: sqlite3.Connection, between: tuple[str, str]) -> tuple[ReportedRun, ...]:
     rows = connection.execute(
         "SELECT id, strategy, portfolio, session, kind, outcome, message FROM runs "
         "WHERE started >= ? AND started < ? ORDER BY number",
         between,
     )
-    return tuple(RunLine(*row) for row in rows)
+    return tuple(ReportedRun(*row) for row in rows)
 
 
 def _orders(connection: sqlite3.Connection, between: tuple[str, str]) -> dict[str, int]:
@@ -125,8 +125,8 @@ def _orders(connection: sqlite3.Connection, between: tuple[str, str]) -> dict[st
     return {str(state): int(number) for state, number in rows}
 
 
-def _traded(connection: sqlite3.Connection, between: tuple[str, str]) -> Traded:
-    done = Traded()
+def _traded(connection: sqlite3.Connection, between: tuple[str, str]) -> TradedTotals:
+    done = TradedTotals()
     rows = connection.execute(
         "SELECT side, quantity, price, commission FROM fills WHERE at >= ? AND at < ? ORDER BY number", between
     )
@@ -134,5 +134,5 @@ def _traded(connection: sqlite3.Connection, between: tuple[str, str]) -> Traded:
         value = Decimal(quantity) * Decimal(price)
         bought, sold = (value, ZERO) if side == "buy" else (ZERO, value)
         fee = done.commission + Decimal(commission)
-        done = Traded(done.fills + 1, done.bought + bought, done.sold + sold, fee)
+        done = TradedTotals(done.fills + 1, done.bought + bought, done.sold + sold, fee)
     return done

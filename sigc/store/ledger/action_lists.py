@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sigc.actions import Action
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import action_rows as rows
-from sigc.store.ledger.effects import Due
+from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import BookKey
 
@@ -54,7 +54,7 @@ class Listing:
     What is asked of an asset is computed once, and only of assets that are asked for.
     """
 
-    def __init__(self, actions: Iterable[Action], schedule: Callable[[Action], Due | None]) -> None:
+    def __init__(self, actions: Iterable[Action], schedule: Callable[[Action], DueAction | None]) -> None:
         self._actions: dict[str, list[Action]] = {}
         self._into: dict[str, set[str]] = {}
         for action in actions:
@@ -62,14 +62,14 @@ class Listing:
             if action.into:
                 self._into.setdefault(action.asset, set()).add(action.into)
         self._schedule = schedule
-        self._known: dict[str, tuple[tuple[Due, ...], str]] = {}
+        self._known: dict[str, tuple[tuple[DueAction, ...], str]] = {}
 
     @property
     def is_any(self) -> bool:
         """Whether anything is listed at all."""
         return bool(self._actions)
 
-    def of(self, asset: str) -> tuple[tuple[Due, ...], str]:
+    def of(self, asset: str) -> tuple[tuple[DueAction, ...], str]:
         """The actions of an asset and their digest; nothing and '' where there are none."""
         found = self._known.get(asset)
         if found is None:
@@ -89,7 +89,7 @@ class Listing:
         return frozenset(names)
 
 
-def changed(connection: sqlite3.Connection, lister: BookKey, listing: Listing) -> dict[str, tuple[Due, ...]]:
+def changed(connection: sqlite3.Connection, lister: BookKey, listing: Listing) -> dict[str, tuple[DueAction, ...]]:
     """The lists, by asset, that are not as this book listed them last; an asset that has vanished has an empty one.
 
     Looked at are the assets that are touched, and those that they become.
@@ -105,7 +105,7 @@ def changed(connection: sqlite3.Connection, lister: BookKey, listing: Listing) -
     return {asset: dues for asset, (dues, digest) in listed.items() if known.get(asset, "") != digest}
 
 
-def take(tx: Transaction, lister: BookKey, lists: dict[str, tuple[Due, ...]]) -> None:
+def take(tx: Transaction, lister: BookKey, lists: dict[str, tuple[DueAction, ...]]) -> None:
     """Keep these lists, and have looked at again what is new or changed in them."""
     marks = rows.watermarks(tx.connection)
     for asset, dues in lists.items():
@@ -124,7 +124,7 @@ def take(tx: Transaction, lister: BookKey, lists: dict[str, tuple[Due, ...]]) ->
         _merge(tx, lister, asset, dues, max(since, _least(marks, asset)))
 
 
-def _merge(tx: Transaction, lister: BookKey, asset: str, dues: Sequence[Due], since: str) -> None:
+def _merge(tx: Transaction, lister: BookKey, asset: str, dues: Sequence[DueAction], since: str) -> None:
     """Lay a list over what is kept of the asset after a session."""
     through, _ = rows.progress(tx.connection)
     kept = {k.due.key: k for k in rows.listed(tx.connection, asset) if k.due.session > since}
@@ -155,8 +155,8 @@ def _merge(tx: Transaction, lister: BookKey, asset: str, dues: Sequence[Due], si
         _say(tx, "actions.vanished", lister, {"asset": asset, "actions": gone})
 
 
-def _priced(due: Due, before: Due) -> Due:
-    return Due(due.action, due.session, due.before, due.pay_session, before.price)
+def _priced(due: DueAction, before: DueAction) -> DueAction:
+    return DueAction(due.action, due.session, due.before, due.pay_session, before.price)
 
 
 def _passes(tx: Transaction, asset: str, owner: BookKey, to: BookKey) -> bool:
@@ -188,15 +188,15 @@ def _put(tx: Transaction, asset: str, one: _Listed) -> None:
     )
 
 
-def _told(due: Due) -> tuple[object, ...]:
+def _told(due: DueAction) -> tuple[object, ...]:
     """What a list says of an action."""
     return due.action, due.session, due.pay_session
 
 
-def _digest(dues: Iterable[Due]) -> str:
+def _digest(dues: Iterable[DueAction]) -> str:
     text = "\n".join(sorted(repr(_told(due)) for due in dues))
     return hashlib.sha256(text.encode()).hexdigest()[:16] if text else ""
 
 
 def _say(tx: Transaction, name: str, lister: BookKey, said: dict[str, object]) -> None:
-    tx.audit(Event(name, said, strategy=lister.strategy, portfolio=lister.portfolio))
+    tx.audit(AuditEvent(name, said, strategy=lister.strategy, portfolio=lister.portfolio))

@@ -15,7 +15,7 @@ from fractions import Fraction
 from itertools import groupby
 
 from sigc.actions import Action, ActionKind
-from sigc.store.ledger.effects import Amounts, Due, Key
+from sigc.store.ledger.action_effects import Amounts, DueAction, Key
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import BookKey
 
@@ -31,16 +31,16 @@ _THROUGH, _STEP = "actions.through", "actions.step"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredAction:
     """An action as the ledger keeps it. due: the session at which it is looked at next, '' for none."""
 
-    due: Due
+    due: DueAction
     next: str
     vanished: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ActionEntry:
     """What was booked of an action for one book. change: of the asset, into_change: of `into`; cash, receivable: money.
 
     step: its effect, or the payment of what was owed. session: from which it counts. fraction: shares paid in cash.
@@ -68,7 +68,7 @@ class Entry:
         return self.asset, self.kind, self.ex_date, self.id
 
 
-def put_action(tx: Transaction, due: Due, next: str, vanished: str = "") -> None:
+def put_action(tx: Transaction, due: DueAction, next: str, vanished: str = "") -> None:
     """Keep an action, in place of the one of the same key."""
     action = due.action
     tx.connection.execute(
@@ -105,18 +105,20 @@ def fill_came(tx: Transaction, asset: str, at: datetime) -> None:
     tx.connection.execute("UPDATE actions SET due = session WHERE asset = ? AND before >= ?", (asset, at.isoformat()))
 
 
-def listed(connection: sqlite3.Connection, asset: str) -> tuple[Kept, ...]:
+def listed(connection: sqlite3.Connection, asset: str) -> tuple[StoredAction, ...]:
     """All kept actions of an asset, by date."""
     return _kept(connection.execute(f"{_ACTION} WHERE asset = ? ORDER BY ex_date, kind, id", (asset,)))
 
 
-def due_until(connection: sqlite3.Connection, through: str) -> tuple[Kept, ...]:
+def due_until(connection: sqlite3.Connection, through: str) -> tuple[StoredAction, ...]:
     """The actions that are to be looked at, of all sessions up to one."""
     where = "WHERE due <> '' AND due <= ? ORDER BY due"
     return _kept(connection.execute(f"{_ACTION} {where}", (through,)))
 
 
-def hang_together(connection: sqlite3.Connection, asset: str, since: datetime, through: str) -> tuple[Kept, ...]:
+def hang_together(
+    connection: sqlite3.Connection, asset: str, since: datetime, through: str
+) -> tuple[StoredAction, ...]:
     """The actions of an asset, of those it becomes, and of those that become it, over any number of steps.
 
     Of all actions that act on what was held at an instant or later, of sessions up to `through`.
@@ -138,13 +140,13 @@ def hang_together(connection: sqlite3.Connection, asset: str, since: datetime, t
     return tuple(found.values())
 
 
-def between(connection: sqlite3.Connection, after: str, until: str) -> tuple[Due, ...]:
+def between(connection: sqlite3.Connection, after: str, until: str) -> tuple[DueAction, ...]:
     """The kept actions whose session is after one and no later than another, by session."""
     where = "WHERE session > ? AND session <= ? ORDER BY session"
     return tuple(k.due for k in _kept(connection.execute(f"{_ACTION} {where}", (after, until))))
 
 
-def put_entry(tx: Transaction, entry: Entry) -> int:
+def put_entry(tx: Transaction, entry: ActionEntry) -> int:
     """Book an entry; its number."""
     a = entry.amounts
     made = tx.connection.execute(
@@ -160,7 +162,7 @@ def put_entry(tx: Transaction, entry: Entry) -> int:
     return int(made.lastrowid or 0)
 
 
-def entries_of(connection: sqlite3.Connection, key: Key) -> tuple[Entry, ...]:
+def entries_of(connection: sqlite3.Connection, key: Key) -> tuple[ActionEntry, ...]:
     """What was booked of an action, for all books, in order."""
     where = "WHERE asset = ? AND kind = ? AND ex_date = ? AND id = ? ORDER BY number"
     return tuple(map(_entry, connection.execute(f"{_ENTRY} {where}", key)))
@@ -168,7 +170,7 @@ def entries_of(connection: sqlite3.Connection, key: Key) -> tuple[Entry, ...]:
 
 def entries_of_book(
     connection: sqlite3.Connection, key: BookKey, after: str = "", most: int = 1 << 62
-) -> tuple[Entry, ...]:
+) -> tuple[ActionEntry, ...]:
     """What was booked for a book that counts after a session, the newest first."""
     where = "WHERE strategy = ? AND portfolio = ? AND session > ? ORDER BY session DESC, number DESC LIMIT ?"
     return tuple(map(_entry, connection.execute(f"{_ENTRY} {where}", (key.strategy, key.portfolio, after, most))))
@@ -211,13 +213,13 @@ def put_progress(tx: Transaction, through: str, step: Decimal) -> None:
     )
 
 
-def restated(prices: Mapping[str, Decimal], dues: Iterable[Due]) -> dict[str, Decimal]:
+def restated(prices: Mapping[str, Decimal], dues: Iterable[DueAction]) -> dict[str, Decimal]:
     """Prices of before some actions, in the units of after: divided by splits, less dividends, under new names.
 
     A price that a dividend would leave at or below zero is as it was.
 
     >>> split = Action(date(2014, 6, 9), "AAPL", ActionKind.SPLIT, Fraction(7))
-    >>> due = Due(split, "2014-06-09", datetime(2014, 6, 6, 20), "2014-06-09")
+    >>> due = DueAction(split, "2014-06-09", datetime(2014, 6, 6, 20), "2014-06-09")
     >>> round(restated({"AAPL": Decimal("645.57")}, [due])["AAPL"], 2)
     Decimal('92.22')
     """
@@ -255,11 +257,11 @@ def renamed(prices: Mapping[str, Decimal], names: Mapping[str, str]) -> dict[str
     return {name: found[name] for name in (*prices, *found) if name in found}
 
 
-def _kept(rows: Iterable[tuple[str, ...]]) -> tuple[Kept, ...]:
+def _kept(rows: Iterable[tuple[str, ...]]) -> tuple[StoredAction, ...]:
     return tuple(_each_kept(rows))
 
 
-def _each_kept(rows: Iterable[tuple[str, ...]]) -> Iterator[Kept]:
+def _each_kept(rows: Iterable[tuple[str, ...]]) -> Iterator[StoredAction]:
     for (
         asset,
         kind,
@@ -291,14 +293,14 @@ def _each_kept(rows: Iterable[tuple[str, ...]]) -> Iterator[Kept]:
             id,
         )
         known = None if price is None else Decimal(price)
-        yield Kept(Due(action, session, datetime.fromisoformat(before), pay_session, known), next, gone)
+        yield StoredAction(DueAction(action, session, datetime.fromisoformat(before), pay_session, known), next, gone)
 
 
-def _entry(row: tuple[str, ...]) -> Entry:
+def _entry(row: tuple[str, ...]) -> ActionEntry:
     number, strategy, portfolio, asset, kind, ex, id, step, into, change, into_change, fraction, cash, owed, *rest = row
     session, pay_session, at, reason, corrects = rest
     amounts = Amounts(Decimal(change), Decimal(into_change), Decimal(cash), Decimal(owed), Decimal(fraction))
-    return Entry(
+    return ActionEntry(
         *(BookKey(strategy, portfolio), asset, kind, ex, id, step, into, amounts, session, pay_session),
         datetime.fromisoformat(at),
         reason,

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from sigc.store.audit.chain import Event
-from sigc.store.ledger import action_rows, booking, orders
+from sigc.store.audit.chain import AuditEvent
+from sigc.store.ledger import action_booking as booking
+from sigc.store.ledger import action_rows, orders
 from sigc.store.ledger.accounts import add_cash, holders, moved, position, put_position
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Nav, Position, RunKey, Side
@@ -55,7 +56,7 @@ def open_book(tx: Transaction, key: BookKey, capital: Decimal, at: datetime, anc
     )
     action_rows.put_watermark(tx, key, "", anchor, "opened")  # it held nothing before
     said = {"capital": capital, "anchor": anchor}
-    tx.audit(Event("book.opened", said, strategy=key.strategy, portfolio=key.portfolio))
+    tx.audit(AuditEvent("book.opened", said, strategy=key.strategy, portfolio=key.portfolio))
     return Book(key, capital, capital, at, anchor)
 
 
@@ -137,7 +138,7 @@ def _add_fill(tx: Transaction, fill: Fill) -> bool:
     said |= {"side": fill.side, "quantity": fill.quantity, "price": fill.price, "commission": fill.commission}
     intent = orders.get(tx.connection, fill.client_order_id)
     if intent is None:
-        tx.audit(Event("fill.foreign", said | {"at": fill.at}))  # an order that this ledger did not send
+        tx.audit(AuditEvent("fill.foreign", said | {"at": fill.at}))  # an order that this ledger did not send
         return True
     orders.filled(tx, intent, fill.quantity)
     key = BookKey(intent.key.strategy, intent.key.portfolio)
@@ -146,7 +147,7 @@ def _add_fill(tx: Transaction, fill: Fill) -> bool:
     action_rows.fill_came(tx, fill.asset, fill.at)
     name = "fill" if intent.filled + fill.quantity <= intent.quantity else "fill.excess"
     said |= {"at": fill.at, "slippage_bps": _slippage_bps(fill, intent.reference), "position": held}
-    tx.audit(Event(name, said, intent.run, key.strategy, key.portfolio))
+    tx.audit(AuditEvent(name, said, intent.run, key.strategy, key.portfolio))
     return True
 
 
@@ -187,18 +188,18 @@ def _add_charge(tx: Transaction, charge: Charge) -> None:
         "at": charge.at,
     }
     if _is_booked(tx.connection, charge):
-        tx.audit(Event("charge.of_action", said))
+        tx.audit(AuditEvent("charge.of_action", said))
         return
     shares = _shares(tx.connection, charge)
     if not shares:
-        tx.audit(Event("charge.foreign", said))
+        tx.audit(AuditEvent("charge.foreign", said))
     for key, amount in shares.items():
         add_cash(tx, key, amount)
         tx.connection.execute(
             "INSERT INTO charge_shares (id, strategy, portfolio, amount) VALUES (?, ?, ?, ?)",
             (charge.id, key.strategy, key.portfolio, str(amount)),
         )
-        tx.audit(Event("charge", said | {"share": amount}, strategy=key.strategy, portfolio=key.portfolio))
+        tx.audit(AuditEvent("charge", said | {"share": amount}, strategy=key.strategy, portfolio=key.portfolio))
 
 
 def _is_booked(connection: sqlite3.Connection, charge: Charge) -> bool:
@@ -316,7 +317,7 @@ def put_nav(tx: Transaction, nav: Nav) -> None:
     if added.rowcount:
         said = {"session": nav.session, "nav": nav.nav, "cash": nav.cash, "gross": nav.gross, "net": nav.net}
         said |= {"receivables": nav.receivables} if nav.receivables else {}
-        tx.audit(Event("nav", said, strategy=key.strategy, portfolio=key.portfolio))
+        tx.audit(AuditEvent("nav", said, strategy=key.strategy, portfolio=key.portfolio))
 
 
 def navs(connection: sqlite3.Connection, key: BookKey, after: str = "") -> tuple[Nav, ...]:

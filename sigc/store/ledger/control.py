@@ -10,7 +10,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger.ledger import Transaction
 
 HALTED = "halted"  # no order of that strategy (or of any) is sent
@@ -46,7 +46,7 @@ def put(tx: Transaction, name: str, scope: str, value: str, who: str, reason: st
         (name, scope, value, who, reason, tx.at.isoformat()),
     )
     said = {"name": name, "scope": scope, "value": value, "reason": reason, "was": before.value if before else None}
-    tx.audit(Event("control.set", said, who=who))
+    tx.audit(AuditEvent("control.set", said, who=who))
 
 
 def drop(tx: Transaction, name: str, scope: str, who: str = "", reason: str = "") -> bool:
@@ -56,7 +56,7 @@ def drop(tx: Transaction, name: str, scope: str, who: str = "", reason: str = ""
         return False
     tx.connection.execute("DELETE FROM control WHERE name = ? AND scope = ?", (name, scope))
     said = {"name": name, "scope": scope, "reason": reason, "was": before.value}
-    tx.audit(Event("control.dropped", said, who=who))
+    tx.audit(AuditEvent("control.dropped", said, who=who))
     return True
 
 

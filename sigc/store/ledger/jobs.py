@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.history.conditions import conditions
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import Outcome
@@ -167,7 +167,7 @@ def miss(tx: Transaction, job: str, planned: datetime, reason: str, strategy: st
         "INSERT INTO misses (job, planned, reason, at) VALUES (?, ?, ?, ?)",
         (job, planned.isoformat(), reason, tx.at.isoformat()),
     )
-    tx.audit(Event("job.missed", {"job": job, "planned": planned, "reason": reason}, strategy=strategy))
+    tx.audit(AuditEvent("job.missed", {"job": job, "planned": planned, "reason": reason}, strategy=strategy))
 
 
 def did_not_run(
@@ -185,7 +185,7 @@ def did_not_run(
     more: zone (of the job), session (that it would have traded for), detail (of the reason), each where it is known.
     """
     said = {"job": job, "planned": planned, "reason": reason, "trades": is_trading, **more}
-    tx.audit(Event("job.did_not_run", said, strategy=strategy))
+    tx.audit(AuditEvent("job.did_not_run", said, strategy=strategy))
 
 
 def misses(connection: sqlite3.Connection, job: str, most: int = 50) -> tuple[Missed, ...]:
@@ -214,8 +214,8 @@ def misses_between(connection: sqlite3.Connection, job: str, start: datetime, en
     return tuple(sorted(found, key=lambda one: one.planned))
 
 
-def _event(name: str, order: OrderedRun, said: Mapping[str, Any]) -> Event:
-    return Event(name, said, run=order.id, strategy=order.strategy, portfolio=order.portfolio, who=order.who)
+def _event(name: str, order: OrderedRun, said: Mapping[str, Any]) -> AuditEvent:
+    return AuditEvent(name, said, run=order.id, strategy=order.strategy, portfolio=order.portfolio, who=order.who)
 
 
 def _many(connection: sqlite3.Connection, where: str, *values: object) -> tuple[OrderedRun, ...]:

@@ -30,9 +30,9 @@ from sigc.alerts.rules import ENDS_ORDERS
 from sigc.clock import Clock
 from sigc.failpoint import failpoint
 from sigc.store.audit import chain as audit
-from sigc.store.audit.chain import AuditRecord, Event, Sign
+from sigc.store.audit.chain import AuditEvent, AuditRecord, Sign
 from sigc.store.ledger.connection import FILE, Lock, connect_reader, connect_writer, told
-from sigc.store.outbox.raising import derive
+from sigc.store.outbox.raise_alerts import derive
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,9 +47,9 @@ class Transaction:
     sign: Sign | None = None
     records: list[AuditRecord] = field(default_factory=list)
     hide: Callable[[str], str] = str
-    ended: dict[str, tuple[int, Event]] = field(default_factory=dict)
+    ended: dict[str, tuple[int, AuditEvent]] = field(default_factory=dict)
 
-    def audit(self, event: Event) -> None:
+    def audit(self, event: AuditEvent) -> None:
         """Record what this transaction changes, and raise the alerts that follow from it."""
         payload = {name: self._hidden(value) for name, value in event.payload.items()}
         recorded = replace(event, payload=payload)

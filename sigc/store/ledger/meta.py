@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import jobs, runs
 from sigc.store.ledger.ledger import Transaction
 
@@ -21,18 +21,18 @@ def begin(tx: Transaction, alive: str, zone: str = "") -> bool:
     is_cut_off = row is not None and row[0] == _UP
     (wrote,) = tx.connection.execute("SELECT max(at) FROM audit").fetchone()
     _put(tx, _UP)
-    tx.audit(Event(STARTED, {"alive": alive}))
+    tx.audit(AuditEvent(STARTED, {"alive": alive}))
     if is_cut_off:
         ordered = {order.id for order in jobs.left_open(tx.connection)}
         open_ = sorted(ordered | {run.id for run in runs.left_open(tx.connection)})
-        tx.audit(Event(RECOVERED, {"alive": max(alive, wrote or ""), "back": tx.at, "open": open_, "zone": zone}))
+        tx.audit(AuditEvent(RECOVERED, {"alive": max(alive, wrote or ""), "back": tx.at, "open": open_, "zone": zone}))
     return is_cut_off
 
 
 def ended(tx: Transaction) -> None:
     """Note that the daemon ends because it was asked to."""
     _put(tx, _DOWN)
-    tx.audit(Event(STOPPED, {}))
+    tx.audit(AuditEvent(STOPPED, {}))
 
 
 def _put(tx: Transaction, value: str) -> None:

@@ -17,7 +17,7 @@ from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import (
     BookKey,
@@ -249,10 +249,10 @@ def _move(tx: Transaction, intent: Intent, to: IntentState, name: str, said: Map
     tx.audit(event(name, intent, {"was": now, **said}))
 
 
-def event(name: str, intent: Intent, said: Mapping[str, object]) -> Event:
+def event(name: str, intent: Intent, said: Mapping[str, object]) -> AuditEvent:
     """An event of an order."""
     payload = {"client_order_id": intent.client_order_id, "asset": intent.asset, **said}
-    return Event(name, payload, intent.run, intent.key.strategy, intent.key.portfolio)
+    return AuditEvent(name, payload, intent.run, intent.key.strategy, intent.key.portfolio)
 
 
 def _many(connection: sqlite3.Connection, where: str, *values: object) -> tuple[Intent, ...]:

@@ -176,7 +176,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class RunStage:
     """How a stage of a run went. outcome: done, failed, late (its deadline passed), or resumed."""
 
     run: str

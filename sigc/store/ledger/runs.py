@@ -15,10 +15,10 @@ from itertools import groupby
 from typing import Any
 
 from sigc.errors import Diagnostic, SigcError
-from sigc.store.audit.chain import Event, canonical
+from sigc.store.audit.chain import AuditEvent, canonical
 from sigc.store.history.conditions import conditions
 from sigc.store.ledger.ledger import Transaction
-from sigc.store.ledger.records import Finding, Outcome, Run, RunKey, RunKind, Stage, StageName, Weight
+from sigc.store.ledger.records import Finding, Outcome, Run, RunKey, RunKind, RunStage, StageName, Weight
 
 _COLUMNS = (
     "id, strategy, portfolio, session, kind, slot, as_of, revision, started, who, reason, broker, cut_off, finished,"
@@ -197,7 +197,7 @@ def add_digests(tx: Transaction, run: str, digests: Mapping[str, str]) -> None:
     tx.connection.execute("UPDATE runs SET digests = ? WHERE id = ?", (canonical(json.loads(known) | digests), run))
 
 
-def add_stage(tx: Transaction, run: Run, stage: Stage) -> None:
+def add_stage(tx: Transaction, run: Run, stage: RunStage) -> None:
     """Record how a stage went; a stage that was resumed after a crash is recorded anew."""
     findings = [_plain(f) for f in stage.findings]
     tx.connection.execute(
@@ -219,9 +219,9 @@ def close_run(tx: Transaction, run: Run, at: datetime, outcome: Outcome, message
     tx.audit(event("run.closed", run, {"outcome": outcome, "message": message}))
 
 
-def event(name: str, run: Run, payload: Mapping[str, object]) -> Event:
+def event(name: str, run: Run, payload: Mapping[str, object]) -> AuditEvent:
     """An event of a run."""
-    return Event(name, payload, run=run.id, strategy=run.key.strategy, portfolio=run.key.portfolio, who=run.who)
+    return AuditEvent(name, payload, run=run.id, strategy=run.key.strategy, portfolio=run.key.portfolio, who=run.who)
 
 
 def find(connection: sqlite3.Connection, id: str) -> Run:
@@ -279,11 +279,11 @@ def last_session_of(connection: sqlite3.Connection, strategy: str, *, with_dry: 
     return "" if row is None else str(row[0])
 
 
-def stages_of(connection: sqlite3.Connection, run: str) -> tuple[Stage, ...]:
+def stages_of(connection: sqlite3.Connection, run: str) -> tuple[RunStage, ...]:
     """The stages of a run, in order."""
     rows = connection.execute("SELECT name, started, seconds, outcome, findings FROM stages WHERE run = ?", (run,))
     found = {
-        StageName(name): Stage(
+        StageName(name): RunStage(
             run, StageName(name), datetime.fromisoformat(at), seconds, outcome, _findings(json.loads(findings))
         )
         for name, at, seconds, outcome, findings in rows

@@ -16,7 +16,7 @@ from datetime import datetime
 
 from sigc.alerts.urgency import Urgency
 from sigc.store.ledger.ledger import Transaction
-from sigc.store.outbox.looking import COLUMNS, Alert, alert_of
+from sigc.store.outbox.alert_query import COLUMNS, Alert, alert_of
 
 RAISED, RESOLVED = "raise", "resolve"
 _DUE = "d.state IN ('pending', 'sending')"  # the words of the index

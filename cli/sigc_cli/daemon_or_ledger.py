@@ -1,0 +1,73 @@
+"""Reading from the command line: what the daemon says that answers, else what the ledger of the work dir has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from sigc_cli.assembly.workdir import work_dir as place_of
+from sigc_pipelines.assembly.parts import Choices, configuration
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sigc.config.check import LoadedConfig
+    from sigc.rpc.client import Client
+
+T = TypeVar("T")
+Target = tuple[Path | None, str | None, str | None]  # --config, --address, --name
+
+
+def from_daemon(target: Target, work_dir: Path | None, ask: Callable[[Client], T]) -> T | None:
+    """What the daemon answers; None where none is there, which is said, or where a work dir is named.
+
+    Raises E900 for one that does not answer, or is not there at an address that was given or where no ledger is.
+    """
+    if work_dir is not None:
+        return None
+    from sigc.rpc.client import NoDaemonError
+    from sigc.store.ledger.connection import FILE
+    from sigc_cli.daemon_call import daemon
+
+    config, address, name = target
+    try:
+        with daemon(config, address, name) as client:
+            return ask(client)
+    except NoDaemonError as gone:
+        if not gone.is_refused or address is not None:
+            raise
+        place = place_of(configuration(Choices(config=config)), None, name)
+        if not (place / FILE).is_file():
+            raise  # nor is there a ledger
+        click.echo(f"no daemon answers; this is from the ledger in {place}", err=True)
+        return None
+
+
+@contextmanager
+def ledger_of(target: Target, work_dir: Path | None) -> Iterator[tuple[sqlite3.Connection, Path, LoadedConfig]]:
+    """A connection that only reads, the work dir, the configuration. Raises E310 without a ledger there."""
+    from sigc.store.ledger.connection import FILE, connect_reader, told
+
+    config, _, name = target
+    loaded = configuration(Choices(config=config))
+    place = place_of(loaded, work_dir, name)
+    path = place / FILE
+    connection = connect_reader(path)
+    try:
+        with told(path):
+            yield connection, place, loaded
+    finally:
+        connection.close()
+
+
+@contextmanager
+def ledger(
+    config: Path | None, work_dir: Path | None, name: str | None = None
+) -> Iterator[tuple[sqlite3.Connection, Path]]:
+    """A connection that only reads, and the work dir. Raises E310 without a ledger there."""
+    with ledger_of((config, None, name), work_dir) as (connection, place, _):
+        yield connection, place

@@ -1,0 +1,95 @@
+"""The daemon's log file: found, read from its end, followed over its rotations. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+
+from sigc.errors import Diagnostic, SigcError
+
+_LOOKED_AT = 20_000_000  # bytes from the end
+_EVERY_S = 0.25
+_OWN = ("at", "level", "logger", "run", "text", "trace")
+
+
+def log_path(config: Path | None, work_dir: Path | None) -> Path:
+    """The log file of the configured daemon. Raises E901 where there is none."""
+    from sigc_cli.assembly.workdir import work_dir as place_of
+    from sigc_pipelines.assembly.parts import Choices, configuration
+
+    loaded = configuration(Choices(config=config))
+    configured = loaded.config.daemon.log_file
+    path = Path(configured).expanduser() if configured else place_of(loaded, work_dir) / "daemon.log"
+    if not path.is_file():
+        hint = "a daemon in the foreground logs to stderr: `journalctl -u sigc` under systemd, or set daemon.log_file"
+        raise SigcError(Diagnostic("E901", f"there is no log file {path}", hint=hint))
+    return path
+
+
+def last_lines(path: Path, run: str, most: int) -> list[str]:
+    """The last lines, of one run where it is named; oldest first. Raises E901."""
+    try:
+        with path.open("rb") as source:
+            size = source.seek(0, os.SEEK_END)
+            source.seek(max(0, size - _LOOKED_AT))
+            text = source.read().decode("utf-8", "replace")
+    except OSError as failure:
+        raise SigcError(Diagnostic("E901", f"the log {path} can't be read: {failure.strerror}")) from failure
+    return [line for line in text.splitlines() if is_of(line, run)][-most:]
+
+
+def is_of(line: str, run: str) -> bool:
+    """Whether a line belongs to a run, in either layout; all belong to ''."""
+    return not run or f'"run": {json.dumps(run)}' in line or f" [{run}]: " in line
+
+
+def followed(path: Path, run: str) -> Iterator[str]:
+    """The lines that are added from now on, for ever; goes on in the new file when the log is rotated."""
+    source, rest = path.open("rb"), b""
+    source.seek(0, os.SEEK_END)
+    try:
+        while True:
+            rest += source.read()
+            *whole, rest = rest.split(b"\n")
+            for line in whole:
+                text = line.decode("utf-8", "replace")
+                if is_of(text, run):
+                    yield text
+            if _is_rotated(path, source):
+                source.close()
+                source = path.open("rb")
+            else:
+                time.sleep(_EVERY_S)
+    finally:
+        source.close()
+
+
+def _is_rotated(path: Path, source: BufferedReader) -> bool:
+    """Whether the path is another file by now, and all of this one was read."""
+    try:
+        now, then = path.stat(), os.fstat(source.fileno())
+    except OSError:
+        return False
+    return (now.st_ino, now.st_dev) != (then.st_ino, then.st_dev) and source.tell() >= then.st_size
+
+
+def shown(line: str) -> str:
+    """A line for people: of JSON its time (UTC), level, run, text and what else it tells; any other as it stands.
+
+    >>> shown('{"at": "2024-01-15T14:00:00Z", "level": "info", "logger": "sigc", "run": "r1", "text": "x", "n": 1}')
+    '2024-01-15T14:00:00Z info    [r1] x n=1'
+    """
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(told, dict):
+        return line
+    run = f"[{told['run']}] " if told.get("run") else ""
+    more = "".join(f" {key}={value}" for key, value in told.items() if key not in _OWN)
+    trace = f"\n{told['trace']}" if told.get("trace") else ""
+    return f"{told.get('at', '')} {told.get('level', ''):<7} {run}{told.get('text', '')}{more}{trace}"

@@ -1,1 +1,0 @@
-"""sigc in a notebook."""

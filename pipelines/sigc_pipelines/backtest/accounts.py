@@ -1,0 +1,261 @@
+"""The book of a backtest: wanted weights in, held weights and returns out. Accounting of the language
+reference, section 5.
+
+Weights are decided at the close of row t, traded then, and earn from row t + 1. The book starts flat.
+Between rebalances target weights are held; with `drift` they move with the returns.
+
+    gross[t]    = sum(held[t-1] * returns[t])
+    turnover[t] = sum(|held[t] - before[t]|)      before: held[t-1], drifted where asked
+    net[t]      = gross[t] - cost[t]
+
+Where an asset that is held or wanted lacks a price, or no weight is defined on a row that is due, rows are walked one
+by one (`sigc.ops.loops.accounts`): what can't be traded stays, a return over a gap is earned where the price is back,
+what ended leaves. Figures of the plain way tell where that must be (`is_plain`), so plain books do not pay for it.
+
+Neighbours: `quotes.py` accepts prices, `costs.py` prices the trades, `constraints.py` adjusts a wanted book,
+`performance.py` measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sigc.ops.jit import frozen
+from sigc.panel import Floats
+from sigc_pipelines.portfolio.rebalance import Due
+from sigc_pipelines.prices.quotes import Quotes
+
+Flags = NDArray[np.bool_]
+# row, wanted weights, weights held before, which assets can be traded -> weights to hold
+Adjust = Callable[[int, Floats, Floats, Flags], Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class AssetEvent:
+    """An asset that ended (`is_end`), with its share of the book; or came back after that, with what was booked.
+
+    is_declared: a corporate action says so; else it is presumed for want of prices.
+    """
+
+    is_end: bool
+    row: int
+    column: int
+    share: float
+    is_declared: bool
+
+
+_ROWS_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BacktestAccounts:
+    """held: (rows, assets) weights after each row; without assets where only figures were kept. gross, turnover:
+    (rows,).
+
+    exposures: gross and net, the sums of absolute weights and of weights, (rows,) each. missing: held assets without a
+    price, (rows,) counts. moved: what was traded, where it is not the change of what was held. events: ends of assets.
+    undecided: rows that were due and had no weight defined. ruined: the row on which nothing was left, -1 for none.
+    """
+
+    held: Floats
+    gross: Floats
+    turnover: Floats
+    exposures: tuple[Floats, Floats]
+    missing: NDArray[np.int64]
+    moved: Floats | None = None
+    events: tuple[AssetEvent, ...] = ()
+    undecided: int = 0
+    ruined: int = -1
+
+    @property
+    def trades(self) -> Floats:
+        """(rows, assets) what was traded, as weights."""
+        if self.moved is not None:
+            return self.moved
+        return np.diff(self.held, axis=0, prepend=np.zeros((1, self.held.shape[1])))
+
+
+def keep_book(
+    wanted: Floats,
+    quotes: Quotes,
+    *,
+    due: Due | None = None,
+    drift: bool = False,
+    adjust: Adjust | None = None,
+) -> BacktestAccounts:
+    """Hold `wanted` weights (rows, assets; NaN counts as 0 beside defined ones) over `quotes` of that shape.
+
+    due: the rows on which it is traded (rows,), None for all; where nothing can be decided on the first of them, the
+    first row on which it can be is one too. adjust: what constraints leave of a wanted book.
+    """
+    due = np.ones(len(wanted), bool) if due is None else due
+    if not due.all():
+        due = _from_the_first(due, wanted, quotes.prices)
+    if adjust is not None:
+        return _adjusted(wanted, quotes, due, drift, adjust)
+    if not drift:
+        held = wanted if due.all() else wanted[_last_due(due)]
+        book, is_whole = _as_wanted(held, quotes)
+        if is_whole:
+            return book
+    return _walked(wanted, quotes, due, drift)
+
+
+def _from_the_first(due: Due, wanted: Floats, prices: Floats) -> Due:
+    """The due rows, and the first on which anything can be decided: the opening of a book stays due until then."""
+    for low in range(int(np.argmax(due)), len(due), _ROWS_AT_ONCE):
+        rows = slice(low, low + _ROWS_AT_ONCE)
+        defined, priced = wanted[rows] == wanted[rows], prices[rows] == prices[rows]
+        ready = (defined & priced).any(axis=1) | (defined.any(axis=1) & ~priced.any(axis=1))
+        if ready.any():
+            first = low + int(np.argmax(ready))
+            if not due[first]:
+                due = due.copy()
+                due[first] = True
+            break
+    return due
+
+
+def _last_due(due: Due) -> NDArray[np.intp]:
+    """The last row that was due, for each row. The first is due."""
+    return np.maximum.accumulate(np.where(due, np.arange(len(due)), 0))
+
+
+def _as_wanted(held: Floats, quotes: Quotes) -> tuple[BacktestAccounts, bool]:
+    """The book that holds just what is wanted, and whether that can be."""
+    from sigc.ops.loops import books
+
+    figures = np.empty((books.FIGURES, len(held)))
+    books.followed(held, quotes.returns, np.zeros(held.shape[1]), figures)
+    is_whole = is_plain(figures, held[-1:], quotes)
+    if figures[books.MISSING].any():
+        held = np.where(np.isnan(held), 0.0, held)
+    return book_of(held, figures), is_whole
+
+
+def is_plain(figures: Floats, last: Floats, quotes: Quotes) -> bool:
+    """True where a book of such figures can be held as it is wanted: nothing is held or bought without a price, and no
+    row that follows a book has no weight at all. last: (1, assets) the weights of the last row."""
+    from sigc.ops.loops import books
+
+    if figures[books.UNPRICED].any() or quotes.ends is not None:
+        return False
+    size = figures[books.GROSS]
+    if ((size[1:] == 0.0) & (figures[books.MISSING, 1:] > 0.0) & (size[:-1] > 0.0)).any():
+        return False
+    return not (np.isnan(quotes.prices[-1:]) & (np.abs(last) > 0.0)).any()
+
+
+def book_of(held: Floats, figures: Floats) -> BacktestAccounts:
+    """The book of such figures by row (`sigc.ops.loops.books`)."""
+    from sigc.ops.loops import books
+
+    exposures = (figures[books.GROSS], figures[books.NET])
+    missing = figures[books.UNPRICED].astype(np.int64)
+    return BacktestAccounts(held, figures[books.EARNED], figures[books.TURNOVER], exposures, missing)
+
+
+def _walked(wanted: Floats, quotes: Quotes, due: Due, drift: bool) -> BacktestAccounts:
+    from sigc.ops.loops import accounts
+
+    held, trades, figures, events, undecided = accounts.keep(
+        wanted, quotes.prices, quotes.raw, due, drift, quotes.ended_after, quotes.delisting_return, quotes.ends
+    )
+    return _of_walk(held, trades, figures, events, undecided)
+
+
+def _adjusted(wanted: Floats, quotes: Quotes, due: Due, drift: bool, adjust: Adjust) -> BacktestAccounts:
+    """Row by row, as constraints depend on what is held."""
+    from sigc.ops.loops import accounts
+
+    kept = accounts.room(wanted.shape[1])
+    state, numbers, events = kept
+    given = frozen(wanted), frozen(quotes.prices), frozen(quotes.raw)
+    ends = accounts.no_ends(wanted.shape[1]) if quotes.ends is None else quotes.ends
+    how = drift, quotes.ended_after, quotes.delisting_return, ends
+    held, trades, figures = np.empty(wanted.shape), np.zeros(wanted.shape), np.zeros((accounts.FIGURES, len(wanted)))
+    for row in range(len(wanted)):
+        todo = accounts.open_row(row, given, bool(due[row]), how, kept, figures)
+        asked, tradable = state[accounts.TARGET].copy(), np.isfinite(quotes.prices[row])
+        if todo != accounts.NOTHING:
+            if todo == accounts.PART:
+                tradable &= np.isin(state[accounts.PENDING], (accounts.UNDONE, accounts.SCALED))
+            undecided_on = state[accounts.PENDING] == accounts.KEPT
+            beside = np.where(undecided_on, 0.0, state[accounts.HELD])
+            state[accounts.TARGET] = adjust(row, asked, beside, tradable & ~undecided_on)
+        accounts.close_row(row, todo, given[1], state, held, trades, figures)
+        if todo != accounts.NOTHING and not _has_stuck(state, quotes.prices[row]):
+            by_limits = tradable & (state[accounts.PENDING] == accounts.SCALED) & (asked == state[accounts.WANT])
+            state[accounts.PENDING, by_limits] = 0.0
+    count, undecided = int(numbers[accounts.COUNT]), int(numbers[accounts.UNDECIDED])
+    return _of_walk(held, trades, figures, events[:count], undecided)
+
+
+def _has_stuck(state: Floats, prices: Floats) -> bool:
+    from sigc.ops.loops import accounts
+
+    pending, is_held = state[accounts.PENDING], state[accounts.HELD] != 0.0
+    unpriced = np.isnan(prices) & (is_held | (pending == accounts.UNDONE))
+    return bool((unpriced | (is_held & (pending == accounts.KEPT))).any())
+
+
+def _of_walk(held: Floats, trades: Floats, figures: Floats, events: Floats, undecided: int) -> BacktestAccounts:
+    from sigc.ops.loops import accounts, books
+
+    return BacktestAccounts(
+        held=held,
+        gross=figures[accounts.GROSS],
+        turnover=figures[accounts.TURNOVER],
+        exposures=books.exposures(frozen(held)),
+        missing=figures[accounts.MISSING].astype(np.int64),
+        moved=trades,
+        events=tuple(
+            AssetEvent(k != accounts.BACK, int(t), int(j), float(share), k == accounts.CLOSED)
+            for k, t, j, share in events.tolist()
+        ),
+        undecided=undecided,
+    )
+
+
+def targets(wanted: Floats, held: Floats, priced: Flags) -> Floats:
+    """Weights to trade to (assets,), where only `priced` assets can be traded beside what is held; else what is wanted,
+    missing weights as 0."""
+    if priced.all():
+        return np.where(np.isnan(wanted), 0.0, wanted)
+    from sigc.ops.loops import accounts
+
+    return accounts.scaled(wanted, held, priced)
+
+
+def until_ruin(book: BacktestAccounts, costs: Floats) -> tuple[BacktestAccounts, Floats]:
+    """The book and its costs, stopped on the row on which nothing is left: it loses all there, and is flat after."""
+    gone = np.flatnonzero(book.gross - costs <= -1.0)
+    if not len(gone):
+        return book, costs
+    row = int(gone[0])
+    gross, paid = book.gross.copy(), costs.copy()
+    gross[row] = max(-1.0, gross[row])
+    paid[row] = gross[row] + 1.0
+    gross[row + 1 :] = paid[row + 1 :] = 0.0
+
+    def stopped(values: Floats) -> Floats:
+        out = values.copy()
+        out[row:] = 0
+        return out
+
+    flat = replace(
+        book,
+        held=stopped(book.held),
+        gross=gross,
+        turnover=stopped(book.turnover),
+        exposures=(stopped(book.exposures[0]), stopped(book.exposures[1])),
+        missing=np.where(np.arange(len(gross)) <= row, book.missing, 0),
+        moved=None if book.moved is None else stopped(book.moved),
+        events=tuple(e for e in book.events if e.row <= row),
+        ruined=row,
+    )
+    return flat, paid

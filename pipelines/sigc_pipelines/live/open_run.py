@@ -1,0 +1,83 @@
+"""Open a run: refused while something is halted or paused, or when its session was traded; else written down."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from sigc.errors import Diagnostic, SigcError
+from sigc.store.audit.chain import AuditEvent
+from sigc.store.ledger import books, control, runs
+from sigc.store.ledger.records import BookKey, Run, RunKey, RunKind
+from sigc_pipelines.live.session import Moment
+from sigc_pipelines.live.sizing import decimal
+from sigc_pipelines.live.trading import Request, Trading
+
+
+def open_run(trading: Trading, request: Request, at: Moment) -> Run:
+    """Write the run down, with its book if that is its first. Raises E800, E802; a refusal is audited."""
+    try:
+        return _opened(trading, request, at)
+    except SigcError as no:
+        _audit_refusal(trading, request, at, no)
+        raise
+
+
+def _opened(trading: Trading, request: Request, at: Moment) -> Run:
+    now = trading.clock.now()
+    key = RunKey(request.strategy, request.portfolio, str(at.session.day), request.kind, request.slot)
+    limits = trading.config.safety.model_dump(mode="json")
+    with trading.ledger.transaction("run-open") as tx:
+        revision = 0
+        if request.kind is RunKind.TRADE:
+            _refuse_stopped(tx.connection, request)
+            revision = _revision(tx.connection, key, request)
+            capital = decimal(trading.config.execution.capital)
+            books.open_book(tx, BookKey(request.strategy, request.portfolio), capital, now, str(at.as_of.day))
+        run = Run(
+            id=request.id,
+            key=key,
+            as_of=str(at.as_of.day),
+            revision=revision,
+            started=now,
+            who=request.who,
+            reason=request.reason,
+            broker=trading.broker.capabilities().name,
+            cut_off=at.cut_off,
+            digests=dict(request.digests),
+        )
+        runs.open_run(tx, run, limits)
+    return run
+
+
+def _audit_refusal(trading: Trading, request: Request, at: Moment, no: SigcError) -> None:
+    """Record a refusal: it leaves no run. A ledger that fails leaves nothing."""
+    found = no.diagnostics[0]
+    if not found.code.startswith("E8"):
+        return
+    said = {"id": request.id, "session": str(at.session.day), "slot": request.slot, "reason": request.reason}
+    said |= {"code": found.code, "message": found.message}
+    with trading.ledger.transaction("run-open") as tx:
+        tx.audit(AuditEvent("run.refused", said, "", request.strategy, request.portfolio, request.who))
+
+
+def _refuse_stopped(connection: sqlite3.Connection, request: Request) -> None:
+    for name in (control.HALTED, control.PAUSED):
+        stop = control.holds(connection, name, request.strategy)
+        if stop is not None and not (name == control.PAUSED and request.is_forced):
+            what = f"{stop.scope or 'everything'} is {name} since {stop.at.isoformat(timespec='seconds')}"
+            raise SigcError(Diagnostic("E802", f"{what} by {stop.who}: {stop.reason or stop.value}"))
+
+
+def _revision(connection: sqlite3.Connection, key: RunKey, request: Request) -> int:
+    """Return 0 for the first run of a key; the next one for a repeat on purpose, or of a run that sent nothing."""
+    latest = runs.latest_revision(connection, key)
+    last = runs.last_session(connection, key.strategy, key.portfolio)
+    if last > key.session:
+        message = f"{key.strategy} ({key.portfolio}) has traded for the session {last} already"
+        raise SigcError(Diagnostic("E800", f"{message}; {key.session} is past", hint="--dry-run looks back"))
+    if latest is None:
+        return 0
+    if runs.is_used(connection, key) and not request.is_forced:
+        message = f"{key.strategy} ({key.portfolio}) was traded for the session {key.session} already"
+        raise SigcError(Diagnostic("E800", message, hint="trade it again on purpose: --force --reason '...'"))
+    return latest + 1

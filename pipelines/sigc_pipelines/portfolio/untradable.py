@@ -1,0 +1,55 @@
+"""Limits beside what can't be traded: they bound what can, and never ask of a given weight what it can't do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sigc.panel import Floats
+from sigc_pipelines.portfolio.constraints import Box, LinearBound, Norm, Part
+
+Flags = NDArray[np.bool_]
+
+
+def beside(parts: tuple[Part, ...], held: Floats, frozen: Flags) -> tuple[Part, ...]:
+    """The parts of a limit where the `frozen` assets stay at what is held.
+
+    Bounds of their own fall away; a bound on the book is no tighter than what they make of it alone.
+    """
+    return tuple(_beside(parts, np.where(frozen, held, 0.0), frozen))
+
+
+def _beside(parts: tuple[Part, ...], stuck: Floats, frozen: Flags) -> Iterator[Part]:
+    for part in parts:
+        match part:
+            case Box(low, high):
+                yield Box(np.where(frozen, -np.inf, low), np.where(frozen, np.inf, high))
+            case LinearBound():
+                yield _row(part, stuck, frozen)
+            case Norm(matrix, centre, high):
+                yield Norm(matrix, centre, max(high, _least(part, stuck, frozen)))
+
+
+def _row(part: LinearBound, stuck: Floats, frozen: Flags) -> LinearBound:
+    value = part.longs * float(np.maximum(stuck, 0.0).sum()) + part.shorts * float(np.maximum(-stuck, 0.0).sum())
+    if part.weights is not None:
+        value += float((part.weights * stuck).sum())
+        if part.weights[~frozen].any():  # the others can make up for it
+            return part
+        return replace(part, low=min(part.low, value), high=max(part.high, value))
+    return replace(part, high=max(part.high, value))
+
+
+def _least(part: Norm, stuck: Floats, frozen: Flags) -> float:
+    """The norm that can't be undercut beside what is stuck."""
+    if not stuck.any() and not part.centre[frozen].any():
+        return 0.0
+    fixed = part.matrix @ np.where(frozen, stuck - part.centre, 0.0)
+    free = part.matrix[:, ~frozen]
+    if not free.shape[1]:
+        return float(np.linalg.norm(fixed))
+    best = np.linalg.lstsq(free, -fixed, rcond=None)[0]
+    return float(np.linalg.norm(fixed + free @ best)) * (1.0 + 1e-9)

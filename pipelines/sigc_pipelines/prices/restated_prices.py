@@ -1,0 +1,108 @@
+"""Old prices that a vendor has restated by a constant ratio: what is held is then no longer what it was counted by.
+
+    shown    the prices of a decision's last two rows, by asset and day; kept in its audit record
+    restated those of them that the data show otherwise now, both by the same ratio
+
+A price as traded is a fact of its day. Where two of them change by one ratio the vendor has begun to adjust, or has
+changed his units; a single row that changes is a correction. The asset is kept as it is until a person accepts it
+(`sigc data accept`), and until then its prices of before are handed on from decision to decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sigc.store.ledger.records import Finding, Weight
+from sigc_pipelines.checks.declare import listed
+from sigc_pipelines.compute import Loaded
+from sigc_pipelines.live.trading import TargetFeed
+from sigc_pipelines.prices.closes import Closes
+
+Shown = Mapping[str, Mapping[str, float]]  # asset -> ISO day -> price as traded
+_CHANGED = 0.005  # more than vendors round
+_SAME = 0.001  # of ratios
+_ROWS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RestatedAsset:
+    """An asset whose prices of a day and before are now so many times what they were."""
+
+    asset: str
+    day: str
+    times: float
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a decision is told of the one before: its prices, and the assets of which they are others now."""
+
+    before: Shown
+    those: tuple[RestatedAsset, ...] = ()
+
+    def record(self, feed: TargetFeed, loaded: Loaded, assets: Iterable[str]) -> dict[str, dict[str, float]]:
+        """What this decision tells the next one of the assets."""
+        if not feed.is_kept:
+            return {}
+        closes = feed.closes(loaded, str(loaded.grid.days[-_ROWS:][0]))
+        return shown(closes, assets, self.before, {r.asset for r in self.those})
+
+
+def look(feed: TargetFeed, loaded: Loaded, before: Shown, by_hand: Collection[tuple[str, str]]) -> Told:
+    """Hold the prices of the last decision against the data. A replay has no other data than it had."""
+    since = first_day(before)
+    if not since or not feed.is_kept:
+        return Told(before)
+    return Told(before, restated(feed.closes(loaded, since), before, by_hand))
+
+
+def shown(closes: Closes, assets: Iterable[str], before: Shown, kept: Collection[str]) -> dict[str, dict[str, float]]:
+    """The prices of the last rows for each of the assets. kept: those whose prices of before are handed on."""
+    place = {name: at for at, name in enumerate(closes.names)}
+    days = [str(d) for d in closes.dates[-_ROWS:].astype("datetime64[D]")]
+    found = {name: dict(before[name]) for name in sorted(kept) if name in before}
+    for name in sorted(set(assets) - found.keys()):
+        if name in place:
+            values = closes.prices[-_ROWS:, place[name]].tolist()
+            known = {day: value for day, value in zip(days, values, strict=True) if value == value}
+            if len(known) == _ROWS:
+                found[name] = known
+    return found
+
+
+def restated(closes: Closes, before: Shown, by_hand: Collection[tuple[str, str]]) -> tuple[RestatedAsset, ...]:
+    """The assets whose prices are not what they were. by_hand: (asset, day) of prices that a person accepts."""
+    row = {str(d): at for at, d in enumerate(closes.dates.astype("datetime64[D]"))}
+    place = {name: at for at, name in enumerate(closes.names)}
+    found = []
+    for name, prices in before.items():
+        if name not in place or not all(day in row for day in prices):
+            continue
+        ratios = [float(closes.prices[row[day], place[name]]) / price for day, price in prices.items()]
+        newest = max(prices)
+        times = ratios[0]
+        is_one = abs(times - 1.0) <= _CHANGED or not np.isfinite(ratios).all()
+        if not is_one and max(ratios) / min(ratios) - 1.0 <= _SAME and (name, newest) not in by_hand:
+            found.append(RestatedAsset(name, newest, times))
+    return tuple(sorted(found, key=lambda r: r.asset))
+
+
+def first_day(before: Shown) -> str:
+    """The earliest day of which prices are known, '' for none."""
+    return min((day for prices in before.values() for day in prices), default="")
+
+
+def told_of(those: tuple[RestatedAsset, ...]) -> tuple[Finding, ...]:
+    """A warning that names the assets, and what to do."""
+    if not those:
+        return ()
+    one = those[0]
+    what = listed(f"{r.asset} ({r.day} and before x {r.times:.4g})" for r in those)
+    text = (
+        f"old prices were restated by a constant ratio: {what}; they are kept as they are until a person accepts it: "
+        f"sigc data accept {one.asset} {one.day} --reason '...'"
+    )
+    return (Finding("restated", Weight.WARNING, text, tuple(r.asset for r in those)),)

@@ -1,0 +1,1 @@
+"""Strategies in a notebook, and backtests with their validation."""

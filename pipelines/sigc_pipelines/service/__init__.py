@@ -1,0 +1,1 @@
+"""The work of a daemon: runs of every kind, their reports, checks and metrics."""

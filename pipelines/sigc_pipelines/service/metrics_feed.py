@@ -1,0 +1,106 @@
+"""The metrics of what the daemon runs: its sources as they were read last, its books as the ledger has them.
+
+Counts of fills and orders are the ledger's own, so that what comes in after a run is counted too; they begin at what
+was there before this daemon.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+import numpy as np
+
+from sigc import metrics as m
+from sigc.clock import Clock
+from sigc.data.catalog import Catalog, Source
+from sigc.metrics import DaemonMetrics
+from sigc.store.ledger import books, orders, runs
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import IN_FLIGHT, UNRESOLVED, BookKey, IntentState, Nav
+
+_ENDS = tuple(sorted(set(IntentState) - IN_FLIGHT))
+
+
+def count_from_here(metrics: DaemonMetrics, ledger: Ledger) -> None:
+    """What the ledger has by now was counted by earlier daemons."""
+    with ledger.reading() as connection:
+        for book in books.books(connection):
+            strategy = book.key.strategy
+            metrics.begin_at(m.TRADES, _fills(connection, strategy), strategy=strategy)
+            for state, count in _ended(connection, strategy).items():
+                metrics.begin_at(m.ORDERS, count, strategy=strategy, status=state)
+
+
+def tell_sources(metrics: DaemonMetrics, clock: Clock, strategy: str, catalog: Catalog) -> None:
+    """Rows and age of each source of a strategy; a static one has no age. Those that it has no more leave."""
+    for name, source in catalog.sources.items():
+        metrics.put(m.DATA_ROWS, len(source.dates), strategy=strategy, source=name)
+        if not source.static and len(source.dates):
+            newest = newest_s(source)
+            metrics.follow(
+                m.DATA_AGE,
+                lambda newest=newest: clock.now().timestamp() - newest,  # type: ignore[misc]
+                strategy=strategy,
+                source=name,
+            )
+    for metric in (m.DATA_ROWS, m.DATA_AGE):
+        metrics.keep_only(metric, "source", catalog.sources.keys(), strategy=strategy)
+
+
+def newest_s(source: Source) -> float:
+    """The newest date of a source's values, in seconds since the epoch. Of an as-of source not when it can be used."""
+    if source.events is not None:
+        return float(source.events.newest[-1]) * 86_400.0
+    return float(source.dates[-1].astype("datetime64[ms]").astype(np.int64)) / 1000
+
+
+def tell_book(metrics: DaemonMetrics, ledger: Ledger, key: BookKey) -> None:
+    """A book as it is now."""
+    strategy = key.strategy
+    with ledger.reading() as connection:
+        held = sum(1 for p in books.positions(connection, key) if p.quantity)
+        navs = books.navs(connection, key)
+        turnovers = runs.past_turnovers(connection, strategy, key.portfolio, 1)
+        fills, ended = _fills(connection, strategy), _ended(connection, strategy)
+    metrics.put(m.POSITIONS, held, strategy=strategy)
+    metrics.reach(m.TRADES, fills, strategy=strategy)
+    for state, count in ended.items():
+        metrics.reach(m.ORDERS, count, strategy=strategy, status=state)
+    if turnovers:
+        metrics.put(m.TURNOVER, turnovers[-1], strategy=strategy)
+    if navs:
+        _tell_navs(metrics, strategy, navs)
+
+
+def tell_doubts(metrics: DaemonMetrics, ledger: Ledger, run: str, strategy: str) -> None:
+    """The orders of a run whose outcome is not known."""
+    with ledger.reading() as connection:
+        doubtful = sum(1 for i in orders.of_run(connection, run) if i.state in UNRESOLVED)
+    metrics.add(m.ORDERS, doubtful, strategy=strategy, status=IntentState.UNKNOWN)
+
+
+def _tell_navs(metrics: DaemonMetrics, strategy: str, navs: tuple[Nav, ...]) -> None:
+    last, worth = navs[-1], [float(nav.nav) for nav in navs]
+    metrics.put(m.NAV, worth[-1], strategy=strategy)
+    if worth[-1]:
+        metrics.put(m.GROSS, float(last.gross / last.nav), strategy=strategy)
+        metrics.put(m.NET, float(last.net / last.nav), strategy=strategy)
+    if max(worth) > 0:
+        metrics.put(m.DRAWDOWN, 1 - worth[-1] / max(worth), strategy=strategy)
+    if len(worth) > 1 and worth[-2]:
+        metrics.put(m.DAILY_RETURN, worth[-1] / worth[-2] - 1, strategy=strategy)
+
+
+def _fills(connection: sqlite3.Connection, strategy: str) -> int:
+    return sum(books.count_fills_of(connection, b.key) for b in books.books(connection) if b.key.strategy == strategy)
+
+
+def _ended(connection: sqlite3.Connection, strategy: str) -> dict[str, int]:
+    """Orders of a strategy by how they ended; all ends, also those that none came to."""
+    total = dict.fromkeys(map(str, _ENDS), 0)
+    for book in books.books(connection):
+        if book.key.strategy == strategy:
+            for state, count in orders.counts(connection, book.key).items():
+                if state in total:
+                    total[state] += count
+    return total

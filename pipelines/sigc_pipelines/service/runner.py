@@ -1,0 +1,356 @@
+"""What the daemon runs: the whole pipeline over one cache, one ledger and one broker, in threads or on its cluster.
+
+trade, dry     load, compute, validate, execute, audit (`sigc_pipelines.live.run.carry_out`)
+compute        load and compute: what the next trade needs is stored by then
+data_refresh   the sources, looked at again
+report         the reports of books that are traded, as files
+script         a program
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sigc.calendar.sessions import Calendar
+from sigc.clock import Clock, HandClock
+from sigc.config.settings import Config
+from sigc.daemon.runner import (
+    BookUpkeep,
+    CheckedStrategy,
+    RunEnd,
+    RunHandle,
+    RunOrder,
+    RunVerdict,
+    Services,
+    StrategyEntry,
+)
+from sigc.errors import Diagnostic, SigcError
+from sigc.store.ledger import books, orders, runs
+from sigc.store.ledger.action_rows import ActionEntry
+from sigc.store.ledger.records import UNRESOLVED, BookKey, Outcome, RunKind
+from sigc_pipelines.assembly.parts import Compiled, compile_file
+from sigc_pipelines.assembly.trading import calendar_of, digests, with_capital
+from sigc_pipelines.backtest.backtest import pick_of
+from sigc_pipelines.brokers.protocol import Broker
+from sigc_pipelines.brokers.registry import close_broker, open_broker
+from sigc_pipelines.compute import load
+from sigc_pipelines.live.apply_fills import cancel
+from sigc_pipelines.live.publish import publish
+from sigc_pipelines.live.recover import recover
+from sigc_pipelines.live.rename_asset import rename_asset
+from sigc_pipelines.live.roll_forward import keep
+from sigc_pipelines.live.run import CancelledError, carry_out
+from sigc_pipelines.live.session import instant_of, moment
+from sigc_pipelines.live.trading import Ended, Request, Trading
+from sigc_pipelines.live.trading import RunWatch as Followed
+from sigc_pipelines.records.artifacts import Render
+from sigc_pipelines.records.recording import write_plan
+from sigc_pipelines.service.metrics_feed import count_from_here, tell_book, tell_doubts
+from sigc_pipelines.service.reports import DrawReport, write_reports
+from sigc_pipelines.service.runner_checks import broker_check, checked, data_check
+from sigc_pipelines.service.scripts import keep_output, run_script
+from sigc_pipelines.service.workspaces import Workspaces, alive
+from sigc_pipelines.target_feeds import FreshFeed
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutput:
+    """The look of what runs leave, given by the program that shows it.
+
+    run_page: the HTML page of a run. run_result: a run as plain data, for the caller who waits for it. report: the HTML
+    report of a traded book.
+    """
+
+    run_page: Render
+    run_result: Callable[[Ended], Mapping[str, object]]
+    report: DrawReport
+
+
+class DaemonRunner:
+    """Runs the strategies of one configuration. Safe to use from several threads."""
+
+    def __init__(
+        self, config: Config, strategies: tuple[StrategyEntry, ...], services: Services, output: RunOutput
+    ) -> None:
+        self._config, self._strategies, self._services, self._output = config, strategies, services, output
+        self._spaces = Workspaces(config, services)
+        self._turn = threading.Lock()
+        self._calendar: Calendar | None = None
+        self._opened_on = ""
+        self._work_dir = services.ledger.directory
+        self._broker = self._opened_broker(services.clock)
+
+    def check(self) -> tuple[CheckedStrategy, ...]:
+        """Every strategy file: its errors and warnings."""
+        return tuple(checked(entry, self._config.safety) for entry in self._strategies)
+
+    def run(self, order: RunOrder, watch: RunHandle) -> RunEnd:
+        """One run of any kind this version knows."""
+        try:
+            match order.kind:
+                case "script":
+                    return self._said(order, run_script(order, watch), "output")
+                case "data_refresh":
+                    return self._said(order, self._refresh(order, watch), "sources")
+                case "compute":
+                    return self._compute(order, watch)
+                case "report":
+                    return self._said(order, self._report(order, watch), "reports")
+                case "dry" | "trade":
+                    return self._carry_out(order, watch)
+                case other:
+                    return RunEnd(Outcome.REFUSED, f"runs of kind '{other}' are not known", is_before_trading=True)
+        except CancelledError:
+            return RunEnd(Outcome.CANCELLED, "cancelled", is_before_trading=not self._is_decided(order.id))
+        finally:
+            self._spaces.flush()
+
+    def _said(self, order: RunOrder, end: RunEnd, name: str) -> RunEnd:
+        """Keep what such a run said beside it."""
+        said = end.result.get(name, "")
+        text = said if isinstance(said, str) else "".join(f"{line}\n" for line in said)
+        keep_output(self._work_dir, order.id, self._services.ledger.hide(text))
+        return end
+
+    def cancel(self, run: str, who: str, reason: str) -> int:
+        """Take the open orders of a run from the broker's book; none for a run that never came to the ledger."""
+        ledger = self._services.ledger
+        try:
+            with ledger.reading() as connection:
+                found = runs.find(connection, run)
+        except SigcError:
+            return 0
+        return len(cancel(ledger, self._broker, found, who, reason))
+
+    def rename_asset(self, book: BookKey, old: str, new: str, who: str, reason: str) -> tuple[ActionEntry, ...]:
+        """In every book that holds it, and in a paper broker's book."""
+        return rename_asset(self._trading(self._services.clock), book, old, new, who, reason)
+
+    def keep(self, strategy: str, watch: RunHandle) -> BookUpkeep:
+        """Every run that was left open brought to its end, every order without an outcome looked up; the book kept."""
+        trading = self._trading(self._services.clock)
+        found = recover(trading, strategy=strategy)
+        verdicts = tuple(RunVerdict(verdict.run, verdict.outcome, verdict.message) for verdict in found)
+        if not strategy:
+            count_from_here(self._services.metrics, self._services.ledger)
+            return BookUpkeep(verdicts)
+        left, problems = self._kept(trading, strategy, watch)
+        return BookUpkeep(verdicts, (*self._doubts(strategy), *left), problems)
+
+    def is_fresh(self, strategy: str) -> bool:
+        """Whether the strategy's data reach the last session that is complete."""
+        found = self._newest(strategy)
+        return found is not None and found[1] == found[2]
+
+    def awaited(self, strategy: str) -> str:
+        """Say which row is awaited of the source that is traded, and which is its newest."""
+        found = self._newest(strategy)
+        if found is None or found[1] == found[2]:
+            return ""
+        source, newest, as_of = found
+        has = f"the newest row of '{source}' is of {newest}" if newest else f"'{source}' has no row"
+        return f"{has}, the row of {as_of} is awaited"
+
+    def _newest(self, strategy: str) -> tuple[str, str, str] | None:
+        """Return the traded source, its newest day ('' without rows), and the expected one; None: no such strategy."""
+        entry = next((s for s in self._strategies if s.name == strategy), None)
+        if entry is None:
+            return None
+        as_of = self._as_of()
+        compiled = compile_file(entry.file, entry.params).strategy
+        dates = load(compiled, self._spaces.workspace(None, strategy), as_of).grid.dates
+        return compiled.traded, str(dates[-1].astype("datetime64[D]")) if len(dates) else "", as_of
+
+    def free(self) -> None:
+        """Drop the blocks that are kept in memory."""
+        self._spaces.free()
+
+    def checks(self) -> Mapping[str, str]:
+        """The sources of data that are files, and the broker's account."""
+        directory = Path(self._config.data.directory).expanduser()
+        return {
+            "data_connection": data_check(self._strategies, directory),
+            "broker_connection": broker_check(self._broker),
+        }
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        close_broker(self._broker)
+
+    # Trading.
+
+    def _carry_out(self, order: RunOrder, watch: RunHandle) -> RunEnd:
+        compiled = compile_file(order.file, order.params)
+        config = with_capital(self._config, order.capital)
+        portfolio = pick_of(compiled.strategy, order.portfolio).name
+        request = Request(
+            id=order.id,
+            strategy=order.strategy,
+            portfolio=portfolio,
+            kind=RunKind(order.kind),
+            who=order.who,
+            reason=order.reason,
+            slot=order.slot,
+            is_forced=order.is_forced,
+            accepts_differences=order.accepts_differences,
+            is_scheduled=order.is_scheduled,
+            digests=digests(compiled.strategy, config),
+        )
+        feed = FreshFeed(compiled.strategy, self._spaces.workspace(watch, order.strategy), config.execution.capital)
+        followed = Followed(lambda stage: watch.stage(str(stage)), watch.cancelled)
+        with self._desk(order, config) as desk:
+            ended = carry_out(desk, request, feed, followed)
+        if order.kind == RunKind.TRADE:
+            tell_doubts(self._services.metrics, self._services.ledger, ended.run.id, order.strategy)
+            tell_book(self._services.metrics, self._services.ledger, BookKey(order.strategy, portfolio))
+        return self._end(ended, compiled)
+
+    @contextmanager
+    def _desk(self, order: RunOrder, config: Config) -> Iterator[Trading]:
+        """The broker and clock of a run: the daemon's own, or for an earlier date ones that are turned back to it."""
+        clock = self._clock_of(order.date)
+        if not isinstance(clock, HandClock) or clock is self._services.clock:
+            yield replace(self._trading(clock), config=config)
+            return
+        if self._broker.capabilities().is_live and order.kind == RunKind.TRADE:
+            message = f"a live broker can't trade as of {order.date}"
+            raise SigcError(Diagnostic("E802", message, hint="--dry-run shows what would have been ordered"))
+        broker = self._opened_broker(clock)
+        try:
+            yield Trading(self._services.ledger, broker, clock, self._sessions(), config, self._output.run_page)
+        finally:
+            close_broker(broker)
+
+    def _opened_broker(self, clock: Clock) -> Broker:
+        return open_broker(self._config.broker, self._work_dir, clock, connections=self._config.daemon.connections)
+
+    def _clock_of(self, date: str) -> Clock:
+        """The daemon's clock, or one turned to just after the close of an as-of date other than the current one."""
+        if not date:
+            return self._services.clock
+        calendar, at = self._sessions(), instant_of(self._sessions(), date)
+        is_current = calendar.last_complete(self._services.clock.now()) == calendar.last_complete(at)
+        return self._services.clock if is_current else HandClock(at)
+
+    def _trading(self, clock: Clock) -> Trading:
+        return Trading(
+            self._services.ledger, self._broker, clock, self._sessions(), self._config, self._output.run_page
+        )
+
+    def _kept(self, trading: Trading, strategy: str, watch: RunHandle) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What is left to be done of a strategy's book, and what is wrong; one that is not configured is left."""
+        entry = next((s for s in self._strategies if s.name == strategy), None)
+        with self._services.ledger.reading() as connection:
+            is_traded = any(book.key.strategy == strategy for book in books.books(connection))
+        if entry is None or not is_traded:
+            return (), tuple(f.message for f in publish(self._services.ledger, self._config.audit))
+        compiled = compile_file(entry.file, entry.params)
+        config = with_capital(self._config, entry.capital)
+        key = BookKey(strategy, pick_of(compiled.strategy, entry.portfolio).name)
+        feed = FreshFeed(compiled.strategy, self._spaces.workspace(watch, strategy), config.execution.capital)
+        try:
+            kept = keep(replace(trading, config=config), feed, key)
+        finally:
+            tell_book(self._services.metrics, self._services.ledger, key)
+        left = () if kept.is_current else (f"the last session has no data yet; valued to {kept.valued or 'none'}",)
+        return left, tuple(f.message for f in kept.findings)
+
+    def _doubts(self, strategy: str) -> tuple[str, ...]:
+        with self._services.ledger.reading() as connection:
+            doubtful = [i for i in orders.in_flight(connection) if i.key.strategy == strategy and i.state in UNRESOLVED]
+        return (f"{len(doubtful)} order(s) without a known outcome",) if doubtful else ()
+
+    def _end(self, ended: Ended, compiled: Compiled) -> RunEnd:
+        run = ended.run
+        outcome, message = run.outcome, run.message
+        if outcome is Outcome.OPEN:
+            outcome, message = Outcome.UNRESOLVED, "orders may be out: they are being resolved"
+        return RunEnd(
+            outcome,
+            message,
+            {str(stage.name): stage.seconds for stage in ended.stages},
+            run.key.session,
+            run.as_of,
+            not self._is_decided(run.id),
+            (*compiled.warnings, *ended.problems),
+            dict(self._output.run_result(ended)),
+        )
+
+    def _is_decided(self, run: str) -> bool:
+        with self._services.ledger.reading() as connection:
+            return runs.is_decided(connection, run)
+
+    # Computing.
+
+    def _compute(self, order: RunOrder, watch: RunHandle) -> RunEnd:
+        compiled = compile_file(order.file, order.params)
+        feed = FreshFeed(
+            compiled.strategy, self._spaces.workspace(watch, order.strategy), self._config.execution.capital
+        )
+        watch.stage("load")
+        as_of = self._as_of()
+        loaded = feed.load(as_of)
+        alive(watch)
+        watch.stage("compute")
+        outlook = feed.look(loaded, order.portfolio)
+        with contextlib.suppress(OSError):  # nice to look at; what was computed is in the cache
+            write_plan(self._work_dir, order.id, outlook)
+        sight = outlook.at(as_of)
+        wanted = sum(1 for weight in sight.wanted.tolist() if weight != 0.0 and weight == weight)
+        message = f"{wanted} of {len(sight.names)} assets"
+        findings = (*compiled.warnings, *loaded.findings)
+        result = {"as_of": as_of, "digest": sight.digest}
+        return RunEnd(Outcome.DONE, message, {}, "", as_of, True, findings, result)
+
+    def _refresh(self, order: RunOrder, watch: RunHandle) -> RunEnd:
+        """Look at every source again, behind URLs too, and keep what has changed."""
+        watch.stage("load")
+        wanted = [s for s in self._strategies if order.strategy in ("", s.name)]
+        newest, said = "", list[str]()
+        for number, entry in enumerate(wanted, 1):
+            alive(watch)
+            space = replace(self._spaces.workspace(watch, entry.name), ttl_hours=0.0)
+            loaded = load(compile_file(entry.file, entry.params).strategy, space)
+            last = str(loaded.grid.dates[-1].astype("datetime64[D]")) if len(loaded.grid.dates) else ""
+            newest = max(newest, last)
+            said.append(f"{entry.name}: newest row {last or 'none'}")
+            said += [f"  {found.message}" for found in loaded.findings]
+            watch.progress(number, len(wanted), entry.name)
+        message, result = f"data of {len(wanted)} strategies", {"sources": said}
+        return RunEnd(Outcome.DONE, message, as_of=newest, is_before_trading=True, result=result)
+
+    def _report(self, order: RunOrder, watch: RunHandle) -> RunEnd:
+        """Write the report of every book that is traded, or of one strategy's."""
+        watch.stage("report")
+        wanted = [s for s in self._strategies if order.strategy in ("", s.name)]
+        written: list[str] = []
+        connection = self._services.ledger.reader()
+        try:
+            for number, entry in enumerate(wanted, 1):
+                alive(watch)
+                files = write_reports(
+                    connection, self._work_dir, entry, self._config.execution.sizing, self._output.report
+                )
+                written += [str(path.relative_to(self._work_dir)) for path in files]
+                watch.progress(number, len(wanted), entry.name)
+        finally:
+            connection.close()
+        message = ", ".join(written) or "nothing has been traded yet"
+        return RunEnd(Outcome.DONE, message, is_before_trading=True, result={"reports": written})
+
+    def _as_of(self) -> str:
+        now, cut_off = self._services.clock.now(), self._config.execution.cut_off
+        return str(moment(self._sessions(), now, cut_off).as_of.day)
+
+    def _sessions(self) -> Calendar:
+        """The trading calendar; opened again each day, so that it never runs out."""
+        now = self._services.clock.now()
+        with self._turn:
+            if self._calendar is None or self._opened_on != str(now.date()):
+                self._calendar, self._opened_on = calendar_of(self._config, self._work_dir, now), str(now.date())
+            return self._calendar

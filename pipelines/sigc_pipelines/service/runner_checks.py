@@ -1,0 +1,55 @@
+"""What the daemon's runner looks at beside runs: strategy files before they are in force, and its connections."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from sigc.config.settings import SafetySettings
+from sigc.daemon.runner import CheckedStrategy, StrategyEntry
+from sigc.errors import Diagnostic, SigcError
+from sigc.lang.check import check_file
+from sigc_pipelines.assembly.parts import compile_file
+from sigc_pipelines.backtest.backtest import pick_of
+from sigc_pipelines.brokers.protocol import Broker
+from sigc_pipelines.live.decision import off_limits, why_off
+
+
+def checked(entry: StrategyEntry, limits: SafetySettings) -> CheckedStrategy:
+    """A strategy file: its digest and portfolio, the limits that are off for it, or what is wrong with it."""
+    try:
+        found = check_file(entry.file, entry.params)
+        problems = found.diagnostics
+        if not found.ok:
+            return CheckedStrategy(entry.name, problems=problems)
+        strategy = compile_file(entry.file, entry.params).strategy
+        portfolio = pick_of(strategy, entry.portfolio).name
+        off = tuple(why_off(name) for name in off_limits(limits, {source.name for source in strategy.data}))
+        digest = hashlib.sha256(entry.file.read_bytes()).hexdigest()
+    except SigcError as error:
+        return CheckedStrategy(entry.name, problems=error.diagnostics)
+    except OSError as failure:
+        message = f"strategy '{entry.name}': {entry.file} can't be read: {failure.strerror}"
+        return CheckedStrategy(entry.name, problems=(Diagnostic("E200", message),))
+    return CheckedStrategy(entry.name, digest, portfolio, problems, off)
+
+
+def data_check(strategies: Iterable[StrategyEntry], directory: Path) -> str:
+    """`ok`, or which strategy file or folder of data can't be read."""
+    for entry in strategies:
+        if not os.access(entry.file, os.R_OK):
+            return f"{entry.file} of strategy '{entry.name}' can't be read"
+    if directory.exists() and not os.access(directory, os.R_OK | os.X_OK):
+        return f"{directory} (data.directory) can't be read"
+    return "ok"
+
+
+def broker_check(broker: Broker) -> str:
+    """`ok`, or why the broker does not answer."""
+    try:
+        broker.account()
+    except Exception as failure:  # whatever keeps it from answering
+        return f"{type(failure).__name__}: {failure}"[:300]
+    return "ok"

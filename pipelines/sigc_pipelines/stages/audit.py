@@ -1,0 +1,16 @@
+"""Audit: the run's files brought up to date, the audit mirrored and anchored."""
+
+from __future__ import annotations
+
+from sigc.store.ledger.records import Finding
+from sigc_pipelines.live.publish import publish
+from sigc_pipelines.records.artifacts import refresh
+from sigc_pipelines.stages.run_context import RunContext
+
+
+def audit(context: RunContext, findings: list[Finding]) -> None:
+    """Renew the files of the book's runs, and publish the audit. What can't be written is a finding."""
+    trading = context.trading
+    if not context.is_dry and trading.has_files:
+        refresh(context.ledger, context.book, trading.render)
+    findings += publish(context.ledger, trading.config.audit)

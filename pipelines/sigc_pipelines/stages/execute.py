@@ -1,0 +1,111 @@
+"""Execute: orders sized, written down with all that they are judged by in one transaction, then sent.
+
+That transaction is the instant at which a run *decides*. Before it, a run that dies is as if it had never been; after
+it, `sigc_pipelines.live.recover` brings it to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sigc.store.ledger import orders, price_marks, runs
+from sigc.store.ledger.records import ZERO, Finding, Intent, Outcome
+from sigc_pipelines.live import waiting
+from sigc_pipelines.live.decision import Decision, bounds, within_size
+from sigc_pipelines.live.finish import finish
+from sigc_pipelines.live.judging import bounds_record
+from sigc_pipelines.live.sizing import decimal, lot_of, size, write_down
+from sigc_pipelines.live.valuing import BookValue
+from sigc_pipelines.records.artifacts import write_weights
+from sigc_pipelines.records.decision_record import Sized
+from sigc_pipelines.records.recording import decided_record, record_decision
+from sigc_pipelines.stages.compute import ComputedTargets
+from sigc_pipelines.stages.load import LoadedBook
+from sigc_pipelines.stages.run_context import RunContext
+from sigc_pipelines.stages.validate import JudgedTargets
+from sigc_pipelines.targets import TargetSnapshot
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecidedOrders:
+    """The orders of a run as they ended, or as a dry run would send them; and the run's outcome in words."""
+
+    orders: tuple[Intent, ...]
+    outcome: Outcome
+    message: str
+
+
+def execute(
+    context: RunContext, loaded: LoadedBook, computed: ComputedTargets, judged: JudgedTargets, findings: list[Finding]
+) -> DecidedOrders:
+    """Size, write down, send and resolve the orders; a dry run stops before anything is written down."""
+    trading, made, now, snapshot = context.trading, judged.decision, loaded.value, computed.snapshot
+    settings, step = trading.config.execution, trading.broker.capabilities().quantity_step
+    in_flight = _in_flight(context)
+    lot = lot_of(settings, step)
+    changes, least = _changes(snapshot, made, in_flight), decimal(settings.min_order_value)
+    whole = size(changes, now.positions, in_flight, now.prices, made.basis.money, lot, least)
+    measured = bounds(snapshot, made, now, in_flight, whole, lot)
+    sized, small = within_size(whole, measured, now.positions, trading.config.safety, lot)
+    findings += small
+    kept = Sized(whole, sized, changes, in_flight, lot)
+    record_decision(context.ledger, context.run, snapshot, made, now, kept, context.feed)
+    at, clock = context.at, trading.clock
+    opens = max(clock.now(), at.session.open) if at.session.open < at.cut_off else clock.now()
+    intents = write_down(sized, context.run, context.ledger.id, settings, step, opens)
+    marks = _marks(snapshot, now, {o.asset for o in sized})
+    if context.is_dry:
+        told = "; ".join([f"{len(intents)} orders would go out", *(f.message for f in loaded.doubts)])
+        return DecidedOrders(intents, Outcome.DONE, told)
+    write_weights(
+        context.ledger.directory, context.run.id, snapshot.names, snapshot.wanted, made.target, made.basis.held
+    )
+    with context.ledger.transaction("intents") as tx:
+        runs.mark_decided(tx, context.run)
+        price_marks.put_marks(tx, context.run.id, marks)
+        orders.plan(tx, intents)
+        more: dict[str, object] = {"rebalance": computed.turn.due}
+        more |= {"pending": _pending(computed, made), "coverage": {s.name: s.values for s in snapshot.sources}}
+        more |= {"shown": judged.told.record(context.feed, loaded.data, marks)}
+        more |= bounds_record(measured, made.off)
+        tx.audit(runs.event("run.decided", context.run, decided_record(snapshot, made.target, intents) | more))
+    outcome, message, found = finish(trading, context.run, context.watch.stop)
+    findings += found
+    with context.ledger.reading() as connection:
+        return DecidedOrders(orders.of_run(connection, context.run.id), outcome, message)
+
+
+def _in_flight(context: RunContext) -> dict[str, Decimal]:
+    """Return what open orders of the book may still change, by asset, signed."""
+    with context.ledger.reading() as connection:
+        flying = orders.in_flight(connection, context.book)
+    left: dict[str, Decimal] = {}
+    for one in flying:
+        left[one.asset] = left.get(one.asset, ZERO) + one.side.sign * one.remaining
+    return left
+
+
+def _changes(snapshot: TargetSnapshot, made: Decision, in_flight: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Return the target weight of every asset that is not kept as it is. Positions outside the universe are kept.
+
+    A target that equals what is held, to the bit, is a wish to keep it: rounding to shares must not trade it.
+    """
+    return {
+        name: decimal(t)
+        for name, t, h in zip(snapshot.names, made.target.tolist(), made.basis.held.tolist(), strict=True)
+        if name not in made.kept and (t != h or name in in_flight)
+    }
+
+
+def _pending(computed: ComputedTargets, made: Decision) -> dict[str, float]:
+    """Return what waits for a price after this decision."""
+    if computed.ready:
+        return {n: w for n, w in computed.waiting.items() if n not in computed.ready or n in made.odd}
+    return waiting.pending(computed.snapshot, made.target, made.odd)
+
+
+def _marks(snapshot: TargetSnapshot, now: BookValue, ordered: set[str]) -> dict[str, price_marks.Mark]:
+    sectors = dict(zip(snapshot.names, snapshot.sectors, strict=True)) if snapshot.sectors else {}
+    return {n: price_marks.Mark(now.prices.get(n), sectors.get(n, "")) for n in sorted({*now.positions, *ordered})}

@@ -1,0 +1,70 @@
+"""Load: data up to the as-of date, and the book as ledger and broker agree on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sigc.store.ledger import books
+from sigc.store.ledger.records import Finding, Weight
+from sigc_pipelines.compute import Loaded
+from sigc_pipelines.live import broker_diff
+from sigc_pipelines.live.roll_forward import followed
+from sigc_pipelines.live.sizing import decimal
+from sigc_pipelines.live.valuing import BookValue, newest_prices, standing
+from sigc_pipelines.prices.as_traded import refuse_adjusted, told_of_actions
+from sigc_pipelines.prices.closes import Closes
+from sigc_pipelines.prices.units import in_session
+from sigc_pipelines.stages.run_context import RunContext
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedBook:
+    """The data of a run, and its book. value: in the units of the session to be traded. doubts: differences between
+    ledger and broker that would keep a trade from going on, where the run is dry."""
+
+    data: Loaded
+    value: BookValue
+    doubts: tuple[Finding, ...] = ()
+
+
+def load(context: RunContext, findings: list[Finding]) -> LoadedBook:
+    """Load the sources and value the book. Raises SigcError: E2xx for data, E80x for a book that must not be traded."""
+    data = context.feed.load(context.run.as_of)
+    findings += [Finding(d.code, Weight.WARNING, d.message) for d in data.findings]
+    findings += told_of_actions(data)
+    if context.feed.is_kept and not context.is_dry:
+        refuse_adjusted(data)
+    value = _valued(context, data)
+    if not context.is_dry:
+        return LoadedBook(data, value)
+    doubts = broker_diff.glance(context.ledger, context.trading.broker, context.run.key)
+    findings += doubts
+    return LoadedBook(data, value, doubts)
+
+
+def _valued(context: RunContext, data: Loaded) -> BookValue:
+    """Value the book as of the last complete session, in the units of the one that is traded.
+
+    A trade takes the broker's fills in first; a dry run looks at the book, and changes nothing.
+    """
+    trading, at, book = context.trading, context.at, context.book
+    capital = decimal(trading.config.execution.capital)
+
+    def closes_since(day: str) -> Closes:
+        return context.feed.closes(data, day)
+
+    if context.is_dry:
+        prices = newest_prices(context.ledger, trading.calendar, book, at.as_of, closes_since)
+    else:
+        request = context.request
+        accepted = (request.who, request.reason) if request.accepts_differences else None
+        prices = followed(trading, book, at, closes_since, accepted, data.actions)
+    with context.ledger.reading() as connection:
+        if books.book(connection, book) is None:
+            fresh = books.Book(book, capital, capital, context.run.started, context.run.as_of)
+            now, known = BookValue(fresh, capital, {}, prices), str(at.as_of.day)
+        else:
+            now, valued = standing(connection, book, prices), books.last_nav(connection, book)
+            known = str(at.as_of.day) if valued is None else valued.session
+    step = trading.broker.capabilities().quantity_step
+    return in_session(now, data.actions, trading.calendar, (known, str(at.as_of.day), str(at.session.day)), step)

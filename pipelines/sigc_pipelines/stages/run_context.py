@@ -1,0 +1,38 @@
+"""Everything that the stages of one run share: what was asked, the run as it was opened, and the means of trading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import BookKey, Run, RunKind
+from sigc_pipelines.live.session import Moment
+from sigc_pipelines.live.trading import Request, RunWatch, TargetFeed, Trading
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunContext:
+    """One run under way. feed: data and weights, with the prices that a person has accepted. at: its as-of row, session
+    and cut-off."""
+
+    trading: Trading
+    request: Request
+    feed: TargetFeed
+    watch: RunWatch
+    at: Moment
+    run: Run
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        return self.trading.ledger
+
+    @property
+    def book(self) -> BookKey:
+        """The book that the run trades."""
+        return BookKey(self.request.strategy, self.request.portfolio)
+
+    @property
+    def is_dry(self) -> bool:
+        """Return True for a run that sends nothing and changes no book."""
+        return self.request.kind is not RunKind.TRADE

@@ -1,0 +1,34 @@
+"""Whether a daemon was there at an instant, and could write its ledger: from its starts, its stops and what it told."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sigc.why.session_facts import SessionFacts
+from sigc.why.words import when
+
+JUST_NOW = timedelta(seconds=90)  # so long nothing need be recorded yet
+
+
+def down_at(facts: SessionFacts, at: datetime) -> str:
+    """Return why no daemon was there at an instant, '' where one was, or nothing is known."""
+    zone = facts.plan.zone
+    before = [life for life in facts.lives if life.at <= at]
+    after = next((life for life in facts.lives if life.at > at and life.is_start), None)
+    back = (
+        f", it was started again {when(after.at, zone)}" if after is not None else ", and it has not been started again"
+    )
+    if before and not before[-1].is_start:
+        return f"the daemon was stopped {when(before[-1].at, zone)}{back}"
+    seen = after.alive if after is not None else facts.alive
+    if seen is not None and seen < at:
+        return f"the daemon was not running: it was last seen {when(seen, zone)}{back}"
+    if not before and after is not None:
+        return f"no daemon was running{back.replace(' again', '')}"
+    return ""
+
+
+def unwritable_at(facts: SessionFacts, at: datetime) -> str:
+    """Return until when and why the ledger could not be written at an instant, '' where it could."""
+    zone, found = facts.plan.zone, [one for one in facts.unwritable if one.since <= at + JUST_NOW and at < one.until]
+    return f"the ledger could not be written until {when(found[0].until, zone)}: {found[0].why}" if found else ""
