@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo up down test check bench soak mutants screenshots reference format clean
+.PHONY: demo up down test check wheel bench soak mutants screenshots reference format clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml constraints.txt
@@ -30,6 +30,9 @@ check: $(STAMP)           ## lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/mypy tests benchmarks
 	$(BIN)/lint-imports
+
+wheel: $(STAMP)           ## dist/sigc_daemon-*.whl, without the network
+	$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation -w dist .
 
 bench: $(STAMP)           ## timings beside peers in under ten minutes; FULL=1: all
 	$(BIN)/python -m benchmarks $(if $(FULL),--full)

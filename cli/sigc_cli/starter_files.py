@@ -23,7 +23,7 @@ portfolio main:
   backtest rebal=21 benchmark=market
 """
 
-CONFIG = """# Settings of this project; every setting with its text: sigc config show --origins
+CONFIG = """# Settings of this project; every setting with its text: sigc config reference
 data:
   directory: ./data
 schedule:

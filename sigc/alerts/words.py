@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-RUNBOOK = "docs/runbook.md"
+RUNBOOK = "sigc runbook"
 
 
 def moment(at: object, zone: str = "") -> str:
@@ -48,10 +48,10 @@ def span(seconds: float) -> str:
 
 
 def explained(text: str, rule: str, most: int = 4000) -> str:
-    """Return the text of an alert with its last line: the rule, and its place in the runbook. most: characters.
+    """Return the text of an alert with its last line: the rule, and the command that explains it. most: characters.
 
     >>> explained("no prices", "run_failed")
-    'no prices\\nRule: run_failed. Runbook: docs/runbook.md#run_failed'
+    'no prices\\nRule: run_failed. Runbook: sigc runbook run_failed'
     """
-    last = f"\nRule: {rule}. Runbook: {RUNBOOK}#{rule}"
+    last = f"\nRule: {rule}. Runbook: {RUNBOOK} {rule}"
     return text[: most - len(last)] + last

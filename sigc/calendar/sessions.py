@@ -27,6 +27,7 @@ class Calendar:
 
     `zone` is the exchange's. Every method raises SigcError (E402) where the table does not reach.
 
+    >>> from datetime import UTC
     >>> day = Session(date(2024, 7, 3), datetime(2024, 7, 3, 13, 30, tzinfo=UTC), datetime(2024, 7, 3, 17, tzinfo=UTC))
     >>> tiny = Calendar("tiny", "America/New_York", (day,), date(2024, 7, 1), date(2024, 7, 4))
     >>> tiny.is_open(datetime(2024, 7, 3, 16, 59, tzinfo=UTC))

@@ -100,7 +100,7 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
         ),
         "E312": ("not in the ledger", "No run, order or book of that name is in the ledger of this work dir."),
         "E400": ("configuration can't be read", "The file is missing, no YAML, too large, or uses aliases."),
-        "E401": ("unknown setting", "The configuration has a key that sigc does not know; see conf/sigc.yaml for all."),
+        "E401": ("unknown setting", "The configuration has a key that sigc does not know; all: sigc config reference."),
         "E402": (
             "bad setting",
             "A setting has a value it can't take, names a variable that is not set, or what it points to does not "

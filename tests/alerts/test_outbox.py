@@ -100,7 +100,7 @@ def test_what_is_known_of_a_run(ledger: Ledger) -> None:
 def test_titles_and_texts_are_cut(ledger: Ledger) -> None:
     (alert,) = say(ledger, met("x" * 300, values="y" * 5_000))
     assert (len(alert.title), len(alert.text)) == (200, 4_000)
-    assert alert.text.endswith("yyy\nRule: condition. Runbook: docs/runbook.md#condition")
+    assert alert.text.endswith("yyy\nRule: condition. Runbook: sigc runbook condition")
     with ledger.transaction("control") as tx:
         looking.resolve(tx, 1, "ann", "z" * 5_000)
         assert len(looking.find(tx.connection, 1).reason) == 4_000

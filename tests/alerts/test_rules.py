@@ -271,7 +271,7 @@ def test_what_a_daemon_records_by_itself_is_told(tmp_path: Path, floor: Floor) -
         assert [alert.state for alert in alerts(ledger, ["book_not_kept"])] == ["resolved", "open"]
         assert found["daemon_recovered"].key
         assert first.text.endswith(
-            "Look further: sigc why scripted\nRule: did_not_run. Runbook: docs/runbook.md#did_not_run"
+            "Look further: sigc why scripted\nRule: did_not_run. Runbook: sigc runbook did_not_run"
         )
         assert "Look further: sigc schedule history report" in second.text
 

@@ -292,6 +292,7 @@ def test_config(project: Path) -> None:
     shown = run("config", "show", "--origins").stdout
     assert f'daemon.cache.directory = "{project / "cache"}"    # sigc.yaml:1' in shown
     assert json.loads(run("config", "schema").stdout)["properties"]["cluster"]
+    assert run("config", "reference").stdout == (ROOT / "conf" / "sigc.yaml").read_text()
 
 
 def test_init_makes_a_project_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jit_directory: Path) -> None:

@@ -26,8 +26,20 @@ from tests.world import write_world
 
 # What prints no data: files and scripts, a person's page, a process; and the JSON schema, which is JSON as it is.
 NO_JSON = {
-    *("completions", "config schema", "convert", "daemon", "dashboard", "demo", "diff", "explain", "fmt", "init"),
-    *("monitoring export-dashboard", "watch"),
+    *(
+        "completions",
+        "config reference",
+        "config schema",
+        "convert",
+        "daemon",
+        "dashboard",
+        "demo",
+        "diff",
+        "explain",
+        "fmt",
+        "init",
+    ),
+    *("monitoring export-dashboard", "runbook", "watch"),
 }
 TIME = re.compile(
     r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?P<zone> ?[A-Z]{1,4}\b| [+-]\d{2,4}|[+-]\d{2}:\d{2})?"

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +97,9 @@ def test_the_containers_fit_together() -> None:
     copied = [
         word for line in lines if line.startswith("COPY ") and "--from" not in line for word in line.split()[1:-1]
     ]
-    packages = re.findall(r'packages = \["sigc", (.*)\]', (ROOT / "pyproject.toml").read_text())[0]
-    tops = {"sigc", *(entry.strip(' "').split("/")[0] for entry in packages.split(","))}
-    assert tops | {"pyproject.toml", "constraints.txt", "README.md"} == set(copied)
+    packed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    tops = {entry if "." in entry else entry.split("/")[0] for entry in packed["only-include"]}
+    assert tops | {"pyproject.toml", "constraints.txt", "README.md", "LICENSE"} == set(copied)
     assert all((ROOT / name).exists() for name in copied)
 
 

@@ -290,7 +290,7 @@ def test_a_fire_that_waits_for_data_is_told(site: Site, told: Hook) -> None:
         assert "The fire of 2018-02-14 12:00:00 EST has waited for fresh data for 11 min: " in first
         assert first.endswith(": the newest row of 'prices' is of 2018-01-11, the row of 2018-02-13 is awaited.")
         assert "Look further: sigc schedule history early" in alert["text"]
-        assert last == "Rule: data_late. Runbook: docs/runbook.md#data_late"
+        assert last == "Rule: data_late. Runbook: sigc runbook data_late"
 
 
 def test_a_day_is_summed_up_once_over_restarts_and_late_at_most_half_a_day(site: Site, told: Hook) -> None:

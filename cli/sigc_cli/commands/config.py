@@ -1,4 +1,4 @@
-"""`sigc config show | validate | schema`."""
+"""`sigc config show | validate | reference | schema`."""
 
 from __future__ import annotations
 
@@ -71,6 +71,14 @@ def validate(file: Path | None, as_json: bool, config: Path | None) -> None:
     for name, limits in off.items():
         for limit in limits:
             click.echo(f"{name}: {limit}")
+
+
+@command.command()
+def reference() -> None:
+    """Print every setting with its default and what it means, as a configuration file."""
+    from sigc.config.check import reference_yaml
+
+    click.echo(reference_yaml(), nl=False)
 
 
 @command.command()

@@ -67,7 +67,7 @@ def _channels(look: Look) -> Html:
     if status is None:
         return NONE
     if not status.channels:
-        return tag("p", "No channel is configured: nobody is told. See docs/alerts.md.", class_="nothing")
+        return tag("p", "No channel is configured: nobody is told. Name one under alerts.channels.", class_="nothing")
     waiting = [one for one in status.channels if one.undelivered]
     if not waiting:
         return tag("p", f"{count(len(status.channels), 'channel')}, none with undelivered alerts.", class_="nothing")

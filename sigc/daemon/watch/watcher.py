@@ -73,7 +73,7 @@ class Watcher:
         self._watched, self._settings, self._clock, self._environment = watched, settings, clock, environment
         self._wish = wish_of(watched.asked, environment)
         if not settings.channels:
-            hint = "see docs/alerts.md"
+            hint = "name one under alerts.channels; sigc config reference has every setting"
             raise SigcError(Diagnostic("E402", "no channel is configured: the watch could tell nobody", hint=hint))
         self._channels = {name: _opened(name, settings, environment) for name in settings.channels}
         self._state = read_state(watched.state)

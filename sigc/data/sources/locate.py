@@ -11,6 +11,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from sigc.config.secret import without_url_secrets
 from sigc.config.settings import DataSettings
@@ -21,6 +22,12 @@ from sigc.data.sources.version import version_of
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 
 _SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "memory", "file")
+EXTRAS = MappingProxyType(  # by scheme, what of pyproject.toml installs the package that fsspec reads it with
+    dict.fromkeys(("s3", "s3a"), "s3")
+    | dict.fromkeys(("gs", "gcs"), "gcs")
+    | dict.fromkeys(("az", "abfs", "abfss"), "azure")
+    | dict.fromkeys(("http", "https"), "http")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +165,8 @@ def _remote(spec: SourceSpec, settings: DataSettings, recent: str) -> SourceFile
     try:
         version = version_of(spec, url)
     except ImportError as missing:
-        raise _error(spec, f"'{url}' needs a package: {missing}") from missing
+        hint = f'pip install "sigc-daemon[{EXTRAS[scheme]}]"' if scheme in EXTRAS else ""
+        raise _error(spec, f"'{url}' needs a package: {missing}", hint=hint) from missing
     except FileNotFoundError as missing:
         raise _error(spec, f"there is no file '{url}'") from missing
     except Exception as failure:  # every filesystem has errors of its own

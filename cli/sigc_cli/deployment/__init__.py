@@ -1,0 +1,1 @@
+"""The files of `conf/`, filled in for one project."""
