@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-
 _MOST_SHOWN = 200  # characters of a source line
 
 
