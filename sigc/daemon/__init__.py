@@ -1,1 +1,1 @@
-"""The daemon: what runs when, its process, its log, its controls over HTTP (see README.md)."""
+"""The daemon: scheduler, process, log and the HTTP controls (see README.md)."""

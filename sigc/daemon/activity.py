@@ -1,7 +1,7 @@
-"""The last hour of the daemon's own figures, a sample every few seconds, in memory: for who looks at how it went.
+"""The last hour of the daemon's own figures, sampled every few seconds and kept in memory.
 
-Bounded: so many samples, and a reader gets at most as many points as it asks for, each the largest of those it
-stands for, so that no peak is lost.
+Bounded: a fixed number of samples, and a reader gets at most as many points as it asks for. Each point has the largest
+values of the samples it stands for, so that no peak is lost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MOST = 1200
 
 @dataclass(frozen=True, slots=True)
 class ActivitySample:
-    """At one time: memory and processor (of what it may use), loop lag, runs under way, workers; blocks so far."""
+    """One sample: memory, processor (% of what the daemon may use), loop lag, runs, workers; blocks so far."""
 
     at: datetime
     memory_bytes: float
@@ -32,17 +32,17 @@ class ActivitySample:
 
 
 class ActivityTrace:
-    """The samples, the oldest first."""
+    """The samples, oldest first."""
 
     def __init__(self, most: int = _MOST) -> None:
         self._points: deque[ActivitySample] = deque(maxlen=most)
 
     def add(self, point: ActivitySample) -> None:
-        """One more; the oldest goes."""
+        """Add a sample; drop the oldest one when full."""
         self._points.append(point)
 
     def reply(self, most: int) -> TraceReply:
-        """At most that many points."""
+        """Return at most that many points."""
         kept = thinned(tuple(self._points), most)
         columns = {
             f.name: tuple(float(getattr(p, f.name)) for p in kept) for f in fields(ActivitySample) if f.name != "at"
@@ -51,7 +51,7 @@ class ActivityTrace:
 
 
 def thinned(points: Sequence[ActivitySample], most: int) -> tuple[ActivitySample, ...]:
-    """At most `most` points: of each group the last one's time and counts, and the largest of what goes up and down."""
+    """Return at most `most` points. Each has the last time of its group and the largest value of each figure."""
     if len(points) <= most:
         return tuple(points)
     bounds = [len(points) * n // most for n in range(most + 1)]

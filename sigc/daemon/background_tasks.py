@@ -1,15 +1,15 @@
-"""What the daemon does all along, whatever else happens: each a task of the loop, the slow part of it in a thread.
+"""The daemon's background tasks: each is a task of the event loop with its slow part in a thread.
 
-    lag      how late the loop comes           usage    memory and processor time, and what is done above limits
-    checks   health                            alive    the file that tells the next start when we last were
-    halts    what a run has halted by itself is known to the status
-    mirror   state.json                        dog      systemd's watchdog
-    cluster  one of ours rests, one of others is connected to again
-    days     calendars are opened again each day, so that they never run out
-    books    what `reconcile_loop.py` does for each strategy's book between its runs
-    alerts   what `alerting.py` sends to the channels
+    lag      measure the delay of the loop     usage    sample memory and processor time, free memory above the limit
+    checks   check health                      alive    write the file that tells the next start when this one was alive
+    halts    read halts that a run has set, so that status shows them
+    mirror   write state.json                  dog      feed systemd's watchdog
+    cluster  close an idle local cluster, reconnect to a remote one
+    days     reopen the calendars each day, so that they never run out
+    books    reconcile each strategy's book between its runs (`reconcile_loop.py`)
+    alerts   deliver alerts to the channels (`alerting.py`)
 
-And the plain pages, answered from what these have found.
+The plain HTTP pages answer from the results, so they never block.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ _HALTS_EVERY_S = 3.0
 _CLUSTER_EVERY_S = 2.0
 _DAYS_EVERY_S = 600.0
 _MIRROR_EVERY_S = 30.0
-_MIRROR_REST_S = 1.0  # between two writes, however much happens
+_MIRROR_REST_S = 1.0  # at least, between two writes
 _COLLECT_REST_S = 60.0
-_FIRST_CHECKS_S = 10.0  # that being ready waits for them at most
-_LAST_LOOK_S = 1.0  # that the end waits for checks under way
-_SIZED_REST = 100  # times as long as it took: the cache's size is looked at again
-_BAD = {"health.degraded": False, "cluster.lost": True}  # whether it is critical
+_FIRST_CHECKS_S = 10.0  # longest delay of readiness
+_LAST_LOOK_S = 1.0  # longest wait for checks under way at the end
+_SIZED_REST = 100  # rest before the cache is sized again, as a multiple of the time it took: at most 1 % of a thread
+_BAD = {"health.degraded": False, "cluster.lost": True}  # True: critical
 ALERTS = (
     *_BAD.items(),
     (DID_NOT_RUN, True),
@@ -65,17 +65,17 @@ ALERTS = (
     (MISSED, False),
 )
 _REFUSALS = ("401", "403", "429")
-_LEDGER = "ledger"  # a check that has an alert of its own
+_LEDGER = "ledger"  # this check has an alert of its own (`ledger_alert.py`)
 log = logging.getLogger("sigc.daemon")
 
 
 class BackgroundTasks:
-    """The daemon's own tasks."""
+    """The background tasks of one daemon."""
 
     def __init__(self, daemon: Controller) -> None:
         self._daemon = daemon
         self._tasks: list[asyncio.Task[None]] = []
-        self._looking: asyncio.Task[health.Health] | None = None  # the last look of the checks, in a thread
+        self._looking: asyncio.Task[health.Health] | None = None  # the newest round of checks, in a thread
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # the first checks
         self._clock_watch = health.ClockWatch()
         self._told: set[str] = set()  # failed checks that the audit has
@@ -84,7 +84,7 @@ class BackgroundTasks:
         daemon.on_end = self._tending.run_ended
         self._collected_at = -_COLLECT_REST_S
         broker = daemon.start.config.broker.type
-        for event, is_critical in ALERTS:  # a counter that is there before its first event shows that event
+        for event, is_critical in ALERTS:  # Prometheus sees the first event only if the counter was there at 0 before
             severity = "critical" if is_critical else "warning"
             daemon.metrics.add(metrics.ALERTS, 0, event=event, severity=severity)
         for status in _REFUSALS:
@@ -93,7 +93,7 @@ class BackgroundTasks:
         daemon.metrics.put(metrics.INFO, 1, name=daemon.start.name, version=__version__, broker=broker)
 
     def begin(self) -> None:
-        """Start them all."""
+        """Start the tasks."""
         work: list[Callable[[], Awaitable[None]]] = [self._lag, self._usage, self._checks, self._alive, self._cluster]
         work += [self._days, self._halts, self._books, self._alerts]
         if self._daemon.start.config.daemon.state.persist:
@@ -105,7 +105,7 @@ class BackgroundTasks:
         self._tasks = [loop.create_task(self._kept(one)) for one in work]
 
     async def end(self) -> bool:
-        """Stop them, and write the mirror a last time; whether nothing is left that a thread is still at."""
+        """Stop the tasks and write the mirror a last time. Return True if no thread is still at work."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -120,12 +120,12 @@ class BackgroundTasks:
         return is_over
 
     async def _kept(self, work: Callable[[], Awaitable[None]]) -> None:
-        """A chore that fails is told of and begun again: none may stop without a word."""
+        """Run a task for ever; log a failure and start the task again."""
         while True:
             try:
                 await work()
             except Exception:
-                log.exception("a chore failed")
+                log.exception("a background task failed; it starts again")
                 await asyncio.sleep(5.0)
 
     # Tasks.
@@ -136,6 +136,7 @@ class BackgroundTasks:
             due = loop.time() + _LAG_EVERY_S
             await asyncio.sleep(_LAG_EVERY_S)
             late = max(0.0, loop.time() - due)
+            # A peak decays over some seconds, so that a status call between two samples still sees it.
             self._daemon.lag_s = max(late, 0.9 * self._daemon.lag_s)
             self._daemon.metrics.observe(metrics.LOOP_LAG, late)
 
@@ -162,11 +163,11 @@ class BackgroundTasks:
         return ActivitySample(now, sample.memory_bytes, sample.cpu_pct, lag_ms, going, workers, *counts)
 
     async def first_checks(self) -> None:
-        """Make the checks for the first time. Those that take too long go on, and are no reason not to be ready."""
+        """Make the checks for the first time. Checks that take too long go on and do not delay readiness further."""
         self._first = first = asyncio.get_running_loop().create_task(self._check())
         self._tasks.append(first)
         await asyncio.wait([first], timeout=_FIRST_CHECKS_S)
-        wrong = f"the first are not over after {_FIRST_CHECKS_S:g} s" if not first.done() else first.exception()
+        wrong = f"the first checks take longer than {_FIRST_CHECKS_S:g} s" if not first.done() else first.exception()
         if wrong:
             self._daemon.health = health.Health({"checks": str(wrong)})
 
@@ -182,20 +183,22 @@ class BackgroundTasks:
                 await self._check()
 
     async def _check(self) -> None:
-        """Make every check, and tell when one has turned bad."""
+        """Make every check and audit each one that has turned bad."""
         daemon = self._daemon
         self._looking = asyncio.get_running_loop().create_task(asyncio.to_thread(self._examine))
+        # Shielded: a cancelled task must not cancel the thread, which `end` waits for.
         daemon.health = await asyncio.shield(self._looking)
         for name, text in daemon.health.checks.items():
             daemon.metrics.put(metrics.CHECK, float(text == health.OK), check=name)
         bad = {name: text for name, text in daemon.health.checks.items() if text != health.OK and name != _LEDGER}
+        # A check that is well again is forgotten, so that its next failure is audited again.
         self._told &= bad.keys()
         new = {name: text for name, text in bad.items() if name not in self._told}
         if new and await self._tell("health.degraded", {"checks": new}):
             self._told |= new.keys()
 
     def _measure(self) -> None:
-        """The workers, and the size of the cache. In a thread."""
+        """Measure the workers and the size of the cache. Blocks: call it in a thread."""
         daemon = self._daemon
         workers = [worker for worker in daemon.workers() if not worker.refused]
         daemon.metrics.put(metrics.WORKERS, len(workers))
@@ -211,7 +214,7 @@ class BackgroundTasks:
             self._sized_next = time.monotonic() + _SIZED_REST * (time.monotonic() - began)
 
     def _examine(self) -> health.Health:
-        """Every check. In a thread."""
+        """Make every check. Blocks: call it in a thread."""
         daemon = self._daemon
         config = daemon.configured.loaded.config
         limit = config.daemon.memory_limit_mb
@@ -237,7 +240,7 @@ class BackgroundTasks:
         return health.examine(checks)
 
     async def _cluster(self) -> None:
-        """Have one that must be there answer: while it does not, we are not ready. Close one that has rested."""
+        """Keep a remote cluster connected (without it the daemon is not ready) and close an idle local one."""
         daemon = self._daemon
         while True:
             await asyncio.sleep(_CLUSTER_EVERY_S)
@@ -268,6 +271,7 @@ class BackgroundTasks:
             now = daemon.clock.now()
             if now.date() == day or daemon.phase is not Phase.RUNNING:
                 continue
+            # Under the lock of reloads: a reload that opens its own calendars must not be overwritten with older ones.
             async with daemon.reloading:
                 found = await asyncio.to_thread(open_calendars, daemon.configured, daemon.start.places.work_dir, now)
                 daemon.calendars, day = found, now.date()
@@ -291,7 +295,7 @@ class BackgroundTasks:
         await self._alerting.turn()
 
     async def _tell(self, event: str, payload: Mapping[str, object]) -> bool:
-        """Tell what happened by itself to the log and the audit, and alert of what is bad; whether the audit has it."""
+        """Log and audit an event, and count an alert if it is bad. Return True if the audit has it."""
         if event in _BAD:
             self._daemon.alert(event, is_critical=_BAD[event])
         log.warning(event, extra=dict(payload))
@@ -336,11 +340,11 @@ class BackgroundTasks:
     # Pages.
 
     def health_pages(self) -> Pages:
-        """/health, /live, /ready."""
+        """Return the pages /health, /live and /ready."""
         return {"/health": self._health, "/live": lambda: as_json(200, {"status": "alive"}), "/ready": self._ready}
 
     def metrics_pages(self, path: str) -> Pages:
-        """The numbers, and where Dask's own are."""
+        """Return the page of the metrics and the one that names Dask's own metrics endpoints."""
         return {path: self._numbers, "/http_sd": self._targets}
 
     def _health(self) -> EndpointReply:
@@ -372,5 +376,6 @@ class BackgroundTasks:
 def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Renamed into place: a reader sees the old file or the new one, never half of one.
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)

@@ -1,4 +1,4 @@
-"""A book's history as it goes over the wire, from a connection to the ledger; the live report draws the same."""
+"""A book's history as it goes over the wire, read from the ledger; the live report draws the same."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from sigc.store.ledger.records import BookKey
 
 @dataclass(slots=True)
 class BookHistory:
-    """Tracks of books, made anew only when something was valued, ordered or filled since: pages ask every few seconds.
+    """Cached tracks of books, rebuilt only after a new valuation, order or fill: pages ask every few seconds.
 
-    For one thread.
+    Not thread-safe: for one thread.
     """
 
     _known: dict[BookKey, tuple[object, BookTrack]] = field(default_factory=dict)
 
     def of(self, connection: sqlite3.Connection, book: Book) -> BookTrack:
-        """The track of a book as the ledger has it now."""
+        """Return the track of a book as the ledger has it now."""
+        # The mark is cheap to read and changes with every row that the track is made of.
         mark = history.track_mark(connection, book.key)
         known = self._known.get(book.key)
         if known is None or known[0] != mark:
@@ -35,7 +36,7 @@ class BookHistory:
 def nav_reply(
     connection: sqlite3.Connection, request: NavRequest, tracks: BookHistory | None = None
 ) -> NavReply | None:
-    """A book by session; None for a strategy that has none."""
+    """Return a book by session, None for a strategy without a book."""
     book = history.book_of(connection, request.strategy, request.portfolio)
     if book is None:
         return None
@@ -66,7 +67,7 @@ def nav_reply(
 
 
 def _cumulated(track: BookTrack, name: str) -> dict[str, float]:
-    """By session, what a total has come to since the beginning."""
+    """Return by session the running sum of a total since the book was opened."""
     found, so_far, nothing = {}, 0.0, OrderTotals()
     for day in track.days:
         so_far += getattr(track.totals.get(day.session, nothing), name)

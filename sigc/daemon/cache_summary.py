@@ -1,4 +1,4 @@
-"""What is in the cache, looked at no more than every few seconds however many ask: it reads a file of each block."""
+"""The contents of the block cache, read at most every ten seconds because it opens one file a block."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _MOST_NAMES = 100
 
 @dataclass(slots=True)
 class CacheLook:
-    """The newest look, and when it was. Safe to use from several threads."""
+    """The newest reading of the cache and its time. Safe to use from several threads."""
 
     _turn: threading.Lock = field(default_factory=threading.Lock)
     _found: CacheReply | None = None
     _at: float = 0.0
 
     def look(self, directory: Path, limit_bytes: int) -> CacheReply:
-        """The cache in a directory. For a thread."""
+        """Return the contents of the cache in a directory, at most ten seconds old. Blocks: call it in a thread."""
         with self._turn:
             now = time.monotonic()
             known = self._found

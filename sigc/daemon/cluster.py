@@ -1,14 +1,14 @@
-"""The Dask cluster that the controller keeps: opened when it is needed, replaced when it is lost, closed when it rests.
+"""The daemon's Dask cluster: opened on demand, reopened when lost, closed when idle.
 
     cluster = DaskCluster(settings, cache, max_size_gb, roots, Bounds(most_memory_mb, most_threads))
     with cluster.executor(directory) as executor: ...       a run's own executor on the shared client
     cluster.workers() · cluster.link() · cluster.targets() · cluster.check()
 
 A local cluster is started by the first large piece of work and closed after `cluster.idle_minutes` without any, so that
-a resting daemon costs nothing; a remote one is connected to at the start (`is_held`). What is lost is opened anew, at
-most `_MOST_OPENINGS` times an hour: a cluster that dies again and again is told of instead.
+an idle daemon costs nothing; a remote one is connected to at the start (`is_held`). A lost cluster is reopened, at
+most `_MOST_OPENINGS` times an hour: one that dies again and again is reported instead.
 
-Dask and tornado's second loop are of threads; nothing here is called from the daemon's loop but in a thread.
+Dask runs tornado loops in threads of its own and blocks; call nothing here in the daemon's loop, only in a thread.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ _WITHIN_S = 3600.0
 _ANSWER_WITHIN_S = 10.0
 _GOOD_BYE_S = 5.0
 _NICENESS = 10
-_MOST_REFUSED = 16  # told of in status
-_ONE_WORKER_MB = 512  # less is no use for the libraries alone
+_MOST_REFUSED = 16  # workers shown in status
+_ONE_WORKER_MB = 512  # the libraries alone need most of it
 log = logging.getLogger("sigc.cluster")
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerBounds:
-    """What local workers may take together; None: whatever there is. With a bound on threads they are niced too."""
+    """Limits of all local workers together; None: no limit. With a limit on threads the workers are niced too."""
 
     memory_mb: int | None = None
     threads: int | None = None
@@ -82,16 +82,16 @@ class DaskCluster:
 
     @property
     def is_held(self) -> bool:
-        """Whether it is one that must be there all along: not ours to start."""
+        """Return True if the cluster is remote and must be there all along."""
         return self._settings.type in ("address", "class")
 
     def open(self) -> Client:
-        """The client, of a cluster that answers; opened, or opened anew when the last one is lost. Raises SigcError."""
+        """Return the client of a cluster that answers, opened or reopened if needed. Raise SigcError if it can't be."""
         with self._turn:
             if self._is_closed:
                 raise SigcError(Diagnostic("E300", "the cluster is closed: the daemon is stopping"))
             if self._client is not None and not _answers(self._client):
-                log.warning("the cluster was lost; it is opened anew")
+                log.warning("the cluster was lost; reopening it")
                 self._drop(is_lost=True)
             if self._client is None:
                 self._client = self._opened()
@@ -99,7 +99,7 @@ class DaskCluster:
 
     @contextmanager
     def executor(self, directory: Path) -> Iterator[Executor]:
-        """A run's own executor, over the cache at `directory`."""
+        """Yield an executor for one run, over the cache at `directory`."""
         from distributed import Client
 
         from sigc.engine.executors.batch import StoreAddress
@@ -110,7 +110,7 @@ class DaskCluster:
         with self._turn:
             self._users += 1
         try:
-            # A client of its own: what one run is told of its workers, and cancels, is no other run's business.
+            # A client of its own: worker events and cancelled tasks of one run must not reach another.
             address = held.scheduler_info()["address"]
             limit_s, patience = self._settings.connect_timeout_s, patience_s(self._settings)
             with Client(address, security=held.security, timeout=limit_s, set_as_default=False) as client:
@@ -126,7 +126,7 @@ class DaskCluster:
                 self._rested_at = time.monotonic()
 
     def rest(self) -> bool:
-        """Close one of ours that nobody has needed for a while; whether that was so."""
+        """Close a local cluster that has been idle for long enough. Return True if it was closed."""
         idle_s = 60 * self._settings.idle_minutes
         with self._turn:
             rested = time.monotonic() - self._rested_at
@@ -137,7 +137,7 @@ class DaskCluster:
         return True
 
     def workers(self) -> tuple[WorkerStatus, ...]:
-        """Its workers as the scheduler last heard of them, and those that were refused within the last hour."""
+        """Return the workers as the scheduler last heard of them, and those refused within the last hour."""
         found = self._info().get("workers", {})
         while self._refused and time.monotonic() - self._refused[0][0] > _WITHIN_S:
             self._refused.popleft()
@@ -146,12 +146,12 @@ class DaskCluster:
         return (*there, *(WorkerStatus(address, 0, 0, 0, refused=why) for address, why in sorted(refused.items())))
 
     def link(self) -> str:
-        """Where Dask's own page is."""
+        """Return the address of Dask's own page, '' while the cluster is closed."""
         client = self._client
         return "" if client is None else str(client.dashboard_link or "")
 
     def targets(self) -> tuple[str, ...]:
-        """Where scheduler and workers serve Dask's metrics, as HOST:PORT."""
+        """Return the addresses (HOST:PORT) where scheduler and workers serve Dask's metrics."""
         info = self._info()
         if not info:
             return ()
@@ -164,7 +164,7 @@ class DaskCluster:
         return tuple(sorted(found))
 
     def check(self) -> str:
-        """`ok`, or what is wrong."""
+        """Return `ok` or what is wrong."""
         client = self._client
         if client is None:
             return self._trouble or ("ok" if not self.is_held else "not connected")
@@ -179,7 +179,7 @@ class DaskCluster:
         return f"{there} of {wanted} workers are there{refused}"
 
     def close(self) -> None:
-        """End what was started here; a good-bye that takes too long is left to the end of the process."""
+        """Close the cluster. A close that takes too long is left to the end of the process."""
         with self._turn:
             self._is_closed = True
             self._drop()
@@ -194,13 +194,14 @@ class DaskCluster:
         while self._opened_at and now - self._opened_at[0] > _WITHIN_S:
             self._opened_at.popleft()
         if len(self._opened_at) >= _MOST_OPENINGS:
-            message = f"the cluster was lost {_MOST_OPENINGS} times within an hour, and is not opened again"
-            raise SigcError(Diagnostic("E300", message, hint="look at the memory of its workers, and at its log"))
+            message = f"the cluster was lost {_MOST_OPENINGS} times within an hour: it is not reopened for now"
+            raise SigcError(Diagnostic("E300", message, hint="check the memory of its workers and its log"))
         began = time.monotonic()
         stack = ExitStack()
         try:
             client = stack.enter_context(open_client(*self._what_to_open()))
             client.subscribe_topic(EVENTS, self._hear)
+            # Events logged before the subscription are read here; `_hear` ignores the ones it already knows.
             for event in client.get_events(EVENTS):
                 self._hear(event)
         except BaseException as failure:
@@ -214,7 +215,7 @@ class DaskCluster:
         return client
 
     def _hear(self, event: tuple[float, Any]) -> None:
-        """Keep in mind which workers were refused: for our cache, or since they have no sigc."""
+        """Remember a refused worker: one with another cache than ours, or without sigc."""
         from sigc.engine.executors.workers import is_same_cache
 
         _, message = event
@@ -230,7 +231,7 @@ class DaskCluster:
         return self._settings, self._cache.resolve(), self._roots, niceness
 
     def _drop(self, is_lost: bool = False) -> None:
-        """Let go of it. Saying good-bye to one that is lost takes half a minute, which nobody should wait for."""
+        """Let go of the cluster. A lost one is closed in a thread: its good-bye takes half a minute."""
         stack, self._stack, self._client = self._stack, None, None
         if stack is None:
             return
@@ -253,12 +254,13 @@ class DaskCluster:
 
 
 def _close(stack: ExitStack) -> None:
-    with contextlib.suppress(Exception):  # one that is lost can't be closed in good order
+    # A lost cluster fails to close in any of many ways; its processes end with their scheduler.
+    with contextlib.suppress(Exception):
         stack.close()
 
 
 def _answers(client: Client) -> bool:
-    """Whether the scheduler answers, within moments."""
+    """Return True if the scheduler answers within `_ANSWER_WITHIN_S` seconds."""
     scheduler = client.scheduler
     if client.status != "running" or scheduler is None:
         return False
@@ -285,7 +287,7 @@ def _worker(address: str, told: Mapping[str, Any], refused: str = "") -> WorkerS
 
 
 def _within(settings: ClusterSettings, bounds: WorkerBounds) -> ClusterSettings:
-    """Local workers share what the daemon may take: memory less what the controller itself needs, and processors.
+    """Return the settings with local workers bounded by what the daemon may use, less the controller's memory.
 
     >>> from sigc.config.settings import ClusterSettings
     >>> found = _within(ClusterSettings(workers=8, threads=2), WorkerBounds(memory_mb=4608, threads=5))

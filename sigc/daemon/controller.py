@@ -1,12 +1,12 @@
-"""The daemon itself: what it runs, what people decided, and its way from starting over running to stopping.
+"""The daemon's state and its life cycle: starting, running, stopping.
 
-    boot      ledger, strategies, recovery, cluster, schedule; then it is ready
-    order     a run, checked against what is decided and under way
+    boot      ledger, strategies, recovery, cluster, schedule; then ready
+    order     start a run, unless a pause or another run forbids it
     hold      pause and resume
     stop      refuse, finish, flush, close
 
-One object of one loop: verbs call it, `serve` drives it. Parts: `runs.py`, `timetable.py`, `ledger_threads.py`;
-`lifecycle/reload.py` changes what is in force, `status.py` tells how it is.
+One object, owned by one event loop: verbs call it, `serve` drives it. Parts: `runs.py`, `timetable.py`,
+`ledger_threads.py`; `lifecycle/reload.py` replaces the configuration in force, `status.py` reports the state.
 """
 
 from __future__ import annotations
@@ -64,18 +64,19 @@ T = TypeVar("T")
 
 @dataclass(eq=False)
 class InForce:
-    """A configuration that is in force, its runner, and how many runs of it are under way."""
+    """A configuration in force, its runner, and the number of runs that use it."""
 
     configured: Configured
     runner: Runner
     checked: tuple[CheckedStrategy, ...]
     users: int = 0
+    # A retired configuration was replaced by a reload; its runner closes when `users` falls to 0.
     is_retired: bool = False
 
 
 @dataclass(eq=False)
 class Controller:
-    """One daemon. What boots late is None or empty before."""
+    """The state of one daemon. Parts that boot opens later are None or empty until then."""
 
     start: Start
     doors: AccessSettings
@@ -86,13 +87,13 @@ class Controller:
     scratch: Path
     notifier: Notifier = field(default_factory=lambda: Notifier(""))
     phase: Phase = Phase.STARTING
-    why: str = "starting"  # not ready
+    why: str = "starting"  # why the daemon is not ready; '' when it is
     began: float = field(default_factory=time.monotonic)
     life: str = field(default_factory=lambda: secrets.token_hex(8))
     ports: dict[str, int] = field(default_factory=dict)
     trace: ActivityTrace = field(default_factory=ActivityTrace)
     cache_seen: Mapping[str, object] = field(default_factory=dict)
-    look_again_at: float = 0.0  # at the cache
+    look_again_at: float = 0.0  # monotonic time of the next look at the cache
     health: Health = field(default_factory=lambda: Health({}))
     lag_s: float = 0.0
     cluster: Cluster | None = None
@@ -103,13 +104,13 @@ class Controller:
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     stop_asked: asyncio.Event = field(default_factory=asyncio.Event)
     ending: Ending | None = None
-    cut_off: asyncio.Event = field(default_factory=asyncio.Event)  # the rest of the time to finish is taken away
+    cut_off: asyncio.Event = field(default_factory=asyncio.Event)  # set: runs get no more time to finish
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)  # something that the mirror of the state shows
-    asked: dict[Fire, RunOrder] = field(default_factory=dict)  # by hand, of a job, until it begins
+    changed: asyncio.Event = field(default_factory=asyncio.Event)  # set: state.json is out of date
+    asked: dict[Fire, RunOrder] = field(default_factory=dict)  # orders of jobs run by hand, until they begin
     cache_look: CacheLook = field(default_factory=CacheLook)
-    tracks: BookHistory = field(default_factory=BookHistory)  # of the reading thread of `ledger_threads`
-    on_end: Callable[[LiveRun], None] = lambda _: None  # told of each run that has ended
+    tracks: BookHistory = field(default_factory=BookHistory)  # used only in the reading thread of `ledger_threads`
+    on_end: Callable[[LiveRun], None] = lambda _: None  # called for each run that has ended
     alerting: Alerting | None = None
     _retired: list[InForce] = field(default_factory=list)
     _books: LedgerThreads | None = None
@@ -117,57 +118,57 @@ class Controller:
     _timetable: Timetable | None = None
     _in_force: InForce | None = None
 
-    # What is there from some point of the start on.
+    # Parts that exist only after a step of the boot; reading one earlier raises E901.
 
     @property
     def books(self) -> LedgerThreads:
-        """The ledger."""
+        """Return the ledger."""
         return self._there(self._books)
 
     @property
     def runs(self) -> Runs:
-        """Runs under way."""
+        """Return the runs under way."""
         return self._there(self._runs)
 
     @property
     def timetable(self) -> Timetable:
-        """The schedule."""
+        """Return the schedule."""
         return self._there(self._timetable)
 
     @property
     def in_force(self) -> InForce:
-        """The configuration in force, with its runner."""
+        """Return the configuration in force, with its runner."""
         return self._there(self._in_force)
 
     @property
     def checked(self) -> tuple[CheckedStrategy, ...]:
-        """The strategy files in force; none while it starts."""
+        """Return the checked strategy files in force; none while the daemon starts."""
         return () if self._in_force is None else self._in_force.checked
 
     @property
     def configured(self) -> Configured:
-        """What is configured; while it starts, what is going to be."""
+        """Return the configuration in force; during the start, the one about to be."""
         return self.start.configured if self._in_force is None else self._in_force.configured
 
     @property
     def is_ready(self) -> bool:
-        """Whether new work may come."""
+        """Return True if the daemon accepts new work."""
         return self.phase is Phase.RUNNING and not self.why
 
     def under_way(self, strategy: str = "") -> tuple[LiveRun, ...]:
-        """Runs that are not over."""
+        """Return the runs that have not ended, of one strategy or ('') of all."""
         return () if self._runs is None else self._runs.under_way(strategy)
 
     def job_states(self) -> Mapping[str, JobState]:
-        """How each job is; none while it starts."""
+        """Return the state of each job; empty while the daemon starts."""
         return {} if self._timetable is None else self._timetable.states
 
     def next_fire(self, job: str) -> Fire | None:
-        """The next fire of a job, as far as it is known."""
+        """Return the next fire of a job, None if it is not known."""
         return None if self._timetable is None else self._timetable.upcoming.get(job)
 
     def has_books(self, books: LedgerThreads) -> None:
-        """The ledger is open: from now on changes can be audited, and runs be written down."""
+        """Take the open ledger: from now on changes are audited and runs are recorded."""
         self._books = books
         books.ledger.hide = self.doors.secrets.hide
         most = self.start.config.daemon.max_runs
@@ -176,17 +177,18 @@ class Controller:
         self._timetable = Timetable(books, self.metrics, self.clock, duties)
 
     def workers(self) -> tuple[WorkerStatus, ...]:
-        """The cluster's, as they are."""
+        """Return the status of the cluster's workers."""
         return () if self.cluster is None else self.cluster.workers()
 
     def free_memory(self) -> None:
-        """Drop what can be had again. For a thread."""
+        """Drop caches that can be rebuilt. Blocks: call it in a thread."""
         if self._in_force is not None:
             self._in_force.runner.free()
         collect()
 
     def closings(self) -> Iterator[tuple[str, Awaitable[object]]]:
-        """What is to be closed at the end, in order."""
+        """Yield the parts to close at the end, in order, each with its name."""
+        # Order matters: runs write to the ledger and use runner and cluster, so the ledger is closed last.
         if self._runs is not None:
             self._runs.close()
         if self._in_force is not None:
@@ -197,14 +199,14 @@ class Controller:
             yield "the ledger", self._books.close()
 
     def services(self) -> Services:
-        """What a runner is lent."""
+        """Return the services lent to a runner."""
         ledger = self.books.ledger
         return Services(
             ledger, self.metrics, self.clock, self.scratch, self.cluster, self.usage.spent, self.quota is not None
         )
 
     def put_in_force(self, new: InForce) -> None:
-        """From now on this configuration counts. The old runner is closed when its last run has ended."""
+        """Put a configuration in force. The old runner is closed when its last run has ended."""
         old, self._in_force = self._in_force, new
         if old is not None:
             names = {s.name for s in new.configured.strategies}
@@ -221,7 +223,7 @@ class Controller:
     # Runs.
 
     async def order(self, order: RunOrder) -> LiveRun:
-        """Begin a run that somebody asked for. Raises E901 for what is decided, or under way, against it."""
+        """Begin a run that somebody asked for. Raise E901 if a pause, the configuration or another run forbids it."""
         if not self.is_ready:
             raise refusal(f"the daemon is {self.phase}: {self.why}")
         going = [live.order.id for live in self.under_way(order.strategy) if live.order.kind != RunKind.DRY]
@@ -232,7 +234,7 @@ class Controller:
         return live
 
     async def order_of_job(self, order: RunOrder, one: Fire) -> bool:
-        """Have a job run by hand; whether the run began. One that waits behind another keeps its order."""
+        """Run a job by hand. Return True if the run has begun; one that waits in the job's queue keeps its order."""
         self.asked[one] = order
         await self.timetable.request(one, order.is_forced)
         if await self.runs.known(order.id) is not None:
@@ -242,7 +244,7 @@ class Controller:
         return False
 
     def new_id(self) -> str:
-        """The id of a run: when, and a few random digits."""
+        """Return a new run id: the date and random digits."""
         return f"r{self.clock.now():%Y%m%d}-{secrets.token_hex(8)}"
 
     async def _begin(self, order: RunOrder) -> LiveRun:
@@ -259,9 +261,11 @@ class Controller:
         return live
 
     async def _begin_fire(self, job: Job, one: Fire) -> tuple[str, str]:
-        """A run for a fire of the schedule: its id, or why there is none."""
+        """Begin a run for a fire of the schedule. Return its id, or '' and the reason why none began."""
         order = self.order_of(job, one)
         try:
+            # A fire by hand carries its own order (force, reason, caller); it overrides the one made from the
+            # configuration.
             order = self.asked.pop(one, order)
             if self.phase is not Phase.RUNNING:
                 return "", f"the daemon is {self.phase}"
@@ -274,7 +278,7 @@ class Controller:
         return order.id, ""
 
     def order_of(self, job: Job, one: Fire) -> RunOrder:
-        """The order that a fire of a job is."""
+        """Return the order that a fire of a job stands for."""
         return order_of(self.configured, job, one, self.new_id(), self.calendars.get(job.calendar))
 
     def _run_ended(self, live: LiveRun) -> None:
@@ -297,7 +301,7 @@ class Controller:
 
     @contextmanager
     def using(self) -> Iterator[InForce]:
-        """The configuration in force, whose runner is not closed meanwhile, whatever is reloaded."""
+        """Yield the configuration in force. A reload does not close its runner while the body runs."""
         used = self.in_force
         used.users += 1
         try:
@@ -318,13 +322,14 @@ class Controller:
             return
         if used in self._retired:
             self._retired.remove(used)
+        # Closing waits for connections, so it must not hold the loop.
         threading.Thread(target=used.runner.close, name="sigc-close").start()
 
     async def _is_fresh(self, strategy: str) -> bool:
         return await asyncio.to_thread(self.in_force.runner.is_fresh, strategy)
 
     def session_at(self, at: datetime) -> str:
-        """Return the session that a run which begins at an instant trades for, '' where that is not known."""
+        """Return the session that a run begun at an instant trades for, '' if unknown."""
         config = self.configured.loaded.config
         calendar = self.calendars.get(config.schedule.calendar)
         with contextlib.suppress(SigcError):
@@ -338,13 +343,13 @@ class Controller:
         log.error("job did not run", extra=said)
 
     def alert(self, event: str, *, is_critical: bool = False) -> None:
-        """Count what an operator must hear of."""
+        """Count an event that an operator must hear of."""
         self.metrics.add(m.ALERTS, event=event, severity="critical" if is_critical else "warning")
 
-    # What people decide.
+    # Decisions of operators.
 
     async def hold(self, strategy: str, is_held: bool, who: str, reason: str) -> bool:
-        """Pause ('' is everything) or resume; whether that changed anything. Durable when it returns."""
+        """Pause a strategy ('' for all) or resume it. Return True if that changed anything. Durable on return."""
 
         def decide(tx: Transaction) -> bool:
             if not is_held:
@@ -361,7 +366,7 @@ class Controller:
         return is_changed
 
     async def switch(self, job: str, is_enabled: bool, who: str, reason: str) -> bool:
-        """Enable or disable a job; whether that changed anything."""
+        """Enable or disable a job. Return True if that changed anything."""
         before = self.timetable.states[job].enabled
 
         def decide(tx: Transaction) -> None:
@@ -378,14 +383,14 @@ class Controller:
         return True
 
     async def read_decisions(self) -> None:
-        """What is paused, switched off and halted, from the ledger."""
+        """Read from the ledger which strategies are paused or halted and which jobs are disabled."""
         held = await self.books.read(lambda c: control.every(c, control.PAUSED))
         off = await self.books.read(lambda c: control.every(c, _SWITCHED_OFF))
         halted = await self.books.read(lambda c: control.every(c, control.HALTED))
         self.decided = ScheduleDecisions(*(frozenset(one.scope for one in found) for found in (held, off, halted)))
 
     def stop(self, ending: Ending) -> None:
-        """Begin to end. Asked again, the shorter time counts, and a stop is no restart any more."""
+        """Begin to end. Asked again, the shorter time counts, and a plain stop cancels a restart."""
         before = self.ending
         is_restart = ending.is_restart and (before is None or before.is_restart)
         self.ending = Ending(

@@ -1,10 +1,10 @@
-"""Whether the daemon is well: checks made now and then in a thread, answered from memory at any moment.
+"""The daemon's health: checks made at intervals in a thread, answered from memory at any moment.
 
     /health   200 healthy or degraded; 503 starting, until the first checks are in, or stopping: status, checks, uptime
     /live     200 while the loop turns
     /ready    200 when recovered, with its cluster, and not about to stop; else 503 with the reason
 
-A failed check is degraded, not dead: nobody is helped by a restart that finds the same full disk.
+A failed check makes the daemon degraded, not dead: a restart would find the same full disk.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ Check = Callable[[], str]  # `ok`, or what is wrong
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What the checks found last, by name."""
+    """The latest result of each check, by name."""
 
     checks: Mapping[str, str]
 
     @property
     def status(self) -> str:
-        """healthy or degraded."""
+        """Return healthy or degraded."""
         return "healthy" if all(text == OK for text in self.checks.values()) else "degraded"
 
 
 def examine(checks: Mapping[str, Check]) -> Health:
-    """Make every check; one that fails in itself is not ok. For a thread."""
+    """Make every check; one that raises counts as failed. Blocks: call it in a thread."""
     return Health({name: _made(check) for name, check in checks.items()})
 
 
@@ -51,8 +51,9 @@ def _made(check: Check) -> str:
 
 
 def disk(paths: Iterable[Path], min_free_mb: int) -> str:
-    """Whether every disk has room."""
+    """Return `ok`, or the first disk with too little room."""
     for path in paths:
+        # A folder not made yet lives on the disk of its nearest parent.
         there = next((p for p in (path, *path.parents) if p.exists()), path)
         free = shutil.disk_usage(there).free >> 20
         if free < min_free_mb:
@@ -61,29 +62,29 @@ def disk(paths: Iterable[Path], min_free_mb: int) -> str:
 
 
 def memory(used_bytes: int, limit_bytes: int) -> str:
-    """Whether the daemon keeps to its limit."""
+    """Return `ok`, or the memory used above the limit."""
     return OK if used_bytes <= limit_bytes else f"{used_bytes >> 20} MB are used, the limit is {limit_bytes >> 20} MB"
 
 
 def lateness(late_s: float) -> str:
-    """Whether the schedule is looked at in time."""
+    """Return `ok`, or for how long the schedule has not turned."""
     return OK if late_s < _MOST_LATE_S else f"the schedule has not turned for {span(late_s)}"
 
 
 def calendars(opened: Iterable[Calendar], now: datetime) -> str:
-    """Whether the calendars reach far enough."""
+    """Return `ok`, or the first calendar that ends soon."""
     alarms = [alarm for calendar in opened if (alarm := age_alarm(calendar, now)) is not None]
     return alarms[0].message if alarms else OK
 
 
 class ClockWatch:
-    """Whether the wall clock goes with the machine's own."""
+    """Detects jumps of the wall clock against the monotonic clock."""
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
 
     def check(self) -> str:
-        """Since the last look."""
+        """Return `ok`, or the jump since the last check."""
         before, self._offset = self._offset, time.time() - time.monotonic()
         jump = self._offset - before
         where = "forward" if jump > 0 else "back"

@@ -1,7 +1,7 @@
-"""Plain pages without a token: /health, /live, /ready, /metrics. Read only, and nothing on them is secret.
+"""Plain HTTP pages without a token: /health, /live, /ready, /metrics. They are read-only and show nothing secret.
 
-On a loopback address the Host header must name this machine, so that no web page reads them through a browser; beyond
-it whoever reaches the port may read.
+On a loopback address the Host header must name this machine, so that no web page reads them through a browser (DNS
+rebinding); on other addresses whoever reaches the port may read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MOST_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class EndpointReply:
-    """What a page answers."""
+    """The reply of a page."""
 
     status: int
     kind: str
@@ -35,12 +35,12 @@ Pages = Mapping[str, Callable[[], EndpointReply]]
 
 
 def as_json(status: int, value: Any) -> EndpointReply:
-    """A page of JSON."""
+    """Return a JSON page."""
     return EndpointReply(status, JSON, json.dumps(value, sort_keys=True).encode() + b"\n")
 
 
 class PageServer:
-    """Serves pages by their paths."""
+    """An HTTP server of pages by path."""
 
     def __init__(self, pages: Pages, hosts: Sequence[str] = ()) -> None:
         self._pages = pages
@@ -49,7 +49,7 @@ class PageServer:
         self._server: HTTPServer | None = None
 
     def start(self, listening: socket.socket) -> None:
-        """Serve on a listening socket, from the running loop."""
+        """Serve on a listening socket, in the running loop."""
         self._is_local = is_loopback(listening.getsockname()[0])
         self._server = HTTPServer(
             self._answer, max_header_size=2 * _MOST_BYTES, max_body_size=_MOST_BYTES, idle_connection_timeout=60
@@ -57,7 +57,7 @@ class PageServer:
         self._server.add_sockets([listening])
 
     async def stop(self) -> None:
-        """Accept nothing new and close."""
+        """Close every connection and accept no new one."""
         if self._server is not None:
             self._server.stop()
             await self._server.close_all_connections()

@@ -1,10 +1,10 @@
-"""The one alert that goes past the outbox, since the outbox is in the ledger: the ledger can't be used; and its end.
+"""The alert that the ledger can't be used: sent past the outbox, because the outbox is in the ledger.
 
     alert = LedgerAlert(daemon, in_thread)
     await alert.look(trouble, channels)     every second: '' for none, else what is wrong
 
-It is told once over each channel of `routes.critical`, tried again where a channel does not take it; its end is told to
-those that took it. It ends when nothing was wrong for a while: a disk at its limit must not be told of at each write.
+It is sent once over each channel of `routes.critical` and tried again where a channel does not take it; its end goes to
+the channels that took it. It ends after some quiet time: a disk at its limit must not send an alert at each write.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 RULE = "ledger_damaged"
 CALM_S = 20.0
 _TITLE = "the ledger is damaged, or can't be used"
-_AGAIN_S = 30.0  # between tries of a channel that does not take it
+_AGAIN_S = 30.0  # between two tries of a channel that fails
 _PROBE_S = 5.0
 InThread = Callable[[Callable[[], object]], Awaitable[object]]
 log = logging.getLogger("sigc.alerts")
 
 
 class LedgerAlert:
-    """Whether it is raised, which channels took it, and since when the ledger can't be used."""
+    """The alert's state: raised or not, the channels that took it, since when the ledger can't be used."""
 
     def __init__(self, daemon: Controller, in_thread: InThread) -> None:
         self._daemon, self._in_thread = daemon, in_thread
@@ -48,7 +48,7 @@ class LedgerAlert:
         self._seen_at = self._tried_at = self._probed_at = float("-inf")
 
     async def look(self, trouble: str, channels: Mapping[str, OpenChannel]) -> None:
-        """Tell what is to be told now, and find out whether the ledger can be written again. Never raises SigcError."""
+        """Send what is due and probe whether the ledger can be written again. Never raise SigcError."""
         now = time.monotonic()
         if trouble:
             self._seen_at = now
@@ -65,7 +65,7 @@ class LedgerAlert:
         if self._raised is None:
             command = "df -h" if "full" in trouble or "No space" in trouble else "sigc audit verify"
             log.error("the ledger can't be used: %s", trouble)
-            text = f"{trouble}\nNothing is traded while nothing can be written down.\nLook further: {command}"
+            text = f"{trouble}\nNothing is traded while the ledger can't be written.\nLook further: {command}"
             self._raised, self._took = self._message("raise", explained(text, RULE)), set()
             self._tried_at = float("-inf")
         wanted = self._daemon.configured.loaded.config.alerts.routes.critical
@@ -75,7 +75,7 @@ class LedgerAlert:
             self._took |= await self._send(self._raised, channels, left)
 
     async def _probe(self, trouble: str, now: float) -> None:
-        """Write down that it could not be written; when that succeeds, it can."""
+        """Write an audit record to find out whether the ledger can be written again."""
         if not self._daemon.books.trouble or now - self._probed_at < _PROBE_S:
             return
         self._probed_at = now
@@ -86,7 +86,7 @@ class LedgerAlert:
         self._daemon.books.trouble = ""
 
     async def _send(self, message: Message, channels: Mapping[str, OpenChannel], names: set[str]) -> set[str]:
-        """Over those channels at once; the names of those that took it."""
+        """Send over several channels at once. Return the names of those that took the message."""
         asked = [channels[name] for name in sorted(names) if name in channels]
         failures = await asyncio.gather(*(self._in_thread(partial(attempt, one, message)) for one in asked))
         return {one.name for one, failure in zip(asked, failures, strict=True) if failure is None}

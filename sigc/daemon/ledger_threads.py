@@ -1,4 +1,4 @@
-"""The ledger as the loop uses it: writes in one thread, reads in another, so that no disk ever holds the loop up.
+"""The ledger as the event loop uses it: one thread writes, one reads, so that no disk blocks the loop.
 
 books = await Books.open(lambda: Ledger.open(work_dir, clock))
 await books.write(lambda tx: jobs.ask(tx, order))          durable when it returns
@@ -22,13 +22,13 @@ T = TypeVar("T")
 
 
 def trouble_of(error: SigcError) -> str:
-    """What keeps the ledger from being used, and what to do; '' of an error that says nothing about that."""
+    """Return why the ledger can't be used and what to do; '' for an error that says nothing about that."""
     one = error.diagnostics[0]
     return "" if one.code != "E310" else f"{one.code}: {one.message}" + (f"; {one.hint}" if one.hint else "")
 
 
 class LedgerThreads:
-    """The open ledger. trouble: why a write failed last, with what to do; '' until one did, or when that is over."""
+    """The open ledger. trouble: why the last write failed, with what to do; '' if none did or it is over."""
 
     def __init__(self, ledger: Ledger, writing: ThreadPoolExecutor) -> None:
         self.ledger = ledger
@@ -39,7 +39,7 @@ class LedgerThreads:
 
     @classmethod
     async def open(cls, open_ledger: Callable[[], Ledger]) -> LedgerThreads:
-        """Open it in the thread that will write. Raises SigcError: E311, E310."""
+        """Open the ledger in the thread that will write, as SQLite connections require. Raise SigcError: E311, E310."""
         writing = ThreadPoolExecutor(1, "sigc-ledger")
         try:
             return cls(await asyncio.get_running_loop().run_in_executor(writing, open_ledger), writing)
@@ -48,7 +48,7 @@ class LedgerThreads:
             raise
 
     async def write(self, work: Callable[[Transaction], T]) -> T:
-        """All of `work` in one transaction. Raises SigcError E310."""
+        """Run `work` in one transaction and return its result, durable. Raise SigcError E310."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._writing, self._write, work)
         except SigcError as error:
@@ -56,16 +56,17 @@ class LedgerThreads:
             raise
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` reads. Raises SigcError E310."""
+        """Return the result of `work` on a reading connection. Raise SigcError E310."""
         return await asyncio.get_running_loop().run_in_executor(self._reading, self._read, work)
 
     async def audit(self, event: AuditEvent) -> None:
-        """Record what changed nothing in the ledger itself."""
+        """Record an event that changes nothing else in the ledger."""
         await self.write(lambda tx: tx.audit(event))
 
     async def close(self) -> None:
-        """After everything that was begun: let the ledger go."""
+        """Close the ledger after all work begun before."""
         loop = asyncio.get_running_loop()
+        # Each queue is in order, so a close queued now runs after all reads and writes queued before.
         await loop.run_in_executor(self._reading, self._close_reader)
         await loop.run_in_executor(self._writing, self.ledger.close)
         self._reading.shutdown()

@@ -1,4 +1,4 @@
-"""Why a fire did not run, in more words than its reason has: for the alert, from what the ledger knows at that moment.
+"""The detail of a fire that did not run: more than its reason, from what the ledger knows at that moment.
 
 detail_of(connection, state, found, now)     'fetch failed 2017-03-01 09:00:01 EST: the script ended with code 3'
 """
@@ -19,7 +19,7 @@ _LATE = frozenset({Reason.LATE, Reason.TOO_OLD, Reason.NEWER})
 
 
 def detail_of(connection: sqlite3.Connection, state: JobState, found: DidNotRun, now: datetime) -> str:
-    """Return what is known beyond the reason, '' for nothing. state: of the job before the fire was given up."""
+    """Return what is known beyond the reason, '' for nothing. state: the job's state before the fire was given up."""
     if found.reason in _LATE:
         return _missed(connection, state, found.fire.planned, now)
     if found.reason is Reason.DEPENDENCY:
@@ -39,7 +39,7 @@ def detail_of(connection: sqlite3.Connection, state: JobState, found: DidNotRun,
 
 
 def _missed(connection: sqlite3.Connection, state: JobState, planned: datetime, now: datetime) -> str:
-    """Say whether a daemon was there at the time."""
+    """Return whether a daemon was running when the fire was due."""
     row = connection.execute(
         "SELECT record FROM audit WHERE event = ? ORDER BY seq DESC LIMIT 1", (meta.STARTED,)
     ).fetchone()
@@ -54,7 +54,7 @@ def _missed(connection: sqlite3.Connection, state: JobState, planned: datetime, 
 
 
 def _unfinished(connection: sqlite3.Connection, names: tuple[str, ...], zone: str) -> str:
-    """Return which of some jobs did not finish, with the run that shows why."""
+    """Return the jobs that did not finish, each with the run that shows the reason."""
     told = []
     for name in names:
         order = next(iter(jobs.recent(connection, 1, job=name)), None)

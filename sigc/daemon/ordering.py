@@ -1,4 +1,4 @@
-"""Orders of runs: what a fire of a job orders, and what is decided or under way against an order. Pure functions."""
+"""Orders of runs: the order a fire stands for, and what forbids an order. Pure functions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS: Mapping[JobKind, str] = {JobKind.EXECUTE: RunKind.TRADE, JobKind.REBALANC
 
 
 def kind_of(job: Job) -> str:
-    """The kind of a job's runs.
+    """Return the kind of a job's runs.
 
     >>> kind_of(Job("a", JobKind.EXECUTE)), kind_of(Job("a", JobKind.COMPUTE))
     ('trade', 'compute')
@@ -28,7 +28,7 @@ def kind_of(job: Job) -> str:
 
 
 def slot_of(job: Job, one: Fire, calendar: Calendar | None) -> str:
-    """'' for the fire of a job that has one on its day, else the fire's time: what tells sessions' runs apart.
+    """Return the time of a fire (HHMM) if its job fires more than once that day, else ''.
 
     >>> from datetime import UTC, datetime
     >>> from sigc.schedule.job import fire
@@ -48,7 +48,7 @@ def slot_of(job: Job, one: Fire, calendar: Calendar | None) -> str:
 
 
 def order_of(found: Configured, job: Job, one: Fire, id: str, calendar: Calendar | None) -> RunOrder:
-    """The order that a fire of a job is."""
+    """Return the order that a fire of a job stands for."""
     entry = found.strategy(job.strategy)
     return RunOrder(
         id,
@@ -68,7 +68,7 @@ def order_of(found: Configured, job: Job, one: Fire, id: str, calendar: Calendar
 
 
 def check_order(order: RunOrder, found: Configured, decided: ScheduleDecisions, going: Sequence[str]) -> None:
-    """Raises E901 for what is against a run that somebody asked for. going: runs of its strategy, none of them dry."""
+    """Raise E901 if the settings, a pause or a run under way forbid the order. going: non-dry runs of its strategy."""
     if order.kind == RunKind.DRY:
         return
     entry = found.strategy(order.strategy)
@@ -83,12 +83,12 @@ def check_order(order: RunOrder, found: Configured, decided: ScheduleDecisions, 
 
 
 def refusal(message: str, hint: str = "") -> SigcError:
-    """What the daemon says when its state is against a call."""
+    """Return the error for a call that the daemon's state forbids."""
     return SigcError(Diagnostic("E901", message, hint=hint))
 
 
 def status_text(outcome: Outcome) -> str:
-    """How people call an outcome.
+    """Return the word shown to people for an outcome.
 
     >>> status_text(Outcome.DONE), status_text(Outcome.UNCHANGED), status_text(Outcome.REFUSED)
     ('success', 'success', 'refused')

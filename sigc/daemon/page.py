@@ -1,8 +1,8 @@
-"""The status page, a process of its own: started when the daemon is ready, again when it dies, ended with us.
+"""The status page's process: started when the daemon is ready, restarted when it dies, ended with the daemon.
 
 It listens on a socket that the daemon has bound, so its port is known before it runs and stays through its restarts.
-It gets no token: it calls the daemon as the people who log in there. What it prints goes to the log. The kernel ends
-it when the daemon is gone, however that went; one that grows beyond its memory is started anew.
+It gets no token: it calls the daemon as the people who log in there. Its output goes to the log. The kernel ends
+it when the daemon is gone, however that went; one that grows beyond its memory is restarted.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ import psutil
 from sigc.config.daemon_settings import DashboardSettings
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
-_STEADY_S = 60.0  # a life that makes up for earlier deaths
+_STEADY_S = 60.0  # after a life this long the wait before a restart is the first one again
 _LOOK_EVERY_S = 10.0
 _GOOD_BYE_S = 3.0
-# What only the daemon itself should have: its tokens, and the ear of the service manager.
+# Secrets of the daemon, and the variables by which systemd knows it: a child must not notify in its name.
 _KEPT_BACK = ("SIGC_RPC_TOKEN", "SIGC_DAEMON__RPC__TOKEN", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 log = logging.getLogger("sigc.page")
@@ -32,7 +32,7 @@ log = logging.getLogger("sigc.page")
 
 @dataclass(frozen=True, slots=True)
 class PageOrder:
-    """A page that is wanted: of which daemon, on which listening socket, ended with which parent."""
+    """The order for a status page: the daemon it shows, its listening socket, the parent it ends with."""
 
     name: str
     address: str
@@ -43,18 +43,18 @@ class PageOrder:
 
 
 class PageProcess:
-    """Keeps the page running. command: what starts it, with the socket under its number."""
+    """Keeps the page running. command: starts the page, with the number of its socket."""
 
     def __init__(self, command: Sequence[str], listening: socket.socket, most_mb: int) -> None:
         self._command, self._listening, self._most_bytes = tuple(command), listening, most_mb << 20
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Start it, from the running loop."""
+        """Start the page, in the running loop."""
         self._task = asyncio.get_running_loop().create_task(self._keep())
 
     async def end(self) -> None:
-        """End it, and let go of its socket."""
+        """End the page and close its socket."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -69,12 +69,12 @@ class PageProcess:
             except OSError as failure:
                 said = f"can't be started: {failure.strerror}"
             wait_s = _FIRST_WAIT_S if loop.time() - began >= _STEADY_S else wait_s
-            log.warning("the status page %s; it is started again", said, extra={"in_s": wait_s})
+            log.warning("the status page %s; restarting it", said, extra={"in_s": wait_s})
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     async def _live(self) -> int:
-        """One life of it: the exit code."""
+        """Run the page once. Return its exit code."""
         process = await asyncio.create_subprocess_exec(
             *self._command,
             pass_fds=(self._listening.fileno(),),
@@ -87,6 +87,7 @@ class PageProcess:
         reading = asyncio.ensure_future(_log_lines(process.stderr))
         try:
             while True:
+                # Wakes now and then to check the memory; `wait_for` cancels only the waiting, not the process.
                 with contextlib.suppress(TimeoutError):
                     return await asyncio.wait_for(process.wait(), _LOOK_EVERY_S)
                 if memory_of(process.pid) > self._most_bytes:
@@ -99,7 +100,7 @@ class PageProcess:
 
 
 async def _finish(process: asyncio.subprocess.Process) -> None:
-    """End it if it lives: asked first, then made to."""
+    """End the process: SIGTERM first, SIGKILL if it does not end in time."""
     if process.returncode is not None:
         return
     with contextlib.suppress(ProcessLookupError):
@@ -124,7 +125,7 @@ async def _log_lines(stream: asyncio.StreamReader | None) -> None:
 
 
 def environment_of(own: Mapping[str, str]) -> dict[str, str]:
-    """What the page is told of our environment: no token, one thread.
+    """Return the page's environment: ours without tokens, and with one thread for the numeric libraries.
 
     >>> environment_of({"PATH": "/bin", "SIGC_RPC_TOKEN": "x"})["PATH"]
     '/bin'
@@ -133,7 +134,7 @@ def environment_of(own: Mapping[str, str]) -> dict[str, str]:
 
 
 def memory_of(pid: int) -> int:
-    """Resident bytes of a process, 0 when it is gone."""
+    """Return the resident bytes of a process, 0 when it is gone."""
     try:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.Error:

@@ -1,12 +1,12 @@
-"""Books between their runs: after a run that failed, after each session's end, and at start, each strategy's is tended.
+"""The reconcile loop: brings each strategy's book up to date after a failed run, after each session and at start.
 
-    a run that decided and failed        its orders resolved, its verdict given: at once, and again until all is known
-    the end of a session                 fills of day orders taken in, the book valued, the audit mirrored and anchored
-    no data of that session yet          again before long, until there are
+    a run that decided and failed        resolve its orders and give its verdict: at once, and again until all is known
+    the end of a session                 apply fills of day orders, value the book, mirror and anchor the audit
+    no data of that session yet          try again soon, until there are
 
-By the daemon's clock; never while a trade of that strategy is under way, and a trade that begins meanwhile waits. What
-goes wrong is told once, in the log and the audit, and tried again with growing waits. Nothing is remembered over a
-restart: tending twice changes nothing.
+By the daemon's clock. A book is never reconciled while a trade of its strategy is under way; a trade that begins
+meanwhile waits. A problem is reported once, in the log and the audit, and tried again with growing waits. Nothing is
+remembered over a restart: reconciling is idempotent.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 AFTER_CLOSE = timedelta(minutes=1)
 _FIRST_WAIT = timedelta(seconds=1)
 _LONGEST_WAIT = timedelta(minutes=15)
-_LOOK_EVERY_S = 1.0  # at the clock
+_LOOK_EVERY_S = 1.0  # between two looks at the clock
 _AT_A_TIME = 4
 _GOOD_BYE_S = 2.0
 _MOST_ALERTS = 1000
@@ -54,21 +54,21 @@ log = logging.getLogger("sigc.daemon")
 
 
 class UnwatchedRun:
-    """Follows what nobody follows."""
+    """A run handle that nobody watches."""
 
     def __init__(self) -> None:
         self.cancelled = threading.Event()
 
     def stage(self, name: str) -> None:
-        """Nobody is told."""
+        """Do nothing."""
 
     def progress(self, done: int, total: int, text: str = "") -> None:
-        """Nobody is told."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class BookState:
-    """How a strategy's book is cared for. due: when next. tries: without success so far. told: the last trouble."""
+    """The upkeep of one book. due: its next turn; tries: failures in a row; told: the last problem reported."""
 
     due: datetime
     tries: int = 0
@@ -76,7 +76,7 @@ class BookState:
 
 
 def after_success(now: datetime, calendar: Calendar | None) -> BookState:
-    """Whole: next after the end of the session that is not over yet."""
+    """Return the state of an up-to-date book: next due after the close of the session not yet over."""
     if calendar is None:
         return BookState(now + _LONGEST_WAIT)
     try:
@@ -86,7 +86,7 @@ def after_success(now: datetime, calendar: Calendar | None) -> BookState:
 
 
 def after_trouble(before: BookState, now: datetime, told: str) -> BookState:
-    """Not whole yet: again after a wait that doubles.
+    """Return the state after a failure: due again after a wait that doubles, up to 15 minutes.
 
     >>> from datetime import UTC
     >>> noon = datetime(2024, 1, 2, 12, tzinfo=UTC)
@@ -97,7 +97,7 @@ def after_trouble(before: BookState, now: datetime, told: str) -> BookState:
 
 
 def write_verdict(order: OrderedRun, tx: Transaction) -> None:
-    """What became of a run that was cut off: what the ledger knows of its trading, else that it was interrupted."""
+    """Record the end of a run that was cut off: the outcome the ledger knows of its trading, else INTERRUPTED."""
     outcome, message, session, as_of, before = Outcome.INTERRUPTED, "the daemon ended while it ran", "", "", True
     if order.kind == RunKind.TRADE:
         with contextlib.suppress(SigcError):
@@ -110,7 +110,7 @@ def write_verdict(order: OrderedRun, tx: Transaction) -> None:
 
 
 class ReconcileLoop:
-    """The care for the books of one daemon."""
+    """The reconcile loop of one daemon."""
 
     def __init__(self, daemon: Controller) -> None:
         self._daemon = daemon
@@ -119,13 +119,13 @@ class ReconcileLoop:
         self._threads = ThreadPoolExecutor(_AT_A_TIME, "sigc-tend")
 
     def run_ended(self, live: LiveRun) -> None:
-        """A trade that did not end well is looked after at once."""
+        """Make a book due at once if a trade on it did not succeed."""
         order, end = live.order, live.end
         if order.kind == RunKind.TRADE and end is not None and not end.outcome.is_success:
             self._care[order.strategy] = BookState(self._daemon.clock.now())
 
     async def turn(self) -> None:
-        """Look at the clock for ever; what is due is begun."""
+        """Look at the clock for ever and begin the upkeep of each book that is due."""
         daemon = self._daemon
         for book in await daemon.books.read(books.books):
             self._care.setdefault(book.key.strategy, BookState(daemon.clock.now()))
@@ -140,7 +140,7 @@ class ReconcileLoop:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _follow_fills(self) -> None:
-        """Look how much is filled of each strategy's newest run, until nothing of it is open."""
+        """Read how much of each strategy's newest run is filled, until none of its orders is open."""
         daemon = self._daemon
         open_ = {
             one.id: strategy
@@ -149,7 +149,7 @@ class ReconcileLoop:
         }
         if not open_:
             return
-        with contextlib.suppress(SigcError):  # told of by who writes to the ledger
+        with contextlib.suppress(SigcError):  # whoever writes to the ledger reports its failure
             found = await daemon.books.read(partial(filled_of, runs=tuple(open_)))
             for run, strategy in open_.items():
                 last, filled = daemon.last[strategy], str(found.get(run, ""))
@@ -158,7 +158,7 @@ class ReconcileLoop:
                     daemon.changed.set()
 
     async def end(self) -> bool:
-        """Begin no more; whether what was going on has ended too. What has not gets its verdict at the next start."""
+        """Begin no more. Return True if nothing is under way; what still is gets its verdict at the next start."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._going:
             await asyncio.wait(self._going.values(), timeout=_GOOD_BYE_S)
@@ -170,14 +170,14 @@ class ReconcileLoop:
                 if is_ours:
                     await self._tend_now(strategy)
         except Exception:
-            log.exception("a book could not be looked after", extra={"strategy": strategy})
+            log.exception("can't reconcile a book", extra={"strategy": strategy})
             self._care[strategy] = after_trouble(self._care[strategy], self._daemon.clock.now(), "")
         finally:
             del self._going[strategy]
 
     async def _tend_now(self, strategy: str) -> None:
         daemon, before = self._daemon, self._care[strategy]
-        begun = daemon.clock.now()  # a session that ends while we are at it is the next look's
+        begun = daemon.clock.now()  # before the work: a session that ends meanwhile is due again
         with daemon.using() as used:
             try:
                 loop = asyncio.get_running_loop()
@@ -185,13 +185,13 @@ class ReconcileLoop:
             except SigcError as error:
                 kept = BookUpkeep(problems=(str(error),))
             except Exception as mistake:
-                log.exception("a mistake of ours while a book is looked after", extra={"strategy": strategy})
+                log.exception("internal error while a book is reconciled", extra={"strategy": strategy})
                 kept = BookUpkeep(problems=(f"{type(mistake).__name__}: {mistake}",))
         await self._write_verdicts(strategy, kept.verdicts)
         told = "; ".join((*kept.problems, *kept.left))
         if not told:
             self._care[strategy] = after_success(begun, self._calendar())
-            log.debug("the book is kept", extra={"strategy": strategy})
+            log.debug("the book is up to date", extra={"strategy": strategy})
             await self._tell_kept(strategy)
             return
         self._care[strategy] = after_trouble(before, daemon.clock.now(), told)
@@ -208,6 +208,7 @@ class ReconcileLoop:
         orders = await daemon.books.read(partial(jobs.unlike_their_runs, strategy=strategy))
         for order in orders:
             if daemon.runs.find(order.id) is None:
+                # A run still under way writes its own end; only orders that nobody follows are closed here.
                 await daemon.books.write(partial(write_verdict, order))
                 daemon.runs.mended(order.id)
         last = daemon.last.get(strategy)
@@ -218,7 +219,7 @@ class ReconcileLoop:
                 daemon.changed.set()
 
     async def _tell_kept(self, strategy: str) -> None:
-        """End the alerts that a book was not kept: the next trouble is told again."""
+        """End the alerts that this book is not up to date, so that the next problem is reported again."""
 
         def is_alerted(connection: sqlite3.Connection) -> bool:
             open_ = looking.listed(connection, _MOST_ALERTS)
@@ -231,7 +232,7 @@ class ReconcileLoop:
     async def _tell(self, strategy: str, told: str, *, is_wrong: bool) -> None:
         log.log(
             logging.ERROR if is_wrong else logging.INFO,
-            "a book is not whole yet",
+            "a book is not up to date yet",
             extra={"strategy": strategy, "why": told},
         )
         if is_wrong:

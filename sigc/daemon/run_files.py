@@ -1,7 +1,7 @@
-"""The files of a run as it goes over the wire: what there is, its plan, its signals, its targets. For a thread.
+"""The files of a run as they go over the wire: the list of files, plan, signals, targets. All functions block.
 
-They are written by the run (`sigc_pipelines.records.artifacts`), which the daemon does not know: what is not as
-expected is as if it was not there.
+The run writes them (`sigc_pipelines.records.artifacts`), and the daemon does not import that: a file with unexpected
+contents counts as missing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LARGEST = 16 << 20
 
 
 def artifacts(work_dir: Path, run: str) -> tuple[Artifact, ...]:
-    """The files there are, by name."""
+    """Return the run's files, by name."""
     folder = run_folder(work_dir, run)
     try:
         found = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
@@ -33,7 +33,7 @@ def artifacts(work_dir: Path, run: str) -> tuple[Artifact, ...]:
 
 
 def plan_of(work_dir: Path, run: str) -> PlanLine | None:
-    """The plan that the run computed; of a very large one the first nodes."""
+    """Return the plan that the run computed; of a very large one the first nodes. None without one."""
     data = _read(run_folder(work_dir, run) / "plan.json")
     nodes, edges = data.get("nodes"), data.get("edges")
     if not isinstance(nodes, list) or not isinstance(edges, list):
@@ -44,7 +44,7 @@ def plan_of(work_dir: Path, run: str) -> PlanLine | None:
 
 
 def targets_of(work_dir: Path, run: str) -> dict[str, float]:
-    """The weights the run traded to, by asset."""
+    """Return the weights the run traded to, by asset."""
     data = _read(run_folder(work_dir, run) / "weights.json")
     try:
         return {asset: float(weights["target"]) for asset, weights in data.items()}
@@ -55,7 +55,7 @@ def targets_of(work_dir: Path, run: str) -> dict[str, float]:
 def signals_of(
     work_dir: Path, runs: Iterable[tuple[PastRun, OrderTotals]]
 ) -> tuple[tuple[SignalDay, ...], dict[str, tuple[float, ...]]]:
-    """The signals of runs, and by signal the mean return that followed in each fifth of the assets."""
+    """Return the signals of runs, and by signal the mean return that followed in each fifth of the assets."""
     days, fifths = [], dict[str, list[list[float]]]()
     for run, totals in runs:
         data = _read(run_folder(work_dir, run.id) / "signals.json")
@@ -65,6 +65,7 @@ def signals_of(
             after = _mapping(realised.get(name))
             line = _as(SignalLine, {"name": name, **own, "ic": after.get("ic")})
             lines += [line] if line is not None else []
+            # The return that followed is in the file only once the next session has closed.
             returns = after.get("fifths")
             if isinstance(returns, list) and returns and all(isinstance(v, float | int) for v in returns):
                 fifths.setdefault(name, []).append([float(v) for v in returns])

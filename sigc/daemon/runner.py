@@ -1,4 +1,4 @@
-"""The border between the daemon and what it runs: orders go in, ends come out; how the work is done is not known here.
+"""The interface between the daemon and what it runs: orders go in, ends come out.
 
     runner = make_runner(config, strategies, services)
     runner.check()                       every strategy file, before anything of this configuration is in force
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StrategyEntry:
-    """A strategy as configured: its name, its file (resolved), which portfolio trades, with how much money."""
+    """A configured strategy: its name, file (resolved), the portfolio that trades, capital and parameters."""
 
     name: str
     file: Path
@@ -49,13 +49,13 @@ class StrategyEntry:
 
 @dataclass(frozen=True, slots=True)
 class RunOrder:
-    """What is to be run.
+    """An order for one run.
 
     kind: trade, dry, compute, or another kind of job the runner knows. date: an ISO date, '' for the newest data.
-    slot: the scheduled fire of an intraday job. is_forced: against a pause, or again for a session that was traded;
-    accepts_differences: between ledger and broker; then `reason` says why. who: the caller's token and name, or a job.
-    capital: of its book when it is opened; None: as the settings say. is_scheduled: by a fire of the schedule, it
-    trades on rebalance rows only; a run by hand (of a job too) always trades.
+    slot: the scheduled fire of an intraday job. is_forced: run although paused, or although the session was traded.
+    accepts_differences: go on although ledger and broker differ; `reason` is then required. who: the caller's token and
+    name, or a job. capital: of the book when it is opened; None: as the settings say. is_scheduled: from a fire of the
+    schedule, which trades on rebalance rows only; a run by hand (of a job too) always trades.
     """
 
     id: str
@@ -79,9 +79,9 @@ class RunOrder:
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """How a run ended. stages: seconds by stage. session: the day it traded for; as_of: the newest row it read.
+    """The end of a run. stages: seconds by stage. session: the day it traded for; as_of: the newest row it read.
 
-    is_before_trading: it is certain that no order was sent. result: plain data for whoever asked (weights, orders).
+    is_before_trading: no order was sent, for certain. result: plain data for the caller (weights, orders).
     """
 
     outcome: Outcome
@@ -95,27 +95,27 @@ class RunEnd:
 
 
 class RunHandle(Protocol):
-    """How a run is followed and ended from outside. Safe to call from any thread."""
+    """The handle by which a run is followed and cancelled. Safe to call from any thread."""
 
     @property
     def cancelled(self) -> threading.Event:
-        """Set when the run is to end as soon as it can."""
+        """Return the event that is set when the run must end as soon as it can."""
         ...
 
     def stage(self, name: str) -> None:
-        """The stage that begins now."""
+        """Tell that a stage begins now."""
         ...
 
     def progress(self, done: int, total: int, text: str = "") -> None:
-        """How far the stage is."""
+        """Tell the progress of the stage."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedStrategy:
-    """A strategy file that was looked at: the digest of its text, the portfolio that would trade, what is wrong.
+    """The result of checking a strategy file: the digest of its text, the portfolio that would trade, its problems.
 
-    off: what is told of limits that nothing it loads can be judged by.
+    off: messages about limits that can't be judged with the data it loads.
     """
 
     strategy: str
@@ -127,7 +127,7 @@ class CheckedStrategy:
 
 @dataclass(frozen=True, slots=True)
 class RunVerdict:
-    """What became of a run that was left open, or of one whose orders were."""
+    """The verdict on a run that was left open, or whose orders were."""
 
     run: str
     outcome: Outcome
@@ -136,9 +136,9 @@ class RunVerdict:
 
 @dataclass(frozen=True, slots=True)
 class BookUpkeep:
-    """A strategy's book, looked after. left: what is still to be done, in words; then it is wanted again before long.
+    """The result of the upkeep of one book. left: work still to do, in words; the upkeep is then tried again soon.
 
-    problems: what an operator must hear of, and that a second look may mend.
+    problems: errors an operator must hear of; a later try may succeed.
     """
 
     verdicts: tuple[RunVerdict, ...] = ()
@@ -147,53 +147,54 @@ class BookUpkeep:
 
 
 class Runner(Protocol):
-    """What does the work of one configuration."""
+    """Does the work of one configuration."""
 
     def check(self) -> tuple[CheckedStrategy, ...]:
-        """Look at every strategy file; no data are opened."""
+        """Check every strategy file without opening data."""
         ...
 
     def run(self, order: RunOrder, watch: RunHandle) -> RunEnd:
-        """Do one run. What goes wrong with it is its end, or a SigcError."""
+        """Do one run. A failure is its end, or raises SigcError."""
         ...
 
     def cancel(self, run: str, who: str, reason: str) -> int:
-        """Send nothing more of a run, and take its open orders back; how many could not be reached."""
+        """Send no more orders of a run and cancel its open ones. Return how many could not be cancelled."""
         ...
 
     def rename_asset(self, book: BookKey, old: str, new: str, who: str, reason: str) -> tuple[ActionEntry, ...]:
-        """Rename an asset in every book that holds it, `book` among them; what was moved. Raises SigcError."""
+        """Rename an asset in every book that holds it, `book` among them. Return the entries moved. Raise SigcError."""
         ...
 
     def keep(self, strategy: str, watch: RunHandle) -> BookUpkeep:
-        """Give runs that were left open their verdicts; take in what the broker did, value the book, publish the audit.
+        """Give verdicts to runs left open; apply what the broker did, value the book, publish the audit. Idempotent.
 
-        strategy: '' for all that a crash left, before anything runs, and nothing is valued then; else no trade of that
-        strategy is under way. Again: nothing new. Raises SigcError.
+        strategy: '' for everything a crash left, called before anything runs, and then nothing is valued; else a name,
+        called
+        while no trade of that strategy is under way. Raise SigcError.
         """
         ...
 
     def is_fresh(self, strategy: str) -> bool:
-        """Whether the strategy's data are those of the session that is to be traded; it may take a while."""
+        """Return True if the strategy's data are those of the session to be traded. May take a while."""
         ...
 
     def awaited(self, strategy: str) -> str:
-        """Say which row of which source is awaited, and which is the newest; '' where the data are fresh.
+        """Return which row of which source is awaited, and the newest one; '' if the data are fresh.
 
-        Raises SigcError where the data can't be read.
+        Raise SigcError if the data can't be read.
         """
         ...
 
     def free(self) -> None:
-        """Drop what is kept in memory only to be fast."""
+        """Drop caches in memory."""
         ...
 
     def checks(self) -> Mapping[str, str]:
-        """How its connections are: `ok`, or what is wrong, by name (data_connection, broker_connection)."""
+        """Return the state of its connections: `ok` or what is wrong, by name (data_connection, broker_connection)."""
         ...
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Close files and connections."""
         ...
 
 
@@ -202,47 +203,47 @@ class Cluster(Protocol):
 
     @property
     def is_held(self) -> bool:
-        """Whether it must be there all along."""
+        """Return True if the cluster must be there all along."""
         ...
 
     def open(self) -> object:
-        """Open it, or find that it answers. Raises SigcError."""
+        """Open the cluster, or check that it answers. Raise SigcError."""
         ...
 
     def rest(self) -> bool:
-        """Close it when it had no work for a while; whether that was so."""
+        """Close the cluster if it has been idle for long enough. Return True if it was closed."""
         ...
 
     def executor(self, cache: Path) -> AbstractContextManager[Any]:
-        """A `sigc.engine.core.drive.Executor` on it, opened if need be; workers share the cache there."""
+        """Return a `sigc.engine.core.drive.Executor` on the cluster, opened if needed; its workers share that cache."""
         ...
 
     def workers(self) -> tuple[WorkerStatus, ...]:
-        """Its workers as they are; none while it is closed."""
+        """Return the status of the workers; none while the cluster is closed."""
         ...
 
     def check(self) -> str:
-        """`ok`, or what is wrong with it; a cluster that is not open because nothing needs it is ok."""
+        """Return `ok` or what is wrong; a cluster that is closed because nothing needs it is ok."""
         ...
 
     def close(self) -> None:
-        """End what was started."""
+        """Close the cluster."""
         ...
 
     def link(self) -> str:
-        """Where Dask's own dashboard is, '' while it is closed."""
+        """Return the address of Dask's own dashboard, '' while the cluster is closed."""
         ...
 
     def targets(self) -> tuple[str, ...]:
-        """Addresses (HOST:PORT) where scheduler and workers serve Dask's metrics."""
+        """Return the addresses (HOST:PORT) where scheduler and workers serve Dask's metrics."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the daemon lends a runner. cluster: None when the configuration has none. scratch: for temporary files.
+    """The services that the daemon lends a runner. cluster: None without one. scratch: the folder for temporary files.
 
-    spent: processor seconds of the daemon and its workers so far. has_quota: the kernel keeps them to their share.
+    spent: processor seconds of the daemon and its workers so far. has_quota: the kernel enforces their processor share.
     """
 
     ledger: Ledger
@@ -259,10 +260,10 @@ MakeRunner = Callable[["Config", tuple[StrategyEntry, ...], Services], Runner]
 
 @dataclass(frozen=True, slots=True)
 class DaemonParts:
-    """What the daemon is handed by who puts it together; each is called in a thread and may import what is heavy.
+    """The parts that the application hands to the daemon. Each is called in a thread and may import heavy libraries.
 
     make_runner: builds the runner of a configuration. open_ledger: opens the ledger of a work dir. kinds: the kinds of
-    runs that its runners can do. page_command: what starts the status page, called in the loop; None: there is none.
+    runs that its runners can do. page_command: starts the status page, called in the loop; None: there is no page.
     """
 
     make_runner: MakeRunner

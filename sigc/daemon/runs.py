@@ -1,10 +1,10 @@
-"""Runs under way: written down, begun in a thread, followed, ended with a verdict; all others wait their turn.
+"""Runs under way: each is recorded, begun in a thread, followed, and ended with a verdict.
 
     live = await runs.begin(order, runner)     durable before it begins
     async for status in runs.follow(live): ... each change as it comes, the end last
     runs.cancel(live.order.id)
 
-Everything here is of the loop, but for `_Watch`, which a run calls from its thread, and `_work`, which is that thread.
+Everything here runs in the event loop except `_Watch`, which a run calls from its thread, and `_work`, that thread.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from sigc.store.ledger import jobs
 from sigc.store.ledger.jobs import OrderedRun
 from sigc.store.ledger.records import Outcome, RunKind
 
-_KEPT = 20  # ended runs that are remembered with their results; the ledger has all without
+_KEPT = 20  # ended runs kept with their results; the ledger has every run, without results
 _TOLD_EVERY_S = 0.1
 log = logging.getLogger("sigc.runs")
 
 
 @dataclass(eq=False)
 class LiveRun:
-    """A run and how far it is. end: None while it is not over."""
+    """A run under way and its progress. end: None until it is over."""
 
     order: RunOrder
     runner: Runner
@@ -59,12 +59,13 @@ class LiveRun:
     stage_began: float = 0.0
 
     def tell(self) -> None:
-        """Wake whoever follows."""
+        """Wake everyone who follows the run."""
+        # A new event before the old one is set: a follower that wakes waits for the next change, and none is missed.
         told, self.news = self.news, asyncio.Event()
         told.set()
 
     def status(self, with_result: bool = True) -> RunStatus:
-        """As it goes over the wire."""
+        """Return the run as it goes over the wire."""
         end, order = self.end, self.order
         ended: Mapping[str, Any] = {}
         if end is not None:
@@ -90,7 +91,7 @@ class LiveRun:
 
 
 class Runs:
-    """The runs of one daemon. most: at a time. ended: told of each end, in the loop, when it is durable."""
+    """The runs of one daemon. most: runs at a time. ended: called in the loop after each end is durable."""
 
     def __init__(
         self, books: LedgerThreads, metrics: m.DaemonMetrics, clock: Clock, most: int, ended: Callable[[LiveRun], None]
@@ -103,8 +104,9 @@ class Runs:
         self._turns: dict[str, asyncio.Lock] = {}
 
     async def begin(self, order: RunOrder, runner: Runner) -> LiveRun:
-        """Write the order down and begin, or let it wait. Raises E310 when it can't be written: then nothing began."""
+        """Record the order, then begin the run or queue it. Raise E310 if it can't be recorded: then nothing began."""
         live = LiveRun(order, runner, self._clock.now())
+        # Entered before the write: a trade that is being recorded already keeps the reconcile loop off its book.
         self._live[order.id] = live
         try:
             await self._books.write(lambda tx: jobs.ask(tx, ordered(live)))
@@ -118,15 +120,15 @@ class Runs:
         return live
 
     def under_way(self, strategy: str = "") -> tuple[LiveRun, ...]:
-        """Runs that are not over, oldest first; of one strategy or of all."""
+        """Return the runs that are not over, oldest first, of one strategy or of all."""
         return tuple(live for live in self._live.values() if strategy in ("", live.order.strategy))
 
     def find(self, id: str) -> LiveRun | None:
-        """A run under way."""
+        """Return a run under way, None if there is none."""
         return self._live.get(id)
 
     async def known(self, id: str) -> RunStatus | None:
-        """Any run: under way, ended lately with its result, or from the ledger without."""
+        """Return any run: under way, ended lately with its result, or from the ledger without one. None if unknown."""
         live = self._live.get(id)
         if live is not None:
             return live.status()
@@ -135,7 +137,7 @@ class Runs:
 
     @contextlib.asynccontextmanager
     async def between(self, strategy: str) -> AsyncIterator[bool]:
-        """Have a strategy's book while no trade of it is under way: those that begin meanwhile wait. False: one is."""
+        """Hold a strategy's book while no trade of it runs; new trades wait. Yield False if a trade is under way."""
         turn = self._turns.setdefault(strategy, asyncio.Lock())
         if turn.locked() or any(live.order.kind == RunKind.TRADE for live in self.under_way(strategy)):
             yield False
@@ -144,11 +146,11 @@ class Runs:
             yield True
 
     def mended(self, id: str) -> None:
-        """The verdict on an ended run has changed: the ledger has it."""
+        """Forget the cached end of a run: the ledger has a new verdict."""
         self._past.pop(id, None)
 
     def cancel(self, id: str) -> bool:
-        """End a run as soon as it can; whether it was under way."""
+        """Tell a run to end as soon as it can. Return True if it was under way."""
         live = self._live.get(id)
         if live is None:
             return False
@@ -157,7 +159,7 @@ class Runs:
         return True
 
     async def follow(self, live: LiveRun) -> AsyncIterator[RunStatus]:
-        """How it is, at once and at each change; the last one is its end."""
+        """Yield the run's status at once and at each change; the last one is its end."""
         while True:
             news = live.news
             yield live.status()
@@ -166,19 +168,20 @@ class Runs:
             await news.wait()
 
     async def finish(self, timeout_s: float) -> bool:
-        """Wait for all; whether all ended within the time."""
+        """Wait for all runs. Return True if all ended within the time."""
         if self._tasks:
             _, pending = await asyncio.wait(self._tasks, timeout=timeout_s)
             return not pending
         return True
 
     def close(self) -> None:
-        """No more begin. A thread that does not end is left to the end of the process."""
+        """Begin no more runs. A thread that does not end is left to the end of the process."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _follow_through(self, live: LiveRun) -> None:
         watch = _Watch(live, asyncio.get_running_loop(), self._metrics)
         order = live.order
+        # The turn is taken before a thread of the pool: a trade that waits holds no thread.
         async with self._turn_of(order):
             end = await asyncio.get_running_loop().run_in_executor(self._threads, self._work, live, watch)
         watch.end_stage()
@@ -186,7 +189,7 @@ class Runs:
             done = (end.outcome, end.message, end.session, end.as_of, end.is_before_trading)
             await self._books.write(lambda tx: jobs.end(tx, ordered(live), *done))
         except SigcError:
-            log.exception("the end of a run can't be written down; it gets its verdict later")
+            log.exception("can't record the end of a run; it gets its verdict later")
         seconds = max(0.0, (self._clock.now() - live.asked).total_seconds())
         self._metrics.observe(m.RUN_SECONDS, seconds, strategy=order.strategy)
         self._metrics.add(m.RUNS, strategy=order.strategy, outcome=str(end.outcome))
@@ -207,13 +210,13 @@ class Runs:
         self._ended(live)
 
     def _turn_of(self, order: RunOrder) -> AbstractAsyncContextManager[object]:
-        """A trade has its strategy's book to itself; everything else only looks."""
+        """Return the lock of the strategy's book for a trade; every other run only reads."""
         if order.kind != RunKind.TRADE:
             return contextlib.nullcontext()
         return self._turns.setdefault(order.strategy, asyncio.Lock())
 
     def _work(self, live: LiveRun, watch: _Watch) -> RunEnd:
-        """In a thread of its own: whatever happens is the run's end."""
+        """Do the run, in its thread. Every exception becomes the run's end."""
         order = live.order
         with of_run(order.id):
             if live.cancelled.is_set():
@@ -227,6 +230,7 @@ class Runs:
                 outcome = Outcome.REFUSED if refused else Outcome.FAILED
                 before = order.kind != "trade"
                 return RunEnd(outcome, str(error), findings=error.diagnostics, is_before_trading=before)
+            # Anything may have happened before this: a trade counts as maybe sent until recovery has asked the broker.
             except Exception as error:
                 log.exception("run failed")
                 message = f"{type(error).__name__}: {error}"
@@ -234,7 +238,7 @@ class Runs:
 
 
 class _Watch:
-    """What a run says from its thread; the loop hears of it, not more often than is worth it."""
+    """The handle that a run calls from its thread; it wakes the loop at most every `_TOLD_EVERY_S` seconds."""
 
     def __init__(self, live: LiveRun, loop: asyncio.AbstractEventLoop, metrics: m.DaemonMetrics) -> None:
         self._live, self._loop, self._metrics = live, loop, metrics
@@ -261,7 +265,7 @@ class _Watch:
             self._set(done=done, total=total, text=text)
 
     def end_stage(self) -> None:
-        """Keep how long the stage took that ends now."""
+        """Add the seconds of the current stage."""
         live = self._live
         if not live.stage or live.stage_began == 0.0:
             return
@@ -273,6 +277,7 @@ class _Watch:
             self._metrics.observe(m.COMPUTATION_SECONDS, seconds, strategy=strategy)
 
     def _set(self, **fields: object) -> None:
+        # Set from the run's thread, read in the loop without a lock: each assignment is atomic.
         for name, value in fields.items():
             setattr(self._live, name, value)
         with contextlib.suppress(RuntimeError):  # a forced stop has closed the loop before the run has ended
@@ -280,7 +285,7 @@ class _Watch:
 
 
 def ordered(live: LiveRun) -> OrderedRun:
-    """The order as the ledger has it."""
+    """Return the order as the ledger keeps it."""
     order = live.order
     return OrderedRun(
         id=order.id,
@@ -299,7 +304,7 @@ def ordered(live: LiveRun) -> OrderedRun:
 
 
 def past_status(order: OrderedRun) -> RunStatus:
-    """An order of the ledger as it goes over the wire."""
+    """Return an order of the ledger as it goes over the wire."""
     return RunStatus(
         order.id,
         order.strategy,

@@ -1,4 +1,4 @@
-"""How the daemon is, as it goes over the wire and into the mirror of its state: from memory, but for `look`."""
+"""The daemon's status as it goes over the wire and into state.json: from memory, except `look`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OF_THE_CACHE = ("directory", "entries", "bytes", "hits", "misses")
 
 
 def status_of(daemon: Controller, details: Details | None = None) -> StatusReply:
-    """The whole block."""
+    """Return the whole status."""
     config, sample = daemon.configured.loaded.config, daemon.usage.last
     limit = config.daemon.memory_limit_mb
     return StatusReply(
@@ -58,7 +58,7 @@ def status_of(daemon: Controller, details: Details | None = None) -> StatusReply
 
 
 def strategy_of(daemon: Controller, name: str, is_enabled: bool) -> StrategyStatus:
-    """One strategy."""
+    """Return the status of one strategy."""
     state = _state(daemon, name, is_enabled)
     fires = [
         one
@@ -78,7 +78,7 @@ def strategy_of(daemon: Controller, name: str, is_enabled: bool) -> StrategyStat
 
 
 def page_of(daemon: Controller) -> str:
-    """Where the status page is, for a browser on this machine."""
+    """Return the address of the status page for a browser on this machine, '' without a page."""
     number, settings = daemon.ports.get(DASHBOARD), daemon.start.config.daemon.dashboard
     if number is None:
         return ""
@@ -95,7 +95,7 @@ def _state(daemon: Controller, name: str, is_enabled: bool) -> str:
 
 
 def look(daemon: Controller) -> tuple[Mapping[str, object], tuple[WorkerStatus, ...], str]:
-    """What takes a while to find out: the cache, the workers, Dask's page. For a thread."""
+    """Return what takes a while to find out: the cache, the workers, Dask's page. Blocks: call it in a thread."""
     from sigc.cache import upkeep  # heavy, and loaded by the runner in its thread already
 
     cluster = daemon.cluster
@@ -103,7 +103,7 @@ def look(daemon: Controller) -> tuple[Mapping[str, object], tuple[WorkerStatus, 
     settings = daemon.configured.loaded.config.daemon.cache
     now = time.monotonic()
     if settings.enabled and now >= daemon.look_again_at:
-        # It reads a file a block: who asks every second must not have all of them read every second.
+        # It reads one file a block. The wait grows with the time it took, so that frequent callers cost at most 5 %.
         found = asdict(upkeep.status(Path(settings.directory).expanduser()))
         daemon.cache_seen = {k: v for k, v in found.items() if k in _OF_THE_CACHE}
         ended = time.monotonic()
@@ -112,7 +112,7 @@ def look(daemon: Controller) -> tuple[Mapping[str, object], tuple[WorkerStatus, 
 
 
 def missed_of(connection: sqlite3.Connection, names: Iterable[str], zone: str) -> tuple[str, ...]:
-    """The newest fire of each job that did not run, where the job has not run since it was due."""
+    """Return the newest missed fire of each job that has not run since it was due."""
     found = []
     for name in sorted(names):
         miss = next(iter(jobs.misses(connection, name, 1)), None)
@@ -127,7 +127,7 @@ def details_of(
     looked: tuple[Mapping[str, object], tuple[WorkerStatus, ...], str],
     missed: tuple[str, ...] = (),
 ) -> Details:
-    """What `--detailed` adds. looked: by `look`; missed: by `missed_of`."""
+    """Return what `--detailed` adds. looked: from `look`; missed: from `missed_of`."""
     cache, workers, link = looked
     config = daemon.configured.loaded.config
     checks = daemon.health.checks
@@ -158,7 +158,7 @@ def details_of(
 
 
 def job_of(daemon: Controller, name: str, last: tuple[datetime | None, str, str]) -> JobStatus:
-    """One job. last: when its newest run began, how it ended, its id."""
+    """Return the status of one job. last: when its newest run began, its outcome, its id."""
     state = daemon.timetable.states[name]
     job, one = state.job, daemon.next_fire(name)
     return JobStatus(

@@ -1,4 +1,4 @@
-"""The schedule at work: what happens goes through `schedule.step`, what comes out is done, and both are kept.
+"""The running schedule: events go through `schedule.step`; the state is saved, then the actions are done.
 
 One event at a time, in order:
 
@@ -7,8 +7,8 @@ One event at a time, in order:
     StartRun -> begin(job, fire)        CancelRun -> cancel(run)       RecordMiss -> the ledger, DidNotRun -> alert
     FireFinished -> DependencyFinished for the jobs that wait for it
 
-After a restart each job goes on by `job_record.restored`. Calendars are opened in a thread, and so is what a long
-downtime leaves to be sorted out.
+After a restart each job continues from its record (`schedule.record.restored`). Calendars, and the fires missed during
+a long downtime, are worked out in a thread.
 """
 
 from __future__ import annotations
@@ -58,19 +58,20 @@ from sigc.store.ledger import jobs as store
 from sigc.store.ledger.ledger import Transaction
 
 MISSED = "job.missed"
-_LOOK_EVERY_S = 30.0  # at what waits for a condition
+_LOOK_EVERY_S = 30.0  # between two looks while a fire waits for a condition
 _AFTER_TROUBLE_S = 5.0
-_LONGEST_SLEEP_S = 60.0  # a clock that is set forward is noticed then
+_LONGEST_SLEEP_S = 60.0  # bounds the delay after the wall clock was set forward
 log = logging.getLogger("sigc.schedule")
 Calendars = Mapping[str, Calendar]
 
 
 @dataclass(frozen=True, slots=True)
 class Duties:
-    """What the timetable has others do.
+    """The work that the timetable delegates.
 
-    begin: start a run for a job's fire; its id, or why it is refused. fresh: whether a strategy's data are fresh.
-    session: the ISO day that a run which begins at an instant trades, '' where that is not known; for any thread.
+    begin: start a run for a job's fire; returns its id, or '' and why it is refused. fresh: True if a strategy's data
+    are
+    fresh. session: the ISO day that a run begun at an instant trades, '' if unknown; callable from any thread.
     """
 
     begin: Callable[[Job, Fire], Awaitable[tuple[str, str]]]
@@ -82,24 +83,23 @@ class Duties:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleDecisions:
-    """What is decided: names of strategies that are paused ('' for all), jobs that are switched off, strategies that
-    are halted ('' for all)."""
+    """Decisions of people. held: paused strategies, off: disabled jobs, halted: halted strategies; '' means all."""
 
     held: frozenset[str] = frozenset()
     off: frozenset[str] = frozenset()
     halted: frozenset[str] = frozenset()
 
     def halts(self, strategy: str) -> bool:
-        """Whether no order of that strategy is sent."""
+        """Return True if no order of that strategy may be sent."""
         return "" in self.halted or strategy in self.halted
 
     def holds(self, strategy: str) -> bool:
-        """Whether runs of that strategy are paused."""
+        """Return True if runs of that strategy are paused."""
         return "" in self.held or strategy in self.held
 
 
 class Timetable:
-    """The jobs of one daemon. What happens is queued by anyone in the loop and handled by `run` alone, in order."""
+    """The jobs of one daemon. Anyone in the loop queues events; `run` alone handles them, in order."""
 
     def __init__(self, books: LedgerThreads, metrics: m.DaemonMetrics, clock: Clock, duties: Duties) -> None:
         self._books, self._metrics, self._clock, self._duties = books, metrics, clock, duties
@@ -112,12 +112,12 @@ class Timetable:
         self._queue: deque[tuple[Callable[[], Awaitable[None]], asyncio.Future[None] | None]] = deque()
         self._news = asyncio.Event()
 
-    # The life of the table.
+    # Life cycle.
 
     async def restore(
         self, jobs: tuple[Job, ...], calendars: Calendars, alive: datetime | None, decided: ScheduleDecisions
     ) -> None:
-        """Go on where the last life ended, before `run`. alive: when it last was."""
+        """Continue where the last life ended; call it before `run`. alive: when that life was last seen, if known."""
         now = self._clock.now()
         self.calendars = calendars
         records = await self._books.read(store.states)
@@ -128,6 +128,7 @@ class Timetable:
                 continue
             of_fires = await self._books.read(partial(store.of_fires, job=job.name))
             self.states[job.name], done[job.name] = restored(job, record["state"], now, alive or now, of_fires)
+            # Fires of a changed trigger begin now: those that the new one would have had in the past were never due.
             same = record["trigger"] == repr(job.trigger)
             self.handled[job.name] = datetime.fromisoformat(record["handled"]) if same else now
         # All states are known before the first one moves: each job is told of what it depends on, whatever their order.
@@ -137,13 +138,14 @@ class Timetable:
         await self._adopt(jobs, calendars, decided)
 
     async def adopt(self, jobs: tuple[Job, ...], calendars: Calendars, decided: ScheduleDecisions) -> None:
-        """Have these jobs from now on: those that stay keep what is going on with them."""
+        """Replace the jobs: those that stay keep their state."""
         await self._in_turn(lambda: self._adopt(jobs, calendars, decided))
 
     async def run(self) -> None:
-        """Turn until cancelled."""
+        """Handle events and fires until cancelled."""
         while True:
             unwritten, self._unwritten = self._unwritten, []
+            # Events that could not be saved go first and in their order; `extendleft` reverses, hence `reversed`.
             self._queue.extendleft((partial(self._take_in, *one), None) for one in reversed(unwritten))
             while self._queue:
                 await self._handle(*self._queue.popleft())
@@ -159,38 +161,38 @@ class Timetable:
                     await asyncio.wait_for(self._news.wait(), pause_s or self._sleep_s())
 
     async def settle(self) -> None:
-        """Wait until all that happened so far is handled."""
+        """Wait until every event queued so far is handled."""
         await self._in_turn(_nothing)
 
     def wake(self) -> None:
         """Look at the clock now."""
         self._news.set()
 
-    # What happens.
+    # Events.
 
     def post(self, name: str, event: Event) -> None:
-        """An event of a job, to be handled in its turn."""
+        """Queue an event of a job."""
         self._put(lambda: self._take_in(name, event), None)
 
     def hold(self, held: frozenset[str]) -> None:
-        """What is paused now: names of strategies, '' for all."""
+        """Tell every job what is paused now: names of strategies, '' for all."""
         for name, state in self.states.items():
             self.post(name, PauseChanged("" in held or state.job.strategy in held, self._clock.now()))
 
     def began(self, run: str, strategy: str) -> None:
-        """A run by hand of a strategy began: its jobs count it as going on."""
+        """Tell the jobs of a strategy that a run by hand has begun: it counts as going on."""
         for name, state in self.states.items():
             if strategy and state.job.strategy == strategy:
                 self.post(name, RunStarted(run, self._clock.now()))
 
     def ended(self, job: str, strategy: str, event: RunFinished) -> None:
-        """A run ended, of a job or by hand."""
+        """Tell the jobs concerned that a run has ended, of a job or by hand."""
         for name, state in self.states.items():
             if name == job or (not job and strategy and state.job.strategy == strategy):
                 self.post(name, event)
 
     async def request(self, one: Fire, force: bool) -> None:
-        """Have a job run now; returns when it is known what became of it."""
+        """Run a job now. Return when the request is accepted or refused."""
         await self._in_turn(lambda: self._apply(one.job, Requested(one, self._clock.now(), force)))
 
     async def switch(self, name: str, enabled: bool) -> None:
@@ -198,7 +200,7 @@ class Timetable:
         await self._in_turn(lambda: self._apply(name, Switched(enabled, self._clock.now())))
 
     def next_fires(self, most: int) -> tuple[tuple[Job, Fire], ...]:
-        """The next fires of all jobs that are enabled, in order. May take long: for a thread."""
+        """Return the next fires of all enabled jobs, in order. May take long: call it in a thread."""
         now = self._clock.now()
         found: list[tuple[Job, Fire]] = []
         for state in list(self.states.values()):
@@ -211,17 +213,18 @@ class Timetable:
     # One turn.
 
     async def _take_in(self, name: str, event: Event) -> None:
-        """Apply an event, again later where it can't be written down: the end of a run is told but once."""
-        if any(name == waiting for waiting, _ in self._unwritten):  # in their order
+        """Apply an event; keep it for later if the ledger can't save it: the end of a run is told only once."""
+        if any(name == waiting for waiting, _ in self._unwritten):  # events of a job keep their order
             self._unwritten.append((name, event))
             return
         before = self.states.get(name)
         try:
             await self._apply(name, event)
         except SigcError as error:
+            # Retried only if nothing changed: an event whose state was saved must not be applied twice.
             if error.diagnostics[0].code != "E310" or self.states.get(name) is not before:
                 raise
-            log.error("an event of the schedule can't be written down yet: %s", error, extra={"job": name})
+            log.error("can't save a schedule event yet, will retry: %s", error, extra={"job": name})
             self._unwritten.append((name, event))
 
     def _put(self, work: Callable[[], Awaitable[None]], done: asyncio.Future[None] | None) -> None:
@@ -265,7 +268,7 @@ class Timetable:
             )
 
     async def _look(self) -> None:
-        """Fires that are due, and ticks for what waits."""
+        """Handle the fires that are due; tick the jobs that wait."""
         now = self.turned_at = self._clock.now()
         for name, state in list(self.states.items()):
             one = self.upcoming.get(name)
@@ -281,13 +284,13 @@ class Timetable:
         found = await asyncio.to_thread(due, job, self.handled[name], now, calendar)
         met = await self._met(job, now)
         if found.more:
-            log.warning("more fires were missed than are told of", extra={"job": name})
+            log.warning("too many missed fires: only the newest are recorded", extra={"job": name})
         jobs = {state.job.name: state.job for state in self.states.values()}
         events: list[Event] = [FireMissed(missed) for missed in found.misses]
         for one in found.runs:
             needs = await asyncio.to_thread(needed, job, one.planned, jobs, self.calendars)
             events.append(FireDue(one, now, needs, met))
-        # Kept together with what becomes of the fires: after a crash each was handled, or will be.
+        # `handled` is saved in the transaction of the fires' outcomes: after a crash no fire is lost or run twice.
         await self._apply(name, *events, is_new=True, handled=found.handled)
         self._plan_next(name)
 
@@ -303,7 +306,7 @@ class Timetable:
         return frozenset(met)
 
     async def _apply(self, name: str, *events: Event, is_new: bool = False, handled: datetime | None = None) -> None:
-        """What happened to a job: its new state is durable, then the actions are done."""
+        """Apply events to a job: save its new state, then do the actions."""
         before = self.states.get(name)
         if before is None:
             return
@@ -318,6 +321,8 @@ class Timetable:
         self, name: str, state: JobState, actions: tuple[Action, ...], handled: datetime | None = None
     ) -> None:
         handled = handled or self.handled[name]
+        # Saved first: a crash between the two finds a run that was planned and not begun, never one that is not on
+        # record.
         await self._save(name, state, handled, actions, self.states.get(name, state))
         self.states[name], self.handled[name] = state, handled
         await self._do(name, actions)
@@ -368,7 +373,7 @@ class Timetable:
         try:
             run, why = await self._duties.begin(job, one)
         except Exception as error:
-            log.exception("a run can't be begun", extra={"job": name})
+            log.exception("can't begin a run", extra={"job": name})
             run, why = "", f"{type(error).__name__}: {error}"
         if run:
             self._metrics.put(m.LAST_FIRE, now.timestamp(), job=name)
@@ -378,7 +383,7 @@ class Timetable:
             self.post(name, RunRefused(one.planned, now))
 
     async def _end_runs(self, name: str) -> None:
-        """After a restart: runs that the state holds for going on have their verdicts by now."""
+        """Report the end of runs that the restored state still holds for running: recovery has given them verdicts."""
         state = self.states[name]
         runs = {*state.others, *([state.phase.run] if isinstance(state.phase, Running) else [])}
         for run in sorted(runs):
@@ -388,24 +393,26 @@ class Timetable:
             await self._apply(name, RunFinished(run, ok, self._clock.now(), before))
 
     def _plan_next(self, name: str) -> None:
-        """Find the next fire of a job; near ones are found fast, so this may stay in the loop."""
+        """Find the next fire of a job. Near fires are found fast, so this may run in the loop."""
         job, calendar = self.states[name].job, self.calendars.get(self.states[name].job.calendar)
         handled = self.handled[name]
         try:
+            # One day first: the search for a yearly trigger is slow, and most jobs fire daily.
             soon = fires(job, handled, handled + timedelta(days=1), calendar)
             found = soon[:1] or next_job_fires(job, handled, 1, calendar)
         except SigcError as error:
-            log.error("no next fire can be told: %s", error, extra={"job": name})
+            log.error("can't compute the next fire: %s", error, extra={"job": name})
             found = ()
         self.upcoming[name] = found[0] if found else None
         if found:
             self._metrics.put(m.NEXT_FIRE, found[0].at.timestamp(), job=name)
 
     def _sleep_s(self) -> float:
-        """Until something is due that was not at the last look: a fire that waits for data was due long ago."""
+        """Return the seconds until something new is due."""
         now, looked = self._clock.now(), self.turned_at
         times = [one.at for one in self.upcoming.values() if one is not None]
         wakes = (next_wake(state) for state in self.states.values())
+        # A fire that waits for data was due long ago; counting it would make the loop spin.
         times += [wake for wake in wakes if wake is not None and (looked is None or wake > looked)]
         waits = any(isinstance(state.phase, Waiting) for state in self.states.values())
         longest = _LOOK_EVERY_S if waits else _LONGEST_SLEEP_S
@@ -414,4 +421,4 @@ class Timetable:
 
 
 async def _nothing() -> None:
-    """What `settle` waits for."""
+    """Do nothing; `settle` waits for it."""

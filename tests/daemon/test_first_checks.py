@@ -96,7 +96,7 @@ def test_a_check_that_does_not_end(slow: Daemon) -> None:
     slow.until("READY=1")
     assert page(site, "/ready")[0] == 200
     assert page(site, "/health")[1]["status"] == "degraded"
-    assert page(site, "/health")[1]["checks"] == {"checks": "the first are not over after 10 s"}
+    assert page(site, "/health")[1]["checks"] == {"checks": "the first checks take longer than 10 s"}
     answer(site)
     site.until(lambda: page(site, "/health")[1]["status"] == "healthy", "they are over")
 

@@ -131,7 +131,8 @@ def test_a_session_without_data_is_valued_when_they_come(site: Site) -> None:
         last = str(weekdays().before_or_on(date(2018, 2, 14)).day)
         turn(clock, at(last, 22))
         site.until(
-            lambda: any(r["text"] == "a book is not whole yet" for r in site.log()), "it says what is left to be done"
+            lambda: any(r["text"] == "a book is not up to date yet" for r in site.log()),
+            "it says what is left to be done",
         )
         write_world(site.folder, 1000)
 

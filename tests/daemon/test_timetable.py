@@ -335,7 +335,7 @@ async def test_a_run_that_can_not_be_begun_is_one_that_was_refused(folder: Path)
         now.fails = True
         with logged() as told:
             await now.turn(at(9))
-        assert told == ["a run can't be begun"]
+        assert told == ["can't begin a run"]
         assert await now.misses("a") == ["the run was refused"]
 
 
@@ -519,7 +519,7 @@ async def test_a_calendar_that_ends_is_told_of_and_keeps_no_other_job_from_its_f
             await now.turn(at(9, day=5))
             assert now.begun == ["a-1"]
             assert [one.name for one, _ in now.table.next_fires(2)] == ["a", "a"]
-    why = "no next fire can be told: E402: calendar 'week' covers 2024-01-01 to 2024-01-04"
+    why = "can't compute the next fire: E402: calendar 'week' covers 2024-01-01 to 2024-01-04"
     assert [said[: len(why)] for said in told] == [why]
 
 
@@ -535,7 +535,7 @@ async def test_an_event_that_fails_is_told_of_and_what_waits_for_the_ledger_keep
             await now.table.settle()
             now.books.ledger._connection.execute("PRAGMA query_only = OFF")
         assert [text.partition(":")[0] for text in told] == [
-            "an event of the schedule can't be written down yet",
+            "can't save a schedule event yet, will retry",
             "an event of the schedule failed",
         ]
         await now.turn(at(9))

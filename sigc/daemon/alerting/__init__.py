@@ -1,1 +1,1 @@
-"""Alerts of a daemon: routed, delivered, summed up; what is told past the outbox."""
+"""The alerts of a daemon: routing, delivery, the daily summary, and the alerts sent past the outbox."""

@@ -1,13 +1,13 @@
-"""Alerts of a daemon that runs: the outbox emptied over its channels, and what no other part looks at.
+"""The alerting task of a running daemon: delivers the outbox over the channels and watches conditions.
 
-    route       deliveries for alerts that are new, by the routes of the configuration in force
-    deliver     each channel by itself, in a thread: one that hangs holds up no other
-    conditions  `alerts.rules`, over metrics
-    waits       fires that wait for fresh data; books without a strategy
-    summary     the day in one message, at its time
-    heartbeat   a sign of life to a service elsewhere, as long as the daemon is ready
+    route       make deliveries of new alerts, by the routes of the configuration in force
+    deliver     send over each channel in a thread of its own: one that hangs delays no other
+    conditions  evaluate `alerts.rules` over metrics
+    waits       report fires that wait for fresh data, and books without a strategy
+    summary     send the day in one message, at its time
+    heartbeat   send a sign of life to a service elsewhere while the daemon is ready
 
-A ledger that can't be used is told over the channels directly (`ledger_alert.py`): the outbox is in it.
+A broken ledger is reported over the channels directly (`ledger_alert.py`), because the outbox is in the ledger.
 """
 
 from __future__ import annotations
@@ -59,19 +59,19 @@ _LOOK_EVERY_S = 1.0
 _WATCH_EVERY_S = 5.0
 _GOOD_BYE_S = 2.0
 _MOST = 1000
-_AT_A_TIME = 16  # threads: channels that hang must not take those of others
+_AT_A_TIME = 16  # threads: channels that hang must leave some for the others
 _BEAT_TIMEOUT_S = 10.0
 T = TypeVar("T")
 log = logging.getLogger("sigc.alerts")
 
 
 class Alerting:
-    """The alerts of one daemon."""
+    """The alerting of one daemon."""
 
     def __init__(self, daemon: Controller) -> None:
         self._daemon = daemon
         self.channels: dict[str, OpenChannel] = {}
-        self.trouble: Mapping[str, str] = {}  # by channel: what keeps it from taking alerts
+        self.trouble: Mapping[str, str] = {}  # by channel: why it takes no alerts
         self._broken: Mapping[str, str] = {}  # by channel: why it can't be opened
         self._opened_for: InForce | None = None
         self._going: dict[str, asyncio.Task[None]] = {}
@@ -87,25 +87,26 @@ class Alerting:
 
     @property
     def settings(self) -> AlertSettings:
-        """The settings in force."""
+        """Return the settings in force."""
         return self._daemon.configured.loaded.config.alerts
 
     async def turn(self) -> None:
-        """Look for ever."""
+        """Look for ever, once a second."""
         while True:
             trouble = ""
             try:
                 if self._daemon.phase is Phase.RUNNING:
                     await self.look()
             except SigcError as error:
-                log.error("alerts can't be looked at: %s", error)
+                log.error("can't read or route alerts: %s", error)
                 trouble = trouble_of(error)
             await self._ledger.look(trouble or self._daemon.books.trouble, self.channels)
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def look(self) -> None:
-        """Route, begin what is due, and watch. Raises SigcError E310."""
+        """Route new alerts, begin the deliveries that are due, and watch. Raise SigcError E310."""
         daemon = self._daemon
+        # A reload puts a new object in force: then the channels are opened again, with its secrets.
         if self._opened_for is not daemon.in_force:
             self._open()
         self._beat_when_due()
@@ -120,14 +121,14 @@ class Alerting:
                 self._going[name] = asyncio.get_running_loop().create_task(self._deliver(channel))
 
     async def end(self) -> bool:
-        """Begin no more; return True when nothing is under way. What is has its mark, and is sent again."""
+        """Begin no more. Return True if nothing is under way; a delivery cut off keeps its mark and is sent again."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._going:
             await asyncio.wait(list(self._going.values()), timeout=_GOOD_BYE_S)
         return not self._going
 
     def check(self) -> str:
-        """Return `ok`, or which channel has taken no alert for too long."""
+        """Return `ok`, or the channels that have taken no alert for too long, with the reason."""
         return "; ".join(f"{name}: {why}" for name, why in sorted(self.trouble.items())) or OK
 
     def channels_of(self, alert: Alert) -> tuple[str, ...]:
@@ -136,12 +137,12 @@ class Alerting:
         if alert.rule in settings.disabled:
             return ()
         wanted: tuple[str, ...] | None = getattr(settings.routes, str(alert.severity))
-        if wanted is None and alert.is_notice:  # who is on duty is not called for it, unless a route says so
+        if wanted is None and alert.is_notice:  # a notice must not page the person on duty, unless a route says so
             return tuple(n for n in self.channels if not isinstance(settings.channels.get(n), PagerDutySettings))
         return tuple(self.channels) if wanted is None else tuple(name for name in wanted if name in self.channels)
 
     async def test(self, name: str = "") -> dict[str, str]:
-        """Send a test message over one channel or all, at once; return `ok` or what is wrong, by channel."""
+        """Send a test message over one channel or all at once. Return `ok` or what is wrong, by channel."""
         if self._opened_for is not self._daemon.in_force:
             self._open()
         message = self._message("test", Urgency.INFO, "test of this channel", "Sent by `sigc alerts test`.")
@@ -158,7 +159,7 @@ class Alerting:
     # Channels.
 
     def _open(self) -> None:
-        """Open the channels of the configuration in force. One whose secret can't be read is trouble, not the end."""
+        """Open the channels of the configuration in force. One whose secret can't be read is reported, not fatal."""
         daemon, used = self._daemon, self._daemon.in_force
         opened: dict[str, OpenChannel] = {}
         broken: dict[str, str] = {}
@@ -173,7 +174,7 @@ class Alerting:
                 opened[name] = OpenChannel(name, settings.per_minute, open_channel(name, settings, secret))
             except SigcError as error:
                 broken[name] = str(error)
-                log.error("channel can't be opened: %s", error, extra={"channel": name})
+                log.error("can't open the channel: %s", error, extra={"channel": name})
         for gone in set(self.channels) - set(opened):
             daemon.metrics.leave("channel", gone)
         for name in opened:
@@ -190,7 +191,7 @@ class Alerting:
                     return
                 daemon.metrics.add(m.ALERTS_SENT, channel=channel.name)
         except SigcError as error:
-            log.error("alerts can't be delivered: %s", error, extra={"channel": channel.name})
+            log.error("can't deliver alerts: %s", error, extra={"channel": channel.name})
         finally:
             del self._going[channel.name]
 
@@ -236,9 +237,9 @@ class Alerting:
             secrets.add(url)
             await self._in_thread(partial(post, url, b"", {}, _BEAT_TIMEOUT_S))
         except (DeliveryError, SigcError) as failure:
-            log.warning("no sign of life could be sent: %s", failure)
+            log.warning("can't send the heartbeat: %s", failure)
 
-    # What no other part looks at.
+    # Watches: alerts that no other part of the daemon raises.
 
     async def _watch(self) -> None:
         for watch in (self._watch_waits, self._tell_summary, self._watch_ledger):
@@ -246,14 +247,14 @@ class Alerting:
                 await watch()
             except SigcError:
                 raise
-            except Exception:  # one that fails must not stop what the others tell, nor deliveries
-                log.exception("a watch of alerts failed")
+            except Exception:  # one that fails must stop neither the others nor deliveries
+                log.exception("internal error in a watch of the alerts")
 
     async def _tell_summary(self) -> None:
         await self._summary.tell_when_due(self.settings.summary)
 
     async def _watch_ledger(self) -> None:
-        """Tell of books without an owner, of health and cluster that are well again, and of conditions."""
+        """Audit books without a strategy, and health, cluster and conditions that turned bad or well again."""
         daemon = self._daemon
         names = {strategy.name for strategy in daemon.configured.strategies}
 
@@ -278,15 +279,16 @@ class Alerting:
         rules = {alert.rule for alert in open_}
         checks = daemon.health.checks
         named = {alert.key for alert in open_ if alert.rule in ABOUT_HEALTH}
+        # Not before the first checks are in (`checks` is empty then); a check that no longer exists counts as well.
         well = {name: OK for name in sorted(named) if checks and checks.get(name, OK) == OK}
         if well:
             await daemon.books.audit(AuditEvent("health.healthy", {"checks": well}))
-        if "cluster_lost" in rules and daemon.is_ready:  # it was lost when the daemon before ended
+        if "cluster_lost" in rules and daemon.is_ready:  # the alert is of an earlier daemon, which ended meanwhile
             await daemon.books.audit(AuditEvent("cluster.found", {}))
         await self._watch_conditions(flying, {alert.key for alert in open_ if alert.rule == "condition"})
 
     async def _watch_waits(self) -> None:
-        """Tell of fires that wait for fresh data, once each."""
+        """Audit fires that wait too long for fresh data, once each."""
         daemon = self._daemon
         now, longest = daemon.clock.now(), timedelta(minutes=self.settings.late_data_minutes)
         for name, state in daemon.job_states().items():
@@ -316,7 +318,7 @@ class Alerting:
                 await self._daemon.books.audit(AuditEvent(event, said, strategy=strategy))
 
     def _values(self, strategy: str, flying: Mapping[str, int]) -> dict[str, float]:
-        """Return the numbers of a condition that are known, by their names."""
+        """Return the known values of a condition, by name."""
         metrics = self._daemon.metrics
         own = {
             "daily_pnl_pct": m.DAILY_RETURN,
@@ -348,7 +350,7 @@ class Alerting:
 
 
 def _awaited(daemon: Controller, strategy: str) -> str:
-    """Return which row is awaited, as far as the data can be read."""
+    """Return which row of the data is awaited, or why the data can't be read."""
     try:
         return daemon.in_force.runner.awaited(strategy)
     except SigcError as error:

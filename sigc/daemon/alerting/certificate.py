@@ -1,4 +1,4 @@
-"""When certificates run out: of a file, and of the daemon at an address."""
+"""The expiry of TLS certificates: of a file, and of a daemon at an address."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ RUNS_OUT_WITHIN = timedelta(days=14)
 
 
 def file_ends(path: Path) -> datetime:
-    """Return when the first of a PEM file's certificates runs out. Raises OSError, ValueError."""
+    """Return when the first of a PEM file's certificates expires. Raise OSError, ValueError."""
     from cryptography.x509 import load_pem_x509_certificates
 
     return min(one.not_valid_after_utc for one in load_pem_x509_certificates(path.expanduser().read_bytes()))
 
 
 def trouble(whose: str, ends: datetime, now: datetime) -> tuple[str, str, int] | None:
-    """Return what to say of a certificate that ends within 14 days: title, text, whole days left; None of another.
+    """Return title, text and whole days left for a certificate that expires within 14 days; None for any other.
 
     >>> from datetime import UTC
     >>> trouble("of the page", datetime(2024, 1, 10, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))[0]
@@ -36,7 +36,7 @@ def trouble(whose: str, ends: datetime, now: datetime) -> tuple[str, str, int] |
 
 
 def check(files: Mapping[str, Path], now: datetime) -> str:
-    """Return `ok`, or which certificate runs out. files: PEM files by whose they are, such as `RPC`."""
+    """Return `ok`, or the certificate that expires soon. files: PEM files by owner, such as `RPC`."""
     for whose, path in files.items():
         found = trouble(f"of {whose}", file_ends(path), now)
         if found is not None:
@@ -46,7 +46,7 @@ def check(files: Mapping[str, Path], now: datetime) -> str:
 
 
 def peer_ends(host: str, port: int, tls: ssl.SSLContext, timeout_s: float) -> datetime | None:
-    """Return when the certificate of who listens there runs out. Raises OSError (ssl.SSLError is one)."""
+    """Return when the certificate served at an address expires. Raise OSError (ssl.SSLError is one)."""
     with (
         socket.create_connection((host, port), timeout_s) as raw,
         tls.wrap_socket(raw, server_hostname=host) as secured,

@@ -1,7 +1,7 @@
-"""One message of a channel from the outbox to the channel: marked before the request, marked after it.
+"""Delivery of one message from the outbox to a channel: marked before the request, marked after it.
 
 In order: while the oldest delivery of a channel is not taken, none after it is sent. At least once: a delivery that was
-marked and whose answer is not known (the process died, the answer was lost) is sent again, under the same key.
+marked and whose answer is unknown (the process died, the answer was lost) is sent again, under the same key.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sigc.store.ledger.ledger import Ledger
 from sigc.store.outbox import deliveries
 from sigc.store.outbox.deliveries import RESOLVED, Delivery
 
-_MOST = 10_000  # deliveries that one digest tells of
+_MOST = 10_000  # deliveries in one digest
 _TRANSACTION = "control"
 log = logging.getLogger("sigc.alerts")
 
 
 @dataclass(frozen=True, slots=True)
 class OpenChannel:
-    """A channel that can be sent over: its name, how much it takes a minute, and what sends."""
+    """An open channel: its name, the messages it takes a minute, and the function that sends."""
 
     name: str
     per_minute: int
@@ -32,7 +32,7 @@ class OpenChannel:
 
 
 def message_of(one: Delivery, ledger: str, daemon: str) -> Message:
-    """Return a delivery as it is sent. ledger: its id, so that keys of two daemons never meet."""
+    """Return a delivery as the message to send. ledger: its id, which keeps the keys of two daemons apart."""
     alert, is_over = one.alert, one.kind == RESOLVED
     text = f"{alert.reason or 'it is over'}\n{alert.title}" if is_over else alert.text
     return Message(
@@ -51,9 +51,9 @@ def message_of(one: Delivery, ledger: str, daemon: str) -> Message:
 
 
 def deliver(ledger: Ledger, channel: OpenChannel, daemon: str, *, only_critical: bool = False) -> int:
-    """Send the next message of a channel, if one is due and there is room. Return how many alerts it told of.
+    """Send the next message of a channel if one is due and the rate allows it. Return the number of alerts in it.
 
-    Raises SigcError E310 when the ledger fails: then the message may be sent again.
+    Raise SigcError E310 when the ledger fails: then the message may be sent again.
     """
     now = ledger.clock.now()
     with ledger.reading() as connection:
@@ -71,6 +71,8 @@ def _send(ledger: Ledger, channel: OpenChannel, chosen: Sequence[Delivery], daem
     ids = [one.id for one in chosen]
     messages = [message_of(one, ledger.id, daemon) for one in chosen]
     message = messages[0] if len(messages) == 1 else digest(messages, f"{ledger.id}-{ids[0]}-{ids[-1]}")
+    # Marked and committed before the request, so that a crash in between leaves a trace and the receiver, which knows
+    # the key, can drop the second copy.
     with ledger.transaction(_TRANSACTION) as tx:
         deliveries.sending(tx, ids)
     failure = attempt(channel, message)
@@ -83,12 +85,12 @@ def _send(ledger: Ledger, channel: OpenChannel, chosen: Sequence[Delivery], daem
             at = None if is_hopeless else again(tx.at, tries, failure.retry_after_s)
             deliveries.failed(tx, ids, str(failure), at)
             said = {"channel": channel.name, "why": ledger.hide(str(failure)), "tries": tries, "alerts": len(ids)}
-            log.error("an alert is given up" if is_hopeless else "an alert is not delivered yet", extra=said)
+            log.error("an alert is given up" if is_hopeless else "can't deliver an alert yet", extra=said)
     return len(ids) if failure is None else 0
 
 
 def attempt(channel: OpenChannel, message: Message) -> DeliveryError | None:
-    """Send; return why it did not arrive, None when it did."""
+    """Send a message. Return None if it arrived, else why not."""
     try:
         channel.send(message)
     except DeliveryError as failure:

@@ -1,10 +1,10 @@
-"""A daemon that does not start tells so, past the outbox that it could not open: once, not once a try.
+"""Alerts of a daemon that does not start, sent past the outbox that it could not open: once, not at every try.
 
-    with told_if_refused(options, environment): ...     what keeps it from starting is told, and raised on
-    started(start, environment)                         it is ready: the end is told, if anything was
+    with told_if_refused(options, environment): ...     an error that keeps it from starting is sent, then raised on
+    started(start, environment)                         the daemon is ready: the alert ends, if one was sent
 
-What was told is remembered in the work dir (in the runtime dir, where that has no room): the codes of the errors, and
-the boot of the machine. The same errors in the same boot are not told again until a start has succeeded.
+A file in the work dir (in the runtime dir if that is full) remembers what was sent: the codes of the errors and the
+boot of the machine. The same errors in the same boot are not sent again until a start has succeeded.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ log = logging.getLogger("sigc.daemon")
 def told_if_refused(
     options: StartOptions, environment: Mapping[str, str], is_ready: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
-    """Tell what the body raises, and raise it on. Another daemon that runs already is nothing to tell.
+    """Send an alert of the error that the body raises, and raise it on. Another running daemon is no error to send.
 
-    is_ready: whether the daemon had started when it ended: other words, the same rule.
+    is_ready: True if the daemon had started before it ended: the same rule, another title.
     """
     try:
         yield
@@ -65,7 +65,7 @@ def told_if_refused(
 
 
 def started(start: Start, environment: Mapping[str, str]) -> None:
-    """Tell that it is over, if a refused start was told. Takes as long as the channels do: for a thread."""
+    """End the alert of a refused start, if one was sent. As slow as the channels: call it in a thread."""
     for place in _places(start.options, environment, start.places.work_dir):
         about = _about(place)
         if about:
@@ -83,8 +83,8 @@ def _tell_safely(
 ) -> None:
     try:
         _tell(options, environment, codes, text, has_started)
-    except Exception:  # what kept it from starting is what is raised, whatever happens here
-        log.exception("a refused start can't be told")
+    except Exception:  # must not hide the error that kept the daemon from starting
+        log.exception("can't send the alert of a refused start")
 
 
 def _tell(
@@ -103,7 +103,7 @@ def _tell(
     secrets.add_all(read(path, environment).secrets if path is not None else ())
     where = f" --config {path}" if path is not None else ""
     look = "sigc audit verify" if "E310" in codes else f"sigc config validate{where}"
-    said = f"{text[: _MOST_TEXT // 2]}\nNothing runs until this is mended.\nLook further: {look}"
+    said = f"{text[: _MOST_TEXT // 2]}\nNothing runs until this is fixed.\nLook further: {look}"
     said = explained(said, RULE, _MOST_TEXT)
     message = Message(
         about, about, "raise", Urgency.CRITICAL, ENDED if has_started else NO_START, said, now, name, RULE
@@ -112,7 +112,7 @@ def _tell(
 
 
 def _send(message: Message, settings: AlertSettings | None, secrets: Secrets, environment: Mapping[str, str]) -> None:
-    """Over every channel of its severity at once; one that can't be opened, or does not take it, is logged."""
+    """Send over every channel of its severity at once. A channel that fails is logged."""
     if settings is None:
         return
     wanted = settings.routes.critical
@@ -128,7 +128,7 @@ def _send(message: Message, settings: AlertSettings | None, secrets: Secrets, en
             try:
                 opened.append(OpenChannel(name, own.per_minute, open_channel(name, own, secret)))
             except SigcError as error:
-                log.error("channel can't be opened: %s", error, extra={"channel": name})
+                log.error("can't open the channel: %s", error, extra={"channel": name})
     if not opened:
         return
     hidden = replace(message, text=secrets.hide(message.text))
@@ -136,22 +136,22 @@ def _send(message: Message, settings: AlertSettings | None, secrets: Secrets, en
         for channel, failure in zip(opened, threads.map(lambda one: attempt(one, hidden), opened), strict=True):
             if failure is not None:
                 why = secrets.hide(str(failure))
-                log.error("a refused start is not told: %s", why, extra={"channel": channel.name})
+                log.error("can't send the alert of a refused start: %s", why, extra={"channel": channel.name})
 
 
 def _settings(options: StartOptions, environment: Mapping[str, str]) -> AlertSettings | None:
-    """The section `alerts`, whatever else is wrong with the file; None when that itself can't be read."""
+    """Return the section `alerts`, even if other sections are invalid; None if it can't be read."""
     try:
         path = find(options.config, environment)
         data = read(path, environment).data if path is not None else {}
         return AlertSettings.model_validate(data.get("alerts") or {})
     except (SigcError, ValidationError) as failure:
-        log.error("a refused start can't be told: the settings of alerts can't be read: %s", type(failure).__name__)
+        log.error("can't send the alert of a refused start: invalid settings of alerts: %s", type(failure).__name__)
         return None
 
 
 def _places(options: StartOptions, environment: Mapping[str, str], work_dir: Path | None) -> tuple[Path, ...]:
-    """Where it is remembered: the work dir, else the runtime dir."""
+    """Return the folders of the memory: the work dir, then the runtime dir."""
     path = find(options.config, environment)
     base = places(instance_name(options.name, path) or DEFAULT, environment, os.getuid())
     if work_dir is None:
@@ -164,7 +164,7 @@ def _places(options: StartOptions, environment: Mapping[str, str], work_dir: Pat
 
 
 def _is_news(where: tuple[Path, ...], kept: Mapping[str, object]) -> bool:
-    """Remember it in the first place that takes it; False when it is remembered already."""
+    """Remember the alert in the first folder that takes it. Return False if it is remembered already."""
     for place in where:
         known = _kept(place)
         if known and (known.get("codes"), known.get("boot")) == (kept["codes"], kept["boot"]):

@@ -1,6 +1,6 @@
-"""The daily summary of a daemon: at its time, once a day over restarts, from the ledger and from memory.
+"""The daily summary of a daemon: sent at its time, once a day across restarts, from the ledger and memory.
 
-A day's summary is an alert of the rule `daily_summary` whose key is the date: the ledger knows whether it was told.
+A day's summary is an alert of the rule `daily_summary` whose key is the date, so the ledger knows if it was sent.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger("sigc.alerts")
 
 @dataclass(frozen=True, slots=True)
 class SummaryStrategy:
-    """A strategy that a summary tells of: its state, and the jobs that trade it."""
+    """A strategy in a summary: its state, and the jobs that trade it."""
 
     name: str
     state: str
@@ -50,9 +50,9 @@ class Summary:
         self._told: date | None = None
 
     async def tell_when_due(self, at: str) -> None:
-        """Write the summary that is due and was not written yet. at: its time of day, '' for none.
+        """Write the summary that is due and not written yet. at: its time of day, '' for none.
 
-        A mistake of ours costs that day's summary, and no alert. Raises SigcError E310.
+        An internal error costs that day's summary and no other alert. Raise SigcError E310.
         """
         daemon = self._daemon
         if not at or not daemon.is_ready:
@@ -77,7 +77,7 @@ class Summary:
         except SigcError:
             raise
         except Exception:
-            log.exception("the daily summary could not be made", extra={"day": str(day)})
+            log.exception("internal error in the daily summary", extra={"day": str(day)})
         self._told = day
 
     def _watched(self) -> tuple[SummaryStrategy, ...]:
@@ -112,7 +112,7 @@ class Summary:
 
 
 def strategy_day(connection: sqlite3.Connection, one: SummaryStrategy, about: DayFacts) -> StrategyDay:
-    """Return what a strategy did since the summary before: its trades, and the fires that were missed."""
+    """Return a strategy's day since the summary before: its trades, and its missed fires."""
     asked = jobs.asked_between(connection, one.name, about.since, about.until)
     trades = [order for order in asked if order.kind == RunKind.TRADE]
     counts: dict[str, int] = {}

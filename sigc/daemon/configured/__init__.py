@@ -1,1 +1,1 @@
-"""What follows from a configuration for a daemon: strategies, jobs, calendars."""
+"""The daemon's view of a configuration: strategies, jobs, calendars, alerts."""

@@ -1,4 +1,4 @@
-"""Mistakes in the settings of alerts beyond their types: conditions, names of channels and rules, quiet hours."""
+"""Checks of the alert settings beyond their types: conditions, names of channels and rules, quiet hours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AT = "alerts"
 
 
 def wrong_alerts(data: Mapping[str, Any], spans: Mapping[Location, Span]) -> Iterator[Diagnostic]:
-    """Yield every mistake, with its place. What is of another type is told by the settings' own check."""
+    """Yield every error with its place. Values of a wrong type are left to the settings' own check."""
     alerts = _section(data, _AT)
     channels = list(_section(alerts, "channels"))
     for severity, names in _section(alerts, "routes").items():

@@ -1,4 +1,4 @@
-"""The calendars that jobs need, opened by name. Imports nothing heavy: commands that only look use it too."""
+"""The calendars that jobs need, opened by name. Imports nothing heavy: read-only commands use it too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def open_calendars(found: Configured, work_dir: Path, now: datetime) -> Mapping[str, Calendar]:
-    """The calendars that the jobs need, by name. Raises E402. For a thread: an exchange's is computed once a while."""
+    """Return the calendars that the jobs need, by name. Raise E402. May compute one: call it in a thread."""
     settings = found.loaded.config.schedule
     needs = {job.calendar for job in found.jobs if job.needs_calendar or Condition.MARKET_OPEN in job.conditions}
     return {

@@ -1,6 +1,6 @@
-"""What follows from a configuration for the daemon: strategies with their files, jobs, a digest; mistakes with places.
+"""A configuration as the daemon uses it: strategies with their files, jobs, a digest; errors with their places.
 
-    loaded = load_config(path, environment, overrides, examine)     every mistake at once, those of jobs too
+    loaded = load_config(path, environment, overrides, examine)     every error at once, those of jobs too
     configured(loaded)                                              strategies and jobs as values
 
 A strategy's own `schedule` is a job of the strategy's name that rebalances it.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sigc.config.check import LoadedConfig
     from sigc.daemon.runner import StrategyEntry
 
-_SHOWN = 10  # names in a help line
+_SHOWN = 10  # names listed in a hint
 _OF_A_STRATEGY = TRADING | {JobKind.COMPUTE}
 Spans = Mapping[Location, Span]
 
@@ -43,12 +43,12 @@ class Configured:
     digest: str
 
     def strategy(self, name: str) -> StrategyEntry | None:
-        """The strategy of that name."""
+        """Return the strategy of that name, None if there is none."""
         return next((s for s in self.strategies if s.name == name), None)
 
 
 def configured(loaded: LoadedConfig) -> Configured:
-    """The values; `examine` has passed before."""
+    """Return a configuration as values. `examine` must have passed."""
     from sigc.daemon.runner import StrategyEntry
 
     data = loaded.config.model_dump(mode="json", by_alias=True)
@@ -70,7 +70,7 @@ def configured(loaded: LoadedConfig) -> Configured:
 
 
 def name_of(file: Path) -> str:
-    """What a strategy is called that is not configured: after its file.
+    """Return the name of a strategy that is not configured, made from its file's name.
 
     >>> name_of(Path("strategies/2_Momentum US.sig"))
     'momentum-us'
@@ -79,12 +79,12 @@ def name_of(file: Path) -> str:
 
 
 def folder(loaded: LoadedConfig) -> Path:
-    """Where relative paths of strategies start: the configuration's folder, else the working directory."""
+    """Return the folder of relative strategy paths: the configuration's folder, else the working directory."""
     return Path.cwd() if loaded.path is None else loaded.path.absolute().parent
 
 
 def examine(data: Mapping[str, Any], spans: Spans) -> list[Diagnostic]:
-    """What is wrong with strategies and jobs beyond the types of their settings."""
+    """Return the errors of strategies, jobs and alerts beyond the types of their settings."""
     entries, names = _entries(data)
 
     def place(number: int, key: str) -> Span | None:
@@ -96,14 +96,14 @@ def examine(data: Mapping[str, Any], spans: Spans) -> list[Diagnostic]:
         check_zone(defaults.zone)
     except SigcError as unknown:
         bad_zone = [replace(d, span=spans.get(("schedule", "timezone"))) for d in unknown.diagnostics]
-        defaults = replace(defaults, zone="UTC")  # told once is enough
+        defaults = replace(defaults, zone="UTC")  # else every job would report the same zone again
     jobs, wrong = read_jobs([entry for entry, _ in entries], defaults, place)
     found = [*bad_zone, *wrong, *_twice(names, spans), *_without_strategy(jobs, names, place)]
     return [*found, *wrong_alerts(data, spans)]
 
 
 def _entries(data: Mapping[str, Any]) -> tuple[list[tuple[Mapping[str, object], Location]], dict[str, list[Location]]]:
-    """Every job's entry and its place, those of strategies' own schedules first; places of strategies by name."""
+    """Return every job's entry with its place, strategies' own schedules first; and places of strategies by name."""
     found: list[tuple[Mapping[str, object], Location]] = []
     names: dict[str, list[Location]] = {}
     for at, entry in _mappings(data, "strategies"):
@@ -132,7 +132,7 @@ def _defaults(data: Mapping[str, Any]) -> JobDefaults:
     base = JobDefaults()
     zone, calendar = schedule.get("timezone", base.zone), schedule.get("calendar", base.calendar)
     skip = schedule.get("skip_holidays", base.skip_holidays)
-    # What is of another type is told of by the settings' own check.
+    # The settings' own check reports values of a wrong type.
     return JobDefaults(
         zone if isinstance(zone, str) else base.zone,
         calendar if isinstance(calendar, str) else base.calendar,
@@ -160,7 +160,7 @@ def _without_strategy(jobs: tuple[Job, ...], names: Mapping[str, list[Location]]
 
 
 def _strategy_of(job: Job, names: Mapping[str, object]) -> str:
-    """The strategy a job is for: the one it names, else the one of its own name."""
+    """Return the strategy of a job: the one it names, else the one with the job's own name."""
     return job.strategy or (job.name if job.name in names else "")
 
 
@@ -169,7 +169,7 @@ def _file(base: Path, given: str) -> Path:
 
 
 def instead_of_job(name: str, jobs: Sequence[Job]) -> str:
-    """Return the help for a job of a name that is not configured: strategies are taken for jobs, as alerts name both.
+    """Return the hint for an unknown job name. A strategy's name is often meant, as alerts name both.
 
     >>> jobs = [Job("trade", JobKind.EXECUTE, strategy="momentum"), Job("fetch", JobKind.SCRIPT)]
     >>> instead_of_job("momentum", jobs), instead_of_job("fetsh", jobs), instead_of_job("x", jobs)
@@ -186,7 +186,7 @@ def instead_of_job(name: str, jobs: Sequence[Job]) -> str:
 
 
 def instead_of(name: str, known: Sequence[str], jobs: Sequence[Job] = ()) -> str:
-    """Return the help for a strategy of a name that is not configured; jobs: in whose place a strategy may be meant.
+    """Return the hint for an unknown strategy name. jobs: searched too, as a job's name may have been given.
 
     >>> instead_of("trade", ["momentum"], [Job("trade", JobKind.EXECUTE, strategy="momentum")])
     "'trade' is a job, of the strategy 'momentum'"

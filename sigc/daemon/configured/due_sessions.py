@@ -1,4 +1,4 @@
-"""Which session a run at an instant trades for, and what was due in it: the plan that `sigc.why` judges by.
+"""The session a run at an instant trades for, and what was due in it: the plan that `sigc.why` judges by.
 
     plan = plan_of(found, calendars, "momentum", now, day)
 
@@ -24,7 +24,7 @@ from sigc.why.session_plan import PlannedJob, SessionPlan
 Calendars = Mapping[str, Calendar]
 _LOOK_BACK = (timedelta(days=7), timedelta(days=40), timedelta(days=400))
 _DAY = timedelta(days=1)
-_BEYOND = (SigcError, OverflowError)  # a day that the calendar, or Python's, does not reach
+_BEYOND = (SigcError, OverflowError)  # a day outside the calendar, or outside Python's dates
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def plan_of(
     day: date | None = None,
     last: NewestRuns = NO_RUN,
 ) -> SessionPlan:
-    """The plan of a strategy for a session: of a day, or the last one that was due.
+    """Return the plan of a strategy for a session: that of `day`, else the last one that was due.
 
     last: the sessions of its newest runs in the ledger. A trade counts beside what was due; a dry run only where
     nothing was due and nothing traded.
@@ -81,7 +81,7 @@ def plan_of(
 
 
 def session_at(calendar: Calendar, cut_off: Relative, at: datetime) -> date:
-    """The session that a run which begins at an instant trades for. Raises E402 where the calendar does not reach."""
+    """Return the session that a run begun at an instant trades for. Raise E402 outside the calendar."""
     session = calendar.after(calendar.last_complete(at).day)
     return session.day if cut_off.of(session) > at else calendar.after(session.day).day
 
@@ -89,9 +89,9 @@ def session_at(calendar: Calendar, cut_off: Relative, at: datetime) -> date:
 def session_wanted(
     connection: sqlite3.Connection, configured: Configured, calendars: Calendars, strategy: str, run: str
 ) -> tuple[date | None, NewestRuns]:
-    """The session of a run (None where none is named), and those of the strategy's newest runs.
+    """Return the session of a run (None if no run is named), and the sessions of the strategy's newest runs.
 
-    Of a run that ended before it had a session: the one that it would have traded for. Raises E312.
+    A run that ended before it had a session counts for the one it would have traded for. Raise E312.
     """
     last = NewestRuns(
         runs.last_session_of(connection, strategy), runs.last_session_of(connection, strategy, with_dry=True)
@@ -103,7 +103,7 @@ def session_wanted(
     except SigcError:
         order = jobs.find(connection, run)
     if order is None:
-        raise SigcError(Diagnostic("E312", f"there is no run '{run}'", hint="`sigc runs list` shows them"))
+        raise SigcError(Diagnostic("E312", f"there is no run '{run}'", hint="see `sigc runs list`"))
     return _session_of(configured, calendars, order.session, order.asked), last
 
 
@@ -126,8 +126,9 @@ def _last_due(
     now: datetime,
     last: NewestRuns,
 ) -> date:
-    """The session of the newest fire that is past, or of a later trade; else of the newest run, else the one now."""
+    """Return the session of the newest past fire or of a later trade; else of the newest run; else today's."""
     timed = [one for job in own for one in _triggered(job, by_name)]
+    # Short spans first: listing the fires of 400 days of a minute job is slow.
     for back in _LOOK_BACK:
         past = [at for job in timed for at in _fires(job, now - back, now, calendars)]
         if past:
@@ -143,7 +144,7 @@ def _last_due(
 
 
 def _triggered(job: Job, by_name: Mapping[str, Job]) -> tuple[Job, ...]:
-    """The job, or, where it has no trigger, the jobs that it follows."""
+    """Return the job itself or, if it has no trigger, the jobs with triggers that it follows."""
     if job.trigger is not None:
         return (job,)
     return tuple(one for name in job.depends_on if name in by_name for one in _triggered(by_name[name], by_name))
@@ -163,6 +164,7 @@ def _planned(
     now: datetime,
 ) -> PlannedJob:
     timed = _triggered(job, by_name)
+    # `fires` takes (start, end]; the window is [start, end).
     tick = timedelta(microseconds=1)
     due = [at for one in timed for at in _fires(one, window[0] - tick, window[1] - tick, calendars)] if window else []
     following: list[datetime] = []
@@ -186,7 +188,7 @@ def _planned(
 
 
 def window_of(calendar: Calendar, cut_off: Relative, day: date) -> tuple[datetime, datetime] | None:
-    """When a run must begin to trade for a session; of a day without one, that day on the exchange's clocks."""
+    """Return when a run must begin to trade for a session; for a day without one, the span between its neighbours."""
     try:
         session = calendar.session_on(day)
         if session is None:

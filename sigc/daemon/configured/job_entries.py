@@ -1,10 +1,10 @@
-"""Jobs from the entries of a configuration, with every mistake told at once.
+"""Jobs read from the entries of a configuration, with all errors at once.
 
     - {name: signals, kind: compute, trigger: "0 9 * * 1-5", jitter_s: 30}
     - {name: trade, kind: execute, trigger: open+5m, depends_on: [signals], deadline_s: 1800, conditions: [market_open]}
 
-`read_jobs` gives the jobs that could be read and the diagnostics of the others: E401 for unknown keys, E402 for
-values, names that repeat, dependencies that are no job, and circles of them.
+`read_jobs` returns the valid jobs and the diagnostics of the others: E401 for unknown keys, E402 for invalid
+values, duplicate names, unknown dependencies and circular ones.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _KEYS = tuple(f.name for f in fields(Job))
 _MOST_RETRIES = 100
 _LONGEST_S = 366 * 86_400.0
 _WINDOW = "market_hours, or such as open-30m..close"
-Places = Callable[[int, str], Span | None]  # where the entry of that number (from 0) has that key; '': the entry itself
+Places = Callable[[int, str], Span | None]  # the place of a key in the entry of that number (from 0); '': the entry
 
 
 @dataclass(frozen=True, slots=True)
 class JobDefaults:
-    """What an entry that does not say takes from the schedule."""
+    """The defaults that a job entry takes from the schedule."""
 
     zone: str = "America/New_York"
     calendar: str = "nyse"
@@ -40,14 +40,14 @@ class JobDefaults:
 
 
 def nowhere(number: int, key: str) -> Span | None:  # noqa: ARG001
-    """The place of what is in no file."""
+    """Return None: the entry is in no file."""
     return None
 
 
 def read_jobs(
     entries: Sequence[Mapping[str, object]], defaults: JobDefaults | None = None, places: Places = nowhere
 ) -> tuple[tuple[Job, ...], tuple[Diagnostic, ...]]:
-    """The jobs of `entries` in their order, and all that is wrong with them."""
+    """Return the jobs of `entries` in their order, and every error in them."""
     wrong: list[Diagnostic] = []
     jobs: dict[str, Job] = {}
     numbers: dict[str, int] = {}
@@ -66,7 +66,7 @@ def read_jobs(
 def check_dependencies(
     jobs: Iterable[Job], place: Callable[[str], Span | None] = lambda _: None
 ) -> tuple[Diagnostic, ...]:
-    """E402 for each dependency that is no job, and for each circle. place: where a job names what it depends on.
+    """Return an E402 for each unknown dependency and each circle. place: where a job names its dependencies.
 
     >>> a, b = Job("a", depends_on=("b",)), Job("b", depends_on=("a",))
     >>> [d.message for d in check_dependencies([a, b])]
@@ -93,7 +93,7 @@ def check_dependencies(
 
 
 def _way_back(start: str, needs: Mapping[str, Sequence[str]]) -> list[str]:
-    """The shortest way from `start` along dependencies that comes back to it, empty when there is none."""
+    """Return the shortest way from `start` along dependencies back to it, empty if there is none."""
     ways, seen = [[start]], {start}
     while ways:
         longer = []
@@ -110,7 +110,7 @@ def _way_back(start: str, needs: Mapping[str, Sequence[str]]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One entry as it is read: a value that can't be is told of in `wrong` and replaced by its default."""
+    """One entry as it is read. An invalid value is added to `wrong` and replaced by its default."""
 
     values: Mapping[str, object]
     label: str

@@ -1,1 +1,1 @@
-"""The life of a daemon's process: launched, started, booted, served, reloaded."""
+"""The life cycle of a daemon's process: launch, start, boot, serve, reload."""

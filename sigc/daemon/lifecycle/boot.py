@@ -1,13 +1,13 @@
-"""From the first answer to ready: what is slow or may fail, step by step, each step's name in `why` while it goes on.
+"""The boot: every step from the first answer to ready. `why` names the step under way.
 
-    1 the ledger, and with it what people decided
+    1 the ledger, and with it the decisions of people
     2 the runner, and every strategy file
     3 recovery: each run that a crash left open gets its verdict, before anything new is scheduled
-    4 the cluster, when it is one that must be there
+    4 the cluster, if it is remote
     5 calendars and the schedule
-    6 the first checks of health, so that who is told that it is ready is told how it is
+    6 the first health checks, so that whoever is told that the daemon is ready sees its health
 
-An error ends the start, but for a cluster that does not answer yet: that one is waited for.
+An error ends the start, except a remote cluster that does not answer yet: the boot waits for it.
 """
 
 from __future__ import annotations
@@ -41,17 +41,18 @@ from sigc.schedule.job import Job
 from sigc.store.ledger import jobs, meta
 
 NO_CLUSTER = "the cluster does not answer"
-ALIVE = "alive"  # the file that says when the daemon last was
+ALIVE = "alive"  # the file with the time at which the daemon was last alive
 log = logging.getLogger("sigc.daemon")
 
 
 async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-    """All the steps; the schedule's task when it is ready. Raises every error that ends the start."""
+    """Do all the steps. Return the schedule's task when the daemon is ready. Raise every error that ends the start."""
     start, work_dir = daemon.start, daemon.start.places.work_dir
     with _no_collections():
         _step(daemon, "the ledger is opened")
         opening = partial(daemon.parts.open_ledger, start.config, work_dir, daemon.clock)
         daemon.has_books(await LedgerThreads.open(opening))
+        # Read before the background task writes it again: it dates the end of the life before.
         alive = await asyncio.to_thread(read_alive, work_dir)
         zone = start.config.schedule.timezone
         if await daemon.books.write(lambda tx: meta.begin(tx, alive.isoformat() if alive else "", zone)):
@@ -63,6 +64,7 @@ async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) 
         daemon.put_in_force(await make_in_force(daemon, start.configured))
         daemon.versions = await asyncio.to_thread(versions)
     _step(daemon, "runs that were left open get their verdicts")
+    # Before the schedule: a trade left open must be resolved before its strategy can trade again.
     await _recover(daemon)
     await _read_last_runs(daemon)
     await _await_cluster(daemon)
@@ -77,9 +79,9 @@ async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) 
 
 @contextmanager
 def _no_collections() -> Iterator[None]:
-    """While the libraries are loaded: a full collection of all they make holds the loop for 40 to 100 ms.
+    """Disable garbage collection while the libraries are loaded: a full collection holds the loop for 40 to 100 ms.
 
-    What has been loaded stays for good, so later collections need not look at it either.
+    The loaded objects are frozen, so that later collections do not scan them either.
     """
     gc.disable()
     try:
@@ -95,7 +97,7 @@ def _step(daemon: Controller, name: str) -> None:
 
 
 async def make_in_force(daemon: Controller, found: Configured) -> InForce:
-    """A runner of the configuration, with every strategy checked. Raises all that is wrong with them."""
+    """Return a runner of the configuration with every strategy checked. Raise all errors of the strategies."""
     config, services = found.loaded.config, daemon.services()
     runner = await asyncio.to_thread(daemon.parts.make_runner, config, found.strategies, services)
     try:
@@ -128,7 +130,7 @@ async def _recover(daemon: Controller) -> None:
 
 
 def limit_processors(config: Config, quota: ControlGroup | None) -> ControlGroup | None:
-    """Set the quota of the kernel to the share that is allowed, where a control group is ours; None without one."""
+    """Set the kernel's quota to the allowed share if a control group is ours. Return it, None without one."""
     share = config.daemon.cpu_limit_pct
     found = quota or (None if share is None else ControlGroup.find())
     if found is None:
@@ -136,13 +138,13 @@ def limit_processors(config: Config, quota: ControlGroup | None) -> ControlGroup
     try:
         found.set(share, usable_cpus())
     except OSError as failure:
-        log.warning("the quota of processors can't be set: %s", failure, extra={"cgroup": str(found.folder)})
+        log.warning("can't set the processor quota: %s", failure, extra={"cgroup": str(found.folder)})
         return None
     return found
 
 
 def cluster_of(config: Config, *, has_quota: bool = False) -> DaskCluster | None:
-    """The cluster that the settings name; without a cache on the disk there is nothing that workers could share."""
+    """Return the cluster that the settings name. A local one needs the cache on disk, which its workers share."""
     cache, held = config.daemon.cache, config.cluster.type in ("address", "class")
     if config.cluster.type == "none" or not (cache.enabled or held):
         return None
@@ -156,7 +158,7 @@ def cluster_of(config: Config, *, has_quota: bool = False) -> DaskCluster | None
 
 
 async def _await_cluster(daemon: Controller) -> None:
-    """A cluster that must be there is waited for: it may come up after us."""
+    """Wait until a remote cluster answers: it may start after the daemon."""
     cluster, wait_s = daemon.cluster, 1.0
     while cluster is not None and cluster.is_held:
         daemon.why = daemon.why if daemon.why.startswith(NO_CLUSTER) else "the cluster is connected to"
@@ -180,13 +182,13 @@ async def _read_last_runs(daemon: Controller) -> None:
 
 
 def versions() -> Mapping[str, str]:
-    """Of what decides results."""
+    """Return the versions of everything that decides results."""
     packages = ("numpy", "numba", "pyarrow", "dask", "exchange_calendars", "tornado")
     return {"sigc": __version__, "python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def read_alive(work_dir: Path) -> datetime | None:
-    """When the daemon of this work dir last was alive, None when that is not known."""
+    """Return when the daemon of this work dir was last alive, None if unknown."""
     try:
         return datetime.fromisoformat((work_dir / ALIVE).read_text(encoding="ascii").strip()).astimezone(UTC)
     except (OSError, ValueError):
@@ -194,7 +196,7 @@ def read_alive(work_dir: Path) -> datetime | None:
 
 
 def write_alive(work_dir: Path, clock: Clock) -> None:
-    """Say that we are: so the next start knows for how long nobody was."""
+    """Record that the daemon is alive now, so that the next start knows how long it was down."""
     temporary = work_dir / f".{ALIVE}"
     temporary.write_text(clock.now().isoformat() + "\n", encoding="ascii")
     temporary.replace(work_dir / ALIVE)

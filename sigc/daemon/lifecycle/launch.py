@@ -1,9 +1,9 @@
-"""`sigc daemon` from its command line: judged here, to the background if wished, supervised if nobody else does.
+"""The launch of `sigc daemon`: checked in the foreground, then put to the background and supervised if wished.
 
-launch -> start_of               every mistake of the configuration, on the terminal, with its exit code
-       -> daemonize              returns to the starter when it is ready
-          -> supervise           a small parent that starts it again
-             -> serve            the daemon
+launch -> start_of               reports every error of the configuration on the terminal, with its exit code
+       -> daemonize              returns to the starter when the daemon is ready
+          -> supervise           is a small parent that restarts the daemon after a crash
+             -> serve            is the daemon
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from sigc.host.supervisor import Recovery, is_needed, supervise
 def launch(
     options: StartOptions, parts: DaemonParts, environment: MutableMapping[str, str], say: Callable[[str, bool], None]
 ) -> int:
-    """The exit code. say: told what the starter is told, and whether that is an error.
+    """Launch the daemon and return the exit code. say: called with the text for the starter; True marks an error.
 
-    Raises SigcError for what is wrong at once.
+    Raise SigcError for errors found at once.
     """
     with told_if_refused(options, environment):
         start = start_of(options, environment)
     secrets = Secrets()
     secrets.add_all(start.configured.loaded.secrets)
+    # After `sigc restart` the process is in the background and has its supervisor already. The PID tells a restart from
+    # a variable inherited from another daemon.
     if environment.pop(RESTARTED, "") == str(os.getpid()):
-        return run(
-            lambda report: _serve(start, parts, report, environment), StartReport(hide=secrets.hide)
-        )  # we are in the background, and supervised
+        return run(lambda report: _serve(start, parts, report, environment), StartReport(hide=secrets.hide))
     if not options.is_background:
         return run(lambda report: _supervised(start, parts, report, environment), StartReport(hide=secrets.hide))
     make_directory(start.places.work_dir, "daemon.work_dir")
@@ -55,7 +55,7 @@ def _supervised(start: Start, parts: DaemonParts, report: StartReport, environme
     recovery = Recovery(wanted.max_restarts, wanted.restart_delay_seconds)
 
     def again(own: StartReport) -> int:
-        """After a crash: with the configuration as it is by now, which a reload may have put in force."""
+        """Serve again after a crash, with the configuration as it is now: a reload may have put it in force."""
         with told_if_refused(start.options, environment):
             newest = start_of(start.options, environment)
         return _serve(newest, parts, own, environment)
@@ -64,7 +64,7 @@ def _supervised(start: Start, parts: DaemonParts, report: StartReport, environme
 
 
 def _serve(start: Start, parts: DaemonParts, report: StartReport, environment: Mapping[str, str]) -> int:
-    """Serve; what keeps it from starting, or ends it, is told over the channels, and so is a start after that."""
+    """Serve. An error that keeps the daemon from starting, or ends it, is sent over the channels."""
 
     has_started = threading.Event()
 

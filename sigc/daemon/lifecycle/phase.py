@@ -1,4 +1,4 @@
-"""Words for the life of a daemon: where in it it is, how it is to end, how a strategy's newest run is."""
+"""The phase of a daemon's life, how it is to end, and the state of a strategy's newest run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where in its life the daemon is."""
+    """The phase of the daemon's life."""
 
     STARTING = "starting"
     RUNNING = "running"
@@ -17,21 +17,21 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How the daemon is to end. timeout_s: for runs under way."""
+    """The way the daemon is to end. timeout_s: time for runs under way."""
 
     timeout_s: float
     is_forced: bool = False
     is_restart: bool = False
 
 
-RUNNING = "running"  # status of a run that goes on
+RUNNING = "running"  # the status of a run under way
 
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """How the newest run of a strategy ended, or that it goes on.
+    """The newest run of a strategy: its end, or that it is under way.
 
-    filled: how much of its orders, '' where the broker took none, None where that is not known yet.
+    filled: how much of its orders is filled; '' if the broker took none, None if not known yet.
     """
 
     id: str

@@ -1,10 +1,11 @@
-"""A new configuration, checked as a whole, then in force at once; or an error, and the old one stays.
+"""Reloading: a new configuration is checked as a whole, then put in force at once; on an error the old one stays.
 
-    plan     what would change
+    plan     return what would change
     reload   read, check every strategy file and calendar, audit, swap; runs under way finish on the old one
 
-Tokens, from the configuration or the token file, are replaced at once: those that are gone open nothing any more.
-Settings of what is bound once (addresses, certificate, places, the cluster) need a restart; the reply names them.
+Tokens, from the configuration or the token file, are replaced at once: removed ones are invalid from then on.
+Settings that are used only at the start (addresses, certificate, places, the cluster) need a restart; the reply names
+them.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ log = logging.getLogger("sigc.daemon")
 
 
 async def plan(daemon: Controller) -> ReloadReply:
-    """What a reload would change. Raises every error of the configuration and of the strategy files."""
+    """Return the changes of a reload. Raise every error of the configuration and of the strategy files."""
     found = await asyncio.to_thread(read_config, daemon.start.options, os.environ)
     daemon.doors.secrets.add_all(found.loaded.secrets)
     tokens = await asyncio.to_thread(_tokens, daemon, found)
@@ -60,7 +61,7 @@ async def plan(daemon: Controller) -> ReloadReply:
 
 
 async def reload(daemon: Controller, who: str) -> ReloadReply:
-    """Put the configuration of the file in force. Raises every error of it; then nothing has changed."""
+    """Put the configuration of the file in force. Raise every error of it; then nothing has changed."""
     if not daemon.is_ready:
         raise refusal(f"the daemon is {daemon.phase}: {daemon.why}")
     async with daemon.reloading:
@@ -82,6 +83,7 @@ async def _reload(daemon: Controller, who: str) -> ReloadReply:
     files = {one.strategy: one.digest for one in new.checked}
     payload = {"changes": [_plain(change) for change in told], "digest": found.digest, "files": files}
     try:
+        # Everything that may fail comes before the swap, and the audit is on disk before anything changes.
         await daemon.books.audit(AuditEvent("config.reloaded", payload, who=who))
         open_log(log_settings(found.loaded.config, work_dir, daemon.start.options.is_background), daemon.doors.secrets)
     except BaseException:
@@ -102,7 +104,7 @@ def _tokens(daemon: Controller, found: Configured) -> tuple[AccessToken, ...]:
 
 
 def token_changes(old: Iterable[AccessToken], new: Iterable[AccessToken]) -> Iterator[Change]:
-    """Tokens whose text has changed; of their coming, going and roles the settings tell."""
+    """Yield the tokens whose text changed; the settings' changes name those added, removed or with another role."""
     before = {token.name: token.digest for token in old}
     for token in new:
         if before.get(token.name, token.digest) != token.digest:
@@ -111,7 +113,7 @@ def token_changes(old: Iterable[AccessToken], new: Iterable[AccessToken]) -> Ite
 
 
 def changes(old: InForce, new: InForce) -> Iterator[Change]:
-    """The differences: settings, strategies, jobs, and the texts of strategy files."""
+    """Yield the differences: settings, strategies, jobs, and texts of strategy files. Secrets are hidden."""
     one, two = (dict(_flat(f.configured.loaded.config.model_dump(mode="json", by_alias=True))) for f in (old, new))
     secrets = old.configured.loaded.secrets | new.configured.loaded.secrets
     for key in sorted(one.keys() | two.keys()):
@@ -128,7 +130,7 @@ def changes(old: InForce, new: InForce) -> Iterator[Change]:
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Each setting by its dotted key; strategies and jobs by their names."""
+    """Yield each setting with its dotted key; strategies and jobs by their names."""
     for key, value in data.items():
         here = f"{prefix}{key}"
         if isinstance(value, Mapping) and value:

@@ -1,10 +1,10 @@
-"""The daemon's process: files and sockets, one loop, signals, the end.
+"""The daemon's process: its files and sockets, the event loop, signals, the end.
 
 PID file, tokens, log, sockets, registry     each refused with its reason before anything is done
 HTTP answers `starting`                      before the heavy libraries are imported
 boot                                         see `boot.py`; then ready: systemd and the starter are told
-SIGTERM, SIGINT, `sigc stop`                 refuse, finish, flush, close, exit 0; a second one takes the time away
-SIGHUP                                       reload; SIGUSR1 opens the log anew
+SIGTERM, SIGINT, `sigc stop`                 refuse, finish, flush, close, exit 0; a second one cuts runs off
+SIGHUP                                       reload; SIGUSR1 reopens the log
 `sigc restart`                               the same, then exec: same PID, same arguments
 """
 
@@ -60,10 +60,10 @@ from sigc.rpc.verb import Role, Verb, verbs_of
 from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger import meta
 
-RESTARTED = "SIGC_RESTARTED"  # our own PID, when we are the same process as before
-_LOOKS = frozenset({"status", "whoami", "openapi", "stop"})  # to be had while it starts
+RESTARTED = "SIGC_RESTARTED"  # our own PID after an exec: the process is the same as before
+_LOOKS = frozenset({"status", "whoami", "openapi", "stop"})  # allowed while the daemon starts
 _ENDS = (signal.SIGTERM, signal.SIGINT)
-_LAST_WORDS_S = 2.0  # for runs to notice that they are cancelled, replies to be sent, workers to end
+_LAST_WORDS_S = 2.0  # time for runs to notice their cancellation, replies to be sent, workers to end
 log = logging.getLogger("sigc.daemon")
 VERBS = verbs_of(
     alert_verbs, book_verbs, control_verbs, history_verbs, run_verbs, safety_verbs, schedule_verbs, why_verbs
@@ -72,7 +72,7 @@ VERBS = verbs_of(
 
 @dataclass(frozen=True, slots=True)
 class ProcessResources:
-    """What the process holds while it lives, and lets go of at its end."""
+    """The resources the process holds while it lives and releases at its end."""
 
     pid_file: PidFile | None
     doors: AccessSettings
@@ -81,7 +81,7 @@ class ProcessResources:
     scratch: Path
 
     def let_go(self, start: Start) -> None:
-        """Leave nothing behind. Sockets are closed by their servers."""
+        """Release everything except the sockets, which their servers close."""
         unregister(start.places.runtime_dir, self.entry)
         shutil.rmtree(self.scratch, ignore_errors=True)
         if self.pid_file is not None:
@@ -90,11 +90,12 @@ class ProcessResources:
 
 
 def serve(start: Start, parts: DaemonParts, report: StartReport, clock: Clock | None = None) -> int:
-    """Run until the end; the exit code. Raises SigcError for what keeps it from starting."""
+    """Run the daemon until its end. Return the exit code. Raise SigcError for what keeps it from starting."""
     for number in _ENDS:
-        signal.signal(number, _end_early)  # until the loop has its own: what is held by then is let go of
+        signal.signal(number, _end_early)  # until the loop has its own handlers: exits through `undo`
     with contextlib.ExitStack() as undo:
         held = _hold(start, undo)
+        # Blocked between giving up `undo` and entering the `try` that releases the same resources.
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
         undo.pop_all()
     ending: Ending | None = None
@@ -113,7 +114,7 @@ def _end_early(number: int, frame: object) -> None:  # noqa: ARG001
 
 
 def start_again() -> None:
-    """Become a new process in the place of this one: the same PID, the same arguments."""
+    """Replace the process by a new one with the same PID and arguments."""
     os.environ[RESTARTED] = str(os.getpid())
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 -- our own command line
 
@@ -121,7 +122,7 @@ def start_again() -> None:
 def _hold(start: Start, undo: contextlib.ExitStack) -> ProcessResources:
     places = start.places
     make_directory(places.work_dir, "daemon.work_dir")
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # or an end between the two lines would leave the file behind
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # else a signal between the two lines would leave the file behind
     try:
         pid_file = _pid_file(start)
         undo.callback(lambda: pid_file.release() if pid_file is not None else None)
@@ -135,6 +136,7 @@ def _hold(start: Start, undo: contextlib.ExitStack) -> ProcessResources:
             refuse_exposed(port.host, port.number, has_tls, port.setting)
         sockets[port.setting] = listen(port)
         undo.callback(sockets[port.setting].close)
+    # After the sockets: a second daemon with the same ports must not write to the first one's log.
     open_log(start.log, doors.secrets)
     undo.callback(close_log)
     ports = {setting: listening.getsockname()[1] for setting, listening in sockets.items()}
@@ -159,7 +161,7 @@ def _pid_file(start: Start) -> PidFile | None:
     try:
         return take_pid_file(start.places.pid_file)
     except SigcError as error:
-        # systemd knows the PID; with ProtectSystem=strict the usual place can't be written.
+        # systemd knows the PID, so the file is not needed; with ProtectSystem=strict its usual place is read-only.
         if error.diagnostics[0].code != "E402" or not is_manager(os.environ):
             raise
         log.warning("no PID file: %s", error)
@@ -167,7 +169,7 @@ def _pid_file(start: Start) -> PidFile | None:
 
 
 async def _live(start: Start, parts: DaemonParts, held: ProcessResources, report: StartReport, clock: Clock) -> Ending:
-    sys.setswitchinterval(0.001)  # runs compute in threads; the loop must not wait 5 ms for each of them
+    sys.setswitchinterval(0.001)  # runs compute in threads; with the default the loop would wait 5 ms for each of them
     metrics, notifier = DaemonMetrics(), Notifier.of(os.environ)
     daemon = Controller(start, held.doors, parts, clock, metrics, Usage(), held.scratch, notifier)
     daemon.ports = dict(held.entry.ports)
@@ -198,7 +200,7 @@ async def _live(start: Start, parts: DaemonParts, held: ProcessResources, report
     ending = daemon.ending or ending
     log.info("ended", extra={"clean": is_clean, "restart": ending.is_restart})
     if not is_clean:
-        # A thread that does not end would be waited for for ever. What it did gets its verdict at the next start.
+        # Python would wait for ever for a thread that does not end. Its run gets a verdict at the next start.
         held.let_go(start)
         if ending.is_restart:
             start_again()
@@ -209,7 +211,7 @@ async def _live(start: Start, parts: DaemonParts, held: ProcessResources, report
 async def _until_stopped(
     daemon: Controller, chores: BackgroundTasks, ready: Callable[[], None]
 ) -> asyncio.Task[None] | None:
-    """Boot, be ready, wait until the end is asked for; the schedule's task if there is one."""
+    """Boot, be ready, wait until the end is asked for. Return the schedule's task if there is one."""
     task = asyncio.ensure_future(boot(daemon, chores.first_checks))
     asked = asyncio.ensure_future(daemon.stop_asked.wait())
     try:
@@ -222,6 +224,7 @@ async def _until_stopped(
         ready()
         await asyncio.wait([schedule, asked], return_when=asyncio.FIRST_COMPLETED)
         if schedule.done() and not asked.done():
+            # The schedule never ends by itself: this raises the error that ended it.
             schedule.result()
         return schedule
     finally:
@@ -247,11 +250,12 @@ async def _shut_down(
     chores: BackgroundTasks,
     schedule: asyncio.Task[None] | None,
 ) -> bool:
-    """Refuse, finish, flush, close; whether everything ended by itself."""
+    """Refuse new work, finish runs, flush, close. Return True if everything ended by itself."""
     daemon.phase, daemon.why = Phase.STOPPING, "stopping"
     if schedule is not None:
         schedule.cancel()
         await asyncio.wait([schedule])
+    # The server still answers here: clients follow their runs to the end, and may cut them off.
     is_clean = await _finish_runs(daemon)
     is_clean = await chores.end() and is_clean
     await server.stop(_LAST_WORDS_S)
@@ -263,9 +267,7 @@ async def _shut_down(
         task = asyncio.ensure_future(closing)
         done, _ = await asyncio.wait([task], timeout=5 * _LAST_WORDS_S)
         if not done or task.exception() is not None:
-            log.error(
-                "can't be closed: %s", name, extra={"why": str(task.exception()) if done else "it takes too long"}
-            )
+            log.error("can't close %s", name, extra={"why": str(task.exception()) if done else "it takes too long"})
             is_clean = is_clean and bool(done)
     return is_clean
 
@@ -286,7 +288,7 @@ async def _finish_runs(daemon: Controller) -> bool:
 
 
 def _status_page(start: Start, parts: DaemonParts, held: ProcessResources) -> PageProcess | None:
-    """The status page's process, which is yet to begin."""
+    """Return the status page's process, not begun yet; None without a page."""
     listening, settings = held.sockets.get(DASHBOARD), start.config.daemon.dashboard
     if listening is None:
         return None

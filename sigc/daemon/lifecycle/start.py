@@ -1,6 +1,6 @@
-"""What a daemon is started with: its name, places, log, tokens and certificate, from command line and configuration.
+"""The inputs of a daemon's start: name, places, log, tokens and certificate, from command line and configuration.
 
-Everything a person may have got wrong is found here, before a process goes to the background.
+Every mistake a person can make is found here, before the process goes to the background.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from sigc.rpc.verb import Role
 if TYPE_CHECKING:
     from sigc.config.settings import Config
 
-MAIN = "main"  # the token of the role trade, as the audit calls it
+MAIN = "main"  # the audit's name for the token of the role trade
 RPC, HEALTH, METRICS = "daemon.rpc.address", "daemon.health.port", "daemon.metrics.port"
 DASHBOARD = "daemon.dashboard.port"
 
 
 @dataclass(frozen=True, slots=True)
 class StartOptions:
-    """What the command line says; None: nothing."""
+    """The options of the command line; None: not given."""
 
     config: Path | None = None
     port: int | None = None
@@ -47,7 +47,7 @@ class StartOptions:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A daemon that can be started."""
+    """A checked configuration of a daemon, ready to start."""
 
     options: StartOptions
     name: str
@@ -58,13 +58,13 @@ class Start:
 
     @property
     def config(self) -> Config:
-        """The settings."""
+        """Return the settings."""
         return self.configured.loaded.config
 
 
 @dataclass(frozen=True, slots=True)
 class AccessSettings:
-    """Who may come in, and by which certificate."""
+    """The access to the daemon: tokens, secrets to hide, and the TLS context (None: plain HTTP)."""
 
     access: Access
     secrets: Secrets
@@ -72,12 +72,12 @@ class AccessSettings:
 
 
 def start_of(options: StartOptions, environment: Mapping[str, str]) -> Start:
-    """Read and judge all of it. Raises every error of the configuration at once."""
+    """Read and check everything. Raise all errors of the configuration at once."""
     found = read_config(options, environment)
     config, path = found.loaded.config, found.loaded.path
     name = instance_name(options.name, path)
     if name == DEFAULT and options.name is None and options.port not in (None, 0, PORTS[RPC]):
-        name = f"{DEFAULT}-{options.port}"  # two daemons that differ in nothing but their port share nothing
+        name = f"{DEFAULT}-{options.port}"  # else two daemons that differ only in their port would share files
     base = places(name, environment, os.getuid())
     work_dir = _path(config.daemon.work_dir) or base.work_dir
     own = replace(base, work_dir=work_dir, pid_file=_path(config.daemon.pid_file) or base.pid_file)
@@ -87,7 +87,7 @@ def start_of(options: StartOptions, environment: Mapping[str, str]) -> Start:
 
 
 def read_config(options: StartOptions, environment: Mapping[str, str]) -> Configured:
-    """The configuration, as the command line changes it."""
+    """Return the configuration, with the command line's changes."""
     from sigc.config.check import load_config
 
     given = {
@@ -100,14 +100,14 @@ def read_config(options: StartOptions, environment: Mapping[str, str]) -> Config
 
 
 def log_settings(config: Config, work_dir: Path, is_background: bool) -> LogSettings:
-    """Where the log goes: the file that is set; else stderr, which in the background nobody reads."""
+    """Return the log's settings: the file that is set; else stderr, or in the background a file in the work dir."""
     daemon = config.daemon
     path = _path(daemon.log_file) or (work_dir / "daemon.log" if is_background else None)
     return LogSettings(path, daemon.log_level, daemon.log_format, daemon.log_max_mb * 1_000_000, daemon.log_files)
 
 
 def open_doors(start: Start, environment: Mapping[str, str]) -> AccessSettings:
-    """Tokens and certificate; a token is made when none is set. Raises E402."""
+    """Return tokens and certificate; make a token if none is set. Raise E402."""
     rpc, secrets = start.config.daemon.rpc, Secrets()
     secrets.add_all(start.configured.loaded.secrets)
     tokens = read_tokens(start.config, start.places, secrets, environment)
@@ -118,7 +118,7 @@ def open_doors(start: Start, environment: Mapping[str, str]) -> AccessSettings:
 def read_tokens(
     config: Config, places: Places, secrets: Secrets, environment: Mapping[str, str]
 ) -> tuple[AccessToken, ...]:
-    """The tokens that a configuration names, or the file has; each is hidden from now on. Raises E402."""
+    """Return the tokens of the configuration or of the token file, and hide each from now on. Raise E402."""
     given = environment.get(TOKEN_VARIABLE) if config.daemon.rpc.token is None else None
     if config.daemon.rpc.token is not None:
         given = config.daemon.rpc.token.get_secret_value()

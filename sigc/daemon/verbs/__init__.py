@@ -1,1 +1,1 @@
-"""The verbs: what a daemon can be asked."""
+"""The verbs of a daemon: one function for each call of the API."""

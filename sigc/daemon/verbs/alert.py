@@ -1,4 +1,4 @@
-"""The verbs about alerts: how they are, who looks at one, whether a channel works."""
+"""The verbs of alerts: list, status, acknowledge, resolve, test a channel."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def listed(connection: sqlite3.Connection, request: AlertsRequest) -> AlertsRepl
 
 
 def status_of(connection: sqlite3.Connection, channels: Mapping[str, ChannelBase]) -> AlertStatusReply:
-    """Return how the alerts of a ledger are, with or without a daemon."""
+    """Return the open alerts and channel loads of a ledger, with or without a daemon."""
     lines = []
     for name, settings in channels.items():
         load = deliveries.load_of(connection, name)

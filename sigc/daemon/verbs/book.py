@@ -1,4 +1,4 @@
-"""The verbs about books: an asset is renamed."""
+"""The verbs of books: rename an asset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verbs about the daemon as a whole: how it is; pause, resume, reload, restart, stop."""
+"""The verbs of the daemon as a whole: status, pause, resume, reload, restart, stop."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from sigc.rpc.messages.requests import (
 )
 from sigc.rpc.verb import Nothing, Role, VerbCall, verb
 
-OLDEST_S = 3.0  # memory and processor time that status tells
+OLDEST_S = 3.0  # greatest age of the memory and processor figures in a status
 
 
 @verb("status", "GET", Role.READ)
 async def status(call: VerbCall[Controller], request: StatusRequest) -> StatusReply:
-    """How the daemon and its strategies are."""
+    """Return the status of the daemon and its strategies."""
     daemon = call.daemon
-    if daemon.usage.age_s > OLDEST_S:  # whoever samples all along has been kept from it
+    if daemon.usage.age_s > OLDEST_S:  # the background task is late
         await asyncio.to_thread(daemon.usage.no_older_than, OLDEST_S)
     if not request.is_detailed:
         return status_of(daemon)
@@ -47,13 +47,13 @@ async def status(call: VerbCall[Controller], request: StatusRequest) -> StatusRe
 
 @verb("status/trace", "GET", Role.READ)
 def status_trace(call: VerbCall[Controller], request: TraceRequest) -> TraceReply:
-    """The last hour of the daemon's own figures."""
+    """Return the last hour of the daemon's own figures."""
     return call.daemon.trace.reply(request.most)
 
 
 @verb("whoami", "GET", Role.READ)
 def whoami(call: VerbCall[Controller], request: Nothing) -> WhoReply:  # noqa: ARG001
-    """Which token asks, and what it may do."""
+    """Return the name of the caller's token and its role."""
     return WhoReply(call.token, str(call.role), call.daemon.start.name)
 
 
@@ -90,7 +90,7 @@ async def restart(call: VerbCall[Controller], request: StopRequest) -> StopReply
 
 
 def who_of(call: VerbCall[Controller]) -> str:
-    """Who asked, for the record: the proven token, then what the caller says of itself."""
+    """Return the caller for the record: the proven token, then the caller's own claim."""
     return f"{call.token} ({call.who or call.peer})"
 
 
@@ -108,6 +108,6 @@ def _end(call: VerbCall[Controller], request: StopRequest, is_restart: bool) -> 
     daemon = call.daemon
     asked, usual = request.timeout_seconds, daemon.configured.loaded.config.daemon.shutdown.timeout_seconds
     timeout_s = 0.0 if request.is_forced else usual if asked is None else asked
-    # After this reply: the loop must send it first.
+    # After this reply: the loop must send it before it ends.
     asyncio.get_running_loop().call_later(0.05, daemon.stop, Ending(timeout_s, request.is_forced, is_restart))
     return StopReply(os.getpid(), started(os.getpid()) or "", timeout_s, len(daemon.under_way()))

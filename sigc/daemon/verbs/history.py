@@ -1,6 +1,6 @@
-"""The verbs that look back: NAV, runs, orders, fills, positions, audit records, signals; the cache.
+"""The verbs of the past: NAV, runs, orders, fills, positions, audit records, signals; and the cache.
 
-All of bounded cost and size, for pages that ask again and again: SQLite is read in the reading thread of
+Each has bounded cost and size, for pages that ask again and again. SQLite is read in the reading thread of
 `ledger_threads.py`, files in a thread of their own, nothing in the loop.
 """
 
@@ -53,14 +53,14 @@ _MOST_FINDINGS, _MOST_ASSETS, _LONGEST_MESSAGE = 60, 20, 300
 
 @verb("history/nav", "GET", Role.READ)
 async def history_nav(call: VerbCall[Controller], request: NavRequest) -> NavReply:
-    """A book by session: NAV, drawdown, returns, exposure, turnover; its months and figures."""
+    """Return a book by session: NAV, drawdown, returns, exposure, turnover; its months and figures."""
     found = await call.daemon.books.read(partial(nav_reply, request=request, tracks=call.daemon.tracks))
     return found or NavReply(_known(call.daemon, request.strategy))
 
 
 @verb("history/runs", "GET", Role.READ)
 async def history_runs(call: VerbCall[Controller], request: RunsPageRequest) -> RunsPageReply:
-    """A page of runs: of the daemon, and such as were done without it."""
+    """Return a page of runs: the daemon's own, and those done without it."""
     daemon = call.daemon
     wanted = history.RunsWanted(request.strategy or "", request.kind, request.outcome, request.before, request.most)
     found = await daemon.books.read(partial(history.runs_page, wanted=wanted))
@@ -73,7 +73,7 @@ async def history_runs(call: VerbCall[Controller], request: RunsPageRequest) -> 
 
 @verb("orders/list", "GET", Role.READ)
 async def orders_list(call: VerbCall[Controller], request: OrdersRequest) -> OrdersReply:
-    """A page of orders."""
+    """Return a page of orders."""
     wanted = history.OrdersWanted(request.strategy or "", request.state, request.run, request.before, request.most)
     try:
         return OrdersReply(*await call.daemon.books.read(partial(history.orders_page, wanted=wanted)))
@@ -83,7 +83,7 @@ async def orders_list(call: VerbCall[Controller], request: OrdersRequest) -> Ord
 
 @verb("fills/list", "GET", Role.READ)
 async def fills_list(call: VerbCall[Controller], request: FillsRequest) -> FillsReply:
-    """A page of fills."""
+    """Return a page of fills."""
     wanted = history.FillsWanted(request.strategy or "", request.run, request.before, request.most)
     try:
         return FillsReply(*await call.daemon.books.read(partial(history.fills_page, wanted=wanted)))
@@ -93,7 +93,7 @@ async def fills_list(call: VerbCall[Controller], request: FillsRequest) -> Fills
 
 @verb("positions/list", "GET", Role.READ)
 async def positions_list(call: VerbCall[Controller], request: PositionsRequest) -> PositionsReply:
-    """The largest positions of a book: target and held weight, drift, price, value, unrealised profit."""
+    """Return the largest positions of a book: target and held weight, drift, price, value, unrealised profit."""
     daemon, strategy = call.daemon, request.strategy
     book = await daemon.books.read(partial(history.book_of, strategy=strategy, portfolio=request.portfolio))
     if book is None:
@@ -125,7 +125,7 @@ async def positions_list(call: VerbCall[Controller], request: PositionsRequest) 
 
 @verb("audit/recent", "GET", Role.READ)
 async def audit_recent(call: VerbCall[Controller], request: AuditRequest) -> AuditReply:
-    """A page of audit records."""
+    """Return a page of audit records."""
     wanted = recent.RecordsWanted(request.event, request.strategy or "", request.run, request.before, request.most)
     found = await call.daemon.books.read(partial(recent.records_page, wanted=wanted))
     return AuditReply(found, found[-1].seq if len(found) == request.most else 0)
@@ -133,13 +133,13 @@ async def audit_recent(call: VerbCall[Controller], request: AuditRequest) -> Aud
 
 @verb("orders/open", "GET", Role.READ)
 async def orders_open(call: VerbCall[Controller], request: Nothing) -> OpenReply:  # noqa: ARG001
-    """How many orders may still be filled, by strategy and state."""
+    """Return the number of orders that may still be filled, by strategy and state."""
     return OpenReply(await call.daemon.books.read(history.open_orders))
 
 
 @verb("cache/status", "GET", Role.READ)
 async def cache_status(call: VerbCall[Controller], request: Nothing) -> CacheReply:  # noqa: ARG001
-    """The cache of blocks: its size and limit, hits and misses, what takes the room."""
+    """Return the cache of blocks: size and limit, hits and misses, largest entries."""
     settings = call.daemon.configured.loaded.config.daemon.cache
     if not settings.enabled:
         return CacheReply(False)
@@ -149,7 +149,7 @@ async def cache_status(call: VerbCall[Controller], request: Nothing) -> CacheRep
 
 @verb("runs/detail", "GET", Role.READ)
 async def runs_detail(call: VerbCall[Controller], request: DetailRequest) -> DetailReply:
-    """One run: its stages with what they found, totals of its orders, files, the plan with the time of each node."""
+    """Return one run: its stages with their findings, order totals, files, the plan with the time of each node."""
     daemon, id = call.daemon, request.id
     status = await daemon.runs.known(id)
     filled = await daemon.books.read(partial(orders.filled_of, runs=[id]))
@@ -172,7 +172,7 @@ async def runs_detail(call: VerbCall[Controller], request: DetailRequest) -> Det
 
 @verb("signals/history", "GET", Role.READ)
 async def signals_history(call: VerbCall[Controller], request: SignalsRequest) -> SignalsReply:
-    """The signals of a strategy's runs: how they were spread, how well they ranked the returns that followed."""
+    """Return the signals of a strategy's runs: their spread, and how well they ranked the returns that followed."""
     daemon = call.daemon
 
     wanted = history.TradesWanted(request.strategy, request.portfolio, request.before, request.most)
@@ -190,7 +190,7 @@ async def signals_history(call: VerbCall[Controller], request: SignalsRequest) -
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What the ledger has of a run that trades or might have."""
+    """The ledger's record of a run that trades or might have."""
 
     run: Run
     stages: tuple[RunStage, ...]
@@ -203,16 +203,16 @@ def _told(connection: sqlite3.Connection, id: str) -> _Told | None:
         run = runs.find(connection, id)
     except SigcError:
         return None
-    if run.id != id:  # it was found by its beginning
+    if run.id != id:  # `find` also accepts the beginning of an id
         return None
     totals, states = history.totals_of(connection, id), orders.states_of(connection, id)
     return _Told(run, runs.stages_of(connection, id), totals, states)
 
 
 def _stages(told: tuple[RunStage, ...], status: RunStatus) -> tuple[StageLine, ...]:
-    """The stages in the ledger, then those that only the run itself has told of, the last of them maybe under way.
+    """Return the stages in the ledger, then those known only from the run itself; the last may be under way.
 
-    What was not written down is taken to have begun when the one before it ended.
+    A stage without a record is taken to have begun when the one before it ended.
     """
     lines = [_stage(stage) for stage in told]
     known = {line.name for line in lines}
@@ -238,7 +238,7 @@ def _finding(found: Finding) -> FindingLine:
 
 
 def _status(run: history.PastRun) -> RunStatus:
-    """A run that is over, or was cut off."""
+    """Return the status of a run that ended or was cut off."""
     state = "ended" if run.finished is not None else "interrupted"
     return RunStatus(
         *(run.id, run.strategy, run.kind, state, run.at),
@@ -255,7 +255,7 @@ def _status(run: history.PastRun) -> RunStatus:
 
 
 def _alone(run: Run) -> RunStatus:
-    """A run that was done without the daemon."""
+    """Return the status of a run done without the daemon."""
     key, end = run.key, (run.finished, str(run.outcome), run.message)
     past = history.PastRun(
         *(run.id, key.strategy, key.portfolio, str(key.kind), run.started, *end),
@@ -270,7 +270,7 @@ def _last_decided(connection: sqlite3.Connection, strategy: str, portfolio: str)
 
 
 def _known(daemon: Controller, strategy: str) -> str:
-    """The name of a strategy that is configured. Raises E901."""
+    """Return the name of a configured strategy. Raise E901."""
     known = [entry.name for entry in daemon.configured.strategies]
     if strategy not in known:
         raise refusal(f"there is no strategy '{strategy}'", instead_of(strategy, known, daemon.configured.jobs))

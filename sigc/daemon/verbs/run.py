@@ -1,4 +1,4 @@
-"""The verbs about runs: begin, follow, cancel, look back."""
+"""The verbs of runs: begin, follow, cancel, list."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def run_dry(call: VerbCall[Controller], request: RunRequest) -> RunStatus:
 
 @verb("runs/list", "GET", Role.READ)
 async def runs_list(call: VerbCall[Controller], request: RunsRequest) -> RunsReply:
-    """The newest runs, those under way among them."""
+    """Return the newest runs, those under way included."""
     daemon = call.daemon
     found = await daemon.books.read(partial(jobs.recent, most=request.most, strategy=request.strategy or ""))
     listed = []
@@ -57,7 +57,7 @@ async def runs_list(call: VerbCall[Controller], request: RunsRequest) -> RunsRep
 
 @verb("runs/show", "GET", Role.READ)
 async def runs_show(call: VerbCall[Controller], request: OneRun) -> RunStatus:
-    """One run: how far it is, or how it ended."""
+    """Return one run: its progress or its end."""
     found = await call.daemon.runs.known(request.id)
     if found is None:
         raise refusal(f"there is no run {request.id}")
@@ -66,7 +66,7 @@ async def runs_show(call: VerbCall[Controller], request: OneRun) -> RunStatus:
 
 @verb("runs/events", "GET", Role.READ)
 async def runs_events(call: VerbCall[Controller], request: OneRun) -> AsyncIterator[RunStatus]:
-    """One run as it goes on: an event at each change, its end the last."""
+    """Yield one run's status at each change; the last event is its end."""
     live = call.daemon.runs.find(request.id)
     if live is None:
         yield await runs_show.run(call, request)
@@ -77,7 +77,7 @@ async def runs_events(call: VerbCall[Controller], request: OneRun) -> AsyncItera
 
 @verb("runs/cancel", "POST", Role.OPERATE, is_urgent=True)
 async def runs_cancel(call: VerbCall[Controller], request: CancelRequest) -> CancelReply:
-    """End a run as soon as it can, and take its open orders from the broker's book."""
+    """End a run as soon as it can, and cancel its open orders at the broker."""
     daemon = call.daemon
     found = await daemon.runs.known(request.id)
     if found is None:
@@ -92,7 +92,7 @@ async def runs_cancel(call: VerbCall[Controller], request: CancelRequest) -> Can
 
 @verb("runs/logs", "GET", Role.READ)
 async def runs_logs(call: VerbCall[Controller], request: LogsRequest) -> LogsReply:
-    """The last lines of the log that belong to a run."""
+    """Return the last log lines of a run."""
     path = call.daemon.start.log.path
     if path is None:
         raise refusal("the log goes to stderr, which can't be read back", "set daemon.log_file, or ask the journal")
@@ -112,7 +112,7 @@ async def _run(call: VerbCall[Controller], request: RunRequest, kind: str) -> Ru
     for id in ids:
         before = await daemon.runs.known(id)
         if before is not None:
-            return before  # it was asked for under this key already, maybe in an earlier life
+            return before  # idempotent: this key was used already, maybe before a restart
     order = RunOrder(
         ids[0] if ids else daemon.new_id(),
         entry.name,
@@ -132,7 +132,7 @@ async def _run(call: VerbCall[Controller], request: RunRequest, kind: str) -> Ru
 
 
 def _ids(call: VerbCall[Controller]) -> tuple[str, ...]:
-    """The id of the run that the caller's key stands for, and how it would be called if it was asked for yesterday."""
+    """Return the run id that the caller's key stands for: today's, and yesterday's for a key used before midnight."""
     if not call.key:
         return ()
     digest = hashlib.sha256(f"{call.token}\n{call.verb}\n{call.key}".encode()).hexdigest()[:16]
@@ -141,10 +141,10 @@ def _ids(call: VerbCall[Controller]) -> tuple[str, ...]:
 
 
 def _entry(daemon: Controller, request: RunRequest) -> StrategyEntry:
-    """The strategy that is meant: by its name, or by a file inside the roots. Raises E901. For a thread."""
+    """Return the strategy meant: by name, or by a file inside the roots. Raise E901. Blocks: call it in a thread."""
     found = daemon.configured
     if (request.strategy is None) == (request.file == ""):
-        raise refusal("say either strategy or file")
+        raise refusal("give either a strategy or a file")
     if request.strategy is not None:
         entry = found.strategy(request.strategy)
         if entry is None:
@@ -158,11 +158,11 @@ def _entry(daemon: Controller, request: RunRequest) -> StrategyEntry:
         return known_entry
     if not path.is_absolute() or not any(resolved.is_relative_to(root) for root in found.roots):
         hint = "add its folder to daemon.strategy_roots"
-        raise refusal(f"{path} is not inside the folders that strategies may be run from", hint)
+        raise refusal(f"{path} is outside the folders that strategies may be run from", hint)
     if not resolved.is_file():
         raise refusal(f"there is no file {path}")
     name = name_of(path)
     if found.strategy(name) is not None:
-        hint = f"run it by its name, or give this file another one than {path.name}"
+        hint = f"run it by its name, or rename {path.name}"
         raise refusal(f"strategy '{name}' is configured with another file than {path}", hint)
     return StrategyEntry(name, resolved)

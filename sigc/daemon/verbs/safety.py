@@ -1,8 +1,8 @@
-"""The verbs about whether anything may be traded: halt and resume, and what holds now.
+"""The verbs of safety: halt and resume trading, accept a price, show what is halted or paused.
 
-A halt is a decision in the ledger: from the moment it is written no order of the strategy (or of any) is sent, by runs
-under way too. One that a rule has set (an order without a known outcome) ends with its cause, and is not taken back
-by hand.
+A halt is a decision in the ledger: from the moment it is written no order of the strategy (or of any) is sent, not even
+by runs under way. A halt set by a rule (an order without a known outcome) ends with its cause and can't be resumed by
+hand.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from sigc.store.ledger import books, control
 from sigc.store.ledger.ledger import Transaction
 
 _BY_PERSON = "by hand"
-_RULE = "sigc"  # who sets a halt that no person asked for
+_RULE = "sigc"  # the author of a halt set by a rule
 
 
 @verb("safety/status", "GET", Role.READ)
 async def safety_status(call: VerbCall[Controller], request: Nothing) -> SafetyReply:  # noqa: ARG001
-    """What holds: halts and pauses, by whom, since when and why."""
+    """Return the halts and pauses in force: by whom, since when and why."""
     names = (control.HALTED, control.PAUSED)
     found = await call.daemon.books.read(lambda c: [one for name in names for one in control.every(c, name)])
     return SafetyReply(tuple(StopDecision(d.name, d.scope, d.who, d.reason or d.value, d.at) for d in found))
@@ -33,7 +33,7 @@ async def safety_status(call: VerbCall[Controller], request: Nothing) -> SafetyR
 
 @verb("safety/halt", "POST", Role.OPERATE, is_urgent=True)
 async def safety_halt(call: VerbCall[Controller], request: HoldRequest) -> HaltReply:
-    """Send no order any more, of one strategy or of any; what is at the broker stays there."""
+    """Stop sending orders of one strategy or of all; open orders stay at the broker."""
     daemon, scope = call.daemon, request.strategy or ""
     known = [strategy.name for strategy in daemon.configured.strategies]
     if scope and scope not in known:
@@ -43,7 +43,7 @@ async def safety_halt(call: VerbCall[Controller], request: HoldRequest) -> HaltR
         before = control.get(tx.connection, control.HALTED, scope)
         if before is not None and before.who != _RULE:
             return False
-        # Over a rule's: what a person wants holds when its cause is gone too.
+        # It replaces a rule's halt: a person's decision must outlast the rule's cause.
         control.put(tx, control.HALTED, scope, _BY_PERSON, who_of(call), request.reason)
         return True
 
@@ -53,7 +53,7 @@ async def safety_halt(call: VerbCall[Controller], request: HoldRequest) -> HaltR
 
 @verb("safety/resume", "POST", Role.TRADE)
 async def safety_resume(call: VerbCall[Controller], request: HoldRequest) -> HaltReply:
-    """Take a halt back."""
+    """End a halt."""
     daemon, scope = call.daemon, request.strategy or ""
 
     def decide(tx: Transaction) -> bool:
@@ -71,9 +71,9 @@ async def data_accept(call: VerbCall[Controller], request: AcceptRequest) -> Acc
     try:
         day = str(date.fromisoformat(request.day))
     except ValueError:
-        raise refusal(f"'{request.day}' is no date", "such as 2024-01-15") from None
+        raise refusal(f"invalid date '{request.day}'", "expected e.g. 2024-01-15") from None
     if not request.reason:
-        raise refusal("a price is accepted with a reason", "say why")
+        raise refusal("accepting a price needs a reason", "say why")
     who = who_of(call)
     await call.daemon.books.write(lambda tx: control.accept_price(tx, request.asset, day, who, request.reason))
     is_known = await call.daemon.books.read(lambda connection: books.has_traded(connection, request.asset))

@@ -1,4 +1,4 @@
-"""The verbs about the schedule: jobs, their next fires and their history; enable, disable, run now."""
+"""The verbs of the schedule: jobs, their next fires and history; enable, disable, run now."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from sigc.why.words import when
 
 @verb("schedule/list", "GET", Role.READ)
 async def schedule_list(call: VerbCall[Controller], request: Nothing) -> JobsReply:  # noqa: ARG001
-    """Every job: when it fires next, what it does now, how it ended last."""
+    """Return every job: its next fire, its state, its last run."""
     daemon, listed = call.daemon, []
     for name in sorted(daemon.timetable.states):
         found = await daemon.books.read(partial(jobs.last_of_job, job=name))
@@ -46,7 +46,7 @@ async def schedule_list(call: VerbCall[Controller], request: Nothing) -> JobsRep
 
 @verb("schedule/next", "GET", Role.READ)
 async def schedule_next(call: VerbCall[Controller], request: NextRequest) -> NextReply:
-    """The next fires of all jobs, in order."""
+    """Return the next fires of all jobs, in order."""
     daemon = call.daemon
     found = await asyncio.to_thread(daemon.timetable.next_fires, request.most)
     fires = tuple(Upcoming(job.name, job.strategy, one.planned, one.at) for job, one in found)
@@ -55,21 +55,21 @@ async def schedule_next(call: VerbCall[Controller], request: NextRequest) -> Nex
 
 @verb("schedule/enable", "POST", Role.OPERATE)
 async def schedule_enable(call: VerbCall[Controller], request: JobRequest) -> SwitchReply:
-    """Have a job fire again."""
+    """Enable a job."""
     return await _switch(call, request, True)
 
 
 @verb("schedule/disable", "POST", Role.OPERATE)
 async def schedule_disable(call: VerbCall[Controller], request: JobRequest) -> SwitchReply:
-    """Have a job fire no more, until it is enabled."""
+    """Disable a job until it is enabled again."""
     return await _switch(call, request, False)
 
 
 @verb("schedule/run", "POST", Role.TRADE)
 async def schedule_run(call: VerbCall[Controller], request: JobRunRequest) -> JobRunReply:
-    """Run a job now; the rule of overlap holds for it too, and a job that it depends on is not waited for.
+    """Run a job now. Its overlap rule applies; jobs that it depends on are not waited for.
 
-    A dry run is none of the schedule's: it waits for nothing, holds nothing up, and no other job counts on it.
+    A dry run is not the schedule's: it waits for nothing, delays nothing, and no other job counts on it.
     """
     daemon = call.daemon
     job = _state(daemon, request.job).job
@@ -95,7 +95,7 @@ async def schedule_run(call: VerbCall[Controller], request: JobRunRequest) -> Jo
 
 @verb("schedule/history", "GET", Role.READ)
 async def schedule_history(call: VerbCall[Controller], request: HistoryRequest) -> HistoryReply:
-    """The newest fires of a job: those that ran, and those that did not."""
+    """Return the newest fires of a job: those that ran and those that did not."""
     daemon, name = call.daemon, request.job
     ran = await daemon.books.read(partial(jobs.recent, most=request.most, job=name))
     missed = await daemon.books.read(partial(jobs.misses, job=name, most=request.most))
@@ -108,7 +108,7 @@ async def schedule_history(call: VerbCall[Controller], request: HistoryRequest) 
 
 
 async def _unmet(daemon: Controller, job: Job, now: datetime) -> str:
-    """Which jobs that it depends on have not finished, '' where all have: the newest fire of each counts."""
+    """Return which jobs that it depends on have not finished, '' if all have: the newest fire of each counts."""
     zone, states = daemon.configured.loaded.config.schedule.timezone, daemon.timetable.states
     by_name = {name: state.job for name, state in states.items()}
     due = dict(await asyncio.to_thread(needed, job, now, by_name, daemon.calendars))

@@ -1,4 +1,4 @@
-"""The verbs that say why: a strategy and a session, or one asset of it. `sigc.why` judges; the plan is made here."""
+"""The verbs `why`: explain a strategy's session or one asset in it. `sigc.why` judges; the plan is made here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Calendars = Mapping[str, Calendar]
 
 @dataclass(frozen=True, slots=True)
 class WhyRequest:
-    """A strategy and a session. date: of the session; none: that of `run`, else the last one that was due."""
+    """A strategy and a session. date: of the session; None: that of `run`, else the last one that was due."""
 
     strategy: Name
     date: date | None = None
@@ -45,14 +45,14 @@ class WhyAssetRequest:
 
 @verb("why", "GET", Role.READ)
 async def why(call: VerbCall[Controller], request: WhyRequest) -> Explanation:
-    """Why a strategy ran or did not run for a session, and what became of its orders."""
+    """Explain why a strategy ran or did not run for a session, and what became of its orders."""
     plan = await _plan(call.daemon, request.strategy, request.date, request.run)
     return await call.daemon.books.read(partial(say_why, work_dir=call.daemon.start.places.work_dir, plan=plan))
 
 
 @verb("why/asset", "GET", Role.READ)
 async def why_asset(call: VerbCall[Controller], request: WhyAssetRequest) -> AssetAnswer:
-    """What became of an asset in a session: signal, rank, wanted, constrained, held, sized, denied, filled."""
+    """Explain what became of an asset in a session: signal, rank, wanted, constrained, held, sized, denied, filled."""
     plan = await _plan(call.daemon, request.strategy, request.date, request.run)
     work_dir, asset = call.daemon.start.places.work_dir, request.asset
     return await call.daemon.books.read(partial(say_why_asset, work_dir=work_dir, plan=plan, asset=asset))

@@ -1,1 +1,1 @@
-"""`sigc watch`: a look at a daemon from elsewhere."""
+"""`sigc watch`: observes a daemon from outside and sends alerts about it."""

@@ -1,10 +1,10 @@
-"""What one who looks at a daemon from outside finds, and what is told of it: pure, the time is passed in.
+"""The judgement of `sigc watch`: the conditions an outside look finds and the messages they cause. Pure functions.
 
     sight = Sight(now, {"gone": Trouble(...)}, frozenset({"late"}))
     state, messages = step(state, sight, patience, "paper")
 
-A condition is told once it has lasted as long as the patience, once, and its end once. What can't be known (of a daemon
-that is gone, whether it is late) stays as it was.
+A condition is reported once, after it has lasted as long as the patience, and its end once. A condition that can't be
+known (whether a daemon that is gone is late) stays as it was.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from sigc.rpc.messages.status import StatusReply
 
 GONE, REFUSED, NOT_READY, LATE, CERTIFICATE = "gone", "refused", "not_ready", "late", "certificate"
 CONDITIONS = (GONE, REFUSED, NOT_READY, LATE, CERTIFICATE)
-LATE_AFTER = timedelta(minutes=3)  # clocks of two machines differ, and a fire takes its time
+LATE_AFTER = timedelta(minutes=3)  # clocks of two machines differ, and a run takes a moment to begin
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One thing that is wrong: its title, and more about it."""
+    """One problem: its title and details. needs_patience: report it only after it has lasted."""
 
     title: str
     text: str
@@ -36,7 +36,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What one look found, by condition. unknown: conditions that it can say nothing of."""
+    """The result of one look, by condition. unknown: conditions that it can't judge."""
 
     at: datetime
     found: Mapping[str, Trouble]
@@ -45,7 +45,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class ActiveCondition:
-    """A condition that holds: since when, and whether it was told."""
+    """A condition that holds: since when, and whether it was reported."""
 
     since: datetime
     title: str
@@ -55,7 +55,7 @@ class ActiveCondition:
 
 @dataclass(frozen=True, slots=True)
 class PendingMessage:
-    """A message that a channel has yet to take. attempts: how often it was tried; at: when it is tried next."""
+    """A message that a channel has not taken yet. attempts: tries so far; at: the time of the next one."""
 
     channel: str
     message: Message
@@ -65,14 +65,14 @@ class PendingMessage:
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """What is kept over a restart of the watch: what holds, and what is yet to be sent, the oldest first."""
+    """The state kept over a restart of the watch: active conditions, and unsent messages, oldest first."""
 
     standing: Mapping[str, ActiveCondition] = field(default_factory=dict)
     waiting: tuple[PendingMessage, ...] = ()
 
 
 def troubles_of(status: StatusReply, now: datetime) -> dict[str, Trouble]:
-    """Return what is wrong with a daemon that answers, as far as its answer says."""
+    """Return the problems of a daemon that answers, as far as its answer shows them."""
     found: dict[str, Trouble] = {}
     if not status.is_ready:
         text = f"it is {status.status}: {status.reason or 'no reason given'}\nLook further: sigc status"
@@ -84,12 +84,12 @@ def troubles_of(status: StatusReply, now: datetime) -> dict[str, Trouble]:
     ]
     if late:
         text = "\n".join([*late, "The schedule does not turn, or a clock is wrong. Look further: sigc schedule list"])
-        found[LATE] = Trouble("a run is due, and has not begun", text)
+        found[LATE] = Trouble("a run is due and has not begun", text)
     return found
 
 
 def certificate_trouble(whose: str, ends: datetime, now: datetime) -> Trouble | None:
-    """Return what to say of a certificate that runs out within 14 days; None of another."""
+    """Return the problem of a certificate that expires within 14 days; None for any other."""
     found = certificate_ends(whose, ends, now)
     if found is None:
         return None
@@ -98,7 +98,7 @@ def certificate_trouble(whose: str, ends: datetime, now: datetime) -> Trouble | 
 
 
 def step(state: WatchState, sight: Observation, patience: timedelta, daemon: str) -> tuple[WatchState, list[Message]]:
-    """Return what holds after a look, and what is to be told: conditions that began, and those that are over."""
+    """Return the state after a look, and the messages about conditions that began or ended."""
     standing = dict(state.standing)
     messages: list[Message] = []
     for name, trouble in sight.found.items():

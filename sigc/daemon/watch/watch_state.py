@@ -1,6 +1,6 @@
-"""The small file in which `sigc watch` keeps what it has told and what it has yet to send.
+"""The state file of `sigc watch`: what it has reported and what it has yet to send.
 
-Written to a file beside it, and moved: a watch that is killed leaves the state before or after, never half of one.
+Written to a file beside it and renamed: a watch that is killed leaves the state before or after, never half of one.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ log = logging.getLogger("sigc.watch")
 
 
 def read_state(path: Path) -> WatchState:
-    """Return what was kept; nothing where there is no file. One that can't be read is moved aside, and that is logged.
+    """Return the kept state, an empty one without a file. A malformed file is logged and moved aside.
 
-    Raises SigcError E402 for a place that can't be read.
+    Raise SigcError E402 if the file can't be read.
     """
     try:
         return decode(WatchState, json.loads(path.read_bytes()), is_lenient=True)
@@ -33,19 +33,20 @@ def read_state(path: Path) -> WatchState:
     except (ValueError, MismatchError) as broken:
         aside = path.with_name(path.name + ".broken")
         path.replace(aside)
-        log.error("the state of the watch is broken, and was moved to %s: %s", aside, broken)
+        log.error("malformed state of the watch, moved to %s: %s", aside, broken)
         return WatchState()
     except OSError as failure:
         raise _unusable(path, failure) from failure
 
 
 def write_state(path: Path, state: WatchState) -> None:
-    """Keep it, durably. Raises SigcError E402."""
+    """Write the state durably. Raise SigcError E402."""
     new = path.with_name(path.name + ".new")
     try:
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as target:
             target.write(to_json(state))
             target.flush()
+            # Before the rename: else a power cut could leave the new name with an empty file.
             os.fsync(target.fileno())
         new.replace(path)
     except OSError as failure:
@@ -54,18 +55,19 @@ def write_state(path: Path, state: WatchState) -> None:
 
 @contextmanager
 def owned(path: Path) -> Iterator[None]:
-    """Hold the state alone while the body runs. Raises SigcError E311 when another watch holds it, E402."""
+    """Hold the state exclusively while the body runs. Raise SigcError E311 if another watch holds it, E402."""
     try:
         make_private(path.parent)
         descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as failure:
         raise _unusable(path, failure) from failure
     try:
+        # On a file of its own: each write replaces the state file, and a lock would stay with the old one.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as taken:
         os.close(descriptor)
         hint = "give each its own --state"
-        raise SigcError(Diagnostic("E311", f"another `sigc watch` keeps its state in {path}", hint=hint)) from taken
+        raise SigcError(Diagnostic("E311", f"{path} is locked by another `sigc watch`", hint=hint)) from taken
     try:
         yield
     finally:

@@ -1,9 +1,9 @@
-"""`sigc watch`: looks at a daemon from outside, now and then, and tells over the channels of its own configuration.
+"""The watcher of `sigc watch`: looks at a daemon at intervals and sends alerts over its own channels.
 
     watcher = Watcher(asked, settings, channels, state_file, environment)
-    watcher.look()        one look: what it finds is kept, then sent
+    watcher.look()        one look: the result is saved, then sent
 
-A message is kept before it is sent and until a channel took it, so a restart neither repeats nor forgets; in between, a
+A message is saved before it is sent and until a channel took it, so a restart neither repeats nor forgets it. A
 message whose answer was lost is sent again under the same key.
 """
 
@@ -55,7 +55,7 @@ log = logging.getLogger("sigc.watch")
 
 @dataclass(frozen=True, slots=True)
 class WatchedDaemon:
-    """Which daemon is looked at, how often, and how long something must last before it is told."""
+    """The daemon to watch, the interval, and how long a problem must last before it is reported."""
 
     asked: DaemonOptions
     every_s: float = 10.0
@@ -64,17 +64,17 @@ class WatchedDaemon:
 
 
 class Watcher:
-    """Looks, keeps, tells. One thread calls it."""
+    """Looks, saves, sends. Not thread-safe: one thread calls it."""
 
     def __init__(
         self, watched: WatchedDaemon, settings: AlertSettings, clock: Clock, environment: Mapping[str, str]
     ) -> None:
-        """Read what was kept, open the channels. Raises SigcError E402: no channel, a secret or place that can't be."""
+        """Read the state and open the channels. Raise SigcError E402 without a channel, or if one can't be opened."""
         self._watched, self._settings, self._clock, self._environment = watched, settings, clock, environment
         self._wish = wish_of(watched.asked, environment)
         if not settings.channels:
             hint = "name one under alerts.channels; sigc config reference has every setting"
-            raise SigcError(Diagnostic("E402", "no channel is configured: the watch could tell nobody", hint=hint))
+            raise SigcError(Diagnostic("E402", "no channel is configured: the watch could alert nobody", hint=hint))
         self._channels = {name: _opened(name, settings, environment) for name in settings.channels}
         self._state = read_state(watched.state)
         write_state(watched.state, self._state)
@@ -82,7 +82,7 @@ class Watcher:
         self.last = Observation(clock.now(), {}, frozenset(CONDITIONS))
 
     def look(self) -> Observation:
-        """Look once, keep what it finds, and send what is due. Raises SigcError E402: the state can't be kept."""
+        """Look once, save the result, send what is due. Raise SigcError E402 if the state can't be saved."""
         self.last = self._sight()
         patience = timedelta(seconds=self._watched.patience_s)
         state, messages = step(self._state, self.last, patience, self.name)
@@ -94,7 +94,7 @@ class Watcher:
         return self.last
 
     def run(self, end: threading.Event) -> None:
-        """Look until the end is set."""
+        """Look until `end` is set."""
         while not end.is_set():
             self.look()
             end.wait(self._watched.every_s)
@@ -109,7 +109,7 @@ class Watcher:
         return tuple(self._channels) if wanted is None else [name for name in wanted if name in self._channels]
 
     def _send(self) -> None:
-        """Send what each channel has yet to take, in order; after a failure its rest waits."""
+        """Send each channel's waiting messages in order; after a failure the rest of that channel waits."""
         for channel in self._channels.values():
             while own := [one for one in self._state.waiting if one.channel == channel.name]:
                 now = self._clock.now()
@@ -125,11 +125,12 @@ class Watcher:
                         log.error("an alert is given up", extra={"channel": channel.name, "why": str(failure)})
                     self._keep(replace(self._state, waiting=_without(self._state.waiting, chosen)))
                     continue
-                log.error("an alert is not delivered yet", extra={"channel": channel.name, "why": str(failure)})
+                log.error("can't deliver an alert yet", extra={"channel": channel.name, "why": str(failure)})
                 later = replace(own[0], attempts=tries, at=again(now, tries, failure.retry_after_s))
                 kept = tuple(later if one is own[0] else one for one in self._state.waiting)
                 self._keep(replace(self._state, waiting=kept))
                 break
+        # Messages for channels that a new configuration no longer has can't ever be sent.
         left = tuple(one for one in self._state.waiting if one.channel in self._channels)
         self._keep(replace(self._state, waiting=left))
 
@@ -148,7 +149,7 @@ class Watcher:
             text = f"{refused}\nThe watch sees nothing until it is let in."
             found = {REFUSED: Trouble("the daemon refuses the watch", text)}
             return Observation(now, found, frozenset({NOT_READY, LATE, CERTIFICATE}))
-        except OSError as failure:  # the authority's file
+        except OSError as failure:  # the certificate authority's file can't be read
             text = f"{type(failure).__name__}: {failure}"
             return Observation(now, {REFUSED: Trouble("the watch can't look at the daemon", text)}, _IF_GONE | {GONE})
         now = self._clock.now()
@@ -157,12 +158,12 @@ class Watcher:
         try:
             trouble = self._certificates(target, now)
         except (OSError, ValueError) as failure:
-            log.warning("the certificate can't be looked at: %s", failure)
+            log.warning("can't check the certificate: %s", failure)
             trouble, unknown = None, frozenset({CERTIFICATE})
         return Observation(now, found | ({CERTIFICATE: trouble} if trouble is not None else {}), unknown)
 
     def _certificates(self, target: Target, now: datetime) -> Trouble | None:
-        """What is wrong with the daemon's certificate or that of its authority, the worse of both."""
+        """Return the problem with the daemon's certificate or its authority's, the worse of both."""
         if not isinstance(target.tls, ssl.SSLContext):
             return None
         host, port = parse_address(target.address, "--address")
