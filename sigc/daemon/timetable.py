@@ -7,8 +7,7 @@ One event at a time, in order:
     StartRun -> begin(job, fire)        CancelRun -> cancel(run)       RecordMiss -> the ledger, DidNotRun -> alert
     FireFinished -> DependencyFinished for the jobs that wait for it
 
-After a restart each job continues from its record (`schedule.record.restored`). Calendars, and the fires missed during
-a long downtime, are worked out in a thread.
+After a restart each job continues from its record (`schedule.record`). Calendars and missed fires: in a thread.
 """
 
 from __future__ import annotations
@@ -111,8 +110,6 @@ class Timetable:
         self._unwritten: list[tuple[str, Event]] = []
         self._queue: deque[tuple[Callable[[], Awaitable[None]], asyncio.Future[None] | None]] = deque()
         self._news = asyncio.Event()
-
-    # Life cycle.
 
     async def restore(
         self, jobs: tuple[Job, ...], calendars: Calendars, alive: datetime | None, decided: ScheduleDecisions
@@ -397,7 +394,6 @@ class Timetable:
         job, calendar = self.states[name].job, self.calendars.get(self.states[name].job.calendar)
         handled = self.handled[name]
         try:
-            # One day first: the search for a yearly trigger is slow, and most jobs fire daily.
             soon = fires(job, handled, handled + timedelta(days=1), calendar)
             found = soon[:1] or next_job_fires(job, handled, 1, calendar)
         except SigcError as error:

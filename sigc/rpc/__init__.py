@@ -1,1 +1,1 @@
-"""Calls to a daemon: verbs and their types, server, client."""
+"""The calls to a daemon: verbs and their types, server, client."""

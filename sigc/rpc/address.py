@@ -1,4 +1,4 @@
-"""Addresses as settings and commands write them: `127.0.0.1:5555`, `[::1]:5555`."""
+"""Network addresses as settings and commands write them: `127.0.0.1:5555`, `[::1]:5555`."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from sigc.errors import Diagnostic, SigcError
 
 
 def parse_address(text: str, setting: str) -> tuple[str, int]:
-    """Host and port of `HOST:PORT` or `[IPV6]:PORT`. Raises E402.
+    """Return host and port of `HOST:PORT` or `[IPV6]:PORT`. Raise E402.
 
     >>> parse_address("[::1]:5555", "daemon.rpc.address")
     ('::1', 5555)
     """
     host, colon, number = text.rpartition(":")
     if not colon or not host or not number.isdecimal() or int(number) > 65_535 or (":" in host) != (host[0] == "["):
-        raise SigcError(Diagnostic("E402", f"'{text}' ({setting}) is no address", expected="HOST:PORT"))
+        raise SigcError(Diagnostic("E402", f"invalid {setting} '{text}'", expected="HOST:PORT"))
     return host.strip("[]"), int(number)
 
 
 def address_text(host: str, number: int) -> str:
-    """The counterpart of `parse_address`."""
+    """Return the text that `parse_address` reads."""
     return f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`.
+    """Return True if only this machine can reach `host`.
 
     >>> is_loopback("localhost"), is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
     (True, True, False)
@@ -37,7 +37,8 @@ def is_loopback(host: str) -> bool:
 
 
 def as_reached(host: str) -> str:
-    """How this machine reaches a server that listens on `host`: one that listens everywhere, by loopback.
+    """Return the address by which this machine reaches a server that listens on `host`: loopback for one on all
+    addresses.
 
     >>> as_reached("0.0.0.0"), as_reached("::"), as_reached("10.0.0.7")
     ('127.0.0.1', '::1', '10.0.0.7')

@@ -1,11 +1,11 @@
-"""What may come in: every request is judged by its head alone, before a byte of its body is looked at.
+"""Admission of requests: each is judged by its head alone, before its body is read.
 
-In this order, so that who has no token learns nothing, not even which routes there are:
+In this order, so that a caller without a token learns nothing, not even which routes exist:
 
     Host not ours 403 · foreign Origin 403 · no token or a wrong one 401, 429 · no such route 404 · another method 405
     · a role too low 403 · a body that is not application/json 415 · one too large 413
 
-Nothing is allowed that is not a verb: the table of routes is the verbs, and there is no other way to an answer.
+Only verbs are allowed: the table of routes is made of the verbs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A request that goes no further."""
+    """A refused request."""
 
     status: int
     message: str
@@ -45,7 +45,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A request that may be read: which verb it is for, and by which token."""
+    """An admitted request: its verb, its token, its idempotency key."""
 
     verb: Verb[Any]
     token: AccessToken
@@ -53,7 +53,7 @@ class Granted:
 
 
 class Guard:
-    """Judges heads. The only state is the count of wrong tokens."""
+    """The judge of heads. Its only state is the count of wrong tokens."""
 
     def __init__(self, verbs: Iterable[Verb[Any]], access: Access, throttle: Throttle, most_bytes: int) -> None:
         self._access, self._throttle, self._most_bytes = access, throttle, most_bytes
@@ -62,7 +62,7 @@ class Guard:
             self._routes.setdefault(verb.path, {})[verb.method] = verb
 
     def judge(self, head: Head) -> Granted | Refusal:
-        """Whether the request may be read."""
+        """Return the admission or refusal of a request."""
         host = head.headers.get("host")
         if not self._access.is_host(host):
             return Refusal(403, "the Host header does not name this daemon (daemon.rpc.hosts)")
@@ -110,5 +110,5 @@ class Guard:
         return Granted(verb, token, key)
 
     def routes(self) -> tuple[tuple[str, Method], ...]:
-        """Every route and method that is allowed, in order."""
+        """Return every allowed route and method, in order."""
         return tuple((path, verb.method) for path, by in sorted(self._routes.items()) for _, verb in sorted(by.items()))

@@ -4,9 +4,9 @@
         status = daemon.get("status", reply=Status)
         daemon.post("pause", {"strategy": "momentum"})
 
-Nobody answers: `NoDaemonError` (E900, exit 10). The daemon says no: SigcError with what it says (E901, exit 11, or the
-errors of the caller's files as they are). A call whose connection broke is asked once more under the same key, so
-it is done once. A verb that changes state and takes longer than its time limit is waited for in the same way.
+If no daemon answers: `NoDaemonError` (E900, exit 10). If it refuses: SigcError with its diagnostics (E901, exit 11, or
+the errors of the caller's files). A call whose connection broke is sent once more under the same idempotency key, so it
+is done once. A verb that changes state and takes longer than its time limit is awaited in the same way.
 """
 
 from __future__ import annotations
@@ -39,29 +39,29 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 DEFAULT_ADDRESS = "127.0.0.1:5555"
 _MOST_BYTES = 64_000_000
-_MOST_WAITS = 120  # times a call that takes longer than its time limit is asked for again
-_OK, _UNAUTHORIZED, _TOO_MANY, _TIMED_OUT = 200, 401, 429, 504  # of HTTP
+_MOST_WAITS = 120  # repeats of a call that takes longer than its time limit
+_OK, _UNAUTHORIZED, _TOO_MANY, _TIMED_OUT = 200, 401, 429, 504  # HTTP status codes
 _NO_FIELDS: Mapping[str, object] = MappingProxyType({})
 
 
 class NoDaemonError(SigcError):
-    """Nobody answers. is_refused: nobody even listens, so no daemon is there, not one that hangs."""
+    """The error that no daemon answers. is_refused: nothing listens there, so none runs (rather than hangs)."""
 
     is_refused = False
 
 
 class RefusedError(SigcError):
-    """The daemon says no. status: of HTTP; 401 is a token that is wrong, 429 too many of them."""
+    """The error that the daemon refuses. status: of HTTP; 401 is a wrong token, 429 too many of them."""
 
     status = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonQuery:
-    """What is known of the daemon wanted: the command line's address, then the configuration's.
+    """The search for a daemon: the command line's address, then the configuration's.
 
-    ca: the authority of its certificate, for an address beyond this machine; without it, those of the system.
-    is_named: somebody said its name, so no other daemon will do.
+    ca: the authority of its certificate, for an address beyond this machine; None: the system's authorities.
+    is_named: the user gave its name, so no other daemon will do.
     """
 
     address: str | None = None
@@ -75,20 +75,20 @@ class DaemonQuery:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A daemon to call. No token: it will refuse, and say so."""
+    """A daemon to call. Without a token the daemon refuses, with its reason."""
 
     address: str
     token: str = ""
     tls: ssl.SSLContext | None = None
 
     def __repr__(self) -> str:
-        return f"Target({self.address!r})"  # a token is for nobody's eyes
+        return f"Target({self.address!r})"  # without the token: a repr ends up in logs
 
 
 def find_daemon(wish: DaemonQuery, directories: Iterable[Path]) -> Target:
-    """Where the daemon wanted is. directories: where daemons that run have their entries. Raises E900, E402.
+    """Return the daemon that the query means. directories: hold the entries of running daemons. Raise E900, E402.
 
-    An address given wins; then the running daemon of the name; then the only one that runs; then the default.
+    In this order: an address given; the running daemon of the name; the only one that runs; the default address.
     """
     entries = running(directories)
     address = wish.address or wish.configured_address
@@ -105,7 +105,7 @@ def find_daemon(wish: DaemonQuery, directories: Iterable[Path]) -> Target:
 
 
 class Client:
-    """Calls one daemon over one connection. who: on whose behalf, for its records; '' is the user of this process."""
+    """A connection to one daemon. who: the user, for its records; '' is the user of this process."""
 
     def __init__(self, target: Target, timeout_s: float = 60.0, who: str = "") -> None:
         host, port = parse_address(target.address, "--address")
@@ -115,7 +115,7 @@ class Client:
 
     @property
     def address(self) -> str:
-        """Where the daemon is."""
+        """Return the daemon's address."""
         return self._target.address
 
     @overload
@@ -123,7 +123,7 @@ class Client:
     @overload
     def get(self, verb: str, fields: Mapping[str, object] = ..., *, reply: None = ...) -> Any: ...
     def get(self, verb: str, fields: Mapping[str, object] = _NO_FIELDS, *, reply: type[T] | None = None) -> T | Any:
-        """Look: the reply as JSON, or as a `reply`."""
+        """Call a verb that changes nothing. Return its reply as JSON, or as a `reply`."""
         status, body = self._send("GET", verb + _query(fields), b"", {})
         return self._reply(status, body, reply)
 
@@ -134,7 +134,8 @@ class Client:
     def post(
         self, verb: str, fields: object = _NO_FIELDS, *, key: str = "", reply: type[T] | None = None
     ) -> T | Any:  # fmt: skip
-        """Change something: the reply as JSON, or as a `reply`. fields: a mapping, or the request as a dataclass."""
+        """Call a verb that changes state. Return its reply as JSON, or as `reply`. fields: a mapping or a dataclass."""
+        # One key for all repeats: the daemon does the work once and returns its reply to each of them.
         headers = {"Idempotency-Key": key or os.urandom(16).hex(), "Content-Type": "application/json"}
         for _ in range(_MOST_WAITS):
             status, body = self._send("POST", verb, to_json(fields), headers)
@@ -143,7 +144,7 @@ class Client:
         return self._reply(status, body, reply)
 
     def events(self, verb: str, fields: Mapping[str, object] = _NO_FIELDS) -> Iterator[Any]:
-        """The events of a stream as they come, until the daemon ends it."""
+        """Yield the events of a stream as they come, until the daemon ends it."""
         with self._told():
             self._connection.send("GET", PREFIX + verb + _query(fields), b"", self._headers({}))
             answer = self._connection.answer()
@@ -164,7 +165,7 @@ class Client:
                     yield json.loads(line.removeprefix(b"data: "))
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._connection.close()
 
     def __enter__(self) -> Client:
@@ -180,7 +181,7 @@ class Client:
             try:
                 return self._once(method, path, body, headers)
             except (ConnectionResetError, BrokenPipeError):
-                # It may have been heard: the key has it done once, and looking twice does no harm.
+                # The daemon may have received it: POST carries a key and is done once, GET changes nothing.
                 self._connection.close()
                 try:
                     return self._once(method, path, body, headers)
@@ -199,7 +200,7 @@ class Client:
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
-        """What goes wrong on the way is told as E900."""
+        """Raise E900 for errors of the connection."""
         try:
             yield
         except (OSError, WireError) as failure:
@@ -225,12 +226,12 @@ class Client:
             found = json.loads(body)
             return found if kind is None else decode(kind, found, is_lenient=True)
         except (ValueError, MismatchError) as broken:
-            message = f"what answers at {self._target.address} is no daemon of this version: {str(broken)[:200]}"
+            message = f"the server at {self._target.address} is not a daemon of this version: {str(broken)[:200]}"
             raise NoDaemonError(Diagnostic("E900", message)) from broken
 
 
 def _address_of(wish: DaemonQuery, entries: tuple[RunningDaemon, ...]) -> str:
-    """Of the daemon that runs under the name; a configured one where nobody else is known to be. Raises E900."""
+    """Return the address of the running daemon of that name, else a configured one that no other uses. Raise E900."""
     named = next((e for e in entries if e.name == wish.name), None)
     if named is not None:
         return named.address
@@ -251,7 +252,7 @@ def _entry(wish: DaemonQuery, address: str | None, entries: tuple[RunningDaemon,
         named = next((e for e in entries if e.name == wish.name), None)
         if named is not None or wish.name != DEFAULT:
             return named
-        # Daemons of the default name that were given ports of their own are called after these.
+        # A daemon without a name but with a port of its own is named after the port (`lifecycle.start.start_of`).
         entries = tuple(e for e in entries if e.name.startswith(f"{DEFAULT}-"))
     if len(entries) > 1:
         names = ", ".join(f"{e.name} at {e.address}" for e in entries)
@@ -265,13 +266,13 @@ def _reached(address: str) -> tuple[str, int]:
 
 
 def _tls(ca: Path | None) -> ssl.SSLContext:
-    import ssl  # takes a while, and an address of this machine has no certificate
+    import ssl  # slow to import, and not needed for a daemon on this machine
 
     return ssl.create_default_context(cafile=ca)
 
 
 def _token(places: Iterable[Path]) -> str:
-    """The token of the first place that has one we may read."""
+    """Return the first token that we may read, '' if there is none."""
     for place in places:
         try:
             return read_token(place / TOKEN_FILE)
@@ -292,7 +293,7 @@ def _in_query(value: object) -> object:
 
 
 def _refused(status: int, body: bytes) -> RefusedError:
-    """What the daemon says, as the error it is."""
+    """Return the daemon's refusal as an error."""
     try:
         said = json.loads(body)
         found = decode(tuple[Diagnostic, ...], said["diagnostics"], is_lenient=True)

@@ -1,7 +1,7 @@
-"""Which daemon a command means: its address, token and name, from the configuration, without judging the rest of it.
+"""Discovery of the daemon a command means: address, token and name, from the configuration.
 
-The thin client's path: YAML is read, pydantic is not imported; what is wrong with other settings, or a variable that
-is not set, is no reason not to find the daemon.
+Part of the thin client: YAML is read, pydantic is not imported. Errors in other settings, or variables that are not
+set, must not keep a command from finding the daemon.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OVERRIDES = {"address": "SIGC_DAEMON__RPC__ADDRESS", "token": "SIGC_DAEMON__RPC
 
 @dataclass(frozen=True, slots=True)
 class DaemonOptions:
-    """What a command line says of the daemon it wants."""
+    """The daemon options of a command line."""
 
     config: Path | None = None
     address: str | None = None
@@ -32,7 +32,7 @@ class DaemonOptions:
 
 
 def wish_of(asked: DaemonOptions, environment: Mapping[str, str]) -> DaemonQuery:
-    """The daemon wanted. Raises E400 for a configuration file that was named and is not there, or is no YAML."""
+    """Return the daemon wanted. Raise E400 for a named configuration file that does not exist or is not YAML."""
     path = find(asked.config, environment)
     daemon = _section(_data(path, environment), "daemon")
     rpc, tls = _section(daemon, "rpc"), _section(_section(daemon, "rpc"), "tls")
@@ -50,12 +50,12 @@ def wish_of(asked: DaemonOptions, environment: Mapping[str, str]) -> DaemonQuery
 
 
 def target_of(asked: DaemonOptions, environment: Mapping[str, str]) -> Target:
-    """Where the daemon wanted is. Raises E900, E402."""
+    """Return the daemon wanted with its address. Raise E900, E402."""
     return find_daemon(wish_of(asked, environment), runtime_dirs(environment, os.getuid()))
 
 
 def connect(asked: DaemonOptions, environment: Mapping[str, str], timeout_s: float = 60.0) -> Client:
-    """A client of the daemon wanted."""
+    """Return a client of the daemon wanted."""
     return Client(target_of(asked, environment), timeout_s)
 
 
@@ -77,7 +77,7 @@ def _text(value: object) -> str:
 
 
 def _token(configured: str, environment: Mapping[str, str]) -> str | None:
-    """The configured token where this user may read it, else the environment's; None: the token file's."""
+    """Return the configured token if this user may read it, else the environment's; None: use the token file's."""
     given = environment.get(_OVERRIDES["token"]) or configured
     try:
         return reveal(given, "daemon.rpc.token", environment) or environment.get(TOKEN_VARIABLE) or None

@@ -1,9 +1,9 @@
-"""From a request that may be read to its reply: read, gate, audit, do once, answer. Knows nothing of sockets.
+"""Dispatch of an admitted request: decode, gate, audit, run once, reply. Knows nothing of sockets.
 
     bytes --decode--> request --gate--> allowed now --audit "asked"--> --run--> reply --audit "done"--> bytes
 
-A change that can't be audited is not done (503), save by urgent verbs. A verb that takes longer than its time goes
-on all the same: the caller gets 504, and the reply by asking again under the same key.
+A change that can't be audited is not done (503), except urgent verbs. A verb that takes longer than its time limit
+goes on: the caller gets 504, and the reply when it repeats the call under the same key.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ log = logging.getLogger("sigc.rpc")
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """A change of state that was asked for, done or refused: what, by whom, from where, with what outcome.
+    """The audit record of a change of state: asked, done or refused.
 
-    phase: asked, done or refused. token: the name of the proven token; who: what the caller says of itself.
+    phase: asked, done or refused. token: the name of the proven token; who: the caller's own claim.
     """
 
     phase: str
@@ -52,11 +52,12 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the daemon has to say to a call.
+    """The daemon's callbacks.
 
-    audit: records an entry, and raises when it can't. gate: why a verb is not to be had now (starting, stopping),
-    empty when it is. observe: told how long each answered call took. refused: told the status of each refusal.
-    hide: takes secrets out of a text, so of every reply.
+    audit: records an entry, and raises if it can't. gate: returns why a verb is not available now (starting, stopping),
+    ''
+    if it is. observe: gets the seconds of each answered call. refused: gets the status of each refusal. hide: removes
+    secrets from the text of every reply.
     """
 
     audit: Callable[[CallRecord], Awaitable[None]]
@@ -67,7 +68,7 @@ class Hooks:
 
 
 class Dispatcher(Generic[D]):
-    """Answers calls about one daemon."""
+    """The dispatcher of the calls to one daemon."""
 
     def __init__(self, daemon: D, hooks: Hooks, replies: Replies | None = None) -> None:
         self._daemon, self._hooks = daemon, hooks
@@ -76,14 +77,14 @@ class Dispatcher(Generic[D]):
         self._tasks: set[asyncio.Task[Reply]] = set()
 
     async def answer(self, granted: Granted, head: Head, query: str, body: bytes) -> Reply:
-        """The reply to a call. Never raises, whatever the verb does."""
+        """Return the reply to a call. Never raise, whatever the verb does."""
         began = time.perf_counter()
         reply = await self._answer(granted, head, query, body)
         self._hooks.observe(granted.verb.name, time.perf_counter() - began)
         return reply
 
     def stream(self, granted: Granted, head: Head, query: str) -> AsyncIterator[Any] | Reply:
-        """The events of a stream, or the reply that there are none."""
+        """Return the events of a stream, or a reply that refuses them."""
         request = _read(granted.verb, query, b"")
         refused = request if isinstance(request, Reply) else self._gated(granted.verb)
         if refused is not None:
@@ -92,11 +93,11 @@ class Dispatcher(Generic[D]):
         return events
 
     async def refuse(self, granted_by: str, head: Head, status: int, message: str) -> None:
-        """Take note of a call that was refused at the door."""
+        """Log, count and audit a call that was refused at admission."""
         self._hooks.refused(status)
         if status != 429:
             log.warning("refused", extra={"status": status, "peer": head.peer, "path": head.path, "why": message})
-        # Only what a token stands behind, or what the throttle bounds: else anyone could fill the audit.
+        # Audited only with a valid token, or within the limit on wrong ones: else anyone could fill the audit.
         is_wrong_token = status == 401 and "authorization" in head.headers
         if head.method != "GET" and (granted_by or is_wrong_token):
             verb = head.path[:_LONGEST_NAME]
@@ -104,7 +105,7 @@ class Dispatcher(Generic[D]):
             await self._audit(entry)
 
     async def finish(self, timeout_s: float) -> bool:
-        """Wait for what is under way; whether all of it ended within the time."""
+        """Wait for the calls under way. Return True if all ended within the time."""
         if self._tasks:
             _, pending = await asyncio.wait(self._tasks, timeout=timeout_s)
             return not pending
@@ -115,6 +116,7 @@ class Dispatcher(Generic[D]):
         request = _read(verb, query, body)
         if isinstance(request, Reply):
             return request
+        # The key belongs to token and verb: two callers, or two verbs, may use the same key without meeting.
         digest = hashlib.sha256(to_json(request)).digest()
         key = f"{granted.token.name}\n{verb.name}\n{granted.key}" if granted.key and verb.method == "POST" else ""
         before = self._before(key, digest) if key else None
@@ -131,6 +133,7 @@ class Dispatcher(Generic[D]):
             if key:
                 self._under_way[key] = (digest, task)
                 task.add_done_callback(lambda _: self._under_way.pop(key, None))
+        # `wait` does not cancel the task at the timeout: work begun goes on, and a repeat under the same key awaits it.
         done, _ = await asyncio.wait([task], timeout=verb.timeout_s)
         if not done:
             again = " ask again under the same key for its reply" if key else ""
@@ -138,7 +141,7 @@ class Dispatcher(Generic[D]):
         return task.result()
 
     def _before(self, key: str, digest: bytes) -> Reply | asyncio.Task[Reply] | None:
-        """What is known under a key: the reply, the work that goes on, or nothing."""
+        """Return the reply kept under a key, the task under way, or None; a 422 if the key had another request."""
         known, task = self._under_way.get(key, (b"", None))
         kept = self._replies.get(key) if task is None else None
         if kept is not None:
@@ -151,6 +154,7 @@ class Dispatcher(Generic[D]):
         verb, call = granted.verb, self._call(granted, head)
         changes = verb.method == "POST"
         entry = CallRecord("asked", verb.name, call.token, call.who, call.peer, call.key, encode(request))
+        # Audited before it is done: a change that happened is always on record.
         if changes and not await self._audit(entry) and not verb.is_urgent:
             return _error(503, f"{verb.name} was not done, because it can't be audited")
         status, body, message = await self._run(verb, call, request)
@@ -160,7 +164,7 @@ class Dispatcher(Generic[D]):
         if changes:
             done = CallRecord("done", verb.name, call.token, call.who, call.peer, call.key, None, status, message)
             await self._audit(done)
-        # A page that looks every second is no news.
+        # Debug for reads: pages poll every second.
         log.log(
             logging.INFO if changes else logging.DEBUG,
             "call",
@@ -182,14 +186,14 @@ class Dispatcher(Generic[D]):
             return 500, to_json(ErrorReply(said.message, (said,))), type(error).__name__
 
     def said(self, value: Any) -> bytes:
-        """A reply or an event as its bytes."""
+        """Return a reply or an event as bytes, without secrets."""
         return self._hooks.hide(to_json(value).decode()).encode()
 
     async def _audit(self, entry: CallRecord) -> bool:
         try:
             await self._hooks.audit(entry)
         except Exception:
-            log.exception("a call can't be audited", extra={"verb": entry.verb, "phase": entry.phase})
+            log.exception("can't audit a call", extra={"verb": entry.verb, "phase": entry.phase})
             return False
         return True
 
@@ -203,7 +207,7 @@ class Dispatcher(Generic[D]):
 
 
 def error_body(message: str) -> bytes:
-    """The body of a refusal."""
+    """Return the body of a refusal."""
     return to_json(ErrorReply(message, (Diagnostic("E901", message),)))
 
 
@@ -212,7 +216,7 @@ def _error(status: int, message: str) -> Reply:
 
 
 def _read(verb: Verb[Any], query: str, body: bytes) -> Any:
-    """The request, or the reply that it is none."""
+    """Return the decoded request, or an error reply."""
     try:
         if verb.method == "GET":
             pairs = urllib.parse.parse_qsl(
@@ -233,12 +237,12 @@ def _read(verb: Verb[Any], query: str, body: bytes) -> Any:
 
 
 def _who(head: Head) -> str:
-    """What the caller says of itself: a hint for people, proof of nothing."""
+    """Return the caller's own claim of its name: a hint for people, not a proof."""
     return escape(head.headers.get("x-sigc-user", ""))[:_LONGEST_NAME]
 
 
 def _status(error: SigcError) -> int:
-    """409 when the daemon's state is against it, 502 when the broker is, else 422: the caller's own files."""
+    """Return 409 if the daemon's state forbids the call, 502 if the broker failed, else 422 (the caller's files)."""
     code = error.diagnostics[0].code
     if code.startswith(("E9", "E31", "E8")):
         return 409

@@ -1,7 +1,7 @@
-"""Doing a thing once: the reply to a call is kept under the caller's key, and given again to whoever asks again.
+"""Idempotency: the reply to a call is kept under the caller's key and returned to every repeat of the call.
 
-A caller whose connection broke does not know whether it was heard. It asks again under the same key: the same work is
-awaited while it goes on, the same reply is given when it is done, and another request under the key is refused.
+A caller whose connection broke does not know whether its call arrived. It repeats the call under the same key: work
+under way is awaited, work done is answered with the same reply, and another request under the key is refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a call was answered: the digest of its request, the status, the body."""
+    """The reply to a call: the digest of its request, the status, the body."""
 
     request: bytes
     status: int
@@ -21,10 +21,10 @@ class Reply:
 
 
 class Replies(Protocol):
-    """Where replies are kept. A durable one lets a key outlive the daemon."""
+    """The store of replies. A durable one keeps keys over a restart of the daemon."""
 
     def get(self, key: str) -> Reply | None:
-        """The reply under a key, None when there is none (any more)."""
+        """Return the reply under a key, None if there is none or it was dropped."""
         ...
 
     def put(self, key: str, reply: Reply) -> None:
@@ -33,19 +33,19 @@ class Replies(Protocol):
 
 
 class MemoryReplies:
-    """The latest replies of this process. `clock` gives seconds."""
+    """The latest replies of this process. `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float], most: int = 10_000, kept_s: float = 86_400.0) -> None:
         self._clock, self._most, self._kept_s = clock, most, kept_s
         self._replies: dict[str, tuple[float, Reply]] = {}
 
     def get(self, key: str) -> Reply | None:
-        """The reply under a key, None when there is none or it is too old."""
+        """Return the reply under a key, None if there is none or it is too old."""
         at, reply = self._replies.get(key, (0.0, None))
         return reply if reply is not None and self._clock() - at < self._kept_s else None
 
     def put(self, key: str, reply: Reply) -> None:
-        """Keep a reply; the oldest goes when there are too many."""
+        """Keep a reply; drop the oldest if there are too many."""
         self._replies.pop(key, None)
         self._replies[key] = (self._clock(), reply)
         while len(self._replies) > self._most:

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the verbs, from their declarations: the same verbs give the same bytes."""
+"""The OpenAPI document, built from the verbs. Deterministic: the same verbs give the same bytes."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ _SCALARS: dict[Any, dict[str, Any]] = {
     object: {},
 }
 _REFUSALS = {
-    "400": "No JSON, or a query that can't be read.",
+    "400": "Malformed JSON or query.",
     "401": "No token, or a wrong one.",
     "403": "The role, the Host or the Origin does not allow it.",
     "405": "The route has other methods.",
     "409": "The daemon refuses: the diagnostics say why.",
     "413": "The body is too large.",
     "415": "The body is not application/json.",
-    "422": "Unknown fields, wrong types, or values that can't be; nothing was changed.",
+    "422": "Unknown fields, wrong types, or invalid values; nothing was changed.",
     "429": "Too many wrong tokens.",
-    "500": "A mistake of the daemon; its log has more under the request's id.",
+    "500": "Internal error of the daemon; its log has more under the request's id.",
     "503": "Starting, stopping, or not able to audit.",
-    "504": "It takes longer than the time limit; asking again with the same key waits for the same work.",
+    "504": "It takes longer than the time limit; a repeat with the same key waits for the same work.",
 }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ErrorReply:
-    """What comes with every status from 400 on."""
+    """The body of every reply with a status from 400 on."""
 
     message: str
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
 def document(verbs: Iterable[Verb[Any]], version: str) -> dict[str, Any]:
-    """The document: one operation a verb, one schema a dataclass."""
+    """Return the document: one operation a verb, one schema a dataclass."""
     schemas: dict[str, Any] = {}
     schema(ErrorReply, schemas)
     paths: dict[str, Any] = {}
@@ -69,7 +69,7 @@ def document(verbs: Iterable[Verb[Any]], version: str) -> dict[str, Any]:
 
 
 def schema(kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    """The JSON Schema of a type; those of dataclasses are put into `schemas` and referred to.
+    """Return the JSON Schema of a type; schemas of dataclasses are put into `schemas` and referred to.
 
     >>> schema(tuple[int, ...], {})
     {'type': 'array', 'items': {'type': 'integer'}}
@@ -97,7 +97,7 @@ def schema(kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:
 def _record(kind: Any, schemas: dict[str, Any]) -> dict[str, Any]:
     name = kind.__name__
     if name not in schemas:
-        schemas[name] = {}  # a type may hold itself
+        schemas[name] = {}  # entered first: a type may contain itself
         fields = dataclasses.fields(kind)
         properties: dict[str, Any] = {}
         for field in fields:
@@ -138,7 +138,7 @@ def _operation(verb: Verb[Any], schemas: dict[str, Any]) -> dict[str, Any]:
     }
     if verb.method == "POST":
         key = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "pattern": KEY_PATTERN}}
-        operation["parameters"] = [key | {"description": "Under one key it is done once."}]
+        operation["parameters"] = [key | {"description": "Idempotent: under one key the work is done once."}]
         operation["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": schema(verb.request, schemas)}},

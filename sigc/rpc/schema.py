@@ -1,8 +1,8 @@
-"""Frozen dataclasses from JSON and back, with every mismatch told: what a request or reply may be is its type.
+"""Conversion between frozen dataclasses and JSON, with every mismatch reported: the type is the schema.
 
-Understood: str, int, float, bool, None, Literal, StrEnum, date, datetime (with a zone), tuple[T, ...], Mapping[str, T],
-T | None, dataclasses, Any, and Annotated with the rules `Match` and `Bounds`. Nothing is converted: "1" is no
-number, 1 is no bool. Only a query string, which knows texts alone, is read by the type of the field it is for.
+Supported: str, int, float, bool, None, Literal, StrEnum, date, datetime (with a zone), tuple[T, ...], Mapping[str, T],
+T | None, dataclasses, Any, and Annotated with the rules `Match` and `Bounds`. Nothing is converted: "1" is not a
+number, 1 is not a bool. Only a query string, which has only texts, is read by the type of its field.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NAMES: Mapping[type, str] = types.MappingProxyType(
 
 
 class MismatchError(Exception):
-    """Data that are not of the type: each problem as `field: what is wrong`."""
+    """The error that data do not match their type; one problem each as `field: problem`."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("; ".join(problems))
@@ -39,24 +39,24 @@ class MismatchError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Match:
-    """A text that matches the pattern as a whole."""
+    """A text that matches the whole pattern."""
 
     pattern: str
 
     def problem(self, value: object) -> str:
-        """What is wrong with `value`, empty when nothing is."""
+        """Return what is wrong with `value`, '' if nothing is."""
         return "" if re.fullmatch(self.pattern, str(value)) else f"does not match {self.pattern}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Bounds:
-    """A number within both bounds, themselves included."""
+    """A number within both bounds, inclusive."""
 
     minimum: float = -math.inf
     maximum: float = math.inf
 
     def problem(self, value: Any) -> str:
-        """What is wrong with `value`, empty when nothing is."""
+        """Return what is wrong with `value`, '' if nothing is."""
         return "" if self.minimum <= value <= self.maximum else f"is not within {self.minimum} and {self.maximum}"
 
 
@@ -64,15 +64,15 @@ Name = Annotated[str, Match(r"[a-z][a-z0-9_-]{0,62}")]
 
 
 def parse_json(text: bytes) -> Any:
-    """The value of a JSON text. Raises MismatchError, also for NaN, a key given twice, and what is nested too deep."""
+    """Return the value of a JSON text. Raise MismatchError, also for NaN, duplicate keys and too deep nesting."""
     try:
         return json.loads(text.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as broken:
-        raise MismatchError(f"this is no JSON: {str(broken)[:200]}") from broken
+        raise MismatchError(f"malformed JSON: {str(broken)[:200]}") from broken
 
 
 def decode(kind: type[T], data: object, *, is_lenient: bool = False) -> T:
-    """`data` as a `kind`. Raises MismatchError with every problem. is_lenient: unknown fields are passed over.
+    """Return `data` as a `kind`. Raise MismatchError with every problem. is_lenient: unknown fields are ignored.
 
     >>> decode(tuple[int, ...], [1, 2])
     (1, 2)
@@ -85,7 +85,7 @@ def decode(kind: type[T], data: object, *, is_lenient: bool = False) -> T:
 
 
 def decode_query(kind: type[T], pairs: Iterable[tuple[str, str]]) -> T:
-    """A dataclass from the pairs of a query string; a field of a tuple's type is given once for each of its values."""
+    """Return a dataclass from the pairs of a query string; a tuple's field is repeated once for each value."""
     anything: Any = kind
     types_of = hints(anything)
     data: dict[str, Any] = {}
@@ -104,7 +104,7 @@ def decode_query(kind: type[T], pairs: Iterable[tuple[str, str]]) -> T:
 
 
 def encode(value: object) -> Any:
-    """A value as JSON has it. A number that JSON can't write (NaN, an infinity) is null."""
+    """Return a value as JSON holds it. NaN and infinities, which JSON can't write, become null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: encode(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, StrEnum):
@@ -121,23 +121,23 @@ def encode(value: object) -> Any:
 
 
 def to_json(value: object) -> bytes:
-    """A value as JSON text: same value, same bytes."""
+    """Return a value as JSON text. Deterministic: same value, same bytes."""
     return json.dumps(encode(value), allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
 
 
 def required(field: dataclasses.Field[Any]) -> bool:
-    """Whether a field of a dataclass must be given."""
+    """Return True if a field of a dataclass has no default."""
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 @functools.cache
 def hints(kind: Any) -> Mapping[str, Any]:
-    """The types of a dataclass' fields, with their rules."""
+    """Return the types of a dataclass' fields, with their rules."""
     return typing.get_type_hints(kind, include_extras=True)
 
 
 class _Reading:
-    """One reading of data: problems are gathered, not raised."""
+    """One reading of data. Problems are collected, not raised."""
 
     def __init__(self, problems: list[str], is_lenient: bool) -> None:
         self.problems, self.is_lenient = problems, is_lenient
@@ -169,14 +169,16 @@ class _Reading:
     def scalar(self, kind: type, data: Any, at: str) -> Any:
         if kind in (date, datetime):
             return self.time(kind, data, at)
+        # An int is a valid float; beyond 1e300 `float` could overflow, so it is reported as a wrong type.
         if kind is float and type(data) is int:
             data = float(data) if abs(data) < 1e300 else data
         if type(data) is not kind:
             return self.wrong(at, f"is not {_NAMES[kind]}")
         if isinstance(data, float) and not math.isfinite(data):
             return self.wrong(at, "is not finite")
+        # JSON's \u escapes can make a lone surrogate, which no UTF-8 file or socket can take.
         if isinstance(data, str) and any("\ud800" <= c <= "\udfff" for c in data):
-            return self.wrong(at, "holds half a character")
+            return self.wrong(at, "has half of a surrogate pair")
         return data
 
     def time(self, kind: type, data: Any, at: str) -> Any:
@@ -189,7 +191,7 @@ class _Reading:
                     return found
         except ValueError:
             pass
-        return self.wrong(at, "is no date such as 2024-01-15" if kind is date else "is no time with a zone")
+        return self.wrong(at, "is not a date such as 2024-01-15" if kind is date else "is not a time with a zone")
 
     def ruled(self, kind: Any, rules: tuple[Any, ...], data: Any, at: str) -> Any:
         before = len(self.problems)
@@ -210,26 +212,27 @@ class _Reading:
             value = attempt.value(kind, data, at)
             if not attempt.problems:
                 return value
-        return self.wrong(at, "is of none of the types it may be")
+        return self.wrong(at, "has none of the expected types")
 
     def among(self, allowed: tuple[Any, ...], data: Any, at: str) -> Any:
+        # The type counts: True == 1 in Python.
         if any(data == one and type(data) is type(one) for one in allowed):
             return data
-        return self.wrong(at, f"is none of {', '.join(map(str, allowed))}")
+        return self.wrong(at, f"is not one of {', '.join(map(str, allowed))}")
 
     def sequence(self, kind: Any, data: Any, at: str) -> Any:
         if not isinstance(data, list):
-            return self.wrong(at, "is no list")
+            return self.wrong(at, "is not a list")
         return tuple(self.value(kind, inner, f"{at}[{number}]") for number, inner in enumerate(data))
 
     def mapping(self, kind: Any, data: Any, at: str) -> Any:
         if not isinstance(data, dict):
-            return self.wrong(at, "is no object")
+            return self.wrong(at, "is not an object")
         return {key: self.value(kind, inner, f"{at}.{key}" if at else key) for key, inner in data.items()}
 
     def record(self, kind: Any, data: Any, at: str) -> Any:
         if not isinstance(data, dict):
-            return self.wrong(at, "is no object")
+            return self.wrong(at, "is not an object")
         before, types_of, given = len(self.problems), hints(kind), {}
         fields = {field.name: field for field in dataclasses.fields(kind)}
         for name, inner in data.items():
@@ -238,7 +241,7 @@ class _Reading:
                 given[name] = self.value(types_of[name], inner, here)
             elif not self.is_lenient:
                 hint = did_you_mean(name, fields)
-                self.wrong(here[:200], "is no field of this" + (f", {hint}" if hint else ""))
+                self.wrong(here[:200], "is not a known field" + (f", {hint}" if hint else ""))
         for name, field in fields.items():
             if name not in data and required(field):
                 self.wrong(f"{at}.{name}" if at else name, "is missing")
@@ -246,7 +249,7 @@ class _Reading:
 
 
 def _bare(kind: Any) -> Any:
-    """The type without its rules and without None."""
+    """Return the type without its rules and without None."""
     if get_origin(kind) is Annotated:
         return _bare(get_args(kind)[0])
     if get_origin(kind) in (typing.Union, types.UnionType):
@@ -256,7 +259,7 @@ def _bare(kind: Any) -> Any:
 
 
 def _from_text(kind: Any, text: str) -> object:
-    """What a text of a query means for a field; the text itself where it means nothing, for `decode` to complain."""
+    """Return a query's text as its field's type; the text itself if it does not fit, for `decode` to report."""
     kind = _bare(kind)
     if kind is int and _WHOLE.fullmatch(text):
         return int(text)
@@ -269,11 +272,11 @@ def _from_text(kind: Any, text: str) -> object:
 
 
 def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not allowed")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key is given twice")
+        raise ValueError("duplicate key")
     return found

@@ -1,12 +1,12 @@
-"""The HTTP server of the verbs: sockets and heads here, judging in `admission`, answering in `dispatch`.
+"""The HTTP server of the verbs: sockets and heads here, admission in `admission`, replies in `dispatch`.
 
     server = RpcServer(daemon, verbs, access, Hooks(audit=...))
     server.start([listen(port)])                 # refuses an address beyond this machine without TLS
     ...
     await server.stop(timeout_s=60)
 
-One message at a time on a connection, all connections on the loop of the daemon. A refused request is read to its
-end, and what is read is dropped, so that the refusal is not lost in a broken connection.
+One message at a time on a connection, all connections on the daemon's loop. A refused request is read to its end and
+dropped: closing earlier would reset the connection, and the caller would lose the refusal.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ log = logging.getLogger("sigc.rpc")
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """What a caller may take up."""
+    """The limits of a caller: bytes, seconds, streams at once, wrong tokens a minute."""
 
     body_bytes: int = 1_000_000
     head_bytes: int = 16_384
@@ -63,7 +63,7 @@ class RequestLimits:
 
 
 class RpcServer(Generic[D]):
-    """Serves verbs about one daemon."""
+    """The server of verbs about one daemon."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class RpcServer(Generic[D]):
         self._streams: set[asyncio.Task[None]] = set()
 
     def start(self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
-        """Serve on listening sockets, from the running loop. Raises E402 for an address beyond us without TLS."""
+        """Serve on listening sockets, in the running loop. Raise E402 for an exposed address without TLS."""
         for listening in sockets:
             host, port = listening.getsockname()[:2]
             refuse_exposed(host, port, tls is not None)
@@ -93,7 +93,7 @@ class RpcServer(Generic[D]):
             _Door(self, "http" if tls is None else "https"),
             ssl_options=tls,
             max_header_size=self.limits.head_bytes,
-            # Twice what we take: just above our limit we answer ourselves, far above tornado ends the connection.
+            # Twice our limit: up to there we reply 413 ourselves, beyond it tornado closes the connection.
             max_body_size=2 * self.limits.body_bytes,
             idle_connection_timeout=self.limits.head_s,
             body_timeout=self.limits.body_s,
@@ -102,14 +102,14 @@ class RpcServer(Generic[D]):
         self._servers.append(server)
 
     async def stop(self, timeout_s: float) -> bool:
-        """Accept nothing new, wait for what is under way, close; whether all of it ended within the time."""
+        """Accept nothing new, wait for calls under way, close. Return True if all of them ended within the time."""
         for server in self._servers:
             server.stop()
         for stream in self._streams:
             stream.cancel()
         end = time.monotonic() + timeout_s
         is_done = await self.desk.finish(timeout_s)
-        if self._exchanges:  # what is done is also to be sent
+        if self._exchanges:  # replies of finished calls must be sent too
             await asyncio.wait(self._exchanges, timeout=max(0.0, end - time.monotonic()))
         for server in self._servers:
             await server.close_all_connections()
@@ -117,7 +117,7 @@ class RpcServer(Generic[D]):
         return is_done
 
     def begin(self, exchange: _Exchange) -> None:
-        """Answer a request that is wholly here, in a task of its own."""
+        """Answer a complete request in a task of its own."""
         task = asyncio.get_running_loop().create_task(exchange.answer())
         granted = exchange.judged
         is_stream = isinstance(granted, Granted) and granted.verb.is_stream
@@ -128,12 +128,12 @@ class RpcServer(Generic[D]):
 
     @property
     def has_room(self) -> bool:
-        """Whether one more stream may begin; the one that asks counts already."""
+        """Return True if one more stream may begin; the one that asks is already counted."""
         return len(self._streams) <= self.limits.streams
 
 
 def refuse_exposed(host: str, port: int, has_tls: bool, setting: str = "daemon.rpc.address") -> None:
-    """Raises E402 when others than this machine could read tokens off the wire."""
+    """Raise E402 if other machines could read tokens off the wire."""
     if not has_tls and not is_loopback(host):
         where = address_text(host, port)
         message = f"{setting} {where} can be reached from other machines, so it needs TLS"
@@ -142,11 +142,11 @@ def refuse_exposed(host: str, port: int, has_tls: bool, setting: str = "daemon.r
 
 
 def _describing(verbs: Iterable[Verb[D]]) -> tuple[Verb[D], ...]:
-    """The verbs, and the one that describes them all."""
+    """Return the verbs and one that describes them all."""
 
     @verb("openapi", "GET", Role.READ)
     def openapi(call: VerbCall[D], request: Nothing) -> Mapping[str, Any]:  # noqa: ARG001
-        """The OpenAPI document of all verbs."""
+        """Return the OpenAPI document of all verbs."""
         return described
 
     every: tuple[Verb[D], ...] = by_route([*verbs, openapi])
@@ -155,7 +155,7 @@ def _describing(verbs: Iterable[Verb[D]]) -> tuple[Verb[D], ...]:
 
 
 class _Door(HTTPServerConnectionDelegate):
-    """Makes an exchange of each request."""
+    """The delegate that makes an exchange of each request."""
 
     def __init__(self, server: RpcServer[Any], scheme: str) -> None:
         self._server, self._scheme = server, scheme
@@ -178,7 +178,7 @@ class _Exchange(HTTPMessageDelegate):
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
-        """The head is here: judge it."""
+        """Judge the head."""
         if isinstance(start_line, RequestStartLine):
             path, _, self._query = start_line.path.partition("?")
             context: Any = getattr(self._connection, "context", None)
@@ -188,11 +188,11 @@ class _Exchange(HTTPMessageDelegate):
             self.judged = self._server.guard.judge(self._head)
             if isinstance(self.judged, Refusal) and self.judged.status == 413:
                 self._server.begin(self)
-                return self.task  # what is too large is not waited for, nor read
+                return self.task  # answered now: tornado reads no body before this task is done
         return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        """A piece of the body: kept if the head was granted and there is room."""
+        """Keep a piece of the body if the head was admitted and the limit is not reached."""
         if isinstance(self.judged, Granted):
             self._body += chunk
             if len(self._body) > self._server.limits.body_bytes:
@@ -202,18 +202,18 @@ class _Exchange(HTTPMessageDelegate):
         return None
 
     def finish(self) -> None:
-        """The request is wholly here."""
+        """Begin the reply: the request is complete."""
         if self.task is None:
             self._connection.set_close_callback(self.on_connection_close)
             self._server.begin(self)
 
     def on_connection_close(self) -> None:
-        """The caller is gone: a stream ends, work that was begun goes on."""
+        """End a stream whose caller is gone; other work goes on."""
         if self.task is not None and isinstance(self.judged, Granted) and self.judged.verb.is_stream:
             self.task.cancel()
 
     async def answer(self) -> None:
-        """Reply, whatever happens on the way."""
+        """Send the reply, whatever happens on the way."""
         with contextlib.suppress(StreamClosedError):
             match self.judged:
                 case Refusal(status, message, headers, token):
@@ -228,7 +228,7 @@ class _Exchange(HTTPMessageDelegate):
     def _write(self, status: int, body: bytes, more: Mapping[str, str] | None = None) -> None:
         headers = _headers({"Content-Type": "application/json", "Content-Length": str(len(body)), **(more or {})})
         body = b"" if self._head.method == "HEAD" else body
-        # What tornado's future says is for those who write more; a caller who is gone is no error of ours.
+        # The future's error is read and dropped: it only says that the caller is gone.
         self._connection.write_headers(_line(status), headers, body).add_done_callback(lambda done: done.exception())
         self._connection.finish()
 
@@ -257,10 +257,11 @@ class _Exchange(HTTPMessageDelegate):
 
 
 async def _with_heartbeat(events: AsyncIterator[Any], server: RpcServer[Any]) -> AsyncGenerator[bytes, None]:
-    """Each event as its bytes, and a comment when there is none for a while: so a caller who is gone is noticed."""
+    """Yield each event as bytes, and a comment if none came for a while, so that a gone caller is noticed."""
     upcoming: asyncio.Task[Any] | None = None
     try:
         while True:
+            # Kept over a heartbeat: cancelling `anext` would end the generator and lose the event.
             upcoming = upcoming or asyncio.ensure_future(anext(events))
             done, _ = await asyncio.wait([upcoming], timeout=server.limits.heartbeat_s)
             if not done:

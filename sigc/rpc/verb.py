@@ -1,4 +1,4 @@
-"""What the daemon can be asked: each verb is one decorated function with a typed request and a typed reply.
+"""The declaration of verbs: each is one decorated function with a typed request and a typed reply.
 
     @dataclass(frozen=True, slots=True)
     class Pause:
@@ -8,9 +8,9 @@
     async def pause(call: Call[Daemon], request: Pause) -> Paused:
         \"\"\"Stop scheduling one strategy, or all.\"\"\"
 
-That is all: the route, the checks, the roles, the OpenAPI document and the tests of authorisation follow from it.
-GET looks and changes nothing; POST changes state, is audited, and takes at least the role `operate`. A verb that
-returns AsyncIterator[T] is a stream of server-sent events. Served by `server`, called by `client`.
+The route, the checks, the roles, the OpenAPI document and the tests of authorisation follow from the declaration.
+GET changes nothing; POST changes state, is audited, and takes at least the role `operate`. A verb that returns
+AsyncIterator[T] is a stream of server-sent events. Served by `server`, called by `client`.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from sigc.rpc.schema import hints
 D = TypeVar("D")
 Method = Literal["GET", "POST"]
 PREFIX = "/v1/"
-KEY_PATTERN = r"[A-Za-z0-9_-]{8,128}"  # of an idempotency key
+KEY_PATTERN = r"[A-Za-z0-9_-]{8,128}"  # the pattern of an idempotency key
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}(/[a-z][a-z0-9_-]{0,62}){0,2}")
 
 
 class Role(StrEnum):
-    """What a token may do; each role may also do what those before it may."""
+    """The rights of a token; each role includes those before it."""
 
     READ = "read"
     OPERATE = "operate"
     TRADE = "trade"
 
     def includes(self, needed: Role) -> bool:
-        """Whether this role is enough.
+        """Return True if this role is enough.
 
         >>> Role.OPERATE.includes(Role.READ), Role.OPERATE.includes(Role.TRADE)
         (True, False)
@@ -53,7 +53,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VerbCall(Generic[D]):
-    """One call: what it is about, who asks and from where, and the key under which it is done once."""
+    """One call: the daemon, the caller's token and address, and its idempotency key."""
 
     daemon: D
     verb: str
@@ -66,14 +66,14 @@ class VerbCall(Generic[D]):
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """The request of a verb that needs none."""
+    """The empty request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verb(Generic[D]):
-    """A verb: its name and method are its route, `run` does it.
+    """A verb: name and method are its route, `run` does it.
 
-    is_urgent: done even when it can't be audited, because stopping must always work.
+    is_urgent: done even if it can't be audited, because stopping must always work.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Verb(Generic[D]):
 
     @property
     def path(self) -> str:
-        """The route.
+        """Return the route.
 
         >>> Verb("runs/list", "GET", Role.READ, Nothing, Nothing, print, "").path
         '/v1/runs/list'
@@ -100,7 +100,7 @@ class Verb(Generic[D]):
 def verb(
     name: str, method: Method, role: Role, *, is_urgent: bool = False, timeout_s: float = 30.0
 ) -> Callable[[Callable[[VerbCall[D], Any], Any]], Verb[D]]:
-    """Declare a verb; its docstring's first line is its summary. Raises ValueError for what can't be one."""
+    """Declare a verb; its docstring's first line is its summary. Raise ValueError for an invalid declaration."""
 
     def declare(run: Callable[[VerbCall[D], Any], Any]) -> Verb[D]:
         parameters = list(inspect.signature(run).parameters)
@@ -122,13 +122,13 @@ def verb(
 
 
 def verbs_of(*modules: types.ModuleType) -> tuple[Verb[Any], ...]:
-    """Every verb declared in the modules, by name and method. Raises ValueError when two share a route."""
+    """Return every verb declared in the modules, by name and method. Raise ValueError if two share a route."""
     found = [value for module in modules for value in vars(module).values() if isinstance(value, Verb)]
     return by_route(found)
 
 
 def by_route(verbs: Iterable[Verb[D]]) -> tuple[Verb[D], ...]:
-    """The verbs in order of their routes. Raises ValueError when two share one."""
+    """Return the verbs in order of their routes. Raise ValueError if two share one."""
     ordered = tuple(sorted(verbs, key=lambda v: (v.name, v.method)))
     for one, two in itertools.pairwise(ordered):
         if (one.name, one.method) == (two.name, two.method):

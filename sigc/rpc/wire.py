@@ -1,7 +1,7 @@
-"""HTTP/1.1 as our server speaks it, over one connection: all that the thin client needs.
+"""A minimal HTTP/1.1 client over one connection: all that the thin client needs.
 
-The standard library's client imports email and ssl, which costs a command more time than its whole call. Here ssl comes
-in only with an address that has a certificate.
+The standard library's client imports email and ssl, which takes a command longer than its whole call. Here ssl is
+imported only for an address that has a certificate.
 
     connection = Connection(host, port, timeout_s, tls)
     connection.send("GET", "/v1/status", b"", headers)
@@ -24,19 +24,19 @@ _PIECE = 65_536
 
 
 class WireError(Exception):
-    """What came is no answer in HTTP, or a too large one."""
+    """The error that a reply is not HTTP, or too large."""
 
 
 class BrokenOffError(WireError):
-    """An answer that ends before its end."""
+    """The error that a reply ends too early."""
 
 
 class DisconnectedError(ConnectionResetError):
-    """The other side has let the connection go without an answer."""
+    """The error that the other side closed the connection without a reply."""
 
 
 class WireResponse:
-    """An answer whose body is read once, whole or by lines."""
+    """A reply. Its body can be read once, whole or by lines."""
 
     def __init__(self, connection: Connection, source: BufferedReader) -> None:
         self._connection, self._source = connection, source
@@ -46,7 +46,7 @@ class WireResponse:
         self._length = None if self._is_chunked else _length(headers)
 
     def read(self, most: int) -> bytes:
-        """The whole body. Raises WireError for more than `most` bytes."""
+        """Return the whole body. Raise WireError for more than `most` bytes."""
         pieces, size = [], 0
         for piece in self._pieces():
             size += len(piece)
@@ -57,7 +57,7 @@ class WireResponse:
         return b"".join(pieces)
 
     def lines(self) -> Generator[bytes, None, None]:
-        """The body by lines, each as it comes, with its newline; until it ends or breaks off."""
+        """Yield the body's lines as they come, each with its newline, until it ends or breaks off."""
         rest = b""
         try:
             for piece in self._pieces():
@@ -71,7 +71,7 @@ class WireResponse:
         except BrokenOffError:
             self._connection.close()
         except GeneratorExit:
-            self._connection.close()  # what is left of the body must not be taken for the next answer
+            self._connection.close()  # the rest of the body must not be read as the next reply
             raise
 
     def _pieces(self) -> Iterator[bytes]:
@@ -110,7 +110,7 @@ class WireResponse:
 
 
 class Connection:
-    """One connection, opened when it is needed, and again after it was closed."""
+    """One connection: opened on demand, and reopened after it was closed."""
 
     def __init__(self, host: str, port: int, timeout_s: float, tls: ssl.SSLContext | None = None) -> None:
         self._host, self._port, self._timeout_s, self._tls = host, port, timeout_s, tls
@@ -118,23 +118,24 @@ class Connection:
         self._source: BufferedReader | None = None
 
     def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> None:
-        """Send a request. Raises OSError."""
+        """Send a request. Raise OSError, WireError."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self._named()}", "Accept-Encoding: identity"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if body or method != "GET":
             lines.append(f"Content-Length: {len(body)}")
+        # A value with a line break could smuggle in a header.
         if any("\r" in line or "\n" in line for line in lines):
             raise WireError("a header has a line break")
         self._opened().sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
     def answer(self) -> WireResponse:
-        """The answer to what was sent. Raises DisconnectedError, OSError, WireError."""
+        """Return the reply to the last request. Raise DisconnectedError, OSError, WireError."""
         if self._source is None:
             raise DisconnectedError("nothing was sent")
         return WireResponse(self, self._source)
 
     def close(self) -> None:
-        """Let it go."""
+        """Close the connection."""
         for one in (self._source, self._socket):
             if one is not None:
                 one.close()
@@ -163,7 +164,7 @@ def _head(source: BufferedReader) -> tuple[int, dict[str, str]]:
             raise DisconnectedError("the connection was closed without an answer")
         version, _, rest = first.decode("latin-1").partition(" ")
         if not version.startswith("HTTP/1.") or not rest[:3].isdecimal():
-            raise WireError("what answers does not speak HTTP")
+            raise WireError("the server does not speak HTTP")
         headers = {}
         for _ in range(_MOST_HEADERS):
             line = _line(source).decode("latin-1").strip()
@@ -173,6 +174,7 @@ def _head(source: BufferedReader) -> tuple[int, dict[str, str]]:
             headers[name.strip().lower()] = value.strip()
         else:
             raise WireError("its reply has too many headers")
+        # Informational replies (1xx) come before the real one.
         if int(rest[:3]) >= 200:
             return int(rest[:3]), headers
 

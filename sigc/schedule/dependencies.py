@@ -1,4 +1,4 @@
-"""What a fire needs of other jobs, and who is told when one has finished.
+"""Dependencies between jobs: the fires a fire waits for, and the jobs to tell when one has finished.
 
 A job with a trigger needs, of each job it depends on, the newest fire planned at or before its own: signals fire at
 08:30 and trading at 09:35, so on Tuesday trading needs Tuesday's signals, however late they finish. A job without a
@@ -20,18 +20,18 @@ _FARTHEST = timedelta(days=366)
 def needed(
     job: Job, planned: datetime, jobs: Mapping[str, Job], calendars: Mapping[str, Calendar]
 ) -> tuple[tuple[str, datetime], ...]:
-    """For each job that `job` depends on, the fire that must have finished before the fire `planned` starts.
+    """Return, for each job that `job` depends on, the fire that must have finished before the fire `planned` starts.
 
-    A dependency that has not been planned to run within a year before is not waited for.
+    A dependency that was not planned to run within a year before is not waited for.
     """
     found = ((name, _newest(jobs[name], planned, jobs, calendars)) for name in job.depends_on if name in jobs)
     return tuple((name, at) for name, at in found if at is not None)
 
 
 def told(actions: Iterable[Action], now: datetime) -> tuple[DependencyFinished, ...]:
-    """What the jobs that depend on this one learn from its actions.
+    """Return the events that dependent jobs get from the actions of a job.
 
-    A run by hand makes up for a failed one, but its failure takes nothing back.
+    A run by hand makes up for a failed one, but its own failure takes nothing back.
     """
     events = []
     for action in actions:
@@ -46,7 +46,7 @@ def told(actions: Iterable[Action], now: datetime) -> tuple[DependencyFinished, 
 
 
 def dependents(jobs: Iterable[Job]) -> dict[str, tuple[str, ...]]:
-    """For every job the names of those that depend on it directly, sorted.
+    """Return for every job the names of the jobs that depend on it directly, sorted.
 
     >>> dependents([Job("trade", depends_on=("signals",)), Job("signals")])
     {'signals': ('trade',), 'trade': ()}
@@ -60,6 +60,7 @@ def _newest(job: Job, planned: datetime, jobs: Mapping[str, Job], calendars: Map
         return max((at for _, at in needed(job, planned, jobs, calendars)), default=None)
     high, width = planned, timedelta(days=1)
     calendar = calendars.get(job.calendar)
+    # Backwards in windows that double: most dependencies fired within the last day, a yearly one within a few steps.
     while high > planned - _FARTHEST:
         low = high - width
         found = fires(job, low, high, calendar)

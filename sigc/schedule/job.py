@@ -1,8 +1,8 @@
-"""A job: what is run, when, and what happens when that can't be; and its fires.
+"""Jobs and their fires: the time, the conditions, and the policies for late, overlapping and failed runs.
 
-Read `Job`, then `fires`: trigger, holidays, market hours and jitter together. Neighbours: `triggers.py` makes
-instants, `job_entries.py` reads jobs from a configuration, `misfire.py` says which fires run now and which were
-missed, `step.py` is what happens to a fire after that.
+Read `Job`, then `fires`: trigger, holidays, market hours and jitter together. Neighbours: `triggers.py` computes
+instants, `job_entries.py` reads jobs from a configuration, `misfire.py` decides which fires run now and which were
+missed, `step.py` handles a fire after that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sigc.schedule.triggers import Relative, Trigger, fires_between, first_of, s
 
 
 class JobKind(StrEnum):
-    """What a job does. rebalance is compute and execute in one."""
+    """The work of a job. rebalance is compute and execute in one."""
 
     COMPUTE = "compute"
     EXECUTE = "execute"
@@ -36,7 +36,7 @@ TRADING = frozenset({JobKind.EXECUTE, JobKind.REBALANCE})
 
 
 class Misfire(StrEnum):
-    """Which of the fires that were missed still run: none, the newest, or each in order."""
+    """The policy for missed fires: run none, the newest, or each in order."""
 
     SKIP = "skip"
     LATEST = "latest"
@@ -44,7 +44,7 @@ class Misfire(StrEnum):
 
 
 class Overlap(StrEnum):
-    """What a fire does while an earlier run goes on: it is missed, it waits, or it ends that run."""
+    """The policy for a fire while an earlier run goes on: miss it, queue it, or cancel that run."""
 
     SKIP = "skip"
     QUEUE = "queue"
@@ -52,7 +52,7 @@ class Overlap(StrEnum):
 
 
 class Condition(StrEnum):
-    """What must hold when a run starts. A closed market ends the fire; data may still become fresh."""
+    """A condition for the start of a run. A closed market ends the fire; data may still become fresh."""
 
     MARKET_OPEN = "market_open"
     DATA_FRESH = "data_fresh"
@@ -60,7 +60,7 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MarketWindow:
-    """Market hours a job is bound to: fires from `start` on and before `end` of a session, no others."""
+    """The market hours of a job: it fires from `start` on and before `end` of a session only."""
 
     start: Relative = _OPEN
     end: Relative = _CLOSE
@@ -71,10 +71,10 @@ class Job:
     """One entry of the schedule.
 
     Without a trigger it fires when all it depends on have finished on one day. `skip_holidays` drops the fires of
-    days on which the exchange has no session. `misfire` None is skip for kinds that trade, else latest. A fire
+    days on which the exchange has no session. `misfire` None means skip for kinds that trade, else latest. A fire
     more than `grace_s` late counts as missed, and runs by `misfire` while younger than `misfire_window_s`. A
     failed run is tried again up to `retries` times after backoff_s, 2 backoff_s, 4 backoff_s..., never once it
-    may have traded. `deadline_s` after its fire a job that has not finished is told of. `command` is what a
+    may have traded. A job not finished `deadline_s` after its fire raises an alert. `command` is what a
     script runs: a program and its arguments, no shell.
     """
 
@@ -101,18 +101,18 @@ class Job:
 
     @property
     def misfire_policy(self) -> Misfire:
-        """`misfire`, or the default of the kind."""
+        """Return `misfire`, or the default of the kind."""
         return self.misfire or (Misfire.SKIP if self.kind in TRADING else Misfire.LATEST)
 
     @property
     def needs_calendar(self) -> bool:
-        """Whether its fires can't be told without the sessions of an exchange."""
+        """Return True if its fires depend on the sessions of an exchange."""
         return self.skip_holidays or self.window is not None or isinstance(self.trigger, Relative)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fire:
-    """One time a job is to run. `planned` identifies it; the run starts at `at`, later by the jitter."""
+    """One planned time of a job. `planned` identifies it; the run starts at `at`, later by the jitter."""
 
     planned: datetime
     at: datetime
@@ -121,9 +121,9 @@ class Fire:
 
 
 def fires(job: Job, after: datetime, until: datetime, calendar: Calendar | None) -> tuple[Fire, ...]:
-    """The fires of `job` planned in (after, until], ascending; none when it has no trigger.
+    """Return the fires of `job` planned in (after, until], ascending; none without a trigger.
 
-    `calendar` is the job's; SigcError (E402) when it is needed and does not cover the days.
+    `calendar` is the job's. Raise SigcError (E402) if it is needed and does not cover the days.
     """
     if job.trigger is None or until <= after:
         return ()
@@ -135,7 +135,7 @@ def fires(job: Job, after: datetime, until: datetime, calendar: Calendar | None)
 
 
 def next_job_fires(job: Job, after: datetime, n: int, calendar: Calendar | None) -> tuple[Fire, ...]:
-    """The next `n` fires planned later than `after`; fewer where the calendar ends."""
+    """Return the next `n` fires planned later than `after`; fewer at the calendar's end."""
     if job.trigger is None:
         return ()
     last = calendar if job.needs_calendar else None
@@ -143,8 +143,9 @@ def next_job_fires(job: Job, after: datetime, n: int, calendar: Calendar | None)
 
 
 def fire(job: Job, planned: datetime) -> Fire:
-    """The fire of `job` at that instant. Its jitter depends on nothing but the job's name and the instant."""
+    """Return the fire of `job` at that instant. Its jitter depends only on the job's name and the instant."""
     planned = planned.astimezone(UTC)
+    # Hashed, not random: a restart finds the same fires, and two daemons with one configuration fire together.
     digest = hashlib.sha256(f"{job.name} {planned.isoformat()}".encode()).digest()
     share = int.from_bytes(digest[:6]) / (1 << 48)
     return Fire(planned, planned + timedelta(seconds=round(job.jitter_s * share, 3)), job.name)
@@ -155,7 +156,8 @@ def _instants(job: Job, trigger: Trigger, after: datetime, until: datetime, cale
     if isinstance(trigger, Relative):
         found = fires_between(trigger, after, until, calendar)
     elif job.window is not None:
-        # Only market hours are walked: a job of every minute costs nothing over a weekend.
+        # Only market hours are searched: a job of every minute costs nothing over a weekend.
+        # A tick before the start, since `fires_between` excludes its lower bound and the window includes it.
         spans = ((max(after, job.window.start.of(s) - _TICK), min(until, job.window.end.of(s))) for s in near)
         found = tuple(sorted({at for low, high in spans for at in fires_between(trigger, low, high)}))
     else:

@@ -1,13 +1,13 @@
-"""Which fires of a job run now, and which were missed.
+"""Misfires: the decision which fires of a job run now and which were missed.
 
-`due` is asked again and again with the time; between two calls it sees every fire exactly once. A fire not more
+`due` is called again and again with the time; between two calls it sees every fire exactly once. A fire not more
 than `grace_s` late is on time and runs. Later ones were missed (the daemon was down, the machine slept):
 
     skip     none of them runs
-    latest   the newest runs, when none is on time and it is younger than misfire_window_s
+    latest   the newest runs, if none is on time and it is younger than misfire_window_s
     all      each younger than misfire_window_s runs, in order
 
-Every missed fire that does not run is a `Miss`, to be recorded.
+Every missed fire that does not run becomes a `Miss`, to be recorded.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from itertools import accumulate, takewhile
 from sigc.calendar.sessions import Calendar
 from sigc.schedule.job import Fire, Job, Misfire, fires
 
-MOST_FIRES = 1000  # looked at after a downtime; a job of every minute has half a million a year
+MOST_FIRES = 1000  # considered after a downtime; a job of every minute has half a million a year
 
 
 class Reason(StrEnum):
-    """Why a fire did not run, for the record and as a label of metrics."""
+    """The reason why a fire did not run, for the record and as a label of metrics."""
 
     LATE = "missed"
     TOO_OLD = "missed too long ago"
@@ -49,7 +49,7 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class DueFires:
-    """Fires to run, in order; misses; what to pass as `last_handled` next; whether still older ones went unlisted."""
+    """The fires to run, in order; the misses; the next `last_handled`; `more`: True if older fires were left out."""
 
     runs: tuple[Fire, ...]
     misses: tuple[Miss, ...]
@@ -58,10 +58,10 @@ class DueFires:
 
 
 def due(job: Job, last_handled: datetime, now: datetime, calendar: Calendar | None) -> DueFires:
-    """What has become due after the fire (or instant) `last_handled`, at `now`.
+    """Return what has become due after the fire (or instant) `last_handled`, at `now`.
 
-    A fire that its jitter holds back is due later, and so are those planned after it: none overtakes another.
-    Of more than 1,000 fires the newest 1,000 are told.
+    A fire delayed by its jitter is due later, and so are those planned after it: none overtakes another.
+    Of more than 1,000 fires only the newest 1,000 are returned.
     """
     planned, more = _newest(job, last_handled, now, calendar)
     ripe = list(takewhile(lambda one: one.at <= now, planned))
@@ -73,7 +73,7 @@ def due(job: Job, last_handled: datetime, now: datetime, calendar: Calendar | No
 
 def _sorted_out(job: Job, ripe: list[Fire], now: datetime) -> tuple[tuple[Fire, ...], tuple[Miss, ...]]:
     grace, window = timedelta(seconds=job.grace_s), timedelta(seconds=job.misfire_window_s)
-    # One that waited for the jitter of another is not late before that one is: lateness never rises along `ripe`.
+    # A fire that waited for another's jitter is late only when that one is: lateness never rises along `ripe`.
     late_by = [now - at for at in accumulate((one.at for one in ripe), max)]
     late = [one for one, by in zip(ripe, late_by, strict=True) if by > grace]
     young = [one for one, by in zip(late, late_by, strict=False) if by <= window]
@@ -85,7 +85,7 @@ def _sorted_out(job: Job, ripe: list[Fire], now: datetime) -> tuple[tuple[Fire, 
             made_up = [] if punctual else young[-1:]
         case Misfire.ALL:
             made_up = young
-    # What is made up for are the last of the late ones, what is too old the first.
+    # Of the late ones the last are made up for and the first are too old.
     missed = late[: len(late) - len(made_up)]
     reasons = (Reason.TOO_OLD if place < len(late) - len(young) else Reason.LATE for place in range(len(missed)))
     misses = (Miss(one, reason) for one, reason in zip(missed, reasons, strict=True))
@@ -93,7 +93,7 @@ def _sorted_out(job: Job, ripe: list[Fire], now: datetime) -> tuple[tuple[Fire, 
 
 
 def _newest(job: Job, after: datetime, until: datetime, calendar: Calendar | None) -> tuple[list[Fire], bool]:
-    """The newest fires planned in (after, until], ascending, and whether there may be more before them."""
+    """Return the newest fires planned in (after, until], ascending, and True if there may be more before them."""
     found: list[Fire] = []
     high, width = until, timedelta(days=1)
     while high > after and len(found) < MOST_FIRES:

@@ -1,8 +1,8 @@
-"""States of jobs as JSON, and what is left of them after a restart.
+"""Job states as JSON, and their recovery after a restart.
 
-`saved` loses nothing. `restored` applies the misfire policy to what had not started when the daemon went away:
-after more than `grace_s` of downtime fires of jobs that skip are missed, of the others the newest (latest) or all
-that are young enough go on. Runs that were going on stay so until the controller tells how they ended.
+`saved` loses nothing. `restored` applies the misfire policy to fires that had not started when the daemon went away:
+after more than `grace_s` of downtime they are missed (skip), or the newest (latest) or all that are young enough
+(all) go on. Runs under way stay so until the controller reports their end.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from sigc.schedule.step import missed
 
 
 def saved(state: JobState) -> dict[str, Any]:
-    """All of `state` but its job, as values that JSON holds."""
+    """Return `state` without its job, as JSON values."""
     return {
         "enabled": state.enabled,
         "paused": state.paused,
@@ -43,7 +43,7 @@ def saved(state: JobState) -> dict[str, Any]:
 
 
 def read(job: Job, record: Mapping[str, Any]) -> JobState:
-    """The state that was `saved`, under the job as it is configured now."""
+    """Return the state that was `saved`, under the job as it is configured now."""
     return JobState(
         job,
         record["enabled"],
@@ -58,10 +58,11 @@ def read(job: Job, record: Mapping[str, Any]) -> JobState:
 
 
 def restored(job: Job, record: Mapping[str, Any], now: datetime, alive: datetime, runs: Mapping[datetime, str]) -> Step:
-    """The state to go on with at `now`, and what is to be recorded, when the daemon was last `alive` then.
+    """Return the state to go on with at `now` and the actions to record. alive: when the daemon was last seen.
 
-    `runs` are runs of the job by their fire, over or not, for one that was asked for and began just before the end;
-    the controller then tells how it ended. One that trades and did not begin for certain is not asked for again.
+    runs: the job's runs by fire, over or not, for a run that was asked for and began just before the end; the
+    controller
+    then reports how it ended. A trade that did not begin for certain is not asked for again.
     """
     state, actions = _began(read(job, record), now, runs)
     if now - alive <= timedelta(seconds=job.grace_s):
@@ -81,13 +82,14 @@ def restored(job: Job, record: Mapping[str, Any], now: datetime, alive: datetime
 
 
 def _began(state: JobState, now: datetime, runs: Mapping[datetime, str]) -> Step:
-    """A run that was asked for: it goes on, or begins again, or is missed."""
+    """Decide about a run that was asked for: it goes on, begins again, or is missed."""
     if not isinstance(state.phase, Starting):
         return state, ()
     pending, attempt = state.phase.pending, state.phase.attempt
     run = runs.get(pending.fire.planned)
     if run is not None:
         return replace(state, phase=Running(pending, attempt, run)), ()
+    # The run may have been asked for and died before it was recorded. For a trade the safe answer is a miss.
     if state.job.kind in TRADING:
         return replace(state, phase=None), missed(state.job, pending.fire, Reason.LATE)
     again = Retrying(pending, attempt, now) if attempt > 1 else Waiting(pending)

@@ -1,6 +1,6 @@
-"""The state of one job, what happens to it, and what is to be done: the vocabulary of `step.py`.
+"""The vocabulary of `step.py`: a job's state, the events that happen to it, the actions to do.
 
-In three parts: `JobState` with its phases; the events, which the controller sees; the actions, which it does.
+In three parts: `JobState` with its phases; the events, reported by the controller; the actions, done by it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sigc.schedule.misfire import Miss, Reason
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A fire that is to run, and what it needs of other jobs: their names and the fires that must have finished."""
+    """A fire to run, and what it needs of other jobs: their names and the fires that must have finished."""
 
     fire: Fire
     needed: tuple[tuple[str, datetime], ...] = ()
@@ -23,14 +23,14 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Not started: something is not there yet."""
+    """The fire has not started: a dependency, a condition or its jitter is open."""
 
     pending: Pending
 
 
 @dataclass(frozen=True, slots=True)
 class Starting:
-    """A run was asked for; which one is not known yet. Attempts count from 1."""
+    """A run was requested; its id is not known yet. Attempts count from 1."""
 
     pending: Pending
     attempt: int
@@ -38,7 +38,7 @@ class Starting:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A run goes on."""
+    """A run is under way."""
 
     pending: Pending
     attempt: int
@@ -59,7 +59,7 @@ Phase: TypeAlias = Waiting | Starting | Running | Retrying
 
 @dataclass(frozen=True, slots=True)
 class FireResult:
-    """How the newest fire of a job ended."""
+    """The end of a job's newest fire."""
 
     job: str
     planned: datetime
@@ -68,7 +68,7 @@ class FireResult:
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """A job and what is going on with it. `others` are runs of it that the schedule did not start."""
+    """A job and its current phase. `others` are runs of it that the schedule did not start."""
 
     job: Job
     enabled: bool = True
@@ -76,31 +76,31 @@ class JobState:
     phase: Phase | None = None
     queue: tuple[Pending, ...] = ()
     others: frozenset[str] = frozenset()
-    finished: tuple[FireResult, ...] = ()  # of the jobs it depends on, by name
-    chained: datetime | None = None  # the last fire that dependencies alone gave
-    alarmed: datetime | None = None  # the fire whose deadline was told of
+    finished: tuple[FireResult, ...] = ()  # results of the jobs it depends on, sorted by name
+    chained: datetime | None = None  # the last fire made by dependencies alone
+    alarmed: datetime | None = None  # the fire whose deadline was alerted
 
     @property
     def busy(self) -> bool:
-        """Whether a new fire would meet an old one."""
+        """Return True if a new fire would overlap an old one."""
         return self.phase is not None or bool(self.others)
 
     def result(self, job: str) -> FireResult | None:
-        """How the newest fire of the job depended on ended, None when none has."""
+        """Return the result of the newest fire of a dependency, None if none has ended."""
         return next((result for result in self.finished if result.job == job), None)
 
 
 def fresh(job: Job) -> JobState:
-    """The state of a job that nothing has happened to."""
+    """Return the state of a new job."""
     return JobState(job, job.enabled)
 
 
-# Events: what the controller saw.
+# Events: reported by the controller.
 
 
 @dataclass(frozen=True, slots=True)
 class FireDue:
-    """A fire's time has come; `met` are the job's conditions that hold."""
+    """The time of a fire has come; `met` are the job's conditions that hold."""
 
     fire: Fire
     now: datetime
@@ -126,7 +126,7 @@ class Requested:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run began: the one asked for when `planned` is its fire, else one from elsewhere."""
+    """A run began: the requested one if `planned` is its fire, else one from elsewhere."""
 
     run: str
     now: datetime
@@ -135,7 +135,7 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunRefused:
-    """The run that was asked for can't begin (its session was traded already, the daemon stops)."""
+    """The requested run can't begin (its session was traded already, the daemon stops)."""
 
     planned: datetime
     now: datetime
@@ -143,7 +143,7 @@ class RunRefused:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """A run ended. `before_trading`: it is certain that it sent no order."""
+    """A run ended. `before_trading`: it sent no order, for certain."""
 
     run: str
     ok: bool
@@ -198,12 +198,12 @@ Event: TypeAlias = (
 )
 
 
-# Actions: what the controller is to do.
+# Actions: done by the controller.
 
 
 @dataclass(frozen=True, slots=True)
 class StartRun:
-    """Begin a run, and answer with RunStarted or RunRefused."""
+    """Begin a run; RunStarted or RunRefused follows."""
 
     fire: Fire
     attempt: int
@@ -211,28 +211,28 @@ class StartRun:
 
 @dataclass(frozen=True, slots=True)
 class QueueFire:
-    """Nothing to do: the fire waits behind the run that goes on."""
+    """Do nothing: the fire waits behind the run under way."""
 
     fire: Fire
 
 
 @dataclass(frozen=True, slots=True)
 class CancelRun:
-    """End this run; RunFinished follows."""
+    """Cancel this run; RunFinished follows."""
 
     run: str
 
 
 @dataclass(frozen=True, slots=True)
 class RecordMiss:
-    """Write down that the fire will not run."""
+    """Record that the fire will not run."""
 
     miss: Miss
 
 
 @dataclass(frozen=True, slots=True)
 class RetryAt:
-    """Nothing to do before `at`, when a Tick starts the attempt."""
+    """Do nothing before `at`, when a Tick starts the attempt."""
 
     fire: Fire
     attempt: int

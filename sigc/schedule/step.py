@@ -1,19 +1,19 @@
-"""What happens to a fire: `step(state, event) -> (state, actions)`, one state per job.
+"""The state machine of a job: `step(state, event) -> (state, actions)`.
 
     idle -> waiting    for its dependencies, fresh data, its jitter
-         -> starting   a run was asked for
+         -> starting   a run was requested
          -> running    -> idle, or retrying -> starting
 
-No clock is read and nothing is done: the controller tells what happened, with the time, and does the actions. Laws
-that the tests hold it to:
+Pure: it reads no clock and does nothing. The controller reports events with their time and does the actions. Laws
+that the tests check:
 
     every fire ends once: as finished, or as a recorded miss with its reason
-    a run is asked for only when no run of the job is going on, scheduled or by hand
-    an execute job is asked for once a fire; a rebalance again only when it failed before it could trade
-    paused or disabled jobs ask for no run but one wanted by hand
+    a run is requested only when no run of the job is under way, scheduled or by hand
+    an execute job is requested once a fire; a rebalance again only if it failed before it could trade
+    paused or disabled jobs request no run except one wanted by hand
 
-Read `state.py` first, then `step`. Neighbours: `misfire.py` gives the fires, `dependencies.py` says what a
-fire needs and passes on what has finished, `record.py` keeps states over a restart.
+Read `state.py` first, then `step`. Neighbours: `misfire.py` gives the fires, `dependencies.py` finds the fires a
+fire needs and passes on finished ones, `record.py` keeps states over a restart.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _QUIET = frozenset({Reason.PAUSED, Reason.DISABLED, Reason.MARKET_CLOSED})
 
 
 def step(state: JobState, event: Event) -> Step:
-    """The state after `event`, and what is to be done."""
+    """Return the state after `event`, and the actions to do."""
     match event:
         case FireDue(fire=due, needed=needed, now=now, met=met):
             return _meet(state, Pending(due, needed), now, met)
@@ -74,6 +74,7 @@ def step(state: JobState, event: Event) -> Step:
         case RunStarted():
             return _started(state, event)
         case RunRefused(planned=planned, now=now):
+            # A late answer to a request that was given up meanwhile.
             if not isinstance(state.phase, Starting) or state.phase.pending.fire.planned != planned:
                 return state, ()
             told = missed(state.job, state.phase.pending.fire, Reason.REFUSED)
@@ -93,7 +94,7 @@ def step(state: JobState, event: Event) -> Step:
 
 
 def next_wake(state: JobState) -> datetime | None:
-    """When a Tick is wanted at the latest; None when nothing is awaited but events and conditions."""
+    """Return when a Tick is wanted at the latest; None if only events and conditions are awaited."""
     match state.phase:
         case None:
             return None
@@ -107,14 +108,14 @@ def next_wake(state: JobState) -> datetime | None:
 
 
 def deadline(job: Job, one: Fire) -> datetime | None:
-    """When the fire is to have finished."""
+    """Return when the fire must have finished, None without a deadline."""
     return None if job.deadline_s is None else one.at + timedelta(seconds=job.deadline_s)
 
 
 def missed(job: Job, one: Fire, reason: Reason) -> tuple[Action, ...]:
-    """The record of a fire that does not run, and the alert where someone counts on the job.
+    """Return the record of a fire that does not run, and the alert if someone counts on the job.
 
-    Who asked by hand is answered, not alerted.
+    A run by hand raises no alert: the person gets the answer.
     """
     record = RecordMiss(Miss(one, reason))
     counted_on = job.deadline_s is not None or job.kind in TRADING
@@ -123,7 +124,7 @@ def missed(job: Job, one: Fire, reason: Reason) -> tuple[Action, ...]:
 
 
 def _meet(state: JobState, pending: Pending, now: datetime, met: frozenset[Condition] | None) -> Step:
-    """A new fire: taken up when nothing of the job goes on, else by the rule of overlap."""
+    """Handle a new fire: take it up if the job is idle, else apply the overlap policy."""
     job, one = state.job, pending.fire
     if not pending.fire.by_hand and not state.enabled:
         return state, missed(job, one, Reason.DISABLED)
@@ -140,7 +141,7 @@ def _meet(state: JobState, pending: Pending, now: datetime, met: frozenset[Condi
         case Overlap.CANCEL_OLD if not waits:
             return _replace_run(state, pending, now, met)
         case _ if waits and isinstance(state.phase, Waiting):
-            # What waits has not run: the newer fire takes its place, or one dependency would stop the job for ever.
+            # The newer fire replaces a waiting one: else a dependency that never ends would stop the job for ever.
             told = missed(job, state.phase.pending.fire, Reason.NEWER)
             state, more = _take(replace(state, phase=None), pending, now, met)
             return state, told + more
@@ -149,7 +150,7 @@ def _meet(state: JobState, pending: Pending, now: datetime, met: frozenset[Condi
 
 
 def _replace_run(state: JobState, pending: Pending, now: datetime, met: frozenset[Condition] | None) -> Step:
-    """cancel_old: what goes on is ended, and the new fire follows."""
+    """Cancel the run under way and let the new fire follow (cancel_old)."""
     told: tuple[Action, ...] = ()
     match state.phase:
         case Waiting(pending=old):
@@ -164,12 +165,13 @@ def _replace_run(state: JobState, pending: Pending, now: datetime, met: frozense
     for old in state.queue:
         told += missed(state.job, old.fire, Reason.NEWER)
     runs = {*state.others, *([state.phase.run] if isinstance(state.phase, Running) else [])}
+    # A queue that is not empty means that the runs were cancelled already.
     ends = () if state.queue else tuple(CancelRun(run) for run in sorted(runs))
     return replace(state, queue=(pending,)), (*told, *ends, QueueFire(pending.fire))
 
 
 def _take(state: JobState, pending: Pending, now: datetime, met: frozenset[Condition] | None) -> Step:
-    """Start a fire, let it wait, or miss it. Nothing of the job goes on; `met` None: conditions are not known now."""
+    """Start a fire, let it wait, or miss it. The job is idle. `met` None: the conditions are not known now."""
     job, one = state.job, pending.fire
     ready = True
     if not pending.fire.by_hand:
@@ -184,7 +186,7 @@ def _take(state: JobState, pending: Pending, now: datetime, met: frozenset[Condi
 def _readiness(
     state: JobState, pending: Pending, now: datetime, met: frozenset[Condition] | None
 ) -> tuple[Reason | None, bool]:
-    """Why a fire can't start any more, if so, and whether it can now."""
+    """Return why a fire can't start any more (None if it can), and True if it can start now."""
     job, one = state.job, pending.fire
     ends = deadline(job, one)
     if ends is not None and now >= ends:
@@ -201,7 +203,7 @@ def _readiness(
 
 
 def _then(state: JobState, actions: tuple[Action, ...], now: datetime) -> Step:
-    """After a fire has ended: the next of the queue, as long as those taken up end at once."""
+    """Take up the queue after a fire has ended; go on while the fires taken up end at once."""
     while not state.busy and state.queue:
         head, rest = state.queue[0], state.queue[1:]
         state, more = _take(replace(state, queue=rest), head, now, None)
@@ -238,11 +240,12 @@ def _may_retry(state: JobState, phase: Running, event: RunFinished) -> bool:
         return False
     if job.overlap is Overlap.CANCEL_OLD and state.queue:
         return False
-    # An order that may be out is never sent by a second try.
+    # A second try must never repeat an order that may have been sent.
     return job.kind is not JobKind.EXECUTE and (job.kind not in TRADING or event.before_trading)
 
 
 def _backoff_s(job: Job, attempt: int) -> float:
+    # The exponent is bounded, or a float would overflow; a first wait longer than the bound stays as configured.
     return min(job.backoff_s * 2.0 ** min(attempt - 1, 30), max(job.backoff_s, LONGEST_BACKOFF_S))
 
 
@@ -263,7 +266,10 @@ def _dependency(state: JobState, event: DependencyFinished) -> Step:
 
 
 def _chain(state: JobState) -> datetime | None:
-    """The fire that dependencies alone give: all finished well on one day of the job's zone, and not used before."""
+    """Return the fire made by dependencies alone, None if there is none.
+
+    All of them must have succeeded on one day of the job's zone, and that day must not be used already.
+    """
     results = [state.result(name) for name in state.job.depends_on]
     ended = [r.planned for r in results if r is not None and r.ok]
     zone = ZoneInfo(state.job.zone)
@@ -274,7 +280,7 @@ def _chain(state: JobState) -> datetime | None:
 
 
 def _again(state: JobState, phase: Waiting, now: datetime, met: frozenset[Condition] | None) -> Step:
-    """What waits is looked at again."""
+    """Check again whether the waiting fire can start."""
     state, actions = _take(state, phase.pending, now, met)
     return _then(state, actions, now)
 
@@ -308,7 +314,7 @@ def _tick(state: JobState, now: datetime, met: frozenset[Condition]) -> Step:
 
 
 def _drop(state: JobState, reason: Reason) -> Step:
-    """Forget what has not started; what runs goes on."""
+    """Drop everything that has not started; runs under way go on."""
     actions: tuple[Action, ...] = ()
     match state.phase:
         case Waiting(pending=pending):

@@ -1,10 +1,10 @@
-"""When a job fires: cron expressions in a named zone, and instants relative to a session's open or close.
+"""Triggers of jobs: cron expressions in a named zone, and instants relative to a session's open or close.
 
     parse_trigger   "0 9 * * 1-5" -> Cron, "close-15m" -> Relative
     fires_between   all fires in (after, until]
     next_fires      the next n
 
-Local times become instants by one rule. cronsim walks local wall-clock time, which knows no zones; then
+Local times become instants by one rule. cronsim works in local wall-clock time without zones; then
 
     a time that exists once           is that instant
     a time skipped by a clock change  is the end of the gap, and several such times are one fire
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 _DAY = datetime(2024, 3, 10, tzinfo=UTC)  # of the example above
 _ONE_DAY = timedelta(days=1)
-_HORIZON = timedelta(days=50 * 366)  # as far as cronsim looks
+_HORIZON = timedelta(days=50 * 366)  # cronsim searches no farther
 _RELATIVE = re.compile(r"(open|close)(?:([+-])(?=\d)(?:(\d{1,2})h)?(?:(\d{1,4})m)?(?:(\d{1,5})s)?)?")
 
 
@@ -48,19 +48,19 @@ class Cron:
 
     @property
     def hourly(self) -> bool:
-        """Whether it means every hour, so that a repeated hour counts twice."""
+        """Return True if it fires every hour, so that a repeated hour counts twice."""
         return self.text.split()[1] in ("*", "*/1")
 
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """An offset from the open or the close of every session."""
+    """An offset from the open or the close of each session."""
 
     anchor: Literal["open", "close"]
     offset: timedelta = timedelta(0)
 
     def of(self, session: Session) -> datetime:
-        """The instant in this session."""
+        """Return the instant in this session."""
         return (session.open if self.anchor == "open" else session.close) + self.offset
 
 
@@ -68,7 +68,7 @@ Trigger: TypeAlias = Cron | Relative
 
 
 def parse_trigger(text: str, zone: str) -> Trigger:
-    """A trigger from its text. Raises SigcError (E402) for what is neither, and for unknown zones.
+    """Return the trigger of a text. Raise SigcError (E402) for an invalid trigger or an unknown zone.
 
     >>> parse_trigger("close-1h30m", "UTC")
     Relative(anchor='close', offset=datetime.timedelta(days=-1, seconds=81000))
@@ -84,27 +84,31 @@ def parse_trigger(text: str, zone: str) -> Trigger:
         raise SigcError(Diagnostic("E402", f"'{text}' never fires")) from never
     except (CronSimError, ValueError, OverflowError) as bad:
         expected = "minute hour day-of-month month day-of-week, or open+5m, close-15m"
-        message = f"'{text}' is no cron expression ({str(bad).lower()})"
+        message = f"invalid cron expression '{text}' ({str(bad).lower()})"
         raise SigcError(Diagnostic("E402", message, expected=expected)) from bad
     return Cron(" ".join(text.split()), zone)
 
 
 def parse_relative(text: str) -> Relative:
-    """`open+5m`, `close-1h30m`, `open`. Raises SigcError (E402)."""
+    """Return the trigger of `open+5m`, `close-1h30m`, `open`. Raise SigcError (E402)."""
     found = _RELATIVE.fullmatch(text.replace(" ", ""))
     if found is None:
-        raise SigcError(Diagnostic("E402", f"'{text}' is no time of a session", expected="such as open+5m, close-15m"))
+        raise SigcError(
+            Diagnostic("E402", f"invalid time of a session '{text}'", expected="such as open+5m, close-15m")
+        )
     anchor, sign, hours, minutes, seconds = found.groups()
     offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0), seconds=int(seconds or 0))
     if offset >= _ONE_DAY:
         raise SigcError(
-            Diagnostic("E402", f"'{text}' is a day or more from its session", expected="less than 24 hours")
+            Diagnostic(
+                "E402", f"invalid time of a session '{text}': a day or more from it", expected="less than 24 hours"
+            )
         )
     return Relative("open" if anchor == "open" else "close", -offset if sign == "-" else offset)
 
 
 def trigger_text(trigger: Trigger | None) -> str:
-    """A trigger as it is written.
+    """Return a trigger as it is written in a configuration.
 
     >>> trigger_text(parse_relative("close-1h30m")), trigger_text(Cron("0 9 * * *", "UTC")), trigger_text(None)
     ('close-1h30m', '0 9 * * *', '')
@@ -122,21 +126,21 @@ def trigger_text(trigger: Trigger | None) -> str:
 
 
 def check_zone(zone: str) -> str:
-    """The zone itself. Raises SigcError (E402) when there is no such time zone."""
+    """Return the zone itself. Raise SigcError (E402) for an unknown time zone."""
     try:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError) as unknown:
         hint = did_you_mean(zone, available_timezones()) or "such as America/New_York"
-        raise SigcError(Diagnostic("E402", f"there is no time zone '{zone}'", hint=hint)) from unknown
+        raise SigcError(Diagnostic("E402", f"unknown time zone '{zone}'", hint=hint)) from unknown
     return zone
 
 
 def fires_between(
     trigger: Trigger, after: datetime, until: datetime, calendar: Calendar | None = None
 ) -> tuple[datetime, ...]:
-    """The fires later than `after` and not later than `until`, ascending, in UTC.
+    """Return the fires later than `after` and not later than `until`, ascending, in UTC.
 
-    `calendar` is read by relative triggers only; SigcError (E402) when it does not cover the days.
+    Only relative triggers read `calendar`. Raise SigcError (E402) if it does not cover the days.
     """
     if until <= after:
         return ()
@@ -149,7 +153,7 @@ def fires_between(
 
 
 def next_fires(trigger: Trigger, after: datetime, n: int, calendar: Calendar | None = None) -> tuple[datetime, ...]:
-    """The next `n` fires later than `after`; fewer where the calendar ends or no more come within 50 years."""
+    """Return the next `n` fires later than `after`; fewer at the calendar's end, or if no more come within 50 years."""
     last = None if isinstance(trigger, Cron) else calendar
     return first_of(lambda low, high: fires_between(trigger, low, high, calendar), after, n, last)
 
@@ -157,7 +161,7 @@ def next_fires(trigger: Trigger, after: datetime, n: int, calendar: Calendar | N
 def first_of(
     between: Callable[[datetime, datetime], Sequence[T]], after: datetime, n: int, calendar: Calendar | None
 ) -> tuple[T, ...]:
-    """The first `n` of what `between(low, high)` finds after `after`, in windows that double, to the calendar's end."""
+    """Return the first `n` results of `between(low, high)` after `after`, in windows that double."""
     end = after + _HORIZON if calendar is None else datetime.combine(calendar.until, datetime.min.time(), UTC)
     found: list[T] = []
     width = timedelta(hours=1)
@@ -169,9 +173,9 @@ def first_of(
 
 
 def sessions_near(calendar: Calendar, after: datetime, until: datetime) -> tuple[Session, ...]:
-    """The sessions of the days from `after` to `until` and two days around, as far as the calendar knows them.
+    """Return the sessions from two days before `after` to two days after `until`, as far as the calendar goes.
 
-    Raises SigcError (E402) when `after` or `until` itself lies outside.
+    Raise SigcError (E402) if `after` or `until` lies outside the calendar.
     """
     zone = ZoneInfo(calendar.zone)
     first, last = after.astimezone(zone).date(), until.astimezone(zone).date()
@@ -187,10 +191,11 @@ def _given(calendar: Calendar | None) -> Calendar:
 
 def _cron_fires(cron: Cron, after: datetime, until: datetime) -> tuple[datetime, ...]:
     zone = ZoneInfo(cron.zone)
-    # Wall clocks show at least this early and at most this late within the range, one clock change a day at most.
+    # Bounds of the wall-clock times within the range. A clock change moves them, and there is at most one a day.
     low = min(_wall(after, zone), _wall(after + _ONE_DAY, zone) - _ONE_DAY)
     high = max(_wall(until, zone), _wall(until - _ONE_DAY, zone) + _ONE_DAY)
     found: set[datetime] = set()
+    # cronsim starts after the time it is given, hence one second earlier.
     for local in CronSim(cron.text, low - timedelta(seconds=1)):
         if local > high:
             break
@@ -203,7 +208,7 @@ def _wall(at: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _instants(local: datetime, zone: ZoneInfo, both: bool) -> Iterator[datetime]:
-    """The instants at which wall clocks of `zone` show `local`, or the gap's end when they never do."""
+    """Yield the instants at which wall clocks of `zone` show `local`, or the end of the gap if they never do."""
     early = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
     late = local.replace(tzinfo=zone, fold=1).astimezone(UTC)
     if early <= late:
@@ -216,7 +221,7 @@ def _instants(local: datetime, zone: ZoneInfo, both: bool) -> Iterator[datetime]
 
 
 def _change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime:
-    """The first second in (before, after] at which the zone's offset is no longer what it was at `before`."""
+    """Return the first second in (before, after] at which the zone's offset differs from the one at `before`."""
     offset = before.astimezone(zone).utcoffset()
     low, high = 0, int((after - before).total_seconds())
     while high - low > 1:

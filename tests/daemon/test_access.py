@@ -59,10 +59,10 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
         make_token(tmp_path)
     path.unlink()
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(SigcError, match="can't be made or read"):
+    with pytest.raises(SigcError, match="can't be written or read"):
         make_token(tmp_path)
     assert not (tmp_path / "elsewhere").exists()
-    with pytest.raises(SigcError, match="can't be made or read"):
+    with pytest.raises(SigcError, match="can't be written or read"):
         make_token(tmp_path / "missing")
 
 

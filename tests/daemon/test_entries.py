@@ -98,13 +98,13 @@ def test_all_mistakes_are_told_at_once() -> None:
     )
     text = "\n".join(found)
     for part in (
-        "the name can't be in job 'Signals'",
+        "invalid name in job 'Signals'",
         "did you mean 'retries'?",
         "did you mean 'compute'?",
         "did you mean 'Europe/Berlin'?",
-        "'0 25 * * *' is no cron expression",
+        "invalid cron expression '0 25 * * *'",
         "two jobs are named 'a'",
-        "'open+5' is no time of a session in job 'a'",
+        "invalid time of a session 'open+5' in job 'a'",
         "deadline_s: -1",
         "enabled: yes",
         "retries: 1.5",
@@ -116,11 +116,11 @@ def test_all_mistakes_are_told_at_once() -> None:
         "window: 9-17",
         "jitter_s: True",
         "backoff_s: nan",
-        "nothing says when it runs in job 'signals'",
+        "no trigger in job 'signals'",
         "trigger: 900",
         "depends_on: 3",
         "calendar: None",
-        "'closed' is no time of a session",
+        "invalid time of a session 'closed'",
     ):
         assert part in text, part
     assert sum("E401" in line for line in found) == 1

@@ -316,7 +316,7 @@ def test_a_token_that_others_can_read_is_refused(site: Site) -> None:
     ("change", "said"),
     [
         ({"rpc": {"address": "0.0.0.0:0"}}, "needs TLS"),
-        ({"rpc": {"address": "nowhere"}}, "is no address"),
+        ({"rpc": {"address": "nowhere"}}, "invalid daemon.rpc.address"),
         ({"rpc": {"token": "short"}}, "shorter than 16"),
         ({"rpc": {"token": ""}}, "is empty"),
         ({"rpc": {"tokens": [{"name": "look", "token": "file:/nonexistent"}]}}, "daemon.rpc.tokens.0.token"),

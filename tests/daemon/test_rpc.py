@@ -58,15 +58,15 @@ def test_a_call_gets_its_fields_and_who_asks(server: Served) -> None:
 @pytest.mark.parametrize(
     ("name", "body", "code", "text"),
     [
-        ("pause", b"", 400, "no JSON"),
-        ("pause", b"{", 400, "no JSON"),
-        ("pause", b'{"strategy": NaN}', 400, "no JSON"),
-        ("pause", b"[]", 422, "is no object"),
+        ("pause", b"", 400, "malformed JSON"),
+        ("pause", b"{", 400, "malformed JSON"),
+        ("pause", b'{"strategy": NaN}', 400, "malformed JSON"),
+        ("pause", b"[]", 422, "is not an object"),
         ("pause", b'{"strategy": "../etc"}', 422, "does not match"),
         ("pause", b'{"stratgy": "a"}', 422, "did you mean 'strategy'?"),
         ("pause", b'{"strategy": 1}', 422, "is not a text"),
         ("pause?strategy=a", b"{}", 400, "in the body"),
-        ("kill", b'{"at": 1}', 422, "no field"),
+        ("kill", b'{"at": 1}', 422, "not a known field"),
     ],
 )
 def test_bad_requests_change_nothing(server: Served, name: str, body: bytes, code: int, text: str) -> None:

@@ -75,7 +75,7 @@ def check_dependencies(
     needs = {job.name: job.depends_on for job in sorted(jobs, key=lambda job: job.name)}
     unknown = [
         Diagnostic(
-            "E402", f"job '{name}' depends on '{other}', which is no job", place(name), hint=did_you_mean(other, needs)
+            "E402", f"job '{name}' depends on '{other}', an unknown job", place(name), hint=did_you_mean(other, needs)
         )
         for name, others in needs.items()
         for other in others
@@ -125,21 +125,21 @@ class _Entry:
         given = self.values.get(key, default)
         if isinstance(given, str):
             return given
-        self.tell(key, f"'{key}: {given}' is no text", hint="put it in quotes")
+        self.tell(key, f"'{key}: {given}' is not a text", hint="put it in quotes")
         return default
 
     def flag(self, key: str, default: bool) -> bool:
         given = self.values.get(key, default)
         if isinstance(given, bool):
             return given
-        self.tell(key, f"'{key}: {given}' is neither true nor false")
+        self.tell(key, f"'{key}: {given}' is not true or false")
         return default
 
     def number(self, key: str, default: float, low: float = 0.0, high: float = _LONGEST_S) -> float:
         given = self.values.get(key, default)
         if isinstance(given, int | float) and not isinstance(given, bool) and low <= given <= high:
             return given
-        self.tell(key, f"'{key}: {given}' can't be", expected=f"a number from {low:g} to {high:g}")
+        self.tell(key, f"invalid '{key}: {given}'", expected=f"a number from {low:g} to {high:g}")
         return default
 
     def choice(self, key: str, kinds: type[E], default: T) -> E | T:
@@ -149,7 +149,7 @@ class _Entry:
         known = [str(k) for k in kinds]
         if given in known:
             return kinds(str(given))
-        self.tell(key, f"'{key}: {given}' can't be", " or ".join(known), did_you_mean(str(given), known))
+        self.tell(key, f"invalid '{key}: {given}'", " or ".join(known), did_you_mean(str(given), known))
         return default
 
     def names(self, key: str) -> tuple[str, ...]:
@@ -160,7 +160,7 @@ class _Entry:
             listed = tuple(given)
             if all(isinstance(name, str) for name in listed):
                 return tuple(dict.fromkeys(str(name) for name in listed))
-        self.tell(key, f"'{key}: {given}' is no list of names")
+        self.tell(key, f"'{key}: {given}' is not a list of names")
         return ()
 
     def parsed(self, key: str, read: Callable[[], T], default: T) -> T:
@@ -181,7 +181,7 @@ def _entry(values: Mapping[str, object], number: int, places: Places, wrong: lis
 def _job(entry: _Entry, number: int, defaults: JobDefaults) -> Job:
     name = entry.values.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        entry.tell("name", "the name can't be", expected="small letters, digits, - and _, beginning with a letter")
+        entry.tell("name", "invalid name", expected="small letters, digits, - and _, beginning with a letter")
         name = f"job-{number + 1}"
     for key in entry.values:
         if key not in _KEYS:
@@ -192,12 +192,12 @@ def _job(entry: _Entry, number: int, defaults: JobDefaults) -> Job:
     deadline = entry.values.get("deadline_s")
     retries = entry.number("retries", 0, high=_MOST_RETRIES)
     if retries != int(retries):
-        entry.tell("retries", f"'retries: {retries}' is no whole number")
+        entry.tell("retries", f"'retries: {retries}' is not a whole number")
     if retries and kind is JobKind.EXECUTE:
         entry.tell("retries", "an execute job is never tried again, so it takes no 'retries'", hint="take retries out")
     depends_on = entry.names("depends_on")
     if entry.values.get("trigger") is None and not depends_on:
-        entry.tell("", "nothing says when it runs", hint="give trigger: or depends_on:")
+        entry.tell("", "no trigger", hint="give trigger: or depends_on:")
     conditions = [_condition(entry, c) for c in entry.names("conditions")]
     return Job(
         name,
@@ -233,7 +233,7 @@ def _command(entry: _Entry, kind: JobKind) -> tuple[str, ...]:
         return ()
     if isinstance(given, list) and given and all(isinstance(part, str) and part for part in given):
         return tuple(given)
-    entry.tell("command", f"'command: {given}' is no list of texts", expected="[program, argument, ...]")
+    entry.tell("command", f"'command: {given}' is not a list of texts", expected="[program, argument, ...]")
     return ()
 
 
@@ -254,7 +254,7 @@ def _window(entry: _Entry) -> MarketWindow | None:
         return MarketWindow() if text else None
     start, dots, end = text.partition("..")
     if not dots:
-        entry.tell("window", f"'window: {text}' can't be", expected=_WINDOW)
+        entry.tell("window", f"invalid 'window: {text}'", expected=_WINDOW)
         return None
     return entry.parsed("window", lambda: MarketWindow(parse_relative(start), parse_relative(end)), None)
 
@@ -263,5 +263,5 @@ def _condition(entry: _Entry, name: str) -> Condition | None:
     known = [str(c) for c in Condition]
     if name in known:
         return Condition(name)
-    entry.tell("conditions", f"'{name}' in 'conditions' can't be", " or ".join(known), did_you_mean(name, known))
+    entry.tell("conditions", f"invalid '{name}' in 'conditions'", " or ".join(known), did_you_mean(name, known))
     return None

@@ -1,1 +1,1 @@
-"""What goes over the wire: requests and replies of the verbs."""
+"""The messages of the verbs: requests and replies as they go over the wire."""

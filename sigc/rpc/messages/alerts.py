@@ -1,4 +1,4 @@
-"""What goes over the wire about alerts: requests and replies of `verbs/alert.py`."""
+"""The messages about alerts: requests and replies of `verbs/alert.py`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AlertId = Annotated[int, Bounds(1, 1 << 53)]
 
 @dataclass(frozen=True, slots=True)
 class AlertsRequest:
-    """The newest so many; with_resolved: those that are over, too."""
+    """The newest alerts, at most `most`. with_resolved: those that are over too."""
 
     most: Count = 50
     with_resolved: bool = False
@@ -23,7 +23,7 @@ class AlertsRequest:
 
 @dataclass(frozen=True, slots=True)
 class AlertLine:
-    """An alert. repeats: how often it happened again, last at `latest`; who: acknowledged or resolved it, `changed`."""
+    """An alert. repeats: further occurrences, the last at `latest`; who: acknowledged or resolved it, at `changed`."""
 
     id: int
     at: datetime
@@ -43,14 +43,14 @@ class AlertLine:
 
 @dataclass(frozen=True, slots=True)
 class AlertsReply:
-    """Alerts, the newest first."""
+    """Alerts, newest first."""
 
     alerts: tuple[AlertLine, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelLine:
-    """A channel: how many alerts it has yet to take, since when, and why its last try failed ('' for none)."""
+    """A channel: the number of undelivered alerts, the time of the oldest, the error of its last try ('' for none)."""
 
     name: str
     type: str
@@ -61,7 +61,7 @@ class ChannelLine:
 
 @dataclass(frozen=True, slots=True)
 class AlertStatusReply:
-    """How many alerts are not resolved, by severity; the channels."""
+    """The number of unresolved alerts by severity, and the channels."""
 
     open: Mapping[str, int]
     channels: tuple[ChannelLine, ...]
@@ -69,7 +69,7 @@ class AlertStatusReply:
 
 @dataclass(frozen=True, slots=True)
 class AlertRequest:
-    """An alert by its number, and why it is acknowledged or resolved."""
+    """An alert by its number, and the reason for acknowledging or resolving it."""
 
     id: AlertId
     reason: Text = ""
@@ -77,7 +77,7 @@ class AlertRequest:
 
 @dataclass(frozen=True, slots=True)
 class AlertReply:
-    """Whether anything changed; how the alert is now."""
+    """The alert as it is now. is_changed: the call changed it."""
 
     is_changed: bool
     alert: AlertLine
@@ -85,13 +85,13 @@ class AlertReply:
 
 @dataclass(frozen=True, slots=True)
 class AlertTestRequest:
-    """Which channel is tested; none for all."""
+    """The channel to test; None for all."""
 
     channel: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AlertTestReply:
-    """By channel: `ok`, or what is wrong."""
+    """The result by channel: `ok` or what is wrong."""
 
     found: Mapping[str, str]

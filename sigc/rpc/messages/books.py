@@ -1,4 +1,4 @@
-"""What goes over the wire about books: entries of corporate actions, and an asset that is renamed."""
+"""The messages about books: entries of corporate actions, and renaming an asset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ Asset = Annotated[str, Match(r"[^\x00-\x1f]{1,200}")]
 
 @dataclass(frozen=True, slots=True)
 class BookedAction:
-    """An entry of a corporate action. change: of `asset`, into_change: of `into`, shares; cash, receivable: money.
+    """An entry of a corporate action. change: shares of `asset`; into_change: shares of `into`; cash, receivable:
+    money.
 
     Numbers are decimals as text. step: its effect, or the payment of what it owed; corrects: an earlier entry's number.
     """
@@ -44,7 +45,7 @@ class BookedAction:
 
 @dataclass(frozen=True, slots=True)
 class RenameRequest:
-    """An asset that has another name. A portfolio of '' is the strategy's only one."""
+    """A renamed asset. portfolio: '' for the strategy's only one."""
 
     strategy: Name
     old: Asset
@@ -55,13 +56,13 @@ class RenameRequest:
 
 @dataclass(frozen=True, slots=True)
 class RenameReply:
-    """What was moved, book by book."""
+    """The entries made, book by book."""
 
     entries: tuple[BookedAction, ...]
 
 
 def told(entry: ActionEntry) -> BookedAction:
-    """An entry as it goes over the wire."""
+    """Return an entry as it goes over the wire."""
     amounts = entry.amounts
     return BookedAction(
         entry.number,

@@ -1,7 +1,7 @@
-"""What goes over the wire when one looks back: the requests and replies of `verbs/history.py`.
+"""The messages about the past: requests and replies of `verbs/history.py`.
 
-Lists come in pages, the newest first: `before` of a reply, given with the next request, goes on where it ended; '' (or
-0) says that nothing is left. Rows that are added meanwhile neither repeat nor hide one.
+Lists come in pages, newest first: pass a reply's `before` with the next request to continue; '' (or 0) means that
+nothing is left. Rows added meanwhile neither repeat nor hide one.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ Number = Annotated[int, Bounds(0, 1 << 53)]
 
 @dataclass(frozen=True, slots=True)
 class NavRequest:
-    """A book's NAV between two dates, both included. portfolio: '' for the strategy's first. points: at most so many.
+    """A book's NAV between two dates, inclusive. portfolio: '' for the strategy's first. points: at most so many.
 
-    Of a longer range the first point and the last are kept, and of each bucket between them the extremes of NAV and
-    drawdown: no high and no drawdown is lost.
+    A longer range is thinned: the first and last point are kept, and of each bucket between them the extremes of NAV
+    and
+    drawdown, so that no high and no drawdown is lost.
     """
 
     strategy: Name
@@ -44,13 +45,13 @@ class NavRequest:
 
 @dataclass(frozen=True, slots=True)
 class NavReply:
-    """A book by session, column by column; months and figures are of all its sessions.
+    """A book by session, as columns; months and figures are over all its sessions.
 
     drawdown: 0 or negative; daily: return since the close before; gross, net: shares of NAV; turnover: what was ordered
-    for the session as a share of NAV, none when nothing was; commission, slippage: money, cumulated.
-    sessions: how many there are in the range; receivables: what corporate actions owe it; declared_until: the last
-    session whose NAV an older sigc made of prices as the strategy declared them, '' for none. A strategy that has not
-    traded has no book: capital and opened are none.
+    for the session as a share of NAV, None without orders; commission, slippage: money, cumulated.
+    sessions: their number in the range; receivables: money owed by corporate actions; declared_until: the last session
+    that an older sigc valued at prices as the strategy declared them, '' for none. A strategy that has not traded has
+    no book: capital and opened are None.
     """
 
     strategy: str
@@ -88,7 +89,7 @@ class RunsPageRequest:
 
 @dataclass(frozen=True, slots=True)
 class RunsPageReply:
-    """Runs of the daemon, those under way among them, and such as were done without it."""
+    """Runs of the daemon, those under way included, and runs done without it."""
 
     runs: tuple[RunStatus, ...]
     before: str = ""
@@ -142,10 +143,10 @@ class PositionsRequest:
 
 @dataclass(frozen=True, slots=True)
 class PositionsReply:
-    """Positions at the accepted prices of `as_of`, the session of the newest NAV; `priced` tells those that are older.
+    """Positions at the accepted prices of `as_of`, the session of the newest NAV; `priced` marks older prices.
 
-    The largest first, those among them that are wanted and not held. total: how many there are; run: the one whose
-    targets are meant; money: what weights are shares of; receivables: what corporate actions owe the book.
+    Largest first, including those wanted but not held. total: their number; run: the run whose targets are shown;
+    money: the amount that weights are shares of; receivables: money owed by corporate actions.
     """
 
     strategy: str
@@ -181,7 +182,7 @@ class AuditReply:
 
 @dataclass(frozen=True, slots=True)
 class OpenReply:
-    """How many orders may still be filled, by strategy, then by state."""
+    """The number of orders that may still be filled, by strategy, then by state."""
 
     orders: Mapping[str, Mapping[str, int]]
 
@@ -198,9 +199,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class CacheReply:
-    """The cache, as it was `age_seconds` ago. limit_bytes: 0 without a cache; hits, misses: since it was made.
+    """The cache as it was `age_seconds` ago. limit_bytes: 0 without a cache; hits, misses: since it was created.
 
-    by_source: the largest, sources and signals.
+    by_source: the largest sources and signals.
     """
 
     is_enabled: bool
@@ -223,7 +224,7 @@ class DetailRequest:
 
 @dataclass(frozen=True, slots=True)
 class FindingLine:
-    """What a check found. assets: the first of them, `more` are not told."""
+    """A finding of a check. assets: the first ones; more: the number of others."""
 
     check: str
     weight: str
@@ -236,7 +237,7 @@ class FindingLine:
 
 @dataclass(frozen=True, slots=True)
 class StageLine:
-    """A stage of a run. outcome: done, failed, refused, late, or running; started: none where that is not known."""
+    """A stage of a run. outcome: done, failed, refused, late, or running; started: None if unknown."""
 
     name: str
     seconds: float
@@ -255,10 +256,11 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class PlanNode:
-    """A node of the plan: `operator` with its numbers is its label; `name` where the strategy names it.
+    """A node of the plan. label: `operator` with its numbers; name: as in the strategy, if it has one there.
 
-    kind: source, column, or along which axis it computes (time, cross, cell, ...). seconds: spent in it, none where it
-    was not computed, or in one go with the node that takes it. computed, cached: blocks, of a node that is stored.
+    kind: source, column, or the axis along which it computes (time, cross, cell, ...). seconds: spent in it; None if it
+    was
+    not computed, or computed together with the node that uses it. computed, cached: blocks, of a node that is stored.
     """
 
     label: str
@@ -275,7 +277,7 @@ class PlanNode:
 
 @dataclass(frozen=True, slots=True)
 class PlanLine:
-    """The DAG that a run computed. edges: pairs of numbers of nodes, input first. more: nodes that are not told.
+    """The DAG that a run computed. edges: pairs of node numbers, input first. more: nodes left out.
 
     blocks: computed, joined to a stored beginning, cached. file: of the lines that nodes name.
     """
@@ -295,7 +297,7 @@ class PlanLine:
 
 @dataclass(frozen=True, slots=True)
 class DetailReply:
-    """Everything about a run but the lists of its orders and fills. plan: none before it has computed."""
+    """A run in full, except the lists of its orders and fills. plan: None before it has computed."""
 
     status: RunStatus
     portfolio: str = ""
@@ -321,9 +323,10 @@ class SignalsRequest:
 
 @dataclass(frozen=True, slots=True)
 class SignalLine:
-    """How a signal was spread over assets: quantiles at 0, 5, 25, 50, 75, 95, 100 %. `weights`: the wanted weights.
+    """A signal's distribution over assets: quantiles at 0, 5, 25, 50, 75, 95, 100 %. name: `weights` for the wanted
+    weights.
 
-    ic: its rank correlation with the returns of the session that followed; none before these are known.
+    ic: its rank correlation with the returns of the session that followed; None before these are known.
     """
 
     name: str
@@ -350,9 +353,9 @@ class SignalDay:
 
 @dataclass(frozen=True, slots=True)
 class SignalsReply:
-    """Runs, the newest first. fifths: by signal, the mean return of the following session of each fifth of the assets.
+    """Runs, newest first. fifths: by signal, the mean return of the following session in each fifth of the assets.
 
-    Lowest values first, over the runs of this page; slippage_bps none where nothing was filled.
+    Lowest values first, over the runs of this page. slippage_bps: None without fills.
     """
 
     days: tuple[SignalDay, ...]

@@ -1,4 +1,4 @@
-"""More that goes over the wire, as in `requests`: who asks, how the last hour went, what is halted."""
+"""More messages of the status page: the caller's rights, the last hour, halts."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from sigc.rpc.messages.requests import Count, Text
 
 @dataclass(frozen=True, slots=True)
 class TraceRequest:
-    """At most so many points, of the last hour."""
+    """At most that many points of the last hour."""
 
     most: Count = 240
 
 
 @dataclass(frozen=True, slots=True)
 class TraceReply:
-    """The last hour, the oldest first: memory and processor of controller and workers, loop lag, runs, workers
-    of the cluster; how many blocks were computed, and found in the cache, since the daemon started.
+    """The last hour, oldest first: memory and processor of controller and workers, loop lag, runs, workers of the
+    cluster;
+    the number of blocks computed, and found in the cache, since the daemon started.
     """
 
     at: tuple[datetime, ...]
@@ -33,7 +34,7 @@ class TraceReply:
 
 @dataclass(frozen=True, slots=True)
 class WhoReply:
-    """Who asks: the name of the token and its role (read, operate or trade). daemon: the name of who answers."""
+    """The caller: the name of its token and its role (read, operate or trade). daemon: the daemon's name."""
 
     token: str
     role: str
@@ -42,7 +43,7 @@ class WhoReply:
 
 @dataclass(frozen=True, slots=True)
 class HaltReply:
-    """Whether anything changed; what is halted now ('' is everything)."""
+    """The strategies halted now ('' is everything). is_changed: the call changed something."""
 
     is_changed: bool
     halted: tuple[str, ...]
@@ -50,7 +51,7 @@ class HaltReply:
 
 @dataclass(frozen=True, slots=True)
 class AcceptRequest:
-    """The price of an asset on a day (an ISO date), accepted for a reason."""
+    """An accepted price of an asset on a day (an ISO date), with the reason."""
 
     asset: Text
     day: Text
@@ -59,7 +60,7 @@ class AcceptRequest:
 
 @dataclass(frozen=True, slots=True)
 class AcceptReply:
-    """What is accepted. is_known: whether a book has traded the asset."""
+    """The accepted price. is_known: a book has traded the asset."""
 
     asset: str
     day: str
@@ -68,7 +69,7 @@ class AcceptReply:
 
 @dataclass(frozen=True, slots=True)
 class StopDecision:
-    """Something that holds until it is taken back. kind: halted or paused; strategy: '' is all of them."""
+    """A halt or pause in force. kind: halted or paused; strategy: '' is all of them."""
 
     kind: str
     strategy: str
@@ -79,6 +80,6 @@ class StopDecision:
 
 @dataclass(frozen=True, slots=True)
 class SafetyReply:
-    """What holds now."""
+    """The halts and pauses in force."""
 
     decisions: tuple[StopDecision, ...]

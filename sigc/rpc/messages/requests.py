@@ -1,7 +1,7 @@
-"""What goes over the wire: the requests and replies of the daemon's verbs, in the order of `verbs/`.
+"""The messages of the daemon's verbs, in the order of `verbs/`.
 
-Values alone, so that the thin client reads them without the daemon's libraries. Those of `sigc status` and of runs have
-a module of their own: each dataclass costs time to make, and a command pays for what it says.
+Plain values, so that the thin client reads them without the daemon's libraries. Those of `sigc status` and of runs have
+a module of their own: each dataclass takes time to create, and a command pays only for what it prints.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Count = Annotated[int, Bounds(1, 1000)]
 
 @dataclass(frozen=True, slots=True)
 class StatusRequest:
-    """is_detailed: workers, tasks, cache, queue, connections, checks and versions too."""
+    """A request for the status. is_detailed: with workers, tasks, cache, queue, connections, checks and versions."""
 
     is_detailed: bool = False
 
@@ -40,7 +40,7 @@ class StatusRequest:
 
 @dataclass(frozen=True, slots=True)
 class HoldRequest:
-    """strategy: none for all."""
+    """A pause, halt or its end. strategy: None for all."""
 
     strategy: Name | None = None
     reason: Text = ""
@@ -48,7 +48,7 @@ class HoldRequest:
 
 @dataclass(frozen=True, slots=True)
 class HoldReply:
-    """Whether anything changed; what is paused now ('' is everything)."""
+    """The strategies paused now ('' is everything). is_changed: the call changed something."""
 
     is_changed: bool
     paused: tuple[str, ...]
@@ -56,14 +56,14 @@ class HoldReply:
 
 @dataclass(frozen=True, slots=True)
 class ReloadRequest:
-    """is_plan: tell the difference, change nothing."""
+    """A reload. is_plan: return the differences, change nothing."""
 
     is_plan: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference between two configurations. kind: added, removed or changed; needs_restart: not by a reload."""
+    """A difference of two configurations. kind: added, removed or changed; needs_restart: reload can't apply it."""
 
     what: str
     kind: str
@@ -74,7 +74,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ReloadReply:
-    """The difference, and whether it is in force."""
+    """The differences. is_applied: they are in force."""
 
     changes: tuple[Change, ...]
     is_applied: bool
@@ -83,7 +83,7 @@ class ReloadReply:
 
 @dataclass(frozen=True, slots=True)
 class StopRequest:
-    """timeout_seconds: how long runs may take to finish; none: as configured. is_forced: not at all."""
+    """A stop or restart. timeout_seconds: time for runs to finish; None: as configured. is_forced: no time."""
 
     is_forced: bool = False
     timeout_seconds: Annotated[float, Bounds(0, 86_400)] | None = None
@@ -91,7 +91,7 @@ class StopRequest:
 
 @dataclass(frozen=True, slots=True)
 class StopReply:
-    """The process that is going to end, and how long that may take."""
+    """The process that will end, and the time that may take."""
 
     pid: int
     identity: str
@@ -104,7 +104,7 @@ class StopReply:
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """strategy: a configured one, or file: an absolute path. date: none for the newest data."""
+    """A run of a configured strategy, or of a file (an absolute path). date: None for the newest data."""
 
     strategy: Name | None = None
     file: Path = ""
@@ -135,14 +135,14 @@ class RunsRequest:
 
 @dataclass(frozen=True, slots=True)
 class RunsReply:
-    """Runs, the newest first."""
+    """Runs, newest first."""
 
     runs: tuple[RunStatus, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CancelRequest:
-    """A run by its id, and why it is to end."""
+    """A run by its id, and the reason for cancelling it."""
 
     id: RunId
     reason: Text = ""
@@ -150,7 +150,7 @@ class CancelRequest:
 
 @dataclass(frozen=True, slots=True)
 class CancelReply:
-    """was_going: whether the run was under way; it ends as soon as it can. left: open orders that were not reached."""
+    """The cancelled run. was_going: it was under way and ends as soon as it can. left: open orders not cancelled."""
 
     was_going: bool
     left: int = 0
@@ -158,7 +158,7 @@ class CancelReply:
 
 @dataclass(frozen=True, slots=True)
 class LogsRequest:
-    """The last lines of the log that belong to a run."""
+    """A request for the last log lines of a run."""
 
     id: RunId
     most: Count = 200
@@ -166,7 +166,7 @@ class LogsRequest:
 
 @dataclass(frozen=True, slots=True)
 class LogsReply:
-    """Lines as they stand in the log."""
+    """Lines as they are in the log."""
 
     lines: tuple[str, ...]
 
@@ -203,14 +203,14 @@ class JobsReply:
 
 @dataclass(frozen=True, slots=True)
 class NextRequest:
-    """How many of the next fires."""
+    """A request for the next fires, at most `most`."""
 
     most: Count = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """A fire that is planned, and when it comes with its jitter."""
+    """A planned fire. at: its time with jitter."""
 
     job: str
     strategy: str
@@ -236,7 +236,7 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True)
 class SwitchReply:
-    """Whether anything changed, and how it is now."""
+    """The job's state. is_changed: the call changed it."""
 
     is_changed: bool
     is_enabled: bool
@@ -244,7 +244,7 @@ class SwitchReply:
 
 @dataclass(frozen=True, slots=True)
 class JobRunRequest:
-    """Run a job now. is_dry: compute, trade nothing. is_forced: though it is paused."""
+    """A run of a job now. is_dry: compute, trade nothing. is_forced: although it is paused."""
 
     job: Name
     is_dry: bool = False
@@ -254,7 +254,7 @@ class JobRunRequest:
 
 @dataclass(frozen=True, slots=True)
 class JobRunReply:
-    """The run that began; none when the fire waits behind another. message: what an operator is to know of it."""
+    """The run that began; '' if the fire waits behind another. message: a warning for the operator."""
 
     run: str
     message: str = ""
@@ -272,7 +272,7 @@ class HistoryRequest:
 class HistoryEntry:
     """A fire that ran (run, outcome) or did not (outcome missed, with the reason as message).
 
-    kind: of the run (trade, dry, script, ...), '' where there was none.
+    kind: of the run (trade, dry, script, ...), '' without one.
     """
 
     at: datetime
@@ -285,7 +285,7 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class HistoryReply:
-    """Fires, the newest first."""
+    """Fires, newest first."""
 
     entries: tuple[HistoryEntry, ...]
     zone: str

@@ -1,4 +1,4 @@
-"""How the daemon, its strategies, workers and runs are, as it goes over the wire; the rest is in `requests.py`."""
+"""The messages of the status of daemon, strategies, workers and runs; the others are in `requests.py`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 from sigc.errors import Diagnostic
 
-# What to say beside an outcome where its orders ended before all was filled.
+# The words shown beside an outcome whose orders ended before all was filled.
 UNFILLED = MappingProxyType({"part": "filled in part", "none": "nothing filled"})
 
 
 def unfilled(filled: str) -> str:
-    """Return what to add to an outcome where not all of its orders was filled.
+    """Return the words to add to an outcome whose orders were not all filled, else ''.
 
     >>> "success" + unfilled("part"), "success" + unfilled("all")
     ('success, filled in part', 'success')
@@ -27,7 +27,7 @@ def unfilled(filled: str) -> str:
 class StrategyStatus:
     """A strategy: active, paused, disabled or halted; its last run and how it ended; when it is due next.
 
-    filled: open, all, part or none of what the broker took of the last run's orders; '' where it took none.
+    filled: open, all, part or none of the last run's orders that the broker took; '' if it took none.
     """
 
     name: str
@@ -41,7 +41,7 @@ class StrategyStatus:
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """A worker of the cluster. refused: why it does not compute, '' if it does; one that has left is told of too."""
+    """A worker of the cluster. refused: why it does not compute, '' if it does; one that has left is listed too."""
 
     address: str
     memory_bytes: int
@@ -54,9 +54,9 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """A run: waiting, running or ended; then with its outcome, findings and what it found (`result`).
+    """A run: waiting, running or ended; once ended with outcome, findings and `result`.
 
-    filled: open, all, part or none of what the broker took of its orders; '' where it took none.
+    filled: open, all, part or none of the orders that the broker took; '' if it took none.
     """
 
     id: str
@@ -84,10 +84,11 @@ class RunStatus:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What `status --detailed` adds. workers: of the cluster; queue: runs under way and waiting.
+    """The additions of `status --detailed`. workers: of the cluster; queue: runs under way and waiting.
 
-    cpu_limit: how the share of the processors is kept. limits_off: by strategy, limits that nothing it loads can be
-    judged by. missed: newest fires that did not run, of jobs that have not run since, and why.
+    cpu_limit: how the processor limit is enforced. limits_off: by strategy, limits that can't be judged with the data
+    it
+    loads. missed: newest fires that did not run, of jobs that have not run since, with the reason.
     """
 
     cluster: str = ""
@@ -109,10 +110,11 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class StatusReply:
-    """status: starting, running or stopping. zone: of the times people are shown. identity: of the process.
+    """The status of a daemon: starting, running or stopping. zone: of the times shown to people. identity: of the
+    process.
 
-    life: of this start; a restart keeps the process and has another. broker: where orders go, `paper` or a name.
-    page: where the status page is, '' without one. alerts: how many are open, by severity.
+    life: of this start; a restart keeps the process and changes it. broker: where orders go, `paper` or a name.
+    page: the address of the status page, '' without one. alerts: open ones by severity.
     """
 
     name: str
