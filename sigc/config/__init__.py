@@ -1,1 +1,1 @@
-"""Configuration: every setting declared once, read, checked, found."""
+"""The configuration: every setting is declared once; read, checked and found here."""

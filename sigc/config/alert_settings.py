@@ -1,4 +1,4 @@
-"""The settings of alerts: channels, routes, conditions, quiet hours. One class a type of channel.
+"""The settings of alerts: channels, routes, conditions, quiet hours. One class for each type of channel.
 
 Texts marked secret may be the value, `file:/path` of a file that only its owner reads, or `credential:NAME` of a
 systemd credential, as in `sigc.config.daemon_settings`.
@@ -19,17 +19,17 @@ SeverityName = Literal["info", "warning", "critical"]
 
 
 class ChannelBase(Section):
-    """What every channel has."""
+    """The settings that all channels share."""
 
     per_minute: int = Field(10, ge=1, le=1000, description="Most messages a minute; more become one digest.")
     timeout_seconds: float = Field(10.0, gt=0, le=120, description="Longest wait for the channel's answer.")
 
 
 class WebhookSettings(ChannelBase):
-    """JSON by POST to an address of yours."""
+    """A webhook: JSON by POST to an address of yours."""
 
     type: Literal["webhook"]
-    url: SecretStr = Field(description="Where it is posted to; secret.")
+    url: SecretStr = Field(description="Address to post to; secret.")
     secret: SecretStr | None = Field(None, description="Key that signs the body (HMAC-SHA256); secret.")
 
 
@@ -49,17 +49,17 @@ class PagerDutySettings(ChannelBase):
 
 
 class EmailSettings(ChannelBase):
-    """Mail over SMTP."""
+    """Email over SMTP."""
 
     type: Literal["email"]
     host: str = Field(min_length=1, description="Mail server.")
-    port: int = Field(587, ge=1, le=65535, description="Port of it.")
-    security: Literal["starttls", "tls", "none"] = Field("starttls", description="How the connection is encrypted.")
+    port: int = Field(587, ge=1, le=65535, description="Port of the mail server.")
+    security: Literal["starttls", "tls", "none"] = Field("starttls", description="Encryption of the connection.")
     user: str = Field("", description="Login; empty: none.")
     password: SecretStr | None = Field(None, description="Password of the login; secret.")
-    sender: str = Field(pattern=r"^[^@\s]+@[^@\s]+$", description="Address it comes from.")
+    sender: str = Field(pattern=r"^[^@\s]+@[^@\s]+$", description="Sender's address.")
     to: tuple[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")], ...] = Field(
-        min_length=1, description="Addresses it goes to."
+        min_length=1, description="Recipients' addresses."
     )
 
 
@@ -88,13 +88,15 @@ ChannelSettings = Annotated[
 class ConditionSettings(Section):
     """A condition over metrics that raises an alert while it is met."""
 
-    name: str = Field(pattern=_NAME, description="What the alert is called.")
-    when: str = Field(min_length=1, max_length=500, description="Such as: daily_pnl_pct < -0.02 and open_orders > 0.")
-    severity: SeverityName = Field("warning", description="How urgent it is.")
+    name: str = Field(pattern=_NAME, description="Name of the alert.")
+    when: str = Field(
+        min_length=1, max_length=500, description="Condition, such as: daily_pnl_pct < -0.02 and open_orders > 0."
+    )
+    severity: SeverityName = Field("warning", description="Severity of the alert.")
 
 
 class RouteSettings(Section):
-    """Which channels an alert goes to, by its severity."""
+    """The channels of an alert, by its severity."""
 
     critical: tuple[str, ...] | None = Field(None, description="Names of channels; unset: all.")
     warning: tuple[str, ...] | None = Field(None, description="Names of channels; unset: all.")
@@ -109,20 +111,22 @@ class QuietSettings(Section):
 
 
 class HeartbeatSettings(Section):
-    """A sign of life to a service elsewhere, which tells when it stays away."""
+    """A sign of life to a service elsewhere, which alerts when it stays away."""
 
-    url: SecretStr | None = Field(None, description="Posted to while the daemon is ready; secret. Unset: none.")
-    every_seconds: float = Field(60.0, ge=1, description="How often; the service waits a few times as long.")
+    url: SecretStr | None = Field(
+        None, description="Address to post to while the daemon is ready; secret. Unset: none."
+    )
+    every_seconds: float = Field(60.0, ge=1, description="Interval; set the service to wait a few times as long.")
 
 
 class AlertSettings(Section):
-    """What an operator is told, and how."""
+    """The settings of alerts."""
 
     channels: dict[Annotated[str, Field(pattern=_NAME)], ChannelSettings] = Field(
         {},
         description="By name: {type: slack | pagerduty | email | telegram | webhook | apprise, ...}; see docs/alerts.md.",
     )
-    routes: RouteSettings = Field(RouteSettings(), description="Which channels an alert goes to, by its severity.")
+    routes: RouteSettings = Field(RouteSettings(), description="Channels of an alert, by its severity.")
     rules: tuple[ConditionSettings, ...] = Field(
         (), description="Conditions over metrics: {name, when, severity} each, beside the rules that are on by default."
     )
@@ -131,14 +135,14 @@ class AlertSettings(Section):
         QuietSettings(), description="Hours in which only critical alerts are sent; the others follow at their end."
     )
     heartbeat: HeartbeatSettings = Field(
-        HeartbeatSettings(), description="A sign of life to a service elsewhere, which tells when it stays away."
+        HeartbeatSettings(), description="A sign of life to a service elsewhere, which alerts when it stays away."
     )
     summary: str = Field(
         "",
         pattern=rf"{_CLOCK}|^$",
-        description="When the daily summary is sent (severity info), such as 17:30 in schedule.timezone; empty: never.",
+        description="Time of the daily summary (severity info), such as 17:30 in schedule.timezone; empty: never.",
     )
-    late_data_minutes: float = Field(15.0, gt=0, description="How long a fire may wait for fresh data unsaid.")
+    late_data_minutes: float = Field(15.0, gt=0, description="Longest wait of a fire for fresh data without an alert.")
     undelivered_minutes: float = Field(
-        10.0, gt=0, description="How long a channel may take no alert before health is degraded."
+        10.0, gt=0, description="Longest time a channel may fail before health is degraded."
     )

@@ -1,8 +1,8 @@
-"""Check a configuration and lay what is given over the defaults: every error at once, each with file, line and column.
+"""Checks a configuration and merges it with the defaults: every error at once, each with file, line and column.
 
 Found at --config, $SIGC_CONFIG, ./sigc.yaml, ~/.sigc/config.yaml, /etc/sigc/sigc.yaml, /etc/sigc/config.yaml.
 Precedence: command line, environment (SIGC_DATA__DIRECTORY), file, defaults. `${VAR}` and `${VAR:-default}`.
-Reading: `read.py`. E400: the file can't be read; E401: an unknown key; E402: a bad value.
+Reading: `read.py`. E400: the file can't be read; E401: an unknown key; E402: an invalid value.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from sigc.config.settings import Config
 from sigc.errors import Diagnostic, SigcError, Span, did_you_mean
 
 _PREFIX = "SIGC_"
-_OTHER_VARIABLES = frozenset({"SIGC_CONFIG", "SIGC_RPC_TOKEN"})  # are no settings of this file
+_OTHER_VARIABLES = frozenset({"SIGC_CONFIG", "SIGC_RPC_TOKEN"})  # variables that are not settings
 Examine = Callable[[Mapping[str, Any], Mapping[Location, Span]], Iterable[Diagnostic]]
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A configuration, where each given setting came from (`path:line`, `$VAR`, `command line`), file, secrets."""
+    """A configuration, the origin of each setting (`path:line`, `$VAR`, `command line`), its file, its secrets."""
 
     config: Config
     origins: Mapping[str, str]
@@ -36,7 +36,7 @@ class LoadedConfig:
     secrets: frozenset[str] = frozenset()
 
     def shown(self) -> dict[str, Any]:
-        """All settings as plain data for people: without secrets."""
+        """Return all settings as plain data for people, without secrets."""
         shown: dict[str, Any] = hidden(self.config.model_dump(mode="json", by_alias=True), self.secrets)
         return shown
 
@@ -47,9 +47,9 @@ def load_config(
     overrides: Mapping[str, object] | None = None,
     examine: Examine | None = None,
 ) -> LoadedConfig:
-    """The configuration in force. overrides: by dotted key. Raises every error of it at once.
+    """Return the configuration in force. overrides: by dotted key. Raise every error of it at once.
 
-    examine: looks at the data too, for what only upper layers can judge (cron expressions, names of jobs).
+    examine: checks what only upper layers can judge (cron expressions, names of jobs).
     """
     found = find(path, environment)
     source = ConfigSource({}, {}, [], set()) if found is None else _read(found, environment)
@@ -62,6 +62,7 @@ def load_config(
     try:
         config = Config.model_validate(data)
     except ValidationError as invalid:
+        # A setting whose variable is missing has an error of its own already.
         wrong = [e for e in invalid.errors() if tuple(str(p) for p in e["loc"]) not in source.unset]
         errors += [_diagnostic(e, spans, str(found or "configuration")) for e in wrong]
         config = Config()
@@ -79,7 +80,7 @@ def _read(path: Path, environment: Mapping[str, str]) -> ConfigSource:
 
 
 def secrets_in(config: Config) -> set[str]:
-    """What is secret by its name in settings that are free in form, and passwords of URLs anywhere."""
+    """Return the values under secret names in free-form settings, and passwords of URLs anywhere."""
     free = {"broker": config.broker.options, "cluster": config.cluster.options, "jobs": config.schedule.jobs}
     return secrets_of(free) | secrets_of(config.model_dump(mode="json"), by_name=False)
 
@@ -101,7 +102,7 @@ def _parsed(text: str) -> object:
 
 
 def _key_of(words: str) -> str | None:
-    """`data__directory` or `data_directory` as the dotted key it means, None if there is none."""
+    """Return the dotted key that `data__directory` or `data_directory` means, None if there is none."""
     known = {k.replace(".", "_"): k for k in keys()}
     return known.get(words.replace("__", "_"))
 
@@ -134,7 +135,7 @@ def _diagnostic(error: Any, spans: Mapping[Location, Span], where: str) -> Diagn
 
 
 def _span(location: Location, spans: Mapping[Location, Span]) -> Span | None:
-    """Return the place of an error: the setting's own, else that of what it is in."""
+    """Return the place of an error: the setting's own, else that of the section it is in."""
     while location:  # pydantic names the branch of a union too
         for known in (location, *(location[:n] + location[n + 1 :] for n in range(1, len(location) - 1))):
             if known in spans:
@@ -145,7 +146,7 @@ def _span(location: Location, spans: Mapping[Location, Span]) -> Span | None:
 
 @functools.cache
 def keys() -> tuple[str, ...]:
-    """Every setting's dotted key."""
+    """Return the dotted key of every setting."""
     return tuple(key for key, _ in _fields(Config, ""))
 
 
@@ -160,12 +161,12 @@ def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The section class that an annotation is, None for a setting (which may offer a section among others)."""
+    """Return the section class of an annotation, None for a setting (which may offer a section among others)."""
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def reference_yaml() -> str:
-    """conf/sigc.yaml: every setting with its default and text."""
+    """Return the text of conf/sigc.yaml: every setting with its default and description."""
     lines = ["# Every setting of sigc with its default. Generated from the declarations in sigc/config/settings.py."]
     lines += _section_lines(Config, 0)
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Where a configuration file is, and what one is read into. Without a file none of its readers need be loaded."""
+"""The search for the configuration file, and the record it is read into. Imports none of its readers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Location = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class ConfigSource:
-    """Data of a file, where each key stands, what is wrong, settings whose variable is missing, secret variables."""
+    """The data of a file, the place of each key, errors, settings whose variable is missing, and secret values."""
 
     data: dict[str, Any]
     spans: dict[Location, Span]
@@ -24,7 +24,7 @@ class ConfigSource:
 
 
 def find(path: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """The configuration file: the one named, else the first there is, else none. Raises E400."""
+    """Return the configuration file: the one named, else the first that exists, else None. Raise E400."""
     named = path or (Path(environment["SIGC_CONFIG"]) if environment.get("SIGC_CONFIG") else None)
     if named is not None:
         if not named.is_file():

@@ -1,7 +1,7 @@
-"""A configuration file as data: parsed, variables filled in, with the place of every key. `find` finds it.
+"""Reads a configuration file as data: parsed, variables filled in, with the place of every key. `find` finds it.
 
-Nothing is judged here, and pydantic is not imported: the thin client reads addresses and places from here too, whatever
-else is wrong with the file. Judging is `check`'s.
+Nothing is validated here, and pydantic is not imported: the thin client reads addresses and places with this module,
+even if other settings are invalid. `check` validates.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from sigc.errors import Diagnostic, SigcError, Span
 
 _MOST_BYTES = 1_000_000
 _MOST_DEPTH = 20
-# `${VAR}` stands unquoted in flow mappings too, where YAML takes no braces: before parsing, they are replaced
-# by characters of the private use area, one for one, so that every column stays where it was.
+# `${VAR}` is allowed unquoted in flow mappings, where YAML forbids braces. Before parsing they are replaced by
+# characters of Unicode's private use area, one for one, so that every column stays the same.
 _WRITTEN = re.compile(r"\$\{([A-Za-z_][^{}\n]*)\}")
 _VARIABLE = re.compile("\ue000\ue001([A-Za-z_][A-Za-z0-9_]*)(:-([^\ue002]*))?\ue002")
 
 
 def read(path: Path, environment: Mapping[str, str]) -> ConfigSource:
-    """The file's data, with what is wrong with single values. Raises E400 for what is no configuration at all."""
+    """Return the file's data, with the errors of single values. Raise E400 if the file is not a configuration."""
     found = ConfigSource({}, {}, [], set())
     try:
         if path.stat().st_size > _MOST_BYTES:
@@ -41,9 +41,9 @@ def read(path: Path, environment: Mapping[str, str]) -> ConfigSource:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as broken:
         where = _at(broken.problem_mark, path)
-        raise SigcError(Diagnostic("E400", broken.problem or "this is no YAML", where)) from broken
+        raise SigcError(Diagnostic("E400", broken.problem or "malformed YAML", where)) from broken
     except (yaml.YAMLError, RecursionError) as broken:
-        raise SigcError(Diagnostic("E400", f"{path} is no YAML: {broken}")) from broken
+        raise SigcError(Diagnostic("E400", f"{path} is malformed YAML: {broken}")) from broken
     if node is None:
         return found
     if not isinstance(node, yaml.MappingNode):
@@ -64,7 +64,7 @@ def _refuse_bombs(text: str, path: Path) -> None:
             raise SigcError(Diagnostic("E400", "aliases are not allowed", span, hint="write the value out"))
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _MOST_DEPTH:
-            raise SigcError(Diagnostic("E400", "nested too deep", _at(event.start_mark, path)))
+            raise SigcError(Diagnostic("E400", "nested too deeply", _at(event.start_mark, path)))
 
 
 def _at(mark: Any, path: Path) -> Span | None:
@@ -78,7 +78,7 @@ def _span(node: yaml.Node, path: Path) -> Span:
 
 
 class _Reader:
-    """Turns YAML nodes into data, filling in variables and noting where each key stands."""
+    """The reader of YAML nodes: fills in variables and notes the place of each key."""
 
     def __init__(self, path: Path, environment: Mapping[str, str], found: ConfigSource) -> None:
         self.path, self.environment = path, environment

@@ -1,10 +1,10 @@
-"""Secrets of a configuration: the value itself, a file only its owner reads, or a systemd credential.
+"""The secrets of a configuration: given as a value, a file only its owner reads, or a systemd credential.
 
     reveal("file:/etc/sigc/token", "daemon.rpc.token", os.environ)
 
-Revealed where it is used, and told to the log's `Secrets` there, so that it appears nowhere. What else is secret
-without being declared so is told by its name (`is_secret_name`) or its place (the password of a URL): `hidden` takes
-it out of what is shown, `masked` out of the line of a file.
+A secret is revealed where it is used, and registered there with the log's `Secrets`, so that it appears nowhere. Other
+secrets are recognised by their name (`is_secret_name`) or place (the password of a URL): `hidden` removes them from
+shown data, `masked` from the text of a file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CREDENTIAL = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 def reveal(text: str, setting: str, environment: Mapping[str, str]) -> str:
-    """The secret that a setting's text means. Raises E402, naming the setting and never the value.
+    """Return the secret that a setting's text means. Raise E402, naming the setting and never the value.
 
     >>> reveal("hunter22", "daemon.rpc.token", {})
     'hunter22'
@@ -41,7 +41,7 @@ def reveal(text: str, setting: str, environment: Mapping[str, str]) -> str:
     if colon and kind == "credential":
         directory = environment.get("CREDENTIALS_DIRECTORY", "")
         if not directory or not _CREDENTIAL.fullmatch(rest):
-            message = f"{setting} is a systemd credential, and systemd gave none of that name"
+            message = f"{setting} names a systemd credential, but systemd passed none of that name"
             raise SigcError(Diagnostic("E402", message, hint=f"put LoadCredential={rest}:/path into the unit"))
         return _read(Path(directory) / rest, setting, 0o037)  # systemd lets root's group read it
     return text
@@ -61,11 +61,11 @@ def _read(path: Path, setting: str, forbidden: int) -> str:
     try:
         return content.decode("utf-8").strip()
     except UnicodeDecodeError:
-        raise SigcError(Diagnostic("E402", f"{path} ({setting}) is no text")) from None
+        raise SigcError(Diagnostic("E402", f"{path} ({setting}) is not UTF-8 text")) from None
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether what has this name is to be shown to nobody.
+    """Return True if a setting of this name must not be shown.
 
     >>> [is_secret_name(name) for name in ("api_key", "DB_PASSWORD", "base_url", "keyboard")]
     [True, True, False, False]
@@ -74,7 +74,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def passwords_of(text: str) -> list[str]:
-    """The passwords of the URLs in a text.
+    """Return the passwords of the URLs in a text.
 
     >>> passwords_of("https://ann:hunter22@host/prices.csv")
     ['hunter22']
@@ -83,7 +83,7 @@ def passwords_of(text: str) -> list[str]:
 
 
 def without_passwords(text: str) -> str:
-    """The text, its URLs without their passwords.
+    """Return the text with the passwords of its URLs removed.
 
     >>> without_passwords("can't reach https://ann:hunter22@host/prices.csv")
     "can't reach https://ann:**********@host/prices.csv"
@@ -92,7 +92,7 @@ def without_passwords(text: str) -> str:
 
 
 def without_url_secrets(text: str) -> str:
-    """Return the text, its URLs without their passwords and queries: a signed URL is a key to what it names.
+    """Return the text with passwords and queries of its URLs removed: a signed URL is a key to its target.
 
     >>> without_url_secrets("can't reach 'https://host/prices.csv?sig=hunter22&e=1'")
     "can't reach 'https://host/prices.csv?**********'"
@@ -101,7 +101,7 @@ def without_url_secrets(text: str) -> str:
 
 
 def secrets_of(data: Any, *, by_name: bool = True, is_named: bool = False) -> set[str]:
-    """Every secret text in plain data: the password of a URL, and with by_name what is under a secret name.
+    """Return every secret text in plain data: passwords of URLs and, with by_name, values under a secret name.
 
     >>> sorted(secrets_of({"api_key": "hunter22", "url": "https://ann:hunter23@host", "retries": 3}))
     ['hunter22', 'hunter23']
@@ -119,11 +119,12 @@ def secrets_of(data: Any, *, by_name: bool = True, is_named: bool = False) -> se
 
 
 def hidden(data: Any, secrets: Iterable[str]) -> Any:
-    """Plain data, with the secrets taken out of every text.
+    """Return plain data with the secrets removed from every text.
 
     >>> hidden({"command": ["login", "--with=hunter22"], "retries": 3}, ["hunter22"])
     {'command': ['login', '--with=**********'], 'retries': 3}
     """
+    # A secret that begins with another one must be replaced first, or its end would be left.
     longest_first = sorted(secrets, key=lambda text: (-len(text), text))
     return _hidden(data, longest_first)
 
@@ -141,7 +142,7 @@ def _hidden(data: Any, secrets: list[str]) -> Any:
 
 
 def masked(text: str, *, by_name: bool = True) -> str:
-    """The text of a file, its secrets blanked out character by character: every column stays.
+    """Return the text of a file with its secrets blanked out, character by character: columns stay the same.
 
     by_name: of a configuration, where what follows a secret name is one; else passwords of URLs alone.
 

@@ -1,7 +1,7 @@
-"""Every setting declared once: its key, type, default and text; YAML and environment to a `Config`.
+"""The declaration of every setting: its key, type, default and description; all together are a `Config`.
 
-A new setting is one field here. From the declarations come validation, `sigc config show`, the JSON schema and
-conf/sigc.yaml. The daemon's own sections are in `sigc.config.daemon_settings`. Reading files and environment:
+A new setting is one field here. Validation, `sigc config show`, the JSON schema and conf/sigc.yaml follow from the
+declarations. The daemon's own sections are in `sigc.config.daemon_settings`. Files and environment are read by
 `sigc.config.check`.
 """
 
@@ -19,7 +19,7 @@ __all__ = ["CacheSettings", "Config", "DaemonSettings", "ScheduleSettings", "Sec
 
 
 class ValidationSettings(Section):
-    """When loaded data are found wanting."""
+    """The limits beyond which loaded data cause a warning."""
 
     max_missing_pct: float = Field(
         0.05, ge=0, le=1, description="Share of missing cells above which to warn (0.05 is 5 %)."
@@ -28,13 +28,17 @@ class ValidationSettings(Section):
 
 
 class DataSettings(Section):
-    """Where data come from."""
+    """The places of data."""
 
-    directory: str = Field("./data", description="Third place a relative path of a data source is looked for.")
-    roots: tuple[str, ...] = Field((), description="More folders that data sources may be read from.")
-    url_prefixes: tuple[str, ...] = Field((), description="URLs that data sources may start with; empty allows all.")
-    max_cells: int = Field(1 << 31, gt=0, description="Rows x columns above which a file is refused unread.")
-    validation: ValidationSettings = Field(ValidationSettings(), description="When loaded data are found wanting.")
+    directory: str = Field("./data", description="Third folder in which a relative path of a data source is searched.")
+    roots: tuple[str, ...] = Field((), description="More folders from which data sources may be read.")
+    url_prefixes: tuple[str, ...] = Field((), description="Allowed beginnings of the URLs of data sources; empty: all.")
+    max_cells: int = Field(
+        1 << 31, gt=0, description="Rows x columns above which a file is refused without reading it."
+    )
+    validation: ValidationSettings = Field(
+        ValidationSettings(), description="Limits beyond which loaded data cause a warning."
+    )
 
 
 class TlsFiles(Section):
@@ -61,7 +65,7 @@ class ClusterSettings(Section):
     workers: int = Field(2, ge=1, description="Local worker processes.")
     threads: int = Field(1, ge=1, description="Threads a local worker.")
     memory_limit: str = Field("auto", description="Memory a local worker may use, such as 2GiB.")
-    address: str = Field("", description="Of a running scheduler, such as tls://host:8786.")
+    address: str = Field("", description="Address of a running scheduler, such as tls://host:8786.")
     class_: str = Field(
         "", alias="class", description="Dotted name of a cluster class, such as dask_jobqueue.SLURMCluster."
     )
@@ -73,11 +77,11 @@ class ClusterSettings(Section):
         "temporary", description="temporary certificates (local), none, or files ca, cert, key."
     )
     dashboard_address: str = Field(
-        "", description="Where Dask's dashboard of a local cluster listens; empty: a free port of 127.0.0.1."
+        "", description="Address of a local cluster's Dask dashboard; empty: a free port of 127.0.0.1."
     )
     connect_timeout_s: float = Field(30.0, gt=0, description="Seconds to wait for a scheduler to answer.")
     idle_minutes: float = Field(
-        15.0, ge=0, description="The daemon closes local workers that had no work for so long; 0: never."
+        15.0, ge=0, description="Idle time after which the daemon closes local workers; 0: never."
     )
     deadline_s: float = Field(
         0.0, ge=0, description="Seconds without a finished block after which workers are restarted; 0: never."
@@ -87,75 +91,77 @@ class ClusterSettings(Section):
 class PaperSettings(Section):
     """The paper broker: a simulation with a book of its own, filled at the data's next prices."""
 
-    slippage_bps: float = Field(0.0, ge=0, description="By how much fills are worse than the price.")
-    commission_bps: float = Field(0.0, ge=0, description="Commission on the value of a fill.")
-    commission_per_share: float = Field(0.0, ge=0, description="Commission a share.")
-    min_commission: float = Field(0.0, ge=0, description="Least commission of a fill.")
+    slippage_bps: float = Field(0.0, ge=0, description="Slippage: fills are this much worse than the price.")
+    commission_bps: float = Field(0.0, ge=0, description="Commission as a share of a fill's value.")
+    commission_per_share: float = Field(0.0, ge=0, description="Commission per share.")
+    min_commission: float = Field(0.0, ge=0, description="Minimum commission of a fill.")
     max_volume_pct: float = Field(
-        1.0, gt=0, le=1, description="Largest share of a session's volume that is filled (0.1 is 10 %)."
+        1.0, gt=0, le=1, description="Largest fill as a share of a session's volume (0.1 is 10 %)."
     )
-    leverage: float = Field(4.0, gt=0, description="Gross value of positions and open orders over equity, at most.")
-    shorting: bool = Field(True, description="Whether more may be sold than is held.")
+    leverage: float = Field(4.0, gt=0, description="Largest gross value of positions and open orders, over equity.")
+    shorting: bool = Field(True, description="Allow selling more than is held.")
     borrow_bps: float = Field(0.0, ge=0, description="Yearly fee on the value of short positions.")
     quantity_step: str = Field(
-        "1", pattern=r"^\d+(\.\d+)?$", description="Quantities are multiples of it; 1 is whole shares."
+        "1", pattern=r"^\d+(\.\d+)?$", description="Smallest step of quantities; 1 is whole shares."
     )
 
 
 class BrokerSettings(Section):
-    """Where orders go."""
+    """The broker that orders go to."""
 
-    type: str = Field("paper", description="paper, or the name of a broker that is installed.")
+    type: str = Field("paper", description="paper, or the name of an installed broker.")
     timeout_s: float | None = Field(
         None, gt=0, description="Seconds to wait for an answer; unset: daemon.connections.timeout_seconds."
     )
-    options: dict[str, Any] = Field({}, description="Settings of an installed broker; its own text says which.")
+    options: dict[str, Any] = Field({}, description="Settings of an installed broker; see its own documentation.")
     paper: PaperSettings = Field(PaperSettings(), description="The paper broker.")
 
 
 class ExecutionSettings(Section):
-    """How target weights become orders."""
+    """The way from target weights to orders."""
 
     sizing: Literal["capital", "nav"] = Field(
-        "capital", description="What weights are a share of: the book's capital, or its worth."
+        "capital", description="Base of the weights: the book's capital, or its net asset value."
     )
     capital: float = Field(1_000_000.0, gt=0, description="Money of a book when it is opened.")
     style: Literal["immediate", "twap"] = Field(
         "immediate", description="All orders at once, or in slices over a window."
     )
-    window_minutes: float = Field(60.0, gt=0, description="Length of a twap.")
-    slices: int = Field(6, ge=1, le=500, description="Slices of a twap.")
-    order_type: Literal["market", "limit"] = Field("market", description="At any price, or at a limit.")
-    limit_offset_bps: float = Field(10.0, ge=0, description="How far a limit lies beyond the reference price.")
+    window_minutes: float = Field(60.0, gt=0, description="Duration of a twap.")
+    slices: int = Field(6, ge=1, le=500, description="Number of slices of a twap.")
+    order_type: Literal["market", "limit"] = Field("market", description="Orders at any price, or at a limit price.")
+    limit_offset_bps: float = Field(10.0, ge=0, description="Distance of the limit price beyond the reference price.")
     time_in_force: Literal["day", "ioc"] = Field(
-        "day", description="day: to the session's end; ioc: at once or not at all."
+        "day", description="day: valid to the session's end; ioc: filled at once or cancelled."
     )
     lot: str = Field(
-        "", pattern=r"^(\d+(\.\d+)?)?$", description="Quantities are multiples of it; empty: what the broker allows."
+        "", pattern=r"^(\d+(\.\d+)?)?$", description="Smallest step of quantities; empty: what the broker allows."
     )
-    min_order_value: float = Field(0.0, ge=0, description="Smaller orders are not sent.")
+    min_order_value: float = Field(0.0, ge=0, description="Value below which an order is not sent.")
     cut_off: str = Field(
         "close-5m",
         pattern=r"^(open|close)([+-]\d+[mh])?$",
-        description="When nothing is sent any more, against the session.",
+        description="Time after which no order is sent, relative to the session.",
     )
     lookup_grace_s: float = Field(
-        10.0, ge=0, description="How long an order without an answer may stay unseen before it is sent again."
+        10.0,
+        ge=0,
+        description="Seconds an order without an answer may stay unknown to the broker before it is sent again.",
     )
     lookup_backoff_s: float = Field(
-        0.5, gt=0, description="First wait between two looks for it; it doubles, up to 30 s."
+        0.5, gt=0, description="First wait between two lookups of such an order; it doubles, up to 30 s."
     )
     fill_wait_s: float = Field(
-        60.0, ge=0, description="How long a run waits for fills of what it sent; later ones are taken in all the same."
+        60.0, ge=0, description="Seconds a run waits for fills of its orders; later fills are still booked."
     )
-    load_deadline_s: float = Field(600.0, gt=0, description="Longest time of the stage load.")
-    compute_deadline_s: float = Field(3600.0, gt=0, description="Longest time of the stage compute.")
-    validate_deadline_s: float = Field(120.0, gt=0, description="Longest time of the stage validate.")
-    execute_deadline_s: float = Field(28800.0, gt=0, description="Longest time of the stage execute.")
+    load_deadline_s: float = Field(600.0, gt=0, description="Longest duration of the stage load.")
+    compute_deadline_s: float = Field(3600.0, gt=0, description="Longest duration of the stage compute.")
+    validate_deadline_s: float = Field(120.0, gt=0, description="Longest duration of the stage validate.")
+    execute_deadline_s: float = Field(28800.0, gt=0, description="Longest duration of the stage execute.")
 
 
 class SafetySettings(Section):
-    """What no run and no order may exceed. Money is in the account's currency, shares of the book are fractions (0.1 is 10 %)."""
+    """The limits of runs and orders. Money is in the account's currency, shares are fractions (0.1 is 10 %)."""
 
     on_data_error: Literal["halt", "hold", "use_cache", "alert"] = Field(
         "halt",
@@ -172,13 +178,15 @@ class SafetySettings(Section):
     max_missing_pct: float = Field(
         0.05, ge=0, le=1, description="Share of the wanted and held assets that may lack a price."
     )
-    min_rows: int = Field(2, ge=1, description="Fewest rows of data.")
+    min_rows: int = Field(2, ge=1, description="Minimum number of rows of data.")
     on_anomaly: Literal["halt", "hold", "exclude", "alert"] = Field(
         "hold",
         description="An asset whose price jumps beyond max_return and is not confirmed, or whose row repeats the one before: refuse, keep its position, want none of it, go on with a warning.",
     )
-    max_return: float = Field(0.5, gt=0, description="A larger return of a session is an anomaly.")
-    max_volume_ratio: float = Field(10.0, gt=0, description="More volume than so many times its average is an anomaly.")
+    max_return: float = Field(0.5, gt=0, description="Return of a session above which it is an anomaly.")
+    max_volume_ratio: float = Field(
+        10.0, gt=0, description="Multiple of the average volume above which volume is an anomaly."
+    )
     max_anomalies_pct: float = Field(
         0.05,
         ge=0,
@@ -198,32 +206,34 @@ class SafetySettings(Section):
         0.2,
         ge=0,
         le=1,
-        description="By how much the assets with a value may fall below the mean of the last 20 rows, of each source that is read; off under 5 assets.",
+        description="Largest fall of the number of assets with a value below the mean of the last 20 rows, for each source that is read; off under 5 assets.",
     )
     max_deviation: float = Field(
         0.0,
         ge=0,
-        description="How far a turnover may lie above the mean of the strategy's own, in standard deviations; 0: off.",
+        description="Largest distance of a turnover above the mean of the strategy's own, in standard deviations; 0: off.",
     )
-    min_history: int = Field(20, ge=2, description="Fewest runs that max_deviation judges by; before, it is off.")
-    neutral: bool = Field(False, description="Whether the weights of the book must sum to 0.")
+    min_history: int = Field(20, ge=2, description="Number of runs below which max_deviation is off.")
+    neutral: bool = Field(False, description="Require the weights of the book to sum to 0.")
     neutral_tolerance: float = Field(
-        0.01, ge=0, le=1, description="How far from 0 that sum may be, over the sum of absolute weights."
+        0.01, ge=0, le=1, description="Largest absolute sum of weights over the sum of absolute weights, with neutral."
     )
     max_position: float = Field(1.0, gt=0, description="Largest weight of an asset.")
     max_sector: float = Field(0.0, ge=0, description="Largest net weight of a sector; 0: off.")
     max_sector_in_flight: float = Field(
-        0.0, ge=0, description="The same if only the purchases in flight were filled, or only the sales; 0: off."
+        0.0, ge=0, description="The same if only the open purchases were filled, or only the open sales; 0: off."
     )
     max_gross: float = Field(4.0, gt=0, description="Largest sum of absolute weights.")
     max_gross_in_flight: float = Field(
-        8.0, gt=0, description="The same if every order that adds were filled and none that reduces."
+        8.0, gt=0, description="The same if every open order that adds were filled and none that reduces."
     )
     max_net: float = Field(4.0, gt=0, description="Largest absolute sum of weights.")
     max_net_in_flight: float = Field(
-        8.0, gt=0, description="The same if only the purchases in flight were filled, or only the sales."
+        8.0, gt=0, description="The same if only the open purchases were filled, or only the open sales."
     )
-    max_turnover: float = Field(4.0, gt=0, description="Largest value of a session's orders over the book's worth.")
+    max_turnover: float = Field(
+        4.0, gt=0, description="Largest value of a session's orders over the book's net asset value."
+    )
     max_change: float = Field(2.0, gt=0, description="Largest change of one asset's weight in a session.")
     max_order_value: float = Field(
         0.0, ge=0, description="Largest value of an order, at the higher of the last two accepted prices; 0: off."
@@ -231,7 +241,7 @@ class SafetySettings(Section):
     max_order_pct: float = Field(
         0.1,
         ge=0,
-        description="By how much an order may exceed the change of weight that was wanted, as a share of it; one lot always may; 0: off.",
+        description="Largest excess of an order over the wanted change of weight, as a share of that change; one lot is always allowed; 0: off.",
     )
     max_adv_pct: float = Field(
         0.1,
@@ -242,35 +252,35 @@ class SafetySettings(Section):
     max_orders_per_run: int = Field(10_000, ge=0, description="Most orders of a run.")
     max_orders_per_session: int = Field(50_000, ge=0, description="Most orders of a book in a session.")
     min_cash: float = Field(
-        -4.0, description="Least cash over the book's worth once all is filled; negative is borrowed."
+        -4.0, description="Least cash over the book's net asset value once all is filled; negative is borrowed."
     )
     min_cash_in_flight: float = Field(
-        -8.0, description="The same if all purchases in flight were filled and no sale; 0: nothing is ever borrowed."
+        -8.0, description="The same if all open purchases were filled and no sale; 0: nothing is ever borrowed."
     )
-    allow_short: bool = Field(True, description="Whether positions may be negative.")
+    allow_short: bool = Field(True, description="Allow negative positions.")
     restricted: tuple[str, ...] = Field((), description="Assets that are not traded.")
 
 
 class AuditSettings(Section):
-    """The account of everything that happened."""
+    """The audit: the record of everything that happened."""
 
-    mirror: bool = Field(True, description="Write the records as JSON lines to work_dir/audit too, a file a day.")
-    compress_days: int = Field(7, ge=0, description="Mirror files older than this are compressed.")
+    mirror: bool = Field(True, description="Write the records as JSON lines to work_dir/audit too, one file a day.")
+    compress_days: int = Field(7, ge=0, description="Age in days after which mirror files are compressed.")
     retention_days: int = Field(
-        0, ge=0, description="Mirror files older than this are deleted; 0: never. The ledger keeps all."
+        0, ge=0, description="Age in days after which mirror files are deleted; 0: never. The ledger keeps all."
     )
     sign_key: str = Field("", description="File of an ed25519 private key (PEM, mode 0600) that signs every record.")
     anchor: str = Field(
         "",
-        description="File that the chain's head is appended to each day, best on another machine's disk; empty: work_dir/audit/anchors.jsonl.",
+        description="File to which the chain's head is appended each day, best on another machine's disk; empty: work_dir/audit/anchors.jsonl.",
     )
 
 
 class BacktestSettings(Section):
-    """What a backtest assumes."""
+    """The assumptions of a backtest."""
 
     capital: float = Field(
-        1_000_000.0, gt=0, description="Money of the book, for costs a share, a trade or of market impact."
+        1_000_000.0, gt=0, description="Money of the book, for costs per share, per trade or of market impact."
     )
 
 
@@ -278,15 +288,15 @@ class Config(Section):
     """All settings."""
 
     daemon: DaemonSettings = Field(default_factory=DaemonSettings, description="The daemon.")
-    data: DataSettings = Field(DataSettings(), description="Where data come from.")
+    data: DataSettings = Field(DataSettings(), description="Places of data.")
     cluster: ClusterSettings = Field(ClusterSettings(), description="The Dask cluster that large work runs on.")
-    backtest: BacktestSettings = Field(BacktestSettings(), description="What a backtest assumes.")
+    backtest: BacktestSettings = Field(BacktestSettings(), description="Assumptions of a backtest.")
     strategies: tuple[StrategySettings, ...] = Field(
-        (), description="What the daemon runs: {name, file, portfolio, enabled, schedule, capital, params} each."
+        (), description="Strategies of the daemon: {name, file, portfolio, enabled, schedule, capital, params} each."
     )
-    schedule: ScheduleSettings = Field(ScheduleSettings(), description="When things run.")
-    broker: BrokerSettings = Field(BrokerSettings(), description="Where orders go.")
-    execution: ExecutionSettings = Field(ExecutionSettings(), description="How target weights become orders.")
-    safety: SafetySettings = Field(SafetySettings(), description="What no run and no order may exceed.")
-    audit: AuditSettings = Field(AuditSettings(), description="The account of everything that happened.")
-    alerts: AlertSettings = Field(AlertSettings(), description="What an operator is told, and how.")
+    schedule: ScheduleSettings = Field(ScheduleSettings(), description="The schedule of jobs.")
+    broker: BrokerSettings = Field(BrokerSettings(), description="The broker that orders go to.")
+    execution: ExecutionSettings = Field(ExecutionSettings(), description="The way from target weights to orders.")
+    safety: SafetySettings = Field(SafetySettings(), description="Limits of runs and orders.")
+    audit: AuditSettings = Field(AuditSettings(), description="The record of everything that happened.")
+    alerts: AlertSettings = Field(AlertSettings(), description="Alerts: channels, routes, conditions.")

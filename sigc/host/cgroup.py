@@ -1,13 +1,13 @@
-"""Keeping to `max_cpu_pct`: a quota of the kernel where a control group is delegated to us, else means of our own.
+"""The processor limit `max_cpu_pct`: a quota of the kernel if a control group is delegated to us, else our own means.
 
-    quota = Quota.find()                     None where no group is ours to divide
+    quota = ControlGroup.find()              None if no group is delegated to us
     quota.set(80, cpus=4)                    now, and again after a reload
-    worker_threads(50, cpus=8)               without a quota: how many threads of workers at most; they are niced,
-                                             and work is handed out at a pace (`pace.py`)
+    worker_threads(50, cpus=8)               without a quota: the most threads of workers; they are niced, and work is
+                                             handed out at a limited rate (`cpu_throttle.py`)
 
 cgroup v2: our process moves into a child of its group, the group hands the controller `cpu` down, the child's `cpu.max`
-is the share; workers are born into it. A group is delegated when systemd says so (`Delegate=yes`), or when it is
-writable for a user who is not root. Whatever of it fails leaves things as they were.
+is the share; workers are born into it. A group is delegated if systemd says so (`Delegate=yes`), or if it is
+writable for a user who is not root. A step that fails leaves everything as it was.
 """
 
 from __future__ import annotations
@@ -19,28 +19,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHILD = "sigc"
-_PERIOD_US = 20_000  # short: the loop itself may have to wait for the rest of it
+_PERIOD_US = 20_000  # short: once the quota of a period is spent, the event loop waits too, for the rest of it
 _MARKS = ("user.delegate", "trusted.delegate")
 
 
 def worker_threads(share_pct: float, cpus: int) -> int:
-    """The most threads of workers for a share: as many processors as it makes, begun ones too.
+    """Return the most worker threads for a share of the processors, rounded up.
 
     >>> [worker_threads(share, 8) for share in (1, 12.5, 50, 80, 100)]
     [1, 1, 4, 7, 8]
     """
+    # 1e-9: a float product such as 4.000000000000001 must not round up to 5.
     return max(1, math.ceil(share_pct / 100 * cpus - 1e-9))
 
 
 @dataclass(frozen=True, slots=True)
 class ControlGroup:
-    """A control group of ours, with our process in it."""
+    """A control group of ours with our process in it."""
 
     folder: Path
 
     @classmethod
     def find(cls, root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> ControlGroup | None:
-        """A group below the one that is delegated to us, None without one."""
+        """Return our group below the one delegated to us, None without one."""
         group = _group(root, own)
         if group is None or not _is_delegated(group):
             return None
@@ -51,28 +52,29 @@ class ControlGroup:
         child, pid = group / CHILD, str(os.getpid())
         try:
             child.mkdir(exist_ok=True)
+            # The process moves first: cgroup v2 allows controllers only in a group without processes of its own.
             (child / "cgroup.procs").write_text(pid, "ascii")
             (group / "cgroup.subtree_control").write_text("+cpu", "ascii")
             return cls(child)
-        except OSError:  # other processes are in the group, or the file system says no
+        except OSError:  # other processes are in the group, or the file system forbids it
             with contextlib.suppress(OSError):
                 (group / "cgroup.procs").write_text(pid, "ascii")
                 child.rmdir()
             return None
 
     def set(self, share_pct: float | None, cpus: int) -> None:
-        """Let the group have so much of so many processors; None: all. Raises OSError."""
+        """Limit the group to a share of the processors; None: no limit. Raise OSError."""
         limit = "max" if share_pct is None else str(round(share_pct / 100 * cpus * _PERIOD_US))
         (self.folder / "cpu.max").write_text(f"{limit} {_PERIOD_US}", "ascii")
 
 
 def described(share_pct: float | None, cpus: int, quota: ControlGroup | None) -> str:
-    """How the share is kept, for people.
+    """Return how the share is enforced, as text for people.
 
     >>> described(None, 2, None)
     'none'
     >>> described(80, 2, None)
-    '80% of 2 processors: no cgroup is delegated; 2 worker threads at most, niced, and work handed out at that pace'
+    '80% of 2 processors: no cgroup is delegated; at most 2 worker threads, niced, and work handed out at that rate'
     """
     if share_pct is None:
         return "none"
@@ -81,12 +83,12 @@ def described(share_pct: float | None, cpus: int, quota: ControlGroup | None) ->
         return f"{of_what}: a quota of the cgroup {quota.folder}"
     threads = worker_threads(share_pct, cpus)
     return (
-        f"{of_what}: no cgroup is delegated; {threads} worker threads at most, niced, and work handed out at that pace"
+        f"{of_what}: no cgroup is delegated; at most {threads} worker threads, niced, and work handed out at that rate"
     )
 
 
 def _group(root: Path, own: Path) -> Path | None:
-    """The group this process is in; of a process that was here before an exec, the one above its child."""
+    """Return this process' group; after an exec, when it is already in our child, the group above."""
     try:
         lines = own.read_text("utf-8").splitlines()
     except OSError:
@@ -99,7 +101,7 @@ def _group(root: Path, own: Path) -> Path | None:
 
 
 def _is_delegated(group: Path) -> bool:
-    """Whether we may divide it, and it has the controller `cpu` to hand down."""
+    """Return True if we may divide the group and it has the controller `cpu` to hand down."""
     try:
         has_cpu = "cpu" in (group / "cgroup.controllers").read_text("ascii").split()
     except OSError:

@@ -1,4 +1,4 @@
-"""Which process a PID meant: PIDs are used again, so a record names the start of its process too.
+"""The identity of a process: PIDs are reused, so a record names the process' start too.
 
 On Linux the start is the boot's id and the kernel's clock ticks since that boot, which no later process of the
 same PID shares and no change of the wall clock moves; elsewhere it is the wall-clock time the system keeps.
@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_DEAD = frozenset("ZXx")  # a zombie holds nothing any more: it only waits to be counted
+_DEAD = frozenset("ZXx")  # states of /proc/PID/stat; a zombie holds no lock or port any more
 
 
 def started(pid: int) -> str | None:
-    """When process `pid` began, as an opaque text; None when there is no such process, or it is dead.
+    """Return when process `pid` began, as an opaque text; None if there is no such process, or it is dead.
 
     >>> started(0) is None
     True
@@ -26,12 +26,12 @@ def started(pid: int) -> str | None:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    fields = stat.rpartition(")")[2].split()  # the name in brackets before may hold anything
+    fields = stat.rpartition(")")[2].split()  # after the command's name, which may contain brackets and blanks itself
     return None if fields[0] in _DEAD else f"{_BOOT.read_text(encoding='ascii').strip()}:{fields[19]}"
 
 
 def is_alive(pid: int, start: str) -> bool:
-    """Whether the process that had `pid` and began at `start` still runs."""
+    """Return True if the process that had `pid` and began at `start` still runs."""
     return started(pid) == start
 
 

@@ -1,9 +1,9 @@
-"""Which of several daemons on one machine this is: its name, and the places and ports that follow from it.
+"""The name of a daemon among several on one machine, and the places and ports that follow from it.
 
     sigc daemon                                   sigc    /var/lib/sigc          /var/run/sigc.pid
     sigc daemon --config sigc.paper.yaml          paper   /var/lib/sigc-paper    /var/run/sigc-paper.pid
 
-A user who is not root gets XDG directories of theirs; under systemd, what StateDirectory= and RuntimeDirectory= made.
+A user who is not root gets XDG directories; a systemd unit those of StateDirectory= and RuntimeDirectory=.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sigc.private import keep_private
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 DEFAULT = "sigc"
 SYSTEM_RUNTIME = Path("/run/sigc")
-# The default of each port, by the setting that moves it.
+# The default ports, by setting.
 PORTS: Mapping[str, int] = MappingProxyType(
     {
         "daemon.rpc.address": 5555,
@@ -35,7 +35,7 @@ PORTS: Mapping[str, int] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a daemon keeps its state, its PID file, and its entry for others to find."""
+    """The paths of a daemon: its state, its PID file, and the folder of its entry for `sigc ps`."""
 
     work_dir: Path
     pid_file: Path
@@ -43,14 +43,14 @@ class Places:
 
 
 def instance_name(explicit: str | None, config: Path | None) -> str:
-    """The daemon's name: the one given, else the one in its configuration file's name. Raises E402.
+    """Return the daemon's name: the one given, else the one in its configuration file's name. Raise E402.
 
     >>> instance_name(None, Path("conf/sigc.paper.yaml")), instance_name(None, Path("/etc/sigc/config.yaml"))
     ('paper', 'sigc')
     """
     if explicit is not None:
         if not NAME.fullmatch(explicit):
-            raise SigcError(Diagnostic("E402", f"'{explicit}' is no name of a daemon", expected=NAME.pattern))
+            raise SigcError(Diagnostic("E402", f"invalid name of a daemon '{explicit}'", expected=NAME.pattern))
         return explicit
     stem = DEFAULT if config is None else config.name
     stem = re.sub(r"\.ya?ml$", "", stem).removeprefix(f"{DEFAULT}.")
@@ -58,12 +58,12 @@ def instance_name(explicit: str | None, config: Path | None) -> str:
         return DEFAULT
     name = re.sub(r"[^a-z0-9_-]", "-", stem.lower())
     if not NAME.fullmatch(name):
-        raise SigcError(Diagnostic("E402", f"no name of a daemon follows from {config}", hint="give one by --name"))
+        raise SigcError(Diagnostic("E402", f"can't make a daemon's name from {config}", hint="give one by --name"))
     return name
 
 
 def places(name: str, environment: Mapping[str, str], uid: int) -> Places:
-    """The places of daemon `name` that no setting names.
+    """Return the default places of daemon `name`.
 
     >>> places("paper", {}, 0).work_dir.as_posix()
     '/var/lib/sigc-paper'
@@ -74,7 +74,7 @@ def places(name: str, environment: Mapping[str, str], uid: int) -> Places:
     runtime = runtime_dir(environment, uid)
     made = _of_unit(environment, "STATE_DIRECTORY")
     if made is not None:
-        # Several names in one unit's directory would share a ledger: each but the first has its own folder.
+        # Daemons of several names in one unit's directory would share a ledger: each other name gets a folder below.
         work = made if name == DEFAULT or made.name in (name, own) else made / name
     else:
         work = Path("/var/lib") / own if uid == 0 else _state_home(environment, uid) / own
@@ -83,7 +83,7 @@ def places(name: str, environment: Mapping[str, str], uid: int) -> Places:
 
 
 def runtime_dir(environment: Mapping[str, str], uid: int) -> Path:
-    """Where the daemons of this user put their entries."""
+    """Return the folder with the entries of this user's daemons."""
     made = _of_unit(environment, "RUNTIME_DIRECTORY")
     if made is not None:
         return made
@@ -94,25 +94,25 @@ def runtime_dir(environment: Mapping[str, str], uid: int) -> Path:
 
 
 def runtime_dirs(environment: Mapping[str, str], uid: int) -> tuple[Path, ...]:
-    """Where to look for daemons: the user's own directory, then the system's."""
+    """Return the folders to search for daemons: the user's own, then the system's."""
     own = runtime_dir(environment, uid)
     return (own,) if own == SYSTEM_RUNTIME else (own, SYSTEM_RUNTIME)
 
 
 def make_directory(path: Path, setting: str) -> None:
-    """Make a directory and those above it, mode 0700; close one of ours that is open to others. Raises E402."""
+    """Create a directory and its parents, mode 0700; close one of ours that others can read. Raise E402."""
     try:
         keep_private(path, setting)
         writable = os.access(path, os.W_OK | os.X_OK)
     except OSError as failure:
-        message = f"the directory {path} ({setting}) can't be made: {failure.strerror}"
+        message = f"the directory {path} ({setting}) can't be created: {failure.strerror}"
         raise SigcError(Diagnostic("E402", message)) from failure
     if not writable:
         raise SigcError(Diagnostic("E402", f"the directory {path} ({setting}) can't be written"))
 
 
 def _of_unit(environment: Mapping[str, str], variable: str) -> Path | None:
-    """The first of the directories that systemd made for the unit."""
+    """Return the first of the directories that systemd made for the unit."""
     return _absolute(environment.get(variable, "").split(":")[0])
 
 
@@ -125,5 +125,5 @@ def _state_home(environment: Mapping[str, str], uid: int) -> Path:
 
 
 def _absolute(path: str | None) -> Path | None:
-    """XDG's rule: a relative path is as good as none."""
+    """Return the path if it is absolute, else None: the XDG specification says to ignore relative ones."""
     return Path(path) if path and path.startswith("/") else None

@@ -1,7 +1,7 @@
-"""The daemons that run on this machine: one small file each in the runtime directory, for `sigc ps` and the client.
+"""The registry of daemons on this machine: one small file each in the runtime directory, for `sigc ps` and the client.
 
-An entry names a process by PID and start, so one that was left behind by a kill -9 is known for stale and removed,
-whoever has its PID now. Entries hold no secrets. Those of another host (a shared directory) are left alone.
+An entry names a process by PID and start, so an entry left by a kill -9 is recognised as stale and removed,
+whoever has its PID now. Entries hold no secrets. Entries of another host (a shared directory) are left alone.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _MOST_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class RunningDaemon:
-    """A daemon that runs: how to reach it, which process it is, where its state and token are.
+    """A running daemon: its address, its process, its work dir.
 
-    ports: by setting, as they were bound (a default port may have moved). tls: whether `address` speaks TLS.
+    ports: by setting, as they were bound (a default port may have moved). tls: True if `address` speaks TLS.
     """
 
     name: str
@@ -39,20 +39,21 @@ class RunningDaemon:
 
 
 def this_process(name: str, address: str, work_dir: Path, ports: Mapping[str, int], tls: bool = False) -> RunningDaemon:
-    """The entry of the process that calls."""
+    """Return the entry of the calling process."""
     pid = os.getpid()
     start = started(pid) or ""
     return RunningDaemon(name, address, str(work_dir.resolve()), pid, start, socket.gethostname(), dict(ports), tls)
 
 
 def register(directory: Path, entry: RunningDaemon) -> None:
-    """Write the entry, over a stale one. Raises E311 when another live daemon has the name."""
+    """Write the entry, over a stale one. Raise E311 if another live daemon has the name."""
     directory.mkdir(mode=0o755 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
     with _locked(directory):
         there = _read(_path(directory, entry.name))
         if there is not None and there.pid != entry.pid and _runs(there):
             message = f"a daemon named '{entry.name}' is already running as PID {there.pid} at {there.address}"
             raise SigcError(Diagnostic("E311", message, hint="start this one under another --name"))
+        # Renamed into place: readers take no lock.
         temporary = directory / f".{entry.name}.{entry.pid}"
         temporary.write_text(json.dumps(asdict(entry), sort_keys=True) + "\n", encoding="utf-8")
         temporary.replace(_path(directory, entry.name))
@@ -66,7 +67,7 @@ def unregister(directory: Path, entry: RunningDaemon) -> None:
 
 
 def running(directories: Iterable[Path]) -> tuple[RunningDaemon, ...]:
-    """The daemons that run, by name and address. Stale entries are removed where we may."""
+    """Return the running daemons, by name and address. Remove stale entries if we may."""
     found: dict[tuple[str, str], RunningDaemon] = {}
     for directory in directories:
         for path in sorted(directory.glob("*.json")):
@@ -89,7 +90,7 @@ def _path(directory: Path, name: str) -> Path:
 
 
 def _read(path: Path) -> RunningDaemon | None:
-    """The entry in a file; None when there is none, or none that was written here."""
+    """Return the entry in a file; None if there is none or it is malformed."""
     try:
         with path.open("rb") as source:
             data = json.loads(source.read(_MOST_BYTES))
@@ -103,7 +104,7 @@ def _read(path: Path) -> RunningDaemon | None:
 
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Only one process at a time looks and then writes."""
+    """Hold the directory's lock: one process at a time reads and then writes."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,11 +1,11 @@
-"""The log: one record a line, as JSON or as text, with the run it belongs to; no secrets, no control characters.
+"""The log: one record a line, as JSON or text, with the run it belongs to; no secrets, no control characters.
 
     open_log(LogSettings(path=Path("/var/log/sigc/daemon.log")), secrets)
     with of_run("r-20240115-1"):
         log.info("weights computed", extra={"strategy": "momentum", "assets": 498})
 
-Code logs as ever, by the standard library; what is given as `extra` becomes fields of the record. The run id is a
-context variable: tasks and `asyncio.to_thread` inherit it. Uncaught exceptions and warnings come here too.
+Code logs with the standard library; `extra` becomes fields of the record. The run id is a context variable: tasks
+and `asyncio.to_thread` inherit it. Uncaught exceptions and warnings are logged here too.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from sigc.private import make_private
 LEVELS: Mapping[str, int] = MappingProxyType(
     {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 )
-_TALKERS = ("distributed", "asyncio", "numba", "fsspec")  # of others, who tell each step of theirs
+_TALKERS = ("distributed", "asyncio", "numba", "fsspec")  # libraries that log every step; kept at warning
 _MODE = 0o640
-_MOST_TEXT = 32_000  # of one field: a log is no place for a file
+_MOST_TEXT = 32_000  # characters of one field
 _MOST_LOOKED_AT = 20_000_000
 _BARE = re.compile(r"[\w.:/+-]+")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -48,7 +48,7 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """Where the log goes (no path: stderr), how it looks, how large a file grows and how many are kept."""
+    """The log's settings: path (None: stderr), level and layout, size of a file, number of older files kept."""
 
     path: Path | None = None
     level: str = "info"
@@ -59,7 +59,7 @@ class LogSettings:
 
 @contextlib.contextmanager
 def of_run(run: str) -> Iterator[None]:
-    """What is logged inside belongs to that run."""
+    """Mark everything logged in the body as belonging to a run."""
     token = _run.set(run)
     try:
         yield
@@ -68,14 +68,14 @@ def of_run(run: str) -> Iterator[None]:
 
 
 def current_run() -> str:
-    """The run that is being logged for, empty outside of one."""
+    """Return the run that is logged for, '' outside of one."""
     return _run.get()
 
 
 def open_log(settings: LogSettings, secrets: Secrets) -> None:
-    """Send everything that is logged where `settings` say, in place of where it went. Raises E402.
+    """Send all logging to the place of `settings` instead of the old one. Raise E402.
 
-    Called again (a reload, a file that was moved away) it opens anew; until that has worked the old log stays.
+    Called again (a reload, a file that was moved away) it reopens; the old log stays until that has worked.
     """
     handler = _handler(settings)
     handler.setFormatter(LogFormatter(settings.layout, secrets))
@@ -88,14 +88,14 @@ def open_log(settings: LogSettings, secrets: Secrets) -> None:
     for old in replaced:
         _close(old)
     logging.captureWarnings(True)
-    logging.raiseExceptions = False  # a full disk must not fill stderr with tracebacks of the log itself
+    logging.raiseExceptions = False  # else a full disk would fill stderr with tracebacks of the logging itself
     sys.excepthook = _uncaught
     threading.excepthook = _uncaught_in_thread
     sys.unraisablehook = _unraisable
 
 
 def close_log() -> None:
-    """Flush and close, as the last thing; what is logged afterwards goes to stderr as Python has it."""
+    """Flush and close the log; later records go to stderr."""
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
@@ -105,7 +105,7 @@ def close_log() -> None:
 
 
 def lines_of_run(path: Path, run: str, most: int) -> tuple[str, ...]:
-    """The last lines of the log at `path` that belong to a run, oldest first. Looks 20 MB back."""
+    """Return the last lines of a run in the log at `path`, oldest first. Search the last 20 MB. Raise E901."""
     try:
         with path.open("rb") as source:
             size = source.seek(0, os.SEEK_END)
@@ -119,7 +119,7 @@ def lines_of_run(path: Path, run: str, most: int) -> tuple[str, ...]:
 
 
 class LogFormatter(logging.Formatter):
-    """A record as one line. In the text layout a traceback follows, each line of it indented."""
+    """The formatter of a record as one line. In the text layout a traceback follows, each of its lines indented."""
 
     def __init__(self, layout: Literal["json", "text"], secrets: Secrets) -> None:
         super().__init__()
@@ -127,9 +127,9 @@ class LogFormatter(logging.Formatter):
         self._secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end."""
+        """Return the line without its newline."""
         fields = self._fields(record)
-        # In ASCII: JSON itself then writes out whatever is no plain character.
+        # `json.dumps` escapes everything that is not ASCII; of the control characters it leaves only DEL.
         return json.dumps(fields).replace("\x7f", "\\u007f") if self._layout == "json" else _as_text(fields)
 
     def _fields(self, record: logging.LogRecord) -> dict[str, Json]:
@@ -150,17 +150,17 @@ class LogFormatter(logging.Formatter):
         return fields
 
     def _hide(self, text: str) -> str:
-        """Without secrets; cut only then, so that no half of one is left."""
+        """Return the text without secrets. It is cut only afterwards, so that no half of a secret is left."""
         hidden = self._secrets.hide(text)
         return hidden if len(hidden) <= _MOST_TEXT else f"{hidden[:_MOST_TEXT]}... ({len(hidden)} characters)"
 
     def _plain(self, value: object, depth: int = 0) -> Json:
-        """A value as JSON has it, without secrets; what JSON does not know, as its text."""
+        """Return a value as JSON holds it, without secrets; a value JSON does not know as its text."""
         hide = self._hide
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int | float):
-            text = str(value)  # a PIN is a secret too, and NaN is no JSON
+            text = str(value)  # a number can be a secret (a PIN), and NaN is not JSON
             return (
                 hide(text) if hide(text) != text or (isinstance(value, float) and not math.isfinite(value)) else value
             )
@@ -172,7 +172,7 @@ class LogFormatter(logging.Formatter):
 
 
 def _as_text(fields: dict[str, Json]) -> str:
-    """The line for people: time, level, logger, run, text, fields; then the traceback, indented."""
+    """Return the line for people: time, level, logger, run, text, fields; then the traceback, indented."""
     run = f" [{escape(str(fields['run']))}]" if fields["run"] else ""
     level = str(fields["level"]).upper()
     line = f"{fields['at']} {level:<5} {escape(str(fields['logger']))}{run}: {escape(str(fields['text']))}"
@@ -185,7 +185,7 @@ def _as_text(fields: dict[str, Json]) -> str:
 
 
 def _message(record: logging.LogRecord) -> str:
-    """The text with its arguments filled in; a mistake in a call of the log is logged, not raised."""
+    """Return the text with its arguments. A wrong format string is logged as it is, not raised."""
     try:
         return record.getMessage()
     except Exception:
@@ -211,12 +211,12 @@ def _handler(settings: LogSettings) -> logging.Handler:
 
 
 def _close(handler: logging.Handler) -> None:
-    with contextlib.suppress(OSError):  # what is still unwritten finds no room
+    with contextlib.suppress(OSError):  # the disk is full: what is still buffered is lost
         handler.close()
 
 
 class _File(RotatingFileHandler):
-    """A file that only its owner and group read; daemon.log.1 is the one before."""
+    """A rotating file readable by owner and group only; daemon.log.1 is the previous one."""
 
     def _open(self) -> TextIOWrapper:
         return open(

@@ -1,7 +1,7 @@
 """The PID file: one daemon at a time, by a lock that the kernel drops when its holder dies.
 
-A file without a lock on it is stale whatever PID it holds, and is taken over; a locked one is refused (E311). The
-lock is on the inode, so after taking it the path is looked at again: the last holder may have removed it meanwhile.
+A file without a lock is stale whatever PID it holds, and is taken over; a locked one is refused (E311). The
+lock is on the inode, so after taking it the path is checked again: the last holder may have removed it meanwhile.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ _PID = re.compile(rb"\s*\d{0,20}\s*")
 
 @dataclass(frozen=True, slots=True)
 class PidFile:
-    """A PID file that is ours until `release`, or until this process ends."""
+    """A PID file held by us until `release`, or until this process ends."""
 
     path: Path
     pid: int
     descriptor: int
 
     def release(self) -> None:
-        """Remove the file if it is still ours, then let go of the lock. A forked child leaves it alone."""
+        """Remove the file if it is still ours, then release the lock. A forked child leaves the file alone."""
+        # Removed while still locked: after the lock is gone the path may be the next daemon's file.
         if os.getpid() == self.pid and _is_at(self.descriptor, self.path):
             self.path.unlink(missing_ok=True)
         os.close(self.descriptor)
@@ -47,9 +48,9 @@ class PidFile:
 
 
 def take_pid_file(path: Path) -> PidFile:
-    """Take the PID file for this process. Raises E311 when a live process has it, E402 when it can't be written.
+    """Take the PID file for this process. Raise E311 if a live process holds it, E402 if it can't be written.
 
-    Who only looks (`read_pid_file`) has the lock for a moment too, and is waited for.
+    A reader (`read_pid_file`) holds the lock for a moment too, so a lock is tried several times.
     """
     looked = 0
     while True:
@@ -75,12 +76,13 @@ def take_pid_file(path: Path) -> PidFile:
 
 
 def read_pid_file(path: Path) -> int | None:
-    """The PID of the live process that holds the file, None when nobody does."""
+    """Return the PID of the live process that holds the file, None if there is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return None
     try:
+        # A shared lock succeeds only if no daemon holds the file; closing the descriptor drops it.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _holder(descriptor)
@@ -101,7 +103,7 @@ def _open(path: Path) -> int:
 def _write(descriptor: int, path: Path) -> None:
     found = os.pread(descriptor, _MOST_BYTES + 1, 0)
     if not _PID.fullmatch(found):
-        message = f"{path} ({_SETTING}) is no PID file: it holds something else, which is left alone"
+        message = f"{path} ({_SETTING}) is not a PID file: it has other contents, which are left alone"
         raise SigcError(Diagnostic("E402", message))
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -117,7 +119,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _holder(descriptor: int) -> int | None:
-    """Who holds the lock: the PID in the file, or what the kernel says of a holder that has not written it yet."""
+    """Return the PID of the lock's holder: from the file, or from the kernel if the holder has not written it yet."""
     written = os.pread(descriptor, _MOST_BYTES, 0)
     pid = int(written) if _PID.fullmatch(written) and written.strip() else 0
     if started(pid) is not None:

@@ -1,6 +1,6 @@
-"""Ports: an explicit one is taken or refused, a default one moves on to the next that is free.
+"""Listening ports: an explicit port is bound or refused, a default one moves on to the next free port.
 
-The socket is bound and listens here, so between finding a port free and using it nobody else can take it.
+The socket is bound and listens here, so nobody can take the port between finding it free and using it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BACKLOG = 128
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port to listen on, the setting that says so, and whether a person asked for just this one."""
+    """A port to listen on, its setting, and whether a person asked for this very port."""
 
     setting: str
     host: str
@@ -29,7 +29,7 @@ class Port:
 
 
 def listen(port: Port) -> socket.socket:
-    """A listening socket. Raises E403 when the port is taken: the explicit one, or a hundred from the default on.
+    """Return a listening socket. Raise E403 if the port is taken: the explicit one, or a hundred from the default on.
 
     Number 0 is any free port.
     """
@@ -50,7 +50,7 @@ def _listen(host: str, number: int) -> socket.socket:
     family, _, _, _, address = found[0]
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # A restart must not wait for old connections to time out; two listeners are refused all the same.
+        # Lets a restart bind while old connections time out; a second listener is still refused.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setblocking(False)
         listening.bind(address)
@@ -69,7 +69,7 @@ def _taken(port: Port, numbers: range) -> Diagnostic:
 
 
 def _holder(number: int) -> str:
-    """Who listens, where the system tells: root learns of all, others of their own processes."""
+    """Return who listens on the port, as far as the system tells: root sees all processes, others their own."""
     try:
         for found in psutil.net_connections(kind="tcp"):
             if found.status == psutil.CONN_LISTEN and found.laddr.port == number and found.pid:

@@ -1,13 +1,13 @@
-"""Going to the background, so that whoever started the daemon learns whether it is ready.
+"""Going to the background, with a pipe by which the starter learns whether the daemon is ready.
 
     starter --fork--> middle --setsid, fork--> daemon        the middle one ends at once
     starter <======== pipe: pid, then ready or failed ====== daemon
 
-The daemon is no session's leader, so no terminal can become its own. The working directory stays what it was: paths
-given on the command line are relative to it, also when the daemon starts itself again with the same arguments.
+The daemon is not a session leader, so it can't acquire a terminal. The working directory is kept: paths on the command
+line are relative to it, also when the daemon restarts itself with the same arguments.
 
 Call `daemonize` before any loop, thread or lock is made: a fork copies them in whatever state they are.
-Neighbours: `pidfile` (one at a time), `supervisor` (starts again after a crash), `systemd` (does both itself).
+Neighbours: `pidfile` (one at a time), `supervisor` (restarts after a crash), `systemd` (does both itself).
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from pathlib import Path
 
 from sigc.errors import Diagnostic, SigcError, exit_code, render
 
-_MOST_BYTES = 65_536  # of what a daemon says before it is ready
+_MOST_BYTES = 65_536  # of a daemon's report
 _MOST_TEXT = 8_000
 
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """What the starter learns: the exit code to end with, a text for people, the daemon's PID."""
+    """The result for the starter: the exit code to end with, a text for people, the daemon's PID."""
 
     code: int
     text: str
@@ -41,9 +41,9 @@ class Launched:
 
 
 class StartReport:
-    """The daemon's end of the pipe to its starter. Without a starter (in the foreground) it says nothing.
+    """The daemon's end of the pipe to its starter. In the foreground there is no starter, and it does nothing.
 
-    hide: takes secrets out of what is told and printed.
+    hide: removes secrets from everything reported and printed.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class StartReport:
         self.hide = hide
 
     def also(self, on_ready: Callable[[], None]) -> StartReport:
-        """The same report, which calls `on_ready` too."""
+        """Return the same report, which calls `on_ready` too."""
         return StartReport(self._descriptor, on_ready, self.hide)
 
     def when_ready(self, call: Callable[[], None]) -> None:
-        """Call that too, when it is ready."""
+        """Add a function to call when the daemon is ready."""
         before = self._on_ready
 
         def both() -> None:
@@ -72,22 +72,22 @@ class StartReport:
         self._on_ready = both
 
     def ready(self, text: str = "") -> None:
-        """Let the starter go, with exit code 0. What is reported after that is heard by nobody."""
+        """Release the starter with exit code 0. Later reports reach nobody."""
         if self._on_ready is not None:
             self._on_ready()
         self._last(0, text)
 
     def failed(self, code: int, text: str) -> None:
-        """Let the starter go with the error, unless it is gone."""
+        """Release the starter with the error, unless it is gone."""
         self._last(code or 1, text)
 
     @property
     def is_open(self) -> bool:
-        """Whether the starter still waits."""
+        """Return True if the starter still waits."""
         return self._descriptor is not None
 
     def pid(self) -> None:
-        """Tell the starter who we are."""
+        """Report our PID to the starter."""
         self._send({"pid": os.getpid()})
 
     def _last(self, code: int, text: str) -> None:
@@ -103,7 +103,7 @@ class StartReport:
 
 
 def run(serve: Callable[[StartReport], int], report: StartReport) -> int:
-    """Serve, and turn what goes wrong into an exit code that is both reported and printed."""
+    """Serve. Turn an exception into an exit code that is both reported and printed."""
     try:
         code = serve(report)
     except SigcError as error:
@@ -126,10 +126,10 @@ def daemonize(
     timeout_s: float = 120.0,
     hide: Callable[[str], str] = str,
 ) -> Launched:
-    """Run `serve` in the background; return in the starter when it is ready or has failed.
+    """Run `serve` in the background. Return in the starter when the daemon is ready or has failed.
 
-    output: a file that what the daemon prints is added to; without it that is dropped. hide: see `StartReport`. The
-    daemon itself never returns from here: it raises SystemExit with what `serve` returned.
+    output: a file that the daemon's prints are appended to; None drops them. hide: see `StartReport`. The daemon
+    itself never returns from here: it raises SystemExit with the result of `serve`.
     """
     if threading.active_count() > 1:
         raise RuntimeError("going to the background must come before any thread is started")
@@ -137,7 +137,7 @@ def daemonize(
     reading, writing = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    # An interrupt waits until it can be handed on: between the fork and the `try` it would leave a daemon behind.
+    # An interrupt is held back until it can be passed on: between the fork and the `try` it would orphan the daemon.
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     middle = os.fork()
     if middle == 0:
@@ -153,7 +153,8 @@ def daemonize(
         signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         return _await(reading, timeout_s, output)
     except KeyboardInterrupt:
-        # Its PID may not have been read yet, but the group it is in has the number of the middle one.
+        # The daemon's PID may not have been read yet, but its group has the middle process' number. WNOWAIT keeps that
+        # number from being reused until the signal is sent.
         os.waitid(os.P_PID, middle, os.WEXITED | os.WNOWAIT)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(middle, signal.SIGTERM)
@@ -172,7 +173,7 @@ def _open_output(output: Path | None) -> int:
 
 
 def _leave_session(report: StartReport, printed: int) -> None:
-    """In the middle process: start the daemon, which alone returns from here, with files of its own."""
+    """Start the daemon from the middle process, with files of its own. Only the daemon returns."""
     try:
         os.setsid()
         if os.fork() != 0:
@@ -183,9 +184,9 @@ def _leave_session(report: StartReport, printed: int) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     for target, source in ((0, nothing), (1, printed), (2, printed)):
         os.dup2(source, target)
-    # What the shell had open would be held for days: Python's own files are marked to close on exec, those are not.
+    # Files the shell had open would be held for days. Python marks its own files close-on-exec; the shell's are not.
     for descriptor in sorted(int(path.name) for path in Path("/dev/fd").iterdir()):
-        with contextlib.suppress(OSError):  # the listing's own is closed by now
+        with contextlib.suppress(OSError):  # the descriptor of this listing is closed by now
             if descriptor > 2 and os.get_inheritable(descriptor):
                 os.close(descriptor)
 
@@ -206,7 +207,7 @@ def _await(reading: int, timeout_s: float, output: Path | None) -> Launched:
 
 
 def _lines(reading: int, timeout_s: float) -> Iterator[bytes]:
-    """Each line as it comes, until the last writer is gone. Raises TimeoutError."""
+    """Yield each line as it comes, until the last writer is gone. Raise TimeoutError."""
     end = time.monotonic() + timeout_s
     text = b""
     while len(text) < _MOST_BYTES:

@@ -1,8 +1,8 @@
-"""What must not reach a log: secret values, and characters with which a text would pass for something else.
+"""Redaction for the log: secret values, and characters that would make a text look like another one.
 
-Secrets are registered by value when they are read; from then on every text that is logged loses them, however they
-got there: in a message, an argument, a traceback, a URL. Control characters (a line break that would begin a line of
-its own, a terminal's escape sequence, a change of writing direction) are shown as what they are: `\\n`, `\\x1b`.
+Secrets are registered by value when they are read; from then on they are removed from every logged text, wherever
+they are: in a message, an argument, a traceback, a URL. Control characters (a line break that would begin a new
+record, a terminal's escape sequence, a change of writing direction) are written out: `\\n`, `\\x1b`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PLAIN = re.compile(r"[ -~]*")
 
 
 class Secrets:
-    """Values that are to appear nowhere. Safe to use from several threads."""
+    """The values that must not appear anywhere. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -32,19 +32,19 @@ class Secrets:
         self._pattern: re.Pattern[str] | None = None
 
     def add(self, value: str) -> None:
-        """Hide `value` from now on, and the forms it takes inside other texts. An empty one hides nothing."""
+        """Hide `value` from now on, and the forms it takes inside other texts. '' hides nothing."""
         self.add_all((value,))
 
     def add_all(self, values: Iterable[str]) -> None:
-        """Hide each of them."""
+        """Hide each value."""
         with self._lock:
             self._forms |= {form for value in values for form in _forms(value)}
-            # The longest first: a secret that begins with another must not leave its end behind.
+            # Longest first: else of a secret that begins with another one the end would be left.
             longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
             self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
     def hide(self, text: str) -> str:
-        """The text without the secrets, and without the password and query of any URL.
+        """Return the text without the secrets, and without the password and query of any URL.
 
         >>> secrets = Secrets()
         >>> secrets.add("hunter22")
@@ -59,7 +59,7 @@ class Secrets:
 
 
 def escape(text: str) -> str:
-    """The text with every control and formatting character written out; a backslash stays as it is.
+    """Return the text with every control and formatting character written out; a backslash stays as it is.
 
     >>> escape("a\\nb\\x1b[31m")
     'a\\\\nb\\\\x1b[31m'
@@ -74,7 +74,7 @@ def _written_out(character: str) -> str:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """The value, each longer line of it, and both as JSON, repr, a URL and base64 write them."""
+    """Yield the value, each longer line of it, and both as JSON, repr, a URL and base64 write them."""
     if not value:
         return
     lines = [line.strip() for line in value.splitlines() if len(line.strip()) >= _SHORTEST_LINE]

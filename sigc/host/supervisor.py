@@ -1,12 +1,13 @@
-"""Recovery: a small parent that starts the daemon again after a crash.
+"""The supervisor: a small parent process that restarts the daemon after a crash.
 
     supervise --fork--> daemon, in a process group of its own
-        signals of ours are passed on, once (a terminal's Ctrl-C reaches our group only, never both)
-        the daemon dies with us (PR_SET_PDEATHSIG), what it leaves behind dies with it (its group)
-        killed, or ended by a code that is no refusal: again after the delay, at most `max_restarts` times
+        our signals are passed on, once (a terminal's Ctrl-C reaches our group only, never both)
+        the daemon dies with us (PR_SET_PDEATHSIG); processes it leaves behind are killed with its group
+        killed, or ended by a code that is no refusal: restarted after the delay, at most `max_restarts` times
 
-A daemon that was never ready is not started again: who started it is told the error instead. One that ran steadily
-for an hour has all restarts before it again. Under systemd there is no supervisor (`is_needed`): it restarts itself.
+A daemon that was never ready is not restarted: its starter gets the error instead. After an hour of steady running
+all restarts are available again. Under systemd there is no supervisor (`is_needed`): systemd restarts.
+
 The supervisor waits for signals with sigwait, so it has no handlers, no loop and no races between them.
 """
 
@@ -25,17 +26,17 @@ from dataclasses import dataclass
 from sigc.host.process import StartReport, run
 from sigc.host.systemd import is_manager
 
-_MARK = "SIGC_SUPERVISOR"  # kept by a daemon that starts itself again by exec: its parent is one of us
+_MARK = "SIGC_SUPERVISOR"  # the supervisor's PID; survives the daemon's own exec, which must not start a second one
 _STOPS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 _PASSED = _STOPS | {signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2}
-# Done, or an error that another start would meet too: usage, configuration, data, a broker, another daemon.
+# Exit codes that another start would not change: success, or an error of usage, configuration, data, broker, PID file.
 _FINAL = frozenset({0, 2, 3, 4, 6, 7, 8, 10, 11, 12})
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How often and how soon a crashed daemon is started again, and how long a life makes up for earlier crashes."""
+    """The restart policy: the number of restarts, the delay, and the seconds of running that reset the count."""
 
     max_restarts: int = 3
     restart_delay_s: float = 10.0
@@ -44,7 +45,7 @@ class Recovery:
 
 @dataclass(frozen=True, slots=True)
 class ProcessEnd:
-    """How a life ended: its exit code (the negative signal when killed), whether it was asked to, how long it took."""
+    """The end of one life: exit code (the negative signal if killed), ready before, stopped on request, seconds."""
 
     code: int
     was_ready: bool = True
@@ -53,14 +54,14 @@ class ProcessEnd:
 
     @property
     def is_crash(self) -> bool:
-        """Whether another start may help."""
+        """Return True if another start may help."""
         if self.code < 0:
             return -self.code not in _STOPS
         return self.code not in _FINAL
 
 
 def restarts_after(end: ProcessEnd, restarts: int, recovery: Recovery) -> int | None:
-    """How many restarts there were with the one that is due now; None when none is.
+    """Return the number of restarts including the one due now; None if none is due.
 
     >>> [restarts_after(ProcessEnd(-9), n, Recovery(max_restarts=2)) for n in (0, 1, 2)]
     [1, 2, None]
@@ -72,7 +73,7 @@ def restarts_after(end: ProcessEnd, restarts: int, recovery: Recovery) -> int | 
 
 
 def is_needed(environment: Mapping[str, str]) -> bool:
-    """Whether nobody else restarts this process: neither systemd nor one of us."""
+    """Return True if nobody else restarts this process: neither systemd nor another supervisor."""
     return not is_manager(environment) and environment.get(_MARK) != str(os.getppid())
 
 
@@ -83,13 +84,13 @@ def supervise(
     say: Callable[[str], None] | None = None,
     again: Callable[[StartReport], int] | None = None,
 ) -> int:
-    """Run `serve` in a child until it ends for good; its exit code, or 128 and the signal that killed it.
+    """Run `serve` in a child until it ends for good. Return its exit code, or 128 plus the signal that killed it.
 
-    say: told of each crash. again: what runs instead after a crash. The child never returns from here: it raises
-    SystemExit with what `serve` returned.
+    say: called with a text for each crash. again: runs instead of `serve` after a crash. The child never returns from
+    here: it raises SystemExit with the result of `serve`.
     """
     say = say or _print
-    _prctl(_SET_CHILD_SUBREAPER, 1)  # what the daemon leaves behind comes to us, and is waited for
+    _prctl(_SET_CHILD_SUBREAPER, 1)  # orphans of the daemon become our children, and are reaped here
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED | {signal.SIGCHLD})
     restarts, was_ready = 0, False
     try:
@@ -99,10 +100,10 @@ def supervise(
             due = restarts_after(end, restarts, recovery)
             if due is None:
                 if end.is_crash and end.was_ready and not end.was_asked:
-                    say(f"the daemon {_how(end)}; it has been started again {restarts} times, and is not any more")
+                    say(f"the daemon {_how(end)}; it was restarted {restarts} times already and stays down")
                 return end.code if end.code >= 0 else 128 - end.code
             restarts = due
-            say(f"the daemon {_how(end)}; starting it again in {recovery.restart_delay_s:g} s ({due} of "
+            say(f"the daemon {_how(end)}; restarting it in {recovery.restart_delay_s:g} s ({due} of "
                 f"{recovery.max_restarts})")  # fmt: skip
             if _is_stopped_within(recovery.restart_delay_s):
                 return 0
@@ -111,8 +112,9 @@ def supervise(
 
 
 def die_with_parent(parent: int, number: signal.Signals = signal.SIGTERM) -> None:
-    """Have the kernel send us a signal when our parent ends; end at once when it already has. Linux only."""
+    """Make the kernel send us a signal when our parent ends; exit at once if it already has. Linux only."""
     _prctl(_SET_PDEATHSIG, number)
+    # The parent may have died before the call above took effect.
     if os.getppid() != parent:
         raise SystemExit(128 + number)
 
@@ -132,7 +134,7 @@ def _one_life(
         raise SystemExit(run(serve, report.also(lambda: _tell(writing))))
     os.close(writing)
     with contextlib.suppress(OSError):
-        os.setpgid(child, child)  # whoever is first: a signal must find the group
+        os.setpgid(child, child)  # in both processes: the group must exist before either sends a signal to it
     code, was_asked = _watch(child)
     ready = bool(select.select([reading], [], [], 0)[0]) and os.read(reading, 1) == b"r"
     os.close(reading)
@@ -140,13 +142,13 @@ def _one_life(
 
 
 def _tell(writing: int) -> None:
-    with contextlib.suppress(OSError):  # told already
+    with contextlib.suppress(OSError):  # reported already
         os.write(writing, b"r")
         os.close(writing)
 
 
 def _watch(child: int) -> tuple[int, bool]:
-    """Pass signals on until the daemon has ended: its exit code, and whether one of them asked it to."""
+    """Pass signals on until the daemon has ended. Return its exit code, and True if one of them asked it to end."""
     was_asked = False
     while True:
         code = _reap(child)
@@ -159,7 +161,7 @@ def _watch(child: int) -> tuple[int, bool]:
 
 
 def _reap(child: int) -> int | None:
-    """Wait for whatever has ended by now. When the daemon has: end its group, and return its exit code."""
+    """Reap every child that has ended. If the daemon has, kill its group and return its exit code."""
     while True:
         try:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -168,7 +170,7 @@ def _reap(child: int) -> int | None:
         if ended is None:
             return None
         if ended.si_pid == child:
-            # While it is not reaped its number is nobody else's. Workers it leaves behind would work for nobody.
+            # Before it is reaped its number can't be reused. Its orphaned workers are killed with the group.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child, signal.SIGKILL)
         _, status = os.waitpid(ended.si_pid, 0)
@@ -177,7 +179,7 @@ def _reap(child: int) -> int | None:
 
 
 def _is_stopped_within(seconds: float) -> bool:
-    """Wait for the next start; whether a signal says that there is to be none."""
+    """Wait for the time of the next start. Return True if a signal asked to stop."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         found = signal.sigtimedwait(_PASSED | {signal.SIGCHLD}, left)
@@ -196,6 +198,6 @@ def _print(text: str) -> None:
 
 
 def _prctl(option: int, argument: int) -> None:
-    """Ask the kernel; without effect where there is no such call."""
+    """Call prctl; do nothing on other systems."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None, use_errno=True).prctl(option, argument, 0, 0, 0)

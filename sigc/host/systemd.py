@@ -1,10 +1,10 @@
-"""What systemd is told of our life, in its protocol of datagrams, without its library.
+"""Notifications to systemd, in its datagram protocol, without its library.
 
     notifier = Notifier.of(os.environ)
     notifier.ready("2 strategies")       # Type=notify: the unit counts as started
     notifier.watchdog()                  # at least every `watchdog_interval_s`
 
-Outside of systemd every call does nothing. A message that can't be sent is lost: telling is no reason to stop.
+Without systemd every call does nothing. A message that can't be sent is dropped: it must not stop the daemon.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_PATIENCE_S = 0.02  # the loop must not wait longer than that
+_PATIENCE_S = 0.02  # longest time a notification may block the event loop
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Notifier:
-    """Sends to the socket at `address`: a path, or an abstract name behind `@`. Empty: to nobody."""
+    """Sends to the socket at `address`: a path, or an abstract name behind `@`. '': to nobody."""
 
     address: str
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Notifier:
-        """The notifier of the service manager that started us, if one did."""
+        """Return the notifier of the service manager that started us, if one did."""
         return cls(environment.get("NOTIFY_SOCKET", ""))
 
     def ready(self, status: str = "") -> bool:
-        """We serve: after the start, and after a reload."""
+        """Notify that the daemon serves: after the start, and after a reload."""
         return self._send("READY=1", f"MAINPID={os.getpid()}", *_status(status))
 
     def reloading(self) -> bool:
-        """The configuration is being read again; `ready` must follow."""
+        """Notify that the configuration is being read again; `ready` must follow."""
         return self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self, status: str = "") -> bool:
-        """The shutdown has begun."""
+        """Notify that the shutdown has begun."""
         return self._send("STOPPING=1", *_status(status))
 
     def watchdog(self) -> bool:
-        """The loop turns."""
+        """Notify that the loop turns."""
         return self._send("WATCHDOG=1")
 
     def status(self, text: str) -> bool:
-        """One line for `systemctl status`."""
+        """Send a line for `systemctl status`."""
         return self._send(*_status(text))
 
     def extend_timeout(self, seconds: float) -> bool:
-        """Starting or stopping takes longer: so much more from now."""
+        """Ask for more seconds, from now, to start or stop."""
         return self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def _send(self, *fields: str) -> bool:
@@ -72,7 +72,7 @@ class Notifier:
 
 
 def watchdog_interval_s(environment: Mapping[str, str]) -> float | None:
-    """How often to call `watchdog`: half of what systemd allows. None when it does not watch this process.
+    """Return how often to call `watchdog`: half of what systemd allows. None if it does not watch this process.
 
     >>> watchdog_interval_s({"WATCHDOG_USEC": "30000000"})
     15.0
@@ -84,9 +84,9 @@ def watchdog_interval_s(environment: Mapping[str, str]) -> float | None:
 
 
 def is_manager(environment: Mapping[str, str]) -> bool:
-    """Whether systemd started this very process, and so restarts it too.
+    """Return True if systemd started this very process, and so restarts it too.
 
-    INVOCATION_ID alone does not say so: whatever a service starts inherits it, a desktop's terminals among it.
+    INVOCATION_ID alone does not prove it: every process below a service inherits it, a desktop's terminals included.
     """
     if environment.get("NOTIFY_SOCKET") or environment.get("SYSTEMD_EXEC_PID") == str(os.getpid()):
         return True

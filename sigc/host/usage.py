@@ -1,6 +1,6 @@
-"""What the daemon takes of the machine: memory and processor time of its process and all that come from it.
+"""The memory and processor time of the daemon and all its descendants.
 
-Sampled in a thread now and then: a walk over all processes of a machine is nothing for the loop.
+Sampled at intervals in a thread: a walk over all processes of a machine would block the loop.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """memory_bytes: resident, of the controller and its workers together. cpu_pct: of all processors it may use."""
+    """One sample. memory_bytes: resident, of controller and workers together. cpu_pct: of all processors it may use."""
 
     memory_bytes: int = 0
     cpu_pct: float = 0.0
@@ -25,7 +25,7 @@ class Sample:
 
 
 class Usage:
-    """Samples one process and its descendants."""
+    """A sampler of one process and its descendants."""
 
     def __init__(self, pid: int | None = None) -> None:
         self._process = psutil.Process(pid)
@@ -37,16 +37,16 @@ class Usage:
 
     @property
     def age_s(self) -> float:
-        """How old the last sample is."""
+        """Return the age of the last sample, in seconds."""
         return time.monotonic() - self._at
 
     def sample(self) -> Sample:
-        """As it is now; processor time since the last sample."""
+        """Take a sample; its processor time is since the last one."""
         with self._turn:
             return self._sample()
 
     def no_older_than(self, seconds: float) -> Sample:
-        """The last sample, or one that is taken now. For a thread."""
+        """Return the last sample if it is young enough, else a new one. Blocks: call it in a thread."""
         with self._turn:
             return self.last if self.age_s <= seconds else self._sample()
 
@@ -63,6 +63,7 @@ class Usage:
                     memory += process.memory_info().rss
             except psutil.Error:
                 continue
+            # A process that is new since the last sample counts whole, except in the very first sample.
             spent += seen[key] - self._before.get(key, seen[key] if self._before else 0.0)
         elapsed = now - self._at
         cpu = 100 * max(0.0, spent) / elapsed / usable_cpus() if elapsed > 0.05 and self._before else 0.0
@@ -71,7 +72,7 @@ class Usage:
         return self.last
 
     def spent(self) -> float:
-        """Processor seconds of all of them so far; those that are new count from the next sample on."""
+        """Return the processor seconds of all of them so far; new processes count from the next sample on."""
         total = 0.0
         for process in [self._process, *self._known]:
             try:
@@ -89,12 +90,12 @@ class Usage:
 
 
 def usable_cpus() -> int:
-    """How many processors this process may use."""
+    """Return the number of processors this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def machine_memory() -> int:
-    """Bytes of memory that processes here may use: the machine's, or less where a control group says so."""
+    """Return the bytes of memory that processes here may use: the machine's, or less if a control group limits it."""
     total = int(psutil.virtual_memory().total)
     for path in (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
         try:
@@ -107,7 +108,7 @@ def machine_memory() -> int:
 
 
 def collect() -> None:
-    """Give back what nothing refers to any more, to the system too where the C library can."""
+    """Collect garbage, and return free memory to the system if the C library can (glibc's malloc_trim)."""
     import ctypes
 
     gc.collect()

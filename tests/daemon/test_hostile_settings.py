@@ -59,7 +59,7 @@ def test_values_of_wrong_types(site: Site) -> None:
         ("# " + "x" * 1_000_001, "larger than 1,000,000 bytes"),
         ("daemon: !!python/object/apply:os.system ['touch pwned']\n", "error"),
         ("daemon: {log_level: info, log_level: debug}\n", "given twice"),
-        ("\x00\x01\x02", "no YAML"),
+        ("\x00\x01\x02", "malformed YAML"),
         ("daemon:\n\tlog_level: info\n", "error"),
     ],
     ids=["aliases", "brackets", "nested", "large", "python", "twice", "bytes", "tab"],
@@ -125,7 +125,7 @@ def test_a_port_in_use(site: Site, holder: int, setting: str) -> None:
     ("change", "said"),
     [
         ({"rpc": {"token": "file:/nonexistent/token"}}, "/nonexistent/token (daemon.rpc.token) can't be read"),
-        ({"rpc": {"token": "credential:token"}}, "systemd gave none"),
+        ({"rpc": {"token": "credential:token"}}, "systemd passed none"),
         (
             {"rpc": {"tls": {"cert": "/nonexistent/c.pem", "key": "/nonexistent/k.pem"}}},
             "certificate of daemon.rpc.tls",

@@ -13,7 +13,7 @@ from tests.daemon.processes import Script, gone
 
 _SUPERVISED = """
 import os, signal, subprocess, sys, time
-from sigc.host.process import Report, run
+from sigc.host.process import StartReport, run
 from sigc.host.supervisor import Recovery, is_needed, supervise
 
 def said(number, frame):
@@ -44,7 +44,7 @@ def serve(report):
     while True:
         signal.pause()
 
-code = supervise(serve, Report(), Recovery(int(sys.argv[2]), float(sys.argv[3])))
+code = supervise(serve, StartReport(), Recovery(int(sys.argv[2]), float(sys.argv[3])))
 print("supervisor ends")
 sys.exit(code)
 """
@@ -64,9 +64,9 @@ def test_a_killed_daemon_is_started_again_so_often_and_no_more() -> None:
     assert len(set(pids)) == 3
     assert (code, out) == (137, "supervisor ends\n")
     assert [line.rpartition("; ")[2] for line in err.splitlines()] == [
-        "starting it again in 0 s (1 of 2)",
-        "starting it again in 0 s (2 of 2)",
-        "it has been started again 2 times, and is not any more",
+        "restarting it in 0 s (1 of 2)",
+        "restarting it in 0 s (2 of 2)",
+        "it was restarted 2 times already and stays down",
     ]
 
 
@@ -120,7 +120,7 @@ def test_a_stop_while_waiting_to_start_again_is_heard() -> None:
     with supervised("serves", delay_s=100_000) as supervisor:
         os.kill(int(supervisor.line()), signal.SIGKILL)
         assert supervisor.process.stderr is not None
-        assert b"was killed by SIGKILL; starting it again in 100000 s (1 of 3)" in supervisor.process.stderr.readline()
+        assert b"was killed by SIGKILL; restarting it in 100000 s (1 of 3)" in supervisor.process.stderr.readline()
         supervisor.process.send_signal(signal.SIGHUP)  # nobody to pass it to
         supervisor.process.send_signal(signal.SIGTERM)
         assert supervisor.end() == (0, "supervisor ends\n", "")
@@ -136,7 +136,7 @@ def test_a_runtime_failure_once_ready_is_a_crash() -> None:
     with supervised("late1", restarts=2) as supervisor:
         code, _, err = supervisor.end()
     assert code == 1
-    assert err.count("ended with exit code 1; starting it again") == 2
+    assert err.count("ended with exit code 1; restarting it") == 2
 
 
 def test_a_daemon_that_was_never_ready_is_not_started_again() -> None:
