@@ -1,1 +1,1 @@
-"""Alerts: what an operator is told, by which rule, over which channel. Pure but for the channels; see the README."""
+"""The alerts: messages to an operator, the rules that raise them, the channels that carry them."""

@@ -3,8 +3,8 @@
     condition   comparisons joined by and, or, not (AND, OR, NOT too), parentheses
     comparison  sums and products of numbers and names, compared by < <= > >= == != (chains too: 0 < net < 2)
 
-Python's `ast` parses the text; a whitelist of nodes is walked. A name without a value, and a division by zero, is
-unknown: so is what depends on it, and an unknown condition neither raises an alert nor resolves one.
+Python's `ast` parses the text and a whitelist of nodes is walked. A name without a value and a division by zero are
+unknown, and so is everything that depends on them; an unknown condition neither raises nor resolves an alert.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _COMBINE: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Div: operator.truediv,
 }
 
-# Names that a condition may use: what each is, and whether every strategy has its own.
+# The names of conditions: the meaning of each, and True if every strategy has its own value.
 NUMBERS: Mapping[str, tuple[str, bool]] = {
     "daily_pnl_pct": ("return since the last session's close, as a fraction (-0.02 is -2 %)", True),
     "drawdown_pct": ("loss from the highest NAV, as a positive fraction", True),
@@ -48,7 +48,7 @@ NUMBERS: Mapping[str, tuple[str, bool]] = {
     "open_orders": ("number of orders that may still be filled", True),
     "memory_mb": ("resident memory of the controller and its workers, in MB", False),
     "cpu_pct": ("processor time over what may be used, as a fraction", False),
-    "loop_lag_ms": ("how late the daemon's loop comes, in milliseconds", False),
+    "loop_lag_ms": ("delay of the daemon's event loop, in milliseconds", False),
     "runs_active": ("number of runs under way", False),
     "open_alerts": ("number of alerts that are not resolved", False),
     "uptime_hours": ("hours since the daemon started", False),
@@ -57,7 +57,7 @@ NUMBERS: Mapping[str, tuple[str, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class AlertCondition:
-    """A condition that was accepted. names: those it uses; is_per_strategy: one of them is a strategy's own."""
+    """A valid condition. names: those it uses; is_per_strategy: one of them is a strategy's own."""
 
     text: str
     names: tuple[str, ...]
@@ -65,12 +65,12 @@ class AlertCondition:
     _tree: ast.expr
 
     def holds(self, values: Mapping[str, float]) -> bool | None:
-        """Return whether it is met, None where that is unknown."""
+        """Return True if the condition is met, None if that is unknown."""
         return _truth(self._tree, values)
 
 
 def parse(text: str) -> AlertCondition:
-    """Return the condition of a text. Raises SigcError E402, saying what is wrong and what was meant.
+    """Return the condition of a text. Raise SigcError E402, with what is wrong and a near name.
 
     >>> one = parse("daily_pnl_pct < -0.02 AND open_orders > 0")
     >>> [one.holds({"daily_pnl_pct": loss, "open_orders": 3.0}) for loss in (-0.03, -0.02)]
@@ -83,16 +83,18 @@ def parse(text: str) -> AlertCondition:
     try:
         tree = ast.parse(_WORDS.sub(lambda word: word[0].lower(), text.strip()), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise _wrong(text, "it is no expression", "write such as: daily_pnl_pct < -0.02 and open_orders > 0") from None
+        raise _wrong(
+            text, "it is not an expression", "write such as: daily_pnl_pct < -0.02 and open_orders > 0"
+        ) from None
     names: dict[str, None] = {}
     _check_truth(text, tree, names, 0)
     if not names:
-        raise _wrong(text, "it depends on nothing", f"names: {', '.join(NUMBERS)}")
+        raise _wrong(text, "it uses no name", f"names: {', '.join(NUMBERS)}")
     return AlertCondition(text, tuple(names), any(NUMBERS[name][1] for name in names), tree)
 
 
 def _check_truth(text: str, node: ast.expr, names: dict[str, None], depth: int) -> None:
-    match node:  # of any depth: the text is short, and every comparison has a number below it
+    match node:  # no check of the depth here: below each branch is a number, and `_check_number` checks
         case ast.BoolOp(values=values):
             for value in values:
                 _check_truth(text, value, names, depth + 1)
@@ -103,7 +105,7 @@ def _check_truth(text: str, node: ast.expr, names: dict[str, None], depth: int) 
             for value in (left, *others):
                 _check_number(text, value, names, depth + 1)
         case _:
-            raise _wrong(text, f"'{ast.unparse(node)}' is no comparison", "compare numbers by < <= > >= == !=")
+            raise _wrong(text, f"'{ast.unparse(node)}' is not a comparison", "compare numbers by < <= > >= == !=")
 
 
 def _check_number(text: str, node: ast.expr, names: dict[str, None], depth: int) -> None:
@@ -123,17 +125,17 @@ def _check_number(text: str, node: ast.expr, names: dict[str, None], depth: int)
             _check_number(text, left, names, depth + 1)
             _check_number(text, right, names, depth + 1)
         case _:
-            raise _wrong(text, f"'{ast.unparse(node)}' is no number or name", _known(NUMBERS))
+            raise _wrong(text, f"'{ast.unparse(node)}' is not a number or a name", _known(NUMBERS))
 
 
 def _only(text: str, found: list[ast.cmpop] | list[ast.operator], allowed: Collection[type]) -> None:
     for one in found:
         if type(one) not in allowed:
-            raise _wrong(text, f"the operator {type(one).__name__} is not known here")
+            raise _wrong(text, f"the operator {type(one).__name__} is not supported")
 
 
 def _truth(node: ast.expr, values: Mapping[str, float]) -> bool | None:
-    """Evaluate in three-valued logic: false and unknown is false, true or unknown is true."""
+    """Evaluate in three-valued logic (Kleene): false and unknown is false, true or unknown is true."""
     match node:
         case ast.BoolOp(op=op, values=parts):
             decides = isinstance(op, ast.Or)
@@ -175,4 +177,4 @@ def _known(names: Collection[str]) -> str:
 
 
 def _wrong(text: str, what: str, hint: str = "") -> SigcError:
-    return SigcError(Diagnostic("E402", f"the condition '{text}' can't be used: {what}", hint=hint))
+    return SigcError(Diagnostic("E402", f"invalid condition '{text}': {what}", hint=hint))

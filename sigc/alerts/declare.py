@@ -1,4 +1,4 @@
-"""Declaration of event rules: what an audit event has to say to an operator.
+"""The declaration of event rules: each turns an audit event into an alert for an operator.
 
     @rule("halted", on=("control.set",), urgency=Urgency.CRITICAL)
     def halted(seen: Happening) -> Iterator[Found]: ...
@@ -18,16 +18,16 @@ from sigc.alerts.urgency import Urgency
 ZERO = Decimal(0)
 
 
-Reasons = Mapping[str, Sequence[str]]  # the assets of orders, by the message that they ended with
+Reasons = Mapping[str, Sequence[str]]  # assets of orders, by the message with which the orders ended
 
 
 @dataclass(frozen=True, slots=True)
 class OrderCounts:
-    """The orders of a run that were in the broker's book, by what was filled of them.
+    """The orders of a run that reached the broker's book, by how much was filled.
 
     open: number in flight (those not sent yet too). short: number that ended before they were filled. ordered, filled:
-    in shares, over all assets. value, filled_value: the same at the prices that the orders were sized by. reasons: of
-    those that are short.
+    in shares, over all assets. value, filled_value: the same at the prices by which the orders were sized. reasons: of
+    the short ones.
     """
 
     open: int = 0
@@ -40,18 +40,18 @@ class OrderCounts:
 
     @property
     def share(self) -> Decimal:
-        """Part of the ordered value that was filled, 1 where nothing of a value was ordered."""
+        """Return the filled part of the ordered value, 1 if nothing of value was ordered."""
         return self.filled_value / self.value if self.value else Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
 class EventRun:
-    """A run as the ledger has it when the event is written.
+    """The run of an event, as the ledger has it when the event is written.
 
     kind: trade, dry, compute, or another kind of job. outcome: of the trading run, '' where it never began. orders:
-    their number by state. lost: those that certainly never came to the broker's book (denied, rejected, given up before
-    they were sent). reasons: of the lost. placed: those that came there. errors: check and message of each finding that
-    stopped the run.
+    their number by state. lost: number that certainly never reached the broker's book (denied, rejected, given up
+    before they were sent). reasons: of the lost ones. placed: those that reached it. errors: check and message of each
+    finding that stopped the run.
     """
 
     kind: str = ""
@@ -66,13 +66,13 @@ class EventRun:
 
     @property
     def wanted(self) -> int:
-        """Number of orders of the run."""
+        """Return the number of orders of the run."""
         return sum(self.orders.values())
 
 
 @dataclass(frozen=True, slots=True)
 class RuleEvent:
-    """An audit event as rules see it: plain values, and the facts of its run (None where it is of no run)."""
+    """An audit event as rules see it: plain values, and the facts of its run (None without a run)."""
 
     event: str
     payload: Mapping[str, Any]
@@ -83,16 +83,16 @@ class RuleEvent:
     facts: EventRun | None = None
 
     def said(self, name: str) -> str:
-        """Return a field of the payload as text, '' where it is not there."""
+        """Return a field of the payload as text, '' if it is missing."""
         value = self.payload.get(name)
         return "" if value is None else str(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Raise:
-    """An alert that is to be raised. key: what it is about, among alerts of its rule; urgency: None for the rule's.
+    """An alert to raise. key: its subject, among alerts of its rule; urgency: None for the rule's.
 
-    is_notice: it is told, and then over: nobody has to look after it, and no resolution follows.
+    is_notice: it is sent and then over: nobody has to act, and no resolution follows.
     """
 
     key: str
@@ -104,7 +104,7 @@ class Raise:
 
 @dataclass(frozen=True, slots=True)
 class Resolve:
-    """The open alert of that key is over, for the reason `text`."""
+    """The end of the open alert of that key. text: the reason."""
 
     key: str
     text: str
@@ -116,8 +116,9 @@ Judge = Callable[[RuleEvent], Iterable[Found]]
 
 @dataclass(frozen=True, slots=True)
 class EventRule:
-    """One declared rule. events: those it looks at. is_once: its keys name single happenings, raised once for ever;
-    otherwise they name conditions, which may come again after they were resolved. needs_run: it reads `facts`.
+    """One declared rule. events: those it handles. is_once: its keys name single events, raised once for ever;
+    otherwise they
+    name conditions, which may come again after they were resolved. needs_run: it reads `facts`.
     """
 
     name: str
@@ -129,7 +130,7 @@ class EventRule:
 
     @property
     def summary(self) -> str:
-        """First line of the rule's docstring."""
+        """Return the first line of the rule's docstring."""
         return (self.judge.__doc__ or "").partition("\n")[0]
 
 
@@ -140,7 +141,7 @@ BY_EVENT: dict[str, list[EventRule]] = {}
 def rule(
     name: str, *, on: tuple[str, ...], urgency: Urgency, is_once: bool = False, needs_run: bool = False
 ) -> Callable[[Judge], Judge]:
-    """Declare a rule under a name of its own. Raises ValueError for a name that is taken, or without a docstring."""
+    """Declare a rule under a unique name. Raise ValueError for a name that already exists, or without a docstring."""
 
     def declare(judge: Judge) -> Judge:
         if name in RULES or not judge.__doc__:

@@ -1,4 +1,4 @@
-"""What a channel gets: one alert, its resolution, a digest of many, or a test."""
+"""The messages of channels: an alert, its resolution, a digest of many, or a test."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ _SHOWN = 10  # titles in a digest
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. key: the same each time this message is sent; about: what a resolution has in common with its alert.
+    """One message. key: the same for every try, so receivers can drop copies; about: shared by an alert and its
+    resolution.
 
-    kind: raise, resolve, digest or test. number: of alerts that it tells of.
+    kind: raise, resolve, digest or test. number: of alerts in it.
     """
 
     key: str
@@ -33,18 +34,18 @@ class Message:
 
     @property
     def subject(self) -> str:
-        """First line: severity, what, and which daemon says so."""
+        """Return the first line: severity, title, and the daemon's name."""
         word = {"resolve": "resolved", "test": "test"}.get(self.kind, str(self.severity))
         return f"[{word}] {self.title} ({self.daemon})"
 
     @property
     def body(self) -> str:
-        """Plain text: the subject, the text, and the time in UTC."""
+        """Return the plain text: the subject, the text, and the time in UTC."""
         return f"{self.subject}\n{self.text}\n{self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def digest(messages: Sequence[Message], key: str) -> Message:
-    """Return one message in the place of many: their number, the rules they follow from, the first titles."""
+    """Return one message for many: their number, their rules, the first titles."""
     counts: dict[str, int] = {}
     for one in messages:
         name = f"{one.rule} resolved" if one.kind == "resolve" else one.rule

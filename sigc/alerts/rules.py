@@ -29,13 +29,13 @@ __all__ = ["BY_EVENT", "RULES", "EventRule", "EventRun", "Found", "OrderCounts",
 
 _ENDS = ("run.closed", "run.ended")
 _KEEPING = ("book.not_kept", "book.kept")
-_HEALTH = ("health.degraded", "health.healthy")  # checks: the text of each check that turned bad, or well, by its name
+_HEALTH = ("health.degraded", "health.healthy")  # payload: the text of each check that changed, by its name
 _KEPT = "the book is up to date"
-ABOUT_BOOKS = frozenset({"book_not_kept", "books_differ", "ledger_damaged"})  # resolved when a book is kept again
+ABOUT_BOOKS = frozenset({"book_not_kept", "books_differ", "ledger_damaged"})  # resolved by the event book.kept
 ABOUT_HEALTH = frozenset({"health_degraded", "runs_out"})  # their keys are names of checks
-RUNNING_OUT = frozenset({"calendar", "certificate"})  # checks of what ends on a day that is known
+RUNNING_OUT = frozenset({"calendar", "certificate"})  # checks of things that expire on a known day
 _TRADE, _DRY = "trade", "dry"
-# What a check of `on_stale_data` found, in a title's words.
+# The words of a title for each check of `on_stale_data`.
 _STALE = MappingProxyType(
     {"fresh": "data are late", "late": "data are late", "covered": "data are missing", "repeats": "data are stale"}
 )
@@ -43,10 +43,10 @@ _DIFFER = frozenset({"E600", "E602"})
 _DAMAGED = ("E310", "E810", "E812")
 _SHOWN = 3
 FILLED_LESS = "filled_less"
-# Events that may leave a run without an order in flight: told once at the end of their transaction.
+# Events that may end a run's last open order: the rules see them once, at the end of their transaction.
 ENDS_ORDERS = frozenset({"fill", "fill.excess", "order.expired", "order.cancelled", "order.rejected"})
 _HALF, _THOUSANDTH = Decimal("0.5"), Decimal("0.001")
-UNRESOLVED = "unresolved"  # value of the halt that an order without a known outcome sets: told by its own rule
+UNRESOLVED = "unresolved"  # the value of a halt set by an order without a known outcome; that has a rule of its own
 
 
 # Runs.
@@ -324,7 +324,7 @@ def _differs(facts: EventRun) -> bool:
 
 
 def _is_told_otherwise(facts: EventRun) -> bool:
-    """Return True where a rule with a better name tells of the run."""
+    """Return True if a more specific rule reports the run."""
     return facts.kind == _TRADE and (_is_stale(facts) or _differs(facts))
 
 
@@ -338,7 +338,7 @@ def _of(seen: RuleEvent) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names and the number of the others."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
@@ -352,7 +352,7 @@ def _fire(seen: RuleEvent) -> str:
 
 
 def _look(seen: RuleEvent) -> str:
-    """Return the command that tells most of a fire: why, of one that trades a strategy; else the job's history."""
+    """Return the command that shows most about a fire: `why` if it trades a strategy, else the job's history."""
     if seen.strategy and seen.payload.get("trades"):
         return f"sigc why {seen.strategy} {seen.said('session')}".strip()
     return f"sigc schedule history {seen.said('job')}"

@@ -1,7 +1,7 @@
-"""Which deliveries of a channel go out now, and when a failed one is tried again. Pure: the time is passed in.
+"""The pace of a channel: deliveries to send now, and the time of the next try. Pure: the time is passed in.
 
-At most `per_minute` messages leave in any 60 seconds. When more wait than may still leave, the last place of the minute
-is a digest of all the others. Quiet hours hold back everything but critical alerts.
+At most `per_minute` messages leave in any 60 seconds. If more are waiting, the last message of the minute
+is a digest of all of them. Quiet hours hold back everything but critical alerts.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
 MINUTE = timedelta(seconds=60)
-_FIRST_S, _LONGEST_S = 2.0, 30.0  # below a minute: a channel that is back has its alerts within one
+_FIRST_S, _LONGEST_S = 2.0, 30.0  # below a minute, so that a channel that works again gets its alerts within one
 _MOST_ASKED_S = 60.0
-MOST_TRIES = 5  # of a message that the channel calls malformed
+MOST_TRIES = 5  # tries of a message that the channel calls malformed
 
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """Quiet hours of a day in local time, over midnight where `begin` is later than `end`; None for none."""
+    """Quiet hours of a day in local time, across midnight if `begin` is later than `end`; None: no quiet hours."""
 
     begin: time | None = None
     end: time | None = None
@@ -39,12 +39,12 @@ class QuietHours:
 
 
 def room(sent: Sequence[datetime], now: datetime, per_minute: int) -> int:
-    """Return how many messages may leave now. sent: when those of the last minute left."""
+    """Return how many messages may leave now. sent: the times of those that left within the last minute."""
     return max(0, per_minute - sum(1 for at in sent if at > now - MINUTE))
 
 
 def batch(waiting: int, room: int) -> int:
-    """Return how many of the waiting deliveries the next message tells of: 0, 1, or all of them.
+    """Return how many of the waiting deliveries go into the next message: 0, 1, or all of them.
 
     >>> [batch(1000, places) for places in (10, 2, 1, 0)], batch(1, 1), batch(3, 3)
     ([1, 1, 1000, 0], 1, 1)
@@ -55,7 +55,7 @@ def batch(waiting: int, room: int) -> int:
 
 
 def again(now: datetime, attempts: int, asked_s: float | None) -> datetime:
-    """Return when a delivery is tried again after its `attempts`-th failure. asked_s: what the channel asked for.
+    """Return the time of the next try after the `attempts`-th failure. asked_s: the wait the channel asked for.
 
     >>> start = datetime(2024, 1, 2)
     >>> [(again(start, n, None) - start).total_seconds() for n in (1, 2, 3, 4, 5, 99)], again(start, 1, 7.0).second

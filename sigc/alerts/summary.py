@@ -1,4 +1,4 @@
-"""The daily summary: when it is due, and its words. Pure; `sigc.daemon.alerting.summary` collects."""
+"""The daily summary: its due time and its text. Pure; `sigc.daemon.alerting.summary` collects the facts."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-LATEST = timedelta(hours=12)  # a summary that was missed for longer is not sent any more
-_SHOWN = 15  # lines of a part: all of it has to go into one message
+LATEST = timedelta(hours=12)  # a summary is not sent later than this after its time
+_SHOWN = 15  # lines of a part: the whole must fit into one message
 _ORDER = ("filled", "partially_filled", "acknowledged", "denied", "rejected", "expired", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
 class StrategyDay:
-    """A strategy since the summary before. outcome: of its newest trade, '' where it did not trade; run: its id.
+    """A strategy since the summary before. outcome: of its newest trade, '' without one; run: its id.
 
-    runs: number of its trades. orders: of all of them, by state. missed: fires that did not run, with why. state:
+    runs: number of its trades. orders: of all of them, by state. missed: fires that did not run, with the reason.
+    state:
     active, paused, halted.
     """
 
@@ -32,7 +33,7 @@ class StrategyDay:
 
 @dataclass(frozen=True, slots=True)
 class BookDay:
-    """A book at its newest close. before: its worth at the close before, or its capital where there was none."""
+    """A book at its newest close. before: its NAV at the close before, or its capital if that was the first."""
 
     name: str
     session: str
@@ -42,7 +43,7 @@ class BookDay:
 
 @dataclass(frozen=True, slots=True)
 class DayFacts:
-    """What a summary tells of. day: its date; since: the time of the summary before; until: now.
+    """The facts of a summary. day: its date; since: the time of the summary before; until: now.
 
     alerts: open ones by severity; titles: the most urgent of them first. ages: seconds since the newest row, by
     (strategy, source). fires: the next of each job.
@@ -63,7 +64,7 @@ class DayFacts:
 def newest_time(at: time, zone: ZoneInfo, now: datetime) -> tuple[date, datetime]:
     """Return the newest time at which a summary was due, as its date in the zone and as an instant.
 
-    A time that a clock change leaves out is the instant of the same offset; of one that comes twice it is the first.
+    A time skipped by a clock change keeps the offset before the change; a repeated time is its first occurrence.
 
     >>> zone = ZoneInfo("America/New_York")
     >>> [newest_time(time(17, 30), zone, datetime(2024, 3, 11, hour, tzinfo=UTC))[1].isoformat() for hour in (21, 22)]
@@ -83,7 +84,7 @@ def instant(day: date, at: time, zone: ZoneInfo) -> datetime:
 
 
 def title_of(facts: DayFacts) -> str:
-    """Return the first line: how many strategies ended how, how many alerts are open."""
+    """Return the first line: the number of strategies by outcome, and of open alerts."""
     counts: dict[str, int] = {}
     for one in facts.strategies:
         counts[_word(one.outcome)] = counts.get(_word(one.outcome), 0) + 1
@@ -93,7 +94,7 @@ def title_of(facts: DayFacts) -> str:
 
 
 def text_of(facts: DayFacts) -> str:
-    """Return the summary's text: plain lines, a part each for runs, books, alerts, data and fires."""
+    """Return the summary's text: plain lines, with a part each for runs, books, alerts, data and fires."""
     open_ = ", ".join(f"{number} {severity}" for severity, number in facts.alerts.items() if number)
     ages = sorted(facts.ages.items(), key=lambda one: (-one[1], one[0]))
     parts = (
@@ -132,7 +133,7 @@ def _at(at: datetime, zone: ZoneInfo) -> str:
 
 
 def _age(seconds: float) -> str:
-    """Say an age in the unit that suits it.
+    """Return an age in a suitable unit.
 
     >>> [_age(s) for s in (90.0, 7300.0, 86400.0 * 3.4)]
     ['1 min', '2 h', '3 days']

@@ -1,4 +1,4 @@
-"""Urgency of an alert: which routes, quiet hours and texts go by it."""
+"""The urgency of an alert, on which routes, quiet hours and texts depend."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Urgency(StrEnum):
-    """Critical: somebody has to act now. Warning: somebody has to look today. Info: good to know."""
+    """The urgency of an alert. Critical: somebody has to act now. Warning: somebody has to look today. Info: news."""
 
     INFO = "info"
     WARNING = "warning"
@@ -14,12 +14,12 @@ class Urgency(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Order of urgency: 0 for info, 2 for critical."""
+        """Return the order of urgency: 0 for info, 2 for critical."""
         return list(Urgency).index(self)
 
 
 def most_urgent(found: list[Urgency]) -> Urgency:
-    """Return the highest urgency, info for none.
+    """Return the highest urgency, info if there is none.
 
     >>> str(most_urgent([Urgency.INFO, Urgency.CRITICAL, Urgency.WARNING]))
     'critical'

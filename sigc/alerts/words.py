@@ -1,4 +1,4 @@
-"""How alerts say instants and spans of time, and where their rule is explained."""
+"""Texts of alerts: instants, spans of time, and the line that names the rule and its runbook entry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ RUNBOOK = "sigc runbook"
 
 
 def moment(at: object, zone: str = "") -> str:
-    """Return an instant (a datetime, or its ISO text) on the clocks of a zone, with the zone. Other texts stay.
+    """Return an instant (a datetime or its ISO text) in the local time of a zone, with the zone. Other texts stay.
 
     >>> moment("2024-01-15T14:00:00+00:00", "America/New_York"), moment("2024-01-15T14:00:00+00:00"), moment("deadline")
     ('2024-01-15 09:00:00 EST', '2024-01-15 14:00:00 UTC', 'deadline')
@@ -25,7 +25,7 @@ def moment(at: object, zone: str = "") -> str:
 
 
 def instant(at: object) -> datetime | None:
-    """Return an instant of a payload; None for what is none, or has no zone."""
+    """Return an instant from a payload; None if it is not one, or has no zone."""
     if isinstance(at, str):
         try:
             at = datetime.fromisoformat(at)
@@ -35,7 +35,7 @@ def instant(at: object) -> datetime | None:
 
 
 def span(seconds: float) -> str:
-    """Return a span of time in the unit that suits it.
+    """Return a span of time in a suitable unit.
 
     >>> [span(s) for s in (1.2, 119, 900, 7199, 122_399, 86_400 * 3.4)]
     ['1 s', '119 s', '15 min', '120 min', '34 h', '3 days']
@@ -48,7 +48,7 @@ def span(seconds: float) -> str:
 
 
 def explained(text: str, rule: str, most: int = 4000) -> str:
-    """Return the text of an alert with its last line: the rule, and the command that explains it. most: characters.
+    """Return the text of an alert with a last line: the rule, and the command that explains it. most: characters.
 
     >>> explained("no prices", "run_failed")
     'no prices\\nRule: run_failed. Runbook: sigc runbook run_failed'

@@ -1,1 +1,1 @@
-"""Why a strategy ran or did not run for a session: facts of the ledger, judged link by link."""
+"""The explanation of a session: why a strategy ran or not, from facts of the ledger judged link by link."""

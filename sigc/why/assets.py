@@ -1,8 +1,8 @@
-"""One asset of a run: its signals and rank, what was wanted, what constraints left, held, sized, sent and filled. Pure.
+"""The explanation of one asset of a run: signals, rank, wanted, constrained, held, sized, sent, filled. Pure.
 
     answer = judge_asset(facts, files, asset)
 
-What a run did not keep is told as "not kept": runs of an older sigc kept less.
+Data that a run did not keep appear as "not kept": runs of an older sigc kept less.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from sigc.why.session_facts import RunFacts, SessionFacts
 from sigc.why.words import finding, plain, when
 
 NOT_KEPT = "not kept"
-WEIGHTS = "weights"  # the wanted weights among the values of signals
+WEIGHTS = "weights"  # the name of the wanted weights among the values of signals
 
 
 @dataclass(frozen=True, slots=True)
 class TraceStep:
-    """One step from the signal to what is held: its name and what is known of it, or `not kept`."""
+    """One step from the signal to the position: its name and its value, or `not kept`."""
 
     name: str
     text: str
@@ -35,10 +35,10 @@ class TraceStep:
 
 @dataclass(frozen=True, slots=True)
 class AssetAnswer:
-    """What is said of an asset in a session.
+    """The explanation of an asset in a session.
 
-    run: the one that is told of, '' without one; is_dry: it traded nothing, and no trade of the session is known.
-    steps: in their order.
+    run: the run explained, '' without one; is_dry: it traded nothing, and no trade of the session is known. steps: in
+    order.
     """
 
     strategy: str
@@ -54,7 +54,7 @@ class AssetAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What a run left: values of signals, weights by asset, the sizes of its decision; {} for what it did not keep."""
+    """The files of a run: values of signals, weights by asset, the sizes of its decision; {} for each not kept."""
 
     values: Mapping[str, Any]
     weights: Mapping[str, Any]
@@ -62,25 +62,25 @@ class Files:
 
 
 def told_run(facts: SessionFacts) -> RunFacts | None:
-    """Return the run that is told of: the newest that decided, else the newest, else the newest dry one."""
+    """Return the run to explain: the newest that decided, else the newest, else the newest dry one."""
     decided = [one for one in facts.trades if one.is_decided]
     return next(iter([*reversed(decided), *reversed(facts.trades), *reversed(facts.dry)]), None)
 
 
 def files_of(work_dir: Path, run: str) -> Files:
-    """Read what a run left."""
+    """Return the files of a run."""
     return Files(*(of.read_file(work_dir, run, name) for name in (of.VALUES, of.WEIGHTS, of.DECISION)))
 
 
 def judge_asset(facts: SessionFacts, files: Files | None, asset: str) -> AssetAnswer:
-    """Say what became of an asset, or why the session had no run."""
+    """Return what became of an asset, or why the session had no run."""
     one, plan, whole = told_run(facts), facts.plan, judge(facts)
     if one is None or files is None:
         return AssetAnswer(plan.strategy, plan.session, asset, "", whole.verdict, (), whole.look, plan.zone)
     look, is_dry = f"sigc runs show {one.run.id}", one.run.key.kind is not RunKind.TRADE
     known = _universe(one, files)
     if asset not in known:
-        text = f"{asset} is none of the {len(known)} assets of the run {one.run.id}"
+        text = f"{asset} is not among the {len(known)} assets of the run {one.run.id}"
         hint = did_you_mean(asset, sorted(known))
         verdict = f"{text}; {hint}" if hint else text
         return AssetAnswer(plan.strategy, plan.session, asset, one.run.id, verdict, (), look, plan.zone, is_dry)
@@ -118,12 +118,12 @@ def _signals(files: Files, asset: str) -> Sequence[TraceStep]:
     for name, own in sorted(values.items()):
         if name != WEIGHTS:
             found.append(TraceStep(f"signal {name}", _ranked(own, asset)))
-    # Of a portfolio whose weights are its only signal, they are it.
+    # A portfolio may have no signal but its weights.
     return found or (TraceStep("signal", _ranked(values.get(WEIGHTS, {}), asset)),)
 
 
 def _values(files: Files) -> dict[str, dict[str, float | None]]:
-    """By signal, the value of each asset."""
+    """Return the value of each asset, by signal."""
     names, values = files.values.get("names"), files.values.get("values")
     if not isinstance(names, list) or not isinstance(values, Mapping):
         return {}
@@ -132,7 +132,7 @@ def _values(files: Files) -> dict[str, dict[str, float | None]]:
 
 
 def _ranked(values: Mapping[str, float | None], asset: str) -> str:
-    """A value and its rank: 1 is the highest; equal ones share the best rank.
+    """Return a value and its rank: 1 is the highest; equal values share the best rank.
 
     >>> _ranked({"A": 2.0, "B": None, "C": 3.0}, "A")
     '2, rank 2 of 2'
@@ -155,7 +155,7 @@ def _weights(files: Files, asset: str) -> Sequence[TraceStep]:
             TraceStep("held before", _weight(told.get("held"))),
         )
     if raw is None:
-        text = _weight(0.0) if is_kept else NOT_KEPT  # only what is wanted or held is listed
+        text = _weight(0.0) if is_kept else NOT_KEPT  # the file lists only assets that are wanted or held
         return (TraceStep("wanted", text), TraceStep("after constraints", text), TraceStep("held before", text))
     left = _weight(0.0) if is_kept else NOT_KEPT
     known = "no weight is defined" if wanted is None else _weight(wanted)
@@ -170,7 +170,7 @@ def _weight(value: object) -> str:
 
 
 def _size(files: Files, asset: str) -> Mapping[str, Any] | None:
-    """What the decision kept of an asset; {} for one that was neither wanted nor held, None where nothing was kept."""
+    """Return the decision's record of an asset; {} if it was neither wanted nor held, None if no record was kept."""
     sized = files.decision.get("assets")
     if not isinstance(sized, Mapping):
         return None
@@ -201,7 +201,7 @@ def _sizes(one: RunFacts, files: Files, asset: str, intents: Sequence[Intent]) -
 
 
 def _why_none(one: RunFacts, told: Mapping[str, Any], asset: str) -> str:
-    """Why an asset that is wanted or held has no order."""
+    """Return why an asset that is wanted or held has no order."""
     if told.get("kept"):
         about = _about(one, asset)
         return f"kept as it is: {finding(about[0])}" if about else "kept as it is"

@@ -1,4 +1,4 @@
-"""The links of the chain from a schedule to fills, in their order, and how each may stand."""
+"""The links of the chain from a schedule to fills, in order, and their states."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class LinkState(StrEnum):
-    """How a link stands. not_reached: an earlier one stopped it; doubtful: something is to be told of it."""
+    """The state of a link. not_reached: an earlier link stopped the chain; warning: it held, with a remark."""
 
     OK = "ok"
     WARNING = "warning"
@@ -16,9 +16,9 @@ class LinkState(StrEnum):
     NOT_REACHED = "-"
 
 
-STRATEGY = "strategy"  # it is configured, and enabled
+STRATEGY = "strategy"  # it is configured and enabled
 CALENDAR = "calendar"  # the day is a session
-SCHEDULE = "schedule"  # a job was due, and enabled
+SCHEDULE = "schedule"  # a job was due and enabled
 DAEMON = "daemon"  # it was running at the time
 PAUSE = "pause"
 HALT = "halt"
@@ -27,7 +27,7 @@ DEPENDENCY = "dependency"  # the jobs it depends on have finished
 COMPILE = "compile"  # the strategy file
 DATA = "data"
 COMPUTE = "compute"
-REBALANCE = "rebalance"  # the row is one on which the book is traded
+REBALANCE = "rebalance"  # the row is a rebalance row
 CHECK = "check"  # data, weights and limits, before anything is decided
 DECISION = "decision"
 LIMITS = "limits"  # each order, before it is sent
@@ -42,7 +42,7 @@ LINKS = (
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One link of the chain: its name of `LINKS`, how it stands, and what is to be told of it."""
+    """One link of the chain: its name of `LINKS`, its state, and a text."""
 
     name: str
     state: str
@@ -51,7 +51,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """What stopped the chain: the link, why, and the command to look further."""
+    """The link that stopped the chain: its name, the reason, and the command to look further."""
 
     link: str
     text: str

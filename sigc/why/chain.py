@@ -1,10 +1,10 @@
-"""The judge: which links of the chain held for a strategy and a session, and which one stopped it. Pure.
+"""The judge: decides which links of the chain held for a strategy and a session, and which one stopped it. Pure.
 
     answer = judge(facts)
 
-Of a session without a run each piece of evidence (a miss, a refusal, an order that ended before its run) names the link
-that stopped it; the newest one is the verdict. Without evidence the plan is looked at: calendar, jobs, fires, the
-daemon's life. With a run, `run_links.py` says what became of it.
+Without a run, each piece of evidence (a miss, a refusal, an order that ended before its run) names the link that
+stopped the session; the newest one is the verdict. Without evidence the plan decides: calendar, jobs, fires, the
+daemon's life. With a run, `run_links.py` explains it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sigc.why.session_facts import JobFacts, RunFacts, SessionFacts
 from sigc.why.session_plan import PlannedJob, SessionPlan
 from sigc.why.words import when
 
-_LATE = frozenset({"missed", "missed too long ago", "a newer fire took its place"})  # reasons of `daemon.misfire`
+_LATE = frozenset({"missed", "missed too long ago", "a newer fire took its place"})  # of `schedule.misfire.Reason`
 _BY_REASON = {
     "an earlier run was going on": cases.TURN,
     "too many fires were waiting": cases.TURN,
@@ -39,7 +39,7 @@ _BY_REASON = {
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
-    """A run of the session in a line. job: of the schedule that asked for it, '' for a person."""
+    """A run of the session in a line. job: of the schedule that ordered it, '' for a person."""
 
     id: str
     kind: str
@@ -53,11 +53,11 @@ class RunLine:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What is said of a strategy and a session.
+    """The explanation of a strategy and a session.
 
-    ran: whether the ledger has a trade of it. verdict: one sentence. stopped_by: the link that stopped it, '' for none;
-    state: how that one stands (`waiting`: it may still come to be). look: the command to look further. data_from: the
-    run that read `data`, where that was no trade of the session.
+    ran: the ledger has a trade of it. verdict: one sentence. stopped_by: the link that stopped it, '' for none;
+    state: of that link (`waiting`: it may still run). look: the command to look further. data_from: the
+    run that read `data`, if that was no trade of the session.
     """
 
     strategy: str
@@ -76,7 +76,7 @@ class Explanation:
 
 
 def judge(facts: SessionFacts) -> Explanation:
-    """Say whether it ran and what became of it, or which link stopped it."""
+    """Return whether the strategy ran and what became of it, or which link stopped it."""
     found = _links_before(facts)
     if facts.trades:
         decisive = next((one for one in reversed(facts.trades) if one.is_decided), facts.trades[-1])
@@ -92,7 +92,7 @@ def judge(facts: SessionFacts) -> Explanation:
     stop = _stop(facts)
     dry = f" ({len(facts.dry)} dry)" if facts.dry else ""
     if stop.link == cases.STRATEGY and _is_unknown(facts):
-        return _answer(facts, found, stop, stop.text, stop.look, None)  # nothing did not run: there is no such strategy
+        return _answer(facts, found, stop, stop.text, stop.look, None)  # "did not run" would be odd: it does not exist
     verb = "has not run yet" if stop.state is LinkState.WAITING else "did not run"
     return _answer(facts, found, stop, f"{verb}{dry}. {stop.link}: {stop.text}", stop.look, None)
 
@@ -102,7 +102,7 @@ def _answer(
 ) -> Explanation:
     links, read = [], decisive if decisive is not None else facts.before
     reached = LINKS.index(stop.link) if stop is not None else len(LINKS)
-    of_runs = LINKS.index(cases.DATA)  # from there on a link is known by the stage of a run that got there
+    of_runs = LINKS.index(cases.DATA)  # from this link on only a run's stages show that a link was reached
     for place, name in enumerate(LINKS):
         known = found.get(name)
         if stop is not None and name == stop.link:
@@ -131,7 +131,7 @@ def _answer(
 
 
 def _read_by(one: RunFacts | None) -> str:
-    """Return the words for the run that read data before, or dry: '' for none that kept what it read."""
+    """Return the words for the earlier or dry run that read data; '' if none kept what it read."""
     if one is None or not run_links.data_of(one):
         return ""
     return f"{one.run.key.kind} {one.run.id} for the session {one.run.key.session}"
@@ -167,7 +167,7 @@ def _links_before(facts: SessionFacts) -> dict[str, Link]:
         if holding is not None:
             text = f"now: {_hold_text(holding.scope, hold, holding.at, holding.who, holding.reason, plan.zone)}"
             found[name] = Link(name, str(LinkState.WARNING), text)
-    if facts.trades:  # what stopped it before it ran after all
+    if facts.trades:  # it ran in the end: what stopped it before becomes a remark
         for _, stop in sorted(_evidence(facts), key=lambda pair: pair[0]):
             found[stop.link] = Link(stop.link, str(LinkState.WARNING), f"earlier: {stop.text}")
     return found
@@ -202,7 +202,7 @@ def _stop(facts: SessionFacts) -> Stop:
         return Stop(cases.STRATEGY, f"there is no strategy '{plan.strategy}'{known}", "sigc config show")
     if not plan.is_session:
         more = f"; the next one is {plan.next_session}" if plan.next_session else ""
-        return Stop(cases.CALENDAR, f"{plan.session} is no session of {plan.calendar}{more}", "sigc schedule next")
+        return Stop(cases.CALENDAR, f"{plan.session} is not a session of {plan.calendar}{more}", "sigc schedule next")
     if not plan.is_configured:
         return Stop(cases.STRATEGY, f"'{plan.strategy}' is not configured now", "sigc config show")
     if not plan.is_enabled:
@@ -211,7 +211,7 @@ def _stop(facts: SessionFacts) -> Stop:
 
 
 def _is_unknown(facts: SessionFacts) -> bool:
-    """Return True for a name that is no strategy of the configuration, and never was one that the ledger knows of."""
+    """Return True for a name that is not a configured strategy and never was one in the ledger."""
     return not facts.plan.is_configured and not facts.is_in_ledger
 
 
@@ -241,7 +241,7 @@ def _by_schedule(facts: SessionFacts) -> Stop:
 
 
 def _unanswered(facts: SessionFacts, at: datetime, job: PlannedJob) -> Stop:
-    """A fire is due and nothing is known of it: no daemon was there, or it has just begun to be."""
+    """Return the stop of a due fire without any record: no daemon was there, or the fire is only moments old."""
     plan = facts.plan
     look = f"sigc schedule history {job.name}"
     if not job.trigger:
@@ -273,7 +273,7 @@ def _off_text(facts: SessionFacts, job: PlannedJob) -> str:
     return f"job {job.name} is disabled in the configuration (enabled: false)"
 
 
-# Evidence: what is recorded of fires and orders that did not become a run.
+# Evidence: records of fires and orders that did not become a run.
 
 
 def _evidence(facts: SessionFacts) -> Iterator[tuple[datetime, Stop]]:
@@ -316,7 +316,7 @@ def _missed(facts: SessionFacts, planned: PlannedJob, job: JobFacts, miss: Misse
 
 
 def _paused_at(facts: SessionFacts, at: datetime) -> str:
-    """What was paused at an instant, by whom and why."""
+    """Return what was paused at an instant, by whom and why."""
     held: dict[str, str] = {}
     for one in facts.decisions:
         if one.name != PAUSED or one.at > at:
@@ -329,7 +329,7 @@ def _paused_at(facts: SessionFacts, at: datetime) -> str:
 
 
 def _needs_text(facts: SessionFacts, planned: PlannedJob, job: JobFacts) -> str:
-    """Which of the jobs it depends on did not finish, and why."""
+    """Return the jobs it depends on that did not finish, and why."""
     zone = facts.plan.zone
     told = []
     for name in planned.depends_on:
@@ -351,7 +351,7 @@ def _not_ended(facts: SessionFacts, planned: PlannedJob) -> str:
 
 
 def _doing(facts: SessionFacts, planned: PlannedJob, job: JobFacts) -> Stop | None:
-    """What the job does now for a fire of this session; None where it does nothing of that kind."""
+    """Return the stop of a job that still waits or retries for a fire of this session; None otherwise."""
     doing, plan = job.doing, facts.plan
     if doing is None or plan.start is None or plan.end is None or not plan.start <= doing.planned < plan.end:
         return None
@@ -380,7 +380,7 @@ def _rows(facts: SessionFacts) -> str:
 
 
 def _of_refusal(message: str) -> str:
-    """The link that a refusal names."""
+    """Return the link that a refusal names."""
     if " is halted " in message:
         return cases.HALT
     if " paused" in message:
@@ -396,7 +396,7 @@ def _look(message: str, facts: SessionFacts) -> str:
 
 
 def _ended_early(order: OrderedRun) -> Stop:
-    """An order of a run that ended before the ledger had its run."""
+    """Return the stop of a run's order that ended before the ledger had its run."""
     show = f"sigc runs show {order.id}"
     match order.outcome:
         case Outcome.OPEN:
@@ -415,6 +415,6 @@ def _ended_early(order: OrderedRun) -> Stop:
 
 
 def _failed(order: OrderedRun) -> tuple[str, str]:
-    """Before a run is opened, the strategy's file is compiled, and that alone can fail, but for the ledger."""
+    """Return link and text of a run that failed before it was opened: only compiling and the ledger can fail there."""
     link = cases.DAEMON if "ledger" in order.message else cases.COMPILE
     return link, order.message.strip().splitlines()[0] if order.message.strip() else f"the run {order.id} failed"

@@ -1,4 +1,4 @@
-"""Whether a daemon was there at an instant, and could write its ledger: from its starts, its stops and what it told."""
+"""The daemon's presence: whether it ran at an instant and could write its ledger, from its own records."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from sigc.why.session_facts import SessionFacts
 from sigc.why.words import when
 
-JUST_NOW = timedelta(seconds=90)  # so long nothing need be recorded yet
+JUST_NOW = timedelta(seconds=90)  # a fire younger than this may not be recorded yet
 
 
 def down_at(facts: SessionFacts, at: datetime) -> str:
-    """Return why no daemon was there at an instant, '' where one was, or nothing is known."""
+    """Return why no daemon ran at an instant; '' if one did, or nothing is known."""
     zone = facts.plan.zone
     before = [life for life in facts.lives if life.at <= at]
     after = next((life for life in facts.lives if life.at > at and life.is_start), None)
@@ -29,6 +29,6 @@ def down_at(facts: SessionFacts, at: datetime) -> str:
 
 
 def unwritable_at(facts: SessionFacts, at: datetime) -> str:
-    """Return until when and why the ledger could not be written at an instant, '' where it could."""
+    """Return until when and why the ledger could not be written at an instant; '' if it could."""
     zone, found = facts.plan.zone, [one for one in facts.unwritable if one.since <= at + JUST_NOW and at < one.until]
     return f"the ledger could not be written until {when(found[0].until, zone)}: {found[0].why}" if found else ""

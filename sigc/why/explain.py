@@ -1,4 +1,4 @@
-"""The whole way from a plan to an answer, over one connection: what the command, the verb and the page call."""
+"""The way from a plan to an answer, over one connection: called by the command, the verb and the page."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sigc.why.session_plan import SessionPlan
 
 
 def why(connection: sqlite3.Connection, work_dir: Path, plan: SessionPlan) -> Explanation:
-    """Say whether a strategy ran for a session, and what became of it or stopped it."""
+    """Return whether a strategy ran for a session, and what became of it or stopped it."""
     return judge(gather(connection, work_dir, plan))
 
 
 def why_asset(connection: sqlite3.Connection, work_dir: Path, plan: SessionPlan, asset: str) -> AssetAnswer:
-    """Say what became of an asset in a session."""
+    """Return what became of an asset in a session."""
     facts = gather(connection, work_dir, plan)
     one = told_run(facts)
     return judge_asset(facts, None if one is None else files_of(work_dir, one.run.id), asset)

@@ -1,4 +1,4 @@
-"""What became of a run: its data, what it decided, what happened to its orders; and what stopped it. Pure."""
+"""The explanation of a run: its data, its decision, its orders, and what stopped it. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sigc.why.cases import Link, LinkState, Stop
 from sigc.why.session_facts import RunFacts
 from sigc.why.words import counted, finding, named, plain, states, when
 
-# The checks of data (`sigc_pipelines.checks.data`); a test holds this list to them.
+# The checks of data (`sigc_pipelines.checks.data`, which is a layer above); a test compares the two lists.
 DATA_CHECKS = frozenset(
     {
         *("causal", "fresh", "repeats", "late", "covered", "unread", "splits", "universe", "unaccepted", "rows"),
@@ -21,15 +21,15 @@ DATA_CHECKS = frozenset(
 )
 _UNSENT = frozenset({IntentState.EXPIRED, IntentState.CANCELLED})
 _MOST_LINES = 20
-_NO_ROOM = ("can't be written", "can't take block")  # the disk, whatever stage meets it
+_NO_ROOM = ("can't be written", "can't take block")  # messages of a full or failed disk, in whatever stage
 _NO_TURN = "no rebalance row"
 
 
 @dataclass(frozen=True, slots=True)
 class DataLine:
-    """A source that a run read. newest: ISO date of its newest row, '' for one without dates; age: in sessions.
+    """A source that a run read. newest: ISO date of its newest row, '' without dates; age: in sessions.
 
-    content: the beginning of its digest. rows, assets: how many, -1 where they were not kept.
+    content: the beginning of its digest. rows, assets: their number, -1 if it was not kept.
     """
 
     name: str
@@ -43,7 +43,7 @@ class DataLine:
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
-    """An order in a line. why: what was said when it was denied, refused or given up."""
+    """An order in a line. why: the message with which it was denied, refused or given up."""
 
     asset: str
     side: str
@@ -56,10 +56,11 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True)
 class RunOrders:
-    """What became of a run's orders. wanted: assets with a weight, -1 where no decision was made.
+    """The orders of a run. wanted: assets with a weight, -1 if no decision was made.
 
-    sent: those that left us; gross, net: of the target, as shares of the book. unwell: orders that came to nothing, or
-    to less than all; more: how many of these are not listed.
+    sent: orders sent to the broker; gross, net: of the target, as shares of the book. unwell: orders not filled in
+    full;
+    more: how many of these are not listed.
     """
 
     wanted: int = -1
@@ -82,25 +83,25 @@ NO_ORDERS = RunOrders()
 
 
 def verdict(one: RunFacts) -> str:
-    """A run's outcome in a sentence, with its orders as they stand now."""
+    """Return a run's outcome in a sentence, with its orders as they stand now."""
     run = one.run
     word = "it goes on" if run.outcome is Outcome.OPEN else str(run.outcome)
     if not one.intents or not one.is_decided:
         return f"{word}, {run.message}" if run.message else word
     _, mark, more = run.message.partition("; ")
     if run.outcome in (Outcome.PARTIAL, Outcome.NOTHING_TRADED):
-        mark = more = ""  # the first reasons: the link that stopped them has them all
+        mark = more = ""  # the message repeats the first reasons; the link that stopped the orders has all of them
     return f"{word}, {counted(len(one.intents), 'order')}: {states(one.intents)}{mark}{more}"
 
 
 def links(one: RunFacts, zone: str) -> tuple[dict[str, Link], Stop | None]:
-    """What is known of each link from the data on, and what stopped it; None where all orders were filled."""
+    """Return the known links from the data on, and what stopped the run; None if all orders were filled."""
     found = {link.name: link for link in _known(one, zone)}
     return found, _stop(one)
 
 
 def data_of(one: RunFacts) -> tuple[DataLine, ...]:
-    """The sources that were read, as far as the run kept it."""
+    """Return the sources that were read, as far as the run kept them."""
     digests = one.run.digests
     kept = one.data.get("sources")
     kept = kept if isinstance(kept, Mapping) else {}
@@ -117,7 +118,7 @@ def _data_line(name: str, told: Any, digests: Mapping[str, str]) -> DataLine:
 
 
 def orders_of(one: RunFacts) -> RunOrders:
-    """What became of its orders."""
+    """Return what became of a run's orders."""
     said, intents = one.decided, one.intents
     unwell = [i for i in intents if i.state is not IntentState.FILLED]
     wanted = said.get("wanted", -1)
@@ -140,7 +141,7 @@ def orders_of(one: RunFacts) -> RunOrders:
 
 
 def order_line(one: RunFacts, intent: Intent) -> OrderLine:
-    """An order, with the check that denied it, or what the broker said."""
+    """Return an order, with the check that denied it or the broker's message."""
     price = intent.reference if intent.limit is None else intent.limit
     about = (plain(intent.quantity), plain(price), intent.state.replace("_", " "), plain(intent.filled))
     return OrderLine(intent.asset, str(intent.side), *about, _why(one, intent))
@@ -213,7 +214,7 @@ def _stop(one: RunFacts) -> Stop | None:
 
 
 def _undecided(one: RunFacts, look: str) -> Stop:
-    """A run that ended before it decided: by a stage, by a person, or with its process."""
+    """Return what ended a run before it decided: a stage, a person, or the end of its process."""
     run = one.run
     if run.outcome is Outcome.UNCHANGED:
         is_turn = run.message.startswith(_NO_TURN)
@@ -229,7 +230,7 @@ def _undecided(one: RunFacts, look: str) -> Stop:
 
 
 def _of_stage(stage: RunStage, message: str) -> tuple[str, str]:
-    """The link that a stage which did not succeed stands for, and why."""
+    """Return the link for a stage that failed, and the reason."""
     errors = [f for f in stage.findings if f.weight is Weight.ERROR]
     measured = [f for f in errors if not _is_code(f.check)] or errors
     if not measured:
@@ -255,12 +256,12 @@ def _of_stage(stage: RunStage, message: str) -> tuple[str, str]:
 
 
 def _is_code(check: str) -> bool:
-    """Whether a finding was made of an error: it is named by its code."""
+    """Return True if a finding was made of an error: it is named by the error's code."""
     return len(check) == 4 and check[0] == "E" and check[1:].isdigit()
 
 
 def _link_of(one: RunFacts) -> str:
-    """The link after the last stage that was done."""
+    """Return the link after the last stage that succeeded."""
     done = {stage.name for stage in one.stages if stage.outcome == "done"}
     order = (
         (StageName.LOAD, cases.DATA),
@@ -271,7 +272,7 @@ def _link_of(one: RunFacts) -> str:
 
 
 def _of_states(one: RunFacts) -> Stop | None:
-    """What kept orders from being filled: the first that holds of halts, limits, cut-off, broker, market."""
+    """Return the first thing that kept orders from being filled: halts, limits, broker, cut-off, market; or None."""
     intents, run = one.intents, one.run
     look = f"sigc orders --run {run.id}"
     denied = [i for i in intents if i.state is IntentState.DENIED]

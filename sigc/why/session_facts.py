@@ -1,4 +1,4 @@
-"""What the ledger and the files of runs say of a strategy and a session. Reads only, each table by an index.
+"""The facts of a strategy and a session, from the ledger and the files of runs. Reads only, each table by an index.
 
 facts = gather(connection, work_dir, plan)
 """
@@ -22,8 +22,8 @@ from sigc.store.ledger.records import Fill, Intent, Run, RunKind, RunStage
 from sigc.why.session_plan import SessionPlan
 
 DATA, DECISION, WEIGHTS, VALUES = "data.json", "decision.json", "weights.json", "signal-values.json"
-ALIVE = "alive"  # the daemon's file that says when it last was
-DISABLED = "disabled"  # of jobs, in the control state
+ALIVE = "alive"  # the file with the time at which the daemon was last alive
+DISABLED = "disabled"  # the name of disabled jobs in the control state
 _MOST_LIVES, _MOST_REFUSALS, _MOST_CONTROLS = 200, 200, 200
 _MOST_BEFORE = 20
 _LARGEST = 64 << 20
@@ -32,7 +32,7 @@ _LOOK_BACK = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """A run with its stages, orders, fills, and what it left of its data and decision (empty: not kept)."""
+    """A run with its stages, orders and fills, and its files of data and decision (empty: not kept)."""
 
     run: Run
     stages: tuple[RunStage, ...]
@@ -45,7 +45,7 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class RefusedRun:
-    """A run that was not begun, by the audit: when, why (an error code and its text), who asked."""
+    """A run refused before it began, from the audit: when, why (an error code and its text), who asked."""
 
     at: datetime
     id: str
@@ -56,7 +56,7 @@ class RefusedRun:
 
 @dataclass(frozen=True, slots=True)
 class StopChange:
-    """A pause or halt that was set or dropped. scope: '' for everything."""
+    """A pause or halt that was set or ended. scope: '' for everything."""
 
     at: datetime
     name: str
@@ -68,7 +68,7 @@ class StopChange:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """The daemon started (alive: when the one before was last seen), or stopped."""
+    """A start of the daemon (alive: when the one before was last seen) or a stop."""
 
     at: datetime
     is_start: bool
@@ -77,7 +77,7 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Unwritable:
-    """The daemon could not write its ledger from `since` to `until`, and why."""
+    """A span in which the daemon could not write its ledger, and the reason."""
 
     since: datetime
     until: datetime
@@ -86,7 +86,7 @@ class Unwritable:
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """What a job does now, by its state: waiting, starting, running, retrying; for which fire, needing what."""
+    """The current phase of a job: waiting, starting, running, retrying; for which fire, needing which jobs."""
 
     phase: str
     planned: datetime
@@ -96,7 +96,7 @@ class Doing:
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """A job: its misses in the window, what it does now, whether it is switched off, the runs of what it depends on."""
+    """A job: its misses in the window, its current phase, whether it is disabled, the runs of its dependencies."""
 
     misses: tuple[Missed, ...] = ()
     doing: Doing | None = None
@@ -107,11 +107,10 @@ class JobFacts:
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """Everything that is judged. trades, dry: runs of the session; asked: orders of runs whose run is none of these.
+    """All facts to judge. trades, dry: runs of the session; asked: orders of runs without a run among these.
 
-    before: of a session without a trade, its newest dry run, else the newest run of the sessions before it, that kept
-    what it read. alive: when a daemon was last seen to be there. is_in_ledger: whether the ledger has any run of the
-    strategy.
+    before: for a session without a trade, its newest dry run, else the newest run of an earlier session, that kept
+    what it read. alive: when a daemon was last seen. is_in_ledger: the ledger has any run of the strategy.
     """
 
     plan: SessionPlan
@@ -131,7 +130,7 @@ class SessionFacts:
 
 
 def gather(connection: sqlite3.Connection, work_dir: Path, plan: SessionPlan) -> SessionFacts:
-    """Read them. Raises E310 through the connection's guard alone; files that are not as expected are as if absent."""
+    """Return the facts. Raise E310 only through the connection's guard; malformed files count as missing."""
     found = runs.of_session(connection, plan.strategy, plan.session)
     of_session = {run.id for run in found}
     asked = _asked(connection, plan)
@@ -157,7 +156,7 @@ def gather(connection: sqlite3.Connection, work_dir: Path, plan: SessionPlan) ->
 
 
 def _before(connection: sqlite3.Connection, work_dir: Path, plan: SessionPlan) -> RunFacts | None:
-    """Return the newest run, of this session or an earlier one, that kept what its sources had."""
+    """Return the newest run, of this session or an earlier one, that kept the facts of its sources."""
     for run in runs.recent(connection, _MOST_BEFORE, plan.strategy):
         if run.key.session <= plan.session:
             one = RunFacts(run, (), (), (), False, {}, read_file(work_dir, run.id, DATA))
@@ -179,7 +178,7 @@ def _run(connection: sqlite3.Connection, work_dir: Path, run: Run) -> RunFacts:
 
 
 def _asked(connection: sqlite3.Connection, plan: SessionPlan) -> tuple[OrderedRun, ...]:
-    """Orders for the session: those that say so, and such as were asked for in its window and ended before that."""
+    """Return the orders for the session: those that name it, and those of its window that ended before naming one."""
     if plan.start is None or plan.end is None:
         return ()
     found = jobs.asked_between(connection, plan.strategy, plan.start, plan.end)
@@ -199,7 +198,7 @@ def _refusals(connection: sqlite3.Connection, plan: SessionPlan) -> tuple[Refuse
 
 
 def _decisions(connection: sqlite3.Connection, strategy: str) -> tuple[StopChange, ...]:
-    """The newest pauses and halts that were set or dropped for the strategy, or for everything; oldest first."""
+    """Return the newest pauses and halts set or ended for the strategy or for everything, oldest first."""
     found = []
     for record in recent.records_page(connection, recent.RecordsWanted("control", most=_MOST_CONTROLS)):
         said = _mapping(record.payload)
@@ -243,7 +242,7 @@ def _job(connection: sqlite3.Connection, plan: SessionPlan, name: str, depends_o
 
 
 def _doing(record: Mapping[str, Any]) -> Doing | None:
-    """The phase of a job's saved state; none of what is not as `sigc.schedule.record` writes it."""
+    """Return the phase of a job's saved state; None if it is not as `sigc.schedule.record` writes it."""
     with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
         phase = record["state"]["phase"]
         if phase is not None:
@@ -255,7 +254,7 @@ def _doing(record: Mapping[str, Any]) -> Doing | None:
 
 
 def read_file(work_dir: Path, run: str, name: str) -> dict[str, Any]:
-    """A file of a run, {} for one that is not there or not whole."""
+    """Return a file of a run, {} if it is missing or malformed."""
     path = run_folder(work_dir, run) / name
     with contextlib.suppress(OSError, ValueError, RecursionError):
         if path.stat().st_size <= _LARGEST:
@@ -265,7 +264,7 @@ def read_file(work_dir: Path, run: str, name: str) -> dict[str, Any]:
 
 
 def read_alive(work_dir: Path) -> datetime | None:
-    """When the daemon of this work dir last was alive, None when that is not known."""
+    """Return when the daemon of this work dir was last alive, None if unknown."""
     try:
         return _instant((work_dir / ALIVE).read_text(encoding="ascii").strip())
     except (OSError, ValueError):
@@ -273,7 +272,7 @@ def read_alive(work_dir: Path) -> datetime | None:
 
 
 def _mapping(payload: str) -> dict[str, Any]:
-    """A payload; {} for one that was cut or is none."""
+    """Return a payload, {} if it was cut or is malformed."""
     with contextlib.suppress(ValueError, RecursionError):
         found = json.loads(payload)
         return found if isinstance(found, dict) else {}

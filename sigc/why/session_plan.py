@@ -1,4 +1,4 @@
-"""What the configuration and the calendar say of a strategy and a session, as values."""
+"""The plan of a strategy for a session, from configuration and calendar, as plain values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import datetime
 class PlannedJob:
     """A trading job of the strategy.
 
-    trigger: as people write it, '' for one that only follows others. fires: planned instants in the session's window,
+    trigger: as it is written, '' for one that only follows others. fires: planned instants in the session's window,
     ascending; of a job without a trigger those of the jobs it depends on. next: its first fire after now.
     is_enabled: by the configuration.
     """
@@ -30,11 +30,11 @@ class PlannedJob:
 class SessionPlan:
     """A strategy and a session, as configured now.
 
-    A run that begins in [start, end) trades for the session; both are none where the calendar does not reach.
-    session: ISO date; as_of: of the session before it, '' where that is not known. is_session: whether the exchange
-    trades that day; next_session: the first one after it. known: names of all configured strategies. file, portfolio:
-    of this one, '' where it is not configured. meant: that of the job of this name, where no strategy is called so.
-    trouble: why the daemon can't write its ledger now, '' where it can.
+    A run that begins in [start, end) trades for the session; both are None outside the calendar.
+    session: ISO date; as_of: of the session before it, '' if unknown. is_session: the exchange trades that day;
+    next_session: the first one after it. known: names of all configured strategies. file, portfolio: of this one, '' if
+    it is not configured. meant: the strategy of the job of this name, if no strategy has it. trouble: why the daemon
+    can't write its ledger now, '' if it can.
     """
 
     strategy: str

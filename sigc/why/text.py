@@ -1,4 +1,4 @@
-"""An answer as lines of text: what the command prints and the page shows."""
+"""An answer as lines of text, for the command and the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WORDS: Mapping[str, str] = {
 
 
 def lines(answer: Explanation) -> tuple[str, ...]:
-    """The whole answer: the verdict, the links, runs, data, orders, and the command to look further."""
+    """Return the whole answer: the verdict, the links, runs, data, orders, and the command to look further."""
     found = [f"{answer.strategy}, session {answer.session}: {answer.verdict}", ""]
     found += _links(answer.links)
     if answer.runs:
@@ -40,7 +40,7 @@ def lines(answer: Explanation) -> tuple[str, ...]:
 
 
 def _links(links: Sequence[Link]) -> list[str]:
-    """A line for each link that has something to tell; the others of one state together."""
+    """Return a line for each link with a text; links of the same state without one share a line."""
     shown: list[tuple[str, str, str]] = []
     for link in links:
         before = shown[-1] if shown else None
@@ -52,7 +52,7 @@ def _links(links: Sequence[Link]) -> list[str]:
 
 
 def data_line(line: DataLine) -> str:
-    """A source as text.
+    """Return a source as text.
 
     >>> data_line(DataLine("prices", "8f3a", "2016-01-04", 0, 500, 13))
     'prices: newest row 2016-01-04 (0 sessions old), 500 rows, 13 assets, content 8f3a'
@@ -82,14 +82,14 @@ def _orders(found: RunOrders) -> Sequence[str]:
 
 
 def order_line(line: OrderLine) -> str:
-    """An order as text."""
+    """Return an order as text."""
     why = f": {line.why}" if line.why else ""
     done = f", {line.filled} filled" if line.filled != "0" else ""
     return f"{line.asset} {line.side} {line.quantity} at {line.price}: {line.state}{done}{why}"
 
 
 def asset_lines(answer: AssetAnswer) -> tuple[str, ...]:
-    """What became of one asset, step by step."""
+    """Return the explanation of one asset, step by step."""
     head = f"{answer.strategy} {answer.asset}, session {answer.session}: {answer.verdict}"
     by = [f"  by the run {answer.run}"] if answer.run else []
     if answer.is_dry:

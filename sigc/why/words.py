@@ -1,4 +1,4 @@
-"""Instants and numbers in the words of an answer."""
+"""Instants and numbers as text of an answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sigc.store.ledger.records import Finding, Intent, IntentState
 
 
 def when(at: datetime | None, zone: str) -> str:
-    """An instant on the clocks of a zone (of UTC, where it is none), with the zone; `-` for no instant.
+    """Return an instant in the local time of a zone (UTC for an unknown zone), with the zone; `-` for None.
 
     >>> when(datetime(2024, 1, 15, 14, tzinfo=UTC), "America/New_York")
     '2024-01-15 09:00:00 EST'
@@ -26,7 +26,7 @@ def when(at: datetime | None, zone: str) -> str:
 
 
 def plain(value: Decimal) -> str:
-    """A decimal without an exponent or empty digits.
+    """Return a decimal without exponent and trailing zeros.
 
     >>> plain(Decimal("10.500")), plain(Decimal("1E+2")), plain(Decimal("0"))
     ('10.5', '100', '0')
@@ -36,7 +36,7 @@ def plain(value: Decimal) -> str:
 
 
 def number(value: float) -> str:
-    """A measured value in six digits.
+    """Return a measured value with six digits.
 
     >>> number(0.25), number(1234567.0), number(-0.0)
     ('0.25', '1.23457e+06', '0')
@@ -45,7 +45,7 @@ def number(value: float) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """A count with its noun.
+    """Return a count with its noun.
 
     >>> counted(1, "order"), counted(2, "order")
     ('1 order', '2 orders')
@@ -54,7 +54,7 @@ def counted(count: int, what: str) -> str:
 
 
 def finding(found: Finding, most: int = 5) -> str:
-    """A finding with its check, what was measured against which limit, and the first of its assets.
+    """Return a finding with its check, the measured value and its limit, and the first of its assets.
 
     >>> from sigc.store.ledger.records import Weight
     >>> finding(Finding("gross", Weight.ERROR, "gross is 1.2", ("A",), 1.2, 1.0))
@@ -69,7 +69,7 @@ def finding(found: Finding, most: int = 5) -> str:
 
 
 def named(assets: Iterable[str], most: int = 5) -> str:
-    """The first of some assets, and how many more there are.
+    """Return the first of some assets, and the number of the others.
 
     >>> named(["A", "B", "C"], 2)
     'A, B and 1 more'
@@ -80,7 +80,7 @@ def named(assets: Iterable[str], most: int = 5) -> str:
 
 
 def states(intents: Iterable[Intent]) -> str:
-    """How many orders stand where, such as `3 filled, 1 denied`."""
+    """Return the number of orders in each state, such as `3 filled, 1 denied`."""
     found: dict[IntentState, int] = {}
     for intent in intents:
         found[intent.state] = found.get(intent.state, 0) + 1

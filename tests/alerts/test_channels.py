@@ -105,7 +105,7 @@ def test_telegram(told: Hook) -> None:
     assert said["chat_id"] == "@ops"
     assert len(said["text"]) <= 4096
     told.body = b'{"ok": false}'
-    with pytest.raises(DeliveryError, match="does not say that it took"):
+    with pytest.raises(DeliveryError, match="does not confirm the message"):
         send(message())
 
 
@@ -233,7 +233,7 @@ def test_apprise_posts_to_the_service_of_its_url(told: Hook) -> None:
 def test_apprise_is_an_extra_and_its_url_is_judged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(SigcError, match="Apprise knows no service of this url"):
+    with pytest.raises(SigcError, match="Apprise does not know the service of this url"):
         channel(type="apprise", url="nonsense://hunter22")
     assert "hunter22" not in caplog.text
     monkeypatch.setitem(sys.modules, "apprise", None)

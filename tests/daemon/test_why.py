@@ -240,7 +240,7 @@ def test_assets_are_told(night: Told) -> None:
     assert steps["sized"] == "sell 2514, towards -2514"
     assert night.assets["S000"]["verdict"] == "sell 2514: acknowledged"
     assert night.assets["S001"]["verdict"] == "buy 1744: acknowledged"
-    assert plain(night, night.assets["NONE"]["verdict"]) == "NONE is none of the 13 assets of the run ID"
+    assert plain(night, night.assets["NONE"]["verdict"]) == "NONE is not among the 13 assets of the run ID"
 
 
 def test_no_daemon_was_running(night: Told) -> None:
@@ -266,7 +266,7 @@ def test_what_is_no_strategy_no_session_no_run(night: Told) -> None:
     first = sigc("why", "momentun", FIRST, *work).stdout.splitlines()[0]
     assert first == ("momentun, session 2017-03-01: there is no strategy 'momentun'; did you mean 'momentum'?")
     sunday = sigc("why", "momentum", "2017-03-05", *work).stdout.splitlines()[0]
-    why = "calendar: 2017-03-05 is no session of weekdays; the next one is 2017-03-06"
+    why = "calendar: 2017-03-05 is not a session of weekdays; the next one is 2017-03-06"
     assert sunday == f"momentum, session 2017-03-05: did not run. {why}"
     run = night.first["momentum"]["runs"][0]["id"]
     assert json.loads(sigc("why", "momentum", "--run", run, *work, "--json").stdout)["session"] == FIRST

@@ -64,7 +64,7 @@ def test_an_asset_that_is_held_as_wanted(traded: Floor) -> None:
 
 def test_an_asset_that_is_not_wanted_and_one_that_is_none(traded: Floor) -> None:
     assert steps(traded, D3, D3, "C")["verdict"] == "not traded: it is neither wanted nor held"
-    assert steps(traded, D3, D3, "D") == {"verdict": "D is none of the 3 assets of the run two"}
+    assert steps(traded, D3, D3, "D") == {"verdict": "D is not among the 3 assets of the run two"}
 
 
 def test_a_run_of_an_older_version_kept_less(traded: Floor) -> None:

@@ -272,7 +272,7 @@ def test_a_dry_run_is_no_run(floor: Floor) -> None:
 
 def test_a_day_without_a_session(floor: Floor) -> None:
     with scene(floor, D1) as desk:
-        why = "calendar: 2016-01-09 is no session of weekdays; the next one is 2016-01-11"
+        why = "calendar: 2016-01-09 is not a session of weekdays; the next one is 2016-01-11"
         assert said(desk, "2016-01-09")[:3] == (False, "calendar", f"did not run. {why}")
 
 

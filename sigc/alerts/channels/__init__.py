@@ -1,4 +1,4 @@
-"""Channels by the type of their settings: a decorated function each, collected from the modules of this folder.
+"""The channels, by the class of their settings: one decorated function each, collected from the modules of this folder.
 
 send = open_channel("ops", settings, reveal)
 send(message)              raises DeliveryError
@@ -14,18 +14,18 @@ from typing import Any
 from sigc.alerts.channels.declare import MAKERS, Send
 from sigc.config.alert_settings import ChannelBase
 
-Reveal = Callable[[str, str], str]  # text of a secret setting and the setting's key to the secret itself
+Reveal = Callable[[str, str], str]  # (text of a secret setting, its key) -> the secret
 
 
 def makers() -> Mapping[type[ChannelBase], Callable[[Any, Callable[[Any, str], str]], Send]]:
-    """Return every channel that is declared here, by the class of its settings."""
+    """Return every channel declared in this folder, by the class of its settings."""
     for found in pkgutil.iter_modules(__path__, f"{__name__}."):
         importlib.import_module(found.name)
     return MAKERS
 
 
 def open_channel(name: str, settings: ChannelBase, reveal: Reveal) -> Send:
-    """Return what sends over a channel. Raises E402 for a secret that can't be read."""
+    """Return the function that sends over a channel. Raise E402 for a secret that can't be read."""
 
     def secret(value: Any, key: str) -> str:
         text = value.get_secret_value() if hasattr(value, "get_secret_value") else str(value or "")

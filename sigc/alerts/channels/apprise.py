@@ -1,6 +1,6 @@
-"""Any service that Apprise knows, by its URL: https://github.com/caronc/apprise/wiki. With the extra `apprise` alone.
+"""A channel for every service that Apprise knows, by its URL: https://github.com/caronc/apprise/wiki. An extra.
 
-Apprise says whether a message was taken, and not why it was not: each failure is tried again.
+Apprise tells only whether a message was taken, not why it failed: so each failure is tried again.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ _TYPES = {"critical": "failure", "warning": "warning", "info": "info"}
 
 @channel(AppriseSettings)
 def apprise(settings: AppriseSettings, secret: Secret) -> Send:
-    """Return what hands a message to Apprise. Raises E402 without the extra, or for a URL that it does not know."""
+    """Return the function that sends with Apprise. Raise E402 without the extra, or for a URL unknown to Apprise."""
     library = _library()
     url = secret(settings.url, "url")
     made = library.Apprise()
     if not made.add(url):
         raise SigcError(
-            Diagnostic("E402", "Apprise knows no service of this url", hint="such as tgram://TOKEN/CHAT; see its wiki")
+            Diagnostic(
+                "E402", "Apprise does not know the service of this url", hint="such as tgram://TOKEN/CHAT; see its wiki"
+            )
         )
 
     def send(message: Message) -> None:
@@ -41,7 +43,7 @@ def apprise(settings: AppriseSettings, secret: Secret) -> Send:
 
 def _library() -> Any:
     try:
-        import apprise as library  # an extra, loaded when a channel wants it
+        import apprise as library  # an extra, imported only for a channel of its type
     except ModuleNotFoundError as missing:
         message = "a channel of type apprise needs Apprise, which is not installed"
         raise SigcError(Diagnostic("E402", message, hint="pip install 'sigc-daemon[apprise]'")) from missing

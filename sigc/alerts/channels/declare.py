@@ -1,4 +1,4 @@
-"""What a channel is, and how it says that a message did not arrive."""
+"""The declaration of a channel, and the error that a message did not arrive."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sigc.config.alert_settings import ChannelBase
 
 S = TypeVar("S", bound=ChannelBase)
 Send = Callable[[Message], None]
-Secret = Callable[[Any, str], str]  # a secret setting and its key to the text
+Secret = Callable[[Any, str], str]  # (a secret setting, its key) -> the secret
 
 
 class DeliveryError(Exception):
-    """A message did not arrive, or no answer says that it did.
+    """The error that a message did not arrive, or that no answer confirms it.
 
-    retry_after_s: how long the channel asks to wait. is_malformed: the channel will not take this message.
+    retry_after_s: the wait the channel asks for. is_malformed: the channel will never take this message.
     """
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, is_malformed: bool = False) -> None:
@@ -29,7 +29,7 @@ MAKERS: dict[type[ChannelBase], Callable[[Any, Secret], Send]] = {}
 
 
 def channel(settings: type[S]) -> Callable[[Callable[[S, Secret], Send]], Callable[[S, Secret], Send]]:
-    """Declare what sends over channels of that class of settings."""
+    """Declare the function that opens channels of that class of settings."""
 
     def declare(make: Callable[[S, Secret], Send]) -> Callable[[S, Secret], Send]:
         MAKERS[settings] = make

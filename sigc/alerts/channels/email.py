@@ -1,6 +1,6 @@
-"""Mail over SMTP (RFC 5321), encrypted by STARTTLS unless the settings say otherwise.
+"""Email over SMTP (RFC 5321), encrypted by STARTTLS unless the settings say otherwise.
 
-`Message-ID` is the same for every try of a message: mailboxes that look at it show a second copy as the same.
+`Message-ID` is the same for every try of a message, so that a mailbox can recognise a second copy.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MALFORMED = frozenset({550, 551, 553, 554})  # permanent failures of a recipien
 
 @channel(EmailSettings)
 def email(settings: EmailSettings, secret: Secret) -> Send:
-    """Return what hands a mail to the server."""
+    """Return the function that sends a mail."""
     password = secret(settings.password, "password") if settings.password is not None else ""
 
     def send(message: Message) -> None:

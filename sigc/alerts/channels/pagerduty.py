@@ -2,8 +2,8 @@
 
 {"routing_key", "event_action": "trigger" | "resolve", "dedup_key", "payload": {"summary" (at most 1,024 characters),
 "source", "severity": "critical" | "error" | "warning" | "info", "timestamp", "component", "group", "class",
-"custom_details"}}. 202 is success, 400 a malformed event, 429 too many. A second trigger of one dedup_key opens no
-second incident, so a try whose answer was lost is harmless.
+"custom_details"}}. 202 is success, 400 a malformed event, 429 too many. A second trigger with the same dedup_key opens
+no second incident, so a repeated try is harmless.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MOST_SUMMARY, _MOST_KEY = 1024, 255
 
 @channel(PagerDutySettings)
 def pagerduty(settings: PagerDutySettings, secret: Secret) -> Send:
-    """Return what enqueues an event."""
+    """Return the function that enqueues an event."""
     routing_key = secret(settings.routing_key, "routing_key")
     url = secret(settings.url, "url")
 

@@ -1,4 +1,4 @@
-"""POST over HTTP with the standard library: one request, a deadline for all of it, no redirect followed.
+"""HTTP POST with the standard library: one request, one deadline for all of it, no redirect followed.
 
 A failure is a `DeliveryError`: with `retry_after_s` from 429 and 503, malformed for 400, 413 and 422.
 """
@@ -24,12 +24,12 @@ _MALFORMED = frozenset({400, 413, 422})
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> bytes:
-    """Return the answer's body. timeout_s: of the whole exchange. Raises DeliveryError for all but a 2xx answer."""
+    """Return the answer's body. timeout_s: for the whole exchange. Raise DeliveryError for every answer but 2xx."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise DeliveryError("the address is no http or https URL")
+        raise DeliveryError("invalid address: expected an http or https URL")
     connection = _connection(parts, timeout_s)
-    # A socket's timeout is of each read: a server that sends a byte now and then would hold us for ever.
+    # A socket's timeout limits each read only: a server that sends a byte now and then would block us for ever.
     is_cut = threading.Event()
     end = threading.Timer(timeout_s, _cut, (connection, is_cut))
     end.daemon = True
@@ -46,7 +46,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) ->
     finally:
         end.cancel()
         connection.close()
-    if is_cut.is_set():  # what was read is the beginning of an answer at most
+    if is_cut.is_set():  # the answer may be cut short
         raise DeliveryError(f"{parts.hostname}: no whole answer within {timeout_s:g} s")
     if 200 <= answer.status < 300:
         return content
@@ -70,7 +70,7 @@ def _connection(parts: urllib.parse.SplitResult, timeout_s: float) -> http.clien
 
 
 def _is_proxied(parts: urllib.parse.SplitResult) -> bool:
-    """Return True where the environment names a proxy for the address (https_proxy, no_proxy)."""
+    """Return True if the environment names a proxy for the address (https_proxy, no_proxy)."""
     has_proxy = parts.scheme in urllib.request.getproxies()
     return has_proxy and not urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2])
 
@@ -88,7 +88,7 @@ def _told(failure: Exception) -> str:
 
 
 def _seconds(text: str | None) -> float | None:
-    """Return the seconds that a Retry-After asks for: a number, or a date."""
+    """Return the seconds that a Retry-After header asks for: a number, or a date. None if it is missing or invalid."""
     if text is None:
         return None
     with suppress(ValueError):

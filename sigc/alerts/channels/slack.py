@@ -18,7 +18,7 @@ _MOST_TEXT = 3500  # a text above 4,000 characters is cut by Slack
 
 @channel(SlackSettings)
 def slack(settings: SlackSettings, secret: Secret) -> Send:
-    """Return what posts a message to the webhook."""
+    """Return the function that posts a message to the webhook."""
     url = secret(settings.url, "url")
 
     def send(message: Message) -> None:

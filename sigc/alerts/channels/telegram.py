@@ -18,7 +18,7 @@ _MOST_TEXT = 4000
 
 @channel(TelegramSettings)
 def telegram(settings: TelegramSettings, secret: Secret) -> Send:
-    """Return what sends a message as the bot."""
+    """Return the function that sends a message as the bot."""
     token = secret(settings.token, "token")
     url = f"{secret(settings.url, 'url').rstrip('/')}/bot{token}/sendMessage"
 
@@ -30,6 +30,6 @@ def telegram(settings: TelegramSettings, secret: Secret) -> Send:
         except (ValueError, AttributeError):
             is_ok = False
         if not is_ok:
-            raise DeliveryError("Telegram's answer does not say that it took the message")
+            raise DeliveryError("Telegram's answer does not confirm the message")
 
     return send

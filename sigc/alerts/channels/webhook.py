@@ -1,4 +1,4 @@
-"""JSON by POST to an address of the operator's own; signed where a secret is set.
+"""JSON by POST to an address of the operator's own, signed if a secret is set.
 
 Headers: `Idempotency-Key`, the same for every try of a message; `X-Sigc-Signature: sha256=HEX`, the HMAC-SHA256 of the
 body under the secret.
@@ -18,7 +18,7 @@ from sigc.config.alert_settings import WebhookSettings
 
 @channel(WebhookSettings)
 def webhook(settings: WebhookSettings, secret: Secret) -> Send:
-    """Return what posts a message as JSON."""
+    """Return the function that posts a message as JSON."""
     url = secret(settings.url, "url")
     key = secret(settings.secret, "secret").encode() if settings.secret is not None else b""
 
