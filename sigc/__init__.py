@@ -5,8 +5,7 @@
     s.signals("momentum")
     s.backtest().metrics.sharpe
 
-Names are imported when they are first used, so that `import sigc` costs nothing. Type checkers and
-editors see them all.
+Names are imported on first use, so that `import sigc` is fast. Type checkers and editors see them all.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["BacktestResult", "Client", "CompiledStrategy", "Diagnostic", "Panel", "SigcError", "compile"]
 
-# The notebook's functions stand on the pipelines, a layer above this package: imported lazily, at the user's first use.
+# The notebook's functions are in the pipelines, a layer above this package: imported lazily, they create no circle.
 _HOMES = {
     "BacktestResult": "sigc_pipelines.research.notebook",
     "Client": "sigc.rpc.client",

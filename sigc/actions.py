@@ -1,9 +1,9 @@
-"""Corporate actions: what happens to a share on its ex-date. One value, spoken by data, backtest, ledger and brokers.
+"""Corporate actions: what happens to a share on its ex-date. One type for data, backtest, ledger and brokers.
 
     split      value: new shares per old one (4.0 for 4:1)
     dividend   cash: per share held at the close before the ex-date; with a split on the same day, per new share
     rename     into: the new name
-    delist     value: paid per share, or None with `cash` None where only `total_return` is known
+    delist     value: paid per share, or None with `cash` None if only `total_return` is known
     spinoff    into, ratio: shares of `into` per share held; without `into`: cash per share
     merge      into, ratio, cash: what each share becomes
 
@@ -30,7 +30,7 @@ _FINE = Decimal("1e-10")
 
 
 class ActionKind(StrEnum):
-    """What kind of thing happens."""
+    """The kind of a corporate action."""
 
     SPLIT = "split"
     DIVIDEND = "dividend"
@@ -42,10 +42,10 @@ class ActionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Action:
-    """One action of one asset. ex_date: the first session on which a buyer does not get it.
+    """One action of one asset. ex_date: the first session on which a buyer does not receive it.
 
     ratio: of a split new shares per old, of a spin-off or merger shares of `into` per share. cash: per share, in the
-    currency of the prices. value: paid per share at a delisting. total_return: of a delisting, on the last price, where
+    currency of the prices. value: paid per share at a delisting. total_return: of a delisting, on the last price, if
     no value is known. pay_date: None for the ex-date. id: of the source; '' for none.
     """
 
@@ -62,14 +62,14 @@ class Action:
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """Asset, kind, ex-date, id: an action of the same key with another amount corrects the earlier one."""
+        """Return asset, kind, ex-date, id: an action of the same key with another amount corrects the earlier one."""
         return self.asset, self.kind.value, self.ex_date.isoformat(), self.id
 
 
 def digest_of(actions: Iterable[Action]) -> str:
-    """A digest of all that is said: equal actions in the same order have equal digests, however a file says it.
+    """Return a digest of all contents: equal actions in the same order have equal digests, whatever the file's format.
 
-    By columns, as a file has tens of thousands of actions.
+    By columns, for speed: a file has tens of thousands of actions.
     """
     of = list(actions)
     texts = ([a.asset for a in of], [a.kind for a in of], [a.into for a in of], [a.id for a in of])
@@ -87,12 +87,12 @@ def digest_of(actions: Iterable[Action]) -> str:
 
 
 def in_order(actions: Iterable[Action]) -> tuple[Action, ...]:
-    """Sorted by ex-date and asset; of one asset's day splits first, as cash is per share as it is after them."""
+    """Return actions by ex-date and asset; of one asset's day splits first, as cash is per share after the split."""
     return tuple(sorted(actions, key=lambda a: (a.ex_date, a.asset, a.kind is not ActionKind.SPLIT, a.kind, a.id)))
 
 
 def between(actions: Sequence[Action], after: date, until: date) -> Sequence[Action]:
-    """Those with an ex-date after one day, up to another. actions: in order."""
+    """Return the actions with an ex-date after one day, up to and including another. actions: in order."""
     low = bisect_right(actions, after, key=_ex_date)
     return actions[low : bisect_right(actions, until, low, key=_ex_date)]
 
@@ -102,13 +102,13 @@ def _ex_date(of: Action) -> date:
 
 
 def ratio_of(value: float) -> Fraction:
-    """A ratio as a vendor rounds it: the fraction p/q, q <= 100, within 1e-5 of it, else the number itself.
+    """Return a vendor's rounded ratio as a fraction p/q, q <= 100, if one is within 1e-5 of it; else the number itself.
 
     >>> ratio_of(1.499999), ratio_of(0.333333), ratio_of(1.0317)
     (Fraction(3, 2), Fraction(1, 3), Fraction(10317, 10000))
     """
     if not math.isfinite(value) or value <= 0:
-        raise ValueError(f"{value:g} is no ratio")
+        raise ValueError(f"{value:g} is not a ratio")
     near = Fraction(value).limit_denominator(_LARGEST_DENOMINATOR)
     if near > 0 and abs(float(near) - value) <= _SAME_RATIO * value:
         return near
@@ -116,7 +116,7 @@ def ratio_of(value: float) -> Fraction:
 
 
 def parse_ratio(text: str) -> Fraction:
-    """A ratio as it is written: a number, or new shares for old ones.
+    """Return a ratio from its text: a number, or new shares for old ones.
 
     >>> parse_ratio("4:1"), parse_ratio("1-for-10"), parse_ratio("0.25")
     (Fraction(4, 1), Fraction(1, 10), Fraction(1, 4))
@@ -125,19 +125,19 @@ def parse_ratio(text: str) -> Fraction:
     if found:
         new, old = Fraction(found[1]), Fraction(found[2])
         if new <= 0 or old <= 0:
-            raise ValueError(f"'{text}' is no ratio")
+            raise ValueError(f"'{text}' is not a ratio")
         return new / old
     try:
         return ratio_of(float(text))
     except ValueError:
-        raise ValueError(f"'{text}' is no ratio") from None
+        raise ValueError(f"'{text}' is not a ratio") from None
 
 
 def restated_price(price: Decimal, actions: Iterable[Action], after: date, until: date) -> Decimal:
-    """A price of the day `after` in the units of the day `until`: over each split the share is a part of the old one,
-    and cash that is paid is no longer in it. What cash leaves nothing of stays as it is: it can't be a price.
+    """Return a price of the day `after` in the units of the day `until`.
 
-    actions: of one asset. Rounded to ten decimals where a ratio does not divide it.
+    A split divides it by the ratio; paid cash is subtracted, unless nothing would be left: 0 is not a price.
+    actions: of one asset. Rounded to ten decimals if a ratio does not divide it.
 
     >>> from datetime import date
     >>> split = Action(date(2014, 6, 9), "AAPL", ActionKind.SPLIT, ratio=Fraction(7))

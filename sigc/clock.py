@@ -1,6 +1,6 @@
-"""Time, passed in: what a run asks for the present, and what it waits with.
+"""Time, passed in: the present and waiting.
 
-The system's clock in production, a hand-turned one in replays and tests: waiting moves it on, so that nothing sleeps.
+The system's clock in production, a hand-turned one in replays and tests, where waiting moves it and nothing sleeps.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """The present, and waiting."""
+    """A source of the present, and a way to wait."""
 
     def now(self) -> datetime:
-        """The present, aware, in UTC."""
+        """Return the present, aware, in UTC."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -23,21 +23,21 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock. pace: how many seconds pass for each of the machine's (campaigns run faster than life)."""
+    """The machine's clock. pace: seconds that pass for each of the machine's (campaigns run faster than real time)."""
 
     def __init__(self, pace: float = 1.0) -> None:
         self._pace = pace
         self._origin = time.time()
 
     def now(self) -> datetime:
-        """The present, aware, in UTC."""
+        """Return the present, aware, in UTC."""
         real = time.time()
         return datetime.fromtimestamp(
             real if self._pace == 1.0 else self._origin + (real - self._origin) * self._pace, UTC
         )
 
     def sleep(self, seconds: float) -> None:
-        """Return `seconds` of this clock later."""
+        """Wait `seconds` of this clock."""
         if seconds > 0:
             time.sleep(seconds / self._pace)
 
@@ -55,14 +55,14 @@ class HandClock:
         self._at = at
 
     def now(self) -> datetime:
-        """Where the hands stand."""
+        """Return the time the clock was set to."""
         return self._at
 
     def sleep(self, seconds: float) -> None:
-        """Turn the hands on."""
+        """Move the clock forward."""
         if seconds > 0:
             self._at += timedelta(seconds=seconds)
 
     def turn(self, to: datetime) -> None:
-        """Set the hands to a later instant; an earlier one changes nothing."""
+        """Set the clock to a later instant; an earlier one changes nothing."""
         self._at = max(self._at, to)

@@ -1,10 +1,10 @@
-"""What goes wrong, as values: where (`Span`), what and what to do (`Diagnostic`), and the caret printer.
+"""Errors as values: where (`Span`), what is wrong and what to do (`Diagnostic`), and the caret printer.
 
-Errors in a user's source are never raised one by one: a stage gathers all of them and hands them on. The
-one exception class that carries them, `SigcError`, is what crosses a function that can't return them.
+Errors in a user's source are never raised one by one: a stage collects all of them and passes them on. One exception
+class, `SigcError`, carries them through functions that can't return them.
 The exit code of a command is the class of the first error (`exit_code`).
 
-Neighbours: the paragraphs behind the codes are in `sigc.lang.codes`.
+Neighbours: the explanations of the codes are in `sigc.lang.codes`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MOST_SHOWN = 200  # characters of a source line
 
 
 class Severity(StrEnum):
-    """How much a finding weighs: only an error stops a run."""
+    """The severity of a finding: only an error stops a run."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -51,9 +51,9 @@ class Diagnostic:
 
 
 class SigcError(Exception):
-    """Carries diagnostics through code that can't return them. Always holds at least one.
+    """The exception that carries diagnostics through code that can't return them. Always holds at least one.
 
-    sources: text by path, for carets, where whoever raised it has them.
+    sources: text by path, for carets, if whoever raised it has them.
     """
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
@@ -61,12 +61,14 @@ class SigcError(Exception):
         self.diagnostics = diagnostics
         self.sources: Mapping[str, str] = {}
 
+    # Exceptions are pickled by their `args`, here one text; workers of the cluster must send the diagnostics
+    # themselves.
     def __reduce__(self) -> tuple[type[SigcError], tuple[Diagnostic, ...], dict[str, object]]:
         return type(self), self.diagnostics, {"sources": dict(self.sources)}
 
 
 def exit_code(diagnostics: Iterable[Diagnostic]) -> int:
-    """The exit code of the first error among `diagnostics`, 0 without one.
+    """Return the exit code of the first error among `diagnostics`, 0 without one.
 
     >>> exit_code([Diagnostic("E103", "look-ahead")])
     3
@@ -86,13 +88,13 @@ def _class_of(code: str) -> int:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A help line for a mistyped `word`, empty when nothing in `known` is near."""
+    """Return a hint for a mistyped `word`, '' if nothing in `known` is near."""
     near = difflib.get_close_matches(word, sorted(set(known)), n=1, cutoff=0.6)
     return f"did you mean '{near[0]}'?" if near else ""
 
 
 def render(found: Diagnostic, sources: Mapping[str, str]) -> str:
-    """A diagnostic as text, with the source line underlined when `sources` (path -> text) holds it.
+    """Return a diagnostic as text, with the source line underlined if `sources` (path -> text) has it.
 
     >>> print(render(Diagnostic("E002", "unknown name 'prces'", Span("m.sig", 1, 5, 5)), {"m.sig": "r = prces"}))
     m.sig:1:5: error[E002]: unknown name 'prces'

@@ -1,4 +1,4 @@
-"""Named places where a process may die: a test arms them, production walks through.
+"""Named points at which a process may die: armed by tests, passed through in production.
 
 Every place where a crash matters (before and after a commit, a request, a rename) calls `failpoint(NAME)` with a name
 of `POINTS`. A campaign kills the process at each of them and shows that recovery resolves what is left.
@@ -62,7 +62,7 @@ _hook: Callable[[str], None] | None = None
 
 
 def failpoint(name: str) -> None:
-    """Do what is armed for this place: nothing, outside tests."""
+    """Call the armed hook with this point's name; do nothing outside tests."""
     if _hook is not None:
         _hook(name)
 

@@ -1,4 +1,4 @@
-"""A panel: dates x assets of float64, the one shape of data that moves through sigc.
+"""The panel: dates x assets of float64, the one shape of data in sigc.
 
 Read-only by construction, so that a value can be shared between threads, caches and plans. Categories
 (sectors, labels) are panels too: their values are codes into `labels`, NaN where the label is missing.
@@ -39,11 +39,11 @@ class Panel:
             object.__setattr__(self, name, view)
 
     def rows(self, start: int, stop: int) -> Panel:
-        """The rows [start, stop) as a panel, without copying."""
+        """Return the rows [start, stop) as a panel, without copying."""
         return Panel(self.dates[start:stop], self.names, self.values[start:stop], self.labels)
 
     def equals(self, other: Panel) -> bool:
-        """Bit-for-bit equality of everything (NaN equals NaN)."""
+        """Return True if everything is equal bit for bit (NaN equals NaN)."""
         return (
             self.names == other.names
             and self.labels == other.labels
@@ -52,7 +52,7 @@ class Panel:
         )
 
     def to_pandas(self) -> pd.DataFrame:
-        """A pandas DataFrame: index dates, columns assets; label text for a category panel."""
+        """Return a pandas DataFrame: index dates, columns assets; label text for a category panel."""
         import pandas as pd
 
         index = pd.DatetimeIndex(self.dates, name="date")
@@ -64,7 +64,7 @@ class Panel:
 
 
 def canonical(values: Floats) -> Floats:
-    """`values` with one NaN bit pattern and no negative zero: equal numbers have equal bytes. Copies."""
+    """Return a copy of `values` with one NaN bit pattern and no negative zero: equal numbers have equal bytes."""
     out = values + 0.0  # -0.0 + 0.0 is +0.0
     out[np.isnan(out)] = np.nan
     return out

@@ -1,14 +1,14 @@
-"""Folders that nobody else may change: who could, and how ours are made.
+"""Folders that other users can't change: checks of existing ones, and creation of ours.
 
-    intruder(path)               a sentence on who else may change what lies there; '' for nobody
-    make_private(path)           a folder and those above it that are missing, mode 0700
-    keep_private(path, setting)  the same, and one of ours that is open to others is closed to them, which is told
-    is_foreign(status)           whether somebody else may write a file or folder, if they can come to it
-    is_of_another(status)        whether it belongs to somebody else
+    intruder(path)               a sentence about another user who may change the path; '' for none
+    make_private(path)           create a folder and its missing parents, mode 0700
+    keep_private(path, setting)  the same; one of ours that is open to others is closed, with a log message
+    is_foreign(status)           True if another user may write a file or folder that they can reach
+    is_of_another(status)        True if it belongs to another user
 
-Somebody else is every user but this process's own and root, who may do anything anyhow. A group counts as somebody else
-unless it is the private group that Linux gives each user. Whoever may write a folder may replace what is in it, so a
-path is looked through from / down, and each symbolic link by where it stands and by where it leads.
+"Another user" is every user but this process's own and root, which may do anything anyhow. A group counts as another
+user unless it is the private group that Linux gives each user. Whoever may write a folder may replace what is in it, so
+a path is checked from / down, and each symbolic link both where it is and where it leads.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from functools import lru_cache
 from pathlib import Path
 
 log = logging.getLogger(__name__)
-_MOST_LINKS = 40  # as the kernel has it
+_MOST_LINKS = 40  # the kernel's own limit
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _ACL = "system.posix_acl_access"
 
 
 def intruder(path: Path) -> str:
-    """Return who else may change what lies at `path`, as a clause of an error, or '' if nobody may.
+    """Return who else may change the path, as a clause of an error, or '' if nobody may.
 
-    Raises OSError for a path that is not there.
+    Raise OSError for a path that does not exist.
     """
     here = Path("/")
     links = 0
@@ -58,19 +58,19 @@ def intruder(path: Path) -> str:
 
 
 def is_foreign(status: os.stat_result) -> bool:
-    """Whether somebody else may write what has this status."""
+    """Return True if another user may write a file or folder of this status."""
     if status.st_uid not in _trusted() or status.st_mode & stat.S_IWOTH:
         return True
     return bool(status.st_mode & stat.S_IWGRP) and not _is_private_group(status.st_gid)
 
 
 def is_of_another(status: os.stat_result) -> bool:
-    """Whether a file belongs to somebody else. In a closed folder its mode says nothing: they do not come to it."""
+    """Return True if a file belongs to another user. In a closed folder its mode does not matter: nobody reaches it."""
     return status.st_uid not in _trusted()
 
 
 def foreign_file(folder: Path) -> Path | None:
-    """Return the first file in a tree that somebody else may have written, None without one."""
+    """Return the first file in a tree that another user may have written, None if there is none."""
     is_bad = is_foreign if folder.stat().st_mode & _OTHERS else is_of_another
     for path in folder.rglob("*"):
         status = path.lstat()
@@ -80,9 +80,9 @@ def foreign_file(folder: Path) -> Path | None:
 
 
 def make_private(path: Path) -> None:
-    """Make a folder and those above it that are missing, each with mode 0700. One that is there stays as it is.
+    """Create a folder and its missing parents, each with mode 0700. An existing one stays as it is.
 
-    Raises OSError.
+    Raise OSError.
     """
     if not path.is_dir():
         if path.parent != path:
@@ -91,9 +91,9 @@ def make_private(path: Path) -> None:
 
 
 def keep_private(path: Path, setting: str) -> None:
-    """Make a folder as `make_private` does; close it to others if it is open to them, and tell. Raises OSError.
+    """Create a folder as `make_private` does; close it to others if it is open, and log that. Raise OSError.
 
-    setting: named in what is told. A folder of another user is told of too; only they can close it.
+    setting: named in the message. A folder of another user is logged too; only they can close it.
     """
     make_private(path)
     status = path.stat()
@@ -107,7 +107,11 @@ def keep_private(path: Path, setting: str) -> None:
 
 
 def _folder_intruder(path: Path, *, is_last: bool) -> str:
-    """In a folder with the sticky bit others replace only what is theirs: a way to go through, not to keep things."""
+    """Return who else may change the contents of a folder, '' for nobody.
+
+    With the sticky bit others may replace only their own files: such a folder may be passed through (`/tmp`), but the
+    last one must not have it.
+    """
     status = path.stat()
     if status.st_uid not in _trusted():
         return f"{path} belongs to {_name(status.st_uid)}"
@@ -123,7 +127,7 @@ def _trusted() -> tuple[int, int]:
 
 @lru_cache(maxsize=64)
 def _is_private_group(gid: int) -> bool:
-    """Whether a group has no member but a trusted user: it has that user's name and is the user's first group."""
+    """Return True if a group has no member but a trusted user: it has that user's name and is its first group."""
     for uid in _trusted():
         try:
             user, group = pwd.getpwuid(uid), grp.getgrgid(gid)
@@ -135,7 +139,7 @@ def _is_private_group(gid: int) -> bool:
 
 
 def _has_acl(path: Path) -> bool:
-    """Whether the bits of the group are only the mask of a longer list."""
+    """Return True if there is an ACL: the bits of the group are then only its mask."""
     try:
         return bool(os.getxattr(path, _ACL))
     except OSError:

@@ -1,4 +1,4 @@
-"""What a column of a data source measures, as far as corporate actions change it: prices, or counts of shares."""
+"""The measure of a data source's column, as far as corporate actions change it: prices, or counts of shares."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ VOLUMES = frozenset({"volume"})
 
 
 def measures(name: str, column: str, written: str) -> str:
-    """'price', 'volume', or '' for what must not be adjusted.
+    """Return 'price', 'volume', or '' for a column that must not be adjusted.
 
     name: of the source. column: of the file. written: its type in `columns:`.
     """

@@ -1,9 +1,9 @@
-"""The options of a data source, each declared once: its type, the sources it suits, its text.
+"""The options of a data source, each declared once: its type, the sources it suits, its description.
 
     prices: load csv from "prices.csv" date_format="%d.%m.%Y" zone=Europe/Berlin asof=400d
 
-What the language checks, what `sigc.data` reads and what documents list is this table. `SourceOptions` holds what was
-written, typed; the six options that a `SourceSpec` has fields for are declared here without one.
+The language checks this table, `sigc.data` reads it, documents list it. `SourceOptions` holds the typed values;
+the six options that have fields of `SourceSpec` are declared here without a field.
 
 To add an option: a field of `SourceOptions` by `_option`, with a reader from `source_words.py`.
 """
@@ -41,7 +41,7 @@ _NUMBERS = frozenset({NUMBERS})
 
 @dataclass(frozen=True, slots=True)
 class SourceOption:
-    """One declaration. read: what was written to the option's value. suits: the kinds of source it may stand at."""
+    """One declaration. read: converts the text to the option's value. suits: the kinds of source that may have it."""
 
     name: str
     doc: str
@@ -55,7 +55,7 @@ def _option(default: Any, read: Read, suits: frozenset[str], doc: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """The options of a source's declaration. None, or '', where nothing was written."""
+    """The options of a source's declaration. None, or '', if not written."""
 
     date_format: str = _option("", date_format, _ANY, "The format of dates for strptime: %d.%m.%Y.")
     decimal: str = _option("", one_of(".", ","), _ANY, 'The decimal mark of numbers in csv: "," in 1,5.')
@@ -106,15 +106,15 @@ OPTIONS: Mapping[str, SourceOption] = MappingProxyType(
 
 
 def source_options(written: Mapping[str, Written]) -> SourceOptions:
-    """The options of a source, from what was written by name. Raises E101 for a value that an option does not take."""
+    """Return the options of a source, from their texts by name. Raise E101 for an invalid value."""
     own = {f.name for f in fields(SourceOptions)}
     return SourceOptions(**{name: read(name, value) for name, value in written.items() if name in own})
 
 
 def read(name: str, written: Written) -> Any:
-    """The value of an option. Raises E101 when it takes no such value."""
+    """Return the value of an option. Raise E101 for an invalid value."""
     try:
         return OPTIONS[name].read(written)
     except ValueError as wrong:
         shown = f"{written:g}" if isinstance(written, float) else f"'{written}'"
-        raise SigcError(Diagnostic("E101", f"{shown} is no value of {name}", expected=str(wrong))) from None
+        raise SigcError(Diagnostic("E101", f"invalid {name} {shown}", expected=str(wrong))) from None

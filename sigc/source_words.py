@@ -1,4 +1,4 @@
-"""Readers of option values: what was written to what it means, or a ValueError that says what is expected."""
+"""Readers of option values: each converts a text to a value, or raises a ValueError that says what is expected."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DAY = datetime.datetime(2024, 3, 8, 14, 35, tzinfo=datetime.UTC)
 
 @dataclass(frozen=True, slots=True)
 class AsOf:
-    """Each row takes the newest value that was available. max_age_days: None for any age."""
+    """As-of joining: each row takes the newest value that was available. max_age_days: None for any age."""
 
     max_age_days: int | None = None
 
@@ -29,7 +29,7 @@ class AsOf:
 class Available:
     """The availability of a value: from the first session on or after its date and a delay, or as a column says.
 
-    column: of the publication, '' for a delay of `count` calendar days or sessions.
+    column: the publication's, '' for a delay of `count` calendar days or sessions.
     """
 
     count: int = 0
@@ -46,7 +46,7 @@ class Frequency:
 
 
 def text(what: str) -> Read:
-    """A text or a word, as written. A number is refused: it would lose its zeros."""
+    """Return a reader of a text or word as written. It refuses a number, which would lose its zeros."""
 
     def read(written: Written) -> str:
         if isinstance(written, float) or not written:
@@ -57,7 +57,7 @@ def text(what: str) -> Read:
 
 
 def one_of(*words: str, default: str = "") -> Read:
-    """One of some words. default: "any" accepts other words too, which mean nothing by themselves."""
+    """Return a reader of one of some words. default: "any" accepts other words too."""
 
     def read(written: Written) -> str:
         if isinstance(written, str) and (written in words or (default == "any" and written.isidentifier())):
@@ -69,14 +69,14 @@ def one_of(*words: str, default: str = "") -> Read:
 
 
 def flag(written: Written) -> bool:
-    """true or false."""
+    """Return the value of true or false."""
     if written not in ("true", "false"):
         raise ValueError("true or false")
     return written == "true"
 
 
 def number(*, low: float, high: float = float("inf"), above: bool = False, whole: bool = False) -> Read:
-    """A number in [low, high], in (low, high] with `above`."""
+    """Return a reader of a number in [low, high], or in (low, high] with `above`."""
     bound = f"above {low:g}" if above else f"{low:g} or more" if high == float("inf") else f"{low:g} to {high:g}"
 
     def read(written: Written) -> float | int:
@@ -89,7 +89,7 @@ def number(*, low: float, high: float = float("inf"), above: bool = False, whole
 
 
 def date_format(written: Written) -> str:
-    """A format of strptime by which a date can be written and read back."""
+    """Return a strptime format by which a date can be written and read back."""
     if isinstance(written, str):
         try:
             back = datetime.datetime.strptime(_DAY.strftime(written), written)  # noqa: DTZ007
@@ -101,7 +101,7 @@ def date_format(written: Written) -> str:
 
 
 def zone(written: Written) -> str:
-    """A zone of the tz database."""
+    """Return a zone of the tz database."""
     import zoneinfo
 
     if isinstance(written, str):
@@ -115,7 +115,7 @@ def zone(written: Written) -> str:
 
 
 def frequency(written: Written) -> Frequency:
-    """A word, or how many bars a session has."""
+    """Return the frequency of a word, or of a number of bars a session."""
     if isinstance(written, float) and written >= 1 and written == int(written):
         return Frequency("bars", int(written))
     if isinstance(written, str) and written in _FREQUENCIES:
@@ -126,7 +126,7 @@ def frequency(written: Written) -> Frequency:
 
 
 def asof(written: Written) -> AsOf | None:
-    """true, false, or a longest age in days (`400d`)."""
+    """Return the value of true, false, or a longest age in days (`400d`)."""
     if written in ("true", "false"):
         return AsOf() if written == "true" else None
     age = _DELAY.fullmatch(written) if isinstance(written, str) else None
@@ -136,7 +136,7 @@ def asof(written: Written) -> AsOf | None:
 
 
 def availability(written: Written) -> Available:
-    """A delay (`1d`, "2 sessions", 0), or the name of a column."""
+    """Return a delay (`1d`, "2 sessions", 0), or the name of a column."""
     if written == 0.0:
         return Available()
     if isinstance(written, str):

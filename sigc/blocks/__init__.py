@@ -1,1 +1,1 @@
-"""Blocks of rows: what is stored, computed and checked as one piece."""
+"""Blocks of rows: the unit of storage, computation and checks."""

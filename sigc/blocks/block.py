@@ -1,10 +1,10 @@
-"""Blocks of rows, their facts, and the protocol of what keeps them.
+"""Blocks of rows, their facts, and the protocol of their stores.
 
 A block is the unit of storage: the rows of one calendar period of one node (a data source, a signal, the
-output of a carried operator). What the planner must know of a stored block without opening it are its
-`BlockFacts`: small, sent between processes, kept beside the block.
+output of a carried operator). `BlockFacts` are what the planner needs of a stored block without opening it:
+small, sent between processes, kept beside the block.
 
-Neighbours: `sigc.cache` keeps blocks on disk, `sigc.data` fills source blocks, `sigc.plan` decides keys.
+Neighbours: `sigc.cache` keeps blocks on disk, `sigc.data` fills source blocks, `sigc.plan` computes keys.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class BlockFacts:
-    """What is known of a stored block without opening it.
+    """The facts of a stored block, known without opening it.
 
     key: where it is stored (hex). name, label: for people (`momentum`, `2016`). rows: how many.
-    digests: one row digest after the other (`DIGEST_BYTES` each), so that what reads part of the block can
-    tell whether that part changed. state: digest of the carried state after the last row, empty if none.
+    digests: one row digest after the other (`DIGEST_BYTES` each), so that a reader of part of the block can
+    detect changes of that part. state: digest of the carried state after the last row, '' if none.
     source: the kind of entry: `source`, `signal`, `carried`.
     """
 
@@ -67,7 +67,7 @@ Place = Callable[[int, int], Floats]
 
 
 class ReadBuffer:
-    """Memory for blocks that are read one after the other: those of the same width lie one after the other.
+    """Memory for blocks that are read one after the other; blocks of the same width are adjacent in it.
 
     So `concat` of them copies nothing. rows: of all of them together, as far as known.
     """
@@ -77,7 +77,7 @@ class ReadBuffer:
         self._free: Floats | None = None
 
     def place(self, rows: int, width: int) -> Floats:
-        """The memory of the next block."""
+        """Return the memory of the next block, not filled."""
         if self._free is None:
             self._free = np.empty((self._rows, width))
         if self._free.shape[1] != width or len(self._free) < rows:
@@ -87,36 +87,36 @@ class ReadBuffer:
 
 
 class BlockStore(Protocol):
-    """What keeps blocks under their keys: the parquet cache, or memory. Safe under threads and processes.
+    """The protocol of a store of blocks by key: the parquet cache, or memory. Safe under threads and processes.
 
-    A block is there whole or not at all; a damaged one is dropped, noted in `incidents`, and reads as absent.
+    A block exists whole or not at all; a damaged one is dropped, noted in `incidents`, and reads as absent.
     """
 
     def facts(self, key: str) -> BlockFacts | None: ...
     def read(self, key: str, place: Place | None = None) -> Panel | None:
-        """place: gives the memory for values that do not lie in memory yet."""
+        """Return a block's values, None if it is absent. place: allocates memory for values not in memory yet."""
         ...
 
     def read_carry(self, key: str) -> CarryState | None: ...
     def write(self, facts: BlockFacts, panel: Panel, carry: CarryState | None = None) -> None: ...
     def note(self, name: str, text: str) -> None:
-        """Keep a small text under a name (manifests, tips), replacing what was there, atomically."""
+        """Keep a small text under a name (manifests, tips), replacing the old one atomically."""
         ...
 
     def noted(self, name: str) -> str | None: ...
     def lease(self, keys: Iterable[str]) -> AbstractContextManager[None]:
-        """While it is held, `keys` are not evicted."""
+        """Protect `keys` from eviction while the context is open."""
         ...
 
     def incidents(self) -> tuple[str, ...]:
-        """What was found damaged and dropped since this store was opened, one sentence each."""
+        """Return the damaged blocks dropped since this store was opened, one sentence each."""
         ...
 
 
 def row_digests(panel: Panel) -> bytes:
-    """One digest per row over its date, the names of its valid assets and their values.
+    """Return one digest a row over its date, the names of its valid assets and their values.
 
-    Assets that are missing in a row do not enter, so adding an asset changes no earlier row.
+    Assets that are missing in a row are not included, so adding an asset changes no earlier row.
     Category rows are digested by label text, not by code.
     """
     out = bytearray()
@@ -129,6 +129,7 @@ def row_digests(panel: Panel) -> bytes:
         values = panel.values[row]
         valid = ~np.isnan(values)
         mask = valid.tobytes()
+        # Most rows have the same valid assets as the row before: their names are hashed once.
         if mask != names_before:
             names_before = mask
             names_digest = hashlib.sha256(encoded[valid].tobytes()).digest()
@@ -142,12 +143,12 @@ def row_digests(panel: Panel) -> bytes:
 
 @functools.lru_cache(maxsize=8)
 def _encoded(texts: tuple[str, ...]) -> NDArray[np.bytes_]:
-    """Eight bytes for each text."""
+    """Return eight bytes for each text."""
     return np.array([hashlib.blake2b(t.encode(), digest_size=8).digest() for t in texts], dtype="S8")
 
 
 def digest(*parts: bytes | str) -> str:
-    """A hex digest over `parts`, length-framed so that different splits differ."""
+    """Return a hex digest of `parts`, each with its length, so that different splits differ."""
     state = hashlib.sha256()
     for part in parts:
         raw = part.encode() if isinstance(part, str) else part
@@ -157,11 +158,11 @@ def digest(*parts: bytes | str) -> str:
 
 
 def grid(dates: Dates, rule: str = "auto", sessions: Dates | None = None) -> tuple[Block, ...]:
-    """The blocks of `dates` (ascending datetime64[ns]), cut on the calendar so that appending never moves a cut.
+    """Return the blocks of `dates` (ascending datetime64[ns]), cut by the calendar so that appending never moves a cut.
 
-    sessions: the session of each row, where rows are instants: no session is cut. rule: `year`, `month`, `week`; `auto`
+    sessions: the session of each row, if rows are instants; no session is cut. rule: `year`, `month`, `week`; `auto`
     takes years for daily or sparser rows, months for hourly ones, weeks for denser ones; a number cuts every so many
-    rows (for blocks that nobody finds again).
+    rows (for blocks that are not looked up again).
 
     >>> days = np.arange("2019-12-30", "2020-01-03", dtype="datetime64[D]")
     >>> [(b.label, b.start, b.stop) for b in grid(days)]
@@ -184,7 +185,7 @@ def grid(dates: Dates, rule: str = "auto", sessions: Dates | None = None) -> tup
 
 
 def _cuts(days: Dates, unit: str) -> list[int]:
-    """The first row of each period that has one: looked up by the calendar, not row by row."""
+    """Return the first row of each period that has one, searched by period, not row by row."""
     first, last = days[[0, -1]].astype(f"datetime64[{unit}]")
     begins = np.arange(first + 1, last + 1).astype("datetime64[ns]")
     return [0, *np.unique(np.searchsorted(days, begins)).tolist()]
@@ -201,7 +202,7 @@ def _spacing(days: Dates) -> str:
 
 @dataclass(slots=True)
 class MemoryStore:
-    """The in-memory twin of the parquet cache: same contract, gone with the process. spare: where its blocks grow."""
+    """The in-memory counterpart of the parquet cache: same contract. spare: its growing arrays."""
 
     spare: GrowableArrays = field(default_factory=GrowableArrays)
     _facts: dict[str, BlockFacts] = field(default_factory=dict)
@@ -240,7 +241,7 @@ class MemoryStore:
 
 
 class Overlay(MemoryStore):
-    """Blocks of another store, and beside them those that are written here: gone with it."""
+    """A store over another one: reads fall through, writes stay here and vanish with it."""
 
     def __init__(self, base: BlockStore) -> None:
         super().__init__()
@@ -261,10 +262,10 @@ class Overlay(MemoryStore):
 
 
 def concat(panels: Sequence[Panel], names: tuple[str, ...] | None = None) -> Panel:
-    """Panels of consecutive rows as one, over `names` (default: the union, ordered by name).
+    """Return panels of consecutive rows as one, over `names` (default: the union, ordered by name).
 
-    Category panels are united over the union of their labels. Rows that lie one after the other in memory already
-    come as a view of it.
+    Category panels are united over the union of their labels. Rows that are adjacent in memory already are returned
+    as a view.
     """
     if panels and all(p.names == (names or panels[0].names) and p.labels == panels[0].labels for p in panels):
         values = _adjoining([p.values for p in panels])
@@ -286,14 +287,14 @@ def concat(panels: Sequence[Panel], names: tuple[str, ...] | None = None) -> Pan
 
 
 def lengthened(panel: Panel, later: Panel, spare: GrowableArrays) -> Panel:
-    """`panel` with later rows of the same names and labels, where it lies if rows are free there."""
+    """Return `panel` with later rows of the same names and labels, in place if free rows follow in memory."""
     values = spare.longer(panel.values, len(later.dates))
     values[len(panel.dates) :] = later.values
     return Panel(np.concatenate([panel.dates, later.dates]), panel.names, values, panel.labels)
 
 
 def _adjoining(parts: Sequence[Floats]) -> Floats | None:
-    """The parts as one array without copying: None unless each begins where the one before ends, in one memory."""
+    """Return the parts as one array without copying; None unless they are adjacent in one C-ordered memory."""
     first = parts[0]
     if len(parts) == 1:
         return first
@@ -323,7 +324,7 @@ def _aligned(panel: Panel, names: tuple[str, ...], labels: tuple[str, ...] | Non
 
 @functools.lru_cache(maxsize=16)
 def places(names: tuple[str, ...], among: tuple[str, ...]) -> NDArray[np.intp]:
-    """Where each of `names` stands among others, -1 where it does not. Read-only.
+    """Return the position of each of `names` among others, -1 if it is not there. Read-only.
 
     >>> places(("A", "B", "C"), ("C", "A")).tolist()
     [1, -1, 0]
@@ -335,10 +336,11 @@ def places(names: tuple[str, ...], among: tuple[str, ...]) -> NDArray[np.intp]:
 
 
 def recode(panel: Panel, labels: tuple[str, ...]) -> Floats:
-    """The codes of a category panel as codes into `labels`; a label that is not among them is missing."""
+    """Return the codes of a category panel as codes into `labels`; a label that is not in them is missing."""
     if panel.labels is None or panel.labels == labels:
         return panel.values
     place = {t: float(i) for i, t in enumerate(labels)}
+    # The last entry is the code of a missing value: NaN can't be an index.
     codes = np.array([*(place.get(t, np.nan) for t in panel.labels), np.nan])
     out: Floats = codes[np.where(np.isnan(panel.values), len(panel.labels), panel.values).astype(np.intp)]
     return out

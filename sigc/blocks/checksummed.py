@@ -1,4 +1,4 @@
-"""Texts with a checksum before them, for notes of a store that are trusted as they are. Against damage, not malice."""
+"""Texts with a checksum, for notes of a store that are read without other checks. Protects from damage, not malice."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import xxhash
 
 
 def seal(text: str) -> str:
-    """The text with its checksum."""
+    """Return the text with its checksum."""
     return f"{_checksum(text)}\n{text}"
 
 
 def unseal(sealed: str | None) -> str:
-    """The text; '' where there is none, or it is not what was sealed."""
+    """Return the text; '' if there is none or its checksum is wrong."""
     checksum, _, text = (sealed or "").partition("\n")
     return text if checksum == _checksum(text) else ""
 

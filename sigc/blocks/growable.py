@@ -1,10 +1,10 @@
-"""Arrays with spare rows at their end: a block in memory that grows by a day is not copied for it.
+"""Arrays with spare rows at their end: appending a day to a block in memory does not copy the block.
 
     grown = spare.longer(values, 1)     the same rows first, then memory for one more
     grown[-1:] = today
 
-Each spare row is handed out once, so what was made of an array stays as it is, and two that grow from the same rows do
-not meet: the later one gets an array of its own. An array lives as long as somebody has rows of it.
+Each spare row is handed out once, so existing arrays never change, and two arrays that grow from the same rows do
+not meet: the later one gets a copy. An array lives as long as somebody has rows of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sigc.panel import Floats
 
 
 def owner(values: Floats) -> Floats:
-    """The array whose memory this one shows."""
+    """Return the array that owns the memory of this one."""
     base: Floats = values
     while isinstance(base.base, np.ndarray):
         base = base.base
@@ -28,13 +28,13 @@ def owner(values: Floats) -> Floats:
 
 @dataclass(slots=True)
 class _Roomy:
-    """An array that somebody else keeps; its first `taken` rows are handed out."""
+    """An array kept by others; its first `taken` rows are handed out."""
 
     kept: weakref.ref[Floats]
     taken: int
 
     def take(self, values: Floats, more: int) -> Floats | None:
-        """The rows taken so far and so many more; None unless `values` are those and the others are free."""
+        """Return the rows taken so far and `more`; None unless `values` are exactly those and the others are free."""
         whole, stop = self.kept(), self.taken + more
         if whole is None or stop > len(whole) or values.shape != (self.taken, whole.shape[1]):
             return None
@@ -45,16 +45,16 @@ class _Roomy:
 
 
 class GrowableArrays:
-    """The arrays that grow. Safe under threads."""
+    """The growing arrays. Safe under threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._arrays: dict[int, _Roomy] = {}  # by identity, until nobody has rows of it
+        self._arrays: dict[int, _Roomy] = {}  # by id(), until nobody has rows of it
 
     def longer(self, values: Floats, more: int) -> Floats:
-        """An array of the rows of `values` (C-ordered) and `more` that are not filled.
+        """Return an array of the rows of `values` (C-ordered) and `more` rows that are not filled.
 
-        It shows the same memory where rows are free there; else the rows are copied, to where as many again are free.
+        It shares the memory if rows are free there; else the rows are copied to a new array with as many free rows.
         """
         with self._lock:
             found = self._arrays.get(id(owner(values)))
@@ -66,5 +66,6 @@ class GrowableArrays:
         whole = np.empty((2 * stop, values.shape[1]))
         whole[: len(values)] = values
         name, arrays = id(whole), self._arrays
+        # The callback removes the entry before the id can be reused by another array.
         arrays[name] = _Roomy(weakref.ref(whole, lambda _: arrays.pop(name, None)), stop)
         return whole[:stop]

@@ -1,1 +1,1 @@
-"""Trading calendars: sessions of exchanges, and what a configuration changes in them."""
+"""The trading calendars: sessions of exchanges, with a configuration's changes."""

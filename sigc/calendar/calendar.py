@@ -1,11 +1,11 @@
-"""Trading calendars: which days have a session, and when it opens and closes.
+"""Trading calendars by name: the days with a session, and when each opens and closes.
 
     open_calendar   a name to a `Calendar`: exchange_calendars in a child process, cached as a file; local overrides
-    age_alarm       says when the table is about to run out
+    age_alarm       warns when the table is about to end
 
-Nothing here knows the time: instants are passed in, aware; what comes out is in UTC. A question about a day that
-the table does not cover is refused, never guessed. Neighbours: `exchange_table.py` is the child's program,
-`overrides.py` what a configuration changes.
+Nothing here reads a clock: instants are passed in, aware; results are in UTC. A question about a day outside the
+table is refused, never guessed. Neighbours: `exchange_table.py` is the child's program, `overrides.py` applies a
+configuration's changes.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _FORMAT = 2
 
 
 def age_alarm(calendar: Calendar, now: datetime) -> Diagnostic | None:
-    """W004 when fewer than 60 days after `now` are covered."""
+    """Return a W004 if fewer than 60 days after `now` are covered, else None."""
     left = calendar.until - now.astimezone(ZoneInfo(calendar.zone)).date()
     if left >= _ALARM:
         return None
@@ -59,12 +59,13 @@ def open_calendar(
     today: date | None = None,
     zone: str = "America/New_York",
 ) -> Calendar:
-    """The calendar `name`: nyse, nasdaq, us, any of exchange_calendars, always (24 h UTC), or weekdays (in `zone`).
+    """Return the calendar `name`: nyse, nasdaq, us, any of exchange_calendars, always (24 h UTC), or weekdays (in
+    `zone`).
 
-    An exchange's table is computed in a child process and kept in `directory`; without one, or where it can't be
-    written, it is computed each time. It reaches from 1990 (or the calendar's own bound) to a year after `today`.
+    An exchange's table is computed in a child process and kept in `directory`; without one, or if it can't be
+    written, it is computed each time. It covers 1990 (or the calendar's own bound) to a year after `today`.
     `overrides` (local times of the exchange): {"holidays": [date], "half_days": {date: close}, "sessions":
-    {date: [open, close]}}. Raises SigcError: E402 for names, zones and overrides that can't be.
+    {date: [open, close]}}. Raise SigcError: E402 for invalid names, zones and overrides.
     """
     day = today or datetime.now(UTC).date()
     if name in _OURS:
@@ -75,7 +76,7 @@ def open_calendar(
 
 
 def _made(name: str, zone: str, last: date) -> Calendar:
-    """The calendars that follow from their names."""
+    """Return a calendar that needs no table: `always` or `weekdays`."""
     days = (FIRST + timedelta(days=n) for n in range((last - FIRST).days + 1))
     if name == "always":
         dawn = time(tzinfo=UTC)
@@ -88,7 +89,7 @@ def _made(name: str, zone: str, last: date) -> Calendar:
         import zoneinfo
 
         hint = did_you_mean(zone, zoneinfo.available_timezones()) or "such as America/New_York"
-        raise SigcError(Diagnostic("E402", f"there is no time zone '{zone}'", hint=hint)) from unknown
+        raise SigcError(Diagnostic("E402", f"unknown time zone '{zone}'", hint=hint)) from unknown
     opens, closes = time(9, 30, tzinfo=place), time(16, tzinfo=place)
     table = tuple(
         Session(day, datetime.combine(day, opens).astimezone(UTC), datetime.combine(day, closes).astimezone(UTC))
@@ -116,7 +117,7 @@ def _exchange(code: str, name: str, directory: Path | None, today: date) -> Cale
 
 
 def _compute(code: str, name: str, last: date) -> dict[str, Any]:
-    """What the child printed. Raises E402 when it knows no such calendar or fails."""
+    """Return the child's result. Raise E402 if it does not know the calendar or fails."""
     program = Path(__file__).with_name("exchange_table.py")
     # -P: neither this folder (its calendar.py would hide Python's) nor the working directory is imported from.
     command = [sys.executable, "-P", str(program), code, FIRST.isoformat(), last.isoformat()]
@@ -127,7 +128,7 @@ def _compute(code: str, name: str, last: date) -> dict[str, Any]:
     except (OSError, ValueError, subprocess.SubprocessError) as failure:
         said = getattr(failure, "stderr", "") or str(failure)
         why = str(said).strip().splitlines()[-1][:200]
-        raise SigcError(Diagnostic("E402", f"calendar '{name}' could not be computed: {why}", hint=hint)) from failure
+        raise SigcError(Diagnostic("E402", f"can't compute calendar '{name}': {why}", hint=hint)) from failure
     if "names" in content:
         raise SigcError(_unknown(name, content["names"]))
     return content
@@ -136,7 +137,7 @@ def _compute(code: str, name: str, last: date) -> dict[str, Any]:
 def _unknown(name: str, names: Iterable[str]) -> Diagnostic:
     near = did_you_mean(name.casefold(), [*_ALIASES, *_OURS, *(n.casefold() for n in names)])
     hint = near or "nyse, always, weekdays, or a code of exchange_calendars such as XLON"
-    return Diagnostic("E402", f"there is no calendar '{name}'", hint=hint)
+    return Diagnostic("E402", f"unknown calendar '{name}'", hint=hint)
 
 
 def _calendar(content: Mapping[str, Any]) -> Calendar:
@@ -153,9 +154,9 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path, code: str, installed: str, today: date) -> Calendar | None:
-    """What the file holds, or None when it is absent, damaged, another version's or about to run out.
+    """Return the file's calendar; None if it is missing, damaged, of another version or about to end.
 
-    None also when others may have written it: a session decides when there is trading.
+    None also if others may have written it: the sessions decide when there is trading.
     """
     try:
         if intruder(path):
@@ -166,7 +167,8 @@ def _read(path: Path, code: str, installed: str, today: date) -> Calendar | None
             return None
         if (content["format"], content["version"], content["code"]) != (_FORMAT, installed, code.casefold()):
             return None
-        # By what was asked for: computing again moves no calendar beyond its own bound.
+        # The end that was asked for counts, not the one reached: a calendar that ends early by itself would be
+        # computed again at every start.
         if date.fromisoformat(content["asked"]) - today < _RENEW:
             return None
         return _calendar(content)
@@ -175,7 +177,7 @@ def _read(path: Path, code: str, installed: str, today: date) -> Calendar | None
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """The file whole or not at all, whoever else writes it."""
+    """Write the file whole or not at all, even if another process writes it at the same time."""
     make_private(path.parent)
     text = json.dumps({"digest": _digest(content), "content": content})
     handle, temporary = tempfile.mkstemp(prefix=path.name, suffix=".tmp", dir=path.parent)
@@ -183,6 +185,7 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
+            # Before the rename: else a power cut could leave the new name with an empty file.
             os.fsync(file.fileno())
         Path(temporary).replace(path)
     except OSError:

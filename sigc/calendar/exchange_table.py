@@ -1,10 +1,10 @@
-"""The program that computes one exchange's sessions, run by `sigc.calendar.calendar` as a child.
+"""The program that computes an exchange's sessions, run by `sigc.calendar.calendar` as a child process.
 
     python -P exchange_table.py XNYS 1990-01-01 2027-06-30
 
-exchange_calendars costs pandas and most of a second of CPU, which the daemon's process never pays. On stdout goes
+exchange_calendars needs pandas and most of a second of CPU; in a child the daemon's process never pays that. It prints
 one line of JSON: {"zone", "since", "until", "sessions": [[day's ordinal, open, close], ...]} with seconds since the
-epoch, or {"names": [...]} when there is no calendar of that name. A calendar's own bounds narrow the range.
+epoch, or {"names": [...]} if there is no calendar of that name. A calendar's own bounds narrow the range.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 
 def table(name: str, first: date, last: date) -> dict[str, Any]:
-    """The sessions of the calendar `name` (in any case) from `first` to `last`, or the names there are."""
+    """Return the sessions of the calendar `name` (in any case) from `first` to `last`, or all names if unknown."""
     import exchange_calendars as exchanges
 
     mend()
@@ -37,22 +37,22 @@ def table(name: str, first: date, last: date) -> dict[str, Any]:
 
 
 def bounds(name: str) -> tuple[Any, Any]:
-    """The first and last days that a calendar knows, None for no bound."""
+    """Return the first and last day that a calendar knows, None for no bound."""
     kind = factory(name)
     return kind.bound_min(), kind.bound_max()
 
 
 def factory(name: str) -> Any:
-    """The class of a calendar."""
+    """Return the class of a calendar."""
     from exchange_calendars.calendar_utils import global_calendar_dispatcher
 
     return global_calendar_dispatcher._calendar_factories[name]
 
 
 def mend() -> None:
-    """Let the package's own offset for Orthodox Easter work with pandas 3.1, which calls it by another name.
+    """Make the package's own offset for Orthodox Easter work with pandas 3.1, which renamed the method it overrides.
 
-    Athens, Belgrade, Bucharest and Cyprus can't be computed without.
+    Without it Athens, Belgrade, Bucharest and Cyprus can't be computed.
     """
     from exchange_calendars.pandas_extensions.offsets import OrthodoxEaster
 
@@ -66,10 +66,11 @@ def mend() -> None:
 
 
 def mend_week(name: str, since: date, until: date) -> None:
-    """Give a calendar that changed its week (Tel Aviv in 2026, Korea in 1998) the days that its own tables say.
+    """Give a calendar whose weekmask changed (Tel Aviv in 2026, Korea in 1998) the days of its own tables.
 
-    The package's offset of several weeks is one that pandas 3.1 takes for a plain one. So the days without a session
-    are counted here, and told as holidays of a week of seven days.
+    pandas 3.1 treats the package's offset of several weekmasks as a plain one. So the days without a session are
+    computed
+    here and given as holidays of a week of seven days.
     """
     import numpy as np
     import pandas as pd

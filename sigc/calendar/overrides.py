@@ -1,9 +1,9 @@
-"""What a configuration changes in an exchange's calendar: holidays, half days, sessions of its own.
+"""A configuration's changes of an exchange's calendar: holidays, half days, additional sessions.
 
     {"holidays": ["2025-01-09"], "half_days": {"2025-12-24": "13:00"}, "sessions": {"2025-12-27": ["10:00", "14:00"]}}
 
-Times are local to the exchange. A session that opens after it closes opens on the evening before. Days that the
-calendar does not cover (yet) are left alone. All mistakes are told at once.
+Times are local to the exchange. A session that opens after it closes opens on the evening before. Days outside the
+calendar are ignored. All errors are reported at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _KEYS = ("holidays", "half_days", "sessions")
 
 
 def applied(plain: Calendar, overrides: Mapping[str, object]) -> Calendar:
-    """`plain` with `overrides`. Raises SigcError with every mistake: E401 for unknown keys, E402 for values."""
+    """Return `plain` with `overrides`. Raise SigcError with every error: E401 for unknown keys, E402 for values."""
     wrong = [
         Diagnostic("E401", f"unknown key '{key}' in the overrides of a calendar", hint=did_you_mean(str(key), _KEYS))
         for key in overrides
@@ -55,21 +55,21 @@ def applied(plain: Calendar, overrides: Mapping[str, object]) -> Calendar:
 
 
 def _dated(key: str, given: object, wrong: list[Diagnostic]) -> Iterator[tuple[date, object]]:
-    """(day, value) of a mapping by date, or of a list of dates."""
+    """Yield (day, value) of a mapping by date, or of a list of dates."""
     if key == "holidays" and isinstance(given, Sequence) and not isinstance(given, str):
         entries: list[tuple[object, object]] = [(day, None) for day in given]
     elif key != "holidays" and isinstance(given, Mapping):
         entries = list(given.items())
     else:
         form = "a list of dates" if key == "holidays" else "a mapping by date"
-        wrong.append(Diagnostic("E402", f"'{key}' of a calendar's overrides is no {form[2:]}", expected=form))
+        wrong.append(Diagnostic("E402", f"'{key}' of a calendar's overrides is not {form}", expected=form))
         return
     for day, value in entries:
         try:
-            # YAML reads an unquoted date as one.
+            # YAML reads an unquoted date as a date, a quoted one as text.
             yield (day if type(day) is date else date.fromisoformat(str(day))), value
         except ValueError:
-            wrong.append(Diagnostic("E402", f"'{day}' in '{key}' is no date", expected="such as 2025-12-24"))
+            wrong.append(Diagnostic("E402", f"invalid date '{day}' in '{key}'", expected="such as 2025-12-24"))
 
 
 def _clock(key: str, day: date, given: object, wrong: list[Diagnostic]) -> time | None:
@@ -81,13 +81,15 @@ def _clock(key: str, day: date, given: object, wrong: list[Diagnostic]) -> time 
     except ValueError:
         pass
     hint = "put it in quotes: YAML takes 13:00 for a number" if isinstance(given, int) else ""
-    wrong.append(Diagnostic("E402", f"'{given}' in '{key}' of {day} is no time", expected="such as '13:00'", hint=hint))
+    wrong.append(
+        Diagnostic("E402", f"invalid time '{given}' in '{key}' of {day}", expected="such as '13:00'", hint=hint)
+    )
     return None
 
 
 def _session(zone: str, day: date, given: object, wrong: list[Diagnostic]) -> Session | None:
     if not isinstance(given, Sequence) or isinstance(given, str) or len(given) != 2:
-        wrong.append(Diagnostic("E402", f"the hours of {day} in 'sessions'", expected="[open, close]"))
+        wrong.append(Diagnostic("E402", f"invalid hours of {day} in 'sessions'", expected="[open, close]"))
         return None
     opens, closes = (_clock("sessions", day, at, wrong) for at in given)
     if opens is None or closes is None:

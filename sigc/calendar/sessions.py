@@ -1,4 +1,4 @@
-"""Sessions of a trading calendar, and the questions one asks of them: on a day, before, after, at an instant."""
+"""Sessions of a trading calendar, and its queries: on a day, before, after, at an instant."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RENEWAL = "run sigc reload; if that does not help, upgrade the package exchange_
 
 @dataclass(frozen=True, slots=True, order=True)
 class Session:
-    """One trading day: the date it is called by, and the instants (UTC) it opens and closes."""
+    """One trading day: its date, and the instants (UTC) of open and close."""
 
     day: date
     open: datetime
@@ -25,7 +25,7 @@ class Session:
 class Calendar:
     """All sessions of an exchange from the day `since` to the day `until`, in order and without overlap.
 
-    `zone` is the exchange's. Every method raises SigcError (E402) where the table does not reach.
+    `zone` is the exchange's. Every method raises SigcError (E402) outside the table.
 
     >>> from datetime import UTC
     >>> day = Session(date(2024, 7, 3), datetime(2024, 7, 3, 13, 30, tzinfo=UTC), datetime(2024, 7, 3, 17, tzinfo=UTC))
@@ -43,39 +43,39 @@ class Calendar:
     until: date
 
     def sessions(self, first: date, last: date) -> tuple[Session, ...]:
-        """The sessions of the days `first` to `last`, both included; none when the range is reversed."""
+        """Return the sessions of the days `first` to `last`, inclusive; none if the range is reversed."""
         self._within(first)
         self._within(last)
         return self.table[bisect_left(self.table, first, key=_day) : bisect_right(self.table, last, key=_day)]
 
     def session_on(self, day: date) -> Session | None:
-        """The session of that day, or None on a weekend or holiday."""
+        """Return the session of that day, None on a weekend or holiday."""
         self._within(day)
         at = bisect_left(self.table, day, key=_day)
         return self.table[at] if at < len(self.table) and self.table[at].day == day else None
 
     def before_or_on(self, day: date) -> Session:
-        """The session of that day, else the last one before it."""
+        """Return the session of that day, else the last one before it."""
         self._within(day)
         return self._nth(bisect_right(self.table, day, key=_day) - 1, day)
 
     def after(self, day: date) -> Session:
-        """The first session of a later day."""
+        """Return the first session of a later day."""
         self._within(day)
         return self._nth(bisect_right(self.table, day, key=_day), day)
 
     def last_complete(self, now: datetime) -> Session:
-        """The latest session that has closed: its close is at or before `now`."""
+        """Return the latest session that has closed: its close is at or before `now`."""
         day = self._local_day(now)
         return self._nth(bisect_right(self.table, now, key=_close) - 1, day)
 
     def current_or_next(self, now: datetime) -> Session:
-        """The session that runs at `now`, else the next one: the first whose close is after `now`."""
+        """Return the session open at `now`, else the next one: the first whose close is after `now`."""
         day = self._local_day(now)
         return self._nth(bisect_right(self.table, now, key=_close), day)
 
     def is_open(self, now: datetime) -> bool:
-        """Whether a session runs: its open included, its close not."""
+        """Return True if a session is open: from its open, inclusive, to its close, exclusive."""
         return self.current_or_next(now).open <= now
 
     def _within(self, day: date) -> None:

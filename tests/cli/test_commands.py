@@ -113,7 +113,7 @@ def test_exit_codes(project: Path) -> None:
     Path("calendar.yaml").write_text("schedule: {calendar: wekdays}\n")
     found = run("config", "validate", "calendar.yaml")
     assert code(found) == 6
-    assert "there is no calendar 'wekdays'" in str(found.exception)
+    assert "unknown calendar 'wekdays'" in str(found.exception)
     assert process("bcktest", folder=project).returncode == 2
     assert "Did you mean 'backtest'?" in process("bcktest", folder=project).stderr
 

@@ -225,7 +225,7 @@ def test_sigc_validate_takes_options(tmp_path: Path) -> None:
     assert "numbers as-of, 2 assets, something new from 2023-05-01 to 2023-08-03, 4 times" in found.output
     (tmp_path / "m.csv").write_text(MEMBERS)
     assert "numbers as-of, 3 assets, something new from ever to" in run(validate, [str(tmp_path / "m.csv")]).output
-    for wrong, message in (("asof=sometimes", "is no value of asof"), ("asoff=1", "did you mean 'asof'")):
+    for wrong, message in (("asof=sometimes", "invalid asof"), ("asoff=1", "did you mean 'asof'")):
         refused = run(validate, [str(tmp_path / "x.csv"), "-o", wrong])
         assert isinstance(refused.exception, SigcError)
         assert message in str(refused.exception) + refused.exception.diagnostics[0].hint
