@@ -89,6 +89,7 @@ def _class_of(code: str) -> int:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint for a mistyped `word`, '' if nothing in `known` is near."""
+    # Sorted: the same hint in every process, whatever the order of a set.
     near = difflib.get_close_matches(word, sorted(set(known)), n=1, cutoff=0.6)
     return f"did you mean '{near[0]}'?" if near else ""
 

@@ -136,6 +136,7 @@ class DaemonMetrics:
         """Raise a counter to a total counted elsewhere. Raise ValueError as `add` does."""
         key = metric.name, _values(metric, labels)
         with self._lock:
+            # A total that restarts elsewhere must not make the counter fall.
             grown = max(0.0, total - self._reached.get(key, 0.0))
             self._reached[key] = self._reached.get(key, 0.0) + grown
         self.add(metric, grown, **labels)
@@ -218,6 +219,7 @@ class DaemonMetrics:
         values, known = _values(metric, labels), self._sets[metric.name]
         if values not in known:
             if len(known) >= metric.most:
+                # Never full itself: it has one label set for each metric.
                 refused = self._one(REFUSED, MetricKind.COUNTER, {"metric": metric.name})
                 if isinstance(refused, prometheus.Counter):
                     refused.inc()

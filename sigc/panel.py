@@ -34,6 +34,7 @@ class Panel:
         if values.shape != (len(dates), len(self.names)):
             raise ValueError(f"values {values.shape} do not fit {len(dates)} dates x {len(self.names)} names")
         for name, array in (("dates", dates), ("values", values)):
+            # A view is locked: the caller's own array stays writable.
             view = array.view()
             view.flags.writeable = False
             object.__setattr__(self, name, view)

@@ -49,6 +49,7 @@ def intruder(path: Path) -> str:
             target = step.readlink()
             here = Path("/") if target.is_absolute() else here
             ahead += [part for part in reversed(target.parts) if part != "/"]
+        # Only in a link's target: `abspath` has removed those of the path itself.
         elif step.name == "..":
             here = here.parent
         else:

@@ -81,6 +81,7 @@ def parse(text: str) -> AlertCondition:
     if len(text) > _LONGEST:
         raise _wrong(text[:40] + "...", f"it is longer than {_LONGEST} characters")
     try:
+        # AND, OR and NOT in capitals are not Python; only whole words are replaced.
         tree = ast.parse(_WORDS.sub(lambda word: word[0].lower(), text.strip()), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise _wrong(
@@ -112,6 +113,7 @@ def _check_number(text: str, node: ast.expr, names: dict[str, None], depth: int)
     if depth > _DEEPEST:
         raise _wrong(text, f"it is nested more than {_DEEPEST} levels deep")
     match node:
+        # Larger literals may be infinite, or too large for a float.
         case ast.Constant(value=int() | float() as value) if not isinstance(value, bool) and value < 1e300:
             return
         case ast.Name(id=name):

@@ -116,9 +116,11 @@ Judge = Callable[[RuleEvent], Iterable[Found]]
 
 @dataclass(frozen=True, slots=True)
 class EventRule:
-    """One declared rule. events: those it handles. is_once: its keys name single events, raised once for ever;
-    otherwise they
-    name conditions, which may come again after they were resolved. needs_run: it reads `facts`.
+    """One declared rule. events: those it handles. needs_run: it reads `facts`.
+
+    is_once: its keys name single events, raised once for ever; otherwise they name conditions, which may come again
+    after
+    they were resolved.
     """
 
     name: str

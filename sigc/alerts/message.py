@@ -13,10 +13,9 @@ _SHOWN = 10  # titles in a digest
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message. key: the same for every try, so receivers can drop copies; about: shared by an alert and its
-    resolution.
+    """One message. key: the same for every try, so that receivers can drop copies.
 
-    kind: raise, resolve, digest or test. number: of alerts in it.
+    about: shared by an alert and its resolution. kind: raise, resolve, digest or test. number: of alerts in it.
     """
 
     key: str

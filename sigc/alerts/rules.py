@@ -54,7 +54,7 @@ UNRESOLVED = "unresolved"  # the value of a halt set by an order without a known
 
 @rule("run_failed", on=_ENDS, urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
 def run_failed(seen: RuleEvent) -> Iterator[Found]:
-    """A run failed. Critical for a trade, a warning for other jobs; dry runs are not told."""
+    """A run failed. Critical for a trade, a warning for other jobs; dry runs are not reported."""
     facts = _facts(seen)
     if seen.said("outcome") == "failed" and facts.kind != _DRY and not _is_told_otherwise(facts):
         urgency = None if facts.kind == _TRADE else Urgency.WARNING
@@ -104,7 +104,7 @@ def run_interrupted(seen: RuleEvent) -> Iterator[Found]:
 
 @rule("traded_nothing", on=("run.closed",), urgency=Urgency.CRITICAL, is_once=True, needs_run=True)
 def traded_nothing(seen: RuleEvent) -> Iterator[Found]:
-    """A run wanted orders and none came to the broker's book: denied, rejected, or not sent before the cut-off."""
+    """A run wanted orders and none reached the broker's book: denied, rejected, or not sent before the cut-off."""
     facts = _facts(seen)
     if _has_orders(seen, facts) and facts.lost == facts.wanted:
         title = f"{_of(seen)}: nothing was traded, all {facts.wanted} orders lost"
@@ -113,7 +113,7 @@ def traded_nothing(seen: RuleEvent) -> Iterator[Found]:
 
 @rule("traded_part", on=("run.closed",), urgency=Urgency.WARNING, is_once=True, needs_run=True)
 def traded_part(seen: RuleEvent) -> Iterator[Found]:
-    """Some orders of a run came to the broker's book and some were denied, rejected or not sent."""
+    """Some orders of a run reached the broker's book and some were denied, rejected or not sent."""
     facts = _facts(seen)
     if _has_orders(seen, facts) and 0 < facts.lost < facts.wanted:
         title = f"{_of(seen)}: {facts.lost} of {facts.wanted} orders were not placed"
@@ -133,6 +133,7 @@ def filled_less(seen: RuleEvent) -> Iterator[Found]:
     Critical when less than half of the value that was ordered there was filled.
     """
     facts, placed = _facts(seen), _facts(seen).placed
+    # While the run is open its closing event is still to come, and will be judged instead.
     is_over = facts.kind == _TRADE and facts.outcome not in ("", "open", "cancelled") and not placed.open
     if is_over and placed.short:
         share = f"{placed.share.quantize(_THOUSANDTH, ROUND_DOWN):.1%}"
@@ -193,6 +194,7 @@ def book_not_kept(seen: RuleEvent) -> Iterator[Found]:
     why = seen.said("why")
     if seen.event == "book.kept":
         yield Resolve(seen.strategy, _KEPT)
+    # Those have rules of their own: `books_differ` and `ledger_damaged`.
     elif not any(code in why for code in (*_DIFFER, *_DAMAGED)):
         text = f"{why}. It is tried again with growing waits."
         title = f"{seen.strategy}: the book is not up to date"
@@ -201,7 +203,7 @@ def book_not_kept(seen: RuleEvent) -> Iterator[Found]:
 
 @rule("books_differ", on=_KEEPING, urgency=Urgency.CRITICAL)
 def books_differ(seen: RuleEvent) -> Iterator[Found]:
-    """Ledger and broker differ when a book is looked after between its runs."""
+    """Ledger and broker differ in the upkeep of a book between its runs."""
     why = seen.said("why")
     if seen.event == "book.kept":
         yield Resolve(seen.strategy, _KEPT)
@@ -215,7 +217,7 @@ def books_differ(seen: RuleEvent) -> Iterator[Found]:
 
 @rule("ledger_damaged", on=_KEEPING, urgency=Urgency.CRITICAL)
 def ledger_damaged(seen: RuleEvent) -> Iterator[Found]:
-    """The ledger can't be used, or its books are not what their fills come to."""
+    """The ledger can't be used, or its books do not match their fills."""
     why = seen.said("why")
     if seen.event == "book.kept":
         yield Resolve(seen.strategy, _KEPT)
@@ -239,7 +241,7 @@ def book_without_owner(seen: RuleEvent) -> Iterator[Found]:
 
 @rule("daemon_recovered", on=("daemon.recovered",), urgency=Urgency.CRITICAL, is_once=True)
 def daemon_recovered(seen: RuleEvent) -> Iterator[Found]:
-    """The daemon was started again after it ended without being asked to."""
+    """The daemon was restarted after an end that nobody asked for."""
     alive, back, zone = instant(seen.payload.get("alive")), instant(seen.payload.get("back")), seen.said("zone")
     gone = f", gone for {span((back - alive).total_seconds())}" if alive is not None and back is not None else ""
     text = f"It was last alive at {moment(seen.payload.get('alive'), zone) or 'an unknown time'} and is back since"
@@ -264,7 +266,7 @@ def health_degraded(seen: RuleEvent) -> Iterator[Found]:
 
 @rule("runs_out", on=_HEALTH, urgency=Urgency.WARNING)
 def runs_out(seen: RuleEvent) -> Iterator[Found]:
-    """A certificate has less than 14 days, or a calendar less than 60 days of sessions, left."""
+    """A certificate expires within 14 days, or a calendar ends within 60 days."""
     for name, text in _checks(seen).items():
         if name in RUNNING_OUT and seen.event == "health.healthy":
             yield Resolve(name, f"the {name} was renewed")

@@ -303,6 +303,7 @@ def _adjoining(parts: Sequence[Floats]) -> Floats | None:
         return None
     at = first.ctypes.data
     for part in parts:
+        # The owner counts too: two separate arrays may be adjacent by chance.
         if part.ctypes.data != at or not part.flags.c_contiguous or owner(part) is not memory:
             return None
         at += part.nbytes

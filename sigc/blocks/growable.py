@@ -38,6 +38,7 @@ class _Roomy:
         whole, stop = self.kept(), self.taken + more
         if whole is None or stop > len(whole) or values.shape != (self.taken, whole.shape[1]):
             return None
+        # These very rows, not a copy of them.
         if values.ctypes.data != whole.ctypes.data:
             return None
         self.taken = stop
@@ -63,6 +64,7 @@ class GrowableArrays:
 
     def _moved(self, values: Floats, more: int) -> Floats:
         stop = len(values) + more
+        # Twice the size: appending rows one by one copies each row a constant number of times.
         whole = np.empty((2 * stop, values.shape[1]))
         whole[: len(values)] = values
         name, arrays = id(whole), self._arrays

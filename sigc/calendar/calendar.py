@@ -59,8 +59,7 @@ def open_calendar(
     today: date | None = None,
     zone: str = "America/New_York",
 ) -> Calendar:
-    """Return the calendar `name`: nyse, nasdaq, us, any of exchange_calendars, always (24 h UTC), or weekdays (in
-    `zone`).
+    """Return a calendar: nyse, nasdaq, us, any of exchange_calendars, always (24 h UTC), or weekdays (in `zone`).
 
     An exchange's table is computed in a child process and kept in `directory`; without one, or if it can't be
     written, it is computed each time. It covers 1990 (or the calendar's own bound) to a year after `today`.

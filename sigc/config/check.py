@@ -91,6 +91,7 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, obj
             continue
         key = _key_of(name.removeprefix(_PREFIX).lower())
         if key is not None:
+            # Values are YAML, so that numbers and lists can be given; an empty variable is an empty text, not null.
             yield key, _parsed(value) if value else "", f"${name}"
 
 

@@ -114,6 +114,7 @@ class _Reader:
         text = _VARIABLE.sub(functools.partial(self.variable, node, at), node.value)
         if node.style in ("'", '"'):
             return text
+        # Unquoted: the filled-in text gets its type as YAML would give it (a number, true, null).
         resolved = self.scalars.resolve(yaml.ScalarNode, text, (True, False))
         return self.scalars.construct_object(yaml.ScalarNode(resolved, text, node.start_mark, node.end_mark))
 

@@ -149,6 +149,7 @@ class BackgroundTasks:
             daemon.trace.add(self._point(sample, len(await asyncio.to_thread(daemon.workers))))
             threshold = daemon.configured.loaded.config.daemon.limits.gc_threshold_mb
             now = time.monotonic()
+            # Not again within a minute: a collection takes time, and may free nothing.
             above = threshold is not None and sample.memory_bytes > threshold << 20
             if above and now - self._collected_at > _COLLECT_REST_S:
                 self._collected_at = now
@@ -204,6 +205,7 @@ class BackgroundTasks:
         daemon.metrics.put(metrics.WORKERS, len(workers))
         for worker in workers:
             daemon.metrics.put(metrics.WORKER_MEMORY, worker.memory_bytes, worker=worker.address)
+        # Else the series of workers that are gone would stay at their last value.
         daemon.metrics.keep_only(metrics.WORKER_MEMORY, "worker", {worker.address for worker in workers})
         cache, began = daemon.configured.loaded.config.daemon.cache, time.monotonic()
         if cache.enabled and began >= self._sized_next:
@@ -253,6 +255,7 @@ class BackgroundTasks:
             try:
                 await asyncio.to_thread(cluster.open)
             except SigcError as error:
+                # `why` is empty at the first failure only, so the loss is reported once.
                 lost, daemon.why = not daemon.why, f"{NO_CLUSTER}: {error}"
                 if lost:
                     daemon.notifier.status(daemon.why)
@@ -316,6 +319,7 @@ class BackgroundTasks:
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), _MIRROR_EVERY_S)
+            # Cleared before the write: a change during it triggers another one.
             changed.clear()
             await self._write_mirror()
             await asyncio.sleep(_MIRROR_REST_S)

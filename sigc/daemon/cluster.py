@@ -106,6 +106,7 @@ class DaskCluster:
         from sigc.engine.executors.cluster import patience_s, slice_bytes
         from sigc.engine.executors.dask import DaskExecutor
 
+        # Before the count of users: a failed open must not leave one behind, which would keep the cluster from resting.
         held = self.open()
         with self._turn:
             self._users += 1
@@ -208,6 +209,7 @@ class DaskCluster:
             stack.close()
             self._trouble = str(failure)
             raise
+        # Only successful openings count: an address that does not answer may be tried again and again.
         self._opened_at.append(now)
         self._stack, self._trouble, self._rested_at = stack, "", time.monotonic()
         said = {"type": self._settings.type, "seconds": round(time.monotonic() - began, 2)}

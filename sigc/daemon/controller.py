@@ -210,6 +210,7 @@ class Controller:
         old, self._in_force = self._in_force, new
         if old is not None:
             names = {s.name for s in new.configured.strategies}
+            # Else the metrics of a removed strategy would show its last values for ever.
             for gone in sorted({s.name for s in old.configured.strategies} - names):
                 self.metrics.forget(gone)
             old.is_retired = True
@@ -226,6 +227,7 @@ class Controller:
         """Begin a run that somebody asked for. Raise E901 if a pause, the configuration or another run forbids it."""
         if not self.is_ready:
             raise refusal(f"the daemon is {self.phase}: {self.why}")
+        # Dry runs trade nothing: they neither block a run nor are blocked by one.
         going = [live.order.id for live in self.under_way(order.strategy) if live.order.kind != RunKind.DRY]
         check_order(order, self.configured, self.decided, going)
         live = await self._begin(order)
@@ -235,10 +237,12 @@ class Controller:
 
     async def order_of_job(self, order: RunOrder, one: Fire) -> bool:
         """Run a job by hand. Return True if the run has begun; one that waits in the job's queue keeps its order."""
+        # Before the request: the timetable may begin the run at once, and it takes the order from here.
         self.asked[one] = order
         await self.timetable.request(one, order.is_forced)
         if await self.runs.known(order.id) is not None:
             return True
+        # Neither begun nor queued: the request was refused, and nobody will take the order.
         if all(pending.fire != one for pending in self.timetable.states[one.job].queue):
             self.asked.pop(one, None)
         return False
@@ -283,6 +287,7 @@ class Controller:
 
     def _run_ended(self, live: LiveRun) -> None:
         order, end = live.order, live.end
+        # A reload may have replaced the configuration meanwhile: the one the run was begun with is released.
         for used in (self._in_force, *self._retired):
             if used is not None and used.runner is live.runner:
                 self._released(used)
@@ -354,6 +359,7 @@ class Controller:
         def decide(tx: Transaction) -> bool:
             if not is_held:
                 return control.drop(tx, control.PAUSED, strategy, who, reason)
+            # Read inside the transaction, so that of two callers only one changes it.
             if control.get(tx.connection, control.PAUSED, strategy) is not None:
                 return False
             control.put(tx, control.PAUSED, strategy, "true", who, reason)
@@ -396,5 +402,6 @@ class Controller:
         self.ending = Ending(
             ending.timeout_s, ending.is_forced or (before is not None and before.is_forced), is_restart
         )
+        # Earlier timers stay: the first to fire cuts the runs off.
         asyncio.get_running_loop().call_later(0.0 if ending.is_forced else ending.timeout_s, self.cut_off.set)
         self.stop_asked.set()

@@ -80,6 +80,7 @@ def after_success(now: datetime, calendar: Calendar | None) -> BookState:
     if calendar is None:
         return BookState(now + _LONGEST_WAIT)
     try:
+        # AFTER_CLOSE earlier: a session whose upkeep is not due yet still counts as the current one.
         return BookState(calendar.current_or_next(now - AFTER_CLOSE).close + AFTER_CLOSE)
     except SigcError:  # the calendar ends there, and is opened again each day
         return BookState(now + _LONGEST_WAIT)

@@ -139,6 +139,7 @@ class Runs:
     async def between(self, strategy: str) -> AsyncIterator[bool]:
         """Hold a strategy's book while no trade of it runs; new trades wait. Yield False if a trade is under way."""
         turn = self._turns.setdefault(strategy, asyncio.Lock())
+        # There is no await between this check and the lock, so no trade can begin in between.
         if turn.locked() or any(live.order.kind == RunKind.TRADE for live in self.under_way(strategy)):
             yield False
             return
@@ -195,6 +196,7 @@ class Runs:
         self._metrics.add(m.RUNS, strategy=order.strategy, outcome=str(end.outcome))
         has_failed = end.outcome is Outcome.FAILED and live.stage in ("load", "compute")
         self._metrics.add(m.COMPUTATION_ERRORS, float(has_failed), strategy=order.strategy)
+        # Set after the write: whoever sees the end finds it in the ledger too.
         live.end, live.state, live.finished = end, "ended", self._clock.now()
         del self._live[order.id]
         self._metrics.put(m.RUNS_ACTIVE, len(self._live))
@@ -226,6 +228,7 @@ class Runs:
             try:
                 return live.runner.run(order, watch)
             except SigcError as error:
+                # E8xx: a check or a limit refused the run, so nothing is broken.
                 refused = error.diagnostics[0].code.startswith("E8")
                 outcome = Outcome.REFUSED if refused else Outcome.FAILED
                 before = order.kind != "trade"

@@ -109,6 +109,7 @@ def _is_delegated(group: Path) -> bool:
     files = (group, group / "cgroup.procs", group / "cgroup.subtree_control")
     if not has_cpu or not all(os.access(path, os.W_OK) for path in files):
         return False
+    # Root may write to every group, so for root only systemd's mark counts.
     return os.getuid() != 0 or any(_mark(group, name) == b"1" for name in _MARKS)
 
 

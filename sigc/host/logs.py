@@ -140,6 +140,7 @@ class LogFormatter(logging.Formatter):
             "run": self._hide(_run.get()),
             "text": self._hide(_message(record)),
         }
+        # `extra` becomes attributes of the record: every attribute that is not a standard one is a field.
         for name, value in sorted(vars(record).items()):
             if name not in _STANDARD:
                 fields[f"{name}_" if name in _OWN else self._hide(name)] = self._plain(value)

@@ -57,6 +57,7 @@ def take_pid_file(path: Path) -> PidFile:
         descriptor = _open(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The last holder removed the file between our open and our lock: try again with the new file.
             if not _is_at(descriptor, path):
                 os.close(descriptor)
                 continue
@@ -125,6 +126,7 @@ def _holder(descriptor: int) -> int | None:
     if started(pid) is not None:
         return pid
     at = os.fstat(descriptor)
+    # /proc/locks names files by device and inode.
     device = f"{os.major(at.st_dev):02x}:{os.minor(at.st_dev):02x}:{at.st_ino}"
     try:
         locks = Path("/proc/locks").read_text(encoding="ascii").splitlines()

@@ -91,6 +91,7 @@ def supervise(
     """
     say = say or _print
     _prctl(_SET_CHILD_SUBREAPER, 1)  # orphans of the daemon become our children, and are reaped here
+    # Blocked, not handled: sigwait takes them one by one.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED | {signal.SIGCHLD})
     restarts, was_ready = 0, False
     try:
@@ -136,6 +137,7 @@ def _one_life(
     with contextlib.suppress(OSError):
         os.setpgid(child, child)  # in both processes: the group must exist before either sends a signal to it
     code, was_asked = _watch(child)
+    # The byte may be in the pipe although the child is dead already.
     ready = bool(select.select([reading], [], [], 0)[0]) and os.read(reading, 1) == b"r"
     os.close(reading)
     return ProcessEnd(code, was_ready or ready, was_asked, time.monotonic() - began)

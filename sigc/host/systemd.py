@@ -59,6 +59,7 @@ class Notifier:
     def _send(self, *fields: str) -> bool:
         if not self.address.startswith(("/", "@")) or not fields:
             return False
+        # An abstract socket's name begins with a zero byte, written as @ in the variable.
         address = "\0" + self.address[1:] if self.address.startswith("@") else self.address
         with (
             contextlib.suppress(OSError),

@@ -37,8 +37,7 @@ def is_loopback(host: str) -> bool:
 
 
 def as_reached(host: str) -> str:
-    """Return the address by which this machine reaches a server that listens on `host`: loopback for one on all
-    addresses.
+    """Return the address by which this machine reaches a server on `host`: loopback if it listens everywhere.
 
     >>> as_reached("0.0.0.0"), as_reached("::"), as_reached("10.0.0.7")
     ('127.0.0.1', '::1', '10.0.0.7')

@@ -131,6 +131,7 @@ class Dispatcher(Generic[D]):
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             if key:
+                # Entered before the first await, so that a repeat can't start a second task.
                 self._under_way[key] = (digest, task)
                 task.add_done_callback(lambda _: self._under_way.pop(key, None))
         # `wait` does not cancel the task at the timeout: work begun goes on, and a repeat under the same key awaits it.

@@ -205,6 +205,7 @@ class _Reading:
         if data is None and type(None) in kinds:
             return None
         others = [kind for kind in kinds if kind is not type(None)]
+        # With one other type its own problems say more than "has none of the expected types".
         if len(others) == 1:
             return self.value(others[0], data, at)
         for kind in others:

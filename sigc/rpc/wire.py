@@ -145,6 +145,7 @@ class Connection:
         if self._socket is None:
             raw = socket.create_connection((self._host, self._port), self._timeout_s)
             try:
+                # Head and body are sent in one write: waiting to fill a packet would only delay it.
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._socket = raw if self._tls is None else self._tls.wrap_socket(raw, server_hostname=self._host)
             except BaseException:

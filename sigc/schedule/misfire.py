@@ -66,6 +66,7 @@ def due(job: Job, last_handled: datetime, now: datetime, calendar: Calendar | No
     planned, more = _newest(job, last_handled, now, calendar)
     ripe = list(takewhile(lambda one: one.at <= now, planned))
     waits = len(ripe) < len(planned)
+    # A fire held back by its jitter stays unhandled, and with it all later ones.
     handled = [one.planned for one in ripe][-1:] if waits else [now]
     runs, misses = _sorted_out(job, ripe, now)
     return DueFires(runs, misses, max([last_handled, *handled]), more)
@@ -96,6 +97,7 @@ def _newest(job: Job, after: datetime, until: datetime, calendar: Calendar | Non
     """Return the newest fires planned in (after, until], ascending, and True if there may be more before them."""
     found: list[Fire] = []
     high, width = until, timedelta(days=1)
+    # Backwards in windows that double: only as many fires as needed are computed.
     while high > after and len(found) < MOST_FIRES:
         low = max(after, high - width)
         found = [*fires(job, low, high, calendar), *found]

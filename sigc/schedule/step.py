@@ -132,6 +132,7 @@ def _meet(state: JobState, pending: Pending, now: datetime, met: frozenset[Condi
         return state, missed(job, one, Reason.PAUSED)
     if not state.busy:
         return _take(state, pending, now, met)
+    # Nothing has started, neither by the schedule nor from elsewhere: the waiting fire can be replaced.
     waits = isinstance(state.phase, Waiting) and not state.others
     match job.overlap:
         case Overlap.QUEUE if not (waits and pending.fire.by_hand):
@@ -216,6 +217,7 @@ def _started(state: JobState, event: RunStarted) -> Step:
     if not isinstance(phase, Starting) or event.planned != phase.pending.fire.planned:
         return replace(state, others=state.others | {event.run}), ()
     state = replace(state, phase=Running(phase.pending, phase.attempt, event.run))
+    # A newer fire came while this run was starting; it could not be cancelled before it had an id.
     ends = state.job.overlap is Overlap.CANCEL_OLD and bool(state.queue)
     return state, (CancelRun(event.run),) if ends else ()
 
@@ -228,6 +230,7 @@ def _finished(state: JobState, event: RunFinished) -> Step:
     if not event.ok and _may_retry(state, phase, event):
         at = event.now + timedelta(seconds=_backoff_s(state.job, phase.attempt))
         ends = deadline(state.job, one)
+        # No retry that would begin after the deadline.
         if ends is None or at <= ends:
             state = replace(state, phase=Retrying(phase.pending, phase.attempt + 1, at))
             return state, (RetryAt(one, phase.attempt + 1, at),)
@@ -254,7 +257,9 @@ def _dependency(state: JobState, event: DependencyFinished) -> Step:
     if result.job not in job.depends_on:
         return state, ()
     known = state.result(result.job)
+    # Results may arrive out of order: an older one must not replace a newer one.
     if known is None or known.planned <= result.planned:
+        # Only the newest result of each job is kept, so the state stays small.
         others = (r for r in state.finished if r.job != result.job)
         state = replace(state, finished=tuple(sorted((*others, result), key=lambda r: r.job)))
     chained = _chain(state) if job.trigger is None and result.ok else None
@@ -294,6 +299,7 @@ def _tick(state: JobState, now: datetime, met: frozenset[Condition]) -> Step:
     late = ends is not None and now >= ends
     match phase:
         case Waiting():
+            # A run from elsewhere is under way: wait for its end, but not beyond the deadline.
             if state.others and not late:
                 return state, ()
             return _again(state, phase, now, met)
@@ -303,6 +309,7 @@ def _tick(state: JobState, now: datetime, met: frozenset[Condition]) -> Step:
                 return _then(replace(state, phase=None), over, now)
             if now < at or state.others:
                 return state, ()
+            # The market closed while the retry waited.
             if not phase.pending.fire.by_hand and Condition.MARKET_OPEN in state.job.conditions - met:
                 return _then(replace(state, phase=None), (FireFinished(one, ok=False),), now)
             state = replace(state, phase=Starting(phase.pending, attempt))

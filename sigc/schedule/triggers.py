@@ -79,6 +79,7 @@ def parse_trigger(text: str, zone: str) -> Trigger:
     try:
         if len(text.split()) != 5:
             raise CronSimError("Wrong number of fields")
+        # The first fire is computed: an expression may be valid and still never fire (31 February).
         next(CronSim(text, datetime(2024, 1, 1)))  # noqa: DTZ001  # local wall-clock time
     except StopIteration as never:
         raise SigcError(Diagnostic("E402", f"'{text}' never fires")) from never

@@ -275,6 +275,7 @@ def _of_states(one: RunFacts) -> Stop | None:
     """Return the first thing that kept orders from being filled: halts, limits, broker, cut-off, market; or None."""
     intents, run = one.intents, one.run
     look = f"sigc orders --run {run.id}"
+    # The order matters: an earlier cause explains the later states too.
     denied = [i for i in intents if i.state is IntentState.DENIED]
     if denied:
         halted = [i for i in denied if " is halted by " in i.message]

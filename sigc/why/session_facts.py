@@ -235,6 +235,7 @@ def _job(connection: sqlite3.Connection, plan: SessionPlan, name: str, depends_o
     needed: dict[str, OrderedRun | None] = {}
     missed: dict[str, Missed | None] = {}
     for other in depends_on:
+        # A dependency may run days before the window, such as a weekly job.
         ran = [o for o in jobs.of_job_since(connection, other, start - _LOOK_BACK) if o.asked < end]
         needed[other] = next(iter(ran), None)
         missed[other] = next(iter(jobs.misses_between(connection, other, start, end)), None)

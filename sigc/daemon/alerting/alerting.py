@@ -117,6 +117,7 @@ class Alerting:
             await daemon.books.write(lambda tx: deliveries.route(tx, self.channels_of))
         await self._count()
         for name, channel in self.channels.items():
+            # One task a channel, so that its deliveries are sent in order.
             if name not in self._going and daemon.metrics.value(m.ALERTS_UNDELIVERED, channel=name):
                 self._going[name] = asyncio.get_running_loop().create_task(self._deliver(channel))
 
@@ -216,6 +217,7 @@ class Alerting:
             daemon.metrics.put(m.ALERTS_OPEN, number, severity=str(urgency))
         for load in loads:
             daemon.metrics.put(m.ALERTS_UNDELIVERED, load.undelivered, channel=load.channel)
+            # Without an error the channel is only held back by its rate or by quiet hours.
             if load.error and load.oldest is not None and daemon.clock.now() - load.oldest > longest:
                 trouble[load.channel] = f"{load.undelivered} alerts wait since {load.oldest:%H:%M} UTC: {load.error}"
         self.trouble = trouble

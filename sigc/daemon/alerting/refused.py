@@ -132,6 +132,7 @@ def _send(message: Message, settings: AlertSettings | None, secrets: Secrets, en
     if not opened:
         return
     hidden = replace(message, text=secrets.hide(message.text))
+    # All at once: the process ends after this, and a channel that hangs must not delay the others.
     with ThreadPoolExecutor(len(opened)) as threads:
         for channel, failure in zip(opened, threads.map(lambda one: attempt(one, hidden), opened), strict=True):
             if failure is not None:

@@ -55,6 +55,7 @@ async def boot(daemon: Controller, first_checks: Callable[[], Awaitable[None]]) 
         # Read before the background task writes it again: it dates the end of the life before.
         alive = await asyncio.to_thread(read_alive, work_dir)
         zone = start.config.schedule.timezone
+        # True if the life before has no recorded end.
         if await daemon.books.write(lambda tx: meta.begin(tx, alive.isoformat() if alive else "", zone)):
             log.warning("the daemon before was cut off", extra={"alive": str(alive)})
         await daemon.read_decisions()
@@ -160,6 +161,7 @@ def cluster_of(config: Config, *, has_quota: bool = False) -> DaskCluster | None
 async def _await_cluster(daemon: Controller) -> None:
     """Wait until a remote cluster answers: it may start after the daemon."""
     cluster, wait_s = daemon.cluster, 1.0
+    # The server answers meanwhile, with `why` as the reason; a stop cancels this task.
     while cluster is not None and cluster.is_held:
         daemon.why = daemon.why if daemon.why.startswith(NO_CLUSTER) else "the cluster is connected to"
         try:

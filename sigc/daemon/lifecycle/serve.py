@@ -152,6 +152,7 @@ def _hold(start: Start, undo: contextlib.ExitStack) -> ProcessResources:
     scratch = places.work_dir / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)  # what a crash left
     make_private(scratch)
+    # Temporary files of all libraries go to the private scratch folder, which the next start empties.
     tempfile.tempdir = str(scratch)
     os.environ["TMPDIR"] = str(scratch)
     return ProcessResources(pid_file, doors, sockets, entry, scratch)
@@ -204,6 +205,7 @@ async def _live(start: Start, parts: DaemonParts, held: ProcessResources, report
         held.let_go(start)
         if ending.is_restart:
             start_again()
+        # Not `sys.exit`, which would wait for the thread; `finally` blocks are skipped, hence `let_go` above.
         os._exit(0)
     return ending
 
@@ -257,6 +259,7 @@ async def _shut_down(
         await asyncio.wait([schedule])
     # The server still answers here: clients follow their runs to the end, and may cut them off.
     is_clean = await _finish_runs(daemon)
+    # The await comes first: `and` must not skip it.
     is_clean = await chores.end() and is_clean
     await server.stop(_LAST_WORDS_S)
     for page in pages.values():

@@ -16,8 +16,7 @@ Asset = Annotated[str, Match(r"[^\x00-\x1f]{1,200}")]
 
 @dataclass(frozen=True, slots=True)
 class BookedAction:
-    """An entry of a corporate action. change: shares of `asset`; into_change: shares of `into`; cash, receivable:
-    money.
+    """An entry of a corporate action. change: shares of `asset`; into_change: of `into`; cash, receivable: money.
 
     Numbers are decimals as text. step: its effect, or the payment of what it owed; corrects: an earlier entry's number.
     """

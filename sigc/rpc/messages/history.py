@@ -323,10 +323,10 @@ class SignalsRequest:
 
 @dataclass(frozen=True, slots=True)
 class SignalLine:
-    """A signal's distribution over assets: quantiles at 0, 5, 25, 50, 75, 95, 100 %. name: `weights` for the wanted
-    weights.
+    """A signal's distribution over assets. quantiles: at 0, 5, 25, 50, 75, 95, 100 %.
 
-    ic: its rank correlation with the returns of the session that followed; None before these are known.
+    name: `weights` for the wanted weights. ic: its rank correlation with the returns of the session that followed; None
+    before these are known.
     """
 
     name: str

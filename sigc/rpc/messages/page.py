@@ -17,9 +17,11 @@ class TraceRequest:
 
 @dataclass(frozen=True, slots=True)
 class TraceReply:
-    """The last hour, oldest first: memory and processor of controller and workers, loop lag, runs, workers of the
-    cluster;
-    the number of blocks computed, and found in the cache, since the daemon started.
+    """The last hour, oldest first: memory, processor, loop lag, runs, workers, blocks.
+
+    memory_bytes, cpu_pct: of controller and workers. workers: of the cluster. computed, cached: blocks computed, and
+    found
+    in the cache, since the daemon started.
     """
 
     at: tuple[datetime, ...]

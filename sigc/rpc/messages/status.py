@@ -110,8 +110,7 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class StatusReply:
-    """The status of a daemon: starting, running or stopping. zone: of the times shown to people. identity: of the
-    process.
+    """The status of a daemon: starting, running or stopping. zone: of the times shown. identity: of the process.
 
     life: of this start; a restart keeps the process and changes it. broker: where orders go, `paper` or a name.
     page: the address of the status page, '' without one. alerts: open ones by severity.
