@@ -99,7 +99,7 @@ def test_what_is_refused(text: str, why: str) -> None:
     with pytest.raises(SigcError, match=why) as refused:
         parse(text)
     assert refused.value.diagnostics[0].code == "E402"
-    if "depends on" in why or "number or name" in why:
+    if "uses no name" in why or "number or a name" in why:
         assert refused.value.diagnostics[0].hint == f"names: {', '.join(NUMBERS)}"
     if "daily" in text:
         assert refused.value.diagnostics[0].hint == "did you mean 'daily_pnl_pct'?"

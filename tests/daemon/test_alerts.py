@@ -228,7 +228,7 @@ def test_signs_of_life_stop_with_the_daemon(site: Site, told: Hook) -> None:
     assert {path for path, _, _ in told.got} == {"/ping/hunter22"}
     assert len(told.got) == count
     text = (site.folder / "daemon.log").read_text()
-    assert "no sign of life could be sent" in text
+    assert "can't send the heartbeat" in text
     assert "hunter22" not in text
 
 

@@ -223,7 +223,7 @@ def test_a_daemon_is_found_by_its_entry_and_its_token_by_its_work_dir(tmp_path: 
     assert find_daemon(DaemonQuery(address="127.0.0.1:5601", name="paper"), [run]).token == token
     assert find_daemon(DaemonQuery(configured_address="127.0.0.1:5609", work_dir=work), [run]).token == token
     assert token not in repr(find_daemon(DaemonQuery(name="prod"), [run]))
-    with pytest.raises(SigcError, match="no address"):
+    with pytest.raises(SigcError, match="invalid --address"):
         find_daemon(DaemonQuery(address="nonsense"), [run])
     (work / "rpc.token").chmod(0o644)
     with pytest.raises(SigcError, match="read by others"):

@@ -38,7 +38,7 @@ def test_the_name_follows_from_the_configuration_file(config: str | None, name: 
 def test_names_are_checked() -> None:
     assert instance_name("live-2", Path("sigc.paper.yaml")) == "live-2"
     for bad in ("", "2", "A", "a/b", "..", "a" * 64, "a\n"):
-        with pytest.raises(SigcError, match="no name"):
+        with pytest.raises(SigcError, match="invalid name"):
             instance_name(bad, None)
     with pytest.raises(SigcError, match=r"2024\.yaml") as refused:
         instance_name(None, Path("2024.yaml"))

@@ -113,7 +113,7 @@ print("done")
 def test_a_file_that_is_no_pid_file_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "passwd"
     path.write_text("root:x:0:0\n")
-    with pytest.raises(SigcError, match="no PID file") as refused:
+    with pytest.raises(SigcError, match="is not a PID file") as refused:
         take_pid_file(path)
     assert exit_code(refused.value.diagnostics) == 6
     assert path.read_text() == "root:x:0:0\n"
