@@ -140,6 +140,7 @@ def _truth(node: ast.expr, values: Mapping[str, float]) -> bool | None:
     """Evaluate in three-valued logic (Kleene): false and unknown is false, true or unknown is true."""
     match node:
         case ast.BoolOp(op=op, values=parts):
+            # True decides an `or`, False an `and`, whatever else is unknown.
             decides = isinstance(op, ast.Or)
             found = [_truth(part, values) for part in parts]
             return decides if decides in found else None if None in found else not decides

@@ -57,6 +57,7 @@ def digest(messages: Sequence[Message], key: str) -> Message:
         key=key,
         about=key,
         kind="digest",
+        # Resolutions don't count: good news must not page anybody.
         severity=most_urgent([one.severity for one in messages if one.kind != "resolve"]),
         title=f"{len(messages)} more alerts: {told}",
         text="\n".join([*lines, "Look further: sigc alerts list --all"]),

@@ -51,6 +51,7 @@ def batch(waiting: int, room: int) -> int:
     """
     if not waiting or not room:
         return 0
+    # The last message of the minute takes all that wait, as one digest.
     return waiting if room == 1 else 1
 
 

@@ -72,6 +72,7 @@ def newest_time(at: time, zone: ZoneInfo, now: datetime) -> tuple[date, datetime
     >>> newest_time(time(2, 30), zone, datetime(2024, 3, 10, 12, tzinfo=UTC))[1].isoformat()
     '2024-03-10T07:30:00+00:00'
     """
+    # From tomorrow backwards to the newest time that is not after `now`.
     day = now.astimezone(zone).date() + timedelta(days=1)
     while (found := instant(day, at, zone)) > now:
         day -= timedelta(days=1)

@@ -79,6 +79,7 @@ class ReadBuffer:
     def place(self, rows: int, width: int) -> Floats:
         """Return the memory of the next block, not filled."""
         if self._free is None:
+            # Allocated at the first block: the width is not known before.
             self._free = np.empty((self._rows, width))
         if self._free.shape[1] != width or len(self._free) < rows:
             return np.empty((rows, width))

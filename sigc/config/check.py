@@ -55,6 +55,7 @@ def load_config(
     source = ConfigSource({}, {}, [], set()) if found is None else _read(found, environment)
     data, spans, errors = source.data, source.spans, source.errors
     origins = {".".join(at): f"{span.path}:{span.line}" for at, span in spans.items()}
+    # Later ones win, so the command line comes last.
     for key, value, origin in [*_from_environment(environment), *_from_overrides(overrides or {})]:
         _put(data, key.split("."), value)
         origins[key] = origin
@@ -65,6 +66,7 @@ def load_config(
         # A setting whose variable is missing has an error of its own already.
         wrong = [e for e in invalid.errors() if tuple(str(p) for p in e["loc"]) not in source.unset]
         errors += [_diagnostic(e, spans, str(found or "configuration")) for e in wrong]
+        # So that `examine` can go on and every error is reported at once.
         config = Config()
     if examine is not None:
         errors += examine(data, spans)

@@ -68,6 +68,7 @@ def _refuse_bombs(text: str, path: Path) -> None:
 
 
 def _at(mark: Any, path: Path) -> Span | None:
+    # PyYAML counts lines and columns from 0.
     return Span(str(path), mark.line + 1, mark.column + 1) if mark is not None else None
 
 
@@ -89,6 +90,7 @@ class _Reader:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = str(key_node.value)
+            # PyYAML would silently keep the last one.
             if key in found:
                 self.errors.append(Diagnostic("E400", f"'{key}' is given twice", _span(key_node, self.path)))
                 continue

@@ -24,7 +24,9 @@ _NAME = re.compile(
     r"token|secret|passw|passphrase|credential|private|(api|access|auth|account)_?key|(^|_)(key|auth)$", re.I
 )
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@\s:\"']*):([^/@\s\"']+)(?=@)")
+# The query of a URL may hold a signature, which is as good as a password.
 _URL_QUERY = re.compile(r"(?<=://)([^\s\"'?#<>]*\?)[^\s\"'<>]+")
+# An entry of YAML or JSON: a key, a colon, a quoted or bare value.
 _ENTRY = re.compile(r"""([\w.-]+)(["']?\s*:\s*)("[^"]*"|'[^']*'|[^\s,}\]#\[{"'][^\s,}\]#]*)""")
 _CREDENTIAL = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -53,6 +55,7 @@ def _read(path: Path, setting: str, forbidden: int) -> str:
     except OSError as failure:
         raise SigcError(Diagnostic("E402", f"{path} ({setting}) can't be read: {failure.strerror}")) from failure
     with os.fdopen(descriptor, "rb") as source:
+        # Of the open file, so that it can't be swapped between check and use.
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or stat.S_IMODE(found.st_mode) & forbidden:
             message = f"the secret in {path} ({setting}) can be read by others"

@@ -78,6 +78,7 @@ def _forms(value: str) -> Iterator[str]:
     if not value:
         return
     lines = [line.strip() for line in value.splitlines() if len(line.strip()) >= _SHORTEST_LINE]
+    # Long lines too: a log may show one line of a private key.
     for text in {value, value.strip(), *lines} - {""}:
         yield text
         yield json.dumps(text)[1:-1]

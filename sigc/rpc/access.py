@@ -154,6 +154,7 @@ class Throttle:
         if not is_over:
             times.append(now)
         self._wrong[peer] = times  # re-inserted last, so that the longest silent peer is dropped first
+        # Bounded memory, however many addresses call.
         while len(self._wrong) > _MOST_PEERS:
             self._wrong.pop(next(iter(self._wrong)))
         return is_over

@@ -85,6 +85,7 @@ class Guard:
 
     def _no_token(self, head: Head) -> Refusal:
         challenge = {"WWW-Authenticate": 'Bearer realm="sigc"'}
+        # No token is no guess: it is not counted.
         if "authorization" not in head.headers:
             return Refusal(401, "a token is needed: Authorization: Bearer TOKEN", challenge)
         if self._throttle.is_over(head.peer):

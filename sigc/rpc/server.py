@@ -106,6 +106,7 @@ class RpcServer(Generic[D]):
         for server in self._servers:
             server.stop()
         for stream in self._streams:
+            # A stream may have no end of its own.
             stream.cancel()
         end = time.monotonic() + timeout_s
         is_done = await self.desk.finish(timeout_s)

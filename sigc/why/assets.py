@@ -78,6 +78,7 @@ def judge_asset(facts: SessionFacts, files: Files | None, asset: str) -> AssetAn
     if one is None or files is None:
         return AssetAnswer(plan.strategy, plan.session, asset, "", whole.verdict, (), whole.look, plan.zone)
     look, is_dry = f"sigc runs show {one.run.id}", one.run.key.kind is not RunKind.TRADE
+    # From every file: an old run kept only some of them.
     known = _universe(one, files)
     if asset not in known:
         text = f"{asset} is not among the {len(known)} assets of the run {one.run.id}"
@@ -158,6 +159,7 @@ def _weights(files: Files, asset: str) -> Sequence[TraceStep]:
         text = _weight(0.0) if is_kept else NOT_KEPT  # the file lists only assets that are wanted or held
         return (TraceStep("wanted", text), TraceStep("after constraints", text), TraceStep("held before", text))
     left = _weight(0.0) if is_kept else NOT_KEPT
+    # NaN is null in the file: the strategy defined no weight there.
     known = "no weight is defined" if wanted is None else _weight(wanted)
     return (TraceStep("wanted", known), TraceStep("after constraints", left), TraceStep("held before", left))
 
@@ -190,6 +192,7 @@ def _sizes(one: RunFacts, files: Files, asset: str, intents: Sequence[Intent]) -
     position = plain(_decimal(told.get("held")))
     order, whole = _decimal(told.get("order")), _decimal(told.get("whole"))
     text = _signed(order) if order else f"no order: {_why_none(one, told, asset)}"
+    # `whole` is the order before the limits on its size.
     if order and order != whole:
         text += f", cut from {_signed(whole)} to the limits of an order's size"
     aim = f", towards {plain(_decimal(told.get('quantity')))}" if told.get("quantity") is not None else ""
@@ -250,6 +253,7 @@ def _after(files: Files, asset: str, fills: Sequence[Fill]) -> TraceStep:
     told = _size(files, asset)
     if told is None:
         return TraceStep("position after", NOT_KEPT)
+    # Of this run alone: later runs, charges and corporate actions are not in it.
     done = sum((f.side.sign * f.quantity for f in fills), ZERO)
     return TraceStep("position after", plain(_decimal(told.get("held")) + done))
 

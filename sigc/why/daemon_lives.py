@@ -20,6 +20,7 @@ def down_at(facts: SessionFacts, at: datetime) -> str:
     )
     if before and not before[-1].is_start:
         return f"the daemon was stopped {when(before[-1].at, zone)}{back}"
+    # A crash leaves no record of a stop: the next start records when the daemon was last alive.
     seen = after.alive if after is not None else facts.alive
     if seen is not None and seen < at:
         return f"the daemon was not running: it was last seen {when(seen, zone)}{back}"

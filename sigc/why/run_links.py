@@ -88,6 +88,7 @@ def verdict(one: RunFacts) -> str:
     word = "it goes on" if run.outcome is Outcome.OPEN else str(run.outcome)
     if not one.intents or not one.is_decided:
         return f"{word}, {run.message}" if run.message else word
+    # The message begins with the counts at the run's end; the counts of now take their place.
     _, mark, more = run.message.partition("; ")
     if run.outcome in (Outcome.PARTIAL, Outcome.NOTHING_TRADED):
         mark = more = ""  # the message repeats the first reasons; the link that stopped the orders has all of them
@@ -232,6 +233,7 @@ def _undecided(one: RunFacts, look: str) -> Stop:
 def _of_stage(stage: RunStage, message: str) -> tuple[str, str]:
     """Return the link for a stage that failed, and the reason."""
     errors = [f for f in stage.findings if f.weight is Weight.ERROR]
+    # A check that measured something says more than the error it caused.
     measured = [f for f in errors if not _is_code(f.check)] or errors
     if not measured:
         return {StageName.LOAD: cases.DATA, StageName.COMPUTE: cases.COMPUTE}.get(stage.name, cases.CHECK), message
@@ -240,6 +242,7 @@ def _of_stage(stage: RunStage, message: str) -> tuple[str, str]:
     text = (first.message if _is_code(first.check) else finding(first)) + more
     if first.check.startswith(("E6", "E804", "E805")):
         return cases.BROKER, text
+    # From `sigc.calendar.sessions`: the calendar does not cover the session.
     if first.check == "E402" and text.startswith("calendar "):
         return cases.CALENDAR, text
     if any(words in text for words in _NO_ROOM):
@@ -291,6 +294,7 @@ def _of_states(one: RunFacts) -> Stop | None:
     if doubtful:
         text = f"{counted(len(doubtful), 'order')} without a known outcome: {named(i.asset for i in doubtful)}"
         return Stop(cases.BROKER, text, look)
+    # No attempt: given up before it was sent, at the cut-off or by a cancellation.
     unsent = [i for i in intents if i.state in _UNSENT and i.attempts == 0]
     if unsent:
         said = unsent[0].message or str(unsent[0].state)

@@ -245,6 +245,7 @@ def _job(connection: sqlite3.Connection, plan: SessionPlan, name: str, depends_o
 def _doing(record: Mapping[str, Any]) -> Doing | None:
     """Return the phase of a job's saved state; None if it is not as `sigc.schedule.record` writes it."""
     with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError):
+        # Read as plain data: the daemon that wrote it may be of another version.
         phase = record["state"]["phase"]
         if phase is not None:
             pending = phase["pending"]
@@ -258,6 +259,7 @@ def read_file(work_dir: Path, run: str, name: str) -> dict[str, Any]:
     """Return a file of a run, {} if it is missing or malformed."""
     path = run_folder(work_dir, run) / name
     with contextlib.suppress(OSError, ValueError, RecursionError):
+        # Bounded: the daemon reads these files in a call.
         if path.stat().st_size <= _LARGEST:
             found = json.loads(path.read_bytes())
             return found if isinstance(found, dict) else {}

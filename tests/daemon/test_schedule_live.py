@@ -105,7 +105,10 @@ def test_a_script_dies_with_a_killed_daemon(gated: tuple[Site, Gate]) -> None:
         ({"name": "a", "kind": "compute", "trigger": "0 9 * * *"}, "names no strategy"),
         ({"name": "a", "kind": "reconcile", "trigger": "0 9 * * *"}, "does not run"),
         ({"name": "a", "kind": "script", "trigger": "0 9 * * *"}, "needs 'command'"),
-        ({"name": "a", "kind": "script", "trigger": "0 9 * * *", "command": ["x"], "calendar": "nis"}, "unknown calendar"),
+        (
+            {"name": "a", "kind": "script", "trigger": "0 9 * * *", "command": ["x"], "calendar": "nis"},
+            "unknown calendar",
+        ),
     ],
 )
 def test_jobs_that_can_not_be(site: Site, job: dict[str, Any], said: str) -> None:

@@ -19,6 +19,7 @@ Reveal = Callable[[str, str], str]  # (text of a secret setting, its key) -> the
 
 def makers() -> Mapping[type[ChannelBase], Callable[[Any, Callable[[Any, str], str]], Send]]:
     """Return every channel declared in this folder, by the class of its settings."""
+    # Found, not listed: a new module of this folder declares its channel by itself.
     for found in pkgutil.iter_modules(__path__, f"{__name__}."):
         importlib.import_module(found.name)
     return MAKERS

@@ -37,6 +37,7 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) ->
     try:
         path = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
         said = {"User-Agent": "sigc", "Connection": "close", **headers}
+        # A proxy takes plain HTTP by the whole URL; https goes through a tunnel.
         connection.request("POST", url if _is_proxied(parts) and parts.scheme == "http" else path, body, said)
         with connection.getresponse() as answer:
             content = answer.read(_MOST_ANSWER)
@@ -80,6 +81,7 @@ def _cut(connection: http.client.HTTPConnection, is_cut: threading.Event) -> Non
     open_socket = connection.sock
     if open_socket is not None:
         with suppress(OSError):
+            # Shutdown wakes the read in the other thread; closing alone would not.
             open_socket.shutdown(socket.SHUT_RDWR)
 
 

@@ -61,9 +61,11 @@ def configured(loaded: LoadedConfig) -> Configured:
     jobs, _ = read_jobs([entry for entry, _ in entries], _defaults(data))
     enabled = {s.name: s.enabled for s in strategies}
     named = (replace(job, strategy=_strategy_of(job, enabled)) for job in jobs)
+    # A disabled strategy disables its jobs.
     own = tuple(replace(job, enabled=job.enabled and enabled.get(job.strategy, True)) for job in named)
     more = (Path(root).expanduser() for root in loaded.config.daemon.strategy_roots)
     roots = {base, *(base / root for root in more), *(s.file.parent for s in strategies)}
+    # Secrets are masked in this dump, so the digest tells nothing about them.
     text = json.dumps(data, sort_keys=True, default=str)
     resolved = tuple(sorted(root.resolve() for root in roots))
     return Configured(loaded, strategies, own, resolved, hashlib.sha256(text.encode()).hexdigest())

@@ -137,6 +137,7 @@ class _Entry:
 
     def number(self, key: str, default: float, low: float = 0.0, high: float = _LONGEST_S) -> float:
         given = self.values.get(key, default)
+        # YAML's true is an int in Python; NaN fails both comparisons.
         if isinstance(given, int | float) and not isinstance(given, bool) and low <= given <= high:
             return given
         self.tell(key, f"invalid '{key}: {given}'", expected=f"a number from {low:g} to {high:g}")

@@ -98,6 +98,7 @@ async def _hold(call: VerbCall[Controller], request: HoldRequest, is_held: bool)
     daemon = call.daemon
     name = request.strategy or ""
     known = [strategy.name for strategy in daemon.configured.strategies]
+    # A strategy that is no longer configured can still be resumed.
     if name and name not in known and not (not is_held and name in daemon.decided.held):
         raise refusal(f"there is no strategy '{name}'", instead_of(name, known, daemon.configured.jobs))
     is_changed = await daemon.hold(name, is_held, who_of(call), request.reason)

@@ -233,6 +233,7 @@ def _stage(stage: RunStage) -> StageLine:
 
 def _finding(found: Finding) -> FindingLine:
     assets, more = found.assets[:_MOST_ASSETS], max(0, len(found.assets) - _MOST_ASSETS)
+    # JSON has no infinity.
     numbers = (n if n is not None and abs(n) < float("inf") else None for n in (found.value, found.limit))
     return FindingLine(found.check, str(found.weight), found.message[:_LONGEST_MESSAGE], assets, more, *numbers)
 

@@ -103,6 +103,7 @@ async def _run(call: VerbCall[Controller], request: RunRequest, kind: str) -> Ru
     daemon = call.daemon
     entry = await asyncio.to_thread(_entry, daemon, request)
     is_known = daemon.configured.strategy(entry.name) is not None
+    # A file that is not configured must not reach a live broker.
     if kind == "trade" and not is_known and daemon.configured.loaded.config.broker.type != "paper":
         hint = "add it under strategies: of the configuration, or run it with --dry-run"
         raise refusal(f"{entry.file} is no configured strategy, so it may run dry or on paper only", hint)
@@ -152,6 +153,7 @@ def _entry(daemon: Controller, request: RunRequest) -> StrategyEntry:
             raise refusal(f"there is no strategy '{request.strategy}'", instead_of(request.strategy, known, found.jobs))
         return entry
     path = Path(request.file)
+    # Links are followed before the check: a link inside a root may point anywhere.
     resolved = path.resolve()
     known_entry = next((s for s in found.strategies if s.file.resolve() == resolved), None)
     if known_entry is not None:

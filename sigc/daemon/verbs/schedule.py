@@ -80,6 +80,7 @@ async def schedule_run(call: VerbCall[Controller], request: JobRunRequest) -> Jo
     now = daemon.clock.now()
     one = Fire(now, now, job.name, by_hand=True)
     order = replace(daemon.order_of(job, one), is_forced=request.is_forced, reason=request.reason, who=who_of(call))
+    # Only a warning: a run by hand does not wait for dependencies.
     warning = await _unmet(daemon, job, now)
     if request.is_dry:
         if daemon.configured.strategy(job.strategy) is None:
