@@ -146,7 +146,8 @@ def _as_one(spec: SourceSpec, place: Place, acts: Sequence[Action], manifests: M
         check_ascending(spec, place.text, whole.dates)
         rows = _rows(shaped[0].dated)
         mask = Mask(spec, rows.frequency, acts)
-        known = store_panels(spec, [mask.panel(whole)], ways, rows, static=False)
+        is_long = any(s.is_long for s in shaped)
+        known = store_panels(spec, [mask.panel(whole)], ways, rows, static=False, is_long=is_long)
         told = (*(f for s in shaped for f in s.findings), *mask.findings())
         known = replace(known, findings=(*told, *known.findings))
         manifests.keep(name, known)
@@ -219,9 +220,10 @@ def _convert_file(spec: SourceSpec, file: str, acts: Sequence[Action], ways: Way
             return replace(made, findings=(*how.findings, *dated.findings, *mask.findings(), *made.findings))
         arrow = table.read(how.columns, how.numbers(spec))
     shaped = to_panel(spec, file, arrow, how, ways.exchange(spec))
-    rows, is_long = _rows(shaped.dated), how.shape == "long"
+    rows, is_static = _rows(shaped.dated), how.shape == "static"
     mask = Mask(spec, rows.frequency, acts)
-    made = store_panels(spec, [mask.panel(shaped.panel)], ways, rows, static=how.shape == "static", is_long=is_long)
+    panel = mask.panel(shaped.panel)
+    made = store_panels(spec, [panel], ways, rows, static=is_static, is_long=shaped.is_long)
     return replace(made, findings=(*shaped.findings, *mask.findings(), *made.findings))
 
 
