@@ -113,10 +113,11 @@ def test_a_move_of_just_the_limit_is_no_jump() -> None:
     assert [(j.row, j.column, round(j.change, 3), j.is_held) for j in jumps] == [(1, 2, 0.501, False)]
 
 
-def test_back_at_just_the_limit_of_the_last_accepted_price_is_accepted() -> None:
-    clean, jumps, state = accept(np.array([[100.0], [300.0], [150.0], [151.0]]), LIMITS)
+@pytest.mark.parametrize(("edge", "last"), [(150.0, 151.0), (50.0, 51.0)])
+def test_back_at_just_the_limit_of_the_last_accepted_price_is_accepted(edge: float, last: float) -> None:
+    clean, jumps, state = accept(np.array([[100.0], [300.0], [edge], [last]]), LIMITS)
     assert np.isnan(clean[:, 0]).tolist() == [False, True, False, False]
-    assert ([j.row for j in jumps], state.accepted.tolist()) == ([1], [151.0])
+    assert ([j.row for j in jumps], state.accepted.tolist()) == ([1], [last])
 
 
 def test_a_jump_between_prices_below_one_is_seen_by_a_look_at_later_rows() -> None:
