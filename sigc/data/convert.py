@@ -37,6 +37,8 @@ from sigc.data.sources import by_file, raw_kept
 from sigc.data.sources.folder import joined, remembered
 from sigc.data.sources.locate import Place, version_now
 from sigc.data.sources.spec import SourceSpec
+from sigc.data.spans import Spans, spans_of
+from sigc.data.spans import joined as joined_spans
 from sigc.data.wrong import problem
 from sigc.panel import Dates, Panel, canonical
 
@@ -274,6 +276,7 @@ def store_panels(
     labels: set[str] = set()
     names: set[str] = set()
     missing = MissingCells()
+    spans: list[tuple[int, Spans]] = []
     category = False
     at = 0
     cuts = _Cuts(ways, spec, of_rows, rule)
@@ -289,6 +292,8 @@ def store_panels(
         facts = facts_of(spec, label, rows)
         if ways.store.facts(facts.key) is None:
             ways.store.write(facts, clean)
+        if is_long:
+            spans.append((0, spans_of(clean, at)))
         digests += rows
         dates.append(clean.dates)
         blocks.append(SourceBlock(at, at + len(clean.dates), facts.key))
@@ -304,7 +309,7 @@ def store_panels(
         static=static,
         findings=missing.findings(spec, ways.settings),
         rows=of_rows,
-        filled=missing.filled if is_long else 1.0,
+        spans=joined_spans(spans) if is_long else None,
     )
 
 

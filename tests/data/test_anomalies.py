@@ -132,11 +132,22 @@ def test_a_column_without_a_price_has_no_jump() -> None:
     clean, jumps, state = accept(np.array([[NAN, 1.0]]), LIMITS, None, [0])
     assert (jumps, np.isnan(clean).tolist()) == ((), [[True, False]])
     assert np.isnan(state.accepted).tolist() == [True, False]
+    assert state.held.tolist() == [False, False]
+
+
+def test_a_jump_over_one_is_seen() -> None:
+    """From a half to two: the product of both is one."""
+    clean, jumps, _ = accept(np.array([[0.5], [2.0], [0.5]]), LIMITS)
+    assert np.isnan(clean[:, 0]).tolist() == [False, True, False]
+    assert [j.change for j in jumps] == [3.0]
+    clean, jumps, _ = accept(np.array([[100.0], [30.0], [100.0]]), Limits(3.0, 0.6))  # it may rise far, not fall so
+    assert np.isnan(clean[:, 0]).tolist() == [False, True, False]
+    assert [round(j.change, 9) for j in jumps] == [-0.7]
 
 
 def test_what_is_told_of_jumps() -> None:
     dates = np.arange("2024-01-02", "2024-01-09", dtype="datetime64[D]").astype("datetime64[ns]")
-    found = named([Jump(row, row % 2, 0.6 + row) for row in range(7)], ("A", "B"), dates)
+    found = named([Jump(row, row % 2, 0.6 + row, is_held=False) for row in range(7)], ("A", "B"), dates)
     assert told("p", (), LIMITS) == ()
     (one,), (six,), (five,) = (
         told("p", found[:1], Limits(0.5, 0.4)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from sigc.blocks.block import MemoryStore
+from sigc.blocks.checksummed import seal, unseal
 from sigc.config.settings import DataSettings
 from sigc.data.convert import Ways, convert
 from sigc.data.manifest import Rows
@@ -162,10 +164,46 @@ def test_instruments_and_masked_long_files_have_their_own_dates_too(tmp_path: Pa
             "2.csv": "date,ticker,x\n2024-01-03,B,1\n2024-01-04,A,1\n2024-01-05,B,1\n",
         },
     )
-    for said, filled in ((MASKED, pytest.approx(4 / 6)), ({}, pytest.approx(3 / 4))):
-        assert converted(spec(path, said=said)).filled == filled
+    assert converted(spec(path, said=MASKED)).filled == pytest.approx(4 / 6)
+    assert converted(spec(path)).filled == 1.0  # assets of the first file share its dates
     (path / "2.csv").write_text("date,A,B\n2024-01-03,,1\n2024-01-04,1,\n2024-01-05,,1\n")
     assert converted(spec(path, said=MASKED)).filled == 1.0
+
+
+@pytest.mark.parametrize("cuts", [(), (2,), (1, 2), (1, 2, 3, 4, 5)])
+def test_long_files_of_a_folder_are_as_filled_as_one(cuts: tuple[int, ...], tmp_path: Path) -> None:
+    """A file a day is full of what it names. A has 2 of 4 rows between its first and its last, B 3 of 6, C 1 of 1."""
+    days = [*JANUARY, "2024-01-08", "2024-01-09"]
+    held = ["B", "A", "B", "C", "A", "B"]
+    rows = [f"{day},{asset},1\n" for day, asset in zip(days, held, strict=True)]
+    parts = [rows[a:b] for a, b in zip((0, *cuts), (*cuts, 6), strict=True)]
+    path = folder_of(tmp_path / "p", {f"{n}.csv": "date,ticker,x\n" + "".join(p) for n, p in enumerate(parts)})
+    store = MemoryStore()
+    for _ in range(2):  # then from what is remembered
+        found = converted(spec(path), store)
+        assert found.spans is not None
+        assert found.filled == pytest.approx((2 + 3 + 1) / (4 + 6 + 1))
+        assert found.spans.names == ("A", "B", "C")
+        assert [c.tolist() for c in (found.spans.first, found.spans.last, found.spans.count)] == [
+            [1, 0, 3],
+            [4, 5, 3],
+            [2, 3, 1],
+        ]
+
+
+def test_a_manifest_that_kept_a_share_alone_is_made_again(tmp_path: Path) -> None:
+    """As sigc did before: of a long file that lacks cells it does not say which."""
+    path, store = tmp_path / "p.csv", Watched()
+    path.write_text("date,ticker,x\n2024-01-02,A,1\n2024-01-03,B,1\n2024-01-04,A,1\n")
+    first = converted(spec(path), store)
+    (name,) = store.kept
+    for share, is_read in ((1.0, False), (2 / 3, True)):
+        data = json.loads(unseal(store.noted(name)))
+        data = {k: v for k, v in data.items() if k != "spans"} | {"filled": share}
+        store.note(name, seal(json.dumps(data)))
+        again = converted(spec(path), store)
+        assert again.digests == first.digests
+        assert (again.spans is not None) is is_read
 
 
 # -- as-of -------------------------------------------------------------------------------------------------------
