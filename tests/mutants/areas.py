@@ -129,6 +129,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/data/test_sources.py",
         ),
         "sigc/data/masks.py": ("tests/data/test_masks.py",),
+        "sigc/data/spans.py": ("tests/data/test_convert_folders.py",),
         "sigc/plan/halo.py": ("tests/engine/test_plan.py",),
         "sigc/plan/lower.py": (
             "tests/plan/test_lower.py",
