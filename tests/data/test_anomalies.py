@@ -140,7 +140,7 @@ def test_a_jump_over_one_is_seen() -> None:
     clean, jumps, _ = accept(np.array([[0.5], [2.0], [0.5]]), LIMITS)
     assert np.isnan(clean[:, 0]).tolist() == [False, True, False]
     assert [j.change for j in jumps] == [3.0]
-    clean, jumps, _ = accept(np.array([[100.0], [30.0], [100.0]]), Limits(3.0, 0.6))  # it may rise far, not fall so
+    clean, jumps, _ = accept(np.array([[100.0], [30.0], [31.0]]), Limits(3.0, 0.6))  # it may rise far, not fall so
     assert np.isnan(clean[:, 0]).tolist() == [False, True, False]
     assert [round(j.change, 9) for j in jumps] == [-0.7]
 

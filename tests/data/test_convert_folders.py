@@ -191,6 +191,14 @@ def test_long_files_of_a_folder_are_as_filled_as_one(cuts: tuple[int, ...], tmp_
         ]
 
 
+def test_a_long_file_without_a_value_is_not_sparse(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text("date,ticker,x\n2024-01-02,A,\n2024-01-03,B,\n")
+    found = converted(spec(path))
+    assert found.spans is not None
+    assert (found.spans.names, found.filled) == ((), 1.0)
+
+
 def test_a_manifest_that_kept_a_share_alone_is_made_again(tmp_path: Path) -> None:
     """As sigc did before: of a long file that lacks cells it does not say which."""
     path, store = tmp_path / "p.csv", Watched()
