@@ -37,9 +37,9 @@ def test_duckdb_reads_every_bit(
     with duckdb.connect() as connection:
         found = connection.execute("SELECT * FROM read_parquet(?)", [str(path)]).fetchnumpy()
     assert sorted(found) == ["date"] * is_dated + ["values"]
-    assert np.array([list(row) for row in found["values"]]).tobytes() == values.tobytes()
+    assert np.array([list(row) for row in found["values"]], np.float64).tobytes() == values.tobytes()
     if is_dated:
-        assert found["date"].astype("datetime64[ns]").tobytes() == DAYS[:rows].tobytes()
+        assert np.array(found["date"], "datetime64[ns]").tobytes() == DAYS[:rows].tobytes()
 
 
 @settings(max_examples=25)
