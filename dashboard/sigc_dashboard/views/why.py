@@ -1,4 +1,4 @@
-"""Why: what `sigc why` says of a strategy and a session, or of one asset; led to from each row of runs and orders."""
+"""Answer of `sigc why` for a strategy and a session, or one asset; each row of runs and orders leads there."""
 
 from __future__ import annotations
 
