@@ -1,4 +1,4 @@
-"""What `sigc doctor` looks at of a production: daemon, token, clock, ports, calendar, broker, disk, strategies, alerts.
+"""Checks of `sigc doctor` on a production: daemon, token, clock, ports, calendar, broker, disk, strategies, alerts.
 
 Each check returns a text; it raises SigcError (or any other error) for what keeps sigc from running, and `DoubtError`
 for what an operator should know.

@@ -11,7 +11,7 @@ from sigc.errors import Diagnostic, SigcError
 
 @click.group()
 def command() -> None:
-    """What is shipped for monitoring by others."""
+    """Files for monitoring by other tools."""
 
 
 @command.command("export-dashboard")

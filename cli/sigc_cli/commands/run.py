@@ -112,7 +112,7 @@ def _by_daemon(
 
 
 def _problem(outcome: str, message: str) -> Diagnostic | None:
-    """What is wrong with a run that ended so, as an error; None for a good one."""
+    """Return the error of a run that ended badly; None for a good one."""
     from sigc.errors import Diagnostic
 
     match outcome:

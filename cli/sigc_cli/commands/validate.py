@@ -55,7 +55,7 @@ def command(file: Path, column: str, dtype: str, options: tuple[str, ...], confi
 
 
 def _tell_actions(file: Path, acts: CorporateActions, as_json: bool) -> None:
-    """How many actions there are of each kind, and of when."""
+    """Print the number of actions of each kind, with their dates."""
     from collections import Counter
 
     from sigc_cli.diagnostics import complain
@@ -95,7 +95,7 @@ def _year(periods: object) -> str:
 
 
 def facts_of(read: DataFile, odd: tuple[Diagnostic, ...] = ()) -> dict[str, object]:
-    """What is in a file, and what was decided of it, as plain data."""
+    """Return the content of a file, and the decisions about it, as plain data."""
     from sigc.data.dates.frequency import periods_a_year
 
     panel, rows = read.panel, read.source.rows
