@@ -12,7 +12,7 @@ import click
 from sigc_cli.options import CONFIG, JSON
 
 
-@click.group()
+@click.group(short_help="Show or validate the configuration.")
 def command() -> None:
     """Show or validate the configuration."""
 
