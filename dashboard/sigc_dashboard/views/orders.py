@@ -25,6 +25,7 @@ class OrdersView:
     """Whether it trades, what it trades, and the means to stop it."""
 
     name, title, is_listed, has_frames = "orders", "Orders and safety", True, False
+    place = 4
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
         """What holds, what runs, the jobs."""
