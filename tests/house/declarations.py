@@ -335,6 +335,19 @@ def _uses(node: ast.AST) -> Iterator[str]:
             yield text
 
 
+# What is told of a run by name.
+
+
+def findings(texts: Iterable[Source]) -> Iterator[tuple[str, str]]:
+    """Each name that is written where a finding is made, and where that is."""
+    for source in texts:
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.Call) and source.meaning(node.func) == "sigc.store.ledger.records.Finding":
+                for part in ast.walk(node.args[0]):
+                    if isinstance(part, ast.Constant) and part is not getattr(node.args[0], "slice", None):
+                        yield str(part.value), f"{source.module}:{node.lineno}"
+
+
 # What is asked of a daemon by name.
 
 

@@ -12,11 +12,15 @@ import sys
 import click
 import pytest
 
+from sigc.config.check import keys
+from sigc.daemon.lifecycle.reload import _NEEDS_RESTART
 from sigc.daemon.lifecycle.serve import VERBS
+from sigc.lang.codes import CODES
 from sigc.why import cases
 from sigc_cli.main import COMMANDS, cli, summary
+from sigc_cli.text.check_text import checks_text
 from sigc_dashboard.views import VIEWS
-from tests.house.declarations import KINDS, ROOT, asked, judged, sources
+from tests.house.declarations import KINDS, ROOT, asked, findings, judged, sources
 from tests.house.plants import PLANTS, Plant, plant
 
 Judged = dict[str, dict[str, list[str]]]
@@ -80,6 +84,17 @@ def test_what_is_asked_of_a_daemon_is_a_verb_and_read_as_its_reply() -> None:
         module, _, name = reply.rpartition(".")
         assert verb in replies, f"{where}: there is no verb '{verb}'"
         assert getattr(importlib.import_module(module), name) is replies[verb], where
+
+
+def test_what_a_run_finds_can_be_explained() -> None:
+    """`sigc explain NAME` knows each finding: a check, one of its own text, or an error's code."""
+    told, found = checks_text(), dict(findings(sources(ROOT)))
+    assert len(found) > 12
+    assert {name: where for name, where in found.items() if name not in told and name not in CODES} == {}
+
+
+def test_settings_that_need_a_restart_are_settings() -> None:
+    assert [key for key in _NEEDS_RESTART if not any(one.startswith(key) for one in keys())] == []
 
 
 @pytest.mark.parametrize("name", COMMANDS)
