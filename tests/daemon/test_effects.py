@@ -18,8 +18,8 @@ from sigc.host.logs import LogSettings
 from sigc.lang.codes import CODES
 from sigc.ops import jit
 from sigc_cli.assembly.daemon import page_command
-from sigc_cli.assembly.parts import Choices, workspace
 from sigc_cli.main import cli
+from sigc_pipelines.assembly.parts import Choices, workspace
 
 
 def read(folder: Path, text: str) -> LoadedConfig:

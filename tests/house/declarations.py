@@ -359,7 +359,7 @@ def asked(texts: Iterable[Source]) -> Iterator[tuple[str, str, str]]:
                 continue
             replies = [keyword.value for keyword in node.keywords if keyword.arg == "reply"]
             is_call = isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "post", "events") and replies
-            is_ask = source.meaning(node.func) == "sigc_dashboard.feed.Ask"
+            is_ask = source.meaning(node.func) == "sigc_dashboard.daemon_feed.Ask"
             if is_call or is_ask:
                 reply = replies[0] if replies else node.args[1]
                 yield f"{source.module}:{node.lineno}", str(node.args[0].value), source.meaning(reply)
@@ -367,7 +367,7 @@ def asked(texts: Iterable[Source]) -> Iterator[tuple[str, str, str]]:
 
 def judged(root: Path) -> dict[str, dict[str, list[str]]]:
     """By kind: the declarations of the tree that are in force, and those that are forgotten."""
-    found, texts = {}, sources(root)
+    found, texts, of_kinds = {}, sources(root), set[str]()
     for kind in KINDS:
         declared = [(source.module, name) for source in texts for name in kind.declared(source)]
         in_force = set(kind.in_force())
@@ -375,7 +375,8 @@ def judged(root: Path) -> dict[str, dict[str, list[str]]]:
             "in force": [".".join(one) for one in declared if one in in_force],
             "forgotten": [".".join(one) for one in declared if one not in in_force],
         }
-    found["definition"] = {"in force": [], "forgotten": sorted(unused(texts))}
+        of_kinds |= {".".join(one) for one in declared}
+    found["definition"] = {"in force": [], "forgotten": sorted(set(unused(texts)) - of_kinds)}
     return found
 
 

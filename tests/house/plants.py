@@ -73,20 +73,20 @@ class Planted(ChannelBase):
         *("verb", "sigc/daemon/verbs/planted.py", "sigc.daemon.verbs.planted.planted", True),
         """
 from sigc.rpc.messages.planted import Planted
-from sigc.rpc.verb import Call, Nothing, Role, verb
+from sigc.rpc.verb import Nothing, Role, verb
 
 @verb("planted", "GET", Role.READ)
-async def planted(call: Call, request: Nothing) -> Planted:
+async def planted(call, request: Nothing) -> Planted:
     '''Planted.'''
 """,
     ),
     Plant(
         *("verb", "sigc/daemon/planted.py", "sigc.daemon.planted.forgotten", False),
         """
-from sigc.rpc.verb import Call, Nothing, Role, verb
+from sigc.rpc.verb import Nothing, Role, verb
 
 @verb("forgotten", "GET", Role.READ)
-async def forgotten(call: Call, request: Nothing) -> Nothing:
+async def forgotten(call, request: Nothing) -> Nothing:
     '''Planted.'''
 """,
     ),
@@ -164,15 +164,15 @@ class Planted:
     Plant(
         *("metric", "sigc/daemon/planted.py", "sigc.daemon.planted.PLANTED", False),
         """
-from sigc.metrics import Kind, Metric
+from sigc.metrics import Metric, MetricKind
 
-PLANTED = Metric("sigc_planted", Kind.GAUGE, "Planted.")
+PLANTED = Metric("sigc_planted", MetricKind.GAUGE, "Planted.")
 """,
     ),
     Plant(
         *("metric", "sigc/metrics.py", "sigc.metrics.PLANTED_BELOW", False),
         """
-PLANTED_BELOW = Metric("sigc_planted_below", Kind.GAUGE, "Planted.")
+PLANTED_BELOW = Metric("sigc_planted_below", MetricKind.GAUGE, "Planted.")
 """,
     ),
     Plant(

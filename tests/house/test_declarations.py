@@ -24,11 +24,15 @@ from tests.house.declarations import KINDS, ROOT, asked, findings, judged, sourc
 from tests.house.plants import PLANTS, Plant, plant
 
 Judged = dict[str, dict[str, list[str]]]
-# Written for others than the program: authors of brokers and sources, tests, `make reference`.
+# Written for others than the program: authors of sources, tests, `make reference`.
 FOR_OTHERS = {
-    *("sigc.data.contract.SourceContract", "sigc_pipelines.brokers.faulty.FaultyBroker"),
-    *("sigc.data.sources.row_sources.FolderSource", "sigc.data.sources.row_sources.FrameSource"),
-    *("sigc.failpoint.POINTS", "sigc.failpoint.arm", "sigc.host.logs.current_run", "sigc_cli.grafana.expressions"),
+    *(
+        "sigc.data.contract.SourceContract",
+        "sigc.failpoint.POINTS",
+        "sigc.failpoint.arm",
+        "sigc.host.logs.current_run",
+        "sigc_cli.grafana.expressions",
+    ),
     *("sigc.config.check.reference_yaml", "sigc.ops.reference.markdown", "sigc_cli.grafana.metrics_table"),
 }
 

@@ -57,8 +57,8 @@ def validate(file: Path | None, as_json: bool, config: Path | None) -> None:
     """Check the configuration; all errors at once. Calendars are looked up once the rest is right."""
     from sigc.daemon.configured.calendars import open_calendars
     from sigc.daemon.configured.configured import configured
-    from sigc_cli.complain import as_json as as_plain
-    from sigc_cli.complain import complain
+    from sigc_cli.diagnostics import as_json as as_plain
+    from sigc_cli.diagnostics import complain
     from sigc_pipelines.assembly.parts import Choices, configuration
     from sigc_pipelines.service.runner_checks import checked
 
