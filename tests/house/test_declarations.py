@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import importlib
 import json
 import os
@@ -20,6 +22,7 @@ from sigc.why import cases
 from sigc_cli.main import COMMANDS, cli, summary
 from sigc_cli.text.check_text import checks_text
 from sigc_dashboard.views import VIEWS
+from sigc_pipelines.brokers.protocol import Capabilities
 from tests.house.declarations import KINDS, ROOT, asked, findings, judged, sources
 from tests.house.plants import PLANTS, Plant, plant
 
@@ -95,6 +98,18 @@ def test_what_a_run_finds_can_be_explained() -> None:
     told, found = checks_text(), dict(findings(sources(ROOT)))
     assert len(found) > 12
     assert {name: where for name, where in found.items() if name not in told and name not in CODES} == {}
+
+
+def test_every_capability_of_a_broker_is_asked_for() -> None:
+    """By the program, or by the contract, which holds a broker to it."""
+    asked_for = {
+        node.attr
+        for source in sources(ROOT)
+        if source.module.startswith("sigc_pipelines")
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+    }
+    assert [field.name for field in dataclasses.fields(Capabilities) if field.name not in asked_for] == []
 
 
 def test_settings_that_need_a_restart_are_settings() -> None:
