@@ -36,7 +36,7 @@ FOR_OTHERS = {
         "sigc.host.logs.current_run",
         "sigc_cli.grafana.expressions",
     ),
-    *("sigc.config.check.reference_yaml", "sigc.ops.reference.markdown", "sigc_cli.grafana.metrics_table"),
+    *("sigc.ops.reference.markdown", "sigc_cli.grafana.metrics_table"),
 }
 
 

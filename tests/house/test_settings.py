@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import typing
 from collections.abc import Iterator
+from typing import Any
+
+import pytest
 
 from sigc.config.check import RETIRED, keys
 from sigc.config.section import Section
 from sigc.config.settings import Config, SafetySettings
+from sigc.data.formats.table import FORMATS, SUFFIXES
+from sigc.lang import vocabulary
+from sigc.schedule.job import Job
+from sigc.source_options import SourceOptions
+from sigc_cli.assembly.daemon import KINDS
 from tests.house.declarations import ROOT, Source, sources
 
 # No code reads them by name, and what has their effect in force is tested where it is said.
@@ -95,3 +104,39 @@ def test_the_settings_are_those_of_the_reference() -> None:
 
 def test_what_is_retired_is_no_setting() -> None:
     assert not RETIRED.keys() & {key for key, *_ in fields(Config)}
+
+
+@pytest.mark.parametrize(
+    ("declared", "homes"), [(Job, ("sigc.schedule.job",)), (SourceOptions, ("sigc.source_options",))]
+)
+def test_every_setting_of_a_job_and_option_of_a_source_is_read(declared: type[Any], homes: tuple[str, ...]) -> None:
+    """Of a job also where it is declared, which says when it fires; its entry in the configuration is read by name."""
+    texts = [s for s in sources(ROOT) if declared is Job or s.module not in homes]
+    names = [field.name for field in dataclasses.fields(declared)]
+    read = {
+        n.attr for s in texts for n in ast.walk(s.tree) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)
+    }
+    assert [name for name in names if name not in read] == []
+    if declared is Job:
+        entries = next(s.tree for s in texts if s.module == "sigc.daemon.configured.job_entries")
+        told = {n.value for n in ast.walk(entries) if isinstance(n, ast.Constant)}
+        assert [name for name in names if name not in told] == []
+
+
+def test_formats_of_files_are_words_of_the_language() -> None:
+    assert FORMATS == vocabulary.FORMATS
+    assert {*SUFFIXES.values()} == {*FORMATS}
+
+
+def test_kinds_of_runs_are_those_that_the_runner_does() -> None:
+    """A kind that the daemon takes and its runner does not know would fail at its first run."""
+    (run,) = (
+        node
+        for source in sources(ROOT)
+        if source.module == "sigc_pipelines.service.runner"
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.FunctionDef) and node.name == "run"
+    )
+    cases = [case.pattern for match in ast.walk(run) if isinstance(match, ast.Match) for case in match.cases]
+    kinds = [str(n.value) for pattern in cases for n in ast.walk(pattern) if isinstance(n, ast.Constant)]
+    assert sorted(kinds) == sorted(KINDS)
