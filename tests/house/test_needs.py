@@ -99,7 +99,7 @@ def test_the_gate_promises_what_it_installs_and_lacks_what_there_is() -> None:
     assert tuple(installed.split()) == INSTALLED
     lacking = {word for words in re.findall(r"lacks\+?=\((.*?)\)", text) for word in words.split()}
     assert lacking < set(OTHERS)
-    assert {"cc", "aiohttp", "promtool"} == set(OTHERS) - lacking
+    assert {"cc", "aiohttp", "promtool", "polars"} == set(OTHERS) - lacking
     assert "export SIGC_FULL=1" in text
     assert "export SIGC_LACKS=" in text
     assert 'PYTEST_ADDOPTS="-rs ' in text
