@@ -28,7 +28,7 @@ from tests.world import STRATEGIES, write_world
 
 ROOT = Path(__file__).parent.parent
 NOBODY = 65534
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it acts as a second user")
+needs_root = pytest.mark.needs("root")  # they act as a second user
 WIDE = "date,A\n2020-01-01,1\n2020-01-02,2\n"
 
 

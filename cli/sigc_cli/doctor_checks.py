@@ -134,9 +134,8 @@ class Live:
         from sigc.clock import SystemClock
         from sigc_pipelines.brokers.registry import close_broker, open_broker
 
-        broker = open_broker(
-            loaded.config.broker, self._place(), SystemClock(), connections=loaded.config.daemon.connections
-        )
+        config, ways = loaded.config, loaded.config.daemon.connections
+        broker = open_broker(config.broker, self._place(), SystemClock(), connections=ways, execution=config.execution)
         try:
             return f"{kind}, cash {broker.account().cash}"
         finally:

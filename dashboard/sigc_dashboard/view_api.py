@@ -1,6 +1,6 @@
 """The border that views plug into: what a view is, what it is made of, what it looks at.
 
-A view is one file in `views/` and a name in `views.VIEWS`. It says what it asks the daemon (`asks`), makes HTML of the
+A view is one file in `views/`. It says what it asks the daemon (`asks`), makes HTML of the
 answers (`parts`, a pure function: the same snapshot gives the same HTML, so it is made once for all tabs), and, where
 it draws, Bokeh models of a tab (`plots`). What is pushed to the browser is the parts whose HTML changed.
 """
@@ -89,6 +89,11 @@ class View(Protocol):
     @property
     def title(self) -> str:
         """Return the text for navigation and window."""
+        ...
+
+    @property
+    def place(self) -> int:
+        """Where it stands in the navigation, counted from the left."""
         ...
 
     @property

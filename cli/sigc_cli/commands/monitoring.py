@@ -9,7 +9,7 @@ import click
 from sigc.errors import Diagnostic, SigcError
 
 
-@click.group()
+@click.group(short_help="Print the Grafana dashboard that is shipped.")
 def command() -> None:
     """Files for monitoring by other tools."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sigc_pipelines.live.trading import Ended
 
 
-@click.command()
+@click.command(short_help="Run a strategy for one date, and trade it.")
 @click.argument("what", metavar="FILE")
 @click.option("--dry-run", is_flag=True, help="Show the orders that would go out; trade nothing.")
 @click.option("--date", default="", metavar="DATE", help="As of the last session on or before this date.")

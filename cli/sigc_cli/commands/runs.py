@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sigc_cli.text.ordered_view import Ordered
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="Look at past runs: list, show, diff, logs, cancel.")
 @click.pass_context
 def command(context: click.Context) -> None:
     """Look at runs: list (the default), show, diff, logs, cancel."""

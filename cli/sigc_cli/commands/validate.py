@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sigc_cli.datafile import DataFile
 
 
-@click.command()
+@click.command(short_help="Check a data file as sigc would read it.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--column", default="", help="Value column of a long file.")
 @click.option("--dtype", type=click.Choice(["float64", "float32", "int64", "category"]), default="float64")

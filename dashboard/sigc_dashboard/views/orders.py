@@ -25,6 +25,7 @@ class OrdersView:
     """Trading at a glance: pauses and halts, open orders, runs, and the means to stop them."""
 
     name, title, is_listed, has_frames = "orders", "Orders and safety", True, False
+    place = 4
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
         """Ask for pauses, runs and jobs."""

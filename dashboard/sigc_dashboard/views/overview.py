@@ -32,6 +32,7 @@ class Overview:
     """State of the daemon, its strategies and its latest runs."""
 
     name, title, is_listed, has_frames = "overview", "Overview", True, False
+    place = 1
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
         """Status in full, the newest runs, the next fires, the open alerts."""

@@ -58,6 +58,7 @@ class StrategyView:
     """One strategy; without one, all of them to choose from."""
 
     name, title, is_listed, has_frames = "strategy", "Strategies", True, False
+    place = 2
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
         """Its book, its signals, its runs."""

@@ -38,6 +38,7 @@ class WhyView:
     """The chain of one session, or the steps of one asset."""
 
     name, title, is_listed, has_frames = "why", "Why", False, False
+    place = 6
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
         """The answer."""

@@ -99,7 +99,8 @@ def trading(
     secrets.add_all(secrets_in(config))
     with Ledger.open(work_dir, SystemClock(), sign=sign_of(config)) as ledger:
         ledger.hide = secrets.hide
-        broker = open_broker(config.broker, work_dir, clock, connections=config.daemon.connections)
+        ways = config.daemon.connections
+        broker = open_broker(config.broker, work_dir, clock, connections=ways, execution=config.execution)
         try:
             if isinstance(clock, HandClock) and broker.capabilities().is_live and not wish.is_dry:
                 message = f"a live broker can't trade as of {wish.date}"

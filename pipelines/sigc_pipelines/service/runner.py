@@ -227,7 +227,8 @@ class DaemonRunner:
             close_broker(broker)
 
     def _opened_broker(self, clock: Clock) -> Broker:
-        return open_broker(self._config.broker, self._work_dir, clock, connections=self._config.daemon.connections)
+        ways, execution = self._config.daemon.connections, self._config.execution
+        return open_broker(self._config.broker, self._work_dir, clock, connections=ways, execution=execution)
 
     def _clock_of(self, date: str) -> Clock:
         """The daemon's clock, or one turned to just after the close of an as-of date other than the current one."""

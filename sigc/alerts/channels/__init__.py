@@ -6,21 +6,19 @@ send(message)              raises DeliveryError
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from sigc.alerts.channels.declare import MAKERS, Send
 from sigc.config.alert_settings import ChannelBase
+from sigc.modules import modules_of
 
 Reveal = Callable[[str, str], str]  # text of a secret setting and the setting's key to the secret itself
 
 
 def makers() -> Mapping[type[ChannelBase], Callable[[Any, Callable[[Any, str], str]], Send]]:
     """Return every channel that is declared here, by the class of its settings."""
-    for found in pkgutil.iter_modules(__path__, f"{__name__}."):
-        importlib.import_module(found.name)
+    modules_of(__name__)
     return MAKERS
 
 
