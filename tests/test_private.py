@@ -302,7 +302,10 @@ OPEN = {
     ("sigc/host/cgroup.py", "mkdir"): "a control group, not a folder",
     ("cli/sigc_cli/synthetic_universe.py", "mkdir"): "data for the user's own project",
     ("cli/sigc_cli/commands/init.py", "mkdir"): "the user's own project",
-    ("cli/sigc_cli/deployment/write.py", "mkdir"): "0700 by itself, and of the project's owner; beside it the project's own files",
+    (
+        "cli/sigc_cli/deployment/write.py",
+        "mkdir",
+    ): "0700 by itself, and of the project's owner; beside it the project's own files",
     ("sigc/ops/jit.py", "mkdtemp"): "is 0700 by itself",
 }
 

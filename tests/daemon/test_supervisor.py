@@ -13,7 +13,7 @@ from tests.daemon.processes import Script, gone
 
 _SUPERVISED = """
 import os, signal, subprocess, sys, time
-from sigc.host.process import Report, run
+from sigc.host.process import StartReport, run
 from sigc.host.supervisor import Recovery, is_needed, supervise
 
 def said(number, frame):
@@ -44,7 +44,7 @@ def serve(report):
     while True:
         signal.pause()
 
-code = supervise(serve, Report(), Recovery(int(sys.argv[2]), float(sys.argv[3])))
+code = supervise(serve, StartReport(), Recovery(int(sys.argv[2]), float(sys.argv[3])))
 print("supervisor ends")
 sys.exit(code)
 """
