@@ -10,6 +10,7 @@ import pytest
 from hypothesis import Phase, settings
 
 from sigc.ops import jit
+from tests.needs import lack, need
 
 ROOT = Path(__file__).parent.parent
 # Kernels are compiled once for the whole suite, in every process of it.
@@ -24,6 +25,14 @@ settings.register_profile("noticed", settings.get_profile("same"), phases=[Phase
 settings.load_profile("same" if os.environ.get("CI") or os.environ.get("SIGC_FULL") else "drawn")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Look for what a test needs before its fixtures do."""
+    for mark in item.iter_markers("needs"):
+        for what in mark.args:
+            need(what)
+
+
 @pytest.fixture(scope="session")
 def jit_directory() -> Path:
     """Where this suite keeps compiled kernels."""
@@ -35,5 +44,5 @@ def sp500() -> Path:
     """Real daily bars of US stocks, which the project ships no copy of."""
     folder = ROOT.parent / "shared" / "data" / "sp500"
     if not folder.is_dir():
-        pytest.skip("the folder shared/data/sp500 beside the project is missing: no real data to test on")
+        lack("sp500", "the folder shared/data/sp500 beside the project is missing: no real data to test on")
     return folder

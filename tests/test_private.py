@@ -28,7 +28,7 @@ from tests.world import STRATEGIES, write_world
 
 ROOT = Path(__file__).parent.parent
 NOBODY = 65534
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it acts as a second user")
+needs_root = pytest.mark.needs("root")  # they act as a second user
 WIDE = "date,A\n2020-01-01,1\n2020-01-02,2\n"
 
 
@@ -302,6 +302,10 @@ OPEN = {
     ("sigc/host/cgroup.py", "mkdir"): "a control group, not a folder",
     ("cli/sigc_cli/synthetic_universe.py", "mkdir"): "data for the user's own project",
     ("cli/sigc_cli/commands/init.py", "mkdir"): "the user's own project",
+    (
+        "cli/sigc_cli/deployment/write.py",
+        "mkdir",
+    ): "0700 by itself, and of the project's owner; beside it the project's own files",
     ("sigc/ops/jit.py", "mkdtemp"): "is 0700 by itself",
 }
 

@@ -85,7 +85,7 @@ def read_file(
 
 
 def _own_actions(spec: SourceSpec, settings: DataSettings, exchanges: Exchanges) -> tuple[Action, ...]:
-    """What the columns of the file itself say."""
+    """Return the actions in the columns of the file itself."""
     from sigc.data.actions.action_files import has_actions, rows_of_prices
 
     files = locate(spec, settings).files
@@ -100,7 +100,7 @@ def _levels(panel: Panel, source: Source, actions: Sequence[Action]) -> Floats:
 
 
 def _adjusted(panel: Panel, source: Source, actions: Sequence[Action], adjust: str) -> Floats:
-    """What signals see of the file's prices, or of its volume."""
+    """Return the file's prices, or its volume, as signals see them."""
     if adjust == "split_div" and not source.spec.is_volume:
         return _levels(panel, source, actions)
     splits = [a for a in acting(actions) if a.kind is ActionKind.SPLIT]

@@ -1,4 +1,4 @@
-"""How `sigc demo` ends: a daemon of its own, a strategy traded through it on paper, its state, its audit, its end.
+"""The daemon of `sigc demo`: a strategy traded through it on paper, its state, its audit, its end.
 
     demo = DemoDaemon(folder)
     demo.refuse_running()            # before anything in the folder is written over
@@ -78,12 +78,12 @@ class DemoDaemon:
 
     @property
     def work_dir(self) -> Path:
-        """Where its ledger is."""
+        """Return the folder of its ledger."""
         return self.folder.resolve() / "state"
 
     @property
     def pid_file(self) -> Path:
-        """Where its PID is."""
+        """Return the path of its PID file."""
         return self.folder.resolve() / "sigc.pid"
 
     def refuse_running(self) -> None:
@@ -133,7 +133,7 @@ class DemoDaemon:
         self._shown("audit", "verify")
 
     def addresses(self) -> str:
-        """Where the daemon listens, a line each."""
+        """Return the addresses of the daemon, a line each."""
         return "\n".join(f"{name + ':':<9}{place}" for name, place in _address(self.config).items())
 
     def _shown(self, *arguments: str, captures: bool = False) -> str:
@@ -189,7 +189,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _address(config: Path) -> dict[str, str]:
-    """Where the daemon of a configuration listens, by what is there."""
+    """Return the address of a configuration's daemon, by what is there."""
     from sigc.config.read import read
 
     found = read(config, {}).data["daemon"]

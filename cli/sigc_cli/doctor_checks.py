@@ -1,4 +1,4 @@
-"""What `sigc doctor` looks at of a production: daemon, token, clock, ports, calendar, broker, disk, strategies, alerts.
+"""Checks of `sigc doctor` on a production: daemon, token, clock, ports, calendar, broker, disk, strategies, alerts.
 
 Each check returns a text; it raises SigcError (or any other error) for what keeps sigc from running, and `DoubtError`
 for what an operator should know.
@@ -134,9 +134,8 @@ class Live:
         from sigc.clock import SystemClock
         from sigc_pipelines.brokers.registry import close_broker, open_broker
 
-        broker = open_broker(
-            loaded.config.broker, self._place(), SystemClock(), connections=loaded.config.daemon.connections
-        )
+        config, ways = loaded.config, loaded.config.daemon.connections
+        broker = open_broker(config.broker, self._place(), SystemClock(), connections=ways, execution=config.execution)
         try:
             return f"{kind}, cash {broker.account().cash}"
         finally:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: a strategy, an asset ('' for none), the session by its date or by a run."""
+    """A question: a strategy, an asset ('' for none), the session by its date or by a run."""
 
     strategy: str
     asset: str = ""

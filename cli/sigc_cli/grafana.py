@@ -49,12 +49,12 @@ def ours(metric: Metric, more: str = "") -> str:
 
 
 def rate(text: str) -> str:
-    """How fast it grows, a second."""
+    """Return the expression of a counter's growth per second."""
     return f"rate({text}[$__rate_interval])"
 
 
 def grown(text: str, over: str = "$__rate_interval") -> str:
-    """How much it has grown."""
+    """Return the expression of a counter's growth."""
     return f"increase({text}[{over}])"
 
 

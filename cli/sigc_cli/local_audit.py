@@ -1,4 +1,4 @@
-"""Where audit records are read from: the ledger of a work dir, its mirror, lines that were shipped elsewhere."""
+"""Sources of audit records: the ledger of a work dir, its mirror, lines that were shipped elsewhere."""
 
 from __future__ import annotations
 

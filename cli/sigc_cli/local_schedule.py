@@ -43,7 +43,7 @@ class LocalSchedule:
 
 
 def here(target: Target, look: Callable[[LocalSchedule], T]) -> T:
-    """What is seen of the schedule of a configuration and its ledger. Raises E310."""
+    """Yield the schedule of a configuration with its ledger. Raises E310."""
     with ledger_of(target, None) as (connection, place, loaded):
         found, now = configured(loaded), datetime.now(UTC)
         return look(LocalSchedule(found, open_calendars(found, place, now), connection, now))

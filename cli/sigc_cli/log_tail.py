@@ -43,7 +43,7 @@ def last_lines(path: Path, run: str, most: int) -> list[str]:
 
 
 def is_of(line: str, run: str) -> bool:
-    """Whether a line belongs to a run, in either layout; all belong to ''."""
+    """Return True if a line belongs to a run, in either layout; all belong to ''."""
     return not run or f'"run": {json.dumps(run)}' in line or f" [{run}]: " in line
 
 
@@ -69,7 +69,7 @@ def followed(path: Path, run: str) -> Iterator[str]:
 
 
 def _is_rotated(path: Path, source: BufferedReader) -> bool:
-    """Whether the path is another file by now, and all of this one was read."""
+    """Return True if the path is another file by now, and all of this one was read."""
     try:
         now, then = path.stat(), os.fstat(source.fileno())
     except OSError:

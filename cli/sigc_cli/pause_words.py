@@ -1,4 +1,4 @@
-"""What `sigc pause` and `sigc resume` share."""
+"""Common part of `sigc pause` and `sigc resume`."""
 
 from __future__ import annotations
 

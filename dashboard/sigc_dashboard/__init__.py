@@ -1,1 +1,1 @@
-"""What a person looks at: reports, and the status page."""
+"""The status page, and the reports of backtests, runs and traded books."""

@@ -1,4 +1,4 @@
-"""What the page knows of one daemon: asked once for all open tabs, as any client asks.
+"""State of one daemon for all open tabs of the page: each thing is asked once, as any client asks.
 
     tabs -- want(asks) --> Feed -- thread: GET each ask when it is due --> Snapshot -- told to every listener
 
@@ -48,7 +48,7 @@ class Ask(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class FeedAnswer:
-    """What an ask was answered, or why it was refused; when it is to be asked again, by the monotonic clock."""
+    """An answer to an ask, or the reason of its refusal. due: when to ask again, by the monotonic clock."""
 
     value: Any = None
     problem: str = ""
@@ -57,7 +57,9 @@ class FeedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is known. heard_at: when the daemon last answered; problem: why it does not, '' while it does."""
+    """Everything known of a daemon. heard_at: its last answer; problem: the reason why it does not answer, '' while
+    it does.
+    """
 
     answers: Mapping[Ask[Any], FeedAnswer] = field(default_factory=lambda: _NO_ANSWERS)
     heard_at: float = 0.0
@@ -70,7 +72,7 @@ class Snapshot:
         return None if found is None else cast("T | None", found.value)
 
     def refusal(self, ask: Ask[Any]) -> str:
-        """Why an ask was refused, '' when it was not."""
+        """Return the reason why an ask was refused, '' if it was not."""
         found = self.answers.get(ask)
         return "" if found is None else found.problem
 
@@ -82,7 +84,7 @@ _IDLE = Ask("status", StatusReply, every_s=_IDLE_EVERY_S)
 
 @dataclass(frozen=True, slots=True)
 class DaemonRoute:
-    """How to reach the daemon now, and with whose token. refused: told of a token that it does not accept."""
+    """The way to the daemon now, and a token for it. refused: called with a token that the daemon does not accept."""
 
     target: Callable[[], Target]
     token: Callable[[], str]

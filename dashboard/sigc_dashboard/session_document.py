@@ -79,7 +79,7 @@ class Tab:
         return frozenset((STATUS, *view.asks(self.visit.where), *more))
 
     def _is_welcome(self) -> bool:
-        """Whether who opened the tab is still logged in."""
+        """Return True if the person who opened the tab is still logged in."""
         person = self._page.sessions.find(self.visit.person.id)
         return person is not None and self.visit.where.daemon in person.passes
 

@@ -1,6 +1,6 @@
 """The border that views plug into: what a view is, what it is made of, what it looks at.
 
-A view is one file in `views/` and a name in `views.VIEWS`. It says what it asks the daemon (`asks`), makes HTML of the
+A view is one file in `views/`. It says what it asks the daemon (`asks`), makes HTML of the
 answers (`parts`, a pure function: the same snapshot gives the same HTML, so it is made once for all tabs), and, where
 it draws, Bokeh models of a tab (`plots`). What is pushed to the browser is the parts whose HTML changed.
 """
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What a tab is about. daemon: its name here; what: of the view, such as a strategy or a run ('' is none)."""
+    """The subject of a tab. daemon: its name here; what: of the view, such as a strategy or a run ('' is none)."""
 
     daemon: str
     what: str = ""
@@ -29,7 +29,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a view makes its parts of. role: of who looks, None before it is known."""
+    """The input of a view's parts. role: of the person, None before it is known."""
 
     where: Where
     snapshot: Snapshot
@@ -40,16 +40,16 @@ class Look:
         return self.snapshot.get(ask)
 
     def refusal(self, ask: Ask[Any]) -> str:
-        """Why an ask was refused, '' when it was not."""
+        """Return the reason why an ask was refused, '' if it was not."""
         return self.snapshot.refusal(ask)
 
     @property
     def status(self) -> StatusReply | None:
-        """How the daemon is; every view has it."""
+        """Return the status of the daemon; every view has it."""
         return self.snapshot.get(STATUS)
 
     def may(self, role: Role) -> bool:
-        """Whether who looks may do what takes that role."""
+        """Return True if the person may do what takes that role."""
         return self.role.includes(role)
 
 
@@ -88,21 +88,26 @@ class View(Protocol):
 
     @property
     def title(self) -> str:
-        """What the navigation and the window say."""
+        """Return the text for navigation and window."""
+        ...
+
+    @property
+    def place(self) -> int:
+        """Where it stands in the navigation, counted from the left."""
         ...
 
     @property
     def has_frames(self) -> bool:
-        """Whether it shows Dask's own pages in a frame."""
+        """Return True if the view shows Dask's own pages in a frame."""
         ...
 
     @property
     def is_listed(self) -> bool:
-        """Whether the navigation leads there; False for one that is about a thing another view links to."""
+        """Return True if the navigation leads there; False for a view that another one links to."""
         ...
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
-        """What it needs to know; the status is known anyway."""
+        """Return the asks of the view; the status is known anyway."""
         ...
 
     def parts(self, look: Look) -> Sequence[Part]:
@@ -119,5 +124,5 @@ class Following(Protocol):
     """A view that asks more once it knows something: a thing of each strategy, say."""
 
     def follow(self, look: Look) -> Sequence[Ask[Any]]:
-        """What else it needs now. Pure; asked at each snapshot."""
+        """Return further asks that follow from a snapshot. Pure; called at each snapshot."""
         ...

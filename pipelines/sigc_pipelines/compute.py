@@ -49,9 +49,9 @@ _BEST_CELLS, _LEAST_ROWS = 700_000, 252  # of a block that passes; measured over
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workspace:
-    """Where work is done: the store, the engine, the settings of data. rule: how blocks are cut.
-    ttl_hours: how long a URL is taken as unchanged. held: sources given from memory, by name. passing: nothing is kept,
-    and so many threads compute: blocks need not be those of the calendar, and are as large as is best.
+    """The means of a computation: the store, the engine, the settings of data. rule: how blocks are cut. ttl_hours:
+    how long a URL is taken as unchanged. held: sources given from memory, by name. passing: nothing is kept, and so
+    many threads compute: blocks need not be those of the calendar, and are as large as is best.
 
     engine: opens an executor for work that takes about so many nanoseconds. seen: told of
     the sources that were read. connections: how sources are reached. exchanges: the schedule's calendar, which sources
@@ -166,8 +166,9 @@ def _periods(strategy: Strategy, catalog: Catalog) -> Periods:
 
 
 def _rule(strategy: Strategy, catalog: Catalog, workspace: Workspace) -> str:
-    """How blocks are cut. Of those that pass few are best, since each computes the rows before it that its windows take,
-    but one for each thread, and each of no more cells than caches hold."""
+    """Return the rule by which blocks are cut. Of blocks that pass, few are best, since each computes the rows
+    before it that its windows take, but one for each thread, and none of more cells than caches hold.
+    """
     if workspace.rule != "auto" or not workspace.passing:
         return workspace.rule
     traded = catalog.sources[strategy.traded]
@@ -239,13 +240,15 @@ def compute(
 
 
 def _cost(plan: Plan, store: BlockStore) -> int:
-    """What is to be done, for the choice of an engine: looked at closely only where it may be much."""
+    """Return the estimated work, for the choice of an engine; estimated closely only where it may be much."""
     most = cost_at_most(plan, store)
     return most if most < _LITTLE_NS else outstanding(plan, store)
 
 
 def examine(loaded: Loaded) -> tuple[Diagnostic, ...]:
-    """What the data say of a strategy before it runs: E302 for roots, E501 for ranges, W003 for windows."""
+    """Return the findings of the data about a strategy before it runs: E302 for roots, E501 for ranges, W003 for
+    windows.
+    """
     rows = len(loaded.grid.dates)
     found = list(_too_long(loaded.strategy.roots, rows))
     for node in walk(loaded.strategy.roots.values()):

@@ -47,7 +47,7 @@ class FreshFeed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplayFeed:
-    """What `targets` and `prices` hold, date by date."""
+    """A feed that cuts `targets` and `prices` date by date."""
 
     outlook: Targets
     prices: Closes

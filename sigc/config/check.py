@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -19,21 +20,32 @@ from pydantic_core import PydanticUndefined
 from sigc.config.find import ConfigSource, Location, find
 from sigc.config.secret import hidden, secrets_of
 from sigc.config.settings import Config
-from sigc.errors import Diagnostic, SigcError, Span, did_you_mean
+from sigc.errors import Diagnostic, Severity, SigcError, Span, did_you_mean
 
 _PREFIX = "SIGC_"
 _OTHER_VARIABLES = frozenset({"SIGC_CONFIG", "SIGC_RPC_TOKEN"})  # variables that are not settings
+# Retired settings that files may still have, and their replacement: read, reported (W008), without effect.
+RETIRED: Mapping[str, str] = MappingProxyType(
+    {
+        "data.validation.max_stale_hours": "safety.on_stale_data judges the newest row of each source that a run reads "
+        "against the session that it should be of",
+    }
+)
 Examine = Callable[[Mapping[str, Any], Mapping[Location, Span]], Iterable[Diagnostic]]
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A configuration, the origin of each setting (`path:line`, `$VAR`, `command line`), its file, its secrets."""
+    """A configuration, the origin of each setting (`path:line`, `$VAR`, `command line`), its file, its secrets.
+
+    findings: warnings about settings without effect.
+    """
 
     config: Config
     origins: Mapping[str, str]
     path: Path | None
     secrets: frozenset[str] = frozenset()
+    findings: tuple[Diagnostic, ...] = ()
 
     def shown(self) -> dict[str, Any]:
         """Return all settings as plain data for people, without secrets."""
@@ -60,6 +72,7 @@ def load_config(
         _put(data, key.split("."), value)
         origins[key] = origin
         spans[tuple(key.split("."))] = Span(origin, 0, 0)
+    findings = tuple(_retired(data, spans))
     try:
         config = Config.model_validate(data)
     except ValidationError as invalid:
@@ -72,7 +85,19 @@ def load_config(
         errors += examine(data, spans)
     if errors:
         raise SigcError(*sorted(errors, key=lambda d: (d.span is None, d.span)))
-    return LoadedConfig(config, origins, found, frozenset(source.secrets | secrets_in(config)))
+    return LoadedConfig(config, origins, found, frozenset(source.secrets | secrets_in(config)), findings)
+
+
+def _retired(data: dict[str, Any], spans: Mapping[Location, Span]) -> Iterator[Diagnostic]:
+    """Take the retired settings out of the data, and tell of each."""
+    for key, instead in RETIRED.items():
+        *sections, name = at = tuple(key.split("."))
+        inner: Any = data
+        for section in sections:
+            inner = inner.get(section) if isinstance(inner, dict) else None
+        if isinstance(inner, dict) and name in inner:
+            del inner[name]
+            yield Diagnostic("W008", f"setting '{key}' has no effect", spans.get(at), Severity.WARNING, hint=instead)
 
 
 def _read(path: Path, environment: Mapping[str, str]) -> ConfigSource:

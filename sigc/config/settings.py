@@ -24,7 +24,6 @@ class ValidationSettings(Section):
     max_missing_pct: float = Field(
         0.05, ge=0, le=1, description="Share of missing cells above which to warn (0.05 is 5 %)."
     )
-    max_stale_hours: float = Field(24.0, gt=0, description="Age of the newest row above which data are stale.")
 
 
 class DataSettings(Section):

@@ -51,7 +51,7 @@ class Jump:
     row: int
     column: int
     change: float
-    is_held: bool = False
+    is_held: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

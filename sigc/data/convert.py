@@ -38,6 +38,8 @@ from sigc.data.sources import by_file, raw_kept
 from sigc.data.sources.folder import joined, remembered
 from sigc.data.sources.locate import SourceFiles, version_now
 from sigc.data.sources.spec import SourceSpec
+from sigc.data.spans import Spans, spans_of
+from sigc.data.spans import joined as joined_spans
 from sigc.panel import Dates, Panel, canonical
 
 FORMAT = "4"  # of source blocks and manifests
@@ -150,7 +152,8 @@ def _as_one(
         check_ascending(spec, place.text, whole.dates)
         rows = _rows(shaped[0].dated)
         mask = AcceptedMask(spec, rows.frequency, acts)
-        known = store_panels(spec, [mask.panel(whole)], ways, rows, static=False)
+        is_long = any(s.is_long for s in shaped)
+        known = store_panels(spec, [mask.panel(whole)], ways, rows, static=False, is_long=is_long)
         told = (*(f for s in shaped for f in s.findings), *mask.findings())
         known = replace(known, findings=(*told, *known.findings))
         manifests.keep(name, known)
@@ -223,9 +226,10 @@ def _convert_file(spec: SourceSpec, file: str, acts: Sequence[Action], ways: Way
             return replace(made, findings=(*how.findings, *dated.findings, *mask.findings(), *made.findings))
         arrow = table.read(how.columns, how.numbers(spec))
     shaped = to_panel(spec, file, arrow, how, ways.exchange(spec))
-    rows, is_long = _rows(shaped.dated), how.shape == "long"
+    rows, is_static = _rows(shaped.dated), how.shape == "static"
     mask = AcceptedMask(spec, rows.frequency, acts)
-    made = store_panels(spec, [mask.panel(shaped.panel)], ways, rows, static=how.shape == "static", is_long=is_long)
+    panel = mask.panel(shaped.panel)
+    made = store_panels(spec, [panel], ways, rows, static=is_static, is_long=shaped.is_long)
     return replace(made, findings=(*shaped.findings, *mask.findings(), *made.findings))
 
 
@@ -276,6 +280,7 @@ def store_panels(
     labels: set[str] = set()
     names: set[str] = set()
     missing = MissingCells()
+    spans: list[tuple[int, Spans]] = []
     category = False
     at = 0
     cuts = _Cuts(ways, spec, of_rows, rule)
@@ -291,6 +296,8 @@ def store_panels(
         facts = facts_of(spec, label, rows)
         if ways.store.facts(facts.key) is None:
             ways.store.write(facts, clean)
+        if is_long:
+            spans.append((0, spans_of(clean, at)))
         digests += rows
         dates.append(clean.dates)
         blocks.append(SourceBlock(at, at + len(clean.dates), facts.key))
@@ -306,7 +313,7 @@ def store_panels(
         static=static,
         findings=missing.findings(spec, ways.settings),
         rows=of_rows,
-        filled=missing.filled if is_long else 1.0,
+        spans=joined_spans(spans) if is_long else None,
     )
 
 

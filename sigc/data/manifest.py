@@ -9,7 +9,9 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from sigc.blocks.block import DIGEST_BYTES, BlockStore
 from sigc.blocks.checksummed import seal, unseal
 from sigc.data.dates.frequency import SESSIONS
+from sigc.data.spans import Spans
 from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates
 from sigc.source_words import Frequency
@@ -62,7 +65,7 @@ class Events:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Converted:
-    """A source in the store, see `sigc.data.catalog.Source`. filled: the share of its cells that hold something."""
+    """A source in the store, see `sigc.data.catalog.Source`. spans: where each asset has its own dates; else None."""
 
     dates: Dates
     names: tuple[str, ...]
@@ -74,7 +77,12 @@ class Converted:
     findings: tuple[Diagnostic, ...]
     rows: RowDecisions = NO_ROWS
     events: Events | None = None
-    filled: float = 1.0
+    spans: Spans | None = None
+
+    @property
+    def filled(self) -> float:
+        """The share of cells that hold something; 1 where all assets have the dates of the source."""
+        return 1.0 if self.spans is None else self.spans.filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,7 @@ def _text(of: Converted) -> str:
             "static": of.static,
             "rows": [of.rows.frequency.word, of.rows.frequency.bars, of.rows.calendar, of.rows.zone],
             "events": None if of.events is None else _events_text(of.events),
-            "filled": of.filled,
+            "spans": None if of.spans is None else _spans_text(of.spans),
             "findings": [[f.code, f.message, f.hint] for f in of.findings],
         },
         separators=(",", ":"),
@@ -135,7 +143,7 @@ def _read(text: str) -> Converted | None:
             findings=tuple(Diagnostic(c, m, None, Severity.WARNING, hint=h) for c, m, h in data["findings"]),
             rows=_rows(*data["rows"]),
             events=None if data["events"] is None else _events(*data["events"]),
-            filled=data["filled"],
+            spans=_spans(data),
         )
     except (ValueError, KeyError, TypeError, zlib.error):
         return None
@@ -148,6 +156,20 @@ def _events_text(of: Events) -> list[object]:
 
 def _events(max_age_days: int | None, by_label: bool, newest: str) -> Events:
     return Events(max_age_days, by_label, np.frombuffer(zlib.decompress(base64.b64decode(newest)), "i8"))
+
+
+def _spans_text(of: Spans) -> list[object]:
+    return [of.names, *(column.tolist() for column in (of.first, of.last, of.count))]
+
+
+def _spans(data: Mapping[str, Any]) -> Spans | None:
+    """Raises ValueError for a manifest of before, which kept a share below 1 alone: its file is read again."""
+    if data.get("filled", 1.0) < 1.0:
+        raise ValueError("no spans")
+    if data.get("spans") is None:
+        return None
+    names, *columns = data["spans"]
+    return Spans(tuple(names), *(np.array(c, np.int64) for c in columns))
 
 
 def _rows(word: str, bars: int | None, calendar: str, zone: str) -> RowDecisions:

@@ -38,11 +38,6 @@ class MissingCells:
             self.cells += last - first + 1 + before
             self.gap[name] = len(column) - last - 1
 
-    @property
-    def filled(self) -> float:
-        """The share of cells between first and last rows that hold something."""
-        return 1.0 - self.missing / self.cells if self.cells else 1.0
-
     def findings(self, spec: SourceSpec, settings: DataSettings) -> tuple[Diagnostic, ...]:
         share = self.missing / self.cells if self.cells else 1.0
         limit = settings.validation.max_missing_pct

@@ -221,5 +221,10 @@ CODES: Mapping[str, tuple[str, str]] = MappingProxyType(
             "without prices, a day without a price, a split or a dividend that the price does not show or that is said "
             "twice, a spin-off written as a split. Nothing is changed. Correct the file, or leave it if it is right.",
         ),
+        "W008": (
+            "setting without effect",
+            "The configuration has a setting of an earlier version that nothing reads any more. The hint says what is in "
+            "its place. Remove the line.",
+        ),
     }
 )

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import functools
 
-from sigc.ops import carried, cell, cross, rolling, technical, weights
+from sigc.modules import modules_of
 from sigc.ops.declare import REGISTRY, Operator
-
-# Importing a module declares its operators, in this order.
-_MODULES = (cell, rolling, carried, technical, cross, weights)
 
 
 def operators() -> tuple[Operator, ...]:
-    """Every operator, in the order of declaration."""
-    return tuple(REGISTRY.values())
+    """Return every operator, in the order of the modules' names and of declaration in each."""
+    return tuple(sorted(REGISTRY.values(), key=lambda operator: operator.kernel.__module__))
 
 
 @functools.cache
@@ -43,3 +40,6 @@ def names() -> frozenset[str]:
     """All names and aliases."""
     plain, windowed = _by_name()
     return frozenset(plain) | frozenset(windowed)
+
+
+modules_of("sigc.ops")  # declares every operator; at the end, as some of the folder read this table

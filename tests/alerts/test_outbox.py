@@ -194,13 +194,9 @@ def test_a_resolution_follows_where_the_alert_went(ledger: Ledger) -> None:
 
 
 def test_the_oldest_come_first_and_critical_ones_alone_where_asked(ledger: Ledger) -> None:
-    first, second, third = routed(ledger, "warning", "critical", "info")
+    first, second, _ = routed(ledger, "warning", "critical", "info")
     assert [d.id for d in due(ledger, 2)] == [first, second]
     assert [d.id for d in due(ledger, only_critical=True)] == [second]
-    assert deliveries.urgency_of(due(ledger)) is Urgency.CRITICAL
-    assert deliveries.urgency_of([d for d in due(ledger) if d.id != second]) is Urgency.WARNING
-    assert deliveries.urgency_of([d for d in due(ledger) if d.id == third]) is Urgency.INFO
-    assert deliveries.urgency_of([]) is Urgency.INFO
 
 
 def test_a_try_that_fails_is_counted_and_waits(ledger: Ledger) -> None:

@@ -8,11 +8,12 @@ import textwrap
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sigc.clock import HandClock
-from sigc.config.settings import BrokerSettings
+from sigc.config.settings import BrokerSettings, ExecutionSettings
 from sigc.errors import SigcError
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.pooled import PooledBroker
@@ -31,15 +32,30 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     information.mkdir(parents=True)
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: far-broker\nVersion: 1.0\n")
     (information / "entry_points.txt").write_text(
-        "[sigc.brokers]\nfaraway = far_broker:open_far\nbroken = far_broker:absent\npaper = far_broker:open_far\n"
+        "[sigc.brokers]\nfaraway = far_broker:open_far\nnarrow = far_broker:open_narrow\nbroken = far_broker:absent\npaper = far_broker:open_far\n"
     )
     (site / "far_broker.py").write_text(
         textwrap.dedent(
             """
+            from dataclasses import replace
             from sigc_pipelines.brokers.paper import PaperBroker
 
             def open_far(settings, directory, clock):
                 return PaperBroker(directory / settings.options["file"], settings.paper, clock)
+
+            class Narrow(PaperBroker):
+                def capabilities(self):
+                    can = super().capabilities()
+                    return replace(can, name="narrow", order_types=frozenset({"market"}), times_in_force=frozenset({"day"}))
+
+                def close(self):
+                    super().close()
+                    self.path.with_suffix(".closed").touch()
+
+            def open_narrow(settings, directory, clock):
+                broker = Narrow(directory / "narrow.sqlite", settings.paper, clock)
+                broker.path = directory / "narrow.sqlite"
+                return broker
             """
         )
     )
@@ -70,7 +86,7 @@ def test_paper_is_the_default(tmp_path: Path) -> None:
 
 
 def test_an_installed_broker_is_opened_with_its_options(site: Path, tmp_path: Path) -> None:
-    assert set(installed()) == {"faraway", "broken"}, "no one takes the name of the embedded one"
+    assert set(installed()) == {"faraway", "narrow", "broken"}, "no one takes the name of the embedded one"
     broker = open_broker(BrokerSettings(type="faraway", options={"file": "far.sqlite"}), tmp_path, CLOCK)
     assert broker.capabilities().name == "paper"
     assert (tmp_path / "far.sqlite").is_file()
@@ -83,13 +99,41 @@ def test_a_name_that_is_near_is_told(site: Path, tmp_path: Path, name: str, hint
         open_broker(BrokerSettings(type=name), tmp_path, CLOCK)
     (found,) = told.value.diagnostics
     assert (found.code, found.hint) == ("E402", hint)
-    assert found.expected == "paper or broken or faraway"
+    assert found.expected == "paper or broken or faraway or narrow"
 
 
 def test_a_broker_that_does_not_load_is_told(site: Path, tmp_path: Path) -> None:
     with pytest.raises(SigcError, match="far_broker:absent") as told:
         open_broker(BrokerSettings(type="broken"), tmp_path, CLOCK)
     assert told.value.diagnostics[0].code == "E402"
+
+
+@pytest.mark.parametrize(
+    ("execution", "refused"),
+    [
+        ({}, ""),
+        ({"order_type": "market", "time_in_force": "day"}, ""),
+        ({"order_type": "limit"}, "execution.order_type: the broker 'narrow' takes no orders of 'limit'"),
+        ({"time_in_force": "ioc"}, "execution.time_in_force: the broker 'narrow' takes no orders of 'ioc'"),
+    ],
+)
+def test_orders_that_a_broker_does_not_take_are_told_before_any_is_sent(
+    site: Path, tmp_path: Path, execution: dict[str, Any], refused: str
+) -> None:
+    def opened() -> Broker:
+        return open_broker(
+            BrokerSettings(type="narrow"), tmp_path, CLOCK, execution=ExecutionSettings.model_validate(execution)
+        )
+
+    if not refused:
+        close_broker(opened())
+        return
+    with pytest.raises(SigcError) as told:
+        opened()
+    (found,) = told.value.diagnostics
+    assert (found.code, found.message) == ("E402", refused)
+    assert found.expected == ("market" if "order_type" in execution else "day")
+    assert (tmp_path / "narrow.closed").exists()
 
 
 def test_brokers_need_no_pytest() -> None:

@@ -7,7 +7,6 @@ import os
 import pwd
 import re
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -51,7 +50,7 @@ def settings(text: str) -> dict[str, str]:
     return dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+@pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("name", ODD)
 def test_systemd_reads_the_places_of_any_folder(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
@@ -94,7 +93,7 @@ def test_folders_that_are_written_are_there_and_private(made: Path) -> None:
     assert (made / ".sigc").stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root gives folders to others")
+@pytest.mark.needs("root")  # who alone gives folders to others
 @pytest.mark.parametrize(("uid", "name"), [(1, pwd.getpwuid(1).pw_name), (54_321, "54321")])
 def test_root_writes_a_unit_for_the_owner(made: Path, uid: int, name: str) -> None:
     for path in [made, *made.rglob("*")]:

@@ -34,9 +34,7 @@ FILLED = {
     "$daemon": ".*",
 }
 SUFFIX = re.compile(r"_(bucket|sum|count)$")
-needs_prometheus = pytest.mark.skipif(
-    not shutil.which("prometheus") or not shutil.which("promtool"), reason="the package prometheus is not installed"
-)
+needs_prometheus = pytest.mark.needs("prometheus", "promtool")
 
 
 def expressions() -> list[str]:

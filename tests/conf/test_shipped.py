@@ -61,7 +61,7 @@ def test_an_alert_has_its_page_in_the_runbook() -> None:
     assert [rule["annotations"]["runbook"] for rule in rules()] == [f"docs/runbook.md#{n.lower()}" for n in named]
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool (of the package prometheus) is not installed")
+@pytest.mark.needs("promtool")
 def test_prometheus_accepts_it(tmp_path: Path) -> None:
     shutil.copytree(CONF / "prometheus", tmp_path, dirs_exist_ok=True)
     shutil.copy(ROOT / "tests" / "conf" / "rules_test.yml", tmp_path)
@@ -109,7 +109,7 @@ def test_the_units_commands_are_commands() -> None:
     assert [parse(line).info_name for line in lines] == ["daemon", "reload", "stop"]
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+@pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("name", ["sigc.service", "sigc-watch.service"])
 def test_systemd_accepts_the_unit_and_finds_it_closed(tmp_path: Path, name: str) -> None:
     unit = tmp_path / name

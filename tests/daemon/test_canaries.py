@@ -17,6 +17,7 @@ import pytest
 from sigc.rpc.client import Client, Target
 from tests.daemon.daemons import DAYS, Daemon, Site, free_port
 from tests.daemon.processes import PATIENCE_S
+from tests.needs import program
 from tests.trading.floor import TEXT
 
 NAMES = (
@@ -111,7 +112,7 @@ def planted(site: Site) -> Iterator[tuple[Site, dict[str, Any]]]:
 
 def _certificate(folder: Path) -> dict[str, str]:
     made = [
-        "openssl",
+        program("openssl"),
         "req",
         "-x509",
         "-newkey",
@@ -129,7 +130,7 @@ def _certificate(folder: Path) -> dict[str, str]:
 
 
 def _key(folder: Path) -> str:
-    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", f"{folder}/sign.key"], check=True)
+    subprocess.run([program("openssl"), "genpkey", "-algorithm", "ed25519", "-out", f"{folder}/sign.key"], check=True)
     (folder / "sign.key").chmod(0o600)
     return f"{folder}/sign.key"
 

@@ -345,8 +345,11 @@ def test_a_reload_with_an_error_keeps_what_is_in_force(site: Site) -> None:
         daemon.until("READY=1")
         assert [s.name for s in site.status().strategies] == ["momentum"]
         (site.folder / "second.sig").write_text((site.folder / "momentum.sig").read_text())
+        site.settings.setdefault("data", {})["validation"] = {"max_stale_hours": 24}
+        site.write()
         plan = site.sigc("reload", "--plan")
         assert "added    strategies.second" in plan.stdout
+        assert "warning[W008]: setting 'data.validation.max_stale_hours' has no effect" in plan.stderr
         assert [s.name for s in site.status().strategies] == ["momentum"]
         done = site.sigc("reload")
         assert done.returncode == 0, done.stderr

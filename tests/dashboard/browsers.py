@@ -20,9 +20,8 @@ from playwright.sync_api import Page as Window
 from tests.daemon.daemons import Site, free_port
 from tests.daemon.processes import PATIENCE_S
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
-)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next((path for name in BROWSERS if (path := shutil.which(name))), "")
 PATIENCE_MS = 1000 * PATIENCE_S / 3
 READ_TOKEN = "a token that may only look"[:40].replace(" ", "-")
 

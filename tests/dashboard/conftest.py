@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.daemon.daemons import Daemon, Site
-from tests.dashboard.browsers import CHROMIUM, PATIENCE_MS, READ_TOKEN, PageServer
+from tests.dashboard.browsers import BROWSERS, CHROMIUM, PATIENCE_MS, READ_TOKEN, PageServer
+from tests.needs import program
 from tests.world import write_world
 
 
@@ -24,8 +25,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A real Chromium, without a window. Of a module: its driver has a loop in this thread, which others need free."""
-    if not CHROMIUM:
-        pytest.skip("no chromium on this machine: `apt-get install chromium`")
+    program(*BROWSERS)
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         # Tests run as root in containers, where Chromium's own sandbox can't be set up.

@@ -113,10 +113,11 @@ def test_a_move_of_just_the_limit_is_no_jump() -> None:
     assert [(j.row, j.column, round(j.change, 3), j.is_held) for j in jumps] == [(1, 2, 0.501, False)]
 
 
-def test_back_at_just_the_limit_of_the_last_accepted_price_is_accepted() -> None:
-    clean, jumps, state = accept(np.array([[100.0], [300.0], [150.0], [151.0]]), LIMITS)
+@pytest.mark.parametrize(("edge", "last"), [(150.0, 151.0), (50.0, 51.0)])
+def test_back_at_just_the_limit_of_the_last_accepted_price_is_accepted(edge: float, last: float) -> None:
+    clean, jumps, state = accept(np.array([[100.0], [300.0], [edge], [last]]), LIMITS)
     assert np.isnan(clean[:, 0]).tolist() == [False, True, False, False]
-    assert ([j.row for j in jumps], state.accepted.tolist()) == ([1], [151.0])
+    assert ([j.row for j in jumps], state.accepted.tolist()) == ([1], [last])
 
 
 def test_a_jump_between_prices_below_one_is_seen_by_a_look_at_later_rows() -> None:
@@ -131,11 +132,22 @@ def test_a_column_without_a_price_has_no_jump() -> None:
     clean, jumps, state = accept(np.array([[NAN, 1.0]]), LIMITS, None, [0])
     assert (jumps, np.isnan(clean).tolist()) == ((), [[True, False]])
     assert np.isnan(state.accepted).tolist() == [True, False]
+    assert state.held.tolist() == [False, False]
+
+
+def test_a_jump_over_one_is_seen() -> None:
+    """From a half to two: the product of both is one."""
+    clean, jumps, _ = accept(np.array([[0.5], [2.0], [0.5]]), LIMITS)
+    assert np.isnan(clean[:, 0]).tolist() == [False, True, False]
+    assert [j.change for j in jumps] == [3.0]
+    clean, jumps, _ = accept(np.array([[100.0], [30.0], [31.0]]), JumpLimits(3.0, 0.6))  # it may rise far, not fall so
+    assert np.isnan(clean[:, 0]).tolist() == [False, True, False]
+    assert [round(j.change, 9) for j in jumps] == [-0.7]
 
 
 def test_what_is_told_of_jumps() -> None:
     dates = np.arange("2024-01-02", "2024-01-09", dtype="datetime64[D]").astype("datetime64[ns]")
-    found = named([Jump(row, row % 2, 0.6 + row) for row in range(7)], ("A", "B"), dates)
+    found = named([Jump(row, row % 2, 0.6 + row, is_held=False) for row in range(7)], ("A", "B"), dates)
     assert told("p", (), LIMITS) == ()
     (one,), (six,), (five,) = (
         told("p", found[:1], JumpLimits(0.5, 0.4)),

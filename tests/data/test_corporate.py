@@ -27,6 +27,7 @@ from sigc.data.actions.corporate_kinds import WORDS
 from sigc.data.sources.spec import SourceSpec
 from sigc.errors import SigcError
 from tests.data.ways import NYSE, spec_of
+from tests.needs import module
 
 EXCHANGE = NYSE.of()
 LONG = """\
@@ -98,7 +99,7 @@ def _table(_: Path, frame: pd.DataFrame) -> CorporateActions:
 
 
 def _polars(_: Path, frame: pd.DataFrame) -> CorporateActions:
-    polars = pytest.importorskip("polars")
+    polars = module("polars")
     return held_actions(spec(), polars.from_pandas(frame), EXCHANGE)
 
 

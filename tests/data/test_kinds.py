@@ -20,6 +20,7 @@ from sigc.data.dates.exchange import Exchanges
 from sigc.errors import SigcError
 from sigc.source_words import Frequency
 from tests.data.ways import NYSE, UNDECLARED, WAYS, cells, from_file, from_frame, from_parquet, given
+from tests.needs import module
 
 DAYS = ["2024-03-06", "2024-03-07", "2024-03-08"]
 TOKYO = Exchanges("XTKS", is_declared=True)
@@ -433,7 +434,7 @@ def test_frames_as_quants_have_them(shape: str) -> None:
 
 
 def test_frames_of_polars() -> None:
-    polars = pytest.importorskip("polars", reason="polars is a peer of benchmarks, not installed here")
+    polars = module("polars")  # a peer of benchmarks
     assert given(polars.from_pandas(long_frame()))[1].equals(given(long_frame())[1])
 
 

@@ -20,6 +20,7 @@ from sigc.data.sources.spec import SourceSpec
 from sigc.data.sources.version import told_version
 from sigc.errors import SigcError
 from sigc.host.redact import Secrets
+from tests.needs import module
 
 WIDE = b"date,B,A\n2020-01-01,1,10\n2020-01-02,,20\n"
 RESTATED = WIDE.replace(b"10", b"11")
@@ -82,7 +83,7 @@ def serving() -> Iterator[Server]:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    pytest.importorskip("aiohttp", reason="reads http through aiohttp, the extra `http`")
+    module("aiohttp")  # by which http is read, the extra `http`
     fsspec.filesystem("http").clear_instance_cache()
     with serving() as one:
         yield one

@@ -375,5 +375,15 @@ def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     with pytest.raises(SigcError, match=r"E203: source 'roe' is sparse: [56]\..%"):
         loaded(tmp_path, HEAD + ROE + end, space_of())
     loaded(tmp_path, HEAD + ROE + "frequency=sessions" + end, space_of())
+    (tmp_path / "by_asset").mkdir()
+    for asset, own in busy.groupby(0):
+        own[[1, 2]].set_axis(["date", "roe"], axis=1).to_csv(tmp_path / "by_asset" / f"{asset}.csv", index=False)
+    with pytest.raises(SigcError, match=r"E203: source 'roe' is sparse: [56]\..%"):
+        loaded(tmp_path, HEAD + '  roe: load csv from "by_asset" symbol_from=filename' + end, space_of())
+    (tmp_path / "by_day").mkdir()
+    for day, own in busy.groupby(1):
+        own.set_axis(["ticker", "period", "roe"], axis=1).to_csv(tmp_path / "by_day" / f"{day}.csv", index=False)
+    with pytest.raises(SigcError, match=r"E203: source 'roe' is sparse: [56]\..%"):
+        loaded(tmp_path, HEAD + ROE.replace("filings.csv", "by_day") + end, space_of())
     with pytest.raises(SigcError, match="E101: source 'prices' is the traded panel"):
         loaded(tmp_path, HEAD[:-1] + " asof=true\nsignal a:\n  emit prices\n", space_of())

@@ -25,6 +25,7 @@ _RUN = (
 AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "pipelines/sigc_pipelines/backtest/backtest.py": (
+            "tests/pipelines/test_accounts.py",
             "tests/pipelines/test_backtest.py",
             "tests/pipelines/test_search.py",
             "tests/trading/test_walks.py",
@@ -130,14 +131,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "sigc/data/actions/factors.py": ("tests/data/test_factor_blocks.py", "tests/data/test_factors.py"),
         "sigc/data/actions/judged.py": ("tests/data/test_judged.py",),
         "sigc/data/anomalies.py": ("tests/data/test_anomalies.py",),
-        "sigc/data/convert.py": (
-            "tests/data/test_sources.py",
-            "tests/data/test_asof.py",
-            "tests/data/test_held.py",
-            "tests/data/test_anomalies.py",
-            "tests/data/test_kinds.py",
-            "tests/data/test_stream.py",
-        ),
+        "sigc/data/convert.py": ("tests/data/test_convert.py", "tests/data/test_convert_folders.py"),
         "sigc/data/dates/frequency.py": ("tests/data/test_kinds.py",),
         "sigc/data/dates/stamps.py": ("tests/data/test_kinds.py", "tests/data/test_odd_files.py"),
         "sigc/data/formats/layout.py": (
@@ -146,6 +140,7 @@ AREAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "tests/data/test_sources.py",
         ),
         "sigc/data/masks.py": ("tests/data/test_masks.py",),
+        "sigc/data/spans.py": ("tests/data/test_convert_folders.py",),
         "sigc/plan/halo.py": ("tests/engine/test_plan.py",),
         "sigc/plan/lower.py": (
             "tests/plan/test_lower.py",

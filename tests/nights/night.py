@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 from playwright.sync_api import Browser
 
 from sigc.store.ledger.connection import FILE, connect_reader
@@ -36,6 +35,7 @@ from tests.daemon.daemons import DAYS, Daemon, Site, free_port
 from tests.daemon.hand_daemon import turn
 from tests.daemon.test_tending import QUICK, at
 from tests.dashboard.browsers import PageServer, reader
+from tests.needs import lack
 from tests.system.test_dask import _announced, _process
 
 FIRST, SECOND = DAYS[:2]
@@ -218,7 +218,7 @@ class Night:
         options = f"size={megabytes}m,mode=700"
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", disk], capture_output=True, text=True)
         if mounted.returncode:
-            pytest.skip(f"a disk of its own can't be mounted here: {mounted.stderr.strip()}")
+            lack("mount", f"a disk of its own can't be mounted here: {mounted.stderr.strip()}")
         self.site.settings["daemon"]["health"]["min_free_mb"] = 0
         self._after.callback(lambda: subprocess.run(["umount", "-l", disk], check=True))
         return disk

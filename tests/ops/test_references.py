@@ -330,16 +330,21 @@ def test_every_operator_has_a_reference() -> None:
     assert set(REFERENCES) == {op.name for op in operators()}
 
 
-@pytest.mark.parametrize("op", [pytest.param(op, id=op.name) for op in operators()])
-@pytest.mark.parametrize("shape", SHAPES)
+VALUES = [  # e to the power 1e13 is infinite on both sides
+    pytest.param(op, shape, id=f"{shape}-{op.name}")
+    for shape in SHAPES
+    for op in operators()
+    if (op.name, shape) != ("exp", "huge")
+]
+
+
+@pytest.mark.parametrize(("op", "shape"), VALUES)
 def test_values(op: Operator, shape: str) -> None:
     made = SHAPES[shape]
     names = [p.name for p in op.inputs]
     if op.name == "coalesce":
         names = ["0", "1"]
     given = {n: made(i) for i, n in enumerate(names)}
-    if op.name == "exp" and shape == "huge":
-        pytest.skip("e to the power 1e13 is infinite on both sides")
     if "by" in given:
         codes = np.random.default_rng(5).integers(0, 3, given["by"].shape).astype(float)
         given["by"] = np.where(np.random.default_rng(6).random(codes.shape) < 0.1, np.nan, codes)

@@ -115,13 +115,13 @@ def test_no_other_reader_of_prices(tmp_path: Path) -> None:
     """A source's panel is what its file has; adjusted prices are a node of the plan alone. Who reads panels is listed:
     prices go through `quotes.accepted`, these read volumes, sectors, counts of what is there, and levels of indices."""
     assert readers_of_prices() == {
-        "acceptance",
+        "prior_acceptance",
         "closes",
         "coverage",
         "dollars",
         "targets",
         "quotes",
-        "returns",
+        "benchmark",
         "constraint_inputs",
     }
     of, space = loaded(tmp_path, '  prices: load csv from "raw.csv" adjust=split\n' + ACTS)

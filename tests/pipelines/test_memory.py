@@ -52,16 +52,16 @@ def universe(folder: Path, days: int, assets: int) -> Loaded:
     return Loaded(strategy, catalog, lay(strategy, catalog))
 
 
-def test_a_plan_that_cannot_fit_is_refused_within_a_second(tmp_path: Path) -> None:
+def test_a_plan_that_cannot_fit_is_refused_within_a_second_of_cpu(tmp_path: Path) -> None:
     def engine(_: int) -> AbstractContextManager[Executor]:
         raise AssertionError("nothing may be computed")
 
     loaded = universe(tmp_path, 10_000, 100_000)
     space = Workspace(MemoryStore(), engine, DataSettings(), memory_bytes=256 << 20)
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(SigcError, match=r"needs \d+ MB at least, for 26\d rows of 100,000 assets .* 256 MB are") as no:
         compute(loaded, loaded.strategy.roots, space)
-    assert time.perf_counter() - began < 1.0
+    assert time.process_time() - began < 1.0
     (found,) = no.value.diagnostics
     assert found.code == "E300"
     assert "daemon.max_memory_mb" in found.hint

@@ -360,7 +360,7 @@ def test_a_return_a_year(total: float, expected: float) -> None:
 def test_every_printed_figure_is_written_down() -> None:
     """The labels of a printed result and of its benchmark block, each in a table of docs/metrics.md."""
     root = Path(__file__).parents[2]
-    source = (root / "cli" / "sigc_cli" / "text" / "show.py").read_text("utf-8")
+    source = (root / "pipelines" / "sigc_pipelines" / "text" / "results_text.py").read_text("utf-8")
     block = source[source.index("def results(") : source.index("def work(")]
     labels = set(re.findall(r'\("([A-Z][A-Za-z0-9 /]+)", (?:percent|number|f")', block)) - {
         "Strategy",

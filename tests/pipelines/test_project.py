@@ -297,6 +297,17 @@ def test_what_is_too_small_a_trade_is_not_made_and_the_rest_makes_up_for_it() ->
     assert project(few, just).tolist() == just.wanted.tolist()
     nothing = replace(at, tradable=np.arange(N) != 1, held=np.where(np.arange(N) == 1, 0.03, 0.0))
     assert project(few, nothing).tolist() == [0.1, 0.03, *[0.0] * 10]
+    held = replace(at, wanted=np.array([0.3, 0.23, *[0.0] * 10]), held=np.array([0.2, 0.2, *[0.0] * 10]))
+    assert project([*few, Constraint("min_net", (0.56,))], held) == pytest.approx([0.36, 0.2, *[0.0] * 10], abs=1e-6)
+    smaller = Constraint("min_trade", (0.01,))
+    assert project([smaller, *few], at).tolist() == project([*few, smaller], at).tolist() == [0.1, 0.0, *[0.0] * 10]
+
+
+def test_what_wants_no_trade_may_make_up_for_small_ones() -> None:
+    """Ten trades of 0.04 are not made: A and L make up for the 0.4, alike."""
+    at = replace(situation(5, held=False), wanted=np.array([0.1, *[0.04] * 10, 0.0]))
+    book = project([Constraint("min_trade", (0.05,)), Constraint("min_net", (0.5,))], at)
+    assert book == pytest.approx([0.3, *[0.0] * 10, 0.2], abs=1e-6)
 
 
 NAMED = tuple("ABCDEFGHIJKL")
@@ -313,6 +324,9 @@ NAMED = tuple("ABCDEFGHIJKL")
         ),
         ([("max_beta", -1.0), ("min_beta", 1.0)], "max_beta -1, min_beta 1 (assets: G, F, B)"),
         ([("max_position", 0.1), ("min_position", 0.2)], "max_position 0.1, min_position 0.2 (assets: A, B, C)"),
+        ([("max_position", 0.1), ("min_net", 3.0)], "max_position 0.1, min_net 3 (assets: C, G, F)"),
+        ([("max_gross", 0.1), ("min_beta", 1.0)], "max_gross 0.1, min_beta 1 (assets: G, F, B)"),
+        ([("min_market_cap", 9e9), ("min_net", 0.3)], "min_market_cap 9e+09, min_net 0.3 (assets: C, G, F)"),
         (
             [("max_turnover", 0.0), ("max_long", 0.0), ("max_gross", 9.0)],
             "max_turnover 0, max_long 0 (assets: C, G, F)",
@@ -333,6 +347,28 @@ def test_clashing_keys_are_named_with_their_assets(limits: list[tuple[str, float
     with pytest.raises(SigcError, match=r"constraints cannot all be met: ") as bare:
         project(of, replace(at, names=(), date=""))
     assert "assets" not in str(bare.value)
+
+
+def test_a_clash_names_what_is_held_or_wanted_and_both_ends_of_a_limit() -> None:
+    wanted = np.where(np.arange(N) == 2, -0.9, np.where(np.arange(N) == 1, 0.2, 0.0))
+    at = replace(situation(6, held=False), wanted=wanted, names=NAMED)
+    limits = [Constraint("max_gross", (0.1,)), Constraint("net_exposure", (0.3, 0.4))]
+    with pytest.raises(SigcError, match=r"max_gross 0\.1, net_exposure \[0\.3, 0\.4\] \(assets: C, B\)$"):
+        project(limits, at)
+
+
+def test_of_positions_those_that_are_held_count() -> None:
+    at = replace(situation(1, held=False), wanted=np.array([0.1, -0.1, *[0.0] * 10]))
+    assert project([Constraint("min_positions", (2.0,))], at).tolist() == at.wanted.tolist()
+    with pytest.raises(SigcError, match="'min_positions' asks for 3 assets, the book holds 2"):
+        project([Constraint("min_positions", (3.0,))], at)
+
+
+def test_a_solved_book_stays_where_nothing_may_be_traded(capfd: pytest.CaptureFixture[str]) -> None:
+    """To the bit, and nothing is printed."""
+    at = situation(2)
+    assert project([Constraint("max_turnover", (0.0,))], at).tolist() == at.held.tolist()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_book_that_wants_nothing_owes_no_minimum() -> None:
@@ -365,6 +401,8 @@ def test_what_is_stuck_leaves_limits_where_they_are_exceeded_least() -> None:
     book = project(both, at)
     assert book[0] == 0.5
     assert book[1:] == pytest.approx(-0.1 / 11, abs=1e-6)
+    two = project(both, replace(at, tradable=np.arange(N) > 1))  # B can't be traded either, and is not held
+    assert two == pytest.approx([0.5, 0.0, *[-0.1 / 10] * 10], abs=1e-6)
     boxed = project([*both, Constraint("min_position", (-0.004,))], at)
     assert boxed[1:] == pytest.approx(-0.004, abs=1e-6)
     with pytest.raises(SigcError, match=r"min_gross 0\.7, max_long 0"):  # without it there would be none either
@@ -405,6 +443,9 @@ def test_soft_limits_bend() -> None:
     bent = project(both, at)
     assert bent.sum() >= 0.5 - TOLERANCE
     assert np.abs(bent - at.held).sum() > np.abs(hard - at.held).sum()
+    far = replace(at, wanted=np.array([12.0, *[0.0] * 11]))  # a unit beyond costs 10, as does being 10 off
+    gross = Constraint("max_gross", (1.0,), soft=True)
+    assert project([gross], far) == pytest.approx([2.0, *[0.0] * 11], abs=1e-6)
 
 
 def test_assets_without_a_price_keep_their_weight() -> None:

@@ -190,3 +190,23 @@ def test_of_one_session_splits_come_first_and_names_last() -> None:
         due("split", "A", 5, ratio=Fraction(2)),
     )
     assert restated(*acts, A="60") == {"A": "29", "Z": "14.5"}
+
+
+@pytest.mark.parametrize(
+    ("names", "before", "after"),
+    [
+        ("AB BA", {"A": "10", "B": "40"}, {"A": "40", "B": "10"}),  # they swap
+        ("BA AB", {"A": "10", "B": "40"}, {"A": "40", "B": "10"}),
+        ("AB BC", {"A": "10", "B": "40"}, {"A": "10", "B": "10", "C": "40"}),  # nobody is called A any more
+        ("BC AB", {"A": "10", "B": "40", "C": "7"}, {"A": "10", "B": "10", "C": "7"}),
+        ("AB BC", {"B": "40"}, {"C": "40"}),  # what is called B now had no price
+        ("AB BC CA", {"A": "1", "B": "2", "C": "3"}, {"A": "3", "B": "1", "C": "2"}),
+    ],
+)
+def test_names_that_change_in_one_session_change_at_once(
+    names: str, before: dict[str, str], after: dict[str, str]
+) -> None:
+    pairs = {pair[0]: pair[1] for pair in names.split()}
+    prices = {name: Decimal(price) for name, price in before.items()}
+    assert rows.renamed(prices, pairs) == {name: Decimal(price) for name, price in after.items()}
+    assert restated(*(due("rename", old, 5, into=new) for old, new in pairs.items()), **before) == after

@@ -15,6 +15,7 @@ from sigc.store.audit.chain import digest_of
 from sigc.store.audit.sign import checker, signer
 from sigc.store.audit.verify import verify
 from sigc.store.ledger.records import Weight
+from tests.needs import program
 from tests.store.chains import START, reading, write
 from tests.store.test_verify import make_key
 
@@ -99,7 +100,7 @@ def test_where_anchors_are(tmp_path: Path) -> None:
 def test_a_signature_is_of_its_digest_and_key(tmp_path: Path) -> None:
     key, other = make_key(tmp_path / "audit.pem"), make_key(tmp_path / "other.pem")
     public = tmp_path / "audit.pub"
-    subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-out", public], check=True)
+    subprocess.run([program("openssl"), "pkey", "-in", key, "-pubout", "-out", public], check=True)
     digest = digest_of("0" * 64, "{}")
     signature = signer(key)(digest.encode())
     for keys in ([key], [public], [other, public]):
@@ -133,7 +134,7 @@ def test_keys_that_are_refused(tmp_path: Path) -> None:
         "rsa.pem": "genpkey -algorithm rsa -pkeyopt rsa_keygen_bits:2048",
         "locked.pem": "genpkey -algorithm ed25519 -aes256 -pass pass:secret",
     }.items():
-        subprocess.run(["openssl", *command.split(), "-out", tmp_path / name], check=True, capture_output=True)
+        subprocess.run([program("openssl"), *command.split(), "-out", tmp_path / name], check=True, capture_output=True)
         (tmp_path / name).chmod(0o600)
     assert "another kind" in refusal(tmp_path / "rsa.pem")
     assert "encrypted" in refusal(tmp_path / "locked.pem")

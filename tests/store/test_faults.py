@@ -19,12 +19,11 @@ from sigc.store.audit.verify import verify
 from sigc.store.ledger.connection import FILE
 from sigc.store.ledger.ledger import Ledger
 from tests.daemon.processes import Script, environment
+from tests.needs import lack
 from tests.store.chains import START, reading, write
 
 ROOT = Path(__file__).parent.parent.parent
-needs_compiler = pytest.mark.skipif(
-    shutil.which("cc") is None, reason="no C compiler: calls of the disk can't be failed"
-)
+needs_compiler = pytest.mark.needs("cc")  # of the library by which calls of the disk fail
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +89,13 @@ import resource, sys
 from pathlib import Path
 from sigc.clock import HandClock
 from sigc.errors import SigcError
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger.ledger import Ledger
 from tests.store.chains import START
 
 def put(ledger, number, size):
     with ledger.transaction("control") as tx:
-        tx.audit(Event("test", {"number": number, "text": "x" * size}))
+        tx.audit(AuditEvent("test", {"number": number, "text": "x" * size}))
 
 def refused(work):
     try:
@@ -149,7 +148,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], capture_output=True, text=True)
     if mounted.returncode:
-        pytest.skip(f"a disk of its own can't be mounted here: {mounted.stderr.strip()}")
+        lack("mount", f"a disk of its own can't be mounted here: {mounted.stderr.strip()}")
     yield disk
     subprocess.run(["umount", "-l", disk], check=True)
 

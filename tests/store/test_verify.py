@@ -32,6 +32,7 @@ from sigc.store.audit.verify import (
     verify_links,
 )
 from sigc.store.ledger.connection import FILE
+from tests.needs import program
 from tests.store.chains import reading, write
 
 RECORDS = 24
@@ -62,6 +63,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 
 def make_key(path: Path) -> Path:
     """As the documentation says: by openssl."""
+    program("openssl")
     subprocess.run(["sh", "-c", f"umask 077; openssl genpkey -algorithm ed25519 -out {path}"], check=True)
     return path
 

@@ -26,12 +26,12 @@ KINDS = frozenset(
 
 
 def parts() -> DaemonParts:
-    """What the daemon is handed."""
+    """Return the parts that the daemon is handed."""
     return DaemonParts(make_runner, open_ledger, KINDS, page_command)
 
 
 def page_command(order: PageOrder) -> list[str]:
-    """What starts the status page of a daemon: `sigc dashboard`, about it alone."""
+    """Return the command that starts the status page of a daemon: `sigc dashboard`, about it alone."""
     settings = order.settings
     words = [
         "--address",

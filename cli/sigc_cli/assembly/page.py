@@ -22,7 +22,7 @@ SETTING = "daemon.dashboard.port"
 
 @dataclass(frozen=True, slots=True)
 class PageOptions:
-    """What the command line says. fd, parent: of a page that a daemon has started."""
+    """Options of the command line. fd, parent: of a page that a daemon has started."""
 
     addresses: Sequence[str] = ()
     host: str = "127.0.0.1"

@@ -1,4 +1,4 @@
-"""Where the ledger is that a command speaks of."""
+"""Location of the ledger that a command speaks of."""
 
 from __future__ import annotations
 

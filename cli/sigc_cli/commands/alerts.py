@@ -22,7 +22,7 @@ R = TypeVar("R")
 REASON = click.option("--reason", default="", help="Why; it is kept with the alert.")
 
 
-@click.group()
+@click.group(short_help="Look at alerts, acknowledge them, test the channels.")
 def command() -> None:
     """Look at alerts, acknowledge and resolve them, test the channels."""
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 OUTPUT = click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file: .json, .jsonl, .csv.")
 
 
-@click.group()
+@click.group(short_help="Query, verify and report the audit records.")
 def command() -> None:
     """Query, verify and report the audit records."""
 

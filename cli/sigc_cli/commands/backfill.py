@@ -11,7 +11,7 @@ from sigc_cli.options import JSON, WORK_DIR
 from sigc_cli.shell_completion import strategies
 
 
-@click.command()
+@click.command(short_help="Make dry runs of sessions that were not traded; list them with why.")
 @click.argument("first", metavar="FROM")
 @click.argument("last", metavar="TO")
 @click.option("--strategy", "names", multiple=True, shell_complete=strategies, help="Of one strategy; may be repeated.")

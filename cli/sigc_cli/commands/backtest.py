@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sigc_pipelines.research.backtested import Backtested
 
 
-@click.command()
+@click.command(short_help="Backtest a strategy and print its results.")
 @STRATEGY
 @click.option("--start", default="", metavar="DATE", help="First date (default: the file's).")
 @click.option("--end", default="", metavar="DATE", help="Last date, inclusive.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sigc.store.ledger.records import BookKey
 
 
-@click.group()
+@click.group(short_help="Look at a book's corporate actions; rename an asset.")
 def command() -> None:
     """Look at a book's corporate actions; rename an asset. BOOK is STRATEGY or STRATEGY/PORTFOLIO."""
 

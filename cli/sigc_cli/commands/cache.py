@@ -12,7 +12,7 @@ import click
 from sigc_cli.options import CONFIG, JSON
 
 
-@click.group()
+@click.group(short_help="Look at the cache of computed blocks, clear it, verify it.")
 def command() -> None:
     """Look at the cache of computed blocks, clear it, verify it."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sigc.plan.strategy import Strategy
 
 
-@click.command()
+@click.command(short_help="Check strategy files: all errors, with the place of each.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @PARAMS
 @click.option("--data", is_flag=True, help="Read the data too: missing files, bad values, too few rows.")

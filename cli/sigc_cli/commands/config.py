@@ -12,7 +12,7 @@ import click
 from sigc_cli.options import CONFIG, JSON
 
 
-@click.group()
+@click.group(short_help="Show or validate the configuration.")
 def command() -> None:
     """Show or validate the configuration."""
 
@@ -57,6 +57,8 @@ def validate(file: Path | None, as_json: bool, config: Path | None) -> None:
     """Check the configuration; all errors at once. Calendars are looked up once the rest is right."""
     from sigc.daemon.configured.calendars import open_calendars
     from sigc.daemon.configured.configured import configured
+    from sigc_cli.diagnostics import as_json as as_plain
+    from sigc_cli.diagnostics import complain
     from sigc_pipelines.assembly.parts import Choices, configuration
     from sigc_pipelines.service.runner_checks import checked
 
@@ -65,8 +67,11 @@ def validate(file: Path | None, as_json: bool, config: Path | None) -> None:
         open_calendars(configured(loaded), Path(scratch), datetime.now(UTC))
     off = {e.name: list(checked(e, loaded.config.safety).off) for e in configured(loaded).strategies}
     if as_json:
-        click.echo(json.dumps({"file": str(loaded.path or ""), "ok": True, "limits_off": off}, indent=2))
+        warnings = [as_plain(found) for found in loaded.findings]
+        told = {"file": str(loaded.path or ""), "ok": True, "limits_off": off, "warnings": warnings}
+        click.echo(json.dumps(told, indent=2))
         return
+    complain(loaded.findings)
     click.echo(f"{loaded.path or 'defaults'}: ok")
     for name, limits in off.items():
         for limit in limits:

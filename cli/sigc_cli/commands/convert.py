@@ -10,7 +10,7 @@ from sigc.errors import Diagnostic, SigcError
 from sigc_cli.options import SOURCE_OPTIONS
 
 
-@click.command()
+@click.command(short_help="Convert a data file between csv, parquet and arrow.")
 @click.argument("source", type=click.Path(path_type=Path), metavar="IN")
 @click.argument("target", type=click.Path(path_type=Path), metavar="OUT")
 @click.option("--column", default="", help="Value column of a long file.")

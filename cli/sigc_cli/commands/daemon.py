@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(short_help="Run the daemon: strategies on schedule.")
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration file.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of the RPC; it never moves to another.")
 @click.option("--pid-file", type=click.Path(path_type=Path), help="Where the PID is kept.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(short_help="Serve the status page of one or more daemons.")
 @click.option(
     "--address", "addresses", multiple=True, metavar="[NAME=]HOST:PORT",
     help="A daemon to show; repeatable. Default: all that run on this machine.",

@@ -12,7 +12,7 @@ from sigc_cli.daemon_call import which
 from sigc_cli.options import JSON, WORK_DIR
 
 
-@click.group()
+@click.group(short_help="Accept a price that is held back.")
 def command() -> None:
     """Decide about data: accept a price that is held back."""
 

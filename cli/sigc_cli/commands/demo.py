@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(short_help="Make a synthetic universe, backtest a strategy on it, trade it on paper; offline.")
 @click.option("--directory", type=click.Path(path_type=Path), default=Path("sigc-demo"), show_default=True)
 @click.option("--assets", type=click.IntRange(20, 20_000), default=500, show_default=True)
 @click.option("--days", type=click.IntRange(300, 20_000), default=1260, show_default=True)

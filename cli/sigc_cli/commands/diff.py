@@ -11,7 +11,7 @@ import click
 from sigc.errors import Diagnostic, SigcError
 
 
-@click.command()
+@click.command(short_help="Compare two strategies, or two results.")
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 def command(a: Path, b: Path) -> None:

@@ -16,7 +16,7 @@ from sigc_cli.daemon_call import which
 from sigc_cli.options import JSON
 
 
-@click.command()
+@click.command(short_help="Check that this machine can run sigc.")
 @click.option("--alerts", "with_alerts", is_flag=True, help="Send a test message over each alert channel.")
 @JSON
 @which

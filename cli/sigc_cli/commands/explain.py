@@ -12,7 +12,7 @@ from sigc_cli.options import CONFIG, PARAMS
 STAGES = ["parse", "format", "graph", "lookback", "plan"]
 
 
-@click.command()
+@click.command(short_help="Explain an error code, or show any stage of a strategy's compilation.")
 @click.argument("what", metavar="CODE|OPERATOR|CHECK|FILE")
 @click.option(
     "--stage",

@@ -10,7 +10,7 @@ import click
 from sigc.errors import Diagnostic, SigcError
 
 
-@click.command()
+@click.command(short_help="Format strategy files.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
 @click.option("--check", is_flag=True, help="Change nothing; exit 1 if a file would change.")
 @click.option("--diff", is_flag=True, help="Change nothing; print what would change.")

@@ -9,9 +9,9 @@ import click
 from sigc.errors import Diagnostic, SigcError
 
 
-@click.group()
+@click.group(short_help="Print the Grafana dashboard that is shipped.")
 def command() -> None:
-    """What is shipped for monitoring by others."""
+    """Files for monitoring by other tools."""
 
 
 @command.command("export-dashboard")

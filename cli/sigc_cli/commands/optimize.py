@@ -10,7 +10,7 @@ import click
 from sigc_cli.options import JSON, PARAMS, STRATEGY, choices, work
 
 
-@click.command()
+@click.command(short_help="Search the parameter grid of a strategy.")
 @STRATEGY
 @click.option("--metric", default="sharpe", show_default=True, help="What to maximise.")
 @click.option("--portfolio", default="", help="Which portfolio (default: the first).")

@@ -10,7 +10,7 @@ from sigc_cli.options import JSON, ledger_options
 from sigc_cli.shell_completion import runs, strategies
 
 
-@click.command()
+@click.command(short_help="Show orders and where each stands.")
 @click.option("--strategy", default="", shell_complete=strategies, help="Of one strategy.")
 @click.option("--run", "run_id", default="", metavar="ID", shell_complete=runs, help="Of one run.")
 @click.option("--open", "is_open", is_flag=True, help="Only those that may still be filled.")

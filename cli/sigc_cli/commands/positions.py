@@ -10,7 +10,7 @@ from sigc_cli.options import JSON, ledger_options
 from sigc_cli.shell_completion import strategies
 
 
-@click.command()
+@click.command(short_help="Show positions, cash and NAV of every book.")
 @click.option("--strategy", default="", shell_complete=strategies, help="Of one strategy.")
 @JSON
 @ledger_options

@@ -11,7 +11,7 @@ from sigc_cli.daemon_call import print_json
 from sigc_cli.options import JSON
 
 
-@click.command()
+@click.command(short_help="List the daemons that run on this machine.")
 @JSON
 def command(as_json: bool) -> None:
     """List the daemons that run on this machine: name, PID, address, work directory."""

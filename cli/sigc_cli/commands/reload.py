@@ -10,7 +10,7 @@ from sigc_cli.daemon_call import daemon, print_json, which
 from sigc_cli.options import JSON
 
 
-@click.command()
+@click.command(short_help="Have the daemon read its configuration again.")
 @click.option("--plan", is_flag=True, help="Show what would change, and change nothing.")
 @JSON
 @which

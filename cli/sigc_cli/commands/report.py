@@ -11,7 +11,7 @@ from sigc_cli.options import JSON, ledger_options
 from sigc_cli.shell_completion import strategies
 
 
-@click.command()
+@click.command(short_help="Write the report of a strategy that is traded.")
 @click.argument("strategy", shell_complete=strategies)
 @click.option("--portfolio", default="", help="Which of its books, where it has several.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The file; STRATEGY-DATE.html without it.")

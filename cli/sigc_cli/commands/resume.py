@@ -12,7 +12,7 @@ from sigc_cli.pause_words import hold
 from sigc_cli.shell_completion import strategies
 
 
-@click.command()
+@click.command(short_help="Take a pause back.")
 @click.argument("strategy", required=False, shell_complete=strategies)
 @click.option("--reason", default="", help="Why; it is kept with the decision.")
 @JSON

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sigc_pipelines.live.trading import Ended
 
 
-@click.command()
+@click.command(short_help="Run a strategy for one date, and trade it.")
 @click.argument("what", metavar="FILE")
 @click.option("--dry-run", is_flag=True, help="Show the orders that would go out; trade nothing.")
 @click.option("--date", default="", metavar="DATE", help="As of the last session on or before this date.")
@@ -112,7 +112,7 @@ def _by_daemon(
 
 
 def _problem(outcome: str, message: str) -> Diagnostic | None:
-    """What is wrong with a run that ended so, as an error; None for a good one."""
+    """Return the error of a run that ended badly; None for a good one."""
     from sigc.errors import Diagnostic
 
     match outcome:

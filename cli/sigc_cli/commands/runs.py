@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sigc_cli.text.ordered_view import Ordered
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="Look at past runs: list, show, diff, logs, cancel.")
 @click.pass_context
 def command(context: click.Context) -> None:
     """Look at runs: list (the default), show, diff, logs, cancel."""
@@ -100,7 +100,7 @@ def _show_other(other: Ordered, command: tuple[str, ...], zone: str, *, only_out
 @JSON
 @ledger_options
 def diff(first: str, second: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
-    """What differs between two runs: inputs, weights, orders. Exit code 1 when anything does."""
+    """Differences between two runs: inputs, weights, orders. Exit code 1 if there are any."""
     from sigc_cli.daemon_or_ledger import ledger
     from sigc_cli.text import ledger_view
     from sigc_pipelines.records.artifacts import account_of
@@ -119,7 +119,7 @@ def diff(first: str, second: str, as_json: bool, config: Path | None, work_dir: 
 @JSON
 @ledger_options
 def logs(id: str, as_json: bool, config: Path | None, work_dir: Path | None) -> None:
-    """What the audit says of a run, in order."""
+    """Audit records of a run, in order."""
     from sigc_cli.daemon_or_ledger import ledger
     from sigc_cli.text import ledger_view
 
@@ -149,7 +149,7 @@ def cancel(id: str, reason: str, as_json: bool, config: Path | None, work_dir: P
 
 
 def _cancel_by_daemon(id: str, reason: str, config: Path | None) -> int | None:
-    """How many orders the daemon could not reach; None when nobody listens."""
+    """Cancel by the daemon, and return the number of orders that it could not reach; None if nobody listens."""
     from sigc.rpc.client import NoDaemonError
     from sigc.rpc.messages.requests import CancelReply, CancelRequest
     from sigc_cli.daemon_call import daemon

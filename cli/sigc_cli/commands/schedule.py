@@ -11,7 +11,7 @@ from sigc_cli.options import JSON
 from sigc_cli.shell_completion import jobs
 
 
-@click.group()
+@click.group(short_help="Look at the daemon's jobs; enable, disable, run them.")
 def command() -> None:
     """Look at the daemon's jobs; enable, disable and run them."""
 

@@ -13,7 +13,7 @@ from sigc_cli.options import JSON
 _WATCH_EVERY_S = 2.0
 
 
-@click.command()
+@click.command(short_help="Print how the daemon and its strategies are.")
 @click.option("--detailed", is_flag=True, help="Workers, cache, queue, connections, checks, versions too.")
 @click.option("--watch", is_flag=True, help="Print it again every two seconds, until interrupted.")
 @JSON

@@ -10,7 +10,7 @@ from sigc_cli.daemon_call import daemon, print_json, wait_until_ended, which
 from sigc_cli.options import JSON
 
 
-@click.command()
+@click.command(short_help="Stop the daemon.")
 @click.option("--force", is_flag=True, help="At once; runs that are cut off are resolved at the next start.")
 @click.option("--timeout", type=click.FloatRange(0, 86_400), metavar="S", help="How long runs may take to finish.")
 @JSON

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sigc_cli.datafile import DataFile
 
 
-@click.command()
+@click.command(short_help="Check a data file as sigc would read it.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--column", default="", help="Value column of a long file.")
 @click.option("--dtype", type=click.Choice(["float64", "float32", "int64", "category"]), default="float64")
@@ -55,7 +55,7 @@ def command(file: Path, column: str, dtype: str, options: tuple[str, ...], confi
 
 
 def _tell_actions(file: Path, acts: CorporateActions, as_json: bool) -> None:
-    """How many actions there are of each kind, and of when."""
+    """Print the number of actions of each kind, with their dates."""
     from collections import Counter
 
     from sigc_cli.diagnostics import complain
@@ -95,7 +95,7 @@ def _year(periods: object) -> str:
 
 
 def facts_of(read: DataFile, odd: tuple[Diagnostic, ...] = ()) -> dict[str, object]:
-    """What is in a file, and what was decided of it, as plain data."""
+    """Return the content of a file, and the decisions about it, as plain data."""
     from sigc.data.dates.frequency import periods_a_year
 
     panel, rows = read.panel, read.source.rows

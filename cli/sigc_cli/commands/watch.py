@@ -13,7 +13,7 @@ import click
 from sigc_cli.daemon_call import which
 
 
-@click.command()
+@click.command(short_help="Look at a daemon from elsewhere, and alert when it is gone.")
 @which
 @click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="Where it keeps what it has told.")
 @click.option(

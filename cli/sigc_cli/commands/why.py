@@ -12,7 +12,7 @@ from sigc_cli.options import JSON, WORK_DIR
 from sigc_cli.shell_completion import strategies
 
 
-@click.command()
+@click.command(short_help="Say why a strategy ran or did not run for a session.")
 @click.argument("strategy", shell_complete=strategies)
 @click.argument("words", nargs=-1, metavar="[ASSET] [DATE]")
 @click.option("--run", "run_id", default="", metavar="ID", help="The session of that run, instead of a DATE.")

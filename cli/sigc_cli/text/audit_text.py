@@ -69,7 +69,7 @@ def entries_csv(entries: Iterable[AuditEntry]) -> Iterator[str]:
 
 
 def verdict_text(verdict: ChainVerdict, what: str) -> str:
-    """What was found good, a line a kind."""
+    """Return the verdict, a line for each kind of proof."""
     lines = [f"{what}: {verdict.records:,} records, whole", f"Head:        {verdict.head.seq} {verdict.head.digest}"]
     lines.append(f"Anchors:     {verdict.anchors} agree" if verdict.anchors else "Anchors:     none")
     lines.append(f"Signatures:  {verdict.signed} good" if verdict.signed else "Signatures:  not checked")

@@ -5,8 +5,21 @@ from __future__ import annotations
 from sigc_pipelines.checks import data, orders, weights
 from sigc_pipelines.checks.declare import Check
 
-# What is told under a name like a check's and measured by none.
+# Findings that no check measures; a test holds this table to every finding that the program makes.
 _OTHERS = {
+    "actions": "data: no corporate actions are declared, so splits are held and dividends are not booked",
+    "anchor": "audit: the chain's head was not written to audit.anchor; the run itself is not concerned",
+    "broker": "orders: the broker did not say what was filled; fills are taken in by the next look at it",
+    "cancelled": "orders: the run was asked to end, or to halt, before these were sent",
+    "cut": "orders: reductions larger than an order may be (safety.max_order_value, max_order_shares, "
+    "max_adv_pct) are cut; later runs reduce the rest",
+    "cut_off": "orders: the cut-off (execution.cut_off) passed before these were sent",
+    "mirror": "audit: the JSON lines in work_dir/audit are behind the ledger, or of another chain",
+    "record": "the plan and the signals can't be written into work_dir/runs; the run itself is not concerned",
+    "rejected": "orders: the broker refused one, in its own words",
+    "unresolved": "orders: no outcome is known at the cut-off, so the strategy is halted until they are looked up; "
+    "see docs/runbook.md",
+    "worth": "weights: the book is worth nothing or less, so it only reduces what it holds",
     "undefined": "weights: on the row that is traded no weight is defined, so nothing is decided and the book is kept",
     "use_cache": "data: the target is that of the last run (a policy of safety.* is use_cache)",
     "halted": "orders: everything, or the strategy, is halted; `sigc resume` ends it",

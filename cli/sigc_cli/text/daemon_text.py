@@ -1,4 +1,4 @@
-"""What the daemon says, as people read it: the status block, tables of jobs, fires, runs. Imports nothing heavy."""
+"""Replies of the daemon as people read them: the status block, tables of jobs, fires, runs. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _details(found: StatusReply, more: Details) -> list[str]:
 
 
 def progress(run: RunStatus) -> str:
-    """How far a run is, in a few words.
+    """Return the progress of a run in a few words.
 
     >>> progress(RunStatus("r", "s", "dry", "running", datetime(2024, 1, 2), "compute", 3, 8))
     'running, compute 3/8'

@@ -1,4 +1,4 @@
-"""What sigc prints of the ledger: runs, orders, positions, audit records; as tables and as plain data."""
+"""Runs, orders, positions and audit records of the ledger, as tables and as plain data."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _held(position: Position, priced: price_marks.Priced | None) -> tuple[str, s
 
 
 def differences(one: RunArtifacts, two: RunArtifacts) -> list[tuple[str, str, str]]:
-    """What differs between two runs: name, and the value in each."""
+    """Return the differences between two runs: name, and the value in each."""
     first, second = _facts(one), _facts(two)
     return [
         (name, first.get(name, "-"), second.get(name, "-"))

@@ -102,7 +102,7 @@ def _line(run: history.PastRun, day: SignalDay) -> tuple[str, ...]:
 
 
 def _findings(connection: sqlite3.Connection, strategy: str, last: Run | None) -> Rows:
-    """What holds the strategy up, and how its last run ended where that was not well."""
+    """Return the stops of the strategy, and the end of its last run unless that was good."""
     held = [control.holds(connection, name, strategy) for name in (control.HALTED, control.PAUSED)]
     found = [
         (

@@ -74,7 +74,7 @@ def command_of(loaded: LoadedConfig, found: Ordered) -> tuple[str, ...]:
 
 
 def text(found: Ordered, zone: str, command: tuple[str, ...] = ()) -> str:
-    """How it ended, and the end of what it said. command: of a script, as it is configured now."""
+    """Return the end of a run, with the last lines of its output. command: of a script, as it is configured now."""
     what = f" of {found.strategy}" if found.strategy else ""
     fire = f", due {when(found.fire, zone)}" if found.fire is not None else ""
     began = f"asked for {when(found.asked, zone)}" + (f", ended {when(found.finished, zone)}" if found.finished else "")

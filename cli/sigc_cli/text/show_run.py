@@ -1,4 +1,4 @@
-"""What sigc prints of a run: its stages with what they found, its orders, its weights."""
+"""A run as text: its stages with their findings, its orders, its weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def text(ended: Ended) -> str:
 
 
 def _is_shown(finding: Finding) -> bool:
-    """Whether people are told: of all that weighs something, and of limits that are off."""
+    """Return True for findings that people are told: warnings, errors, and limits that are off."""
     return finding.weight is not Weight.INFO or finding.check == "off"
 
 

@@ -62,7 +62,7 @@ def _more(look: Look, shown: int) -> Html:
 
 
 def _channels(look: Look) -> Html:
-    """How many alerts the channels have yet to take, and what keeps them from it."""
+    """Draw the number of alerts still to be delivered, and the trouble of each channel."""
     status = look.get(ALERT_STATUS)
     if status is None:
         return NONE

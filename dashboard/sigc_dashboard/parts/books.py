@@ -24,7 +24,7 @@ def book_of(strategy: str) -> Ask[PositionsReply]:
 
 
 def open_orders(look: Look) -> Html:
-    """What may still be filled: sent, or about to be."""
+    """Draw the orders that may still be filled: sent, or about to be."""
     found = look.get(OPEN)
     if found is None:
         return nothing(look.refusal(OPEN) or _WAITING)

@@ -34,7 +34,7 @@ class GraphLayout:
 
 
 def layout(count_: int, edges: Sequence[Sequence[int]]) -> GraphLayout:
-    """Where nodes stand and edges pass.
+    """Place the nodes and the edges between them.
 
     >>> layout(4, [(0, 2), (1, 2), (2, 3), (0, 3)])
     GraphLayout(rows=((1, 0), (2, 4), (3,)), ways=((0, 2), (1, 2), (2, 3), (0, 4, 3)))
@@ -127,7 +127,7 @@ def _length(row: Sequence[int], nodes: int) -> float:
 
 
 def _spot(node: int, at: tuple[float, float], nodes: int) -> tuple[float, float, float]:
-    """Where lines meet a node, or the place where one passes a layer: x, top, bottom."""
+    """Return the point at which edges meet a node, or at which one passes a layer: x, top, bottom."""
     return at[0] + (_WIDE if node < nodes else _LANE) / 2, at[1], at[1] + _HIGH
 
 
@@ -159,7 +159,7 @@ def _box(node: PlanNode, at: tuple[float, float], slowest: float) -> Html:
 
 
 def said(node: PlanNode) -> str:
-    """What there is to know of a node in a line."""
+    """Describe a node in one line."""
     words = [node.operator] if node.name else []
     if node.seconds is not None:
         words.append(milliseconds(node.seconds))

@@ -9,7 +9,7 @@ from sigc_dashboard.view_api import Where
 
 
 def address(where: Where, view: str, what: str = "") -> str:
-    """Where a view of the same daemon is.
+    """Return the address of a view of the same daemon.
 
     >>> address(Where("paper"), "run", "r1")
     '/run?daemon=paper&what=r1'
@@ -31,7 +31,7 @@ def why(where: Where, strategy: str, run: str = "", asset: str = "") -> Html:
 
 
 def why_parts(what: str) -> tuple[str, str, str]:
-    """What such a link is about: strategy, run, asset.
+    """Return the subject of such a link: strategy, run, asset.
 
     >>> why_parts("momentum:r1:BRK:B"), why_parts("momentum")
     (('momentum', 'r1', 'BRK:B'), ('momentum', '', ''))

@@ -65,7 +65,7 @@ def badge(word: str, of: str = "", title: str = "") -> Html:
 
 
 def fills(filled: str) -> Html:
-    """How much of a run's orders was filled, as a badge beside its outcome; nothing where all of it was."""
+    """Draw the filled share of a run's orders as a badge beside its outcome; nothing if all of it was filled."""
     word = UNFILLED.get(filled)
     return NONE if word is None else join([" ", badge(word)])
 
@@ -78,7 +78,7 @@ def tile(label: str, value: object, *, more: object = NONE, bar: float | None = 
 
 
 def meter(label: str, full: float) -> Html:
-    """How full something is, in percent; its tone turns at 80 and at 95."""
+    """Draw a fill level in percent; its tone turns at 80 and at 95."""
     level = "bad" if full >= 95 else "warn" if full >= 80 else "good"
     return tag("meter", f"{full:.0f} %", value=f"{full:.1f}", min="0", max="100", class_=level, aria_label=label)
 
@@ -123,5 +123,5 @@ def _cell(number: int, cell: object, is_right: bool, label: str) -> Html:
 
 
 def nothing(words: str) -> Html:
-    """What a part says when there is nothing to show."""
+    """Draw the notice of a part without content."""
     return tag("p", words, class_="nothing")

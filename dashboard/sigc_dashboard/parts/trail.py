@@ -52,7 +52,7 @@ def blocks(trace: TraceReply) -> Columns:
 
 
 def rates(at: Sequence[datetime], counts: Sequence[float]) -> list[float]:
-    """How fast a count grew, a minute; one that fell began anew.
+    """Return the growth of a count per minute; a count that fell began anew.
 
     >>> from datetime import UTC
     >>> noon = datetime(2024, 1, 2, 12, 0, tzinfo=UTC)

@@ -15,7 +15,7 @@ _LEAST = 0.6  # percent of the width: less is not seen
 
 
 def spans(stages: Sequence[StageLine], now: datetime) -> list[tuple[float, float]]:
-    """Where each stage's bar begins and how long it is, in percent of the whole; one under way reaches up to now.
+    """Return begin and length of each stage's bar, in percent of the whole; a bar under way reaches up to now.
 
     >>> at = datetime(2024, 1, 2, 14, 0, tzinfo=UTC)
     >>> two = [StageLine("load", 1.0, "done", at), StageLine("compute", 3.0, "done", at.replace(second=1))]

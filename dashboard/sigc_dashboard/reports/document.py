@@ -58,7 +58,7 @@ def section(title: str, *inner: object) -> Html:
 
 
 def findings(found: Rows) -> Html:
-    """What one must know first; nothing where there is nothing."""
+    """Draw what a reader must know first; nothing without findings."""
     items = [tag("li", tag("b", code), " ", text) for code, text in found]
     return tag("ul", *items, class_="findings") if items else NONE
 

@@ -21,7 +21,7 @@ _DAY_MS = 86_400_000
 
 
 def source(columns: Mapping[str, Any]) -> Any:
-    """What plots draw from."""
+    """Return the data source of the plots."""
     return ColumnDataSource(dict(columns))
 
 
@@ -36,12 +36,12 @@ def tone(value: float) -> str:
 
 
 def nav(columns: Any) -> Any:
-    """What the book was worth."""
+    """Plot the worth of the book."""
     return _time(columns, {"nav": ("NAV", MAIN)}, "0,0", height=240)
 
 
 def drawdown(columns: Any) -> Any:
-    """How far below its peak."""
+    """Plot the distance below the last peak."""
     plot = plot_of(180, x_axis_type="datetime")
     plot.varea("x", "drawdown", 0, source=columns, color=DOWN, alpha=0.3)
     line = plot.line("x", "drawdown", source=columns, color=DOWN, width=1.2)
@@ -66,7 +66,7 @@ def exposure(columns: Any) -> Any:
 
 
 def turnover(columns: Any) -> Any:
-    """What was ordered for a session, as a share of NAV."""
+    """Plot the value ordered for each session as a share of NAV."""
     plot = plot_of(180, x_axis_type="datetime")
     bars = plot.vbar("x", _DAY_MS * 0.8, "turnover", source=columns, color=GREY, line_color=None)
     return _told(plot, {"turnover": bars}, "0%", "top")
@@ -79,7 +79,7 @@ def costs(columns: Any) -> Any:
 
 
 def spread(columns: Any) -> Any:
-    """How a signal's values lie over assets: the least and greatest, 5 to 95 %, 25 to 75 %, the median."""
+    """Plot the distribution of a signal over assets: extremes, 5 to 95 %, 25 to 75 %, the median."""
     plot = plot_of(220, x_axis_type="datetime")
     plot.varea("x", "q05", "q95", source=columns, color=MAIN, alpha=0.16, legend_label="5–95 %")
     plot.varea("x", "q25", "q75", source=columns, color=MAIN, alpha=0.28, legend_label="25–75 %")
@@ -107,7 +107,7 @@ def rank_ic(columns: Any) -> Any:
 
 
 def slippage(columns: Any) -> Any:
-    """How much worse than the price that orders were sized by, in basis points."""
+    """Plot the cost of fills against the price that orders were sized by, in basis points."""
     plot = plot_of(180, x_axis_type="datetime")
     bars = plot.vbar("x", _DAY_MS * 0.8, "bps", source=columns, color=OTHER, line_color=None)
     return _zero(_told(plot, {"slippage, bps": bars}, "0.0", "top"))

@@ -1,4 +1,4 @@
-"""What a report shows, as plain values: the border between what is computed and how it is drawn."""
+"""Content of a report as plain values: the border between computing and drawing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may come in, and what goes out with it: judged for every request before any handler sees it.
+"""Admission of requests, and the headers of replies: every request is judged before a handler sees it.
 
     Host not ours                                  403
     Origin not exactly ours, or a browser says
@@ -57,14 +57,16 @@ class RequestGate:
         return None
 
     def is_foreign(self, asked: RequestHead) -> bool:
-        """Whether a browser says that a page of another origin asks."""
+        """Return True if the browser says that a page of another origin asks."""
         origin, site = asked.headers.get("origin"), asked.headers.get("sec-fetch-site", "none").lower()
         if origin is not None and origin.lower() not in self.origins | {self._own(asked)}:
             return True
         return site not in ("same-origin", "none")
 
     def is_followed(self, asked: RequestHead) -> bool:
-        """Whether a person followed a link of another site to one of our views: nothing of it reaches that site."""
+        """Return True if a person followed a link from another site to one of our views: that site learns nothing
+        of it.
+        """
         headers = asked.headers
         is_view = asked.path.strip("/") in self.names | {""}
         is_navigation = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
@@ -83,7 +85,7 @@ LOOPBACK_FRAMES = ("http://127.0.0.1:*", "http://localhost:*")  # where Dask's o
 
 
 def headers_of(asked: RequestHead, frames: Iterable[str]) -> Mapping[str, str]:
-    """What every answer carries. frames: origins that may be shown in a frame (Dask's own pages).
+    """Return the headers of every reply. frames: origins that may be shown in a frame (Dask's own pages).
 
     Styles are inline in Bokeh's components; scripts never are.
     """

@@ -1,4 +1,4 @@
-"""What a person can do from the page: each action is a verb of the daemon, asked for on their behalf.
+"""Controls of the page: each action is a verb of the daemon, called on behalf of the person.
 
 The browser sends what is to be done, about what, and the name the person typed; nothing is done unless that is the
 name. The role is judged here for the sake of a good answer, and by the daemon in any case; the daemon audits the token
@@ -34,8 +34,9 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ControlRequest:
-    """What the browser asks for. do: an action. name: what is typed to confirm, given by the page as `typed` was by
-    the person. id: of a run or an alert. key: of this one wish."""
+    """A request of the browser. do: an action. name: the text to type for confirmation, given by the page, as
+    `typed` was by the person. id: of a run or an alert. key: of this one request.
+    """
 
     daemon: str
     do: str
@@ -160,7 +161,7 @@ class Do(RequestHandler):
 
 
 def refusal(wanted: ControlRequest, held: Pass) -> tuple[int, str] | None:
-    """Why a wish is not passed on; None when it is."""
+    """Return the reason why a request is not passed on; None if it is."""
     action = ACTIONS.get(wanted.do)
     if action is None:
         return 404, "There is no such action."

@@ -31,7 +31,7 @@ _NEXT = re.compile(r"/[a-z]*(\?[^\s\\]*)?")  # of ours: no scheme, no host
 
 
 def person_of(page: Page, request: HTTPServerRequest) -> Person | None:
-    """Who is logged in, by the cookie."""
+    """Return the person who is logged in, by the cookie."""
     morsel = request.cookies.get(page.cookie)
     days = page.sessions.lasts_s / 86_400
     id = decode_signed_value(page.sessions.key, page.cookie, morsel.value, max_age_days=days) if morsel else None
@@ -39,7 +39,7 @@ def person_of(page: Page, request: HTTPServerRequest) -> Person | None:
 
 
 def where_of(page: Page, request: HTTPServerRequest) -> Where | None:
-    """What a request is about: the daemon it names, else the first; None for one we do not know."""
+    """Return the subject of a request: the daemon it names, else the first; None for an unknown one."""
     query = parse_qs(request.query or "")
     names = sorted(page.daemons())
     daemon = query.get("daemon", names[:1])[0] if names or "daemon" in query else ""
@@ -47,7 +47,7 @@ def where_of(page: Page, request: HTTPServerRequest) -> Where | None:
 
 
 def visit_of(page: Page, request: HTTPServerRequest) -> Visit | None:
-    """Who looks at what, None for who is not logged in at that daemon, or what is no view."""
+    """Return person and view of a request; None for a person not logged in at that daemon, or an unknown view."""
     person, where = person_of(page, request), where_of(page, request)
     view = page.views.get((request.path or "").strip("/").removesuffix("/ws"))
     if person is None or where is None or view is None or where.daemon not in person.passes:
@@ -56,7 +56,7 @@ def visit_of(page: Page, request: HTTPServerRequest) -> Visit | None:
 
 
 class _Door(RequestHandler):
-    """What login and logout share."""
+    """Common part of login and logout."""
 
     @property
     def page(self) -> Page:
@@ -78,11 +78,11 @@ class _Door(RequestHandler):
 
     @property
     def is_secure(self) -> bool:
-        """Whether the browser speaks TLS, with us or with what stands before us."""
+        """Return True if the browser speaks TLS, with us or with a proxy before us."""
         return self.request.protocol == "https" or self.request.headers.get("Origin", "").startswith("https://")
 
     def person(self) -> Person | None:
-        """Who is logged in."""
+        """Return the person who is logged in."""
         return person_of(self.page, self.request)
 
 
@@ -145,7 +145,7 @@ class Login(_Door):
         self.write(login_form(sorted(self.page.daemons()), daemon, wanted, problem))
 
     def get_login_url(self) -> str:
-        """Where we are."""
+        """Return the address of the login."""
         return "/login"
 
 

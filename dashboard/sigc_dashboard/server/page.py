@@ -26,7 +26,7 @@ Seen = tuple[str, Where, str]
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Who looks at what: what a request for a view comes to."""
+    """A person and the view they look at."""
 
     person: Person
     held: Pass

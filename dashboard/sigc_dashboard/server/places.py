@@ -1,4 +1,4 @@
-"""Which daemons the page shows, and how each is reached: those that were named, or all that run on this machine."""
+"""Daemons that the page shows, and the way to each: those that were named, or all that run on this machine."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ log = logging.getLogger("sigc.page")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the page is served. origins: more that it is reached by. lasts_s: how long a login does."""
+    """Settings of the page's server. origins: further origins that reach it. lasts_s: length of a login."""
 
     host: str = "127.0.0.1"
     origins: tuple[str, ...] = ()
@@ -230,7 +230,7 @@ class _Followed(RequestHandler):
 
 
 class _Refused(RequestHandler):
-    """What may not come in."""
+    """Answers requests that are refused."""
 
     def initialize(self, status: int, words: str) -> None:
         """By the gate."""
@@ -247,7 +247,7 @@ class _Alive(RequestHandler):
     """For a browser that has lost us."""
 
     def get(self) -> None:
-        """That we are here."""
+        """Answer that the page is alive."""
         self.write({"alive": True})
 
 

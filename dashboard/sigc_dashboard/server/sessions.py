@@ -1,4 +1,4 @@
-"""Who is logged in: proven tokens, in this process's memory alone.
+"""Logins: proven tokens, in this process's memory alone.
 
     log_in -> Pass, its id in a signed cookie -> find(id) at every request -> log_out, or it expires
 
@@ -46,7 +46,7 @@ class Sessions:
         self._people: dict[str, Person] = {}
 
     def find(self, id: str) -> Person | None:
-        """Who has that id, None when nobody has it any more."""
+        """Return the person with that id, None if nobody has it any more."""
         person = self._people.get(id)
         if person is not None and self._clock() >= person.until:
             self.log_out(id)

@@ -21,6 +21,7 @@ class ClusterView:
     """Workers, throughput, queue, Dask's own page; the cache."""
 
     name, title, is_listed, has_frames = "cluster", "Cluster and cache", True, True
+    place = 5
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
         """Status in full, and the last hour."""

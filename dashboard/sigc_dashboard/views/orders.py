@@ -22,12 +22,13 @@ JOBS = Ask("schedule/list", JobsReply, every_s=3.0)
 
 
 class OrdersView:
-    """Whether it trades, what it trades, and the means to stop it."""
+    """Trading at a glance: pauses and halts, open orders, runs, and the means to stop them."""
 
     name, title, is_listed, has_frames = "orders", "Orders and safety", True, False
+    place = 4
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
-        """What holds, what runs, the jobs."""
+        """Ask for pauses, runs and jobs."""
         del where
         return (DETAILS, SAFETY, JOBS, OPEN, FILLS)
 

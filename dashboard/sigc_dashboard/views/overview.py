@@ -29,9 +29,10 @@ def nav_of(strategy: str) -> Ask[NavReply]:
 
 
 class Overview:
-    """How the daemon, its strategies and its latest runs are."""
+    """State of the daemon, its strategies and its latest runs."""
 
     name, title, is_listed, has_frames = "overview", "Overview", True, False
+    place = 1
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
         """Status in full, the newest runs, the next fires, the open alerts."""
@@ -39,7 +40,7 @@ class Overview:
         return (DETAILS, RUNS, NEXT, *ASKS)
 
     def follow(self, look: Look) -> Sequence[Ask[Any]]:
-        """How the money of each strategy went."""
+        """Ask for the NAV of each strategy."""
         status = look.status
         return [nav_of(one.name) for one in status.strategies[:_MOST_SPARKS]] if status is not None else ()
 
@@ -119,7 +120,7 @@ def _strategies(look: Look) -> Html:
 
 
 def _last(look: Look, one: StrategyStatus) -> Html:
-    """How the last run ended, and when."""
+    """Draw outcome and time of the last run."""
     ended = (
         link(look.where, "run", one.run, join([badge(one.status), fills(one.filled)])) if one.run else badge(one.status)
     )

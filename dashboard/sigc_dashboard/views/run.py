@@ -48,6 +48,7 @@ class RunPage:
     """One run; without one, the newest."""
 
     name, title, is_listed, has_frames = "run", "Runs", True, False
+    place = 3
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
         """The run and what belongs to it."""

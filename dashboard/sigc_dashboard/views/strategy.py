@@ -45,7 +45,7 @@ def signals_of(strategy: str) -> Ask[SignalsReply]:
 
 
 def positions_of(strategy: str) -> Ask[PositionsReply]:
-    """What it holds."""
+    """Draw the positions."""
     return Ask("positions/list", PositionsReply, (("strategy", strategy), ("most", _MOST_POSITIONS)), every_s=5.0)
 
 
@@ -58,6 +58,7 @@ class StrategyView:
     """One strategy; without one, all of them to choose from."""
 
     name, title, is_listed, has_frames = "strategy", "Strategies", True, False
+    place = 2
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
         """Its book, its signals, its runs."""
@@ -65,7 +66,7 @@ class StrategyView:
         return (nav_of(name), signals_of(name), positions_of(name), runs_of(name)) if name else ()
 
     def parts(self, look: Look) -> Sequence[Part]:
-        """How it is, then what it is made of."""
+        """Draw the state, then the content of a strategy."""
         name = look.where.what
         if not name:
             return (Part("choose", "", _choose(look)),)
@@ -208,7 +209,7 @@ def _position(one: Holding, as_of: str) -> TableRow:
 
 
 def _drift(value: float | None) -> Html:
-    """How far from its target, as a bar from the middle."""
+    """Draw the distance from the target as a bar from the middle."""
     long = max(-1.0, min(1.0, (value or 0.0) / _FULL_DRIFT)) * 30
     bar = tag("rect", x=f"{30 + min(0.0, long):.1f}", y="2", width=f"{abs(long):.1f}", height="8", rx="1",
               class_="main" if abs(long) < 30 else "warn")  # fmt: skip

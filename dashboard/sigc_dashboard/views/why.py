@@ -1,4 +1,4 @@
-"""Why: what `sigc why` says of a strategy and a session, or of one asset; led to from each row of runs and orders."""
+"""Answer of `sigc why` for a strategy and a session, or one asset; each row of runs and orders leads there."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class WhyView:
     """The chain of one session, or the steps of one asset."""
 
     name, title, is_listed, has_frames = "why", "Why", False, False
+    place = 6
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
         """The answer."""

@@ -41,8 +41,9 @@ class Compiled:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a command line may say of how work is done. engine: `auto` (the cluster for work that pays for it), `local`
-    (threads of this process) or `dask` (the cluster); alone: nothing else runs here."""
+    """Options of a command about the computation. engine: `auto` (the cluster for work that pays for it), `local`
+    (threads of this process) or `dask` (the cluster); alone: nothing else runs here.
+    """
 
     config: Path | None = None
     engine: str = "auto"
@@ -60,7 +61,7 @@ def configuration(choices: Choices) -> LoadedConfig:
 
 
 def _examine(data: Mapping[str, Any], spans: Mapping[Location, Span]) -> list[Diagnostic]:
-    """What the daemon says of its sections, where there are any."""
+    """Return the daemon's findings about its sections, if there are any."""
     if not data.keys() & {"strategies", "schedule", "alerts"}:
         return []
     from sigc.daemon.configured.configured import examine
@@ -161,12 +162,12 @@ def _tell_of_compiling() -> None:
 
 
 def is_large(cost_ns: int) -> bool:
-    """Whether work of so many nanoseconds is worth the start of a local cluster."""
+    """Return True if work of so many nanoseconds is worth the start of a local cluster."""
     return cost_ns > _WORTH_A_CLUSTER_NS
 
 
 def _may_be_elsewhere(config: Config, choices: Choices) -> bool:
-    """Whether blocks must lie where the workers of a cluster find them, even if none are kept."""
+    """Return True if workers of a cluster must find the blocks, even if none are kept."""
     return choices.engine == "dask" or (choices.engine == "auto" and config.cluster.type in ("address", "class"))
 
 

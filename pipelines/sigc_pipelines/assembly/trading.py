@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TradeOptions:
-    """What a person asks of a run, as given on a command line."""
+    """Options of a run, as given on a command line."""
 
     date: str = ""
     portfolio: str = ""
@@ -41,7 +41,7 @@ class TradeOptions:
 
 
 def user() -> str:
-    """Who is at the keyboard."""
+    """Return the name of the person at the keyboard."""
     return f"{getpass.getuser()}@cli"
 
 
@@ -56,7 +56,7 @@ def calendar_of(config: Config, work_dir: Path, now: datetime) -> Calendar:
 
 
 def sign_of(config: Config) -> Sign | None:
-    """What signs the audit, when a key is configured. Raises E402 for one that can't be used."""
+    """Return the function that signs the audit, None without a key. Raises E402 for a key that can't be used."""
     from sigc.store.audit.sign import signer
 
     return signer(Path(config.audit.sign_key).expanduser()) if config.audit.sign_key else None
@@ -99,7 +99,8 @@ def trading(
     secrets.add_all(secrets_in(config))
     with Ledger.open(work_dir, SystemClock(), sign=sign_of(config)) as ledger:
         ledger.hide = secrets.hide
-        broker = open_broker(config.broker, work_dir, clock, connections=config.daemon.connections)
+        ways = config.daemon.connections
+        broker = open_broker(config.broker, work_dir, clock, connections=ways, execution=config.execution)
         try:
             if isinstance(clock, HandClock) and broker.capabilities().is_live and not wish.is_dry:
                 message = f"a live broker can't trade as of {wish.date}"

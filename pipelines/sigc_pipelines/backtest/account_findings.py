@@ -1,4 +1,4 @@
-"""What is to be told of a book: assets held without a price or ended, rows without weights or absurd ones, ruin."""
+"""Findings about a book: assets held without a price or ended, rows without weights or absurd ones, ruin."""
 
 from __future__ import annotations
 

@@ -146,12 +146,13 @@ class Accounts:
         return until_ruin(book, cost_of(self.portfolio.costs, book, self.market.rows(low, high)))
 
     def _decided(self, wanted: Floats) -> Floats:
-        """What is wanted, and nothing known on rows that tell nothing."""
+        """Return the wanted weights, NaN on rows whose sources tell nothing."""
         return np.where(self._doubtful[:, None], np.nan, wanted) if self._doubtful.any() else wanted
 
     def books(self, start: int) -> TrialBooks | None:
-        """What keeps the figures of any such book of the rows from `start` of the grid on, while it is computed; None
-        where more than that must be known of it."""
+        """Return the figures that are kept of a book while it is computed, from row `start` of the grid on; None
+        where more than figures must be known of it.
+        """
         settings = self.settings
         if settings.drift or settings.rebalance.rows != 1 or self._adjust is not None or self._doubtful.any():
             return None
@@ -243,7 +244,7 @@ def shifted(adjust: Adjust | None, rows: int) -> Adjust | None:
 def _market(
     loaded: Loaded, workspace: Workspace, portfolio: Portfolio, capital: float, start: int, stop: int, prices: Floats
 ) -> Market:
-    """What the cost terms need, with 20 rows of warm-up where a volume source gives participation.
+    """Return the inputs of the cost terms, with 20 rows of warm-up where a volume source gives participation.
 
     prices: accepted ones as traded, of the rows [start, stop).
     """

@@ -1,4 +1,4 @@
-"""What lies between the simple accounting and the orders, cause by cause: each an accounting of its own.
+"""Causes of the difference between the simple accounting and the orders: each is an accounting of its own.
 
     drift      weights move with prices between rebalances
     delay      decided after a close, traded at the next one
@@ -54,7 +54,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplayTrades:
-    """What a replay left in its ledger: of the book in order, but for the counts of orders by state.
+    """Trades that a replay left in its ledger: of the book in order, but for the counts of orders by state.
 
     charges: money by session, negative where it was paid. dues: the actions of all assets that it had to do with, with
     their sessions. held: quantity by asset at the end, without zeros.
@@ -71,7 +71,7 @@ class ReplayTrades:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Decided:
-    """What a run wanted. change: the assets that it traded; target: weights; price: in units of the session."""
+    """A decision of a run. change: the assets that it traded; target: weights; price: in units of the session."""
 
     change: Flags
     target: Floats
@@ -80,7 +80,7 @@ class _Decided:
 
 @dataclass(frozen=True, slots=True)
 class _How:
-    """What a walk takes into account."""
+    """The causes that a walk takes into account."""
 
     of_capital: bool = False
     in_cash: bool = False
@@ -152,7 +152,9 @@ class ReplayRows:
 
     @cached_property
     def quantities(self) -> Floats:
-        """What is held at the close of each row (rows, assets): fills, and what corporate actions changed."""
+        """Return the quantities held at the close of each row (rows, assets): fills, and changes by corporate
+        actions.
+        """
         change = self.filled.copy()
         for entry in self.traded.entries:
             row = self.row(entry.session)
@@ -213,8 +215,9 @@ def _of(ended: Ended) -> _Decided:
 
 @dataclass(slots=True, eq=False)
 class _Open:
-    """What is to be traded, (assets,) each, NaN for nothing: quantities at the next close; weights, of assets that had
-    no price at that one, at the first that has one."""
+    """Trades to be made, (assets,) each, NaN for none: quantities at the next close; weights, of assets without a
+    price at that close, at the first that has one.
+    """
 
     quantities: Floats
     weights: Floats
@@ -295,7 +298,7 @@ def _act(rows: ReplayRows, row: int, how: _How, held: Floats, kept: Floats, mark
 
 
 def _notes(rows: ReplayRows) -> dict[str, str]:
-    """What each step was about, in numbers."""
+    """Return the occasions of each cause in numbers."""
     traded = rows.traded
     of = [e for e in traded.entries if e.step == "effect"]
     paid = [e.amounts.cash + e.amounts.receivable for e in of if e.kind != ActionKind.SPLIT]

@@ -1,4 +1,4 @@
-"""What trading costs, as a fraction of the book per row. Terms add up; the models are listed in `MODELS`.
+"""Costs of trading, as a fraction of the book per row. Terms add up; the models are listed in `MODELS`.
 
 Participation is |change of weight| x capital / mean dollar volume of 20 rows where a volume source is
 declared, else |change of weight| with sigma 1. Square-root law: Almgren, Thum, Hauptmann, Li (2005),
@@ -21,7 +21,7 @@ _YEAR_DAYS = 365.0  # ACT/365, as brokers charge for borrowed shares
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Market:
-    """What cost terms may look at, all (rows, assets): prices as traded, mean dollar volume and sigma of 20 rows, or None.
+    """Inputs of cost terms, all (rows, assets): prices as traded, mean dollar volume and sigma of 20 rows, or None.
 
     elapsed: calendar days since the row before, (rows,), 0 on the first; None where no term accrues by time.
     """
@@ -54,7 +54,7 @@ def cost_of(costs: Sequence[Cost], book: BacktestAccounts, market: Market) -> Fl
 
 
 def are_of_turnover(costs: Sequence[Cost]) -> bool:
-    """Whether turnover alone says what is paid, not single trades or positions."""
+    """Return True if turnover alone decides the costs, not single trades or positions."""
     return all(TERMS[term.name] is _bps for term in costs)
 
 

@@ -50,7 +50,9 @@ def _first_of(prices: Floats) -> int:
 
 
 def _level(action: Action, row: int, column: int, other: int, prices: Floats, levels: Floats) -> float:
-    """What a share is worth at its end, on its level; NaN where there was no price before, or nothing tells."""
+    """Return the value of a share at its end, on its level; NaN without a price before, or without a declared
+    value.
+    """
     before = np.flatnonzero(np.isfinite(prices[:row, column]))
     if not len(before):
         return float("nan")

@@ -71,7 +71,6 @@ class PaperBroker:
             quantity_step=self._terms.step,
             shorting=self._terms.shorting,
             simulated=True,
-            pays_dividends=True,
         )
 
     def account(self) -> Account:

@@ -100,8 +100,9 @@ class BrokerOrder:
 class Capabilities:
     """What a broker can do. name: of its kind; is_live: whether it is real money.
 
-    quantity_step: quantities are multiples of it (1: whole shares). simulated: whether it must be told the market, see
-    `Simulated`. pays_dividends: whether its cash has what corporate actions pay.
+    quantity_step: quantities are multiples of it (1: whole shares). shorting: whether it takes orders that sell more
+    than is held; orders of a type or a time in force that is left out are no setting of `execution`. simulated: whether
+    it must be told the market, see `Simulated`.
     """
 
     name: str
@@ -111,7 +112,6 @@ class Capabilities:
     order_types: frozenset[OrderType] = frozenset(OrderType)
     times_in_force: frozenset[TimeInForce] = frozenset(TimeInForce)
     simulated: bool = False
-    pays_dividends: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from sigc.clock import Clock
 from sigc.config.daemon_settings import ConnectionSettings
-from sigc.config.settings import BrokerSettings
+from sigc.config.settings import BrokerSettings, ExecutionSettings
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 from sigc_pipelines.brokers.paper import PaperBroker
 from sigc_pipelines.brokers.pooled import PooledBroker
-from sigc_pipelines.brokers.protocol import Broker
+from sigc_pipelines.brokers.protocol import Broker, Capabilities
 
 GROUP = "sigc.brokers"
 PAPER = "paper"
@@ -35,11 +35,13 @@ def open_broker(
     *,
     durable: bool = True,
     connections: ConnectionSettings | None = None,
+    execution: ExecutionSettings | None = None,
 ) -> Broker:
-    """The broker of that type. durable: see `PaperBroker`; an installed broker keeps its own promises.
+    """Open the broker of that type. durable: see `PaperBroker`; an installed broker keeps its own promises.
 
     connections: how many requests it is sent at a time, and how long an answer is waited for where the broker's own
-    settings don't say. Raises SigcError: E402 for one that is not installed, or does not load; what the broker raises.
+    settings don't say. execution: what its orders will be. Raises SigcError: E402 for one that is not installed, does
+    not load, or takes no such orders; what the broker raises.
     """
     ways = connections or ConnectionSettings()
     timeout_s = settings.timeout_s or ways.timeout_seconds
@@ -47,7 +49,23 @@ def open_broker(
         broker: Broker = PaperBroker(directory / BOOK, settings.paper, clock, durable=durable, timeout_s=timeout_s)
     else:
         broker = _load(settings.type)(settings.model_copy(update={"timeout_s": timeout_s}), directory, clock)
+    if execution is not None:
+        untaken = _untaken(broker.capabilities(), execution)
+        if untaken is not None:
+            close_broker(broker)
+            raise SigcError(untaken)
     return PooledBroker(broker, ways.broker_pool_size, timeout_s)
+
+
+def _untaken(can: Capabilities, execution: ExecutionSettings) -> Diagnostic | None:
+    """Return the setting by which every order would be rejected, None where the broker takes such orders."""
+    wanted = {"order_type": can.order_types, "time_in_force": can.times_in_force}
+    for name, taken in wanted.items():
+        value = str(getattr(execution, name))
+        if value not in taken:
+            message = f"execution.{name}: the broker '{can.name}' takes no orders of '{value}'"
+            return Diagnostic("E402", message, expected=" or ".join(sorted(map(str, taken))))
+    return None
 
 
 def close_broker(broker: Broker) -> None:

@@ -1,4 +1,4 @@
-"""What constraints look at, row by row: sectors, past returns, volume, betas, built from the sources.
+"""Inputs of constraints, row by row: sectors, past returns, volume, betas, built from the sources.
 
 A constraint that needs a source the strategy does not have is an error (E202) before anything is computed.
 Windows: volatility and tracking error 60 rows, volume 20, beta 252, all up to and including the row itself.

@@ -84,7 +84,9 @@ _INF = np.inf
 
 
 def parts(constraint: Constraint, at: ConstraintInputs) -> tuple[Part, ...]:
-    """What a constraint asks of a book in this situation; nothing for those that `nearest_book` handles itself."""
+    """Return the bounds that a constraint sets on a book in this situation; none for those that `nearest_book`
+    handles.
+    """
     return tuple(DECLARED[constraint.name](constraint.values, at))
 
 
@@ -177,7 +179,7 @@ def _floor(
 
 
 def _known(values: Floats | None, at: ConstraintInputs) -> Floats:
-    """What is not known counts as none at all: the limit then forbids."""
+    """Return the values, 0 for an unknown one: the limit then forbids."""
     return np.zeros(len(at.wanted)) if values is None else np.nan_to_num(values, nan=0.0)
 
 

@@ -183,7 +183,7 @@ class _Program:
 
     @property
     def size(self) -> int:
-        """How many columns there are."""
+        """Return the number of columns."""
         return self.assets * len(self.groups) + self.slacks
 
     def add(self, part: Part, soft: bool) -> None:

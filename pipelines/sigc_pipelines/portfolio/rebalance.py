@@ -111,7 +111,7 @@ def _number(unit: str, days: Days) -> NDArray[np.int64]:
 
 
 def text_of(rebalance: Rebalance) -> str:
-    """How a rebalance is told.
+    """Return a rebalance rule in words.
 
     >>> text_of(Rebalance.of_word("month_end")), text_of(Rebalance.of_word("monthly")), text_of(Rebalance(5))
     ('month_end', 'monthly (every 21 rows)', 'every 5 rows')

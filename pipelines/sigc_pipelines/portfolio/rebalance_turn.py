@@ -1,4 +1,4 @@
-"""Whether a run's as-of row is a rebalance row of its book: what a scheduled run trades by, as the backtest does.
+"""Test of a run's as-of row: is it a rebalance row of its book? A scheduled run trades by it, as the backtest does.
 
     turn = turn_of(connection, key, rebalance, rows, as_of)
     turn.due      the row that is to be traded: the as-of row, or an earlier one that no run has traded yet; '' for none
@@ -40,7 +40,7 @@ class RebalanceTurn:
     rule: str = ""
 
     def told(self, as_of: str) -> str:
-        """What a run's message adds: the row it makes up for, and when the book is rebalanced next."""
+        """Return the addition to a run's message: the row it makes up for, and the next rebalance."""
         late = f", for the rebalance of {self.due}" if self.due and self.due < as_of and self.rule else ""
         return late + (f"; next rebalance {self.next}" if self.next else "")
 

@@ -1,4 +1,4 @@
-"""Whether a run may trade on a strategy's prices, and what it says of its corporate actions."""
+"""Refusal of adjusted prices for a run that trades, and its findings about corporate actions."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Closes:
         return found
 
     def has(self, day: str) -> bool:
-        """Whether any asset has a price of that very day."""
+        """Return True if any asset has a price of that very day."""
         at = int(np.searchsorted(self.dates, np.datetime64(day, "D")))
         is_there = at < len(self.dates) and str(self.dates[at].astype("datetime64[D]")) == day
         return is_there and bool(np.isfinite(self.prices[at]).any())

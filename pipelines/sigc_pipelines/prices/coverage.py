@@ -1,4 +1,4 @@
-"""What there is of each source on a row: how many assets have a value, of when the newest is, what only repeats.
+"""Coverage of each source on a row: how many assets have a value, the date of the newest, rows that only repeat.
 
 Unknown is not zero: a source that is late, empty or half missing on a row tells nothing on it, and a book that is traded
 by what is left of it would sell what it merely does not know. `checks/data.py` refuses a run on such a row, and a
@@ -53,7 +53,7 @@ class SourceRows:
     off: Flags
 
     def at(self, row: int) -> SourceView:
-        """What there is on one of the rows."""
+        """Return the coverage of one row."""
         past = self.counts[max(0, row - MEAN_ROWS) : row]
         mean = float(past.mean()) if len(past) and not self.off[row] else float(self.counts[row])
         return SourceView(
@@ -122,7 +122,7 @@ def doubtful(
 def _counts(
     loaded: Loaded, workspace: Workspace, name: str, low: int, stop: int, known: Mapping[str, Floats]
 ) -> Counts:
-    """How many assets have a value, by row."""
+    """Return the number of assets with a value, by row."""
     if name in known:
         here: Counts = np.isfinite(known[name]).sum(axis=1).astype(np.int64)
         return here
@@ -150,7 +150,7 @@ def _rows(grid: Grid, name: str, leaf: Leaf, is_read: bool, low: int, counts: Co
 
 
 def _is_own(source: Source, days: NDArray[np.datetime64]) -> Flags:
-    """Where a day is a session of a source's own calendar, or of none that is known."""
+    """Return True where a day is a session of a source's own calendar, or its calendar is unknown."""
     exchange = source.exchange()
     known = exchange.covers(days)
     own: Flags = np.ones(len(days), np.bool_)
@@ -175,7 +175,7 @@ def _newest_of_events(leaf: Leaf, low: int, days: NDArray[np.datetime64]) -> NDA
 
 
 def _is_late(source: Source, newest: NDArray[np.datetime64], days: NDArray[np.datetime64]) -> Flags:
-    """Where an as-of source of a known frequency has nothing so new as it should have, by its own calendar.
+    """Return True where an as-of source of a known frequency lacks the value that it should have, by its own calendar.
 
     Its delay is allowed for. An irregular one is as old as it may be by its longest age (`asof=400d`), which coverage sees.
     """
@@ -211,8 +211,9 @@ def _is_doubtful(one: SourceRows, most: float) -> Flags:
 
 
 def repeated(fields: Mapping[str, Floats], volume: str) -> Flags:
-    """Where a row of an asset only repeats the row before it, (rows, assets): at least two fields, the volume among them,
-    or all fields for four rows; the first rows of the arrays repeat nothing."""
+    """Return True where a row of an asset only repeats the row before it, (rows, assets): at least two fields, the
+    volume among them, or all fields for four rows. The first rows of the arrays repeat nothing.
+    """
     shape = next(iter(fields.values())).shape
     same = np.zeros(shape, np.int64)
     for values in fields.values():

@@ -1,4 +1,4 @@
-"""What was accepted of a source before some row, so that a look at its last rows accepts what a look at all would.
+"""Acceptance before a row: a look at the last rows of a source accepts the same prices as a look at all of them.
 
 A jump that looks like a split is held for as long as nobody explains it: whoever looks at the end of a panel must know
 what happened before. Rows are walked once: the state at each `_STRIDE` rows is kept by their digests, in the process
@@ -31,7 +31,7 @@ _MOST = 64  # states that are remembered
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What was accepted before some row, and the corporate actions that found no price by then."""
+    """The accepted prices before some row, and the corporate actions that found no price by then."""
 
     state: AnomalyState | None = None
     since: PriorState | None = None
@@ -42,7 +42,7 @@ _lock = threading.Lock()
 
 
 def state_before(loaded: Loaded, workspace: Workspace, name: str, row: int) -> Before:
-    """What is known of a source after the rows before `row` of the grid; nothing where there are none, or it is masked.
+    """Return the state of a source after the rows before `row` of the grid; empty without rows, or if it is masked.
 
     Prices that were accepted are in the units of the row before: what acts later is for who goes on from there.
     """
@@ -85,7 +85,7 @@ def _keep(store: BlockStore, key: str, known: Before) -> None:
 
 
 def _recalled(store: BlockStore, key: str, loaded: Loaded, stop: int) -> Before | None:
-    """What an earlier process has kept; None for nothing that can be read."""
+    """Return the state that an earlier process has kept; None if it can't be read."""
     text = unseal(store.noted(f"accepted-{key}"))
     if not text:
         return None

@@ -38,13 +38,13 @@ class RestatedAsset:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a decision is told of the one before: its prices, and the assets of which they are others now."""
+    """The prices of the decision before, and the assets whose prices of then are others now."""
 
     before: Shown
     those: tuple[RestatedAsset, ...] = ()
 
     def record(self, feed: TargetFeed, loaded: Loaded, assets: Iterable[str]) -> dict[str, dict[str, float]]:
-        """What this decision tells the next one of the assets."""
+        """Return the prices that the next decision is told."""
         if not feed.is_kept:
             return {}
         closes = feed.closes(loaded, str(loaded.grid.days[-_ROWS:][0]))

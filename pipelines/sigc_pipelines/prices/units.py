@@ -49,7 +49,7 @@ def restated_positions(
     prices: Mapping[str, Decimal] | None = None,
     step: Decimal = _ONE,
 ) -> dict[str, Decimal]:
-    """What `positions` (quantity by asset, before these actions) are when `session` begins, without zeros.
+    """Return `positions` (quantity by asset, before these actions) in the units of `session`, without zeros.
 
     prices: the last ones, which a delisting by its return is valued at. step: quantities are multiples of it.
     """
@@ -73,7 +73,7 @@ def owed_at(
     prices: Mapping[str, Decimal] | None = None,
     step: Decimal = _ONE,
 ) -> Decimal:
-    """What these actions pay to who holds `positions` (or take from it): part of the money that sizes the session."""
+    """Return the money that these actions pay to a holder of `positions` (or take): part of what sizes the session."""
     found = effects(_dues(actions, session, prices or {}), {a: {_HOLDER: q} for a, q in positions.items()}, (), step)
     return sum((effect.owed + effect.lieu for effect in found.values()), ZERO)
 

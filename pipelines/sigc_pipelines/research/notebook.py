@@ -60,6 +60,7 @@ def compile(
     processors. cache: whether blocks are kept on disk; "memory" keeps them in memory, for this strategy and those made
     from it. Raises `SigcError` with all errors.
     """
+    chosen = _engine(engine)
     text = str(source)
     if isinstance(source, str) and "\n" in text:
         compiled = compile_text(text, params=params)
@@ -68,7 +69,7 @@ def compile(
     kept = MemoryStore() if cache == "memory" else None
     choices = Choices(
         config=Path(config) if config is not None else None,
-        engine=_engine(engine),
+        engine=chosen,
         threads=threads,
         cache=kept is None and bool(cache),
     )

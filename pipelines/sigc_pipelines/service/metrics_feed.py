@@ -22,7 +22,7 @@ _ENDS = tuple(sorted(set(IntentState) - IN_FLIGHT))
 
 
 def count_from_here(metrics: DaemonMetrics, ledger: Ledger) -> None:
-    """What the ledger has by now was counted by earlier daemons."""
+    """Take what the ledger has by now as counted: earlier daemons counted it."""
     with ledger.reading() as connection:
         for book in books.books(connection):
             strategy = book.key.strategy

@@ -1,4 +1,4 @@
-"""What the daemon runs: the whole pipeline over one cache, one ledger and one broker, in threads or on its cluster.
+"""The runner of a daemon: the whole pipeline over one cache, one ledger and one broker, in threads or on its cluster.
 
 trade, dry     load, compute, validate, execute, audit (`sigc_pipelines.live.run.carry_out`)
 compute        load and compute: what the next trade needs is stored by then
@@ -143,7 +143,7 @@ class DaemonRunner:
         return BookUpkeep(verdicts, (*self._doubts(strategy), *left), problems)
 
     def is_fresh(self, strategy: str) -> bool:
-        """Whether the strategy's data reach the last session that is complete."""
+        """Return True if the strategy's data reach the last complete session."""
         found = self._newest(strategy)
         return found is not None and found[1] == found[2]
 
@@ -227,7 +227,8 @@ class DaemonRunner:
             close_broker(broker)
 
     def _opened_broker(self, clock: Clock) -> Broker:
-        return open_broker(self._config.broker, self._work_dir, clock, connections=self._config.daemon.connections)
+        ways, execution = self._config.daemon.connections, self._config.execution
+        return open_broker(self._config.broker, self._work_dir, clock, connections=ways, execution=execution)
 
     def _clock_of(self, date: str) -> Clock:
         """The daemon's clock, or one turned to just after the close of an as-of date other than the current one."""
@@ -243,7 +244,9 @@ class DaemonRunner:
         )
 
     def _kept(self, trading: Trading, strategy: str, watch: RunHandle) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """What is left to be done of a strategy's book, and what is wrong; one that is not configured is left."""
+        """Return the work left on a strategy's book, and its problems; a book of no configured strategy is left
+        alone.
+        """
         entry = next((s for s in self._strategies if s.name == strategy), None)
         with self._services.ledger.reading() as connection:
             is_traded = any(book.key.strategy == strategy for book in books.books(connection))

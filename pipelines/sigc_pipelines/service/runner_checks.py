@@ -1,4 +1,4 @@
-"""What the daemon's runner looks at beside runs: strategy files before they are in force, and its connections."""
+"""Checks of the runner: strategy files before they are in force, data and broker."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from sigc_pipelines.targets import Targets, TargetSnapshot
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Looked:
-    """What was computed: all rows, and the as-of row."""
+    """The computed weights: all rows, and the as-of row."""
 
     targets: Targets
     snapshot: TargetSnapshot

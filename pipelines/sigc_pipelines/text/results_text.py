@@ -1,4 +1,4 @@
-"""What sigc prints of results: the results block, tables, and plain data for JSON."""
+"""Results as text: the results block, tables, and plain data for JSON."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def work(report: RunReport) -> str:
 
 
 def replayed(replay: Replay) -> str:
-    """What lies between the simple accounting and the orders."""
+    """Return the steps from the simple accounting to the orders."""
     rows = [("", "Total Return", "")]
     rows += [("simple accounting, before costs", percent(replay.simple), "")]
     rows += [(f"+ {step.name}", percent(step.effect), step.note) for step in replay.steps]

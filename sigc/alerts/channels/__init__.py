@@ -6,22 +6,19 @@ send(message)              raises DeliveryError
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from sigc.alerts.channels.declare import MAKERS, Send
 from sigc.config.alert_settings import ChannelBase
+from sigc.modules import modules_of
 
 Reveal = Callable[[str, str], str]  # (text of a secret setting, its key) -> the secret
 
 
 def makers() -> Mapping[type[ChannelBase], Callable[[Any, Callable[[Any, str], str]], Send]]:
     """Return every channel declared in this folder, by the class of its settings."""
-    # Found, not listed: a new module of this folder declares its channel by itself.
-    for found in pkgutil.iter_modules(__path__, f"{__name__}."):
-        importlib.import_module(found.name)
+    modules_of(__name__)
     return MAKERS
 
 

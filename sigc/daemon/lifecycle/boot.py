@@ -110,7 +110,7 @@ async def make_in_force(daemon: Controller, found: Configured) -> InForce:
     except BaseException:
         await asyncio.to_thread(runner.close)
         raise
-    for warning in (d for one in checked for d in one.problems):
+    for warning in (*found.loaded.findings, *(d for one in checked for d in one.problems)):
         log.warning("%s", warning.message, extra={"code": warning.code})
     return InForce(found, runner, checked)
 

@@ -24,6 +24,7 @@ from sigc.daemon.controller import Controller, InForce
 from sigc.daemon.lifecycle.boot import limit_processors, make_in_force
 from sigc.daemon.lifecycle.start import MAIN, log_settings, read_config, read_tokens
 from sigc.daemon.ordering import refusal
+from sigc.errors import Diagnostic
 from sigc.host.logs import open_log
 from sigc.rpc.access import AccessToken
 from sigc.rpc.messages.requests import Change, ReloadReply
@@ -57,7 +58,7 @@ async def plan(daemon: Controller) -> ReloadReply:
     new = await make_in_force(daemon, found)
     await asyncio.to_thread(new.runner.close)
     told = (*changes(daemon.in_force, new), *token_changes(daemon.doors.access.tokens, tokens))
-    return ReloadReply(told, False, _warnings(new.checked))
+    return ReloadReply(told, False, _warnings(new))
 
 
 async def reload(daemon: Controller, who: str) -> ReloadReply:
@@ -96,7 +97,7 @@ async def _reload(daemon: Controller, who: str) -> ReloadReply:
     await daemon.timetable.adopt(found.jobs, calendars, daemon.decided)
     log.info("configuration reloaded", extra={"changes": len(told), "who": who})
     daemon.changed.set()
-    return ReloadReply(told, True, _warnings(new.checked))
+    return ReloadReply(told, True, _warnings(new))
 
 
 def _tokens(daemon: Controller, found: Configured) -> tuple[AccessToken, ...]:
@@ -150,5 +151,5 @@ def _plain(change: Change) -> dict[str, Any]:
     return {"what": change.what, "kind": change.kind, "before": change.before, "after": change.after}
 
 
-def _warnings(checked: Any) -> tuple[Any, ...]:
-    return tuple(problem for one in checked for problem in one.problems)
+def _warnings(new: InForce) -> tuple[Diagnostic, ...]:
+    return (*new.configured.loaded.findings, *(problem for one in new.checked for problem in one.problems))

@@ -34,14 +34,6 @@ from sigc.daemon.lifecycle.start import DASHBOARD, HEALTH, METRICS, RPC, AccessS
 from sigc.daemon.page import PageOrder, PageProcess
 from sigc.daemon.runner import DaemonParts
 from sigc.daemon.status import page_of
-from sigc.daemon.verbs import alert as alert_verbs
-from sigc.daemon.verbs import book as book_verbs
-from sigc.daemon.verbs import control as control_verbs
-from sigc.daemon.verbs import history as history_verbs
-from sigc.daemon.verbs import run as run_verbs
-from sigc.daemon.verbs import safety as safety_verbs
-from sigc.daemon.verbs import schedule as schedule_verbs
-from sigc.daemon.verbs import why as why_verbs
 from sigc.errors import Diagnostic, SigcError
 from sigc.host.instance import make_directory
 from sigc.host.instances import RunningDaemon, register, this_process, unregister
@@ -52,6 +44,7 @@ from sigc.host.process import StartReport
 from sigc.host.systemd import Notifier, is_manager
 from sigc.host.usage import Usage
 from sigc.metrics import RPC_REFUSED, RPC_SECONDS, DaemonMetrics
+from sigc.modules import modules_of
 from sigc.private import make_private
 from sigc.rpc.address import address_text
 from sigc.rpc.dispatch import CallRecord, Hooks
@@ -65,9 +58,7 @@ _LOOKS = frozenset({"status", "whoami", "openapi", "stop"})  # allowed while the
 _ENDS = (signal.SIGTERM, signal.SIGINT)
 _LAST_WORDS_S = 2.0  # time for runs to notice their cancellation, replies to be sent, workers to end
 log = logging.getLogger("sigc.daemon")
-VERBS = verbs_of(
-    alert_verbs, book_verbs, control_verbs, history_verbs, run_verbs, safety_verbs, schedule_verbs, why_verbs
-)
+VERBS = verbs_of(*modules_of("sigc.daemon.verbs"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,12 @@ EPOCH: Dates = np.zeros(1, "datetime64[ns]")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShapedPanel:
-    """A panel, and what was decided of its rows; None of a static one."""
+    """A panel, and what was decided of its rows; None of a static one. is_long: each asset has its own dates."""
 
     panel: Panel
     dated: Dated | None
     findings: tuple[Diagnostic, ...] = ()
+    is_long: bool = False
 
 
 def to_panel(
@@ -50,7 +51,7 @@ def to_panel(
     made = (
         _long(spec, file, table, how, rows, any_order) if how.shape == "long" else _wide(spec, file, table, how, rows)
     )
-    return ShapedPanel(made.panel, dated, (*how.findings, *dated.findings, *made.findings))
+    return ShapedPanel(made.panel, dated, (*how.findings, *dated.findings, *made.findings), how.shape == "long")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -54,7 +54,7 @@ def whole(spec: SourceSpec, files: Sequence[str], shaped: Callable[[SourceSpec, 
         taken[rows, column] = True
         values[rows, column] = _coded(part.panel, labels)
     findings = dict.fromkeys(f for p in parts for f in p.findings)
-    return ShapedPanel(Panel(dates, names, values, labels), parts[0].dated, tuple(findings))
+    return ShapedPanel(Panel(dates, names, values, labels), parts[0].dated, tuple(findings), is_long=True)
 
 
 def _coded(panel: Panel, labels: tuple[str, ...] | None) -> np.ndarray:

@@ -11,6 +11,8 @@ from sigc.blocks.block import digest
 from sigc.data.manifest import Converted, Manifests, SourceBlock
 from sigc.data.source_errors import problem
 from sigc.data.sources.spec import SourceSpec
+from sigc.data.spans import Spans
+from sigc.data.spans import joined as joined_spans
 
 
 def remembered(
@@ -63,5 +65,12 @@ def joined(spec: SourceSpec, parts: list[tuple[str, Converted]]) -> Converted:
         static=False,
         findings=tuple(dict.fromkeys(f for p in converted for f in p.findings)),
         rows=converted[0].rows,
-        filled=min(p.filled for p in converted),
+        spans=_spans(converted),
     )
+
+
+def _spans(parts: list[Converted]) -> Spans | None:
+    """The spans of consecutive parts; None where assets of one share its dates."""
+    rows = np.cumsum([0, *(len(p.dates) for p in parts)]).tolist()
+    known = [(row, p.spans) for row, p in zip(rows, parts, strict=False) if p.spans is not None]
+    return joined_spans(known) if len(known) == len(parts) else None

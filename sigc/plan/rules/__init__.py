@@ -8,19 +8,17 @@ checker, where ranges are checked too.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sigc.modules import modules_of
 from sigc.plan.expr import Expr, walk
 from sigc.plan.rules.declare import DECLARED, Rule
 
 
 def _found() -> tuple[Rule, ...]:
     """The rules of all modules of this folder."""
-    for module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
-        importlib.import_module(f"{__name__}.{module}")
+    modules_of(__name__)
     return tuple(sorted(DECLARED, key=lambda r: (r.__module__, r.__name__)))
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sigc.alerts.urgency import Urgency
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.outbox.alert_query import COLUMNS, Alert, alert_of
 
@@ -161,8 +160,3 @@ def load_of(connection: sqlite3.Connection, channel: str) -> ChannelLoad:
     ).fetchone()
     since, error = first or (None, "")
     return ChannelLoad(channel, int(number), None if since is None else datetime.fromisoformat(since), str(error))
-
-
-def urgency_of(found: Sequence[Delivery]) -> Urgency:
-    """Return the highest severity of some deliveries."""
-    return max((one.alert.severity for one in found), key=lambda urgency: urgency.rank, default=Urgency.INFO)
