@@ -1,7 +1,7 @@
 """Runs under way: each is recorded, begun in a thread, followed, and ended with a verdict.
 
     live = await runs.begin(order, runner)     durable before it begins
-    async for status in runs.follow(live): ... each change as it comes, the end last
+    async for status in live.follow(): ... each change as it comes, the end last
     runs.cancel(live.order.id)
 
 Everything here runs in the event loop except `_Watch`, which a run calls from its thread, and `_work`, that thread.
@@ -63,6 +63,16 @@ class LiveRun:
         # A new event before the old one is set: a follower that wakes waits for the next change, and none is missed.
         told, self.news = self.news, asyncio.Event()
         told.set()
+
+    async def follow(self) -> AsyncIterator[RunStatus]:
+        """Yield the run's status at once and at each change; the last one is its end."""
+        while True:
+            # Read before the yield: the run may end while the caller has the status, which is then not the last one.
+            news, has_ended = self.news, self.end is not None
+            yield self.status()
+            if has_ended:
+                return
+            await news.wait()
 
     def status(self, with_result: bool = True) -> RunStatus:
         """Return the run as it goes over the wire."""
@@ -158,15 +168,6 @@ class Runs:
         live.cancelled.set()
         log.info("cancelled", extra={"of": id})
         return True
-
-    async def follow(self, live: LiveRun) -> AsyncIterator[RunStatus]:
-        """Yield the run's status at once and at each change; the last one is its end."""
-        while True:
-            news = live.news
-            yield live.status()
-            if live.end is not None:
-                return
-            await news.wait()
 
     async def finish(self, timeout_s: float) -> bool:
         """Wait for all runs. Return True if all ended within the time."""

@@ -71,7 +71,7 @@ async def runs_events(call: VerbCall[Controller], request: OneRun) -> AsyncItera
     if live is None:
         yield await runs_show.run(call, request)
         return
-    async for status in call.daemon.runs.follow(live):
+    async for status in live.follow():
         yield status
 
 

@@ -1,0 +1,47 @@
+"""A run that is followed: every follower sees its end, whenever it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+
+from sigc.daemon.runner import RunEnd, Runner, RunOrder
+from sigc.daemon.runs import LiveRun
+from sigc.store.ledger.records import Outcome
+
+DONE = RunEnd(Outcome.DONE, "3 orders: 3 filled")
+
+
+def under_way() -> LiveRun:
+    return LiveRun(RunOrder("id", "momentum", Path("momentum.sig")), cast(Runner, None), datetime.now(UTC), "running")
+
+
+def end(live: LiveRun) -> None:
+    live.end, live.state = DONE, "ended"
+    live.tell()
+
+
+def seen(ends_while: str) -> list[str]:
+    """The states that a follower sees of a run that ends while the follower holds a status, or waits for the next."""
+
+    async def follow() -> list[str]:
+        live, states = under_way(), []
+        if ends_while == "before":
+            end(live)
+        async for status in live.follow():
+            states.append(status.state)
+            if ends_while == "held" and live.end is None:
+                end(live)
+            if ends_while == "waiting" and live.end is None:
+                asyncio.get_running_loop().call_soon(end, live)
+        return states
+
+    return asyncio.run(asyncio.wait_for(follow(), 10))
+
+
+def test_the_end_is_seen_whenever_it_comes() -> None:
+    assert seen("before") == ["ended"]
+    assert seen("held") == ["running", "ended"]
+    assert seen("waiting") == ["running", "ended"]
