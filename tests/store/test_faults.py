@@ -90,13 +90,13 @@ import resource, sys
 from pathlib import Path
 from sigc.clock import HandClock
 from sigc.errors import SigcError
-from sigc.store.audit.chain import Event
+from sigc.store.audit.chain import AuditEvent
 from sigc.store.ledger.ledger import Ledger
 from tests.store.chains import START
 
 def put(ledger, number, size):
     with ledger.transaction("control") as tx:
-        tx.audit(Event("test", {"number": number, "text": "x" * size}))
+        tx.audit(AuditEvent("test", {"number": number, "text": "x" * size}))
 
 def refused(work):
     try:
