@@ -68,7 +68,7 @@ def test_a_panel_is_taken_as_it_is(tmp_path: Path) -> None:
         (frame()[::-1], "is not sorted"),
         (frame().astype(object).replace(np.nan, "x"), "[Cc]ould not convert"),
         (frame() / 0.0, "infinite"),
-        (object(), "no table"),
+        (object(), "not a table"),
     ],
 )
 def test_bad_frames_are_told(tmp_path: Path, given: Any, message: str) -> None:
