@@ -194,7 +194,7 @@ class ParquetStore:
     def _drop(self, key: str, why: str) -> None:
         facts = self._facts.get(key)
         name = f"{facts.name}_{facts.label}" if facts else key[:12]
-        text = f"cache entry {name} was damaged ({why}); it was dropped and is computed again"
+        text = f"cache entry {name} was damaged ({why}); it was dropped and will be recomputed"
         log.warning(text)
         self._incidents.append(text)
         for suffix in SUFFIXES:

@@ -113,6 +113,7 @@ def clear(directory: Path, pattern: str | None = None) -> tuple[int, int]:
 
 def _clear_rest(directory: Path, leased: set[str]) -> None:
     """Remove files without facts (interrupted writes), and notes, unless a plan is running."""
+    # A running plan may be between writing a block and writing its facts: such files look like an interrupted write.
     if leased:
         return
     for path in (directory / "blocks").glob("*/*"):

@@ -32,7 +32,7 @@ OPEN = int(np.datetime64("1678-01-01", "ns").astype("i8"))  # the first day of a
 def check_said(spec: SourceSpec, file: str) -> tuple[Diagnostic, ...]:
     """Return findings about the declaration of an as-of source. Raise E201 if it can't be as-of."""
     if spec.adjust != "none":
-        raise problem(spec, "E201", file, "can't be adjusted and laid as-of", "leave out adjust= or asof=")
+        raise problem(spec, "E201", file, "can't be both adjusted and as-of", "leave out adjust= or asof=")
     if spec.options.available_after is not None:
         return ()
     message = (

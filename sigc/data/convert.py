@@ -118,7 +118,8 @@ def _settled(spec: SourceSpec, file: str, place: SourceFiles, make: Callable[[],
         if now == version:
             return version, made
         version = now
-    raise problem(spec, "E201", file, "changes while it is read", "write beside it, then rename: no reader sees a half")
+    hint = "write under another name, then rename: no reader then sees half a file"
+    raise problem(spec, "E201", file, "changes while it is read", hint)
 
 
 def _decided(spec: SourceSpec, rows: RowDecisions) -> SourceSpec:

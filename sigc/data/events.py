@@ -149,7 +149,7 @@ def _refuse_twice(spec: SourceSpec, raw: RawEvents, rank: NDArray[np.int64]) -> 
         day = _day(int(raw.born[one]))
         hint = ""
         if spec.options.available_after is None or not spec.options.available_after.column:
-            hint = "where it is a restatement, name the column of the publication by available_after="
+            hint = "if it is a restatement, name its column of publication with available_after="
         message = f"has {day} of '{raw.names[raw.asset[one]]}' twice, published at the same time: rows {raw.where[one]}"
         raise problem(spec, "E201", raw.file, f"{message} and {raw.where[other]}", hint)
 
@@ -309,7 +309,7 @@ def late(spec: SourceSpec, before: Converted, store: BlockStore, raw: RawEvents)
         f"source '{spec.name}': {len(found):,} row{'s' if len(found) > 1 else ''} came or changed after the time from "
         f"which they count: {first}{', ...' if len(found) > 3 else ''}; what was computed for those days is restated"
     )
-    hint = "the file knew it later than it says: give the time of delivery as the publication"
+    hint = "the file got these rows later than it states: give the time of delivery as the publication"
     return (Diagnostic("W002", message, spec.span, Severity.WARNING, hint=hint),)
 
 

@@ -55,7 +55,7 @@ def check_text(
         program = resolver.program()
     except TooLargeError:
         message = f"the file expands to more than {MOST_STEPS:,} values"
-        found.append(Diagnostic("E005", message, Span(path, 1, 1), hint="do macros call one another too often?"))
+        found.append(Diagnostic("E005", message, Span(path, 1, 1), hint="do macros call each other too often?"))
     except RecursionError:
         message = "definitions or signals are nested too deep"
         found.append(Diagnostic("E005", message, Span(path, 1, 1), hint="merge some of them"))

@@ -127,10 +127,11 @@ def _leaf(source: Source, ground: TradedRows, errors: list[Diagnostic], findings
     own = np.frombuffer(source.digests, np.uint8).reshape(-1, DIGEST_BYTES)
     if source is traded:
         if source.events is not None:
-            message = f"source '{source.name}' is the traded panel, onto which others are laid, and can't be as-of"
+            message = f"source '{source.name}' is the traded panel, to which others are aligned, and can't be as-of"
             errors.append(Diagnostic("E101", message, source.spec.span, hint="leave out asof="))
         return Leaf(source, np.arange(len(dates)), own[: len(dates)], "", False)
     rows, moments = _rows_of(source, ground, errors, findings)
+    # Row -1 (no row) then is the last row, the digest of an absent row.
     digests = np.vstack([own, np.frombuffer(_ABSENT, np.uint8)[None]])[rows]
     longest = None if source.events is None else source.events.max_age_days
     if moments is not None and longest is not None:
@@ -141,6 +142,7 @@ def _leaf(source: Source, ground: TradedRows, errors: list[Diagnostic], findings
         message = f"source '{source.name}' has no asset in common with the traded panel '{traded.name}'"
         hint = f"it has {', '.join(source.names[:3])}...; the panel {', '.join(traded.names[:3])}..."
         errors.append(Diagnostic("E202", message, source.spec.span, hint=hint))
+    # Digests are of whole rows, so that the key must also say which assets of them are read.
     restricted = not broadcast and len(shared) < len(source.names)
     marker = digest("\n".join(sorted(shared))) if restricted else "broadcast" if broadcast else ""
     return Leaf(source, rows, digests, marker, broadcast, moments)
@@ -155,7 +157,7 @@ def _rows_of(
     if source.events is not None:
         rows, moments = rows_by_event(source, ground)
         if len(rows) and rows[-1] < 0 and not source.spec.is_factor:
-            message = f"source '{source.name}' has nothing that could be used by the last row of the traded panel"
+            message = f"source '{source.name}' has no usable value by the last row of the traded panel"
             errors.append(Diagnostic("E501", message, source.spec.span))
         return rows, moments
     same = is_on_same_clock(source, ground)
@@ -173,6 +175,7 @@ def _is_sparse(source: Source, rows: NDArray[np.intp], ground: TradedRows, error
     said = source.spec.options.frequency
     if said is not None and said == ground.traded.rows.frequency:
         return False
+    # The cheap test over all rows first; only a source that fails it is judged within its own dates.
     if source.filled * np.count_nonzero(rows >= 0) >= _DENSE * len(rows):
         return False
     between = ground.labels[(ground.labels >= source.dates[0]) & (ground.labels <= source.dates[-1])]

@@ -372,13 +372,13 @@ GOOD = "2020-01-02,A,split,2,,,,,,\n"
         ("2020-01-03,A,rename,,A,,,,,", "a rename of 'A' into itself"),
         ("2020-01-03,A,merge,,,0.5,,,,", "row 3, column 'into': a merge without into"),
         ("2020-01-03,A,merge,,B,,,,,", "row 3: a merge with neither ratio nor cash"),
-        ("2020-01-03,A,cash merger,20,,,,,,", "write delist, with the cash per share as its value"),
+        ("2020-01-03,A,cash merger,20,,,,,,", "as delist, with the cash per share as its value"),
         ("2020-01-03,A,spinoff,,B,,,,,", "row 3, column 'ratio': a spin-off without a ratio"),
         ("2020-01-03,A,spinoff,,,0.5,,,,", "a spin-off of shares of an unnamed company"),
         ("2020-01-03,A,spinoff,,,,,,,", "a spin-off without into, and without cash"),
         ("2020-01-03,A,merge,,B,0.5,-1,,,", "row 3: the cash is negative: -1"),
-        ("2020-01-03,A,delist,-1,,,,,,", "row 3: what is paid is negative: -1"),
-        ("2020-01-03,A,delist,,,,,-1.5,,", "row 3, column 'return': a return of -1.5 loses more than all"),
+        ("2020-01-03,A,delist,-1,,,,,,", "row 3: the payment is negative: -1"),
+        ("2020-01-03,A,delist,,,,,-1.5,,", "row 3, column 'return': a return of -1.5 is below -1"),
         ("2020-01-03,A,dividend,1,B,,,,,", "row 3, column 'into': 'B' is not used by a dividend"),
         ("2020-01-03,A,merge,2,B,0.5,,,,", "row 3, column 'value': '2' is not used by a merge"),
         ("2020-02-30,A,dividend,1,,,,,,", "row 3, column 'date': '2020-02-30' is not a date"),
@@ -432,7 +432,7 @@ def test_two_of_one_id_or_of_none(tmp_path: Path) -> None:
         ("record_date,ticker,kind,value\n2020-01-02,A,split,2\n", "E202 has no date column (name the one of ex-dates"),
         ("on,or,ticker,split\n2020-01-02,2020-01-03,A,2\n", "E202 has several columns of dates: 'on', 'or'"),
         ("date,ticker,split,splits,dividend\n2020-01-02,A,2,2,0\n", ""),  # the exact name counts
-        ("date,ticker,Splits,stock split\n2020-01-02,A,2,2\n", "E201 says the split twice"),
+        ("date,ticker,Splits,stock split\n2020-01-02,A,2,2\n", "E201 has two columns for the split"),
         (
             "date,ticker,dividend\n2020-01-02,A,1\n2020-01-03,A,-1\n",
             "E201 row 3, column 'dividend': the dividend is neg",
@@ -440,7 +440,10 @@ def test_two_of_one_id_or_of_none(tmp_path: Path) -> None:
         ("date,ticker,split\n2020-01-02,A,2\n2020-01-02,B,2\n2020-01-02,A,3\n", "row 2 and row 4, 2:1 and 3:1"),
         ("date,ticker,dividend\n2020-01-02,A,2\n2020-01-02,B,2\n2020-01-02,A,2\n", "row 2 and row 4, 2 both times"),
         ("date,ticker,split\n2020-01-02,A,1\n2020-01-03,A,-2\n", "E201 row 3, column 'split': invalid ratio '-2'"),
-        ("date,ticker,split\n2020-01-02,A,1\n2020-01-03,A,four\n", "E201 row 3, column 'split': 'four' is not a number"),
+        (
+            "date,ticker,split\n2020-01-02,A,1\n2020-01-03,A,four\n",
+            "E201 row 3, column 'split': 'four' is not a number",
+        ),
     ],
 )
 def test_files_that_are_refused(tmp_path: Path, text: str, says: str) -> None:

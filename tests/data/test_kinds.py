@@ -131,7 +131,7 @@ def test_one_column_of_closes_is_traded_under_no_name_of_a_field(tmp_path: Path)
     (tmp_path / "p.csv").write_text("date,close\n2024-03-06,1\n2024-03-07,2\n2024-03-08,3\n")
     text = 'data:\n  prices: load csv from "p.csv"{}\nportfolio main:\n  weights = prices * 0 + 1\n  backtest\n'
     (tmp_path / "s.sig").write_text(text.format(""))
-    with pytest.raises(SigcError, match="no name of one"):
+    with pytest.raises(SigcError, match="which is not its name"):
         sigc.compile(tmp_path / "s.sig", cache="memory").backtest()
     (tmp_path / "s.sig").write_text(text.format(' symbol="SPY"'))
     assert list(sigc.compile(tmp_path / "s.sig", cache="memory").backtest().weights.columns) == ["SPY"]

@@ -235,7 +235,7 @@ def _refuse_negative(spec: SourceSpec, file: str, name: str, cash: Floats, rows:
     bad = rows[cash[rows] < 0.0]
     if len(bad):
         message = f"row {bad[0] + 2}, column '{name}': the dividend is negative: {cash[bad[0]]:g}"
-        raise problem(spec, "E201", file, message, "what holders pay is no corporate action")
+        raise problem(spec, "E201", file, message, "a payment by shareholders is not a corporate action")
 
 
 def _splits(column: Any) -> Rows:

@@ -163,7 +163,7 @@ def _unknown(placed: _Placed) -> Told:
     if placed.unknown:
         assets = sorted({a.asset for a in placed.unknown})
         message = f"{_count(len(placed.unknown), 'action')} of assets without prices: {_list(assets)}"
-        yield message, "is it another spelling of the name? an action of an unknown asset does nothing"
+        yield message, "is the name spelled differently? an action of an unknown asset has no effect"
 
 
 def _unpriced(placed: _Placed) -> Told:
@@ -183,7 +183,7 @@ def _missed(placed: _Placed) -> Told:
         message = (
             f"{_count(len(never), 'action')} after the last price of the asset: {_list([_short(a) for a in never])}"
         )
-        yield message, "in signals and returns they do nothing"
+        yield message, "in signals and returns they have no effect"
 
 
 def _doubtful(placed: _Placed) -> Told:
@@ -210,9 +210,9 @@ def _of_both(of: _Effect) -> tuple[str, str] | None:
         f"alone {without_cash}, the dividend alone {without_split}"
     )
     if is_copy:
-        return f"{message}; the amount of the dividend repeats the ratio", "one may be the other said twice: remove it"
+        return f"{message}; the amount of the dividend repeats the ratio", "one may repeat the other: remove it"
     if too_much:
-        return message, "one may be wrong, or be the other said twice: remove it"
+        return message, "one may be wrong, or repeat the other: remove it"
     return f"{message}: they fit together", "the dividend counts per share after the split; is that how it is written?"
 
 
@@ -230,7 +230,9 @@ def _of_one(of: _Effect) -> tuple[str, str] | None:
     if odd is None:
         return None
     booked = f"1,000 shares are booked as {float(1000 * odd.ratio):,.0f} of its own, and none of another company"
-    message = f"{_whose(of)}: a split of {_words(float(odd.ratio))} is no ratio of small numbers, and {moved}; {booked}"
+    message = (
+        f"{_whose(of)}: a split of {_words(float(odd.ratio))} is not a ratio of small numbers, and {moved}; {booked}"
+    )
     return message, "if it is a spin-off, write kind spinoff with into and ratio, or with cash"
 
 
@@ -252,7 +254,7 @@ def _jumps(placed: _Placed, of: _Prices) -> Told:
         shown = _list([text for _, text in sorted(found)])
         what = "1 price jumps" if len(found) == 1 else f"{len(found):,} prices jump"
         message = f"{what} like a split that no action declares: {shown}"
-        yield message, "add the action, or mend the price"
+        yield message, "add the action, or correct the price"
 
 
 def _split_like(of: _Prices) -> Iterator[tuple[int, int, int]]:

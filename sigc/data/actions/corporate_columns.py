@@ -91,7 +91,7 @@ def named(spec: SourceSpec, file: str, names: list[str], role: str) -> str:
     found = [n for n in names if _words(n) in _NAMES[role] and n not in (spec.date_col, spec.symbol_col)]
     exact = [n for n in found if n.strip().lower() == role]
     if len(found) > 1 and len(exact) != 1:
-        raise problem(spec, "E201", file, f"says the {role} twice: columns {' and '.join(map(repr, found))}")
+        raise problem(spec, "E201", file, f"has two columns for the {role}: {' and '.join(map(repr, found))}")
     return (exact or found or [""])[0]
 
 

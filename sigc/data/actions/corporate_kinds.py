@@ -49,7 +49,7 @@ WORDS = {
 _ELSEWHERE = {
     "stock dividend": "write a stock dividend as a split: one of 5 % is 1.05",
     "bonus issue": "write a bonus issue as a split: one new share for two old ones is 3:2",
-    "cash merger": "of a takeover for cash alone write delist, with the cash per share as its value",
+    "cash merger": "write a takeover for cash alone as delist, with the cash per share as its value",
 }
 _USES = {
     "value": (ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.DELIST),
@@ -118,6 +118,7 @@ class LongForm:
         rows, column = self._at(*(kinds or _USES[role])), self._column(role)
         if column is None:
             return {}
+        # A split of 0 shares is an error, which `ratios_at` raises; elsewhere vendors write 0 for "no shares".
         rest = rows & ~self._at(ActionKind.SPLIT)
         said = np.array([not _is(t, (0.0,)) for t in texts(only(column, rest))], bool)
         rows &= said | ~rest
@@ -179,6 +180,7 @@ class LongForm:
             message = "a split without a ratio" if not said else "value and ratio of the split differ"
             raise self._wrong(row, "", message, "write new shares for old ones as its value: 4, 0.25 or 4:1")
         ratio = said.pop()
+        # Some vendors write a reverse split of 1 for 10 as 10; guessing wrong would move the price by a factor of 100.
         if self._words[row].startswith("reverse") and ratio > 1:
             message = f"a reverse split of {ratio} can be {ratio} for 1, or 1 for {ratio}"
             raise self._wrong(row, "", message, f"write new shares for old ones: {ratio.denominator}:{ratio.numerator}")
@@ -199,10 +201,10 @@ class LongForm:
         """Return a delisting. Its value counts, or its return if no value is given."""
         value = of.value if of.value is not None else of.cash
         if value is not None:
-            self._positive(row, value, "what is paid")
+            self._positive(row, value, "the payment")
             return Action(of.ex_date, of.asset, of.kind, value=value, id=of.id)
         if of.total_return is not None and of.total_return < -1.0:
-            raise self._wrong(row, "total_return", f"a return of {of.total_return:g} loses more than all", "-1 is all")
+            raise self._wrong(row, "total_return", f"a return of {of.total_return:g} is below -1", "-1 is a total loss")
         return Action(of.ex_date, of.asset, of.kind, total_return=of.total_return, id=of.id)
 
     def _spinoff(self, row: int, of: Cells) -> Action:
@@ -211,7 +213,7 @@ class LongForm:
             if of.ratio is not None and of.ratio != 1:
                 raise self._wrong(row, "into", "a spin-off of shares of an unnamed company", "name it by into")
             if not cash:
-                hint = "name the new company by into and ratio, or write what a share brings as cash"
+                hint = "name the new company by into and ratio, or write the money per share as cash"
                 raise self._wrong(row, "", "a spin-off without into, and without cash", hint)
             return Action(of.ex_date, of.asset, of.kind, Fraction(0), cash, pay_date=of.pay_date, id=of.id)
         if of.ratio is None:
@@ -237,7 +239,8 @@ class LongForm:
 
     def _positive(self, row: int, amount: float, what: str) -> float:
         if amount < 0.0:
-            raise self._wrong(row, "", f"{what} is negative: {amount:g}", "what holders pay is no corporate action")
+            hint = "a payment by shareholders is not a corporate action"
+            raise self._wrong(row, "", f"{what} is negative: {amount:g}", hint)
         return amount
 
     def _wrong(self, row: int, role: str, message: str, hint: str) -> SigcError:

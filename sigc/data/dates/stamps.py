@@ -366,7 +366,7 @@ def _intraday(spec: SourceSpec, file: str, stamps: Stamps, exchange: Exchange, n
             if exchange.is_declared:
                 raise problem(spec, "E201", file, shown, hint)
             findings.append(
-                _finding(spec, f"{shown}, which nobody declared: they are kept, as rows of all hours", hint)
+                _finding(spec, f"{shown}, which is not declared: they are kept, as rows of all hours", hint)
             )
             calendar = ALWAYS
         elif outside:
@@ -379,7 +379,7 @@ def _intraday(spec: SourceSpec, file: str, stamps: Stamps, exchange: Exchange, n
                 findings.append(_finding(spec, f"{shown}: dropped", "hours=extended keeps them"))
             else:
                 hint = "say calendar= to drop them, or hours=extended if they are right"
-                findings.append(_finding(spec, f"{shown}: kept, as nobody declared this calendar", hint))
+                findings.append(_finding(spec, f"{shown}: kept, as this calendar is not declared", hint))
     kept = instants if keep is None else instants[keep]
     frequency = spec.options.frequency or infer(kept.view("datetime64[ns]"), exchange, is_always=calendar == ALWAYS)
     return Dated(kept.view("datetime64[ns]"), len(instants), keep, frequency, calendar, exchange.zone, tuple(findings))

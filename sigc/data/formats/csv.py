@@ -56,9 +56,8 @@ class CsvFile:
         except pa.ArrowInvalid as failure:
             if "conversion error to double" not in str(failure):
                 raise
-        return self._read(
-            self._raw, dict.fromkeys(columns, pa.string()), list(columns)
-        )  # bad cells are reported one by one later
+        # As text: bad cells are reported one by one later.
+        return self._read(self._raw, dict.fromkeys(columns, pa.string()), list(columns))
 
     def _read(self, raw: bytes, kinds: dict[str, Any], columns: list[str] | None) -> Any:
         convert = pacsv.ConvertOptions(

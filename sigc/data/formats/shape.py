@@ -117,7 +117,7 @@ def _check_long(
         at, first = int(order[same[0] + 1]), int(order[same[0]])
         where = f"rows {rows.number(first)} and {rows.number(at)}"
         message = f"has {when(rows.dates[at])} of '{names[column[at]]}' twice: {where}"
-        hint = "of restatements, say asof=true and available_after= with the column of their publication"
+        hint = "for restatements, say asof=true and available_after= with the column of their publication"
         raise problem(spec, "E201", file, message, hint)
     if any_order:
         return

@@ -118,10 +118,11 @@ def grow(
     made = _shaped(_decided(spec, of.rows), given, exchanges, held.header)
     panel = made.panel
     if made.static or of.static or of.category or not (panel.names == of.names or set(panel.names) <= set(of.names)):
-        raise problem(spec, "E201", WHERE, "can't be appended: give the whole source anew")
+        raise problem(spec, "E201", WHERE, "can't be appended: give the whole source again")
     if not len(panel.dates) or panel.dates[0] <= of.dates[-1]:
         raise problem(spec, "E201", WHERE, f"has rows that are not after {_day(of.dates[-1])}")
     last = of.blocks[-1]
+    # A copy: `held` stays as it was, also if the rows are refused.
     mask = None if held.mask is None else held.mask.copy()
     panel = panel if mask is None else mask.panel(panel)
     grown, panels = _lengthened(spec, held, panel) or _converted(
@@ -182,7 +183,8 @@ def _more_events(spec: SourceSpec, held: MemoryFrame, raw: RawEvents, given: Any
     """Return an as-of source with more rows, which may restate old ones; late rows are findings."""
     later = _events(_decided(spec, raw.rows), given, exchanges)
     if later is None or later.by_label != raw.by_label:
-        raise problem(spec, "E201", WHERE, "can't be appended: give the whole source anew")
+        raise problem(spec, "E201", WHERE, "can't be appended: give the whole source again")
+    # Row numbers, which errors name, go on after the known ones as if all rows were of one frame.
     later = replace(later, where=later.where + int(raw.where.max(initial=0)))
     both = together([raw, later])
     store = MemoryStore()
@@ -215,6 +217,7 @@ def _lengthened(
         return None
     rows = concat([rows], before.names)
     panel = lengthened(before, rows, held.spare)
+    # Only the new rows are hashed: a digest is of one row, and those of the rows before are known.
     digests = of.digests[DIGEST_BYTES * last.start :] + row_digests(rows)
     facts = facts_of(spec, periods[0].label, digests)
     blocks = (SourceBlock(0, len(panel.dates), facts.key),)

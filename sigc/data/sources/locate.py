@@ -98,7 +98,7 @@ def together(spec: SourceSpec, places: list[SourceFiles]) -> SourceFiles:
     files = [f for p in places for f in p.files]
     twice = next((f for at, f in enumerate(files) if f in files[:at]), "")
     if twice:
-        raise _error(spec, f"two paths of the list mean the file '{twice}'", hint="remove one")
+        raise _error(spec, f"two paths of the list are the same file '{twice}'", hint="remove one")
     versions = tuple(v for p in places for v in p.versions)
     return SourceFiles(", ".join(p.text for p in places), tuple(files), versions, any(p.remote for p in places))
 

@@ -96,7 +96,7 @@ def drive(
             return Computed(plan, frontier, store, report)
         for key in lost:
             losses[key] = losses.get(key, 0) + 1
-        frontier.report.incidents.append(f"{len(lost)} stored block(s) were gone and were made again")
+        frontier.report.incidents.append(f"{len(lost)} stored block(s) were missing and were recomputed")
         earlier.append(frontier.report)
         plan = restore() if restore is not None else plan
     message = f"stored blocks are removed faster than they are computed ({', '.join(lost[:3])})"

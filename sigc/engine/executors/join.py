@@ -46,7 +46,7 @@ async def judged(required: str, folder: str, niceness: int) -> tuple[str, bool]:
         return await asyncio.to_thread(unmet, required), True
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] == "sigc":
-            return f"has no sigc, or another ({missing})", missing.name != "sigc"
+            return f"has no sigc, or another version ({missing})", missing.name != "sigc"
         return f"can't load sigc: {missing}", True
     except Exception as failure:
         return f"can't prove what it computes: {type(failure).__name__}: {failure}", True
@@ -65,7 +65,7 @@ def carry_out(payload: bytes, required: str) -> Any:
             return {"refused": where, "why": why}
         from sigc.engine.executors.batch import run_batch
     except ImportError as missing:
-        return {"refused": where, "why": f"has no sigc, or another ({missing})"}
+        return {"refused": where, "why": f"has no sigc, or another version ({missing})"}
     tasks, address = pickle.loads(payload)  # noqa: S301  # Dask itself sends tasks as pickles
     return run_batch(tasks, address)
 
@@ -130,7 +130,7 @@ class Keeper(SchedulerPlugin):
         first = next(name for name in scheduler.plugins if name.startswith("sigc-keeper-"))
         is_lost = scheduler.status == distributed.Status.running and "retire" not in stimulus_id
         if is_lost and first == self.name:
-            scheduler.log_event(EVENTS, {"text": f"worker {worker} was lost; its blocks were computed again"})
+            scheduler.log_event(EVENTS, {"text": f"worker {worker} was lost; its blocks were recomputed"})
 
     def remove_client(self, scheduler: Any, client: str) -> None:
         """Remove everything of a client that is gone, properly closed or not."""

@@ -145,7 +145,7 @@ def unmet(required: str) -> str:
 def _unequal(wanted: Mapping[str, str]) -> str:
     ours = versions()
     return "; ".join(
-        _TOLD.get(name, f"has {name} {ours.get(name, 'of no version')}, not {value}")
+        _TOLD.get(name, f"has {name} {ours.get(name, 'of unknown version')}, not {value}")
         for name, value in wanted.items()
         if ours.get(name) != value
     )

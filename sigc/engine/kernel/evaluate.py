@@ -52,6 +52,7 @@ def evaluate(
     work = _Work(need, given, wanted, at)
     for shape in wanted.keys() & given.keys():
         work.store(shape, given[shape])
+    # The reads are counted over the groups that will run: an array whose count falls to 0 is dropped.
     todo = groups(order, wanted, given)
     work.uses = Counter(i.shape for group in todo for node in group for i in node.inputs)
     read = frozenset(work.uses)

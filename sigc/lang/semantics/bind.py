@@ -127,11 +127,10 @@ class Binder:
             return unknown(span)
         if op.name == RAW and pairs[0][1].op != SOURCE:
             message = f"'{shown}' takes the name of a data source"
-            return self.of.error("E101", message, pairs[0][1].span, "it stands for the source as its file has it")
+            return self.of.error("E101", message, pairs[0][1].span, "it means the source as stored in its file")
         pairs = [(p, self._as_panel(op, p, v)) for p, v in pairs]
-        fits = [
-            self._input_ok(op, p, v, pairs, shown) for p, v in pairs
-        ]  # check all of them: each reports its own error
+        # A list, not a generator in `all`: each input must be checked, so that each reports its own error.
+        fits = [self._input_ok(op, p, v, pairs, shown) for p, v in pairs]
         if not all(fits):
             return unknown(span)
         args = self._numbers(op, {p.name: (p, v) for p, v in bound if not p.is_input}, shown)

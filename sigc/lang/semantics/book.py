@@ -101,7 +101,7 @@ def _cost(of: Resolver, name: str, given: tuple[Argument, ...], node: Call, scop
         key = argument.name or (names[at] if at < len(names) else "")
         if key not in declared:
             hint = did_you_mean(key, names) or f"{name}({', '.join(names)})"
-            of.error("E101", f"'{name}' has no argument '{key}'" if key else f"'{name}' takes fewer arguments",
+            of.error("E101", f"'{name}' has no argument '{key}'" if key else f"'{name}' got too many arguments",
                      argument.span, hint)  # fmt: skip
             return None
         if key == "model":

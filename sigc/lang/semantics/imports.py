@@ -152,7 +152,7 @@ class _Importer:
         allowed = [path.parent.resolve(), *(r.resolve() for r in self.roots)]
         if target in chain:
             names = " -> ".join(p.name for p in [*chain[chain.index(target) :], target])
-            return "E005", f"import of '{target.name}' comes back to itself", f"cycle: {names}"
+            return "E005", f"import of '{target.name}' is circular", f"cycle: {names}"
         if not any(root in target.parents for root in allowed):
             return "E200", f"import of '{target.name}' leaves the folder of the file", "copy it beside the file"
         if self.count > _MOST_IMPORTS:

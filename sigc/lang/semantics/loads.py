@@ -92,9 +92,7 @@ def _check_adjusted(of: Resolver, load: Load, option: Option) -> None:
         return
     if load.role == "value" and not measures(load_name(load), load.column, load.dtype):
         message = f"adjust= is for prices and volume, and '{load_name(load)}' is neither by its name"
-        hint = (
-            f"as prices are known: {', '.join(sorted(PRICES))}; or write Price (or Volume) as its type under columns:"
-        )
+        hint = f"names of prices: {', '.join(sorted(PRICES))}; or write Price (or Volume) as its type under columns:"
         of.error("E101", message, option.span, hint)
 
 

@@ -269,7 +269,7 @@ class Resolver:
         if node.func in self.here.ambiguous:
             places = " and in ".join(self.here.ambiguous[node.func])
             message = f"'{node.func}' is defined in {places}"
-            return self.error("E004", message, node.func_span, "import the file that is meant")
+            return self.error("E004", message, node.func_span, "import the intended file")
         return self.binder.call(node, scope)
 
     def _open(self, definition: Definition, node: Call, scope: Scope) -> Value:
@@ -405,5 +405,5 @@ class Resolver:
 def _place_of(name: str) -> str:
     """Return the hint for an option of a book that is written as a local."""
     if name in BACKTEST_OPTIONS:
-        return f"an option stands on the backtest line: backtest {name}=..."
-    return f"a limit stands under constraints: {name} = ..." if name in CONSTRAINTS else ""
+        return f"options belong on the backtest line: backtest {name}=..."
+    return f"limits belong under constraints: {name} = ..." if name in CONSTRAINTS else ""

@@ -282,7 +282,7 @@ class ExpressionParser:
         if not self.done and self.current.kind in ("name", "string"):
             asset = self.next()
         else:
-            rows = "rows are not picked, a panel is moved: lag(x, n)"
+            rows = "rows can't be selected; shift the panel: lag(x, n)"
             one = 'write x[AAPL] or x["BRK.B"]'
             raise self.fault("expected an asset's name in brackets", hint=rows if self._is_row() else one)
         if not self.done and self.current.text in (".", "-", "/"):

@@ -58,9 +58,8 @@ class Parser:
     def __init__(self, path: str, errors: list[Diagnostic]) -> None:
         self.path = path
         self.errors = errors
-        self.strange = {
-            d.span.line for d in errors if d.span
-        }  # lines with a reported character: no further errors for them
+        # Lines with a reported character: no further errors for them.
+        self.strange = {d.span.line for d in errors if d.span}
         self.imports: list[Import] = []
         self.data: list[Load] = []
         self.params: list[Param] = []

@@ -137,5 +137,5 @@ def _parsed(line: bytes, path: Path, number: int) -> Anchor:
 
 
 def _unreadable(path: Path, why: str) -> SigcError:
-    hint = "anchors can't be checked; restore the file from where it is copied to"
+    hint = "anchors can't be checked; restore the file from its copy"
     return SigcError(Diagnostic("E811", f"the anchors {path} can't be read: {why}", hint=hint))

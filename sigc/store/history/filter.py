@@ -116,6 +116,7 @@ class _Parser:
         return tests[0] if len(tests) == 1 else lambda of: all(t(of) for t in tests)
 
     def _one(self) -> Test:
+        # Bounded, so that no filter reaches Python's recursion limit, here or when its test runs.
         self._depth += 1
         if self._depth > _DEEPEST:
             raise self._unexpected(f"at most {_DEEPEST} levels")
@@ -205,6 +206,7 @@ def _field(of: Mapping[str, Any], path: list[str]) -> Any:
 def _compared(left: _Value, sign: str, right: _Value) -> Test:
     def test(of: Mapping[str, Any]) -> bool:
         a, b = left(of), right(of)
+        # Null first: it is the one value that equals a missing field.
         if a is None or b is None:  # absent or null
             equal = a in (None, _ABSENT) and b in (None, _ABSENT)
             return equal if sign in _EQUAL else not equal if sign in _DIFFERENT else False

@@ -23,14 +23,9 @@ from sigc.store.history.track import Close, Day, days
 from sigc.store.ledger import books, orders
 from sigc.store.ledger.records import BookKey
 
-_OPEN = (
-    "planned",
-    "sending",
-    "unknown",
-    "acknowledged",
-    "partially_filled",
-)  # exactly as in the index intents_in_flight
-_EARLY = ("cancelled", "expired", "rejected", "denied")  # exactly as in the index intents_ended_early
+# Exactly the states of the indexes intents_in_flight and intents_ended_early.
+_OPEN = ("planned", "sending", "unknown", "acknowledged", "partially_filled")
+_EARLY = ("cancelled", "expired", "rejected", "denied")
 
 
 class CursorError(Exception):

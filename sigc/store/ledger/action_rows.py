@@ -105,6 +105,7 @@ def put_next(tx: Transaction, key: Key, next: str) -> None:
 
 def fill_came(tx: Transaction, asset: str, at: datetime) -> None:
     """Mark as due the actions that apply to a newly known fill."""
+    # The fill may have given a book a position at the close before the action, for which nothing is booked yet.
     tx.connection.execute("UPDATE actions SET due = session WHERE asset = ? AND before >= ?", (asset, at.isoformat()))
 
 
@@ -229,8 +230,10 @@ def restated(prices: Mapping[str, Decimal], dues: Iterable[DueAction]) -> dict[s
     """
     found = dict(prices)
     order = (ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.RENAME)
+    # Renames come last in a session: its splits and dividends have the asset's old name.
     acting = sorted((d for d in dues if d.action.kind in order), key=lambda d: (d.session, order.index(d.action.kind)))
     for (_, is_rename), group in groupby(acting, key=lambda d: (d.session, d.action.kind is ActionKind.RENAME)):
+        # All renames of a session at once: two assets may exchange their names.
         if is_rename:
             found = renamed(found, {due.action.asset: due.action.into for due in group})
             continue
@@ -253,6 +256,7 @@ def renamed(prices: Mapping[str, Decimal], names: Mapping[str, str]) -> dict[str
     {'A': Decimal('40'), 'B': Decimal('10'), 'N': Decimal('9')}
     """
     found = dict(prices)
+    # A name given up and taken over on the same day gets the price of the asset that takes it.
     for into in names.keys() & {*names.values()}:
         found.pop(into, None)
     for old, into in names.items():

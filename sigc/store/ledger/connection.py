@@ -110,7 +110,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
             version = _version(connection, path, len(MIGRATIONS))
             if version < len(MIGRATIONS):
                 hint = "`sigc run` migrates it, and keeps a copy"
-                raise SigcError(Diagnostic("E310", f"the ledger {path} is of the old version {version}", hint=hint))
+                raise SigcError(Diagnostic("E310", f"the ledger {path} has the old version {version}", hint=hint))
         except BaseException:
             connection.close()
             raise
@@ -132,7 +132,7 @@ def _look_at(path: Path) -> None:
 
 
 def _foreign(path: Path) -> SigcError:
-    return SigcError(Diagnostic("E310", f"{path} is no ledger of sigc", hint="set daemon.work_dir to another folder"))
+    return SigcError(Diagnostic("E310", f"{path} is not a sigc ledger", hint="set daemon.work_dir to another folder"))
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, version: int, migrations: Sequence[str]) -> None:

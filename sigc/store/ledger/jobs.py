@@ -209,6 +209,7 @@ def misses_between(connection: sqlite3.Connection, job: str, start: datetime, en
     found: list[Missed] = []
     for name, text, reason, at in rows:
         planned = datetime.fromisoformat(text)
+        # A miss may be recorded late (after a restart), so that one row outside the days is not the end of them.
         if planned < start - _SLACK:
             break
         if start <= planned < end:
