@@ -1,7 +1,7 @@
-"""What all processes that use a cache count together: hits, misses, and about how many bytes it has.
+"""Counters shared by all processes of a cache: hits, misses, and its approximate size in bytes.
 
-To look at every entry after each run would make a run cost what the cache holds. So each process adds what it wrote;
-one that dies takes a little with it, what is written twice counts twice, and now and then all is measured anew.
+A look at every entry after each run would cost as much as the cache is large. So each process adds the bytes it wrote;
+a process that dies loses a little, repeated writes count twice, and the size is measured again now and then.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from pathlib import Path
 
 from sigc.cache import files
 
-_TRUSTED = 100  # additions after which the bytes are measured anew
+_TRUSTED = 100  # additions after which the size is measured again
 
 
 @dataclass(frozen=True, slots=True)
 class CacheCounts:
-    """hits, misses: since the cache was made. bytes: about; additions: since they were measured, -1 for never."""
+    """hits, misses: since the cache was created. bytes: approximate; additions: since the last measurement, -1 for
+    never.
+    """
 
     hits: int = 0
     misses: int = 0
@@ -29,12 +31,12 @@ class CacheCounts:
     additions: int = -1
 
     def may_exceed(self, max_bytes: int) -> bool:
-        """Whether the bytes are to be measured, since they may be more than `max_bytes`."""
+        """Return True if the size must be measured, since it may exceed `max_bytes`."""
         return not 0 <= self.additions < _TRUSTED or self.bytes > max_bytes
 
 
 def counts(directory: Path) -> CacheCounts:
-    """As they are kept; what can't be read was never counted."""
+    """Return the stored counters; zeros if unreadable."""
     try:
         found = json.loads((directory / "notes" / "counts").read_text(encoding="utf-8"))
         return CacheCounts(**{name: int(found[name]) for name in asdict(CacheCounts()) if name in found})
@@ -43,7 +45,7 @@ def counts(directory: Path) -> CacheCounts:
 
 
 def add_counts(directory: Path, hits: int, misses: int, written: int = 0) -> None:
-    """Add to the counts."""
+    """Add to the counters."""
 
     def added(known: CacheCounts) -> CacheCounts:
         additions = known.additions + 1 if known.additions >= 0 else -1
@@ -53,12 +55,12 @@ def add_counts(directory: Path, hits: int, misses: int, written: int = 0) -> Non
 
 
 def set_bytes(directory: Path, measured: int) -> None:
-    """Keep what was measured."""
+    """Store a measured size."""
     _change(directory, lambda known: replace(known, bytes=measured, additions=0))
 
 
 def _change(directory: Path, to: Callable[[CacheCounts], CacheCounts]) -> None:
-    """Under a lock over all processes; a cache that can't be written keeps its old counts."""
+    """Change the counters under a lock over all processes; in an unwritable cache they stay unchanged."""
     with suppress(OSError):
         lock = os.open(directory / "leases" / "counts.lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:

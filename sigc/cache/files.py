@@ -1,13 +1,12 @@
-"""The format of one cached block: parquet any tool can open, written and read whole.
+"""The file format of one cached block: standard parquet, written and read whole.
 
-A `date` column and one FixedSizeList<double> column of all assets: a column an asset would read tens of times
-slower. Uncompressed, no dictionary, one page, so that the values lie in the file as they lie in memory, at the end of
-their column: `layout.py` writes them there, we read them from there, and let parquet's reader decode them only where
-the checksum says otherwise.
-Notes in the foot: `sigc`, a JSON text of format, key, rows, labels; `sigc.names`, a JSON list of the assets;
-`sigc.checksum`, XXH3-128 over these texts, the dates and the values. It is against damage: who may write into the
-directory is looked at by `parquet.py`. Names by the thousand are the same in most blocks, so they are encoded and
-decoded once.
+A `date` column and one FixedSizeList<double> column of all assets: one column per asset would be tens of times slower
+to read. Uncompressed, no dictionary, one page, so that the values lie in the file as in memory, at the end of their
+column: `layout.py` writes them there, and `_as_they_lie` reads them from there; parquet's reader decodes them only if
+the checksum disagrees. Key-value metadata in the footer: `sigc`, a JSON text of format, key, rows, labels;
+`sigc.names`, a JSON list of the assets; `sigc.checksum`, XXH3-128 over these texts, the dates and the values. The
+checksum is against damage; `parquet.py` checks who may write into the directory. Thousands of names are the same in
+most blocks, so they are encoded and decoded once.
 """
 
 from __future__ import annotations
@@ -31,68 +30,68 @@ from sigc.blocks.block import BlockFacts, CarryState, Place
 from sigc.cache.layout import pieces
 from sigc.panel import Dates, Floats, Panel
 
-FORMAT = "2"  # of blocks and facts: raised when an older sigc could not read them, or we not its
-MOST_CELLS = 1 << 30  # of one block: beyond it a file is hostile or broken, and isn't opened
+FORMAT = "2"  # version of blocks and facts: raise it when old and new code can't read each other's files
+MOST_CELLS = 1 << 30  # of one block: a larger file is hostile or damaged, and is not opened
 
 
 class DamagedError(Exception):
-    """A file of the cache that is not what was written."""
+    """A damaged file of the cache."""
 
 
 class OtherFormatError(Exception):
-    """A file of the cache that another version of sigc wrote. Nothing is wrong with it."""
+    """A file of the cache in the format of another version of sigc. It is not damaged."""
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
+    """Write a file completely or not at all."""
     _replace(path, [content])
 
 
 def write_facts(path: Path, facts: BlockFacts) -> None:
-    """The facts as JSON, with a checksum of their own."""
+    """Write facts as JSON, with their own checksum."""
     data = asdict(facts) | {"digests": facts.digests.hex(), "format": FORMAT}
     body = json.dumps(data, separators=(",", ":"), sort_keys=True)
     replace(path, f"{_checksum((body.encode(),))}\n{body}\n".encode())
 
 
 def read_facts(path: Path, *, any_format: bool = False) -> BlockFacts:
-    """Raises FileNotFoundError, `DamagedError`, `OtherFormatError`. any_format: unchecked, whoever wrote them."""
+    """Return facts. any_format: of any version, unchecked. Raise FileNotFoundError, DamagedError, OtherFormatError."""
     raw = path.read_bytes()
     try:
         checksum, body, _ = raw.decode().split("\n")
         data = json.loads(body)
-        is_ours = data.pop("format", "1") == FORMAT  # the first format did not say
+        is_ours = data.pop("format", "1") == FORMAT  # the first format had no such field
         if not (is_ours or any_format):
             raise OtherFormatError(str(path))
         if is_ours and _checksum((body.encode(),)) != checksum:
-            raise DamagedError("its facts have another checksum")
+            raise DamagedError("the checksum of its facts differs")
         return BlockFacts(**{**data, "digests": bytes.fromhex(data["digests"])})
     except (ValueError, TypeError, KeyError, AttributeError) as broken:
         raise DamagedError("its facts can't be read") from broken
 
 
 def write_panel(path: Path, facts: BlockFacts, panel: Panel) -> None:
-    """A panel as parquet."""
+    """Write a panel as parquet."""
     labels = None if panel.labels is None else list(panel.labels)
     about = {"key": facts.key, "entry": f"{facts.name}_{facts.label}", "labels": labels, "dated": True}
     _write(path, about, panel.names, panel.dates, panel.values)
 
 
 def read_panel(path: Path, key: str, place: Place | None = None) -> Panel:
-    """place: gives the memory for the values. Raises FileNotFoundError, `DamagedError`, `OtherFormatError`."""
+    """Return a panel. place: allocates the values. Raise FileNotFoundError, `DamagedError`, `OtherFormatError`."""
     about, names, dates, values = _read(path, key, place or _anywhere)
     labels = about["labels"]
     return Panel(dates, names, values, None if labels is None else tuple(labels))
 
 
 def write_carry(path: Path, facts: BlockFacts, carry: CarryState) -> None:
-    """State vectors as parquet, one row a component."""
+    """Write state vectors as parquet, one row per component."""
     about = {"key": facts.key, "dated": False}
     _write(path, about, carry.names, np.empty(0, "datetime64[ns]"), np.ascontiguousarray(carry.values))
 
 
 def read_carry(path: Path, key: str) -> CarryState:
-    """Raises FileNotFoundError, `DamagedError`, `OtherFormatError`."""
+    """Return state vectors. Raise FileNotFoundError, `DamagedError`, `OtherFormatError`."""
     _, names, _, values = _read(path, key, _anywhere)
     return CarryState(names, values)
 
@@ -105,6 +104,7 @@ def _write(path: Path, about: dict[str, Any], names: tuple[str, ...], dates: Dat
 
 
 def _replace(path: Path, content: Iterable[bytes | memoryview]) -> None:
+    # Own name per writer: several processes may write one block at the same time, with the same bytes.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("xb") as out:
@@ -118,7 +118,7 @@ def _replace(path: Path, content: Iterable[bytes | memoryview]) -> None:
 
 
 def _read(path: Path, key: str, place: Place) -> tuple[dict[str, Any], tuple[str, ...], Dates, Floats]:
-    """What is told of the block, its assets, dates (none of a state) and values, verified."""
+    """Return a block's description, assets, dates (none for a state) and values, verified."""
     with _opened(path, key) as (file, texts, checksum):
         about, names = json.loads(texts[0]), _names(texts[1])
         dates, values = _as_they_lie(path, file, about, place(int(about["rows"]), len(names)))
@@ -145,19 +145,19 @@ def _anywhere(rows: int, width: int) -> Floats:
 
 @contextmanager
 def _opened(path: Path, key: str) -> Iterator[tuple[Any, tuple[bytes, bytes], str]]:
-    """The file, its notes as they are, its checksum. Sizes are checked before anything is read."""
+    """Yield the file, its metadata texts, its checksum. Sizes are checked before anything is read."""
     try:
         with pq.ParquetFile(path) as file:
             notes = file.metadata.metadata or {}
             if b"sigc" not in notes:
-                raise DamagedError("it is no file of the cache")
+                raise DamagedError("it is not a file of the cache")
             about, names = json.loads(notes[b"sigc"]), _names(notes[b"sigc.names"])
             if about["format"] != FORMAT:
                 raise OtherFormatError(str(path))
             if about["key"] != key:
                 raise DamagedError("it holds another block")
             if max(file.metadata.num_rows, int(about["rows"])) * max(1, len(names)) > MOST_CELLS:
-                raise DamagedError("it declares an absurd size")
+                raise DamagedError("its declared size is impossible")
             yield file, (notes[b"sigc"], notes[b"sigc.names"]), notes[b"sigc.checksum"].decode()
     except (pa.ArrowException, OSError, ValueError, LookupError, TypeError) as broken:
         if isinstance(broken, FileNotFoundError):
@@ -166,20 +166,21 @@ def _opened(path: Path, key: str) -> Iterator[tuple[Any, tuple[bytes, bytes], st
 
 
 def _as_they_lie(path: Path, file: Any, about: dict[str, Any], values: Floats) -> tuple[Dates, Floats]:
-    """Dates, and `values` filled, straight from the file, if they lie there in one piece each. To be checked."""
+    """Return dates, and `values` filled, straight from the file's bytes. The caller must check them."""
     stamps = np.empty(len(values) if about["dated"] else 0, "i8")
     if file.metadata.num_row_groups == 1:
         group = file.metadata.row_group(0)
         with path.open("rb", buffering=0) as raw:
             for number, array in enumerate(a for a in (stamps, values) if a.size):
                 column = group.column(number)
+                # The values are the last bytes of the column chunk, after the page head and the levels.
                 raw.seek(column.data_page_offset + column.total_compressed_size - array.nbytes)
                 raw.readinto(array.data.cast("B"))
     return stamps.view("datetime64[ns]"), values
 
 
 def _decoded(table: Any, about: dict[str, Any], width: int) -> tuple[Dates, Floats]:
-    """Dates and values as parquet's reader finds them: blocks of several pages."""
+    """Return dates and values decoded by parquet's reader: for blocks of several pages."""
     rows = int(about["rows"])
     stamps = (
         table["date"].combine_chunks().view(pa.int64()).to_numpy() if about["dated"] and rows else np.empty(0, "i8")

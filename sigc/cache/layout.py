@@ -1,13 +1,13 @@
-"""The bytes of a block as a parquet file: what parquet's own writer makes of it, without a copy of the values.
+"""The bytes of a block as a parquet file: the same as parquet's own writer makes, without a copy of the values.
 
     PAR1 | page of dates | pages of values | foot | length of the foot | PAR1
 
-Every column is required, plain, uncompressed: the values of a page lie in the file as they lie in memory. A list has
-levels before its values, which say where rows begin; they follow from the shape alone. A general writer counts them
-cell by cell, and copies what it writes several times: seven times the time.
+Every column is required, plain, uncompressed: the values of a page lie in the file as in memory. A list has levels
+before its values, which mark the begin of rows; they follow from the shape alone. A general writer counts them cell by
+cell, and copies the data several times: it takes seven times as long.
 
-The foot says the same thing twice: in parquet's own schema, and in arrow's, by which readers know a list of fixed size.
-https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
+The footer describes the columns twice: in parquet's own schema, and in arrow's, by which readers recognise a fixed-size
+list. https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sigc.cache.thrift import ThriftValue, flag, i32, i64, listed, struct, text,
 from sigc.panel import Dates, Floats
 
 _MAGIC = b"PAR1"
-_MOST_BYTES = 1 << 30  # of a page: its length is a signed 32-bit number
+_MOST_BYTES = 1 << 30  # per page: its length is a signed 32-bit number
 _INT64, _DOUBLE = 2, 5
 _REQUIRED, _REPEATED = 0, 2
 _LIST = 3
@@ -35,7 +35,7 @@ Bytes = bytes | memoryview
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """Where a column lies in the file."""
+    """The place of a column in the file."""
 
     path: tuple[str, ...]
     type: int
@@ -47,9 +47,10 @@ class _Column:
 def pieces(
     dates: Dates | None, values: Floats, notes: Mapping[str, str], page_bytes: int = _MOST_BYTES
 ) -> Iterator[Bytes]:
-    """The file, piece after piece: columns `date` (none for None) and `values`, both contiguous.
+    """Yield the file piece by piece: columns `date` (none for None) and `values`, both contiguous.
 
-    notes: key and text, in the foot. page_bytes: of one page at most, or one row. A column without cells has no page.
+    notes: key-value metadata of the footer. page_bytes: maximum of one page, at least one row. A column without cells
+    has no page.
     """
     yield _MAGIC
     at = len(_MAGIC)
@@ -72,7 +73,7 @@ def _columns(dates: Dates | None, values: Floats) -> Iterator[tuple[tuple[str, .
 
 
 def _pages(array: Dates | Floats, most: int) -> Iterator[tuple[Bytes, ...]]:
-    """Head, levels (of rows of a list), values; each page of whole rows."""
+    """Yield (head, levels of a list's rows, values); each page has whole rows."""
     width = array.shape[1] if array.ndim == 2 else 1
     step = max(1, most // (8 * width))
     for low in range(0, len(array), step):
@@ -85,7 +86,9 @@ def _pages(array: Dates | Floats, most: int) -> Iterator[tuple[Bytes, ...]]:
 
 @functools.lru_cache(maxsize=64)
 def _levels(rows: int, width: int) -> bytes:
-    """Repetition: 0 where a row begins, 1 within it. Definition: 1 everywhere, no cell is absent. Runs of one level."""
+    """Return the levels in run-length code. Repetition: 0 at the begin of a row, else 1. Definition: 1, no cell is
+    absent.
+    """
     row = varint(1 << 1) + b"\0" + (varint((width - 1) << 1) + b"\1" if width > 1 else b"")
     repetition, definition = rows * row, varint(rows * width << 1) + b"\1"
     return binary.pack("<I", len(repetition)) + repetition + binary.pack("<I", len(definition)) + definition
@@ -117,7 +120,7 @@ def _chunk(of: _Column) -> ThriftValue:
 
 
 def _schema(is_dated: bool, width: int) -> list[ThriftValue]:
-    """The tree of columns, each node before its children."""
+    """Return the tree of columns, each node before its children."""
     columns: list[ThriftValue] = []
     if is_dated:
         nanoseconds = struct({8: struct({1: flag(False), 2: struct({3: struct({})})})})

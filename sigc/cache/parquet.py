@@ -1,14 +1,14 @@
-"""The parquet cache: one file per block under the digest of everything its bytes depend on.
+"""The parquet cache: one file per block, named by the digest of everything its bytes depend on.
 
     blocks/ab/<key>.parquet        a `date` column and one FixedSizeList<double> column `values`
     blocks/ab/<key>.carry.parquet  state vectors of a carried operator, one row a component
-    blocks/ab/<key>.json           the facts, written last: a block is there when they are
+    blocks/ab/<key>.json           the facts, written last: a block exists once they do
     notes/<name>                   small texts (manifests, tips)
     leases/<pid>-<n>               keys that a running plan counts on
 
-A file is written under a temporary name, synced and renamed, so that it is there whole or not at all. Every
-read checks the checksum; what is damaged is dropped, told of in `incidents`, and reads as absent. Verified
-blocks stay in memory within a budget. Several processes may share a cache.
+A file is written under a temporary name, synced and renamed, so that it exists whole or not at all. Every read verifies
+the checksum; a damaged entry is dropped, reported in `incidents`, and reads as absent. Verified blocks stay in memory
+within a budget. Several processes may share a cache.
 
 Neighbours: `files.py` is the format of one file, `upkeep.py` lists, clears, verifies and evicts, `counts.py` counts.
 """
@@ -37,14 +37,14 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _MEMORY_BYTES = 256 << 20
-_TELL_BYTES = 64 << 20  # written, after which other processes are told
+_TELL_BYTES = 64 << 20  # written bytes after which the shared counters are updated
 
 
 class ParquetStore:
-    """A `BlockStore` in `directory`. max_size_gb: beyond it the least recently used blocks go when a run ends.
+    """A `BlockStore` in `directory`. max_size_gb: the least recently used blocks beyond it are evicted when a run ends.
 
-    is_trusted: believe what is there though others may write it. Else such a directory is refused (E402), and a file
-    of another user counts as damaged: blocks decide trades.
+    is_trusted: accept a directory that others may write. Otherwise it is refused (E402), and a file of another user
+    counts as damaged: blocks decide trades.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ParquetStore:
         _open(directory, is_trusted=is_trusted)
 
     def facts(self, key: str) -> BlockFacts | None:
-        """The facts of a stored block. A hit marks it as used."""
+        """Return the facts of a stored block, None if absent. A hit marks it as used."""
         path = self._path(key, ".json")
         try:
             found = self._facts.get(key) or self._facts_in(path)
@@ -109,12 +109,13 @@ class ParquetStore:
         return carry
 
     def write(self, facts: BlockFacts, panel: Panel, carry: CarryState | None = None) -> None:
-        """Store a block. Raises `SigcError` (E300) when the disk does not take it; nothing is half-written."""
+        """Store a block. Raise `SigcError` (E300) if the disk refuses it; nothing is half-written."""
         try:
             make_private(self._path(facts.key, ".json").parent)
             files.write_panel(self._path(facts.key, ".parquet"), facts, panel)
             if carry is not None:
                 files.write_carry(self._path(facts.key, ".carry.parquet"), facts, carry)
+            # Last: readers look for the facts first, so an interrupted write is an absent block.
             files.write_facts(self._path(facts.key, ".json"), facts)
         except OSError as failure:
             message = f"the cache {self.directory} can't take block {facts.name}_{facts.label}: {failure.strerror}"
@@ -124,7 +125,7 @@ class ParquetStore:
         self._count(0, 0, bytes_of(self.directory, facts.key))
 
     def free(self) -> None:
-        """Drop what is held in memory; the disk has it all."""
+        """Drop the blocks held in memory; all of them are on disk."""
         with self._lock:
             self._memory.clear()
             self._held_bytes = 0
@@ -157,7 +158,7 @@ class ParquetStore:
         return tuple(self._incidents)
 
     def evict(self) -> int:
-        """Drop least recently used blocks until the cache is within its size; returns the bytes freed."""
+        """Drop least recently used blocks until the cache is within its size; return the bytes freed."""
         held = size(self.directory)
         gone, freed = evict(self.directory, self.max_bytes) if held > self.max_bytes else ([], 0)
         for key in gone:
@@ -166,7 +167,7 @@ class ParquetStore:
         return freed
 
     def _verified(self, key: str, suffix: str, reader: Callable[[Path, str], T]) -> T | None:
-        """What `reader` makes of a file, None when it is absent or damaged (then the whole entry goes)."""
+        """Return what `reader` reads from a file; None if absent or damaged (then the whole entry is dropped)."""
         path = self._path(key, suffix)
         try:
             self._refuse_foreign(path)
@@ -181,19 +182,19 @@ class ParquetStore:
             return None
 
     def _refuse_foreign(self, path: Path) -> None:
-        """Raises `DamagedError`, FileNotFoundError. What others put there while they could stays theirs."""
+        """Raise `DamagedError` for a file of another user, FileNotFoundError for none."""
         if not self._is_trusted and is_of_another(path.stat()):
             raise files.DamagedError("another user wrote it")
 
     def _mark(self, key: str) -> None:
         """Mark a block as used, for eviction."""
-        with suppress(OSError):  # a read-only cache can't be marked, and may lose a block while we look
+        with suppress(OSError):  # a read-only cache can't be marked, and another process may remove the block meanwhile
             os.utime(self._path(key, ".json"))
 
     def _drop(self, key: str, why: str) -> None:
         facts = self._facts.get(key)
         name = f"{facts.name}_{facts.label}" if facts else key[:12]
-        text = f"cache entry {name} was damaged ({why}); it was dropped and is computed again"
+        text = f"cache entry {name} was damaged ({why}); it was dropped and will be recomputed"
         log.warning(text)
         self._incidents.append(text)
         for suffix in SUFFIXES:
@@ -226,7 +227,7 @@ class ParquetStore:
             self.flush_counts()
 
     def flush_counts(self) -> None:
-        """Add this process's hits, misses and bytes to those of the cache."""
+        """Add this process's hits, misses and bytes to the shared counters."""
         with self._lock:
             mine = self._hits, self._misses, self._written
             self._hits = self._misses = self._written = 0
@@ -241,7 +242,7 @@ class ParquetStore:
 
 
 def _open(directory: Path, *, is_trusted: bool) -> None:
-    """Make the folders, mode 0700. Raises E402 when that can't be, or when others may have changed what is there."""
+    """Create the folders, mode 0700. Raise E402 if that fails, or if others may have changed the content."""
     try:
         for folder in _folders(directory):
             make_private(folder)
@@ -263,7 +264,9 @@ def _folders(directory: Path) -> tuple[Path, ...]:
 
 
 def _refuse_shared(directory: Path) -> None:
-    """Raises E402. Closing the folder ourselves would leave in it what others put there: its owner is to decide."""
+    """Raise E402 if others may write. To close the folder here would keep files that others put there: its owner must
+    decide.
+    """
     why = next(filter(None, (intruder(folder) for folder in _folders(directory) if folder.is_dir())), "")
     for entry in () if why else os.scandir(directory / "blocks"):
         if is_foreign(entry.stat(follow_symlinks=False)):

@@ -1,7 +1,7 @@
-"""Thrift's compact protocol, as much of it as the head of a page and the foot of a parquet file take: writing alone.
+"""Thrift's compact protocol, write only: the subset that page heads and parquet footers need.
 
-A value is its type in the protocol and its bytes. https://github.com/apache/thrift/blob/master/doc/specs/
-thrift-compact-protocol.md
+A value is its type in the protocol and its bytes.
+https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
 
 >>> struct({1: i32(3), 2: text("ab")}).raw.hex()
 '15061802616200'
@@ -17,14 +17,14 @@ _SHORT_LIST = 15
 
 
 class ThriftValue(NamedTuple):
-    """What stands in a field or a list."""
+    """The value of a field or a list element."""
 
     type: int
     raw: bytes
 
 
 def varint(number: int) -> bytes:
-    """A number of at least 0, seven bits a byte, the lowest first.
+    """Encode a number >= 0, seven bits a byte, the lowest first.
 
     >>> varint(300).hex()
     'ac02'
@@ -38,35 +38,36 @@ def varint(number: int) -> bytes:
 
 
 def i32(number: int) -> ThriftValue:
-    """A number of at least 0, below 2^31."""
+    """Encode a number >= 0 and below 2^31."""
+    # Signed numbers are zigzag-coded: n >= 0 becomes 2n.
     return ThriftValue(_I32, varint(2 * number))
 
 
 def i64(number: int) -> ThriftValue:
-    """A number of at least 0, below 2^63."""
+    """Encode a number >= 0 and below 2^63."""
     return ThriftValue(_I64, varint(2 * number))
 
 
 def flag(value: bool) -> ThriftValue:
-    """A truth value as a field: its type says it all."""
+    """Encode a boolean as a field: its type is its value."""
     return ThriftValue(_TRUE if value else _FALSE, b"")
 
 
 def text(value: str) -> ThriftValue:
-    """A text as UTF-8."""
+    """Encode a text as UTF-8."""
     raw = value.encode()
     return ThriftValue(_BINARY, varint(len(raw)) + raw)
 
 
 def listed(values: Sequence[ThriftValue]) -> ThriftValue:
-    """A list of values of one type; of structs when it is empty."""
+    """Encode a list of values of one type; an empty list counts as one of structs."""
     kind = values[0].type if values else _STRUCT
     head = bytes([len(values) << 4 | kind]) if len(values) < _SHORT_LIST else bytes([0xF0 | kind]) + varint(len(values))
     return ThriftValue(_LIST, head + b"".join(v.raw for v in values))
 
 
 def struct(fields: Mapping[int, ThriftValue]) -> ThriftValue:
-    """A struct of fields by their number, from 1 on, ascending, less than 16 apart."""
+    """Encode a struct of fields by number, ascending from 1, less than 16 apart."""
     out = bytearray()
     before = 0
     for number, value in fields.items():

@@ -1,4 +1,4 @@
-"""Upkeep of a cache directory: what is in it, what may go, what is broken. Works on files alone.
+"""Maintenance of a cache directory: list, clear, verify, evict. It works on files alone.
 
 Entry names are NAME_LABEL (`prices_2015`, `momentum_2016`); patterns are globs over them.
 """
@@ -24,7 +24,7 @@ _serial = itertools.count()
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """One stored block: its key, name_label, kind (source, signal, carried), bytes, and when it was used (unix s)."""
+    """One stored block: its key, name_label, kind (source, signal, carried), bytes, and time of last use (unix s)."""
 
     key: str
     name: str
@@ -35,7 +35,7 @@ class CacheEntry:
 
 @dataclass(frozen=True, slots=True)
 class CacheStatus:
-    """A cache at a glance. by_source, by_signal: (entries, bytes) by name. oldest, newest: unix s, by use."""
+    """A summary of a cache. by_source, by_signal: (entries, bytes) by name. oldest, newest: unix s, by use."""
 
     directory: str
     entries: int
@@ -49,12 +49,14 @@ class CacheStatus:
 
     @property
     def hit_rate(self) -> float:
-        """Share of look-ups that were answered; 0 before the first."""
+        """Return the share of look-ups that were answered; 0 before the first."""
         return self.hits / (self.hits + self.misses) if self.hits + self.misses else 0.0
 
 
 def entries(directory: Path) -> Iterator[CacheEntry]:
-    """Every entry with readable facts, ordered by key; those of other versions of sigc too, so that they may go."""
+    """Yield every entry with readable facts, by key; also those of other versions of sigc, so that they can be
+    removed.
+    """
     for path in sorted((directory / "blocks").glob("*/*.json")):
         try:
             facts = files.read_facts(path, any_format=True)
@@ -65,7 +67,7 @@ def entries(directory: Path) -> Iterator[CacheEntry]:
 
 
 def status(directory: Path) -> CacheStatus:
-    """Count a cache."""
+    """Return a summary of a cache."""
     found = list(entries(directory))
     counted = counts(directory)
     return CacheStatus(
@@ -91,14 +93,14 @@ def _grouped(found: list[CacheEntry]) -> dict[str, tuple[int, int]]:
 
 
 def matching(directory: Path, pattern: str | None) -> list[CacheEntry]:
-    """The entries that `clear` would remove."""
+    """Return the entries that `clear` would remove."""
     return [e for e in entries(directory) if pattern is None or fnmatch.fnmatchcase(e.name, pattern)]
 
 
 def clear(directory: Path, pattern: str | None = None) -> tuple[int, int]:
-    """Remove entries whose name matches the glob, all without one; returns how many and their bytes.
+    """Remove entries whose name matches the glob, or all; return their number and bytes.
 
-    Entries that a running plan holds stay.
+    Entries leased by a running plan stay.
     """
     leased = _leased(directory)
     gone = [e for e in matching(directory, pattern) if e.key not in leased]
@@ -110,7 +112,8 @@ def clear(directory: Path, pattern: str | None = None) -> tuple[int, int]:
 
 
 def _clear_rest(directory: Path, leased: set[str]) -> None:
-    """Leftovers without facts (interrupted writes), and notes, when nothing runs."""
+    """Remove files without facts (interrupted writes), and notes, unless a plan is running."""
+    # A running plan may be between writing a block and writing its facts: such files look like an interrupted write.
     if leased:
         return
     for path in (directory / "blocks").glob("*/*"):
@@ -121,9 +124,9 @@ def _clear_rest(directory: Path, leased: set[str]) -> None:
 
 
 def verify(directory: Path) -> list[tuple[str, str]]:
-    """Read every entry from disk and check its checksums; (name or file, what is wrong) of each bad one.
+    """Read every entry from disk and check its checksums; return (name or file, problem) for each bad one.
 
-    Entries of another version of sigc are passed by: none is ever served.
+    Entries of another version of sigc are skipped: they are never used.
     """
     bad = []
     for path in sorted((directory / "blocks").glob("*/*.json")):
@@ -147,7 +150,7 @@ def verify(directory: Path) -> list[tuple[str, str]]:
 
 
 def remove(directory: Path, key: str) -> int:
-    """Remove an entry, facts first; returns its bytes."""
+    """Remove an entry, its facts first, so that no reader finds half of it; return its bytes."""
     size = bytes_of(directory, key)
     for suffix in SUFFIXES:
         (directory / "blocks" / key[:2] / (key + suffix)).unlink(missing_ok=True)
@@ -155,7 +158,7 @@ def remove(directory: Path, key: str) -> int:
 
 
 def evict(directory: Path, max_bytes: int) -> tuple[list[str], int]:
-    """Remove least recently used entries beyond `max_bytes`, never leased ones; returns keys and bytes."""
+    """Remove least recently used entries beyond `max_bytes`, never leased ones; return keys and bytes."""
     gone: list[str] = []
     freed = 0
     if size(directory) <= max_bytes:
@@ -173,7 +176,7 @@ def evict(directory: Path, max_bytes: int) -> tuple[list[str], int]:
 
 
 def size(directory: Path) -> int:
-    """Bytes of all entries, without opening one."""
+    """Return the bytes of all entries, without opening one."""
     total = 0
     for folder in (directory / "blocks").iterdir():
         with contextlib.suppress(OSError):  # another process may clear it meanwhile
@@ -182,7 +185,9 @@ def size(directory: Path) -> int:
 
 
 def lease_file(directory: Path) -> Path:
-    """A new file for a lease of this process; its name tells the process, so that a dead one's lease is void."""
+    """Return a new file for a lease of this process; its name identifies the process, so that a dead one's lease is
+    void.
+    """
     me = psutil.Process()
     return directory / "leases" / f"{me.pid}-{me.create_time():.2f}-{next(_serial)}"
 
@@ -192,6 +197,7 @@ def _leased(directory: Path) -> set[str]:
     for path in (directory / "leases").glob("[0-9]*"):
         pid, started, _ = path.name.split("-")
         try:
+            # The start time too: the PID may belong to another process by now.
             alive = abs(psutil.Process(int(pid)).create_time() - float(started)) < 1.0
         except (psutil.Error, ValueError):
             alive = False
@@ -204,7 +210,7 @@ def _leased(directory: Path) -> set[str]:
 
 
 def bytes_of(directory: Path, key: str) -> int:
-    """Bytes of an entry, without opening it."""
+    """Return the bytes of an entry, without opening it."""
     total = 0
     for suffix in SUFFIXES:
         with contextlib.suppress(FileNotFoundError):

@@ -1,1 +1,1 @@
-"""Where panels come from."""
+"""Data sources: files, folders and frames converted to stored panels."""

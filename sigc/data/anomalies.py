@@ -1,18 +1,18 @@
-"""Jumps: a price that is too far from the last accepted one is not believed before the next row confirms it.
+"""Jumps: a price too far from the last accepted one is accepted only after the next row confirms it.
 
-A value beyond the limits of the last accepted one is a candidate. The asset's next value confirms it (lies within the
-limits of the candidate: accepted from that row on) or takes it back (lies within those of the last accepted one); else
-it is the next candidate. Candidates are never accepted themselves: so a decision takes the rows up to its own only, and
-later rows change none.
+A value beyond the limits of the last accepted one is a candidate. The asset's next value confirms it (it lies within
+the limits of the candidate: accepted from that row on) or rejects it (it lies within those of the last accepted one);
+else it is the next candidate. Candidates are never accepted themselves. So a decision depends on rows up to its own
+only, and no later row changes it.
 
     clean, jumps, state = accept(values, limits)            one panel
     clean, jumps, state = accept(later, limits, state)      the rows after it: the same as both at once
 
-A jump that looks like a split (`split_like`) is held: later rows do not confirm it, however near they lie, until one is
-back within the limits of the last accepted value, or a person accepts it (`by_hand`). A declared action explains it:
-who calls adjusts for actions first, so that no jump is left.
+A jump that looks like a split (`split_like`) is held: later rows do not confirm it, however near they are, until one is
+back within the limits of the last accepted value, or a person accepts it (`by_hand`). A declared action explains a
+jump: the caller adjusts for actions first, so that no jump remains.
 
-Only columns with a jump are walked, from jump to jump. Values of 0 and below take no part, and stay what they are.
+Only columns with a jump are walked, from jump to jump. Values of 0 and below are ignored, and left unchanged.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from sigc.source_words import Frequency
 MAX_RETURN = 0.5
 _SESSIONS = {"weeks": 5.0, "months": 21.0}
 _NAMED = 5  # jumps that a finding names
-SPLITS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0)  # n of the n:1 and 1:n that a jump is held for
-_NEAR = 0.02  # of such a ratio
+SPLITS = (2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0)  # n of the ratios n:1 and 1:n for which a jump is held
+_NEAR = 0.02  # relative distance to such a ratio
 Cells = Collection[tuple[int, int]]  # (row, column)
 
 
@@ -46,7 +46,7 @@ class JumpLimits:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """A value that was not accepted: its row and column, its return on the last accepted one, whether it is held."""
+    """A value that was not accepted: its row and column, its return on the last accepted one, and if it is held."""
 
     row: int
     column: int
@@ -56,9 +56,9 @@ class Jump:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnomalyState:
-    """What is known after some rows, (assets,) each: the last accepted value, and the candidate after it, or NaN.
+    """The state after some rows, (assets,) each: the last accepted value, and the candidate after it, or NaN.
 
-    held: whether later rows can't confirm the candidate, as a jump before it looks like a split.
+    held: True if later rows can't confirm the candidate, as a jump before it looks like a split.
     """
 
     accepted: Floats
@@ -71,7 +71,7 @@ class AnomalyState:
 
 
 def split_like(change: float) -> str:
-    """The split that a return looks like, within 2 % of its ratio; '' for none.
+    """Return the split that a return looks like, within 2 % of its ratio; '' for none.
 
     >>> split_like(-0.75), split_like(0.98), split_like(-1 / 3), split_like(8.0)
     ('4:1', '1:2', '', '')
@@ -86,10 +86,10 @@ def split_like(change: float) -> str:
 
 
 def limits_of(written: float | None, default: float, frequency: Frequency) -> JumpLimits:
-    """The limits of a source: as written, for its rows; else `default`, which is for a session.
+    """Return the limits of a source: `written` for its rows, else derived from `default`, which is for one session.
 
-    Spread grows with the root of time, so rows of a week or a month are given the default compounded over the root of
-    their sessions; bars of a session the default itself, since one of them spans the night.
+    Spread grows with the square root of time, so rows of a week or a month get the default compounded over the root of
+    their sessions (5, 21). Bars of a session get the default itself, since one of them spans the night.
 
     >>> limits_of(None, 0.5, Frequency("weeks")).up > limits_of(None, 0.5, Frequency("sessions")).up
     True
@@ -107,10 +107,10 @@ def accept(
     columns: Sequence[int] | None = None,
     by_hand: Cells = (),
 ) -> tuple[Floats, tuple[Jump, ...], AnomalyState]:
-    """`values` (rows, assets) with NaN where a value is not accepted; itself where all are.
+    """Return (values with NaN for those not accepted, the jumps, the state after); `values` itself if all are accepted.
 
-    state: after the rows before. columns: those that may have a jump, where it is known. by_hand: (row, column) of
-    values that a person accepts.
+    values: (rows, assets). state: after the rows before. columns: those that may have a jump, if known. by_hand: (row,
+    column) of values that a person accepts.
     """
     before = AnomalyState(*np.full((2, values.shape[1]), np.nan)) if state is None else state
     if not len(values):
@@ -119,6 +119,7 @@ def accept(
     suspects = _suspects(known, limits) if known is not None else list(columns or ())
     if known is None and state is not None:  # from the rows before to the first of these
         suspects += _suspects(_with(_first(values)[None], before), limits)
+    # A held column is walked even without a new jump: its values stay masked.
     suspects = sorted({*suspects, *(int(c) for c in np.flatnonzero(before.held))})
     after = AnomalyState(_last(values, before.accepted), np.full(values.shape[1], np.nan))
     clean, jumps = values, []
@@ -136,7 +137,7 @@ def accept(
 
 
 def told(spec_name: str, jumps: Sequence[tuple[str, str, float]], limits: JumpLimits) -> tuple[Diagnostic, ...]:
-    """A finding of jumps (asset, date, return), which names some of them."""
+    """Return a finding for some jumps (asset, date, return), of which it names the first; empty without jumps."""
     if not jumps:
         return ()
     named = ", ".join(f"{asset} {day} ({change:+.1%})" for asset, day, change in jumps[:_NAMED])
@@ -152,18 +153,18 @@ def told(spec_name: str, jumps: Sequence[tuple[str, str, float]], limits: JumpLi
 
 
 def named(jumps: Sequence[Jump], names: Sequence[str], dates: Dates) -> list[tuple[str, str, float]]:
-    """Jumps by asset and date."""
+    """Return jumps as (asset, date, return)."""
     days = dates.astype("datetime64[D]")
     return [(names[j.column], str(days[j.row]), j.change) for j in jumps]
 
 
 def _with(values: Floats, state: AnomalyState) -> Floats:
-    """The values behind what was known before."""
+    """Return the values below the two rows of the state: last accepted, candidate."""
     return np.vstack([state.accepted[None], state.candidate[None], values])
 
 
 def _suspects(values: Floats, limits: JumpLimits) -> list[int]:
-    """Columns in which a value is beyond the limits of the valid one before."""
+    """Return the columns in which a value is beyond the limits of the valid one before it."""
     valid = values > 0.0
     if not valid[2:].all() or not valid[0].all():
         place = np.maximum.accumulate(np.where(valid, np.arange(len(values))[:, None], 0), axis=0)
@@ -192,7 +193,7 @@ def _first(values: Floats) -> Floats:
 def _walk(
     column: Floats, state: AnomalyState, place: int, limits: JumpLimits, by_hand: Collection[int]
 ) -> tuple[list[Jump], float, float, bool]:
-    """The jumps of a column, the last accepted value, the candidate, and whether that is held."""
+    """Return (jumps of a column, last accepted value, candidate, True if the candidate is held)."""
     head = [v for v in (float(state.accepted[place]), float(state.candidate[place])) if v > 0.0]
     rows = np.flatnonzero(column > 0.0)
     values = np.concatenate([head, column[rows]])
@@ -201,6 +202,7 @@ def _walk(
     bad = np.flatnonzero(_beyond(values[1:], values[:-1], limits))
     found: list[Jump] = []
     at = 0  # of the last accepted value
+    # From jump to jump: between two members of `bad` each value is near the one before, so all are accepted.
     while (following := bad[np.searchsorted(bad, at) :]).size:
         at = int(following[0])
         accepted, now = float(values[at]), at + 1

@@ -26,13 +26,13 @@ from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates, Floats, Panel
 
 DAY_NS = 86_400_000_000_000
-OPEN = int(np.datetime64("1678-01-01", "ns").astype("i8"))  # of an interval without a first day
+OPEN = int(np.datetime64("1678-01-01", "ns").astype("i8"))  # the first day of an interval without one
 
 
 def check_said(spec: SourceSpec, file: str) -> tuple[Diagnostic, ...]:
-    """What is noticed of the declaration of an as-of source. Raises E201 for what can't be as-of."""
+    """Return findings about the declaration of an as-of source. Raise E201 if it can't be as-of."""
     if spec.adjust != "none":
-        raise problem(spec, "E201", file, "can't be adjusted and laid as-of", "leave out adjust= or asof=")
+        raise problem(spec, "E201", file, "can't be both adjusted and as-of", "leave out adjust= or asof=")
     if spec.options.available_after is not None:
         return ()
     message = (
@@ -44,12 +44,13 @@ def check_said(spec: SourceSpec, file: str) -> tuple[Diagnostic, ...]:
 
 
 def cells_of(spec: SourceSpec, file: str, table: Any, how: TableLayout, exchange: Exchange) -> RawEvents:
-    """The cells of a table that hold something. Raises E201 with row and column."""
+    """Return the non-missing cells of a table as events. Raise E201 with row and column."""
     if table.num_rows == 0:
         raise problem(spec, "E201", file, "has no rows")
     if how.shape == "static":
         raise problem(spec, "E201", file, "has no dates, so nothing of it can be as-of", "leave out asof=")
     dated = settle(spec, file, stamps_of(spec, file, table[how.date], how.date), exchange, how.date)
+    # Row numbers of the file, for errors: the header is row 1. Rows that `settle` left out do not shift them.
     number = np.arange(dated.count) + 2 if dated.keep is None else dated.keep + 2
     order, since = _times(spec, file, table, how, dated, exchange)
     if dated.keep is not None:
@@ -65,7 +66,7 @@ def cells_of(spec: SourceSpec, file: str, table: Any, how: TableLayout, exchange
 
 
 def cells_of_panel(panel: Panel, rows: RowDecisions, spec: SourceSpec, exchange: Exchange) -> RawEvents:
-    """The cells of a panel that hold something."""
+    """Return the non-missing cells of a panel as events."""
     since = _since(spec, panel.dates, exchange, is_intraday=rows.is_intraday)
     row, asset = np.nonzero(~np.isnan(panel.values))
     none = np.zeros(len(row), "i8")
@@ -78,7 +79,7 @@ def cells_of_panel(panel: Panel, rows: RowDecisions, spec: SourceSpec, exchange:
 def _times(
     spec: SourceSpec, file: str, table: Any, how: TableLayout, dated: Dated, exchange: Exchange
 ) -> tuple[Instants, Instants]:
-    """Of each row that stays: what orders its restatements, and from when on it can be used."""
+    """Return, for each row kept, the order of its restatements and the instant from which it is usable (ns)."""
     if not how.published:
         return np.zeros(len(dated.dates), "i8"), _since(spec, dated.dates, exchange, is_intraday=dated.is_intraday)
     stamps = stamps_of(spec, file, table[how.published], how.published)
@@ -88,7 +89,7 @@ def _times(
 
 
 def _since(spec: SourceSpec, dates: Dates, exchange: Exchange, *, is_intraday: bool) -> Instants:
-    """Without a publication: by the delay alone. A bar without one can be used at its own instant."""
+    """Return the instants of use without a publication: by the delay alone. A bar without one is usable at its own."""
     said = spec.options.available_after
     if is_intraday and (said is None or not said.count):
         return dates.view("i8")
@@ -101,7 +102,7 @@ Cells = tuple[
 
 
 def _cells(spec: SourceSpec, file: str, table: Any, how: TableLayout) -> Cells:
-    """Names, and of each cell its asset, its row, its value; labels of a category; findings."""
+    """Return names; of each cell its asset, row and value; labels of a category; findings."""
     rows = np.arange(table.num_rows)
     if how.shape == "long":
         names, asset, findings = assets_of(spec, file, table[how.asset], how.asset)
@@ -116,7 +117,7 @@ def _cells(spec: SourceSpec, file: str, table: Any, how: TableLayout) -> Cells:
 
 
 def _column(spec: SourceSpec, file: str, table: Any, columns: list[str]) -> tuple[Floats, tuple[str, ...] | None]:
-    """The values of columns one after the other, and the labels of a category."""
+    """Return the values of columns one after the other, and the labels of a category."""
     if spec.dtype != "category":
         return np.concatenate([numbers(spec, file, table[c], c) for c in columns]), None
     written = [t for c in columns for t in texts(table[c])]
@@ -128,9 +129,9 @@ def _column(spec: SourceSpec, file: str, table: Any, columns: list[str]) -> tupl
 
 
 def intervals_of(spec: SourceSpec, file: str, table: Any, how: TableLayout, exchange: Exchange) -> RawEvents:
-    """The ends of intervals as events: 1 (or the value) from the first day on, 0 (or missing) after the last.
+    """Return the ends of intervals as events: 1 (or the value) from the first day on, 0 (or missing) after the last.
 
-    Raises E201 for one that ends before it begins, and for two of an asset that overlap, with their rows.
+    Raise E201 for one that ends before it begins, and for two of an asset that overlap, with their rows.
     """
     if table.num_rows == 0:
         raise problem(spec, "E201", file, "has no rows")
@@ -149,11 +150,12 @@ def intervals_of(spec: SourceSpec, file: str, table: Any, how: TableLayout, exch
     if how.value:
         inside, labels = _column(spec, file, table, [how.value])
         inside, outside = inside[order], np.full(len(order), np.nan)
+    # No end event where the next interval begins the day after: its begin would have the same instant.
     follows = np.zeros(len(order), bool)
     follows[:-1] = (np.diff(asset) == 0) & (since[1:] == until[:-1] + DAY_NS)
     ends = np.flatnonzero((until < np.iinfo("i8").max) & ~follows)
     first = np.flatnonzero(np.diff(asset, prepend=-1) != 0)
-    first = first[since[first] > OPEN]  # outside from the beginning
+    first = first[since[first] > OPEN]  # an asset is outside before its first interval
     at = np.concatenate([since, until[ends] + DAY_NS, np.full(len(first), OPEN)])
     whose = np.concatenate([asset, asset[ends], asset[first]])
     values = np.concatenate([inside, outside[ends], outside[first]])
@@ -166,11 +168,12 @@ def intervals_of(spec: SourceSpec, file: str, table: Any, how: TableLayout, exch
 
 
 def days_where_written(spec: SourceSpec, file: str, column: Any, name: str) -> Instants:
-    """The days of a column in nanoseconds; the smallest integer where a cell is empty. Raises E201 for no date."""
+    """Return the days of a column in ns, the smallest integer for an empty cell. Raise E201 for an invalid date."""
     gone = np.array([t is None for t in texts(column)])
     found = np.full(len(gone), np.iinfo("i8").min)
     if not gone.all():
-        # Empty cells are stood in for by the first date, looked at by itself, so that errors name the rows of the file.
+        # Empty cells are replaced by the first date. That one is parsed by itself first, so that errors name the row of
+        # the file.
         first = int(np.flatnonzero(~gone)[0])
         stamps_of(spec, file, column.slice(first, 1), name, first)
         filled = column.take(pa.array(np.where(gone, first, np.arange(len(gone)))))

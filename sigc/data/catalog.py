@@ -1,10 +1,10 @@
-"""Sources as the engine reads them: rows kept as stored blocks, known by dates, names and row digests.
+"""Sources as the engine reads them: rows in stored blocks, with dates, names and row digests.
 
-    catalog = load(specs, store, settings)        every problem of every source at once
+    catalog = load(specs, store, settings)        raises every problem of every source at once
     panel   = read(source, store, start, stop)    rows of the source's own dates
 
-Reading order: `locate` (which file), `table` (its columns), `shape` (columns to a panel), `adjust`,
-`convert` (panel to stored blocks, with a manifest so that an unchanged file is not read again).
+Reading order: `locate` (the files), `table` (their columns), `shape` (columns to a panel), `adjust`, `convert` (panel
+to stored blocks, with a manifest so that an unchanged file is not read again).
 """
 
 from __future__ import annotations
@@ -43,18 +43,17 @@ _NONE: Mapping[str, MemoryFrame] = MappingProxyType({})
 
 
 def _nothing() -> None:
-    """What there is to do for a source that can't be made again."""
+    """Do nothing: for a source that can't be rebuilt."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """A data source, converted.
 
-    dates: of its rows; a static panel has one row, dated 1970-01-01. names: assets, ordered. digests: one row
-    digest after the other. labels: of a category. rows: their frequency and calendar. sessions: the session of each
-    row, where rows are instants. restore: makes again what blocks of it the store has lost, which is found by who reads
-    one. events: of an as-of source, whose blocks are those of `sigc.data.events`. filled: the share of cells that hold
-    something. exchange: opens its calendar.
+    dates: of its rows; a static panel has one row, dated 1970-01-01. names: assets, ordered. digests: the row digests,
+    concatenated. labels: of a category. rows: their frequency and calendar. sessions: the session of each row, if rows
+    are instants. restore: rebuilds blocks that the store has lost; a reader finds that out. events: of an as-of source,
+    whose blocks are those of `sigc.data.events`. filled: the share of non-missing cells. exchange: opens its calendar.
     """
 
     name: str
@@ -77,15 +76,15 @@ class Source:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the content, for the account of a run."""
+        """Return a digest of the content, for the record of a run."""
         return digest(self.digests)[:16]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
-    """All sources of a strategy by name, and what was noticed on the way. actions: those declared, by ex-date.
+    """All sources of a strategy by name, and the findings. actions: those declared, by ex-date.
 
-    has_actions: whether something says what the actions are, if only that there are none.
+    has_actions: True if actions are declared, even if there are none.
     """
 
     sources: dict[str, Source]
@@ -95,7 +94,7 @@ class Catalog:
 
 
 class BlockMissingError(Exception):
-    """A block of a source is not in the store, and its file does not give it any more."""
+    """A block of a source that is not in the store, and that its file no longer yields."""
 
 
 def load(
@@ -109,13 +108,12 @@ def load(
     thorough: bool = False,
     exchanges: Exchanges = NYSE,
 ) -> Catalog:
-    """Convert what has changed, and describe all sources. Raises `SigcError` with everything that is wrong.
+    """Convert new and changed files, and describe all sources. Raise `SigcError` with every problem found.
 
-    ttl_hours: how long a URL that was looked at is taken as unchanged; local files are looked at each time.
-    connections: how many sources are read at a time, how long an answer is waited for, what memory a file may take.
-    held: sources that are given from memory, by name; their files are not looked at.
-    exchanges: the schedule's calendar.
-    thorough: make blocks again that the store has lost; else that is found by who reads one.
+    ttl_hours: how long a checked URL is assumed unchanged; local files are checked each time. connections: limits of
+    parallel reads, of waiting for an answer, and of the memory for a file. held: sources given from memory, by name;
+    their files are not read. exchanges: the schedule's calendar. thorough: rebuild blocks that the store has lost; else
+    their reader finds that out.
     """
     ways = connections or Connections()
     specs = [
@@ -146,7 +144,7 @@ def load(
 def _factors(
     specs: Sequence[SourceSpec], sources: Mapping[str, Source], actions: DeclaredActions, ways: Ways
 ) -> dict[str, Source]:
-    """The factors of all sources that are adjusted, by name."""
+    """Return the factors of all adjusted sources, by name."""
     found: dict[str, Source] = {}
     for name in sorted({factor_of(s, specs) for s in specs if s.name in sources} - {""}):
         found[name] = _factor(name, sources[parts_of(name)[0]], actions, ways)
@@ -174,7 +172,7 @@ def _factor(name: str, closes: Source, actions: DeclaredActions, ways: Ways) -> 
 def _gathered(
     specs: Sequence[SourceSpec], make: Callable[[SourceSpec], T], ways: Connections, errors: list[Diagnostic]
 ) -> dict[str, T]:
-    """What is made of each spec, by name and in their order; errors gathered, of those that fail."""
+    """Apply `make` to each spec; return the results by name, in order, and collect the errors."""
     made = ways.gather([partial(make, spec) for spec in specs], are_remote=any(spec.is_url for spec in specs))
     found: dict[str, T] = {}
     for spec, one in zip(specs, made, strict=True):
@@ -186,9 +184,9 @@ def _gathered(
 
 
 def _located(spec: SourceSpec, *, store: BlockStore, settings: DataSettings, ttl_hours: float) -> SourceFiles:
-    """Where a source is; of a URL the time and version of each look are noted.
+    """Locate a source; note the time and version of each check of a URL.
 
-    Notes named `seen-` are an older sigc's, whose versions may be constants: they are not believed.
+    Notes named `seen-` are from an older sigc, whose versions may be constants: they are ignored.
     """
     if spec.others:
         look = partial(_located, store=store, settings=settings, ttl_hours=ttl_hours)
@@ -246,14 +244,14 @@ def _described(
 
 
 def _calendar(spec: SourceSpec, of: Converted) -> str:
-    """Rows of all seven days are of no exchange's sessions, unless somebody says so."""
+    """Return the calendar of a source. Rows on all seven days belong to no exchange, unless declared."""
     if of.rows.frequency.word == "all_days" and not spec.options.calendar:
         return ALWAYS
     return of.rows.calendar
 
 
 def read(source: Source, store: BlockStore, start: int, stop: int) -> Panel:
-    """The rows [start, stop) of the source's dates. Raises `BlockMissingError` for a block that can't be made again."""
+    """Return the rows [start, stop) of a source. Raise `BlockMissingError` for a block that can't be rebuilt."""
     panels = []
     for block in source.blocks:
         if block.start < stop and block.stop > start:
@@ -268,17 +266,17 @@ def read(source: Source, store: BlockStore, start: int, stop: int) -> Panel:
 
 
 def read_block(source: Source, store: BlockStore, block: SourceBlock) -> Panel:
-    """One block of a source. Raises `BlockMissingError`."""
+    """Return one block of a source. Raise `BlockMissingError`."""
     return _read_block(source, store, block.key)
 
 
 def _at_events(source: Source, panel: Panel, block: SourceBlock) -> Panel:
-    """What is the newest at the rows of an as-of source itself."""
+    """Return the newest values at the rows of an as-of source itself."""
     dates = source.dates[block.start : block.stop]
     stamps = dates.view("i8") // 1_000
     labels = source.labels if source.kind is ValueKind.CATEGORY else None
     if source.events is None:
-        raise TypeError("no as-of source")
+        raise TypeError("not an as-of source")
     values = newest(panel, stamps, dates.astype("datetime64[D]").view("i8"), source.events)
     return Panel(dates, panel.names, values, labels)
 
@@ -286,6 +284,7 @@ def _at_events(source: Source, panel: Panel, block: SourceBlock) -> Panel:
 def _read_block(source: Source, store: BlockStore, key: str) -> Panel:
     panel = store.read(key)
     if panel is None:
+        # The store lost the block (evicted or damaged): convert the file again, once.
         source.restore()
         panel = store.read(key)
     if panel is None:

@@ -1,4 +1,4 @@
-"""What every source keeps, as a suite that its package runs against it.
+"""The contract of every source, as a test suite that a source's package runs against it.
 
 from sigc.data.contract import SourceContract
 
@@ -23,16 +23,16 @@ _DAY_NS = 86_400_000_000_000
 
 
 class SourceContract:
-    """date: the column of dates."""
+    """The suite. date: the name of the date column."""
 
     date = "date"
 
     def source(self) -> RowSource:
-        """A source of at least three days."""
+        """Return a source of at least three days."""
         raise NotImplementedError
 
     def changed(self) -> RowSource:
-        """The same source with another value in one cell."""
+        """Return the same source with another value in one cell."""
         raise NotImplementedError
 
     def _read(self, columns: list[str] | None = None, *days: datetime.date | None) -> Any:
@@ -49,31 +49,31 @@ class SourceContract:
         return [datetime.date(1970, 1, 1) + datetime.timedelta(days=int(d)) for d in stamps.clock // _DAY_NS]
 
     def test_the_fingerprint_is_that_of_the_rows(self) -> None:
-        """Equal for equal rows, another for others."""
+        """Equal rows have equal fingerprints, different rows different ones."""
         first, again = self.source().fingerprint(), self.source().fingerprint()
         assert first == again
         assert first
         assert self.changed().fingerprint() != first
 
     def test_columns_have_names_of_their_own(self) -> None:
-        """No name twice, and the date is there."""
+        """No name occurs twice, and the date column exists."""
         names = self.source().schema().names
         assert len(set(names)) == len(names)
         assert self.date in names
 
     def test_rows_are_the_same_each_time(self) -> None:
-        """In content and order."""
+        """Two reads give the same rows in the same order."""
         assert self._read().equals(self._read())
 
     def test_some_columns_are_those_of_all(self) -> None:
-        """In the order asked for."""
+        """A selection of columns comes in the requested order."""
         whole = self._read()
         names = list(reversed(whole.schema.names))
         assert self._read(names).equals(whole.select(names))
         assert self._read([self.date]).equals(whole.select([self.date]))
 
     def test_a_range_is_cut_by_days(self) -> None:
-        """Both ends inclusive; one that holds nothing gives no rows."""
+        """Both ends are inclusive; an empty range gives no rows."""
         whole = self._read()
         days = self._days(whole)
         distinct = sorted(set(days))

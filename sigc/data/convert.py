@@ -1,12 +1,12 @@
-"""A file to stored source blocks, once: the manifest remembers what a version of a file was converted to.
+"""Conversion of a file to stored source blocks, once per version: a manifest records the result.
 
-    1. the manifest of (file, version, options, calendar): done
+    1. a manifest of (file, version, options, calendar) exists: done
     2. open, recognise the layout, shape; cut on the calendar; store the blocks the store lacks
     3. write the manifest
 
-A block's key is the digest of its rows, so unchanged blocks of a changed file keep their keys. Large wide
-parquet files stream through (`stream.py`): memory is bounded by the block. Other files are read whole, if they may be.
-What is decided of rows (frequency, calendar) is decided by the first file of a source, and holds for all of them.
+A block's key is the digest of its rows, so unchanged blocks of a changed file keep their keys. Large wide parquet files
+stream through (`stream.py`): memory is bounded by the block. Other files are read whole, if memory permits. The first
+file of a source decides about its rows (frequency, calendar), for all its files.
 """
 
 from __future__ import annotations
@@ -42,40 +42,40 @@ from sigc.data.spans import Spans, spans_of
 from sigc.data.spans import joined as joined_spans
 from sigc.panel import Dates, Panel, canonical
 
-FORMAT = "4"  # of source blocks and manifests
-_STREAM_CELLS = 20_000_000  # above so many a wide parquet file is read in batches
+FORMAT = "4"  # version of source blocks and manifests
+_STREAM_CELLS = 20_000_000  # a wide parquet file with more cells is read in batches
 _FEW_FILES = 2
-_MOST_READS = 3  # of a file that changes meanwhile
-_STREAM_SHARE = 8  # and above that share of the memory it may take: table, panel and block are there at once
+_MOST_READS = 3  # attempts to read a file that changes meanwhile
+_STREAM_SHARE = 8  # also above 1/8 of the memory limit: table, panel and block exist at once
 
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """How sources are converted: where blocks are kept, settings of data, the schedule's calendar."""
+    """The environment of a conversion: the block store, data settings, the schedule's calendar."""
 
     store: BlockStore
     settings: DataSettings
     exchanges: Exchanges = NYSE
 
     def exchange(self, spec: SourceSpec) -> Exchange:
-        """Whose sessions a source's rows are. Raises E402 for a calendar that there is not."""
+        """Return the exchange of a source's sessions. Raise E402 for an unknown calendar."""
         return self.exchanges.of(spec.options.calendar, spec.options.zone)
 
 
 def convert(
     spec: SourceSpec, place: SourceFiles, acts: Sequence[Action], ways: Ways, *, thorough: bool = False
 ) -> Converted:
-    """Convert every file of a source that is new or changed. Raises `SigcError` for what is wrong in it.
+    """Convert every new or changed file of a source. Raise `SigcError` for invalid content.
 
-    acts: corporate actions, which explain jumps where these are masked. thorough: also those whose blocks are not all
-    stored any more.
+    acts: corporate actions, which explain jumps if these are masked. thorough: also convert files whose blocks are no
+    longer all in the store.
     """
     manifests = Manifests(ways.store, thorough)
     if spec.options.asof is not None:
         return _as_events(spec, place, manifests, ways)
     acts = acts if spec.options.mask_anomalies else ()
     if spec.options.symbol_from or (spec.options.mask_anomalies and len(place.files) > 1):
-        # What was last accepted runs through all files, so a folder is masked as one.
+        # The last accepted price carries over from file to file, so a folder is masked as one.
         return _as_one(spec, place, acts, manifests, ways)
     since = (digest_of(acts),) if acts else ()
 
@@ -110,8 +110,7 @@ def convert(
 
 
 def _settled(spec: SourceSpec, file: str, place: SourceFiles, make: Callable[[], Converted]) -> tuple[str, Converted]:
-    """What a file was converted to, and its version: the one it has before and after. Raises E201 for one that changes
-    while it is read, again and again."""
+    """Convert a file; return its version, equal before and after, and the result. Raise E201 if it keeps changing."""
     version = place.versions[place.files.index(file)]
     for _ in range(_MOST_READS):
         made = make()
@@ -119,11 +118,12 @@ def _settled(spec: SourceSpec, file: str, place: SourceFiles, make: Callable[[],
         if now == version:
             return version, made
         version = now
-    raise problem(spec, "E201", file, "changes while it is read", "write beside it, then rename: no reader sees a half")
+    hint = "write under another name, then rename: no reader then sees half a file"
+    raise problem(spec, "E201", file, "changes while it is read", hint)
 
 
 def _decided(spec: SourceSpec, rows: RowDecisions) -> SourceSpec:
-    """The declaration of the files after the first: whether rows are bars of a session is decided by then."""
+    """Return the declaration for the files after the first, which decided if rows are bars of a session."""
     if not rows.is_intraday:
         return spec
     calendar = spec.options.calendar or (rows.calendar if rows.calendar == "always" else "")
@@ -131,7 +131,7 @@ def _decided(spec: SourceSpec, rows: RowDecisions) -> SourceSpec:
 
 
 def _of_one_frequency(spec: SourceSpec, whole: Converted, ways: Ways) -> Converted:
-    """The frequency of daily rows is that of the whole source, not of its first file."""
+    """Return the source with the frequency of all its daily rows, not of its first file."""
     if whole.static or whole.rows.is_intraday or spec.options.frequency is not None:
         return whole
     return replace(whole, rows=replace(whole.rows, frequency=infer(whole.dates, ways.exchange(spec))))
@@ -161,7 +161,7 @@ def _as_one(
 
 
 def _as_events(spec: SourceSpec, place: SourceFiles, manifests: Manifests, ways: Ways) -> Converted:
-    """All files of an as-of source as one: a filing of today may restate one of years ago."""
+    """Convert all files of an as-of source as one: a filing of today may restate one of years ago."""
     name = "source-" + digest(FORMAT, _options(spec), ways.exchanges.mark, *place.files, *place.versions)
     last = "last-" + digest(FORMAT, _options(spec), place.text)
     known = manifests.recall(name)
@@ -169,6 +169,7 @@ def _as_events(spec: SourceSpec, place: SourceFiles, manifests: Manifests, ways:
         said = asof.check_said(spec, place.files[0])
         raw = together([_file_events(spec, place, at, ways) for at in range(len(place.files))])
         known = store_events(spec, raw, ways.store)
+        # The last conversion of these files, whatever their version then: `late` compares with it.
         before = manifests.recall(ways.store.noted(last) or last)
         findings = late(spec, before, ways.store, raw) if before is not None and before.events is not None else ()
         known = replace(known, findings=(*said, *known.findings, *findings))
@@ -179,7 +180,7 @@ def _as_events(spec: SourceSpec, place: SourceFiles, manifests: Manifests, ways:
 
 
 def _file_events(spec: SourceSpec, place: SourceFiles, at: int, ways: Ways) -> RawEvents:
-    """The events of a file; of a folder they are kept, so that only new files are read."""
+    """Return the events of a file; those of a folder's files are kept, so that only new files are read."""
     file = place.files[at]
     if len(place.files) == 1:
         return _events_in(spec, file, ways)
@@ -234,7 +235,7 @@ def _convert_file(spec: SourceSpec, file: str, acts: Sequence[Action], ways: Way
 
 
 def _refuse_publication(spec: SourceSpec, file: str) -> None:
-    """A publication orders what is as-of; rows that are laid by their dates have none."""
+    """Refuse a publication column of a source that is not as-of: it would have no meaning."""
     said = spec.options.available_after
     if said is not None and said.column:
         message = f"has its publication in '{said.column}', and is not declared as-of"
@@ -246,12 +247,12 @@ def _rows(dated: Dated | None) -> RowDecisions:
 
 
 def _at_once(spec: SourceSpec) -> int:
-    """Cells up to which a file is read whole."""
+    """Return the number of cells up to which a file is read whole."""
     return min(_STREAM_CELLS, spec.memory_bytes // (8 * _STREAM_SHARE)) if spec.memory_bytes else _STREAM_CELLS
 
 
 def _shaped(spec: SourceSpec, file: str, ways: Ways) -> ShapedPanel:
-    """A file read whole."""
+    """Return a file read whole."""
     with opened(spec, file, ways.settings.max_cells) as table:
         how = layout(spec, file, table.head(), table.indices)
         arrow = table.read(how.columns, how.numbers(spec))
@@ -269,10 +270,10 @@ def store_panels(
     rule: str = "",
     is_long: bool = False,
 ) -> Converted:
-    """Cut panels of consecutive rows into calendar blocks and store those that are new.
+    """Cut panels of consecutive rows into calendar blocks, and store the new ones.
 
-    of_rows: what was decided of them. known: the digests of the first rows, where these were converted before.
-    rule: how the calendar cuts, '' to find it from the rows of the first panel. is_long: each asset has its own dates.
+    of_rows: the decisions about them. known: the digests of the first rows, if these were converted before. rule: the
+    block length, '' to derive it from the first panel. is_long: each asset has its own dates.
     """
     digests = bytearray()
     dates: list[Dates] = []
@@ -290,7 +291,7 @@ def store_panels(
         names.update(panel.names)
         missing.look(panel)
         clean = stripped(panel)
-        del panel  # what a file has next is read while this is alive
+        del panel  # free it before the next panel is read: two would exceed the memory limit
         seen = known[DIGEST_BYTES * at : DIGEST_BYTES * (at + len(clean.dates))]
         rows = seen + row_digests(clean.rows(len(seen) // DIGEST_BYTES, len(clean.dates)))
         facts = facts_of(spec, label, rows)
@@ -318,14 +319,14 @@ def store_panels(
 
 
 def facts_of(spec: SourceSpec, label: str, digests: bytes) -> BlockFacts:
-    """Of a source block, by the digests of its rows."""
+    """Return the facts of a source block with these row digests."""
     return BlockFacts(
         digest("source", FORMAT, digests), spec.name, label, len(digests) // DIGEST_BYTES, source="source"
     )
 
 
 def stripped(panel: Panel) -> Panel:
-    """The panel as it is stored: canonical, without assets that have no valid cell."""
+    """Return the panel as stored: canonical, without assets that have no value."""
     values = canonical(panel.values)
     valid = np.atleast_1d(~np.isnan(values).all(axis=0))
     if valid.all():
@@ -335,7 +336,7 @@ def stripped(panel: Panel) -> Panel:
 
 @dataclass(slots=True)
 class _Cuts:
-    """Where the calendar of blocks cuts rows; of intraday rows between sessions."""
+    """The cuts of rows into calendar blocks; intraday rows are cut between sessions."""
 
     ways: Ways
     spec: SourceSpec
@@ -343,7 +344,7 @@ class _Cuts:
     rule: str
 
     def grid(self, dates: Dates) -> tuple[Block, ...]:
-        """The blocks of consecutive rows."""
+        """Return the blocks of consecutive rows."""
         self.rule = self.rule or _rule(dates)
         return grid(dates, self.rule, self._sessions(dates))
 
@@ -354,14 +355,14 @@ class _Cuts:
 
 
 def sessions_of(dates: Dates, exchange: Exchange) -> Dates:
-    """The session of each instant, as a date."""
+    """Return the session of each instant, as a date."""
     found = exchange.session_of(dates.view("i8"))
     own = dates.astype("datetime64[D]")
     return np.where(np.isnat(found), own, found).astype("datetime64[ns]")
 
 
 def _by_period(panels: list[Panel] | Iterator[Panel], static: bool, cuts: _Cuts) -> Iterator[tuple[Panel, str]]:
-    """Panels cut where the calendar of blocks cuts."""
+    """Yield (panel, label) for each calendar block; consecutive parts of one block are joined."""
     waiting: list[Panel] = []
     for panel in panels:
         if static:

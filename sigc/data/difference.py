@@ -1,4 +1,4 @@
-"""What changed between two versions of a source: rows, assets, cells that were restated."""
+"""The difference of two versions of a source: rows, assets, restated cells."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sigc.blocks.block import places
 from sigc.data.formats.shape import when
 from sigc.panel import Floats, Panel
 
-_SAME_RATIO = 1e-9  # of the ratios of one asset's restated cells, relative
+_SAME_RATIO = 1e-9  # relative spread of the ratios of one asset's restated cells
 _SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class RestatedCell:
-    """A cell of both versions with another value. before, after: None where it is missing; text of labels."""
+    """A cell of both versions with different values. before, after: None if missing; text of labels."""
 
     asset: str
     date: str
@@ -26,9 +26,12 @@ class RestatedCell:
 
 @dataclass(frozen=True, slots=True)
 class DataDifference:
-    """rows and assets of one version only. appended: rows after the last of the old version. restated: cells of rows
-    and assets that both have; `cells` counts them, `shown` are the first. scaled: assets whose restated cells all
-    changed by one ratio, as an adjustment does, with the ratio."""
+    """The difference of two panels: rows and assets that one version lacks, and restated cells.
+
+    appended: rows after the last of the old version. restated: cells of common rows and assets; `cells` counts them,
+    `shown` are the first. scaled: assets whose restated cells all changed by one ratio, as an adjustment does, with
+    that ratio.
+    """
 
     rows_gone: tuple[str, ...]
     rows_between: tuple[str, ...]
@@ -42,13 +45,13 @@ class DataDifference:
 
     @property
     def is_same(self) -> bool:
-        """True where nothing changed."""
+        """Return True if nothing changed."""
         rows = (*self.rows_gone, *self.rows_between, *self.appended)
         return not (rows or self.assets_gone or self.assets_new or self.cells)
 
     @property
     def is_append(self) -> bool:
-        """True where only rows were added at the end."""
+        """Return True if rows were appended and nothing else changed."""
         return bool(self.appended) and not (
             self.rows_gone or self.rows_between or self.assets_gone or self.assets_new or self.cells
         )

@@ -1,15 +1,15 @@
-"""As-of sources: cells as events, in order of the instants from which they can be used.
+"""As-of sources: cells as events, ordered by the instant from which they are usable.
 
-    raw       = cells(...) or intervals(...)       one event a cell: asset, date, publication, from when on usable
-    converted = store_events(spec, raw, ways)      what is ever the newest, cut into blocks by that instant
+    raw       = cells(...) or intervals(...)       one event per cell: asset, date, publication, usable from
+    converted = store_events(spec, raw, ways)      those that are ever the newest, in blocks by that instant
 
-Newest is by the value's date, then by its publication: what is older than what was there already is left out, so a late
-restatement of the second quarter never replaces the third.
+The newest value is that of the latest date, then of the latest publication. An event older than one usable before it is
+dropped, so a late restatement of the second quarter never replaces the third.
 
-A block holds for each asset its newest event before the block, then those within it, in order: so what is the newest on
-some row is found in one block, whatever lies before. Its panel stacks three of the same shape (events, assets): usable
-from, date (both in microseconds since the epoch), value. The digest of a row of such a source is one of all that is the
-newest then, so that a restatement changes the rows on which it shows, and no others.
+A block holds for each asset its newest event before the block, then those within it, in order: so the newest value of
+any row is found in one block. Its panel stacks three of the same shape (events, assets): usable from, date (both in
+microseconds since the epoch), value. The digest of a row covers all newest values at that time, so that a restatement
+changes exactly the rows on which it shows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sigc.errors import Diagnostic, Severity
 from sigc.ops.jit import frozen
 from sigc.panel import Dates, Floats, Panel, canonical
 
-FORMAT = "1"  # of blocks of events
+FORMAT = "1"  # version of event blocks
 DAY_US = 86_400_000_000
 _DAY_NS = 1_000 * DAY_US
 _STACKED = 3
@@ -38,10 +38,11 @@ _STACKED = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawEvents:
-    """Events as they were read, in any order. names: assets, ordered. asset: (events,) which. born: the value's date,
-    published: what orders restatements, usable: from when on; all in nanoseconds. where: the row of each in its file.
+    """Events as read, in any order. names: assets, ordered. asset: (events,) index into names.
 
-    labels: of a category, `values` being codes. by_label: `usable` are labels of sessions, no instants.
+    born: the value's date; published: the order of restatements; usable: from when on; all in nanoseconds. where: the
+    row of each in its file. labels: of a category, whose codes are `values`. by_label: `usable` are session labels, not
+    instants.
     """
 
     file: str
@@ -58,7 +59,7 @@ class RawEvents:
     findings: tuple[Diagnostic, ...] = ()
 
     def take(self, some: NDArray[np.intp] | NDArray[np.bool_]) -> RawEvents:
-        """Some of the events."""
+        """Return some of the events, by index or mask."""
         return replace(
             self,
             asset=self.asset[some],
@@ -70,7 +71,7 @@ class RawEvents:
         )
 
     def in_microseconds(self) -> RawEvents:
-        """The events in whole microseconds, which floats hold; none can be used before it could be."""
+        """Return the events in whole microseconds, which floats hold exactly; `usable` is rounded up, others down."""
         return replace(
             self,
             born=self.born // 1_000 * 1_000,
@@ -80,7 +81,7 @@ class RawEvents:
 
 
 def together(parts: Sequence[RawEvents]) -> RawEvents:
-    """The events of several files as those of one."""
+    """Return the events of several files as one."""
     if len(parts) == 1:
         return parts[0]
     names = tuple(sorted({n for p in parts for n in p.names}))
@@ -117,20 +118,23 @@ def _recoded(part: RawEvents, labels: tuple[str, ...]) -> Floats:
 
 
 def accepted(spec: SourceSpec, raw: RawEvents) -> RawEvents:
-    """The events that are the newest of their asset from when on they can be used, by asset and that instant.
+    """Return the events that are the newest of their asset when they become usable, by asset and that instant.
 
-    Raises E201 for two of the same asset, date and publication.
+    Raise E201 for two of the same asset, date and publication.
     """
     order = np.lexsort((raw.published, raw.born, raw.usable, raw.asset))
     some = raw.take(order)
     age = np.lexsort((some.published, some.born))
     steps = (np.diff(some.born[age]) != 0) | (np.diff(some.published[age]) != 0)
+    # rank: the order by (date, publication). Events are sorted by (asset, usable); one is kept only if its rank exceeds
+    # all earlier ones of its asset. `key` makes that one running maximum over all assets.
     rank = np.empty(len(order), "i8")
     rank[age] = np.concatenate([[0], np.cumsum(steps)]) if len(order) else 0
     _refuse_twice(spec, some, rank)
     key = some.asset.astype("i8") * (len(order) + 1) + rank
     before = np.concatenate([[-1], np.maximum.accumulate(key)[:-1]]) if len(order) else key
     some = some.take(key > before)
+    # Of several that become usable at one instant the last, the newest, counts.
     last = np.ones(len(some.asset), bool)
     last[:-1] = (np.diff(some.asset) != 0) | (np.diff(some.usable) != 0)
     return some.take(last)
@@ -145,7 +149,7 @@ def _refuse_twice(spec: SourceSpec, raw: RawEvents, rank: NDArray[np.int64]) -> 
         day = _day(int(raw.born[one]))
         hint = ""
         if spec.options.available_after is None or not spec.options.available_after.column:
-            hint = "where it is a restatement, name the column of the publication by available_after="
+            hint = "if it is a restatement, name its column of publication with available_after="
         message = f"has {day} of '{raw.names[raw.asset[one]]}' twice, published at the same time: rows {raw.where[one]}"
         raise problem(spec, "E201", raw.file, f"{message} and {raw.where[other]}", hint)
 
@@ -158,11 +162,11 @@ def _day(instant_ns: int) -> str:
 
 
 def store_events(spec: SourceSpec, raw: RawEvents, store: BlockStore) -> Converted:
-    """The newest of `raw` cut into blocks; those that the store lacks are stored. Raises E201 for an event twice."""
+    """Store the newest events of `raw` in blocks, and return the source. Raise E201 for a duplicate event."""
     kept = accepted(spec, raw)
     if not len(kept.asset):
         raise problem(spec, "E201", raw.file, "has no value at all")
-    usable_us = -(-kept.usable // 1_000)  # never before it is usable
+    usable_us = -(-kept.usable // 1_000)  # rounded up: never before it is usable
     stamps, row = np.unique(usable_us, return_inverse=True)
     dates = (stamps * 1_000).view("datetime64[ns]")
     blocks = []
@@ -190,14 +194,14 @@ def store_events(spec: SourceSpec, raw: RawEvents, store: BlockStore) -> Convert
 
 
 def _rule(raw: RawEvents, dates: Dates) -> str:
-    """Years, as events are few; bars are cut as bars are."""
+    """Return the block length: years, as events are few; bars are cut like bars."""
     if not raw.rows.is_intraday:
         return "year"
     return {4: "year", 7: "month"}.get(len(grid(dates)[0].label), "week")
 
 
 def _block(kept: RawEvents, usable_us: Instants, stamps: Instants, start: int, stop: int) -> Panel:
-    """The newest event of each asset before the rows [start, stop), and those within them."""
+    """Return the newest event of each asset before the rows [start, stop), and those within them."""
     first = stamps[start]
     inside = (usable_us >= first) & (usable_us <= stamps[stop - 1])
     before = usable_us < first
@@ -224,9 +228,10 @@ def _facts(spec: SourceSpec, label: str, panel: Panel, labels: tuple[str, ...] |
 
 
 def _digests(kept: RawEvents, row: NDArray[np.intp], rows: int) -> bytes:
-    """Of each row one of what is the newest then: a sum over assets, so that a change costs what changes.
+    """Return a digest for each row: a sum over assets of digests of their newest value, so that updates are cheap.
 
-    Sums modulo 2**64 of digests, as in Bellare and Micciancio, A New Paradigm for Collision-free Hashing (1997).
+    Sums of digests modulo 2**64 as in Bellare and Micciancio, A New Paradigm for Collision-free Hashing (1997): an
+    event adds its own digest and subtracts that of the one it replaces.
     """
     values = canonical(kept.values)
     if kept.labels is None:
@@ -244,13 +249,13 @@ def _digests(kept: RawEvents, row: NDArray[np.intp], rows: int) -> bytes:
 
 
 def _words(texts: Sequence[str]) -> NDArray[np.uint64]:
-    """Two words for each text."""
+    """Return two words of digest for each text."""
     raw = b"".join(hashlib.blake2b(t.encode(), digest_size=16).digest() for t in texts)
     return np.frombuffer(raw, np.uint64).reshape(-1, 2)
 
 
 def mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Each word scattered over all 64 bits, as splitmix64 does (Steele, Lea and Flood, 2014)."""
+    """Mix the bits of each word, as splitmix64 does (Steele, Lea and Flood, 2014)."""
     found = words + np.uint64(0x9E3779B97F4A7C15)
     found = (found ^ (found >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     found = (found ^ (found >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -261,13 +266,15 @@ def mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def newest(panel: Panel, rows_us: Instants, days: NDArray[np.int64], events: Events) -> Floats:
-    """What was the newest at each row, from the block that the rows lie in. rows_us: ascending, on the clock of the
-    block's events. days: of the rows, for the age of values."""
+    """Return the newest value at each row, from the block in which the rows lie.
+
+    rows_us: ascending, on the clock of the block's events. days: of the rows, for the age of values.
+    """
     from sigc.ops.loops import asof
 
     at, born, value = panel.values.reshape(_STACKED, -1, len(panel.names))
     longest = np.inf if events.max_age_days is None else float(events.max_age_days) * DAY_US
-    # An age counts in days: the time of day of a bar's stamp does not make it older.
+    # Ages are in days: the time of day of a bar does not make it older.
     day = np.floor(born / DAY_US) * DAY_US
     out: Floats = asof.newest(
         frozen(np.ascontiguousarray(at)), frozen(day), frozen(np.ascontiguousarray(value)),
@@ -277,7 +284,7 @@ def newest(panel: Panel, rows_us: Instants, days: NDArray[np.int64], events: Eve
 
 
 def late(spec: SourceSpec, before: Converted, store: BlockStore, raw: RawEvents) -> tuple[Diagnostic, ...]:
-    """Rows that were not there when the source was converted before, and say that they could be used by then."""
+    """Return a finding for rows that are new since the last conversion but claim to have been usable by then."""
     if not len(before.dates) or raw.by_label:
         return ()
     known = set()
@@ -302,7 +309,7 @@ def late(spec: SourceSpec, before: Converted, store: BlockStore, raw: RawEvents)
         f"source '{spec.name}': {len(found):,} row{'s' if len(found) > 1 else ''} came or changed after the time from "
         f"which they count: {first}{', ...' if len(found) > 3 else ''}; what was computed for those days is restated"
     )
-    hint = "the file knew it later than it says: give the time of delivery as the publication"
+    hint = "the file got these rows later than it states: give the time of delivery as the publication"
     return (Diagnostic("W002", message, spec.span, Severity.WARNING, hint=hint),)
 
 

@@ -1,7 +1,7 @@
-"""What a version of a file was converted to, remembered as a note of the store.
+"""Manifests: the result of converting a version of a file, as a note of the store.
 
-A manifest is trusted as it is: whether its blocks are still there is found by who reads one, and that is few of many
-years (`catalog.Source.restore` makes it again). So an unchanged file of any length costs one note.
+A manifest is trusted: a missing block is found only by its reader, and few of many years are read
+(`catalog.Source.restore` rebuilds it). So an unchanged file of any length costs one note.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class SourceBlock:
 
 @dataclass(frozen=True, slots=True)
 class RowDecisions:
-    """What was decided of the rows of a source: their frequency, and whose sessions they are."""
+    """The decisions about the rows of a source: their frequency, and the calendar of their sessions."""
 
     frequency: Frequency = SESSIONS
     calendar: str = ""
@@ -52,10 +52,10 @@ NO_ROWS = RowDecisions()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Events:
-    """What is told of an as-of source, whose rows are the instants at which something new can be used.
+    """The as-of facts of a source, whose rows are the instants at which new values become usable.
 
-    max_age_days: values older than that are missing; None: of any age. by_label: its dates are labels of sessions, no
-    instants. newest: (rows,) the newest date of a value there was by then, in days since the epoch.
+    max_age_days: older values are missing; None: no limit. by_label: dates are session labels, not instants. newest:
+    (rows,) the newest date of a value so far, in days since the epoch.
     """
 
     max_age_days: int | None
@@ -65,7 +65,7 @@ class Events:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Converted:
-    """A source in the store, see `sigc.data.catalog.Source`. spans: where each asset has its own dates; else None."""
+    """A source in the store, see `sigc.data.catalog.Source`. spans: if each asset has its own dates, else None."""
 
     dates: Dates
     names: tuple[str, ...]
@@ -81,23 +81,23 @@ class Converted:
 
     @property
     def filled(self) -> float:
-        """The share of cells that hold something; 1 where all assets have the dates of the source."""
+        """Return the share of non-missing cells; 1 if all assets have the source's dates."""
         return 1.0 if self.spans is None else self.spans.filled
 
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """The manifests of a store. thorough: one whose blocks are not all stored counts as none."""
+    """The manifests of a store. thorough: ignore a manifest with missing blocks."""
 
     store: BlockStore
     thorough: bool = False
 
     def keep(self, name: str, of: Converted) -> None:
-        """Remember `of` under a name that says all that it was made of."""
+        """Store `of` under a name that is a digest of all its inputs."""
         self.store.note(name, seal(_text(of)))
 
     def recall(self, name: str) -> Converted | None:
-        """What was kept under a name; None where there is nothing that can be read."""
+        """Return the conversion of a name; None if there is none, or it is unreadable."""
         known = _read(unseal(self.store.noted(name)))
         if known is None or not self.thorough:
             return known
@@ -109,7 +109,7 @@ def _text(of: Converted) -> str:
         {
             "dates": _packed(of.dates.view("i8").tobytes()),
             "names": of.names,
-            "digests": of.digests.hex(),  # read four times as fast as base64
+            "digests": of.digests.hex(),  # four times as fast to read as base64
             "blocks": [[b.start, b.stop, b.key] for b in of.blocks],
             "labels": of.labels,
             "category": of.category,
@@ -128,7 +128,7 @@ def _packed(raw: bytes) -> str:
 
 
 def _read(text: str) -> Converted | None:
-    """None for a manifest that is empty, or of another version of sigc."""
+    """Parse a manifest; None if it is empty, or of another version of sigc."""
     try:
         data = json.loads(text)
         dates = np.frombuffer(zlib.decompress(base64.b64decode(data["dates"])), "i8").view("datetime64[ns]")
@@ -163,7 +163,7 @@ def _spans_text(of: Spans) -> list[object]:
 
 
 def _spans(data: Mapping[str, Any]) -> Spans | None:
-    """Raises ValueError for a manifest of before, which kept a share below 1 alone: its file is read again."""
+    """Parse spans. Raise ValueError for an old manifest, which had only a share below 1: its file is read again."""
     if data.get("filled", 1.0) < 1.0:
         raise ValueError("no spans")
     if data.get("spans") is None:

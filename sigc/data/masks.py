@@ -1,10 +1,10 @@
-"""Values that signals do not see before they are confirmed (`mask_anomalies=true`), masked where sources are converted.
+"""Masks of unconfirmed values (`mask_anomalies=true`), applied while a source is converted.
 
     mask = Mask(spec, frequency)
     clean = mask.panel(panel)         a panel, then the rows after it: the same as all at once
     mask.findings()
 
-A backtest and a live run read the same conversion, and a cell is masked by rows up to its own, so both see the same.
+A backtest and a live run read the same conversion, and a mask depends on rows up to its own only, so both see the same.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sigc.source_words import Frequency
 
 
 class AcceptedMask:
-    """What was accepted of a source so far. A source that does not ask for it is left as it is."""
+    """The state of acceptance of a source so far. A source without the option is left unchanged."""
 
     def __init__(self, spec: SourceSpec, frequency: Frequency, acts: Sequence[Action] = ()) -> None:
         self._spec = spec
@@ -34,12 +34,12 @@ class AcceptedMask:
         self._state = AnomalyState(np.empty(0), np.empty(0))
         self._jumps: list[tuple[str, str, float]] = []
         self._acts = acts
-        self._waiting: tuple[Action, ...] = ()  # actions that found no price yet
+        self._waiting: tuple[Action, ...] = ()  # actions without a price yet
         self._until: date | None = None
         self._scales: dict[str, float] = {}  # by asset: the product of its steps so far
 
     def panel(self, panel: Panel) -> Panel:
-        """The rows that follow those before, without what is not accepted."""
+        """Return the next rows of the source, masked."""
         if not self._spec.options.mask_anomalies or panel.labels is not None:
             return panel
         levels = self._levels(panel)
@@ -51,7 +51,7 @@ class AcceptedMask:
         return replace(panel, values=np.where(np.isnan(clean), np.nan, panel.values))
 
     def _levels(self, panel: Panel) -> Floats:
-        """What is compared from row to row: over a split a price is no jump."""
+        """Return the values to compare from row to row: adjusted, so that a split is no jump."""
         if not self._acts or not len(panel.dates):
             return panel.values
         days = panel.dates.astype("datetime64[D]")
@@ -67,16 +67,17 @@ class AcceptedMask:
         return levels
 
     def panels(self, panels: Iterable[Panel]) -> Iterator[Panel]:
-        """Panels of consecutive rows, one after the other."""
+        """Return panels of consecutive rows, masked one after the other."""
         return map(self.panel, panels)
 
     def findings(self) -> tuple[Diagnostic, ...]:
-        """What was masked."""
+        """Return findings for the masked values."""
         return told(self._spec.name, self._jumps, self._limits)
 
     def _of(self, names: Sequence[str]) -> AnomalyState:
         place = {name: at for at, name in enumerate(self._names)}
         at = np.array([place.get(n, -1) for n in names], dtype=np.intp)
+        # Index -1, a name not seen before, selects this last column: NaN.
         nothing = np.full((2, 1), np.nan)
         both = np.hstack([np.vstack([self._state.accepted, self._state.candidate]), nothing])[:, at]
         return AnomalyState(both[0], both[1], np.append(self._state.held, False)[at])
@@ -90,7 +91,7 @@ class AcceptedMask:
         self._state = AnomalyState(all_of[:, 0].copy(), all_of[:, 1].copy(), all_of[:, 2] > 0.0)
 
     def copy(self) -> AcceptedMask:
-        """The same, to go on with: the frame that grew from a source leaves the source as it was."""
+        """Return an independent copy: a frame that grows from a source must not change the source's state."""
         other = AcceptedMask(self._spec, Frequency("sessions"), self._acts)
         other._waiting, other._until, other._scales = self._waiting, self._until, dict(self._scales)
         other._limits, other._names, other._state = self._limits, self._names, self._state

@@ -1,4 +1,4 @@
-"""How much of a panel is missing, counted while its rows go by."""
+"""The share of missing cells of a panel, counted while its rows stream by."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from sigc.panel import Panel
 
 
 class MissingCells:
-    """Counts missing cells between an asset's first and last row."""
+    """A counter of missing cells between each asset's first and last value."""
 
     def __init__(self) -> None:
         self.cells = 0
         self.missing = 0
+        # By asset: missing cells since its last value. They count only once another value follows, perhaps in a later
+        # panel.
         self.gap: dict[str, int] = {}
 
     def look(self, panel: Panel) -> None:
         holes = np.isnan(panel.values)
-        if not holes.any() and not any(self.gap.values()):  # as most are
+        if not holes.any() and not any(self.gap.values()):  # the common case
             self.cells += holes.size
             self.gap.update(dict.fromkeys(panel.names, 0))
             return

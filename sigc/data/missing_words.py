@@ -1,4 +1,4 @@
-"""Texts that say nothing: a missing cell of a column of numbers, a name that is none. Of text only an empty cell is."""
+"""Texts that stand for a missing value in columns of numbers, or for a missing name. In text columns only '' does."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ _UNNAMED = re.compile(r"Unnamed: \d+(_level_\d+)?|__index_level_\d+__|")
 
 
 def is_unnamed(name: str) -> bool:
-    """True for the name of a column that nobody named: pandas' own, or none."""
+    """Return True for the name of an unnamed column: one that pandas made up, or an empty one."""
     return _UNNAMED.fullmatch(name.strip()) is not None

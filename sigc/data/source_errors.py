@@ -8,6 +8,6 @@ from sigc.errors import Diagnostic, SigcError
 
 
 def problem(spec: SourceSpec, code: str, file: str, message: str, hint: str = "") -> SigcError:
-    """An error about a file of a source, to be raised."""
+    """Return an error about a file of a source, for the caller to raise; secrets of URLs are removed."""
     text = without_url_secrets(f"source '{spec.name}': {file} {message}")
     return SigcError(Diagnostic(code, text, spec.span, hint=hint))

@@ -1,7 +1,7 @@
-"""Of each asset of a source its first row with a value, its last, and how many it has: how much is filled in between.
+"""Spans of assets in a source: the first and last row with a value, and the number of values.
 
-Of files that follow one another spans are joined: each file of a day is full of what it names, the folder of them may
-be mostly empty.
+They give the fill share of a source. Spans of consecutive files are joined: each file of a day may be full of its own
+assets, while the folder of them is mostly empty.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spans:
-    """names: the assets that have a value. first, last: its row in the source, count: how many, (assets,) each."""
+    """Spans of assets. names: those with a value. first, last: row in the source, count: number of values, (assets,)
+    each.
+    """
 
     names: tuple[str, ...]
     first: Counts
@@ -28,20 +30,20 @@ class Spans:
 
     @property
     def filled(self) -> float:
-        """The share of cells between each asset's first and last value that hold one; 1 where there is no asset."""
+        """Return the share of cells with a value between each asset's first and last one; 1 without assets."""
         cells = int((self.last - self.first + 1).sum())
         return int(self.count.sum()) / cells if cells else 1.0
 
 
 def spans_of(panel: Panel, row: int) -> Spans:
-    """The spans of a panel in which each asset has a value. row: of the source, that it begins on."""
+    """Return the spans of a panel in which each asset has a value. row: the number of its first row in the source."""
     valid = ~np.isnan(panel.values)
     first, from_end = valid.argmax(axis=0), valid[::-1].argmax(axis=0)
     return Spans(panel.names, row + first, row + len(valid) - 1 - from_end, valid.sum(axis=0, dtype=np.int64))
 
 
 def joined(parts: Iterable[tuple[int, Spans]]) -> Spans:
-    """The spans of consecutive rows as those of all. parts: each with the rows before those that it counts from."""
+    """Return the spans of consecutive parts as one. parts: (row offset, spans) each."""
     known = list(parts)
     names = tuple(sorted({name for _, part in known for name in part.names}))
     place = {name: at for at, name in enumerate(names)}

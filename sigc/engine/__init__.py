@@ -1,1 +1,1 @@
-"""Runs plans: in this process or on Dask workers."""
+"""The engine: it runs plans, in this process or on Dask workers."""

@@ -1,4 +1,4 @@
-"""Check a file: everything the text alone decides, all errors at once. Opens no data file.
+"""The check of a file: everything that the text alone decides, all errors at once. It opens no data file.
 
 checked = check_file(Path("momentum.sig"))
 checked.ok, checked.diagnostics, checked.program
@@ -21,7 +21,7 @@ from sigc.lang.syntax.source_text import read_text
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckedFile:
-    """A checked file. program is None when it has errors. sources: text by path, for carets."""
+    """A checked file. program: None if it has errors. sources: text by path, for carets."""
 
     module: Module
     diagnostics: tuple[Diagnostic, ...]
@@ -35,14 +35,16 @@ class CheckedFile:
 
 
 def check_file(path: Path, params: Mapping[str, float] | None = None, roots: tuple[Path, ...] = ()) -> CheckedFile:
-    """Check the file at `path`. Raises E200 when it can't be read."""
+    """Check the file at `path`. Raise E200 if it can't be read."""
     return check_text(read_text(path), str(path), params, roots)
 
 
 def check_text(
     text: str, path: str, params: Mapping[str, float] | None = None, roots: tuple[Path, ...] = ()
 ) -> CheckedFile:
-    """Check a text. `path` is what errors name and where imports are looked for; roots: more folders for them."""
+    """Check a text. `path` is its name in errors, and the place where imports are searched; roots: more folders for
+    them.
+    """
     sources = {path: text}
     module, errors = parse(text, path)
     found = list(errors)
@@ -52,11 +54,12 @@ def check_text(
     try:
         program = resolver.program()
     except TooLargeError:
-        message = f"the file opens to more than {MOST_STEPS:,} values"
-        found.append(Diagnostic("E005", message, Span(path, 1, 1), hint="do macros call one another too often?"))
+        message = f"the file expands to more than {MOST_STEPS:,} values"
+        found.append(Diagnostic("E005", message, Span(path, 1, 1), hint="do macros call each other too often?"))
     except RecursionError:
-        message = "definitions or signals build on one another too deep"
-        found.append(Diagnostic("E005", message, Span(path, 1, 1), hint="put some of them into one"))
+        message = "definitions or signals are nested too deep"
+        found.append(Diagnostic("E005", message, Span(path, 1, 1), hint="merge some of them"))
+    # A line with a syntax error has no value: report only the syntax error.
     broken = {(d.span.path, d.span.line) for d in found if d.span and d.code == "E001"}
     found += [d for d in resolver.found if d.span is None or (d.span.path, d.span.line) not in broken]
     unique = _unique(found, broken=bool(errors))
@@ -65,7 +68,9 @@ def check_text(
 
 
 def _unique(found: list[Diagnostic], *, broken: bool) -> tuple[Diagnostic, ...]:
-    """Each error once, in the order of the text. In a file that does not parse nothing is called unused."""
+    """Return each error once, in the order of the text. In a file that does not parse, unused names are not
+    reported.
+    """
     first: dict[tuple[str, str, Span | None], Diagnostic] = {}
     for d in found:
         if not (broken and d.code == "W001"):

@@ -1,6 +1,6 @@
-"""Habits of pandas, NumPy, Pine and C, and the way each is written here: hints of errors, nothing else.
+"""Hints for habits of pandas, NumPy, Pine and C: the way to write them in this language. Used in errors only.
 
-To add one: a line in the table of its place, and a case in `tests/lang/test_habits.py`.
+To add one: a line in the right table, and a case in `tests/lang/test_habits.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from sigc.lang.syntax.nodes import Call, Name, Node, Number, Unary
 
-# Characters that begin no token; longer ones first.
+# Characters that do not begin a token; longer ones first.
 CHARACTERS: Mapping[str, str] = MappingProxyType(
     {
         "&&": "write 'and'",
@@ -48,7 +48,7 @@ CHARACTERS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# Words in the place of a value or behind one.
+# Words where a value, or the end of one, is expected.
 NAMES: Mapping[str, str] = MappingProxyType(
     {
         "True": "write true",
@@ -111,10 +111,10 @@ STATEMENTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# Modules, whose functions are operators here, or are not there.
+# Python modules, whose functions are operators here, or do not exist.
 MODULES = frozenset({"np", "numpy", "pd", "pandas", "math", "ta", "talib", "scipy", "pl", "bt", "plt"})
 
-# Functions and methods, by the name that is unknown: the way to write it, and where a sentence says more.
+# Unknown functions and methods by name: the way to write them, or (REMARKS) a sentence about them.
 FUNCTIONS: Mapping[str, str] = MappingProxyType(
     {
         "tshift": "lag(x, n)",
@@ -188,7 +188,7 @@ REMARKS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# Named arguments that an operator does not have.
+# Named arguments that operators do not have.
 ARGUMENTS: Mapping[str, str] = MappingProxyType(
     {
         "axis": "the operator says it: mean(x) across assets, rolling_mean(x, n) along dates",
@@ -203,7 +203,7 @@ ARGUMENTS: Mapping[str, str] = MappingProxyType(
 
 WINDOWED = ("rolling", "groupby", "ewm")
 
-# A method on what a window or group makes: `.rolling(20).mean()`.
+# A method on a window or group: `.rolling(20).mean()`.
 _ROLLED = {
     **{name: f"rolling_{name}" for name in ("mean", "sum", "std", "var", "min", "max", "median", "quantile")},
     **{name: f"rolling_{name}" for name in ("corr", "cov")},
@@ -215,7 +215,7 @@ _GROUPED = {"mean": "group_mean", "rank": "group_rank", "count": "group_count", 
 
 
 def of_character(row: str, at: int) -> tuple[str, int]:
-    """The hint for what stands at a place of a line and how long that is; ("", 1) for what no habit explains."""
+    """Return (hint, length) for the character at a position of a line; ("", 1) if unknown."""
     for text, hint in CHARACTERS.items():
         if row.startswith(text, at):
             return hint, len(text)
@@ -223,12 +223,12 @@ def of_character(row: str, at: int) -> tuple[str, int]:
 
 
 def of_function(name: str) -> str:
-    """The hint for a function or method that is not known, '' for none."""
+    """Return the hint for an unknown function or method, '' for none."""
     return f"write {FUNCTIONS[name]}" if name in FUNCTIONS else REMARKS.get(name, "")
 
 
 def of_call(call: Call) -> str:
-    """The hint for a call of a function that is not known, '' for none."""
+    """Return the hint for a call of an unknown function, '' for none."""
     inner = call.args[0].value if call.method and call.args else None
     if isinstance(inner, Call) and inner.func in WINDOWED:
         return _windowed(call, inner)
@@ -239,7 +239,7 @@ def of_call(call: Call) -> str:
 
 
 def _windowed(call: Call, inner: Call) -> str:
-    """`x.rolling(20).mean()` in the way of the language."""
+    """Return the hint for `x.rolling(20).mean()` and its like."""
     if inner.func == "ewm":
         return "write ema(x, span)"
     table = _GROUPED if inner.func == "groupby" else _ROLLED
@@ -258,12 +258,12 @@ def _shown(node: Node) -> str:
 
 
 def of_name(text: str) -> str:
-    """The hint for a name that is not known, '' for none."""
+    """Return the hint for an unknown name, '' for none."""
     return NAMES.get(text) or (of_function(text.rpartition(".")[2]) if "." in text else "")
 
 
 def of_module(call: Call) -> str:
-    """The hint for `np.log(x)`: the function without its module."""
+    """Return the hint for `np.log(x)`: the function without its module."""
     return f"{of_function(call.func) or f'write {call.func}(...)'}, without '{_first(call)}.'"
 
 
@@ -273,5 +273,5 @@ def _first(call: Call) -> str:
 
 
 def is_module(call: Call) -> bool:
-    """Return True for a method of a Python module's name."""
+    """Return True for a method call on the name of a Python module."""
     return call.method and bool(call.args) and _first(call) in MODULES

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 SECTIONS = ("data", "params", "fn", "macro", "signal", "portfolio", "import")
 FORMATS = ("csv", "parquet", "arrow")
-# Words that say what a file holds; its extension says its format.
+# Words for the content of a file; its extension gives the format.
 CONTENTS = (
     "price", "prices", "bars", "volume", "sector", "feature", "factor", "fundamentals", "returns", "signal", "weights",
     "benchmark", "data",
@@ -29,7 +29,7 @@ BACKTEST_OPTIONS = ("rebal", "benchmark", "drift", "delisting_return")
 NAMESPACES = ("tc", "slippage", "borrow")
 SLIPPAGE_MODELS = ("linear", "square-root", "almgren-chriss")
 
-# A cost term: its arguments in order; those without a default must be given.
+# A cost term: its arguments in order; those without a default (None) are required.
 COSTS: Mapping[str, Mapping[str, float | None]] = MappingProxyType(
     {
         "tc.bps": {"value": None},
@@ -42,7 +42,7 @@ COSTS: Mapping[str, Mapping[str, float | None]] = MappingProxyType(
     }
 )
 
-# A constraint: how many numbers it takes ("1", "2", "1-2"), or "flag".
+# A constraint: the number of its values ("1", "2", "1-2"), or "flag".
 CONSTRAINTS: Mapping[str, str] = MappingProxyType(
     {
         "max_position": "1",
@@ -83,7 +83,7 @@ METHODS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     }
 )
 
-# Sources that are read although no expression names them.
+# Sources that sigc reads by name, without an expression.
 READ_BY_NAME = ("volume", "market_cap", "benchmark_weights", "corporate_actions")
 TRADED = ("prices", "px", "close")
 

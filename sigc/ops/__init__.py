@@ -1,1 +1,1 @@
-"""Every operator of the language, each declared once."""
+"""All operators of the language, each declared once."""

@@ -1,7 +1,7 @@
-"""Operators that remember all rows since the first, in a small state per asset.
+"""Carried operators: they depend on all rows since the first, through a small state per asset.
 
-Inner loops: `loops/running.py`. The state comes in as (components, assets) and goes out changed; the array
-handed in is left alone.
+Inner loops: `loops/running.py`. The state is passed in as (components, assets) and returned changed; the given array is
+not modified.
 """
 
 from __future__ import annotations

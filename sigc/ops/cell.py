@@ -1,6 +1,6 @@
-"""Operators of one cell: arithmetic, comparison, logic, missing values. Any array may be a float instead.
+"""Cell-wise operators: arithmetic, comparison, logic, missing values. Any array may be a float instead.
 
-NaN is the one missing value. Comparisons with a missing side are false, `!=` too. x / 0 is NaN.
+NaN is the only missing value. Comparisons with a missing side are false, also `!=`. x / 0 is NaN.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FILLS = Missing.FILLS
 
 
 def _without(made: Values | np.float64, where: Truth) -> Values:
-    """A result just made, changed in place to NaN where the condition holds: a copy would cost as much again."""
+    """Set cells of a fresh result to NaN where the condition holds, in place: a copy would cost as much again."""
     out: Values = np.asarray(made)
     if np.any(where):
         np.copyto(out, np.nan, where=where)
@@ -27,7 +27,7 @@ def _without(made: Values | np.float64, where: Truth) -> Values:
 
 
 def _rows(*given: Values | float) -> tuple[Values, ...] | None:
-    """What a loop over cells takes: arrays as they are, a number as one row. None if all are numbers."""
+    """Return the arguments of a cell loop: arrays as they are, a number as one row. None if all are numbers."""
     wide = max((np.shape(g) for g in given), default=())
     if len(wide) != 2:
         return None
@@ -202,7 +202,7 @@ def ne(a: Values | float, b: Values | float) -> Values:
 
 
 def _true(x: Values | float) -> Truth:
-    return np.greater(np.abs(x), 0.0)  # no missing cell is
+    return np.greater(np.abs(x), 0.0)  # a missing cell is not true
 
 
 @operator(axis=CELL, name="and", result=ValueKind.BOOLEAN, missing=FILLS, example="and(open > close, volume > 0)")

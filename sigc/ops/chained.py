@@ -1,9 +1,11 @@
-"""Operators that can be steps of a chain, by number: those of one cell (`loops/chains.py` walks them), and those of a
-row that can be steps of a walk over whole rows (`loops/walks.py`). Loads no numba."""
+"""Codes of operators in chains and walks: cell-wise ones (`loops/chains.py`), and row-wise ones (`loops/walks.py`).
+
+This module does not import numba.
+"""
 
 from __future__ import annotations
 
-SEGMENT = 512  # columns at once
+SEGMENT = 512  # columns processed at once
 CLEAN, PAST, ADD, SUB, MUL, DIV, NEG, ABS, MIN, MAX, GT, LT, GE, LE, AND, OR, NOT, WHERE, FILL, SQUARE, RESCALE = range(
     21
 )

@@ -1,7 +1,7 @@
-"""Operators across the assets of a date, over the cells that are not missing. NaN in, NaN out.
+"""Cross-sectional operators: across the assets of a date, over the cells that are not missing. NaN in, NaN out.
 
-Aggregates are broadcast to the valid cells of their date. Inner loops: `loops/rows.py`, and
-`ranks.py`, `groups.py`, `quantiles.py` beside it.
+Aggregates are broadcast to the valid cells of their date. Inner loops: `loops/rows.py`, `ranks.py`, `groups.py`,
+`quantiles.py`.
 """
 
 from __future__ import annotations
@@ -73,8 +73,11 @@ def winsor(x: Values, p: Tail = 0.01) -> Values:
 
 
 def _codes(by: Labels) -> tuple[NDArray[np.uint32], NDArray[np.int64], int]:
-    """Labels as codes 1..n, 0 missing, of the rows that differ from the one before; for each row which of those is
-    its own; and n. Numbers that serve as labels (industry codes, say) are numbered first."""
+    """Return labels as codes 1..n, 0 missing, of the rows that differ from the one before; the index of each row's own;
+    and n.
+
+    Numbers that serve as labels (industry codes, say) are numbered first.
+    """
     from sigc.ops.loops import groups
 
     by = frozen(by)
@@ -111,7 +114,7 @@ def group_mean(x: Values, by: Labels) -> Values:
 
 @operator(axis=Axis.CROSS, example="group_count(ret(prices), sectors)")
 def group_count(x: Values, by: Labels) -> Values:
-    """How many valid assets the group has."""
+    """The number of valid assets of the group."""
     from sigc.ops.loops import groups
 
     return _by_group(x, by, groups.COUNT)
@@ -198,7 +201,7 @@ def total(x: Values) -> Values:
 
 @operator(axis=Axis.CROSS, aliases=("cs_count",), example="count(prices)")
 def count(x: Values) -> Values:
-    """How many assets are valid on the date, broadcast."""
+    """The number of valid assets of the date, broadcast."""
     from sigc.ops.loops import rows
 
     return rows.level(frozen(x), rows.COUNT)

@@ -1,4 +1,4 @@
-"""How an operator is declared: a decorated kernel, whose signature is the parameter list.
+"""The declaration of operators: a decorated kernel, whose signature is the parameter list.
 
     @operator(axis=Axis.TIME, lookback=rows(lambda window: window - 1), example="rolling_mean(prices, 20)")
     def rolling_mean(x: Values, window: Window = 20) -> Values:
@@ -7,12 +7,11 @@
 From that one record (`Operator`) come the checker's errors, the planner's halo or carry chain, the runner,
 the cache key, the reference page, and the contract tests.
 
-What a kernel gets: float64 arrays of shape (rows, assets), C order, never to be written to; category inputs
-as codes (NaN missing); boolean inputs as 1.0 / 0.0 (NaN reads as false); numbers as keyword arguments. A
-`CELL` kernel may get a float in place of any array and broadcasts it. What it returns: a new array of the
-same rows. Rows that lack their lookback come out as NaN; the engine hands in `lookback` extra rows in front
-and cuts them off again. A carried kernel also takes `state` (components, assets) and returns (array, state):
-`state` for an asset never seen is `Carry.initial`.
+A kernel gets float64 arrays of shape (rows, assets), C order, which it must never write to; category inputs as codes
+(NaN missing); boolean inputs as 1.0 / 0.0 (NaN reads as false); numbers as keyword arguments. A `CELL` kernel may get a
+float in place of any array and broadcasts it. It returns a new array of the same rows. Rows that lack their lookback
+are NaN; the engine passes `lookback` extra rows in front and cuts them off again. A carried kernel also takes `state`
+(components, assets) and returns (array, state): `state` of an asset never seen is `Carry.initial`.
 
 Read next: `table.py` (names to operators), then `cell.py`, `rolling.py`, `carried.py`, `cross.py`.
 """
@@ -42,7 +41,7 @@ class ValueKind(StrEnum):
 
 
 class Axis(StrEnum):
-    """Along which axis an operator looks: none, down the dates per asset, across assets per date, both."""
+    """The axis that an operator looks along: none, down the dates per asset, across assets per date, both."""
 
     CELL = "cell"
     TIME = "time"
@@ -51,19 +50,19 @@ class Axis(StrEnum):
 
 
 class Missing(StrEnum):
-    """What becomes of an asset whose inputs are all missing on a date."""
+    """The result for an asset whose inputs are all missing on a date."""
 
     PROPAGATES = "propagates"  # NaN in, NaN out
-    FILLS = "fills"  # may come out valid (a constant, a flag): the result depends on the asset list
+    FILLS = "fills"  # may be valid (a constant, a flag): the result depends on the asset list
 
 
 @dataclass(frozen=True, slots=True)
 class NumberRange:
-    """Bounds of a number, both inclusive; `integer` demands a whole one.
+    """Bounds of a number, both inclusive; `integer` requires a whole one.
 
-    added: the parameter came when results without it were stored already. Where it is left out it is no argument, so
-    keys, and blocks under them, stay. a_year: the rows a year of the traded source, filled in when data are loaded
-    (`sigc.plan.periods`), left out where they are 252.
+    added: the parameter was added when results without it were stored already. If omitted it is not an argument, so
+    that keys, and blocks under them, stay valid. a_year: the rows per year of the traded source, filled in when data
+    are loaded (`sigc.plan.periods`), omitted if 252.
     """
 
     low: float = -np.inf
@@ -86,15 +85,15 @@ State: TypeAlias = NDArray[np.float64]
 
 
 class Default(StrEnum):
-    """Defaults that are no plain number."""
+    """Defaults that are not plain numbers."""
 
     REQUIRED = "required"
-    TRADED = "the traded panel"  # the checker puts the traded data source in
+    TRADED = "the traded panel"  # the checker inserts the traded data source
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter: `kind` of an input, or NUMBER with `range`. `default` None means: may be left out."""
+    """One parameter: `kind` of an input, or NUMBER with `range`. `default` None means optional."""
 
     name: str
     kind: ValueKind
@@ -109,20 +108,20 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A finite lookback: `of(**arguments)` earlier rows. Its parameters are named like the operator's."""
+    """A finite lookback: `of(**arguments)` earlier rows. Its parameters have the names of the operator's."""
 
     of: Callable[..., int]
 
 
 @dataclass(frozen=True, slots=True)
 class Carry:
-    """A lookback that reaches the first row, carried as one column of `len(initial)` numbers per asset."""
+    """A lookback to the first row, carried as one column of `len(initial)` numbers per asset."""
 
     initial: tuple[float, ...]
 
 
 def rows(of: Callable[..., int]) -> Rows:
-    """A finite lookback: how many earlier rows an output row reads, from the arguments by name."""
+    """Return a finite lookback: the number of earlier rows that an output row reads, from the arguments by name."""
     return Rows(of)
 
 
@@ -131,12 +130,12 @@ NONE = Rows(lambda: 0)
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator. `kernel` is the decorated function itself; `result` the kind it makes.
+    """One operator. `kernel` is the decorated function itself; `result` the kind of its result.
 
-    peek(arguments by name): rows into the future the operator adds (negative: moves back), see `shift`.
-    aliases: other names. windowed: the short name (`mean`) that means this operator when it has a window.
-    renamed: other spellings of parameters (`exp` for `n`). keeps: it moves cells and makes none, so that it takes
-    labels too, and gives labels then.
+    peek(arguments by name): rows into the future that the operator adds (negative: moves back), see `shift`. aliases:
+    other names. windowed: the short name (`mean`) that means this operator if a window is given. renamed: other
+    spellings of parameters (`exp` for `n`). keeps: it moves cells and computes none, so that it takes labels too, and
+    then returns labels.
     """
 
     name: str
@@ -164,11 +163,11 @@ class Operator:
         return tuple(p for p in self.params if not p.is_input)
 
     def rows_back(self, arguments: Mapping[str, Any]) -> int:
-        """The finite lookback for these number arguments; 0 for a carried operator."""
+        """Return the finite lookback for these number arguments; 0 for a carried operator."""
         return max(0, _by_name(self.lookback.of, arguments)) if isinstance(self.lookback, Rows) else 0
 
     def rows_ahead(self, arguments: Mapping[str, Any]) -> int:
-        """How far the operator shifts its reading into the future; negative for `lag`."""
+        """Return how far the operator shifts its reading into the future; negative for `lag`."""
         return 0 if self.peek is None else _by_name(self.peek, arguments)
 
 
@@ -199,7 +198,7 @@ def operator(
     peek: Callable[..., int] | None = None,
     keeps: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declare the decorated kernel as an operator. `name` only where the word is Python's (`and_`)."""
+    """Declare the decorated kernel as an operator. `name`: only if the word is reserved in Python (`and`)."""
 
     def declare(kernel: Callable[..., Any]) -> Callable[..., Any]:
         known = name or kernel.__name__
@@ -230,7 +229,7 @@ def operator(
     return declare
 
 
-# Every function of the table declares parameters by these annotations; `state` is the engine's.
+# The annotations declare the parameters; the engine provides `state`.
 def _parameters(kernel: Callable[..., Any]) -> tuple[Parameter, ...]:
     hints = typing.get_type_hints(kernel, include_extras=True)
     found = []
@@ -252,9 +251,9 @@ def _parameters(kernel: Callable[..., Any]) -> tuple[Parameter, ...]:
 
 
 def _mark(hint: Any) -> ValueKind | NumberRange:
-    """The Kind or Range inside an annotation, also of `Values | float` and `Values | None`."""
+    """Return the kind or range inside an annotation, also of `Values | float` and `Values | None`."""
     for part in (hint, *typing.get_args(hint)):
         for mark in getattr(part, "__metadata__", ()):
             if isinstance(mark, ValueKind | NumberRange):
                 return mark
-    raise TypeError(f"{hint!r} is no annotation of sigc.ops.declare")
+    raise TypeError(f"{hint!r} is not an annotation of sigc.ops.declare")

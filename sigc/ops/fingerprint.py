@@ -1,6 +1,6 @@
-"""Digests of what kernels make of fixed data: equal on two machines only if their bits are.
+"""Digests of kernel results on fixed data: equal on two machines only if their bits are equal.
 
-The controller compares them with every worker's, for the operators in use, before a task is sent.
+The controller compares them with those of every worker, for the operators in use, before it sends a task.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _ROWS, _ASSETS = 41, 9
 
 
 def kernel_digests(names: Iterable[str]) -> dict[str, str]:
-    """By operator name; names that are no operators (sources, constants) are left out."""
+    """Return digests by operator name; other names (sources, constants) are left out."""
     operators()  # fills the registry
     found = {}
     for name in sorted(set(names)):
-        operator = REGISTRY.get(name)  # as the engine finds it
+        operator = REGISTRY.get(name)  # looked up like the engine does
         if operator is not None:
             found[name] = _digest(operator)
     return found
@@ -46,12 +46,12 @@ def _digest(operator: Operator) -> str:
 
 
 def _short(name: str, default: Any) -> Any:
-    """Windows that the rows can fill."""
+    """Return a window that the rows can fill."""
     return min(default, 7) if name in ("window", "span", "slow") and default is not None else default
 
 
 def _input(at: int, kind: ValueKind) -> Floats:
-    """Fixed data by arithmetic alone, so that no generator's version matters."""
+    """Return fixed data made by arithmetic alone, independent of any generator's version."""
     row, column = np.mgrid[0:_ROWS, 0:_ASSETS]
     if kind is ValueKind.CATEGORY:
         return np.asarray((column % 3).astype(np.float64))

@@ -1,8 +1,8 @@
-"""How kernels are compiled, where they are kept, what decides whether they can be reused, how numba is loaded.
+"""Compilation of kernels: options, the folder of compiled code, its invalidation, the import of numba.
 
-`prepare` must run before the first kernel: it points numba's cache to a folder named by the digest of the
-kernel sources, numba's version and the CPU, so that an edit anywhere in the kernels, or another machine,
-never meets old code. (numba itself notices only edits of the file a function stands in.)
+`prepare` must run before the first kernel: it points numba's cache to a folder named by the digest of the kernel
+sources, numba's version and the CPU, so that an edit anywhere in the kernels, or another machine, never uses old code.
+(numba itself notices only edits of the file that contains a function.)
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from sigc.private import foreign_file, intruder, make_private
 
 log = logging.getLogger(__name__)
 
-# For a loop called from Python, and for one called by loops alone, which needs no way in from Python: each way in
-# that nothing uses is a function more to compile. A call of an INNER loop from Python would end the process.
+# OPTIONS: for loops called from Python. INNER: for those called only by other loops, without an entry point for Python:
+# each unused entry point is one more function to compile. A call of an INNER loop from Python would crash the process.
 OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 INNER: Final[dict[str, Any]] = OPTIONS | {"no_cpython_wrapper": True}
 
-# What numba looks for when it is loaded, for its users' sake, and no kernel uses: BLAS and foreign functions.
+# Modules that numba imports for its users, and no kernel uses: BLAS and foreign functions.
 _UNUSED: Final = ("scipy", "scipy.linalg.cython_blas", "cffi")
 _ALONE: Final = threading.Event()
 
 
 def prepare(cache_directory: Path, *, alone: bool = False) -> Path:
-    """Keep compiled kernels under `cache_directory`; elsewhere if it can't be written, or others may write it.
+    """Keep compiled kernels under `cache_directory`, or elsewhere if it is not writable, or writable by others.
 
-    Whoever writes compiled code has this process run it, so its folder must be safe from other users. The next choice
-    is the user's own cache, then a fresh temporary folder; that it was taken is told.
+    Anyone who can write compiled code controls this process, so the folder must be safe from other users. The next
+    choice is the user's own cache, then a fresh temporary folder; a change is logged.
 
-    alone: this process runs nothing but sigc, so numba may be loaded without what kernels do not use.
+    alone: this process runs only sigc, so numba may be loaded without the modules that kernels do not use.
 
-    Returns the folder. Raises SigcError E402 where none is safe. Calling it again with another directory has no effect
-    on kernels already compiled.
+    Return the folder. Raise SigcError E402 if none is safe. A second call with another directory has no effect on
+    kernels already compiled.
     """
     if alone:
         _ALONE.set()
@@ -58,12 +58,15 @@ def prepare(cache_directory: Path, *, alone: bool = False) -> Path:
 
 
 def load_numba() -> None:
-    """Load numba before the first loop is; where sigc is alone, in half the time, as SciPy's linear algebra is not
-    loaded with it. Elsewhere numba is left as others expect it."""
+    """Load numba before the first loop.
+
+    If sigc is alone in the process, it takes half the time, as SciPy's linear algebra is not loaded with it. Otherwise
+    numba is left as other code expects it.
+    """
     if not _ALONE.is_set() or "numba" in sys.modules:
         return
     hidden: dict[str, Any] = {name: None for name in _UNUSED if name not in sys.modules}
-    sys.modules.update(hidden)  # None means that there is no such module
+    sys.modules.update(hidden)  # None makes the import of that module fail
     try:
         import numba.core.typing.cffi_utils
         import numba.np.arraymath  # noqa: F401
@@ -74,11 +77,12 @@ def load_numba() -> None:
 
 @functools.cache
 def _folder(cache_directory: Path) -> Path:
-    told = [os.environ.get(f"NUMBA_CPU_{what}", "") for what in ("NAME", "FEATURES")]  # a CPU that it is told to be
+    # A CPU class that the environment forces on numba.
+    told = [os.environ.get(f"NUMBA_CPU_{what}", "") for what in ("NAME", "FEATURES")]
     parts = [kernel_sources_digest(), version("numba"), cpu_class(), *(t for t in told if t)]
     name = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     places = [partial(_kept, base / "jit" / name[:16]) for base in dict.fromkeys((cache_directory, _own_cache()))]
-    places += [partial(_fresh, base) for base in (tempfile.gettempdir(), "/dev/shm")]  # noqa: S108 it is looked at
+    places += [partial(_fresh, base) for base in (tempfile.gettempdir(), "/dev/shm")]  # noqa: S108 it is checked
     refused = ""
     for place in places:
         folder, why = place()
@@ -96,7 +100,7 @@ def _own_cache() -> Path:
 
 
 def _kept(folder: Path) -> tuple[Path, str]:
-    """A folder for good, and why it can't be used."""
+    """Return a permanent folder, and why it can't be used ('' if it can)."""
     try:
         make_private(folder)
         (folder / ".writable").touch()
@@ -107,7 +111,7 @@ def _kept(folder: Path) -> tuple[Path, str]:
 
 
 def _fresh(base: str) -> tuple[Path, str]:
-    """A folder of this process, and why it can't be used."""
+    """Return a folder of this process, and why it can't be used ('' if it can)."""
     try:
         folder = Path(tempfile.mkdtemp(prefix="sigc-jit-", dir=base))
         return folder, intruder(folder)
@@ -117,13 +121,13 @@ def _fresh(base: str) -> tuple[Path, str]:
 
 @functools.cache
 def is_fresh(folder: Path) -> bool:
-    """Whether nothing was compiled there yet when this process first asked."""
+    """Return True if nothing was compiled there yet when this process first asked."""
     return next(folder.rglob("*.nbi"), None) is None
 
 
 @functools.cache
 def kernel_sources_digest() -> str:
-    """A digest over all source files of this package."""
+    """Return a digest of all source files of this package."""
     state = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         state.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -132,13 +136,13 @@ def kernel_sources_digest() -> str:
 
 @functools.cache
 def cpu_class() -> str:
-    """The class of CPU within which kernels give equal bits: what numpy dispatches on."""
+    """Return the class of CPU within which kernels give equal bits, by numpy's dispatch."""
     try:
         features: dict[str, bool] = np._core._multiarray_umath.__cpu_features__  # type: ignore[attr-defined]
     except AttributeError:
         return "unknown"
-    # All AVX-512 levels run the same loops for what kernels call. Where numpy dispatches on the level X86_V4, what the
-    # CPU itself has does not count: the level may be off.
+    # All AVX-512 levels run the same loops for kernels. If numpy dispatches on the level X86_V4, the features of the
+    # CPU itself do not count: the level may be disabled.
     wide = ("X86_V4",) if "X86_V4" in features else ("AVX512_SPR", "AVX512_ICL", "AVX512_SKX")
     if any(features.get(name) for name in wide):
         return "AVX512"
@@ -146,7 +150,7 @@ def cpu_class() -> str:
 
 
 def frozen(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`x` as a C-ordered read-only view, so that a loop is compiled for one kind of array only."""
+    """Return `x` as a C-ordered read-only view, so that a loop is compiled for one kind of array only."""
     view = np.ascontiguousarray(x, dtype=np.float64).view()
     view.flags.writeable = False
     return view

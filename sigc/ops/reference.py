@@ -1,4 +1,4 @@
-"""The reference page of the operators, made from their declarations."""
+"""The reference page of the operators, generated from their declarations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TITLES = {
 
 
 def signature(operator: Operator) -> str:
-    """`rolling_mean(x, window=20)`."""
+    """Return a signature such as `rolling_mean(x, window=20)`."""
     return f"{operator.name}({', '.join(_parameter(p) for p in operator.params)})"
 
 
@@ -28,7 +28,7 @@ def _parameter(param: Parameter) -> str:
 
 
 def entry(operator: Operator) -> str:
-    """One operator as text."""
+    """Return one operator as text."""
     lines = [signature(operator), "", operator.doc, ""]
     names = [*operator.aliases, *([f"{operator.windowed} with a window"] if operator.windowed else [])]
     if names:
@@ -40,7 +40,7 @@ def entry(operator: Operator) -> str:
 
 
 def markdown() -> str:
-    """The page docs/operators.md."""
+    """Return the page docs/operators.md."""
     lines = ["# Operators", "", "Made from the declarations in `sigc/ops`; do not edit.", ""]
     for axis, title in _TITLES.items():
         lines += [f"## {title}", "", "| operator | also | meaning | example |", "|---|---|---|---|"]

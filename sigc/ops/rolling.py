@@ -1,7 +1,6 @@
-"""Windows down the dates, per asset. A value appears only when its window holds `window` valid rows, or as many as
-`min_periods` says.
+"""Windows down the dates, per asset, with a value where the window holds `window` valid rows, or `min_periods`.
 
-Inner loops: `loops/windows.py` and `loops/scans.py`, which say why a result can't depend on where the array begins;
+Inner loops: `loops/windows.py` and `loops/scans.py`, which explain why a result can't depend on the begin of the array;
 `loops/partial.py` for windows with missing rows.
 """
 
@@ -41,7 +40,7 @@ def _partly(
     q: float = 0.5,
     y: Values | None = None,
 ) -> Values:
-    """The result of full windows, completed by `min_periods` with that of others. what: a name of `partial.py`."""
+    """Return the result of full windows, completed with partial ones by `min_periods`. what: a name of `partial.py`."""
     if min_periods is None or min_periods >= window:
         return made
     from sigc.ops.loops import partial
@@ -241,7 +240,7 @@ def ts_rsquare(x: Values, window: Window2 = 20, min_periods: MinPeriods = None) 
 
 @operator(axis=Axis.TIME, lookback=_WINDOW, example="ts_residual(prices, 20)")
 def ts_residual(x: Values, window: Window2 = 20, min_periods: MinPeriods = None) -> Values:
-    """How far today is above the least-squares line through the last `window` rows."""
+    """The distance of today's value above the least-squares line through the last `window` rows."""
     from sigc.ops.loops import scans
 
     made = scans.window_trend(frozen(x), window, scans.RESIDUAL)

@@ -1,4 +1,4 @@
-"""Names to operators: aliases, and the short names that mean a window when they are given one."""
+"""Names of operators: aliases, and short names that mean a window if one is given."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _by_name() -> tuple[dict[str, Operator], dict[str, Operator]]:
 
 
 def resolve(name: str, windowed: bool = False) -> Operator | None:
-    """The operator of that name or alias; `mean(x, 20)` (windowed) is `rolling_mean`. None if there is none."""
+    """Return the operator of that name or alias, or None; `mean(x, 20)` (windowed) is `rolling_mean`."""
     plain, with_window = _by_name()
     if windowed and name in with_window:
         return with_window[name]
@@ -37,7 +37,7 @@ def resolve(name: str, windowed: bool = False) -> Operator | None:
 
 @functools.cache
 def names() -> frozenset[str]:
-    """All names and aliases."""
+    """Return all names and aliases."""
     plain, windowed = _by_name()
     return frozenset(plain) | frozenset(windowed)
 

@@ -1,4 +1,4 @@
-"""Indicators of technical analysis. Wilder (1978): the mean of the first n values, then a recursion with 1/n."""
+"""Technical indicators. Wilder (1978): the mean of the first n values, then a recursion with 1/n."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a score to weights of a book."""
+"""Weights of books, made from scores."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A checked module to a plan of blocks."""
+"""Plans: from a checked module to stages of blocks."""

@@ -1,10 +1,9 @@
-"""The expression DAG: what a strategy computes, with names, macros and numbers resolved.
+"""The expression DAG: the computation of a strategy, with names, macros and numbers resolved.
 
-An `Expr` is equal to another by content, without spans: `shape` is the digest of operator, version,
-arguments and inputs, with data sources by name. `intern` shares equal ones, so that the DAG of a whole
-program holds each value once.
+Two `Expr` are equal by content, without spans: `shape` is the digest of operator, version, arguments and inputs, with
+data sources by name. `rewrite` shares equal ones, so that the DAG of a whole program holds each value once.
 
-Neighbours: `lower.py` makes it from a checked module; `blocks`, `halo`, `key`, `plan` cut it up.
+Neighbours: `lower.py` makes it from a checked module; `halo`, `key`, `plan` use it.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ Scalar = float | int | str
 
 @dataclass(frozen=True, slots=True)
 class Expr:
-    """One node. `inputs` in the order of the operator's input parameters, variadic ones spread at the end.
+    """One node. `inputs` are in the order of the operator's input parameters, with variadic ones at the end.
 
-    An optional input that was left out has no entry: `given` names the input parameters that are there.
-    args: the number arguments by name, sorted, all of them (defaults filled in). rows_back: earlier rows of its inputs
-    this node itself reads.
+    An optional input that was omitted has no entry: `given` names the input parameters present. args: all number
+    arguments by name, sorted, defaults included. rows_back: the number of earlier rows of its inputs that this node
+    itself reads.
     """
 
     op: str
@@ -58,24 +57,24 @@ class Expr:
 
     @property
     def fills(self) -> bool:
-        """Whether this node itself may be valid where all inputs are missing."""
+        """Return True if this node may be valid where all its inputs are missing."""
         if self.op in REGISTRY:
             return REGISTRY[self.op].missing is Missing.FILLS
         return self.op in (COLUMN, CONSTANT)
 
 
 def source(name: str, kind: ValueKind = ValueKind.PANEL, span: Span | None = None) -> Expr:
-    """The leaf that reads a data source."""
+    """Return the leaf that reads a data source."""
     return Expr(SOURCE, args=(("name", name),), kind=kind, span=span)
 
 
 def adjusted(name: str, factor: str, span: Span | None = None) -> Expr:
-    """What signals see of a data source that has a factor (`sigc.data.actions.factor_names`)."""
+    """Return the adjusted values of a data source with a factor (`sigc.data.actions.factor_names`)."""
     return Expr("rescale", (source(name, span=span), source(factor, span=span)), given=("x", "factor"), span=span)
 
 
 def walk(roots: Iterable[Expr]) -> list[Expr]:
-    """All nodes below `roots`, each once, inputs before their consumers, in a stable order."""
+    """Return all nodes below `roots`, each once, inputs before their consumers, in a stable order."""
     seen: set[str] = set()
     order: list[Expr] = []
     for root in roots:
@@ -92,7 +91,7 @@ def walk(roots: Iterable[Expr]) -> list[Expr]:
 
 
 def lookback(root: Expr) -> int | None:
-    """Earlier rows of data that a value of `root` depends on; None when it is carried from the start."""
+    """Return the number of earlier rows of data that a value of `root` depends on; None if carried from the start."""
     need: dict[str, int] = {}
     for node in walk([root]):
         before = [need[i.shape] for i in node.inputs]

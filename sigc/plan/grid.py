@@ -1,7 +1,7 @@
-"""The grid: the dates and assets of the traded panel, cut into blocks, with every source laid onto it.
+"""The grid: the dates and assets of the traded panel, cut into blocks, with every source aligned to it.
 
-A source is read by grid row: `Leaf.rows` says which of its own rows stands on each grid row (-1: none), see `laying`.
-Its row digests in grid order are what keys are made of, so a key names exactly the rows a value reads.
+A source is read by grid row: `Leaf.rows` is its own row for each grid row (-1: none), see `row_alignment`. Keys are
+made of its row digests in grid order, so a key names exactly the rows that a value reads.
 """
 
 from __future__ import annotations
@@ -30,19 +30,18 @@ from sigc.plan.row_alignment import (
 )
 from sigc.plan.strategy import Strategy
 
-_DENSE = 0.5  # share of the traded rows on which a source that is laid by dates must have values
-_FEW_ROWS = 3  # of which nothing can be said
+_DENSE = 0.5  # share of the traded rows on which a source aligned by dates must have values
+_FEW_ROWS = 3  # too few to judge
 _ABSENT = b"\0" * DIGEST_BYTES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Leaf:
-    """A source on the grid.
+    """A source aligned to the grid.
 
-    rows: (grid rows,) the source's row, -1 where it has none. digests: (grid rows, DIGEST_BYTES) uint8.
-    marker: enters the key where the source had to be restricted to the traded assets, else ''.
-    broadcast: a one-column source that is none of the traded assets stands for all of them. moments: of the grid's
-    rows, where the source is as-of: its blocks are then read as of them.
+    rows: (grid rows,) the source's row, -1 for none. digests: (grid rows, DIGEST_BYTES) uint8. marker: part of the key
+    if the source is restricted to the traded assets, else ''. broadcast: a one-column source that is not a traded asset
+    stands for all of them. moments: of the grid's rows, if the source is as-of: its blocks are read as of them.
     """
 
     source: Source
@@ -53,7 +52,7 @@ class Leaf:
     moments: RowMoments | None = None
 
     def newest(self, row: int) -> np.datetime64 | None:
-        """The newest date of a value that is known at a row of the grid; None where there is none, or no dates."""
+        """Return the newest date of a value known at a row of the grid; None if there is none, or no dates."""
         if self.source.static:
             return None
         known = np.flatnonzero(self.rows[: row + 1] >= 0)
@@ -67,8 +66,10 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """names: the traded assets, ordered. labels: all category labels of the plan, ordered; codes index them. days: the
-    session of each row."""
+    """The rows, assets and sources of a plan. names: the traded assets, ordered.
+
+    labels: all category labels of the plan, ordered; codes index them. days: the session of each row.
+    """
 
     dates: Dates
     names: tuple[str, ...]
@@ -80,17 +81,17 @@ class Grid:
     days: NDArray[np.datetime64]
 
     def age_days(self, name: str, row: int) -> int | None:
-        """Days from the newest date of a source's values to a row of the grid; None where there is no such date."""
+        """Return the days from the newest date of a source's values to a row of the grid; None without such a date."""
         newest = self.leaves[name].newest(row)
         return None if newest is None else int((self.days[row] - newest).astype("i8"))
 
 
 def lay(strategy: Strategy, catalog: Catalog, rule: str = "auto", until: str = "") -> Grid:
-    """Lay the sources that `strategy` reads onto the grid of its traded panel.
+    """Align the sources that `strategy` reads to the grid of its traded panel.
 
-    rule: how blocks are cut, see `sigc.blocks.block.grid`. until: an ISO date; no row after that day is on the
-    grid, so none is read. Raises E202 for a column `x[A]` that the traded panel
-    lacks, or a source without any traded asset; E203 for one that is sparse; E501 for one without any date in common.
+    rule: the block length, see `sigc.blocks.block.grid`. until: an ISO date; rows after that day are not on the grid,
+    so none is read. Raise E202 for a column `x[A]` that the traded panel lacks, or a source without any traded asset;
+    E203 for a sparse source; E501 for one without any date in common.
     """
     traded = catalog.sources[strategy.traded]
     errors: list[Diagnostic] = []
@@ -126,10 +127,11 @@ def _leaf(source: Source, ground: TradedRows, errors: list[Diagnostic], findings
     own = np.frombuffer(source.digests, np.uint8).reshape(-1, DIGEST_BYTES)
     if source is traded:
         if source.events is not None:
-            message = f"source '{source.name}' is the traded panel, onto which others are laid, and can't be as-of"
+            message = f"source '{source.name}' is the traded panel, to which others are aligned, and can't be as-of"
             errors.append(Diagnostic("E101", message, source.spec.span, hint="leave out asof="))
         return Leaf(source, np.arange(len(dates)), own[: len(dates)], "", False)
     rows, moments = _rows_of(source, ground, errors, findings)
+    # Row -1 (no row) then is the last row, the digest of an absent row.
     digests = np.vstack([own, np.frombuffer(_ABSENT, np.uint8)[None]])[rows]
     longest = None if source.events is None else source.events.max_age_days
     if moments is not None and longest is not None:
@@ -140,6 +142,7 @@ def _leaf(source: Source, ground: TradedRows, errors: list[Diagnostic], findings
         message = f"source '{source.name}' has no asset in common with the traded panel '{traded.name}'"
         hint = f"it has {', '.join(source.names[:3])}...; the panel {', '.join(traded.names[:3])}..."
         errors.append(Diagnostic("E202", message, source.spec.span, hint=hint))
+    # Digests are of whole rows, so that the key must also say which assets of them are read.
     restricted = not broadcast and len(shared) < len(source.names)
     marker = digest("\n".join(sorted(shared))) if restricted else "broadcast" if broadcast else ""
     return Leaf(source, rows, digests, marker, broadcast, moments)
@@ -148,13 +151,13 @@ def _leaf(source: Source, ground: TradedRows, errors: list[Diagnostic], findings
 def _rows_of(
     source: Source, ground: TradedRows, errors: list[Diagnostic], findings: list[Diagnostic]
 ) -> tuple[NDArray[np.intp], RowMoments | None]:
-    """The source's row on each row of the grid; when the rows of the grid are, where it is as-of."""
+    """Return the source's row for each row of the grid, and the moments of the rows if it is as-of."""
     if source.static:
         return np.zeros(len(ground.dates), np.intp), None
     if source.events is not None:
         rows, moments = rows_by_event(source, ground)
         if len(rows) and rows[-1] < 0 and not source.spec.is_factor:
-            message = f"source '{source.name}' has nothing that could be used by the last row of the traded panel"
+            message = f"source '{source.name}' has no usable value by the last row of the traded panel"
             errors.append(Diagnostic("E501", message, source.spec.span))
         return rows, moments
     same = is_on_same_clock(source, ground)
@@ -165,13 +168,14 @@ def _rows_of(
 
 
 def _is_sparse(source: Source, rows: NDArray[np.intp], ground: TradedRows, errors: list[Diagnostic]) -> bool:
-    """True, and told, for a source with values on less than half of the rows between its first and its last date.
+    """Report a source with values on less than half of the rows between its first and last date; return True then.
 
-    Of one whose declaration says that it has the frequency of the traded panel, gaps are gaps.
+    If its declaration says that it has the frequency of the traded panel, gaps are accepted.
     """
     said = source.spec.options.frequency
     if said is not None and said == ground.traded.rows.frequency:
         return False
+    # The cheap test over all rows first; only a source that fails it is judged within its own dates.
     if source.filled * np.count_nonzero(rows >= 0) >= _DENSE * len(rows):
         return False
     between = ground.labels[(ground.labels >= source.dates[0]) & (ground.labels <= source.dates[-1])]
@@ -208,10 +212,10 @@ def _report_gaps(source: Source, rows: NDArray[np.intp], errors: list[Diagnostic
 
 
 def _no_instrument(traded: Source) -> list[Diagnostic]:
-    """A file of one column `close` says no instrument: as a benchmark it needs none, to trade it does."""
+    """Report a traded panel of one column `close`: a benchmark needs no name, a traded instrument does."""
     if len(traded.names) != 1 or field_of(traded.names[0]) not in CLOSES:
         return []
-    message = f"the traded panel '{traded.name}' holds one instrument, '{traded.names[0]}', which is no name of one"
+    message = f"the traded panel '{traded.name}' holds one instrument, '{traded.names[0]}', which is not its name"
     return [Diagnostic("E201", message, traded.spec.span, hint='say its name: symbol="SPY"')]
 
 

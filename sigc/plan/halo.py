@@ -1,10 +1,10 @@
-"""Need: how many rows before a block each node must be computed on. Propagated backwards, trimmed per node.
+"""Need: the number of rows before a block on which each node is computed, propagated backwards per node.
 
     need(output) = 0
     need(input)  = max over its consumers of need(consumer) + rows_back(consumer)
 
-A node is computed on the rows [start - need(node), stop), never more: the trimming is what makes one task
-per block cheaper than moving halos between tasks.
+A node is computed on the rows [start - need(node), stop), never more: because of this trimming one task per block is
+cheaper than moving halos between tasks.
 
 Worked example: z = zscore(ret(prices, 60)); w = rolling_mean(z, 5). For rows [1000, 1250) of w, z is
 needed on [996, 1250) and prices on [936, 1250): need is 0, 4, 4 for w, z, ret and 64 for prices.
@@ -18,9 +18,9 @@ from sigc.plan.expr import Expr
 
 
 def scope(outputs: Iterable[Expr], is_leaf: Callable[[Expr], bool]) -> list[Expr]:
-    """The nodes to compute for `outputs`, inputs first; descends to leaves (included) and stops there.
+    """Return the nodes to compute for `outputs`, inputs first; leaves are included and end the descent.
 
-    An output is never taken for a leaf, so that a carried operator can be computed and read by another.
+    An output never counts as a leaf, so that a carried operator can be computed and read by another.
     """
     wanted = list(outputs)
     own = {o.shape for o in wanted}
@@ -44,7 +44,7 @@ def scope(outputs: Iterable[Expr], is_leaf: Callable[[Expr], bool]) -> list[Expr
 def needs(
     order: list[Expr], outputs: Iterable[Expr], is_leaf: Callable[[Expr], bool] = lambda _: False
 ) -> dict[str, int]:
-    """Rows of need by node shape, for nodes in the order of `scope`."""
+    """Return the rows of need by node shape, for nodes in the order of `scope`."""
     need = {o.shape: 0 for o in outputs}
     own = set(need)
     for node in reversed(order):
@@ -59,11 +59,11 @@ def needs(
 def peak_rows(
     groups: Sequence[Sequence[Expr]], need: Mapping[str, int], rows: int, leaves: Collection[Expr]
 ) -> int:  # fmt: skip
-    """Rows (of one array of all assets) that are alive at once at most while `groups` (`sigc.plan.rules.fuse`) are
-    computed one after the other.
+    """Return the maximum number of rows (of arrays of all assets) alive while `groups` (`sigc.plan.rules.fuse`) run in
+    order.
 
-    leaves: nodes that are read; they stay to the end. What is only wanted does not count, nor what lies between two
-    nodes of a group. Multiply by assets x 8 bytes for an estimate of memory.
+    leaves: nodes that are read; they stay to the end. Pure outputs do not count, nor arrays between two nodes of a
+    group. Multiply by assets x 8 bytes for an estimate of memory.
     """
     size = {g[-1].shape: rows + need[g[-1].shape] for g in groups}
     last: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""A checked module to a strategy: resolved values to the expression DAG, loads to source specs."""
+"""Lowering of a checked module to a strategy: resolved values to the expression DAG, loads to source specs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _ACTIONS = "corporate_actions"
 
 
 def lower(checked: CheckedFile, params: Mapping[str, float] | None = None) -> Strategy:
-    """The strategy of a checked file, for other values of its parameters if given. Raises its errors."""
+    """Return the strategy of a checked file, for given values of its parameters. Raise its errors."""
     return Lowering(checked).strategy(params)
 
 
 class Lowering:
-    """Lowers one checked file for many values of its parameters: nodes that are equal are made once for all of them."""
+    """The lowering of one checked file for many values of its parameters: equal nodes are made once for all of them."""
 
     def __init__(self, checked: CheckedFile) -> None:
         self._checked = checked
@@ -38,7 +38,7 @@ class Lowering:
         self._factors: dict[str, str] = {}  # by source
 
     def strategy(self, params: Mapping[str, float] | None = None) -> Strategy:
-        """The strategy for values of parameters, those of the file where none are given. Raises its errors."""
+        """Return the strategy for values of parameters, by default those of the file. Raise its errors."""
         program = self._checked.program
         if program is not None and params and any(program.params.get(k) != v for k, v in params.items()):
             program = self._again(params)
@@ -69,7 +69,7 @@ class Lowering:
         return program
 
     def _specs(self, program: Program) -> tuple[SourceSpec, ...]:
-        """All else of them the text alone says."""
+        """Return the declarations of data; they depend on the text and on which sources are categories."""
         if program.labels not in self._data:
             path = Path(self._checked.module.path)
             specs = [_spec(x, program, path) for x in program.data if x.role == "value"]
@@ -77,7 +77,7 @@ class Lowering:
         return self._data[program.labels]
 
     def _roots(self, program: Program) -> tuple[tuple[tuple[str, Expr], ...], tuple[Portfolio, ...]]:
-        """All roots, rewritten together so that they share what is equal."""
+        """Return all roots, rewritten together so that they share equal nodes."""
         known: dict[int, Expr] = {}
         roots = [self._expr(v, known) for _, v in program.signals]
         roots += [self._expr(b.weights, known) for b in program.books]
@@ -88,7 +88,10 @@ class Lowering:
         return signals, tuple(_portfolio(b, w) for b, w in books)
 
     def _expr(self, value: Value, known: dict[int, Expr]) -> Expr:
-        """The node of a value. Values are shared by identity, so each is made once; depth is bounded by the parser."""
+        """Return the node of a value. Values are shared by identity, so each is lowered once; the parser bounds the
+        depth.
+        """
+        # A stack instead of recursion: a long sum is as deep as it has terms.
         stack = [value]
         while stack:
             at = stack[-1]
@@ -105,7 +108,7 @@ class Lowering:
         if value.op == RAW:
             return inputs[0].inputs[0] if inputs[0].op != SOURCE else inputs[0]
         key = (value.op, *map(id, inputs), value.args, value.kind, value.given, value.span)
-        if key not in self._made:  # which holds the inputs too, so that no other object takes their ids
+        if key not in self._made:  # the entry keeps the inputs alive, so that their ids stay unique
             name = str(dict(value.args)["name"]) if value.op == SOURCE else ""
             if name in self._factors:
                 self._made[key] = adjusted(name, self._factors[name], value.span)

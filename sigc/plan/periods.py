@@ -1,9 +1,9 @@
-"""Rows a year in the DAG: operators that annualise get those of the traded source, which its data alone tell.
+"""Rows per year in the DAG: operators that annualise get those of the traded source, known only from its data.
 
-    strategy = with_periods(strategy, 52.0)      every `scale_vol` that says none has periods_a_year=52
+    strategy = with_periods(strategy, 52.0)      every `scale_vol` without its own has periods_a_year=52
 
-Where they are 252 nothing is filled in: a kernel's default is 252, and keys of what is stored for sessions stay.
-Called when data are loaded (`sigc_pipelines.compute.load`), and for each trial of a search.
+Nothing is filled in for 252: it is a kernel's default, so the keys of blocks stored for sessions stay the same. Called
+when data are loaded (`sigc_pipelines.compute.load`), and for each trial of a search.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ _DEFAULT = 252.0
 
 
 def with_periods(strategy: Strategy, a_year: float) -> Strategy:
-    """The strategy with rows a year filled in. a_year: NaN where they are unknown. Raises E101 where one needs them."""
+    """Return the strategy with rows per year filled in. a_year: NaN if unknown. Raise E101 if an operator needs
+    them.
+    """
     roots = [e for _, e in strategy.signals] + [p.weights for p in strategy.portfolios]
     made = _filled(roots, a_year)
     if made is None:
@@ -32,13 +34,13 @@ def with_periods(strategy: Strategy, a_year: float) -> Strategy:
 
 
 def book_with_periods(portfolio: Portfolio, a_year: float) -> Portfolio:
-    """The portfolio with rows a year filled into its weights. Raises E101."""
+    """Return the portfolio with rows per year filled into its weights. Raise E101."""
     made = _filled([portfolio.weights], a_year)
     return portfolio if made is None else replace(portfolio, weights=made[portfolio.weights.shape])
 
 
 def _filled(roots: Iterable[Expr], a_year: float) -> dict[str, Expr] | None:
-    """Each node by its shape as it was; None where nothing changes."""
+    """Return each node by its original shape; None if nothing changes."""
     nodes = walk(roots)
     wanting = {node.shape: name for node in nodes if (name := _wanted(node))}
     if a_year == _DEFAULT or not wanting:
@@ -56,7 +58,7 @@ def _filled(roots: Iterable[Expr], a_year: float) -> dict[str, Expr] | None:
 
 
 def _wanted(node: Expr) -> str:
-    """The parameter of a node that stands for rows a year and was not given, else ''."""
+    """Return the parameter for rows per year that a node leaves open, else ''."""
     if node.op not in REGISTRY:
         return ""
     given = dict(node.args)

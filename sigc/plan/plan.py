@@ -1,4 +1,4 @@
-"""The plan: which nodes are stored, in which order stages come, and what one task does.
+"""The plan: the stored nodes, the order of stages, and the work of one task.
 
 Stages are cut only at carried operators (ema, cumsum, ...). A carried node's blocks form a chain: each
 needs the state after the one before. Everything else of a block runs in one task.
@@ -7,8 +7,8 @@ needs the state after the one before. Everything else of a block runs in one tas
     2. per level a chained stage that stores the carried nodes of that level
     3. per level a free stage that stores the roots whose inputs are complete by then
 
-What is already stored is left out by `sigc.engine.core.drive`, which walks the plan block by block: the key of
-a carried block is known only when the state before it is.
+`sigc.engine.core.drive` skips what is stored already; it walks the plan block by block, as the key of a carried block
+is known only when the state before it is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from sigc.plan.strategy import Strategy
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlanStage:
-    """outputs: the nodes it stores. order: what it computes, inputs first, leaves included."""
+    """A stage. outputs: the nodes it stores. order: the nodes it computes, inputs first, leaves included. need: see
+    `halo`.
+    """
 
     number: int
     chained: bool
@@ -38,13 +40,13 @@ class PlanStage:
 
     @property
     def reach(self) -> int:
-        """The longest need of any leaf."""
+        """Return the longest need of any leaf."""
         return max(self.need.values(), default=0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What is to be stored: `roots` by name, for the rows of `blocks`; names by node shape for people."""
+    """The nodes to store: `roots` by name, for the rows of `blocks`; names by node shape for people."""
 
     strategies: tuple[Strategy, ...]
     grid: Grid
@@ -56,12 +58,12 @@ class Plan:
 
 
 def is_leaf(node: Expr) -> bool:
-    """What a stage reads rather than computes: sources, and the stored output of a carried operator."""
+    """Return True for nodes that a stage reads: sources, and the stored output of a carried operator."""
     return node.op == SOURCE or node.carried
 
 
 def is_read(node: Expr, outputs: Collection[str]) -> bool:
-    """Whether a task with these outputs (shapes) reads a node. A source is read even where it is emitted as it is."""
+    """Return True if a task with these outputs (shapes) reads a node. A source is read even if it is an output."""
     return node.op == SOURCE or (node.carried and node.shape not in outputs)
 
 
@@ -112,7 +114,7 @@ def _levels(nodes: list[Expr]) -> dict[str, int]:
 
 
 def _names(roots: Mapping[str, Expr], stored: Mapping[str, Expr]) -> dict[str, str]:
-    """A name for every stored node: a root's own, else `ROOT.op` after the first root that reads it."""
+    """Return a name for every stored node: a root's own, else `ROOT.op` after the first root that reads it."""
     names: dict[str, str] = {}
     for name, root in roots.items():
         names.setdefault(root.shape, name)
@@ -124,14 +126,16 @@ def _names(roots: Mapping[str, Expr], stored: Mapping[str, Expr]) -> dict[str, s
 
 
 def memory(stage: PlanStage, rows: int, assets: int) -> int:
-    """Estimated peak bytes of one task of `stage` over `rows` rows: arrays alive, plus outputs on their way."""
+    """Return the estimated peak bytes of one task of `stage` over `rows` rows: arrays alive, plus outputs being
+    stored.
+    """
     leaves, work = _work(stage)
     return 8 * assets * (peak_rows(work, stage.need, rows, leaves) + 2 * rows * len(stage.outputs))
 
 
 @lru_cache(maxsize=16)
 def _work(stage: PlanStage) -> tuple[tuple[Expr, ...], tuple[tuple[Expr, ...], ...]]:
-    """What a stage reads, and the groups that it computes."""
+    """Return the nodes that a stage reads, and the groups that it computes."""
     own = {o.shape for o in stage.outputs}
     leaves = tuple(n for n in stage.order if is_read(n, own))
     given = {n.shape for n in (*leaves, *(n for n in stage.order if n.op == CONSTANT))}
@@ -139,10 +143,10 @@ def _work(stage: PlanStage) -> tuple[tuple[Expr, ...], tuple[tuple[Expr, ...], .
 
 
 def least_memory(plan: Plan) -> tuple[int, Block | None]:
-    """Bytes that no way of computing the plan does without, and the block that takes them.
+    """Return the bytes that any way of computing the plan needs, and the block that needs them.
 
-    One task alone, cut to slices of one row: the largest stored block of a source that it reads, what is alive for
-    that row, and the block that it stores. Every asset of the universe counts.
+    For one task alone, cut to slices of one row: the largest stored block of a source that it reads, the arrays alive
+    for that row, and the block that it stores. Every asset of the universe counts.
     """
     most: tuple[int, Block | None] = (0, None)
     for stage in plan.stages:

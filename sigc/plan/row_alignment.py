@@ -1,12 +1,12 @@
-"""Which row of a source stands on each row of the traded panel.
+"""Alignment of sources to the traded panel: the source row for each row of the panel.
 
     by labels     the same calendar and frequency: equal dates
-    by sessions   another calendar, daily rows onto bars, bars onto daily rows: the newest session there was by then
-    by events     as-of sources: the newest event that could be used
+    by sessions   another calendar, daily rows onto bars, bars onto daily rows: the newest session by then
+    by events     as-of sources: the newest usable event
 
-Sources on different clocks are compared as instants: a daily row of the traded panel stands for its session's close, a
-daily row of a source can be used from its own session's close on, or as its delay says. So a Tokyo row of the same date
-is used in New York, and one of New York on the next date in Tokyo.
+Sources on different clocks are compared as instants: a daily row of the traded panel stands for its session's close; a
+daily row of a source is usable from its own session's close on, or after its declared delay. So New York uses a Tokyo
+row of the same date, and Tokyo a New York row on the next date.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowMoments:
-    """When the rows of the grid are, for what is read as of them. stamps_us: on the clock of the source's events, in
-    microseconds. days: of the rows, since the epoch."""
+    """The moments of the grid's rows, for as-of reads. stamps_us: on the clock of the source's events, in microseconds.
+    days: of the rows, since the epoch.
+    """
 
     stamps_us: Instants
     days: NDArray[np.int64]
 
     def rows(self, start: int, stop: int) -> RowMoments:
-        """Those of the rows [start, stop)."""
+        """Return the moments of the rows [start, stop)."""
         return RowMoments(self.stamps_us[start:stop], self.days[start:stop])
 
 
 @dataclass(eq=False)
 class TradedRows:
-    """The rows of the traded panel. sessions: of each row, where rows are bars."""
+    """The rows of the traded panel. sessions: of each row, if rows are bars."""
 
     traded: Source
     dates: Dates
@@ -50,33 +51,33 @@ class TradedRows:
 
     @cached_property
     def exchange(self) -> Exchange:
-        """Whose sessions they are."""
+        """Return the exchange of their sessions."""
         return self.traded.exchange()
 
     @cached_property
     def labels(self) -> Dates:
-        """The session of each row."""
+        """Return the session of each row."""
         return self.dates if self.sessions is None else self.sessions
 
     @cached_property
     def days(self) -> NDArray[np.datetime64]:
-        """The labels as days."""
+        """Return the labels as days."""
         return days_of(self.labels)
 
     @cached_property
     def instants(self) -> Instants:
-        """The instant that each row stands for."""
+        """Return the instant that each row stands for."""
         return closes(self.exchange, self.days) if self.sessions is None else self.dates.view("i8")
 
     @cached_property
     def opens(self) -> Instants:
-        """The open of each row's session: what is known at all of its bars."""
+        """Return the open of each row's session: earlier values are known at all of its bars."""
         wide = covering(self.exchange, self.days)
         return wide.opens[np.searchsorted(wide.days, self.days, side="right") - 1]
 
 
 def rows_by_labels(source: Source, dates: Dates) -> Rows:
-    """The rows of a source that have the same date as each row of the grid, -1 for none."""
+    """Return the source row with the same date as each row of the grid, -1 for none."""
     own = source.dates
     if len(own) == 0:
         return np.full(len(dates), -1, np.intp)
@@ -86,7 +87,7 @@ def rows_by_labels(source: Source, dates: Dates) -> Rows:
 
 
 def is_on_same_clock(source: Source, ground: TradedRows) -> bool:
-    """True for a source whose rows mean what those of the traded panel mean: equal dates are equal rows."""
+    """Return True if equal dates of the source and the traded panel mean the same row."""
     said = source.spec.options.available_after
     if said is not None and (said.count or source.rows.is_intraday != ground.traded.rows.is_intraday):
         return False
@@ -97,7 +98,7 @@ def is_on_same_clock(source: Source, ground: TradedRows) -> bool:
     if source.rows == ground.traded.rows or not source.rows.calendar or not ground.traded.rows.calendar:
         return _is_always(source) == _is_always(ground.traded)
     if {source.rows.frequency.word, ground.traded.rows.frequency.word} & {"weeks", "months", "irregular"}:
-        return source.rows.calendar == ground.traded.rows.calendar  # labels of periods have no session of their own
+        return source.rows.calendar == ground.traded.rows.calendar  # labels of periods are not sessions
     return source.exchange().is_like(ground.exchange)
 
 
@@ -106,7 +107,7 @@ def _is_always(source: Source) -> bool:
 
 
 def rows_by_session(source: Source, ground: TradedRows) -> Rows:
-    """The rows of the newest session there was at each row of the grid, -1 where the source lacks it."""
+    """Return the source row of the newest session at each row of the grid, -1 if the source lacks it."""
     if source.sessions is not None:
         return _last_bars(source, source.sessions, ground)
     said = source.spec.options.available_after
@@ -119,7 +120,7 @@ def rows_by_session(source: Source, ground: TradedRows) -> Rows:
 
 
 def _last_bars(source: Source, sessions: Dates, ground: TradedRows) -> Rows:
-    """The last bar by each row of the grid, if it is of the session that ran then, or ended last."""
+    """Return the last bar by each row of the grid, if it belongs to the session that ran then, or ended last."""
     instants = ground.instants
     at = np.searchsorted(source.dates.view("i8"), instants, side="right") - 1
     exchange = covering(source.exchange(), instants.view("datetime64[ns]").astype("datetime64[D]"))
@@ -128,7 +129,9 @@ def _last_bars(source: Source, sessions: Dates, ground: TradedRows) -> Rows:
 
 
 def rows_by_event(source: Source, ground: TradedRows) -> tuple[Rows, RowMoments]:
-    """The newest event of an as-of source by each row of the grid, -1 before the first; and when the rows are."""
+    """Return the newest usable event of an as-of source at each row of the grid (-1 before the first), and the
+    moments.
+    """
     by_label = source.events is not None and source.events.by_label
     stamps = ground.labels.view("i8") if by_label else ground.instants
     at = np.searchsorted(source.dates.view("i8"), stamps, side="right") - 1
@@ -136,7 +139,7 @@ def rows_by_event(source: Source, ground: TradedRows) -> tuple[Rows, RowMoments]
 
 
 def aged(digests: NDArray[np.uint8], days: NDArray[np.int64], longest: int) -> NDArray[np.uint8]:
-    """Row digests that change from day to day, for values that are missing beyond an age."""
+    """Return row digests that change from day to day, for values with a maximum age."""
     words = np.ascontiguousarray(digests).view(np.uint64).reshape(-1, DIGEST_BYTES // 8)
     return (
         (words + mixed(mixed(days.astype(np.uint64)) ^ np.uint64(longest))[:, None])

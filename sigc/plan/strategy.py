@@ -1,4 +1,4 @@
-"""A strategy: the DAG with named roots, and what a run must know beside it. The result of `lower`."""
+"""A strategy: the DAG with named roots, and its trading declarations. The result of `lower`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """walk_forward, cross_validate or cpcv with its arguments; `metric` is what train windows maximise."""
+    """The validation: walk_forward, cross_validate or cpcv with its arguments; train windows maximise `metric`."""
 
     method: str
     arguments: tuple[tuple[str, float | str], ...]
@@ -48,10 +48,10 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """rebalance: on which rows. benchmark: a source or an asset of the traded panel, or ''.
+    """The backtest line. rebalance: its rows. benchmark: a source or an asset of the traded panel, or ''.
 
     start, end: ISO dates, both inclusive, '' for open. drift: weights drift between rebalances. delisting_return: of an
-    asset that is presumed ended, on its last price; None for none.
+    asset presumed ended, on its last price; None for none.
     """
 
     rebalance: Rebalance = EVERY_ROW
@@ -66,7 +66,7 @@ class Backtest:
 
 @dataclass(frozen=True, slots=True)
 class Portfolio:
-    """A book: wanted weights and how they are traded."""
+    """A book: its target weights, costs, constraints and backtest."""
 
     name: str
     weights: Expr
@@ -78,7 +78,8 @@ class Portfolio:
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """name: the file's stem. params: the value of each, after overrides. grid: what a search may try.
+    """A strategy. name: the file's stem. params: the value of each, after overrides. grid: values that a search may
+    try.
 
     traded: the data source whose returns the book earns (prices, px, close, else the first numeric one).
     """
@@ -95,5 +96,5 @@ class Strategy:
 
     @property
     def roots(self) -> dict[str, Expr]:
-        """Everything that is stored under a name: signals, and `PORTFOLIO.weights`."""
+        """Return everything that is stored under a name: signals, and `PORTFOLIO.weights`."""
         return dict(self.signals) | {f"{p.name}.weights": p.weights for p in self.portfolios}

@@ -1,1 +1,1 @@
-"""The ledger: what was decided, sent, filled and said (see README.md)."""
+"""The ledger: runs, orders, fills, books, audit records, alerts (see README.md)."""

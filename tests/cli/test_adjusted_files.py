@@ -60,6 +60,6 @@ def test_a_file_of_actions_is_validated_as_one(tmp_path: Path) -> None:
     facts = json.loads(said("validate", path, "--json"))
     assert facts["actions"] == {"rename": 1, "split": 1}
     path.write_text("date,ticker,split\n2024-01-03,AAA,four\n")
-    with pytest.raises(SigcError, match="row 2, column 'split': 'four' is no number") as no:
+    with pytest.raises(SigcError, match="row 2, column 'split': 'four' is not a number") as no:
         said("validate", path)
     assert no.value.diagnostics[0].hint == "a ratio is a number or 4:1, an amount a number"

@@ -110,7 +110,7 @@ def test_orders_and_fills_are_those_of_the_ledger(client: Client, work: Path) ->
     assert {o.run for o in open_ones} == {last}  # the paper broker fills at the next close
     fills = client.get("fills/list", {"strategy": "momentum", "most": 500}, reply=FillsReply).fills
     assert {f.client_order_id for f in fills} == {o.client_order_id for o in sent if o.run != last}
-    with pytest.raises(SigcError, match="where another list goes on"):
+    with pytest.raises(SigcError, match="belongs to another list"):
         client.get("orders/list", {"before": "1"})
 
 

@@ -141,8 +141,8 @@ def test_labels_by_intervals(tmp_path: Path) -> None:
         ("A,2023-01-01,2023-02-01\nB,2023-01-01,\nA,2023-02-01,", "two intervals of 'A' that overlap: rows 2 and 4"),
         ("A,2023-01-01,\nA,2023-05-01,2023-06-01", "overlap: rows 2 and 3"),
         ("A,2023-01-01,\nB,2023-05-01,2023-04-01", "row 3: the interval of 'B' ends before it begins"),
-        ("A,2023-01-01,2023-01-05\nB,2023-15-01,", "row 3, column 'from': '2023-15-01' is no date"),
-        ("A,2023-01-01,2023-01-05\nB,2023-01-15,soon", "row 3, column 'to': 'soon' is no date"),
+        ("A,2023-01-01,2023-01-05\nB,2023-15-01,", "row 3, column 'from': '2023-15-01' is not a date"),
+        ("A,2023-01-01,2023-01-05\nB,2023-01-15,soon", "row 3, column 'to': 'soon' is not a date"),
     ],
 )
 def test_intervals_that_can_not_be(tmp_path: Path, rows: str, message: str) -> None:

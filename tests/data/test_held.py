@@ -68,7 +68,7 @@ def test_a_panel_is_taken_as_it_is(tmp_path: Path) -> None:
         (frame()[::-1], "is not sorted"),
         (frame().astype(object).replace(np.nan, "x"), "[Cc]ould not convert"),
         (frame() / 0.0, "infinite"),
-        (object(), "no table"),
+        (object(), "not a table"),
     ],
 )
 def test_bad_frames_are_told(tmp_path: Path, given: Any, message: str) -> None:
@@ -135,7 +135,7 @@ def test_rows_appended_are_as_if_given_at_once(tmp_path: Path, step: int, droppe
         assert {k: f for k, (f, _) in held.panels.items()} == {k: f for k, (f, _) in whole.panels.items()}
         assert all(held.panels[k][1].equals(panel) for k, (_, panel) in whole.panels.items())
     for wrong in (table[-1:], table[-1:].rename(columns={"B": "Z"})):
-        with pytest.raises(SigcError, match=r"not after 2020-02-12|give the whole source anew"):
+        with pytest.raises(SigcError, match=r"not after 2020-02-12|give the whole source again"):
             grow(spec(tmp_path), whole, wrong, DataSettings())
 
 

@@ -132,7 +132,7 @@ def test_one_column_of_closes_is_traded_under_no_name_of_a_field(tmp_path: Path)
     (tmp_path / "p.csv").write_text("date,close\n2024-03-06,1\n2024-03-07,2\n2024-03-08,3\n")
     text = 'data:\n  prices: load csv from "p.csv"{}\nportfolio main:\n  weights = prices * 0 + 1\n  backtest\n'
     (tmp_path / "s.sig").write_text(text.format(""))
-    with pytest.raises(SigcError, match="no name of one"):
+    with pytest.raises(SigcError, match="which is not its name"):
         sigc.compile(tmp_path / "s.sig", cache="memory").backtest()
     (tmp_path / "s.sig").write_text(text.format(' symbol="SPY"'))
     assert list(sigc.compile(tmp_path / "s.sig", cache="memory").backtest().weights.columns) == ["SPY"]
@@ -250,7 +250,7 @@ def test_what_is_no_date_is_told_with_its_row(tmp_path: Path, way: Way, bad: str
 def test_far_dates_of_typed_columns(tmp_path: Path) -> None:
     far = [datetime.date(2024, 3, 6), datetime.date(9999, 12, 31)]
     for way in (from_parquet, from_frame):
-        assert "row 3, column 'date': '9999-12-31' is no date" in refusal(
+        assert "row 3, column 'date': '9999-12-31' is not a date" in refusal(
             partial(way, tmp_path, {"date": far, "A": [1.0, 2.0]})
         )
     stamps = pa.array([datetime.datetime(2024, 3, 6), datetime.datetime(1492, 10, 12)], pa.timestamp("s"))  # noqa: DTZ001
@@ -469,4 +469,4 @@ def test_a_folder_is_read_whole(tmp_path: Path) -> None:
     panel = from_file(tmp_path, "px")[1]
     assert cells(panel) == {"A": {"2023-12-29": 1.0, "2024-01-02": 2.0, "2024-01-03": 3.0}}
     (tmp_path / "px" / "README").touch()
-    assert "holds 'README', which is no data file" in refusal(lambda: from_file(tmp_path, "px"))
+    assert "holds 'README', which is not a data file" in refusal(lambda: from_file(tmp_path, "px"))

@@ -73,7 +73,7 @@ def test_each_file_of_a_list_is_refused_as_a_single_one(
 
 
 def test_one_file_by_two_paths_is_refused(folder: Path) -> None:
-    with pytest.raises(SigcError, match="two paths of the list mean the file"):
+    with pytest.raises(SigcError, match="two paths of the list are the same file"):
         source(folder, "first.csv", str(folder / "first.csv"))
 
 

@@ -105,7 +105,7 @@ def test_labels_in_time(tmp_path: Path) -> None:
 def test_dtypes(tmp_path: Path) -> None:
     text = "date,A\n2020-01-01,0.1\n2020-01-02,2\n"
     assert panel(tmp_path, "p.csv", text, dtype="float32").values[0, 0] == np.float32(0.1)
-    assert "row 2, column 'A': 0.1 is no whole number" in refused(tmp_path, "p.csv", text, dtype="int64")
+    assert "row 2, column 'A': 0.1 is not a whole number" in refused(tmp_path, "p.csv", text, dtype="int64")
 
 
 @pytest.mark.parametrize(
@@ -115,11 +115,11 @@ def test_dtypes(tmp_path: Path) -> None:
         ("date,A\n", "has no rows"),
         ("date,A\n2020-01-02,1\n2020-01-01,2\n", "is not sorted: the date 2020-01-01 comes after a later one, row 3"),
         ("date,A\n2020-01-01,1\n2020-01-01,2\n", "has the date 2020-01-01 twice, row 3"),
-        ("date,A\n2020-01-01,1\n2020-01-02,abc\n", "row 3, column 'A': 'abc' is no number"),
+        ("date,A\n2020-01-01,1\n2020-01-02,abc\n", "row 3, column 'A': 'abc' is not a number"),
         ("date,A\n2020-01-01,1\n2020-01-02,inf\n", "row 3, column 'A': the value is infinite"),
-        ("date,A\n2020-01-01,1\nsoon,2\n", "row 3, column 'date': 'soon' is no date"),
+        ("date,A\n2020-01-01,1\nsoon,2\n", "row 3, column 'date': 'soon' is not a date"),
         ("date,A\n2020-01-01,1\n,2\n", "row 3, column 'date': the date is missing"),
-        ("date,A\n2020-01-01,1\n2020-01-02,2,3\n", "is no readable csv file"),
+        ("date,A\n2020-01-01,1\n2020-01-02,2,3\n", "is not a readable csv file"),
         ("A,B\n1,2\n", "E202 source 'prices': "),
         ("date\n2020-01-01\n", "has no column beside the date"),
         ("date,A,A\n2020-01-01,1,2\n", "has two columns 'A'"),

@@ -60,7 +60,7 @@ def test_a_source_block_that_vanishes_under_a_plan(tmp_path: Path) -> None:
     assert clear(cache, "prices_2016")[0] == 1
     computed = compute(loaded, loaded.strategy.roots, space)
     assert_same({n: gather(computed, n) for n in loaded.strategy.roots}, right)
-    assert any("gone" in text for text in computed.report.incidents)
+    assert any("missing" in text for text in computed.report.incidents)
 
 
 @pytest.mark.parametrize("how", ["flip", "delete"])

@@ -161,7 +161,7 @@ def test_all_blocks_are_lost_and_the_notes_are_not(grown: Path) -> None:
     for path in (grown / "cache").glob("blocks/*/*"):
         path.unlink()
     report = assert_fresh(grown, ParquetStore(grown / "cache"))
-    assert any("gone" in text for text in report.incidents)
+    assert any("missing" in text for text in report.incidents)
 
 
 def test_two_processes_at_once(grown: Path) -> None:

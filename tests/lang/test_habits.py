@@ -131,7 +131,7 @@ def test_quotes(left: str, right: str) -> None:
 @pytest.mark.parametrize("line", ["rebal = 21", "max_position = 0.05"])
 def test_options_among_locals(line: str) -> None:
     found = check_text(f"{DATA}portfolio p:\n  weights = rank(prices)\n  {line}\n", "t.sig").diagnostics
-    assert [d.code for d in found if "stands" in d.hint] == ["W001"]
+    assert [d.code for d in found if "belong" in d.hint] == ["W001"]
 
 
 @pytest.mark.parametrize("text", ["prices ** 2", "prices.pct_change()", "prices.diff(5)", "isnan(prices)", "\tprices"])

@@ -86,7 +86,7 @@ def test_a_name_that_imports_of_imports_have_twice_is_an_error_where_it_is_used(
     assert checked(tmp_path, main=main("one(prices) + two(prices)", "c", "d"), **libs).ok
     (error,) = checked(tmp_path, main=main("base(prices)", "c", "d"), **libs).diagnostics
     assert error.code == "E004"
-    assert error.hint == "import the file that is meant"
+    assert error.hint == "import the intended file"
 
 
 def test_a_diamond_is_one_file(tmp_path: Path) -> None:

@@ -127,9 +127,9 @@ def test_keys_that_are_refused(tmp_path: Path) -> None:
     key.chmod(0o400)
     assert signer(key)(b"x")
     assert "No such file" in refusal(tmp_path / "none.pem")
-    assert "no file" in refusal(tmp_path)
+    assert "not a regular file" in refusal(tmp_path)
     os.mkfifo(tmp_path / "fifo", 0o600)
-    assert "no file" in refusal(tmp_path / "fifo")
+    assert "not a regular file" in refusal(tmp_path / "fifo")
     for name, command in {
         "rsa.pem": "genpkey -algorithm rsa -pkeyopt rsa_keygen_bits:2048",
         "locked.pem": "genpkey -algorithm ed25519 -aes256 -pass pass:secret",
@@ -140,6 +140,6 @@ def test_keys_that_are_refused(tmp_path: Path) -> None:
     assert "encrypted" in refusal(tmp_path / "locked.pem")
     (tmp_path / "text.pem").write_text("nothing")
     (tmp_path / "text.pem").chmod(0o600)
-    assert "no private key" in refusal(tmp_path / "text.pem")
-    with pytest.raises(SigcError, match="no public key"):
+    assert "not a private key" in refusal(tmp_path / "text.pem")
+    with pytest.raises(SigcError, match="not a public key"):
         checker([tmp_path / "text.pem"])

@@ -1,1 +1,1 @@
-"""Corporate actions: read from files, made into factors, held against prices."""
+"""Corporate actions: read from files, converted to factors, checked against prices."""

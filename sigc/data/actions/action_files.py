@@ -1,13 +1,13 @@
-"""Corporate actions read from files, in one of two forms.
+"""Readers of corporate actions from files, in one of two forms.
 
-    date, ticker, kind, value, into, ratio, cash, pay_date, id     one row an action (see `corporate_kinds`)
+    date, ticker, kind, value, into, ratio, cash, pay_date, id     one row per action (see `corporate_kinds`)
     date, ticker, split, dividend                                  1 or empty: no split; 0 or empty: no dividend
 
     acts = read_actions(spec, files, exchange)      of a source `corporate_actions`
     acts = rows_of_prices(spec, files, exchange)    of the split and dividend columns of a file of prices
 
-An ex-date is a day: an instant counts for the session that it lies in. What one asset's day says is put together:
-dividends without an id add up; what can be two actions or one that is written twice is E201 that names both rows.
+An ex-date is a day; an instant counts for its session. Actions of one asset and day are merged: dividends without an id
+add up; rows that may be two actions, or one written twice, are E201, which names both rows.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ MAX_CELLS = 1 << 31
 
 @dataclass(frozen=True, slots=True)
 class CorporateActions:
-    """Corporate actions in order (see `in_order`), and what was noticed while they were read."""
+    """Corporate actions in order (see `in_order`), and the findings of reading them."""
 
     actions: tuple[Action, ...] = ()
     findings: tuple[Diagnostic, ...] = ()
@@ -56,7 +56,7 @@ class CorporateActions:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """An action and where it is written; rows count from 1 with the header as row 1."""
+    """An action and its place in a file; rows count from 1, the header is row 1."""
 
     action: Action
     file: str
@@ -65,7 +65,7 @@ class _Written:
 
 @dataclass(slots=True)
 class _Read:
-    """What is gathered file by file."""
+    """The rows and findings gathered so far."""
 
     rows: list[_Written] = field(default_factory=list)
     findings: list[Diagnostic] = field(default_factory=list)
@@ -74,7 +74,7 @@ class _Read:
 def read_actions(
     spec: SourceSpec, files: Sequence[str], exchange: Exchange, max_cells: int = MAX_CELLS
 ) -> CorporateActions:
-    """The actions of a source `corporate_actions`. files: local paths or URLs. Raises E200, E201, E202."""
+    """Read the actions of a source `corporate_actions`. files: local paths or URLs. Raise E200, E201, E202."""
     read = _Read()
     for file in files:
         own = _of_file(_of_days(spec), file)
@@ -86,7 +86,7 @@ def read_actions(
 
 
 def held_actions(spec: SourceSpec, given: Any, exchange: Exchange) -> CorporateActions:
-    """The actions of a frame of pandas or polars, or of an arrow table. Raises E201, E202."""
+    """Read the actions of a pandas or polars frame, or of an arrow table. Raise E201, E202."""
     own, arrow = table_of(_of_days(spec), given)
     read = _Read()
     _add(read, own, WHERE, arrow, roles_of(own, WHERE, arrow), exchange)
@@ -96,9 +96,9 @@ def held_actions(spec: SourceSpec, given: Any, exchange: Exchange) -> CorporateA
 def rows_of_prices(
     spec: SourceSpec, files: Sequence[str], exchange: Exchange, max_cells: int = MAX_CELLS
 ) -> CorporateActions:
-    """The actions in the split and dividend columns of files of prices; none where a file has no such column.
+    """Read the actions in the split and dividend columns of price files; none from a file without such columns.
 
-    spec: of the prices; dates and assets are found as they are for the prices. Raises E200, E201, E202.
+    spec: of the prices; dates and assets are found in the same way as for the prices. Raise E200, E201, E202.
     """
     read = _Read()
     for file in files:
@@ -109,16 +109,16 @@ def rows_of_prices(
             if not any(columns):
                 continue
             how = layout(replace(own, column=columns[0] or columns[1]), file, head, table.indices)
-            if how.shape not in ("long", "fields"):  # of a wide file it is an asset that is called so
+            if how.shape not in ("long", "fields"):  # in a wide file, a column of that name is an asset
                 continue
             roles = ColumnRoles(how.date, how.asset, split=columns[0], dividend=columns[1])
             arrow = table.read(roles.columns, [c for c in columns if c])
         _add(read, own, file, arrow, roles, exchange)
-    return replace(_settled(spec, read), findings=())  # the prices have told what is odd of their dates and names
+    return replace(_settled(spec, read), findings=())  # reading the prices reports the same findings
 
 
 def has_actions(spec: SourceSpec, file: str, max_cells: int = MAX_CELLS) -> bool:
-    """True for a file of prices that has a column of splits or of dividends."""
+    """Return True for a price file with a column of splits or dividends."""
     own = _of_file(spec, file)
     with opened(own, file, max_cells) as table:
         names = list(table.head().schema.names)
@@ -126,7 +126,7 @@ def has_actions(spec: SourceSpec, file: str, max_cells: int = MAX_CELLS) -> bool
 
 
 def digest_of(actions: Iterable[Action]) -> dict[str, str]:
-    """A digest of all that is said of each asset, by its name: equal actions have equal digests, in whatever order."""
+    """Return a digest of each asset's actions, by name; independent of their order."""
     ordered = sorted(actions, key=_order)
     lines: dict[str, list[str]] = {}
     for action in ordered:
@@ -148,13 +148,13 @@ def _order(of: Action) -> tuple[str, str, str, str, str]:
 
 
 def _of_days(spec: SourceSpec) -> SourceSpec:
-    """The declaration as it holds for actions: rows are days, at no distance from one another; cells are numbers."""
+    """Return the declaration as it applies to actions: rows are days at irregular distances; cells are numbers."""
     options = replace(spec.options, frequency=Frequency("irregular"), available_after=None)
     return replace(spec, dtype="float64", options=options)
 
 
 def _of_file(spec: SourceSpec, file: str) -> SourceSpec:
-    """The declaration of one file of a source: `symbol_from=filename` names its asset."""
+    """Return the declaration of one file of a source: `symbol_from=filename` names its asset."""
     if not spec.options.symbol_from:
         return spec
     return replace(spec, options=replace(spec.options, symbol=symbol_of(file), symbol_from=""))
@@ -162,7 +162,7 @@ def _of_file(spec: SourceSpec, file: str) -> SourceSpec:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Placed:
-    """Of each row of a table its day (NaT: outside of sessions, so left out) and its asset, a place among `names`."""
+    """For each row of a table its day (NaT: outside of sessions, left out) and its asset, an index into `names`."""
 
     days: NDArray[np.datetime64]
     names: tuple[str, ...]
@@ -170,7 +170,7 @@ class _Placed:
 
 
 def _add(read: _Read, spec: SourceSpec, file: str, table: Any, roles: ColumnRoles, exchange: Exchange) -> None:
-    """Add the actions of a table to what was read."""
+    """Add the actions of a table to those read."""
     if table.num_rows == 0:
         return
     dated = settle(spec, file, stamps_of(spec, file, table[roles.date], roles.date), exchange, roles.date)
@@ -186,7 +186,7 @@ def _add(read: _Read, spec: SourceSpec, file: str, table: Any, roles: ColumnRole
 
 
 def _days(dates: Dates, exchange: Exchange, is_intraday: bool) -> NDArray[np.datetime64]:
-    """The day of each row; of bars that of their session."""
+    """Return the day of each row; for bars the day of their session."""
     days = dates.astype("datetime64[D]")
     if not is_intraday:
         return days
@@ -202,7 +202,7 @@ def _long(spec: SourceSpec, file: str, table: Any, roles: ColumnRoles, placed: _
 
 
 def _paid(spec: SourceSpec, file: str, table: Any, roles: ColumnRoles) -> list[datetime.date | None]:
-    """The day on which each row is paid, None where the cell is empty."""
+    """Return the pay date of each row, None for an empty cell."""
     if not roles.pay_date:
         return [None] * table.num_rows
     found = days_where_written(spec, file, table[roles.pay_date], roles.pay_date)
@@ -211,7 +211,7 @@ def _paid(spec: SourceSpec, file: str, table: Any, roles: ColumnRoles) -> list[d
 
 
 def _by_column(spec: SourceSpec, file: str, table: Any, roles: ColumnRoles, placed: _Placed) -> list[_Written]:
-    """Splits and dividends of their own columns. Only rows on which something happens become Python objects."""
+    """Return splits and dividends of separate columns. Only rows with an action become Python objects."""
     inside, found = ~np.isnat(placed.days), []
     if roles.split:
         column = table[roles.split]
@@ -235,11 +235,11 @@ def _refuse_negative(spec: SourceSpec, file: str, name: str, cash: Floats, rows:
     bad = rows[cash[rows] < 0.0]
     if len(bad):
         message = f"row {bad[0] + 2}, column '{name}': the dividend is negative: {cash[bad[0]]:g}"
-        raise problem(spec, "E201", file, message, "what holders pay is no corporate action")
+        raise problem(spec, "E201", file, message, "a payment by shareholders is not a corporate action")
 
 
 def _splits(column: Any) -> Rows:
-    """Rows that may hold a split: neither missing nor 0 nor 1. Of texts each different one is looked at once."""
+    """Return the rows that may hold a split: not missing, 0 or 1. Each distinct text is parsed once."""
     whole = plain(column)
     if is_number(whole.type):
         values: Floats = fixed(whole.cast(pa.float64(), safe=False), np.float64)
@@ -265,7 +265,7 @@ def _says_split(text: str | None) -> bool:
 
 
 def _settled(spec: SourceSpec, read: _Read) -> CorporateActions:
-    """All actions, each once, in order. Raises E201 for those that can be one or two."""
+    """Return all actions, each once, in order. Raise E201 for ambiguous duplicates."""
     read.rows.sort(key=lambda w: (w.action.ex_date, w.action.asset, w.action.kind.value, w.action.id))
     made: list[Action] = []
     for _, group in groupby(read.rows, key=lambda w: (w.action.ex_date, w.action.asset, w.action.kind)):
@@ -275,7 +275,9 @@ def _settled(spec: SourceSpec, read: _Read) -> CorporateActions:
 
 
 def _together(spec: SourceSpec, same: list[_Written], findings: list[Diagnostic]) -> list[Action]:
-    """Several rows of one kind, asset and day. Only dividends, and spin-offs of several companies, can be several."""
+    """Merge several rows of one kind, asset and day. Only dividends, and spin-offs of several companies, may be
+    several.
+    """
     kept: list[_Written] = []
     for one in same:
         twin = next((k for k in kept if _is_same(k.action, one.action)), None)
@@ -290,7 +292,7 @@ def _together(spec: SourceSpec, same: list[_Written], findings: list[Diagnostic]
 
 
 def _is_same(a: Action, b: Action) -> bool:
-    """True for two rows that cannot both be true, or say one thing twice."""
+    """Return True for two rows that exclude each other, or repeat each other."""
     match a.kind:
         case ActionKind.DIVIDEND:
             return a.id == b.id and (bool(a.id) or (a.cash, a.pay_date) == (b.cash, b.pay_date))
@@ -323,7 +325,7 @@ def _amount(of: Action) -> str:
 
 
 def _sum(spec: SourceSpec, rows: list[_Written], findings: list[Diagnostic]) -> list[Action]:
-    """Dividends without an id as one, paid when the last of them is."""
+    """Merge dividends without an id into one, paid at the latest of their pay dates."""
     if len(rows) < 2:
         return [r.action for r in rows]
     first = rows[0].action
@@ -335,6 +337,7 @@ def _sum(spec: SourceSpec, rows: list[_Written], findings: list[Diagnostic]) -> 
         )
         hint = "give each an id of its own"
         findings.append(Diagnostic("W007", message, spec.span, Severity.WARNING, hint=hint))
+    # Decimal sum of the written numbers: 0.1 + 0.2 is 0.3.
     cash = float(sum((Decimal(repr(r.action.cash)) for r in rows), Decimal(0)))
     pay_date = max(paid) if any(r.action.pay_date for r in rows) else None
     return [replace(first, cash=cash, pay_date=pay_date)]

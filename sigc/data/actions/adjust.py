@@ -1,15 +1,15 @@
-"""What corporate actions do to a series of prices: the steps of each asset, and prices made comparable by them.
+"""Effects of corporate actions on a series of prices: steps by asset, and prices made comparable by them.
 
-    steps, left = steps_of(values, names, days, actions)    where each action takes effect
+    steps, left = steps_of(values, names, days, actions)    the row on which each action takes effect
     levels      = forward(values, names, days, actions)     total-return levels: their ratios are returns
-    prices      = in_units_of(day, values, ...)             in the units of a later day: what an order for it is made of
+    prices      = in_units_of(day, values, ...)             in the units of a later day, for an order of that day
 
-Forward: the raw price times the product of factors up to its date. No later row enters, and history is never restated:
-an action leaves earlier values alone. On an ex-date the factor is split * (1 + cash / close): the return over it is
+Forward: the raw price times the product of factors up to its date. No later row matters, and history is never restated:
+an action leaves earlier values unchanged. On an ex-date the factor is split * (1 + cash / close); the return over it is
 split * (close + cash) / previous close - 1, the total return as CRSP defines it (cash is reinvested at that close).
 
-Into the units of a later day: price / split less cash, shares x split, as a holder of the share sees it (and as brokers
-restate reference prices and orders).
+In the units of a later day: price / split less cash, shares x split, as a shareholder sees it (and as brokers restate
+reference prices and orders).
 
 An action on a day without a price takes effect on the asset's next row with one.
 """
@@ -30,9 +30,9 @@ _PAYS = frozenset({ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.SPINOFF})
 
 @dataclass(frozen=True, slots=True)
 class AdjustStep:
-    """What all actions of an asset do together that take effect on one row. split: new shares per old one.
+    """The joint effect of all actions of an asset on one row. split: new shares per old one.
 
-    cash: per new share, at that row's prices; what a spin-off delivers counts as cash at its first close.
+    cash: per new share, at that row's prices; shares from a spin-off count as cash at their first close.
     """
 
     row: int
@@ -43,21 +43,21 @@ class AdjustStep:
 
     @property
     def total(self) -> float:
-        """The factor of total returns."""
+        """Return the total-return factor."""
         return self.split * (1.0 + self.cash / self.close)
 
 
 def acting(actions: Iterable[Action]) -> tuple[Action, ...]:
-    """Those that change what a share is worth while it trades on, in order."""
+    """Return the actions that change the value of a share that trades on, in order."""
     return in_order(a for a in actions if a.kind in _PAYS)
 
 
 def steps_of(
     values: Floats, names: Sequence[str], days: Dates, actions: Sequence[Action]
 ) -> tuple[tuple[AdjustStep, ...], tuple[Action, ...]]:
-    """The steps of actions whose ex-dates lie on or before the last day, and those of them that wait for a price.
+    """Return (steps of actions with ex-dates up to the last day, those of them that wait for a price).
 
-    values: raw closes (rows, assets). days: of the rows, as dates; several rows may be of one day. Those with an
+    values: raw closes (rows, assets). days: of the rows, as dates; several rows may have one day. Actions with an
     ex-date before the first day take effect on the first row with a price.
     """
     place = {name: column for column, name in enumerate(names)}
@@ -87,7 +87,7 @@ def _by_asset(actions: Iterable[Action]) -> dict[str, list[Action]]:
 
 
 def _step(row: int, column: int, actions: Sequence[Action], values: Floats, place: Mapping[str, int]) -> AdjustStep:
-    """Actions of one row, in order: cash counts per share as it is after all splits."""
+    """Return the step of actions of one row, in order: cash counts per share after all splits."""
     split, cash = 1.0, 0.0
     for one in actions:
         if one.kind is ActionKind.SPLIT:
@@ -107,7 +107,7 @@ def _paid(action: Action, row: int, values: Floats, place: Mapping[str, int]) ->
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaled:
-    """Levels of a window. scales: (assets,) level over price after its last row. waiting: actions that lack a price."""
+    """Levels of a window. scales: (assets,) level over price after its last row. waiting: actions without a price."""
 
     levels: Floats
     scales: Floats
@@ -117,10 +117,10 @@ class Scaled:
 def levels_of(
     values: Floats, names: Sequence[str], days: Dates, actions: Sequence[Action], since: PriorState | None = None
 ) -> Scaled:
-    """Levels (rows, assets) of a window of raw prices, whose ratios are total returns; the values where nothing acts.
+    """Return levels (rows, assets) of a window of raw prices, whose ratios are total returns; `values` if nothing acts.
 
-    A level is the price itself in units of the rows before the window. since: what was there before it; without it
-    actions up to the first day do nothing, as there is no price before them.
+    A level is in units of the rows before the window. since: the state before it; without it, actions up to the first
+    day have no effect, as there is no price before them.
     """
     scales = np.ones(values.shape[1])
     if not len(days) or not actions:
@@ -138,19 +138,19 @@ def levels_of(
 
 @dataclass(frozen=True, slots=True)
 class PriorState:
-    """What was before a window: its last day, and actions that found no price."""
+    """The state before a window: its last day, and actions without a price yet."""
 
     day: date
     waiting: tuple[Action, ...] = ()
 
 
 def forward(values: Floats, names: Sequence[str], days: Dates, actions: Sequence[Action]) -> Floats:
-    """Levels of a window before which nothing is known, see `levels_of`."""
+    """Return the levels of a window without a prior state, see `levels_of`."""
     return levels_of(values, names, days, actions).levels
 
 
 def day_of(stamp: np.datetime64) -> date:
-    """A stamp of numpy as a date."""
+    """Return a numpy stamp as a date."""
     found: date = stamp.astype("datetime64[D]").item()
     return found
 
@@ -158,9 +158,9 @@ def day_of(stamp: np.datetime64) -> date:
 def in_units_of(
     day: date, values: Floats, names: Sequence[str], days: Dates, actions: Sequence[Action], *, are_shares: bool = False
 ) -> Floats:
-    """Prices (rows, assets) of some days in the units of a later one, or counts of shares; themselves if nothing acts.
+    """Return prices (rows, assets), or counts of shares, in the units of a later day; `values` if nothing acts.
 
-    A price that cash leaves nothing of is NaN: it says nothing of the share as it is then.
+    A price that a payment reduces to zero or below is NaN: it tells nothing about the share on that day.
     """
     due = between(actions, day_of(days[0]), day) if actions and len(days) else ()
     place = {name: column for column, name in enumerate(names)} if due else {}

@@ -1,10 +1,10 @@
-"""Corporate actions against prices as traded: what does not fit is a finding, nothing is changed.
+"""Checks of corporate actions against prices as traded: mismatches are findings; nothing is changed.
 
     findings = judge(actions, names, dates, prices)             prices: (rows, assets), closes as traded
-    looks    = looks_adjusted(actions, names, dates, prices)    do the prices not jump on their own splits?
+    looks    = looks_adjusted(actions, names, dates, prices)    True if the prices do not jump on their splits
 
-An action takes effect on the first row from its ex-date on that has a price of its asset. Its total return is
-split x (price + cash) / the last price before: that of the CRSP guide, with the dividend per share after the split.
+An action takes effect on the first row from its ex-date on with a price of its asset. Its total return is split x
+(price + cash) / last price before, as in the CRSP guide, with the dividend per share after the split.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates, Floats
 
 CODE = "W007"
-_TOO_MUCH = log(1.05)  # an action may add so much to the size of a log return
-_LARGE_RETURN = log(1.25)  # of a day with a split: larger than shares move on such days
-_LARGE_CASH = 0.05  # of the price: a dividend that is looked at when it falls on a split
+_TOO_MUCH = log(1.05)  # an action may add this much to the size of a log return
+_LARGE_RETURN = log(1.25)  # on a day with a split: more than shares usually move then
+_LARGE_CASH = 0.05  # share of the price above which a dividend on the day of a split is reported
 _ODD_DENOMINATOR = 100
 _JUMPS = (2, 3, 4, 5, 7, 10, 20)
 _NEAR = 0.02
 _NAMED = 5
-_SMALL = 10  # ratios of such numbers are written as a:b
-_OWN_LINES = 50  # findings of one action each
-_COLUMNS = 256  # of a panel at a time
-_SPLIT_TELLS = log(1.4)  # smaller ones drown in what a price moves in a day
+_SMALL = 10  # ratios of numbers up to this are written as a:b
+_OWN_LINES = 50  # maximum number of findings about single actions
+_COLUMNS = 256  # processed at a time, to bound memory
+_SPLIT_TELLS = log(1.4)  # smaller splits are hidden by ordinary daily moves
 _PRICED = (ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.SPINOFF)
 
 
 @dataclass(slots=True)
 class _Effect:
-    """What takes effect on a row of an asset. close, before: its price there and the last one before."""
+    """The actions on one row of an asset. close, before: its price there and the last one before."""
 
     row: int
     column: int
@@ -49,7 +49,7 @@ class _Effect:
 
     @property
     def split(self) -> float:
-        """New shares per old one."""
+        """Return new shares per old one."""
         out = 1.0
         for a in self.actions:
             out *= float(a.ratio) if a.kind is ActionKind.SPLIT else 1.0
@@ -57,22 +57,22 @@ class _Effect:
 
     @property
     def cash(self) -> float:
-        """Cash per share after the split."""
+        """Return the cash per share after the split."""
         return sum(a.cash for a in self.actions if a.kind in (ActionKind.DIVIDEND, ActionKind.SPINOFF))
 
     @property
     def is_told(self) -> bool:
-        """True where ratios and cash say all: no shares of another company, no end, no new name."""
+        """Return True if ratios and cash describe everything: no shares of another company, no end, no new name."""
         return all(a.kind in _PRICED and not a.into for a in self.actions)
 
     def growth(self, split: float, cash: float) -> float:
-        """1 + the total return with that split and that cash."""
+        """Return 1 + the total return with that split and cash."""
         return split * (self.close + cash) / self.before
 
 
 @dataclass(frozen=True, slots=True)
 class _Missed:
-    """An action whose day has no price: that day, and the day on which it takes effect, '' for none."""
+    """An action on a day without a price. takes_effect: the day on which it applies, '' for none."""
 
     action: Action
     takes_effect: str
@@ -80,7 +80,7 @@ class _Missed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Prices:
-    """Closes as traded by name."""
+    """Closes as traded, by name."""
 
     names: tuple[str, ...]
     days: NDArray[np.datetime64]
@@ -89,7 +89,7 @@ class _Prices:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Placed:
-    """Actions on the rows of prices. effects: by (row, column). missed: those on a day without a price."""
+    """Actions placed on rows of prices. effects: by (row, column). missed: those on a day without a price."""
 
     effects: dict[tuple[int, int], _Effect]
     missed: list[_Missed]
@@ -100,9 +100,9 @@ class _Placed:
 def judge(
     actions: Iterable[Action], names: Sequence[str], dates: Dates, prices: Floats, source: str = "corporate_actions"
 ) -> tuple[Diagnostic, ...]:
-    """Everything that is doubtful of the actions, or that they leave unexplained, as findings.
+    """Return findings for doubtful actions, and for price jumps that no action explains.
 
-    names, dates: of the columns and rows of `prices`, which hold closes as traded, NaN where there is none.
+    names, dates: of the columns and rows of `prices`, which are closes as traded, NaN if missing.
     """
     of = _Prices(tuple(names), dates.astype("datetime64[D]"), prices)
     placed = _placed(actions, of)
@@ -163,7 +163,7 @@ def _unknown(placed: _Placed) -> Told:
     if placed.unknown:
         assets = sorted({a.asset for a in placed.unknown})
         message = f"{_count(len(placed.unknown), 'action')} of assets without prices: {_list(assets)}"
-        yield message, "is it another spelling of the name? an action of an unknown asset does nothing"
+        yield message, "is the name spelled differently? an action of an unknown asset has no effect"
 
 
 def _unpriced(placed: _Placed) -> Told:
@@ -183,7 +183,7 @@ def _missed(placed: _Placed) -> Told:
         message = (
             f"{_count(len(never), 'action')} after the last price of the asset: {_list([_short(a) for a in never])}"
         )
-        yield message, "in signals and returns they do nothing"
+        yield message, "in signals and returns they have no effect"
 
 
 def _doubtful(placed: _Placed) -> Told:
@@ -195,7 +195,7 @@ def _doubtful(placed: _Placed) -> Told:
 
 
 def _of_both(of: _Effect) -> tuple[str, str] | None:
-    """A split and a dividend of one day, of which one may be the other said twice."""
+    """Report a split and a dividend of one day if one may repeat the other."""
     split, cash = of.split, of.cash
     if split == 1.0 or cash == 0.0:
         return None
@@ -210,14 +210,14 @@ def _of_both(of: _Effect) -> tuple[str, str] | None:
         f"alone {without_cash}, the dividend alone {without_split}"
     )
     if is_copy:
-        return f"{message}; the amount of the dividend repeats the ratio", "one may be the other said twice: remove it"
+        return f"{message}; the amount of the dividend repeats the ratio", "one may repeat the other: remove it"
     if too_much:
-        return message, "one may be wrong, or be the other said twice: remove it"
+        return message, "one may be wrong, or repeat the other: remove it"
     return f"{message}: they fit together", "the dividend counts per share after the split; is that how it is written?"
 
 
 def _of_one(of: _Effect) -> tuple[str, str] | None:
-    """A split or a dividend alone that explains nothing, or a ratio that no split has."""
+    """Report a single split or dividend that explains no price move, or an implausible split ratio."""
     split, cash = of.split, of.cash
     grown, bare = of.growth(split, cash), of.growth(1.0, 0.0)
     what = f"a split of {_words(split)}" if split != 1.0 else f"a dividend of {cash:g}"
@@ -230,17 +230,19 @@ def _of_one(of: _Effect) -> tuple[str, str] | None:
     if odd is None:
         return None
     booked = f"1,000 shares are booked as {float(1000 * odd.ratio):,.0f} of its own, and none of another company"
-    message = f"{_whose(of)}: a split of {_words(float(odd.ratio))} is no ratio of small numbers, and {moved}; {booked}"
+    message = (
+        f"{_whose(of)}: a split of {_words(float(odd.ratio))} is not a ratio of small numbers, and {moved}; {booked}"
+    )
     return message, "if it is a spin-off, write kind spinoff with into and ratio, or with cash"
 
 
 def _excess(grown: float, parts: Sequence[float]) -> float:
-    """How much larger the log return is than the smallest of its parts."""
+    """Return how much larger the log return is than the smallest of its parts."""
     return abs(log(grown)) - min(abs(log(p)) for p in parts)
 
 
 def _jumps(placed: _Placed, of: _Prices) -> Told:
-    """Prices that jump like a split, and no action of that row explains it."""
+    """Report prices that jump like a split without an action on that row."""
     found = []
     for row, column, ratio in _split_like(of):
         effect = placed.effects.get((row, column))
@@ -252,11 +254,11 @@ def _jumps(placed: _Placed, of: _Prices) -> Told:
         shown = _list([text for _, text in sorted(found)])
         what = "1 price jumps" if len(found) == 1 else f"{len(found):,} prices jump"
         message = f"{what} like a split that no action declares: {shown}"
-        yield message, "add the action, or mend the price"
+        yield message, "add the action, or correct the price"
 
 
 def _split_like(of: _Prices) -> Iterator[tuple[int, int, int]]:
-    """Row, column and ratio (negative: 1 to n) of each price within 2 % of n times, or the n-th part of, the last."""
+    """Yield (row, column, n) of each price within 2 % of n times the last one, or -n for its n-th part."""
     for start in range(0, len(of.names), _COLUMNS):
         values = of.values[:, start : start + _COLUMNS]
         priced = values > 0.0
@@ -272,7 +274,7 @@ def _split_like(of: _Prices) -> Iterator[tuple[int, int, int]]:
 
 
 def _near(change: float) -> int:
-    """The n of a change that is n:1, -n of one that is 1:n, 0 of any other."""
+    """Return n for a change of n:1, -n for 1:n, 0 for any other."""
     for n in _JUMPS:
         if abs(change / n - 1.0) <= _NEAR:
             return n
@@ -286,9 +288,9 @@ def _near(change: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class AdjustmentEvidence:
-    """Whether prices look adjusted, and the evidence as a sentence, '' where no split can tell.
+    """The verdict that prices look adjusted or not, and its evidence as a sentence, '' without a conclusive split.
 
-    told: splits that can tell; calm: those of them on which the price does not jump.
+    told: the number of conclusive splits; calm: those of them on which the price does not jump.
     """
 
     adjusted: bool
@@ -298,7 +300,7 @@ class AdjustmentEvidence:
 
 
 def looks_adjusted(actions: Iterable[Action], names: Sequence[str], dates: Dates, prices: Floats) -> AdjustmentEvidence:
-    """Judge by the splits of the prices themselves: prices as traded jump on them, adjusted ones do not."""
+    """Judge by the prices on splits: prices as traded jump on them, adjusted ones do not."""
     splits = (a for a in actions if a.kind is ActionKind.SPLIT and abs(log(a.ratio)) > _SPLIT_TELLS)
     placed = _placed(splits, _Prices(tuple(names), dates.astype("datetime64[D]"), prices))
     told = list(placed.effects.values())
@@ -316,7 +318,7 @@ def looks_adjusted(actions: Iterable[Action], names: Sequence[str], dates: Dates
 
 
 def _some(told: Told, what: str) -> Told:
-    """The first findings of many, and how many more there are."""
+    """Yield the first findings of many, and the number of the rest."""
     found = list(told)
     yield from found[:_OWN_LINES]
     if len(found) > _OWN_LINES:
@@ -333,7 +335,7 @@ def _short(of: Action) -> str:
 
 
 def _words(ratio: float) -> str:
-    """A ratio as people write it: 7:1, 1:4, 3:2; a decimal number where it is none of small numbers."""
+    """Return a ratio as people write it: 7:1, 1:4, 3:2; a decimal number if the ratio needs large ones."""
     exact = Fraction(ratio).limit_denominator(_ODD_DENOMINATOR)
     is_exact = exact > 0 and abs(float(exact) / ratio - 1.0) < 1e-12
     is_small = min(exact.as_integer_ratio()) <= _SMALL

@@ -1,9 +1,9 @@
-"""The columns of a file of corporate actions: which one says what, and its cells.
+"""The columns of a file of corporate actions: their roles and cells.
 
-    roles  = roles_of(spec, file, table)             by names, whatever their case
+    roles  = roles_of(spec, file, table)             by names, ignoring case
     amount = numbers_at(spec, file, column, name, rows)     the cells of some rows, NaN elsewhere
 
-A cell that can't be read is E201 with file, row and column; rows count from 1 with the header as row 1.
+An unreadable cell is E201 with file, row and column; rows count from 1, the header is row 1.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _IN_WORDS = re.compile(r"[:/]|for", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class ColumnRoles:
-    """Columns by what they say, '' for one that the file lacks. asset: '' where `symbol=` names the only one."""
+    """Columns by role, '' for a missing one. asset: '' if `symbol=` names the only asset."""
 
     date: str
     asset: str
@@ -65,14 +65,14 @@ class ColumnRoles:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All columns that are read: those of the long form, or splits and dividends."""
+        """Return all columns to read: those of the long form, or splits and dividends."""
         said = {f.name: getattr(self, f.name) for f in fields(self)}
         unread = ("split", "dividend") if self.kind else ("value", "ratio", "cash", "into", "total_return", "id")
         return tuple(column for role, column in said.items() if column and role not in unread)
 
 
 def roles_of(spec: SourceSpec, file: str, head: Any) -> ColumnRoles:
-    """The columns of a file of actions. head: its first rows. Raises E201 and E202."""
+    """Return the column roles of a file of actions. head: its first rows. Raise E201 and E202."""
     names: list[str] = list(head.schema.names)
     for wanted in (spec.date_col, spec.symbol_col):
         if wanted and wanted not in names:
@@ -87,11 +87,11 @@ def roles_of(spec: SourceSpec, file: str, head: Any) -> ColumnRoles:
 
 
 def named(spec: SourceSpec, file: str, names: list[str], role: str) -> str:
-    """The column that says something, '' for none. Raises E201 for two of them."""
+    """Return the column with a role, '' for none. Raise E201 for two of them."""
     found = [n for n in names if _words(n) in _NAMES[role] and n not in (spec.date_col, spec.symbol_col)]
     exact = [n for n in found if n.strip().lower() == role]
     if len(found) > 1 and len(exact) != 1:
-        raise problem(spec, "E201", file, f"says the {role} twice: columns {' and '.join(map(repr, found))}")
+        raise problem(spec, "E201", file, f"has two columns for the {role}: {' and '.join(map(repr, found))}")
     return (exact or found or [""])[0]
 
 
@@ -100,7 +100,7 @@ def _words(name: str) -> str:
 
 
 def _date(spec: SourceSpec, file: str, head: Any, free: list[str]) -> str:
-    """The column of ex-dates: by its name, else the only one that holds dates."""
+    """Return the column of ex-dates: by its name, else the only one with dates."""
     for wanted in (*_EX_DATES, *(n.replace("_", " ") for n in DATE_NAMES)):
         for name in free:
             if _words(name) == wanted:
@@ -136,16 +136,16 @@ def _asset(spec: SourceSpec, file: str, free: list[str]) -> str:
 
 
 def only(column: Any, rows: Rows) -> Any:
-    """A column with its cells of some rows, null elsewhere: errors still name the rows of the file."""
+    """Return a column with all rows but some set to null, so that errors still name the rows of the file."""
     whole = plain(column)
     whole = whole.cast(pa.string()) if pa.types.is_string_view(whole.type) else whole
     return pc.if_else(pa.array(rows), whole, pa.scalar(None, whole.type))
 
 
 def numbers_at(spec: SourceSpec, file: str, column: Any, name: str, rows: Rows) -> Floats:
-    """The numbers of some rows, NaN elsewhere and where missing. column: None for one that is not there.
+    """Return the numbers of some rows, NaN elsewhere and where missing. column: None for a missing one.
 
-    A float32 is the shortest decimal number that it stands for: 0.47 of a dividend, not 0.4699999988079071.
+    A float32 is read as its shortest decimal: a dividend of 0.47, not 0.4699999988079071.
     """
     if column is None or not rows.any():
         return np.full(len(rows), np.nan)
@@ -157,7 +157,7 @@ def numbers_at(spec: SourceSpec, file: str, column: Any, name: str, rows: Rows) 
 
 
 def ratios_at(spec: SourceSpec, file: str, column: Any, name: str, rows: Rows) -> dict[int, Fraction]:
-    """The ratios of some rows by row, those that are missing left out. Raises E201 for what is no ratio."""
+    """Return the ratios of some rows, by row, without missing ones. Raise E201 for an invalid ratio."""
     if column is None or not rows.any():
         return {}
     found: dict[int, Fraction] = {}
@@ -178,5 +178,5 @@ def _ratio(spec: SourceSpec, file: str, name: str, row: int, written: float | st
         return parse_ratio(written) if isinstance(written, str) else ratio_of(written)
     except ValueError:
         shown = written[:40] if isinstance(written, str) else f"{written:g}"
-        message = f"row {row + 2}, column '{name}': '{shown}' is no ratio"
+        message = f"row {row + 2}, column '{name}': invalid ratio '{shown}'"
         raise problem(spec, "E201", file, message, "write new shares for old ones: 4, 0.25 or 4:1") from None

@@ -1,4 +1,4 @@
-"""Rows of the long form of corporate actions: a kind, and the cells that this kind has a use for.
+"""The long form of corporate actions: one row per action, with the cells that its kind uses.
 
 | kind     | needs                     | may have         |
 |----------|---------------------------|------------------|
@@ -9,7 +9,7 @@
 | spinoff  | into and ratio, or cash   | pay_date         |
 | merge    | into, and ratio or cash   | pay_date         |
 
-A cell that its kind has no use for must be empty, or neutral (no cash, a ratio of one): it would be lost.
+A cell that its kind does not use must be empty or neutral (no cash, a ratio of one), as its content would be lost.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ WORDS = {
 _ELSEWHERE = {
     "stock dividend": "write a stock dividend as a split: one of 5 % is 1.05",
     "bonus issue": "write a bonus issue as a split: one new share for two old ones is 3:2",
-    "cash merger": "of a takeover for cash alone write delist, with the cash per share as its value",
+    "cash merger": "write a takeover for cash alone as delist, with the cash per share as its value",
 }
 _USES = {
     "value": (ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.DELIST),
@@ -63,7 +63,7 @@ _NEUTRAL: dict[str, tuple[float, ...]] = {"value": (0.0,), "ratio": (0.0, 1.0), 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """The cells of a row that its kind has a use for; None, or '', where one is empty."""
+    """The cells of a row that its kind uses; None, or '', if empty."""
 
     ex_date: datetime.date
     asset: str
@@ -79,7 +79,7 @@ class Cells:
 
 
 class LongForm:
-    """A table of the long form, read column by column and then row by row."""
+    """A table of the long form, read by columns and then row by row."""
 
     def __init__(self, spec: SourceSpec, file: str, table: Any, roles: ColumnRoles) -> None:
         self._spec, self._file, self._table, self._roles = spec, file, table, roles
@@ -88,7 +88,7 @@ class LongForm:
     def actions(
         self, days: list[datetime.date], assets: list[str], paid: list[datetime.date | None]
     ) -> Iterator[tuple[int, Action]]:
-        """Each row that does something, with its place. days, assets, paid: of every row. Raises E201."""
+        """Yield (row, action) for each row with an effect. days, assets, paid: of every row. Raise E201."""
         self._refuse_unused(assets)
         value, cash, returned = (self._numbers(r) for r in ("value", "cash", "total_return"))
         ratio, by_value = self._ratios("ratio"), self._ratios("value", ActionKind.SPLIT)
@@ -114,10 +114,11 @@ class LongForm:
         return numbers_at(self._spec, self._file, self._column(role), getattr(self._roles, role), rows)
 
     def _ratios(self, role: str, *kinds: ActionKind) -> dict[int, Fraction]:
-        """Ratios by row. Of spin-offs and mergers 0 is none."""
+        """Return ratios by row. For spin-offs and mergers, 0 means none."""
         rows, column = self._at(*(kinds or _USES[role])), self._column(role)
         if column is None:
             return {}
+        # A split of 0 shares is an error, which `ratios_at` raises; elsewhere vendors write 0 for "no shares".
         rest = rows & ~self._at(ActionKind.SPLIT)
         said = np.array([not _is(t, (0.0,)) for t in texts(only(column, rest))], bool)
         rows &= said | ~rest
@@ -139,10 +140,10 @@ class LongForm:
         if written is None:
             return self._wrong(row, "kind", "the kind is missing", f"one of {', '.join(ActionKind)}")
         hint = _ELSEWHERE.get(word) or did_you_mean(word, WORDS) or f"one of {', '.join(ActionKind)}"
-        return self._wrong(row, "kind", f"'{written[:40]}' is no kind of action", hint)
+        return self._wrong(row, "kind", f"unknown kind of action '{written[:40]}'", hint)
 
     def _refuse_unused(self, assets: list[str]) -> None:
-        """Refuse cells that would be lost: of a kind that has no use for them."""
+        """Refuse cells that the row's kind does not use, as they would be lost."""
         for role, kinds in _USES.items():
             column = self._column(role)
             unused = ~self._at(*kinds)
@@ -151,9 +152,9 @@ class LongForm:
             for row, text in enumerate(texts(only(column, unused))):
                 itself = role == "into" and text == assets[row]
                 if text is not None and not itself and not _is(text, _NEUTRAL.get(role, ())):
-                    what = f"'{text[:40]}' means nothing for a {self._kinds[row]}"
+                    what = f"'{text[:40]}' is not used by a {self._kinds[row]}"
                     used = [r for r, k in _USES.items() if self._kinds[row] in k]
-                    raise self._wrong(row, role, what, f"a {self._kinds[row]} is said by {' and '.join(used)}")
+                    raise self._wrong(row, role, what, f"a {self._kinds[row]} uses {' and '.join(used)}")
 
     def _action(self, row: int, of: Cells) -> Action | None:
         match of.kind:
@@ -171,14 +172,15 @@ class LongForm:
                 return self._merge(row, of)
 
     def _split(self, row: int, of: Cells) -> Action | None:
-        """A split; None for one that leaves every share one share."""
+        """Return a split; None if every share stays one share."""
         said = {r for r in (of.value_ratio, of.ratio) if r is not None}
         if of.value_ratio is not None and of.ratio == 1:
-            said = {of.value_ratio}  # a column of ratios that is filled with ones
+            said = {of.value_ratio}  # a ratio column filled with ones means nothing
         if len(said) != 1:
             message = "a split without a ratio" if not said else "value and ratio of the split differ"
             raise self._wrong(row, "", message, "write new shares for old ones as its value: 4, 0.25 or 4:1")
         ratio = said.pop()
+        # Some vendors write a reverse split of 1 for 10 as 10; guessing wrong would move the price by a factor of 100.
         if self._words[row].startswith("reverse") and ratio > 1:
             message = f"a reverse split of {ratio} can be {ratio} for 1, or 1 for {ratio}"
             raise self._wrong(row, "", message, f"write new shares for old ones: {ratio.denominator}:{ratio.numerator}")
@@ -196,13 +198,13 @@ class LongForm:
         return Action(of.ex_date, of.asset, of.kind, cash=cash, pay_date=of.pay_date, id=of.id)
 
     def _delist(self, row: int, of: Cells) -> Action:
-        """A delisting. Its value counts, its return where no value is known."""
+        """Return a delisting. Its value counts, or its return if no value is given."""
         value = of.value if of.value is not None else of.cash
         if value is not None:
-            self._positive(row, value, "what is paid")
+            self._positive(row, value, "the payment")
             return Action(of.ex_date, of.asset, of.kind, value=value, id=of.id)
         if of.total_return is not None and of.total_return < -1.0:
-            raise self._wrong(row, "total_return", f"a return of {of.total_return:g} loses more than all", "-1 is all")
+            raise self._wrong(row, "total_return", f"a return of {of.total_return:g} is below -1", "-1 is a total loss")
         return Action(of.ex_date, of.asset, of.kind, total_return=of.total_return, id=of.id)
 
     def _spinoff(self, row: int, of: Cells) -> Action:
@@ -211,7 +213,7 @@ class LongForm:
             if of.ratio is not None and of.ratio != 1:
                 raise self._wrong(row, "into", "a spin-off of shares of an unnamed company", "name it by into")
             if not cash:
-                hint = "name the new company by into and ratio, or write what a share brings as cash"
+                hint = "name the new company by into and ratio, or write the money per share as cash"
                 raise self._wrong(row, "", "a spin-off without into, and without cash", hint)
             return Action(of.ex_date, of.asset, of.kind, Fraction(0), cash, pay_date=of.pay_date, id=of.id)
         if of.ratio is None:
@@ -237,7 +239,8 @@ class LongForm:
 
     def _positive(self, row: int, amount: float, what: str) -> float:
         if amount < 0.0:
-            raise self._wrong(row, "", f"{what} is negative: {amount:g}", "what holders pay is no corporate action")
+            hint = "a payment by shareholders is not a corporate action"
+            raise self._wrong(row, "", f"{what} is negative: {amount:g}", hint)
         return amount
 
     def _wrong(self, row: int, role: str, message: str, hint: str) -> SigcError:
@@ -255,7 +258,7 @@ def _given(value: float) -> float | None:
 
 
 def _is(text: str | None, values: tuple[float, ...]) -> bool:
-    """True for a text that says nothing, or one of some numbers."""
+    """Return True for a missing text, or one of some numbers."""
     if text is None or text in MISSING:
         return True
     try:

@@ -1,4 +1,4 @@
-"""Corporate actions as a strategy declares them: by sources that hold nothing else, or by columns of a price file."""
+"""Corporate actions declared by a strategy: by sources of actions, or by columns of a price file."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from sigc.data.sources.spec import SourceSpec
 from sigc.errors import Diagnostic
 
 if TYPE_CHECKING:
-    from sigc.data.actions.action_files import CorporateActions  # with pyarrow.compute: imported where there are some
+    from sigc.data.actions.action_files import CorporateActions  # imports pyarrow.compute: only loaded if needed
 
 
 class DeclaredActions:
-    """Reads each file of actions once. declared: sources of actions. held: what is given from memory, by name."""
+    """The declared actions; each file is read once. declared: sources of actions. held: sources given from memory, by
+    name.
+    """
 
     def __init__(
         self,
@@ -29,11 +31,11 @@ class DeclaredActions:
     ) -> None:
         self.declared = tuple(declared)
         self._held, self._look, self._ways = held, look, ways
-        self._lock = Lock()  # sources are converted side by side
+        self._lock = Lock()  # sources are converted in parallel threads
         self._known: dict[tuple[str, ...], CorporateActions] = {}
 
     def of(self, spec: SourceSpec) -> tuple[Action, ...]:
-        """Return the actions that count for a source of prices, in order; none where its file is adjusted."""
+        """Return the actions that apply to a source of prices, in order; none if its file is adjusted already."""
         if spec.options.adjusted:
             return ()
         from sigc.data.actions.action_files import rows_of_prices
@@ -41,13 +43,13 @@ class DeclaredActions:
         return self._declared() if self.declared else self._read(spec, rows_of_prices).actions
 
     def all_of(self, specs: Sequence[SourceSpec]) -> tuple[Action, ...]:
-        """Return those of all sources, in order; a file's own where it is declared that its prices are adjusted."""
+        """Return the actions of all sources, in order."""
         if self.declared:
             return self._declared()
         return in_order({a for s in specs if s.adjust != "none" for a in self.of(s)})
 
     def are_declared(self, spec: SourceSpec) -> bool:
-        """Return True if something says what the actions are, if only that there are none."""
+        """Return True if actions are declared, even if there are none."""
         if self.declared:
             return True
         if spec.name in self._held:
@@ -57,7 +59,7 @@ class DeclaredActions:
         return any(has_actions(spec, file, self._ways.settings.max_cells) for file in self._look(spec).files)
 
     def findings(self) -> tuple[Diagnostic, ...]:
-        """Return what was noticed while they were read."""
+        """Return the findings of reading them."""
         return tuple(f for acts in self._known.values() for f in acts.findings)
 
     def _declared(self) -> tuple[Action, ...]:

@@ -1,12 +1,12 @@
-"""Which factor makes a source's prices comparable over corporate actions, by the declarations of a file alone.
+"""Names of the factors that adjust a source, derived from the declarations of a file alone.
 
-A source with `adjust=` is stored as traded. What signals see is raw x factor, and the factor is a source of its own:
+A source with `adjust=` is stored as traded. Signals see raw x factor, and the factor is a source of its own:
 
     close:split     the product of splits
     close:total     the product of splits and of dividends over closes
     close:shares    one over the product of splits: for counts of shares
 
-It is made from one series of closes, and serves all price columns that stand beside them.
+It is made from one series of closes, and serves all price columns beside them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from sigc.data.sources.spec import SourceSpec
 
 SPLIT, TOTAL, SHARES = "split", "total", "shares"
 _CLOSES = ("close", "price", "px", "prices")
-_MARK = ":"  # no name of a source has one
+_MARK = ":"  # not allowed in names of sources
 
 
 def factor_of(spec: SourceSpec, specs: Sequence[SourceSpec]) -> str:
-    """The name of the factor of a source, '' for one that is not adjusted. specs: all of the strategy."""
+    """Return the name of a source's factor, '' if it is not adjusted. specs: all of the strategy."""
     if spec.adjust == "none":
         return ""
     kind = SHARES if spec.is_volume else SPLIT if spec.adjust == "split" else TOTAL
@@ -30,7 +30,7 @@ def factor_of(spec: SourceSpec, specs: Sequence[SourceSpec]) -> str:
 
 
 def with_traded(specs: Sequence[SourceSpec]) -> tuple[SourceSpec, ...]:
-    """The sources of a strategy, with one for each column that `traded=` names."""
+    """Return the sources of a strategy, and one for each column named by `traded=`."""
     names = {s.name for s in specs}
     more = [
         replace(
@@ -47,7 +47,7 @@ def with_traded(specs: Sequence[SourceSpec]) -> tuple[SourceSpec, ...]:
 
 
 def traded_of(spec: SourceSpec, names: Container[str]) -> str:
-    """The source that holds what a source's prices were traded at: itself, if it names none. names: of all sources."""
+    """Return the name of the source with the traded prices of a source: itself by default. names: of all sources."""
     said = spec.options.traded
     if not said:
         return spec.name
@@ -55,13 +55,13 @@ def traded_of(spec: SourceSpec, names: Container[str]) -> str:
 
 
 def parts_of(name: str) -> tuple[str, str]:
-    """The source of closes of a factor, and its kind; two empty texts for a source that is none."""
+    """Return (source of closes, kind) of a factor's name; two empty texts for any other source."""
     closes, mark, kind = name.rpartition(_MARK)
     return (closes, kind) if mark else ("", "")
 
 
 def closes_of(spec: SourceSpec, specs: Sequence[SourceSpec]) -> SourceSpec:
-    """The source whose closes its dividends are measured by: of the same files, else one of closes, else itself."""
+    """Return the source of closes for a source's dividends: of the same files, else any closes, else itself."""
     prices = [s for s in specs if s.dtype != "category" and not s.is_actions and not s.is_volume]
     same = [s for s in prices if (s.path, s.others) == (spec.path, spec.others)]
     for group in (same, prices):

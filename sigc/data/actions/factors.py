@@ -1,14 +1,13 @@
-"""Factors of prices, made from corporate actions: as-of sources of a step per action, beside the panels stored raw.
+"""Factors of prices, made from corporate actions: as-of sources with one step per action, beside the raw panels.
 
     made = convert_factor(spec, kind, closes, actions, store)
 
-A factor is the product of all steps up to a row; what it was before an action it stays. So a new action, or one that is
-restated, changes the rows of its asset from there on, and wide panels are stored and read as traded, whatever the
-actions say.
+A factor is the product of all steps up to a row; an action leaves earlier rows unchanged. So a new or restated action
+changes only rows of its asset from there on, and wide panels are stored and read as traded, independent of the actions.
 
-Dividends are measured by closes, so blocks of closes are read: each once for the actions that lie in it, and the steps
-noted. A block to which rows were added is another one: so a daily run reads the last block of closes, if an action lies
-in it.
+Dividends are relative to closes, so blocks of closes are read: each once for the actions in it, and its steps are
+noted. A block with appended rows has another key: so a daily run reads the last block of closes, if an action lies in
+it.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ Read = Callable[[str], Panel]
 
 
 class CloseSource(Protocol):
-    """What factors need of a source of closes."""
+    """The attributes of a source of closes that factors need."""
 
     @property
     def names(self) -> tuple[str, ...]: ...
@@ -56,7 +55,7 @@ class CloseSource(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Turns:
-    """Changes of a factor: from which day on (since the epoch), of which asset, by how much; in any order."""
+    """Changes of a factor, in any order: the day (since the epoch), the asset, and the multiplier of each."""
 
     days: list[int]
     assets: list[str]
@@ -66,9 +65,9 @@ class _Turns:
 def convert_factor(
     spec: SourceSpec, kind: str, closes: CloseSource, actions: Sequence[Action], store: BlockStore, read: Read
 ) -> Converted:
-    """The factor of a source of closes. actions: in order. read: a block of closes by key, made again where it is lost.
+    """Return the factor of a source of closes. actions: in order. read: returns a block of closes by key.
 
-    What a block of closes makes of its actions is noted, so that a day costs the last block.
+    The steps of each block of closes are noted, so that a day costs the last block only.
     """
     if not len(closes.dates):
         return _nothing()
@@ -129,14 +128,14 @@ def _events(turns: Sequence[_Turns], *, inverse: bool) -> RawEvents:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Some turns, made when they are asked for. key: a digest of what they are made of."""
+    """Some turns, computed on demand. key: a digest of their inputs."""
 
     key: str
     turns: Callable[[], _Turns]
 
 
 def _splits(due: Sequence[Action]) -> list[_Part]:
-    """The steps of splits alone take no prices: on a day without one there is nothing to be scaled."""
+    """Return the steps of splits, which need no prices: on a day without a price there is nothing to scale."""
     splits = [a for a in due if a.kind is ActionKind.SPLIT]
 
     def turns() -> _Turns:
@@ -150,7 +149,7 @@ def _splits(due: Sequence[Action]) -> list[_Part]:
 
 
 def _totals(closes: CloseSource, days: Dates, due: Sequence[Action], store: BlockStore, read: Read) -> list[_Part]:
-    """Block after block; what found no price in one waits for the next."""
+    """Return the steps block by block; an action without a price in one waits for the next."""
     parts: list[_Part] = []
     waiting: tuple[Action, ...] = ()
     before = date.min
@@ -175,7 +174,7 @@ def _totals(closes: CloseSource, days: Dates, due: Sequence[Action], store: Bloc
 
 
 def _noted(store: BlockStore, name: str) -> tuple[list[int], str] | None:
-    """Which of a block's actions wait for a later one, and its turns; None where nothing is noted."""
+    """Return (indices of a block's actions that wait for a later one, its turns); None if nothing is noted."""
     head, _, turns = unseal(store.noted(name)).partition("\n")
     return ([int(i) for i in json.loads(head)], turns) if head else None
 

@@ -1,9 +1,10 @@
-"""Corporate actions held against stored closes: what does not fit, and whether the closes are adjusted already.
+"""Checks of corporate actions against stored closes: mismatches, and signs that the closes are adjusted already.
 
     told = judged(closes, actions, store, read)                   all rows: for a backtest, for `sigc validate`
-    told = judged(closes, actions, store, read, since=day)        findings of the last rows alone: for a run
+    told = judged(closes, actions, store, read, since=day)        findings of the last rows only: for a run
 
-All rows are looked at once for each content; a run looks at its last block, and at splits block by block, each noted.
+All rows are checked once per content, and the result is noted; a run checks its last block, and splits block by block,
+each noted.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from sigc.errors import Diagnostic, Severity
 from sigc.panel import Dates, Panel
 
 _FORMAT = "1"
-_ROWS_BEFORE = 40  # in which the price before an action is looked for
+_ROWS_BEFORE = 40  # searched for the price before an action
 
 
 class ClosesWithDigests(Protocol):
-    """What is looked at of a source of closes. digests: of its rows."""
+    """The attributes of a source of closes that checks need. digests: of its rows."""
 
     @property
     def name(self) -> str: ...
@@ -47,7 +48,7 @@ class ClosesWithDigests(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """findings: of actions and jumps. evidence: why the closes look adjusted, '' where they do not."""
+    """The result. findings: about actions and jumps. evidence: why the closes look adjusted, '' if they do not."""
 
     findings: tuple[Diagnostic, ...] = ()
     evidence: str = ""
@@ -61,7 +62,7 @@ def judged(
     read: Callable[[SourceBlock], Panel],
     since: date | None = None,
 ) -> Judged:
-    """What is told of actions (in order) and of closes as stored. days: of their rows. since: of a run, see above."""
+    """Return findings about actions (in order) and stored closes. days: of their rows. since: of a run, see above."""
     if not closes.blocks or not actions:
         return Judged()
     work = _Work(closes, days, actions, store, read)
@@ -86,7 +87,7 @@ class _Work:
     read: Callable[[SourceBlock], Panel]
 
     def judge(self, first: int) -> tuple[Diagnostic, ...]:
-        """Of actions on the rows from `first` on."""
+        """Return findings about actions on the rows from `first` on."""
         if first >= len(self.days):
             return ()
         low = max(0, first - _ROWS_BEFORE)
@@ -97,7 +98,7 @@ class _Work:
         return judge(due, self.closes.names, self.days[low:], self._rows(low).values)
 
     def looks(self) -> str:
-        """The evidence that closes are adjusted, over all splits."""
+        """Return the evidence that closes are adjusted, over all splits; '' for none."""
         splits = [a for a in self.actions if a.kind is ActionKind.SPLIT]
         calm = told = 0
         shown, before, last = "", None, date.min

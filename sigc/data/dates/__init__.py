@@ -1,1 +1,1 @@
-"""Dates: stamps of files to dates of rows, sessions, frequencies, instants."""
+"""Dates: stamps in files to dates of rows, sessions, frequencies, instants."""

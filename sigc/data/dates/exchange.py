@@ -1,4 +1,4 @@
-"""The sessions of an exchange as arrays, for rows of data: which day a stamp belongs to, which rows are outside.
+"""The sessions of an exchange as arrays: the session of a stamp, and rows outside of sessions.
 
     exchanges = Exchanges("nyse", is_declared=False)      the schedule's calendar
     exchange  = exchanges.of(options)                     a source's own, by `calendar=` and `zone=`
@@ -26,7 +26,7 @@ from sigc.config.settings import ScheduleSettings
 
 Days = NDArray[np.datetime64]
 Instants = NDArray[np.int64]
-_SLOT_NS = 900_000_000_000  # offsets change at quarters of an hour, never within one
+_SLOT_NS = 900_000_000_000  # UTC offsets change on quarters of an hour only
 ALWAYS = "always"
 
 
@@ -34,7 +34,7 @@ ALWAYS = "always"
 class Exchange:
     """An exchange's sessions: `days` ascending, with their `opens` and `closes`. zone: of its clocks.
 
-    is_declared: a source or a configuration names the calendar. since, until: the days that the table answers for.
+    is_declared: a source or a configuration names the calendar. since, until: the range of days that the table covers.
     """
 
     name: str
@@ -47,52 +47,52 @@ class Exchange:
     until: np.datetime64
 
     def covers(self, days: Days) -> NDArray[np.bool_]:
-        """True for each day that the table answers for."""
+        """Return True for each day that the table covers."""
         return np.asarray((days >= self.since) & (days <= self.until))
 
     def has(self, days: Days) -> NDArray[np.bool_]:
-        """True for each day that has a session."""
+        """Return True for each day with a session."""
         at = np.minimum(np.searchsorted(self.days, days), len(self.days) - 1)
         return np.asarray(self.days[at] == days)
 
     def is_inside(self, instants: Instants) -> NDArray[np.bool_]:
-        """True for each instant of a session, its open and its close included."""
+        """Return True for each instant within a session, open and close inclusive."""
         at = np.searchsorted(self.closes, instants)
         known = np.minimum(at, len(self.closes) - 1)
         return np.asarray((at < len(self.closes)) & (self.opens[known] <= instants))
 
     def session_of(self, instants: Instants) -> Days:
-        """The session that runs at each instant, else the last one that closed. NaT before the first."""
+        """Return the session that runs at each instant, else the last one that closed; NaT before the first."""
         running = np.searchsorted(self.opens, instants, side="right") - 1
         return np.where(running >= 0, self.days[np.maximum(running, 0)], np.datetime64("NaT"))
 
     def next_session(self, days: Days) -> Days:
-        """The first session on or after each day; NaT beyond the table."""
+        """Return the first session on or after each day; NaT beyond the table."""
         at = np.searchsorted(self.days, days)
         return np.where(at < len(self.days), self.days[np.minimum(at, len(self.days) - 1)], np.datetime64("NaT"))
 
     def place(self, days: Days) -> NDArray[np.intp]:
-        """The number of sessions before each day."""
+        """Return the number of sessions before each day."""
         return np.searchsorted(self.days, days)
 
     def is_like(self, other: Exchange) -> bool:
-        """True for one of the same sessions, by whatever name."""
+        """Return True for an exchange with the same sessions, under any name."""
         return self.name == other.name or (
             np.array_equal(self.days, other.days) and np.array_equal(self.closes, other.closes)
         )
 
     @property
     def hours(self) -> float:
-        """The usual length of a session, in hours."""
+        """Return the usual length of a session, in hours."""
         return float(np.median(self.closes - self.opens)) / 3.6e12 if len(self.days) else 24.0
 
 
 @dataclass(frozen=True, slots=True)
 class Exchanges:
-    """The calendar that a source has unless it names one: the schedule's.
+    """The default calendar of sources: the schedule's.
 
-    is_declared: a configuration names it. directory: where tables are kept, '' for the user's cache. zone: of the
-    calendar `weekdays`.
+    is_declared: a configuration names it. directory: of stored tables, '' for the user's cache. zone: of the calendar
+    `weekdays`.
     """
 
     calendar: str = "nyse"
@@ -102,7 +102,7 @@ class Exchanges:
     overrides: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
     def of(self, calendar: str = "", zone: str = "") -> Exchange:
-        """The exchange of a source with these options. Raises E402 for a calendar that there is not."""
+        """Return the exchange of a source with these options. Raise E402 for an unknown calendar."""
         own = not calendar or calendar == self.calendar
         found = _opened(
             calendar or self.calendar,
@@ -123,7 +123,7 @@ class Exchanges:
 
     @property
     def mark(self) -> str:
-        """A digest of all that decides what sessions are."""
+        """Return a digest of everything that determines the sessions."""
         return digest(self.calendar, self.zone, str(self.is_declared), repr(sorted(self.overrides.items())), _version())
 
 
@@ -131,7 +131,7 @@ NYSE = Exchanges()
 
 
 def exchanges_of(schedule: ScheduleSettings, directory: Path | None = None) -> Exchanges:
-    """The calendar of a configuration. directory: where tables are kept, None for the user's cache."""
+    """Return the calendar of a configuration. directory: of stored tables, None for the user's cache."""
     return Exchanges(
         schedule.calendar,
         schedule.timezone,
@@ -142,7 +142,7 @@ def exchanges_of(schedule: ScheduleSettings, directory: Path | None = None) -> E
 
 
 class _Overrides:
-    """Overrides of a calendar as a part of a key: equal by their text."""
+    """Overrides of a calendar as a cache key: equal if their texts are."""
 
     def __init__(self, given: Mapping[str, object]) -> None:
         self.given = given
@@ -184,7 +184,7 @@ def _version() -> str:
 
 
 def utc_offsets(instants: Instants, zone: str) -> Instants:
-    """Seconds that clocks of a zone are ahead of UTC at each instant."""
+    """Return the offset of a zone's clocks from UTC at each instant, in seconds."""
     place = ZoneInfo(zone)
     slots, inverse = np.unique(instants // _SLOT_NS, return_inverse=True)
     ahead = [
@@ -195,7 +195,7 @@ def utc_offsets(instants: Instants, zone: str) -> Instants:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LocalTimes:
-    """Clock times of a zone as instants. twice, never: rows whose clock time there is twice, or not at all."""
+    """Clock times of a zone as instants. twice, never: rows whose clock time occurs twice, or not at all."""
 
     instants: Instants
     twice: NDArray[np.intp]
@@ -203,9 +203,10 @@ class LocalTimes:
 
 
 def local_instants(clock: Instants, zone: str) -> LocalTimes:
-    """Clock times (nanoseconds, as if they were UTC) of a zone as instants; an hour that comes twice as its first."""
+    """Return clock times (ns, as if UTC) of a zone as instants; a repeated hour counts as its first occurrence."""
     place = ZoneInfo(zone)
     slots, inverse = np.unique(clock // _SLOT_NS, return_inverse=True)
+    # fold=0 and fold=1 differ where clocks change: backwards the time occurs twice, forwards never (PEP 495).
     first, second = [], []
     for slot in slots.tolist():
         at = datetime.fromtimestamp(slot * _SLOT_NS // 1_000_000_000, UTC).replace(tzinfo=place)

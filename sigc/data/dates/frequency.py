@@ -1,8 +1,8 @@
-"""What a row of a source is: a session, a week, a month, one of n bars of a session, a day of the week's seven.
+"""The frequency of a source: a row is a session, a week, a month, one of n bars of a session, or any day of the week.
 
-Inferred from the first 20 dates of the source, unless `frequency=` declares it; kept with the source. Periods a year
-follow from frequency and calendar, one constant for each (Bacon, Practical Portfolio Performance, 2008: 252 sessions,
-52 weeks, 12 months).
+It is inferred from the first 20 dates of the source, unless `frequency=` declares it, and stored with the source.
+Periods per year follow from frequency and calendar, one constant each (Bacon, Practical Portfolio Performance, 2008:
+252 sessions, 52 weeks, 12 months).
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from sigc.source_words import Frequency
 
 FIRST_DATES = 20
 _MOST = 0.8  # share of gaps that must agree
-_MOST_SESSIONS = 0.65  # a few holidays that a calendar does not know are no other frequency
+_MOST_SESSIONS = 0.65  # tolerate a few holidays missing in a calendar
 SESSIONS = Frequency("sessions")
 _SESSIONS_A_YEAR = {ALWAYS: 365.0}
 
 
 def infer(dates: Dates, exchange: Exchange, *, is_always: bool = False) -> Frequency:
-    """The frequency of dates (daily labels, or instants of intraday rows). One row counts as a session.
+    """Return the frequency of dates (daily labels, or instants of intraday rows). One row counts as a session.
 
-    is_always: the rows are of all hours, whatever the exchange.
+    is_always: the rows cover all hours, on any exchange.
     """
     stamps = np.unique(dates.view("i8"))
     days = np.unique(stamps // 86_400_000_000_000)[:FIRST_DATES]
@@ -51,7 +51,9 @@ def infer(dates: Dates, exchange: Exchange, *, is_always: bool = False) -> Frequ
 
 
 def _bars(stamps: np.ndarray, exchange: Exchange, is_always: bool) -> int:
-    """Bars a session: the usual count of a whole day; of fewer than three days, as many as fit into a session."""
+    """Return bars per session: the usual count of a full day; with fewer than three days, the number that fits a
+    session.
+    """
     days = stamps // 86_400_000_000_000
     counts = np.unique(days, return_counts=True)[1]
     if len(counts) >= 3:
@@ -63,7 +65,7 @@ def _bars(stamps: np.ndarray, exchange: Exchange, is_always: bool) -> int:
 
 
 def periods_a_year(frequency: Frequency, calendar: str) -> float | None:
-    """Rows a year of a frequency on a calendar; None where rows are irregular.
+    """Return the rows per year of a frequency on a calendar; None if rows are irregular.
 
     >>> periods_a_year(Frequency("bars", 7), "nyse")
     1764.0
@@ -85,9 +87,9 @@ def periods_a_year(frequency: Frequency, calendar: str) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """Rows a year of a source, by which figures are annualised. a_year: NaN where rows are irregular.
+    """Rows per year of a source, used to annualise figures. a_year: NaN if rows are irregular.
 
-    text: the number with its reason, as it is printed beside results.
+    text: the number with its reason, printed beside results.
     """
 
     a_year: float
@@ -95,12 +97,12 @@ class Periods:
 
     @property
     def is_known(self) -> bool:
-        """False where rows are irregular: there is no annual figure then."""
+        """Return False if rows are irregular: there are no annual figures then."""
         return not math.isnan(self.a_year)
 
 
 def periods_of(frequency: Frequency, calendar: str, declared: float | None = None) -> Periods:
-    """Rows a year of a source. declared: its option `periods=`, which counts before all else.
+    """Return the rows per year of a source. declared: its option `periods=`, which has priority.
 
     >>> periods_of(Frequency("bars", 7), "nyse").text
     '1764 (7 bars a session of nyse)'

@@ -1,7 +1,7 @@
-"""When rows can be used, as instants: the closes of sessions, delays, publications.
+"""Instants from which rows are usable: closes of sessions, delays, publications.
 
-Two sources on different clocks meet in instants alone (nanoseconds since the epoch, UTC): a traded daily row stands for
-its session's close, a value can be used from the instant that it is available. Days beyond a calendar's table have a
+Sources on different clocks are compared by instants only (nanoseconds since the epoch, UTC): a traded daily row stands
+for its session's close, a value is usable from the instant of its availability. Days beyond a calendar's table get a
 session each weekday, at its usual hours.
 """
 
@@ -20,16 +20,16 @@ from sigc.panel import Dates
 from sigc.source_words import Available
 
 DAY_NS = 86_400_000_000_000
-_AHEAD = np.timedelta64(30, "D")  # a delay may end so many days after the last date
+_AHEAD = np.timedelta64(30, "D")  # margin of days: a delay may end after the last date
 
 
 def days_of(dates: Dates) -> Days:
-    """The days of labels."""
+    """Return the days of labels."""
     return np.asarray(dates.astype("datetime64[D]"))
 
 
 def covering(exchange: Exchange, days: Days, ahead: int = 0) -> Exchange:
-    """The exchange with sessions around all of some days, also those that its table does not answer for."""
+    """Return the exchange with sessions around all given days, also those beyond its table."""
     if not len(days):
         return exchange
     low, high = days.min() - _AHEAD, days.max() + _AHEAD + np.timedelta64(2 * ahead, "D")
@@ -49,7 +49,7 @@ def covering(exchange: Exchange, days: Days, ahead: int = 0) -> Exchange:
 
 
 def _usual(exchange: Exchange, days: Days) -> tuple[Days, Instants, Instants]:
-    """Sessions of days that no table has."""
+    """Return usual sessions for days beyond the table."""
     if exchange.name == ALWAYS:
         midnight = days.astype("datetime64[ns]").view("i8")
         return days, midnight, midnight + DAY_NS
@@ -62,7 +62,7 @@ def _usual(exchange: Exchange, days: Days) -> tuple[Days, Instants, Instants]:
 
 
 def closes(exchange: Exchange, days: Days) -> Instants:
-    """The close of each day's session; of a day without one, its end on the exchange's clocks."""
+    """Return the close of each day's session; for a day without one, its end on the exchange's clocks."""
     wide = covering(exchange, days)
     at = np.minimum(np.searchsorted(wide.days, days), len(wide.days) - 1)
     is_session = wide.days[at] == days
@@ -74,9 +74,10 @@ def closes(exchange: Exchange, days: Days) -> Instants:
 
 
 def usable(exchange: Exchange, days: Days, available: Available | None) -> Instants:
-    """When a value of each day can be used: from the open of the first session on or after day and delay.
+    """Return the instant from which a value of each day is usable: the open of the first session on or after day +
+    delay.
 
-    Without a delay from the close of its own session; a day without a session has the next one's open.
+    Without a delay: the close of its own session; for a day without a session, the next one's open.
     """
     count = 0 if available is None else available.count
     wide = covering(exchange, days, count)
@@ -89,10 +90,10 @@ def usable(exchange: Exchange, days: Days, available: Available | None) -> Insta
 
 
 def published(spec: SourceSpec, file: str, stamps: Stamps, exchange: Exchange, name: str) -> Instants:
-    """When values can be used by the column of their publication.
+    """Return the instants from which values are usable, by their publication column.
 
-    A date counts from the next session, and so does a stamp at midnight without an offset, which says no more than a
-    date; any other stamp is an instant. Raises E201 for an hour that clocks show twice or never.
+    A date counts from the next session's open. So does a stamp at midnight without an offset, which tells no more than
+    a date; any other stamp is an instant. Raise E201 for an hour that clocks show twice or never.
     """
     is_date = stamps.clock % DAY_NS == 0
     if stamps.offsets is not None and not is_date.all():
@@ -124,7 +125,7 @@ def _instants(
 
 
 def newest_session(exchange: Exchange, instants: Instants, available: Available | None) -> Days:
-    """The newest session whose value can be used at each instant; NaT before the first."""
+    """Return the newest session with a usable value at each instant; NaT before the first."""
     count = 0 if available is None else available.count
     days = covering(exchange, instants.view("datetime64[ns]").astype("datetime64[D]"), count).days
     at = np.searchsorted(usable(exchange, days, available), instants, side="right") - 1

@@ -1,10 +1,10 @@
-"""One function makes dates, for every format: a column as written to stamps, stamps to the dates of rows.
+"""Dates of rows, in one way for all formats: a column to stamps as written, stamps to dates.
 
     stamps = stamps_of(spec, file, column, name)      clock times as written, with the offset where one is written
     dated  = settle(spec, file, stamps, exchange)     daily rows: labels of sessions; intraday ones: instants (UTC)
 
-Daily rows are labelled by session, see `_labels`. Intraday rows are instants, those outside of sessions are dropped and
-told. What is inferred is inferred from the first 20 dates alone, so that later rows never change it.
+Daily rows are labelled by session, see `_labels`. Intraday rows are instants; those outside of sessions are dropped
+with a finding. All inference uses the first 20 dates only, so that later rows never change it.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _HINT = "write YYYY-MM-DD, or say how dates are written by date_format="
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stamps:
-    """A column of dates as written. clock: (rows,) nanoseconds of the clock shown, as if it were UTC.
+    """A column of dates as written. clock: (rows,) nanoseconds of the written clock, as if it were UTC.
 
-    offsets: (rows,) seconds ahead of UTC as written; None where no offset is written. has_time: a time of day is
-    written. both_ways: every date is slashed, and reads as MM/DD and as DD/MM.
+    offsets: (rows,) seconds ahead of UTC as written; None without written offsets. has_time: a time of day is written.
+    both_ways: every date is slashed, and valid as MM/DD and as DD/MM.
     """
 
     clock: Instants
@@ -55,16 +55,16 @@ class Stamps:
         return not (self.clock % _DAY_NS).any()
 
     def take(self, rows: NDArray[Any]) -> Stamps:
-        """Some of the rows."""
+        """Return some of the rows."""
         return replace(self, clock=self.clock[rows], offsets=None if self.offsets is None else self.offsets[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dated:
-    """Rows with their dates. dates: (rows that stay,) datetime64[ns].
+    """Rows with their dates. dates: (rows kept,) datetime64[ns].
 
-    keep: which of the `count` rows stay, None for all.
-    calendar: whose sessions they are. frequency: see `sigc.data.dates.frequency`.
+    keep: indices of the rows kept of all `count`, None for all. calendar: of their sessions. frequency: see
+    `sigc.data.dates.frequency`.
     """
 
     dates: Dates
@@ -84,7 +84,7 @@ class Dated:
 
 
 def stamps_of(spec: SourceSpec, file: str, column: Any, name: str, first: int = 0) -> Stamps:
-    """The dates of an arrow column. first: the row it begins with. Raises E201 for what is missing or no date."""
+    """Return the dates of an arrow column. first: the number of its first row. Raise E201 for missing or bad ones."""
     kind = column.type
     if column.null_count:
         at = int(np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))[0])
@@ -99,7 +99,7 @@ def stamps_of(spec: SourceSpec, file: str, column: Any, name: str, first: int = 
 
 
 def _integers(column: Any, dtype: Any) -> NDArray[Any]:
-    """A copy of a column of fixed width without missing cells."""
+    """Copy a column of fixed width without missing cells."""
     out, at = np.empty(len(column), dtype), 0
     for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
         if len(chunk):
@@ -111,7 +111,7 @@ def _integers(column: Any, dtype: Any) -> NDArray[Any]:
 
 
 def _timestamps(spec: SourceSpec, file: str, column: Any, name: str, first: int) -> Stamps:
-    """A column of timestamps: naive ones show a clock, those with a zone are instants with that zone's offset."""
+    """Return stamps of timestamps: naive ones are clock times, those with a zone instants with that zone's offset."""
     unit = column.type.unit
     raw = _integers(column.cast(pa.int64()), np.int64)
     scale = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}[unit]
@@ -124,7 +124,7 @@ def _timestamps(spec: SourceSpec, file: str, column: Any, name: str, first: int)
 
 
 def _named_offsets(instants: Instants, zone: str) -> Instants:
-    """Seconds ahead of UTC by a zone's name or a written offset (`+09:00`)."""
+    """Return seconds ahead of UTC by a zone's name or a written offset (`+09:00`)."""
     fixed = re.fullmatch(r"([+-])(\d\d):?(\d\d)", zone)
     if fixed:
         return np.full(len(instants), _offset_s(zone), "i8")
@@ -139,12 +139,12 @@ def _check_years(spec: SourceSpec, file: str, name: str, days: NDArray[np.int64]
 
 
 def _no_date(spec: SourceSpec, file: str, row: int, name: str, shown: str, hint: str = _HINT) -> SigcError:
-    message = f"row {row + 2}, column '{name}': '{shown[:40]}' is no date between {_FIRST_YEAR} and {_LAST_YEAR}"
+    message = f"row {row + 2}, column '{name}': '{shown[:40]}' is not a date between {_FIRST_YEAR} and {_LAST_YEAR}"
     return problem(spec, "E201", file, message, hint)
 
 
 def _texts(spec: SourceSpec, file: str, column: Any, name: str, first: int) -> Stamps:
-    """Dates written as text, each different one read once."""
+    """Return stamps of dates written as text; each distinct one is parsed once."""
     whole = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
     encoded = whole.dictionary_encode()
     written = [str(t).strip() for t in encoded.dictionary.to_pylist()]
@@ -182,7 +182,7 @@ def _mixed(written: list[str], used: NDArray[Any], name: str) -> str:
 
 
 def _fast(written: list[str]) -> list[tuple[int, int | None] | None] | None:
-    """All of them at once, where all are YYYY-MM-DD; None where one isn't."""
+    """Parse all texts at once if all are YYYY-MM-DD; else None."""
     if not written or {len(t) for t in written} != {10}:
         return None
     marks = np.array(written).view("U1").reshape(-1, 10)
@@ -199,7 +199,7 @@ def _fast(written: list[str]) -> list[tuple[int, int | None] | None] | None:
 
 
 def _written(text: str, date_format: str) -> tuple[int, int | None] | None:
-    """Nanoseconds of the clock shown, and the offset in seconds if one is written. None for what is no date."""
+    """Parse a text: nanoseconds of the written clock, and the offset in seconds if written. None if invalid."""
     if date_format:
         return _formatted(text, date_format)
     found = _ISO.fullmatch(text)
@@ -226,7 +226,7 @@ def _written(text: str, date_format: str) -> tuple[int, int | None] | None:
 
 
 def is_written_date(text: str, date_format: str = "") -> bool:
-    """True for a text that is a date."""
+    """Return True for a text that is a date."""
     return _written(text.strip(), date_format) is not None
 
 
@@ -270,7 +270,7 @@ def _date_hint(text: str) -> str:
 
 
 def settle(spec: SourceSpec, file: str, stamps: Stamps, exchange: Exchange, name: str) -> Dated:
-    """The dates of rows. name: of their column. Raises E201 for stamps that fit two readings, or none."""
+    """Return the dates of rows. name: of their column. Raise E201 for ambiguous or invalid stamps."""
     findings = []
     if stamps.both_ways:
         message = f"every date of column '{name}' reads as MM/DD/YYYY and as DD/MM/YYYY; it is read as MM/DD/YYYY"
@@ -287,7 +287,7 @@ def settle(spec: SourceSpec, file: str, stamps: Stamps, exchange: Exchange, name
 
 
 def _is_intraday(spec: SourceSpec, stamps: Stamps) -> bool:
-    """More stamps than days, among the first 20 stamps."""
+    """Return True if the first 20 stamps are on clearly fewer days than stamps."""
     if spec.options.frequency is not None:
         return spec.options.frequency.word == "bars"
     if not stamps.has_time:
@@ -297,12 +297,12 @@ def _is_intraday(spec: SourceSpec, stamps: Stamps) -> bool:
 
 
 def _labels(spec: SourceSpec, file: str, stamps: Stamps, exchange: Exchange, name: str) -> Dates:
-    """The session of each daily row.
+    """Return the session of each daily row.
 
-    1. midnight as written, without an offset or in one other than UTC: a label as written
+    1. midnight as written, without an offset or with one other than UTC: a label as written
     2. midnight in the exchange's zone: a label of that zone
-    3. midnight in UTC: a label, or an instant of the exchange's zone, whichever gives sessions only; E201 for both
-    4. any other stamp is an instant: of the session it lies in, else of the one that closed
+    3. midnight in UTC: a label, or an instant in the exchange's zone, whichever gives sessions only; E201 if both do
+    4. any other stamp is an instant: of the session that runs then, else of the last one that closed
     """
     utc = stamps.offsets is not None and not stamps.offsets.any()
     if stamps.is_midnight and not utc:
@@ -329,6 +329,7 @@ def _midnight_utc(
 ) -> Dates:
     written = clock.view("datetime64[ns]")
     shown = (local - local % _DAY_NS).view("datetime64[ns]")
+    # Does each reading of the first dates give sessions only? Exactly one must.
     fits = [bool(exchange.has(np.unique(d)[:FIRST_DATES].astype("datetime64[D]")).all()) for d in (written, shown)]
     if fits == [True, False]:
         return written
@@ -343,7 +344,7 @@ def _midnight_utc(
 
 
 def _intraday(spec: SourceSpec, file: str, stamps: Stamps, exchange: Exchange, name: str) -> Dated:
-    """Instants, without those outside of sessions."""
+    """Return instants, without those outside of sessions."""
     if stamps.offsets is None:
         found = local_instants(stamps.clock, exchange.zone)
         for rows, what in ((found.twice, "comes twice"), (found.never, "is skipped")):
@@ -365,7 +366,7 @@ def _intraday(spec: SourceSpec, file: str, stamps: Stamps, exchange: Exchange, n
             if exchange.is_declared:
                 raise problem(spec, "E201", file, shown, hint)
             findings.append(
-                _finding(spec, f"{shown}, which nobody declared: they are kept, as rows of all hours", hint)
+                _finding(spec, f"{shown}, which is not declared: they are kept, as rows of all hours", hint)
             )
             calendar = ALWAYS
         elif outside:
@@ -378,14 +379,14 @@ def _intraday(spec: SourceSpec, file: str, stamps: Stamps, exchange: Exchange, n
                 findings.append(_finding(spec, f"{shown}: dropped", "hours=extended keeps them"))
             else:
                 hint = "say calendar= to drop them, or hours=extended if they are right"
-                findings.append(_finding(spec, f"{shown}: kept, as nobody declared this calendar", hint))
+                findings.append(_finding(spec, f"{shown}: kept, as this calendar is not declared", hint))
     kept = instants if keep is None else instants[keep]
     frequency = spec.options.frequency or infer(kept.view("datetime64[ns]"), exchange, is_always=calendar == ALWAYS)
     return Dated(kept.view("datetime64[ns]"), len(instants), keep, frequency, calendar, exchange.zone, tuple(findings))
 
 
 def _mostly_outside(instants: Instants, inside: NDArray[np.bool_]) -> bool:
-    """More than half of the rows of the first 20 days."""
+    """Return True if more than half of the rows of the first 20 days are outside."""
     days = instants // _DAY_NS
     some = np.unique(days)[:FIRST_DATES]
     among = days <= some[-1]

@@ -1,1 +1,1 @@
-"""Formats of files: each gives the first rows of a file, then the columns that are wanted."""
+"""Formats of files: each gives the first rows of a file, then the requested columns."""

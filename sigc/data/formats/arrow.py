@@ -1,4 +1,4 @@
-"""Arrow IPC: a file or a stream, read whole; and any arrow table in memory."""
+"""Arrow IPC files and streams, read whole; and any arrow table in memory."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ _HEAD_ROWS = 2_000
 
 
 class ArrowTable:
-    """A table in memory. indices: the columns that pandas wrote its index into."""
+    """A table in memory. indices: the columns of a stored pandas index."""
 
     def __init__(self, table: Any, indices: frozenset[str] | None = None) -> None:
         self._table = table
         self.indices = pandas_indices(table.schema.metadata) if indices is None else indices
 
     def head(self) -> Any:
-        """The first rows, all columns."""
+        """Return the first rows, all columns."""
         return self._table.slice(0, _HEAD_ROWS)
 
     def read(self, columns: Collection[str], numbers: Collection[str]) -> Any:  # noqa: ARG002
-        """Some columns."""
+        """Return some columns."""
         return self._table.select(list(columns))
 
 
 def open_arrow(spec: SourceSpec, file: str, raw: bytes, max_cells: int) -> ArrowTable:
-    """The table of an arrow file or stream. Raises E201 for more cells than may be read."""
+    """Return the table of an arrow file or stream. Raise E201 for more cells than allowed."""
     try:
         reader = ipc.open_file(io.BytesIO(raw))
         batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
+    # Both forms share their extensions: a stream fails as a file.
     except pa.ArrowInvalid:
         reader = ipc.open_stream(io.BytesIO(raw))
         batches = list(reader)

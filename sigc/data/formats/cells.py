@@ -1,6 +1,6 @@
-"""Cells of a column: numbers, texts, codes of labels. Bad ones are errors that name file, row and column.
+"""Cells of a column: numbers, texts, codes of labels. A bad cell is an error that names file, row and column.
 
-A number has one grammar in every format: what a text column of a parquet file says is read as the same text of a csv.
+Numbers have one grammar in every format: a text in a parquet file is parsed like the same text in a csv file.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ _FLAGS = {"true": 1.0, "false": 0.0}
 
 
 def is_number(kind: Any) -> bool:
-    """True for an arrow type of numbers."""
+    """Return True for a numeric arrow type."""
     kind = values_of(kind)
     return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind))
 
 
 def is_text(kind: Any) -> bool:
-    """True for an arrow type of text."""
+    """Return True for an arrow type of text."""
     kind = values_of(kind)
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def values_of(kind: Any) -> Any:
-    """The type of the values of a dictionary, any other type itself."""
+    """Return the value type of a dictionary type, and any other type unchanged."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def plain(column: Any) -> Any:
-    """A column without dictionaries."""
+    """Return a column without dictionary encoding."""
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def texts(column: Any) -> list[str | None]:
-    """A column as texts, None where the cell is missing or empty. Blanks around are trimmed."""
+    """Return a column as texts, None for a missing or empty cell. Surrounding blanks are trimmed."""
     if pa.types.is_null(column.type):
         return [None] * len(column)
     trimmed = (None if v is None else _as_text(v).strip() for v in plain(column).to_pylist())
@@ -60,12 +60,14 @@ def _as_text(value: Any) -> str:
 
 
 def numbers(spec: SourceSpec, file: str, column: Any, name: str, first: int = 0) -> Floats:
-    """A column as float64, NaN where missing. first: the row it begins with. Raises E201 for text and infinities."""
+    """Return a column as float64, NaN if missing. first: the number of its first row. Raise E201 for text and
+    infinities.
+    """
     column = plain(column)
     kind = column.type
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan)
-    if pa.types.is_decimal(kind):  # by its text: a division by a power of ten rounds twice
+    if pa.types.is_decimal(kind):  # by its text: dividing by a power of ten would round twice
         column = column.cast(pa.string())
         kind = column.type
     if is_number(kind) or pa.types.is_boolean(kind):
@@ -73,7 +75,7 @@ def numbers(spec: SourceSpec, file: str, column: Any, name: str, first: int = 0)
     elif is_text(kind):
         out = _parsed(spec, file, column, name, first)
     else:
-        raise problem(spec, "E201", file, f"column '{name}' is of type {kind}, which is no number")
+        raise problem(spec, "E201", file, f"column '{name}' is of type {kind}, which is not a number")
     if np.isinf(out).any():
         at = int(np.flatnonzero(np.isinf(out))[0])
         raise problem(spec, "E201", file, f"row {first + at + 2}, column '{name}': the value is infinite")
@@ -82,12 +84,12 @@ def numbers(spec: SourceSpec, file: str, column: Any, name: str, first: int = 0)
         return rounded
     if spec.dtype == "int64" and not np.array_equal(np.round(out), out, equal_nan=True):
         at = int(np.flatnonzero((np.round(out) != out) & ~np.isnan(out))[0])
-        raise problem(spec, "E201", file, f"row {first + at + 2}, column '{name}': {out[at]} is no whole number")
+        raise problem(spec, "E201", file, f"row {first + at + 2}, column '{name}': {out[at]} is not a whole number")
     return out
 
 
 def fixed(column: Any, dtype: Any) -> NDArray[Any]:
-    """A copy of a column of floats or times, NaN where missing. Arrow's own `to_numpy` would load pandas for it."""
+    """Copy a column of floats or times, NaN if missing. Arrow's own `to_numpy` would import pandas."""
     out, at = np.empty(len(column), dtype), 0
     for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
         if len(chunk) == 0:
@@ -103,7 +105,7 @@ def fixed(column: Any, dtype: Any) -> NDArray[Any]:
 
 
 def _parsed(spec: SourceSpec, file: str, column: Any, name: str, first: int) -> Floats:
-    """Numbers that are written as text; a column of nothing but true and false is 1 and 0."""
+    """Parse numbers written as text; a column of only true and false becomes 1 and 0."""
     written = ["" if v is None else str(v).strip() for v in column.to_pylist()]
     if _are_flags(written):
         return np.array([_FLAGS.get(t.lower(), np.nan) for t in written])
@@ -118,7 +120,7 @@ def _parsed(spec: SourceSpec, file: str, column: Any, name: str, first: int) -> 
         elif _NUMBER.fullmatch(number):
             out[at] = float(number)
         else:
-            message = f"row {first + at + 2}, column '{name}': '{text[:40]}' is no number"
+            message = f"row {first + at + 2}, column '{name}': '{text[:40]}' is not a number"
             raise problem(spec, "E201", file, message, _hint(spec, text))
     return out
 
@@ -141,6 +143,6 @@ def _hint(spec: SourceSpec, text: str) -> str:
 
 
 def codes(written: list[str | None], labels: tuple[str, ...]) -> Floats:
-    """Texts as codes into `labels`, NaN where missing."""
+    """Return texts as codes, indices into `labels`, NaN if missing."""
     place: dict[str | None, float] = {t: float(i) for i, t in enumerate(labels)}
     return np.array([place.get(t, np.nan) for t in written], dtype=np.float64)

@@ -1,7 +1,7 @@
-"""csv: everything is text until a column's role says otherwise, so `000001`, `TRUE` and `NA` stay names.
+"""The csv format: every cell is text until a column's role says otherwise, so `000001`, `TRUE` and `NA` stay names.
 
-Delimiters: a comma, else the semicolon, tab or bar that the header has. Numbers with decimal commas are refused
-unless `decimal=","` is said. Line ends may be mixed; a leading byte order mark is no part of a name.
+Delimiters: a comma, else the semicolon, tab or bar in the header. Decimal commas are refused unless `decimal=","` is
+declared. Line ends may be mixed; a leading byte order mark is ignored.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class CsvFile:
         self._delimiter = _delimiter(raw)
         self._names = _names(raw[: raw.find(b"\n") + 1] or raw, self._delimiter)
         self._header = pacsv.ReadOptions()
-        if "" in self._names:  # as pandas writes an index without a name
+        if "" in self._names:  # pandas writes an unnamed index so
             self._names = [n or f"Unnamed: {i}" for i, n in enumerate(self._names)]
             self._header = pacsv.ReadOptions(column_names=self._names, skip_rows=1)
         self.indices: frozenset[str] = frozenset()
 
     def head(self) -> Any:
-        """The first rows, every column as text."""
+        """Return the first rows, every column as text."""
         at = 0
         for _ in range(_HEAD_LINES):
             end = self._raw.find(b"\n", at)
@@ -49,14 +49,15 @@ class CsvFile:
         return self._read(self._raw[:at], dict.fromkeys(self._names, pa.string()), None)
 
     def read(self, columns: Collection[str], numbers: Collection[str]) -> Any:
-        """Some columns: `numbers` as float64 where all their cells are such, all others as text."""
+        """Return some columns: `numbers` as float64 if all their cells parse, all others as text."""
         kinds = {c: pa.float64() if c in numbers else pa.string() for c in columns}
         try:
             return self._read(self._raw, kinds, list(columns))
         except pa.ArrowInvalid as failure:
             if "conversion error to double" not in str(failure):
                 raise
-        return self._read(self._raw, dict.fromkeys(columns, pa.string()), list(columns))  # told cell by cell later
+        # As text: bad cells are reported one by one later.
+        return self._read(self._raw, dict.fromkeys(columns, pa.string()), list(columns))
 
     def _read(self, raw: bytes, kinds: dict[str, Any], columns: list[str] | None) -> Any:
         convert = pacsv.ConvertOptions(

@@ -1,14 +1,14 @@
-"""Recognise how a file is laid out, from the names of its columns and its first rows.
+"""Recognition of the layout of a table, from the names of its columns and its first rows.
 
-    wide    a date, then a column an asset
+    wide    a date, then one column per asset
     long    date, asset, value
-    fields  a date and the fields of one instrument, whose name `symbol=` says
+    fields  a date and the fields of one instrument, named by `symbol=`
     static  asset, value: constant in time
-    intervals  asset, from, to, and a value or none: what holds between two days, both included
+    intervals  asset, from, to, and perhaps a value: valid between two days, both inclusive
 
-Nothing is guessed: what fits two readings is an error that names both. A column is the one of assets by its name
-(`ticker`, `symbol`, ...), only if it holds text or whole numbers, and only if its values repeat over dates; so a wide
-file may hold assets called SID, RIC, DAY, DT, TIME, NAME. A stored row index is no asset, and is dropped.
+Nothing is guessed: an ambiguous table is an error that names both readings. A column holds assets only if its name says
+so (`ticker`, `symbol`, ...), if it holds text or whole numbers, and if its values repeat over dates; so a wide file may
+have assets called SID, RIC, DAY, DT, TIME, NAME. A stored row index is dropped.
 """
 
 from __future__ import annotations
@@ -44,9 +44,11 @@ FIELDS = CLOSES | {
 
 @dataclass(frozen=True, slots=True)
 class TableLayout:
-    """shape: wide, long, fields, static or intervals. date, asset, value: columns, '' where the shape has none. values:
-    the columns of a wide file, names: the assets that they hold. published: the column of the publication. until: of an
-    interval's last day, whose first is `date`."""
+    """The layout of a table. shape: wide, long, fields, static or intervals.
+
+    date, asset, value: columns, '' if the shape has none. values: the columns of a wide file; names: their assets.
+    published: the column of the publication. until: the column of an interval's last day; `date` is that of its first.
+    """
 
     shape: str
     date: str
@@ -60,21 +62,21 @@ class TableLayout:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All columns that are read."""
+        """Return all columns to read."""
         own = self.values if self.shape == "wide" else (self.value,)
         return tuple(c for c in (self.date, self.until, self.asset, self.published, *own) if c)
 
     def numbers(self, spec: SourceSpec) -> tuple[str, ...]:
-        """Those that hold numbers."""
+        """Return the columns that hold numbers."""
         if spec.dtype == "category":
             return ()
         return self.values if self.shape == "wide" else tuple(c for c in (self.value,) if c)
 
 
 def layout(spec: SourceSpec, file: str, head: Any, indices: frozenset[str] = frozenset()) -> TableLayout:
-    """The layout of a table. head: its first rows, an arrow table. indices: columns that pandas calls an index.
+    """Return the layout of a table. head: its first rows, an arrow table. indices: columns that pandas calls an index.
 
-    Raises E201, E202.
+    Raise E201, E202.
     """
     names: list[str] = list(head.schema.names)
     if len(set(names)) != len(names):
@@ -113,7 +115,7 @@ def layout(spec: SourceSpec, file: str, head: Any, indices: frozenset[str] = fro
 
 
 def _published(spec: SourceSpec) -> str:
-    """The column that holds the publication of a value."""
+    """Return the column with the publication of a value, '' for none."""
     return spec.options.available_after.column if spec.options.available_after is not None else ""
 
 
@@ -121,13 +123,13 @@ def _published(spec: SourceSpec) -> str:
 
 
 def may_be_intervals(names: list[Any]) -> bool:
-    """True for columns among which two are named as the ends of an interval."""
+    """Return True if two columns are named like the ends of an interval."""
     known = {str(n).strip().lower() for n in names}
     return any(a in known and b in known for a, b in _ENDS)
 
 
 def _interval(spec: SourceSpec, file: str, head: Any) -> TableLayout | None:
-    """The layout of a file of intervals: two columns of days named as their ends, one of assets, none of dates."""
+    """Return the layout of an interval file: two day columns named as ends, one of assets, none of dates; else None."""
     if spec.date_col or spec.is_actions or _published(spec):
         return None
     by_lower = {str(n).strip().lower(): str(n) for n in head.schema.names}
@@ -152,9 +154,9 @@ def _holds_days(spec: SourceSpec, head: Any, name: str) -> bool:
 
 
 def _date_column(spec: SourceSpec, file: str, head: Any) -> str:
-    """The column of dates: of a date type, else text that is written as dates. '' for none.
+    """Return the date column: of a date type, else text written as dates. '' for none.
 
-    Of several, the one that is named like a date; else they are an error.
+    Of several, the one named like a date; else they are an error.
     """
     taken = (spec.symbol_col, spec.column, _published(spec))
     columns: list[str] = [n for n in head.schema.names if n not in taken]
@@ -183,7 +185,7 @@ def _date_column(spec: SourceSpec, file: str, head: Any) -> str:
     unnamed = [n for n in written if is_unnamed(n) and looks_like_dates(head[n], spec.options.date_format)]
     if unnamed:
         return unnamed[0]
-    # A column that is called a date and holds none is told cell by cell, unless it is an asset's.
+    # A column named like a date with invalid cells: they are reported later, unless the column is an asset's.
     return next((n for n in named if n.strip().lower() == "date" or not _all_numbers(head[n])), "")
 
 
@@ -193,7 +195,7 @@ def _is_time(kind: Any) -> bool:
 
 
 def _all_numbers(column: Any) -> bool:
-    """True where every cell is a number that is no date."""
+    """Return True if every cell is a number and not a date."""
     if is_number(column.type):
         return True
     found = [t for t in texts(column) if t is not None]
@@ -201,7 +203,7 @@ def _all_numbers(column: Any) -> bool:
 
 
 def _asset_column(spec: SourceSpec, file: str, head: Any, rest: list[str], date: str) -> str:
-    """The column of assets, '' for none. Raises E202 where a column could be that or an asset."""
+    """Return the asset column, '' for none. Raise E202 if a column could be either that or an asset."""
     if spec.symbol_col:
         return spec.symbol_col
     for name in rest:
@@ -220,9 +222,10 @@ def _asset_column(spec: SourceSpec, file: str, head: Any, rest: list[str], date:
 def _is_of_assets(spec: SourceSpec, file: str, head: Any, name: str, rest: list[str], date: str) -> bool:
     if not date:
         return len(rest) > 1 or spec.is_actions
+    # Then by evidence: repeated dates, missing cells, text cells, a value column beside it.
     days = texts(head[date])
     if len(set(days)) < len(days):
-        return True  # several rows a date: what tells them apart is the asset
+        return True  # several rows per date: the asset distinguishes them
     held = texts(head[name])
     others = [n for n in rest if n != name]
     if not any(held):
@@ -261,7 +264,7 @@ def _value_names(spec: SourceSpec) -> list[str]:
 
 
 def _value(spec: SourceSpec, file: str, others: list[str], head: Any) -> str:
-    """The column of values: as said, called like the source, the only one of numbers, the only one."""
+    """Return the value column: as declared, named like the source, the only numeric one, or the only one."""
     if spec.column:
         return spec.column
     by_lower = {n.strip().lower(): n for n in others}
@@ -282,13 +285,13 @@ def _value(spec: SourceSpec, file: str, others: list[str], head: Any) -> str:
 
 
 def is_plain(names: tuple[str, ...]) -> bool:
-    """True for names that are assets, whatever is in their columns: no row index, no fields of one instrument."""
+    """Return True if all names are assets for certain: no row index, and not the fields of one instrument."""
     has_fields = len(names) > 1 and all(field_of(n) in FIELDS for n in names)
     return not has_fields and not any(is_unnamed(n) or n != n.strip() for n in names)
 
 
 def _is_row_index(head: Any, name: str, indices: frozenset[str]) -> bool:
-    """A stored row index: a column of whole numbers that pandas named, or calls its index."""
+    """Return True for a stored row index: a column of whole numbers that pandas named, or calls its index."""
     if not (is_unnamed(name) or name in indices):
         return False
     if name in indices and not is_unnamed(name) and name.lower() in ASSET_NAMES:
@@ -306,12 +309,12 @@ def _dropped(spec: SourceSpec, name: str) -> Diagnostic:
 
 
 def field_of(name: str) -> str:
-    """The name of a field as words: `Adj_Close` and `4. close` are `adj close` and `close`."""
+    """Return the name of a field as words: `Adj_Close` and `4. close` are `adj close` and `close`."""
     return re.sub(r"^\d+\.\s*", "", name.strip().lower()).replace("_", " ")
 
 
 def _refuse_fields(spec: SourceSpec, file: str, others: list[str]) -> None:
-    """Open, high, low, close of one instrument are no assets."""
+    """Refuse open, high, low, close of one instrument as assets."""
     found = {field_of(n) for n in others}
     if len(others) > 1 and found <= FIELDS and found & CLOSES:
         message = f"has the fields of one instrument ({', '.join(others[:6])}) and does not say which"
@@ -320,7 +323,7 @@ def _refuse_fields(spec: SourceSpec, file: str, others: list[str]) -> None:
 
 
 def _refuse_text(spec: SourceSpec, file: str, head: Any, chosen: tuple[str, ...]) -> None:
-    """Of a file with several rows a date, say which column could hold the assets."""
+    """Refuse a text column in a wide file, and name it as the possible asset column."""
     if spec.dtype == "category" or len(chosen) < 2:
         return
     code = next((n for n in chosen if is_text(head.schema.field(n).type) and _is_code(head[n])), "")
@@ -341,7 +344,7 @@ def _are_missing(found: list[str]) -> bool:
 
 
 def _trimmed(spec: SourceSpec, file: str, columns: tuple[str, ...]) -> tuple[str, ...]:
-    """Names without blanks around them. Raises E201 where two meet by that, or one is empty."""
+    """Return trimmed names. Raise E201 for names that become equal, or an empty one."""
     names = tuple(c.strip() for c in columns)
     if len(set(names)) < len(names):
         twice = next(n for n in names if names.count(n) > 1)

@@ -1,4 +1,4 @@
-"""Parquet: types and sizes are declared, so cells are counted before any is read."""
+"""The parquet format: types and sizes are declared, so cells are counted before any is read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEAD_ROWS = 2_000
 
 
 class ParquetFile:
-    """An open parquet file. indices: the columns that pandas wrote its index into."""
+    """An open parquet file. indices: the columns of a stored pandas index."""
 
     def __init__(self, spec: SourceSpec, file: str, handle: Any, max_cells: int) -> None:
         self._spec, self._file, self._max_cells = spec, file, max_cells
@@ -30,7 +30,7 @@ class ParquetFile:
         return int(self._source.metadata.num_rows)
 
     def head(self) -> Any:
-        """The first rows, all columns; of columns of fractions that no layout looks at, the type alone."""
+        """Return the first rows, all columns; float columns, which no layout inspects, as nulls of their type."""
         schema = self._source.schema_arrow
         looked_at = [f.name for f in schema if not pa.types.is_floating(f.type) or is_unnamed(f.name)]
         first = next(self._source.iter_batches(batch_size=_HEAD_ROWS, columns=looked_at, use_threads=False), None)
@@ -41,7 +41,7 @@ class ParquetFile:
         return pa.Table.from_arrays(columns, names=schema.names)
 
     def read(self, columns: Collection[str], numbers: Collection[str]) -> Any:  # noqa: ARG002
-        """Some columns. Raises E201 for more cells than may be read."""
+        """Return some columns. Raise E201 for more cells than allowed."""
         self.check_size(columns)
         rows, wide = self.rows, len(columns)
         needed = 8 * rows * wide
@@ -52,7 +52,7 @@ class ParquetFile:
         return self._source.read(columns=list(columns))
 
     def check_size(self, columns: Collection[str]) -> None:
-        """Raise E201 where some columns have more cells than may be read."""
+        """Raise E201 if some columns have more cells than allowed."""
         cells = self.rows * len(columns)
         if cells > self._max_cells:
             message = f"declares {cells:,} cells, more than the {self._max_cells:,} allowed"
@@ -60,14 +60,14 @@ class ParquetFile:
 
 
 def too_large(spec: SourceSpec, file: str, needs: str) -> SigcError:
-    """The error of a file that can't fit into the memory that it may take."""
+    """Return the error for a file that needs more memory than allowed."""
     message = f"{needs} to be read; {spec.memory_bytes >> 20:,} MB are allowed"
     hint = "raise daemon.max_memory_mb, split it into a folder of files by date, or write it as wide parquet"
     return problem(spec, "E201", file, message, hint)
 
 
 def pandas_indices(metadata: Any) -> frozenset[str]:
-    """The columns that pandas' metadata call an index."""
+    """Return the columns that pandas' metadata call an index."""
     try:
         about = json.loads((metadata or {}).get(b"pandas", b"{}"))
         return frozenset(i for i in about.get("index_columns", ()) if isinstance(i, str))

@@ -1,6 +1,6 @@
-"""Columns to a panel, by their layout: wide, long, fields of one instrument, static.
+"""Conversion of columns to a panel by their layout: wide, long, fields of one instrument, static.
 
-Every bad cell is an error that names file, row and column; rows count from 1 with the header as row 1.
+A bad cell is an error that names file, row and column; rows count from 1, the header is row 1.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EPOCH: Dates = np.zeros(1, "datetime64[ns]")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShapedPanel:
-    """A panel, and what was decided of its rows; None of a static one. is_long: each asset has its own dates."""
+    """A panel, and the decisions about its rows; None for a static one. is_long: each asset has its own dates."""
 
     panel: Panel
     dated: Dated | None
@@ -37,7 +37,7 @@ class ShapedPanel:
 def to_panel(
     spec: SourceSpec, file: str, table: Any, how: TableLayout, exchange: Exchange, *, any_order: bool = False
 ) -> ShapedPanel:
-    """The panel of a table. any_order: rows of a long table may stand in any order. Raises E201 with row and column."""
+    """Return the panel of a table. any_order: rows of a long table may be unsorted. Raise E201 with row and column."""
     if table.num_rows == 0:
         raise problem(spec, "E201", file, "has no rows")
     if how.shape == "static":
@@ -56,13 +56,13 @@ def to_panel(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """The dates of the rows of a table, and which rows of the file they are (None: all)."""
+    """The dates of a table's rows, and their numbers in the file (None: all)."""
 
     dates: Dates
     keep: NDArray[np.intp] | None
 
     def number(self, row: int) -> int:
-        """The number of a row in the file, the header being 1."""
+        """Return the number of a row in the file; the header is row 1."""
         return (row if self.keep is None else int(self.keep[row])) + 2
 
 
@@ -110,14 +110,14 @@ def _check_long(
     column: NDArray[Any],
     any_order: bool,
 ) -> None:
-    """Each (date, asset) once; the dates of each asset ascending, unless any order is right."""
+    """Check that each (date, asset) occurs once, and each asset's dates ascend, unless any order is allowed."""
     order = np.argsort(cell, kind="stable")
     same = np.flatnonzero(np.diff(cell[order]) == 0)
     if len(same):
         at, first = int(order[same[0] + 1]), int(order[same[0]])
         where = f"rows {rows.number(first)} and {rows.number(at)}"
         message = f"has {when(rows.dates[at])} of '{names[column[at]]}' twice: {where}"
-        hint = "of restatements, say asof=true and available_after= with the column of their publication"
+        hint = "for restatements, say asof=true and available_after= with the column of their publication"
         raise problem(spec, "E201", file, message, hint)
     if any_order:
         return
@@ -155,9 +155,9 @@ def _are_numbers(column: Any) -> bool:
 def assets_of(
     spec: SourceSpec, file: str, column: Any, name: str, keep: NDArray[np.intp] | None = None
 ) -> tuple[tuple[str, ...], NDArray[np.intp], tuple[Diagnostic, ...]]:
-    """The assets of a column, ordered, and the place of each row's among them. Blanks around names are trimmed.
+    """Return (sorted assets of a column, index of each row's asset, findings). Blanks around names are trimmed.
 
-    keep: which rows of the file these are. Raises E201 for a missing one.
+    keep: the numbers of these rows in the file. Raise E201 for a missing name.
     """
     whole = plain(column).cast(pa.string())
     whole = pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
@@ -183,7 +183,7 @@ def assets_of(
 
 
 def check_ascending(spec: SourceSpec, file: str, dates: Dates, keep: NDArray[np.intp] | None = None) -> None:
-    """Strictly ascending dates. keep: which rows of the file these are. Raises E201 with the row."""
+    """Check that dates ascend strictly. keep: the numbers of the rows in the file. Raise E201 with the row."""
     steps = np.diff(dates.view("i8"))
     if (steps <= 0).any():
         at = int(np.flatnonzero(steps <= 0)[0]) + 1
@@ -194,7 +194,7 @@ def check_ascending(spec: SourceSpec, file: str, dates: Dates, keep: NDArray[np.
 
 
 def when(date: Any) -> str:
-    """A date for people, with its time if it has one."""
+    """Return a date for people, with its time if it has one."""
     if date == date.astype("datetime64[D]"):
         return str(date.astype("datetime64[D]"))
     return str(date.astype("datetime64[s]")).replace("T", " ") + " UTC"

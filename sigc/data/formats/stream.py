@@ -1,8 +1,8 @@
-"""A wide parquet file as panels of consecutive rows: no more is in memory than a panel and a slab, however long it is.
+"""Streaming of a wide parquet file as panels of consecutive rows: memory holds one panel and one slab, for any length.
 
-Values lie in the file column after column, for all rows of a row group, and are wanted row after row. So a row group is
-read a slab of columns at a time. One of more than a panel's rows, as most files have, goes through a scratch file: slab
-after slab is written, rows after one another; then each panel is read from all slabs.
+A file stores values by column within each row group, and they are needed by row. So a row group is read one slab of
+columns at a time. One with more rows than a panel, as in most files, goes through a scratch file: slabs are written one
+after the other, each row by row; then each panel is read from all slabs.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from sigc.data.sources.spec import SourceSpec
 from sigc.errors import Diagnostic, SigcError
 from sigc.panel import Dates, Floats, Panel
 
-_SLAB_BYTES = 8 << 20  # of columns that are decoded at a time
+_SLAB_BYTES = 8 << 20  # size of the columns decoded at a time
 
 
 def dated_in(spec: SourceSpec, file: str, how: TableLayout, exchange: Exchange) -> Dated:
-    """The dates of all rows. Raises E201 for what is wrong with them."""
+    """Return the dates of all rows. Raise E201 for invalid ones."""
     with open_file(spec, file) as handle:
         table = pq.ParquetFile(handle).read(columns=[how.date], use_threads=False)
         stamps = stamps_of(spec, file, table[how.date], how.date)
@@ -40,9 +40,9 @@ def dated_in(spec: SourceSpec, file: str, how: TableLayout, exchange: Exchange) 
 
 
 def streamed(spec: SourceSpec, file: str, how: TableLayout, dated: Dated, rule: str) -> Iterator[Panel]:
-    """Panels of no more rows than the longest calendar period. Raises E201 for what is wrong in the file.
+    """Yield panels of at most as many rows as the longest calendar period. Raise E201 for invalid content.
 
-    dated: of all its rows; those that do not stay are read, and left out. rule: how the calendar cuts.
+    dated: of all rows; dropped rows are read, and left out. rule: the block length.
     """
     if dated.keep is None:
         yield from _streamed(spec, file, how, dated.dates, rule)
@@ -50,6 +50,7 @@ def streamed(spec: SourceSpec, file: str, how: TableLayout, dated: Dated, rule: 
     every = np.zeros(dated.count, "datetime64[ns]")
     stays = np.zeros(dated.count, bool)
     every[dated.keep], stays[dated.keep] = dated.dates, True
+    # Dropped rows have no date: give each the date before it, so that the calendar cuts stay in order.
     filled = np.maximum.accumulate(every.view("i8")).view("datetime64[ns]")
     at = 0
     for panel in _streamed(spec, file, how, filled, rule):
@@ -86,7 +87,7 @@ def _streamed(spec: SourceSpec, file: str, how: TableLayout, dates: Dates, rule:
 def _slabs(
     spec: SourceSpec, file: str, source: Any, group: int, columns: tuple[str, ...], first: int, rows: int
 ) -> Iterator[tuple[list[str], Floats]]:
-    """Names and values (rows, names) of some columns at a time. first: the row of the file that a group begins with."""
+    """Yield (names, values (rows, names)) of some columns at a time. first: the group's first row in the file."""
     width = max(1, _SLAB_BYTES // (8 * max(1, rows)))
     for at in range(0, len(columns), width):
         names = list(columns[at : at + width])
@@ -98,7 +99,7 @@ def _slabs(
 
 
 def _direct(slabs: Iterator[tuple[list[str], Floats]], rows: int, place: dict[str, int]) -> Iterator[Floats]:
-    """All rows at once. place: of each name among all."""
+    """Yield all rows at once. place: the column of each name."""
     values = np.empty((rows, len(place)))
     for names, slab in slabs:
         values[:, [place[n] for n in names]] = slab
@@ -109,7 +110,7 @@ def _direct(slabs: Iterator[tuple[list[str], Floats]], rows: int, place: dict[st
 def _by_scratch(
     spec: SourceSpec, slabs: Iterator[tuple[list[str], Floats]], cuts: list[int], place: dict[str, int]
 ) -> Iterator[Floats]:
-    """The rows between two cuts each. Raises E300 where there is no room for the scratch file."""
+    """Yield the rows between each two cuts. Raise E300 if there is no room for the scratch file."""
     with tempfile.TemporaryFile(dir=spec.scratch or None) as scratch:
         columns = [_kept(spec, scratch, names, slab) for names, slab in slabs]
         for start, stop in pairwise(cuts):
@@ -117,6 +118,8 @@ def _by_scratch(
             at = 0
             for names in columns:
                 slab = np.empty((stop - start, len(names)))
+                # Slabs lie one after the other: skip the rows of all earlier ones, then the rows before this cut in
+                # this one.
                 scratch.seek(8 * ((cuts[-1] - cuts[0]) * at + (start - cuts[0]) * len(names)))
                 scratch.readinto(slab.data.cast("B"))
                 values[:, [place[n] for n in names]] = slab
@@ -125,7 +128,7 @@ def _by_scratch(
 
 
 def _kept(spec: SourceSpec, scratch: BinaryIO, names: list[str], slab: Floats) -> list[str]:
-    """The names of a slab that is written."""
+    """Write a slab; return its names."""
     try:
         scratch.write(slab.data)
         scratch.flush()

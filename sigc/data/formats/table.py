@@ -1,7 +1,7 @@
-"""A file opened as a table: by its format, or its extension. Sizes are checked unread.
+"""Opening a file as a table, by its format or extension. Sizes are checked before reading.
 
-Against `max_cells`, and against `spec.memory_bytes`: of parquet the cells that it declares, of other formats the bytes
-that are read of them. Both are less than reading takes, so nothing is refused that fits.
+The limits are `max_cells` and `spec.memory_bytes`: for parquet the declared cells, for other formats the bytes of the
+file. Both are less than reading takes, so no file is refused that fits.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ SUFFIXES = {
     ".csv": "csv", ".csv.gz": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet",
     ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow",
 }  # fmt: skip
-_MOST_BYTES = 8 << 30  # of a file that is read whole
-_CHUNK = 1 << 20  # bytes that one answer from behind a URL is asked for
+_MOST_BYTES = 8 << 30  # limit of a file read whole
+_CHUNK = 1 << 20  # bytes requested at a time from a URL
 
 
 @contextmanager
 def opened(spec: SourceSpec, file: str, max_cells: int) -> Iterator[Table]:
-    """A file, or a source from outside, as a table. Raises E200, E201."""
+    """Open a file, or a source from outside, as a table. Raise E200, E201."""
     if is_outside(spec):
         with outside_table(spec, max_cells) as table:
             yield table
@@ -52,22 +52,22 @@ def opened(spec: SourceSpec, file: str, max_cells: int) -> Iterator[Table]:
                     yield with_partitions(CsvFile(spec, file, _whole(spec, file, handle)), file)
     except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as failure:
         text = str(failure).splitlines()[0][:200] if str(failure) else type(failure).__name__
-        raise problem(spec, "E201", file, f"is no readable {kind} file: {text}") from failure
+        raise problem(spec, "E201", file, f"is not a readable {kind} file: {text}") from failure
 
 
 def format_of(spec: SourceSpec, file: str) -> str:
-    """csv, parquet or arrow. Raises E200 for an extension that says none."""
+    """Return csv, parquet or arrow. Raise E200 for an unknown extension."""
     if spec.format in FORMATS:
         return spec.format
     name = file.lower()
     for suffix, kind in SUFFIXES.items():
         if name.endswith(suffix):
             return kind
-    raise problem(spec, "E200", file, "has no extension that says its format", "write csv, parquet or arrow after load")
+    raise problem(spec, "E200", file, "has no known extension", "write csv, parquet or arrow after load")
 
 
 def open_file(spec: SourceSpec, file: str) -> Any:
-    """A binary handle of a local file or URL."""
+    """Return a binary handle of a local file or URL."""
     if "://" in file:
         import fsspec
 
@@ -84,7 +84,7 @@ def open_file(spec: SourceSpec, file: str) -> Any:
 
 
 class _Remote(io.RawIOBase):
-    """A file behind a URL, each piece of it within a time; a long file may take long as a whole."""
+    """A file behind a URL with a timeout for each piece; a long file may take long in total."""
 
     def __init__(self, inner: Any, timeout_s: float) -> None:
         self._inner, self._timeout_s = inner, timeout_s
@@ -118,7 +118,7 @@ class _Remote(io.RawIOBase):
 
 
 def _whole(spec: SourceSpec, file: str, handle: Any) -> bytes:
-    """All bytes of a file; no more is read than may be."""
+    """Return all bytes of a file; no more than the limit is read."""
     most = min(_MOST_BYTES, spec.memory_bytes or _MOST_BYTES)
     raw: bytes = handle.read(most + 1)
     if len(raw) <= most:

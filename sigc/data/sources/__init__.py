@@ -1,1 +1,1 @@
-"""Sources: which files or frames they are, and the rows that they give."""
+"""Sources: the location of files and frames, and the rows that they give."""

@@ -1,6 +1,6 @@
-"""Folders in which each file is an instrument (`symbol_from=filename`): `AAPL.csv`, `BRK.B.parquet`.
+"""Folders with one file per instrument (`symbol_from=filename`): `AAPL.csv`, `BRK.B.parquet`.
 
-Files of one name in several subfolders are one instrument, one after the other by date.
+Files of one name in several subfolders are one instrument, joined by date.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sigc.panel import Panel
 
 
 def symbol_of(file: str) -> str:
-    """The instrument that a file is called by.
+    """Return the instrument named by a file.
 
     >>> symbol_of("bars/2024/BRK.B.csv.gz")
     'BRK.B'
@@ -30,7 +30,7 @@ def symbol_of(file: str) -> str:
 
 
 def whole(spec: SourceSpec, files: Sequence[str], shaped: Callable[[SourceSpec, str], ShapedPanel]) -> ShapedPanel:
-    """The panel of all instruments. shaped: reads one file. Raises E201 where a file names assets of its own."""
+    """Return the panel of all instruments. shaped: reads one file. Raise E201 if a file names assets itself."""
     parts: list[ShapedPanel] = []
     for file in files:
         symbol = symbol_of(file)

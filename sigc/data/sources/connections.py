@@ -1,11 +1,10 @@
-"""How sources are reached: so many at a time, each answer within a time, each file within some memory; shared by all
-who load with the same settings.
+"""Limits of reading sources: a number at a time, a timeout per answer, memory per file.
 
     connections = Connections(most=10, timeout_s=30.0, memory_bytes=1 << 30)
-    connections.gather([partial(look, spec) for spec in specs])      what each step makes, in order, or its error
+    connections.gather([partial(look, spec) for spec in specs])      the result of each step, in order, or its error
 
-Files of this machine are read by as many threads as there are processors: more would only take memory. What is behind
-a URL waits for the network, and is read by up to `most` at once.
+All loads with the same settings share them. Local files are read by as many threads as there are processors: more would
+only take memory. URLs wait for the network, and are read by up to `most` at once.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ T = TypeVar("T")
 
 
 class NoAnswerError(TimeoutError):
-    """Nothing came within the time."""
+    """A timeout: no answer came."""
 
 
 class Connections:
     """A bound on sources that are read at once, over all threads.
 
-    timeout_s: for one answer; 0: as long as it takes. memory_bytes: that a file may take to read; 0: any. scratch: a
-    folder for what a large file is cut in on its way; '': the system's.
+    timeout_s: for one answer; 0: no limit. memory_bytes: for reading a file; 0: no limit. scratch: the folder for the
+    scratch files of large files; '': the system's.
     """
 
     def __init__(self, most: int = 10, timeout_s: float = 0.0, memory_bytes: int = 0, scratch: str = "") -> None:
@@ -38,12 +37,12 @@ class Connections:
         self._free = threading.BoundedSemaphore(most)
 
     def gather(self, steps: Sequence[Callable[[], T]], *, are_remote: bool = False) -> list[T | SigcError]:
-        """What each step makes, or the SigcError it ends with; in the order of the steps. Other errors are raised."""
+        """Return the result of each step, or its SigcError; in order. Other errors are raised."""
         threads = min(len(steps), self.most, self.most if are_remote else len(os.sched_getaffinity(0)))
         if threads <= 1:
             return [self._made(step) for step in steps]
         with ThreadPoolExecutor(threads, "sigc-read") as pool:
-            # Each with the context of its run: what is logged there is told of that run.
+            # Copy the context, so that log lines of the threads name the run.
             made = [pool.submit(contextvars.copy_context().run, self._made, step) for step in steps]
             return [one.result() for one in made]
 
@@ -56,9 +55,9 @@ class Connections:
 
 
 def within(timeout_s: float, ask: Callable[[], T]) -> T:
-    """What `ask` gives, when it gives it in time; 0: whenever. Raises NoAnswerError; then nobody waits for it any more.
+    """Return the result of `ask` if it comes in time; 0: wait. Raise NoAnswerError; the call is then abandoned.
 
-    For what has no limit of its own that we could set.
+    For calls without a timeout of their own.
     """
     if timeout_s <= 0:
         return ask()
@@ -72,6 +71,7 @@ def within(timeout_s: float, ask: Callable[[], T]) -> T:
             box.append(failure)
         is_over.set()
 
+    # A daemon thread: an abandoned call must not keep the process from ending.
     threading.Thread(target=work, name="sigc-ask", daemon=True).start()
     if not is_over.wait(timeout_s):
         raise NoAnswerError(f"no answer within {timeout_s:g} s (daemon.connections.timeout_seconds)")

@@ -1,4 +1,4 @@
-"""The files of a folder as one source: one after the other by date, and the past of many years remembered as one."""
+"""Folders of files as one source, joined by date; the manifest of all files but the last is kept as one."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def remembered(
     part: Callable[[str, str], tuple[str, Converted]],
     manifests: Manifests,
 ) -> Converted:
-    """The files of a folder, all but the last of which are remembered as one: a new day touches the last.
+    """Return the files of a folder as one source; all but the last are kept as one, so a new day touches the last only.
 
-    named: file and the name of its manifest. part: converts one. What was joined goes by the manifests it was made of.
+    named: (file, name of its manifest) each. part: converts one. The joint manifest is keyed by the names of its parts.
     """
     head = "folder-" + digest(*(name for _, name in named[:-1]))
     before = manifests.recall(head)
@@ -31,13 +31,13 @@ def remembered(
         before = joined(spec, [part(*n) for n in named[:-1]])
         manifests.keep(head, before)
     last = part(*named[-1])
-    if before.dates[-1] >= last[1].dates[0]:  # the last by name isn't the last by date
+    if before.dates[-1] >= last[1].dates[0]:  # the last by name is not the last by date
         return joined(spec, [part(*n) for n in named])
     return joined(spec, [(named[0][0], before), last])
 
 
 def joined(spec: SourceSpec, parts: list[tuple[str, Converted]]) -> Converted:
-    """The files of a folder one after the other, by their first date. Raises E201 where they do not follow."""
+    """Join the files of a folder by their first date. Raise E201 if they overlap."""
     if len(parts) == 1:
         return parts[0][1]
     parts = sorted(parts, key=lambda p: int(p[1].dates[0].astype("i8")))
@@ -70,7 +70,7 @@ def joined(spec: SourceSpec, parts: list[tuple[str, Converted]]) -> Converted:
 
 
 def _spans(parts: list[Converted]) -> Spans | None:
-    """The spans of consecutive parts; None where assets of one share its dates."""
+    """Return the spans of consecutive parts; None if the assets of a part share its dates."""
     rows = np.cumsum([0, *(len(p.dates) for p in parts)]).tolist()
     known = [(row, p.spans) for row, p in zip(rows, parts, strict=False) if p.spans is not None]
     return joined_spans(known) if len(known) == len(parts) else None

@@ -1,11 +1,11 @@
-"""Sources given from memory instead of files: frames of a notebook, converted once, put into any store.
+"""Sources from memory instead of files: frames of a notebook, converted once, put into any store.
 
-    held = hold(spec, frame, settings)       shaped and checked as a file's columns are
-    held = grow(spec, held, later, settings) with rows after the last: what was converted stays
-    put(held, store)                         its blocks, where the store lacks them
+    held = hold(spec, frame, settings)       shaped and checked like a file's columns
+    held = grow(spec, held, later, settings) with later rows: converted rows stay
+    put(held, store)                         write the blocks that the store lacks
 
-All blocks are rows of one array, so that whoever reads them one after the other gets a view. The last one grows into
-spare rows: of a day appended, that day is checked, digested and copied, not the block.
+All blocks are rows of one array, so that reading them in order gives views. The last one grows into spare rows:
+appending a day validates, hashes and copies only that day.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Header:
-    """The columns of a frame, looked through once: `names` ordered, `at`: where each stands (None: as ordered)."""
+    """The checked columns of a frame: `names` sorted, `at`: the position of each (None: already sorted)."""
 
     columns: Any
     names: tuple[str, ...]
@@ -51,10 +51,12 @@ class Header:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MemoryFrame:
-    """A source in memory. panels: its blocks by key, with what is known of each. header: of the frame given last, if it
-    was of floats by dates. spare: where the last block grows. mask: what was accepted, where values are masked. raw: of
-    an as-of source, all events there were. acts: the corporate actions that it holds, None where it says nothing of
-    them."""
+    """A source in memory. panels: its blocks by key, with their facts.
+
+    header: of the last frame, if it was of floats by dates. spare: the growing last block. mask: the state of
+    acceptance, if values are masked. raw: all events so far, of an as-of source. acts: its corporate actions, None if
+    it declares none.
+    """
 
     converted: Converted
     panels: Mapping[str, tuple[BlockFacts, Panel]]
@@ -66,9 +68,9 @@ class MemoryFrame:
 
 
 def hold(spec: SourceSpec, given: Any, settings: DataSettings, exchanges: Exchanges = NYSE) -> MemoryFrame:
-    """What a notebook has (see `sigc.data.sources.frames`), or a `Panel`, converted.
+    """Convert a notebook's data (see `sigc.data.sources.frames`), or a `Panel`.
 
-    exchanges: the schedule's calendar. Raises E201 and E202, as for a file.
+    exchanges: the schedule's calendar. Raise E201 and E202, as for a file.
     """
     if spec.is_actions:
         return MemoryFrame(_no_rows(), {}, acts=_acts(spec, given, exchanges))
@@ -86,7 +88,7 @@ def hold(spec: SourceSpec, given: Any, settings: DataSettings, exchanges: Exchan
 
 
 def _no_rows() -> Converted:
-    """Of a source that holds nothing but corporate actions."""
+    """Return an empty source, for one that holds only corporate actions."""
     return Converted(np.empty(0, "datetime64[ns]"), (), b"", (), (), category=False, static=False, findings=())
 
 
@@ -97,7 +99,7 @@ def _acts(spec: SourceSpec, given: Any, exchanges: Exchanges) -> CorporateAction
 
 
 def _tells_actions(given: Any) -> bool:
-    """True for a frame of prices in long form that has a column of splits or of dividends."""
+    """Return True for a long frame of prices with a column of splits or dividends."""
     from sigc.data.actions.corporate_columns import named
 
     names = [str(name) for name in _columns(given)]
@@ -107,7 +109,7 @@ def _tells_actions(given: Any) -> bool:
 def grow(
     spec: SourceSpec, held: MemoryFrame, given: Any, settings: DataSettings, exchanges: Exchanges = NYSE
 ) -> MemoryFrame:
-    """The source with later rows at its end. Raises E201 for rows that are not later, or of other assets."""
+    """Return the source with later rows appended. Raise E201 for rows that are not later, or of other assets."""
     if spec.is_actions:
         return replace(held, acts=_more_acts(spec, held, given, exchanges))
     if held.raw is not None:
@@ -116,10 +118,11 @@ def grow(
     made = _shaped(_decided(spec, of.rows), given, exchanges, held.header)
     panel = made.panel
     if made.static or of.static or of.category or not (panel.names == of.names or set(panel.names) <= set(of.names)):
-        raise problem(spec, "E201", WHERE, "can't be appended: give the whole source anew")
+        raise problem(spec, "E201", WHERE, "can't be appended: give the whole source again")
     if not len(panel.dates) or panel.dates[0] <= of.dates[-1]:
         raise problem(spec, "E201", WHERE, f"has rows that are not after {_day(of.dates[-1])}")
     last = of.blocks[-1]
+    # A copy: `held` stays as it was, also if the rows are refused.
     mask = None if held.mask is None else held.mask.copy()
     panel = panel if mask is None else mask.panel(panel)
     grown, panels = _lengthened(spec, held, panel) or _converted(
@@ -139,14 +142,14 @@ def grow(
 
 
 def _more_acts(spec: SourceSpec, held: MemoryFrame, given: Any, exchanges: Exchanges) -> CorporateActions:
-    """The actions there were, and later ones."""
+    """Return the known actions and later ones."""
     later = _acts(spec, given, exchanges)
     known = () if held.acts is None else held.acts.actions
     return replace(later, actions=in_order((*known, *later.actions)))
 
 
 def _events(spec: SourceSpec, given: Any, exchanges: Exchanges) -> RawEvents | None:
-    """The events of what is given, if it is as-of or holds intervals."""
+    """Return the events of data that is as-of or holds intervals, else None."""
     exchange = exchanges.of(spec.options.calendar, spec.options.zone)
     if isinstance(given, Panel):
         if spec.options.asof is None:
@@ -165,7 +168,7 @@ def _events(spec: SourceSpec, given: Any, exchanges: Exchanges) -> RawEvents | N
 
 
 def _columns(given: Any) -> list[Any]:
-    names = getattr(given, "column_names", None)  # arrow's columns are the cells
+    names = getattr(given, "column_names", None)  # `columns` of an arrow table are its data, not names
     return list(getattr(given, "columns", ()) if names is None else names)
 
 
@@ -177,10 +180,11 @@ def _held(spec: SourceSpec, raw: RawEvents, findings: tuple[Diagnostic, ...] = (
 
 
 def _more_events(spec: SourceSpec, held: MemoryFrame, raw: RawEvents, given: Any, exchanges: Exchanges) -> MemoryFrame:
-    """An as-of source with more rows, which may restate old ones; those that came too late are found."""
+    """Return an as-of source with more rows, which may restate old ones; late rows are findings."""
     later = _events(_decided(spec, raw.rows), given, exchanges)
     if later is None or later.by_label != raw.by_label:
-        raise problem(spec, "E201", WHERE, "can't be appended: give the whole source anew")
+        raise problem(spec, "E201", WHERE, "can't be appended: give the whole source again")
+    # Row numbers, which errors name, go on after the known ones as if all rows were of one frame.
     later = replace(later, where=later.where + int(raw.where.max(initial=0)))
     both = together([raw, later])
     store = MemoryStore()
@@ -197,14 +201,14 @@ def _stored(store: MemoryStore, key: str) -> tuple[BlockFacts, Panel]:
 
 
 def _decided(spec: SourceSpec, rows: RowDecisions) -> SourceSpec:
-    """The declaration of later rows: what their frequency is was decided by the first."""
+    """Return the declaration for later rows: the first rows decided the frequency."""
     return spec if rows is NO_ROWS else replace(spec, options=replace(spec.options, frequency=rows.frequency))
 
 
 def _lengthened(
     spec: SourceSpec, held: MemoryFrame, later: Panel
 ) -> tuple[Converted, dict[str, tuple[BlockFacts, Panel]]] | None:
-    """The last block with later rows of the same period and assets; None for any others."""
+    """Append later rows of the same period and assets to the last block; None for any others."""
     of, last = held.converted, held.converted.blocks[-1]
     _, before = held.panels[last.key]
     periods = grid(np.concatenate([before.dates, later.dates]))
@@ -213,6 +217,7 @@ def _lengthened(
         return None
     rows = concat([rows], before.names)
     panel = lengthened(before, rows, held.spare)
+    # Only the new rows are hashed: a digest is of one row, and those of the rows before are known.
     digests = of.digests[DIGEST_BYTES * last.start :] + row_digests(rows)
     facts = facts_of(spec, periods[0].label, digests)
     blocks = (SourceBlock(0, len(panel.dates), facts.key),)
@@ -222,7 +227,7 @@ def _lengthened(
 def _converted(
     spec: SourceSpec, held: MemoryFrame, later: Panel, ways: Ways
 ) -> tuple[Converted, dict[str, tuple[BlockFacts, Panel]]]:
-    """The last block with later rows, cut as the calendar cuts."""
+    """Rebuild the last block with later rows, cut on the calendar."""
     of, last = held.converted, held.converted.blocks[-1]
     _, before = held.panels[last.key]
     known = of.digests[DIGEST_BYTES * last.start :]
@@ -246,8 +251,9 @@ def put(held: MemoryFrame, store: BlockStore) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Shaped:
-    """What is given as a panel, and what was decided of its rows. header: of a frame of floats by dates. is_long: each
-    asset has dates of its own."""
+    """The data as a panel, and the decisions about its rows. header: of a frame of floats by dates. is_long: each asset
+    has its own dates.
+    """
 
     panel: Panel
     rows: RowDecisions
@@ -258,7 +264,7 @@ class _Shaped:
 
 
 def _shaped(spec: SourceSpec, given: Any, exchanges: Exchanges, known: Header | None = None) -> _Shaped:
-    """known: the header of the frame before."""
+    """Return the data as a panel. known: the header of the frame before."""
     exchange = exchanges.of(spec.options.calendar, spec.options.zone)
     if isinstance(given, Panel):
         dated = settle(spec, WHERE, Stamps(given.dates.view("i8")), exchange, "date")
@@ -281,7 +287,7 @@ def _rows(dated: Dated) -> RowDecisions:
 
 
 def _numbers(spec: SourceSpec, frame: Any, known: Header | None) -> tuple[Panel, Header] | None:
-    """A frame of nothing but floats by days, taken as it lies, and its header; None for any other."""
+    """Return a frame of only floats by days without a copy, and its header; None for any other."""
     if not hasattr(frame, "columns") or not _is_wide(frame) or frame.index.tz is not None or spec.dtype != "float64":
         return None
     if spec.column or spec.options.symbol or getattr(frame.columns, "nlevels", 1) > 1:
@@ -291,7 +297,7 @@ def _numbers(spec: SourceSpec, frame: Any, known: Header | None) -> tuple[Panel,
         return None
     values = frame.to_numpy()
     if values.dtype != np.float64 or not values.size or frame.index.hasnans or np.isinf(values).any():
-        return None  # what is wrong is told where columns are read one by one
+        return None  # the slow path, column by column, reports the error
     dates = frame.index.to_numpy().astype("datetime64[ns]")
     if (dates.view("i8") % 86_400_000_000_000).any():
         return None
@@ -300,7 +306,7 @@ def _numbers(spec: SourceSpec, frame: Any, known: Header | None) -> tuple[Panel,
 
 
 def _header(columns: Any) -> Header | None:
-    """None for columns that are not all texts that name assets, each once."""
+    """Return the header of columns that all name assets, each once; else None."""
     given = columns.tolist()
     if not all(isinstance(name, str) for name in given) or len(set(given)) < len(given) or not is_plain(tuple(given)):
         return None
@@ -314,7 +320,7 @@ def _is_wide(frame: Any) -> bool:
 
 
 def _in_one(converted: Converted, store: MemoryStore) -> dict[str, tuple[BlockFacts, Panel]]:
-    """The blocks as rows of one array, where they have the same assets."""
+    """Return the blocks as rows of one array, if they have the same assets."""
     whole = np.empty((len(converted.dates), len(converted.names)))
     found = {}
     for block in converted.blocks:

@@ -1,7 +1,7 @@
-"""What a quant has in memory as an arrow table: frames and series of pandas, polars, arrow tables, dicts of frames.
+"""Conversion of data in memory to an arrow table: frames and series of pandas, polars, arrow tables, dicts of frames.
 
-An index becomes columns: dates (datetimes, `date` objects, texts, periods) as `date`, assets as `ticker`. An index of
-row numbers is no data. Of periods the last day counts: what a month holds is known when it is over.
+An index becomes columns: dates (datetimes, `date` objects, texts, periods) become `date`, assets `ticker`. An index of
+row numbers is dropped. A period counts as its last day: the value of a month is known when it is over.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DATE, _ASSET = "date", "ticker"
 
 
 def table_of(spec: SourceSpec, given: Any) -> tuple[SourceSpec, Any]:
-    """The arrow table of what is given, and the declaration as it stands for that table. Raises E201."""
+    """Return the declaration for the table, and the arrow table itself. Raise E201."""
     try:
         if isinstance(given, pa.Table):
             return spec, given
@@ -31,13 +31,13 @@ def table_of(spec: SourceSpec, given: Any) -> tuple[SourceSpec, Any]:
         if isinstance(given, Mapping):
             given = _of_mapping(spec, given)
         if not hasattr(given, "index"):
-            raise problem(spec, "E201", WHERE, f"is a {type(given).__name__}, and no table of dates and assets")
+            raise problem(spec, "E201", WHERE, f"is a {type(given).__name__}, not a table of dates and assets")
         frame, own = _flat(spec, given)
         _refuse_twice(spec, frame)
         return own, pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowException, AttributeError, TypeError, ValueError) as failure:
         text = str(failure).splitlines()[0][:200] if str(failure) else type(failure).__name__
-        raise problem(spec, "E201", WHERE, f"is no table of dates and assets: {text}") from failure
+        raise problem(spec, "E201", WHERE, f"is not a table of dates and assets: {text}") from failure
 
 
 def _refuse_twice(spec: SourceSpec, frame: Any) -> None:
@@ -48,7 +48,7 @@ def _refuse_twice(spec: SourceSpec, frame: Any) -> None:
 
 
 def _of_mapping(spec: SourceSpec, given: Mapping[Any, Any]) -> Any:
-    """One frame of several: by asset (each with its fields), or by field (each dates x assets)."""
+    """Combine several frames into one: by asset (each with its fields), or by field (each dates x assets)."""
     import pandas as pd
 
     if not given:
@@ -62,7 +62,7 @@ def _of_mapping(spec: SourceSpec, given: Mapping[Any, Any]) -> Any:
 
 
 def _flat(spec: SourceSpec, given: Any) -> tuple[Any, SourceSpec]:
-    """A frame without an index, and the declaration for it: columns that were an index are known for what they are."""
+    """Return a frame without an index, and its declaration, which names the columns that were an index."""
     frame = given.to_frame(name=given.name or "value") if not hasattr(given, "columns") else given
     if frame.columns.nlevels > 1:
         frame = _one_field(spec, frame)
@@ -73,7 +73,7 @@ def _flat(spec: SourceSpec, given: Any) -> tuple[Any, SourceSpec]:
 
 
 def _of_levels(spec: SourceSpec, frame: Any) -> tuple[Any, SourceSpec]:
-    """Of an index of dates and assets: the level that holds dates is the date."""
+    """Flatten an index of dates and assets: the level with dates is the date."""
     levels = [_plain_index(frame.index.get_level_values(i)) for i in range(frame.index.nlevels)]
     dates = [i for i, level in enumerate(levels) if _is_dates(level)]
     if len(levels) != 2 or len(dates) != 1:
@@ -106,7 +106,7 @@ def _of_index(spec: SourceSpec, frame: Any) -> tuple[Any, SourceSpec]:
 
 
 def _named(frame: Any) -> Any:
-    """Columns called by text; those of periods as the last day of each."""
+    """Return a frame with text column names, and periods as their last day."""
     frame = frame.rename(columns=str)
     for name in frame.columns:
         if str(frame.dtypes[name]).startswith("period["):
@@ -115,7 +115,7 @@ def _named(frame: Any) -> Any:
 
 
 def _free(frame: Any, name: str) -> str:
-    """A name that no column has."""
+    """Return a name that no column has."""
     while name in frame.columns:
         name = f"{name}_"
     return name
@@ -126,7 +126,7 @@ def _plain_index(index: Any) -> Any:
 
 
 def _is_dates(index: Any) -> bool:
-    """True for datetimes, and for dates or texts that are written as dates."""
+    """Return True for datetimes, and for dates or texts written as dates."""
     if str(index.dtype).startswith("datetime64"):
         return True
     if index.dtype.kind in "fb" or not len(index):
@@ -136,7 +136,7 @@ def _is_dates(index: Any) -> bool:
 
 
 def _one_field(spec: SourceSpec, frame: Any) -> Any:
-    """Of columns (field, asset) or (asset, field) those of the field that the source is."""
+    """Return the source's field from columns (field, asset) or (asset, field)."""
     wanted = [w.lower() for w in (spec.column, spec.name.rpartition(".")[2]) if w]
     wanted += [f for f in ("close", "price") if wanted[-1] in ("prices", "price", "px", "close")]
     for field in wanted:

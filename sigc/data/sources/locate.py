@@ -1,8 +1,8 @@
-"""Which file a source means, and whether it may be read.
+"""The location of a source's files, and permission to read them.
 
-A relative path is looked for beside the .sig file, then in the working directory, then in the data directory;
-two different files of that name are an error. Files must lie below one of these folders or a configured root,
-symbolic links resolved. URLs go through fsspec, without chained `::`, under the configured prefixes.
+A relative path is searched beside the .sig file, then in the working directory, then in the data directory; two
+different files of that name are an error. Files must lie below one of these folders or a configured root, after
+symbolic links are resolved. URLs go through fsspec, without chained `::`, under the configured prefixes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sigc.data.sources.version import version_of
 from sigc.errors import Diagnostic, SigcError, did_you_mean
 
 _SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "memory", "file")
-EXTRAS = MappingProxyType(  # by scheme, what of pyproject.toml installs the package that fsspec reads it with
+EXTRAS = MappingProxyType(  # the extra of pyproject.toml for each scheme, which installs the package for fsspec
     dict.fromkeys(("s3", "s3a"), "s3")
     | dict.fromkeys(("gs", "gcs"), "gcs")
     | dict.fromkeys(("az", "abfs", "abfss"), "azure")
@@ -32,10 +32,10 @@ EXTRAS = MappingProxyType(  # by scheme, what of pyproject.toml installs the pac
 
 @dataclass(frozen=True, slots=True)
 class SourceFiles:
-    """Where a source's data are. files: local paths or URLs, ordered; several for a folder.
+    """The location of a source's data. files: local paths or URLs, ordered; several for a folder.
 
-    text: the path for people. versions: of each file, by which a change is noticed: size and time of a local one, of
-    one behind a URL see `version`.
+    text: the path for people. versions: of each file, to notice a change: size, time and inode of a local file; for a
+    URL see `version`.
     """
 
     text: str
@@ -45,9 +45,9 @@ class SourceFiles:
 
 
 def locate(spec: SourceSpec, settings: DataSettings, recent: str = "") -> SourceFiles:
-    """Find the file of a source, or each of its list. Raises E200 when there is none, or it may not be read.
+    """Locate the file of a source, or each of its list. Raise E200 if there is none, or reading is not allowed.
 
-    recent: the version of a URL that was looked at lately enough; it is not asked again.
+    recent: the version of a URL that was checked recently; it is not requested again.
     """
     if spec.others:
         return together(spec, [locate(one, settings) for one in spec.each])
@@ -63,9 +63,9 @@ def locate(spec: SourceSpec, settings: DataSettings, recent: str = "") -> Source
 
 
 def _inside(spec: SourceSpec, folder: Path, settings: DataSettings) -> list[Path]:
-    """All files of a folder and its subfolders. Raises E200 for one that is no data, or lies outside of the roots.
+    """Return all files of a folder and its subfolders. Raise E200 for one that is not data, or outside of the roots.
 
-    Names that begin with a dot or an underscore are marks of other programs (`_SUCCESS`, a file that is being written).
+    Names that begin with a dot or an underscore are ignored: marks of other programs (`_SUCCESS`, an unfinished file).
     """
     files: list[Path] = []
     strange: list[Path] = []
@@ -75,10 +75,11 @@ def _inside(spec: SourceSpec, folder: Path, settings: DataSettings) -> list[Path
         (files if path.name.lower().endswith(tuple(SUFFIXES)) else strange).append(path)
     if strange:
         others = f" and {len(strange) - 1} more" if len(strange) > 1 else ""
-        message = f"the folder '{spec.path}' holds '{strange[0].relative_to(folder)}'{others}, which is no data file"
+        message = f"the folder '{spec.path}' holds '{strange[0].relative_to(folder)}'{others}, which is not a data file"
         raise _error(spec, message, hint="move it elsewhere: a folder is read whole")
     if not files:
         raise _error(spec, f"the folder '{spec.path}' has no csv, parquet or arrow file")
+    # A link inside an allowed folder must not lead to a file outside of it.
     outside = next((p for p in files if p.is_symlink() and not _is_allowed(p.resolve(), spec, settings)), None)
     if outside is not None:
         message = f"'{outside.relative_to(folder)}' of the folder '{spec.path}' leads outside the data roots"
@@ -93,11 +94,11 @@ def _is_allowed(path: Path, spec: SourceSpec, settings: DataSettings) -> bool:
 
 
 def together(spec: SourceSpec, places: list[SourceFiles]) -> SourceFiles:
-    """The places of a list as one. Raises E200 for a file that two of its paths mean."""
+    """Join the locations of a list. Raise E200 if two of its paths are the same file."""
     files = [f for p in places for f in p.files]
     twice = next((f for at, f in enumerate(files) if f in files[:at]), "")
     if twice:
-        raise _error(spec, f"two paths of the list mean the file '{twice}'", hint="remove one")
+        raise _error(spec, f"two paths of the list are the same file '{twice}'", hint="remove one")
     versions = tuple(v for p in places for v in p.versions)
     return SourceFiles(", ".join(p.text for p in places), tuple(files), versions, any(p.remote for p in places))
 
@@ -137,7 +138,7 @@ def _nearby(wanted: Path, folders: list[Path]) -> str:
 
 
 def version_now(spec: SourceSpec, file: str) -> str:
-    """The version of a file as it is now, local or behind a URL. Raises E200 where it is gone."""
+    """Return the current version of a file, local or behind a URL. Raise E200 if it is gone."""
     if is_outside(spec):
         return open_outside(spec).fingerprint()
     try:
@@ -155,7 +156,9 @@ def _remote(spec: SourceSpec, settings: DataSettings, recent: str) -> SourceFile
     url = spec.path
     scheme = url.split("://", 1)[0]
     if "::" in url or scheme not in _SCHEMES:
-        raise _error(spec, f"'{url}' is no URL sigc reads", hint=f"one of {', '.join(s + '://' for s in _SCHEMES)}")
+        raise _error(
+            spec, f"'{url}' is not a URL that sigc reads", hint=f"one of {', '.join(s + '://' for s in _SCHEMES)}"
+        )
     if settings.url_prefixes and not url.startswith(settings.url_prefixes):
         raise _error(spec, f"'{url}' is under none of the allowed prefixes", hint="see data.url_prefixes")
     if scheme == "file":
@@ -169,13 +172,13 @@ def _remote(spec: SourceSpec, settings: DataSettings, recent: str) -> SourceFile
         raise _error(spec, f"'{url}' needs a package: {missing}", hint=hint) from missing
     except FileNotFoundError as missing:
         raise _error(spec, f"there is no file '{url}'") from missing
-    except Exception as failure:  # every filesystem has errors of its own
+    except Exception as failure:  # every filesystem raises its own errors
         raise _error(spec, f"'{url}' can't be reached: {type(failure).__name__}: {failure}") from failure
     return SourceFiles(without_url_secrets(url), (url,), (version,), remote=True)
 
 
 def locate_local_url(spec: SourceSpec, settings: DataSettings) -> SourceFiles:
-    """`file:///path` is a path, under the same roots as any other."""
+    """Locate `file:///path` as a path, under the same roots as any other."""
     from dataclasses import replace
 
     return locate(replace(spec, path=spec.path.removeprefix("file://")), settings)

@@ -1,7 +1,7 @@
-"""Hive partitions: what the folders above a file say of all its rows (`ticker=AAPL/part-0.parquet`).
+"""Hive partitions: constant columns from the folder names above a file (`ticker=AAPL/part-0.parquet`).
 
-A partition that a layout looks for (a date, an asset) is a column of the file, unless the file has one of that name.
-Others (`year=2024`) only sort files into folders.
+A partition that a layout needs (a date, an asset) becomes a column, unless the file has one of that name. Others
+(`year=2024`) only sort files into folders.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOOKED_FOR = frozenset({*ASSET_NAMES, *DATE_NAMES})
 
 
 def partitions_of(file: str) -> Mapping[str, str]:
-    """The partitions in the path of a file.
+    """Return the partitions in the path of a file.
 
     >>> partitions_of("bars/year=2024/ticker=BRK%2EB/part-0.parquet")
     {'year': '2024', 'ticker': 'BRK.B'}
@@ -30,18 +30,18 @@ def partitions_of(file: str) -> Mapping[str, str]:
 
 
 class Partitioned:
-    """A table with columns that hold one text in all rows."""
+    """A table with added columns that hold one text in all rows."""
 
     def __init__(self, table: Table, constant: Mapping[str, str]) -> None:
         self.table, self.indices = table, table.indices
         self._constant = constant
 
     def head(self) -> Any:
-        """The first rows, all columns."""
+        """Return the first rows, all columns."""
         return self._with(self.table.head(), self._constant)
 
     def read(self, columns: Collection[str], numbers: Collection[str]) -> Any:
-        """Some columns."""
+        """Return some columns."""
         own = [c for c in columns if c not in self._constant]
         return self._with(self.table.read(own, numbers), [c for c in columns if c in self._constant])
 
@@ -52,7 +52,7 @@ class Partitioned:
 
 
 def with_partitions(table: Table, file: str) -> Table:
-    """A table with the partitions of its path that a layout looks for."""
+    """Return a table with the partitions of its path that a layout needs."""
     found = {n: v for n, v in partitions_of(file).items() if n.lower() in _LOOKED_FOR}
     if not found:
         return table

@@ -1,4 +1,4 @@
-"""Events of the files of an as-of folder, kept as they were read: of one that grows only new files are read."""
+"""Stored events of the files of an as-of folder, so that only new files are read."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sigc.panel import Panel
 from sigc.source_words import Frequency
 
 _COLUMNS = ("asset", "born", "published", "usable", "values", "where")
-_TIMES = ("born", "published", "usable")  # whole microseconds, which floats hold
+_TIMES = ("born", "published", "usable")  # whole microseconds, which floats hold exactly
 
 
 def keep(spec: SourceSpec, store: BlockStore, name: str, raw: RawEvents) -> None:
-    """Remember the events of a file under a name that says all that they were made of."""
+    """Store the events of a file under a name that is a digest of all their inputs."""
     if not len(raw.asset):
         return
     columns = [getattr(raw, c) // 1_000 if c in _TIMES else getattr(raw, c) for c in _COLUMNS]
@@ -31,7 +31,7 @@ def keep(spec: SourceSpec, store: BlockStore, name: str, raw: RawEvents) -> None
 
 
 def recall(store: BlockStore, name: str) -> RawEvents | None:
-    """What was kept under a name; None where there is nothing that can be read."""
+    """Return the events of a name; None if there are none, or they are unreadable."""
     text = unseal(store.noted(name))
     panel = store.read(_key(name)) if text else None
     if panel is None:

@@ -1,7 +1,7 @@
-"""Sources from outside: installed under an entry point of the group `sigc.sources`, called by the word behind `load`.
+"""The registry of sources from outside: entry points of the group `sigc.sources`, named by the word after `load`.
 
 [project.entry-points."sigc.sources"]
-warehouse = "desk_data:open_warehouse"        an `Opener`: from what a strategy says of the source to a `RowSource`
+warehouse = "desk_data:open_warehouse"        an `Opener`: from a source's declaration to a `RowSource`
 
 prices: load warehouse from "select * from closes"
 """
@@ -26,7 +26,7 @@ _HEAD_ROWS = 2_000
 
 @lru_cache(maxsize=32)
 def opener(word: str) -> Opener | None:
-    """Whatever opens sources of that format; None where nothing installed does."""
+    """Return the opener of a format; None if no installed package has one."""
     from importlib.metadata import entry_points
 
     found = [e for e in entry_points(group=_GROUP) if e.name == word]
@@ -34,12 +34,12 @@ def opener(word: str) -> Opener | None:
 
 
 def is_outside(spec: SourceSpec) -> bool:
-    """True for a source that is no file of ours."""
+    """Return True for a source of an installed package."""
     return bool(spec.format) and spec.format.isidentifier() and opener(spec.format) is not None
 
 
 def open_outside(spec: SourceSpec) -> RowSource:
-    """The source. Raises E200 with what its package says."""
+    """Open the source. Raise E200 with the package's message."""
     made = opener(spec.format)
     if made is None:
         raise SigcError(Diagnostic("E200", f"source '{spec.name}': no package opens '{spec.format}'", spec.span))
@@ -47,7 +47,7 @@ def open_outside(spec: SourceSpec) -> RowSource:
         return made(spec)
     except SigcError:
         raise
-    except Exception as failure:  # every package has errors of its own
+    except Exception as failure:  # every package raises its own errors
         raise problem(spec, "E200", spec.path, f"can't be opened: {type(failure).__name__}: {failure}") from failure
 
 
@@ -60,7 +60,7 @@ class RowTable:
         self._spec, self._source, self._max_cells = spec, source, max_cells
 
     def head(self) -> Any:
-        """The first rows, all columns."""
+        """Return the first rows, all columns."""
         schema, batches, rows = self._source.schema(), [], 0
         for batch in self._source.rows(schema.names):
             batches.append(batch)
@@ -70,7 +70,7 @@ class RowTable:
         return pa.Table.from_batches(batches, schema=batches[0].schema if batches else schema).slice(0, _HEAD_ROWS)
 
     def read(self, columns: Collection[str], numbers: Collection[str]) -> Any:  # noqa: ARG002
-        """Some columns. Raises E201 for more cells than may be read."""
+        """Return some columns. Raise E201 for more cells than allowed."""
         batches, cells = [], 0
         for batch in self._source.rows(list(columns)):
             batches.append(batch)
@@ -84,10 +84,10 @@ class RowTable:
 
 @contextmanager
 def outside_table(spec: SourceSpec, max_cells: int) -> Iterator[Table]:
-    """The table of a source from outside. Raises E201 with what its package says."""
+    """Open a source from outside as a table. Raise E201 with the package's message."""
     try:
         yield RowTable(spec, open_outside(spec), max_cells)
     except SigcError:
         raise
-    except Exception as failure:  # every package has errors of its own
+    except Exception as failure:  # every package raises its own errors
         raise problem(spec, "E201", spec.path, f"can't be read: {type(failure).__name__}: {failure}") from failure

@@ -1,6 +1,6 @@
-"""The sources of sigc itself as `RowSource`: a file of any format, a folder of files, a frame in memory.
+"""The built-in sources as `RowSource`: a file of any format, a folder of files, a frame in memory.
 
-Days of rows are those of the source's date column as written; an intraday row is of its day on the clock shown.
+The days of rows are those of the date column as written; an intraday row belongs to its day on the written clock.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ class FileSource:
         self._spec, self._settings = spec, settings or DataSettings()
 
     def fingerprint(self) -> str:
-        """See `sigc.data.sources.locate.Place`."""
+        """Return a digest of the file's version, see `sigc.data.sources.locate.SourceFiles`."""
         return digest(*locate(self._spec, self._settings).versions)
 
     def schema(self) -> Any:
-        """Of csv all columns are text."""
+        """Return the schema; in csv all columns are text."""
         with opened(self._spec, self._file, self._settings.max_cells) as table:
             return table.head().schema
 
     def rows(
         self, columns: Sequence[str], since: datetime.date | None = None, until: datetime.date | None = None
     ) -> Iterator[Any]:
-        """The rows between two days."""
+        """Yield the rows between two days."""
         spec, file = self._spec, self._file
         with opened(spec, file, self._settings.max_cells) as table:
             date = layout(spec, file, table.head(), table.indices).date
@@ -64,18 +64,18 @@ class FolderSource:
         self._spec, self._settings = spec, settings or DataSettings()
 
     def fingerprint(self) -> str:
-        """Of all its files."""
+        """Return a digest of all files."""
         place = locate(self._spec, self._settings)
         return digest(*place.files, *place.versions)
 
     def schema(self) -> Any:
-        """Of its first file."""
+        """Return the schema of the first file."""
         return self._parts[0].schema()
 
     def rows(
         self, columns: Sequence[str], since: datetime.date | None = None, until: datetime.date | None = None
     ) -> Iterator[Any]:
-        """The rows between two days."""
+        """Yield the rows between two days."""
         for part in self._parts:
             yield from part.rows(columns, since, until)
 
@@ -92,20 +92,20 @@ class FrameSource:
         self._spec, self._table = table_of(spec, given)
 
     def fingerprint(self) -> str:
-        """A digest of the content."""
+        """Return a digest of the content."""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, self._table.schema) as writer:
             writer.write_table(self._table.combine_chunks())
         return digest(sink.getvalue().to_pybytes())
 
     def schema(self) -> Any:
-        """Of its columns, the index among them."""
+        """Return the schema, with the index as columns."""
         return self._table.schema.remove_metadata()
 
     def rows(
         self, columns: Sequence[str], since: datetime.date | None = None, until: datetime.date | None = None
     ) -> Iterator[Any]:
-        """The rows between two days."""
+        """Yield the rows between two days."""
         date = layout(self._spec, WHERE, self._table, frozenset()).date
         found = _between(self._spec, WHERE, self._table.replace_schema_metadata(), date, since, until)
         yield from found.select(list(columns)).to_batches()

@@ -1,11 +1,11 @@
-"""What gives rows of a source, and what a table of them is.
+"""Protocols of a source of rows, and of a table of them.
 
-    RowSource   where rows are: a file, a folder, a frame, a database; says its version, its columns, its rows
-    Table       rows and columns as a layout is recognised in them and as they are read
+    RowSource   a file, a folder, a frame, a database: its version, its columns, its rows
+    Table       rows and columns: first for the recognition of a layout, then for reading
 
-What follows (layout, dates, names, numbers) is the same for all, so the same content gives the same panel. Sources from
-outside are installed by an entry point of the group `sigc.sources`, whose name is the word behind `load`; the contract
-that they must keep is `sigc.data.contract`.
+All later steps (layout, dates, names, numbers) are the same for all, so the same content gives the same panel. A
+package adds a source by an entry point of the group `sigc.sources`, named by the word after `load`;
+`sigc.data.contract` is the contract that it must keep.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ class Table(Protocol):
     indices: frozenset[str]
 
     def head(self) -> Any:
-        """The first rows as an arrow table, all columns."""
+        """Return the first rows as an arrow table, all columns."""
         ...
 
     def read(self, columns: Collection[str], numbers: Collection[str]) -> Any:
-        """Some columns as an arrow table. numbers: those that are to hold numbers."""
+        """Return some columns as an arrow table. numbers: those that should hold numbers."""
         ...
 
 
 class RowSource(Protocol):
-    """Where the rows of a source are."""
+    """A source of rows."""
 
     def fingerprint(self) -> str:
-        """A text that differs whenever the rows may differ; never a constant."""
+        """Return a text that differs whenever the rows may differ; never a constant."""
         ...
 
     def schema(self) -> Any:
-        """Names and types of all columns, an arrow schema."""
+        """Return the names and types of all columns, an arrow schema."""
         ...
 
     def rows(
@@ -48,9 +48,9 @@ class RowSource(Protocol):
         since: datetime.date | None = None,
         until: datetime.date | None = None,
     ) -> Iterator[Any]:
-        """Arrow record batches of some columns, in the order asked for, rows in the order of the source.
+        """Yield arrow record batches of some columns, in the requested order, rows in the order of the source.
 
-        since, until: the days between which rows are wanted, both inclusive; None for an open end.
+        since, until: the range of days, both inclusive; None for an open end.
         """
         ...
 

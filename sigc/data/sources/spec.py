@@ -1,4 +1,4 @@
-"""What a strategy says of a data source, resolved from the text alone; no file has been opened yet."""
+"""The declaration of a data source, resolved from the text alone, before any file is opened."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ _URL = re.compile(r"^[a-z][a-z0-9+.-]*://")
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """One named panel of data.
+    """One named data source of a strategy.
 
-    name: as the strategy knows it (`prices`, `fundamentals.roe`). path: as written. others: more files of a list.
-    format: csv | parquet | arrow | '' (by extension). column: the file's value column ('' = by shape). date_col,
-    symbol_col: '' = found. adjust: none | split | split_div, of what signals see. is_volume: it counts shares. dtype:
-    float64 | float32 | int64 | category. base: the folder of the .sig file, first place a relative path is looked for.
-    is_actions: it holds corporate actions; is_factor: it is made of them. timeout_s: longest wait for an answer from
-    behind a URL, as the settings have it; 0: none. memory_bytes: what reading a file of it may take; 0: whatever there
-    is. scratch: where files are put that are gone when closed; '': where the system does. options: what else its
-    declaration says.
+    name: in the strategy (`prices`, `fundamentals.roe`). path: as written. others: more files of a list. format: csv |
+    parquet | arrow | '' (by extension). column: the file's value column ('' = by layout). date_col, symbol_col: '' =
+    recognised. adjust: none | split | split_div, for signals. is_volume: it counts shares. dtype: float64 | float32 |
+    int64 | category. base: the folder of the .sig file, where a relative path is searched first. is_actions: it holds
+    corporate actions; is_factor: it is made of them. timeout_s: for one answer from a URL; 0: no limit. memory_bytes:
+    for reading a file; 0: no limit. scratch: the folder of temporary files; '': the system's. options: its other
+    options.
     """
 
     name: str
@@ -46,10 +45,10 @@ class SourceSpec:
 
     @property
     def each(self) -> tuple[SourceSpec, ...]:
-        """The source of each file of a list; of a single path, itself."""
+        """Return the source of each file of a list; for a single path, itself."""
         return tuple(replace(self, path=p, others=()) for p in (self.path, *self.others)) if self.others else (self,)
 
     @property
     def is_url(self) -> bool:
-        """True if it, or one of its files, is behind a URL."""
+        """Return True if it, or one of its files, is behind a URL."""
         return any(_URL.match(path) for path in (self.path, *self.others))

@@ -1,12 +1,11 @@
-"""The version of a file behind a URL: a text that differs whenever the content may, never a constant.
+"""The version of a file behind a URL: a text that differs whenever the content may differ, never a constant.
 
     etag TAG               a strong ETag
     modified TIME SIZE     Last-Modified with the size, once both are older than their own resolution
-    sha256 DIGEST          neither is told: the file is read, and its content is its version
+    sha256 DIGEST          neither is known: the file is read, and the digest is its version
 
-A weak ETag (`W/...`) promises the same meaning, not the same bytes, so it never stands alone: it is one more part of
-`modified`. Only what the server tells of the content counts. `fsspec`'s own `ukey` does not: of http it is the digest
-of the URL.
+A weak ETag (`W/...`) promises the same meaning, not the same bytes, so it is only one part of `modified`. Only the
+server's statements about the content count; `fsspec`'s own `ukey` does not: for http it is the digest of the URL.
 """
 
 from __future__ import annotations
@@ -22,22 +21,22 @@ from sigc.data.sources.connections import within
 from sigc.data.sources.spec import SourceSpec
 
 _TIMES = ("lastmodified", "updated", "mtime")  # of http, s3, azure; of gcs; of file servers
-# Last-Modified counts in seconds, and clocks differ: a file that changed as lately as this may change again unseen.
+# Last-Modified counts in seconds, and clocks differ: a file changed within this time may change again unnoticed.
 _SETTLED_S = 60.0
 _CHUNK_BYTES = 1 << 20
 
 
 def version_of(spec: SourceSpec, url: str) -> str:
-    """Return the version of a file as its server tells it, else the digest of its content, which is read for it.
+    """Return the version of a file as its server states it, else the digest of its content, which is read.
 
-    Raises whatever the file system raises.
+    Raise whatever the file system raises.
     """
     import fsspec
 
     system, path = fsspec.core.url_to_fs(url)
 
     def ask() -> Mapping[str, Any]:
-        system.invalidate_cache()  # some remember listings, and answer from them
+        system.invalidate_cache()  # some file systems cache listings
         found: Mapping[str, Any] = system.info(path)
         return found
 
@@ -45,7 +44,7 @@ def version_of(spec: SourceSpec, url: str) -> str:
 
 
 def told_version(about: Mapping[str, Any], now_s: float) -> str:
-    """Return the version that a file system's `info` amounts to; '' when that does not tell one content from another.
+    """Return the version from a file system's `info`; '' if that does not distinguish contents.
 
     >>> told_version({"ETag": '"5e-1"', "size": 94}, now_s=1.6e9)
     'etag "5e-1"'
@@ -66,7 +65,7 @@ def told_version(about: Mapping[str, Any], now_s: float) -> str:
 
 
 def _instant(value: object) -> datetime | None:
-    """A time in any of the forms that file systems give it in; None for anything else."""
+    """Parse a time in any form that file systems use; None for anything else."""
     try:
         match value:
             case datetime():

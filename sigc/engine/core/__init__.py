@@ -1,1 +1,1 @@
-"""The core of the engine: what can start now, one task, one drive to the end."""
+"""The core of the engine: ready tasks, one task, one drive to the end of a plan."""

@@ -1,9 +1,9 @@
-"""Drive a plan to its end: feed ready tasks to an executor, take outcomes in, report, start over on a loss.
+"""The drive of a plan to its end: ready tasks to an executor, outcomes back, reports, a restart after a loss.
 
-    1. hand out what is ready, no more than the executor's window
-    2. wait for an outcome; take it in; more becomes ready
-    3. when a task finds a block gone that the plan counted on: forget the frontier, restore the sources,
-       start again, and look at every block; everything stored since is found
+    1. hand out ready tasks, no more than the executor's window
+    2. wait for an outcome and process it; more tasks become ready
+    3. when a task finds an expected block missing: drop the frontier, restore the sources, and start
+       again with a look at every block; everything stored since is found
 
 Executors: `local.py` (threads in this process), `dask.py` (workers).
 """
@@ -22,43 +22,43 @@ from sigc.engine.core.task import Progress, RunReport, Task, TaskOutcome
 from sigc.errors import Diagnostic, SigcError
 from sigc.plan.plan import Plan
 
-_LOSSES = 3  # of the same block, after which something else is wrong
+_LOSSES = 3  # of the same block; more mean another problem
 
 
 class EngineLostError(Exception):
-    """The engine itself is gone (its scheduler died). What was stored stays: another engine can go on."""
+    """The engine itself is gone (its scheduler died). Stored blocks stay: another engine can continue."""
 
 
 class Executor(Protocol):
-    """Where tasks run. `window` bounds what is handed out at once; `slice_bytes` the memory of a task."""
+    """The place where tasks run. `window` bounds the tasks in flight; `slice_bytes` the memory of a task."""
 
     @property
     def window(self) -> int: ...
     @property
     def slice_bytes(self) -> int: ...
     def prepare(self, operators: Collection[str]) -> None:
-        """Before the first task of a run: make sure that these operators compute the same everywhere."""
+        """Check, before the first task of a run, that these operators compute the same everywhere."""
         ...
 
     def submit(self, tasks: Sequence[Task]) -> None: ...
     def next(self) -> TaskOutcome:
-        """Wait for one outcome. Raises `SigcError` for a task that failed, `EngineLostError`."""
+        """Wait for one outcome. Raise `SigcError` for a failed task, or `EngineLostError`."""
         ...
 
     def cancel(self) -> None:
-        """Drop what has not started; wait for what has."""
+        """Drop tasks that have not started; wait for those that have."""
         ...
 
     def incidents(self) -> list[str]:
-        """What went wrong and was mended since last asked, one sentence each."""
+        """Return the incidents repaired since the last call, one sentence each."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Computed:
-    """A finished run: `frontier` knows under which key each block is.
+    """A finished run: `frontier` knows the key of each block.
 
-    again: computes what has gone since, for a block that turns out damaged when it is gathered.
+    again: recomputes blocks that have gone since, if one is damaged when it is gathered.
     """
 
     plan: Plan
@@ -76,14 +76,16 @@ def drive(
     progress: Callable[[Progress], None] | None = None,
     restore: Callable[[], Plan] | None = None,
 ) -> Computed:
-    """Compute and store everything `plan` asks for. restore: makes lost source blocks anew, and the plan."""
+    """Compute and store everything that `plan` asks for. restore: rebuilds lost source blocks, and the plan."""
     begun = time.perf_counter()
     earlier: list[RunReport] = []
     told = len(store.incidents())
     executor.prepare({n.op for s in plan.stages for n in s.order})
     losses: dict[str, int] = {}
     while max(losses.values(), default=0) < _LOSSES:
+        # After a loss, notes of chains are not trusted: they are not checked against stored blocks.
         frontier = Frontier(plan, store, executor.slice_bytes, None if losses else CarryHistories(store))
+        # The lease keeps other processes from evicting the blocks that this run counts on.
         with store.lease(frontier.keys()):
             lost = _run(frontier, executor, progress, begun)
         if not lost:
@@ -94,10 +96,10 @@ def drive(
             return Computed(plan, frontier, store, report)
         for key in lost:
             losses[key] = losses.get(key, 0) + 1
-        frontier.report.incidents.append(f"{len(lost)} stored block(s) were gone and were made again")
+        frontier.report.incidents.append(f"{len(lost)} stored block(s) were missing and were recomputed")
         earlier.append(frontier.report)
         plan = restore() if restore is not None else plan
-    message = f"stored blocks vanish faster than they are made ({', '.join(lost[:3])})"
+    message = f"stored blocks are removed faster than they are computed ({', '.join(lost[:3])})"
     raise SigcError(Diagnostic("E300", message, hint="is the cache larger than max_size_gb allows?"))
 
 
@@ -115,8 +117,8 @@ def _run(
                 frontier.report.tasks += len(batch)
             if flying == 0:
                 if not frontier.finished:
-                    raise RuntimeError("the plan can't go on and is not finished")
-                if progress is not None:  # also of a plan whose blocks are all there
+                    raise RuntimeError("internal error: no task is ready, and the plan is not finished")
+                if progress is not None:  # also for a plan whose blocks are all stored
                     progress(_progress(frontier, begun))
                 return ()
             outcome = executor.next()

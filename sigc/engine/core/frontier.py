@@ -1,16 +1,16 @@
-"""The frontier of a run: which tasks can start now, given what is stored. No clock, no threads, no arrays.
+"""The frontier of a run: the tasks that can start now, given the stored blocks. No clock, no threads, no arrays.
 
     frontier = Frontier(plan, store, slice_bytes)
     while not frontier.finished:
         for task in frontier.ready(limit): ...     # each is handed out once
-        frontier.complete(outcome)                 # what came back opens more
+        frontier.complete(outcome)                 # an outcome makes more ready
 
-A free stage's block is ready when every carried block its leaves touch is known. A chained stage has at most
-one task at a time: the key of its next block holds the state after the one before. A block whose key is
-stored is passed by; so that a restated row is recomputed just as far as its bytes matter.
+A free stage's block is ready when every carried block its leaves touch is known. A chained stage has at most one task
+at a time: the key of its next block contains the state after the one before. A block whose key is stored is skipped, so
+a restated row is recomputed just as far as its bytes matter.
 
-The last block of the grid grows: when its first rows are stored (a *tip*), only the rows after them are
-computed and joined.
+The last block of the grid grows: if its first rows are stored (a *tip*), only the rows after them are computed and
+appended.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from sigc.plan.plan import Plan, PlanStage, is_leaf, is_read, memory
 
 
 class Frontier:
-    """The moving state of one run of `plan` against `store`.
+    """The state of one run of `plan` against `store`.
 
-    slice_bytes bounds the memory of a task. past: what was noted of blocks before those of the plan, if it is trusted.
+    slice_bytes bounds the memory of a task. past: notes about blocks before those of the plan, if they are trusted.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class Frontier:
             if node.op == SOURCE
         }
         self._keys: dict[tuple[str, int], str] = {}
-        self._known: dict[str, int] = {}  # rows of a carried node that are stored
-        self._states: dict[str, tuple[str, str]] = {}  # state digest and the key it is kept under
+        self._known: dict[str, int] = {}  # number of stored rows of a carried node
+        self._states: dict[str, tuple[str, str]] = {}  # digest of the state, and the key under which it is stored
         self._chain: dict[int, int] = {}  # next block of a chained stage
         self._past = past
-        self._before: dict[str, list[BlockFacts]] = {}  # of a carried node, all blocks but the growing last
+        self._before: dict[str, list[BlockFacts]] = {}  # blocks of a carried node, without the growing last one
         self._leads: dict[tuple[str, int], str] = {}
         self._open: dict[int, list[Block]] = {}
         self._out: dict[int, Task] = {}
@@ -84,28 +84,28 @@ class Frontier:
 
     @property
     def total(self) -> int:
-        """Blocks this run stores or finds, all stages."""
+        """Return the number of blocks that this run stores or finds, in all stages."""
         chained = sum(self._last * len(s.outputs) for s in self.plan.stages if s.chained)
         free = sum(len(self.plan.blocks) * len(s.outputs) for s in self.plan.stages if not s.chained)
         return chained + free
 
     def reached(self, stage: PlanStage) -> bool:
-        """Whether every block of the stage is stored, or handed out."""
+        """Return True if every block of the stage is stored, or handed out."""
         if stage.chained:
             return self._chain[stage.number] >= self._last
         return not self._open[stage.number]
 
     def key(self, node: Expr, block: Block) -> str:
-        """Where a block of an output is stored, once it is."""
+        """Return the key of an output's block, once it is stored."""
         return self._keys[node.shape, block.number]
 
     def keys(self) -> list[str]:
-        """All keys of the run that are known by now, those of source blocks included."""
+        """Return all keys of the run known so far, those of source blocks included."""
         sources = (b.key for leaf in self.plan.grid.leaves.values() for b in leaf.source.blocks)
         return sorted({*self._keys.values(), *sources})
 
     def ready(self, limit: int) -> list[Task]:
-        """Tasks that can start now and were not handed out yet: about `limit` of them at most."""
+        """Return about `limit` tasks that can start now and were not handed out yet."""
         tasks: list[Task] = []
         for stage in self.plan.stages:
             if len(tasks) < limit:
@@ -113,7 +113,7 @@ class Frontier:
         return tasks
 
     def complete(self, outcome: TaskOutcome) -> None:
-        """Take in what a task stored."""
+        """Process the outcome of a task."""
         task = self._out.pop(outcome.number)
         prefixed = {o.key for o in task.outputs if o.prefix}
         for output, facts in zip(task.outputs, outcome.facts, strict=True):
@@ -121,6 +121,7 @@ class Frontier:
             counter[output.name] = counter.get(output.name, 0) + 1
             self._learn(output.node, task.block, facts)
             if task.block.stop == len(self.plan.grid.dates):
+                # The last block will grow: note its length and key, so that a later run appends to it.
                 self._store.note(self._tip(output.node, task.block), seal(f"{facts.rows} {facts.key}"))
         self.report.rows += outcome.rows
         self.report.busy_s += outcome.busy_s
@@ -128,14 +129,14 @@ class Frontier:
         self.report.writing_s += outcome.writing_s
         ops = {node.shape: node.op for node in task.order}
         cells = (task.block.stop - task.start) * len(task.names)
-        is_whole = task.start == task.block.start  # else it is mostly the rows before, that its windows take
+        is_whole = task.start == task.block.start  # else most of the time goes to the rows before, for its windows
         for shape, seconds in outcome.seconds:
             if is_whole and shape not in outcome.cold:
                 self.costs.measure(ops[shape], seconds, cells)
             self.report.node_seconds[shape] = self.report.node_seconds.get(shape, 0.0) + seconds
 
     def _advance(self, stage: PlanStage) -> list[Task]:
-        """Pass by what is stored of a chained stage; the tasks for the next missing block."""
+        """Skip stored blocks of a chained stage; return the tasks for the next missing one."""
         if any(t.stage == stage.number for t in self._out.values()):
             return []
         if not any(self._known[node.shape] for node in stage.outputs):
@@ -153,7 +154,7 @@ class Frontier:
         return []
 
     def _release(self, stage: PlanStage, limit: int) -> list[Task]:
-        """Tasks for the blocks of a free stage whose leaves are known."""
+        """Return tasks for the blocks of a free stage whose leaves are known."""
         tasks: list[Task] = []
         waiting: list[Block] = []
         for block in self._open[stage.number]:
@@ -196,14 +197,14 @@ class Frontier:
                 self._before[node.shape].append(facts)
 
     def _noted(self, node: Expr, block: Block, key: str) -> BlockFacts | None:
-        """What was noted of a block that only leads to those of the plan."""
+        """Return the noted facts of a block that only leads to those of the plan, else None."""
         if self._past is None or node.shape not in self._before or block.number >= self.plan.blocks[0].number:
             return None
         before = self._before[node.shape]
         return self._past.chain(before[0].key if before else key).facts.get(key)
 
     def _jump(self, stage: PlanStage) -> None:
-        """Pass by all blocks that only lead to those of the plan, where notes tell what came of the same rows."""
+        """Skip all blocks that only lead to those of the plan, if a note has the result of the same rows."""
         grid, first = self.plan.grid, self.plan.blocks[0].number
         if self._past is None or first == 0:
             return
@@ -220,7 +221,9 @@ class Frontier:
             self._chain[stage.number] = first
 
     def _lead(self, stage: PlanStage, node: Expr, count: int) -> str:
-        """All that the first `count` blocks of a carried node depend on, as a digest; '' where that isn't known yet."""
+        """Return a digest of everything that the first `count` blocks of a carried node depend on; '' if not known
+        yet.
+        """
         blocks = self.plan.grid.blocks[:count]
         stop = blocks[-1].stop
         if not self._complete_up_to(stage, stop):
@@ -230,14 +233,14 @@ class Frontier:
         return digest(recipe.static, cuts, *(self._rows_before(leaf.shape, stop) for leaf in recipe.leaves))
 
     def _rows_before(self, leaf: str, stop: int) -> str:
-        """The rows [0, stop) of a leaf and their dates, as a digest."""
+        """Return a digest of the rows [0, stop) of a leaf and their dates."""
         if (leaf, stop) not in self._leads:
             dates = self.plan.grid.dates[:stop].tobytes()
             self._leads[leaf, stop] = digest(dates, self._digests[leaf][:stop].tobytes())
         return self._leads[leaf, stop]
 
     def _note_chains(self, stage: PlanStage) -> None:
-        """Note what led to a plan that begins late, for the next one."""
+        """Note the blocks that led to a plan that begins late, for the next run."""
         if self._past is not None and self.plan.blocks[0].number > 0:
             for node in stage.outputs:
                 before = self._before[node.shape]
@@ -248,7 +251,7 @@ class Frontier:
         return "tip-" + digest(self.plan.recipes[node.shape].static, first)
 
     def _stored_prefix(self, recipe: Recipe, block: Block, state: str) -> str:
-        """The key of a stored block of the first rows of `block`, '' if there is none that still holds."""
+        """Return the key of a stored block with the first rows of `block`, '' if there is none or it is outdated."""
         note = unseal(self._store.noted(self._tip(recipe.node, block)))
         if not note:
             return ""
@@ -256,11 +259,12 @@ class Frontier:
         stop = block.start + int(rows)
         if stop >= block.stop:
             return ""
+        # The note may be of other data: the prefix is valid only if its key is the one of today's rows.
         expected = recipe.key(self.plan.grid.dates, block.start, stop, self._digests, state)
         return key if key == expected and self._store.facts(key) is not None else ""
 
     def _hand_out(self, stage: PlanStage, block: Block, missing: list[Output]) -> list[Task]:
-        """Tasks for the missing outputs of a block: one for all that start at the same row."""
+        """Return tasks for the missing outputs of a block: one for all that start at the same row."""
         by_start: dict[int, list[Output]] = {}
         for output in missing:
             start = block.start
@@ -300,7 +304,7 @@ class Frontier:
         )
 
     def _part(self, stage: PlanStage, outputs: tuple[Expr, ...]) -> PlanStage:
-        """What these outputs of a stage take."""
+        """Return the part of a stage that these outputs need."""
         if outputs == stage.outputs:
             return stage
         known = tuple(o.shape for o in outputs)
@@ -318,7 +322,7 @@ class Frontier:
         return self._sliced[known]
 
     def _fitting(self, stage: PlanStage, rows: int) -> int:
-        """How many of the rows fit into the memory of a task."""
+        """Return how many of the rows fit into the memory of a task."""
         assets = len(self.plan.grid.names)
         while rows > 1 and memory(stage, rows, assets) > self._slice_bytes:
             rows = (rows + 1) // 2
@@ -345,21 +349,21 @@ class Frontier:
 
 
 def _continued(output: Output) -> Output:
-    """A carried output with a stored prefix goes on from the state kept with that prefix."""
+    """Return a carried output that continues from the state stored with its prefix, if it has one."""
     if not output.prefix:
         return output
     return Output(output.node, output.key, output.name, output.prefix, output.prefix)
 
 
 def cost_at_most(plan: Plan, store: BlockStore) -> int:
-    """Nanoseconds that the plan takes, about, if nothing is stored."""
+    """Return the estimated nanoseconds of the plan if nothing is stored."""
     cells = sum(b.stop - b.start for b in plan.blocks) * len(plan.grid.names)
     costs = KernelCosts.of(store)
     return sum(costs.estimate(stage.order, cells) for stage in plan.stages)
 
 
 def outstanding(plan: Plan, store: BlockStore) -> int:
-    """Nanoseconds, about, of what is not stored yet, as far as it can be seen before it runs."""
+    """Return the estimated nanoseconds of everything not stored yet, as far as known before the run."""
     frontier = Frontier(plan, store, past=CarryHistories(store))
     seen = sum(task.cost_ns for task in frontier.ready(1 << 62))
     cells = sum(b.stop - b.start for b in plan.blocks) * len(plan.grid.names)

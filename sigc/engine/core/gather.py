@@ -1,4 +1,4 @@
-"""Gather stored blocks into one panel over the traded assets: of a root, or of a data source."""
+"""Gathering of stored blocks into one panel over the traded assets: of a root, or of a data source."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _TRIES = 3
 
 
 def gather(computed: Computed, root: str | Expr, start: int = 0, stop: int | None = None) -> Panel:
-    """The rows [start, stop) of the grid of a root (by name or node); assets absent from a block are NaN.
+    """Return the rows [start, stop) of the grid of a root (by name or node); assets absent from a block are NaN.
 
-    A block that turns out damaged, or was evicted meanwhile, is computed again and told of in the report.
+    A block that is damaged, or was evicted meanwhile, is recomputed, and the report says so.
     """
     plan = computed.plan
     node = plan.roots[root] if isinstance(root, str) else root
@@ -54,9 +54,9 @@ def _block(computed: Computed, node: Expr, block: Block) -> Panel:
 
 
 def source_panel(grid: Grid, store: BlockStore, name: str, start: int, stop: int) -> Panel:
-    """The rows [start, stop) of a data source as the plan sees it: on the grid's dates and assets.
+    """Return the rows [start, stop) of a data source as the plan sees it: on the grid's dates and assets.
 
-    A block that turns out damaged or gone is made again from the source's file. Raises E300 where that does not help.
+    A damaged or missing block is rebuilt from the source's file. Raise E300 if that fails.
     """
     leaf = grid.leaves[name]
     read = read_of(source(name), name, leaf, start, stop)

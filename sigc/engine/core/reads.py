@@ -1,4 +1,4 @@
-"""How the rows of a source are read: which blocks, and what of them stands on which row of the grid."""
+"""Reads of sources: the blocks to read, and the source row for each row of the grid."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sigc.plan.grid import Leaf
 
 
 class BlockLostError(Exception):
-    """A block that the task was told to read is gone (evicted or damaged). Carries its key."""
+    """A block that the task must read is gone (evicted or damaged). Its text is the key."""
 
 
 def read_of(node: Expr, name: str, leaf: Leaf, low: int, stop: int) -> Read:
-    """How the rows [low, stop) of a source on the grid are got."""
+    """Return the read of the rows [low, stop) of a source on the grid."""
     rows = leaf.rows[low:stop]
     first, last = _bounds(rows)
     pieces = tuple(Piece(b.key, b.start, b.stop) for b in leaf.source.blocks if b.stop > first and b.start < last)
@@ -37,15 +37,15 @@ def _asof(leaf: Leaf, low: int, stop: int) -> AsOfRead | None:
     if source.events is None or leaf.moments is None:
         return None
     labels = source.labels if source.kind is ValueKind.CATEGORY else None
-    # What there is to know of events at other rows stays with the grid: a task travels.
+    # A task is sent to workers: leave out the events' array, which only the grid needs.
     events = Events(source.events.max_age_days, source.events.by_label, np.empty(0, "i8"))
     return AsOfRead(leaf.moments.rows(low, stop), events, labels)
 
 
 def read_events(read: Read, asof: AsOfRead, store: BlockStore, low: int, stop: int) -> Panel:
-    """The rows [low, stop) of an as-of source. Raises `BlockLostError`.
+    """Return the rows [low, stop) of an as-of source. Raise `BlockLostError`.
 
-    Each row is found in the block that its newest event lies in, whatever the blocks before hold.
+    Each row is read from the block that holds its newest event, independent of earlier blocks.
     """
     rows = read.rows[low - read.low : stop - read.low]
     moments = asof.moments.rows(low - read.low, stop - read.low)

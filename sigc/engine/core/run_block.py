@@ -1,4 +1,4 @@
-"""Compute one task: read leaves, evaluate, store. The same function in this process and on workers.
+"""The computation of one task: read leaves, evaluate, store. The same function in this process and on workers.
 
 1. per slice of rows: read each leaf over [start - need, stop), on the assets that occur in it
 2. evaluate the nodes (`evaluate.py`)
@@ -38,13 +38,16 @@ from sigc.ops.declare import REGISTRY
 from sigc.ops.declare import Carry as CarryRule
 from sigc.panel import Floats, Panel, canonical
 
-_CACHES = 16 << 20  # bytes of results in memory, beyond which no cache will have them when they are read
+_CACHES = 16 << 20  # bytes of results in memory; larger ones are no longer in a CPU cache when they are read
 
 
 @dataclass(slots=True, eq=False)
 class _Made:
-    """What a task has so far. carries, by node shape: the state after the last row. prefixes, parts, by the key of an
-    output: what it goes on from, what is computed. seconds: by node shape; cold: shapes, see `Slice`."""
+    """The intermediate results of a task.
+
+    carries, by node shape: the state after the last row. prefixes, parts, by the key of an output: its stored first
+    rows, and the computed ones. seconds: by node shape; cold: shapes, see `Slice`.
+    """
 
     carries: dict[str, CarryState]
     prefixes: dict[str, Panel | None]
@@ -56,9 +59,10 @@ class _Made:
 def run_block(
     task: Task, store: BlockStore, where: str = "", room: MemoryArena | None = None, books: TrialBooks | None = None
 ) -> TaskOutcome:
-    """Compute and store the outputs of `task`. Nothing is stored when a block it reads is lost.
+    """Compute and store the outputs of `task`. Nothing is stored if a block it reads is lost.
 
-    room: where results lie that stay in memory. books: take all results that are not carried, instead of the store.
+    room: arrays for results that stay in memory. books: they take all results that are not carried, instead of the
+    store.
     """
     begun = time.perf_counter()
     store = timed = TimedStore(store)
@@ -125,7 +129,7 @@ def _run_slice(
 
 
 def _target(task: Task, output: Output, at: Slice, room: MemoryArena | None, books: TrialBooks | None) -> Target:
-    """Where the rows of an output go; not filled."""
+    """Return the array (or book) for the rows of an output; not filled."""
     if books is not None and not output.node.carried:
         return books.part(output.node.shape, at)
     if room is None or output.prefix or not at.names:
@@ -134,7 +138,7 @@ def _target(task: Task, output: Output, at: Slice, room: MemoryArena | None, boo
 
 
 def read_leaf(read: Read, store: BlockStore, low: int, stop: int) -> Panel:
-    """The rows [low, stop) of a leaf over the assets it has there. Raises `BlockLostError`."""
+    """Return the rows [low, stop) of a leaf over the assets it has there. Raise `BlockLostError`."""
     if read.asof is not None:
         return read_events(read, read.asof, store, low, stop)
     rows = read.rows[low - read.low : stop - read.low]
@@ -144,6 +148,7 @@ def read_leaf(read: Read, store: BlockStore, low: int, stop: int) -> Panel:
     first, last = int(rows[valid].min()), int(rows[valid].max()) + 1
     panels, begun = [], None
     pieces = [p for p in read.pieces if p.start < last and p.stop > first]
+    # All pieces are read into one buffer, so that a range over several blocks is a view, not a copy.
     shelf = ReadBuffer(sum(p.stop - p.start for p in pieces))
     for piece in pieces:
         panel = store.read(piece.key, shelf.place)
@@ -162,7 +167,7 @@ def read_leaf(read: Read, store: BlockStore, low: int, stop: int) -> Panel:
 
 
 def _occurring(task: Task, panels: list[Panel], carries: dict[str, CarryState]) -> tuple[str, ...]:
-    """The traded assets that occur in any leaf or state: the others stay missing whatever is computed."""
+    """Return the traded assets that occur in any leaf or state: all others stay missing in any result."""
     parts = [p.names for p, r in zip(panels, task.reads, strict=True) if not r.broadcast]
     parts += [c.names for c in carries.values()]
     if any(names == task.names for names in parts):
@@ -174,7 +179,7 @@ def _occurring(task: Task, panels: list[Panel], carries: dict[str, CarryState]) 
 
 
 def lay_leaf(read: Read, panel: Panel, names: tuple[str, ...], labels: tuple[str, ...]) -> Floats:
-    """The panel's values over `names`, its label codes turned into the plan's `labels`."""
+    """Return the panel's values over `names`, with its label codes converted to the plan's `labels`."""
     values = recode(panel, labels)
     if read.broadcast:
         column = values if values.shape[1] else np.full((len(values), 1), np.nan)
@@ -215,9 +220,10 @@ def _spread(carry: CarryState, names: tuple[str, ...], initial: Floats) -> Float
 
 
 def _gathered(names: tuple[str, ...], state: Floats, initial: Floats) -> CarryState:
-    """The state without the assets that never were seen, so that adding such assets changes no byte."""
+    """Return the state without assets never seen, so that adding such assets changes no byte."""
     state = canonical(state)
     start = canonical(initial[:, None])
+    # Compare bits, not values: NaN equals NaN here.
     seen = (state.view("i8") != start.view("i8")).any(axis=0)
     if seen.all():
         return CarryState(names, state)
@@ -250,7 +256,7 @@ def _stored(task: Task, output: Output, made: _Made, store: BlockStore, room: Me
 
 
 def _joined(prefix: Panel | None, parts: list[Panel], room: MemoryArena | None) -> Panel:
-    """All rows, over the assets valid in one. A stored prefix has only such; in memory it grows where it lies."""
+    """Return all rows, over the assets valid in one of them. In memory, a stored prefix grows in place."""
     valid = [_valid(p) for p in parts]
     if prefix is None:
         return concat(parts, _united(valid))
@@ -261,19 +267,19 @@ def _joined(prefix: Panel | None, parts: list[Panel], room: MemoryArena | None) 
 
 
 def _taken(task: Task, output: Output) -> BlockFacts:
-    """Of a result that books took; no block is under its key."""
+    """Return the facts of a result that books took; no block is stored under its key."""
     return BlockFacts(output.key, output.name, task.block.label, len(task.dates))
 
 
 def _digests(output: Output, panel: Panel, store: BlockStore) -> bytes:
-    """One a row; of the stored prefix they are known."""
+    """Return a digest per row; those of the stored prefix are known."""
     prefix = store.facts(output.prefix) if output.prefix else None
     known = b"" if prefix is None else prefix.digests
     return known + row_digests(panel.rows(len(known) // DIGEST_BYTES, len(panel.dates)))
 
 
 def _united(names: list[tuple[str, ...]]) -> tuple[str, ...]:
-    """All of them once, ordered."""
+    """Return the sorted union of names."""
     if all(n == names[0] for n in names):
         return names[0]
     found = set[str]().union(*names)
@@ -281,7 +287,7 @@ def _united(names: list[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def _valid(panel: Panel) -> tuple[str, ...]:
-    """The assets with a valid cell; most have one in the last row already."""
+    """Return the assets with a valid cell; most have one in the last row already."""
     seen = np.zeros(len(panel.names), dtype=bool)
     for row in panel.values[::-1]:
         seen |= row == row

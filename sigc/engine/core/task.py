@@ -1,6 +1,6 @@
-"""What crosses from the controller to where blocks are computed, and back: a `Task` out, an `TaskOutcome` home.
+"""Messages between the controller and workers: a `Task` out, a `TaskOutcome` back.
 
-No array of data is in either: a task names the stored blocks to read, an outcome the facts of those written.
+Neither contains arrays of data: a task names the stored blocks to read, an outcome the facts of those written.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AsOfRead:
-    """How events become rows: when the rows of the read are, how old values may be, the labels that codes are of."""
+    """The conversion of events to rows: the moments of the rows, the maximum age of values, the labels of codes."""
 
     moments: RowMoments
     events: Events
@@ -38,9 +38,9 @@ class AsOfRead:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
-    """How the rows [low, stop) of a leaf are got: `rows` gives, per grid row, the row among `pieces` (-1: none).
+    """The read of the rows [low, stop) of a leaf: `rows` gives, per grid row, the row among `pieces` (-1: none).
 
-    A carried leaf has the grid's own coordinates. asof: of an as-of source, whose blocks hold events.
+    A carried leaf has the grid's own coordinates. asof: for an as-of source, whose blocks hold events.
     """
 
     leaf: Expr
@@ -54,9 +54,9 @@ class Read:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Output:
-    """One block to store. prefix: the stored block of its first rows, which it goes on from ('' = none).
+    """One block to store. prefix: the stored block of its first rows, to which the rest is appended ('' = none).
 
-    carry: the key under which the state before the first computed row is kept ('' = initial state).
+    carry: the key of the state before the first computed row ('' = initial state).
     """
 
     node: Expr
@@ -68,10 +68,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """Compute the rows [start, block.stop) of `outputs` and store them (after their prefix) under their keys.
+    """A task: compute the rows [start, block.stop) of `outputs` and store them (after their prefix) under their keys.
 
-    order, need: of the nodes that these outputs take, see `sigc.plan.halo`. dates: of the whole block.
-    slice_rows: at most so many rows at a time. grid_rows: of the whole grid. cost_ns: estimated, for batching.
+    order, need: of the nodes that these outputs need, see `sigc.plan.halo`. dates: of the whole block. slice_rows: the
+    maximum number of rows at a time. grid_rows: of the whole grid. cost_ns: estimated, for batching.
     """
 
     number: int
@@ -93,10 +93,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TaskOutcome:
-    """What a task did. seconds: by node shape; cold: shapes whose seconds may hold the compiling of code. lost: keys of
-    blocks it found missing (nothing was stored).
+    """The outcome of a task. lost: keys of blocks it found missing (then nothing was stored).
 
-    busy_s: from its begin to its end. reading_s, writing_s: of that, spent on blocks, their checksums included.
+    seconds: by node shape; cold: shapes whose seconds may include compilation. busy_s: from begin to end; reading_s,
+    writing_s: the parts spent on blocks, their checksums included.
     """
 
     number: int
@@ -114,7 +114,8 @@ class TaskOutcome:
 
 @dataclass(slots=True)
 class RunReport:
-    """What a run did: blocks by node name that were computed, joined to a stored prefix, or found stored.
+    """The report of a run: numbers of blocks by node name that were computed, joined to a stored prefix, or found
+    stored.
 
     seconds: from begin to end. busy_s, node_seconds (by node shape), reading_s, writing_s: of all tasks together.
     """
@@ -132,7 +133,7 @@ class RunReport:
     incidents: list[str] = field(default_factory=list)
 
     def add(self, later: RunReport) -> None:
-        """Count what a later run computed, and what it met."""
+        """Add the blocks, times and incidents of a later run."""
         for mine, theirs in ((self.computed, later.computed), (self.joined, later.joined)):
             for name, count in theirs.items():
                 mine[name] = mine.get(name, 0) + count
@@ -157,7 +158,7 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A moment of a run. `total` grows while carried chains become known."""
+    """The progress of a run. `total` grows while carried chains become known."""
 
     done: int
     cached: int

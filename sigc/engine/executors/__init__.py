@@ -1,1 +1,1 @@
-"""Executors: threads of this process, or Dask workers and all that keeps them honest."""
+"""Executors: threads of this process, or Dask workers with proofs and supervision."""

@@ -1,4 +1,4 @@
-"""A batch of tasks as a worker computes it: the cache opened by its address, the tasks one after the other."""
+"""Batches of tasks on a worker: the cache is opened by its address, the tasks run one after the other."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sigc.cache.parquet import ParquetStore
 from sigc.engine.core.run_block import run_block
 from sigc.engine.core.task import Task, TaskOutcome
 
-_WORKER_MEMORY_BYTES = 32 << 20  # of blocks kept by a worker: its tasks rarely read one twice
+_WORKER_MEMORY_BYTES = 32 << 20  # block cache of a worker: small, as its tasks rarely read a block twice
 
 
 @dataclass(frozen=True, slots=True)
 class StoreAddress:
-    """Where workers open the same cache."""
+    """The address by which workers open the same cache."""
 
     directory: str
     max_size_gb: float
@@ -30,7 +30,7 @@ _stores_lock = threading.Lock()
 
 
 def open_store(address: StoreAddress) -> BlockStore:
-    """The cache at `address`, one per process."""
+    """Return the cache at `address`, one per process."""
     with _stores_lock:
         if address not in _stores:
             _stores[address] = ParquetStore(
@@ -40,7 +40,7 @@ def open_store(address: StoreAddress) -> BlockStore:
 
 
 def run_batch(tasks: tuple[Task, ...], address: StoreAddress) -> list[TaskOutcome]:
-    """Run tasks one after the other on a worker (`join.carry_out` has seen that it may)."""
+    """Run tasks one after the other on a worker (`join.carry_out` has checked the proof)."""
     where = str(get_worker().address)
     store = open_store(address)
     before = len(store.incidents())

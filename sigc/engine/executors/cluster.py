@@ -1,7 +1,7 @@
-"""Open a Dask client as the config says: a local cluster, a running scheduler, or a cluster class.
+"""Opening of a Dask client as configured: a local cluster, a running scheduler, or a cluster class.
 
-Before the client is handed on, every worker is judged: same versions and sources, the same cache, data that it can read
-(`proof.py`). One that differs is set aside with what differs and where; one that joins later and differs, leaves.
+Before the client is used, every worker is checked: same versions and sources, the same cache, readable data
+(`proof.py`). A worker that differs is set aside with the differences; one that joins later and differs leaves.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sigc.errors import Diagnostic, SigcError
 
 log = logging.getLogger("sigc.cluster")
 
-# What matters is set by us; see the README of this folder for the reason of each line.
+# Settings that matter; the README of this folder gives the reasons.
 SETTINGS: Mapping[str, Any] = {
     "distributed.scheduler.allowed-failures": 2,
     "distributed.scheduler.work-stealing": False,
@@ -37,14 +37,14 @@ SETTINGS: Mapping[str, Any] = {
     "distributed.worker.profile.enabled": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.target": False,
-    # A paused worker would not come back: nothing of ours is spilled. Plans are cut to fit instead.
+    # A paused worker would never resume, as nothing is spilled. Plans are cut to fit instead.
     "distributed.worker.memory.pause": False,
     "distributed.admin.tick.interval": "1 s",
     "distributed.admin.system-monitor.interval": "10 s",
     "distributed.admin.log-length": 200,
     "distributed.admin.low-level-log-length": 200,
     # A threshold of 1 GiB keeps numpy's blocks in the heap: 1.2 to 2.3 times faster than the default. One heap for all
-    # threads: those of a worker that only talk hold no memory; a tenth less at the peak.
+    # threads: the communication threads of a worker then hold no memory; 10 % less at the peak.
     "distributed.nanny.pre-spawn-environ": {
         "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
         "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
@@ -57,22 +57,22 @@ SETTINGS: Mapping[str, Any] = {
 
 
 _CLASS_STARTS_WITHIN_S = 120.0
-_INTERPRETER_BYTES = 320 << 20  # of a worker with its libraries and compiled kernels
+_INTERPRETER_BYTES = 320 << 20  # memory of a worker with its libraries and compiled kernels
 
 
 @contextmanager
 def open_client(
     settings: ClusterSettings, cache: Path, roots: Sequence[Path] = (), niceness: int = 0
 ) -> Iterator[Client]:
-    """A client of the cluster that `settings` names, with a worker at least that has proved to be as it must.
+    """Open a client of the configured cluster, with at least one worker that has proved the requirement.
 
-    Workers that join later prove it when they do. Whatever was started here ends with the block, and nothing of ours
-    stays on a scheduler that was not. niceness: of workers that are started here. Raises `SigcError` (E402).
+    Workers that join later prove it then. Everything started here ends with the block, and nothing is left on a
+    scheduler that was running before. niceness: of workers started here. Raise `SigcError` (E402).
     """
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(SETTINGS))
         client = stack.enter_context(_connect(settings, stack))
-        if settings.type == "local":  # one that is not ours has its own doors
+        if settings.type == "local":  # a scheduler of others protects its own pages
             _shut_doors(client, settings)
         workers = Workers(client, patience_s(settings))
         stack.callback(workers.leave)
@@ -81,12 +81,12 @@ def open_client(
 
 
 def patience_s(settings: ClusterSettings) -> float:
-    """Seconds to wait for a first worker: those of a cluster class are started somewhere first."""
+    """Return the seconds to wait for a first worker: those of a cluster class must be started somewhere first."""
     return max(settings.connect_timeout_s, _CLASS_STARTS_WITHIN_S if settings.type == "class" else 0.0)
 
 
 def _admit(workers: Workers, required: str, cache: Path, niceness: int) -> None:
-    """Have workers judged, now and when they join. Raises `SigcError` (E402) where none is as it must be."""
+    """Check all workers, now and when they join. Raise `SigcError` (E402) if none passes."""
     workers.wait(log.warning)
     for address in workers.admit("sigc-join", required, str(cache), niceness):
         workers.set_aside(address, "does not answer")
@@ -97,7 +97,7 @@ def _admit(workers: Workers, required: str, cache: Path, niceness: int) -> None:
 
 
 def _shut_doors(client: Client, settings: ClusterSettings) -> None:
-    """Dask's pages are for this machine, and for the address they were told to listen on."""
+    """Restrict Dask's pages to this machine, and to the address they are configured to listen on."""
     host = settings.dashboard_address.rpartition(":")[0].strip("[]").lower()
     client.register_plugin(GuardScheduler(frozenset({host} if host else ())))
     client.register_plugin(GuardWorker())
@@ -118,14 +118,14 @@ def _connect(settings: ClusterSettings, stack: ExitStack) -> Client:
                 cluster.scale(scale if isinstance(scale, int) else max(1, scale.minimum))
             client = _client(cluster, _security(settings), settings)
             if scale is not None and not isinstance(scale, int):
-                # An adaptive cluster starts workers for tasks alone: the first one is asked for, and waited for.
+                # An adaptive cluster starts workers only for tasks: request the first one, and wait for it.
                 Workers(client, patience_s(settings)).wait(log.warning)
                 cluster.adapt(minimum=scale.minimum, maximum=scale.maximum)
             return client
         case _:
             check_main()
-            # A nanny starts its worker again by itself. The cluster would close it for good if, so long after one loss,
-            # the worker happened to be away once more: two losses within seconds, and it would be gone for ever.
+            # A nanny restarts its worker by itself. The cluster would close the worker for good if it happened to be
+            # away again when this timeout after a first loss ends: two losses within seconds would remove it forever.
             stack.enter_context(dask.config.set({"distributed.deploy.lost-worker-timeout": "3650 days"}))
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="sigc-workers-"))
             return _client(stack.enter_context(_local(settings, scratch)), None, settings)
@@ -141,7 +141,7 @@ def _local(settings: ClusterSettings, scratch: str) -> LocalCluster:
         host="127.0.0.1",
         protocol="tls://" if secure else "tcp://",
         security=Security.temporary() if secure else None,
-        # Without an address it would listen on all interfaces.
+        # Without an address it listens on all interfaces.
         dashboard_address=settings.dashboard_address or "127.0.0.1:0",
         local_directory=scratch,
         silence_logs=40,
@@ -180,7 +180,9 @@ def _class(dotted: str) -> Any:
 
 
 def slice_bytes(client: Client) -> int:
-    """Memory one task may plan with: what the smallest worker has beside its interpreter, shared by its threads."""
+    """Return the memory one task may use: that of the smallest worker without its interpreter, shared by its
+    threads.
+    """
     limits = []
     for worker in client.scheduler_info(n_workers=-1)["workers"].values():
         limit = worker["memory_limit"] or psutil.virtual_memory().total // 4

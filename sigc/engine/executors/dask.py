@@ -1,9 +1,9 @@
-"""The Dask engine: tasks on workers, fed in a window, so that tasks stay in the hundreds.
+"""The Dask engine: tasks on workers, fed in a window, so that only hundreds of tasks are in flight.
 
-The strategy's DAG is the graph: no dask.array, no HighLevelGraph, no futures that depend on futures. A
-future carries one or several tasks (batched until they are worth 0.2 s); what comes back are facts.
+The strategy's DAG is the graph: no dask.array, no HighLevelGraph, no futures that depend on futures. A future carries
+one or several tasks (batched until they are worth 0.2 s) and returns facts.
 
-Neighbours: `cluster.py` opens the client this engine is handed, `drive.py` feeds it.
+Neighbours: `cluster.py` opens the client, `drive.py` feeds the engine.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ _WORTH_A_BATCH_NS = 200_000_000
 _BATCHES_PER_THREAD = 3
 _MOST_IN_A_BATCH = 32
 _RESTARTED_WITHIN_S = 30
-_LOOKS_EVERY_S = 2.0  # after workers, while no batch comes home
-_SILENT_S = 60.0  # without a heartbeat, after which a worker's batches go elsewhere
+_LOOKS_EVERY_S = 2.0  # interval of checks of workers while no batch arrives
+_SILENT_S = 60.0  # without a heartbeat; then a worker's batches go elsewhere
 _LEAST_SILENT_S = 5.0  # several heartbeats
-_MOST_REFUSALS = 50  # of one run; workers that are refused and started again are a loop
-_MOST_HANGS = 2  # deadlines missed in a row, workers restarted each time
+_MOST_REFUSALS = 50  # per run: workers that are refused and restarted form a loop
+_MOST_HANGS = 2  # consecutive missed deadlines, with workers restarted each time
 
 
 class DaskExecutor:
-    """Feeds tasks to the workers of `client`. deadline_s bounds one batch (0: none); patience_s a wait for any worker.
+    """An executor on the workers of `client`. deadline_s bounds one batch (0: none); patience_s a wait for any worker.
 
-    Each batch names what a worker must have proved; one that has not computes nothing, is told of, and gets no more.
-    Raises `SigcError` with a readable cause for a task that failed, or whose workers were killed under it.
+    Each batch names the requirement; a worker that does not meet it computes nothing, is reported, and gets no more.
+    `next` raises `SigcError` with a readable cause for a task that failed, or whose workers were killed.
     """
 
     def __init__(
@@ -67,20 +67,22 @@ class DaskExecutor:
         self._arrived: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._home: deque[TaskOutcome] = deque()
         self._incidents: deque[str] = deque()
-        self._threads = 1  # of all workers together, when last asked
+        self._threads = 1  # of all workers together, at the last request
         self._tasks_a_batch = 1
         self._hung = 0
         self._progress_at = time.monotonic()
         self._alone_since: float | None = None
-        self._seen: dict[str, tuple[object, float]] = {}  # each worker's last heartbeat, and when it was new here
+        self._seen: dict[
+            str, tuple[object, float]
+        ] = {}  # each worker's last heartbeat, and the time it was first seen here
         self._scheduler = str(client.scheduler_info()["address"])
         client.subscribe_topic(EVENTS, self._hear)
 
     @property
     def window(self) -> int:
-        """As many tasks as make some batches for every thread.
+        """Return the number of tasks that gives every thread some batches.
 
-        None while outcomes wait to be taken in: what they open is asked for at once, so that it makes a batch again.
+        0 while outcomes wait to be processed: the tasks that they make ready should form a batch.
         """
         if self._home:
             return 0
@@ -93,10 +95,11 @@ class DaskExecutor:
         return self._slice_bytes
 
     def prepare(self, operators: Collection[str]) -> None:
-        """Have workers prove that they make the same bits of these operators in the same cache; late ones as they join.
+        """Have workers prove that they compute the same bits of these operators in the same cache, late ones as they
+        join.
 
-        Those that fail are set aside; one that is silent is restarted, and asked again. Raises `SigcError` (E402) where
-        there are workers and none can be used.
+        Those that fail are set aside; a silent one is restarted and asked again. Raise `SigcError` (E402) if there are
+        workers and none is usable.
         """
         self._required = requirement(put_mark(Path(self._address.directory)), (), digests(operators))
         with self._reached():
@@ -118,7 +121,7 @@ class DaskExecutor:
     def next(self) -> TaskOutcome:
         while not self._home:
             key = self._next_key()
-            if key in self._batches:  # else it was cancelled
+            if key in self._batches:  # otherwise it was cancelled
                 future, batch = self._batches.pop(key)
                 self._home.extend(self._result(future, batch))
         return self._home.popleft()
@@ -141,15 +144,15 @@ class DaskExecutor:
             self._workers.leave(self._name)
 
     def _send(self, batch: tuple[Task, ...]) -> None:
-        """To any worker; past those that are set aside and still there."""
+        """Send a batch to any worker that is not set aside."""
         chosen: dict[str, Any] = {}
         if self._workers.aside:
             with self._reached():
                 self._workers.wait(self._tell)
                 chosen = {"workers": sorted(self._workers.usable()), "allow_other_workers": False}
-        # A key is used once: a batch that is sent again after a loss must not meet its own earlier result.
+        # A key is used once: a batch sent again after a loss must not get its own earlier result.
         key = f"sigc-{batch[0].outputs[0].key[:16]}-{uuid.uuid4().hex[:8]}"
-        first = int(_is_chained(batch[0]))  # what waits for the next link of a chain is the longest way of a run
+        first = int(_is_chained(batch[0]))  # carry chains are the critical path of a run
         payload = pickle.dumps((batch, self._address), pickle.HIGHEST_PROTOCOL)
         future = self._client.submit(CARRY_OUT, payload, self._required, key=key, pure=False, priority=first, **chosen)
         self._await(future, batch)
@@ -159,7 +162,7 @@ class DaskExecutor:
         future.add_done_callback(lambda done: self._arrived.put(done.key))
 
     def _next_key(self) -> str:
-        """The key of a batch that came home. Workers that are silent beyond the deadline are restarted."""
+        """Return the key of a batch that arrived. Workers that are silent beyond the deadline are restarted."""
         self._progress_at = time.monotonic()
         while True:
             try:
@@ -183,7 +186,7 @@ class DaskExecutor:
         self._progress_at = time.monotonic()
 
     def _look(self) -> None:
-        """After workers, while no batch comes home: there must be some, and none that holds a batch may be silent."""
+        """Check the workers while no batch arrives: there must be some, and none that holds a batch may be silent."""
         usable, now = self._workers.usable(), time.monotonic()
         if usable:
             self._alone_since = None
@@ -192,6 +195,7 @@ class DaskExecutor:
         elif now - self._alone_since > self._workers.patience_s:
             raise self._workers.nobody()
         for address, told in usable.items():
+            # Compare heartbeats by this machine's clock: `last_seen` is by the scheduler's, which may differ.
             seen, since = self._seen.get(address, (None, now))
             self._seen[address] = (seen, since) if seen == told["last_seen"] else (told["last_seen"], now)
         silent = [address for address in usable if now - self._seen[address][1] > self._silent_s]
@@ -201,11 +205,11 @@ class DaskExecutor:
 
     @property
     def _silent_s(self) -> float:
-        """How long a worker may be silent."""
+        """Return how long a worker may be silent."""
         return min(_SILENT_S, max(_LEAST_SILENT_S, self._deadline_s)) if self._deadline_s else _SILENT_S
 
     def _send_elsewhere(self, silent: list[str]) -> None:
-        """Send the batches that these workers hold, finished or not, to others; restart those that a nanny watches."""
+        """Send the batches of these workers, finished or not, to others; restart those with a nanny."""
         held = [*self._client.processing(silent).values(), *self._client.has_what(silent).values()]
         watched = [address for address, told in self._workers.usable().items() if address in silent and told["nanny"]]
         for address in silent:
@@ -217,16 +221,16 @@ class DaskExecutor:
         self._restart(watched)
 
     def _restart_busy(self) -> None:
-        """Restart the workers that hold tasks; the scheduler sends the tasks again."""
+        """Restart the workers that hold tasks; the scheduler sends their tasks again."""
         self._restart([w for w, keys in self._client.processing().items() if keys])
 
     def _restart(self, workers: list[str]) -> None:
-        """End workers that hang and have them started again. Others may end or restart them at the same time."""
+        """Restart hanging workers. Other clients may end or restart them at the same time."""
         after = f" for {self._deadline_s:.0f} s" if self._deadline_s else ""
         if workers:
             self._incidents.append(f"{len(workers)} worker(s) finished nothing{after}: restarted")
         for worker in workers:
-            # Gone by now (KeyError), or not back in time (TimeoutError): the deadline watches over what follows.
+            # Gone already (KeyError), or not back in time (TimeoutError): the deadline covers both.
             with contextlib.suppress(KeyError, TimeoutError, OSError, ValueError):
                 self._client.restart_workers([worker], timeout=_RESTARTED_WITHIN_S)
 
@@ -240,7 +244,7 @@ class DaskExecutor:
         except KilledWorker as killed:
             raise SigcError(_killed(killed, batch)) from killed
         except Exception as failure:
-            if self._was_refused():  # by a worker that can't even read it
+            if self._was_refused():  # by a worker that can't even unpickle it
                 self._send(batch)
                 return []
             message = f"a worker failed on {_name(batch)}: {type(failure).__name__}: {failure}"
@@ -259,7 +263,9 @@ class DaskExecutor:
         return found
 
     def _fetched(self, future: Any) -> Any:
-        """What came of a batch. None: its worker does not hand it over, or was lost, and it is computed again."""
+        """Return the result of a batch. None: its worker does not hand it over, or was lost, and it is computed
+        again.
+        """
         until = time.monotonic() + self._silent_s
         while future.status == "finished" and time.monotonic() < until:
             with contextlib.suppress(TimeoutError):
@@ -267,21 +273,21 @@ class DaskExecutor:
         return None if future.status in ("finished", "pending", "lost") else future.result()
 
     def _not_handed_over(self, future: Any) -> None:
-        """Set aside the workers that hold a result and do not give it: they stopped after the work was done."""
+        """Set aside the workers that hold a result and do not send it: they stopped after the work was done."""
         with self._reached():
             holders = self._client.who_has([future]).get(future.key, ())
             self._client.cancel([future], force=True)
             self._send_elsewhere([address for address in holders if address in self._workers.usable()])
 
     def _refused(self, worker: str, why: str) -> None:
-        """Send nothing more to a worker. Raises `SigcError` when that happens again and again."""
+        """Send nothing more to a worker. Raise `SigcError` after too many refusals."""
         if worker not in self._workers.aside:
             self._tell(self._workers.set_aside(worker, why))
         if len(self._workers.refusals) > _MOST_REFUSALS:
             raise self._workers.nobody()
 
     def _was_refused(self) -> bool:
-        """Whether a worker is found that is not as it must be, and not set aside yet."""
+        """Return True if a check finds a worker that must be refused, and was not set aside yet."""
         known = len(self._workers.refusals)
         with self._reached():
             self._workers.judge(self._required)
@@ -292,7 +298,7 @@ class DaskExecutor:
 
     @contextlib.contextmanager
     def _reached(self) -> Iterator[None]:
-        """A scheduler that does not answer in time is lost."""
+        """Turn a timeout or a lost connection into `EngineLostError`."""
         try:
             yield
         except TimeoutError as silent:
@@ -305,7 +311,7 @@ class DaskExecutor:
             self._incidents.append(text)
 
     def _hear(self, event: tuple[float, Any]) -> None:
-        """Take in what is told of workers: of those that were lost, and of those that were refused."""
+        """Process an event about workers: lost, or refused."""
         _, message = event
         address = message.get("refused")
         if address is None:
@@ -318,10 +324,10 @@ class DaskExecutor:
 
 
 def batches(tasks: Sequence[Task], idle: int) -> list[tuple[Task, ...]]:
-    """Tasks put together until a batch is about worth sending, never so that one of the `idle` threads goes without.
+    """Group tasks into batches that are worth sending, but leave none of the `idle` threads without one.
 
-    The nearest to what is worth it, below or above: larger batches leave workers waiting for the last one of a run.
-    A link of a carry chain goes by itself: the next one waits for it.
+    A batch ends nearest to the target, below or above: larger batches leave workers waiting for the last one of a run.
+    A link of a carry chain goes alone: the next one waits for it.
     """
     most = min(_MOST_IN_A_BATCH, max(1, len(tasks) // max(1, idle)))
     found: list[tuple[Task, ...]] = []

@@ -1,9 +1,9 @@
-"""Who may look at Dask's own pages: this machine's browsers, and no page of another site.
+"""Access control of Dask's own pages: browsers of this machine only, and no page of another site.
 
-Dask serves its dashboard without a login, and to any Host and Origin, so that a foreign page whose name was made to
-point at this machine could read it. On a cluster of ours each server of Dask (scheduler, workers) is asked through
-`DashboardGuard`: requests whose Host is not this machine, or that a page of another origin sends, are refused. A
-browser that goes there (a link, our own page's frame) is let in.
+Dask serves its dashboard without a login, to any Host and Origin, so that a foreign page whose name resolves to this
+machine could read it (DNS rebinding). On sigc's own cluster each HTTP server of Dask (scheduler, workers) is wrapped in
+`DashboardGuard`: it refuses requests whose Host is not this machine, or that a page of another origin sends. Navigation
+by a browser (a link, a frame of our own page) is allowed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OURS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def is_refused(headers: Mapping[str, str], more: frozenset[str] = frozenset()) -> bool:
-    """Whether a request may not come in. headers: by lower-case name; more: hosts that are ours beside loopback.
+    """Return True if a request must be refused. headers: by lower-case name; more: allowed hosts beside loopback.
 
     >>> is_refused({"host": "127.0.0.1:8787"}), is_refused({"host": "evil.example"})
     (False, True)
@@ -48,17 +48,17 @@ def is_refused(headers: Mapping[str, str], more: frozenset[str] = frozenset()) -
 
 
 class DashboardGuard(HTTPServerConnectionDelegate):
-    """Stands before a server's application."""
+    """A wrapper of a server's application that checks each request."""
 
     def __init__(self, application: HTTPServerConnectionDelegate, hosts: frozenset[str] = frozenset()) -> None:
         self.application, self.hosts = application, hosts
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        """Judge each request before the application sees it."""
+        """Check each request before the application sees it."""
         return _Visitor(self.application.start_request(server_conn, request_conn), request_conn, self.hosts)
 
     def on_close(self, server_conn: object) -> None:
-        """A connection is gone."""
+        """Pass on that a connection closed."""
         self.application.on_close(server_conn)
 
 
@@ -93,14 +93,14 @@ class _Visitor(HTTPMessageDelegate):
 
 
 def guard(node: Any, hosts: frozenset[str] = frozenset()) -> None:
-    """Put doors before the pages of a scheduler or a worker that runs in this process."""
+    """Wrap the HTTP server of a scheduler or worker in this process."""
     server = getattr(node, "http_server", None)
     if server is not None and not isinstance(server.request_callback, DashboardGuard):
         server.request_callback = DashboardGuard(cast(HTTPServerConnectionDelegate, server.request_callback), hosts)
 
 
 class GuardScheduler(SchedulerPlugin):
-    """Doors for the scheduler."""
+    """A plugin that guards the scheduler."""
 
     name = "sigc-doors"
 
@@ -108,15 +108,15 @@ class GuardScheduler(SchedulerPlugin):
         self.hosts = hosts
 
     async def start(self, scheduler: Any) -> None:
-        """When it is registered."""
+        """Guard the scheduler when the plugin is registered."""
         guard(scheduler, self.hosts)
 
 
 class GuardWorker(WorkerPlugin):
-    """Doors for every worker, those that join later too."""
+    """A plugin that guards every worker, also those that join later."""
 
     name = "sigc-doors"
 
     def setup(self, worker: Any) -> None:
-        """When it is registered, or the worker joins."""
+        """Guard the worker when it joins, or the plugin is registered."""
         guard(worker)

@@ -1,12 +1,12 @@
-"""What stays on a scheduler while a client of ours is there, and judges every worker that joins.
+"""The part of sigc that stays on a scheduler while a client exists, and checks every worker that joins.
 
-These classes and functions travel as code, not by name (`workers.py` sees to that), so that they run on schedulers and
-workers without sigc, or with another: nothing here may name sigc but inside of `judged`.
+These classes and functions travel as code, not by name (`workers.py`), so that they run on schedulers and workers
+without sigc, or with another version: nothing here may import sigc, except inside of `judged` and `carry_out`.
 
-    hang(...)     on the scheduler: workers that join from now on are judged by `Join`
-    carry_out     on a worker: a batch of tasks, where the process has proved what is required
-    Join          on a worker, before its first task: it proves what is required, or leaves with the reason in its log
-    Keeper        on the scheduler: tells of lost workers, and takes away what a client hung there when that is gone
+    hang(...)     on the scheduler: `Join` checks workers that join from now on
+    carry_out     on a worker: run a batch of tasks if the process has proved the requirement
+    Join          on a worker, before its first task: prove the requirement, or leave with the reason in the log
+    Keeper        on the scheduler: report lost workers, and remove a client's plugins when it is gone
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ import cloudpickle
 import distributed
 from distributed.diagnostics.plugin import SchedulerPlugin, WorkerPlugin
 
-EVENTS = "sigc-workers"  # the topic on which is told of workers that come and go
+EVENTS = "sigc-workers"  # the topic of events about workers
 _LEAVES_WITHIN_S = 10
 
 
 async def judged(required: str, folder: str, niceness: int) -> tuple[str, bool]:
-    """What this process lacks of a requirement ('' for nothing), and whether it has sigc at all.
+    """Return (differences of this process to a requirement, '' for none; True if it has sigc).
 
-    folder: where compiled kernels are kept, '' where that is known already.
+    folder: of compiled kernels, '' if it is set already.
     """
     try:
         import pathlib
 
         from sigc.ops import jit
 
-        if folder:  # before the first await, so that what is judged beside it finds them too
+        if folder:  # before the first await, so that concurrent checks find it set
             jit.prepare(pathlib.Path(folder))
         from sigc.engine.executors.nice import give_way
         from sigc.engine.executors.proof import unmet
@@ -46,16 +46,16 @@ async def judged(required: str, folder: str, niceness: int) -> tuple[str, bool]:
         return await asyncio.to_thread(unmet, required), True
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] == "sigc":
-            return f"has no sigc, or another ({missing})", missing.name != "sigc"
+            return f"has no sigc, or another version ({missing})", missing.name != "sigc"
         return f"can't load sigc: {missing}", True
     except Exception as failure:
         return f"can't prove what it computes: {type(failure).__name__}: {failure}", True
 
 
 def carry_out(payload: bytes, required: str) -> Any:
-    """On a worker: compute a batch of tasks, if this process proves what is required; else say who refuses and why.
+    """Run a batch of tasks on a worker if this process proves the requirement; else return the refusal and its reason.
 
-    payload: pickled, so that neither a scheduler nor a worker without sigc has to read it.
+    payload: pickled, so that a scheduler or worker without sigc need not read it.
     """
     where = str(distributed.get_worker().address)
     try:
@@ -65,13 +65,13 @@ def carry_out(payload: bytes, required: str) -> Any:
             return {"refused": where, "why": why}
         from sigc.engine.executors.batch import run_batch
     except ImportError as missing:
-        return {"refused": where, "why": f"has no sigc, or another ({missing})"}
-    tasks, address = pickle.loads(payload)  # noqa: S301  # Dask's own way of sending tasks is no other
+        return {"refused": where, "why": f"has no sigc, or another version ({missing})"}
+    tasks, address = pickle.loads(payload)  # noqa: S301  # Dask itself sends tasks as pickles
     return run_batch(tasks, address)
 
 
 class ByValue:
-    """A function of this module that arrives as its code, wherever it is sent."""
+    """A function of this module that is pickled as code."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function, self._code = function, cloudpickle.dumps(function)
@@ -84,13 +84,13 @@ class ByValue:
 
 
 class Join(WorkerPlugin):
-    """Judges a worker when it joins. required, folder, niceness: see `judged`."""
+    """A plugin that checks a worker when it joins. required, folder, niceness: see `judged`."""
 
     def __init__(self, name: str, required: str, folder: str, niceness: int) -> None:
         self.name, self.required, self.folder, self.niceness = name, required, folder, niceness
 
     async def setup(self, worker: Any) -> None:
-        """Have a worker leave that lacks what is required. One without sigc is another team's: it stays."""
+        """Make a worker leave if it fails the check. One without sigc belongs to another team: it stays."""
         why, has_sigc = await judged(self.required, self.folder, self.niceness)
         if not why:
             return
@@ -98,19 +98,19 @@ class Join(WorkerPlugin):
         logging.getLogger("distributed.worker").error("sigc: %s", text)
         worker.log_event(EVENTS, told(str(worker.address), why, text, self.required, self.name, is_ours=has_sigc))
         if has_sigc:
-            worker.status = distributed.Status.paused  # no task begins until it is gone
+            worker.status = distributed.Status.paused  # no task starts before it is gone
             self.leaving = asyncio.create_task(_leave(worker, text))
 
 
 def told(address: str, why: str, text: str, required: str, by: str, *, is_ours: bool) -> dict[str, Any]:
-    """An event: a worker was refused, for which cache and by whom. is_ours: it has sigc; else no client can use it."""
+    """Return the event of a refused worker. is_ours: it has sigc; else no sigc client can use it."""
     mark = json.loads(required)["mark"]
     cache = mark.rpartition("/")[0]
     return {"refused": address, "why": why, "text": text, "by": by, "cache": cache, "is_ours": is_ours}
 
 
 async def _leave(worker: Any, why: str) -> None:
-    """In good order, so that its tasks go elsewhere and are not suspected of having ended it."""
+    """Retire the worker properly, so that its tasks move elsewhere and are not blamed for its end."""
     with contextlib.suppress(Exception):
         retired = worker.scheduler.retire_workers(
             workers=[worker.address], close_workers=True, remove=True, stimulus_id="retire-refused-by-sigc"
@@ -120,26 +120,26 @@ async def _leave(worker: Any, why: str) -> None:
 
 
 class Keeper(SchedulerPlugin):
-    """client: the ID of the client whose plugins these are."""
+    """A scheduler plugin that reports lost workers and cleans up. client: the ID of the client that it serves."""
 
     def __init__(self, client: str) -> None:
         self.client, self.name = client, f"sigc-keeper-{client}"
 
     def remove_worker(self, scheduler: Any, worker: str, *, stimulus_id: str, **_: Any) -> None:
-        """Tell of a worker that was lost: once, however many clients are there."""
+        """Report a lost worker: once, for any number of clients."""
         first = next(name for name in scheduler.plugins if name.startswith("sigc-keeper-"))
         is_lost = scheduler.status == distributed.Status.running and "retire" not in stimulus_id
         if is_lost and first == self.name:
-            scheduler.log_event(EVENTS, {"text": f"worker {worker} was lost; its blocks were computed again"})
+            scheduler.log_event(EVENTS, {"text": f"worker {worker} was lost; its blocks were recomputed"})
 
     def remove_client(self, scheduler: Any, client: str) -> None:
-        """Leave nothing of a client that is gone, in good order or not."""
+        """Remove everything of a client that is gone, properly closed or not."""
         if client == self.client:
             take_down(client, dask_scheduler=scheduler)
 
 
 def hang(name: str, plugin: bytes, client: str, dask_scheduler: Any = None) -> None:
-    """Judge workers that join from now on."""
+    """Install the check of workers that join from now on."""
     dask_scheduler.worker_plugins[f"{name}-{client}"] = plugin
     keeper = Keeper(client)
     if keeper.name not in dask_scheduler.plugins:
@@ -147,7 +147,7 @@ def hang(name: str, plugin: bytes, client: str, dask_scheduler: Any = None) -> N
 
 
 def take_down(client: str, name: str = "", dask_scheduler: Any = None) -> None:
-    """Whatever `hang` has hung for a client, or what it has hung under one name."""
+    """Remove everything that `hang` installed for a client, or under one name."""
     for found in [n for n in dask_scheduler.worker_plugins if n.startswith(name or "sigc-") and n.endswith(client)]:
         del dask_scheduler.worker_plugins[found]
     if not name:
@@ -155,5 +155,5 @@ def take_down(client: str, name: str = "", dask_scheduler: Any = None) -> None:
 
 
 def answers() -> bool:
-    """On a worker: that it answers."""
+    """Return True: the worker answers."""
     return True

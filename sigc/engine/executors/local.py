@@ -1,7 +1,7 @@
-"""The in-process engine: threads over blocks, the caller's among them. Kernels release the GIL. Imports no scheduler.
+"""The in-process engine: threads over blocks, the caller's included. Kernels release the GIL. It imports no scheduler.
 
-The thread that waits for outcomes computes too: it is there anyway, and what the main thread frees is used again, while
-the memory of other threads goes back to the system in between.
+The thread that waits for outcomes computes too: it is idle otherwise, and memory freed by the main thread is reused,
+while that of other threads goes back to the system in between.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from sigc.engine.kernel.trial_figures import TrialBooks
 
 
 class LocalExecutor:
-    """Runs tasks on `threads` threads of this process (default: the CPUs it may use), of which `next` is one.
+    """An executor with `threads` threads of this process (default: its CPUs), of which the caller of `next` is one.
 
-    memory_bytes bounds all tasks together (default: half of what is free when it starts). books: take results, if set,
-    instead of the store.
+    memory_bytes bounds all tasks together (default: half of the free memory at the start). books: if set, they take
+    results instead of the store.
     """
 
     def __init__(self, store: BlockStore, threads: int = 0, memory_bytes: int = 0) -> None:
@@ -37,11 +37,11 @@ class LocalExecutor:
         self._memory = memory_bytes or psutil.virtual_memory().available // 2
         others = self._threads - 1
         self._pool = ThreadPoolExecutor(others, thread_name_prefix="sigc-block") if others else None
-        self._waiting: deque[Task] = deque()  # threads take from it, atomically
+        self._waiting: deque[Task] = deque()  # threads pop from it, which is atomic
         self._flying: set[Future[TaskOutcome | None]] = set()
 
     def keep_in(self, store: BlockStore) -> None:
-        """Read from and write to another store from now on."""
+        """Use another store from now on."""
         if store is not self._store:
             self._store = store
             self._room = MemoryArena(store.spare) if isinstance(store, MemoryStore) else None
@@ -55,7 +55,7 @@ class LocalExecutor:
         return self._memory // self._threads
 
     def prepare(self, operators: Collection[str]) -> None:
-        """Nothing to compare: there is one machine."""
+        """Do nothing: there is only one machine to compare."""
 
     def submit(self, tasks: Sequence[Task]) -> None:
         self._waiting.extend(tasks)
@@ -76,7 +76,7 @@ class LocalExecutor:
                 return outcome
 
     def _one(self) -> TaskOutcome | None:
-        """Run the task that waits longest; None if another thread took the last."""
+        """Run the task that has waited longest; None if another thread took the last one."""
         try:
             task = self._waiting.popleft()
         except IndexError:

@@ -1,7 +1,7 @@
-"""A script that starts processes must bear being imported: each of them imports it before it does anything else.
+"""The check that a script which starts processes can be imported: each process imports it first.
 
-`multiprocessing` does so to find what the script defines. What stands outside of `if __name__ == "__main__":` is done
-once more in every process, the call that started it among it.
+`multiprocessing` imports it to find the script's definitions. Code outside of `if __name__ == "__main__":` runs again
+in every process, the call that started it included.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sigc.errors import Diagnostic, SigcError
 
 
 def check_main() -> None:
-    """Refuse to start processes for a script that would be run again by each. Raises `SigcError` (E402)."""
+    """Refuse to start processes for a script that each of them would run again. Raise `SigcError` (E402)."""
     main = sys.modules["__main__"]
     path = _imported_again(main)
     if path is None:
@@ -23,7 +23,7 @@ def check_main() -> None:
     try:
         guarded = guarded_lines(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
-        return  # no text that could be looked at
+        return  # not readable as Python source
     line = _line_of(sys._getframe(), main)
     if any(line in lines for lines in guarded) if line else guarded:
         return
@@ -35,7 +35,7 @@ def check_main() -> None:
 
 
 def guarded_lines(text: str) -> list[range]:
-    """The lines of a script that are run in its own process only.
+    """Return the lines of a script that only its own process runs.
 
     >>> guarded_lines('import sigc' + chr(10) + 'if __name__ == "__main__":' + chr(10) + '    print(1)')
     [range(2, 4)]
@@ -51,7 +51,7 @@ def _asks_for_main(test: ast.expr) -> bool:
 
 
 def _imported_again(main: ModuleType) -> Path | None:
-    """The file that a new process imports as its main module; None where there is none, as in a notebook."""
+    """Return the file that a new process imports as its main module; None if there is none, as in a notebook."""
     spec = getattr(main, "__spec__", None)
     file = getattr(main, "__file__", None)
     if file is None or (spec is not None and spec.name.rpartition(".")[2] == "__main__"):
@@ -60,7 +60,7 @@ def _imported_again(main: ModuleType) -> Path | None:
 
 
 def _line_of(frame: FrameType | None, main: ModuleType) -> int:
-    """The line of the main module that is being run; 0 in a thread that the module did not call."""
+    """Return the current line of the main module; 0 in a thread that the module did not call."""
     line = 0
     while frame is not None:
         if frame.f_code.co_name == "<module>" and frame.f_globals is main.__dict__:

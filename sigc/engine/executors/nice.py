@@ -1,4 +1,4 @@
-"""Workers give way: their threads are niced, so that who steers them, and whatever else runs here, comes first."""
+"""Niceness of workers: the controller and other programs of the machine have priority."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def give_way(by: int) -> None:
-    """Nice every thread of this process by so much; threads that begin later inherit it. Again: nothing more."""
+    """Set the niceness of all threads of this process; new threads inherit it. Idempotent."""
     for task in Path("/proc/self/task").iterdir() if by else ():
         with contextlib.suppress(OSError):  # a thread that has just ended
             if os.getpriority(os.PRIO_PROCESS, int(task.name)) < by:

@@ -1,12 +1,12 @@
 """Proof that a process computes the same bits as the controller, into the same cache.
 
     required = requirement(cache, mark, roots, digests(operators))     on the controller
-    unmet(required)                                                    where it is to be computed: '' or what differs
+    unmet(required)                                                    on the computing process: '' or the differences
 
 A requirement is text, so that any version of sigc can read it, and equal requirements are equal strings. A process
-proves each once, by versions, sources and what its loops make of fixed data, and sees the mark that the controller has
-put into its cache: another folder of the same path, or a copy made earlier, lacks it. From then on the proof is one
-look-up.
+proves each once: versions, sources, and the results of its loops on fixed data must agree; and it must see the mark
+that the controller put into its cache, which another folder of the same path, or an earlier copy, lacks. From then on
+the proof is one look-up.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ from sigc.panel import Floats
 from sigc.plan.expr import Expr, source
 from sigc.private import make_private
 
-_proved: set[tuple[int, str]] = set()  # by process, so that one that was forked proves for itself
+_proved: set[tuple[int, str]] = set()  # with the pid: a forked process must prove for itself
 _MARK = "probe-"
-_MARK_LASTS_S = 90 * 86400.0  # every run touches it
-_MOST_PROVED = 64  # a run has one of its own
+_MARK_LASTS_S = 90 * 86400.0  # every run renews it
+_MOST_PROVED = 64  # each run has its own requirement
 _TOLD = {"kernels": "has other sources of operators", "sources": "has other sources of sigc"}
 
 
 def versions() -> dict[str, str]:
-    """The facts that must be equal on controller and workers for equal bits."""
+    """Return the facts that must be equal on controller and workers for equal bits."""
     from sigc import __version__
 
     return {
         "sigc": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "numba": version("numba"),  # unloaded: it may refuse this numpy
+        "numba": version("numba"),  # not imported: it may refuse this numpy
         "distributed": version("distributed"),
         "sources": sources_digest(),
         "kernels": jit.kernel_sources_digest(),
@@ -61,7 +61,7 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def sources_digest() -> str:
-    """A digest over all source files of sigc, as they lie on the disk."""
+    """Return a digest of all source files of sigc on disk."""
     import sigc
 
     root, state = Path(sigc.__file__).parent, hashlib.sha256()
@@ -71,16 +71,16 @@ def sources_digest() -> str:
 
 
 def digests(operators: Iterable[str]) -> dict[str, str]:
-    """Of what this process makes of fixed data: of each operator by its kernel, and in a chain if it can be in one."""
+    """Return digests of results on fixed data: of each operator by its kernel, and in a chain if it can be in one."""
     found = kernel_digests(operators)
     return found | {f"{name} in a chain": made for name in found if (made := _chained(name))}
 
 
 def put_mark(cache: Path) -> Path:
-    """A file that only those see who see this cache; one for this process and cache, there as long as the process is.
+    """Put a file into the cache that proves access to it; one per process and cache, and return its path.
 
-    Its own process never removes it: a worker that joins in the last moment of a client must not find it gone, and
-    leave for that. The next process of this machine sweeps it. Raises `SigcError` (E402).
+    Its own process never removes it: a worker that joins while a client ends must not find it missing, and leave. The
+    next process of this machine removes it. Raise `SigcError` (E402).
     """
     mark = cache / _mark_name(os.getpid())
     try:
@@ -105,7 +105,7 @@ def _host() -> str:
 
 
 def _sweep(cache: Path) -> None:
-    """Marks of processes of this machine that have ended, and of any that have not been used for long."""
+    """Remove marks of ended processes of this machine, and of any not used for 90 days."""
     for mark in cache.glob(f"{_MARK}*"):
         host, _, rest = mark.name.removeprefix(_MARK).partition("-")
         pid = rest.partition("-")[0]
@@ -116,7 +116,9 @@ def _sweep(cache: Path) -> None:
 
 
 def requirement(mark: Path, roots: Sequence[Path] = (), kernels: Mapping[str, str] | None = None) -> str:
-    """Text of what a worker must prove. mark: see `put_mark`. roots: folders it must read. kernels: see `digests`."""
+    """Return a worker's requirement as text. mark: see `put_mark`. roots: folders it must read. kernels: see
+    `digests`.
+    """
     wanted = {
         "versions": versions(),
         "mark": str(mark),
@@ -127,7 +129,7 @@ def requirement(mark: Path, roots: Sequence[Path] = (), kernels: Mapping[str, st
 
 
 def unmet(required: str) -> str:
-    """What this process lacks of a requirement, in words; '' if it meets it, which is remembered."""
+    """Return the differences to a requirement, in words; '' if it is met, which is remembered."""
     known = (os.getpid(), required)
     if known in _proved:
         return ""
@@ -143,7 +145,7 @@ def unmet(required: str) -> str:
 def _unequal(wanted: Mapping[str, str]) -> str:
     ours = versions()
     return "; ".join(
-        _TOLD.get(name, f"has {name} {ours.get(name, 'of no version')}, not {value}")
+        _TOLD.get(name, f"has {name} {ours.get(name, 'of unknown version')}, not {value}")
         for name, value in wanted.items()
         if ours.get(name) != value
     )
@@ -165,7 +167,7 @@ def _other(wanted: Mapping[str, str]) -> str:
 
 
 def _chained(name: str) -> str:
-    """Digest of what a chain makes of one operator of a cell; '' for others."""
+    """Return the digest of one cell-wise operator in a chain; '' for others."""
     operator = REGISTRY[name]
     inputs = [p for p in operator.inputs if not p.variadic]
     if not inputs or any(p.kind is not ValueKind.PANEL for p in inputs) or operator.numbers:

@@ -1,11 +1,11 @@
-"""The workers of a client: judged, waited for, set aside. Every wait has a bound, and says what it waited for.
+"""The workers of a client: checked, awaited, set aside. Every wait is bounded, and its error says for what.
 
     workers = Workers(client, patience_s)
-    workers.admit(required, ...)      those that join from now on, and those that are there
-    workers.usable()                  where tasks may go
-    workers.set_aside(address, why)   nothing more goes there
+    workers.admit(required, ...)      check present workers, and those that join from now on
+    workers.usable()                  workers that may get tasks
+    workers.set_aside(address, why)   send nothing more there
 
-Neighbours: `proof.py` is what they prove, `join.py` what judges those that join later.
+Neighbours: `proof.py` is the requirement, `join.py` checks workers that join later.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sigc.engine.executors import join
 from sigc.engine.executors.join import EVENTS
 from sigc.errors import Diagnostic, SigcError
 
-PROVES_WITHIN_S = 120.0  # with its loops compiled, if need be
+PROVES_WITHIN_S = 120.0  # including compilation of its loops
 _ANSWERS_WITHIN_S = 10.0
 _GOOD_BYE_S = 5.0
 _LOOKS_EVERY_S = 0.2
@@ -35,20 +35,20 @@ CARRY_OUT = join.ByValue(join.carry_out)
 
 
 class Workers:
-    """patience_s: how long is waited for a first worker, or a scheduler."""
+    """The workers of a client. patience_s: how long to wait for a first worker, or for a scheduler."""
 
     def __init__(self, client: Client, patience_s: float) -> None:
         self._client, self.patience_s = client, patience_s
-        self.aside: dict[str, str] = {}  # address to reason, of those that are there
-        self.refusals: list[str] = []  # one sentence each, of those that left again too
+        self.aside: dict[str, str] = {}  # address to reason, of present workers
+        self.refusals: list[str] = []  # one sentence each, also of workers that left again
 
     @property
     def scheduler(self) -> str:
-        """The address of the scheduler."""
+        """Return the address of the scheduler."""
         return str(self._client.scheduler.address) if self._client.scheduler else "a scheduler"
 
     def there(self) -> Mapping[str, Mapping[str, Any]]:
-        """All workers, as the scheduler knows them. Raises `TimeoutError` and `OSError` where it does not answer."""
+        """Return all workers known to the scheduler. Raise `TimeoutError` and `OSError` if it does not answer."""
         scheduler = self._client.scheduler
         if scheduler is None or self._client.status != "running":
             raise OSError("the connection is gone")
@@ -61,23 +61,23 @@ class Workers:
         return {a: told for a, told in workers.items() if told.get("status") != "closing"}
 
     def usable(self) -> dict[str, Mapping[str, Any]]:
-        """Those that are there and not set aside."""
+        """Return the present workers that are not set aside."""
         return {address: told for address, told in self.there().items() if address not in self.aside}
 
     def set_aside(self, address: str, why: str) -> str:
-        """Send nothing more there. The sentence that tells of it."""
+        """Send nothing more to a worker; return the sentence that reports it."""
         text = f"worker {address} does not compute: it {why}"
         self.heard(address, why, text)
         return text
 
     def heard(self, address: str, why: str, text: str) -> None:
-        """Take in that a worker was refused, by itself when it joined or by another that asked it."""
+        """Record that a worker was refused, by itself when it joined or by another client."""
         self.aside[address] = why
         if text not in self.refusals:
             self.refusals.append(text)
 
     def wait(self, tell: Callable[[str], None] | None = None) -> None:
-        """Until a worker may be used. Raises `SigcError` (E402) when none is after `patience_s`."""
+        """Wait for a usable worker. Raise `SigcError` (E402) after `patience_s`."""
         until, is_told = time.monotonic() + self.patience_s, False
         rest = threading.Event()
         while not self.usable():
@@ -89,7 +89,7 @@ class Workers:
             rest.wait(_LOOKS_EVERY_S)
 
     def nobody(self) -> SigcError:
-        """The error of a cluster where nothing can compute."""
+        """Return the error for a cluster without a usable worker."""
         if self.refusals:
             hint = "the same sigc, numpy, numba, class of CPU and cache are needed on workers"
             return SigcError(*(Diagnostic("E402", text, hint=hint) for text in dict.fromkeys(self.refusals)))
@@ -97,16 +97,16 @@ class Workers:
         return SigcError(Diagnostic("E402", message, hint="start workers, or raise cluster.connect_timeout_s"))
 
     def admit(self, name: str, required: str, folder: str = "", niceness: int = 0) -> list[str]:
-        """Judge all workers by a requirement: those that are there now, and those that join until the client is gone.
+        """Check all workers against a requirement: those present, and those that join while the client exists.
 
-        Those that fail are set aside; the silent are returned.
+        Those that fail are set aside; the addresses of those that do not answer are returned.
         """
         plugin = cloudpickle.dumps(join.Join(f"{name}-{self._client.id}", required, folder, niceness))
         self._on_scheduler(join.hang, name, plugin, self._client.id)
         return self.judge(required, folder, niceness)
 
     def judge(self, required: str, folder: str = "", niceness: int = 0) -> list[str]:
-        """Ask all that are there and not set aside, at the same time; the addresses of the silent."""
+        """Check all usable workers in parallel; return the addresses of those that do not answer."""
         asked = sorted(self.usable())
         if not asked:
             return []
@@ -116,19 +116,21 @@ class Workers:
             if why:
                 text = self.set_aside(address, why)
                 said = join.told(address, why, text, required, self._client.id, is_ours=has_sigc)
-                with contextlib.suppress(Exception):  # it tells others; here it is known
+                with contextlib.suppress(Exception):  # the event is for other clients; here it is recorded already
                     self._client.log_event(EVENTS, said)
         return [address for address, (why, _) in zip(asked, answers, strict=True) if why is None]
 
     def leave(self, name: str = "") -> None:
-        """Judge by one name, or by none, no longer. What can't be taken down now goes with the client."""
+        """Stop checking, under one name or all. Anything not removed now is removed with the client."""
         if self._client.status != "running":
             return
         with contextlib.suppress(Exception):
             self._on_scheduler(join.take_down, self._client.id, name, within_s=_GOOD_BYE_S)
 
     def _judged(self, address: str, required: str, folder: str, niceness: int) -> tuple[str | None, bool]:
-        """What a worker lacks, and whether it has sigc; None if it is silent. One that has gone lacks nothing."""
+        """Return (differences, True if it has sigc); None in place of the differences if it is silent, '' if it is
+        gone.
+        """
         try:
             if self._run(address, _ANSWERS_WITHIN_S, join.answers) is None:
                 return "", True
@@ -142,7 +144,7 @@ class Workers:
             return f"can't prove what it computes: {type(failure).__name__}: {failure}", True
 
     def _run(self, address: str, within_s: float, function: Callable[..., Any], *arguments: Any) -> Any:
-        run = self._client._run  # the public one waits for all, however long
+        run = self._client._run  # the public method waits for all workers without a timeout
         found = self._client.sync(
             run, function, *arguments, workers=[address], on_error="return", callback_timeout=within_s
         )
@@ -157,5 +159,5 @@ class Workers:
 
 
 def is_same_cache(event: Mapping[str, Any], cache: str) -> bool:
-    """Whether a worker was refused for what it must be to compute into this cache."""
+    """Return True if a worker was refused by a client of the same cache."""
     return Path(event["cache"]).resolve() == Path(cache).resolve()

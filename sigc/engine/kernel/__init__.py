@@ -1,1 +1,1 @@
-"""Kernels as they are run: nodes on arrays, chains, walks, memory, what they cost."""
+"""Kernel execution: nodes on arrays, chains, walks, memory, measured costs."""

@@ -1,4 +1,4 @@
-"""One node as a call: its kernel with its numbers, a constant, one asset's column. Failures name operator and line."""
+"""Nodes as calls: a kernel with its numbers, a constant, one asset's column. A failure names operator and line."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Call = Callable[[Sequence[Value]], Value]
 
 @dataclass(slots=True)
 class Slice:
-    """The rows [start, stop) of the grid and the columns `names` that are computed at once.
+    """The rows [start, stop) of the grid and the columns `names` that are computed together.
 
-    carries: in, the state before `start`; out, the state after `stop`, by node shape (components, assets).
-    seconds: what each node took, added up, by node shape; cold: shapes of nodes that code may have been compiled for
-    meanwhile. past: results are so large that they go past the caches.
+    carries: the state before `start`, and afterwards that after `stop`, by node shape (components, assets). seconds: of
+    each node, summed, by node shape; cold: shapes of nodes whose time may include compilation. past: results are so
+    large that they bypass the caches.
     """
 
     start: int
@@ -37,12 +37,12 @@ class Slice:
     cold: set[str] = field(default_factory=set)
 
     def rows(self, need: int) -> int:
-        """How many rows [start - need, stop) are, clipped at the first row of the grid."""
+        """Return the number of rows [start - need, stop), clipped at the first row of the grid."""
         return min(self.stop, self.stop - self.start + need)
 
 
 def call_of(node: Expr, at: Slice) -> Call:
-    """What makes the node's values of those of its inputs. Raises `SigcError` (E300) where the kernel fails."""
+    """Return the function from the node's inputs to its values. It raises `SigcError` (E300) if the kernel fails."""
     made = _unguarded(node, at)
 
     def guarded(inputs: Sequence[Value]) -> Value:
@@ -74,7 +74,7 @@ def _unguarded(node: Expr, at: Slice) -> Call:
 
 def _constant(node: Expr, at: Slice) -> float:
     value = node.arguments["value"]
-    if isinstance(value, str):  # a category label: its code, or one that no cell has
+    if isinstance(value, str):  # a category label: its code, or -1, which no cell has
         return float(at.labels.index(value)) if value in at.labels else -1.0
     return float(value if value is not None else np.nan)
 
@@ -98,5 +98,5 @@ def _carried(
 
 
 def is_category(node: Expr) -> bool:
-    """Whether the node's values are codes of labels."""
+    """Return True if the node's values are codes of labels."""
     return node.kind is ValueKind.CATEGORY

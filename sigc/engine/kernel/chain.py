@@ -1,4 +1,4 @@
-"""Some nodes of one cell as one walk over their inputs (`sigc.ops.loops.chains`)."""
+"""Chains: cell-wise nodes computed in one walk over their inputs (`sigc.ops.loops.chains`)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from sigc.plan.expr import CONSTANT, Expr
 
 
 def is_chained(node: Expr) -> bool:
-    """Whether a node can be part of a chain."""
+    """Return True if a node can be part of a chain."""
     return code_of(node) is not None
 
 
 def code_of(node: Expr) -> int | None:
-    """The number of an operator of one cell; None where it can't be part of a chain."""
+    """Return the code of a cell-wise operator; None if it can't be part of a chain."""
     if node.op == "pow" and len(node.inputs) == 2 and node.inputs[1].op == CONSTANT:
+        # x ** 2 is x * x, bit for bit; other powers are left to numpy.
         return chained.SQUARE if node.inputs[1].arguments["value"] == 2.0 else None
     if node.op not in chained.CODES or len(node.inputs) < len(REGISTRY[node.op].inputs):
         return None
@@ -28,9 +29,10 @@ def code_of(node: Expr) -> int | None:
 
 
 class Chain:
-    """nodes: inputs first, each but the last read by one other of them.
+    """A chain of nodes, compiled to steps on places. nodes: inputs first, each but the last is read by one other of
+    them.
 
-    clean: what makes the result canonical, `CLEAN` or `PAST` (the caches); None to leave it.
+    clean: the step that makes the result canonical, `CLEAN` or `PAST` (past the caches); None for none.
 
     inputs: shapes of the nodes that it reads. Places: one for each input, one for each node, and the result.
     """
@@ -48,7 +50,7 @@ class Chain:
         self._places = np.array([(first + row * i, 0, 0) for i in range(len(at) + 1)], dtype=np.int64)
 
     def run(self, values: Sequence[Value], out: Floats) -> None:
-        """Fill `out` (rows, assets). values: of the inputs, arrays like it or numbers."""
+        """Fill `out` (rows, assets). values: of the inputs, arrays of the same shape or numbers."""
         from sigc.ops.loops import chains
 
         for at, value in enumerate(values):
@@ -70,8 +72,8 @@ def _step(node: Expr, at: Mapping[str, int]) -> tuple[int, int, int, int, int]:
 
 
 def address(values: Floats, shape: tuple[int, ...]) -> int:
-    """An array is walked by its address, so it must be what it is taken for. Raises `ValueError`."""
+    """Return the address of an array's data. Raise `ValueError` if it is not C-contiguous float64 of that shape."""
     if values.shape != shape or not values.flags.c_contiguous or values.dtype != np.float64:
-        raise ValueError(f"an array of {values.dtype} {values.shape} where one of {shape} is walked")
+        raise ValueError(f"expected C-contiguous float64 of shape {shape}, got {values.dtype} {values.shape}")
     found: int = values.ctypes.data
     return found

@@ -1,11 +1,11 @@
-"""What operators cost on this machine: nanoseconds a cell, measured by runs, kept as a note of the store.
+"""Costs of operators on this machine: nanoseconds per cell, measured by runs, kept as a note of the store.
 
-By these, tasks are put together until they are worth sending, and a cluster is opened only where it is worth it. A
-chain that is computed together counts as its last node. They never change a result.
+They decide the size of batches, and if opening a cluster pays off. A chain computed together counts as its last node.
+They never change a result.
 
-A run's figure is the median of its calls, those left out that may have compiled (`warm.py`). Of the last runs' figures
-the median is believed; one run alone can make work look cheaper than unknown work, never dearer. So neither a call nor
-a run that was slow for a reason of its own decides where the next one goes.
+A run's figure is the median of its calls, without those that may have compiled (`warm.py`). The median of the last
+runs' figures counts; a single run can only make work look cheaper than unknown work, never dearer. So one slow call or
+run does not decide where the next one goes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from sigc.blocks.block import BlockStore
 from sigc.plan.expr import Expr
 
 NOTE = "costs"
-UNKNOWN_NS = 3.0  # of an operator that was never measured here
-_ENOUGH_CELLS = 100_000  # below so many a call says more of the machine's mood
-_ENOUGH_CALLS = 3  # of a run, for a figure
-_FIGURES = 7  # of the last runs
+UNKNOWN_NS = 3.0  # for an operator never measured here
+_ENOUGH_CELLS = 100_000  # with fewer cells a call's time is mostly noise
+_ENOUGH_CALLS = 3  # calls of a run for a figure
+_FIGURES = 7  # of the last runs, kept
 
 
 class KernelCosts:
-    """Nanoseconds a cell. known: the figures of the last runs, by operator, the latest last."""
+    """Nanoseconds per cell. known: the figures of the last runs by operator, the latest last."""
 
     def __init__(self, known: dict[str, list[float]]) -> None:
         self.known = known
@@ -34,7 +34,7 @@ class KernelCosts:
 
     @classmethod
     def of(cls, store: BlockStore) -> KernelCosts:
-        """As they are kept; those that can't be read are none."""
+        """Return the costs kept in a store; empty if unreadable."""
         try:
             found = json.loads(store.noted(NOTE) or "{}")
             return cls({str(op): good for op, figures in found.items() if (good := _credible(figures))})
@@ -42,7 +42,7 @@ class KernelCosts:
             return cls({})
 
     def believed(self, op: str) -> float:
-        """Nanoseconds a cell of an operator.
+        """Return the nanoseconds per cell of an operator.
 
         >>> known = {"rank": [9.0], "mean": [2.0], "corr": [30.0, 900.0], "std": [5.0, 6.0, 900.0]}
         >>> [KernelCosts(known).believed(op) for op in ("unheard", "rank", "mean", "corr", "std")]
@@ -58,16 +58,16 @@ class KernelCosts:
                 return median_low(figures)
 
     def estimate(self, nodes: Iterable[Expr], cells: int) -> int:
-        """Nanoseconds that the nodes take over so many cells each."""
+        """Return the nanoseconds that the nodes take for this number of cells each."""
         return int(cells * sum(self.believed(node.op) for node in nodes))
 
     def measure(self, op: str, seconds: float, cells: int) -> None:
-        """Take in what one warm call of an operator took; one of few cells says nothing."""
+        """Record the time of one warm call of an operator; one with few cells is ignored."""
         if cells >= _ENOUGH_CELLS:
             self._measured.setdefault(op, []).append(1e9 * seconds / cells)
 
     def save(self, store: BlockStore) -> None:
-        """Keep the figures of this run. A store that can't be written keeps what it has."""
+        """Store the figures of this run. A store that can't be written keeps the old ones."""
         fresh = {op: median_low(calls) for op, calls in self._measured.items() if len(calls) >= _ENOUGH_CALLS}
         self._measured = {}
         if not fresh:
@@ -79,7 +79,7 @@ class KernelCosts:
 
 
 def _credible(figures: Iterable[float]) -> list[float]:
-    """Those that a figure can be; `TypeError` for what is no list of numbers."""
+    """Return the plausible figures; raise `TypeError` for an invalid list."""
     if not isinstance(figures, list):
         return []
     return [float(ns) for ns in figures if 0.0 < float(ns) < 1e4][-_FIGURES:]

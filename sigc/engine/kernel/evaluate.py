@@ -1,9 +1,10 @@
-"""Evaluate the nodes of a stage on arrays: the innermost loop, pure, the same in every engine.
+"""Evaluation of a stage's nodes on arrays: the innermost loop, pure, the same in every engine.
 
-Each node's array holds the rows [start - need, stop), clipped at the first row of the grid; a consumer takes
-the tail it needs. What looks at one row is computed in groups, over tiles of rows (`sigc.plan.rules.fuse`), and what
-is only wanted goes from its chain straight to where it is wanted. Where the figures of books are wanted instead
-(`books.py`), groups wait for one another and go in one walk (`walk.py`). An array is dropped after its last consumer.
+Each node's array holds the rows [start - need, stop), clipped at the first row of the grid; a consumer takes the tail
+it needs. Nodes that depend on one row only are computed in groups, over tiles of rows (`sigc.plan.rules.fuse`), and a
+node that is only an output goes from its chain straight into the output. If the figures of books are wanted instead
+(`trial_figures.py`), groups wait for one another and run in one walk (`trial_walk.py`). An array is dropped after its
+last consumer.
 """
 
 from __future__ import annotations
@@ -41,20 +42,21 @@ def evaluate(
     wanted: Mapping[str, Target],
     at: Slice,
 ) -> None:
-    """Fill the arrays `wanted` (rows, assets), by node shape, with the canonical values of those nodes over the slice;
-    a book's part takes them instead.
+    """Fill the arrays `wanted` (rows, assets), by node shape, with the canonical values of those nodes over the slice.
 
-    leaves: the rows [start - need, stop) of each leaf.
+    wanted: a book's part in place of an array takes the values instead. leaves: the rows [start - need, stop) of each
+    leaf.
     """
     operators()  # fills the registry
     given = leaves | {n.shape: call_of(n, at)(()) for n in order if n.op == CONSTANT}
     work = _Work(need, given, wanted, at)
     for shape in wanted.keys() & given.keys():
         work.store(shape, given[shape])
+    # The reads are counted over the groups that will run: an array whose count falls to 0 is dropped.
     todo = groups(order, wanted, given)
     work.uses = Counter(i.shape for group in todo for node in group for i in node.inputs)
     read = frozenset(work.uses)
-    with np.errstate(all="ignore"):  # missing and infinite cells are values here, not accidents
+    with np.errstate(all="ignore"):  # NaN and infinity are ordinary values here
         for group in todo:
             is_read = group[-1].shape in read
             if not is_read and work.is_walked(group):
@@ -67,7 +69,9 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Step:
-    """What is computed at once: a node by its kernel, or a chain up to it. rows: of its array. reach: of its inputs."""
+    """A unit of computation: a node by its kernel, or a chain up to it. rows: of its array. reach: rows of its
+    inputs.
+    """
 
     node: Expr
     make: Call | Chain
@@ -78,8 +82,11 @@ class _Step:
 
 @dataclass(slots=True)
 class _Work:
-    """values: the whole arrays that are alive, by node shape; a number stands for an array of it. uses: how often each
-    is still read. waiting: groups that are to be walked, for whose sake some arrays are `held` until then."""
+    """The state of an evaluation.
+
+    values: the arrays that are alive, by node shape; a number stands for a constant array. uses: the remaining reads of
+    each. waiting: groups for the walk; `held`: shapes kept until then for them.
+    """
 
     need: Mapping[str, int]
     values: dict[str, Value]
@@ -90,13 +97,16 @@ class _Work:
     held: set[str] = field(default_factory=set)
 
     def is_walked(self, group: Sequence[Expr]) -> bool:
-        """Whether a group that nobody reads can wait for the walk."""
+        """Return True if a group that no node reads can wait for the walk."""
         part = self.wanted[group[-1].shape]
         return isinstance(part, TrialPart) and part.is_whole and all(is_walked(n) for n in group)
 
     def put_off(self, group: Sequence[Expr]) -> None:
-        """Until the walk. No more is held for it than the arrays that books make needless: two for each, see
-        `sigc.plan.plan.memory`; nor do more go together than have their last two rows in the second-level cache."""
+        """Delay a group until the walk.
+
+        Bounds: the arrays held for it are at most those that books make needless, two for each (see
+        `sigc.plan.plan.memory`); and the last two rows of all books together fit into the second-level cache.
+        """
         self.waiting.append(group)
         self.held.update(outside(group))
         rows = 2 * len(self.waiting) * len(self.at.names)
@@ -104,7 +114,7 @@ class _Work:
             self.walk()
 
     def walk(self) -> None:
-        """All groups that wait."""
+        """Run all waiting groups."""
         begun, waiting, held = begin("a walk"), self.waiting, self.held
         self.waiting, self.held = [], set()
         values = {s: _tail(self.values[s], self.at.stop - self.at.start) for s in held}
@@ -116,14 +126,14 @@ class _Work:
             self.done(group)
 
     def done(self, group: Sequence[Expr]) -> None:
-        """Drop what only this group was still to read."""
+        """Drop the arrays that only this group still had to read."""
         for i in (i for node in group for i in node.inputs):
             self.uses[i.shape] -= 1
             if not self.uses[i.shape]:
                 self.values.pop(i.shape, None)
 
     def do(self, group: Sequence[Expr], *, is_read: bool) -> None:
-        """Compute a group. is_read: others read its last node; if not, it is only wanted."""
+        """Compute a group. is_read: other nodes read its last node; else it is only an output."""
         steps = [self._step(nodes, is_read) for nodes in chains(group, self.wanted, is_chained)]
         shape = group[-1].shape
         if len(steps) == 1 and not isinstance(steps[0].make, Chain):
@@ -139,7 +149,7 @@ class _Work:
             self.values[shape] = made
 
     def store(self, shape: str, made: Value, row: int = 0) -> None:
-        """The last rows of `made` to where a node is wanted, if it is, from a row on."""
+        """Copy the last rows of `made` to the output of a node, if it has one, from `row` on."""
         into = self.wanted.get(shape)
         if into is None:
             return
@@ -164,12 +174,13 @@ class _Work:
             chain = Chain(nodes, (PAST if self.at.past else CLEAN) if is_stored else None)
             return _Step(node, chain, chain.inputs, rows, rows)
         reach = min(self.at.stop, rows + node.rows_back)
+        # A lag whose rows are all in its input is a view: the first `rows` of it.
         is_there = node.op == "lag" and 0 < node.rows_back == reach - rows
         call = partial(_first, rows) if is_there else call_of(node, self.at)
         return _Step(node, call, tuple(i.shape for i in node.inputs), rows, reach)
 
     def _fill(self, into: Target, rows: int, steps: Sequence[_Step], is_read: bool) -> None:
-        """The array of the last of the steps, by tiles of rows: what lies between them never leaves the cache."""
+        """Fill the array of the last step by tiles of rows: intermediate arrays never leave the cache."""
         last, outer = steps[-1], {s for step in steps for s in step.inputs if s in self.values}
         wide, is_taken = len(self.at.names), isinstance(into, TrialPart)
         high = rows if len(steps) == 1 and not is_taken else max(1, _TILE_CELLS // max(1, wide))
@@ -186,7 +197,7 @@ class _Work:
                 part[:] = made
 
     def _made(self, step: _Step, values: Mapping[str, Value], rows: int, into: Floats | None = None) -> Value:
-        """What a step makes; a chain fills `into`, if it is given."""
+        """Run a step; a chain fills `into`, if given."""
         begun = begin("a chain" if isinstance(step.make, Chain) else step.node.op)
         inputs = [_tail(values[shape], step.reach) for shape in step.inputs]
         made: Value
@@ -205,7 +216,7 @@ class _Work:
 
 
 def _first(rows: int, inputs: Sequence[Value]) -> Value:
-    """A lag whose rows are all there: it is those of its input, nothing is copied."""
+    """Return the first rows of a lag's input, without a copy."""
     return inputs[0] if isinstance(inputs[0], float) else inputs[0][:rows]
 
 
@@ -214,5 +225,5 @@ def _tail(values: Value, rows: int) -> Value:
 
 
 def _rows(values: Value, total: int, low: int, rows: int) -> Value:
-    """Some of the last `total` rows."""
+    """Return some of the last `total` rows."""
     return values if isinstance(values, float) else values[len(values) - total :][low : low + rows]

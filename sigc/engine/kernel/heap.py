@@ -1,8 +1,8 @@
-"""Memory of blocks: kept in the heap instead of given back to the system after each.
+"""Block memory: freed blocks stay in the heap instead of going back to the system.
 
-The C library maps every large array anew and unmaps it when it is freed, so that each block pays for zeroed pages:
-as much as computing it. With a large threshold freed blocks are used again. What lies unused at the end of the heap
-beyond `_KEPT` goes back to the system. Who set these by the environment is left alone.
+By default the C library maps every large array and unmaps it when freed, so that each block pays for zeroed pages: as
+much as its computation. With a large threshold freed blocks are reused. Unused memory at the end of the heap beyond
+`_KEPT` goes back to the system. Settings of the environment (`MALLOC_*`) have priority.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _KEPT = 1 << 30
 
 @functools.cache
 def keep_blocks() -> None:
-    """Once a process. Nothing where the C library has no such setting."""
+    """Set the thresholds once per process; do nothing if the C library has no mallopt(3)."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None or any(name.startswith("MALLOC_") for name in os.environ):
         return
     mallopt(_MAP, _KEPT)
     mallopt(_TRIM, _KEPT)
-    mallopt(_ARENAS, 1)  # threads share one heap: what one frees another takes
+    mallopt(_ARENAS, 1)  # one heap for all threads: a block freed by one is reused by another

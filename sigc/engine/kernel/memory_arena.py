@@ -1,5 +1,6 @@
-"""Room for the results of a run that stays in memory: the blocks of a node are rows of one array, so that gathering
-them copies nothing, and a block that goes on from a stored one grows where that lies."""
+"""Arrays for the results of a run in memory: the blocks of a node are rows of one array, so that gathering copies
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +14,9 @@ from sigc.panel import Floats
 
 
 class MemoryArena:
-    """Hands out each row of a node's array once; whoever wants rows again gets another array. Safe under threads.
+    """An allocator that hands out each row of a node's array once; a second request gets another array. Thread-safe.
 
-    spare: where blocks grow; it outlives the run.
+    spare: arrays in which blocks grow beyond stored ones; it outlives the run.
     """
 
     def __init__(self, spare: GrowableArrays | None = None) -> None:
@@ -24,7 +25,7 @@ class MemoryArena:
         self._whole: dict[tuple[str, int, int], tuple[Floats, NDArray[np.bool_]]] = {}
 
     def rows(self, shape: str, total: int, assets: int, start: int, stop: int) -> Floats:
-        """The rows [start, stop) of the array of a node, (total, assets) as a whole; not filled."""
+        """Return the rows [start, stop) of a node's array, (total, assets) in all; uninitialised."""
         with self._lock:
             found = self._whole.get((shape, total, assets))
             if found is None or found[1][start:stop].any():

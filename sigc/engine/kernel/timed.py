@@ -1,4 +1,4 @@
-"""A store that counts the seconds it takes: what a task spends on reading and writing blocks, beside its kernels."""
+"""A store that measures its time: the seconds of a task spent on reading and writing blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sigc.panel import Panel
 
 @dataclass(slots=True)
 class TimedStore:
-    """The same as `store`. reading_s, writing_s: spent so far by the one thread that uses it."""
+    """A wrapper of `store`. reading_s, writing_s: seconds spent so far by the one thread that uses it."""
 
     store: BlockStore
     reading_s: float = 0.0

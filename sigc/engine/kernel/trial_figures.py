@@ -1,13 +1,14 @@
-"""Results that are books held just as wanted, of which only each row's figures are asked: they are taken while they are
-in the cache, and never stored (`sigc.ops.loops.books` says which figures).
+"""Row figures of books that hold exactly their weights, computed while the weights are in the cache; these are never
+stored.
 
-    books = Books(returns, names, start)           of the grid's rows from `start` on
+    books = Books(returns, names, start)           for the grid's rows from `start` on
     part = books.part(shape, at)                   the rows of one slice of one node
     part.take(values, row)                         its rows, one tile after the other
     books.figures(shape)                           of all rows
 
-Slices may be computed in any order, by any threads: what a row traded takes the row before, so each part keeps its
-first and its last row, and parts are joined by them. Every figure has the bits of a book that was stored.
+`sigc.ops.loops.books` lists the figures. Slices may be computed in any order, by any threads: the trades of a row need
+the row before, so each part keeps its first and its last row, and `figures` joins the parts by them. Every figure has
+the same bits as one from a stored book.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from sigc.panel import Floats
 
 
 class TrialBooks:
-    """returns: (rows, assets) of the grid's rows from `start` on, over all its assets `names`. Safe under threads."""
+    """All books of a search. returns: (rows, assets) of the grid's rows from `start` on, for its assets `names`.
+    Thread-safe.
+    """
 
     def __init__(self, returns: Floats, names: tuple[str, ...], start: int) -> None:
         self.returns = returns
@@ -34,7 +37,7 @@ class TrialBooks:
         self._parts: dict[str, dict[int, TrialPart]] = {}
 
     def part(self, shape: str, at: Slice) -> TrialPart:
-        """What takes a node's rows of a slice."""
+        """Return the part that takes a node's rows of a slice."""
         from sigc.ops.loops import books
 
         with self._lock:
@@ -46,28 +49,30 @@ class TrialBooks:
             return part
 
     def figures(self, shape: str) -> Floats:
-        """(figures, rows), all parts joined. Raises `ValueError` where rows were not taken."""
+        """Return (figures, rows), all parts joined. Raise `ValueError` if rows are missing."""
         from sigc.ops.loops import books
 
         parts = [part for _, part in sorted(self._parts.get(shape, {}).items())]
         edges = [0, *(p.high for p in parts)]
         if [p.low for p in parts] != edges[:-1] or edges[-1] != len(self.returns):
             raise ValueError(f"rows of a book were not taken: {edges} of {len(self.returns)}")
+        # The first row of each part was computed as if nothing was held before: repeat it with the last row of the part
+        # before.
         for before, after in pairwise(parts):
             row = after.low
             books.followed(after.first[None], self.returns[row : row + 1], before.last, self._figures[shape], row)
         return self._figures[shape]
 
     def last(self, shape: str) -> Floats:
-        """(1, assets) the weights of the last row."""
+        """Return the weights (1, assets) of the last row."""
         part: TrialPart = max(self._parts[shape].items())[1]
         return part.last[None]
 
 
 class TrialPart:
-    """The rows [low, high) of a book, counted from the first row that is asked for; `skipped` of its slice go before.
+    """The rows [low, high) of a book, counted from the first requested row; `skipped` rows of its slice come before.
 
-    first, last: the weights of its first row, and of the last that was taken.
+    first, last: the weights of its first row, and of the last row taken.
     """
 
     def __init__(self, books: TrialBooks, figures: Floats, at: Slice) -> None:
@@ -83,11 +88,11 @@ class TrialPart:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the slice has every asset."""
+        """Return True if the slice has every asset."""
         return self._own == self.names
 
     def take(self, values: Value, row: int) -> None:
-        """The rows of the slice from `row` on, that follow those taken before."""
+        """Take the rows of the slice from `row` on, which follow those taken before."""
         from sigc.ops.loops import books
 
         skipped = max(0, self.skipped - row)
@@ -102,16 +107,16 @@ class TrialPart:
         self._taken = rows.stop
 
     def took(self, first: Floats, last: Floats) -> None:
-        """All its rows were followed elsewhere: their first and last weights."""
+        """Record that all its rows were computed elsewhere, with their first and last weights."""
         self.first, self.last, self._taken = first, last, self.high
 
     def end(self) -> None:
-        """Of an asset that has not begun nothing is held: rows that nobody computed are taken as empty ones."""
+        """Take the rest as zeros: an asset that has not begun is not held."""
         if self._taken < self.high:
             self.take(np.zeros((self.high - self._taken, len(self._own))), self.skipped + self._taken - self.low)
 
     def _spread(self, values: Value) -> Floats:
-        """The values over all assets; those that the slice has not are not held."""
+        """Return the values over all assets; assets missing in the slice have weight 0."""
         if isinstance(values, float):
             values = np.full((self.skipped + self.high - self.low, len(self._own)), values)
         if self.is_whole:

@@ -1,4 +1,4 @@
-"""Chains that end as books, all in one walk over whole rows (`sigc.ops.loops.walks`)."""
+"""Walks: chains that end as books, all in one pass over whole rows (`sigc.ops.loops.walks`)."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from sigc.ops import chained
 from sigc.panel import Floats
 from sigc.plan.expr import Expr
 
-_LINE = 8  # numbers
+_LINE = 8  # floats per cache line
 
 
 def is_walked(node: Expr) -> bool:
-    """Whether a node can be a step of a walk."""
+    """Return True if a node can be a step of a walk."""
     return row_code(node) is not None
 
 
 def row_code(node: Expr) -> int | None:
-    """The number of an operator of a row, or of a cell."""
+    """Return the code of a row-wise or cell-wise operator, else None."""
     return chained.OF_ROWS.get(node.op) or code_of(node)
 
 
 def outside(group: Sequence[Expr]) -> tuple[str, ...]:
-    """The shapes that a group reads and does not make."""
+    """Return the shapes that a group reads and does not compute."""
     own = {n.shape for n in group}
     return tuple({i.shape: None for n in group for i in n.inputs if i.shape not in own})
 
 
 class TrialWalk:
-    """Groups of nodes, inputs first, whose last ones are books, each with the part that takes it.
+    """A walk over groups of nodes, inputs first, whose last ones are books, each with the part that takes it.
 
-    values: of what they read, arrays of the slice's rows at their end, or numbers.
+    values: of their inputs, numbers or arrays that end with the slice's rows.
     """
 
     def __init__(self, groups: Sequence[tuple[Sequence[Expr], TrialPart]], values: Mapping[str, Value]) -> None:
@@ -61,10 +61,12 @@ class TrialWalk:
         self._bounds = np.array(bounds, dtype=np.int64)
 
     def run(self) -> None:
-        """Follow all books."""
-        self._walk(1)  # parts are joined by their first rows
+        """Compute all books."""
+        self._walk(1)  # the first rows alone: parts are joined by them
         firsts = self._rings[::2].copy()
         self._walk(self._rows)
+        # Two rows of weights per book, used alternately: which of them is the last depends on the parity of the row
+        # count.
         lasts = self._rings[1 - self._rows % 2 :: 2].copy()
         for part, first, last in zip(self._parts, firsts, lasts, strict=True):
             part.took(first[: self._cols], last[: self._cols])
@@ -78,7 +80,7 @@ class TrialWalk:
         walks.run(steps, self._bounds, places, rows, self._cols, *room(self._cols), books.room(self._cols), gaps)
 
     def _lay(self, group: Sequence[Expr], known: Mapping[str, int], ring: Floats) -> None:
-        """The steps of a group. What one step makes is overwritten once nobody reads it any more."""
+        """Append the steps of a group. A place is reused once no later step reads it."""
         at = dict(known)
         last = {i.shape: number for number, node in enumerate(group) for i in node.inputs}
         for number, node in enumerate(group):
@@ -95,7 +97,7 @@ class TrialWalk:
             self._free += {at[i.shape] for i in node.inputs if i.shape not in known and last[i.shape] == number}
 
     def _room(self, rows: int) -> Floats:
-        """Rows that begin with a cache line."""
+        """Return rows that begin at a cache line."""
         wide = -(-self._cols // _LINE) * _LINE
         space = np.empty(rows * wide + _LINE)
         skip = (-space.ctypes.data // 8) % _LINE
@@ -112,7 +114,9 @@ class TrialWalk:
         return len(self._places) - 1
 
     def _value(self, value: Value, after: int) -> int:
-        """A number stands in one row; of an array the rows after those that are skipped are walked."""
+        """Return the place of a value: a number fills one row; of an array the rows after the skipped ones are
+        walked.
+        """
         if isinstance(value, float):
             row = self._room(1)
             row[:] = value

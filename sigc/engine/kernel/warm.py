@@ -1,10 +1,10 @@
-"""Which calls say what a loop costs: none that may have waited for code to be compiled, or loaded from disk.
+"""Warm calls: those whose time tells the cost of a loop, as no code was compiled or loaded during them.
 
     begun = begin("rank")           before the call
     is_warm(begun)                  after it: it was not the first of its kind here, and no code was made in it
 
-A call counts as the first until another one of its kind has ended in this process: of two threads that begin together,
-one waits for the code that the other makes.
+A call is cold until another one of its kind has ended in this process: if two threads begin together, one waits for the
+code that the other compiles.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import threading
 import time
 from typing import TypeAlias
 
-Begun: TypeAlias = tuple[float, str, bool, int]  # the time, what is called, whether one has ended, code made so far
+Begun: TypeAlias = tuple[float, str, bool, int]  # time, kind, True if one has ended, compilations so far
 
 _ended: set[str] = set()
-_watched: list[object] = []  # the listener, once numba is there
+_watched: list[object] = []  # the listener, once numba is loaded
 _turn = threading.Lock()
 _thread = threading.local()
 
 
 def begin(kind: str) -> Begun:
-    """Note that a call of a kind begins in this thread."""
+    """Record that a call of a kind begins in this thread."""
     return time.perf_counter(), kind, kind in _ended, _made()
 
 
 def is_warm(begun: Begun) -> bool:
-    """Whether a call that has ended now says what the next one will take."""
+    """Return True if a call that has just ended tells how long the next one takes."""
     _, kind, was_called, made = begun
     _ended.add(kind)
     if not _watched:
@@ -42,9 +42,9 @@ def _made() -> int:
 
 
 def _watch() -> None:
-    """Count from now on, thread by thread, how often numba's compiler is entered: to compile, or to load what it kept.
+    """Count, by thread, how often numba's compiler is entered: to compile, or to load compiled code.
 
-    Nothing is imported here: another thread may be in the middle of loading numba, and each would wait for the other.
+    Import nothing here: another thread may be importing numba, and the two would deadlock.
     """
     numba, event = sys.modules.get("numba"), sys.modules.get("numba.core.event")
     if numba is None or event is None or getattr(numba.__spec__, "_initializing", False):
@@ -61,4 +61,4 @@ def _entered(_listener: object, _event: object) -> None:
 
 
 def _left(_listener: object, _event: object) -> None:
-    """Nothing is counted when it is left."""
+    """Ignore the end of a compilation."""

@@ -1,1 +1,1 @@
-"""A module to what it means."""
+"""Semantics: from a parsed module to resolved values."""

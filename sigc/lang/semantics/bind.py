@@ -1,4 +1,4 @@
-"""Calls bound to operators and definitions: arguments by position and name, kinds and ranges, numbers folded."""
+"""Binding of calls to operators and definitions: arguments by position and name, kinds, ranges, folded numbers."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 
 def unknown(span: Span) -> Value:
-    """Stands where an error was told, and is accepted everywhere."""
+    """Return the value that replaces an error; it is accepted everywhere."""
     return Value(UNKNOWN, ValueKind.PANEL, span, open=True)
 
 
 def number_value(value: float, span: Span) -> Value:
-    """A constant number."""
+    """Return a constant number."""
     return Value(CONSTANT, ValueKind.NUMBER, span, args=(("value", float(value)),))
 
 
 def text_value(value: str, span: Span) -> Value:
-    """A constant string."""
+    """Return a constant string."""
     return Value(CONSTANT, ValueKind.STRING, span, args=(("value", value),))
 
 
 class Binder:
-    """Binds calls on behalf of a resolver, which holds names and errors."""
+    """The binder of calls for a resolver, which holds names and errors."""
 
     def __init__(self, resolver: Resolver) -> None:
         self.of = resolver
@@ -40,12 +40,12 @@ class Binder:
     # -- operators -----------------------------------------------------------------------------------------
 
     def call(self, node: Call, scope: Scope) -> Value:
-        """An operator by name."""
+        """Return the value of a call of an operator by name."""
         windowed = len(node.args) > 1 or any(a.name == "window" for a in node.args)
         operator = resolve(node.func, windowed)
         inner = node.args[0].value if node.method else None
         if isinstance(inner, Call) and inner.func in habits.WINDOWED and resolve(inner.func) is None:
-            hint = habits.of_call(node)  # told once, where it begins
+            hint = habits.of_call(node)  # reported once, where it begins
             return self.of.error("E002", f"unknown function '{inner.func}'", inner.func_span, hint)
         values = [(a, self.of.value(a.value, scope)) for a in node.args]
         if operator is None:
@@ -56,7 +56,7 @@ class Binder:
         return unknown(node.span) if bound is None else self._made(operator, bound, node.span, node.func)
 
     def operator(self, name: str, inputs: list[Value], span: Span, shown: str) -> Value:
-        """An operator of the grammar on its operands."""
+        """Return an operator of the grammar on its operands."""
         operator = resolve(name)
         if operator is None:
             raise KeyError(name)
@@ -69,7 +69,7 @@ class Binder:
     def _bound(
         self, op: Operator, node: Call, values: list[tuple[Argument, Value]]
     ) -> list[tuple[Parameter, Value]] | None:
-        """Parameters with what was given for them; None when an error was told."""
+        """Return parameters with their arguments; None after an error."""
         given: dict[str, Value] = {}
         variadic = next((p for p in op.params if p.variadic), None)
         bound: list[tuple[Parameter, Value]] = []
@@ -119,7 +119,7 @@ class Binder:
         return self.of.source(name, node.span) or unknown(node.span)
 
     def _made(self, op: Operator, bound: list[tuple[Parameter, Value]], span: Span, shown: str) -> Value:
-        """The value of an operator on bound arguments, checked and, where all are numbers, folded."""
+        """Return the value of an operator on bound arguments, checked and, if all are numbers, folded."""
         pairs = [(p, v) for p, v in bound if p.is_input]
         if any(v.op == UNKNOWN for _, v in bound):
             for param, value in pairs:
@@ -127,9 +127,10 @@ class Binder:
             return unknown(span)
         if op.name == RAW and pairs[0][1].op != SOURCE:
             message = f"'{shown}' takes the name of a data source"
-            return self.of.error("E101", message, pairs[0][1].span, "it stands for the source as its file has it")
+            return self.of.error("E101", message, pairs[0][1].span, "it means the source as stored in its file")
         pairs = [(p, self._as_panel(op, p, v)) for p, v in pairs]
-        fits = [self._input_ok(op, p, v, pairs, shown) for p, v in pairs]  # all of them: each tells its error
+        # A list, not a generator in `all`: each input must be checked, so that each reports its own error.
+        fits = [self._input_ok(op, p, v, pairs, shown) for p, v in pairs]
         if not all(fits):
             return unknown(span)
         args = self._numbers(op, {p.name: (p, v) for p, v in bound if not p.is_input}, shown)
@@ -140,16 +141,21 @@ class Binder:
         return self._node(op, pairs, args, span, shown)
 
     def _as_panel(self, op: Operator, param: Parameter, value: Value) -> Value:
-        """A number as a panel, where an operator that looks beyond one cell takes one. Along dates, of several inputs,
-        a number is more likely a window at the wrong place: `rolling_corr(x, 20)`."""
+        """Return a number as a panel if an operator that looks beyond one cell gets one.
+
+        For an operator along dates with several inputs, a number is more likely a misplaced window: `rolling_corr(x,
+        20)`.
+        """
         wants = param.kind in (ValueKind.PANEL, ValueKind.BOOLEAN) and op.axis is not Axis.CELL
         if value.kind is not ValueKind.NUMBER or not wants or (op.axis is Axis.TIME and len(op.inputs) > 1):
             return value
         return self.constant_panel(value)
 
     def constant_panel(self, value: Value) -> Value:
-        """A number in each cell where the traded source has a price, by clip(prices, number, number), which is missing
-        where they are. The number itself in a file without prices."""
+        """Return a number in each cell where the traded source has a price; the number itself in a file without prices.
+
+        It is clip(prices, number, number), which is missing where prices are.
+        """
         name = self.of.traded()
         traded = self.of.source(name, value.span) if name else None
         if traded is None:
@@ -188,7 +194,7 @@ class Binder:
     def _input_ok(
         self, op: Operator, param: Parameter, value: Value, pairs: list[tuple[Parameter, Value]], shown: str
     ) -> bool:
-        """Whether a value fits an input; told if not."""
+        """Return True if a value fits an input; report it if not."""
         if value.op == UNKNOWN:
             return True
         kind = value.kind
@@ -212,7 +218,7 @@ class Binder:
         return False
 
     def _comparable(self, value: Value, pairs: list[tuple[Parameter, Value]], shown: str) -> bool:
-        """category == "label", category == category."""
+        """Return True for category == "label" and category == category; report anything else."""
         other = next(v for _, v in pairs if v is not value) if len({id(v) for _, v in pairs}) > 1 else value
         for one in (value, other):
             if one.op == SOURCE:
@@ -221,7 +227,7 @@ class Binder:
         texts = [v.kind is ValueKind.STRING for _, v in pairs]
         if all(a or b for a, b in zip(labels, texts, strict=True)) and any(labels):
             return True
-        if value is pairs[0][1]:  # told once for both sides
+        if value is pairs[0][1]:  # reported once for both sides
             at = next((v for _, v in pairs if v.kind is ValueKind.STRING), value)
             self.of.error("E100", f"'{shown}' compares a category with a label, or numbers", at.span)
         return False
@@ -236,7 +242,7 @@ class Binder:
         self.of.error("E100", message, value.span, hint, expected=expected)
 
     def _numbers(self, op: Operator, bound: dict[str, tuple[Parameter, Value]], shown: str) -> dict[str, Scalar] | None:
-        """The number arguments by name, defaults filled in; None when an error was told."""
+        """Return the number arguments by name, defaults filled in; None after an error."""
         args: dict[str, Scalar] = {}
         ok = True
         for param in op.numbers:
@@ -285,13 +291,13 @@ class Binder:
         is_missing = math.isnan(result) and any(n is not None and math.isnan(n) for n in numbers)
         if not math.isfinite(result) and not is_missing:
             shown_numbers = ", ".join(f"{n:g}" for n in numbers if n is not None)
-            return self.of.error("E101", f"'{shown}' of {shown_numbers} is no finite number", span)
+            return self.of.error("E101", f"'{shown}' of {shown_numbers} is not a finite number", span)
         return number_value(result, span)
 
     # -- definitions -----------------------------------------------------------------------------------------
 
     def formals(self, definition: Definition, node: Call, scope: Scope) -> Scope | None:
-        """The scope of a definition's body for these arguments; None when an error was told."""
+        """Return the scope of a definition's body for these arguments; None after an error."""
         formals = definition.formals
         inner: Scope = {}
         ok = True
@@ -363,7 +369,7 @@ def _is_label(value: Value) -> bool:
 
 
 def _text_beside(value: Value, pairs: list[tuple[Parameter, Value]]) -> bool:
-    """Whether the other side is a label or category, so that an open source serves as labels."""
+    """Return True if the other side is a label or category, so that an open source serves as labels."""
     return any(v is not value and v.kind in (ValueKind.STRING, ValueKind.CATEGORY) for _, v in pairs)
 
 

@@ -42,7 +42,7 @@ _METRICS = (
 
 
 def read_book(of: Resolver, portfolio: PortfolioSection) -> ResolvedPortfolio:
-    """A portfolio, resolved; what is wrong is told to the resolver."""
+    """Return a resolved portfolio; its errors go to the resolver."""
     scope: Scope = {}
     of.locals(portfolio.locals, scope)
     value = of.value(portfolio.weights, scope)
@@ -57,7 +57,7 @@ def read_book(of: Resolver, portfolio: PortfolioSection) -> ResolvedPortfolio:
 
 
 def _leveraged(weights: Value, limits: tuple[Limit, ...]) -> Value:
-    """`scale_vol` at the top of the weights may lever up to the portfolio's max_leverage."""
+    """Return the weights; `scale_vol` at their top may lever up to the portfolio's max_leverage."""
     most = next((x.values[-1] for x in limits if x.name == "max_leverage" and not x.soft), None)
     if most is None or weights.op != "scale_vol" or dict(weights.args).get("max_leverage") != 1.0:
         return weights
@@ -86,7 +86,7 @@ def _costs(of: Resolver, node: Node, scope: Scope) -> list[CostTerm]:
             made = _cost(of, f"{args[0].value.text}.{func}", args[1:], node, scope)
             return [made] if made is not None else []
     hint = f"one of {', '.join(COSTS)}"
-    of.error("E101", "costs add up cost terms", node.span, hint)
+    of.error("E101", "expected a sum of cost terms", node.span, hint)
     return []
 
 
@@ -101,7 +101,7 @@ def _cost(of: Resolver, name: str, given: tuple[Argument, ...], node: Call, scop
         key = argument.name or (names[at] if at < len(names) else "")
         if key not in declared:
             hint = did_you_mean(key, names) or f"{name}({', '.join(names)})"
-            of.error("E101", f"'{name}' has no argument '{key}'" if key else f"'{name}' takes fewer arguments",
+            of.error("E101", f"'{name}' has no argument '{key}'" if key else f"'{name}' got too many arguments",
                      argument.span, hint)  # fmt: skip
             return None
         if key == "model":
@@ -218,7 +218,7 @@ def _dates(of: Resolver, line: BacktestLine) -> None:
             try:
                 datetime.date.fromisoformat(text)
             except ValueError:
-                of.error("E500", f"'{text}' is no date of the calendar", line.span)
+                of.error("E500", f"invalid date '{text}'", line.span)
                 return
     if line.start and line.end and line.start > line.end:
         of.error("E500", f"the backtest ends ({line.end}) before it begins ({line.start})", line.span, "swap them")

@@ -1,13 +1,13 @@
-"""Imports: which fns and macros each file can call, and where their bodies look names up.
+"""Imports: the fns and macros that each file can call, and the scope of their bodies.
 
-A body means what it means in its own file: it sees that file's definitions, imports and parameters, never those of who
-imports it. So two libraries may have a `base` each, and a library does not change by being imported.
+A body is resolved in its own file: it sees that file's definitions, imports and parameters, never those of the
+importing file. So two libraries may each have a `base`, and importing a library does not change it.
 
     names of a file, nearest first:  its own definitions; those of files it imports; those of files that these import,
                                      as long as only one of them has the name; the built-in macros
 
-Two files imported by one that have a name in common, or a definition of the file and an imported one, are E004. A file
-that is reached on two ways is one file.
+If two imported files define the same name, or the file itself and an imported one do, it is E004. A file reached in two
+ways is one file.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ from sigc.lang.syntax.source_text import read_text
 from sigc.lang.vocabulary import BUILT_IN
 
 _MOST_IMPORTS = 100
-BUILT_IN_PATH = "<built-in>"  # no file of a user
+BUILT_IN_PATH = "<built-in>"  # not a file of a user
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Names:
-    """The names of one file. definitions: what it can call. own: the definitions that it makes. params: its
-    parameters and their values. ambiguous: names that it can't call because several imports of its imports have them,
-    with these files."""
+    """The names of one file. definitions: those it can call; own: those it defines; params: its parameters and values.
+
+    ambiguous: names that it can't call because several imports of its imports define them, with these files.
+    """
 
     path: str
     definitions: Mapping[str, Definition]
@@ -42,20 +43,20 @@ class Names:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Library:
-    """The names of a program: of the main file, and of each file by its path as errors show it."""
+    """The names of a program: of the main file, and of each file by its path in errors."""
 
     main: Names
     files: Mapping[str, Names]
 
     def home(self, definition: Definition) -> Names:
-        """The names that a definition's body sees."""
+        """Return the names that a definition's body sees."""
         return self.files[definition.span.path]
 
 
 def library(
     module: Module, path: Path, roots: tuple[Path, ...], sources: dict[str, str], found: list[Diagnostic]
 ) -> Library:
-    """The names of a file and all that it imports. Texts are added to `sources`, errors to `found`."""
+    """Return the names of a file and all its imports. Texts are added to `sources`, errors to `found`."""
     importer = _Importer(roots, sources, found)
     main = importer.names(module, path, ())
     return Library(main, {n.path: n for n in (built_in(), *importer.known.values(), main)})
@@ -63,7 +64,7 @@ def library(
 
 @cache
 def built_in() -> Names:
-    """The macros that every file knows."""
+    """Return the built-in macros."""
     module, errors = parse(BUILT_IN, BUILT_IN_PATH)
     if errors:
         raise ValueError(errors)
@@ -80,7 +81,7 @@ class _Importer:
         self.known: dict[Path, Names] = {}  # by resolved path: each file is read once
 
     def names(self, module: Module, path: Path, chain: tuple[Path, ...]) -> Names:
-        """The names of a file, its imports read first."""
+        """Return the names of a file; its imports are read first."""
         chain = (*chain, path.resolve())
         imported = [(i, n) for i in module.imports if (n := self._file(i, path, chain)) is not None]
         own = self._own(module)
@@ -101,7 +102,7 @@ class _Importer:
         return own
 
     def _direct(self, imported: list[tuple[Import, Names]], own: Mapping[str, Definition]) -> dict[str, Definition]:
-        """The definitions of imported files; E004 for each name that two of them have, or the file itself."""
+        """Return the definitions of imported files; report E004 for each name defined twice."""
         direct: dict[str, Definition] = {}
         for item, names in imported:
             for name, definition in names.own.items():
@@ -117,10 +118,10 @@ class _Importer:
         self.found.append(Diagnostic("E004", message, span, hint="rename one of them"))
 
     def _file(self, item: Import, path: Path, chain: tuple[Path, ...]) -> Names | None:
-        """The names of an imported file; None when an error was told."""
+        """Return the names of an imported file; None after an error."""
         try:
             target = (path.parent / item.path).resolve()
-        except (OSError, ValueError):  # a name that no file can have
+        except (OSError, ValueError):  # not a valid file name
             self.found.append(Diagnostic("E200", f"there is no file '{item.path!r}'", item.span))
             return None
         error = self._refused(target, path, chain)
@@ -151,7 +152,7 @@ class _Importer:
         allowed = [path.parent.resolve(), *(r.resolve() for r in self.roots)]
         if target in chain:
             names = " -> ".join(p.name for p in [*chain[chain.index(target) :], target])
-            return "E005", f"import of '{target.name}' comes back to itself", f"cycle: {names}"
+            return "E005", f"import of '{target.name}' is circular", f"cycle: {names}"
         if not any(root in target.parents for root in allowed):
             return "E200", f"import of '{target.name}' leaves the folder of the file", "copy it beside the file"
         if self.count > _MOST_IMPORTS:
@@ -160,7 +161,7 @@ class _Importer:
 
 
 def _deeper(imported: list[Names]) -> tuple[dict[str, Definition], dict[str, tuple[str, ...]]]:
-    """The names that imported files take from their own imports: those with one meaning, and those with several."""
+    """Return the names that imported files take from their own imports: unambiguous ones, and ambiguous ones."""
     meant: dict[str, dict[int, Definition]] = {}
     for names in imported:
         for name, definition in names.definitions.items():

@@ -1,4 +1,4 @@
-"""Data sources: their names, their kinds, and their options against the table of `sigc.source_options`."""
+"""Data sources: their names, their kinds, and the check of their options against `sigc.source_options`."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _ACTIONS = "corporate_actions"
 
 
 def load_name(load: Load) -> str:
-    """The name expressions know a source by: `roe` of `data fundamentals:` is `fundamentals.roe`."""
+    """Return the name of a source in expressions: `roe` of `data fundamentals:` is `fundamentals.roe`."""
     return f"{load.section}.{load.name}" if load.section and load.name != load.section else load.name
 
 
 def is_category(load: Load) -> bool:
-    """Return True if the text says that a source holds labels."""
+    """Return True if the text declares that a source holds labels."""
     if load.dtype.lower() == "category" or load.format == "sector":
         return True
     return any(o.name == "dtype" and written_of(o) == "category" for o in load.options)
 
 
 def written_of(option: Option) -> float | str:
-    """An option's value as it was written: a number, or the text of anything else."""
+    """Return an option's value as written: a number, or the text of anything else."""
     match option.value:
         case Name(text):
             return text
@@ -41,13 +41,13 @@ def written_of(option: Option) -> float | str:
 
 
 def check_loads(of: Resolver, loads: tuple[Load, ...]) -> None:
-    """Tell the resolver what is wrong with formats and options."""
+    """Report errors in formats and options to the resolver."""
     told: set[tuple[Option, ...]] = set()
     for load in loads:
         if load.format and load.format not in FORMAT_WORDS and load.format not in _sources(load.format):
             hint = did_you_mean(load.format, FORMAT_WORDS) or f"one of {', '.join(FORMAT_WORDS)}"
             of.error("E001", f"unknown format '{load.format}'", load.path_span, hint)
-        if load.written != "short" and load.options in told:  # the columns of a section have them in common
+        if load.written != "short" and load.options in told:  # the columns of a section share them
             for option in load.options:
                 if option.name == "adjust":
                     _check_adjusted(of, load, option)
@@ -62,7 +62,7 @@ def check_loads(of: Resolver, loads: tuple[Load, ...]) -> None:
 
 
 def _sources(word: str) -> tuple[str, ...]:
-    """The formats that installed packages bring; looked for only where a word is no format of ours."""
+    """Return the formats of installed packages with this name; only called for a word that is not a built-in format."""
     from importlib.metadata import entry_points
 
     return tuple(e.name for e in entry_points(group="sigc.sources") if e.name == word)
@@ -87,14 +87,12 @@ def _check(of: Resolver, load: Load, option: Option) -> None:
 
 
 def _check_adjusted(of: Resolver, load: Load, option: Option) -> None:
-    """Corporate actions change prices and counts of shares, nothing else; labels beside them stay as they are."""
+    """Check `adjust=`: corporate actions change prices and counts of shares only; labels beside them are allowed."""
     if written_of(option) not in ("split", "split_div") or _kind(load) != NUMBERS:
         return
     if load.role == "value" and not measures(load_name(load), load.column, load.dtype):
         message = f"adjust= is for prices and volume, and '{load_name(load)}' is neither by its name"
-        hint = (
-            f"as prices are known: {', '.join(sorted(PRICES))}; or write Price (or Volume) as its type under columns:"
-        )
+        hint = f"names of prices: {', '.join(sorted(PRICES))}; or write Price (or Volume) as its type under columns:"
         of.error("E101", message, option.span, hint)
 
 

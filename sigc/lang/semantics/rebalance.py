@@ -1,4 +1,4 @@
-"""The rows on which a book is rebalanced: every so many, or those that a word of the calendar names."""
+"""The rows on which a book is rebalanced: every n rows, or those of a calendar word."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ CALENDAR_WORDS = (
 class Rebalance:
     """The rows on which a book is traded, from the first of its range on.
 
-    rows: every so many; None for a word of the calendar (`month_end`). word: as written, '' for a number. The words
-    daily, weekly, monthly, quarterly, annually have rows: they are for rows that are sessions.
+    rows: every n rows; None for a calendar word (`month_end`). word: as written, '' for a number. The words daily,
+    weekly, monthly, quarterly, annually have rows: they count rows that are sessions.
 
     >>> Rebalance.of_word("monthly"), Rebalance.of_word("month_end").rows
     (Rebalance(rows=21, word='monthly'), None)
@@ -28,7 +28,7 @@ class Rebalance:
 
     @classmethod
     def of_word(cls, word: str) -> Rebalance:
-        """That of one of the words."""
+        """Return the schedule of one of the words."""
         return cls(ROWS.get(word), word)
 
 

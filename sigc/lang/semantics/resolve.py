@@ -1,13 +1,13 @@
-"""A module to what it means: names looked up, fns and macros opened, arguments bound, constants folded, checked.
+"""Resolution of a module: names looked up, fns and macros expanded, arguments bound, constants folded, checks made.
 
-fns and macros are opened by value: arguments are resolved where the call stands, the body in the scope of its
-definition. That makes macros hygienic, and a body that doubles itself stays small, because values are shared.
-Bodies that nobody calls are resolved too, with unknown arguments, so that their errors show.
+fns and macros are expanded by value: arguments are resolved at the call, the body in the scope of its definition. That
+makes macros hygienic, and a body that doubles itself stays small, because values are shared. Uncalled bodies are
+resolved too, with unknown arguments, so that their errors show.
 
     1. definitions: the file's, those of its imports, the built-in ones
-    2. signals, in the order of need; a cycle is E005
+    2. signals, in order of dependency; a cycle is E005
     3. portfolios: weights (`bind.py` binds calls to operators), costs, constraints, backtest (`book.py`)
-    4. look-ahead of every root; what is never used
+    4. look-ahead of every root; unused names
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from sigc.ops.declare import ValueKind
 from sigc.ops.table import names as operator_names
 from sigc.ops.table import resolve as operator_of
 
-MOST_STEPS = 200_000  # values resolved for one file
+MOST_STEPS = 200_000  # maximum number of values resolved for one file
 _BINARY = {
     "+": "add", "-": "sub", "*": "mul", "/": "div", "%": "mod", "**": "pow", ">": "gt", "<": "lt", ">=": "ge",
     "<=": "le", "==": "eq", "!=": "ne", "and": "and", "or": "or",
@@ -53,11 +53,11 @@ Scope = dict[str, Value]
 
 
 class TooLargeError(Exception):
-    """The file resolves to more than `MOST_STEPS` values."""
+    """A file that resolves to more than `MOST_STEPS` values."""
 
 
 class Resolver:
-    """Resolves one module for given parameters; what is wrong gathers in `found`."""
+    """The resolver of one module for given parameters; errors are collected in `found`."""
 
     def __init__(self, module: Module, library: Library, params: Mapping[str, float]) -> None:
         self.module = module
@@ -79,7 +79,7 @@ class Resolver:
         self._override(params)
 
     def program(self) -> Program:
-        """Everything resolved. Raises `TooLargeError`."""
+        """Return everything resolved. Raise `TooLargeError`."""
         self._duplicates()
         self._hidden_operators()
         check_loads(self, self.module.data)
@@ -99,7 +99,7 @@ class Resolver:
     # -- errors --------------------------------------------------------------------------------------------
 
     def error(self, code: str, message: str, span: Span, hint: str = "", expected: str = "") -> Value:
-        """Note an error; returns the unknown value that stands for what is wrong, so that it is told once."""
+        """Record an error; return the unknown value that replaces the wrong one, so that it is reported once."""
         self.found.append(Diagnostic(code, message, span, expected=expected, hint=hint, via=self.via))
         return unknown(span)
 
@@ -117,7 +117,7 @@ class Resolver:
                 self.error("E002", f"no parameter '{name}'", Span(self.module.path, 1, 1), hint)
 
     def _hidden_operators(self) -> None:
-        """Definitions that a call reaches in the place of an operator."""
+        """Warn of definitions that hide an operator."""
         for name, definition in sorted(self.library.main.definitions.items()):
             if definition.span.path != BUILT_IN_PATH and operator_of(name) is not None:
                 message = (
@@ -137,7 +137,7 @@ class Resolver:
                 seen.setdefault(name, span)
 
     def traded(self) -> str:
-        """The data source whose returns books earn: prices, px or close, else the first numeric one."""
+        """Return the data source whose returns books earn: prices, px or close, else the first numeric one."""
         for name in TRADED:
             if name in self.data:
                 return name
@@ -145,14 +145,14 @@ class Resolver:
         return numeric[0] if numeric else ""
 
     def _says(self, name: str, option: str) -> str:
-        """What is written as an option of a data source, '' for nothing."""
+        """Return the written option of a data source, '' if absent."""
         options = self.data[name].options if name in self.data else ()
         return next((str(written_of(o)) for o in options if o.name == option), "")
 
     # -- expressions -----------------------------------------------------------------------------------
 
     def value(self, node: Node, scope: Scope) -> Value:
-        """What a node means in a scope."""
+        """Return the value of a node in a scope."""
         self.steps += 1
         if self.steps > MOST_STEPS:
             raise TooLargeError
@@ -176,8 +176,8 @@ class Resolver:
                 return self.call(node, scope)
 
     def name(self, text: str, span: Span, scope: Scope) -> Value:
-        """A local, parameter, signal or data source."""
-        if not text:  # the parser has told of a broken expression here
+        """Return a local, parameter, signal or data source."""
+        if not text:  # the parser has reported a broken expression here
             return unknown(span)
         if text in scope:
             self.used.add(f"local {id(scope)} {text}")
@@ -196,7 +196,7 @@ class Resolver:
         return self.here is self.library.main
 
     def _of_main(self, text: str, span: Span) -> Value | None:
-        """A parameter, signal or data source of the file."""
+        """Return a parameter, signal or data source of the file, None if unknown."""
         if text in self.params:
             self.used.add(f"param {text}")
             return number_value(self.params[text], span)
@@ -205,11 +205,11 @@ class Resolver:
         return self.source(text, span)
 
     def _of_library(self, text: str, span: Span) -> Value | None:
-        """A parameter of an imported file, whose bodies see nothing of who imports it."""
+        """Return a parameter of an imported file, whose bodies see nothing of the importing file."""
         return number_value(self.here.params[text], span) if text in self.here.params else None
 
     def source(self, text: str, span: Span) -> Value | None:
-        """A data source of the file by name."""
+        """Return a data source of the file by name."""
         load = self.data.get(text) or self._bare_section(text)
         return None if load is None else self._source(load, span)
 
@@ -229,7 +229,7 @@ class Resolver:
         return hint
 
     def _bare_section(self, text: str) -> Load | None:
-        """`fundamentals` for the first numeric column of `data fundamentals:`."""
+        """Return the first numeric column of `data fundamentals:` for the name `fundamentals`."""
         inside = [x for x in self.data.values() if x.section == text and not is_category(x)]
         return inside[0] if inside else None
 
@@ -250,18 +250,18 @@ class Resolver:
         )
 
     def touch(self, value: Value) -> None:
-        """Note that a source is read as numbers, not as labels."""
+        """Record that a source is read as numbers, not as labels."""
         if value.op == SOURCE:
             self.panels.add(str(dict(value.args)["name"]))
 
     def call(self, node: Call, scope: Scope) -> Value:
-        """A call of a definition or an operator."""
+        """Return the value of a call of a definition or an operator."""
         first = node.args[0].value if node.method and node.args else None
         if isinstance(first, Name) and first.text in NAMESPACES and first.text not in scope:
             hint = "write costs = tc.bps(5)"
-            return self.error("E101", f"'{first.text}.{node.func}' stands only inside costs", node.func_span, hint)
+            return self.error("E101", f"'{first.text}.{node.func}' is allowed only inside costs", node.func_span, hint)
         if habits.is_module(node) and isinstance(first, Name) and not self._is_known(first.text, scope):
-            message = f"'{first.text}' is no part of the language"
+            message = f"'{first.text}' is not part of the language"
             return self.error("E002", message, first.span, habits.of_module(node))
         definition = self.here.definitions.get(node.func)
         if definition is not None:
@@ -269,11 +269,11 @@ class Resolver:
         if node.func in self.here.ambiguous:
             places = " and in ".join(self.here.ambiguous[node.func])
             message = f"'{node.func}' is defined in {places}"
-            return self.error("E004", message, node.func_span, "import the file that is meant")
+            return self.error("E004", message, node.func_span, "import the intended file")
         return self.binder.call(node, scope)
 
     def _open(self, definition: Definition, node: Call, scope: Scope) -> Value:
-        """The value of a fn or macro for these arguments."""
+        """Return the value of a fn or macro for these arguments."""
         mark = (definition.span.path, definition.name)
         if mark in self._busy:
             chain = " -> ".join(name for _, name in [*self._busy[self._busy.index(mark) :], mark])
@@ -308,14 +308,14 @@ class Resolver:
             self.via = before
 
     def _opened(self, definition: Definition, scope: Scope) -> Value:
-        """The value that a body emits, with its arguments in scope."""
+        """Return the value that a body emits, with its arguments in scope."""
         first = {f.name: f.span for f in definition.formals}
         for let in definition.lets:
             self._bind(let, scope, first)
         return self.value(definition.emit, scope)
 
     def locals(self, assigns: tuple[Assign, ...], scope: Scope) -> None:
-        """Locals of a signal or portfolio, in order. Of a name that is bound twice the later counts from there on."""
+        """Bind the locals of a signal or portfolio, in order. A name bound twice has its later value from there on."""
         first: dict[str, Span] = {}
         for assign in assigns:
             self._bind(assign, scope, first)
@@ -325,8 +325,8 @@ class Resolver:
         mark = f"local {id(scope)} {assign.name}"
         if assign.name in first:
             line = first[assign.name].line
-            used = f"line {line} counted until here" if mark in self.used else f"line {line} is never used"
-            message = f"'{assign.name}' is bound again: from here on this line counts"
+            used = f"the value of line {line} applies until here" if mark in self.used else f"line {line} is never used"
+            message = f"'{assign.name}' is bound again: from here on it has this value"
             self.warn("W005", message, assign.span, f"{used}; give one of them another name")
             self.used.discard(mark)
         first[assign.name] = assign.span
@@ -339,7 +339,7 @@ class Resolver:
                 self.warn("W001", f"'{assign.name}' is never used", assign.span, hint)
 
     def signal(self, name: str, span: Span | None = None) -> Value:
-        """The value a signal emits."""
+        """Return the value that a signal emits."""
         node: Signal = self._signal_nodes[name]
         mark = ("signal", name)
         if mark in self._busy:
@@ -360,12 +360,12 @@ class Resolver:
         return replace(value, span=span) if span is not None and value.op != UNKNOWN else value
 
     def root(self, value: Value, what: str, span: Span) -> Value:
-        """An emitted value or weights: a panel that reads no future."""
+        """Check an emitted value or weights: a panel that reads no future row."""
         if value.op == UNKNOWN:
             return value
         if value.kind not in (ValueKind.PANEL, ValueKind.BOOLEAN):
             hint = "a category can group or be compared, not be emitted" if value.kind is ValueKind.CATEGORY else ""
-            if value.kind is ValueKind.NUMBER:  # of weights: in each asset, or of the book?
+            if value.kind is ValueKind.NUMBER:  # as weights it is ambiguous: per asset, or of the book
                 shown = "nan" if math.isnan(value.number or 0.0) else f"{value.number:g}"
                 hint = f"{shown} * scale(1) is {shown} of the book in equal weights"
                 if not self.traded():
@@ -381,7 +381,7 @@ class Resolver:
     # -- what nobody reads -------------------------------------------------------------------------------
 
     def _uncalled(self) -> None:
-        """Resolve bodies that no call has opened, with unknown arguments."""
+        """Resolve uncalled bodies with unknown arguments, to find their errors."""
         own = self.library.main.own
         for name in sorted(own.keys() - self._called):
             definition = own[name]
@@ -403,7 +403,7 @@ class Resolver:
 
 
 def _place_of(name: str) -> str:
-    """The hint for an option of a book that stands there as a local."""
+    """Return the hint for an option of a book that is written as a local."""
     if name in BACKTEST_OPTIONS:
-        return f"an option stands on the backtest line: backtest {name}=..."
-    return f"a limit stands under constraints: {name} = ..." if name in CONSTRAINTS else ""
+        return f"options belong on the backtest line: backtest {name}=..."
+    return f"limits belong under constraints: {name} = ..." if name in CONSTRAINTS else ""

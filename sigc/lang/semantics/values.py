@@ -1,4 +1,4 @@
-"""What an expression means: a small DAG of resolved values, shared by identity. The result of `resolve`."""
+"""Resolved values of expressions: a small DAG, shared by identity. The result of `resolve`."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from sigc.lang.syntax.nodes import Load
 from sigc.ops.declare import ValueKind
 
 SOURCE, COLUMN, CONSTANT, UNKNOWN = "source", "column", "constant", "unknown"
-RAW = "raw"  # the operator that takes a source as it is stored
+RAW = "raw"  # the operator that reads a source as stored
 Scalar = float | int | str | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Value:
-    """One node. op: an operator's name, or SOURCE, COLUMN, CONSTANT, UNKNOWN (an error stood here).
+    """One node. op: an operator's name, or SOURCE, COLUMN, CONSTANT, UNKNOWN (after an error).
 
-    open: a source whose kind only its data tell. peek: rows into the future it reads. culprit: the operator that
-    brought the peek in.
+    open: a source whose kind only its data determine. peek: the number of future rows it reads. culprit: the operator
+    that introduced the peek.
     """
 
     op: str
@@ -32,11 +32,11 @@ class Value:
     open: bool = False
     peek: int = 0
     culprit: Value | None = None
-    label: str = ""  # the operator's name as the error names it
+    label: str = ""  # the operator's name in errors
 
     @property
     def number(self) -> float | None:
-        """The constant it is, if it is one."""
+        """Return its constant number, None if it is not one."""
         if self.op == CONSTANT and self.kind is ValueKind.NUMBER:
             value = dict(self.args)["value"]
             return float(value) if value is not None else None
@@ -44,7 +44,7 @@ class Value:
 
     @property
     def text(self) -> str | None:
-        """The string it is, if it is one."""
+        """Return its constant string, None if it is not one."""
         return str(dict(self.args)["value"]) if self.op == CONSTANT and self.kind is ValueKind.STRING else None
 
 
@@ -59,7 +59,7 @@ class CostTerm:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """One constraint, folded."""
+    """One constraint, with constants folded."""
 
     name: str
     values: tuple[float, ...]
@@ -69,7 +69,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A backtest line, folded. method: the validation's name, '' without one."""
+    """A backtest line, with constants folded. method: the validation's name, '' without one."""
 
     rebalance: Rebalance
     benchmark: str
@@ -86,7 +86,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResolvedPortfolio:
-    """A portfolio, resolved."""
+    """A resolved portfolio."""
 
     name: str
     weights: Value
@@ -98,7 +98,7 @@ class ResolvedPortfolio:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """A module, resolved. labels: sources that serve as labels. traded: the source the books earn."""
+    """A resolved module. labels: sources that serve as labels. traded: the source whose returns the books earn."""
 
     params: Mapping[str, float]
     data: tuple[Load, ...]

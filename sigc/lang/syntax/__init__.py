@@ -1,1 +1,1 @@
-"""Text to a module as written, and back."""
+"""Syntax: text to a module as written, and back."""

@@ -1,4 +1,4 @@
-"""The lines of a data section, short form and long form, to loads.
+"""The lines of a data section, in short and long form, to loads.
 
 prices: load parquet from "prices.parquet" adjust=split      short
 prices = "prices.parquet"                                    named
@@ -22,7 +22,7 @@ _TRUE = {"true": 1.0, "false": 0.0}
 
 
 def read(lines: list[LogicalLine], section: str, path: str, attempt: Try) -> list[Load]:
-    """The loads of a section, in order. Errors go through `attempt`, line by line."""
+    """Return the loads of a section, in order. Errors go through `attempt`, line by line."""
     reader = _Reader(section, path)
     for line in lines:
         attempt(lambda line=line: reader.line(line))  # type: ignore[misc]
@@ -92,7 +92,7 @@ class _Reader:
         )
 
     def _files(self, e: ExpressionParser) -> tuple[Token, tuple[str, ...]]:
-        """A file, or a list of them: the first, and the rest."""
+        """Parse a file, or a list of files: return the first, and the rest."""
         if not e.take("["):
             if not e.done and e.current.kind != "string":
                 raise e.fault("expected a file in quotes, or a list of them", hint='write NAME: load csv from "FILE"')
@@ -170,7 +170,7 @@ class _Reader:
         options = tuple(self.options)
         if self.source is None and self.columns:
             hint = 'add source = "FILE"'
-            raise SyntaxFault(Diagnostic("E001", "columns: belong to no file", self.columns[0].span, hint=hint))
+            raise SyntaxFault(Diagnostic("E001", "columns: without a file", self.columns[0].span, hint=hint))
         if self.source is None:
             named = [replace(n, format=self.format, options=options) for n in self.named]
             return sorted([*self.short, *named], key=lambda x: x.span)

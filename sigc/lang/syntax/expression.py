@@ -1,4 +1,4 @@
-"""Expressions by precedence climbing, over the tokens of one logical line.
+"""Expressions, parsed by precedence climbing over the tokens of one logical line.
 
 High to low: call and `.method()`; `**` (right); unary `-`; `* / %`; `+ -`; comparisons (no chaining); `not`;
 `and`; `or`.
@@ -14,7 +14,7 @@ from sigc.lang.syntax.nodes import Argument, Binary, Call, Column, Name, Node, N
 from sigc.lang.syntax.tokens import Token
 
 _SHARE = "a share is written as a number: 0.05"
-MOST_DEPTH = 50  # of nesting: below Python's own limit, beyond any honest program
+MOST_DEPTH = 50  # of nesting: below Python's recursion limit, beyond any real program
 MOST_ARGUMENTS = 256
 
 _COMPARE = ("==", "!=", ">=", "<=", ">", "<")
@@ -23,7 +23,7 @@ _NOT, _COMPARISON, _UNARY = 2, 3, 6
 
 
 class SyntaxFault(Exception):  # noqa: N818
-    """One syntax error, on its way to the list of all."""
+    """One syntax error, caught by the parser and added to its list."""
 
     def __init__(self, diagnostic: Diagnostic) -> None:
         super().__init__(diagnostic.message)
@@ -31,14 +31,14 @@ class SyntaxFault(Exception):  # noqa: N818
 
 
 def span_of(path: str, first: Token, last: Token | None = None) -> Span:
-    """From one token to another of the same line, or the first alone."""
+    """Return the span from one token to another of the same line, or of the first alone."""
     if last is None or last.line != first.line:
         return Span(path, first.line, first.column, first.length)
     return Span(path, first.line, first.column, last.column + last.length - first.column)
 
 
 class ExpressionParser:
-    """A cursor over tokens. `before` is where an error points when there are none."""
+    """A cursor over tokens. `before`: the token to which errors point if there are no tokens."""
 
     def __init__(self, tokens: tuple[Token, ...], path: str, before: Token | None = None) -> None:
         self._tokens = tokens
@@ -100,7 +100,7 @@ class ExpressionParser:
             raise self.fault("expected the end of the line")
 
     def fault(self, message: str, at: Token | None = None, code: str = "E001", hint: str = "") -> SyntaxFault:
-        """An error at a token: the given one, the current one, or just behind the last."""
+        """Return an error at a token: the given one, the current one, or after the last."""
         if at is not None:
             span = span_of(self._path, at)
         elif not self.done:
@@ -116,7 +116,7 @@ class ExpressionParser:
         return SyntaxFault(Diagnostic(code, message, span, hint=hint))
 
     def _habit(self, found: Token) -> str:
-        """The hint for what stands where it can't."""
+        """Return the hint for a misplaced token, '' for none."""
         if found.text == "=":
             return "one '=' gives a name to a value, '==' compares"
         before = self._tokens[self._at - 1].text if self._at else ""
@@ -166,7 +166,7 @@ class ExpressionParser:
             operand = self._negation()
             self._depth -= 1
             return Unary("not", operand, span=self._between(token, operand))
-        if self.peek("not"):  # `not (a) and b` and `not(a)` read alike
+        if self.peek("not"):  # `not (a) and b` and `not(a)` are parsed alike
             token = self.next()
             operand = self._level(_COMPARISON)
             return Unary("not", operand, span=self._between(token, operand))
@@ -197,7 +197,7 @@ class ExpressionParser:
         return base
 
     def primary(self) -> Node:
-        """An atom with its calls, methods and columns."""
+        """Parse an atom with its calls, methods and columns."""
         node = self._atom()
         count = 0
         while not self.done:
@@ -223,7 +223,7 @@ class ExpressionParser:
                     raise self.fault(f"the number {token.text} is too large", token)
                 return Number(float(token.text), span=span)
             case "days":
-                raise self.fault(f"'{token.text}' stands only after rebal=", token)
+                raise self.fault(f"'{token.text}' is allowed only after rebal=", token)
             case "string":
                 return Text(token.text, span=span)
             case "name":
@@ -282,7 +282,7 @@ class ExpressionParser:
         if not self.done and self.current.kind in ("name", "string"):
             asset = self.next()
         else:
-            rows = "rows are not picked, a panel is moved: lag(x, n)"
+            rows = "rows can't be selected; shift the panel: lag(x, n)"
             one = 'write x[AAPL] or x["BRK.B"]'
             raise self.fault("expected an asset's name in brackets", hint=rows if self._is_row() else one)
         if not self.done and self.current.text in (".", "-", "/"):
@@ -294,7 +294,7 @@ class ExpressionParser:
         return not self.done and (self.current.kind == "number" or self.current.text in ("-", ":"))
 
     def _until(self, text: str) -> str:
-        """The text written from the name before up to a token."""
+        """Return the text from the preceding name up to a token."""
         parts = [self._tokens[self._at - 1].text]
         for token in self._tokens[self._at :]:
             if token.text == text:
@@ -303,7 +303,7 @@ class ExpressionParser:
         return "".join(parts)
 
     def number(self) -> float:
-        """A constant expression, folded. For params, where no name is in scope yet."""
+        """Parse a constant expression and fold it. For params, where no name is in scope yet."""
         begin = self.current if not self.done else None
         node = self.expression(4)
         try:
@@ -348,4 +348,4 @@ def _folded(node: Node) -> float:
                     return a % b
                 case "**":
                     return float(a**b)
-    raise ValueError("no constant")
+    raise ValueError("not a constant")

@@ -1,6 +1,6 @@
-"""A module to canonical text. Laws: parse(format(m)) == m, and formatting twice changes nothing.
+"""The formatter: a module to canonical text. Laws: parse(format(m)) == m, and formatting twice changes nothing.
 
-Sections stay in the order of the file; comments stay with the statement they stand before or behind.
+Sections keep their order; comments stay with the statement before or after which they stand.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ _INDENT = "  "
 
 
 def format(module: Module) -> str:
-    """The text of a module."""
+    """Return the text of a module."""
     return _Printer(module.comments).module(module)
 
 
 def expression(node: Node) -> str:
-    """The text of an expression, with no more brackets than it needs."""
+    """Return the text of an expression, with minimal brackets."""
     return _text(node)[0]
 
 
 def _text(node: Node) -> tuple[str, int]:
-    """An expression and how strongly it binds."""
+    """Return an expression's text and its binding strength."""
     match node:
         case Number(value, days):
             return (f"{value:.0f}d" if days else number(value)), _ATOM
@@ -69,7 +69,7 @@ def _text(node: Node) -> tuple[str, int]:
             return f"not {inner}" if strength >= _NOT else f"not ({inner})", _NOT
         case Binary(op, left, right):
             own = _STRENGTH[op]
-            # Left-associative but for **; comparisons are not associative at all.
+            # All operators are left-associative except **; comparisons are not associative.
             a = _at_least(left, own + 1 if op == "**" or own == 4 else own)
             b = _at_least(right, _MINUS if op == "**" else own + 1)
             return f"{a} {op} {b}", own
@@ -92,7 +92,7 @@ def _arguments(args: Iterable[Argument]) -> str:
 
 
 def number(value: float) -> str:
-    """A number as shortest text that reads back the same."""
+    """Return the shortest text of a number that parses back to it."""
     if value == int(value) and abs(value) < 1e15:
         return str(int(value))
     return repr(value)
@@ -134,7 +134,7 @@ class _Printer:
                 self._params([x for x in part if isinstance(x, Param)])
 
     def _put(self, text: str, span: Span) -> None:
-        """A statement, the comments before it, and the one behind it."""
+        """Print a statement, the comments before it, and the one after it on its line."""
         pad = text[: len(text) - len(text.lstrip())]
         self._before(span.line, pad)
         self.lines.append(text)
@@ -203,7 +203,7 @@ class _Printer:
                     self._put(f"{_INDENT}{p.name}: [{inside}]", p.span)
 
     def _head(self, text: str, first: Span) -> None:
-        """A header without a place of its own: the comments before its first line stand before it."""
+        """Print a header without a span of its own: comments before its first line come before it."""
         self._before(first.line - 1, "")
         self.lines.append(text)
         self._tail(first.line - 1)
@@ -236,7 +236,7 @@ class _Printer:
 
 
 def _data_sections(loads: tuple[Load, ...]) -> list[tuple[Load | Param, ...]]:
-    """Loads by the section they were written in: a source shared by a long form, or neighbours."""
+    """Group loads by their section: those that share a long form's source, or neighbours."""
     sections: list[list[Load]] = []
     for load in sorted(loads, key=lambda x: x.span):
         last = sections[-1][-1] if sections else None

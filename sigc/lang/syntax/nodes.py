@@ -1,7 +1,7 @@
-"""The file as written: what the parser makes and the formatter prints.
+"""The syntax tree: a file as written, made by the parser and printed by the formatter.
 
-Frozen values with spans; equality ignores spans, so that parse(format(m)) == m can be stated. Macros, fns
-and imports still stand as written here: `expand.py` takes them out.
+Frozen values with spans; equality ignores spans, so that parse(format(m)) == m can be stated. Macros, fns and imports
+are still as written; `semantics/resolve.py` expands them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def _span() -> Span:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number; `days` remembers that it was written `21d` (legal in `rebal=`)."""
+    """A number; `days` records that it was written `21d` (allowed in `rebal=`)."""
 
     value: float
     days: bool = False
@@ -54,7 +54,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`func(args)`; `method` remembers `x.func(args)`, where x is the first argument.
+    """`func(args)`; `method` records the form `x.func(args)`, where x is the first argument.
 
     Names in a namespace (`tc.bps`) are calls with a dotted func.
     """
@@ -100,7 +100,7 @@ Node: TypeAlias = Number | Text | Name | Call | Unary | Binary | Column
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """`key=value` of a load or a constraint; `value` is what stood there."""
+    """`key=value` of a load or a constraint; `value` is as written."""
 
     name: str
     value: Node | tuple[Node, ...]
@@ -111,8 +111,8 @@ class Option:
 class Load:
     """One data source: the short form, or one mapped column or file of a long-form section.
 
-    others: files of a list, after `path`. column: the file's column it takes ('' = the whole file). role: `value`,
-    `symbol`, `date` of a long-form column, else `value`. section: the name of a `data NAME:` section. written: `short`
+    others: files of a list, after `path`. column: the file's column ('' = the whole file). role: `value`, `symbol`,
+    `date` of a long-form column, else `value`. section: the name of a `data NAME:` section. written: `short`, `named`
     or `long`.
     """
 
@@ -151,7 +151,7 @@ class Assign:
 
 @dataclass(frozen=True, slots=True)
 class Formal:
-    """A parameter of a fn or macro. kind: expr | number | string | ident, '' where none was written."""
+    """A parameter of a fn or macro. kind: expr | number | string | ident, '' if not written."""
 
     name: str
     kind: str = ""
@@ -193,7 +193,7 @@ class ConstraintLine:
 
 @dataclass(frozen=True, slots=True)
 class BacktestLine:
-    """The `backtest` line: options as written, dates as ISO text ('' where absent)."""
+    """The `backtest` line: options as written, dates as ISO text ('' if absent)."""
 
     options: tuple[Option, ...] = ()
     method: Call | None = None  # walk_forward(...), cross_validate(...), cpcv(...)
@@ -225,7 +225,7 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A comment with the line it stands on; `own_line` when nothing else stands there."""
+    """A comment with its line; `own_line` if nothing else is on that line."""
 
     text: str
     line: int

@@ -1,6 +1,6 @@
-"""Logical lines to a Module. All errors of a file: what is wrong in a line costs that line alone.
+"""The parser: logical lines to a Module, with all errors of a file. An error in a line costs that line alone.
 
-Reading order: `parse`, the sections, `_Expression` (precedence climbing). Tokens: `tokens.py`.
+Reading order: `parse`, the sections, `ExpressionParser` (precedence climbing). Tokens: `tokens.py`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from sigc.lang.vocabulary import SECTIONS
 
 
 def parse(text: str, path: str) -> tuple[Module, tuple[Diagnostic, ...]]:
-    """The module of a text, with every syntax error of it. Never raises for what stands in the text."""
+    """Return the module of a text, with all its syntax errors. It never raises for the content of a text."""
     if len(text) > MOST_BYTES:
         message = f"the file has {len(text):,} characters, more than {MOST_BYTES:,}"
         return Module(path), (Diagnostic("E001", message, Span(path, 1, 1)),)
@@ -53,12 +53,13 @@ def parse(text: str, path: str) -> tuple[Module, tuple[Diagnostic, ...]]:
 
 
 class Parser:
-    """Reads the sections of one file; errors gather in `errors`."""
+    """The parser of one file's sections; errors are collected in `errors`."""
 
     def __init__(self, path: str, errors: list[Diagnostic]) -> None:
         self.path = path
         self.errors = errors
-        self.strange = {d.span.line for d in errors if d.span}  # lines whose characters are told of: that is enough
+        # Lines with a reported character: no further errors for them.
+        self.strange = {d.span.line for d in errors if d.span}
         self.imports: list[Import] = []
         self.data: list[Load] = []
         self.params: list[Param] = []
@@ -91,7 +92,7 @@ class Parser:
             or did_you_mean(word, SECTIONS)
             or "a file is made of data:, params:, fn, macro, signal and portfolio"
         )
-        self.error("E001", f"'{word}' starts no section", line.tokens[0], hint)
+        self.error("E001", f"'{word}' does not start a section", line.tokens[0], hint)
 
     def _section(self, header: LogicalLine, body: list[LogicalLine]) -> None:
         body = self._indented(header, body)
@@ -107,7 +108,7 @@ class Parser:
         self.attempt(lambda: readers[header.tokens[0].text](header, body))
 
     def _indented(self, header: LogicalLine, body: list[LogicalLine]) -> list[LogicalLine]:
-        """The body without lines that fell back to the header's column, each run of them one error."""
+        """Return the body without lines at the header's column or left of it; each run of them is one error."""
         if not body or body[0].indent <= header.indent:
             return body
         kept: list[LogicalLine] = []
@@ -182,7 +183,7 @@ class Parser:
                 kind = word.text
                 if kind not in ("expr", "number", "string", "ident"):
                     hint = did_you_mean(kind, ("expr", "number", "string", "ident"))
-                    raise e.fault(f"'{kind}' is no kind of parameter", word, hint=hint)
+                    raise e.fault(f"unknown kind of parameter '{kind}'", word, hint=hint)
             default = e.expression() if e.take("=") else None
             formals.append(Formal(name.text, kind, default, span=span_of(self.path, name)))
             if not e.take(","):
@@ -200,7 +201,7 @@ class Parser:
         self.definitions.append(Definition("fn", name.text, formals, (), emit, span=span_of(self.path, name)))
 
     def _rest_or_next(self, e: ExpressionParser, body: list[LogicalLine]) -> Node:
-        """The expression after a colon: on this line, or alone on the next."""
+        """Return the expression after a colon: on this line, or alone on the next."""
         if e.done and body:
             e = ExpressionParser(body.pop(0).tokens, self.path)
         value = e.expression()
@@ -229,7 +230,7 @@ class Parser:
             self.signals.append(Signal(name.text, tuple(locals_), emit, span=span_of(self.path, name)))
 
     def _body(self, lines: list[LogicalLine], name: Token, word: str = "") -> tuple[list[Assign], Node | None]:
-        """Assignments, then `emit`."""
+        """Return assignments and the value of `emit`."""
         locals_: list[Assign] = []
         emit: Node | None = None
         broken = len(self.errors)
@@ -264,8 +265,11 @@ class Parser:
         return Assign(name.text, self._value(e, name), span=span_of(self.path, name))
 
     def _value(self, e: ExpressionParser, at: Token) -> Node:
-        """The rest of a line as an expression. A broken one is told, and stands as a name without text: what was
-        to be defined is defined, so that its uses are no errors too."""
+        """Return the rest of a line as an expression.
+
+        A broken one is reported, and replaced by a name without text: the name is then defined, so that its uses are
+        not errors too.
+        """
         try:
             value = e.expression()
             e.end()
@@ -307,7 +311,9 @@ class Parser:
         return header.tokens[1]
 
     def _after_colon(self, header: LogicalLine, at: int) -> list[LogicalLine]:
-        """What stands on the header's line behind its colon, as a line of the body. E003 without the colon."""
+        """Return the rest of the header's line after its colon, as a line of the body. Report E003 without the
+        colon.
+        """
         tokens = header.tokens
         if len(tokens) <= at or tokens[at].text != ":":
             last = tokens[at - 1]
@@ -337,7 +343,7 @@ class Parser:
 
 
 def _unassigned(name: Token, e: ExpressionParser) -> str:
-    """The hint for a line that begins with a name and is no assignment."""
+    """Return the hint for a line that begins with a name and is not an assignment."""
     if e.peek("=="):
         return "one '=' gives a name to a value, '==' compares"
     if e.peek(":"):

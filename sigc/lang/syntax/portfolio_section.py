@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PortfolioReader:
-    """The lines of a portfolio, with their sub-blocks `constraints:` and `soft:`."""
+    """The reader of a portfolio's lines, with their sub-blocks `constraints:` and `soft:`."""
 
     def __init__(self, parser: Parser, name: Token) -> None:
         self.parser = parser
@@ -123,7 +123,7 @@ class PortfolioReader:
         return BacktestLine(tuple(options), method, dates["from"], dates["to"], span=span)
 
     def _once(self, e: ExpressionParser, seen: set[str]) -> None:
-        """E004 for an option, a date or a validation that is there already."""
+        """Raise E004 for a repeated option, date or validation."""
         what = "a validation" if e.current.text in METHODS and e.follows("(") else f"'{e.current.text}'"
         if what in seen:
             raise e.fault(f"{what} is given twice", e.current, "E004", "remove one")

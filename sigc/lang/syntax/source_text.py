@@ -1,4 +1,4 @@
-"""The text of a .sig file."""
+"""Reading the text of a .sig file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sigc.lang.syntax.tokens import MOST_BYTES
 
 
 def read_text(path: Path) -> str:
-    """A source file. Raises E200, E001 when it is too large or no text."""
+    """Return the text of a source file. Raise E200, or E001 if it is too large or not text."""
     try:
         if path.is_dir():
             raise SigcError(Diagnostic("E200", f"'{path}' is a folder", hint="name a .sig file"))

@@ -1,8 +1,8 @@
-"""Text to logical lines of tokens. Comments go aside, continued lines are joined, columns are kept.
+"""The lexer: text to logical lines of tokens. Comments are set aside, continued lines joined, columns kept.
 
-A logical line goes on inside brackets, after a trailing binary operator, comma or `=`, and before a line that
-begins with a binary operator, `and`, `or` or `)`. A line that starts a section is never a continuation: so that
-a bracket left open costs one section, not the file.
+A logical line continues inside brackets, after a trailing binary operator, comma or `=`, and before a line that begins
+with a binary operator, `and`, `or` or `)`. A line that starts a section is never a continuation: so an unclosed bracket
+costs one section, not the file.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _WORDS = frozenset({"and", "or"})
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """kind: name, number, days, string, date, op, bad. text: as written, a string without its quotes."""
+    """A token. kind: name, number, days, string, date, op, bad. text: as written, a string without its quotes."""
 
     kind: str
     text: str
@@ -52,7 +52,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class LogicalLine:
-    """One logical line: its tokens, and the column (from 0) its first token stands at."""
+    """One logical line: its tokens, and the column (from 0) of its first token."""
 
     tokens: tuple[Token, ...]
     indent: int
@@ -64,7 +64,7 @@ class LogicalLine:
 
 
 def lines_of(text: str, path: str) -> tuple[tuple[LogicalLine, ...], tuple[Comment, ...], tuple[Diagnostic, ...]]:
-    """Logical lines, comments, and an E001 for every character that is no token."""
+    """Return logical lines, comments, and an E001 for every invalid character."""
     lines: list[LogicalLine] = []
     comments: list[Comment] = []
     errors: list[Diagnostic] = []
@@ -127,7 +127,7 @@ def _tokens(row: str, number: int, comments: list[Comment], errors: list[Diagnos
 def _bad(row: str, at: int, number: int, errors: list[Diagnostic], path: str) -> int:
     if row[at] == '"':
         errors.append(
-            Diagnostic("E001", "a string is not closed", Span(path, number, at + 1, len(row) - at), hint='add a "')
+            Diagnostic("E001", "unterminated string", Span(path, number, at + 1, len(row) - at), hint='add a "')
         )
         return len(row)
     hint, length = of_character(row, at)

@@ -1,11 +1,10 @@
-"""Compiled inner loops. Imported at a kernel's first call, never by the checker: importing them imports numba.
+"""Compiled inner loops, imported at a kernel's first call, never by the checker: importing them imports numba.
 
-All are compiled with `OPTIONS`: no GIL, kept on disk, IEEE division, no fastmath. They see C-ordered
-float64 arrays of shape (rows, assets) and numbers.
+All are compiled with `OPTIONS`: no GIL, cached on disk, IEEE division, no fastmath. They get C-ordered float64 arrays
+of shape (rows, assets), and numbers.
 
-On a CPU with AVX-512 vectors are as wide as it has them: the compiler prefers half of that, for the sake of old CPUs
-that slowed down. No bit changes by it, since sums are never reordered. Features chosen by the environment are left
-alone.
+On a CPU with AVX-512 they use its full vector width; the compiler prefers half of it because of old CPUs that lowered
+their clock. No bit changes, since sums are never reordered. CPU features set in the environment are respected.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
-"""A book row by row where assets lack prices: what can't be traded stays, what was left undone is done later, what
-ended leaves. (Where each asset that is held or wanted has a price on each row, `books.py` says the same at once.)
+"""A book row by row when assets lack prices: untradable positions stay, undone trades wait, ended assets leave.
 
-A row, in this order:
+If every asset that is held or wanted has a price on each row, `books.py` gives the same figures at once. Each row, in
+this order:
 
-    advance   prices move the book: what has no price does not move; one that is back moves by all since the last one.
-              After so many rows without a price an asset is presumed ended (`_ends`): it leaves at its last price. One
-              whose end is declared leaves on that row at the value that is declared, or goes on as another asset.
-    decide    on a row that is due, with a weight defined for an asset that has a price, what is wanted is taken down
-    scale     what can be traded is scaled so that gross and net do not exceed the wanted ones
-    trade     what has a price is brought there; what has none, and what was scaled, stays pending
+    advance   prices move the book: an asset without a price does not move; one that is back moves by everything since.
+              After `ended_after` rows without a price an asset is presumed ended (`_ends`): it leaves at its last
+              price. One with a declared end leaves on that row at the declared value, or becomes another asset.
+    decide    on a due row, if an asset with a price has a weight, the wanted weights are recorded
+    scale     tradable weights are scaled so that gross and net do not exceed the wanted ones
+    trade     assets with a price go to their targets; those without one, and scaled ones, stay pending
 
-Pending changes are made on the row where the price is back, or where an ended asset gives room, due or not.
+Pending changes are made on the row where the price is back, or where an ended asset leaves room, due or not.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from sigc.ops.loops import books
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-# Rows of a state, (FIELDS, assets). GONE: the weight that left at the end, BOOKED: its value then over the last price.
+# Rows of a state, (FIELDS, assets). GONE: the weight of an ended asset, BOOKED: its value then over its last price.
 HELD, LAST, WANT, PENDING, ABSENT, GONE, BOOKED, TARGET, FIELDS = range(9)
-UNDONE, SCALED, KEPT = 1.0, 2.0, 3.0  # of PENDING: no price when it was decided, scaled for those, nothing decided
-# Numbers of a state. FREED: an ended asset gave room on this row. COUNT: of events. OVERDUE: a decision is due still.
+UNDONE, SCALED, KEPT = 1.0, 2.0, 3.0  # of PENDING: no price at the decision; scaled for such assets; no decision
+# Numbers of a state. FREED: an ended asset left room on this row. COUNT: of events. OVERDUE: a decision is still due.
 WANTED_GROSS, WANTED_NET, BEGUN, UNDECIDED, FREED, COUNT, OVERDUE, NUMBERS = range(8)
 GROSS, TURNOVER, MISSING, FIGURES = range(4)  # by row
 ENDED, BACK, CLOSED = 1.0, 2.0, 3.0  # events: kind, row, asset, share of the book
-NOTHING, ALL, PART = 0, 1, 2  # to trade on a row
-_SAME = 1e-12  # of a book: less is rounding
+NOTHING, ALL, PART = 0, 1, 2  # the trades of a row
+_SAME = 1e-12  # share of a book: less is rounding
 
 
 Ends = tuple[NDArray[np.int64], Floats, NDArray[np.int64]]  # (assets,) each: row or -1, level then, the asset or -1
 
 
 def no_ends(cols: int) -> Ends:
-    """Of assets none of which has a declared end."""
+    """Return the ends of assets without declared ends."""
     nothing = np.full(cols, -1, np.int64)
     return nothing, np.full(cols, np.nan), nothing
 
@@ -55,10 +55,10 @@ def keep(
     delisting: float,
     ends: Ends | None = None,
 ) -> tuple[Floats, Floats, Floats, Floats, int]:
-    """(held, trades, figures, events, undecided) of a book. wanted, prices, raw: (rows, assets), NaN for none.
+    """Return (held, trades, figures, events, undecided) of a book. wanted, prices, raw: (rows, assets), NaN for none.
 
-    raw: also what is not accepted. delisting: the return of an ended asset on its last price. ends: declared ones, on
-    the level of prices; from that row on the asset must have no price.
+    raw: prices including unaccepted ones. delisting: the return of an ended asset on its last price. ends: declared
+    ones, on the level of prices; from that row on the asset must have no price.
     """
     ends = no_ends(wanted.shape[1]) if ends is None else ends
     rows, cols = wanted.shape
@@ -74,9 +74,10 @@ def keep(
 
 
 def _as_followed(held: Floats, moves: Floats, events: Floats, figures: Floats, renamed: NDArray[np.int64]) -> None:
-    """Sums in the order of `books.followed`: so a row has the bits that a plain book has, whatever rows come after.
+    """Recompute sums in the order of `books.followed`: a row then has the bits of a plain book, independent of later
+    rows.
 
-    renamed: rows on which a holding goes on under another name.
+    renamed: rows on which a position continues under another name.
     """
     plain = np.empty((books.FIGURES, len(held)))
     books.followed(held, moves, np.zeros(held.shape[1]), plain)
@@ -89,7 +90,7 @@ def _as_followed(held: Floats, moves: Floats, events: Floats, figures: Floats, r
 
 
 def room(cols: int) -> tuple[Floats, Floats, Floats]:
-    """The state of a flat book, its numbers, and room for events."""
+    """Return the state of an empty book, its numbers, and space for events."""
     state = np.zeros((FIELDS, cols))
     state[LAST] = np.nan
     return state, np.zeros(NUMBERS), np.empty((1000, 4))
@@ -110,12 +111,14 @@ def open_row(
 
 
 def close_row(t: int, todo: int, prices: Floats, state: Floats, held: Floats, trades: Floats, figures: Floats) -> None:
-    """Trade to the state's targets, and take the row down."""
+    """Trade to the state's targets, and record the row."""
     _closed(t, todo, frozen(prices), state, held, trades, figures)
 
 
 def scaled(wanted: Floats, held: Floats, priced: Flags) -> Floats:
-    """Targets of one decision, see `_scale`; what has no price is as it is held. Missing weights count as 0."""
+    """Return the targets of one decision, see `_scale`; assets without a price keep their position. Missing weights are
+    0.
+    """
     state, numbers, _ = room(len(wanted))
     state[HELD] = held
     prices = np.where(priced, 1.0, np.nan)[None]
@@ -131,7 +134,7 @@ def _decided(wanted: Floats, prices: Floats, state: Floats, numbers: Floats) -> 
 
 @njit(**INNER)
 def _ends(absent: float, ended_after: int) -> bool:
-    """Whether an asset ends on a row: the one place that decides it."""
+    """Return True if an asset ends on a row: the only place that decides it."""
     return absent >= ended_after
 
 
@@ -196,7 +199,7 @@ def _advance(
         state[TARGET, j] = state[HELD, j] * (1.0 + moved)
     growth = 1.0 + gain
     for j in range(cols):
-        has_left = state[GONE, j] != 0.0 and state[HELD, j] != 0.0  # what is gone can't be bought
+        has_left = state[GONE, j] != 0.0 and state[HELD, j] != 0.0  # an asset that left can't be bought
         if drift:
             state[HELD, j] = state[TARGET, j] / growth if growth > 0.0 else 0.0
             state[GONE, j] = state[GONE, j] / growth if growth > 0.0 else 0.0
@@ -205,7 +208,7 @@ def _advance(
             numbers[FREED] = 1.0
     for j in range(cols):
         k = into[j]
-        if ends[j] == t and k >= 0:  # under its new name it is the same holding
+        if ends[j] == t and k >= 0:  # the same position under its new name
             state[HELD, k] += state[HELD, j]
             state[WANT, k] += state[WANT, j]
             state[HELD, j], state[WANT, j], state[PENDING, j] = 0.0, 0.0, 0.0
@@ -214,7 +217,7 @@ def _advance(
 
 @njit(**INNER)
 def _take(t: int, wanted: Floats, prices: Floats, state: Floats, numbers: Floats) -> bool:
-    """Take down what is wanted; False where no asset that has a price has a weight."""
+    """Record the wanted weights; return False if no asset with a price has a weight."""
     cols, priced, defined, others = wanted.shape[1], 0, 0, 0
     for j in range(cols):
         if prices[t, j] == prices[t, j]:
@@ -228,7 +231,7 @@ def _take(t: int, wanted: Floats, prices: Floats, state: Floats, numbers: Floats
     for j in range(cols):
         w = wanted[t, j]
         if w != w and state[PENDING, j] == UNDONE and prices[t, j] != prices[t, j]:
-            w = state[WANT, j]  # what was decided before stands
+            w = state[WANT, j]  # the earlier decision stands
         if w == w:
             gross += abs(w)
             net += w
@@ -237,7 +240,7 @@ def _take(t: int, wanted: Floats, prices: Floats, state: Floats, numbers: Floats
             state[PENDING, j] = 0.0
         elif w == w:
             state[WANT, j], state[PENDING, j] = w, UNDONE
-        else:  # nothing is known of it: it stays
+        else:  # no weight is known: the position stays
             state[WANT, j], state[PENDING, j] = 0.0, KEPT
     numbers[WANTED_GROSS], numbers[WANTED_NET], numbers[BEGUN] = gross, net, 1.0
     return True
@@ -245,15 +248,16 @@ def _take(t: int, wanted: Floats, prices: Floats, state: Floats, numbers: Floats
 
 @njit(**INNER)
 def _scale(t: int, prices: Floats, state: Floats, numbers: Floats) -> None:
-    """The targets of assets with a price, beside what is held without one. What is held without a decision (no price,
-    and no weight is defined) takes no room: nothing is wanted of it, so it is no part of the wanted gross and net.
+    """Compute the targets of assets with a price, given the positions without one.
 
-    longs, shorts: sums of what is wanted of these assets, each side scaled by one factor of 0 to 1:
-    1. net beyond the wanted one, to either side of 0: the side that makes it so is cut by the excess
-    2. gross beyond the wanted one: both sides are cut by half of the excess each, which leaves net alone; where one
-       side is used up, the other
+    A position without a price and without a decision takes no room: it is not part of the wanted gross and net.
+
+    longs, shorts: sums of the wanted weights of these assets, each side scaled by one factor of 0 to 1:
+    1. if net exceeds the wanted one, on either side of 0: cut the side that causes it by the excess
+    2. if gross exceeds the wanted one: cut both sides by half of the excess each, which leaves net unchanged; once one
+    side is zero, the other
     3. as 1
-    No sign flips, nothing grows. Where what has no price is beyond the wanted gross by itself, nothing is left.
+    No sign flips, no weight grows. If the positions without a price exceed the wanted gross alone, nothing is left.
     """
     cols, stuck, stuck_net, longs, shorts = prices.shape[1], 0.0, 0.0, 0.0, 0.0
     for j in range(cols):
@@ -317,7 +321,7 @@ def _trade(t: int, todo: int, prices: Floats, state: Floats, held: Floats, trade
             turnover += abs(change)
             state[HELD, j] = state[TARGET, j]
             state[PENDING, j] = SCALED if state[TARGET, j] != state[WANT, j] else 0.0
-        elif due:  # for want of a price it is not done now either
+        elif due:  # still without a price
             state[PENDING, j] = UNDONE if state[PENDING, j] == SCALED else state[PENDING, j]
         held[t, j] = state[HELD, j]
     figures[TURNOVER, t] = turnover

@@ -1,4 +1,4 @@
-"""The newest of each asset's events at each row: both in order of time, in one walk."""
+"""The newest event of each asset at each row: both are in order of time, so one walk finds them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ Floats = NDArray[np.float64]
 
 @njit(**OPTIONS)
 def newest(at: Floats, born: Floats, value: Floats, rows: Floats, days: Floats, longest: float) -> Floats:
-    """at, born, value: (events, assets), each column in order of `at`, NaN behind its last event.
+    """Return the newest values (rows, assets). at, born, value: (events, assets), columns ordered by `at`, then NaN.
 
-    rows: (rows,) ascending, on the clock of `at`. days: (rows,) on the clock of `born`. Older than `longest` is NaN.
+    rows: (rows,) ascending, on the clock of `at`. days: (rows,) on the clock of `born`. A value older than `longest` is
+    NaN.
     """
     events, assets = at.shape
     out = np.empty((len(rows), assets))

@@ -1,4 +1,4 @@
-"""What a book earns and trades, row by row, in one pass over weights and returns."""
+"""Row figures of a book: returns, trades and exposures, in one pass over weights and returns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EARNED, TURNOVER, GROSS, NET, UNPRICED, MISSING, FIGURES = range(7)
 
 
 def returns_of(prices: Floats) -> Floats:
-    """Close-to-close returns; NaN in the first row, and where they are not finite."""
+    """Return close-to-close returns; NaN in the first row, and if not finite."""
     out = np.empty(prices.shape)
     out[:1] = np.nan
     _returns_of(prices, out)
@@ -30,12 +30,12 @@ def _returns_of(prices: Floats, out: Floats) -> None:
         here, before, made = prices[t], prices[t - 1], out[t]
         for j in range(cols):
             v = here[j] / before[j] - 1.0
-            made[j] = v + (v - v)  # NaN also for an infinite one
+            made[j] = v + (v - v)  # NaN also for an infinite v
 
 
 @njit(**INNER)
 def count_missing(row: int, cols: int) -> int:
-    """How many numbers of a row, by its address, are missing."""
+    """Return the number of missing values of a row, given by address."""
     values, count = at(row, cols), 0
     for j in range(cols):
         count += values[j] != values[j]
@@ -54,8 +54,10 @@ def _filled(row: int, cols: int, made: int) -> None:
 def figures_of(
     held: int, before: int, returns: int, cols: int, gaps: int, space: Floats, found: int, rows: int
 ) -> None:
-    """The figures of one row, all by addresses; those found are `rows` apart. gaps: how many returns are missing.
-    space: as `room`."""
+    """Compute the figures of one row. All rows are addresses; the figures found are `rows` apart.
+
+    gaps: the number of missing returns. space: as `room`.
+    """
     lanes, unpriced, missing = start(space), 0, 0
     earned, turnover, gross, net = lane_book(held, before, returns, cols, lanes)
     if turnover != turnover or gross != gross:
@@ -74,14 +76,16 @@ def figures_of(
 
 
 def followed(held: Floats, returns: Floats, before: Floats, figures: Floats, first: int = 0) -> None:
-    """The figures by row of a book that is held as it is (missing weights count as 0), from the row `first` on of
-    `figures` (FIGURES, all rows): what it earned, what it traded, its gross and its net exposure, how many assets were
-    held that have no return, how many weights are missing. before: (assets,) weights of the row before."""
+    """Compute the row figures of a book held as given (missing weights count as 0), from row `first` of `figures` on.
+
+    figures: (FIGURES, all rows): earned, traded, gross and net exposure, the number of held assets without a return,
+    the number of missing weights. before: (assets,) weights of the row before.
+    """
     _followed(frozen(held), frozen(returns), frozen(before), room(held.shape[1]), figures, first)
 
 
 def room(cols: int) -> Floats:
-    """Space for one row: its lanes, and two rows of weights."""
+    """Return space for one row: its lanes, and two rows of weights."""
     return np.empty((3, max(cols, 4 * LANES)))
 
 
@@ -97,7 +101,7 @@ def _followed(held: Floats, returns: Floats, before: Floats, space: Floats, figu
 
 
 def exposures(held: Floats) -> tuple[Floats, Floats]:
-    """Gross and net exposure by row: the sum of absolute weights, and that of weights."""
+    """Return gross and net exposure by row: the sums of absolute weights, and of weights."""
     gross, net = np.empty(len(held)), np.empty(len(held))
     _exposures(held, np.empty(LANES), gross, net)
     return gross, net

@@ -1,11 +1,11 @@
-"""Chains of operators of one cell in one walk: a segment of a row goes through all of them in the first-level cache.
+"""Chains of cell-wise operators in one walk: a segment of a row goes through all of them in the L1 cache.
 
 A chain is a table of steps (operator, three operands, target) over a table of places (address, cells from row to row,
-cells from column to column). A place is an array, or a segment of its own for a number or for what lies between two
-steps: with 0 from row to row and from column to column. Addresses keep it to one compiled loop whatever the arrays;
-who calls holds the arrays, and answers for their shapes.
+cells from column to column). A place is an array, or a private segment for a number or an intermediate result, with
+strides 0 and 0 for rows and columns. Because places are addresses, one compiled loop serves all arrays; the caller
+keeps the arrays alive, and guarantees their shapes.
 
-Each operator gives the bits of its own kernel (`sigc.ops.cell`).
+Each operator gives the same bits as its own kernel (`sigc.ops.cell`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _segment(places: Table, place: int, row: int, column: int, wide: int) -> Flo
 
 @njit(**INNER)
 def step(op: int, a: Floats, b: Floats, c: Floats, out: Floats) -> None:
-    """One operator of some columns of a row."""
+    """Apply one operator to some columns of a row."""
     wide = len(out)
     if op == CLEAN:
         streams.clean(a, out)
@@ -79,6 +79,7 @@ def step(op: int, a: Floats, b: Floats, c: Floats, out: Floats) -> None:
     elif op == ABS:
         for j in range(wide):
             out[j] = abs(a[j])
+    # As np.minimum: NaN if either is. A NaN in b fails the comparison, so w is taken.
     elif op == MIN:
         for j in range(wide):
             v, w = a[j], b[j]
@@ -122,7 +123,7 @@ def step(op: int, a: Floats, b: Floats, c: Floats, out: Floats) -> None:
 
 @njit(**OPTIONS)
 def run(steps: Table, places: Table, rows: int, cols: int) -> None:
-    """All steps over each segment of each row."""
+    """Apply all steps to each segment of each row."""
     for t in range(rows):
         for j in range(0, cols, SEGMENT):
             wide = min(SEGMENT, cols - j)

@@ -1,5 +1,7 @@
-"""Rows across assets, by group. Labels become codes once for all rows that have the same; group 0 is a bin for cells
-without value or label, so that loops need no branch. A group sums its valid cells in the order of the assets.
+"""Row statistics across assets, by group.
+
+Labels become codes once for all rows with the same labels; group 0 collects cells without value or label, so that loops
+need no branch. A group sums its valid cells in the order of the assets.
 """
 
 from __future__ import annotations
@@ -13,13 +15,13 @@ from sigc.ops.jit import INNER, OPTIONS
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Keys = NDArray[np.uint64]
-Codes = NDArray[np.uint32]  # unsigned, so that an index is not checked for wrapping
+Codes = NDArray[np.uint32]  # unsigned: numba then emits no check for negative indices
 
 CENTRED, MEAN, COUNT, ZSCORE = 0, 1, 2, 3
 
 
 def label_rows(by: Keys) -> tuple[Ints, Ints]:
-    """Which rows, as bits, differ from the one before, and for each row the place of its own among those."""
+    """Return the rows that differ, in bits, from the one before, and for each row the index of its own among those."""
     place, first = np.zeros(len(by), np.int64), np.zeros(len(by), np.int64)
     return first[: _label_rows(by, first, place)], place
 
@@ -41,8 +43,10 @@ def _label_rows(by: Keys, first: Ints, place: Ints) -> int:
 
 
 def plain_codes(by: Floats, first: Ints, most: float) -> tuple[Codes, int]:
-    """Rows `first` of labels as codes 1.. (0 missing) and how many, if all are whole numbers from 0 to below `most`;
-    else -1."""
+    """Return rows `first` of labels as codes 1.. (0 missing) and their number.
+
+    The number is -1 unless all are whole numbers from 0 to below `most`.
+    """
     codes = np.empty((len(first), by.shape[1]), np.uint32)
     return codes, _plain_codes(by, first, most, codes)
 
@@ -65,7 +69,7 @@ def _plain_codes(by: Floats, first: Ints, most: float, codes: Codes) -> np.int64
 
 @njit(**INNER)
 def group_sums(x: Floats, code: Codes, count: Floats, total: Floats) -> None:
-    """Of one row, by group; group 0 is what has no value or no label."""
+    """Compute counts and sums of one row by group; group 0 is for cells without value or label."""
     count[:] = 0.0
     total[:] = 0.0
     for j in range(len(x)):
@@ -77,7 +81,7 @@ def group_sums(x: Floats, code: Codes, count: Floats, total: Floats) -> None:
 
 @njit(**INNER)
 def group_deviations(x: Floats, code: Codes, count: Floats, mean: Floats, room: Floats) -> Floats:
-    """The standard deviation by group of one row, ddof 1; -1 where all values are equal; in a row of `room`."""
+    """Return the standard deviation by group of one row, ddof 1; -1 if all values are equal; in a row of `room`."""
     dev, some, spread = room[0], room[1], room[2]
     dev[:] = 0.0
     spread[:] = 0.0
@@ -95,7 +99,7 @@ def group_deviations(x: Floats, code: Codes, count: Floats, mean: Floats, room: 
 
 
 def group_statistics(x: Floats, codes: Codes, place: Ints, groups: int, what: int) -> Floats:
-    """CENTRED, MEAN, COUNT or ZSCORE of each cell by its group in the row; NaN without value or label."""
+    """Return CENTRED, MEAN, COUNT or ZSCORE of each cell within its group of the row; NaN without value or label."""
     out = np.empty(x.shape)
     room = np.empty((3, groups + 1)) if what == ZSCORE else None
     _group_statistics(x, codes, place, what, out, np.empty(groups + 1), np.empty(groups + 1), room)
@@ -106,7 +110,7 @@ def group_statistics(x: Floats, codes: Codes, place: Ints, groups: int, what: in
 def _group_statistics(
     x: Floats, codes: Codes, place: Ints, what: int, out: Floats, count: Floats, mean: Floats, room: Floats | None
 ) -> None:
-    """`room` is for deviations: without it, they are not compiled."""
+    """Compute them. `room` is for deviations: without it, their code is not compiled."""
     rows, cols = x.shape
     groups = len(count) - 1
     for t in range(rows):

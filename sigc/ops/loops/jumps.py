@@ -1,4 +1,4 @@
-"""Prices from row to row: returns, those over gaps, and which columns may hold a jump. One pass over what is plain."""
+"""Prices from row to row: returns, returns over gaps, and columns that may hold a jump. One pass for plain data."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from numpy.typing import NDArray
 from sigc.ops.jit import OPTIONS, frozen
 
 Floats = NDArray[np.float64]
-_NEARLY_ALL = 1.0 - 1e-9  # a loss beyond it may be that of a price that is not positive
+_NEARLY_ALL = 1.0 - 1e-9  # a larger loss may come from a price that is not positive
 
 
 def looked_at(prices: Floats, up: float, down: float) -> tuple[Floats, NDArray[np.intp], bool]:
-    """Close-to-close returns as `books.returns_of` gives them; the columns with a return beyond the limits on the last
-    positive price before; whether some prices are not positive. One pass where all is plain, as most prices are."""
+    """Return (close-to-close returns as `books.returns_of`, suspect columns, True if some prices are not positive).
+
+    A column is suspect if a return on the last positive price is beyond the limits. Plain prices, the common case, take
+    one pass.
+    """
     out = np.empty(prices.shape)
     out[:1] = np.nan
     odd = _looked_at(frozen(prices), up, min(down, _NEARLY_ALL), out)
@@ -27,14 +30,14 @@ def looked_at(prices: Floats, up: float, down: float) -> tuple[Floats, NDArray[n
 
 @njit(**OPTIONS)
 def _looked_at(prices: Floats, up: float, down: float, out: Floats) -> int:
-    """How many returns are missing or beyond the limits."""
+    """Compute returns; return how many are missing or beyond the limits."""
     odd = 0
     for t in range(1, len(prices)):
         row, before, made = prices[t], prices[t - 1], out[t]
         for j in range(len(row)):
             v = row[j] / before[j] - 1.0
             made[j] = v + (v - v)  # NaN also for an infinite one
-        for j in range(len(row)):  # apart: while the row is in the cache, and both loops in vectors
+        for j in range(len(row)):  # a second loop: the row is in the cache, and both loops vectorise
             odd += not ((made[j] <= up) & (made[j] >= -down))
     return odd
 
@@ -54,7 +57,7 @@ def _suspects(prices: Floats, up: float, down: float, last: Floats, flags: Float
 
 
 def over_gaps(prices: Floats) -> Floats:
-    """Returns on the last price before, in the row where the next one is; NaN where there is none, or not finite."""
+    """Return the returns on the last price, in the row of the next one; NaN without one, or if not finite."""
     out = np.empty(prices.shape)
     _over_gaps(frozen(prices), np.full(prices.shape[1], np.nan), out)
     return out

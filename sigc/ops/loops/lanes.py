@@ -1,6 +1,7 @@
-"""Sums over a row in lanes: the i-th value goes to lane i % LANES, then lanes are halved, so that a sum can be made by
-vectors and has one order. While a row is summed its lanes stay in registers: kept in memory, as a compiler keeps those
-of a loop, each addition waits for the one before to be stored.
+"""Sums over a row in lanes: value i goes to lane i % LANES, then lanes are halved, which fixes one order for vectors.
+
+The lanes stay in registers while a row is summed: in memory, where a compiler keeps those of a loop, each addition
+would wait for the store of the one before.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def _keep(lanes: int, even: Floats, odd: Floats) -> None:
 
 @njit(**INNER)
 def _halved(lanes: int) -> float:
-    """The sum of all lanes, half onto half until one is left; they are lost."""
+    """Return the sum of all lanes, adding one half to the other until one is left; the lanes are overwritten."""
     wide = LANES // 2
     while wide > 0:
         room = at(lanes, 2 * wide)
@@ -35,7 +36,7 @@ def _halved(lanes: int) -> float:
 
 @njit(**INNER)
 def lane_sum(values: int, n: int, lanes: int) -> float:
-    """The sum of n values. Rows and the room for lanes are addresses, whatever arrays they are of."""
+    """Return the sum of n values. Rows and lanes are given by address, so that one compiled loop serves all arrays."""
     even = odd = each(0.0)
     for i in range(0, 8 * (n - n % LANES), 8 * LANES):
         even = even + load(values + i)
@@ -50,7 +51,7 @@ def lane_sum(values: int, n: int, lanes: int) -> float:
 
 @njit(**INNER)
 def lane_size(values: int, n: int, lanes: int) -> float:
-    """The sum of the absolutes of n values."""
+    """Return the sum of the absolute values of n values."""
     even = odd = each(0.0)
     for i in range(0, 8 * (n - n % LANES), 8 * LANES):
         even = even + size(load(values + i))
@@ -65,8 +66,10 @@ def lane_size(values: int, n: int, lanes: int) -> float:
 
 @njit(**INNER)
 def lane_book(held: int, before: int, returns: int, n: int, lanes: int) -> tuple[float, float, float, float]:
-    """Of a row of n weights: the sums of what the row before earned, of absolute changes, of absolute weights, and of
-    weights. A missing product counts as 0. lanes: room for each sum, one after the other."""
+    """Return sums over a row of n weights: earned by the row before, absolute changes, absolute weights, weights.
+
+    A missing product counts as 0. lanes: space for each sum, one after the other.
+    """
     earned = turnover = gross = net = earned_odd = turnover_odd = gross_odd = net_odd = each(0.0)
     for i in range(0, 8 * (n - n % LANES), 8 * LANES):
         w, u = load(held + i), load(before + i)

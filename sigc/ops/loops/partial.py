@@ -1,10 +1,11 @@
-"""Windows with missing rows: `min_periods`. The results of windows whose rows are all valid are there already
-(`windows.py`, `scans.py`), bit for bit as without `min_periods`. This module fills the missing cells from the valid
-rows of their windows, if there are enough.
+"""Windows with missing rows: `min_periods`.
 
-A cell's value depends on the rows of its window alone: they are gathered anew for each cell, the newest first. The
-count of valid rows runs along, but is whole, so it does not matter where it began. Before the first row of data there
-is nothing: a window there is shorter, as in pandas.
+Results of windows without missing rows are computed already (`windows.py`, `scans.py`), with the same bits as without
+`min_periods`. This module fills the missing cells from the valid rows of their windows, if there are enough.
+
+A cell depends on the rows of its window alone: they are gathered again for each cell, the newest first. The count of
+valid rows is updated from row to row; it is an integer, so its start does not matter. Before the first row of data
+windows are shorter, as in pandas.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ CORRELATION, COVARIANCE, BETA = range(20, 23)
 def completed(
     made: Floats, x: Floats, n: int, least: int, what: int, q: float = 0.5, y: Floats | None = None
 ) -> Floats:
-    """`made`, its missing cells filled in place from windows of `n` rows with `least` valid ones at least."""
+    """Return `made` with missing cells filled in place, from windows of `n` rows with at least `least` valid ones."""
     first = np.ascontiguousarray(x.T)
     second = first if y is None else np.ascontiguousarray(y.T)
     if what == QUANTILE:
@@ -37,7 +38,7 @@ def completed(
 
 @njit(**OPTIONS)
 def _quantiles(x: Floats, n: int, least: int, q: float, made: Floats) -> None:
-    """The valid rows of a window are kept in order from row to row: of the same rows it is the same order."""
+    """Fill quantiles. The valid rows of a window are kept sorted from row to row: equal rows give an equal order."""
     held = np.empty(n + 1)
     for j in range(x.shape[0]):
         a, valid = x[j], 0
@@ -48,7 +49,7 @@ def _quantiles(x: Floats, n: int, least: int, q: float, made: Floats) -> None:
                 for k in range(np.searchsorted(held[: valid + 1], gone), valid):
                     held[k] = held[k + 1]
             if a[t] == a[t]:
-                v, k = a[t] + 0.0, valid  # no -0: which of equals is taken must not matter
+                v, k = a[t] + 0.0, valid  # no -0: equal values must be interchangeable
                 while k > 0 and held[k - 1] > v:
                     held[k] = held[k - 1]
                     k -= 1
@@ -60,7 +61,7 @@ def _quantiles(x: Floats, n: int, least: int, q: float, made: Floats) -> None:
 
 @njit(**OPTIONS)
 def _completed(x: Floats, y: Floats, n: int, least: int, what: int, made: Floats) -> None:
-    """x, y: (assets, rows)."""
+    """Fill the other figures. x, y: (assets, rows)."""
     values, others, ages = np.empty(n), np.empty(n), np.empty(n)
     for j in range(x.shape[0]):
         a, b = x[j], y[j]
@@ -83,9 +84,9 @@ def _completed(x: Floats, y: Floats, n: int, least: int, what: int, made: Floats
 
 @njit(**INNER)
 def _figure(x: Floats, y: Floats, ages: Floats, n: int, what: int) -> float:
-    """Of valid rows, the newest first. ages: rows since each; n: of the window."""
+    """Return a figure of valid rows, the newest first. ages: rows since each; n: rows of the window."""
     if what in (ZSCORE, RANK, RESIDUAL) and ages[0] != 0.0:
-        return np.nan  # they are about today
+        return np.nan  # they need today's value
     if what < QUANTILE:
         return _folded(x, ages, what)
     if what == RANK:
@@ -114,7 +115,7 @@ def _folded(x: Floats, ages: Floats, what: int) -> float:
 
 @njit(**INNER)
 def _quantile(x: Floats, q: float) -> float:
-    """Of values in order."""
+    """Return a quantile of sorted values."""
     place = q * (len(x) - 1)
     low = int(np.floor(place))
     a, b = x[low], x[min(low + 1, len(x) - 1)]
@@ -123,7 +124,9 @@ def _quantile(x: Floats, q: float) -> float:
 
 @njit(**INNER)
 def _centred(x: Floats) -> tuple[float, float]:
-    """The mean, and the sum of squared deviations: 0 where all are equal, by distances from one of them."""
+    """Return the mean and the sum of squared deviations, by distances to the first value: exactly 0 if all are
+    equal.
+    """
     off = 0.0
     for v in x:
         off += v - x[0]
@@ -162,7 +165,7 @@ def _moment(x: Floats, what: int) -> float:
 
 @njit(**INNER)
 def _line(x: Floats, ages: Floats, what: int) -> float:
-    """Of the line by least squares through what is valid, at its place in the window."""
+    """Return a figure of the least-squares line through the valid rows, at their places in the window."""
     if len(x) < 2:
         return np.nan
     mean, squares = _centred(x)

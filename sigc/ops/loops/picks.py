@@ -1,6 +1,8 @@
-"""Books of the largest and the smallest of a row, without putting it in order: whoever knows the value of the last one
-picked on either side picks by comparing. Mostly these values are still those of the row before (of ranks, say), which
-one count tells; otherwise they are closed in on as quantiles are (`quantiles.py`).
+"""Books of the largest and smallest cells of a row, without sorting it.
+
+Given the value of the last one picked on either side, a comparison picks the rest. Mostly these values are still those
+of the row before (for ranks, say), which one count confirms; otherwise they are searched like quantiles
+(`quantiles.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from sigc.ops.loops.quantiles import LEAST, MOST, Floats, Keys, key_of, pair, ro
 
 @njit(**INNER)
 def counted(row: Floats, upper: float, lower: float) -> tuple[int, int, int]:
-    """How many cells are valid, how many at least `upper`, and how many at most `lower`."""
+    """Return the number of valid cells, of those at least `upper`, and of those at most `lower`."""
     n = above = below = 0
     for j in range(len(row)):
         v = row[j]
@@ -26,7 +28,7 @@ def counted(row: Floats, upper: float, lower: float) -> tuple[int, int, int]:
 
 @njit(**INNER)
 def keys_of(row: Floats, keys: Keys) -> tuple[int, int]:
-    """Fills `keys`, MOST for what is missing, one for both zeros; the smallest and the largest of the others."""
+    """Fill `keys`, MOST for missing, one key for both zeros; return the smallest and largest of the others."""
     low, high = MOST, LEAST
     for j in range(len(row)):
         v = row[j]
@@ -39,8 +41,9 @@ def keys_of(row: Floats, keys: Keys) -> tuple[int, int]:
 
 @njit(**INNER)
 def edges(row: Floats, n: int, k: int, m: int, keys: Keys, guess: Keys) -> tuple[float, float, bool]:
-    """The k-th largest and the m-th smallest of n valid cells, NaN for none; and whether a cell beyond is equal to one
-    of these."""
+    """Return the k-th largest and m-th smallest of n valid cells (NaN for none), and True if another cell equals one of
+    them.
+    """
     low, high = keys_of(row, keys)
     most, least = np.int64(MOST), np.int64(LEAST)  # as values NaN
     upper, under = (low, least) if k == n else (most, least)
@@ -56,8 +59,7 @@ def edges(row: Floats, n: int, k: int, m: int, keys: Keys, guess: Keys) -> tuple
 def shared_out(
     row: Floats, k: int, m: int, long: float, short: float, upper: float, lower: float, made: Floats
 ) -> None:
-    """The book where more cells than it takes are equal to an edge: longs are taken from the end, shorts from the
-    start."""
+    """Fill the book when too many cells equal an edge: longs are taken from the row's end, shorts from its start."""
     for j in range(len(row)):
         v = row[j]
         made[j] = long if v > upper else (short if v < lower else 0.0)
@@ -78,7 +80,7 @@ def shared_out(
 
 
 def long_short(x: Floats, top: float, bottom: float, cap: float, out: Floats) -> None:
-    """+1/k for the k largest, -1/m for the m smallest, the rest 0; a row with 1 valid cell is 0, one with none NaN."""
+    """Compute +1/k for the k largest, -1/m for the m smallest, else 0; a row of 1 valid cell is 0, one of none NaN."""
     _long_short(x, top, bottom, cap, out, *room(x.shape[1]))
 
 

@@ -1,5 +1,6 @@
-"""Parts of an array by address. A slice of an array counts references, atomically: where the part is short that takes
-longer than the work in it. Who takes parts by address holds the array, and keeps within it.
+"""Parts of arrays by address: a slice counts references, atomically, which takes longer than the work in a short part.
+
+The caller keeps the array alive, and stays within it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Floats = NDArray[np.float64]
 
 @intrinsic
 def _pointer(_: Any, address: Any) -> Any:
-    """An address as a pointer to numbers."""
+    """Convert an address to a pointer to floats."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
@@ -29,8 +30,9 @@ def _pointer(_: Any, address: Any) -> Any:
 
 @intrinsic
 def _start(_: Any, array: Any) -> Any:
-    """Where the numbers of an array begin: the same kind of number whatever kind of array it is, so that who takes rows
-    by address is compiled once."""
+    """Return the address of an array's data: the same type for any kind of array, so that code using addresses is
+    compiled once.
+    """
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -44,5 +46,5 @@ start: Callable[[Floats], int] = cast(Any, _start)
 
 @njit(**INNER)
 def at(address: int, wide: int) -> Floats:
-    """The numbers from an address on."""
+    """Return `wide` numbers from an address on, as an array."""
     return carray(_pointer(address), wide)  # type: ignore[call-arg]

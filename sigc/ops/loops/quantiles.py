@@ -1,10 +1,9 @@
-"""Quantiles of rows, without sorting: a rank's value is closed in on by counting how many values lie below a pivot.
+"""Quantiles of rows without sorting: the value of a rank is bracketed by counting the values below a pivot.
 
-A row is read as whole numbers that order like its values. A pass over them, all vectors, counts those below the pivot
-and finds the two values next to it. The first pivot is where the row before had the rank, the next as far from it as
-ranks lay apart there, the others where a straight line between the ends would have the rank, now and then the middle
-in bits, so that no data takes more than some hundred passes. Usual are four to six. Whatever the pivots were, the value
-found is the one a sort would find.
+A row is read as integers in the same order as its values. One vectorised pass over them counts those below the pivot
+and finds its two neighbours. The first pivot is the rank's value in the row before, the next as far from it as ranks
+lay apart there, the others by linear interpolation between the ends, now and then the middle in bits, so that no data
+takes more than some hundred passes. Four to six are usual. The value found is the one of a sort, for any pivots.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def value_of(k: int) -> float:
 
 @njit(**INNER)
 def _keys(row: Floats, raw: Keys, keys: Keys) -> tuple[int, int, int]:
-    """Fills `keys`, MOST for what is missing; how many are valid, the smallest and the largest of them."""
+    """Fill `keys`, MOST for missing; return the number of valid ones, their smallest and largest."""
     n, low, high = 0, MOST, LEAST
     for j in range(len(row)):
         b, v = raw[j], row[j]
@@ -49,7 +48,7 @@ def _keys(row: Floats, raw: Keys, keys: Keys) -> tuple[int, int, int]:
 
 @njit(**INNER)
 def _split(keys: Keys, pivot: int) -> tuple[int, int, int]:
-    """How many keys are below the pivot, the largest of them, and the smallest of the others."""
+    """Return the number of keys below the pivot, the largest of them, and the smallest of the others."""
     count, below, above = 0, LEAST, MOST
     for j in range(len(keys)):
         k = keys[j]
@@ -62,7 +61,9 @@ def _split(keys: Keys, pivot: int) -> tuple[int, int, int]:
 
 @njit(**INNER)
 def _pivot(low: int, high: int, share: float) -> int:
-    """The key at `share` of the way by value; the middle of the keys for a share below 0, or if an end is infinite."""
+    """Return the key at `share` of the way by value; the middle of the keys for a share below 0, or if an end is
+    infinite.
+    """
     a, b = value_of(low), value_of(high)
     v = a + (b - a) * min(share, 1.0)
     return key_of(v) if share >= 0.0 and v == v else (low >> 1) + (high >> 1) + (low & high & 1) + 1
@@ -70,9 +71,11 @@ def _pivot(low: int, high: int, share: float) -> int:
 
 @njit(**INNER)
 def pair(keys: Keys, n: int, low: int, high: int, at: int, guess: Keys) -> tuple[int, int]:
-    """The keys of rank `at` and `at` + 1 < n, from 0. `guess`: a pivot to begin with, and how far apart ranks are;
-    then those for a next row."""
-    under, upto = 0, n  # how many keys are below `low`, and how many up to `high`
+    """Return the keys of rank `at` and `at` + 1 < n, from 0.
+
+    guess: the first pivot, and the distance of ranks; updated for the next row.
+    """
+    under, upto = 0, n  # number of keys below `low`, and up to `high`
     turn = count = 0
     while low < high:
         inside, lacking = upto - under, at + 1 - count
@@ -84,7 +87,7 @@ def pair(keys: Keys, n: int, low: int, high: int, at: int, guess: Keys) -> tuple
             aside = 1.0 + 0.6 * abs(lacking)
             pivot = key_of(value_of(guess[0]) + (lacking + (aside if lacking > 0 else -aside)) * value_of(guess[1]))
         else:
-            # The rank is to be closed in from both sides; among few it is aimed at.
+            # Aim a little beside the rank, alternately on both sides, to bracket it; among few keys aim at it.
             aside = 0.5 * np.sqrt(inside) + 0.5 if inside > _NEAR else 0.0
             share = max(0.0, (at + 1 - under + (aside if turn & 1 else -aside)) / inside)
             pivot = _pivot(low, high, -1.0 if turn % 6 == 5 else share)
@@ -104,7 +107,7 @@ def pair(keys: Keys, n: int, low: int, high: int, at: int, guess: Keys) -> tuple
 
 @njit(**INNER)
 def _quantile(keys: Keys, n: int, low: int, high: int, q: float, guess: Keys) -> float:
-    """Linear interpolation between the neighbours of rank q * (n - 1)."""
+    """Return the quantile by linear interpolation between the neighbours of rank q * (n - 1)."""
     place = q * (n - 1)
     at = np.int64(np.floor(place))
     if at + 1 >= n:
@@ -115,28 +118,28 @@ def _quantile(keys: Keys, n: int, low: int, high: int, q: float, guess: Keys) ->
 
 
 def quantiles(x: Floats, q: float) -> Floats:
-    """The q quantile of each row, in its valid cells."""
+    """Return the q quantile of each row, in its valid cells."""
     out = np.empty(x.shape)
     _quantiles(x, x.view(np.int64), q, out, *room(x.shape[1]))
     return out
 
 
 def clipped(x: Floats, p: float, q: float) -> Floats:
-    """Each row clipped at its p and q quantiles."""
+    """Return each row clipped at its p and q quantiles."""
     out = np.empty(x.shape)
     _clipped(x, x.view(np.int64), p, q, out, *room(x.shape[1]))
     return out
 
 
 def distances(x: Floats) -> Floats:
-    """The median distance of each row from its median, in its valid cells."""
+    """Return the median distance of each row from its median, in its valid cells."""
     out = np.empty(x.shape)
     _distances(x, x.view(np.int64), out, out.view(np.int64), *room(x.shape[1]))
     return out
 
 
 def room(cols: int) -> tuple[Keys, Keys]:
-    """For the keys of a row, and for the guesses of two quantiles."""
+    """Return space for the keys of a row, and for the guesses of two quantiles."""
     return np.empty(cols, np.int64), np.zeros((2, 2), np.int64)
 
 

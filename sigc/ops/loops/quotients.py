@@ -1,10 +1,11 @@
-"""A row divided by one number, to the bits of the processor's division, in a third of its time: its divider takes two
-cycles a number, where multiplications are done by the dozen.
+"""A row divided by one number, with the bits of the processor's division, in a third of its time.
 
-With y the rounded 1 / d, q the rounded v y, and r the remainder q d - v, which one fused multiplication and addition
-gives, the rounded q - r y is one of the two numbers around v / d; the same step once more, whose remainder is exact,
-gives the nearest (Markstein, "Computation of elementary functions on the IBM RISC System/6000 processor", 1990). That
-holds away from the ends of the range of numbers; a row that comes near them is divided.
+The divider takes two cycles per number, while multiplications are done by the dozen.
+
+With y the rounded 1 / d, q the rounded v y, and r the remainder q d - v from one fused multiply-add, the rounded q - r
+y is one of the two floats around v / d; the same step once more, with an exact remainder, gives the nearest (Markstein,
+"Computation of elementary functions on the IBM RISC System/6000 processor", 1990). This holds away from the ends of the
+float range; a row near them is divided.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _LEAST, _MOST = 2.0**-400, 2.0**400
 
 @intrinsic
 def _fused(_: Any, a: Any, b: Any, c: Any) -> Any:
-    """a b + c, rounded once."""
+    """Return a b + c, rounded once."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
         return builder.fma(*args)
@@ -37,7 +38,7 @@ _fma: Callable[[float, float, float], float] = cast(Any, _fused)
 
 @njit(**INNER)
 def divided(row: int, cols: int, d: float, to: int) -> None:
-    """A row by a positive d, to another; both by their addresses."""
+    """Divide a row by a positive d into another; both given by address."""
     values, made = at(row, cols), at(to, cols)
     odd = 0 if _LEAST < d < _MOST else 1
     y = 1.0 / d

@@ -1,8 +1,9 @@
-"""Ranks of rows across assets. Most cells need no order: one that has its bucket (`sorting.py`) for itself has as rank
-how many cells are in the buckets before. The others are listed: two that share a bucket are compared, more are settled
-bucket by bucket. A row of few cells is one bucket.
+"""Ranks of rows across assets, mostly without sorting.
 
-Read: `ranked`, `together`, then `settled`.
+A cell alone in its bucket (`sorting.py`) has as rank the number of cells in the buckets before. The others are listed:
+two in a bucket are compared, more are settled bucket by bucket. A row of few cells is one bucket.
+
+Reading order: `ranked`, `together`, then `settled`.
 """
 
 from __future__ import annotations
@@ -31,15 +32,16 @@ from sigc.ops.loops.sorting import (
 )
 from sigc.ops.loops.vectors import WIDTH, each, load, put, running, where
 
-FINENESS = 4  # buckets for each asset
+FINENESS = 4  # buckets per asset
 _ONE = np.uint32(1)
 
 Room = tuple[Codes, Codes, Codes, Columns, Columns, Floats, Floats]
 
 
 def room(cols: int) -> Room:
-    """For the bucket of each cell and its number there, the count of each bucket (the last but one: missing cells),
-    a list, what lies in shared buckets (columns, values), and a sample."""
+    """Return space for the bucket of each cell and its number there, the count of each bucket (the last but one:
+    missing cells), a list, the content of shared buckets (columns, values), and a sample.
+    """
     place, number = np.empty(cols, np.uint32), np.empty(cols, np.uint32)
     count, listed = np.empty(FINENESS * cols + 4, np.uint32), np.empty(cols + 1, np.uint32)
     return place, number, count, listed, np.empty(cols + 1, np.uint32), np.empty(cols + WIDTH), np.empty(2 * SAMPLE)
@@ -47,7 +49,7 @@ def room(cols: int) -> Room:
 
 @njit(**INNER)
 def numbered(place: Codes, count: Codes, number: Codes) -> None:
-    """How many cells each bucket has; and for each cell how many came before it into its own."""
+    """Count the cells of each bucket, and number each cell within its own."""
     for b in range(len(count)):
         count[b] = np.uint32(0)
     for j in range(len(place)):
@@ -59,7 +61,7 @@ def numbered(place: Codes, count: Codes, number: Codes) -> None:
 
 @njit(**INNER)
 def begins(count: Codes) -> None:
-    """How many cells are in the buckets before each, of how many are in each."""
+    """Turn the counts of buckets into the number of cells in the buckets before."""
     total, whole = np.uint32(0), len(count) - len(count) % WIDTH
     for b in range(0, whole, WIDTH):
         total = running(count.ctypes.data + 4 * b, total)
@@ -71,7 +73,7 @@ def begins(count: Codes) -> None:
 
 @njit(**INNER)
 def compared(begin: int, end: int, order: Columns, values: Floats, some: Floats, made: Floats) -> None:
-    """Ranks of the cells of one bucket, average ones of equals, by comparing each with all."""
+    """Rank the cells of one bucket by comparing each with all; equals get their average rank."""
     found, data = start(some), start(values)
     for i in range(begin, end, WIDTH):
         v, below, upto = load(data + 8 * i), each(0.0), each(0.0)
@@ -86,8 +88,10 @@ def compared(begin: int, end: int, order: Columns, values: Floats, some: Floats,
 
 @njit(**INNER)
 def settled(buckets: Columns, n: int, count: Codes, order: Columns, values: Floats, some: Floats, made: Floats) -> bool:
-    """Ranks from 0 of the cells of the first n of `buckets`, average ones of equals. False if that takes too long.
-    Many cells are mostly equal; if not, they are put into order."""
+    """Rank the cells of the first n of `buckets`, from 0, equals by their average. Return False if that takes too long.
+
+    Cells of a full bucket are mostly equal; if not, they are sorted by insertion.
+    """
     for bucket in range(n):
         b = buckets[bucket]
         begin, end = np.int64(count[b]), np.int64(count[b + _ONE])
@@ -129,8 +133,11 @@ def ranked(
     some: Floats,
     made: Floats,
 ) -> np.int64:
-    """Ranks from 0 of those of the n valid cells that are at most two in their bucket. The other buckets are listed,
-    and their cells laid into their places; returns how many buckets these are, -1 where there can be none."""
+    """Rank, from 0, those of the n valid cells that are at most two in their bucket.
+
+    The other buckets are listed, and their cells put into their places. Return the number of these buckets, -1 if the
+    row can't be bucketed.
+    """
     found = np.int64(0)
     if n <= FEW:  # one bucket
         for j in range(len(row)):
@@ -145,7 +152,7 @@ def ranked(
     by_distance(row, c, s, last, place)
     numbered(place, count, number)
     begins(count)
-    count[last + 1] = count[last]  # missing cells share no bucket
+    count[last + 1] = count[last]  # the missing cells' bucket is never shared
     for j in range(len(row)):
         made[j] = count[place[j]]
     for j in range(len(row)):
@@ -167,8 +174,10 @@ def together(
     values: Floats,
     made: Floats,
 ) -> np.int64:
-    """The first `found` of the cells listed, which share buckets, are laid into their places, and ranked as if they
-    were two. Buckets of more are listed; returns how many these are."""
+    """Put the first `found` listed cells, which share buckets, into their places, and rank them as pairs.
+
+    Buckets of more than two are listed; return their number.
+    """
     for i in range(found):
         j = listed[i]
         at = count[place[j]] + number[j]
@@ -187,7 +196,7 @@ def together(
 
 
 def ranks(x: Floats, buckets: float, out: Floats) -> None:
-    """Average ranks r = 1..n of the valid cells as (r - 1) / (n - 1), or, with buckets, ceil(r * buckets / n)."""
+    """Compute average ranks r = 1..n of valid cells as (r - 1) / (n - 1), or, with buckets, ceil(r * buckets / n)."""
     space = room(x.shape[1])
     in_either_way(x, lambda begin, digits: _ranks(x, begin, buckets, out, *space, digits))
 
@@ -207,7 +216,7 @@ def _ranks(
     some: Floats,
     digits: Digits | None,
 ) -> int:
-    """The rows from `begin` on; returns the row where it stopped for want of digits."""
+    """Rank the rows from `begin` on; return the row at which it stopped because it needs digits."""
     cols = x.shape[1]
     for t in range(begin, len(x)):
         row, made = x[t], out[t]
@@ -235,7 +244,7 @@ def _ranks(
 
 
 def group_ranks(x: Floats, codes: Codes, label: Ints, groups: int, out: Floats) -> None:
-    """Average ranks r = 1..n within the group as (r - 1) / (n - 1); a lone asset 0.5; NaN without value or label."""
+    """Compute average ranks within the group as (r - 1) / (n - 1); a lone asset 0.5; NaN without value or label."""
     cols = x.shape[1]
     size, begin, last = (np.empty(groups + 1, np.int32) for _ in range(3))
     room = (*room_of(cols), np.empty(cols, np.int32), size, begin, last, np.empty(groups + 1))
@@ -261,7 +270,7 @@ def _group_ranks(
     least: Floats,
     digits: Digits | None,
 ) -> int:
-    """The rows from `start` on; returns the row where it stopped for want of digits."""
+    """Rank the rows from `start` on; return the row at which it stopped because it needs digits."""
     cols, groups = x.shape[1], len(least) - 1
     for t in range(start, len(x)):
         code, made = codes[label[t]], out[t]
@@ -276,7 +285,7 @@ def _group_ranks(
                 made[order[i]] = size[g]
                 size[g] += 1
         else:
-            # Walking up, the place of the first equal of the group; walking down, that of the last.
+            # Upwards: the place of the first of equal values in the group; downwards: that of the last.
             least[:] = np.nan
             for i in range(n):
                 g = code[order[i]]

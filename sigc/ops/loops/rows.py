@@ -1,6 +1,7 @@
-"""Rows across assets. Only the valid cells of a row are walked, in the order of the assets: a column that is
-missing throughout changes no bit, because it is never added, compared or counted. Sums over a row go in lanes
-(`lanes.py`): the place of a value among the valid ones, not its column, says which.
+"""Row statistics across assets, over the valid cells in the order of the assets.
+
+A column that is missing throughout changes no bit, because it is never added, compared or counted. Sums go in lanes
+(`lanes.py`), chosen by the place of a value among the valid ones, not by its column.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ CENTRED, ZSCORE, SHARE = 0, 1, 2
 
 @njit(**INNER)
 def compact(row: Floats, some: Floats) -> int:
-    """The valid cells, one after the other; returns how many."""
+    """Copy the valid cells, one after the other; return their number."""
     n = 0
     for j in range(len(row)):
         n += row[j] == row[j]
@@ -40,7 +41,7 @@ def compact(row: Floats, some: Floats) -> int:
 
 @njit(**INNER)
 def lane_mean(values: Floats, n: int, lanes: Floats) -> tuple[float, bool]:
-    """The mean, exactly the value where all are equal, and whether they are."""
+    """Return the mean (exactly the value if all are equal), and True if all are equal."""
     differ = 0
     for i in range(n):
         differ += values[i] != values[0]
@@ -49,7 +50,7 @@ def lane_mean(values: Floats, n: int, lanes: Floats) -> tuple[float, bool]:
 
 @njit(**INNER)
 def lane_variance(values: Floats, n: int, mean: float, lanes: Floats) -> float:
-    """Around the mean, ddof 1; `values` are lost."""
+    """Return the variance around the mean, ddof 1; `values` are overwritten."""
     for i in range(n):
         d = values[i] - mean
         values[i] = d * d
@@ -57,21 +58,21 @@ def lane_variance(values: Floats, n: int, mean: float, lanes: Floats) -> float:
 
 
 def level(x: Floats, what: int) -> Floats:
-    """TOTAL, MEAN, VARIANCE, DEVIATION or COUNT of the row's valid cells, in those cells."""
+    """Return TOTAL, MEAN, VARIANCE, DEVIATION or COUNT of the row's valid cells, in those cells."""
     out = np.empty(x.shape)
     _level(x, what, out, *room(x.shape[1]))
     return out
 
 
 def standing(x: Floats, what: int) -> Floats:
-    """The row CENTRED on its mean, as a ZSCORE, or a SHARE of the sum of its absolutes; flat rows give 0."""
+    """Return the row CENTRED on its mean, as a ZSCORE, or as a SHARE of its sum of absolutes; flat rows give 0."""
     out = np.empty(x.shape)
     _standing(x, what, out, *room(x.shape[1]))
     return out
 
 
 def room(cols: int) -> tuple[Floats, Floats]:
-    """For the valid cells of a row, and for lanes."""
+    """Return space for the valid cells of a row, and for lanes."""
     return np.empty(cols + 1), np.empty(LANES)
 
 
@@ -104,7 +105,7 @@ def _standing(x: Floats, what: int, out: Floats, some: Floats, lanes: Floats) ->
 
 @njit(**INNER)
 def stand(here: Floats, what: int, made: Floats, some: Floats, lanes: Floats) -> None:
-    """One row of `standing`."""
+    """Compute one row of `standing`."""
     cols = len(here)
     if what == SHARE:
         size = lane_size(start(here), cols, start(lanes))
@@ -131,7 +132,7 @@ def stand(here: Floats, what: int, made: Floats, some: Floats, lanes: Floats) ->
 
 
 def book_returns(w: Floats, r: Floats) -> Floats:
-    """(rows, 1): sum of w[t-1] * r[t] over the assets with both; NaN without any."""
+    """Return (rows, 1): the sum of w[t-1] * r[t] over the assets with both; NaN without any."""
     out = np.full((len(w), 1), np.nan)
     _book_returns(w, r, out)
     return out

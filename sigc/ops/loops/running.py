@@ -1,7 +1,7 @@
-"""Recursions down the dates, per asset, that go on from a state: (components, assets), one column an asset.
+"""Recursions down the dates, per asset, that continue from a state: (components, assets), one column per asset.
 
-Going on from a stored state gives the same bits as running from the first row: the state is all that a row
-knows of those before it. A missing row leaves the state as it is.
+To continue from a stored state gives the same bits as to run from the first row: the state is everything a row depends
+on before it. A missing row leaves the state unchanged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 @njit(**INNER)
 def smooth(x: Floats, alpha: float, last: Floats, out: Floats) -> None:
-    """One row: `last` goes on by a share alpha of what is valid."""
+    """Compute one row of an exponential mean: `last` moves by a share alpha towards valid values."""
     keep = 1.0 - alpha
     for j in range(len(x)):
         v, y = x[j], last[j]
@@ -28,7 +28,7 @@ def smooth(x: Floats, alpha: float, last: Floats, out: Floats) -> None:
 
 @njit(**OPTIONS)
 def ema(x: Floats, alpha: float, last: Floats) -> Floats:
-    """`last` (assets,) is read and written."""
+    """Return the exponential mean. `last` (assets,) is read and written."""
     out = np.empty(x.shape)
     for t in range(len(x)):
         smooth(x[t], alpha, last, out[t])
@@ -37,7 +37,9 @@ def ema(x: Floats, alpha: float, last: Floats) -> Floats:
 
 @njit(**OPTIONS)
 def macd(x: Floats, fast: float, slow: float, signal: float, last: Floats) -> Floats:
-    """The line, fast - slow, less its own mean; all three by their alphas. `last` (3, assets) is read and written."""
+    """Return the line, fast - slow, less its own mean; all three by their alphas. `last` (3, assets) is read and
+    written.
+    """
     out = np.empty(x.shape)
     line, mean = np.empty(x.shape[1]), np.empty(x.shape[1])
     for t in range(len(x)):
@@ -69,7 +71,7 @@ def forward(x: Floats, limit: float, last: Floats, age: Floats) -> Floats:
 
 @njit(**OPTIONS)
 def accumulate(x: Floats, how: int, total: Floats) -> Floats:
-    """how: 0 sum, 1 product, 2 maximum, 3 minimum."""
+    """Return running totals. how: 0 sum, 1 product, 2 maximum, 3 minimum."""
     rows, cols = x.shape
     out = np.empty((rows, cols))
     for t in range(rows):
@@ -94,7 +96,7 @@ def accumulate(x: Floats, how: int, total: Floats) -> Floats:
 
 @njit(**INNER)
 def wilder(previous: float, value: float, count: float, n: float) -> float:
-    """The mean of the first n values, then previous + (value - previous) / n."""
+    """Return the mean of the first n values, then previous + (value - previous) / n."""
     if count < n:
         return previous + (value - previous) / (count + 1.0)
     return (previous * (n - 1.0) + value) / n

@@ -1,7 +1,7 @@
-"""Windows down the dates, per asset, that need no tree: extremes, and what looks at every row of its window.
+"""Windows down the dates, per asset, without a tree: extremes, and figures that read every row of the window.
 
-Extremes are exact in any order, so they may go by segments that begin with the array. The others read the whole
-window for each row: a value depends on the rows of its window alone.
+Extremes are exact in any order, so they use segments that begin with the array. The others read the whole window for
+each row: a value depends on the rows of its window alone.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ SLOPE, RSQUARE, RESIDUAL = 0, 1, 2
 
 
 def window_extreme(x: Floats, n: int, sign: float) -> Floats:
-    """The maximum for sign 1, the minimum for sign -1; NaN with a gap in the window.
+    """Return the maximum for sign 1, the minimum for sign -1; NaN with a gap in the window.
 
-    Rows are cut into segments of n. A window is the end of one, known from behind (`after` its i-th row), and the
-    begin of the next, known as it is walked (`now`): van Herk (1992), Gil and Werman (1993).
+    Rows are cut into segments of n. A window is the end of one, computed backwards (`after` its i-th row), and the
+    begin of the next, computed on the way (`now`): van Herk (1992), Gil and Werman (1993).
     """
     return over_columns(lambda x, out: _window_extreme(x, n, sign, out, room(n + 1, TILE), room(2, TILE)), x)
 
@@ -51,7 +51,8 @@ def _window_extreme(x: Floats, n: int, sign: float, out: Floats, after: Floats, 
                     put(now + j, best)
                     put(now + 8 * TILE + j, last)
                     older = load(ends + j)
-                    v = where(older > best, older, best) * sign + 0.0  # no -0: which of equals is taken must not matter
+                    # + 0.0: no -0, as equal values must be interchangeable.
+                    v = where(older > best, older, best) * sign + 0.0
                     put(found + row + j, where(last > t - n, np.nan, v))
             if begin + n < rows:
                 for i in range(n - 1, 0, -1):
@@ -63,8 +64,10 @@ def _window_extreme(x: Floats, n: int, sign: float, out: Floats, after: Floats, 
 
 
 def window_arg(x: Floats, n: int, sign: float) -> Floats:
-    """Rows since the extreme (sign 1: maximum), the latest of equals; NaN with a gap in the window. As above, with the
-    row of an extreme TILE behind its value."""
+    """Return the rows since the extreme (sign 1: maximum), the latest of equals; NaN with a gap in the window.
+
+    The algorithm of `window_extreme`, with the row of an extreme stored TILE after its value.
+    """
     return over_columns(lambda x, out: _window_arg(x, n, sign, out, room(n + 1, 2 * TILE), room(3, TILE)), x)
 
 
@@ -106,7 +109,7 @@ def _window_arg(x: Floats, n: int, sign: float, out: Floats, after: Floats, stat
 
 
 def window_weighted(x: Floats, n: int) -> Floats:
-    """Mean with weights 1..n, the newest heaviest; summed from the newest to the oldest."""
+    """Return the mean with weights 1..n, the newest heaviest; summed from the newest to the oldest."""
     return over_columns(lambda x, out: _window_weighted(x, n, out), x)
 
 
@@ -133,13 +136,13 @@ def _window_weighted(x: Floats, n: int, out: Floats) -> None:
 
 
 def window_rank(x: Floats, n: int) -> Floats:
-    """The average rank, 1..n, of the newest row within its window. Halves add up exactly, in any order."""
+    """Return the average rank, 1..n, of the newest row within its window. Halves add up exactly, in any order."""
     return over_columns(lambda x, out: _window_rank(x, n, out, room(1, TILE)), x)
 
 
 @njit(**OPTIONS)
 def _window_rank(x: Floats, n: int, out: Floats, gaps: Floats) -> None:
-    """gaps: for each column the last row that is missing."""
+    """Compute it. gaps: the last missing row of each column."""
     rows, cols = x.shape
     given, found, gap = x.ctypes.data, out.ctypes.data, gaps.ctypes.data
     out[: n - 1] = np.nan
@@ -167,18 +170,19 @@ def _window_rank(x: Floats, n: int, out: Floats, gaps: Floats) -> None:
 
 
 def window_trend(x: Floats, n: int, what: int) -> Floats:
-    """SLOPE a row of the line through the window by least squares, RSQUARE: its share of the variance, or RESIDUAL: how
-    far today is above it.
+    """Return a figure of the least-squares line through the window: SLOPE per row, RSQUARE or RESIDUAL.
 
-    Sums are of distances from today's value, which is one of the window: they cancel no more than n times, and equal
-    values have no distance at all.
+    RSQUARE is its share of the variance, RESIDUAL the distance of today's value above it.
+
+    Sums are of distances from today's value, a member of the window: cancellation is at most n-fold, and equal values
+    have distance exactly 0.
     """
     return over_columns(lambda x, out: _window_trend(x, n, what, out, np.arange(float(n + 3))), x)
 
 
 @njit(**OPTIONS)
 def _window_trend(x: Floats, n: int, what: int, out: Floats, number: Floats) -> None:
-    """number: 0, 1, 2, ..."""
+    """Compute it. number: 0, 1, 2, ..."""
     rows, cols = x.shape
     given, found = x.ctypes.data, out.ctypes.data
     middle, spread = 0.5 * (n - 1), n * (n * n - 1.0) / 12.0
@@ -224,7 +228,7 @@ def _window_trend(x: Floats, n: int, what: int, out: Floats, number: Floats) -> 
 
 
 def change(x: Floats, periods: int) -> Floats:
-    """x / x[periods rows ago] - 1; NaN where there is none or it is 0. Negative periods look ahead."""
+    """Return x / x[periods rows ago] - 1; NaN if there is none or it is 0. Negative periods look ahead."""
     out = np.empty(x.shape)
     apart = abs(periods)
     late, early = slice(apart, None), slice(0, max(0, len(x) - apart))
@@ -239,7 +243,7 @@ def change(x: Floats, periods: int) -> Floats:
 
 @njit(**OPTIONS)
 def _change(x: Floats, before: Floats, out: Floats) -> None:
-    """x / before - 1, cell by cell."""
+    """Compute x / before - 1, cell by cell."""
     for t in range(len(x)):
         here, there, made = x[t], before[t], out[t]
         for j in range(len(here)):
@@ -247,14 +251,17 @@ def _change(x: Floats, before: Floats, out: Floats) -> None:
 
 
 def window_quantile(x: Floats, n: int, q: float) -> Floats:
-    """Linear interpolation between order statistics of the window: each column's is kept in order (`held`), and from
-    row to row one value is taken out and one put in, in one walk over its places."""
+    """Return a quantile of the window, linearly interpolated.
+
+    Each column's window is kept sorted (`held`); from row to row one pass over it removes one value and inserts
+    another.
+    """
     return over_columns(lambda x, out: _window_quantile(x, n, q, out, room(n + 2, TILE)), x)
 
 
 @njit(**OPTIONS)
 def _window_quantile(x: Floats, n: int, q: float, out: Floats, held: Floats) -> None:
-    """The last row of `held`: for each column the last row that is missing. A missing value is infinite."""
+    """Compute it. The last row of `held` is the last missing row of each column. A missing value counts as infinite."""
     rows, cols = x.shape
     given, found, order = x.ctypes.data, out.ctypes.data, held.ctypes.data
     place = q * (n - 1)

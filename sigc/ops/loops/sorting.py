@@ -1,13 +1,13 @@
-"""Orders of rows across assets, in time linear in the assets.
+"""Sorting of rows across assets, in time linear in the assets.
 
-A row goes into buckets finer than its values, one pass (`spread`), so that what is left for `insert` is next to
-nothing. Buckets are equally wide around the middle of the row and ever wider towards its tails, whatever these are, by
-the middle and the spread of a sample (`by_distance`). A row that still has too many values in one bucket (two far
-clusters, say) is sorted by the digits of its bits (`by_digits`). The order is the same either way: by (value, column).
-Few rows need the digits, and most data have none such, so a loop is compiled without them first: it stops at a row that
-needs them, and its twin, which has room for them, goes on there.
+A row goes into buckets finer than its values in one pass (`spread`), so that almost no work is left for `insert`.
+Buckets are equally wide around the middle of the row and ever wider towards its tails, by the middle and the spread of
+a sample (`by_distance`). A row that still has too many values in one bucket (two far clusters, say) is sorted by the
+digits of its bits (`by_digits`). The order is the same either way: by (value, column). Few rows need the digits, and
+most data have none such, so a loop is compiled without them first: it stops at a row that needs them, and its twin with
+space for them continues there.
 
-Read: `arrange` (a row to the order of its columns). What is made of an order, or of buckets: `ranks.py`.
+Begin with `arrange` (a row to the order of its columns). `ranks.py` uses orders and buckets.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from sigc.ops.loops.vectors import WIDTH, each, load, put, where
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Codes = NDArray[np.uint32]  # unsigned, so that an index is not checked for wrapping
+Codes = NDArray[np.uint32]  # unsigned: numba then emits no check for negative indices
 Columns = NDArray[np.uint32]
 Room = tuple[Columns, Floats, Codes, Codes, Floats]
 Digits = tuple[NDArray[np.uint64], Codes]
 
-FINENESS = 3  # buckets for each asset
+FINENESS = 3  # buckets per asset
 _ONE = np.uint32(1)
 FEW = 64
 SAMPLE, _DIGIT = 32, 11
 
-# Of the buckets on one side of the middle, d spreads away is the share d / 2 up to 1.5, then 1 - 1 / (8 (d - 1)).
+# A distance of d spreads from the middle takes the share d / 2 of one side's buckets up to d = 1.5, then 1 - 1 / (8 (d
+# - 1)).
 _NEAR, _RISE, _BEYOND, _BEND = np.float32(1.5), np.float32(0.5), np.float32(-1.0), np.float32(0.125)
 
 
 @njit(**INNER)
 def valid_cells(row: Floats) -> int:
-    """How many cells are not missing."""
+    """Return the number of cells that are not missing."""
     n = 0
     for j in range(len(row)):
         n += row[j] == row[j]
@@ -48,10 +49,11 @@ def valid_cells(row: Floats) -> int:
 
 @njit(**INNER)
 def middle(row: Floats, some: Floats) -> tuple[float, float]:
-    """The median and half the distance of the quartiles, of a few cells; (0, 0) if they are too few, or if a distance
-    can't be told in such units. `some` is room.
+    """Return the median of a sample, and a spread: 0.6 times the distance of its quartiles. `some` is scratch space.
 
-    The value of a rank is the largest with no more than that many below it.
+    It is (0, 0) if the sample is too small, or if distances can't be expressed in such units.
+
+    The value of a rank is the largest value with at most that many below it.
     """
     found, step = 0, max(1, len(row) // SAMPLE)
     some[:] = np.nan
@@ -80,8 +82,10 @@ def middle(row: Floats, some: Floats) -> tuple[float, float]:
 
 @njit(**INNER)
 def by_distance(row: Floats, c: float, s: float, last: int, place: Codes) -> None:
-    """The bucket of each cell, below `last`; `last` for a missing one. Every step keeps order, rounding too, so single
-    precision will do."""
+    """Compute the bucket of each cell, below `last`; `last` for a missing one.
+
+    Every step, rounding included, keeps the order, so single precision is enough.
+    """
     half, none = np.float32(0.5 * (last - 1)), np.int32(last)
     slope, wide = half * _RISE, half * _BEND
     edge, unit = slope * _NEAR, 1.0 / s
@@ -96,8 +100,10 @@ def by_distance(row: Floats, c: float, s: float, last: int, place: Codes) -> Non
 
 @njit(**INNER)
 def by_digits(row: Floats, order: Columns, values: Floats, columns: Columns, digits: Digits) -> None:
-    """Columns and values in order, missing ones last: a radix sort of their bits, from the last digit up. `columns`
-    and `digits` are room."""
+    """Sort columns and values, missing ones last: a radix sort of their bits, from the lowest digit up.
+
+    `columns` and `digits` are scratch space.
+    """
     cols = len(row)
     pair, count = digits
     keys, others = pair[0], pair[1]
@@ -132,7 +138,7 @@ def by_digits(row: Floats, order: Columns, values: Floats, columns: Columns, dig
 
 @njit(**INNER)
 def tally(place: Codes, count: Codes) -> None:
-    """How many cells each bucket has."""
+    """Count the cells of each bucket."""
     for b in range(len(count)):
         count[b] = np.uint32(0)
     for j in range(len(place)):
@@ -141,7 +147,7 @@ def tally(place: Codes, count: Codes) -> None:
 
 @njit(**INNER)
 def spread(row: Floats, place: Codes, count: Codes, order: Columns, values: Floats) -> None:
-    """Columns and values, bucket after bucket, those of a bucket as they came."""
+    """Write columns and values bucket by bucket, those of a bucket in their order."""
     tally(place, count)
     total = np.uint32(0)
     for b in range(len(count)):
@@ -158,7 +164,7 @@ def spread(row: Floats, place: Codes, count: Codes, order: Columns, values: Floa
 
 @njit(**INNER)
 def insert(n: int, most: int, order: Columns, values: Floats) -> bool:
-    """Put into order by insertion, equal values as they are; false if given up after `most` moves."""
+    """Sort by insertion, stable for equal values; return False if given up after `most` moves."""
     moves, before = 0, values[0]
     for i in range(1, n):
         v = values[i]
@@ -177,21 +183,23 @@ def insert(n: int, most: int, order: Columns, values: Floats) -> bool:
 
 
 def room_of(cols: int) -> Room:
-    """For a row's order, its values in order, the bucket of each cell, the count of each bucket (the last is for
-    missing cells), and a sample."""
+    """Return space for a row's order, its sorted values, the bucket of each cell, bucket counts (last: missing), a
+    sample.
+    """
     count = np.empty(FINENESS * cols + 3, np.uint32)
     return np.empty(cols, np.uint32), np.empty(cols), np.empty(cols, np.uint32), count, np.empty(2 * SAMPLE)
 
 
 def digits_of(cols: int) -> Digits:
-    """For the keys of a row, twice, and the count of each digit."""
+    """Return space for the keys of a row, twice, and for the counts of digits."""
     return np.empty((2, cols), np.uint64), np.empty(1 << _DIGIT, np.uint32)
 
 
 def in_either_way(x: Floats, loop: Callable[[int, Digits | None], int]) -> None:
-    """All rows by a loop that begins at a row and stops where digits are needed: then from there on with room for them.
+    """Run a loop over all rows without digits; where it stops for want of them, run it on from there with space for
+    them.
 
-    The loop without is the shorter to compile, and all that most data take.
+    The loop without digits compiles faster, and is enough for most data.
     """
     done = loop(0, None)
     if done < len(x):
@@ -202,10 +210,10 @@ def in_either_way(x: Floats, loop: Callable[[int, Digits | None], int]) -> None:
 def arrange(
     row: Floats, order: Columns, values: Floats, place: Codes, count: Codes, some: Floats, digits: Digits | None
 ) -> tuple[int, bool]:
-    """A row's columns in ascending order of (value, column), and its values in that order.
+    """Write a row's columns in ascending order of (value, column), and its values in that order.
 
-    Returns how many are valid, and whether some are equal; -1 where it takes digits and there is no room for them.
-    The rest is room, see `room_of` and `digits_of`.
+    Return the number of valid cells, and True if some are equal; -1 if it needs digits and has no space for them. The
+    other arguments are scratch space, see `room_of` and `digits_of`.
     """
     n = valid_cells(row)
     if n == 0:

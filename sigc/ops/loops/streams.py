@@ -1,5 +1,7 @@
-"""Results written past the caches. A store to memory first fetches the line that it overwrites, so a result that is
-larger than the caches costs twice its bytes, and drives out what is still needed; eight numbers at once go without.
+"""Streaming stores: results written past the caches.
+
+A normal store first fetches the cache line that it overwrites, so a result larger than the caches costs twice its
+bytes, and evicts data still needed; a non-temporal store of eight numbers does neither.
 """
 
 from __future__ import annotations
@@ -16,12 +18,12 @@ from sigc.ops.jit import INNER, OPTIONS
 
 Floats = NDArray[np.float64]
 
-_LINE = 8  # numbers
+_LINE = 8  # floats per cache line
 
 
 @intrinsic
 def _line(_: Any, source: Any, target: Any) -> Any:
-    """Eight numbers from an address to one at a multiple of 64, canonical."""
+    """Copy eight numbers from an address to one at a multiple of 64, made canonical."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
         line = ir.VectorType(ir.DoubleType(), _LINE)
@@ -38,7 +40,7 @@ def _line(_: Any, source: Any, target: Any) -> Any:
 
 @njit(**INNER)
 def clean(x: Floats, out: Floats) -> None:
-    """`x` with one NaN bit pattern and no negative zero."""
+    """Copy `x` with one NaN bit pattern and no negative zero."""
     for j in range(len(x)):
         v = x[j]
         out[j] = v + 0.0 if v == v else np.nan
@@ -46,7 +48,7 @@ def clean(x: Floats, out: Floats) -> None:
 
 @njit(**INNER)
 def clean_past(x: Floats, out: Floats) -> None:
-    """The same, past the caches."""
+    """Copy in the same way, past the caches."""
     wide = len(x)
     source, target = x.ctypes.data, out.ctypes.data
     head = min(wide, (-target // 8) % _LINE)
@@ -59,13 +61,13 @@ def clean_past(x: Floats, out: Floats) -> None:
 
 @njit(**OPTIONS)
 def canonical(x: Floats, out: Floats, row: int) -> None:
-    """`x`, canonical, into `out` from a row on."""
+    """Copy `x`, made canonical, into `out` from a row on."""
     for t in range(len(x)):
         clean(x[t], out[row + t])
 
 
 @njit(**OPTIONS)
 def canonical_past(x: Floats, out: Floats, row: int) -> None:
-    """The same, past the caches."""
+    """Copy in the same way, past the caches."""
     for t in range(len(x)):
         clean_past(x[t], out[row + t])

@@ -1,14 +1,15 @@
-"""Vectors: some numbers side by side that stay in registers through a whole formula, where a loop over columns would go
-to memory and back after each operation.
+"""Vectors: WIDTH numbers that stay in registers through a whole formula.
 
-In a loop a vector is read as a small array: `+ - * /`, comparisons, `where`, `root` and `size` are by element, a number
-goes with every element. Operations are those of IEEE 754, none is reordered or contracted: bits are those of a loop
-over columns, on any CPU. Addresses are taken as in `places.py`.
+A loop over columns would load and store after each operation instead.
+
+In a loop a vector behaves like a small array: `+ - * /`, comparisons, `where`, `root` and `size` are elementwise, and a
+number is broadcast. All operations are those of IEEE 754, none is reordered or contracted: the bits are those of a loop
+over columns, on any CPU. Addresses are used as in `places.py`.
 
     v = load(address)                      WIDTH numbers
     put(address, where(v > 0.0, v, 0.0))
 
-Arrays are walked by tiles of columns, a tile row after row, a row vector after vector:
+Arrays are walked by tiles of columns, a tile row by row, a row vector by vector:
 
     done = 0
     while done < cols:
@@ -39,14 +40,16 @@ from sigc.ops.jit import INNER, frozen
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-WIDTH = 16  # two registers of AVX-512: enough that one need not wait for the other, few enough that all stay
-TILE = 64  # columns: so narrow that what is kept of them stays in the first-level cache
-AHEAD = 8  # rows
+WIDTH = 16  # two AVX-512 registers: enough to hide latency, few enough that no register spills
+TILE = 64  # columns: narrow enough that their intermediate rows stay in the L1 cache
+AHEAD = 8  # rows prefetched ahead
 
 
 def over_columns(loop: Callable[..., None], *given: Floats) -> Floats:
-    """What a loop over tiles makes of arrays (rows, assets): it gets them, as wide as a vector at least (columns beyond
-    are missing), and an array to fill."""
+    """Return the result of a loop over tiles of arrays (rows, assets).
+
+    The loop gets the arrays, padded with missing columns to at least one vector, and an array to fill.
+    """
     rows, cols = given[0].shape
     if cols >= WIDTH:
         out = np.empty((rows, cols))
@@ -59,8 +62,11 @@ def over_columns(loop: Callable[..., None], *given: Floats) -> Floats:
 
 @njit(**INNER)
 def tile(done: int, cols: int) -> tuple[int, int]:
-    """The first column of the next tile, and how many it has: whole vectors. What is left at last, less than a vector,
-    is made with columns before it, once more and the same."""
+    """Return the first column of the next tile and its width: whole vectors.
+
+    A remainder of less than a vector is computed together with columns before it, which are repeated with the same
+    result.
+    """
     wide = min(TILE, max(WIDTH, (cols - done) // WIDTH * WIDTH))
     return min(done, cols - wide), wide
 
@@ -72,7 +78,7 @@ _typed: Any = templates.infer_global
 
 
 class _Vector(types.Type):
-    """Of numbers, or of what a comparison tells."""
+    """A type of vectors: of numbers, or of flags from comparisons."""
 
 
 @register_model(_Vector)
@@ -87,12 +93,12 @@ _LINE = ir.VectorType(ir.DoubleType(), WIDTH)
 
 
 def _given(wanted: types.Type, kind: types.Type) -> types.Type:
-    """As what an argument is taken: a vector may be a number too."""
+    """Return the type as which an argument is taken: a number is accepted for a vector."""
     return types.float64 if wanted == _NUMBERS != kind else wanted
 
 
 def _widened(builder: Any, kind: types.Type, value: Any) -> Any:
-    """A number as a vector of it; a vector, or an address, as it is."""
+    """Return a number as a vector of it; a vector, or an address, unchanged."""
     if kind != types.float64:
         return value
     none, places = ir.Constant(_LINE, ir.Undefined), ir.VectorType(ir.IntType(32), WIDTH)
@@ -109,7 +115,7 @@ def _lowered(build: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _function(result: types.Type, kinds: tuple[types.Type, ...], build: Callable[..., Any]) -> Any:
-    """A function of loops. build(builder, arguments): its instructions."""
+    """Return a function for loops. build(builder, arguments): its instructions."""
     lower = _lowered(build)
 
     def typed(*args: types.Type) -> Any:
@@ -124,7 +130,7 @@ def _function(result: types.Type, kinds: tuple[types.Type, ...], build: Callable
 
 
 def _operator(symbol: Callable[..., Any], result: types.Type, build: Callable[..., Any]) -> None:
-    """An operator of two vectors, or of a vector and a number."""
+    """Register an operator of two vectors, or of a vector and a number."""
 
     class Typing(templates.AbstractTemplate):
         def generic(self, args: Any, kws: Any) -> Any:  # noqa: ARG002
@@ -153,7 +159,7 @@ def _pointer(builder: Any, address: Any) -> Any:
 
 
 def _of_llvm(name: str) -> Callable[..., Any]:
-    """One of its functions of a number, for a vector."""
+    """Return LLVM's intrinsic function of a number, for a vector."""
 
     def build(builder: Any, values: Any) -> Any:
         kind = ir.FunctionType(_LINE, [_LINE])
@@ -163,7 +169,7 @@ def _of_llvm(name: str) -> Callable[..., Any]:
 
 
 def _prefetch(to_write: int) -> Callable[..., None]:
-    """Of the cache lines of a vector AHEAD rows below an address, into the first level."""
+    """Prefetch the cache lines of a vector AHEAD rows below an address into the L1 cache."""
     byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
 
@@ -208,10 +214,11 @@ where: Callable[[Flags | bool, Floats | float, Floats | float], Floats] = _funct
 root: Callable[[Floats], Floats] = _function(_NUMBERS, (_NUMBERS,), _of_llvm("sqrt"))
 size: Callable[[Floats], Floats] = _function(_NUMBERS, (_NUMBERS,), _of_llvm("fabs"))
 
-# fetch(address, columns), claim(address, columns): have the row AHEAD brought near, to be read or to be written. A
-# processor foresees the next number, not the next row. The row need not exist.
+# fetch(address, columns), claim(address, columns): prefetch the row AHEAD, for reading or for writing. A processor
+# predicts the next number, not the next row. The row need not exist.
 fetch: Callable[[int, int], None] = _function(types.void, (_PLACE, _PLACE), _prefetch(0))
 claim: Callable[[int, int], None] = _function(types.void, (_PLACE, _PLACE), _prefetch(1))
 
-# running(address, total): of WIDTH counts (uint32) each becomes the sum of those before it and `total`; the next total.
+# running(address, total): replace each of WIDTH counts (uint32) by the sum of those before it plus `total`; return the
+# next total.
 running: Callable[[int, np.uint32], np.uint32] = _function(types.uint32, (_PLACE, types.uint32), _running)

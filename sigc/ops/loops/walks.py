@@ -1,12 +1,12 @@
-"""Many chains at once over whole rows, what they make followed as books: no weight is ever stored.
+"""Walks: many chains at once over whole rows, with their results followed as books: no weight is ever stored.
 
-A walk is a table of steps as in `chains.py`, those of one chain after those of another (`bounds` says where each
-begins), and beside operators of one cell some of a row. Rows go by small tiles, all chains over each: what many of
-them read stays in the second-level cache, and what lies between two steps of one in the first.
+A walk is a table of steps as in `chains.py`, one chain after the other (`bounds` holds their begins), with some
+row-wise operators beside the cell-wise ones. Rows go by small tiles, all chains over each: shared inputs stay in the L2
+cache, intermediate results of one chain in L1.
 
-A place is (address, cells from row to row, mask of rows): of a ring of two rows the mask is 1, so that the row before
-is still there; of an array, -1; of one row that all take, 0. A chain ends with BOOK, whose operands are a ring of
-weights and the returns, and whose target is where the figures of the first row go, so many cells apart.
+A place is (address, cells from row to row, mask of rows). The mask is 1 for a ring of two rows, so that the row before
+is still there; -1 for an array; 0 for one row that serves all. A chain ends with BOOK: its operands are a ring of
+weights and the returns, its target is the place of the first row's figures, with their distance in cells.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sigc.ops.loops.rows import stand
 Floats = NDArray[np.float64]
 Table = NDArray[np.int64]
 
-_TILE = 8  # rows
+_TILE = 8  # rows per tile
 
 
 @njit(**INNER)
@@ -45,7 +45,7 @@ def run(
     space: Floats,
     gaps: Table,
 ) -> None:
-    """All chains over all rows. some, lanes: as `rows.room`; space: as `books.room`; gaps: (rows,) room."""
+    """Run all chains over all rows. some, lanes: as `rows.room`; space: as `books.room`; gaps: (rows,) scratch."""
     for low in range(0, rows, _TILE):
         high = min(rows, low + _TILE)
         for chain in range(len(bounds) - 1):
@@ -56,6 +56,8 @@ def run(
                     if op == BOOK:
                         if chain == 0:
                             gaps[t] = count_missing(b, cols)
+                        # t - 1 is -1 in the first row: in a ring of two rows the mask makes it row 1, which is zero
+                        # then.
                         found, before = places[to, 0] + 8 * t, _row(places, steps[i, 1], t - 1)
                         figures_of(a, before, b, cols, gaps[t], space, found, places[to, 1])
                     elif op >= DEMEAN:

@@ -1,22 +1,22 @@
 """Windows down the dates, per asset. The value at a row depends, bit for bit, on the rows of its window alone.
 
-Sums, products and moments are combined in a doubling tree: windows of 1, 2, 4, ... rows are merged, and a
-window of n rows is put together from its powers of two, the newest first. The tree is placed by the row it
-ends at, never by the array, so neither blocks nor an earlier start change it; nothing runs along, so nothing
-drifts. Moments merge by the formulas of Chan, Golub, LeVeque (1979) and Pebay (2008): no cancellation, and
-equal values have exactly no spread. (What needs no tree: `scans.py`.)
+Sums, products and moments are combined in a doubling tree: windows of 1, 2, 4, ... rows are merged, and a window of n
+rows is composed of its powers of two, the newest first. The tree is placed by the row it ends at, never by the array,
+so neither blocks nor an earlier start change it; there is no running sum, so nothing drifts. Moments merge by the
+formulas of Chan, Golub, LeVeque (1979) and Pebay (2008): no cancellation, and equal values have exactly no spread.
+(`scans.py`: figures that need no tree.)
 
-All levels of a row are made before the next row. `now` is the level in hand, `made` what is put together so far,
+All levels of a row are computed before the next row. `now` is the current level, `made` the window composed so far,
 `ring` the last w values of every level of w rows: they own its rows w to 2w - 1, row t the one at w + t % w. So the
-place where a level of row t goes still holds that of row t - w, and these two are the next level:
+place for a level of row t still holds that of row t - w, and the two together are the next level:
 
     n = 6 = 4 + 2    row t    now = x[t]                    ring[1] holds x[t-1]
                               now = 2 rows up to t          ring[2 + t % 2] holds those up to t-2;  made = now
                               now = 4 rows up to t          made joins ring[4 + (t-2) % 4], the 4 rows up to t-2
 
 Rows are walked by vectors (`vectors.py`), so that all levels of some columns stay in registers, and only the ring goes
-to memory: to the first-level cache, as work goes by tiles of columns. Quantities that go together lie in one row of it,
-each TILE after the other.
+to memory: to the L1 cache, as work goes by tiles of columns. Quantities of one level lie in one row of it, each TILE
+after the other.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ CORRELATION, COVARIANCE, BETA = 0, 1, 2
 
 
 def room(rows: int, cols: int) -> Floats:
-    """Rows that begin with a cache line, if `cols` is a multiple of 8: no vector lies across two lines."""
+    """Return rows that begin at a cache line, if `cols` is a multiple of 8: no vector then crosses two lines."""
     space = np.empty(rows * cols + 8)
     skip = (-space.ctypes.data // 8) % 8
     return space[skip : skip + rows * cols].reshape(rows, cols)
 
 
 def _ring(n: int, cols: int) -> Floats:
-    """Room for every level of the tree."""
+    """Return space for every level of the tree."""
     rows = 2
     while rows <= n:
         rows *= 2
@@ -51,12 +51,12 @@ def _ring(n: int, cols: int) -> Floats:
 
 @njit(**INNER)
 def _kept(ring: int, cells: int, width: int, t: int) -> int:
-    """Of a ring of so many cells a row: the address of the window of `width` rows up to t."""
+    """Return the address, in a ring with `cells` per row, of the window of `width` rows up to t."""
     return ring + 8 * cells * (width + (t & (width - 1)))
 
 
 def window_fold(x: Floats, n: int, product: bool, divisor: float) -> Floats:
-    """The sum or the product, divided."""
+    """Return the sum or the product, divided."""
     return over_columns(lambda x, out: _window_fold(x, n, product, divisor, out, _ring(n, TILE)), x)
 
 
@@ -92,13 +92,13 @@ def _window_fold(x: Floats, n: int, product: bool, divisor: float, out: Floats, 
 
 
 def window_moments(x: Floats, n: int, what: int) -> Floats:
-    """VARIANCE, DEVIATION or ZSCORE of the window, ddof 1."""
+    """Return VARIANCE, DEVIATION or ZSCORE of the window, ddof 1."""
     return over_columns(lambda x, out: _window_moments(x, n, what, out, _ring(n, 2 * TILE)), x)
 
 
 @njit(**OPTIONS)
 def _window_moments(x: Floats, n: int, what: int, out: Floats, ring: Floats) -> None:
-    """Of a level: the mean, and the sum of squared deviations."""
+    """Compute them. A level is: the mean, and the sum of squared deviations."""
     rows, cols = x.shape
     given, found, rings = x.ctypes.data, out.ctypes.data, ring.ctypes.data
     done = 0
@@ -111,7 +111,7 @@ def _window_moments(x: Floats, n: int, what: int, out: Floats, ring: Floats) -> 
                 fetch(given + row + j, cols)
                 claim(found + row + j, cols)
                 here = load(given + row + j)
-                mean = m = here + (here - here)  # NaN for an infinite row
+                mean = m = here + (here - here)  # NaN for an infinite value
                 s = m - m
                 place = _kept(rings, 2 * TILE, 1, t) + j
                 d = load(place) - mean
@@ -148,13 +148,13 @@ def _window_moments(x: Floats, n: int, what: int, out: Floats, ring: Floats) -> 
 
 
 def window_comoments(x: Floats, y: Floats, n: int, what: int) -> Floats:
-    """CORRELATION, COVARIANCE (ddof 1) or BETA (of y on x); NaN unless all rows of both are valid."""
+    """Return CORRELATION, COVARIANCE (ddof 1) or BETA (of y on x); NaN unless all rows of both are valid."""
     return over_columns(lambda x, y, out: _window_comoments(x, y, n, what, out, _ring(n, 5 * TILE)), x, y)
 
 
 @njit(**OPTIONS)
 def _window_comoments(x: Floats, y: Floats, n: int, what: int, out: Floats, ring: Floats) -> None:
-    """Of a level: means of x and y, sums of squared deviations of x, of y, and of their products."""
+    """Compute them. A level is: means of x and y, sums of squared deviations of x, of y, and of their products."""
     rows, cols = x.shape
     given, other, found, rings = x.ctypes.data, y.ctypes.data, out.ctypes.data, ring.ctypes.data
     done = 0
@@ -214,7 +214,7 @@ def _window_comoments(x: Floats, y: Floats, n: int, what: int, out: Floats, ring
                     put(place + 32 * TILE, xy)
                     xy = xy + (held + dx * dy * half)
                 if what == CORRELATION:
-                    # The roots first: the product of two tiny sums would underflow. Equal values have no squares.
+                    # Roots first: the product of two tiny sums would underflow. Equal values have sums of exactly 0.
                     v = axy / (root(axx) * root(ayy))
                     v = where(v < -1.0, -1.0, where(v > 1.0, 1.0, v))
                     v = where(axx == 0.0, np.nan, where(ayy == 0.0, np.nan, v))
@@ -227,13 +227,13 @@ def _window_comoments(x: Floats, y: Floats, n: int, what: int, out: Floats, ring
 
 
 def window_shape(x: Floats, n: int, kurtosis: bool) -> Floats:
-    """Excess kurtosis or skewness, with the usual bias corrections; no spread gives 0."""
+    """Return excess kurtosis or skewness, with the usual bias corrections; no spread gives 0."""
     return over_columns(lambda x, out: _window_shape(x, n, kurtosis, out, _ring(n, 4 * TILE)), x)
 
 
 @njit(**OPTIONS)
 def _window_shape(x: Floats, n: int, kurtosis: bool, out: Floats, ring: Floats) -> None:
-    """Of a level: the mean, and the sums of second, third and fourth powers of deviations."""
+    """Compute it. A level is: the mean, and the sums of second, third and fourth powers of deviations."""
     rows, cols = x.shape
     given, found, rings = x.ctypes.data, out.ctypes.data, ring.ctypes.data
     count = float(n)

@@ -1,9 +1,8 @@
-"""Rewrites of the DAG, one a file; a file here that declares a `@rule` is all there is to it.
+"""Rewrite rules of the DAG, one per file; a file here with a `@rule` is all that is needed.
 
-A rule is a function from a node, whose inputs are rewritten already, to the node that stands for it: with the same
-value, bit for bit (`tests/plan/test_rules.py` holds every rule to that on random DAGs). Rules are applied in the order
-of their files' names. Dead nodes need no rule: what no root reaches is never planned. Constants are folded by the
-checker, where ranges are checked too.
+A rule is a function from a node, whose inputs are rewritten already, to its replacement with the same value, bit for
+bit (`tests/plan/test_rules.py` checks every rule on random DAGs). Rules run in the order of their files' names. Dead
+nodes need no rule: nodes that no root reaches are never planned. The checker folds constants, and checks ranges there.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from sigc.plan.rules.declare import DECLARED, Rule
 
 
 def _found() -> tuple[Rule, ...]:
-    """The rules of all modules of this folder."""
+    """Import all modules of this folder and return their rules."""
     modules_of(__name__)
     return tuple(sorted(DECLARED, key=lambda r: (r.__module__, r.__name__)))
 
@@ -26,7 +25,7 @@ RULES = _found()
 
 
 def rewrite(roots: Sequence[Expr], rules: Sequence[Rule] = RULES) -> list[Expr]:
-    """The roots with all rules applied and equal nodes made one object."""
+    """Apply all rules to the roots, and share equal nodes as one object."""
     made: dict[str, Expr] = {}
     shared: dict[str, Expr] = {}
     for node in walk(roots):

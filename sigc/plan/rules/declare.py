@@ -1,4 +1,4 @@
-"""The declaration of a rewrite rule: `@rule` on a function from a node to the node that stands for it."""
+"""The declaration of a rewrite rule: `@rule` on a function from a node to its replacement."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ DECLARED: list[Rule] = []
 
 
 def rule(function: Rule) -> Rule:
-    """Declare a rewrite rule. Its node's inputs are rewritten already; its value is the same, bit for bit."""
+    """Declare a rewrite rule. Its node's inputs are rewritten already; its value stays the same, bit for bit."""
     DECLARED.append(function)
     return function

@@ -1,14 +1,13 @@
-"""Fusion within a date: which nodes are computed together, so that what lies between them stays in the cache.
+"""Fusion within a date: groups of nodes computed together, so that intermediate results stay in the cache.
 
-A node that looks at one cell, or at one date across the assets, and whose result only one group reads need never
-exist as a whole array: the group runs over tiles of rows. Of a group, the operators of one cell that read each other
-are a chain, one walk over their inputs. Bits are those of computing node by node, because a row depends on its own row
-alone.
+A node that depends on one cell, or on one date across assets, and that only one group reads, is never stored as a whole
+array: the group runs over tiles of rows. Within a group, cell-wise operators that read each other form a chain, one
+walk over their inputs. The bits equal those of node-by-node evaluation, because a row depends only on itself.
 
-    rank(zscore(2 * high - low))      one group of the chain 2 * high - low, of zscore and of rank
+    rank(zscore(2 * high - low))      one group: the chain 2 * high - low, zscore, rank
 
-All that a group reads is there until it is done, so a group reads few arrays: of a sum of many it takes some terms, and
-the rest as a sum.
+All inputs of a group stay alive until it is done, so a group reads few arrays: of a sum of many terms it takes some,
+and the rest as another sum.
 """
 
 from __future__ import annotations
@@ -18,13 +17,14 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from sigc.ops.declare import REGISTRY, Axis
 from sigc.plan.expr import CONSTANT, Expr
 
-_MOST_READ = 8  # arrays that were computed
+_MOST_READ = 8  # computed arrays that a group may read
 
 
 def groups(order: Iterable[Expr], outputs: Collection[str], leaves: Collection[str]) -> tuple[tuple[Expr, ...], ...]:
-    """The nodes of `order` in groups, inputs first; only the last node of a group is read by others, or wanted.
+    """Return the nodes of `order` in groups, inputs first; only the last node of a group is read by others, or an
+    output.
 
-    outputs, leaves: shapes of nodes that are wanted, and of those that are left out because they are there.
+    outputs, leaves: shapes of the output nodes, and of nodes that exist already and are left out.
     """
     nodes = [n for n in order if n.shape not in leaves]
     return _gathered(nodes, outputs, _is_of_a_row, _MOST_READ)
@@ -33,15 +33,18 @@ def groups(order: Iterable[Expr], outputs: Collection[str], leaves: Collection[s
 def chains(
     group: Sequence[Expr], outputs: Collection[str], is_chained: Callable[[Expr], bool]
 ) -> tuple[tuple[Expr, ...], ...]:
-    """The nodes of a group in chains of those that can be chained, likewise."""
+    """Return the nodes of a group in chains of chainable nodes, in the same form."""
     return _gathered(group, {*outputs, group[-1].shape}, is_chained, len(group))
 
 
 def _gathered(
     nodes: Sequence[Expr], outputs: Collection[str], is_joined: Callable[[Expr], bool], most: int
 ) -> tuple[tuple[Expr, ...], ...]:
-    """A node goes to the group that alone reads it, if it and all who read it can be joined and it is no output; unless
-    the group would read more than `most` of the other nodes."""
+    """Return the groups of nodes.
+
+    A node joins the only group that reads it, if it and all its readers can be joined and it is not an output, unless
+    the group would then read more than `most` of the other nodes.
+    """
     made = {n.shape for n in nodes}
     readers: dict[str, list[Expr]] = {}
     for node in nodes:

@@ -1,4 +1,4 @@
-"""lag(lag(x, a), b) is lag(x, a + b) for a, b >= 0, and lag(x, 0) is x: one halo, one copy."""
+"""Rewrites of lags: lag(lag(x, a), b) is lag(x, a + b) for a, b >= 0, and lag(x, 0) is x: one halo, one copy."""
 
 from __future__ import annotations
 

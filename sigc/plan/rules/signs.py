@@ -1,4 +1,4 @@
-"""-(-x) is x, abs(-x) and abs(abs(x)) are abs(x)."""
+"""Rewrites of signs: -(-x) is x; abs(-x) and abs(abs(x)) are abs(x)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The audit chain: written, signed, mirrored, anchored, verified."""
+"""The audit chain: append, sign, mirror, anchor, verify."""

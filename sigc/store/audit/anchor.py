@@ -1,7 +1,7 @@
-"""Anchor the chain: write down, outside the ledger, how far it had come and with what digest.
+"""Anchors of the audit chain: its length and digest at an instant, written outside the ledger.
 
-A line a day, appended and flushed, best to a file that whoever can write the ledger can't: then a chain that is cut off
-or written anew is found out (`verify.py`). Several daemons may share a file.
+One line a day, appended and flushed, best to a file that the writer of the ledger cannot change: it exposes a chain
+that was truncated or rewritten (`verify.py`). Several daemons may share a file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DAY = 10  # characters of an ISO date
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """How far the chain of a ledger had come at an instant (ISO, UTC)."""
+    """The length and last digest of a ledger's chain at an instant (ISO, UTC)."""
 
     at: str
     ledger: str
@@ -39,19 +39,19 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Anchored:
-    """The anchor that was written, None when none was due, and what went wrong."""
+    """The anchor written, None if none was due, and the findings."""
 
     anchor: Anchor | None
     findings: tuple[Finding, ...] = ()
 
 
 def anchors_file(work_dir: Path, setting: str) -> Path:
-    """Where anchors are: what `audit.anchor` says, else in the work dir."""
+    """Return the path of the anchors: `audit.anchor`, or a file in the work dir."""
     return Path(setting).expanduser() if setting else work_dir / "audit" / FILE
 
 
 def anchor(connection: sqlite3.Connection, path: Path, now: datetime, *, on_demand: bool = False) -> Anchored:
-    """Anchor the chain, at most once a UTC day unless on demand. A file that can't be written is a finding."""
+    """Anchor the chain, at most once a UTC day unless on demand. An unwritable file is a finding."""
     ledger = ledger_id(connection)
     seq, digest = head(connection)
     if not seq:
@@ -67,14 +67,14 @@ def anchor(connection: sqlite3.Connection, path: Path, now: datetime, *, on_dema
 
 
 def read_anchors(path: Path) -> tuple[Anchor, ...]:
-    """The anchors of a file, oldest first; none when there is no file. Raises E811 for lines that are none."""
+    """Return the anchors of a file, oldest first; empty without a file. Raise E811 for invalid lines."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
         return ()
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error
-    # What is behind the last newline was being written when its process died.
+    # A process died while it wrote what follows the last newline: ignore it.
     return tuple(_parsed(line, path, number) for number, line in enumerate(raw.split(b"\n")[:-1], 1))
 
 
@@ -85,6 +85,7 @@ def _append(path: Path, fresh: Anchor, *, on_demand: bool) -> Anchor | None:
         ours = [a for a in read_anchors(path) if a.ledger == fresh.ledger]
         if ours and not _is_due(ours[-1], fresh, on_demand):
             return None
+        # Order: lock, read, cut off a torn line, append, fsync. Another daemon may append to the same file at any time.
         failpoint("anchor")
         _mend(path, handle)
         _write(handle, (canonical(asdict(fresh)) + "\n").encode())
@@ -111,7 +112,7 @@ def _locked(path: Path) -> Iterator[int]:
 
 
 def _mend(path: Path, handle: int) -> None:
-    """Cut off a line that was being written when its process died."""
+    """Cut off a line whose writing was interrupted."""
     raw = path.read_bytes()
     whole = raw.rfind(b"\n") + 1
     if whole < len(raw):
@@ -119,6 +120,7 @@ def _mend(path: Path, handle: int) -> None:
 
 
 def _write(handle: int, data: bytes) -> None:
+    # os.write may write less than asked, e.g. on a full disk.
     while data:
         data = data[os.write(handle, data) :]
 
@@ -130,10 +132,10 @@ def _parsed(line: bytes, path: Path, number: int) -> Anchor:
         if type(found.seq) is not int or not all(isinstance(t, str) for t in (found.at, found.ledger, found.digest)):
             raise TypeError
     except (ValueError, TypeError):
-        raise _unreadable(path, f"line {number} is no anchor") from None
+        raise _unreadable(path, f"line {number} is not an anchor") from None
     return found
 
 
 def _unreadable(path: Path, why: str) -> SigcError:
-    hint = "anchors can't be checked; restore the file from where it is copied to"
+    hint = "anchors can't be checked; restore the file from its copy"
     return SigcError(Diagnostic("E811", f"the anchors {path} can't be read: {why}", hint=hint))

@@ -1,9 +1,9 @@
-"""The audit chain: every record holds the digest of the one before, so that none can be changed, dropped or swapped.
+"""The audit chain: every record holds the digest of the one before, so that any change, gap or swap is found.
 
-    canonical   the record as JSON: sorted keys, no spaces; the very text that is digested, stored and mirrored
+    canonical   the record as JSON: sorted keys, no spaces; exactly the text that is hashed, stored and mirrored
     digest      sha256 of the previous digest and the canonical text
 
-Records are appended by `append`, within the transaction that changes what they tell of.
+`append` adds records, within the transaction of the change that they describe.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Sign = Callable[[bytes], str]
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """What happened: its name (`order.sent`), to which run and book, who asked for it, and what there is to tell."""
+    """An event: its name (`order.sent`), its run and book, its author, and its payload."""
 
     name: str
     payload: Mapping[str, Any]
@@ -47,7 +47,7 @@ class AuditRecord:
 
 
 def canonical(value: Mapping[str, Any]) -> str:
-    """The one text of a record. Raises ValueError for numbers that are not finite.
+    """Return the canonical text of a record. Raise ValueError for NaN and infinity.
 
     >>> canonical({"b": Decimal("1.50"), "a": [1, None]})
     '{"a":[1,null],"b":"1.50"}'
@@ -65,34 +65,35 @@ def _plain(value: object) -> object:
             return value.value
         case tuple() | frozenset() | set():
             return sorted(value) if not isinstance(value, tuple) else list(value)
-    raise TypeError(f"{type(value).__name__} has no place in an audit record")
+    raise TypeError(f"an audit record can't hold a {type(value).__name__}")
 
 
 def digest_of(previous: str, record: str) -> str:
-    """The digest of a record after `previous`."""
+    """Return the digest of a record after `previous`: sha256, in hex."""
     return hashlib.sha256(f"{previous}\n{record}".encode()).hexdigest()
 
 
 def head(connection: sqlite3.Connection) -> tuple[int, str]:
-    """The number and digest of the newest record; 0 and GENESIS before the first."""
+    """Return (number, digest) of the newest record; 0 and GENESIS before the first."""
     row = connection.execute("SELECT seq, digest FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
     return (0, GENESIS) if row is None else (int(row[0]), str(row[1]))
 
 
 def ledger_id(connection: sqlite3.Connection) -> str:
-    """The name of the ledger, by which anchors know it. Raises E310 when even that can't be read."""
+    """Return the ledger's id, by which anchors identify it. Raise E310 if it can't be read."""
     try:
         row = connection.execute("SELECT value FROM meta WHERE key = 'ledger'").fetchone()
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # SQLite's own message may be damaged, too
         hint = "restore the newest copy of the ledger, and keep the broken file for its audit records"
         raise SigcError(Diagnostic("E310", f"the ledger is damaged: {error}", hint=hint)) from error
     if row is None:
-        raise SigcError(Diagnostic("E310", "the ledger has no name: it was not made by sigc, or is damaged"))
+        raise SigcError(Diagnostic("E310", "the ledger has no id: it was not created by sigc, or it is damaged"))
     return str(row[0])
 
 
 def append(connection: sqlite3.Connection, at: datetime, event: AuditEvent, sign: Sign | None = None) -> AuditRecord:
-    """Add a record to the chain, in the transaction that is open."""
+    """Append a record to the chain, in the open transaction."""
+    # BEGIN IMMEDIATE makes this the only writer, so the head can't move before the insert.
     seq, previous = head(connection)
     seq += 1
     record = canonical(

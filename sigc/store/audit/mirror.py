@@ -1,14 +1,14 @@
-"""The mirror: the audit chain once more, as JSON lines for shippers, a file a day, each of one line a record.
+"""The mirror: a copy of the audit chain as JSON lines for log shippers, one file a day, one record a line.
 
     audit/2024-01-02.jsonl       {"digest":..., "record":{...}, "seq":..., "signature":...}
     audit/2023-12-20.jsonl.gz    older than compress_days
-    audit/retained.json          the last record of what is older than retention_days, and deleted
+    audit/retained.json          the last record deleted, after retention_days
 
-Which record is in which file follows from the records alone: the day it was written, never before the last file. What
-is mirrored already is found from the files themselves, so that a death at any point loses nothing and doubles nothing:
-a line that was being written is cut off and written again.
+The records alone decide the file: the day it was written, but never a day before the last file. The position is found
+from the files themselves, so a crash at any point loses and repeats nothing: a torn last line is cut off and written
+again.
 
-The chain is whole over all files, and from `retained.json` on where older ones are deleted (`verify_mirror`).
+The chain is complete over all files; where older ones were deleted, it begins after `retained.json` (`verify_mirror`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _BATCH = 1000  # records written at once
 
 @dataclass(frozen=True, slots=True)
 class Mirrored:
-    """How many records were copied, the last that is mirrored, and what went wrong."""
+    """The result of a copy: the number of records copied, the last one mirrored, and the findings."""
 
     copied: int
     last: ChainPosition
@@ -50,25 +50,25 @@ class Mirrored:
 
 @dataclass(frozen=True, slots=True, order=True)
 class DayFile:
-    """One day's lines."""
+    """The file of one day."""
 
     day: date
     path: Path
 
     @property
     def is_packed(self) -> bool:
-        """Whether it is compressed, and closed."""
+        """Return True if it is compressed; then no line is added to it."""
         return self.path.name.endswith(_PACKED)
 
     def raw(self) -> bytes:
-        """Its lines."""
+        """Return its lines as bytes, decompressed."""
         return gzip.decompress(self.path.read_bytes()) if self.is_packed else self.path.read_bytes()
 
 
 def mirror(connection: sqlite3.Connection, directory: Path, settings: AuditSettings, now: datetime) -> Mirrored:
-    """Copy every record that is not mirrored yet, then compress and delete what is old.
+    """Copy every record that is not mirrored yet, then compress and delete old files.
 
-    What can't be written is a finding; the next call goes on where this one ended.
+    A write error is a finding; the next call continues at the same record.
     """
     last, copied = ChainPosition(), 0
     if not settings.mirror:
@@ -78,8 +78,11 @@ def mirror(connection: sqlite3.Connection, directory: Path, settings: AuditSetti
         with _alone(directory):
             _settle(directory)
             last = _last(directory)
+            # Never mix two chains in one folder, e.g. after the ledger was restored from an older copy.
             if last.seq and not _is_in(connection, last):
-                message = f"the mirror {directory} is of another chain: its record {last.seq} is not the ledger's"
+                message = (
+                    f"the mirror {directory} belongs to another chain: its record {last.seq} differs from the ledger's"
+                )
                 return Mirrored(0, last, (Finding("mirror", Weight.ERROR, message),))
             for batch in _batches(connection, last.seq):
                 last = _append(directory, batch)
@@ -94,23 +97,23 @@ def mirror(connection: sqlite3.Connection, directory: Path, settings: AuditSetti
 def verify_mirror(
     directory: Path, anchors: Sequence[Anchor] = (), is_signed: IsSigned | None = None, signed_from: int = 1
 ) -> ChainVerdict:
-    """The chain of all lines of a mirror. anchors: of this chain alone. Raises OSError."""
+    """Verify the chain of all lines of a mirror. anchors: those of this chain only. Raise OSError."""
     since = _retained(directory)
     return verify_lines(mirror_lines(day_files(directory)), anchors, is_signed, signed_from, since)
 
 
 def mirror_lines(files: Sequence[DayFile]) -> Iterator[bytes]:
-    """The lines of files, each with its newline. A line without one was being written, and is none."""
+    """Yield the lines of files, each with its newline. A last line without one is incomplete, and left out."""
     for file in files:
         try:
             with gzip.open(file.path, "rb") if file.is_packed else file.path.open("rb") as lines:
                 yield from (line for line in lines if line.endswith(b"\n") or file != files[-1])
         except (gzip.BadGzipFile, EOFError, zlib.error):
-            yield b""  # no line at all: the record that should be here is bad
+            yield b""  # an invalid line: the record that belongs here is reported as bad
 
 
 def day_files(directory: Path) -> list[DayFile]:
-    """The files of a mirror by day; of a day that is there twice the compressed one."""
+    """Return the files of a mirror by day; if a day has two, the compressed one."""
     found: dict[date, DayFile] = {}
     for path in sorted(directory.iterdir()) if directory.is_dir() else ():
         stem = path.name.partition(".")[0]
@@ -119,12 +122,13 @@ def day_files(directory: Path) -> list[DayFile]:
                 day = date.fromisoformat(stem)
             except ValueError:
                 continue
-            found[day] = DayFile(day, path)  # .jsonl.gz sorts behind .jsonl
+            found[day] = DayFile(day, path)  # .jsonl.gz sorts after .jsonl, and replaces it
     return sorted(found.values())
 
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
+    # One mirroring process at a time: the lock is on the folder itself, and released with the process.
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -134,19 +138,20 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def _settle(directory: Path) -> None:
-    """Clear up behind a process that died: half-made files, days that are there twice, a torn last line."""
+    """Clean up after a crashed process: *.part files, days that exist twice, a torn last line."""
     for part in directory.glob("*.part"):
         part.unlink()
     files = day_files(directory)
     for file in files:
         if file.is_packed:
+            # A crash between packing and unlinking left both. The packed file is complete: it was renamed into place.
             file.path.with_suffix("").unlink(missing_ok=True)
     if files and not files[-1].is_packed:
         _mend(files[-1].path)
 
 
 def _mend(path: Path) -> None:
-    """Cut off a line that was being written when its process died."""
+    """Cut off a line whose writing was interrupted."""
     size = path.stat().st_size
     torn = _tail(path, size)
     if torn and not torn.endswith(b"\n"):
@@ -156,7 +161,8 @@ def _mend(path: Path) -> None:
 
 
 def _tail(path: Path, size: int) -> bytes:
-    """The last line of the first `size` bytes, with its newline if it has one."""
+    """Return the last line of the first `size` bytes, with its newline if it has one."""
+    # Read from the end in growing steps: a day's file may be large, its last line is short.
     step = 65_536
     with path.open("rb") as file:
         while True:
@@ -177,7 +183,7 @@ def _place(line: bytes) -> ChainPosition | None:
 
 
 def _last(directory: Path) -> ChainPosition:
-    """The last record that is mirrored."""
+    """Return the position of the last mirrored record."""
     for file in reversed(day_files(directory)):
         line = _last_line(file)
         if line:
@@ -195,7 +201,7 @@ def _last_line(file: DayFile) -> bytes:
 def _known(line: bytes, file: DayFile) -> ChainPosition:
     found = _place(line)
     if found is None:
-        hint = "`sigc audit verify --mirror` looks at all of it; moved away, it is written anew from the ledger"
+        hint = "check it by `sigc audit verify --mirror`; if you move the mirror away, it is rebuilt from the ledger"
         raise SigcError(Diagnostic("E810", f"the last line of {file.path} is damaged", hint=hint))
     return found
 
@@ -226,7 +232,7 @@ def _batches(connection: sqlite3.Connection, after: int) -> Iterator[list[_Row]]
 
 
 def line_of(seq: int, record: str, digest: str, signature: str) -> bytes:
-    """A record as a line: the canonical text of its parts.
+    """Return a record as a line: the canonical text of its parts.
 
     >>> line_of(1, '{"a":1}', "d", "")
     b'{"digest":"d","record":{"a":1},"seq":1,"signature":""}\\n'
@@ -236,8 +242,9 @@ def line_of(seq: int, record: str, digest: str, signature: str) -> bytes:
 
 
 def _append(directory: Path, batch: Sequence[_Row]) -> ChainPosition:
-    """Write records behind the last file, or into files of later days. Gives the last that is on the disk."""
+    """Append records to the last file, or to files of later days. Return the last position on disk."""
     files = day_files(directory)
+    # A packed file is closed: its day's later records go to the next day, whatever their own date.
     open_day = date.min if not files else files[-1].day + timedelta(days=files[-1].is_packed)
     by_day: dict[date, list[bytes]] = {}
     for seq, at, record, digest, signature in batch:
@@ -252,6 +259,7 @@ def _append(directory: Path, batch: Sequence[_Row]) -> ChainPosition:
             file.flush()
             failpoint("mirror:append")
             os.fsync(file.fileno())
+        # The new name must survive a power cut too.
         if is_new:
             sync_directory(directory)
     return ChainPosition(batch[-1][0], batch[-1][3])
@@ -270,6 +278,7 @@ def _rotate(directory: Path, settings: AuditSettings, today: date) -> None:
 
 
 def _pack(directory: Path, file: DayFile) -> None:
+    # mtime=0: the same lines always give the same bytes. Order: write the packed file, then remove the plain one.
     packed = gzip.compress(file.raw(), mtime=0)
     to = file.path.with_name(file.path.name + ".gz")
     write_whole(to, packed)
@@ -279,7 +288,7 @@ def _pack(directory: Path, file: DayFile) -> None:
 
 
 def _delete(directory: Path, old: Sequence[DayFile]) -> None:
-    """Remember where the chain goes on, then delete, oldest first."""
+    """Delete files, oldest first; before each, record the position from which the chain continues."""
     for file in old:
         line = _last_line(file)
         if line:

@@ -1,11 +1,11 @@
-"""Sign audit records with an ed25519 key, and check signatures. A signature is of the digest's text, in hex.
+"""Signatures of audit records by an ed25519 key, and their check. A signature, in hex, is of the digest's text.
 
-A key is made by
+Create a key pair by
 
     (umask 077; openssl genpkey -algorithm ed25519 -out audit.pem)
     openssl pkey -in audit.pem -pubout -out audit.pub
 
-The daemon signs with audit.pem (`audit.sign_key`); whoever verifies needs audit.pub alone.
+The daemon signs with audit.pem (`audit.sign_key`); a verifier needs audit.pub only.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _MOST_BYTES = 100_000
 
 
 def signer(path: Path) -> Sign:
-    """Signs with the private key of a file. Raises E402 when it is none, or when others may read it."""
+    """Return a signing function with the private key of a file. Raise E402 if it is invalid, or readable by others."""
     key = _private(path)
     return lambda message: key.sign(message).hex()
 
 
 def checker(paths: Sequence[Path]) -> IsSigned:
-    """Whether a signature is by one of the keys in these files, public or private. Raises E402."""
+    """Return a function that checks a signature against the keys in these files, public or private. Raise E402."""
     from cryptography.exceptions import InvalidSignature
 
     keys = [_public(path) for path in paths]
@@ -45,7 +45,7 @@ def checker(paths: Sequence[Path]) -> IsSigned:
             raw = bytes.fromhex(signature)
         except ValueError:
             return False
-        if raw.hex() != signature:  # one spelling of a signature, no other
+        if raw.hex() != signature:  # accept one spelling only, or a signature could be altered unnoticed
             return False
         for key in keys:
             try:
@@ -69,7 +69,7 @@ def _private(path: Path) -> Ed25519PrivateKey:
     except TypeError:
         raise _refused(path, "is encrypted", "the daemon signs unattended: use a key without a pass phrase") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise _refused(path, "is no private key in PEM", _MAKE) from None
+        raise _refused(path, "is not a private key in PEM format", _MAKE) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise _refused(path, "is of another kind than ed25519", _MAKE)
     return key
@@ -87,7 +87,7 @@ def _public(path: Path) -> Ed25519PublicKey:
         key = load_pem_public_key(text)
     except (ValueError, UnsupportedAlgorithm):
         hint = "make one by: openssl pkey -in KEY -pubout -out FILE"
-        raise _refused(path, "is no public key in PEM", hint) from None
+        raise _refused(path, "is not a public key in PEM format", hint) from None
     if not isinstance(key, Ed25519PublicKey):
         raise _refused(path, "is of another kind than ed25519", _MAKE)
     return key
@@ -95,13 +95,14 @@ def _public(path: Path) -> Ed25519PublicKey:
 
 def _read(path: Path, *, is_secret: bool) -> bytes:
     try:
+        # O_NONBLOCK: opening a named pipe must not hang. fstat, not stat: the mode is that of the file that is read.
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise _refused(path, f"can't be read: {error.strerror}", _MAKE) from error
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
-            raise _refused(path, "is no file", _MAKE)
+            raise _refused(path, "is not a regular file", _MAKE)
         if is_secret and status.st_mode & 0o077:
             raise _refused(path, f"may be read by others (mode {status.st_mode & 0o777:04o})", f"chmod 600 {path}")
         return os.read(handle, _MOST_BYTES)

@@ -1,17 +1,17 @@
-"""Verify the audit chain: name the first record that is not what was written, and say why.
+"""Verification of the audit chain: the first record that was altered, and the reason.
 
-Records are looked at one after the other, in a constant amount of memory. Of each:
+Records are checked one by one, in constant memory. For each:
 
-    1. its number is the one after the last        a record was dropped, doubled, swapped
-    2. its text is canonical, and the columns beside it say what it says
-    3. its digest is that of the text and the digest before
-    4. its signature is of that digest, by a key that is trusted (where keys are given)
-    5. an anchor of its number has its digest      the chain was written anew from some record on
-    6. no anchor is of a later number              the end was cut off
+    1. its number follows the last one              else: a record was dropped, doubled, swapped
+    2. its text is canonical, and agrees with the columns beside it
+    3. its digest is that of its text and the digest before
+    4. its signature is of that digest, by a trusted key (if keys are given)
+    5. an anchor of its number has its digest       else: the chain was rewritten from some record on
+    6. no anchor has a later number                 else: the end was cut off
 
-Whoever can write the ledger can write a chain anew that is whole in itself: only signatures (4) and anchors kept
-elsewhere (5, 6) tell that. A wrong signature names the record itself; an anchor, that one of the records since the last
-good anchor was replaced.
+Anyone who can write the ledger can write a new chain that is consistent in itself: only signatures (4) and anchors kept
+elsewhere (5, 6) expose that. A wrong signature names the record itself; an anchor only tells that one of the records
+since the last good anchor was replaced.
 
 Neighbours: `chain.py` appends, `sign.py` signs, `anchor.py` anchors, `mirror.py` keeps the lines.
 """
@@ -28,7 +28,7 @@ from typing import Any
 from sigc.store.audit.anchor import Anchor
 from sigc.store.audit.chain import GENESIS, canonical, digest_of, ledger_id
 
-# Whether a signature of a digest is by a key that is trusted.
+# (digest, signature) -> True if the signature is by a trusted key.
 IsSigned = Callable[[str, str], bool]
 _FIELDS = frozenset({"seq", "at", "event", "run", "strategy", "portfolio", "who", "payload"})
 _COLUMNS = ("at", "event", "run", "strategy")
@@ -37,7 +37,7 @@ _LINE = frozenset({"seq", "digest", "signature", "record"})
 
 @dataclass(frozen=True, slots=True)
 class FoundRecord:
-    """One record as it was found. columns: what stands beside the text; damage: why it can't even be read."""
+    """One record as found. columns: the values beside its text; damage: the reason if it can't be read."""
 
     seq: int
     record: str
@@ -49,7 +49,7 @@ class FoundRecord:
 
 @dataclass(frozen=True, slots=True)
 class ChainPosition:
-    """Where a chain stands: the number and digest of a record; 0 and GENESIS before the first."""
+    """A position in a chain: number and digest of a record; 0 and GENESIS before the first."""
 
     seq: int = 0
     digest: str = GENESIS
@@ -57,9 +57,10 @@ class ChainPosition:
 
 @dataclass(frozen=True, slots=True)
 class ChainVerdict:
-    """How a chain was found. records: how many are good; head: the last of them; bad: the first that is not, 0 without.
+    """The result of a verification. records: the number of good ones; head: the last good one; bad: the first bad one,
+    0 without.
 
-    anchors: how many agree; signed: how many signatures are good (0 when no key was given).
+    anchors: the number that agree; signed: the number of good signatures (0 if no key was given).
     """
 
     records: int
@@ -71,7 +72,7 @@ class ChainVerdict:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is wrong."""
+        """Return True if no record is bad."""
         return not self.bad
 
 
@@ -81,9 +82,9 @@ def verify(
     is_signed: IsSigned | None = None,
     signed_from: int = 1,
 ) -> ChainVerdict:
-    """The chain of a ledger. signed_from: the first record that was signed, if signing began later than the ledger.
+    """Verify the chain of a ledger. signed_from: the first signed record, if signing began later than the ledger.
 
-    Raises E310 when the file is damaged so that nothing can be read.
+    Raise E310 if the file is damaged beyond reading.
     """
     ledger = ledger_id(connection)
     ours = [a for a in anchors if a.ledger == ledger]
@@ -97,10 +98,10 @@ def verify_lines(
     signed_from: int = 1,
     since: ChainPosition | None = None,
 ) -> ChainVerdict:
-    """The chain of a mirror's lines, in their order. anchors: of this chain alone.
+    """Verify the chain of a mirror's lines, in order. anchors: those of this chain only.
 
-    since: the record before the first line, where older files are deleted; lines up to it are not looked at. None: the
-    lines are a part of a chain, and their first one is taken as it is (unless it is record 1).
+    since: the record before the first line, if older files were deleted; lines up to it are skipped. None: the lines
+    are part of a chain, and the first one is trusted (unless it is record 1).
     """
     links: Iterator[FoundRecord] = (_line(line) for line in lines)
     if since is None:
@@ -122,12 +123,14 @@ def verify_links(
     signed_from: int = 1,
     since: ChainPosition | None = None,
 ) -> ChainVerdict:
-    """The chain of `links` after `since`."""
+    """Verify the chain of `links` after `since`."""
     head = since or ChainPosition()
     anchored: dict[int, list[Anchor]] = {}
     for anchor in anchors:
         anchored.setdefault(anchor.seq, []).append(anchor)
     records = agreed = signed = 0
+    # The last record that an anchor confirmed: a later disagreement means that one of the records after it was
+    # replaced.
     vouched = head.seq
     for link in links:
         number = head.seq + 1
@@ -149,7 +152,7 @@ def verify_links(
 
 
 def _fault(link: FoundRecord, before: ChainPosition, is_signed: IsSigned | None) -> str:
-    """Why a record is not the one after `before`; '' when it is."""
+    """Return why a record is not the successor of `before`; '' if it is."""
     if link.damage:
         return link.damage
     if link.seq != before.seq + 1:
@@ -167,7 +170,7 @@ def _fault(link: FoundRecord, before: ChainPosition, is_signed: IsSigned | None)
 def _text_fault(link: FoundRecord) -> str:
     told = parsed(link.record)
     if told is None or set(told) != _FIELDS:
-        return "its text is no record"
+        return "its text is not an audit record"
     try:
         if canonical(told) != link.record:
             return "its text is not canonical"
@@ -187,7 +190,7 @@ def _replaced(first: int, anchor: Anchor) -> str:
 
 
 def parsed(text: str) -> dict[str, Any] | None:
-    """A JSON object; None for anything else."""
+    """Return the JSON object of a text; None for anything else."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -202,15 +205,15 @@ def _with(first: FoundRecord, rest: Iterator[FoundRecord], since: ChainPosition)
 
 
 def _rows(connection: sqlite3.Connection) -> Iterator[FoundRecord]:
-    """Records by number. What can't be read is a bad record, not an exception."""
+    """Yield the records by number. An unreadable one is a bad record, not an exception."""
     texts = ", ".join(f"CAST({name} AS BLOB)" for name in ("record", "digest", "signature", *_COLUMNS))
     try:
-        # As bytes: SQLite keeps what it is given, and that need not be UTF-8.
+        # Read bytes: SQLite stores whatever it is given, and that need not be UTF-8.
         for seq, *raw in connection.execute(f"SELECT seq, {texts} FROM audit ORDER BY seq"):  # noqa: S608
             try:
                 record, digest, signature, *beside = (bytes(r).decode() for r in raw)
             except (UnicodeDecodeError, TypeError):
-                yield FoundRecord(seq, "", "", "", damage="its text is no text")
+                yield FoundRecord(seq, "", "", "", damage="its text is not UTF-8")
                 continue
             yield FoundRecord(seq, record, digest, signature, dict(zip(_COLUMNS, beside, strict=True)))
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
@@ -218,7 +221,7 @@ def _rows(connection: sqlite3.Connection) -> Iterator[FoundRecord]:
 
 
 def _line(line: bytes) -> FoundRecord:
-    damaged = FoundRecord(0, "", "", "", damage="its line is none of a mirror")
+    damaged = FoundRecord(0, "", "", "", damage="its line is not a line of a mirror")
     try:
         text = line.decode()
     except UnicodeDecodeError:

@@ -1,1 +1,1 @@
-"""Looking back into the ledger with bounded cost."""
+"""Queries of the ledger's past with bounded cost."""

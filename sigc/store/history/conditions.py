@@ -1,4 +1,4 @@
-"""Conditions of a query, only those that count: one that is written out and holds for every row hides the index."""
+"""Conditions of a query, only those given: SQLite ignores an index for a condition like `? IN ('', strategy)`."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from collections.abc import Mapping
 
 
 def conditions(given: Mapping[str, str]) -> tuple[str, list[str]]:
-    """The conditions that have a value, as text of a query, and the values."""
+    """Return the conditions that have a value, as text of a query, and their values."""
     return "".join(f" AND {text}" for text, value in given.items() if value), [v for v in given.values() if v]

@@ -1,12 +1,12 @@
-"""A small safe expression language over the fields of a record: `slippage_bps > 5 and side = "buy"`.
+"""A small, safe expression language over the fields of a record: `slippage_bps > 5 and side = "buy"`.
 
     expression  disjunction of conjunctions of (not) comparisons, parentheses
-    comparison  value (= == != < <= > >=) value, or one value alone: true when it is true, not 0, not empty
+    comparison  value (= == != < <= > >=) value, or one value alone: true if it is true, not 0, not empty
     value       a number, a text in quotes, true, false, null, a field (dotted: fill.price)
 
 A field is one of the payload, else one of the record (seq, at, event, run, strategy, portfolio, who). A comparison with
-a field that is not there is false, but for `= null`; of a number and a text too, unless the text is a number (decimals
-are kept as texts). Nothing is ever evaluated as code, and a deep expression is refused.
+a missing field is false, except `= null`. A number and a text compare only if the text is a number (decimals are stored
+as texts). Nothing is evaluated as code, and too deep nesting is refused.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sigc.errors import Diagnostic, SigcError, Span
 Test = Callable[[Mapping[str, Any]], bool]
 _Value = Callable[[Mapping[str, Any]], Any]
 
-SOURCE = "filter"  # the path of spans
+SOURCE = "filter"  # the path in spans of errors
 _MOST_CHARACTERS = 10_000
 _DEEPEST = 50
 _TOKEN = re.compile(
@@ -44,7 +44,7 @@ _WORDS = ("and", "or", "not")
 
 
 class _Absent:
-    """A field that is not there: equal to null, and comparable with nothing."""
+    """A missing field: equal to null, and not comparable with anything."""
 
 
 _ABSENT = _Absent()
@@ -58,7 +58,7 @@ class _Token:
 
 
 def compile_filter(text: str) -> Test:
-    """The test that `text` asks for. Raises E001 with the place of the error; its spans are of path `SOURCE`.
+    """Return the test of a filter. Raise E001 with the column of the error; its spans have the path `SOURCE`.
 
     >>> test = compile_filter("slippage_bps > 5 and not (side = 'buy')")
     >>> test({"slippage_bps": "5.5", "side": "sell"}), test({"slippage_bps": 7, "side": "buy"}), test({})
@@ -77,7 +77,11 @@ def _tokens(text: str) -> Iterator[_Token]:
             column = at + len(text[at:]) - len(text[at:].lstrip()) + 1
             unclosed = text[column - 1] in "\"'"
             raise _wrong(
-                "this text is not closed" if unclosed else f"'{text[column - 1]}' means nothing here", column, 1
+                "unterminated text: the closing quote is missing"
+                if unclosed
+                else f"unexpected character '{text[column - 1]}'",
+                column,
+                1,
             )
         kind = str(found.lastgroup)
         yield _Token(kind, found[kind], found.start(kind) + 1)
@@ -85,7 +89,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 class _Parser:
-    """Recursive descent, a method a rule."""
+    """A recursive descent parser, one method per rule."""
 
     def __init__(self, tokens: list[_Token], end: int) -> None:
         self._tokens = tokens
@@ -112,6 +116,7 @@ class _Parser:
         return tests[0] if len(tests) == 1 else lambda of: all(t(of) for t in tests)
 
     def _one(self) -> Test:
+        # Bounded, so that no filter reaches Python's recursion limit, here or when its test runs.
         self._depth += 1
         if self._depth > _DEEPEST:
             raise self._unexpected(f"at most {_DEEPEST} levels")
@@ -173,7 +178,7 @@ class _Parser:
         token = self._peek()
         if token is None:
             return _wrong("the filter ends too early", self._end, 1, expected)
-        return _wrong(f"'{token.text}' does not belong here", token.column, len(token.text), expected)
+        return _wrong(f"unexpected '{token.text}'", token.column, len(token.text), expected)
 
 
 def _always(value: Any) -> _Value:
@@ -201,6 +206,7 @@ def _field(of: Mapping[str, Any], path: list[str]) -> Any:
 def _compared(left: _Value, sign: str, right: _Value) -> Test:
     def test(of: Mapping[str, Any]) -> bool:
         a, b = left(of), right(of)
+        # Null first: it is the one value that equals a missing field.
         if a is None or b is None:  # absent or null
             equal = a in (None, _ABSENT) and b in (None, _ABSENT)
             return equal if sign in _EQUAL else not equal if sign in _DIFFERENT else False
@@ -218,7 +224,7 @@ def _compared(left: _Value, sign: str, right: _Value) -> Test:
 
 
 def _alike(a: Any, b: Any) -> tuple[Any, Any]:
-    """Two values as numbers where both are: of two texts, neither; and true is no 1."""
+    """Return two values as numbers if both can be; two texts stay texts, and a boolean equals no number."""
     if isinstance(a, bool) != isinstance(b, bool):
         return _ABSENT, None
     if isinstance(a, str) and isinstance(b, str):

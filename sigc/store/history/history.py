@@ -1,11 +1,11 @@
-"""Looking back with bounded cost: pages of runs, orders and fills; a book's track. Positions are in `holding.py`, audit
+"""Queries of the ledger's past with bounded cost: pages of runs, orders and fills; the track of a book.
+
+Read-only functions over a connection; none takes more than some milliseconds on ten years of sessions, 5,000 positions
+and 100,000 orders. Pages continue from a key that an index has in order, never from an offset, so that rows added
+meanwhile neither repeat nor hide one. Sums of a run are in `run_totals`, kept by triggers.
+
+Numbers are floats, for display. Exact ones are in `orders.py` and `books.py`. Positions are in `holding.py`, audit
 records in `recent.py`.
-
-Queries alone, each a pure function over a connection, none slower than some milliseconds on ten years of sessions,
-5,000 positions and 100,000 orders: pages go on from a key that an index has in order, never from an offset, so that
-rows that are added meanwhile neither repeat nor hide one; sums of a run are in `run_totals`, kept by triggers.
-
-Numbers are floats: this is for looking at. What was agreed to the digit is in `orders.py` and `books.py`.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from sigc.store.history.track import Close, Day, days
 from sigc.store.ledger import books, orders
 from sigc.store.ledger.records import BookKey
 
-_OPEN = ("planned", "sending", "unknown", "acknowledged", "partially_filled")  # the words of intents_in_flight
-_EARLY = ("cancelled", "expired", "rejected", "denied")  # the words of the index intents_ended_early
+# Exactly the states of the indexes intents_in_flight and intents_ended_early.
+_OPEN = ("planned", "sending", "unknown", "acknowledged", "partially_filled")
+_EARLY = ("cancelled", "expired", "rejected", "denied")
 
 
 class CursorError(Exception):
-    """A cursor that is none of the list it was given to."""
+    """A cursor of another list."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A run in a line: what the daemon was asked for (run_orders), or what was run without it.
+    """A run in a line: a run order of the daemon, or a run without a daemon.
 
-    at: when it began; filled: open, all, part or none of what the broker took of its orders, '' of a run without any.
+    at: its start; filled: open, all, part or none of what the broker took of its orders, '' for a run without any.
     """
 
     id: str
@@ -56,9 +57,9 @@ class PastRun:
 
 @dataclass(frozen=True, slots=True)
 class OrderTotals:
-    """What a run's orders came to, in money. referenced: the fills at the prices that their orders were sized by.
+    """The totals of a run's orders, in money. referenced: its fills at the prices that their orders were sized by.
 
-    slippage: how much worse they were, in basis points too; negative when better.
+    slippage: how much worse the fills were, in money and basis points; negative if better.
     """
 
     orders: int = 0
@@ -73,7 +74,7 @@ class OrderTotals:
 
 @dataclass(frozen=True, slots=True)
 class PastOrder:
-    """An order in a line. price: its limit, else the one it was sized by. sent: None for one that never was."""
+    """An order in a line. price: its limit, else the one it was sized by. sent: None if it never was."""
 
     client_order_id: str
     run: str
@@ -92,7 +93,7 @@ class PastOrder:
 
 @dataclass(frozen=True, slots=True)
 class PastFill:
-    """An execution in a line. run, strategy: '' where the order is none of this ledger."""
+    """An execution in a line. run, strategy: '' if the order is not in this ledger."""
 
     execution_id: str
     client_order_id: str
@@ -109,7 +110,7 @@ class PastFill:
 
 @dataclass(frozen=True, slots=True)
 class BookTrack:
-    """A book and its sessions."""
+    """A book and its sessions, with the totals of its orders by session."""
 
     book: books.Book
     days: tuple[Day, ...]
@@ -117,13 +118,13 @@ class BookTrack:
 
 
 def book_of(connection: sqlite3.Connection, strategy: str, portfolio: str = "") -> books.Book | None:
-    """The book of a strategy: of that portfolio, else its first."""
+    """Return the book of a strategy: of that portfolio, else its first; None without one."""
     found = (b for b in books.books(connection) if b.key.strategy == strategy and portfolio in ("", b.key.portfolio))
     return next(found, None)
 
 
 def track_mark(connection: sqlite3.Connection, key: BookKey) -> tuple[object, ...]:
-    """What is another when the track of a book may be: its newest session, the newest order and fill of all."""
+    """Return a value that changes whenever a book's track may: its newest session, the newest order and fill of all."""
     found: tuple[object, ...] = connection.execute(
         "SELECT (SELECT max(session) FROM nav WHERE strategy = ? AND portfolio = ?),"
         " (SELECT max(number) FROM intents), (SELECT max(number) FROM fills)",
@@ -133,7 +134,7 @@ def track_mark(connection: sqlite3.Connection, key: BookKey) -> tuple[object, ..
 
 
 def track(connection: sqlite3.Connection, book: books.Book) -> BookTrack:
-    """All sessions of a book, with what was traded for each."""
+    """Return all sessions of a book, with the orders of each."""
     key = (book.key.strategy, book.key.portfolio)
     rows = connection.execute(
         "SELECT session, CAST(nav AS REAL), CAST(gross AS REAL), CAST(net AS REAL) FROM nav"
@@ -146,7 +147,7 @@ def track(connection: sqlite3.Connection, book: books.Book) -> BookTrack:
 
 
 def _totals(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> dict[str, OrderTotals]:
-    """Totals of runs, summed by the session that they traded for."""
+    """Return the totals of runs, summed by the session that they traded for."""
     rows = connection.execute(
         "SELECT r.session, sum(t.orders), sum(t.ordered), sum(t.fills), sum(t.traded), sum(t.commission),"  # noqa: S608
         f" sum(t.slippage), sum(t.referenced) FROM runs r JOIN run_totals t ON t.run = r.id WHERE {where}"
@@ -164,7 +165,7 @@ def _total(
 
 
 def summed(totals: Iterable[OrderTotals]) -> OrderTotals:
-    """Several totals as one; its slippage in basis points by what was filled of each."""
+    """Return several totals as one; slippage in basis points is weighted by the filled value."""
     found = list(totals)
     return _total(
         sum(t.orders for t in found),
@@ -178,7 +179,7 @@ def summed(totals: Iterable[OrderTotals]) -> OrderTotals:
 
 
 def totals_of(connection: sqlite3.Connection, run: str) -> OrderTotals:
-    """What a run's orders came to; nothing for one without orders."""
+    """Return the totals of a run's orders; zeros without orders."""
     row = connection.execute(
         "SELECT orders, ordered, fills, traded, commission, slippage, referenced FROM run_totals WHERE run = ?", (run,)
     ).fetchone()
@@ -187,7 +188,7 @@ def totals_of(connection: sqlite3.Connection, run: str) -> OrderTotals:
 
 @dataclass(frozen=True, slots=True)
 class RunsWanted:
-    """Which runs: '' for any. before: the `cursor` of the last one seen; since: an ISO instant in UTC."""
+    """A selection of runs: '' for any. before: the `cursor` of the last one seen; since: an ISO instant in UTC."""
 
     strategy: str = ""
     kind: str = ""
@@ -198,7 +199,7 @@ class RunsWanted:
 
 
 def runs_page(connection: sqlite3.Connection, wanted: RunsWanted) -> tuple[PastRun, ...]:
-    """Runs by when they began, the newest first: the daemon's orders, and runs that were done without a daemon."""
+    """Return runs by start, newest first: run orders of the daemon, and runs without a daemon."""
     ordered = (
         "SELECT o.id, o.strategy, o.portfolio, o.kind, o.asked, ifnull(o.finished, ''), o.outcome, o.message,"
         " o.session, o.as_of, o.job, o.who, o.reason FROM run_orders o WHERE 1"
@@ -209,6 +210,7 @@ def runs_page(connection: sqlite3.Connection, wanted: RunsWanted) -> tuple[PastR
         " WHERE NOT EXISTS (SELECT 1 FROM run_orders d WHERE d.id = o.id)"
     )
     found = [_runs(connection, text, at, wanted) for text, at in ((ordered, "asked"), (alone, "started"))]
+    # Both lists come sorted from an index; the merge reads no more of them than a page.
     merged = heapq.merge(*found, key=lambda run: (run.at, run.id), reverse=True)
     page = tuple(itertools.islice(merged, wanted.most))
     filled = orders.filled_of(connection, [run.id for run in page])
@@ -216,7 +218,7 @@ def runs_page(connection: sqlite3.Connection, wanted: RunsWanted) -> tuple[PastR
 
 
 def run_cursor(run: PastRun) -> str:
-    """Where a page that ends with this run goes on."""
+    """Return the cursor of the page after this run."""
     return f"{run.at.isoformat()}|{run.id}"
 
 
@@ -245,7 +247,9 @@ def _instant(text: str) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class OrdersWanted:
-    """Which orders: '' for any. state: `open` for those that may still be filled. before: the cursor of a page."""
+    """A selection of orders: '' for any. state: `open` for those that may still be filled. before: the cursor of a
+    page.
+    """
 
     strategy: str = ""
     state: str = ""
@@ -262,9 +266,9 @@ _ORDER = (
 
 
 def orders_page(connection: sqlite3.Connection, wanted: OrdersWanted) -> tuple[tuple[PastOrder, ...], str]:
-    """Orders, the newest run's first, each run's from its last to its first; and where the next page goes on.
+    """Return orders and the next cursor: the newest run's first, each run's from its last to its first.
 
-    Those that are open, or ended early, are few and have an index of their own: they come as they were written.
+    Open orders, and those that ended early, are few and have their own index: they come newest first.
     """
     where, values = conditions({"r.strategy = ?": wanted.strategy, "r.id = ?": wanted.run})
     key: tuple[str, ...] = ("i.number",)
@@ -293,15 +297,16 @@ def _page(
     values: Sequence[object],
     wanted: OrdersWanted | FillsWanted,
 ) -> tuple[list[tuple[Any, ...]], str]:
-    """A page of rows by `key`, the greatest first; its cursor is the key of its last row, '' at the end.
+    """Return a page of rows by `key`, the greatest first, and its cursor: the key of its last row, '' at the end.
 
-    The first column alone is compared too: SQLite enters an index by it, not by a row of several tables' columns.
+    The first column is compared by itself as well: SQLite enters an index by it, not by a row value over several
+    tables.
     """
     before: tuple[int, ...] = ()
     if wanted.before:
         before = tuple(int(part) for part in wanted.before.split("."))
         if len(before) != len(key):
-            raise CursorError(f"'{wanted.before}' is where another list goes on")
+            raise CursorError(f"the cursor '{wanted.before}' belongs to another list")
         source += f" AND {key[0]} <= ? AND ({', '.join(key)}) < ({', '.join('?' * len(key))})"
     ordering = ", ".join(f"{column} DESC" for column in key)
     rows = connection.execute(
@@ -314,7 +319,7 @@ def _page(
 
 @dataclass(frozen=True, slots=True)
 class FillsWanted:
-    """Which fills: '' for any."""
+    """A selection of fills: '' for any."""
 
     strategy: str = ""
     run: str = ""
@@ -331,7 +336,7 @@ _FILL = (
 
 
 def fills_page(connection: sqlite3.Connection, wanted: FillsWanted) -> tuple[tuple[PastFill, ...], str]:
-    """Fills, the newest first; of one strategy or run: the newest run's first. And where the next page goes on."""
+    """Return fills, newest first (of one strategy or run: the newest run's first), and the next cursor."""
     if not wanted.strategy and not wanted.run:
         source = "fills f LEFT JOIN intents i USING (client_order_id) LEFT JOIN runs r ON r.id = i.run WHERE 1"
         rows, cursor = _page(connection, ("f.number",), _FILL, source, (), wanted)
@@ -345,7 +350,7 @@ def fills_page(connection: sqlite3.Connection, wanted: FillsWanted) -> tuple[tup
 
 
 def open_orders(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
-    """How many orders that may still be filled stand where, by strategy."""
+    """Return the number of orders that may still be filled, by strategy and state."""
     rows = connection.execute(
         "SELECT r.strategy, i.state, count(*) FROM intents i CROSS JOIN runs r ON r.id = i.run"  # noqa: S608
         f" WHERE i.state IN {_OPEN} GROUP BY r.strategy, i.state ORDER BY r.strategy, i.state"
@@ -358,7 +363,7 @@ def open_orders(connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
 
 @dataclass(frozen=True, slots=True)
 class TradesWanted:
-    """Which runs that traded. before: a run's number, 0: none."""
+    """A selection of runs that traded. before: a run's number, 0 for the first page."""
 
     strategy: str
     portfolio: str = ""
@@ -367,7 +372,7 @@ class TradesWanted:
 
 
 def trades_page(connection: sqlite3.Connection, wanted: TradesWanted) -> tuple[tuple[PastRun, ...], int]:
-    """The newest runs of a strategy that traded; and the number before which the next page goes on, 0 for none."""
+    """Return the newest runs of a strategy that traded, and the number at which the next page continues, 0 for none."""
     rows = connection.execute(
         "SELECT number, id, strategy, portfolio, kind, started, ifnull(finished, ''), outcome, message, session, as_of,"
         " '', who, reason FROM runs WHERE strategy = ? AND traded = 1 AND number < ? AND ? IN ('', portfolio)"

@@ -1,4 +1,4 @@
-"""What a book holds, at the newest prices, against what it wanted: for looking at, so in floats."""
+"""Positions of a book at the newest prices, against its targets: for display, so in floats."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sigc.store.ledger.records import BookKey
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A position at the newest price known. weight, target: shares of the same money, held and wanted last.
+    """A position at the newest known price. weight, target: held and last wanted, as shares of the same money.
 
-    price, value, weight, unrealised: None where no price is known. drift: what is held beyond what was wanted.
-    priced: ISO date of the price, '' where none is known.
+    price, value, weight, unrealised: None without a price. drift: weight less target. priced: ISO date of the price, ''
+    without one.
     """
 
     asset: str
@@ -31,12 +31,12 @@ class Holding:
     priced: str = ""
 
     def is_older_than(self, day: str) -> bool:
-        """Whether the price is of an earlier day (an ISO date)."""
+        """Return True if the price is of an earlier day (an ISO date)."""
         return bool(self.priced) and self.priced < day
 
 
 def sized_by(connection: sqlite3.Connection, book: books.Book, sizing: str) -> float:
-    """The money that a book's weights are shares of: its capital, or its NAV (execution.sizing)."""
+    """Return the money that a book's weights are shares of: its capital or its NAV (execution.sizing)."""
     nav = books.last_nav(connection, book.key)
     return float(book.capital if sizing == "capital" or nav is None else nav.nav)
 
@@ -44,9 +44,10 @@ def sized_by(connection: sqlite3.Connection, book: books.Book, sizing: str) -> f
 def holdings(
     connection: sqlite3.Connection, key: BookKey, targets: Mapping[str, float], most: int, money: float
 ) -> tuple[tuple[Holding, ...], int]:
-    """The largest positions of a book, and such as are wanted (`targets`, weights) but not held; how many in all.
+    """Return a book's largest positions, with targets (weights) that it does not hold, and the number of all.
 
-    At the accepted prices of the newest NAV, each with its date. money: what weights, targets too, are shares of.
+    Prices are the accepted ones of the newest NAV, each with its date. money: the base of all weights, also of
+    `targets`.
     """
     known = price_marks.prices_of(connection, key)
     prices = {asset: float(one.price) for asset, one in known.items()}

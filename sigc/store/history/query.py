@@ -1,4 +1,4 @@
-"""Ask the audit records: by event, strategy, asset, time, and a filter over their fields."""
+"""Searches of the audit records: by event, strategy, asset, time, and a filter over their fields."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ _ASSET_FIELDS = ("asset", "assets", "ticker", "symbol")
 
 @dataclass(frozen=True, slots=True)
 class AuditQuery:
-    """What to look for; what is left empty matches all.
+    """A search of the audit records; an empty field matches all.
 
-    types: event names, or their beginnings (`order` matches `order.sent`), or patterns (`*.refused`). asset: of the
-    payload. after: from then on; before: until then, not including it. expression: see `filter.py`. most: only the
-    newest so many, 0 for all.
+    types: event names, or their prefixes (`order` matches `order.sent`), or patterns (`*.refused`). asset: of the
+    payload. after: inclusive; before: exclusive. expression: see `filter.py`. most: only the newest so many, 0 for all.
     """
 
     types: tuple[str, ...] = ()
@@ -42,7 +41,7 @@ class AuditQuery:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """A record of the chain, told."""
+    """A parsed record of the chain."""
 
     seq: int
     at: datetime
@@ -58,36 +57,36 @@ class AuditEntry:
 
 
 def query(connection: sqlite3.Connection, what: AuditQuery) -> Iterator[AuditEntry]:
-    """The records that match, oldest first. Raises E001 for a filter that is none, E810 for a record that is none."""
+    """Yield the matching records, oldest first. Raise E001 for an invalid filter, E810 for a damaged record."""
     test = compile_filter(what.expression) if what.expression else None
     found = (entry for entry in _entries(connection, what) if _matches(entry, what, test))
     return iter(deque(found, maxlen=what.most)) if what.most else found
 
 
 def span_of_time(text: str) -> timedelta:
-    """A length of time: 90s, 30m, 24h, 7d, 2w. Raises E500.
+    """Return a length of time: 90s, 30m, 24h, 7d, 2w. Raise E500.
 
     >>> span_of_time("1.5h")
     datetime.timedelta(seconds=5400)
     """
     found = _LENGTH.fullmatch(text.strip())
     if found is None:
-        raise SigcError(Diagnostic("E500", f"'{text}' is no length of time", hint="write 90s, 30m, 24h, 7d or 2w"))
+        raise SigcError(Diagnostic("E500", f"invalid length of time '{text}'", hint="write 90s, 30m, 24h, 7d or 2w"))
     return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
 
 
 def _entries(connection: sqlite3.Connection, what: AuditQuery) -> Iterator[AuditEntry]:
-    """What SQLite can tell apart: a superset of what matches."""
+    """Yield the records that SQLite can select: a superset of the matches."""
     conditions = {
         "at >= ?": _text(what.after),
         "at < ?": _text(what.before),
-        "run = ? AND run <> ''": what.run,  # the words of their indices
+        "run = ? AND run <> ''": what.run,  # exactly as in their indices
         "strategy = ? AND strategy <> ''": what.strategy,
         "instr(record, ?)": json.dumps(what.asset, ensure_ascii=False) if what.asset else "",
     }
     given = {c: value for c, value in conditions.items() if value}
     where = f" WHERE {' AND '.join(given)}" if given else ""
-    # What an index finds is sorted (the plus); else all are read in their order. Of an asset there is no index.
+    # The plus sorts what an index finds; without an index all records are read in order. There is no index by asset.
     order = "+seq" if len(given) > ("instr(record, ?)" in given) else "seq"
     rows = connection.execute(
         f"SELECT seq, record, digest, signature FROM audit{where} ORDER BY {order}",  # noqa: S608
@@ -114,8 +113,8 @@ def _entry(seq: int, record: str, digest: str, signature: str) -> AuditEntry:
             signature,
         )
     except (ValueError, KeyError, TypeError, RecursionError):
-        hint = "`sigc audit verify` looks at all of them"
-        raise SigcError(Diagnostic("E810", f"audit record {seq} is no record", hint=hint)) from None
+        hint = "`sigc audit verify` checks all of them"
+        raise SigcError(Diagnostic("E810", f"audit record {seq} is damaged", hint=hint)) from None
 
 
 def _matches(entry: AuditEntry, what: AuditQuery, test: Test | None) -> bool:
@@ -132,7 +131,7 @@ def _is_of(event: str, wanted: str) -> bool:
 
 
 def _is_about(value: Any, asset: str) -> bool:
-    """Whether an asset is named in a payload: as a field of that name, at any depth."""
+    """Return True if a payload names an asset: in a field for assets, at any depth."""
     match value:
         case Mapping():
             named = (value[name] for name in _ASSET_FIELDS if name in value)
@@ -158,5 +157,5 @@ def _fields(entry: AuditEntry) -> Mapping[str, Any]:
 
 
 def _text(at: datetime | None) -> str:
-    """As records have it: instants in UTC, whose texts sort as they do."""
+    """Return an instant as records store it: in UTC, so that texts sort like instants."""
     return "" if at is None else at.astimezone(UTC).isoformat()

@@ -1,7 +1,6 @@
-"""Pages of audit records, the newest first, by event, strategy or run; `query.py` searches all of them.
+"""Pages of audit records, newest first, by event, strategy or run; `query.py` searches all of them.
 
-Each page reads as many records as it shows, whatever lies between them: events are looked up one by one in an index
-that has each in order, and merged.
+A page reads only as many records as it shows: each event is looked up in an index, in order, and the results merged.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ from typing import Any
 
 from sigc.store.history.conditions import conditions
 
-_LONGEST_PAYLOAD = 700  # characters: a page of 200 stays below a megabyte, whatever they are
+_LONGEST_PAYLOAD = 700  # characters: a page of 200 records stays below a megabyte
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An audit record in a line. payload: JSON, cut where it is long."""
+    """An audit record in a line. payload: JSON, truncated if long."""
 
     seq: int
     at: datetime
@@ -35,7 +34,9 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class RecordsWanted:
-    """Which audit records: '' for any. event: `order` means `order.sent` and its like; before: a number, 0: none."""
+    """A selection of audit records: '' for any. event: `order` includes `order.sent` etc.; before: a number, 0 for
+    none.
+    """
 
     event: str = ""
     strategy: str = ""
@@ -45,7 +46,7 @@ class RecordsWanted:
 
 
 def records_page(connection: sqlite3.Connection, wanted: RecordsWanted) -> tuple[Record, ...]:
-    """Audit records, the newest first."""
+    """Return audit records, newest first."""
     before = wanted.before or 1 << 62
     if wanted.run or (not wanted.event and not wanted.strategy):
         where, values = conditions({"run = ? AND run <> ''": wanted.run, "strategy = ?": wanted.strategy})
@@ -66,7 +67,7 @@ def _is_of(event: str, wanted: str) -> bool:
 
 
 def _events(connection: sqlite3.Connection, strategy: str) -> list[str]:
-    """The events there are, by jumping from one to the next in the index."""
+    """Return all event names, by a loose index scan: one seek per name."""
     own = "strategy = :strategy AND strategy <> '' AND " if strategy else ""
     rows = connection.execute(
         f"WITH RECURSIVE e(name) AS (SELECT min(event) FROM audit WHERE {own}1"  # noqa: S608
@@ -90,7 +91,7 @@ def _record(seq: int, at: str, event: str, run: str, strategy: str, record: str)
     try:
         told: dict[str, Any] = json.loads(record)
         who, payload = str(told["who"]), json.dumps(told["payload"], ensure_ascii=False)
-    except (ValueError, KeyError, TypeError, RecursionError):  # `sigc audit verify` says more
+    except (ValueError, KeyError, TypeError, RecursionError):  # shown as it is; `sigc audit verify` gives the reason
         who, payload = "", record
     cut = payload if len(payload) <= _LONGEST_PAYLOAD else f"{payload[:_LONGEST_PAYLOAD]}..."
     return Record(seq, datetime.fromisoformat(at), event, run, strategy, who, cut)

@@ -1,4 +1,4 @@
-"""A day's account: what happened, what was traded, what was refused, who did what."""
+"""The report of a day: events, trades, refusals, and actions by person."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ReportedRun:
 
 @dataclass(frozen=True, slots=True)
 class ReportedRefusal:
-    """What was said no to."""
+    """An event that refused something."""
 
     seq: int
     at: datetime
@@ -51,7 +51,9 @@ class TradedTotals:
 
 @dataclass(frozen=True, slots=True)
 class DayReport:
-    """The account of a day. first, last: numbers of its audit records, 0 without; events, deeds: by number."""
+    """The report of a day. first, last: numbers of its audit records, 0 without; events, deeds: counts, largest
+    first.
+    """
 
     day: date
     zone: str
@@ -67,7 +69,7 @@ class DayReport:
 
 
 def report(connection: sqlite3.Connection, day: date, zone: tzinfo = UTC) -> DayReport:
-    """The account of the day as a clock in `zone` tells it. Orders are those of the day's runs, as they stand now."""
+    """Return the report of a day in a time zone. Orders are those of the day's runs, in their current state."""
     start = datetime.combine(day, time(), zone)
     stop = datetime.combine(day + timedelta(days=1), time(), zone)
     events: Counter[str] = Counter()

@@ -1,7 +1,7 @@
-"""What a book has done, from its NAVs: returns, drawdowns, months, figures; and fewer points of a long series.
+"""The track of a book, from its NAVs: returns, drawdowns, months, figures; and thinning of long series.
 
-Pure functions over plain numbers, in the order of sessions; the standard library alone, so that the daemon reads a
-track without the libraries that computed it. 252 sessions a year, risk-free 0, as in `performance.py` of the backtest.
+Pure functions over numbers, in the order of sessions. They use the standard library alone, so that the daemon reads a
+track without loading numeric libraries. 252 sessions a year, risk-free rate 0, as in `performance.py` of the backtest.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A session of a book. drawdown: from the highest NAV so far, 0 or negative; daily: return since the close before.
+    """A session of a book. drawdown: from the highest NAV so far, 0 or negative; daily: return since the last close.
 
-    gross, net: exposure as a share of NAV; turnover: what was ordered for the session as one, None when nothing was.
+    gross, net: exposure as a share of NAV; turnover: ordered value as a share of the NAV before, None without orders.
     """
 
     session: str
@@ -42,9 +42,9 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A track in a few numbers: fractions, volatility and Sharpe a year, max_drawdown positive with its dates.
+    """The figures of a track: fractions, annualised volatility and Sharpe ratio, positive max_drawdown with its dates.
 
-    recovery: '' while the peak is not reached again; best, worst: of a session; turnover: mean a rebalance.
+    recovery: '' until the peak is reached again; best, worst: of a session; turnover: mean per rebalance.
     """
 
     sessions: int = 0
@@ -66,7 +66,7 @@ class Figures:
 
 
 def days(capital: float, closes: Sequence[Close], ordered: Mapping[str, float]) -> tuple[Day, ...]:
-    """A book's sessions. capital: what it began with. ordered: money, by the session that it was ordered for.
+    """Return a book's sessions. capital: its initial money. ordered: money, by the session that it was ordered for.
 
     >>> [(d.daily, d.drawdown, d.turnover) for d in days(100.0, [Close("a", 110.0, 0, 0), Close("b", 99.0, 0, 0)],
     ...                                                  {"b": 22.0})]
@@ -93,11 +93,11 @@ def days(capital: float, closes: Sequence[Close], ordered: Mapping[str, float]) 
 
 
 def thin(most: int, *series: Sequence[float]) -> tuple[int, ...]:
-    """The places of at most `most` points (no less than 2 + 2 a series) that keep what a plot of the series shows.
+    """Return the indices of at most `most` points (at least 2 + 2 per series) that keep the shape of a plot.
 
-    Kept are the first point, the last, and of each bucket of points between them the least and the greatest of every
-    series, so that no high, no low and no drawdown is lost, however far it is zoomed out. (Largest-triangle
-    sampling looks smoother and loses extremes.) The places are in order.
+    Kept are the first point, the last, and of each bucket between them the minimum and maximum of every series: no
+    extreme and no drawdown is lost at any zoom. (Largest-triangle sampling, LTTB, looks smoother and loses extremes.)
+    The indices are sorted.
 
     >>> thin(6, [1, 2, 9, 3, -5, 4, 4, 4, 7, 0])
     (0, 2, 4, 5, 8, 9)
@@ -117,7 +117,7 @@ def thin(most: int, *series: Sequence[float]) -> tuple[int, ...]:
 
 
 def months(found: Sequence[Day]) -> dict[str, float]:
-    """Compounded return by month, `YYYY-MM`."""
+    """Return the compounded return by month, `YYYY-MM`."""
     grown: dict[str, float] = {}
     for day in found:
         grown[day.session[:7]] = grown.get(day.session[:7], 1.0) * (1.0 + day.daily)
@@ -125,7 +125,7 @@ def months(found: Sequence[Day]) -> dict[str, float]:
 
 
 def figures(capital: float, found: Sequence[Day]) -> Figures:
-    """The whole track."""
+    """Return the figures of a whole track."""
     if not found:
         return Figures(nav=capital)
     daily = [day.daily for day in found]
@@ -155,7 +155,7 @@ def figures(capital: float, found: Sequence[Day]) -> Figures:
 
 
 def _fall(found: Sequence[Day]) -> tuple[str, str, str]:
-    """Peak, trough and recovery of the deepest drawdown: sessions, '' for what there is not."""
+    """Return (peak, trough, recovery) of the deepest drawdown: sessions, '' where there is none."""
     at = min(range(len(found)), key=lambda place: found[place].drawdown)
     if found[at].drawdown >= 0.0:
         return "", "", ""

@@ -1,1 +1,1 @@
-"""The ledger's tables: what was decided, sent, filled, held."""
+"""The ledger's tables: runs, orders, fills, books, corporate actions, controls."""

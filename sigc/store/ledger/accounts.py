@@ -1,4 +1,4 @@
-"""Cash and positions of books as they change: by fills (`books.py`), charges, and corporate actions (`booking.py`)."""
+"""Cash and positions of books, changed by fills (`books.py`), charges, and corporate actions (`action_booking.py`)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from decimal import Decimal
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import ZERO, BookKey
 
+# Average prices have ten decimals: a division need not end, and the ledger must store what it computes.
 _AVERAGE = Decimal("0.0000000001")
 
 
 def add_cash(tx: Transaction, key: BookKey, cash: Decimal, receivable: Decimal = ZERO) -> None:
-    """Add to a book's cash, and to what is owed to it."""
+    """Add to a book's cash and to its receivables (money owed to it)."""
     before, owed = tx.connection.execute(
         "SELECT cash, receivables FROM books WHERE strategy = ? AND portfolio = ?", (key.strategy, key.portfolio)
     ).fetchone()
@@ -23,7 +24,7 @@ def add_cash(tx: Transaction, key: BookKey, cash: Decimal, receivable: Decimal =
 
 
 def position(tx: Transaction, key: BookKey, asset: str) -> tuple[Decimal, Decimal]:
-    """Quantity and average price; two zeros where nothing is held."""
+    """Return (quantity, average price) of an asset in a book; two zeros if it holds none."""
     row = tx.connection.execute(
         "SELECT quantity, average_price FROM positions WHERE strategy = ? AND portfolio = ? AND asset = ?",
         (key.strategy, key.portfolio, asset),
@@ -32,13 +33,13 @@ def position(tx: Transaction, key: BookKey, asset: str) -> tuple[Decimal, Decima
 
 
 def holders(connection: sqlite3.Connection, asset: str) -> dict[BookKey, Decimal]:
-    """What each book holds of an asset, without zeros."""
+    """Return the quantity of an asset by book, without zeros."""
     rows = connection.execute("SELECT strategy, portfolio, quantity FROM positions WHERE asset = ?", (asset,))
     return {BookKey(s, p): Decimal(q) for s, p, q in rows}
 
 
 def put_position(tx: Transaction, key: BookKey, asset: str, quantity: Decimal, average: Decimal) -> None:
-    """Set a position; one of zero is deleted."""
+    """Set a position; delete it if the quantity is zero."""
     where = (key.strategy, key.portfolio, asset)
     if quantity == 0:
         tx.connection.execute("DELETE FROM positions WHERE strategy = ? AND portfolio = ? AND asset = ?", where)
@@ -52,7 +53,9 @@ def put_position(tx: Transaction, key: BookKey, asset: str, quantity: Decimal, a
 
 
 def moved(held: Decimal, average: Decimal, change: Decimal, price: Decimal) -> tuple[Decimal, Decimal]:
-    """Quantity and average price after a change: averaged when it adds, kept when it reduces, new when it turns.
+    """Return (quantity, average price) after a change of `change` shares at `price`.
+
+    The price is averaged when the change adds, kept when it reduces, and new when the position changes its sign.
 
     >>> moved(Decimal(10), Decimal(20), Decimal(10), Decimal(30))
     (Decimal('20'), Decimal('25.0000000000'))
@@ -66,5 +69,5 @@ def moved(held: Decimal, average: Decimal, change: Decimal, price: Decimal) -> t
 
 
 def rescaled(average: Decimal, before: Decimal, after: Decimal) -> Decimal:
-    """The average price when shares become others and their cost stays: of a split, divided by its ratio."""
+    """Return the average price when `before` shares become `after` and their total cost stays (a split)."""
     return (average * before / after).quantize(_AVERAGE) if before and after and before * after > 0 else average

@@ -1,13 +1,14 @@
-"""Corporate actions booked: what each should have done by now, less what was booked of it, is an entry.
+"""Corporate actions, booked as entries: each entry is the target effect of an action minus what is booked of it
+already.
 
-One way for all: an action that is new, three days or three years late, said twice, of another amount than before, and a
-fill that became known after an action that acts on it. Said twice is no difference, so nothing.
+One algorithm serves all cases: a new action, a late one, a repeated one, a changed amount, and a fill that becomes
+known after an action that applies to it. It is idempotent: a repeated action has no difference to book.
 
-    components(...)   the actions to be looked at, with all that hang together with them from the first on
-    book(...)         in a transaction: entries, positions, cash and what is owed; audited
-    plan_rename(...)  an asset's name, by hand, in the same way
+    components(...)   the actions that are due, with all actions connected to them since the first
+    book(...)         write entries, positions, cash and receivables in a transaction, audited
+    plan_rename(...)  record a manual rename of an asset; it is booked in the same way
 
-The work is that of the fills since the first action that is looked at, of its assets; a ledger's age adds nothing.
+The cost depends on the fills of those assets since the first due action, not on the ledger's age.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _Arrival = tuple[BookKey, str, Decimal, Decimal]  # book, asset, shares that com
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """Actions that hang together by their assets, from the first that is to be looked at (`before`: its instant)."""
+    """Actions connected by their assets, in order, since the first that is due (`before`: its instant)."""
 
     dues: tuple[DueAction, ...]
     assets: frozenset[str]
@@ -57,11 +58,13 @@ class Component:
 
 
 def components(connection: sqlite3.Connection, through: str) -> tuple[Component, ...]:
-    """What is to be looked at when all sessions up to `through` have begun; none when nothing is due."""
+    """Return the components that are due once all sessions up to `through` have begun; empty if none is."""
+    # Never step back: a caller with an older session must not undo what a later one has booked.
     through = max(through, rows.progress(connection)[0])
     waiting = {k.due.key: k.due for k in rows.due_until(connection, through)}
     found = []
     while waiting:
+        # The earliest due action sets the start; every action that it could influence joins its component.
         before, first = min((d.before, k) for k, d in waiting.items())
         together = {k.due.key: k for k in rows.hang_together(connection, first[0], before, through)}
         found.append(_component(together, before))
@@ -76,7 +79,7 @@ def _component(together: Mapping[Key, StoredAction], before: datetime) -> Compon
 
 
 def book(tx: Transaction, through: str, step: Decimal) -> tuple[ActionEntry, ...]:
-    """Book what is due when all sessions up to `through` have begun. step: quantities are multiples of it."""
+    """Book all actions due once all sessions up to `through` have begun. step: quantities are multiples of it."""
     found = components(tx.connection, through)
     if not found:
         return ()
@@ -88,10 +91,12 @@ def book(tx: Transaction, through: str, step: Decimal) -> tuple[ActionEntry, ...
 
 
 def book_again(tx: Transaction) -> tuple[ActionEntry, ...]:
-    """Book what fills that became known change in actions that were booked before."""
+    """Book the changes that newly known fills make to actions that were booked before."""
     return book(tx, *rows.progress(tx.connection))
 
 
+# Entries are append-only. So recompute every effect of the component from the positions before it, and book only the
+# difference between the effect and the entries under the action's key.
 def _book(tx: Transaction, one: Component, through: str, step: Decimal) -> list[ActionEntry]:
     before = {due.key: rows.entries_of(tx.connection, due.key) for due in one.dues}
     moves = [m for asset in sorted(one.assets) for m in _moves(tx.connection, asset, one.before)]
@@ -108,6 +113,9 @@ def _book(tx: Transaction, one: Component, through: str, step: Decimal) -> list[
             for name, amounts in steps(due, effect, through).items()
         }
         made += [(due, entry) for entry in _corrected(tx, due, wanted, before[due.key])]
+        # Come back at the pay session for an effect that leaves a receivable; at its own session for a delisting whose
+        # value
+        # is still unknown.
         is_owed = any(amounts.receivable for (_, name, _), amounts in wanted.items() if name == EFFECT)
         next = due.pay_session if is_owed and due.pay_session > through else ""
         rows.put_next(tx, due.key, next if can_be_valued(due) else due.session)
@@ -118,7 +126,7 @@ def _book(tx: Transaction, one: Component, through: str, step: Decimal) -> list[
 def _base(
     connection: sqlite3.Connection, one: Component, moves: Iterable[Move], entries: Iterable[ActionEntry]
 ) -> dict[str, dict[BookKey, Decimal]]:
-    """Quantities before the first action: those of now, less fills since, less what was booked since."""
+    """Return the quantities before the first action: the current ones, less later fills, less later entries."""
     base: dict[str, dict[BookKey, Decimal]] = {asset: {} for asset in one.assets}
     for asset in one.assets:
         held = connection.execute("SELECT strategy, portfolio, quantity FROM positions WHERE asset = ?", (asset,))
@@ -153,7 +161,7 @@ def _moves(connection: sqlite3.Connection, asset: str, after: datetime) -> list[
 def _corrected(
     tx: Transaction, due: DueAction, wanted: Mapping[_Part, Amounts], booked: Iterable[ActionEntry]
 ) -> list[ActionEntry]:
-    """Book the difference between what an action should have done and what was booked of it."""
+    """Book the difference between the effects that an action should have and those booked of it."""
     known: dict[_Part, Amounts] = {}
     last: dict[tuple[BookKey, str], int] = {}
     for entry in booked:
@@ -161,6 +169,7 @@ def _corrected(
         known[part] = known.get(part, Amounts()) + entry.amounts
         last[entry.book, entry.step] = entry.number
     made = []
+    # A part in `known` alone is reversed: its action changed, or the holder turned out to hold nothing.
     for part in sorted({*wanted, *known}):
         holder, step, into = part
         difference = wanted.get(part, Amounts()) - known.get(part, Amounts())
@@ -218,8 +227,11 @@ def _write(tx: Transaction, entry: ActionEntry) -> ActionEntry:
 
 
 def _move(tx: Transaction, made: Iterable[tuple[DueAction, ActionEntry]]) -> None:
-    """Change positions, in the order of `effects`: what renames bring is there when all names of a session are given
-    up, what spin-offs and mergers deliver when all of the session have acted. So costs of two assets never mix."""
+    """Change positions in the order of `effects`, so that the costs of two assets never mix.
+
+    Renamed shares arrive after all renames of the session have left their old names; shares from spin-offs and mergers
+    arrive after all actions of the session.
+    """
     for _, session in groupby(made, key=lambda m: m[0].before):
         delivered: list[_Arrival] = []
         for is_rename, group in groupby(session, key=lambda m: m[0].action.kind is ActionKind.RENAME):
@@ -232,10 +244,10 @@ def _move(tx: Transaction, made: Iterable[tuple[DueAction, ActionEntry]]) -> Non
 
 
 def _leave(tx: Transaction, due: DueAction, entry: ActionEntry) -> Iterator[_Arrival]:
-    """Change the position in the action's asset, and tell what comes of `into`.
+    """Change the position in the action's asset, and yield the shares of `into` that it becomes.
 
-    The cost of what is held stays with it; it goes to the new shares of a rename or merger, and stays with the parent
-    of a spin-off, whose new shares cost nothing.
+    Cost basis: a rename or merger moves it to the new shares; a spin-off leaves it with the parent, and the new shares
+    cost nothing.
     """
     amounts = entry.amounts
     held, average = position(tx, entry.book, entry.asset)
@@ -247,7 +259,8 @@ def _leave(tx: Transaction, due: DueAction, entry: ActionEntry) -> Iterator[_Arr
         else:
             put_position(tx, entry.book, entry.asset, *moved(held, average, amounts.change, average))
     if amounts.into_change:
-        came = amounts.into_change + amounts.fraction  # less than into_change where rounding gave more than was due
+        # The whole entitlement: less than into_change where rounding gave this book more than its due.
+        came = amounts.into_change + amounts.fraction
         price = abs(average * amounts.change / came) if came else ZERO
         yield entry.book, entry.into, amounts.into_change, price
 
@@ -258,16 +271,18 @@ def _arrive(tx: Transaction, arrivals: Iterable[_Arrival]) -> None:
 
 
 def _split_price(due: DueAction) -> Decimal:
-    """The price before a split in shares after it: the cost of what a split leaves where nothing is held any more."""
+    """Return the pre-split price per new share: the cost of the shares that a split leaves when the book holds none
+    now.
+    """
     ratio = due.action.ratio
     return ZERO if due.price is None else rescaled(due.price, Decimal(ratio.denominator), Decimal(ratio.numerator))
 
 
 def plan_rename(tx: Transaction, key: BookKey, old: str, new: str, who: str, reason: str) -> DueAction:
-    """Write down that an asset is renamed, by hand, in every book that holds it; `book` moves what is held.
+    """Record a manual rename of an asset, in every book that holds it; `book` moves the positions.
 
-    Watermarks are those of the old name. Raises SigcError E312 where the book does not hold `old`, E804 where `new` is
-    held already, an order in either is open, or a run is under way that may order either.
+    Watermarks of the old name are copied to the new one. Raise SigcError E312 if the book does not hold `old`, and E804
+    if a book holds `new` already, an order in either is open, or a trading run is in progress.
     """
     held = tx.connection.execute("SELECT strategy, portfolio, asset FROM positions WHERE asset IN (?, ?)", (old, new))
     holders = {(BookKey(s, p), asset) for s, p, asset in held}
@@ -287,7 +302,7 @@ def plan_rename(tx: Transaction, key: BookKey, old: str, new: str, who: str, rea
         "SELECT max(session) FROM nav WHERE strategy = ? AND portfolio = ?", (key.strategy, key.portfolio)
     ).fetchone()
     last = max(rows.progress(tx.connection)[0], valued or str(tx.at.date()))
-    day = date.fromisoformat(last) + timedelta(days=1)  # it counts from the day after all that was valued
+    day = date.fromisoformat(last) + timedelta(days=1)  # effective after the last valued session, so no NAV changes
     action = Action(day, old, ActionKind.RENAME, into=new, id=f"{BY_HAND} {tx.at.astimezone(UTC).isoformat()}")
     due = DueAction(action, str(day), tx.at, str(day))
     said = {"old": old, "new": new, "reason": reason}

@@ -1,20 +1,20 @@
-"""What corporate actions do to what is held, as of their dates: pure, exact, one for ledger and paper broker.
+"""Effects of corporate actions on positions: pure and exact, shared by the ledger and the paper broker.
 
     dues      actions with the instants and sessions at which they act
-    base      what each holder had just before the first of them
-    moves     fills after that, by their own time
-    effects(...) -> of each action and holder: shares that come and go, cash in lieu, cash that is owed
+    base      quantities by holder just before the first of them
+    moves     fills after that, by their execution time
+    effects(...) -> by action and holder: changes of shares, cash in lieu, cash owed
 
-An action acts on what was held at the close before its session. Fills up to that instant are held by then, whenever
-they became known: so a late fill, a late action and a corrected amount are all computed anew in one way, and only the
-difference to what was booked is booked (`booking.py`).
+An action applies to the positions at the close before its session. A fill up to that instant counts, whenever it became
+known. So a late fill, a late action and a corrected amount are all recomputed in the same way, and only the difference
+to the booked entries is booked (`action_booking.py`).
 
-Of one session: splits, then dividends and spin-offs (per new share), then mergers and delistings. Actions under a name
-that is renamed in that session act first, then names change at once, then actions under other names act, on what came
-by the renaming too. Shares that a spin-off or merger delivers are in the units of that session.
+Order within a session: splits, then dividends and spin-offs (per new share), then mergers and delistings. Actions under
+a name that is renamed in that session apply first; then all names change at once; then actions under other names apply,
+to the renamed shares as well. Shares that a spin-off or merger delivers are in the units of that session.
 
-Whole steps and cents are made of the sum over all holders, as a broker does for its one account; each holder's part is
-rounded so that the parts add up to it.
+Shares are rounded to steps and money to cents on the sum over all holders, as a broker does for its one account; each
+holder's part is rounded so that the parts add up to that sum.
 """
 
 from __future__ import annotations
@@ -32,16 +32,21 @@ from sigc.store.ledger.records import ZERO, BookKey
 
 Key = tuple[str, str, str, str]  # asset, kind, ex-date, id
 Held = dict[str, dict[BookKey, Fraction]]  # quantity by asset and holder
+# All arithmetic is in fractions. A decimal is made only at the edge: 80 digits hold any multiple of a step exactly, ten
+# are enough for a fraction of a share, which is only reported.
 _CENT = 100
 _SHOWN = Decimal("0.0000000001")
 _DIGITS = 80
 _RANK = {kind: rank for rank, kind in enumerate(("split", "dividend", "spinoff", "merge", "delist"))}
+# Kinds that cancel open orders in the asset: its units, its name or its existence change.
 ENDS_ORDERS = frozenset({ActionKind.SPLIT, ActionKind.RENAME, ActionKind.DELIST, ActionKind.MERGE})
 
 
 @dataclass(frozen=True, slots=True)
 class DueAction:
-    """An action with its place in time. session: the first that trades without it; before: the close before that one.
+    """An action with its place in time.
+
+    session: the first that trades without the entitlement. before: the instant of the close before that session.
 
     pay_session: when owed cash is paid. price: as traded at the close before, of the asset (of `into` for a spin-off).
     """
@@ -54,13 +59,13 @@ class DueAction:
 
     @property
     def key(self) -> Key:
-        """Of the action."""
+        """Return the action's key."""
         return self.action.key
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A fill: what it adds to a holder's quantity of an asset, and when it was made."""
+    """A fill: the change of a holder's quantity of an asset, and the instant of its execution."""
 
     holder: BookKey
     asset: str
@@ -70,10 +75,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What an action does to one holder. change: of its asset; into_change: of `into`.
+    """The effect of an action on one holder. change: of its asset; into_change: of `into` (shares).
 
-    fraction: shares paid as `lieu`, in cash at once (of `into`, where that is delivered). owed: cash due on the pay
-    date, negative where the holder owes it.
+    fraction: shares paid in cash at once as `lieu` (shares of `into` where those are delivered). owed: cash due on the
+    pay date, negative if the holder owes it.
     """
 
     change: Decimal = ZERO
@@ -85,7 +90,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """What is booked of an action in one step: changes of quantities, cash, and what is owed."""
+    """Amounts booked of an action in one step: changes of quantities, cash and receivables."""
 
     change: Decimal = ZERO
     into_change: Decimal = ZERO
@@ -113,7 +118,7 @@ EFFECT, PAYMENT = "effect", "payment"
 
 
 def steps(due: DueAction, effect: Effect, through: str) -> dict[str, Amounts]:
-    """What should be booked of an effect when all sessions up to `through` have begun, by step."""
+    """Return the amounts to be booked of an effect, by step, once all sessions up to `through` have begun."""
     is_later = due.pay_session > due.session
     now, later = (ZERO, effect.owed) if is_later else (effect.owed, ZERO)
     found = {EFFECT: Amounts(effect.change, effect.into_change, effect.lieu + now, later, effect.fraction)}
@@ -123,7 +128,7 @@ def steps(due: DueAction, effect: Effect, through: str) -> dict[str, Amounts]:
 
 
 def can_be_valued(due: DueAction) -> bool:
-    """Return False for a delisting whose value needs a price that is not known."""
+    """Return False for a delisting whose value depends on an unknown price."""
     action = due.action
     if action.kind is not ActionKind.DELIST or action.value is not None:
         return True
@@ -137,11 +142,11 @@ def effects(
     step: Decimal,
     watermarks: Mapping[tuple[BookKey, str], str] | None = None,
 ) -> dict[tuple[Key, BookKey], Effect]:
-    """Compute what each action does to each holder; nothing is told where it does nothing.
+    """Compute the effect of each action on each holder; pairs without an effect are left out.
 
-    base: quantities by asset and holder after all moves up to the first due's `before`; moves: those after it, of all
-    assets that hang together by `into`. step: quantities are multiples of it. watermarks: by holder and asset ('' for
-    all), the session up to which actions do nothing.
+    base: quantities by asset and holder after all moves up to the first due's `before`. moves: later ones, of all
+    assets connected by `into`. step: quantities are multiples of it. watermarks: by holder and asset ('' for all), the
+    session up to which actions have no effect.
     """
     world = _World({a: {h: Fraction(q) for h, q in own.items()} for a, own in base.items()}, step, watermarks or {})
     coming = sorted(moves, key=lambda m: m.at)
@@ -155,12 +160,14 @@ def effects(
 
 
 def in_order(dues: Iterable[DueAction]) -> list[DueAction]:
-    """Actions in the order in which they act."""
+    """Return the actions in the order in which they apply."""
     of = list(dues)
     renamed = {(d.before, d.action.asset) for d in of if d.action.kind is ActionKind.RENAME}
 
     def place(due: DueAction) -> tuple[object, ...]:
         kind, is_old = due.action.kind, (due.before, due.action.asset) in renamed
+        # 0: actions under a name that is given up in this session; 1: the renames; 2: all others, which may see new
+        # names.
         turn = 1 if kind is ActionKind.RENAME else 0 if is_old else 2
         return due.before, turn, _RANK.get(kind), due.session, due.key
 
@@ -168,7 +175,7 @@ def in_order(dues: Iterable[DueAction]) -> list[DueAction]:
 
 
 class _World:
-    """Quantities as they go through the sessions, and the effects found so far."""
+    """Positions as they pass through the sessions, and the effects found so far."""
 
     def __init__(self, held: Held, step: Decimal, watermarks: Mapping[tuple[BookKey, str], str]) -> None:
         self.held, self.step, self.watermarks = held, Fraction(step), watermarks
@@ -186,6 +193,7 @@ class _World:
             else:
                 for due in group:
                     self._act(due)
+        # Delivered shares arrive last: an action of the same session must not apply to them.
         for asset, holder, change in self._deliveries:
             self.add(asset, holder, change)
         self._deliveries = []
@@ -199,6 +207,7 @@ class _World:
         return due.session <= max(of_all, of_asset)
 
     def _rename(self, renames: Iterable[DueAction]) -> None:
+        # Take all old names away before any new name gets shares: A -> B and B -> A in one session must swap.
         taken = []
         for due in renames:
             own = self._of(due)
@@ -221,6 +230,8 @@ class _World:
             case ActionKind.SPINOFF:
                 self._deliver(due, own, due.price, is_end=False)
             case ActionKind.MERGE:
+                # Value of one new share = (old close - cash part) / ratio: the price of the fraction that is paid in
+                # cash.
                 whole = None if due.price is None else Fraction(due.price) - _number(action.cash)
                 price = whole / action.ratio if whole is not None and action.ratio else None
                 self._deliver(due, own, price, is_end=True)
@@ -255,7 +266,7 @@ class _World:
         is_end: bool,
         cash: Fraction | None = None,
     ) -> None:
-        """Shares of `into` and cash per share; the position itself ends, or stays."""
+        """Deliver shares of `into` and cash per share; is_end: the position itself ends."""
         action = due.action
         ratio = action.ratio if action.into else Fraction(0)
         due_shares = {h: q * ratio for h, q in own.items()}
@@ -278,9 +289,9 @@ class _World:
 
 
 def in_steps(wanted: Mapping[BookKey, Fraction], step: Fraction) -> dict[BookKey, Fraction]:
-    """Whole steps of each holder that add up to those of the sum, which are rounded toward zero.
+    """Round each holder's shares to whole steps that add up to the rounded sum (the sum is rounded toward zero).
 
-    Steps that are left over go to the largest remainders, the earlier holder first.
+    Remaining steps go to the largest remainders; of equal ones, to the earlier holder (largest remainder method).
 
     >>> one, two = BookKey("a", "main"), BookKey("b", "main")
     >>> in_steps({one: Fraction(101, 2), two: Fraction(101, 2)}, Fraction(1))
@@ -295,7 +306,8 @@ def in_steps(wanted: Mapping[BookKey, Fraction], step: Fraction) -> dict[BookKey
 
 
 def in_cents(wanted: Mapping[BookKey, Fraction]) -> dict[BookKey, Decimal]:
-    """Money of each holder in cents, halves to even; they add up to the cents of the sum, the last bears the rest.
+    """Round each holder's money to cents, half to even, so that the parts add up to the rounded sum; the last takes the
+    rest.
 
     >>> in_cents({BookKey("a", "main"): Fraction(1, 3)})
     {BookKey(strategy='a', portfolio='main'): Decimal('0.33')}
@@ -309,7 +321,7 @@ def in_cents(wanted: Mapping[BookKey, Fraction]) -> dict[BookKey, Decimal]:
 
 
 def exact(number: Fraction) -> Decimal:
-    """A number of shares as a decimal: a multiple of a step is one."""
+    """Return a number of shares as a decimal; a multiple of a decimal step has a finite one."""
     if number.denominator == 1:
         return Decimal(number.numerator)
     with localcontext() as context:
@@ -318,10 +330,10 @@ def exact(number: Fraction) -> Decimal:
 
 
 def shown(number: Fraction) -> Decimal:
-    """A part of a share, to ten digits."""
+    """Return a fraction of a share, rounded to ten decimals."""
     return exact(number).quantize(_SHOWN).normalize()
 
 
 def _number(value: float) -> Fraction:
-    """The decimal number that a float is written as: a dividend of 0.1 is a tenth."""
+    """Return the decimal number that a float is written as: a dividend of 0.1 is exactly a tenth."""
     return Fraction(repr(float(value)))

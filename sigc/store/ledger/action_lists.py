@@ -1,11 +1,11 @@
-"""What strategies list of corporate actions, kept in the ledger: only of assets that some book holds or held.
+"""Lists of corporate actions by strategy, kept in the ledger: only for assets that some book holds, held or ordered.
 
 An asset's list has one owner, the first book that listed it: two vendors' lists of one dividend must not pay it twice.
-Another book's list that says otherwise is told once (`actions.disagree`) and not followed; it takes over, from then on,
-when the owner's book does not hold the asset any more and its own does.
+Another book's list that differs is reported once (`actions.disagree`) and not applied. It becomes the owner, from then
+on, when the owner's book no longer holds the asset and its own does.
 
-A list that is as it was costs one digest an asset. What vanished from it is told once (`actions.vanished`) and not
-taken back, unless nothing was booked of it and its session has not come.
+An unchanged list costs one digest per asset. An action that vanished from its list is reported once
+(`actions.vanished`). It stays booked; it is deleted only if nothing was booked of it and its session is in the future.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sigc.store.ledger.action_effects import DueAction
 from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import BookKey
 
-BY_HAND = "by hand"  # how the id of an action begins that no list has
+BY_HAND = "by hand"  # prefix of the ids of manual actions, which no list has
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class _Listed:
 
 
 def touched(connection: sqlite3.Connection) -> frozenset[str]:
-    """The assets that are held, were ever traded, or are ordered now."""
+    """Return the assets that are held, were ever traded, or have an open order."""
+    # Distinct assets of all fills by a loose index scan: one seek per asset. SELECT DISTINCT would read every fill.
     traded = connection.execute(
         "WITH RECURSIVE e(name) AS (SELECT min(asset) FROM fills"
         " UNION ALL SELECT (SELECT min(asset) FROM fills WHERE asset > e.name) FROM e WHERE e.name IS NOT NULL)"
@@ -49,9 +50,9 @@ def touched(connection: sqlite3.Connection) -> frozenset[str]:
 
 
 class Listing:
-    """A file's actions by asset. schedule: places an action in time, None for one beyond the calendar.
+    """A file's actions by asset. schedule: places an action in time; None for one beyond the calendar.
 
-    What is asked of an asset is computed once, and only of assets that are asked for.
+    Dues and digests are computed on first use, for requested assets only, and cached.
     """
 
     def __init__(self, actions: Iterable[Action], schedule: Callable[[Action], DueAction | None]) -> None:
@@ -66,11 +67,11 @@ class Listing:
 
     @property
     def is_any(self) -> bool:
-        """Whether anything is listed at all."""
+        """Return True if anything is listed."""
         return bool(self._actions)
 
     def of(self, asset: str) -> tuple[tuple[DueAction, ...], str]:
-        """The actions of an asset and their digest; nothing and '' where there are none."""
+        """Return (actions of an asset, their digest); an empty tuple and '' if none is listed."""
         found = self._known.get(asset)
         if found is None:
             placed = (self._schedule(action) for action in self._actions.get(asset, ()))
@@ -79,7 +80,7 @@ class Listing:
         return found
 
     def concerned(self, assets: Iterable[str]) -> frozenset[str]:
-        """These assets, and those that they become, as far as anything is listed of them."""
+        """Return these assets and those that they become by actions, as far as the file lists any of them."""
         coming, names = list(assets), set[str]()
         while coming:
             name = coming.pop()
@@ -90,9 +91,9 @@ class Listing:
 
 
 def changed(connection: sqlite3.Connection, lister: BookKey, listing: Listing) -> dict[str, tuple[DueAction, ...]]:
-    """The lists, by asset, that are not as this book listed them last; an asset that has vanished has an empty one.
+    """Return, by asset, the lists that differ from this book's last ones; a vanished list is empty.
 
-    Looked at are the assets that are touched, and those that they become.
+    Only touched assets, and those that they become, are compared.
     """
     found = connection.execute(
         "SELECT asset, digest FROM action_lists WHERE strategy = ? AND portfolio = ?",
@@ -106,11 +107,12 @@ def changed(connection: sqlite3.Connection, lister: BookKey, listing: Listing) -
 
 
 def take(tx: Transaction, lister: BookKey, lists: dict[str, tuple[DueAction, ...]]) -> None:
-    """Keep these lists, and have looked at again what is new or changed in them."""
+    """Store these lists, and mark their new or changed actions as due."""
     marks = rows.watermarks(tx.connection)
     for asset, dues in lists.items():
         listed = _listed(tx.connection, asset)
         owner = next((one for one in listed if one.is_owner), None)
+        # A list of another owner is kept with its digest, so that the same difference is not reported again.
         if owner is not None and owner.lister != lister and not _passes(tx, asset, owner.lister, lister):
             if _digest(dues) != owner.digest:
                 _say(tx, "actions.disagree", lister, {"asset": asset, "owner": owner.lister.strategy})
@@ -118,6 +120,7 @@ def take(tx: Transaction, lister: BookKey, lists: dict[str, tuple[DueAction, ...
             continue
         since = owner.since if owner is not None else ""
         if owner is not None and owner.lister != lister:
+            # The new owner decides about later sessions only: what the old one had booked stays.
             since, _ = rows.progress(tx.connection)
             _put(tx, asset, _Listed(owner.lister, owner.digest, False, ""))
         _put(tx, asset, _Listed(lister, _digest(dues), True, since))
@@ -125,7 +128,7 @@ def take(tx: Transaction, lister: BookKey, lists: dict[str, tuple[DueAction, ...
 
 
 def _merge(tx: Transaction, lister: BookKey, asset: str, dues: Sequence[DueAction], since: str) -> None:
-    """Lay a list over what is kept of the asset after a session."""
+    """Apply a list to the stored actions of the asset, for sessions after `since`."""
     through, _ = rows.progress(tx.connection)
     kept = {k.due.key: k for k in rows.listed(tx.connection, asset) if k.due.session > since}
     wanted = {d.key: d for d in dues if d.session > since}
@@ -134,11 +137,13 @@ def _merge(tx: Transaction, lister: BookKey, asset: str, dues: Sequence[DueActio
         before = kept.get(key)
         if before is None:
             rows.put_action(tx, due, due.session)
+            # Due at its own session: in the past if the action is late, and then it is booked at once.
             added.append(key)
         elif _told(before.due) != _told(due):
             same_day = before.due.session == due.session
             rows.put_action(tx, _priced(due, before.due) if same_day else due, due.session)
             amended.append(key)
+        # Listed again after it had vanished: clear the mark, nothing else changed.
         elif before.vanished:
             rows.put_action(tx, before.due, before.next)
     for key, before in kept.items():
@@ -160,14 +165,14 @@ def _priced(due: DueAction, before: DueAction) -> DueAction:
 
 
 def _passes(tx: Transaction, asset: str, owner: BookKey, to: BookKey) -> bool:
-    """Whether a list changes hands: its owner does not hold the asset, the other does."""
+    """Return True if the list changes its owner: the old owner does not hold the asset and the other book does."""
     holders = tx.connection.execute("SELECT strategy, portfolio FROM positions WHERE asset = ?", (asset,)).fetchall()
     books = {BookKey(s, p) for s, p in holders}
     return owner not in books and to in books
 
 
 def _least(marks: dict[tuple[BookKey, str], str], asset: str) -> str:
-    """The session up to which actions of an asset do nothing to any book; '' where some book has no bound."""
+    """Return the session up to which actions of an asset affect no book; '' if some book has no watermark."""
     books = {book for book, _ in marks}
     bounds = [max(marks.get((book, ""), ""), marks.get((book, asset), "")) for book in books]
     return min(bounds, default="")
@@ -189,7 +194,7 @@ def _put(tx: Transaction, asset: str, one: _Listed) -> None:
 
 
 def _told(due: DueAction) -> tuple[object, ...]:
-    """What a list says of an action."""
+    """Return the fields of an action that a list determines."""
     return due.action, due.session, due.pay_session
 
 

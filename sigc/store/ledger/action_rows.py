@@ -1,7 +1,7 @@
-"""Corporate actions as rows of the ledger: actions that are listed, entries that are booked, watermarks.
+"""Rows of corporate actions in the ledger: listed actions, booked entries, watermarks.
 
-An action is kept once some book holds, or held, its asset; `due` says at which session it is to be looked at next. Of
-what is booked there is one row an entry, never changed: a correction is one more.
+An action is stored once some book holds or held its asset; `due` is the session at which it is processed next. Entries
+are append-only, one row each: a correction is a further entry.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ _THROUGH, _STEP = "actions.through", "actions.step"
 
 @dataclass(frozen=True, slots=True)
 class StoredAction:
-    """An action as the ledger keeps it. due: the session at which it is looked at next, '' for none."""
+    """An action as stored. next: the session at which it is processed next, '' for none. vanished: ISO instant at which
+    its list lost it.
+    """
 
     due: DueAction
     next: str
@@ -41,10 +43,11 @@ class StoredAction:
 
 @dataclass(frozen=True, slots=True)
 class ActionEntry:
-    """What was booked of an action for one book. change: of the asset, into_change: of `into`; cash, receivable: money.
+    """An entry of an action for one book. change: of the asset; into_change: of `into` (shares); cash, receivable:
+    money.
 
-    step: its effect, or the payment of what was owed. session: from which it counts. fraction: shares paid in cash.
-    corrects: the number of an earlier entry, None for the first. reason: why it was booked.
+    step: the effect, or the payment of a receivable. session: the first in which it counts. fraction: shares paid in
+    cash. corrects: the number of an earlier entry, None for the first. reason: the cause of the entry.
     """
 
     book: BookKey
@@ -64,12 +67,12 @@ class ActionEntry:
 
     @property
     def key(self) -> Key:
-        """Of the action."""
+        """Return the action's key."""
         return self.asset, self.kind, self.ex_date, self.id
 
 
 def put_action(tx: Transaction, due: DueAction, next: str, vanished: str = "") -> None:
-    """Keep an action, in place of the one of the same key."""
+    """Store an action; replace the one with the same key."""
     action = due.action
     tx.connection.execute(
         "INSERT OR REPLACE INTO actions (asset, kind, ex_date, id, ratio, cash, into_asset, value, total_return,"
@@ -84,34 +87,35 @@ def put_action(tx: Transaction, due: DueAction, next: str, vanished: str = "") -
 
 
 def drop_action(tx: Transaction, key: Key) -> None:
-    """Forget an action of which nothing was booked."""
+    """Delete an action of which nothing was booked."""
     tx.connection.execute("DELETE FROM actions WHERE asset = ? AND kind = ? AND ex_date = ? AND id = ?", key)
 
 
 def put_price(tx: Transaction, key: Key, price: Decimal) -> None:
-    """Keep the price at the close before an action: it is the same whenever the action is looked at again."""
+    """Store the price at the close before an action, so that later corrections use the same one."""
     where = "asset = ? AND kind = ? AND ex_date = ? AND id = ?"
     tx.connection.execute(f"UPDATE actions SET price = ? WHERE {where}", (str(price), *key))  # noqa: S608
 
 
 def put_next(tx: Transaction, key: Key, next: str) -> None:
-    """Say at which session an action is looked at next, '' for never."""
+    """Set the session at which an action is processed next, '' for never."""
     where = "asset = ? AND kind = ? AND ex_date = ? AND id = ?"
     tx.connection.execute(f"UPDATE actions SET due = ? WHERE {where}", (next, *key))  # noqa: S608
 
 
 def fill_came(tx: Transaction, asset: str, at: datetime) -> None:
-    """Have the actions looked at again that act on a fill which became known now."""
+    """Mark as due the actions that apply to a newly known fill."""
+    # The fill may have given a book a position at the close before the action, for which nothing is booked yet.
     tx.connection.execute("UPDATE actions SET due = session WHERE asset = ? AND before >= ?", (asset, at.isoformat()))
 
 
 def listed(connection: sqlite3.Connection, asset: str) -> tuple[StoredAction, ...]:
-    """All kept actions of an asset, by date."""
+    """Return all stored actions of an asset, by date."""
     return _kept(connection.execute(f"{_ACTION} WHERE asset = ? ORDER BY ex_date, kind, id", (asset,)))
 
 
 def due_until(connection: sqlite3.Connection, through: str) -> tuple[StoredAction, ...]:
-    """The actions that are to be looked at, of all sessions up to one."""
+    """Return the actions that are due at sessions up to `through`, by due session."""
     where = "WHERE due <> '' AND due <= ? ORDER BY due"
     return _kept(connection.execute(f"{_ACTION} {where}", (through,)))
 
@@ -119,9 +123,10 @@ def due_until(connection: sqlite3.Connection, through: str) -> tuple[StoredActio
 def hang_together(
     connection: sqlite3.Connection, asset: str, since: datetime, through: str
 ) -> tuple[StoredAction, ...]:
-    """The actions of an asset, of those it becomes, and of those that become it, over any number of steps.
+    """Return all actions connected to an asset: of the asset, of those it becomes, of those that become it,
+    transitively.
 
-    Of all actions that act on what was held at an instant or later, of sessions up to `through`.
+    Only actions that apply to positions at `since` or later, of sessions up to `through`.
     """
     bounds = (since.isoformat(), through)
     seen: set[str] = set()
@@ -141,13 +146,13 @@ def hang_together(
 
 
 def between(connection: sqlite3.Connection, after: str, until: str) -> tuple[DueAction, ...]:
-    """The kept actions whose session is after one and no later than another, by session."""
+    """Return the stored actions with after < session <= until, by session."""
     where = "WHERE session > ? AND session <= ? ORDER BY session"
     return tuple(k.due for k in _kept(connection.execute(f"{_ACTION} {where}", (after, until))))
 
 
 def put_entry(tx: Transaction, entry: ActionEntry) -> int:
-    """Book an entry; its number."""
+    """Insert an entry; return its number."""
     a = entry.amounts
     made = tx.connection.execute(
         "INSERT INTO action_entries (strategy, portfolio, asset, kind, ex_date, id, step, into_asset, change,"
@@ -163,7 +168,7 @@ def put_entry(tx: Transaction, entry: ActionEntry) -> int:
 
 
 def entries_of(connection: sqlite3.Connection, key: Key) -> tuple[ActionEntry, ...]:
-    """What was booked of an action, for all books, in order."""
+    """Return the entries of an action, for all books, in order."""
     where = "WHERE asset = ? AND kind = ? AND ex_date = ? AND id = ? ORDER BY number"
     return tuple(map(_entry, connection.execute(f"{_ENTRY} {where}", key)))
 
@@ -171,13 +176,13 @@ def entries_of(connection: sqlite3.Connection, key: Key) -> tuple[ActionEntry, .
 def entries_of_book(
     connection: sqlite3.Connection, key: BookKey, after: str = "", most: int = 1 << 62
 ) -> tuple[ActionEntry, ...]:
-    """What was booked for a book that counts after a session, the newest first."""
+    """Return the entries of a book that count after a session, the newest first, at most `most`."""
     where = "WHERE strategy = ? AND portfolio = ? AND session > ? ORDER BY session DESC, number DESC LIMIT ?"
     return tuple(map(_entry, connection.execute(f"{_ENTRY} {where}", (key.strategy, key.portfolio, after, most))))
 
 
 def was_booked(connection: sqlite3.Connection, asset: str, kind: str, since: str, until: str) -> bool:
-    """Whether an action of that kind with an ex-date or pay date between two days was booked for some book."""
+    """Return True if some book has an entry of that kind and asset with an ex-date or pay date between two days."""
     row = connection.execute(
         "SELECT 1 FROM action_entries WHERE asset = ? AND kind = ? AND max(ex_date, pay_session) >= ? AND ex_date <= ?"
         " LIMIT 1",
@@ -187,7 +192,7 @@ def was_booked(connection: sqlite3.Connection, asset: str, kind: str, since: str
 
 
 def put_watermark(tx: Transaction, key: BookKey, asset: str, session: str, reason: str) -> None:
-    """Let actions up to a session do nothing to a book: of an asset, '' for all."""
+    """Set a watermark: actions up to `session` do not affect the book. asset: '' for all."""
     tx.connection.execute(
         "INSERT OR REPLACE INTO action_watermarks (strategy, portfolio, asset, session, reason) VALUES (?, ?, ?, ?, ?)",
         (key.strategy, key.portfolio, asset, session, reason),
@@ -195,28 +200,28 @@ def put_watermark(tx: Transaction, key: BookKey, asset: str, session: str, reaso
 
 
 def watermarks(connection: sqlite3.Connection) -> dict[tuple[BookKey, str], str]:
-    """By book and asset ('' for all), the session up to which actions do nothing."""
+    """Return, by book and asset ('' for all), the session up to which actions have no effect."""
     rows = connection.execute("SELECT strategy, portfolio, asset, session FROM action_watermarks")
     return {(BookKey(s, p), asset): session for s, p, asset, session in rows}
 
 
 def progress(connection: sqlite3.Connection) -> tuple[str, Decimal]:
-    """The session up to which actions were booked ('' for none), and the step of quantities they were booked in."""
+    """Return (session up to which actions are booked, '' for none; step of the quantities they were booked in)."""
     rows = dict(connection.execute("SELECT key, value FROM meta WHERE key IN (?, ?)", (_THROUGH, _STEP)).fetchall())
     return rows.get(_THROUGH, ""), Decimal(rows.get(_STEP, "1"))
 
 
 def put_progress(tx: Transaction, through: str, step: Decimal) -> None:
-    """Keep what `progress` gives."""
+    """Store the values that `progress` returns."""
     tx.connection.executemany(
         "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", [(_THROUGH, through), (_STEP, str(step))]
     )
 
 
 def restated(prices: Mapping[str, Decimal], dues: Iterable[DueAction]) -> dict[str, Decimal]:
-    """Prices of before some actions, in the units of after: divided by splits, less dividends, under new names.
+    """Return prices from before some actions in later units: divided by splits, less dividends, under new names.
 
-    A price that a dividend would leave at or below zero is as it was.
+    A price is left unchanged if a dividend would make it zero or negative.
 
     >>> split = Action(date(2014, 6, 9), "AAPL", ActionKind.SPLIT, Fraction(7))
     >>> due = DueAction(split, "2014-06-09", datetime(2014, 6, 6, 20), "2014-06-09")
@@ -225,8 +230,10 @@ def restated(prices: Mapping[str, Decimal], dues: Iterable[DueAction]) -> dict[s
     """
     found = dict(prices)
     order = (ActionKind.SPLIT, ActionKind.DIVIDEND, ActionKind.RENAME)
+    # Renames come last in a session: its splits and dividends have the asset's old name.
     acting = sorted((d for d in dues if d.action.kind in order), key=lambda d: (d.session, order.index(d.action.kind)))
     for (_, is_rename), group in groupby(acting, key=lambda d: (d.session, d.action.kind is ActionKind.RENAME)):
+        # All renames of a session at once: two assets may exchange their names.
         if is_rename:
             found = renamed(found, {due.action.asset: due.action.into for due in group})
             continue
@@ -241,14 +248,15 @@ def restated(prices: Mapping[str, Decimal], dues: Iterable[DueAction]) -> dict[s
 
 
 def renamed(prices: Mapping[str, Decimal], names: Mapping[str, str]) -> dict[str, Decimal]:
-    """Prices by asset when names change at once (old name -> new one); a name that was given up keeps its price.
+    """Return prices by asset after simultaneous renames (old name -> new one); a name given up keeps its price.
 
-    A new name's own price stands, unless another asset had that name until now.
+    If the new name has a price of its own, that one stays, unless another asset had the name until now.
 
     >>> renamed({"A": Decimal(10), "B": Decimal(40), "N": Decimal(9)}, {"A": "B", "B": "A"})
     {'A': Decimal('40'), 'B': Decimal('10'), 'N': Decimal('9')}
     """
     found = dict(prices)
+    # A name given up and taken over on the same day gets the price of the asset that takes it.
     for into in names.keys() & {*names.values()}:
         found.pop(into, None)
     for old, into in names.items():

@@ -1,11 +1,11 @@
 """Books in the ledger: cash and positions per (strategy, portfolio), changed by fills and charges, valued at closes.
 
-A fill is known by the broker's execution id: recorded twice, it counts once. What the broker reports is taken in whole
-(`take_in`): its fills, its charges and the cursor to go on from, in one transaction.
+A fill is identified by the broker's execution id; recording it is idempotent. A broker report is stored in one
+transaction (`take_in`): its fills, its charges and the cursor for the next request.
 
-The law that holds at any commit: cash = capital + sum of the book's fills' cash + sum of its charges + cash of its
-action entries; what is owed to it is the sum of its entries' receivables; and a position is the sum of its fills and of
-its entries' changes (`booking.py`, `recount.py`).
+Invariant of every commit: cash = capital + cash of the book's fills + its charges + cash of its action entries;
+receivables = sum of its entries' receivables; a position = sum of its fills and of its entries' changes
+(`action_booking.py`, `recount.py`).
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from sigc.store.ledger.ledger import Transaction
 from sigc.store.ledger.records import ZERO, BookKey, Charge, Fill, Nav, Position, RunKey, Side
 
 _CENT = Decimal("0.01")
-_OF_ACTION = "action "  # how the kind of a charge begins by which a simulated broker books a corporate action
-_DIVIDEND, _NEAR = "dividend", timedelta(days=10)  # five sessions and a holiday
+_OF_ACTION = "action "  # prefix of the charges by which a simulated broker books a corporate action
+_DIVIDEND, _NEAR = "dividend", timedelta(days=10)  # a broker pays late: five sessions, a weekend and a holiday
 _OF_BOOK = "JOIN intents i USING (client_order_id) JOIN runs r ON r.id = i.run WHERE r.strategy = ? AND r.portfolio = ?"
 
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A book's money. opened: when it was given its capital. anchor: the as-of day of its first run.
+    """A book's money. opened: the instant at which it got its capital. anchor: the as-of day of its first run.
 
-    receivables: what corporate actions owe it, less what it owes because of them.
+    receivables: money that corporate actions owe it, less money it owes because of them.
     """
 
     key: BookKey
@@ -45,7 +45,7 @@ class Book:
 
 
 def open_book(tx: Transaction, key: BookKey, capital: Decimal, at: datetime, anchor: str = "") -> Book:
-    """The book, opened with its capital if it is new. anchor: the as-of day of its first run."""
+    """Return the book; open it with its capital if it does not exist. anchor: the as-of day of its first run."""
     known = book(tx.connection, key)
     if known is not None:
         return known
@@ -61,7 +61,7 @@ def open_book(tx: Transaction, key: BookKey, capital: Decimal, at: datetime, anc
 
 
 def book(connection: sqlite3.Connection, key: BookKey) -> Book | None:
-    """A book, None before it is opened."""
+    """Return a book, None before it is opened."""
     row = connection.execute(
         "SELECT capital, cash, opened, anchor, receivables FROM books WHERE strategy = ? AND portfolio = ?",
         (key.strategy, key.portfolio),
@@ -70,7 +70,7 @@ def book(connection: sqlite3.Connection, key: BookKey) -> Book | None:
 
 
 def books(connection: sqlite3.Connection) -> tuple[Book, ...]:
-    """All books, by key."""
+    """Return all books, by key."""
     rows = connection.execute(
         "SELECT strategy, portfolio, capital, cash, opened, anchor, receivables FROM books ORDER BY strategy, portfolio"
     )
@@ -82,7 +82,7 @@ def _book(key: BookKey, capital: str, cash: str, opened: str, anchor: str, owed:
 
 
 def positions(connection: sqlite3.Connection, key: BookKey | None = None) -> tuple[Position, ...]:
-    """What a book, or every book, holds, by asset."""
+    """Return the positions of a book, or of every book, by asset."""
     rows = connection.execute(
         "SELECT strategy, portfolio, asset, quantity, average_price FROM positions"
         " WHERE ? IS NULL OR (strategy = ? AND portfolio = ?) ORDER BY strategy, portfolio, asset",
@@ -92,21 +92,22 @@ def positions(connection: sqlite3.Connection, key: BookKey | None = None) -> tup
 
 
 def quantities(connection: sqlite3.Connection, key: BookKey) -> dict[str, Decimal]:
-    """Quantity by asset of a book, without zeros."""
+    """Return the quantity by asset of a book, without zeros."""
     return {p.asset: p.quantity for p in positions(connection, key)}
 
 
 def cursor(connection: sqlite3.Connection) -> str:
-    """Up to where the broker's activities were taken in."""
+    """Return the position up to which the broker's activities are recorded."""
     row = connection.execute("SELECT value FROM meta WHERE key = 'activities'").fetchone()
     return "" if row is None else str(row[0])
 
 
 def take_in(tx: Transaction, fills: tuple[Fill, ...], charges: tuple[Charge, ...], to: str) -> tuple[Fill, ...]:
-    """Record what the broker reports; what is known already is passed over. Returns the fills that are new.
+    """Record a broker report, skip what is known already, and return the new fills.
 
-    A fill from before a corporate action that was booked is met by a correction of it, in the same transaction.
+    A fill from before a booked corporate action causes a correction of that action, in the same transaction.
     """
+    # Order: fills, then corrections, then charges, which are shared by the positions that result.
     new = tuple(f for f in fills if _add_fill(tx, f))
     if new:
         booking.book_again(tx)
@@ -140,6 +141,7 @@ def _add_fill(tx: Transaction, fill: Fill) -> bool:
     if intent is None:
         tx.audit(AuditEvent("fill.foreign", said | {"at": fill.at}))  # an order that this ledger did not send
         return True
+    # The fill is new (INSERT OR IGNORE inserted it), so order, position and cash change exactly once.
     orders.filled(tx, intent, fill.quantity)
     key = BookKey(intent.key.strategy, intent.key.portfolio)
     held = _move_position(tx, key, fill)
@@ -152,7 +154,7 @@ def _add_fill(tx: Transaction, fill: Fill) -> bool:
 
 
 def _slippage_bps(fill: Fill, reference: Decimal) -> float:
-    """How much worse than the price the order was sized by, in basis points; negative when better."""
+    """Return how much worse than the order's reference price the fill is, in basis points; negative if better."""
     return round(float((fill.price / reference - 1) * fill.side.sign * 10_000), 4) if reference else 0.0
 
 
@@ -163,7 +165,7 @@ def _move_position(tx: Transaction, key: BookKey, fill: Fill) -> Decimal:
 
 
 def moved_position(held: Decimal, average: Decimal, fill: Fill) -> tuple[Decimal, Decimal]:
-    """Quantity and average price after a fill: averaged when it adds, kept when it reduces, new when it turns.
+    """Return (quantity, average price) after a fill: averaged when it adds, kept when it reduces, new when it turns.
 
     >>> at = datetime(2024, 1, 2)
     >>> fill = Fill("e1", "o1", "AAPL", Side.BUY, Decimal(10), Decimal(30), ZERO, at)
@@ -203,8 +205,11 @@ def _add_charge(tx: Transaction, charge: Charge) -> None:
 
 
 def _is_booked(connection: sqlite3.Connection, charge: Charge) -> bool:
-    """Whether a charge is what the ledger books itself: of a corporate action at a simulated broker, or a dividend of
-    which an entry is near."""
+    """Return True if the ledger books the charge itself, as a corporate action.
+
+    True for a simulated broker's action charge, and for a dividend with an entry within ten days: it must not be paid
+    twice.
+    """
     if charge.kind.startswith(_OF_ACTION):
         return True
     since, until = (str((charge.at + days).date()) for days in (-_NEAR, _NEAR))
@@ -212,9 +217,10 @@ def _is_booked(connection: sqlite3.Connection, charge: Charge) -> bool:
 
 
 def _shares(connection: sqlite3.Connection, charge: Charge) -> Mapping[BookKey, Decimal]:
-    """Who bears a charge: the books that hold the asset (short, for a borrow fee) by size, else all by capital.
+    """Return the share of each book in a charge: by size for books that hold the asset (short, for a fee), else by
+    capital.
 
-    The last bears what rounding to cents leaves.
+    If some book is short, only the short ones share. The last book takes the rounding difference.
     """
     held = holders(connection, charge.asset)
     sizes = {key: -quantity for key, quantity in held.items() if quantity < 0} or held
@@ -229,23 +235,23 @@ def _shares(connection: sqlite3.Connection, charge: Charge) -> Mapping[BookKey, 
 
 
 def has_traded(connection: sqlite3.Connection, asset: str) -> bool:
-    """Return True if there is a fill of an asset, of whatever book."""
+    """Return True if any book has a fill of the asset."""
     return connection.execute("SELECT 1 FROM fills WHERE asset = ? LIMIT 1", (asset,)).fetchone() is not None
 
 
 def fills_of(connection: sqlite3.Connection, run: str) -> tuple[Fill, ...]:
-    """The fills of a run's orders, as they came."""
+    """Return the fills of a run's orders, in order of arrival."""
     return _fills(connection, "JOIN intents i USING (client_order_id) WHERE i.run = ?", run)
 
 
 def count_fills(connection: sqlite3.Connection, run: str) -> int:
-    """How many fills a run's orders have."""
+    """Return the number of fills of a run's orders."""
     query = "SELECT count(*) FROM fills JOIN intents USING (client_order_id) WHERE run = ?"
     return int(connection.execute(query, (run,)).fetchone()[0])
 
 
 def count_fills_of(connection: sqlite3.Connection, key: BookKey) -> int:
-    """How many fills a book has."""
+    """Return the number of fills of a book."""
     query = (
         "SELECT count(*) FROM fills JOIN intents i USING (client_order_id) JOIN runs r ON r.id = i.run"
         " WHERE r.strategy = ? AND r.portfolio = ?"
@@ -254,7 +260,7 @@ def count_fills_of(connection: sqlite3.Connection, key: BookKey) -> int:
 
 
 def fills_of_book(connection: sqlite3.Connection, key: BookKey, after: datetime | None = None) -> tuple[Fill, ...]:
-    """The fills of a book as they came, those after an instant where asked."""
+    """Return the fills of a book in order of arrival; with `after`, only those executed after that instant."""
     if after is None:
         return _fills(connection, _OF_BOOK, key.strategy, key.portfolio)
     # From the newest fills of all books on: the book's own would be looked for among all orders it ever had.
@@ -263,12 +269,14 @@ def fills_of_book(connection: sqlite3.Connection, key: BookKey, after: datetime 
 
 
 def fills_of_session(connection: sqlite3.Connection, key: RunKey) -> tuple[Fill, ...]:
-    """The fills of all orders of a book for a session."""
+    """Return the fills of all orders of a book for a session."""
     return _fills(connection, f"{_OF_BOOK} AND r.session = ?", key.strategy, key.portfolio, key.session)
 
 
 def _fills(connection: sqlite3.Connection, where: str, *values: str) -> tuple[Fill, ...]:
-    """The plus has the few that are found sorted: without it SQLite may read all fills, as they lie in that order."""
+    """Return the fills of a condition. The plus in ORDER BY sorts the few rows found: without it SQLite may scan all
+    fills.
+    """
     rows = connection.execute(
         "SELECT f.execution_id, f.client_order_id, f.asset, f.side, f.quantity, f.price, f.commission, f.at"  # noqa: S608
         f" FROM fills f {where} ORDER BY +f.number",
@@ -281,7 +289,7 @@ def _fills(connection: sqlite3.Connection, where: str, *values: str) -> tuple[Fi
 
 
 def charged(connection: sqlite3.Connection, key: BookKey, after: datetime | None = None) -> Decimal:
-    """The sum of the charges that a book bore, of those after an instant where asked."""
+    """Return the sum of the charges of a book; with `after`, only those after that instant."""
     rows = connection.execute(
         "SELECT s.amount FROM charges c CROSS JOIN charge_shares s USING (id)"
         " WHERE s.strategy = ? AND s.portfolio = ? AND c.at > ?",
@@ -291,7 +299,7 @@ def charged(connection: sqlite3.Connection, key: BookKey, after: datetime | None
 
 
 def charges_by_day(connection: sqlite3.Connection, key: BookKey) -> dict[str, Decimal]:
-    """What a book was charged, by the UTC date of the charge."""
+    """Return the charges of a book, summed by the UTC date of the charge."""
     rows = connection.execute(
         "SELECT c.at, s.amount FROM charges c CROSS JOIN charge_shares s USING (id)"
         " WHERE s.strategy = ? AND s.portfolio = ? ORDER BY c.at",
@@ -304,7 +312,7 @@ def charges_by_day(connection: sqlite3.Connection, key: BookKey) -> dict[str, De
 
 
 def put_nav(tx: Transaction, nav: Nav) -> None:
-    """Record what a book was worth at a close; a session that is known already is left as it is."""
+    """Record the NAV of a book at a close; a known session is left unchanged."""
     key = nav.book
     added = tx.connection.execute(
         "INSERT OR IGNORE INTO nav (strategy, portfolio, session, nav, cash, gross, net, receivables)"
@@ -321,7 +329,7 @@ def put_nav(tx: Transaction, nav: Nav) -> None:
 
 
 def navs(connection: sqlite3.Connection, key: BookKey, after: str = "") -> tuple[Nav, ...]:
-    """What a book was worth at each close after a session, in order."""
+    """Return the NAVs of a book at the closes after a session, in order."""
     rows = connection.execute(
         "SELECT session, basis, nav, cash, gross, net, receivables FROM nav WHERE strategy = ? AND portfolio = ?"
         " AND session > ? ORDER BY session",
@@ -331,7 +339,7 @@ def navs(connection: sqlite3.Connection, key: BookKey, after: str = "") -> tuple
 
 
 def last_nav(connection: sqlite3.Connection, key: BookKey) -> Nav | None:
-    """The newest, None before the first close."""
+    """Return the newest NAV of a book, None before the first close."""
     row = connection.execute(
         "SELECT session, basis, nav, cash, gross, net, receivables FROM nav WHERE strategy = ? AND portfolio = ?"
         " ORDER BY session DESC LIMIT 1",
@@ -346,7 +354,7 @@ def _nav(key: BookKey, session: str, basis: str, *money: str) -> Nav:
 
 
 def declared_until(connection: sqlite3.Connection, key: BookKey) -> str:
-    """The last session whose NAV is of prices as an older sigc took them, '' for none."""
+    """Return the last session whose NAV used prices as declared (by an older sigc), '' for none."""
     (session,) = connection.execute(
         "SELECT max(session) FROM nav WHERE strategy = ? AND portfolio = ? AND basis = 'declared'",
         (key.strategy, key.portfolio),

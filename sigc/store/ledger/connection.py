@@ -1,4 +1,4 @@
-"""The ledger's file: the lock that makes one process its writer, connections, migrations, errors in our words.
+"""The ledger's file: the lock that admits one writing process, connections, migrations, errors as E310.
 
 work_dir/lock            held (flock) by the one process that may write
 work_dir/ledger.sqlite   and its -wal and -shm
@@ -34,7 +34,7 @@ _HINTS = {
 
 @contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Errors of the disk and of SQLite as E310, naming the file and what to do."""
+    """Turn errors of the disk and of SQLite into E310, with the file and what to do."""
     try:
         yield
     except sqlite3.Error as error:
@@ -47,7 +47,9 @@ def told(path: Path) -> Iterator[None]:
 
 
 class Lock:
-    """The work dir, ours alone until `release` or death. Raises SigcError E311 while another process has it."""
+    """Exclusive ownership of the work dir until `release` or the process's end. Raise SigcError E311 if another has
+    it.
+    """
 
     def __init__(self, directory: Path) -> None:
         path = directory / LOCK
@@ -55,6 +57,7 @@ class Lock:
             keep_private(directory, "daemon.work_dir")
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            # flock, not a pid file: the kernel releases it with the process, so a crash leaves no stale lock.
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as taken:
             holder = os.pread(self._handle, 32, 0).decode(errors="replace").strip()
@@ -64,25 +67,26 @@ class Lock:
         try:
             os.ftruncate(self._handle, 0)
             os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
-        except OSError:  # who holds it is a courtesy; that it is held is not
+        except OSError:  # the PID in the file is only for messages; the lock itself holds
             pass
 
     def release(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
 
 
 def connect_writer(path: Path, synchronous: str = "FULL", migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
-    """The one connection that writes, migrated to the newest schema. Every transaction is explicit."""
+    """Return the writing connection, migrated to the newest schema. Every transaction is explicit (BEGIN, COMMIT)."""
     with told(path):
         _look_at(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA busy_timeout = 5000")
             connection.execute("PRAGMA foreign_keys = ON")
-            version = _version(connection, path, len(migrations))  # before anything is changed in a file of others
+            # Before anything is changed: the file may be another program's.
+            version = _version(connection, path, len(migrations))
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {synchronous}")
             _migrate(connection, path, version, migrations)
@@ -93,7 +97,7 @@ def connect_writer(path: Path, synchronous: str = "FULL", migrations: Sequence[s
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """A connection that only reads. Raises E310 when there is no ledger, or one of another version."""
+    """Return a read-only connection. Raise E310 if there is no ledger, or its version is not this sigc's."""
     with told(path):
         if not path.is_file():
             hint = "nothing has been traded there; `sigc run FILE` makes a ledger, daemon.work_dir says where"
@@ -105,8 +109,8 @@ def connect_reader(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA query_only = ON")
             version = _version(connection, path, len(MIGRATIONS))
             if version < len(MIGRATIONS):
-                hint = "`sigc run` brings it up to date, and keeps a copy"
-                raise SigcError(Diagnostic("E310", f"the ledger {path} is of the old version {version}", hint=hint))
+                hint = "`sigc run` migrates it, and keeps a copy"
+                raise SigcError(Diagnostic("E310", f"the ledger {path} has the old version {version}", hint=hint))
         except BaseException:
             connection.close()
             raise
@@ -114,12 +118,12 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 
 def _is_at_rest_for_good(path: Path) -> bool:
-    """Whether nobody can write it, nor its -shm, which SQLite wants to make for who only reads: on a read-only disk."""
+    """Return True on a read-only disk without a WAL. SQLite must then not create its -shm: `immutable` stops it."""
     return bool(os.statvfs(path).f_flag & os.ST_RDONLY) and not path.with_name(f"{path.name}-wal").exists()
 
 
 def _look_at(path: Path) -> None:
-    """Refuse a file that is no database: SQLite takes a short one for an empty database, and writes over it."""
+    """Refuse a file that is not a database: SQLite takes a short file for an empty database and overwrites it."""
     if path.exists():
         with path.open("rb") as file:
             start = file.read(len(_MAGIC))
@@ -128,10 +132,11 @@ def _look_at(path: Path) -> None:
 
 
 def _foreign(path: Path) -> SigcError:
-    return SigcError(Diagnostic("E310", f"{path} is no ledger of sigc", hint="set daemon.work_dir to another folder"))
+    return SigcError(Diagnostic("E310", f"{path} is not a sigc ledger", hint="set daemon.work_dir to another folder"))
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, version: int, migrations: Sequence[str]) -> None:
+    # Copy before the first change. Each script commits with its version, so a crash goes on with the next script.
     if 0 < version < len(migrations):
         _copy(connection, path.with_name(f"{path.name}.v{version}"))
     for number, script in enumerate(migrations[version:], version + 1):
@@ -149,7 +154,7 @@ def _migrate(connection: sqlite3.Connection, path: Path, version: int, migration
 
 
 def _version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
-    """The schema's version, 0 for a fresh file. Raises E310 for a file that is not ours or newer than we are."""
+    """Return the schema's version, 0 for a fresh file. Raise E310 for another program's file, or a newer version."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -162,9 +167,9 @@ def _version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
 
 
 def _copy(connection: sqlite3.Connection, to: Path) -> None:
-    """A whole copy beside the ledger, there completely or not at all."""
+    """Write a copy of the ledger beside it, completely or not at all."""
     part = to.with_name(f"{to.name}.part")
-    for left in to.parent.glob(f"{part.name}*"):  # by a process that died: the file, and its journal
+    for left in to.parent.glob(f"{part.name}*"):  # left by a process that died: the file, and its journal
         left.unlink()
     target = sqlite3.connect(part)
     try:
@@ -172,11 +177,12 @@ def _copy(connection: sqlite3.Connection, to: Path) -> None:
     finally:
         target.close()
     part.replace(to)
+    # The rename is durable only once the directory is on disk; the migration begins after it.
     sync_directory(to.parent)
 
 
 def _statements(script: str) -> Iterator[str]:
-    """One statement at a time: `executescript` would commit on its own."""
+    """Yield one statement at a time: `executescript` would commit by itself."""
     pending = ""
     for line in script.splitlines(keepends=True):
         pending += line

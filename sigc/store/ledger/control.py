@@ -1,7 +1,7 @@
-"""What a person or a rule has decided, kept until it is taken back: halted, paused, disabled jobs.
+"""Decisions of a person or a rule, kept until they are withdrawn: halted, paused, disabled jobs.
 
-Each has a name (`halted`), a scope ('' for all, else a strategy, a job or a run) and a value; who said it, why and
-when. It is set and dropped in one transaction with its audit record, so it holds after any crash.
+Each has a name (`halted`), a scope ('' for all, else a strategy, a job or a run), a value, its author, reason and
+instant. It is set and deleted in one transaction with its audit record, so it survives any crash.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from sigc.store.ledger.ledger import Transaction
 HALTED = "halted"  # no order of that strategy (or of any) is sent
 PAUSED = "paused"  # no run of that strategy (or of any) is started
 CANCELLED = "cancelled"  # nothing more of that run (its id is the scope) is sent
-ACCEPTED = "accepted"  # the price of an asset on a date (`DATE ASSET` is the scope), though it is unlike the one before
+ACCEPTED = "accepted"  # the price of an asset on a date (scope: `DATE ASSET`), despite its jump
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One decision that holds."""
+    """One decision in force."""
 
     name: str
     scope: str
@@ -32,12 +32,12 @@ class Control:
 
     @property
     def by(self) -> str:
-        """Who decided, and why: `by ann: enough`."""
+        """Return the author and the reason: `by ann: enough`."""
         return f"by {self.who or 'sigc'}" + (f": {self.reason}" if self.reason else "")
 
 
 def put(tx: Transaction, name: str, scope: str, value: str, who: str, reason: str) -> None:
-    """Decide; an earlier decision of that name and scope is replaced."""
+    """Store a decision; replace an earlier one of that name and scope."""
     before = get(tx.connection, name, scope)
     tx.connection.execute(
         "INSERT INTO control (name, scope, value, who, reason, at) VALUES (?, ?, ?, ?, ?, ?)"
@@ -50,7 +50,7 @@ def put(tx: Transaction, name: str, scope: str, value: str, who: str, reason: st
 
 
 def drop(tx: Transaction, name: str, scope: str, who: str = "", reason: str = "") -> bool:
-    """Take a decision back; whether there was one."""
+    """Delete a decision. Return True if it existed."""
     before = get(tx.connection, name, scope)
     if before is None:
         return False
@@ -61,29 +61,29 @@ def drop(tx: Transaction, name: str, scope: str, who: str = "", reason: str = ""
 
 
 def get(connection: sqlite3.Connection, name: str, scope: str) -> Control | None:
-    """The decision of that name and scope, None without one."""
+    """Return the decision of that name and scope, None without one."""
     found = _read(connection, "name = ? AND scope = ?", (name, scope))
     return found[0] if found else None
 
 
 def every(connection: sqlite3.Connection, name: str) -> tuple[Control, ...]:
-    """All decisions of that name, by scope."""
+    """Return all decisions of that name, by scope."""
     return _read(connection, "name = ?", (name,))
 
 
 def accept_price(tx: Transaction, asset: str, day: str, who: str, reason: str) -> None:
-    """Decide that the price of an asset on a day (an ISO date) is right, so that it is traded on from then."""
+    """Accept the price of an asset on a day (an ISO date): it is traded on from then."""
     put(tx, ACCEPTED, f"{day} {asset}", "by hand", who, reason)
 
 
 def accepted_by_hand(connection: sqlite3.Connection) -> frozenset[tuple[str, str]]:
-    """Return (asset, ISO date) of every price that a person has accepted."""
+    """Return (asset, ISO date) of every price that a person accepted."""
     scopes = (one.scope.partition(" ") for one in every(connection, ACCEPTED))
     return frozenset((asset, day) for day, _, asset in scopes)
 
 
 def holds(connection: sqlite3.Connection, name: str, strategy: str) -> Control | None:
-    """The decision of that name which applies to a strategy: the one for all, or its own; None without either."""
+    """Return the decision of that name that applies to a strategy: the one for all, or its own; None without either."""
     found = _read(connection, "name = ? AND scope IN ('', ?)", (name, strategy))
     return found[0] if found else None
 

@@ -1,7 +1,7 @@
-"""What the daemon was asked to run and how it ended, the states of its jobs, and the fires that did not run.
+"""Run orders of the daemon and their outcomes, the states of its jobs, and missed fires.
 
-An order is written before its run begins and ended with its verdict, so none is left open after a restart: `left_open`
-are those that a crash interrupted. What a trading run did is in `runs.py`; both have the same id.
+A run order is written before its run begins and closed with its outcome. Recovery closes those that a crash left open
+(`left_open`). `runs.py` holds the trading run itself, under the same id.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _COLUMNS = (
 
 
 _MOST_MISSES = 100_000
-_SLACK = timedelta(days=30)  # how long after its time a miss may be written down
+_SLACK = timedelta(days=30)  # a miss may be recorded this long after its planned time
 
 
 @dataclass(frozen=True, slots=True)
 class OrderedRun:
-    """One order of a run. fire: the planned instant of its job's fire; None when it was asked for by hand."""
+    """One run order. fire: the planned instant of its job's fire; None for one requested by hand."""
 
     id: str
     strategy: str
@@ -55,7 +55,7 @@ class OrderedRun:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """A fire that did not run."""
+    """A fire that did not run. planned: its planned instant; at: the instant of the record."""
 
     job: str
     planned: datetime
@@ -64,7 +64,7 @@ class Missed:
 
 
 def ask(tx: Transaction, order: OrderedRun) -> None:
-    """Write an order down, before anything of it is done."""
+    """Insert a run order, before anything of it is done."""
     tx.connection.execute(
         "INSERT INTO run_orders (id, strategy, kind, portfolio, file, date, slot, job, fire, who, reason, asked)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -80,7 +80,7 @@ def ask(tx: Transaction, order: OrderedRun) -> None:
 def end(
     tx: Transaction, order: OrderedRun, outcome: Outcome, message: str, session: str, as_of: str, before: bool
 ) -> None:
-    """Its verdict. before: it is certain that no order was sent."""
+    """Store the outcome of a run order. before: it is certain that no order was sent."""
     tx.connection.execute(
         "UPDATE run_orders SET finished = ?, outcome = ?, message = ?, session = ?, as_of = ?, before_trading = ?"
         " WHERE id = ?",
@@ -91,17 +91,19 @@ def end(
 
 
 def find(connection: sqlite3.Connection, id: str) -> OrderedRun | None:
-    """The order of that id."""
+    """Return the run order of that id, None without one."""
     return next(iter(_many(connection, "id = ?", id)), None)
 
 
 def left_open(connection: sqlite3.Connection) -> tuple[OrderedRun, ...]:
-    """Orders without a verdict, oldest first."""
+    """Return the run orders without an outcome, oldest first."""
     return _many(connection, "outcome = 'open' ORDER BY number")
 
 
 def unlike_their_runs(connection: sqlite3.Connection, strategy: str) -> tuple[OrderedRun, ...]:
-    """Trades of a strategy whose order was ended before their run was, or that have no end though their run has."""
+    """Return a strategy's trades whose run order and run disagree: ended before the run, or open though the run
+    ended.
+    """
     where = (
         "strategy = ? AND kind = 'trade' AND outcome IN ('open', 'unresolved', 'failed') AND EXISTS (SELECT 1 FROM runs"
         " WHERE runs.id = run_orders.id AND runs.outcome <> 'open' AND runs.outcome <> run_orders.outcome)"
@@ -111,19 +113,19 @@ def unlike_their_runs(connection: sqlite3.Connection, strategy: str) -> tuple[Or
 
 
 def recent(connection: sqlite3.Connection, most: int = 50, strategy: str = "", job: str = "") -> tuple[OrderedRun, ...]:
-    """The newest orders first."""
+    """Return the newest run orders, newest first, of a strategy or a job if given."""
     where, values = conditions({"strategy = ?": strategy, "job = ? AND job <> ''": job})
     return _many(connection, f"1{where} ORDER BY number DESC LIMIT ?", *values, most)
 
 
 def last_of(connection: sqlite3.Connection, strategy: str) -> OrderedRun | None:
-    """The newest order of a strategy that was no dry run."""
+    """Return the newest run order of a strategy that was not a dry run, None without one."""
     found = _many(connection, "strategy = ? AND kind <> 'dry' ORDER BY number DESC LIMIT 1", strategy)
     return next(iter(found), None)
 
 
 def last_of_job(connection: sqlite3.Connection, job: str) -> OrderedRun | None:
-    """Return the newest order of a job that was no dry run."""
+    """Return the newest run order of a job that was not a dry run, None without one."""
     found = _many(connection, "job = ? AND job <> '' AND kind <> 'dry' ORDER BY number DESC LIMIT 1", job)
     return next(iter(found), None)
 
@@ -131,24 +133,24 @@ def last_of_job(connection: sqlite3.Connection, job: str) -> OrderedRun | None:
 def asked_between(
     connection: sqlite3.Connection, strategy: str, start: datetime, end: datetime, most: int = 200
 ) -> tuple[OrderedRun, ...]:
-    """Return the orders of a strategy that were asked for in [start, end), oldest first."""
+    """Return the run orders of a strategy requested in [start, end), oldest first, at most `most`."""
     where = "strategy = ? AND asked >= ? AND asked < ? ORDER BY asked, id LIMIT ?"
     return _many(connection, where, strategy, start.isoformat(), end.isoformat(), most)
 
 
 def of_job_since(connection: sqlite3.Connection, job: str, start: datetime) -> tuple[OrderedRun, ...]:
-    """Return the newest orders of a job (of at most 50) that were asked for at or after an instant, no dry runs."""
+    """Return the newest run orders of a job (at most 50) requested at or after an instant, without dry runs."""
     return tuple(order for order in recent(connection, 50, job=job) if order.asked >= start and order.kind != "dry")
 
 
 def of_fires(connection: sqlite3.Connection, job: str, most: int = 50) -> dict[datetime, str]:
-    """The newest runs of a job by their fire."""
+    """Return the newest run ids of a job by their fire."""
     found = _many(connection, "job = ? AND job <> '' AND fire <> '' ORDER BY number DESC LIMIT ?", job, most)
     return {order.fire: order.id for order in reversed(found) if order.fire is not None}
 
 
 def save_state(tx: Transaction, job: str, record: Mapping[str, Any]) -> None:
-    """Keep the state of a job."""
+    """Store the state of a job."""
     tx.connection.execute(
         "INSERT INTO job_states (job, record, at) VALUES (?, ?, ?)"
         " ON CONFLICT (job) DO UPDATE SET record = excluded.record, at = excluded.at",
@@ -157,12 +159,12 @@ def save_state(tx: Transaction, job: str, record: Mapping[str, Any]) -> None:
 
 
 def states(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
-    """The states of all jobs by name."""
+    """Return the states of all jobs, by name."""
     return {str(job): json.loads(text) for job, text in connection.execute("SELECT job, record FROM job_states")}
 
 
 def miss(tx: Transaction, job: str, planned: datetime, reason: str, strategy: str = "") -> None:
-    """Record a fire that does not run."""
+    """Record a fire that will not run."""
     tx.connection.execute(
         "INSERT INTO misses (job, planned, reason, at) VALUES (?, ?, ?, ?)",
         (job, planned.isoformat(), reason, tx.at.isoformat()),
@@ -180,16 +182,16 @@ def did_not_run(
     is_trading: bool,
     more: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Record that a fire has not run, or not by its deadline, where somebody counts on it.
+    """Record that an expected fire did not run, or not by its deadline.
 
-    more: zone (of the job), session (that it would have traded for), detail (of the reason), each where it is known.
+    more: zone (of the job), session (for which it would have traded), detail (of the reason), each if known.
     """
     said = {"job": job, "planned": planned, "reason": reason, "trades": is_trading, **more}
     tx.audit(AuditEvent("job.did_not_run", said, strategy=strategy))
 
 
 def misses(connection: sqlite3.Connection, job: str, most: int = 50) -> tuple[Missed, ...]:
-    """The newest misses of a job first."""
+    """Return the newest misses of a job, newest first."""
     rows = connection.execute(
         "SELECT job, planned, reason, at FROM misses WHERE job = ? ORDER BY number DESC LIMIT ?", (job, most)
     )
@@ -197,9 +199,9 @@ def misses(connection: sqlite3.Connection, job: str, most: int = 50) -> tuple[Mi
 
 
 def misses_between(connection: sqlite3.Connection, job: str, start: datetime, end: datetime) -> tuple[Missed, ...]:
-    """Return the misses of a job's fires that were planned in [start, end), oldest first.
+    """Return the misses of a job's fires planned in [start, end), oldest first.
 
-    Misses are written about in the order in which they were planned: what lies long before is not read.
+    Misses are recorded roughly in planned order, so the scan stops 30 days before `start`.
     """
     rows = connection.execute(
         "SELECT job, planned, reason, at FROM misses WHERE job = ? ORDER BY number DESC LIMIT ?", (job, _MOST_MISSES)
@@ -207,6 +209,7 @@ def misses_between(connection: sqlite3.Connection, job: str, start: datetime, en
     found: list[Missed] = []
     for name, text, reason, at in rows:
         planned = datetime.fromisoformat(text)
+        # A miss may be recorded late (after a restart), so that one row outside the days is not the end of them.
         if planned < start - _SLACK:
             break
         if start <= planned < end:

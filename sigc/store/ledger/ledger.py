@@ -1,13 +1,13 @@
-"""The ledger: what was decided, sent, filled and said, in one SQLite file that survives the process at any moment.
+"""The ledger: runs, orders, fills, books and audit records in one SQLite file that survives a crash at any moment.
 
     with Ledger.open(work_dir, clock) as ledger:
         with ledger.transaction("intents") as tx:     BEGIN IMMEDIATE ... COMMIT, or nothing of it
             runs.decided(tx, run)                     a change of state
-            tx.audit(Event(...))                      and its record, in the same transaction
+            tx.audit(AuditEvent(...))                 and its record, in the same transaction
 
-WAL with synchronous=FULL: when the block has ended, it is on the disk. A failed write rolls back, is told as E310, and
-the ledger goes on when the cause is gone. (A commit whose fsync failed may still be found after a crash: what is
-recorded before an order is sent is therefore read as "may have been sent", never as "was not".)
+WAL with synchronous=FULL: after the `with` block the transaction is on disk. A failed write rolls back and raises E310;
+the ledger works again once the cause is gone. (A commit whose fsync failed may still be found after a crash. So a
+record written before an order is sent means "may have been sent", never "was not sent".)
 
 Read next: `schema.py`, `runs.py`, `orders.py`, `books.py`, `control.py` (the tables), `../audit/chain.py` (the chain),
 `connection.py` (lock, migrations).
@@ -37,9 +37,9 @@ from sigc.store.outbox.raise_alerts import derive
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Transaction:
-    """A transaction that is open. at: its instant, the same for all it writes. hide: takes secrets out of a text.
+    """An open transaction. at: its instant, the same for all its records. hide: removes secrets from a text.
 
-    ended: of each run of which it ends or fills orders, the newest such event. Alerts look at what all of them leave.
+    ended: by run, the newest event that ends or fills an order of it. Alerts judge the state after all of them.
     """
 
     connection: sqlite3.Connection
@@ -50,7 +50,7 @@ class Transaction:
     ended: dict[str, tuple[int, AuditEvent]] = field(default_factory=dict)
 
     def audit(self, event: AuditEvent) -> None:
-        """Record what this transaction changes, and raise the alerts that follow from it."""
+        """Append an audit record of a change, and raise the alerts that follow from it."""
         payload = {name: self._hidden(value) for name, value in event.payload.items()}
         recorded = replace(event, payload=payload)
         self.records.append(audit.append(self.connection, self.at, recorded, self.sign))
@@ -61,7 +61,7 @@ class Transaction:
             derive(self.connection, self.at, seq, recorded, self.hide)
 
     def conclude(self) -> None:
-        """Raise the alerts that follow from the ends of orders: once for each run, however many of them ended."""
+        """Raise the alerts that follow from orders that ended, once per run, however many orders ended."""
         for seq, event in self.ended.values():
             derive(self.connection, self.at, seq, event, self.hide)
 
@@ -81,9 +81,9 @@ class Transaction:
 
 
 class Ledger:
-    """The one writer of a work dir's ledger. Any thread may write, one at a time.
+    """The one writer of a work dir's ledger. Any thread may write; a lock lets one at a time.
 
-    hide: set it to what takes secrets out of a text; messages and records are written without them.
+    hide: a function that removes secrets from a text; it is applied to messages and records before they are written.
     """
 
     hide: Callable[[str], str]
@@ -111,9 +111,9 @@ class Ledger:
 
     @classmethod
     def open(cls, directory: Path, clock: Clock, *, sign: Sign | None = None, durable: bool = True) -> Ledger:
-        """Take the work dir and open its ledger, made or migrated as needed. durable: False for scratch ledgers.
+        """Lock the work dir and open its ledger; create or migrate it as needed. durable: False for scratch ledgers.
 
-        Raises SigcError: E311 while another process has it, E310 when it can't be used.
+        Raise SigcError E311 if another process has the work dir, E310 if the ledger can't be used.
         """
         lock = Lock(directory)
         try:
@@ -140,14 +140,16 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Let the work dir go."""
+        """Close the ledger and release the work dir."""
         with self._turn:
             self._connection.close()
             self._lock.release()
 
     @contextmanager
     def transaction(self, name: str) -> Iterator[Transaction]:
-        """All of the block, or nothing of it. name: one of `failpoint.TRANSACTIONS`. Raises SigcError E310."""
+        """Run the block in a transaction: all of it, or nothing. name: one of `failpoint.TRANSACTIONS`. Raise SigcError
+        E310.
+        """
         with self._turn, told(self.path):
             self._regain()
             self._connection.execute("BEGIN IMMEDIATE")
@@ -155,6 +157,7 @@ class Ledger:
                 failpoint(f"{name}:begun")
                 opened = Transaction(self._connection, self.clock.now(), self._sign, hide=self.hide)
                 yield opened
+                # Inside the transaction: an alert exists exactly if its event does.
                 opened.conclude()
                 failpoint(f"{name}:written")
                 self._connection.execute("COMMIT")
@@ -165,17 +168,17 @@ class Ledger:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """The writer's own view, between its transactions."""
+        """Yield the writer's own connection, between its transactions."""
         with self._turn, told(self.path):
             self._regain()
             yield self._connection
 
     def reader(self) -> sqlite3.Connection:
-        """A connection of one's own that only reads."""
+        """Return a new read-only connection."""
         return connect_reader(self.path)
 
     def _undo(self) -> None:
-        # SQLite has rolled back by itself where it had to; what is left of the transaction goes here.
+        # SQLite has rolled back by itself on some errors (disk full, I/O); roll back the rest of the transaction here.
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
@@ -183,7 +186,7 @@ class Ledger:
             self._is_lost = True
 
     def _regain(self) -> None:
-        """A connection that could not even roll back is given up: the file is as it was before the transaction."""
+        """Replace a connection that could not roll back: the file is as it was before the transaction."""
         if self._is_lost:
             fresh = connect_writer(self.path, self._synchronous)
             with suppress(sqlite3.Error):
@@ -193,7 +196,7 @@ class Ledger:
 
 
 def _name(connection: sqlite3.Connection, clock: Clock) -> None:
-    """Give a fresh ledger its id: client order ids of two ledgers at one broker never meet."""
+    """Give a fresh ledger its id: client order ids of two ledgers never collide at one broker."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute("INSERT OR IGNORE INTO meta VALUES ('ledger', ?)", (secrets.token_hex(8),))

@@ -1,4 +1,4 @@
-"""What the ledger knows of the process that serves it: whether it ended because it was asked to."""
+"""The daemon's mark in the ledger: up, or stopped on request. An `up` found at the start means that it crashed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _KEY, _UP, _DOWN = "daemon", "up", "down"
 
 
 def begin(tx: Transaction, alive: str, zone: str = "") -> bool:
-    """Note that a daemon serves the ledger. Return True where the one before was cut off, which is audited.
+    """Record that a daemon serves the ledger. Return True if the one before crashed, which is audited.
 
-    alive: ISO instant at which that one was seen last, '' for an unknown one; its last record counts as well. zone: in
-    which times are told.
+    alive: ISO instant at which that one was last seen, '' if unknown; its last record counts as well. zone: in which
+    times are shown.
     """
     row = tx.connection.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
     is_cut_off = row is not None and row[0] == _UP
@@ -30,7 +30,7 @@ def begin(tx: Transaction, alive: str, zone: str = "") -> bool:
 
 
 def ended(tx: Transaction) -> None:
-    """Note that the daemon ends because it was asked to."""
+    """Record that the daemon stops on request."""
     _put(tx, _DOWN)
     tx.audit(AuditEvent(STOPPED, {}))
 

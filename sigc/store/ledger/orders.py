@@ -1,12 +1,12 @@
-"""Orders in the ledger: intents and the states they pass through, each change with its audit record.
+"""Orders in the ledger: intents and their states; each change is written with its audit record.
 
     planned -> sending -> acknowledged | rejected | unknown        the outcome of one request
-    unknown -> acknowledged | rejected | planned                   looked up: there, refused, or certainly absent
+    unknown -> acknowledged | rejected | planned                   looked up: found, refused, or certainly absent
     planned -> denied | expired | cancelled                        never sent
     acknowledged -> partially_filled -> filled | cancelled | expired
-    expired | cancelled -> acknowledged                            absent when it was given up, and then it arrived
+    expired | cancelled -> acknowledged                            given up as absent, and then it arrived after all
 
-An order in `sending` after a crash is one in `unknown`: it may or may not be in the broker's book.
+After a crash `sending` means `unknown`: the order may or may not be in the broker's book.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sigc.store.ledger.records import (
 )
 
 S = IntentState
-# From which states each may be come to.
+# Allowed predecessors of each state.
 _FROM: Mapping[IntentState, frozenset[IntentState]] = MappingProxyType(
     {
         S.PLANNED: frozenset({S.SENDING, S.UNKNOWN}),
@@ -47,27 +47,29 @@ _FROM: Mapping[IntentState, frozenset[IntentState]] = MappingProxyType(
         S.DENIED: frozenset({S.PLANNED}),
     }
 )
-_IN_FLIGHT = "('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')"  # the index's own words
-# Events after which other orders may have more room, or less; what a run denies itself it takes out of its own account.
+# Exactly as in the index `intents_in_flight`, or SQLite does not use it.
+_IN_FLIGHT = "('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')"
+# Events after which other orders may have more room, or less. A run's own denials are left out: it accounts for them.
 _TURNS = (*(f"order.{state}" for state in (S.CANCELLED, S.EXPIRED, S.REJECTED)), "order.arrived")
-# The words of another index.
+# Exactly as in the index `intents_given_up_by_time`.
 _GIVEN_UP = "i.state IN ('expired', 'cancelled') AND i.attempts > 0 AND i.broker_order_id = ''"
 _COLUMNS = (
     "i.client_order_id, i.run, r.strategy, r.portfolio, r.session, r.kind, r.slot, i.place, i.asset, i.side,"
     " i.quantity, i.reference, i.order_type, i.limit_price, i.time_in_force, i.parent, i.slice, i.not_before, i.state,"
     " i.filled, i.broker_order_id, i.sent_at, i.attempts, i.message"
 )
-# From orders to their runs, or from runs to their orders: SQLite, free to choose, begins with all runs of a book.
+# CROSS JOIN fixes the order of the tables: from orders to runs, or from runs to orders. SQLite, free to choose, would
+# begin with all runs of a book.
 _SELECT = f"SELECT {_COLUMNS} FROM intents i CROSS JOIN runs r ON r.id = i.run"  # noqa: S608
 _SELECT_BY_RUN = f"SELECT {_COLUMNS} FROM runs r CROSS JOIN intents i ON i.run = r.id"  # noqa: S608
 
 
 class ImpossibleError(Exception):
-    """An order can't come to that state from where it stands: a mistake of ours, never of the market."""
+    """A state transition that is not allowed: an internal error, never the market's."""
 
 
 def plan(tx: Transaction, intents: Iterable[Intent]) -> None:
-    """Write the orders of a run, before any of them is sent."""
+    """Insert the orders of a run, before any of them is sent."""
     for intent in intents:
         tx.connection.execute(
             "INSERT INTO intents (client_order_id, run, place, asset, side, quantity, reference, order_type,"
@@ -87,7 +89,7 @@ def plan(tx: Transaction, intents: Iterable[Intent]) -> None:
 
 
 def sending(tx: Transaction, intent: Intent, at: datetime) -> None:
-    """Mark an order before the request: from here on it may be in the broker's book."""
+    """Mark an order before its request: from here on it may be in the broker's book."""
     _move(tx, intent, S.SENDING, "order.sending", {"attempt": intent.attempts + 1})
     tx.connection.execute(
         "UPDATE intents SET sent_at = ?, attempts = attempts + 1 WHERE client_order_id = ?",
@@ -96,7 +98,7 @@ def sending(tx: Transaction, intent: Intent, at: datetime) -> None:
 
 
 def acknowledged(tx: Transaction, intent: Intent, broker_order_id: str) -> None:
-    """The broker has it. An order that fills arrived for before is left as it is."""
+    """Record that the broker has the order. The state is left unchanged if fills arrived before."""
     tx.connection.execute(
         "UPDATE intents SET broker_order_id = ? WHERE client_order_id = ?", (broker_order_id, intent.client_order_id)
     )
@@ -105,7 +107,7 @@ def acknowledged(tx: Transaction, intent: Intent, broker_order_id: str) -> None:
 
 
 def arrived(tx: Transaction, intent: Intent, broker_order_id: str) -> None:
-    """An order that was given up, because the broker did not have it, is in the book after all."""
+    """Record that an order given up as absent is in the broker's book after all."""
     tx.connection.execute(
         "UPDATE intents SET state = ?, broker_order_id = ? WHERE client_order_id = ?",
         (S.ACKNOWLEDGED, broker_order_id, intent.client_order_id),
@@ -114,18 +116,18 @@ def arrived(tx: Transaction, intent: Intent, broker_order_id: str) -> None:
 
 
 def moved(tx: Transaction, intent: Intent, to: IntentState, message: str = "") -> None:
-    """Bring an order to a state. Raises ImpossibleError for one that can't follow."""
+    """Change an order's state. Raise ImpossibleError for a transition that is not allowed."""
     _move(tx, intent, to, f"order.{'absent' if to is S.PLANNED else to}", {"message": message})
 
 
 def filled(tx: Transaction, intent: Intent, quantity: Decimal) -> None:
-    """Add to what was filled, and bring the order to where that leaves it."""
+    """Add to the filled quantity, and set the state that follows from it."""
     total = intent.filled + quantity
     state = intent.state
     if total >= intent.quantity:
         state = S.FILLED
     elif state in _FROM[S.PARTIALLY_FILLED]:
-        state = S.PARTIALLY_FILLED  # a fill that comes late leaves a cancelled order cancelled
+        state = S.PARTIALLY_FILLED  # a late fill leaves a cancelled order cancelled
     tx.connection.execute(
         "UPDATE intents SET filled = ?, state = ? WHERE client_order_id = ?",
         (str(total), state, intent.client_order_id),
@@ -133,24 +135,24 @@ def filled(tx: Transaction, intent: Intent, quantity: Decimal) -> None:
 
 
 def get(connection: sqlite3.Connection, client_order_id: str) -> Intent | None:
-    """The order of that id, None without one."""
+    """Return the order of that client order id, None without one."""
     row = connection.execute(f"{_SELECT} WHERE i.client_order_id = ?", (client_order_id,)).fetchone()
     return None if row is None else _intent(row)
 
 
 def state_of(connection: sqlite3.Connection, client_order_id: str) -> IntentState:
-    """Where an order stands now."""
+    """Return an order's current state."""
     (state,) = connection.execute("SELECT state FROM intents WHERE client_order_id = ?", (client_order_id,)).fetchone()
     return IntentState(state)
 
 
 def of_run(connection: sqlite3.Connection, run: str) -> tuple[Intent, ...]:
-    """The orders of a run, in their turn."""
+    """Return the orders of a run, in order of their place."""
     return _many(connection, "WHERE i.run = ? ORDER BY i.place", run)
 
 
 def in_flight(connection: sqlite3.Connection, book: BookKey | None = None) -> tuple[Intent, ...]:
-    """Orders that may still be filled, of one book or of all, oldest first."""
+    """Return the orders that may still be filled, of one book or of all, oldest first."""
     where = f"WHERE i.state IN {_IN_FLIGHT}"
     if book is None:
         return _many(connection, f"{where} ORDER BY i.number")
@@ -160,13 +162,14 @@ def in_flight(connection: sqlite3.Connection, book: BookKey | None = None) -> tu
 
 
 def given_up(connection: sqlite3.Connection, since: datetime) -> tuple[Intent, ...]:
-    """Orders that were sent, found absent and not sent again, oldest first; those last sent at or after an instant."""
-    where = f"WHERE {_GIVEN_UP} AND i.sent_at >= ? ORDER BY +i.number"  # sorts few, instead of reading all by number
+    """Return orders sent at or after `since`, found absent and not sent again, oldest first."""
+    # The plus in ORDER BY: sort the few found instead of scanning all by number.
+    where = f"WHERE {_GIVEN_UP} AND i.sent_at >= ? ORDER BY +i.number"
     return _many(connection, where, since.isoformat())
 
 
 def of_session(connection: sqlite3.Connection, key: RunKey) -> tuple[Intent, ...]:
-    """All orders of a book for a session, whatever their run, slot and state."""
+    """Return all orders of a book for a session, of any run, slot and state."""
     where = "WHERE r.strategy = ? AND r.portfolio = ? AND r.session = ? ORDER BY i.number"
     return _read(connection, f"{_SELECT_BY_RUN} {where}", key.strategy, key.portfolio, key.session)
 
@@ -174,21 +177,21 @@ def of_session(connection: sqlite3.Connection, key: RunKey) -> tuple[Intent, ...
 def recent(
     connection: sqlite3.Connection, most: int = 100, strategy: str = "", is_open: bool = False
 ) -> tuple[Intent, ...]:
-    """The newest orders first, of one strategy (the newest run's first) and only those in flight where asked."""
+    """Return the newest orders first: of one strategy (by run, newest first) or only those in flight, if asked."""
     if is_open:
         where = f"WHERE i.state IN {_IN_FLIGHT} AND ? IN ('', r.strategy)"
         return _many(connection, f"{where} ORDER BY i.number DESC LIMIT ?", strategy, most)
     if not strategy:
         return _many(connection, "ORDER BY i.number DESC LIMIT ?", most)
-    # From the newest run on; the other way round all orders of other strategies would be read.
+    # From the newest run on; the other way round SQLite would read all orders of other strategies.
     where = "WHERE r.strategy = ? AND r.traded = 1 ORDER BY r.number DESC, i.place DESC LIMIT ?"
     return _read(connection, f"{_SELECT_BY_RUN} {where}", strategy, most)
 
 
 def changes(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Return what differs after every fill, and after every order that ends without one or comes back into flight.
+    """Return two numbers: one changes with every fill, one with every order that ends unfilled or is back in flight.
 
-    By the newest record of each event, found at the end of its part of an index: a count would read them all.
+    They are the newest numbers, found at the end of an index: a count would read all rows.
     """
     newest = " UNION ALL ".join("SELECT max(seq) AS last FROM audit WHERE event = ?" for _ in _TURNS)
     found: tuple[int, int] = connection.execute(
@@ -200,19 +203,19 @@ def changes(connection: sqlite3.Connection) -> tuple[int, int]:
 
 
 def states_of(connection: sqlite3.Connection, run: str) -> dict[str, int]:
-    """How many orders of a run stand where."""
+    """Return the number of a run's orders by state."""
     rows = connection.execute("SELECT state, count(*) FROM intents WHERE run = ? GROUP BY state", (run,))
     return dict(rows.fetchall())
 
 
 def filled_of(connection: sqlite3.Connection, runs: Iterable[str]) -> dict[str, Filled]:
-    """Return how much was filled of each run's orders that the broker took; runs without any are left out."""
+    """Return, by run, how much was filled of the orders that the broker took; runs without any are left out."""
     found = {run: _filled(connection, run) for run in sorted(set(runs))}
     return {run: filled for run, filled in found.items() if filled is not None}
 
 
 def _filled(connection: sqlite3.Connection, run: str) -> Filled | None:
-    """Return the word for one run; None where the broker took none of its orders, or there are none."""
+    """Return the fill state of one run; None if the broker took none of its orders, or there are none."""
     is_open, whole, begun, placed = connection.execute(
         "SELECT ifnull(max(state IN ('planned', 'sending', 'unknown', 'acknowledged', 'partially_filled')), 0),"
         " ifnull(sum(state = 'filled'), 0), ifnull(sum(CAST(filled AS REAL) > 0), 0),"
@@ -227,7 +230,7 @@ def _filled(connection: sqlite3.Connection, run: str) -> Filled | None:
 
 
 def counts(connection: sqlite3.Connection, book: BookKey) -> dict[str, int]:
-    """How many orders of a book stand where."""
+    """Return the number of a book's orders by state."""
     rows = connection.execute(
         "SELECT i.state, count(*) FROM intents i JOIN runs r ON r.id = i.run"
         " WHERE r.strategy = ? AND r.portfolio = ? GROUP BY i.state ORDER BY i.state",
@@ -237,7 +240,8 @@ def counts(connection: sqlite3.Connection, book: BookKey) -> dict[str, int]:
 
 
 def _move(tx: Transaction, intent: Intent, to: IntentState, name: str, said: Mapping[str, object]) -> None:
-    """The step itself; refused when the order has moved on in the meantime to where it can't follow."""
+    """Change the state; raise if the order's state in the ledger does not allow it."""
+    # Read the state again: `intent` may be older than a fill that arrived in the meantime.
     now = state_of(tx.connection, intent.client_order_id)
     if now not in _FROM[to]:
         raise ImpossibleError(f"order {intent.client_order_id} is {now}, it can't become {to}")
@@ -250,7 +254,7 @@ def _move(tx: Transaction, intent: Intent, to: IntentState, name: str, said: Map
 
 
 def event(name: str, intent: Intent, said: Mapping[str, object]) -> AuditEvent:
-    """An event of an order."""
+    """Return an audit event of an order."""
     payload = {"client_order_id": intent.client_order_id, "asset": intent.asset, **said}
     return AuditEvent(name, payload, intent.run, intent.key.strategy, intent.key.portfolio)
 

@@ -1,4 +1,4 @@
-"""Prices in the ledger: what a run's orders were judged by, and what positions are valued at in the newest NAV."""
+"""Prices in the ledger: those a run's orders were checked against, and those of positions in the newest NAV."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sigc.store.ledger.records import BookKey
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What an asset was judged by: its last price (None: never one) and its sector."""
+    """The price and sector that an asset's orders are checked against. price: None if there never was one."""
 
     price: Decimal | None
     sector: str = ""
 
 
 def put_marks(tx: Transaction, run: str, marks: Mapping[str, Mark]) -> None:
-    """Record the prices and sectors that a run's orders are judged by."""
+    """Store the prices and sectors that a run's orders are checked against."""
     tx.connection.executemany(
         "INSERT OR REPLACE INTO marks (run, asset, price, sector) VALUES (?, ?, ?, ?)",
         [(run, asset, None if m.price is None else str(m.price), m.sector) for asset, m in sorted(marks.items())],
@@ -30,21 +30,21 @@ def put_marks(tx: Transaction, run: str, marks: Mapping[str, Mark]) -> None:
 
 
 def marks_of(connection: sqlite3.Connection, run: str) -> dict[str, Mark]:
-    """The prices and sectors of a run, by asset."""
+    """Return the prices and sectors of a run, by asset."""
     rows = connection.execute("SELECT asset, price, sector FROM marks WHERE run = ? ORDER BY asset", (run,))
     return {asset: Mark(None if price is None else Decimal(price), sector or "") for asset, price, sector in rows}
 
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """The accepted price that a position is valued at, and the ISO date it is of."""
+    """The accepted price of a position, and the ISO date of that price."""
 
     price: Decimal
     day: str
 
 
 def put_prices(tx: Transaction, key: BookKey, prices: Mapping[str, Priced]) -> None:
-    """Record what the positions of a book are valued at in its newest NAV."""
+    """Store the prices of a book's positions in its newest NAV."""
     text = json.dumps({asset: [str(p.price), p.day] for asset, p in sorted(prices.items())}, separators=(",", ":"))
     tx.connection.execute(
         "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -53,8 +53,10 @@ def put_prices(tx: Transaction, key: BookKey, prices: Mapping[str, Priced]) -> N
 
 
 def valued_at(connection: sqlite3.Connection, key: BookKey) -> dict[str, Priced] | None:
-    """What the positions of a book were valued at in its newest NAV, in the units of its session; None where that was
-    not written down (by an older sigc, or before the first NAV)."""
+    """Return the prices of a book's positions in its newest NAV, in the units of its session.
+
+    None if they were not stored (by an older sigc, or before the first NAV).
+    """
     row = connection.execute("SELECT value FROM meta WHERE key = ?", (_prices_of(key),)).fetchone()
     if row is None:
         return None
@@ -62,9 +64,9 @@ def valued_at(connection: sqlite3.Connection, key: BookKey) -> dict[str, Priced]
 
 
 def prices_of(connection: sqlite3.Connection, key: BookKey) -> dict[str, Priced]:
-    """What the positions of a book are valued at in its newest NAV, by asset.
+    """Return the prices of a book's positions in its newest NAV, by asset.
 
-    A book that was last valued by an older sigc: the prices its newest run was judged by.
+    For a book last valued by an older sigc: the prices that its newest run was checked against.
     """
     known = valued_at(connection, key)
     if known is not None:
@@ -79,7 +81,7 @@ def _prices_of(key: BookKey) -> str:
 
 
 def last_prices(connection: sqlite3.Connection, key: BookKey, through: str = "") -> dict[str, Decimal]:
-    """The prices by which the book's newest decided run was judged, in the units of a later session.
+    """Return the prices that the book's newest decided run was checked against, in the units of a later session.
 
     through: that session; '' for the one up to which corporate actions are booked.
     """

@@ -1,7 +1,7 @@
 """The rows of the ledger as values: runs, stages, intents, fills, charges, books, NAV.
 
-Quantities, prices and money are decimals: what was agreed with a broker is kept to the digit. Instants are aware and
-in UTC; a session is the ISO date it is called by.
+Quantities, prices and money are exact decimals, as agreed with the broker. Instants are aware and in UTC; a session is
+its ISO date.
 """
 
 from __future__ import annotations
@@ -15,50 +15,52 @@ ZERO = Decimal(0)
 
 
 class Side(StrEnum):
-    """Which way an order goes. A sale beyond what is held is a short sale."""
+    """The side of an order. A sale beyond the position is a short sale."""
 
     BUY = "buy"
     SELL = "sell"
 
     @property
     def sign(self) -> int:
-        """+1 to buy, -1 to sell."""
+        """Return +1 to buy, -1 to sell."""
         return 1 if self is Side.BUY else -1
 
 
 class OrderType(StrEnum):
-    """At any price, or at a limit."""
+    """The type of an order: at any price, or at a limit."""
 
     MARKET = "market"
     LIMIT = "limit"
 
 
 class TimeInForce(StrEnum):
-    """How long a broker keeps an order: to the end of its session, or only at once (what can't be filled goes)."""
+    """The lifetime of an order at the broker: to the end of its session, or immediate (any unfilled rest is
+    cancelled).
+    """
 
     DAY = "day"
     IOC = "ioc"
 
 
 class IntentState(StrEnum):
-    """Where an order stands.
+    """The state of an order.
 
     planned -> sending -> acknowledged | rejected | denied | unknown -> partially_filled -> filled | cancelled | expired
     """
 
-    PLANNED = "planned"  # written, certainly not sent
+    PLANNED = "planned"  # stored, certainly not sent
     SENDING = "sending"  # marked before the request; after a crash: unknown
-    UNKNOWN = "unknown"  # sent, or not: to be looked up
+    UNKNOWN = "unknown"  # sent or not: look it up at the broker
     ACKNOWLEDGED = "acknowledged"
     PARTIALLY_FILLED = "partially_filled"
     FILLED = "filled"
     CANCELLED = "cancelled"
-    EXPIRED = "expired"  # by the broker at day's end, or by us: never sent before the cut-off
+    EXPIRED = "expired"  # by the broker at the end of the day, or by sigc: not sent before the cut-off
     REJECTED = "rejected"  # by the broker
-    DENIED = "denied"  # by us, before it was sent
+    DENIED = "denied"  # by sigc, before it was sent
 
 
-# May still be filled: counted as in flight.
+# States from which an order may still be filled.
 IN_FLIGHT = frozenset(
     {
         IntentState.PLANNED,
@@ -68,28 +70,30 @@ IN_FLIGHT = frozenset(
         IntentState.PARTIALLY_FILLED,
     }
 )
-# What only a look at the broker can tell.
+# States that only a look-up at the broker can resolve.
 UNRESOLVED = frozenset({IntentState.SENDING, IntentState.UNKNOWN})
-# At the broker, and open there.
+# States of an order that is open at the broker.
 WORKING = frozenset({IntentState.ACKNOWLEDGED, IntentState.PARTIALLY_FILLED})
 
 
 class RunKind(StrEnum):
-    """What a run is for. Only a trade sends orders."""
+    """The purpose of a run. Only a trade sends orders."""
 
     TRADE = "trade"
     DRY = "dry"
 
 
 class Outcome(StrEnum):
-    """How a run ended, final; open while it goes on. It says what happened to the orders, not only whether it broke."""
+    """The final outcome of a run, or open while it runs. It says what happened to the orders, not only if the run
+    failed.
+    """
 
     OPEN = "open"
-    DONE = "done"  # every order that was wanted came into the broker's book
+    DONE = "done"  # the broker has every wanted order
     UNCHANGED = "unchanged"  # nothing had to change, or its row was no rebalance row
-    PARTIAL = "partial"  # some orders came there; others were denied, rejected, or not sent
-    NOTHING_TRADED = "nothing_traded"  # none did
-    REFUSED = "refused"  # a check said no: nothing was sent
+    PARTIAL = "partial"  # the broker has some orders; others were denied, rejected, or not sent
+    NOTHING_TRADED = "nothing_traded"  # the broker has none of the orders
+    REFUSED = "refused"  # a check failed: nothing was sent
     FAILED = "failed"  # before anything was sent
     INTERRUPTED = "interrupted"  # the process died before anything was decided
     CANCELLED = "cancelled"  # by a person, before anything was sent
@@ -97,17 +101,17 @@ class Outcome(StrEnum):
 
     @property
     def is_success(self) -> bool:
-        """True where all that was wanted came to be."""
+        """Return True if everything wanted was ordered."""
         return self in (Outcome.DONE, Outcome.UNCHANGED)
 
 
 class Filled(StrEnum):
-    """How much was filled of the orders that the broker took of a run: settled after its outcome, which is final."""
+    """The fill state of the orders of a run that the broker took; it is settled after the outcome, which is final."""
 
     OPEN = "open"  # an order may still be filled, or has yet to be sent
     ALL = "all"
     PART = "part"
-    NONE = "none"  # all of it expired, was cancelled or rejected
+    NONE = "none"  # all orders expired, were cancelled or rejected
 
 
 class StageName(StrEnum):
@@ -121,7 +125,7 @@ class StageName(StrEnum):
 
 
 class Weight(StrEnum):
-    """How much a finding weighs: an error stops the run, a denial one order."""
+    """The severity of a finding: an error stops the run, a denial one order."""
 
     INFO = "info"
     WARNING = "warning"
@@ -131,7 +135,7 @@ class Weight(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found: its name, what was measured against which limit, and the assets it is about."""
+    """A finding of a check: its name, the measured value against its limit, and the assets concerned."""
 
     check: str
     weight: Weight
@@ -143,7 +147,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, order=True)
 class RunKey:
-    """What may be traded once. slot: the scheduled fire of an intraday job, '' for a daily one."""
+    """The key of a run, which may trade once. slot: the scheduled fire of an intraday job, '' for a daily one."""
 
     strategy: str
     portfolio: str
@@ -156,8 +160,8 @@ class RunKey:
 class Run:
     """One pass through the stages.
 
-    as_of: ISO date of the last row that was read. revision: 0, or which wanted repeat. digests: of config, strategy,
-    data, code, weights, by name. cut_off: after it nothing is sent.
+    as_of: ISO date of the last row read. revision: 0, or the number of a repeat on request. digests: of config,
+    strategy, data, code, weights, by name. cut_off: no order is sent after it.
     """
 
     id: str
@@ -177,7 +181,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RunStage:
-    """How a stage of a run went. outcome: done, failed, late (its deadline passed), or resumed."""
+    """The result of a stage of a run. outcome: done, failed, late (its deadline passed), or resumed."""
 
     run: str
     name: StageName
@@ -189,10 +193,10 @@ class RunStage:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """One order that is to be sent exactly once, and where it stands.
+    """One order, to be sent exactly once, and its state.
 
-    place: its turn within the run. reference: the price it was sized by. slice: which of a sliced order's parts, under
-    `parent`. not_before: when a slice is due.
+    place: its position in the run's sequence. reference: the price it was sized by. slice: the number of the part of a
+    sliced order, under `parent`. not_before: the instant at which a slice is due.
     """
 
     client_order_id: str
@@ -218,12 +222,12 @@ class Intent:
 
     @property
     def was_placed(self) -> bool:
-        """True where it is known to have come into the broker's book, whatever became of it there."""
+        """Return True if the order is known to have reached the broker's book, whatever happened to it there."""
         return bool(self.broker_order_id) or self.state in WORKING or self.state is IntentState.FILLED
 
     @property
     def remaining(self) -> Decimal:
-        """What may still be filled."""
+        """Return the quantity that may still be filled."""
         return self.quantity - self.filled if self.state in IN_FLIGHT else ZERO
 
 
@@ -242,13 +246,13 @@ class Fill:
 
     @property
     def cash(self) -> Decimal:
-        """What it does to the cash."""
+        """Return the change of cash: negative for a purchase."""
         return -self.side.sign * self.quantity * self.price - self.commission
 
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """Money the broker took or gave that belongs to no order: borrow fees, interest. amount: what it does to cash."""
+    """Money charged or paid by the broker outside any order: borrow fees, interest. amount: the change of cash."""
 
     id: str
     kind: str
@@ -267,7 +271,7 @@ class BookKey:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """What a book holds of an asset. quantity: negative when short. average_price: of what is held."""
+    """A book's position in an asset. quantity: negative when short. average_price: cost per share."""
 
     book: BookKey
     asset: str
@@ -277,11 +281,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Nav:
-    """What a book was worth at the close of a session: cash, receivables and net. gross, net: exposure in money.
+    """The value of a book at the close of a session: cash, receivables and net. gross, net: exposure in money.
 
-    receivables: dividends and other payments of corporate actions that are owed to it, less those that it owes.
-    basis: of its prices: 'traded', or 'declared' for those that an older sigc took as the strategy declared them,
-    adjusted ones among them.
+    receivables: dividends and other payments of corporate actions owed to it, less those that it owes. basis: 'traded'
+    prices, or 'declared' for prices that an older sigc took as the strategy declared them, some of them adjusted.
     """
 
     book: BookKey

@@ -1,4 +1,4 @@
-"""The law of the books, recomputed from the beginning: what each should hold, by fills, charges and action entries.
+"""A recomputation of the books from the beginning, by fills, charges and action entries: the check of their invariant.
 
 cash         capital + cash of its fills + its shares of charges + cash of its action entries
 receivables  sum of its action entries
@@ -16,7 +16,9 @@ from sigc.store.ledger.records import ZERO, BookKey
 
 
 def faults(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """Each number of a book that is not what its fills, charges and entries come to, in words; none where all are."""
+    """Return one text for each number of a book that differs from the sum of its fills, charges and entries; empty if
+    none.
+    """
     return tuple(text for book in books.books(connection) for text in _of_book(connection, book))
 
 
@@ -36,7 +38,7 @@ def _of_book(connection: sqlite3.Connection, book: books.Book) -> Iterator[str]:
 def recounted(
     connection: sqlite3.Connection, key: BookKey, capital: Decimal
 ) -> tuple[Decimal, Decimal, dict[str, Decimal]]:
-    """Cash, receivables and quantities by asset, without zeros."""
+    """Return (cash, receivables, quantities by asset without zeros), recomputed."""
     cash, owed = capital + books.charged(connection, key), ZERO
     held: dict[str, Decimal] = {}
     for fill in books.fills_of_book(connection, key):

@@ -1,7 +1,7 @@
 """Runs and their stages in the ledger: opened, decided, closed.
 
-A run of kind trade is *decided* in the transaction that writes its intents; from then on its key is used up: another
-run of the same (strategy, portfolio, session, slot) needs a new revision. A run that ended before may be run again.
+A trade is *decided* in the transaction that writes its intents. From then on its key is used: another run of the same
+(strategy, portfolio, session, slot) needs a new revision. A run that ended before its decision may be repeated.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _OWN_DAY = timedelta(days=1)
 
 
 def open_run(tx: Transaction, run: Run, limits: Mapping[str, object]) -> None:
-    """Write a new run. limits: what its orders are judged by, whatever the configuration says later.
+    """Insert a new run. limits: the limits its orders are checked against, even if the configuration changes later.
 
-    Raises SigcError E800 when a run of that key and revision has decided already, or is under way.
+    Raise SigcError E800 if a run of that key and revision has decided already, or is in progress.
     """
     key = run.key
     try:
@@ -43,6 +43,7 @@ def open_run(tx: Transaction, run: Run, limits: Mapping[str, object]) -> None:
                 *(run.outcome, canonical(run.digests), canonical(limits)),
             ),
         )
+    # The unique index `one_trade` is the guard: two runs of one key can't both be open or decided.
     except sqlite3.IntegrityError as clash:
         raise SigcError(_used(tx.connection, run)) from clash
     payload = {"session": key.session, "kind": key.kind, "slot": key.slot, "revision": run.revision}
@@ -53,7 +54,7 @@ def open_run(tx: Transaction, run: Run, limits: Mapping[str, object]) -> None:
 def _used(connection: sqlite3.Connection, run: Run) -> Diagnostic:
     row = connection.execute("SELECT id FROM runs WHERE id = ?", (run.id,)).fetchone()
     if row is not None:
-        return Diagnostic("E800", f"there is a run {run.id} already")
+        return Diagnostic("E800", f"the run {run.id} already exists")
     message = f"{_label(run.key)} was traded already, or is being traded"
     return Diagnostic("E800", message, hint="trade it again on purpose with --force --reason '...'")
 
@@ -63,7 +64,7 @@ def _label(key: RunKey) -> str:
 
 
 def latest_revision(connection: sqlite3.Connection, key: RunKey) -> int | None:
-    """The highest revision of that key that decided or is under way; None when there is none."""
+    """Return the highest revision of that key that decided or is in progress, None without one."""
     (found,) = connection.execute(
         "SELECT max(revision) FROM runs WHERE strategy = ? AND portfolio = ? AND session = ? AND slot = ?"
         " AND kind = 'trade' AND (traded = 1 OR outcome = 'open')",
@@ -73,9 +74,9 @@ def latest_revision(connection: sqlite3.Connection, key: RunKey) -> int | None:
 
 
 def is_used(connection: sqlite3.Connection, key: RunKey) -> bool:
-    """Whether a session was traded: by a run that is under way, needed no order, or of which an order was sent once.
+    """Return True if a session was traded: by a run in progress, one that needed no order, or one that sent an order.
 
-    One all of whose orders were denied or ended before they were sent used up nothing: no broker has heard of it.
+    A run whose orders were all denied, or ended unsent, does not count: no broker has seen it.
     """
     row = connection.execute(
         "SELECT 1 FROM runs r WHERE strategy = ? AND portfolio = ? AND session = ? AND slot = ? AND kind = 'trade'"
@@ -89,7 +90,7 @@ def is_used(connection: sqlite3.Connection, key: RunKey) -> bool:
 
 
 def last_session(connection: sqlite3.Connection, strategy: str, portfolio: str) -> str:
-    """The latest session that book decided to trade for; '' before the first."""
+    """Return the latest session for which the book decided to trade, '' before the first."""
     (found,) = connection.execute(
         "SELECT max(session) FROM runs WHERE strategy = ? AND portfolio = ? AND traded = 1", (strategy, portfolio)
     ).fetchone()
@@ -97,7 +98,7 @@ def last_session(connection: sqlite3.Connection, strategy: str, portfolio: str) 
 
 
 def last_decided(connection: sqlite3.Connection, strategy: str, portfolio: str) -> str:
-    """The id of a book's newest run that traded; '' before the first."""
+    """Return the id of a book's newest run that traded, '' before the first."""
     row = connection.execute(
         "SELECT id FROM runs WHERE strategy = ? AND portfolio = ? AND traded = 1 ORDER BY number DESC LIMIT 1",
         (strategy, portfolio),
@@ -106,9 +107,9 @@ def last_decided(connection: sqlite3.Connection, strategy: str, portfolio: str) 
 
 
 def pending(connection: sqlite3.Connection, strategy: str, portfolio: str) -> dict[str, float]:
-    """Return the weights that a book's newest decision wanted of assets that could not be traded then, by asset.
+    """Return, by asset, the weights that a book's newest decision wanted of assets that could not be traded then.
 
-    An asset that was renamed since has its new name.
+    Assets renamed since then have their new names.
     """
     run = last_decided(connection, strategy, portfolio)
     found: dict[str, float] = {n: float(w) for n, w in decision_of(connection, run).get("pending", {}).items()}
@@ -125,7 +126,7 @@ def pending(connection: sqlite3.Connection, strategy: str, portfolio: str) -> di
 
 
 def decision_of(connection: sqlite3.Connection, run: str) -> dict[str, Any]:
-    """Return what the audit keeps of a run's decision; nothing where there was none."""
+    """Return the audited payload of a run's decision, empty without one."""
     row = connection.execute(
         "SELECT record FROM audit WHERE run = ? AND run <> '' AND event = 'run.decided'", (run,)
     ).fetchone()
@@ -136,7 +137,7 @@ def decision_of(connection: sqlite3.Connection, run: str) -> dict[str, Any]:
 
 
 def decided_before(connection: sqlite3.Connection, strategy: str, portfolio: str, as_of: str) -> tuple[str, str]:
-    """Id and as-of date of a book's newest run that traded on data older than `as_of`; two '' without one."""
+    """Return (id, as-of date) of a book's newest run that traded on data older than `as_of`; two '' without one."""
     row = connection.execute(
         "SELECT id, as_of FROM runs WHERE strategy = ? AND portfolio = ? AND traded = 1 AND as_of < ?"
         " ORDER BY number DESC LIMIT 1",
@@ -148,7 +149,7 @@ def decided_before(connection: sqlite3.Connection, strategy: str, portfolio: str
 def traded_before(connection: sqlite3.Connection, strategy: str, portfolio: str, as_of: str) -> str:
     """Return the as-of date of a book's newest run that traded on data older than `as_of`, '' without one.
 
-    A run all of whose orders were denied, rejected or never sent traded nothing; one that needed none did.
+    A run whose orders were all denied, rejected or never sent did not trade; one that needed no order did.
     """
     row = connection.execute(
         "SELECT as_of FROM runs r WHERE strategy = ? AND portfolio = ? AND traded = 1 AND as_of < ? AND ("
@@ -162,14 +163,14 @@ def traded_before(connection: sqlite3.Connection, strategy: str, portfolio: str,
 
 
 def is_of_the_past(connection: sqlite3.Connection, run: str) -> bool:
-    """Whether a run was carried out as of an earlier day than its own: it began by another clock than the ledger's."""
+    """Return True if a run was carried out as of an earlier day: it began by another clock than the ledger's."""
     (started,) = connection.execute("SELECT started FROM runs WHERE id = ?", (run,)).fetchone()
     (at,) = connection.execute("SELECT min(at) FROM audit WHERE run = ? AND run <> ''", (run,)).fetchone()
     return at is not None and datetime.fromisoformat(at) - datetime.fromisoformat(started) > _OWN_DAY
 
 
 def past_turnovers(connection: sqlite3.Connection, strategy: str, portfolio: str, most: int = 60) -> tuple[float, ...]:
-    """What the last runs of a book ordered, as a share of its worth then; oldest first."""
+    """Return the turnover of a book's last runs, as a share of its NAV at that time, oldest first."""
     rows = connection.execute(
         "SELECT sum(CAST(i.quantity AS REAL) * CAST(i.reference AS REAL)) / CAST(n.nav AS REAL) FROM runs r"
         " JOIN intents i ON i.run = r.id JOIN nav n USING (strategy, portfolio)"
@@ -181,24 +182,24 @@ def past_turnovers(connection: sqlite3.Connection, strategy: str, portfolio: str
 
 
 def mark_decided(tx: Transaction, run: Run) -> None:
-    """The run trades: its key is used up."""
+    """Mark the run as decided: its key is used from now on."""
     tx.connection.execute("UPDATE runs SET traded = 1 WHERE id = ?", (run.id,))
 
 
 def is_decided(connection: sqlite3.Connection, run: str) -> bool:
-    """Whether that run came to write its intents."""
+    """Return True if the run wrote its intents."""
     row = connection.execute("SELECT traded FROM runs WHERE id = ?", (run,)).fetchone()
     return row is not None and bool(row[0])
 
 
 def add_digests(tx: Transaction, run: str, digests: Mapping[str, str]) -> None:
-    """Add to what a run's inputs and results are known by."""
+    """Add digests of a run's inputs and results, by name."""
     (known,) = tx.connection.execute("SELECT digests FROM runs WHERE id = ?", (run,)).fetchone()
     tx.connection.execute("UPDATE runs SET digests = ? WHERE id = ?", (canonical(json.loads(known) | digests), run))
 
 
 def add_stage(tx: Transaction, run: Run, stage: RunStage) -> None:
-    """Record how a stage went; a stage that was resumed after a crash is recorded anew."""
+    """Store the result of a stage; replace it if the stage was resumed after a crash."""
     findings = [_plain(f) for f in stage.findings]
     tx.connection.execute(
         "INSERT INTO stages (run, name, started, seconds, outcome, findings) VALUES (?, ?, ?, ?, ?, ?)"
@@ -211,7 +212,7 @@ def add_stage(tx: Transaction, run: Run, stage: RunStage) -> None:
 
 
 def close_run(tx: Transaction, run: Run, at: datetime, outcome: Outcome, message: str) -> None:
-    """Give the run its verdict."""
+    """Store the outcome of a run."""
     tx.connection.execute(
         "UPDATE runs SET outcome = ?, message = ?, finished = ? WHERE id = ?",
         (outcome, tx.hide(message), at.isoformat(), run.id),
@@ -220,15 +221,15 @@ def close_run(tx: Transaction, run: Run, at: datetime, outcome: Outcome, message
 
 
 def event(name: str, run: Run, payload: Mapping[str, object]) -> AuditEvent:
-    """An event of a run."""
+    """Return an audit event of a run."""
     return AuditEvent(name, payload, run=run.id, strategy=run.key.strategy, portfolio=run.key.portfolio, who=run.who)
 
 
 def find(connection: sqlite3.Connection, id: str) -> Run:
-    """The run of that id, or of the id that alone begins so. Raises E312."""
+    """Return the run of that id, or of a unique prefix of it. Raise SigcError E312."""
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM runs WHERE id >= ? AND id < ? ORDER BY id LIMIT 2",  # noqa: S608
-        (id, f"{id}{chr(sys.maxunicode)}"),  # all that begin so; the id itself comes first
+        (id, f"{id}{chr(sys.maxunicode)}"),  # all ids with that prefix; the id itself comes first
     ).fetchall()
     if id and rows and (rows[0][0] == id or len(rows) == 1):
         return _run(rows[0])
@@ -237,13 +238,13 @@ def find(connection: sqlite3.Connection, id: str) -> Run:
 
 
 def left_open(connection: sqlite3.Connection) -> tuple[Run, ...]:
-    """The runs without a verdict, oldest first."""
+    """Return the runs without an outcome, oldest first."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM runs WHERE outcome = 'open' ORDER BY number")  # noqa: S608
     return tuple(_run(row) for row in rows)
 
 
 def recent(connection: sqlite3.Connection, most: int = 50, strategy: str = "", portfolio: str = "") -> tuple[Run, ...]:
-    """The newest runs first, of one strategy and portfolio where asked."""
+    """Return the newest runs, newest first, of one strategy and portfolio if given."""
     where, values = conditions({"strategy = ?": strategy, "portfolio = ?": portfolio})
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM runs WHERE 1{where} ORDER BY number DESC LIMIT ?",  # noqa: S608
@@ -262,7 +263,7 @@ def of_session(connection: sqlite3.Connection, strategy: str, session: str) -> t
             (strategy, portfolio, session),
         )
         found += [_run(row) for row in rows]
-        # The next portfolio by the index: one look for each, whatever they have run.
+        # Seek the next portfolio in the index: one look-up for each, however many runs it has.
         (portfolio,) = connection.execute(
             "SELECT min(portfolio) FROM runs WHERE strategy = ? AND portfolio > ?", (strategy, portfolio)
         ).fetchone()
@@ -270,7 +271,7 @@ def of_session(connection: sqlite3.Connection, strategy: str, session: str) -> t
 
 
 def last_session_of(connection: sqlite3.Connection, strategy: str, *, with_dry: bool = False) -> str:
-    """Return the session of a strategy's newest trade, or of its newest run, dry ones too; '' before the first."""
+    """Return the session of a strategy's newest trade (with_dry: or dry run), '' before the first."""
     only = "" if with_dry else " AND kind <> 'dry'"
     row = connection.execute(
         f"SELECT session FROM runs WHERE strategy = ?{only} ORDER BY number DESC LIMIT 1",  # noqa: S608
@@ -280,7 +281,7 @@ def last_session_of(connection: sqlite3.Connection, strategy: str, *, with_dry: 
 
 
 def stages_of(connection: sqlite3.Connection, run: str) -> tuple[RunStage, ...]:
-    """The stages of a run, in order."""
+    """Return the stages of a run, in order."""
     rows = connection.execute("SELECT name, started, seconds, outcome, findings FROM stages WHERE run = ?", (run,))
     found = {
         StageName(name): RunStage(
@@ -292,7 +293,7 @@ def stages_of(connection: sqlite3.Connection, run: str) -> tuple[RunStage, ...]:
 
 
 def limits_of(connection: sqlite3.Connection, run: str) -> dict[str, object]:
-    """The limits a run was opened with."""
+    """Return the limits that a run was opened with."""
     (text,) = connection.execute("SELECT limits FROM runs WHERE id = ?", (run,)).fetchone()
     found: dict[str, object] = json.loads(text)
     return found
@@ -304,7 +305,7 @@ def _plain(finding: Finding) -> dict[str, Any]:
         "weight": str(finding.weight),
         "message": finding.message,
         "assets": list(finding.assets),
-        # JSON has no number that is none: such a value is in the message.
+        # JSON has no NaN or infinity: such a value stands in the message.
         "value": finding.value if finding.value is None or abs(finding.value) < float("inf") else None,
         "limit": finding.limit if finding.limit is None or abs(finding.limit) < float("inf") else None,
     }

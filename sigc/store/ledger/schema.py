@@ -1,13 +1,13 @@
-"""The ledger's tables, by version. A change is one more script at the end of `MIGRATIONS`; nothing above is edited.
+"""The ledger's tables, by version. A change is one more script at the end of `MIGRATIONS`; older ones are never edited.
 
-Decimals, instants and JSON are TEXT. `seq` orders the audit chain; what is appended there is never updated.
+Decimals, instants and JSON are TEXT. `seq` orders the audit chain, which is append-only.
 """
 
 from __future__ import annotations
 
 from sigc.store.outbox.tables import ALERTS
 
-APPLICATION_ID = 0x51C1ED6E  # tells a ledger of ours from any other SQLite file
+APPLICATION_ID = 0x51C1ED6E  # in the file's header: tells a ledger from any other SQLite file
 
 _FIRST = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -167,7 +167,7 @@ CREATE TABLE audit (
 CREATE INDEX audit_of_run ON audit (run) WHERE run <> '';
 """
 
-# What the daemon was asked to run, by whom, and how it ended; the state of each job; the fires that did not run.
+# Run orders of the daemon with their authors and outcomes; the state of each job; missed fires.
 _DAEMON = """
 CREATE TABLE run_orders (
     number INTEGER PRIMARY KEY,
@@ -206,14 +206,14 @@ CREATE TABLE misses (
 CREATE INDEX misses_of_job ON misses (job, number);
 """
 
-# Orders that were given up as absent: looked for in each sweep, as they may arrive late.
+# Orders given up as absent: each sweep looks for them, as they may arrive late.
 _GIVEN_UP = """
 CREATE INDEX intents_given_up ON intents (number)
     WHERE state IN ('expired', 'cancelled') AND attempts > 0 AND broker_order_id = '';
 """
 
-# Looking back, whatever the size: totals of each run, kept by the tables themselves so that no writer can forget them
-# (REAL: for pictures, not for accounts), and indices for pages of runs, orders and audit records.
+# History at bounded cost. Totals of each run are kept by triggers, so that no writer can forget them (REAL: for charts,
+# not for accounts); indices serve pages of runs, orders and audit records.
 _HISTORY = """
 CREATE TABLE run_totals (
     run TEXT PRIMARY KEY REFERENCES runs (id),
@@ -267,7 +267,7 @@ CREATE INDEX audit_of_event ON audit (event, seq);
 CREATE INDEX audit_of_strategy ON audit (strategy, event, seq) WHERE strategy <> '';
 """
 
-# No statement of a daemon or a run reads a table that grows from end to end (tests/store/test_plans.py).
+# No statement of a daemon or a run scans a growing table (tests/store/test_plans.py).
 _PLANS = """
 DROP INDEX intents_given_up;
 CREATE INDEX intents_given_up_by_time ON intents (sent_at)
@@ -292,9 +292,9 @@ UPDATE books SET anchor = ifnull((
 ), substr(opened, 1, 10));
 """
 
-# Corporate actions: what was listed by whom, what was booked of each, and up to which session nothing is.
-# actions.due: the session at which it is to be looked at next, '' for none. action_lists: who lists an asset's actions;
-# the first owns the list, `since` is the session up to which it says nothing. books.receivables: what is owed to it.
+# Corporate actions: lists by owner, entries, watermarks. actions.due: the session at which the action is processed
+# next, '' for none. action_lists: the books that list an asset's actions; the first owns the list, which says nothing
+# up to the session `since`. books.receivables: money owed to the book.
 _ACTIONS = """
 CREATE TABLE actions (
     asset TEXT NOT NULL,

@@ -1,4 +1,4 @@
-"""Alerts as values: listed, found, acknowledged and resolved by a person."""
+"""Alerts as values: queries, and acknowledgement and resolution by a person."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ OPEN, ACKNOWLEDGED, RESOLVED = "open", "acknowledged", "resolved"
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What an operator is told. at: when it was raised; latest, repeats: when it happened last, how often since.
+    """A message to an operator. at: its first occurrence; latest, repeats: the last one, and the number since the
+    first.
 
-    seq: number of the audit record it follows from. state: open, acknowledged or resolved (by `who`, for `reason`,
-    when it `changed`).
+    seq: number of the audit record it follows from. state: open, acknowledged or resolved (`changed` at, by `who`, for
+    `reason`).
     """
 
     id: int
@@ -47,12 +48,12 @@ class Alert:
 
     @property
     def is_notice(self) -> bool:
-        """True for what is only told: it was over from the beginning."""
+        """Return True for a message without follow-up: resolved from the beginning."""
         return self.state == RESOLVED and self.changed is None
 
 
 def alert_of(row: Sequence[object]) -> Alert:
-    """Return a row of `COLUMNS` as an alert."""
+    """Return the alert of a row of `COLUMNS`."""
     id, at, latest, rule, key, severity, strategy, run, title, text, seq, repeats, state, who, reason, changed = row
     return Alert(
         id=int(str(id)),
@@ -75,7 +76,7 @@ def alert_of(row: Sequence[object]) -> Alert:
 
 
 def listed(connection: sqlite3.Connection, most: int = 50, *, with_resolved: bool = False) -> tuple[Alert, ...]:
-    """Return the newest alerts first: those that are not resolved, or all."""
+    """Return the newest alerts, newest first: the unresolved ones, or all."""
     where = "1" if with_resolved else "a.state <> 'resolved'"
     rows = connection.execute(
         f"SELECT {COLUMNS} FROM alerts a WHERE {where} ORDER BY a.id DESC LIMIT ?",  # noqa: S608
@@ -85,7 +86,7 @@ def listed(connection: sqlite3.Connection, most: int = 50, *, with_resolved: boo
 
 
 def find(connection: sqlite3.Connection, id: int) -> Alert:
-    """Return the alert of a number. Raises E312."""
+    """Return the alert of a number. Raise E312 without one."""
     row = connection.execute(f"SELECT {COLUMNS} FROM alerts a WHERE a.id = ?", (id,)).fetchone()  # noqa: S608
     if row is None:
         raise SigcError(Diagnostic("E312", f"there is no alert {id}", hint="`sigc alerts list --all` shows them"))
@@ -93,20 +94,20 @@ def find(connection: sqlite3.Connection, id: int) -> Alert:
 
 
 def count_open(connection: sqlite3.Connection) -> dict[Urgency, int]:
-    """Return how many alerts are not resolved, by severity; 0 where there are none."""
+    """Return the number of unresolved alerts by severity, zeros included."""
     rows = connection.execute("SELECT severity, count(*) FROM alerts WHERE state <> 'resolved' GROUP BY severity")
     found = {Urgency(severity): int(number) for severity, number in rows}
     return {urgency: found.get(urgency, 0) for urgency in Urgency}
 
 
 def is_raised(connection: sqlite3.Connection, rule: str, key: str) -> bool:
-    """Return True where a rule has raised an alert of that key, whatever became of it."""
+    """Return True if a rule has raised an alert of that key, in any state now."""
     row = connection.execute("SELECT 1 FROM alerts WHERE rule = ? AND key = ? LIMIT 1", (rule, key)).fetchone()
     return row is not None
 
 
 def acknowledge(tx: Transaction, id: int, who: str, reason: str = "") -> bool:
-    """Say that somebody looks at an alert. Return True if that changed anything. Raises E312."""
+    """Mark an alert as seen by a person. Return True if it was open. Raise E312."""
     alert = find(tx.connection, id)
     if alert.state != OPEN:
         return False
@@ -119,7 +120,7 @@ def acknowledge(tx: Transaction, id: int, who: str, reason: str = "") -> bool:
 
 
 def resolve(tx: Transaction, id: int, who: str, reason: str = "") -> bool:
-    """Say that an alert is over. Return True if that changed anything. Raises E312."""
+    """Resolve an alert. Return True if it was not resolved. Raise E312."""
     alert = find(tx.connection, id)
     if alert.state == RESOLVED:
         return False

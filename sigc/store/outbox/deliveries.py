@@ -1,10 +1,11 @@
-"""Deliveries: which alert goes over which channel, how far it came. All of them in the ledger, so that none is lost.
+"""Deliveries: one row per alert and channel, with its state. The ledger holds them all, so that none is lost.
 
-    pending -> sending -> sent            marked before the request, and after it
-               sending -> pending         it failed: again at `next_attempt`
-               sending -> given_up        the channel will never take it
+    pending -> sending -> sent            marked before and after the request
+               sending -> pending         it failed: retried at `next_attempt`
+               sending -> given_up        the channel refuses it for good
 
-A delivery found in `sending` when a process starts may have been sent or not: it is sent again under the same key.
+A delivery found in `sending` at the start of a process may have been sent: it is sent again under the same key (at
+least once).
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from sigc.store.ledger.ledger import Transaction
 from sigc.store.outbox.alert_query import COLUMNS, Alert, alert_of
 
 RAISED, RESOLVED = "raise", "resolve"
-_DUE = "d.state IN ('pending', 'sending')"  # the words of the index
+_DUE = "d.state IN ('pending', 'sending')"  # exactly as in the index
 _MOST_ERROR = 500
 _MOST_ROUTED = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One alert for one channel. kind: raise or resolve. next_attempt: None for at once. since: when it was written."""
+    """One alert for one channel. kind: raise or resolve. next_attempt: None for at once. since: instant of its
+    creation.
+    """
 
     id: int
     alert: Alert
@@ -39,9 +42,9 @@ class Delivery:
 
 
 def route(tx: Transaction, channels_of: Callable[[Alert], Iterable[str]]) -> int:
-    """Write the deliveries of alerts that have none yet; return how many alerts were looked at.
+    """Create the deliveries of alerts without any; return the number of alerts processed.
 
-    channels_of: names of the channels that an alert goes to. A resolution follows where the alert itself went.
+    channels_of: names of the channels of an alert. A resolution goes to the channels that got the alert.
     """
     rows = tx.connection.execute(
         f"SELECT {COLUMNS} FROM alerts a WHERE a.routed = 0 ORDER BY a.id LIMIT ?",  # noqa: S608
@@ -71,14 +74,14 @@ def _told(connection: sqlite3.Connection, alert: int) -> list[str]:
 
 
 def has_unrouted(connection: sqlite3.Connection) -> bool:
-    """Return True when an alert waits for its deliveries."""
+    """Return True if an alert waits for its deliveries."""
     return connection.execute("SELECT 1 FROM alerts WHERE routed = 0 LIMIT 1").fetchone() is not None
 
 
 def due(
     connection: sqlite3.Connection, channel: str, most: int, *, only_critical: bool = False
 ) -> tuple[Delivery, ...]:
-    """Return what a channel has yet to take, oldest first."""
+    """Return the undelivered deliveries of a channel, oldest first."""
     more = " AND a.severity = 'critical'" if only_critical else ""
     rows = connection.execute(
         f"SELECT d.id, d.kind, d.channel, d.state, d.attempts, d.since, d.next_attempt, d.error, {COLUMNS}"  # noqa: S608
@@ -112,7 +115,7 @@ def sending(tx: Transaction, ids: Iterable[int]) -> None:
 
 
 def sent(tx: Transaction, ids: Sequence[int]) -> None:
-    """Mark deliveries that one message told of: the first is counted by the rate limit, the others point at it."""
+    """Mark deliveries sent by one message: the first counts for the rate limit, the others refer to it."""
     now = tx.at.isoformat()
     rows = [(now, None if number == 0 else ids[0], id) for number, id in enumerate(ids)]
     tx.connection.executemany(
@@ -121,7 +124,7 @@ def sent(tx: Transaction, ids: Sequence[int]) -> None:
 
 
 def failed(tx: Transaction, ids: Iterable[int], error: str, again: datetime | None) -> None:
-    """Mark deliveries that did not arrive. again: when they are tried next; None gives them up."""
+    """Mark failed deliveries. again: the instant of the next attempt; None gives up."""
     state, at = ("given_up", "") if again is None else ("pending", again.isoformat())
     said = tx.hide(error)[:_MOST_ERROR]
     rows = [(state, said, at, id) for id in ids]
@@ -129,7 +132,7 @@ def failed(tx: Transaction, ids: Iterable[int], error: str, again: datetime | No
 
 
 def times_sent(connection: sqlite3.Connection, channel: str, after: datetime) -> tuple[datetime, ...]:
-    """Return when messages of a channel were sent after an instant, oldest first."""
+    """Return the instants after `after` at which messages of a channel were sent, oldest first."""
     rows = connection.execute(
         "SELECT sent_at FROM deliveries WHERE channel = ? AND sent_at > ? AND sent_at IS NOT NULL AND digest IS NULL"
         " ORDER BY sent_at",
@@ -140,7 +143,7 @@ def times_sent(connection: sqlite3.Connection, channel: str, after: datetime) ->
 
 @dataclass(frozen=True, slots=True)
 class ChannelLoad:
-    """What a channel has yet to take. oldest: since when the first of it waits; error: why its last try failed."""
+    """The backlog of a channel. oldest: creation of its first delivery; error: the last failure of that one."""
 
     channel: str
     undelivered: int
@@ -149,7 +152,7 @@ class ChannelLoad:
 
 
 def load_of(connection: sqlite3.Connection, channel: str) -> ChannelLoad:
-    """Return how much waits for a channel, and since when."""
+    """Return the backlog of a channel."""
     (number,) = connection.execute(
         f"SELECT count(*) FROM deliveries d WHERE d.channel = ? AND {_DUE}",  # noqa: S608
         (channel,),

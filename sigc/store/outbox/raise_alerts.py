@@ -1,7 +1,7 @@
-"""From an audit event to alerts, in the event's own transaction: what is recorded is told, or neither is.
+"""Alerts raised from audit events, in the event's own transaction: both are written, or neither.
 
-An alert is known by its rule and key. While one is open, the same happening again only counts (`repeats`, `latest`);
-rules of single happenings (`is_once`) count for ever. A notice is resolved from the beginning, `changed` by nobody.
+An alert is identified by its rule and key. While it is open, a repetition only counts (`repeats`, `latest`); rules with
+`is_once` count forever. A notice is resolved from the beginning, without a person.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sigc.store.audit.chain import AuditEvent
 
 ZERO = Decimal(0)
-_MOST_TEXT = 4000  # characters: what every channel takes
+_MOST_TEXT = 4000  # characters: the least that every channel accepts
 _MOST_TITLE = 200
 _RESOLVER = "sigc"
 _IN_FLIGHT = ("planned", "sending", "unknown", "acknowledged", "partially_filled")
@@ -60,7 +60,7 @@ def derive(
 
 
 def _judged(rule: EventRule, seen: RuleEvent) -> list[Found]:
-    """Return what a rule finds. A mistake in a rule is an alert itself, and never the end of a run."""
+    """Return the results of a rule. An exception in a rule is an alert itself, and never ends a run."""
     try:
         return list(rule.judge(seen))
     except Exception as mistake:
@@ -70,7 +70,7 @@ def _judged(rule: EventRule, seen: RuleEvent) -> list[Found]:
 
 
 def _may_be_short(connection: sqlite3.Connection, run: str) -> bool:
-    """Return True where a run is over, none of its orders is in flight, one ended unfilled, and that was not told."""
+    """Return True if a run is over, no order is in flight, one ended unfilled, and no alert said so yet."""
     row = connection.execute("SELECT outcome FROM runs WHERE id = ?", (run,)).fetchone()
     if row is None or row[0] in ("open", "cancelled"):
         return False
@@ -118,7 +118,7 @@ def _write(
 
 
 def _text(text: str, rule: EventRule, found: Raise) -> str:
-    """Return an alert's text, with its place in the runbook where somebody has to look after it."""
+    """Return an alert's text, with its section of the runbook if a person must act."""
     return text[:_MOST_TEXT] if found.is_notice else explained(text, rule.name, _MOST_TEXT)
 
 
@@ -129,7 +129,7 @@ def _open(connection: sqlite3.Connection, rule: str, key: str) -> list[int]:
 
 
 def end(connection: sqlite3.Connection, id: int, at: datetime, who: str, reason: str) -> None:
-    """Resolve an alert; the daemon tells the channels that were told of it."""
+    """Resolve an alert; the daemon informs the channels that got it."""
     connection.execute(
         "UPDATE alerts SET state = 'resolved', who = ?, reason = ?, changed = ?, routed = 0 WHERE id = ?",
         (who, reason[:_MOST_TEXT], at.isoformat(), id),
@@ -137,7 +137,7 @@ def end(connection: sqlite3.Connection, id: int, at: datetime, who: str, reason:
 
 
 def run_facts(connection: sqlite3.Connection, run: str) -> EventRun:
-    """Return what the ledger knows of a run."""
+    """Return the facts of a run that rules need: its states, losses and errors."""
     row = connection.execute("SELECT kind, session, outcome FROM runs WHERE id = ?", (run,)).fetchone()
     ordered = connection.execute("SELECT kind, session, job FROM run_orders WHERE id = ?", (run,)).fetchone()
     kind, session, outcome = row or (*(ordered or ("", ""))[:2], "")
@@ -162,7 +162,7 @@ def run_facts(connection: sqlite3.Connection, run: str) -> EventRun:
 
 
 def _placed(at_broker: Iterable[Order]) -> OrderCounts:
-    """Return what was filled of orders that were in the broker's book, or still may come there."""
+    """Return the fill counts of orders that are, were or may come into the broker's book."""
     open, short = 0, 0
     ordered, done, value, done_value = ZERO, ZERO, ZERO, ZERO
     reasons: dict[str, list[str]] = {}
@@ -177,7 +177,7 @@ def _placed(at_broker: Iterable[Order]) -> OrderCounts:
 
 
 def _errors(connection: sqlite3.Connection, run: str) -> tuple[tuple[str, str], ...]:
-    """Check and message of the findings that stopped a run."""
+    """Return (check, message) of the findings that stopped a run."""
     found: list[tuple[str, str]] = []
     for (text,) in connection.execute("SELECT findings FROM stages WHERE run = ?", (run,)):
         listed: list[Mapping[str, str]] = json.loads(text)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# What an operator is told. alerts.routed: 0 until the daemon has written a delivery for each channel that is to have
-# it, and again when it is resolved. deliveries.digest: the delivery whose message told of this one too.
+# alerts.routed: 0 until the daemon has created a delivery for each of its channels, and again after it is resolved.
+# deliveries.digest: the delivery whose message contained this one too.
 ALERTS = """
 CREATE TABLE alerts (
     id INTEGER PRIMARY KEY,
