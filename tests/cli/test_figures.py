@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from click.testing import CliRunner
 from sigc.clock import HandClock
 from sigc.metrics import DaemonMetrics
 from sigc.rpc.messages.status import StatusReply, StrategyStatus
+from sigc.store.ledger.books import Book
 from sigc.store.ledger.connection import FILE
 from sigc.store.ledger.ledger import Ledger
+from sigc.store.ledger.records import BookKey
 from sigc_cli.main import cli
 from sigc_cli.text.daemon_text import status_block
+from sigc_cli.text.ledger_view import BookView, books
 from sigc_pipelines.service.metrics_feed import count_from_here, tell_book
 from tests.dashboard.reading import Document
 from tests.store import worked_book
@@ -186,6 +190,12 @@ def test_positions() -> None:
             "nav": {"book": key, "session": "2024-01-11", **nav},
         }
     ]
+
+
+def test_money_that_is_owed_is_told_beside_the_cash() -> None:
+    key, opened = BookKey("momentum", "main"), datetime(2024, 1, 8, 9, tzinfo=UTC)
+    book = Book(key, Decimal(1000), Decimal("812.5"), opened, "2024-01-08", Decimal("12.3"))
+    assert books((BookView(book, (), {}, None),)) == ("momentum (main): cash 812.50, receivables 12.30\n  no positions")
 
 
 @pytest.mark.usefixtures("project")
