@@ -37,7 +37,7 @@ def judge_of(ledger: Ledger, run: Run, clock: Clock) -> Callable[[Transaction, I
         if halt is not None:
             why = f"{halt.scope or 'everything'} is halted by {halt.who}: {halt.reason or halt.value}"
             return (Finding("halted", Weight.DENIAL, why, (intent.asset,)),)
-        # A run's own marks are not among these changes: `judge` counts them in the exposure itself.
+        # Planned and sent orders count alike (both are in flight), so a mark changes nothing; fills and ends do.
         changes = orders.changes(tx.connection)
         if not known or known[0][0] != changes:
             known[:] = [(changes, exposure(tx.connection, run, bounds))]
