@@ -93,7 +93,7 @@ class View(Protocol):
 
     @property
     def place(self) -> int:
-        """Where it stands in the navigation, counted from the left."""
+        """Position in the navigation, counted from the left."""
         ...
 
     @property
