@@ -37,7 +37,7 @@ class Gap:
 
 
 def gaps(target: Target, work_dir: Path | None, days: tuple[str, str], names: Sequence[str]) -> list[Gap]:
-    """The sessions between two dates, both included, without a trade that is `WELL`; those that have begun.
+    """Return the begun sessions between two dates, both included, without a trade that is `WELL`.
 
     Raises E500, E901.
     """
@@ -107,7 +107,7 @@ def _by_daemon(wanted: object, target: Target, work_dir: Path | None) -> tuple[s
 
 
 def text(found: Sequence[Gap], *, only_list: bool) -> str:
-    """Sessions as a table."""
+    """Return sessions as a table."""
     if not found:
         return "no session is left: each that has begun has a run that ended done, unchanged or partial"
     heads = ("strategy", "session", "as of", "stopped by", "dry run", "outcome", "why")

@@ -38,7 +38,7 @@ _MARGIN_S = 15.0  # beyond the time that a stop may take
 
 
 def which(command: F) -> F:
-    """Options that say which daemon: --address, --name, --config."""
+    """Add the options that select a daemon: --address, --name, --config."""
     for option in (
         click.option("--config", type=click.Path(path_type=Path), help="Configuration file."),
         click.option(
@@ -55,13 +55,13 @@ def which(command: F) -> F:
 
 @contextmanager
 def daemon(config: Path | None, address: str | None, name: str | None, timeout_s: float = 60.0) -> Iterator[Client]:
-    """A client of the daemon that the options mean. Raises E900, E901, E400, E402."""
+    """Connect to the daemon that the options select. Raises E900, E901, E400, E402."""
     with connect(DaemonOptions(config, address, name), os.environ, timeout_s) as client:
         yield client
 
 
 def print_json(value: object) -> None:
-    """A reply as JSON on stdout."""
+    """Print a reply as JSON on stdout."""
     click.echo(json.dumps(encode(value), indent=2, sort_keys=False))
 
 
@@ -118,7 +118,7 @@ class RunTarget:
     reason: str = ""
 
     def request(self) -> RunRequest:
-        """As it goes over the wire. What names a file is sent as its absolute path."""
+        """Return the request as it is sent. Paths of files are sent as absolute paths."""
         from sigc.rpc.messages.requests import RunRequest
 
         path = Path(self.what)

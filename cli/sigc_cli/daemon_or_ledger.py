@@ -49,7 +49,7 @@ def from_daemon(target: Target, work_dir: Path | None, ask: Callable[[Client], T
 
 @contextmanager
 def ledger_of(target: Target, work_dir: Path | None) -> Iterator[tuple[sqlite3.Connection, Path, LoadedConfig]]:
-    """A connection that only reads, the work dir, the configuration. Raises E310 without a ledger there."""
+    """Yield a read-only connection, the work dir and the configuration. Raises E310 without a ledger there."""
     from sigc.store.ledger.connection import FILE, connect_reader, told
 
     config, _, name = target
@@ -68,6 +68,6 @@ def ledger_of(target: Target, work_dir: Path | None) -> Iterator[tuple[sqlite3.C
 def ledger(
     config: Path | None, work_dir: Path | None, name: str | None = None
 ) -> Iterator[tuple[sqlite3.Connection, Path]]:
-    """A connection that only reads, and the work dir. Raises E310 without a ledger there."""
+    """Yield a read-only connection and the work dir. Raises E310 without a ledger there."""
     with ledger_of((config, None, name), work_dir) as (connection, place, _):
         yield connection, place

@@ -63,7 +63,7 @@ def read_file(
     options: Sequence[str] = (),
     exchanges: Exchanges = NYSE,
 ) -> DataFile:
-    """A file's panel and what was decided of it. options: of a source, `NAME=VALUE` each.
+    """Return a file's panel and the choices made about its format. options: of a source, `NAME=VALUE` each.
 
     Raises what a strategy that loads it would raise, E101 for an option that there is not.
     """
@@ -113,7 +113,9 @@ def _days(panel: Panel, source: Source) -> Dates:
 
 
 def read_acts(path: Path, options: Sequence[str] = (), exchanges: Exchanges = NYSE) -> CorporateActions | None:
-    """The corporate actions of a file that holds nothing else; None for any other file. Raises as `read_file` does."""
+    """Return the corporate actions of a file that holds nothing else; None for any other file. Raises as `read_file`
+    does.
+    """
     from sigc.data.actions.action_files import read_actions
     from sigc.data.actions.corporate_columns import ColumnRoles, roles_of
 
@@ -155,7 +157,9 @@ def _layout(spec: SourceSpec, settings: DataSettings) -> str:
 
 
 def price_findings(read: DataFile, column: str = "") -> tuple[Diagnostic, ...]:
-    """Jumps in a file of prices, which its column, or else its name, says it is. Raises E201 for prices of 0 and below."""
+    """Return the jumps in a file of prices; its column or name says that it is one. Raises E201 for prices of 0 and
+    below.
+    """
     source = read.source
     if measures("" if column else source.name, column, "") != "price" or source.static or read.panel.labels is not None:
         return ()

@@ -39,7 +39,7 @@ WORK_DIR = click.option("--work-dir", type=click.Path(path_type=Path), help="Whe
 
 
 def ledger_options(command: F) -> F:
-    """Options of commands that read a ledger: --config, --name, --work-dir.
+    """Add the options of commands that read a ledger: --config, --name, --work-dir.
 
     The name is no argument of the command: `sigc_cli.assembly.workdir` finds it in the context.
     """
@@ -58,7 +58,7 @@ def ledger_options(command: F) -> F:
 
 
 def work(command: F) -> F:
-    """Options of commands that compute: --config, --engine, --threads, --no-cache."""
+    """Add the options of commands that compute: --config, --engine, --threads, --no-cache."""
     for option in (
         click.option("--no-cache", is_flag=True, help="Keep nothing on disk."),
         click.option("--threads", type=click.IntRange(0), default=0, help="Threads in this process (0: all CPUs)."),
@@ -76,7 +76,7 @@ def work(command: F) -> F:
 
 
 def choices(config: Path | None, engine: str, threads: int, no_cache: bool) -> Choices:
-    """The values of `work` as one."""
+    """Return the values of the `work` options as one value."""
     from sigc_pipelines.assembly.parts import Choices  # more than a control verb needs
 
     return Choices(config=config, engine=engine, threads=threads, cache=not no_cache, alone=True)

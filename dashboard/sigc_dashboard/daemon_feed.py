@@ -67,7 +67,7 @@ class Snapshot:
     number: int = 0
 
     def get(self, ask: Ask[T]) -> T | None:
-        """The answer, None while there is none."""
+        """Return the answer, None while there is none."""
         found = self.answers.get(ask)
         return None if found is None else cast("T | None", found.value)
 
@@ -156,7 +156,9 @@ class DaemonFeed:
         return list(self._wanted) or [_IDLE]
 
     def _due(self, now: float) -> list[Ask[Any]]:
-        """The next few: the status first, then who waits longest, so that many asks do not make the page wait."""
+        """Return the next few asks: the status first, then those that wait longest, so that many asks do not make the
+        page wait.
+        """
         answers = self.snapshot.answers
         times = {ask: answers[ask].due if ask in answers else 0.0 for ask in self._asks()}
         due = [ask for ask, at in times.items() if now >= at or ask in self._hurried]
@@ -203,7 +205,9 @@ class DaemonFeed:
         return {ask: replace(known.get(ask, FeedAnswer()), due=now + _AGAIN_S) for ask in asks}
 
     def _ask(self, ask: Ask[Any], token: str) -> FeedAnswer:
-        """The answer, or why there is none. Raises NoDaemonError, and RefusedError for what is against all asks."""
+        """Return the answer, or the reason that there is none. Raises NoDaemonError, and RefusedError for a refusal of
+        all asks.
+        """
         try:
             value, problem = self._connected(token).get(ask.verb, dict(ask.fields), reply=ask.reply), ""
         except NoDaemonError:

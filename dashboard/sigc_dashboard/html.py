@@ -35,12 +35,12 @@ def text(value: object) -> Html:
 
 
 def join(pieces: Iterable[object], between: object = NONE) -> Html:
-    """The pieces one after the other."""
+    """Return the pieces one after the other."""
     return Html(text(between).join(text(piece) for piece in pieces))
 
 
 def tag(name: str, /, *inner: object, **attributes: Attribute) -> Html:
-    """An element. `class_` is class, `data_x` is data-x; True is an attribute alone, False and None are none."""
+    """Return an element. `class_` is class, `data_x` is data-x; True is an attribute alone, False and None are none."""
     said = "".join(_attribute(key, value) for key, value in attributes.items())
     if name in _VOID:
         return Html(f"<{name}{said}>")

@@ -94,7 +94,9 @@ class Tab:
         return {**found, MASTHEAD: str(masthead(self._look())), BEAT: self._said()}
 
     def _said(self) -> str:
-        """The pulse as JSON: the age of the data in seconds, why the daemon does not answer, whether to log in anew."""
+        """Return the pulse as JSON: the age of the data (s), the reason if the daemon does not answer, whether to log
+        in again.
+        """
         heard = self.snapshot.heard_at
         age = round(time.monotonic() - heard, 1) if heard else None
         said = {"age": age, "problem": self.snapshot.problem, "over": not self._is_welcome(), "at": time.time()}

@@ -36,7 +36,7 @@ class Look:
     role: Role
 
     def get(self, ask: Ask[T]) -> T | None:
-        """The answer to an ask of the view, None while there is none."""
+        """Return the answer to an ask of the view, None while there is none."""
         return self.snapshot.get(ask)
 
     def refusal(self, ask: Ask[Any]) -> str:
@@ -111,11 +111,11 @@ class View(Protocol):
         ...
 
     def parts(self, look: Look) -> Sequence[Part]:
-        """Its pieces in order. Pure, and ready for answers that are not there yet."""
+        """Return the view's pieces in order. Pure; answers may be missing."""
         ...
 
     def plots(self, where: Where) -> Sequence[Plot]:
-        """Its plots, made anew for each tab."""
+        """Return the view's plots, made anew for each tab."""
         ...
 
 

@@ -114,7 +114,7 @@ class Loaded:
         return acting(self.catalog.actions)
 
     def acts(self, name: str) -> tuple[Action, ...]:
-        """The actions that change what a price of a source is worth, in order; none where its file is adjusted."""
+        """Return the actions that change a source's prices, in order; none where its file is adjusted."""
         return () if self._is_adjusted(name) else self._acting
 
     @property
@@ -145,7 +145,9 @@ def load(strategy: Strategy, workspace: Workspace, until: str = "") -> Loaded:
 
 
 def _judged(loaded: Loaded, workspace: Workspace, until: str) -> Judged:
-    """The actions of prices as traded. Before a run the newest alone: what is older was told of before."""
+    """Return the findings about actions of as-traded prices. A run reports the newest only; earlier runs reported the
+    rest.
+    """
     source = loaded.catalog.sources[loaded.money]
     if source.spec.options.adjusted or source.static or source.events is not None:
         return Judged()
@@ -177,7 +179,7 @@ def _rule(strategy: Strategy, catalog: Catalog, workspace: Workspace) -> str:
 
 
 def rows_between(grid: Grid, start: str = "", end: str = "") -> tuple[int, int]:
-    """The grid rows of the dates from `start` to `end`, both inclusive, '' for open. Raises E501 for none."""
+    """Return the grid rows of the dates from `start` to `end`, both inclusive, '' for open. Raises E501 for none."""
     first = int(np.searchsorted(grid.dates, np.datetime64(start, "D"))) if start else 0
     last = len(grid.dates)
     if end:

@@ -33,7 +33,7 @@ def command(follow: bool, run_id: str, most: int, as_json: bool, config: Path | 
 
 
 def _as_json(line: str) -> str:
-    """A line of the log as JSON, whatever layout it was written in."""
+    """Return a line of the log as JSON, whatever layout it was written in."""
     try:
         json.loads(line)
     except ValueError:

@@ -81,7 +81,7 @@ def _tell_actions(file: Path, acts: CorporateActions, as_json: bool) -> None:
 
 
 def _begin(read: DataFile) -> str:
-    """The first day on which an as-of source has something, `ever` for what always was."""
+    """Return the first day on which an as-of source has something, `ever` for what always was."""
     import numpy as np
 
     from sigc.data.asof import OPEN

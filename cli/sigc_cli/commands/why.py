@@ -47,7 +47,7 @@ def command(
 
 
 def _words(words: tuple[str, ...]) -> tuple[str, date | None]:
-    """The asset and the date among what follows the strategy. Raises a usage error."""
+    """Return the asset and the date among what follows the strategy. Raises a usage error."""
     asset, day = "", None
     for word in words:
         found = _date(word)

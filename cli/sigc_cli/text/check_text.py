@@ -35,7 +35,7 @@ _POLICIES = {
 
 
 def checks_text() -> dict[str, str]:
-    """Every check by its name: of several parts of a run where they share it."""
+    """Return every check by its name: of several parts of a run where they share it."""
     found: dict[str, list[str]] = {name: [f"{name}, of {text}"] for name, text in _OTHERS.items()}
     for what, checks in (
         ("data", data.CHECKS),

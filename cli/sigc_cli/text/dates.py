@@ -8,7 +8,7 @@ from sigc.errors import Diagnostic, SigcError
 
 
 def day(text: str) -> str:
-    """An ISO date as given, checked; '' stays ''. Raises E500."""
+    """Return an ISO date as given, checked; '' stays ''. Raises E500."""
     if not text:
         return ""
     try:
@@ -18,7 +18,8 @@ def day(text: str) -> str:
 
 
 def since(text: str, zone: str) -> str:
-    """An instant from a date or time (in `zone` where it names none), or a length of time before now; ISO in UTC.
+    """Return an instant from a date or time (in `zone` where it names none), or a length of time before now; ISO in
+    UTC.
 
     '' stays ''. Raises E500.
     """

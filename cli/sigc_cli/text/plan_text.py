@@ -9,7 +9,7 @@ from sigc_pipelines.compute import Loaded
 
 
 def plan_text(loaded: Loaded, store: BlockStore) -> str:
-    """The plan of all roots of a strategy."""
+    """Return the plan of all roots of a strategy."""
     plan = make_plan([loaded.strategy], loaded.grid, loaded.strategy.roots)
     frontier = Frontier(plan, store)
     tasks = frontier.ready(1 << 62)

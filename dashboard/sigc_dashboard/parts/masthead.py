@@ -18,7 +18,7 @@ def masthead(look: Look) -> Html:
 
 
 def state_of(look: Look) -> str:
-    """The daemon's state in a word."""
+    """Return the daemon's state as a word."""
     status = look.status
     if status is None:
         return "unknown"

@@ -42,7 +42,7 @@ def spans(stages: Sequence[StageLine], now: datetime) -> list[tuple[float, float
 
 
 def waterfall(stages: Sequence[StageLine], now: datetime | None = None) -> Html:
-    """A row a stage."""
+    """Return the stages of a run, one row each."""
     found = spans(stages, now or datetime.now(UTC))
     rows = [
         tag(

@@ -12,7 +12,7 @@ from sigc_dashboard.reports.view import BacktestView
 
 
 def render(view: BacktestView) -> str:
-    """The page as text."""
+    """Return the page as text."""
     plots = figures.all_of(view)
     drawn = [figure(n, figures.TITLES[n], figures.words(n, view), half=n in figures.HALF) for n in plots]
     steps = section("From weights to orders", facts("From weights to orders", view.steps)) if view.steps else NONE

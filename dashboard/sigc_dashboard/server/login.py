@@ -90,7 +90,7 @@ class Login(_Door):
     """The form, and what it sends."""
 
     def get(self) -> None:
-        """The form; for who is logged in there already, the way on."""
+        """Answer with the form, or with a redirect for a person who is logged in there already."""
         daemon, person = self.get_query_argument("daemon", ""), self.person()
         if person is not None and daemon in person.passes:
             self.redirect(self._next(daemon))
@@ -119,7 +119,7 @@ class Login(_Door):
             self._form(daemon, why, status)
 
     async def _prove(self, place: Place, token: str, user: str) -> Pass | tuple[int, str]:
-        """A pass, or status and words for why there is none."""
+        """Return a pass, or status and words of the refusal."""
         if not token.isascii() or not token.isprintable() or not token:
             return 401, "The token is wrong."
         try:

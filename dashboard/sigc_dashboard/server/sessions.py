@@ -72,7 +72,7 @@ class Sessions:
             person.passes = {}
 
     def token_of(self, daemon: str) -> str:
-        """A token that somebody who is logged in has for the daemon; '' without one."""
+        """Return the token of a logged-in person for the daemon; '' without one."""
         for id in list(self._people):
             person = self.find(id)
             if person is not None and daemon in person.passes:
@@ -80,7 +80,7 @@ class Sessions:
         return ""
 
     def refuse(self, daemon: str, token: str) -> None:
-        """The daemon does not accept that token any more: whoever has it is logged out of that daemon."""
+        """Log out of a daemon each person whose token it no longer accepts."""
         for person in list(self._people.values()):
             held = person.passes.get(daemon)
             if held is not None and held.token == token:

@@ -35,12 +35,12 @@ Columns = Mapping[str, Sequence[Any]]
 
 
 def nav_of(strategy: str) -> Ask[NavReply]:
-    """Its book by session."""
+    """Return the ask for a strategy's book by session."""
     return Ask("history/nav", NavReply, (("strategy", strategy), ("points", _POINTS)), every_s=5.0)
 
 
 def signals_of(strategy: str) -> Ask[SignalsReply]:
-    """Its signals, run by run."""
+    """Return the ask for a strategy's signals, run by run."""
     return Ask("signals/history", SignalsReply, (("strategy", strategy), ("most", _DAYS)), every_s=10.0)
 
 
@@ -50,7 +50,7 @@ def positions_of(strategy: str) -> Ask[PositionsReply]:
 
 
 def runs_of(strategy: str) -> Ask[RunsPageReply]:
-    """Its newest runs."""
+    """Return the ask for a strategy's newest runs."""
     return Ask("history/runs", RunsPageReply, (("strategy", strategy), ("most", 10)), every_s=2.0)
 
 
@@ -61,7 +61,7 @@ class StrategyView:
     place = 2
 
     def asks(self, where: Where) -> Sequence[Ask[Any]]:
-        """Its book, its signals, its runs."""
+        """Ask for the book, the signals and the runs."""
         name = where.what
         return (nav_of(name), signals_of(name), positions_of(name), runs_of(name)) if name else ()
 
@@ -80,7 +80,7 @@ class StrategyView:
         )
 
     def plots(self, where: Where) -> Sequence[Plot]:
-        """Of the track after the figures, of the signals after their table."""
+        """Return the plots of the track after the figures, those of the signals after their table."""
         return (*_track_plots(where.what), *_signal_plots(where.what)) if where.what else ()
 
 
@@ -258,7 +258,7 @@ def _signal(name: str, found: SignalsReply) -> TableRow:
 
 
 def _main_signal(found: SignalsReply) -> str:
-    """The signal that is drawn: the first that has a name of its own."""
+    """Return the signal that is drawn: the first that has a name of its own."""
     return next(iter(tracks.signal_names(found.days)), "")
 
 

@@ -106,7 +106,7 @@ def keep_book(
 
 
 def _from_the_first(due: Due, wanted: Floats, prices: Floats) -> Due:
-    """The due rows, and the first on which anything can be decided: the opening of a book stays due until then."""
+    """Return the due rows, plus the first row on which anything can be decided: a book stays due until it opens."""
     for low in range(int(np.argmax(due)), len(due), _ROWS_AT_ONCE):
         rows = slice(low, low + _ROWS_AT_ONCE)
         defined, priced = wanted[rows] == wanted[rows], prices[rows] == prices[rows]
@@ -121,12 +121,12 @@ def _from_the_first(due: Due, wanted: Floats, prices: Floats) -> Due:
 
 
 def _last_due(due: Due) -> NDArray[np.intp]:
-    """The last row that was due, for each row. The first is due."""
+    """Return the last row that was due, for each row. The first is due."""
     return np.maximum.accumulate(np.where(due, np.arange(len(due)), 0))
 
 
 def _as_wanted(held: Floats, quotes: Quotes) -> tuple[BacktestAccounts, bool]:
-    """The book that holds just what is wanted, and whether that can be."""
+    """Return the book that holds exactly the wanted weights, and True if that is possible."""
     from sigc.ops.loops import books
 
     figures = np.empty((books.FIGURES, len(held)))
@@ -138,8 +138,9 @@ def _as_wanted(held: Floats, quotes: Quotes) -> tuple[BacktestAccounts, bool]:
 
 
 def is_plain(figures: Floats, last: Floats, quotes: Quotes) -> bool:
-    """True where a book of such figures can be held as it is wanted: nothing is held or bought without a price, and no
-    row that follows a book has no weight at all. last: (1, assets) the weights of the last row."""
+    """Return True if a book of such figures can be held as wanted: nothing is held or bought without a price, and each
+    row after the opening has a weight. last: (1, assets) the weights of the last row.
+    """
     from sigc.ops.loops import books
 
     if figures[books.UNPRICED].any() or quotes.ends is not None:
@@ -151,7 +152,7 @@ def is_plain(figures: Floats, last: Floats, quotes: Quotes) -> bool:
 
 
 def book_of(held: Floats, figures: Floats) -> BacktestAccounts:
-    """The book of such figures by row (`sigc.ops.loops.books`)."""
+    """Return the book of such figures by row (`sigc.ops.loops.books`)."""
     from sigc.ops.loops import books
 
     exposures = (figures[books.GROSS], figures[books.NET])
@@ -222,8 +223,9 @@ def _of_walk(held: Floats, trades: Floats, figures: Floats, events: Floats, unde
 
 
 def targets(wanted: Floats, held: Floats, priced: Flags) -> Floats:
-    """Weights to trade to (assets,), where only `priced` assets can be traded beside what is held; else what is wanted,
-    missing weights as 0."""
+    """Return the weights to trade to (assets,), where only `priced` assets can be traded beside the held ones. With all
+    priced: the wanted weights, missing ones as 0.
+    """
     if priced.all():
         return np.where(np.isnan(wanted), 0.0, wanted)
     from sigc.ops.loops import accounts
@@ -232,7 +234,9 @@ def targets(wanted: Floats, held: Floats, priced: Flags) -> Floats:
 
 
 def until_ruin(book: BacktestAccounts, costs: Floats) -> tuple[BacktestAccounts, Floats]:
-    """The book and its costs, stopped on the row on which nothing is left: it loses all there, and is flat after."""
+    """Return the book and its costs up to the row on which all is lost: the loss is -100 % there, and the book is flat
+    after.
+    """
     gone = np.flatnonzero(book.gross - costs <= -1.0)
     if not len(gone):
         return book, costs

@@ -103,7 +103,7 @@ class ReplayRows:
     lot: float = 1.0
 
     def row(self, session: str) -> int:
-        """The row of a session, the next one where it has none; the number of rows beyond the last."""
+        """Return the row of a session, the next one where it has none; the number of rows beyond the last."""
         return bisect_left(self.days, session)
 
     @cached_property
@@ -173,13 +173,16 @@ class ReplayRows:
 
 
 def decided(ended: Sequence[Ended], *, wholly: bool = False) -> list[Ended]:
-    """The runs that traded to a target. wholly: those of a rebalance, not of what had waited for a price alone."""
+    """Return the runs that traded to a target. wholly: only those of a rebalance, not those that traded pending changes
+    alone.
+    """
     made = [e for e in ended if e.target is not None and e.run.outcome not in _UNDECIDED]
     return [e for e in made if e.turn is None or e.turn.due] if wholly else made
 
 
 def steps(rows: ReplayRows, ended: Sequence[Ended], begun: float, net: float, *, of_capital: bool) -> tuple[Cause, ...]:
-    """The steps from sizing on. begun: the total return that they begin at; net: that of the orders, at which they end.
+    """Return the steps from sizing on. begun: the total return before the first step; net: of the orders, after the
+    last.
 
     of_capital: weights were shares of the capital (`execution.sizing`).
     """
@@ -223,12 +226,12 @@ class _Open:
     weights: Floats
 
     def order(self, of: _Decided, money: float, lot: float) -> None:
-        """In place of all that is open."""
+        """Replace all open orders by those of a decision."""
         wanted = _quantities(of.target, money, of.price, lot)
         self.quantities, self.weights = (np.where(of.change, x, np.nan) for x in (wanted, of.target))
 
     def wanted(self, priced: Flags, money: float, marks: Floats, lot: float) -> Floats:
-        """Quantities to be held after a close, NaN for as they are."""
+        """Return the quantities to hold after a close, NaN for unchanged."""
         late = np.isnan(self.quantities) & np.isfinite(self.weights) & priced
         found = np.where(priced, self.quantities, np.nan)
         if late.any():
@@ -245,7 +248,7 @@ def _quantities(weights: Floats, money: float, prices: Floats, lot: float) -> Fl
 
 
 def _walk(rows: ReplayRows, decisions: Mapping[int, _Decided], how: _How) -> float:
-    """The total return of a book of quantities and cash."""
+    """Return the total return of a book of quantities and cash."""
     none, marks = np.full(len(rows.names), np.nan), np.nan_to_num(rows.marks)
     held, cash, open_ = np.zeros(len(rows.names)), rows.capital, _Open(none, none.copy())
     paid, lot = rows.fees + rows.slippage, rows.lot if how.is_whole else 0.0

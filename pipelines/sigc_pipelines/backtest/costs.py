@@ -33,7 +33,7 @@ class Market:
     elapsed: Floats | None = None
 
     def rows(self, low: int, high: int) -> Market:
-        """The market over the rows [low, high)."""
+        """Return the market over the rows [low, high)."""
         dollars = None if self.dollars is None else self.dollars[low:high]
         sigma = None if self.sigma is None else self.sigma[low:high]
         elapsed = None if self.elapsed is None else self.elapsed[low:high]

@@ -126,7 +126,7 @@ def _traded(connection: sqlite3.Connection, key: BookKey) -> ReplayTrades:
 
 
 def _sessions(outlook: Targets, calendar: Calendar) -> tuple[tuple[tuple[int, str], ...], tuple[Diagnostic, ...]]:
-    """The rows that are sessions, with their dates, and a warning of those that are not."""
+    """Return the rows that are sessions, with their dates, and a warning about the others."""
     days = [np.datetime64(d, "D").astype(object) for d in outlook.days]
     known = {s.day for s in calendar.sessions(days[0], days[-1])}
     found = tuple((i, str(day)) for i, day in enumerate(days) if day in known)
@@ -141,7 +141,7 @@ def _sessions(outlook: Targets, calendar: Calendar) -> tuple[tuple[tuple[int, st
 
 
 def _not_done(ended: tuple[Ended, ...]) -> tuple[Diagnostic, ...]:
-    """A warning for each reason why runs were not carried out, with the first date of it."""
+    """Return a warning for each reason why runs were not carried out, with its first date."""
     reasons: dict[str, list[str]] = {}
     for one in ended:
         outcome, said = one.run.outcome, f"{one.run.as_of}: {one.run.message}"
@@ -183,7 +183,7 @@ def _trade(
 
 
 def _is_ready(trading: Trading, feed: ReplayFeed, key: BookKey, row: int) -> bool:
-    """True where a change that waited for a price can be made."""
+    """Return True if a pending change has a price now."""
     with trading.ledger.reading() as connection:
         waiting = runs.pending(connection, key.strategy, key.portfolio)
     if not waiting:
@@ -238,7 +238,7 @@ def _result(accounts: Accounts, outlook: Targets, rows: ReplayRows, odd: tuple[D
 
 
 def _until_ruin(nav: Floats, *others: Floats) -> tuple[Floats, ...]:
-    """From the row on which the NAV reaches 0 all is 0, whatever the orders went on to do."""
+    """Return the series with zeros from the row on which the NAV reaches 0, whatever later orders did."""
     ruined = np.minimum.accumulate(nav) <= 0.0
     before = np.concatenate([[False], ruined[:-1]])
     columns = (np.where(before if at == 0 else ruined, 0.0, x.T).T for at, x in enumerate(others))
@@ -263,7 +263,7 @@ def _steps(
     *,
     of_capital: bool,
 ) -> tuple[float, tuple[Cause, ...]]:
-    """From the simple accounting to the orders: see `causes.py`."""
+    """Return the total return of the simple accounting, and the steps from it to the orders (see `causes.py`)."""
     clean = outlook.wanted
     simple = total_return(accounts.held(clean, drift=accounts.settings.drift).gross)
     drifting = total_return(accounts.held(clean, drift=True).gross)

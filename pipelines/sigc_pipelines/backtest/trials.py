@@ -65,7 +65,7 @@ class Search:
     report: RunReport
 
     def best(self, metric: str = "sharpe") -> Scored:
-        """The trial with the highest `metric`; the first of equals."""
+        """Return the trial with the highest `metric`; the first of equals."""
         return max(self.scored, key=lambda s: score(s.metrics, metric))
 
 
@@ -86,18 +86,19 @@ class TrialField:
         return self._compute(None)
 
     def wanted(self, number: int) -> Floats:
-        """The weights of a trial, (rows, assets)."""
+        """Return the weights of a trial, (rows, assets)."""
         return gather(self.computed, _root(self.trials[number]), self.start, self.stop).values
 
     def first(self, number: int) -> int:
-        """The first row on which a weight of a trial is defined."""
+        """Return the first row on which a weight of a trial is defined."""
         if number not in self._first:
             self._first[number] = self.accounts.first(self.wanted(number), self.trials[number].portfolio)
         return self._first[number]
 
     def books(self) -> tuple[RunReport, Iterator[tuple[BacktestAccounts, Floats, int]]]:
-        """The run, and the book of every trial with its costs per row and the first row that counts. Where nothing is
-        kept and figures by row say all, weights are followed while they are computed, and never stored."""
+        """Return the run, and by trial the book, its costs per row and the first row that counts. If nothing is stored
+        and row figures are enough, weights are processed while they are computed, and never stored.
+        """
         passes = self.workspace.passing and not any(t.portfolio.weights.carried for t in self.trials)
         books = self.accounts.books(self.start) if passes else None
         if books is None:
@@ -110,8 +111,9 @@ class TrialField:
         return *self.accounts.book(wanted), self.accounts.first(wanted, self.trials[number].portfolio)
 
     def _followed(self, books: TrialBooks) -> Iterator[tuple[BacktestAccounts, Floats, int]]:
-        """The books that were followed; those that must be walked, since prices or weights lack, from their weights,
-        which are computed again, a few trials at a time."""
+        """Yield the books from figures; books that must be walked (a price or weight is missing) are computed again
+        from their weights, a few trials at a time.
+        """
         portfolios = [t.portfolio for t in self.trials]
         shapes = [p.weights.shape for p in portfolios]
         plain = [self.accounts.followed(books.figures(s), books.last(s)) for s in shapes]
@@ -143,7 +145,7 @@ class TrialField:
 
 
 def combinations(strategy: Strategy) -> Iterator[dict[str, float]]:
-    """Every combination of the grid, the last parameter turning fastest. Raises E101 beyond 10,000."""
+    """Yield every combination of the grid, the last parameter varying fastest. Raises E101 beyond 10,000."""
     names = [n for n, _ in strategy.grid]
     values = [v for _, v in strategy.grid]
     count = int(np.prod([len(v) for v in values])) if values else 1
@@ -163,7 +165,7 @@ def field(
     capital: float = 1_000_000.0,
     overrides: Mapping[str, object] | None = None,
 ) -> TrialField:
-    """All combinations of the grid. lower: the strategy for given parameters."""
+    """Return the field of all combinations of the grid. lower: gives the strategy of some parameters."""
     trials = []
     for params in combinations(loaded.strategy):
         book = next(p for p in lower(params).portfolios if p.name == portfolio)
@@ -192,7 +194,7 @@ def search(of: TrialField) -> Search:
 
 
 def score(metrics: PerformanceMetrics, metric: str) -> float:
-    """A figure by name, higher is better (drawdown, volatility and turnover count negative). Raises E101."""
+    """Return a metric by name; higher is better (drawdown, volatility and turnover count negative). Raises E101."""
     name = {"return": "total_return", "annual_return": "annualized_return"}.get(metric, metric)
     known = [f.name for f in fields(PerformanceMetrics) if f.name not in ("drawdown", "ruined")]
     if name not in known:

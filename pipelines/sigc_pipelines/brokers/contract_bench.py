@@ -51,7 +51,7 @@ class Bench(Protocol):
         ...
 
     def now(self) -> datetime:
-        """The present, by the clock of the broker's time stamps."""
+        """Return the present, by the clock of the broker's time stamps."""
         ...
 
     def settle(self) -> None:

@@ -178,7 +178,9 @@ class PaperBroker:
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction of an idempotent change: any failure is UnreachableError, and the caller may repeat it."""
+        """Open a transaction for an idempotent change: any failure is UnreachableError, and the caller may repeat
+        it.
+        """
         try:
             with self._file.writing() as book, localcontext(EXACT):
                 yield book

@@ -142,7 +142,7 @@ def change_holdings(
 
 
 def find_order(book: sqlite3.Connection, client_order_id: str) -> BrokerOrder | None:
-    """The order of that id."""
+    """Return the order of that id."""
     row = book.execute(f"{_ORDER} WHERE client_order_id = ?", (client_order_id,)).fetchone()
     return None if row is None else _order(row)
 

@@ -254,7 +254,7 @@ BOOK_KEYS = frozenset({"sector_deviation", "max_tracking_error"})
 
 
 def excess(part: Part, book: Floats, held: Floats) -> float:
-    """By how much a book breaks a part of a limit; 0 or less within it."""
+    """Return the amount by which a book breaks a part of a limit; 0 or less within it."""
     match part:
         case Box(low, high):
             return float(np.maximum(low - book, book - high).max(initial=0.0))

@@ -43,7 +43,7 @@ class _Asked:
 
 
 def project(constraints: Sequence[Constraint], at: ConstraintInputs) -> Floats:
-    """The book to hold. Raises E502 when the hard limits can't all be met."""
+    """Return the book to hold, (assets,). Raises E502 when the hard limits can't all be met."""
     wanted = np.where(at.tradable, at.wanted, at.held)
     if not wanted.any():  # a book that wants nothing yet owes no minimum
         constraints = [c for c in constraints if c.name not in _MINIMA]
@@ -80,7 +80,7 @@ def _nearest(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: 
 
 
 def _bent(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: NDArray[np.bool_]) -> Floats | None:
-    """The book that exceeds limits on the whole least, where what can't be traded is the reason; else None."""
+    """Return the book that exceeds limits on the whole book least, if untradable assets are the reason; else None."""
     if not at.held[frozen].any():
         return None
     without = [_Asked(c, parts(c, at)) for c in (a.constraint for a in asked)]
@@ -142,7 +142,7 @@ def _clash(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: ND
 
 
 def _assets(left: list[_Asked], wanted: Floats, at: ConstraintInputs) -> list[str]:
-    """Some assets that a clash is about: whose own bounds exclude each other, else the largest of a limit's members."""
+    """Return some assets of a clash: those whose own bounds exclude each other, else the largest members of a limit."""
     if not at.names:
         return []
     low, high = np.full(len(wanted), -np.inf), np.full(len(wanted), np.inf)
@@ -223,7 +223,7 @@ class _Program:
 
 
 def _solve(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: NDArray[np.bool_]) -> Floats | None:
-    """The solution, None when there is none. Frozen assets stay at `wanted`."""
+    """Return the solution, None without one. Frozen assets stay at `wanted`."""
     n = len(wanted)
     program = _Program(n)
     for one in asked:

@@ -15,7 +15,7 @@ Flags = NDArray[np.bool_]
 
 
 def beside(parts: tuple[Part, ...], held: Floats, frozen: Flags) -> tuple[Part, ...]:
-    """The parts of a limit where the `frozen` assets stay at what is held.
+    """Return the parts of a limit with the `frozen` assets at their held weights.
 
     Bounds of their own fall away; a bound on the book is no tighter than what they make of it alone.
     """
@@ -44,7 +44,7 @@ def _row(part: LinearBound, stuck: Floats, frozen: Flags) -> LinearBound:
 
 
 def _least(part: Norm, stuck: Floats, frozen: Flags) -> float:
-    """The norm that can't be undercut beside what is stuck."""
+    """Return the least norm that is possible with the frozen weights."""
     if not stuck.any() and not part.centre[frozen].any():
         return 0.0
     fixed = part.matrix @ np.where(frozen, stuck - part.centre, 0.0)

@@ -11,7 +11,7 @@ WINDOW = 20  # rows of a mean
 
 
 def mean_dollars(loaded: Loaded, workspace: Workspace, prices: Floats, start: int, stop: int) -> Floats:
-    """The mean of volume x price over `WINDOW` rows, by row; NaN where one of them is missing.
+    """Return the mean of volume x price over `WINDOW` rows, by row; NaN where one of them is missing.
 
     prices: as traded, of the rows [start, stop). Shares and prices are those of their own day.
     """
@@ -21,6 +21,6 @@ def mean_dollars(loaded: Loaded, workspace: Workspace, prices: Floats, start: in
 
 
 def mean_of_known(prices: Floats, volumes: Floats) -> Floats:
-    """The same of those rows among the `WINDOW` that are known; NaN where none is."""
+    """Return the mean of the known rows among the `WINDOW`; NaN where none is."""
     mean: Floats = REGISTRY["rolling_mean"].kernel(volumes * prices, window=WINDOW, min_periods=1)
     return mean

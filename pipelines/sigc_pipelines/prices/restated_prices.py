@@ -60,7 +60,7 @@ def look(feed: TargetFeed, loaded: Loaded, before: Shown, by_hand: Collection[tu
 
 
 def shown(closes: Closes, assets: Iterable[str], before: Shown, kept: Collection[str]) -> dict[str, dict[str, float]]:
-    """The prices of the last rows for each of the assets. kept: those whose prices of before are handed on."""
+    """Return the prices of the last rows for each asset. kept: the assets whose earlier prices are carried on."""
     place = {name: at for at, name in enumerate(closes.names)}
     days = [str(d) for d in closes.dates[-_ROWS:].astype("datetime64[D]")]
     found = {name: dict(before[name]) for name in sorted(kept) if name in before}
@@ -74,7 +74,7 @@ def shown(closes: Closes, assets: Iterable[str], before: Shown, kept: Collection
 
 
 def restated(closes: Closes, before: Shown, by_hand: Collection[tuple[str, str]]) -> tuple[RestatedAsset, ...]:
-    """The assets whose prices are not what they were. by_hand: (asset, day) of prices that a person accepts."""
+    """Return the assets whose old prices have changed. by_hand: (asset, day) of prices that a person accepted."""
     row = {str(d): at for at, d in enumerate(closes.dates.astype("datetime64[D]"))}
     place = {name: at for at, name in enumerate(closes.names)}
     found = []
@@ -91,12 +91,12 @@ def restated(closes: Closes, before: Shown, by_hand: Collection[tuple[str, str]]
 
 
 def first_day(before: Shown) -> str:
-    """The earliest day of which prices are known, '' for none."""
+    """Return the earliest day of which prices are known, '' for none."""
     return min((day for prices in before.values() for day in prices), default="")
 
 
 def told_of(those: tuple[RestatedAsset, ...]) -> tuple[Finding, ...]:
-    """A warning that names the assets, and what to do."""
+    """Return a warning with the assets and the remedy."""
     if not those:
         return ()
     one = those[0]

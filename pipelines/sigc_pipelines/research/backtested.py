@@ -36,5 +36,5 @@ def backtested(
 
 
 def with_warnings(result: BacktestRun, compiled: Compiled) -> BacktestRun:
-    """The result with the warnings of the check before what was found in data and accounting."""
+    """Return the result with the warnings of the check before the findings about data and accounting."""
     return replace(result, findings=(*compiled.warnings, *result.findings))

@@ -91,7 +91,7 @@ def _wait(process: subprocess.Popen[bytes], watch: RunHandle) -> int:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """Nothing that the script started outlives it."""
+    """Kill the script's process group, so that nothing it started outlives it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -104,7 +104,7 @@ class Workspaces:
 
     @contextmanager
     def _engine(self, store: BlockStore, cost_ns: int) -> Iterator[Executor]:
-        """Threads of this process for small work, the daemon's cluster for the rest."""
+        """Yield an engine: threads of this process for small work, the daemon's cluster for the rest."""
         cluster = self._services.cluster
         large = self._config.cluster.type in ("address", "class") or is_large(cost_ns)
         if cluster is not None and self._store is not None and large:
