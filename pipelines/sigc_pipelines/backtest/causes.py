@@ -10,11 +10,11 @@
     shares     whole lots; fractions that a split leaves are paid in cash
     costs      commissions, fees, slippage
     orders     denied, cut to a limit, filled in part or not at all
-    rest       what none of these explains
+    rest       the unexplained difference
 
-The first four change the simple accounting, one thing after the other. From sizing on a book of quantities and cash is
-walked row by row (`_walk`) from what the runs decided, again one thing after the other; the last walk trades what was
-filled and pays what was charged, so that it has to come to the NAV of the ledger, and the rest to nothing.
+The first four change the simple accounting, one at a time. From sizing on, a book of quantities and cash is walked row
+by row (`_walk`) from the decisions of the runs, again with one more cause at a time. The last walk trades the fills and
+pays the charges, so it must end at the NAV of the ledger, and the rest must be about 0.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from sigc_pipelines.live.trading import Ended
 
 Flags = NDArray[np.bool_]
 _HOLDER = BookKey("", "")
-_FINE = Decimal("1e-9")  # a step so small that shares are not whole
-_SAME = 1.0 + 1e-12  # a quantity that is a lot but for float rounding is that lot
+_FINE = Decimal("1e-9")  # lot of a walk with fractional shares
+_SAME = 1.0 + 1e-12  # before truncation to lots: 2.9999999999999996 lots are 3
 _UNDECIDED = frozenset({Outcome.REFUSED, Outcome.FAILED, Outcome.CANCELLED})
 _REINVESTED = frozenset({ActionKind.DIVIDEND, ActionKind.SPINOFF})
 
@@ -91,8 +91,9 @@ class _How:
 
 @dataclass(frozen=True, eq=False)
 class ReplayRows:
-    """The rows of a replay, and what happened on them. days: ISO dates; marks: (rows, assets), newest prices in units
-    of the row; priced: where there is one of that very row. lot: quantities are multiples of it."""
+    """The rows of a replay with their trades. days: ISO dates; marks: (rows, assets), newest prices in units of the
+    row; priced: True for a price of exactly that row. lot: quantities are multiples of it.
+    """
 
     days: tuple[str, ...]
     names: tuple[str, ...]
@@ -253,6 +254,8 @@ def _walk(rows: ReplayRows, decisions: Mapping[int, _Decided], how: _How) -> flo
     held, cash, open_ = np.zeros(len(rows.names)), rows.capital, _Open(none, none.copy())
     paid, lot = rows.fees + rows.slippage, rows.lot if how.is_whole else 0.0
     kept = np.zeros(len(rows.names))  # cash that is reinvested when its asset has a price
+    # A row, in the order of the live system: worth at the close before, actions, reinvested cash, the decision (made
+    # after the close before), trades at this close.
     for row in range(len(rows.days)):
         worth = cash + float(held @ marks[max(0, row - 1)]) + float(kept.sum())
         if worth <= 0.0:
@@ -277,7 +280,7 @@ def _walk(rows: ReplayRows, decisions: Mapping[int, _Decided], how: _How) -> flo
 
 
 def _act(rows: ReplayRows, row: int, how: _How, held: Floats, kept: Floats, marks: Floats) -> float:
-    """Do to `held` what corporate actions do on a row; the cash that comes of it, but for what is to be reinvested."""
+    """Apply a row's corporate actions to `held`. Return their cash, without the part to reinvest (added to `kept`)."""
     dues = [d for d in rows.dues[row] if d.action.asset in rows.column]
     own = {d.action.asset for d in dues} | {d.action.into for d in dues}
     base = {a: {_HOLDER: Decimal(float(held[rows.column[a]]))} for a in own if a in rows.column}

@@ -99,6 +99,7 @@ class TrialField:
         """Return the run, and by trial the book, its costs per row and the first row that counts. If nothing is stored
         and row figures are enough, weights are processed while they are computed, and never stored.
         """
+        # Values that are carried from the first row on need the store, so such trials are not passed through.
         passes = self.workspace.passing and not any(t.portfolio.weights.carried for t in self.trials)
         books = self.accounts.books(self.start) if passes else None
         if books is None:
@@ -118,6 +119,7 @@ class TrialField:
         shapes = [p.weights.shape for p in portfolios]
         plain = [self.accounts.followed(books.figures(s), books.last(s)) for s in shapes]
         odd = [n for n, book in enumerate(plain) if book is None]
+        # As many trials at once as fit into _WEIGHTS_BYTES: the weights of all at once may be larger than memory.
         few = max(1, _WEIGHTS_BYTES // max(1, 8 * self.accounts.quotes.prices.size))
         walked: dict[int, tuple[BacktestAccounts, Floats, int]] = {}
         for number, book in enumerate(plain):

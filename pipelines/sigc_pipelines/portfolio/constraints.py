@@ -1,4 +1,4 @@
-"""The limits of a `constraints:` block, each declared once: what it measures on a book, and its linear rows.
+"""Limits of a `constraints:` block, each declared once: its measure on a book, and its linear rows.
 
 A limit measures one or several numbers on a book and bounds them: `low <= measure <= high`. Measures are
 linear in w, in |w| (gross), in |w - held| (trades), or a norm (volatility): so the nearest book within all
@@ -29,9 +29,9 @@ from sigc.plan.strategy import Constraint
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConstraintInputs:
-    """One row of the world: all arrays (assets,), `returns` (past rows, assets). None: no such source.
+    """Inputs of constraints on one row: all arrays (assets,), `returns` (past rows, assets). None: no such source.
 
-    wanted is finite. tradable: may be traded; else what is held is given. sectors: codes, NaN unknown. adv: mean dollar
+    wanted is finite. tradable: may be traded; else the held weight stays. sectors: codes, NaN unknown. adv: mean dollar
     volume a row. names, date: for messages. periods: rows a year.
     """
 
