@@ -1,4 +1,4 @@
-"""Sessions without a run that ended well: found in the ledger, with why; and dry runs of them."""
+"""Sessions without a successful run, found in the ledger with the reason; and dry runs of them."""
 
 from __future__ import annotations
 

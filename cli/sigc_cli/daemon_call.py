@@ -1,4 +1,4 @@
-"""Calling the daemon from the command line: the thin path. Nothing heavy is imported here.
+"""Calls of the daemon from the command line. Imports nothing heavy.
 
     with daemon(asked) as client:
         reply = client.get("status", reply=StatusReply)

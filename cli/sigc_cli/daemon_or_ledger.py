@@ -1,4 +1,4 @@
-"""Reading from the command line: what the daemon says that answers, else what the ledger of the work dir has."""
+"""Reads of the command line: from a daemon that answers, else from the ledger of the work dir."""
 
 from __future__ import annotations
 

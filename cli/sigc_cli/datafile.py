@@ -1,4 +1,4 @@
-"""Read and write single data files for `sigc convert` and `sigc validate`, through the sources' own code."""
+"""Single data files for `sigc convert` and `sigc validate`, read and written by the sources' own code."""
 
 from __future__ import annotations
 

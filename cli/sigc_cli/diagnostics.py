@@ -1,4 +1,4 @@
-"""Print diagnostics to people: on stderr, with the source line when its file can be read."""
+"""Diagnostics for people, on stderr, with the source line when its file can be read."""
 
 from __future__ import annotations
 

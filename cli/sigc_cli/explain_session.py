@@ -1,4 +1,4 @@
-"""Asking why: the daemon that answers, else the ledger; both by `sigc.why`."""
+"""Answers of `sigc why`, from a daemon that answers, else from the ledger; both by `sigc.why`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Grafana dashboard that is shipped, made from the metrics' own declarations: a name in it can't be wrong.
+"""The shipped Grafana dashboard, generated from the metrics' declarations, so that no name in it can be wrong.
 
 `conf/grafana/dashboards/sigc.json` is this, written by `make reference`; `sigc monitoring export-dashboard` prints it.
 To add a panel: one line in `ROWS`. Rows stand below one another, a row's panels beside one another, 24 units wide.

@@ -1,4 +1,4 @@
-"""The schedule without a daemon: jobs as configured, their states, fires and misses as the ledger has them."""
+"""The schedule without a daemon: jobs as configured, their states, fires and misses from the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daemon's log file: found, read from its end, followed over its rotations. Imports nothing heavy."""
+"""The daemon's log file: find it, read it from its end, follow it over rotations. Imports nothing heavy."""
 
 from __future__ import annotations
 

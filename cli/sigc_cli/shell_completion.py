@@ -1,4 +1,4 @@
-"""Names for the shell to complete: strategies, jobs, runs, daemons. Fast, and silent where there is none."""
+"""Names for shell completion: strategies, jobs, runs, daemons. Fast, and silent when nothing is found."""
 
 from __future__ import annotations
 

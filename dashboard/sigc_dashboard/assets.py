@@ -1,4 +1,4 @@
-"""Our own files: the script, and the stylesheet with the look that reports share before it."""
+"""Files of the page: the script, and the stylesheet, which begins with the look of reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State of one daemon for all open tabs of the page: each thing is asked once, as any client asks.
+"""State of one daemon for all open tabs of the page: each request is made once, as by any client.
 
     tabs -- want(asks) --> Feed -- thread: GET each ask when it is due --> Snapshot -- told to every listener
 

@@ -1,4 +1,4 @@
-"""HTML as values: what is text is escaped, what is HTML says so by its type.
+"""HTML as values: text is escaped, HTML has its own type.
 
 >>> tag("p", "a < b", tag("b", "!"), class_="note")
 '<p class="note">a &lt; b<b>!</b></p>'

@@ -1,4 +1,4 @@
-"""From what the daemon tells of a book to the columns that `track_figures` draws. Pure functions."""
+"""Columns that `track_figures` draws, from the daemon's replies about a book. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The border that views plug into: what a view is, what it is made of, what it looks at.
+"""Interface of views: a view, its parts, and the state that it reads.
 
 A view is one file in `views/`. It says what it asks the daemon (`asks`), makes HTML of the
 answers (`parts`, a pure function: the same snapshot gives the same HTML, so it is made once for all tabs), and, where

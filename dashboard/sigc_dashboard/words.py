@@ -1,4 +1,4 @@
-"""Numbers and times as a person reads them: with units, and times that the browser shows in the reader's zone."""
+"""Numbers and times as text: with units, and times that the browser shows in the reader's zone."""
 
 from __future__ import annotations
 

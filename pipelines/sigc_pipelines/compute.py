@@ -1,4 +1,4 @@
-"""Load and compute: the two stages every use of a strategy shares, from backtest to live.
+"""Load and compute: the two stages shared by every use of a strategy, from backtest to live.
 
 loaded   = load(strategy, workspace)                 data read, laid on the grid
 computed = compute(loaded, roots, workspace)         blocks stored

@@ -1,4 +1,4 @@
-"""The two ways a run gets its data and weights: fresh for its date, or cut from what was computed for many dates.
+"""The two sources of a run's data and weights: computed for its date, or cut from a computation of many dates.
 
 Both give the same bits (engine, law 1). A fresh feed reads no row after the as-of date; a replay's holds later rows,
 and hands out none of them.

@@ -1,5 +1,4 @@
-"""Targets of a strategy over rows of the grid, with all that is looked at beside them: the result of the stage
-compute.
+"""Targets of a strategy over rows of the grid, with the data for checking them: the result of the stage compute.
 
     outlook = look(loaded, workspace)                     the last row: a live run
     outlook = look(loaded, workspace, "main", 0, rows)    many rows at once: a replay

@@ -1,4 +1,4 @@
-"""The daemon's parts, put together: what it runs, and the ledger it keeps.
+"""Assembly of the daemon: its runner and its ledger.
 
 `make_runner` and `open_ledger` are called in a thread of the daemon once it answers: what is heavy is imported inside.
 """

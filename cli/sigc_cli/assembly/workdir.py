@@ -1,4 +1,4 @@
-"""Location of the ledger that a command speaks of."""
+"""Location of a command's ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The containers of a project: conf/container with an image of this sigc, and the project's own configuration.
+"""Containers of a project: conf/container with an image of this sigc, and the project's own configuration.
 
 The configuration is the project's sigc.yaml; what is of this machine in it (work dir, PID file, cache, ports, data) is
 overridden by the environment, with the values of conf/container/sigc.yaml.

@@ -1,4 +1,4 @@
-"""The checks of a run as people look them up: what each looks at, the setting that is its limit, the policy."""
+"""Checks of a run as text: what each measures, the setting of its limit, its policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replies of the daemon as people read them: the status block, tables of jobs, fires, runs. Imports nothing heavy."""
+"""Replies of the daemon as text: the status block, tables of jobs, fires, runs. Imports nothing heavy."""
 
 from __future__ import annotations
 

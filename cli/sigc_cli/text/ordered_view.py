@@ -1,4 +1,4 @@
-"""Runs that trade nothing, as people read them: scripts, reports, refreshes; how they ended, and what they said."""
+"""Runs that do not trade (scripts, reports, refreshes) as text: their end and their output."""
 
 from __future__ import annotations
 

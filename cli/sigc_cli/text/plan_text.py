@@ -1,4 +1,4 @@
-"""A plan as text: stages, what they store, the rows each node needs, and what is stored already."""
+"""A plan as text: stages, the blocks they store, the rows each node needs, and the blocks stored already."""
 
 from __future__ import annotations
 

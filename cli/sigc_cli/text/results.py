@@ -1,4 +1,4 @@
-"""Write results to files: json, csv, parquet by suffix, without time stamps; and the HTML report."""
+"""Result files: json, csv, parquet by suffix, without time stamps; and the HTML report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's account as the view that its page draws."""
+"""View of a run's account for its page."""
 
 from __future__ import annotations
 

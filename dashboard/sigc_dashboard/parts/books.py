@@ -1,4 +1,4 @@
-"""Orders, fills and positions as tables: what is on its way, what was done last, what is held."""
+"""Orders, fills and positions as tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The buttons of controls: what each asks before it acts, and why one is not to be pressed."""
+"""Buttons of controls: the question before each action, and the reason for a disabled one."""
 
 from __future__ import annotations
 

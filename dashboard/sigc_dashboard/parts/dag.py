@@ -1,4 +1,4 @@
-"""The DAG of a plan as a drawing: layers from the sources down, the time of each node, which of them are stored.
+"""Drawing of a plan's DAG: layers from the sources down, the time of each node, and which nodes are stored.
 
 Layers are longest paths; within a layer nodes stand where those above them stand, so that few lines cross. Pure: the
 same plan is the same drawing. Colours are classes of `page.css`; the table beside it says the same in words.

@@ -1,4 +1,4 @@
-"""The line above every view: which daemon, how it is, what it trades with, how old what you see is."""
+"""Line above every view: the daemon, its state, its broker, the age of the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A line the size of a word: how a figure went, drawn as SVG in the text's own colours."""
+"""Sparklines: a line the size of a word, as SVG in the text's own colours."""
 
 from __future__ import annotations
 

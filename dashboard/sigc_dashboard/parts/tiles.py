@@ -1,4 +1,4 @@
-"""Tiles, bars, badges: what the eye takes in first. A colour never stands without its word."""
+"""Tiles, bars, badges, tables. A colour never stands without its word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plots of the last hour, from the daemon's own trace of itself."""
+"""Plots of the last hour, from the daemon's own activity samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stages of a run as a waterfall: when each began and how long it took, as bars, and in words beside them."""
+"""Stages of a run as a waterfall: start and duration as bars, with words beside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTML that all reports share: one self-contained file, its head, tiles, findings, tables, months.
+"""HTML shared by all reports: one self-contained file, its head, tiles, findings, tables, months.
 
 Scripts are inline, nothing is fetched, there is no time stamp. Text of users is escaped.
 """

@@ -1,4 +1,4 @@
-"""The plots of a report, each one function from a result to a Bokeh figure.
+"""Plots of a report, each one function from a result to a Bokeh figure.
 
 Colours are readable on light and on dark paper; figures have no background of their own.
 """

@@ -1,4 +1,4 @@
-"""The HTML report of a book that is traded: what it has earned, at what cost, holding what, how good its signals were.
+"""HTML report of a traded book: its returns, its costs, its positions, the quality of its signals.
 
 `track_figures` draws; `document` is what all reports share; `sigc_cli.text.live_view` fills it from the ledger.
 """

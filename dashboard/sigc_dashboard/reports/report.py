@@ -1,4 +1,4 @@
-"""The HTML report of a backtest: one self-contained file, summary first, then plots, then what it was made of.
+"""HTML report of a backtest: one self-contained file, summary first, then plots, then the inputs.
 
 `figures.py` draws; `view.py` says what is drawn; `document.py` is what all reports share.
 """

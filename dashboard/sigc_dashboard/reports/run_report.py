@@ -1,4 +1,4 @@
-"""The page of one run: its verdict, stages with what they found, weights, orders, fills. One self-contained file."""
+"""Page of one run: its outcome, stages with their findings, weights, orders, fills. One self-contained file."""
 
 from __future__ import annotations
 

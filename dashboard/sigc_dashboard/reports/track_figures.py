@@ -1,4 +1,4 @@
-"""The plots of a book that is traded, shared by the strategy view and the live report: each draws columns of a source.
+"""Plots of a traded book, shared by the strategy view and the live report: each draws columns of a source.
 
 The columns of a track are `TRACK`, of signals over time `SIGNAL`, of the fifths `FIFTHS`; `x` is in milliseconds since
 1970. Returns, exposures and shares are fractions. Missing numbers are NaN.

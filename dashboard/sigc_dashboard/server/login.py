@@ -1,4 +1,4 @@
-"""The way in: a form that takes a token, which the page proves at the daemon; and the way out.
+"""Login and logout: a form takes a token, which the page verifies at the daemon.
 
 The token stays in this process (`sessions`); the browser has a signed cookie, HttpOnly and SameSite=Strict. Ten wrong
 tokens a minute from one address, then 429: the daemon counts for itself too.

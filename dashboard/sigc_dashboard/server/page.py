@@ -1,4 +1,4 @@
-"""The page as a whole: its daemons, their feeds, who is logged in, and the tabs that are open. One loop, but the feeds.
+"""State of the page: its daemons, their feeds, the logins, the open tabs. All in one loop, except the feeds.
 
     feed (a thread) --snapshot--> publish --> every tab of that daemon pushes what changed
 

@@ -1,4 +1,4 @@
-"""Daemons that the page shows, and the way to each: those that were named, or all that run on this machine."""
+"""Daemons that the page shows, and their addresses: the named ones, or all that run on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page's server: Bokeh's, with our gate before it and our handlers beside it.
+"""The page's server: Bokeh's, with our admission before it and our handlers beside it.
 
     /            to the first daemon's overview          /NAME, /NAME/ws     a view, and its Bokeh session
     /login, /logout, /do, /alive                         /assets, /static    ours, and BokehJS

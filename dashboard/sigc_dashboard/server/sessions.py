@@ -1,4 +1,4 @@
-"""Logins: proven tokens, in this process's memory alone.
+"""Logins: verified tokens, kept in this process's memory only.
 
     log_in -> Pass, its id in a signed cookie -> find(id) at every request -> log_out, or it expires
 

@@ -1,4 +1,4 @@
-"""The cluster and the cache: what computes, how fast, and what need not be computed again."""
+"""View of cluster and cache: workers, throughput, and blocks that need no computation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders and safety: what is on its way to the broker, what is held, what holds it up; and the controls."""
+"""View of orders and safety: orders in flight, positions, halts and pauses; and the controls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The overview: whether all is well, in five seconds."""
+"""The overview: shows in five seconds if all is well."""
 
 from __future__ import annotations
 

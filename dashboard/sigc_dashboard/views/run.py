@@ -1,4 +1,4 @@
-"""A run: how far it is, its stages, its plan with the time of each node, what was found, ordered, filled and said."""
+"""View of a run: its progress, its stages, its plan with the time of each node, findings, orders, fills, log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A strategy: what its book has earned and holds, how its signals lie and how well they rank, its newest runs."""
+"""View of a strategy: the returns and positions of its book, its signals and their rank correlation, its newest
+runs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Put the parts together: config, compiled strategy, cache, engine. The only place that chooses among them."""
+"""Assembly of a computation: config, compiled strategy, cache, engine. The only place that chooses among them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Put the parts of trading together: the ledger of a work dir, the configured broker, clock, calendar; and recover."""
+"""Assembly of trading: the ledger of a work dir, the configured broker, clock and calendar; and recovery."""
 
 from __future__ import annotations
 

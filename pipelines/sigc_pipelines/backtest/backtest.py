@@ -1,4 +1,4 @@
-"""The backtest of one portfolio: compute its wanted weights, keep the book, price the trades, measure.
+"""Backtest of one portfolio: compute its wanted weights, keep the book, price the trades, measure.
 
 Accounting: `book.py` (language reference, section 5). Read there first.
 """

@@ -1,4 +1,4 @@
-"""Ends of assets that corporate actions declare: a delisting or merger at its value, a new name under which it goes on.
+"""Ends of assets by declared corporate actions: a delisting or merger at its value, or a new name.
 
     made = ends_of(actions, names, days, prices, levels)      which row, at which level, into which asset
     cut(levels, made)                                         no price from that row on

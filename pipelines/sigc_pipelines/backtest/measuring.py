@@ -1,4 +1,4 @@
-"""The figures of a book over the rows that count: from the first on which a weight is defined (`warm_up.py`)."""
+"""Metrics of a book over the rows that count: from the first with a defined weight on (`warm_up.py`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Performance of a series of returns: every figure of the results block. Risk-free rate 0; formulas: `docs/metrics.md`.
+"""Performance metrics of a series of returns, as in the results block. Risk-free rate 0; formulas: `docs/metrics.md`.
 
 periods: rows a year of the series, NaN where they are unknown; figures a year are NaN then.
 

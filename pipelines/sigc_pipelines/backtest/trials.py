@@ -1,5 +1,5 @@
-"""Parameter search: every combination of the grid planned as one DAG, so that what does not depend on a
-parameter is computed once; then each trial's book is kept and scored.
+"""Parameter search: all combinations of the grid are planned as one DAG, so that common parts are computed once; then
+each trial's book is kept and scored.
 
     searched = search(strategies, loaded, workspace, "main")     one result per combination
     best     = searched.best("sharpe")

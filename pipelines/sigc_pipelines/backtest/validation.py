@@ -1,4 +1,4 @@
-"""Out-of-sample validation: choose the best trial in train rows, score it in test rows it has not seen.
+"""Out-of-sample validation: choose the best trial on train rows, score it on unseen test rows.
 
 walk_forward    train and test windows that move (or, anchored, grow) through time; each window's book starts
                 flat, test returns are compounded; a test begins on the row after its train

@@ -1,4 +1,4 @@
-"""The rows that figures leave out: those before the first on which a weight is defined.
+"""Warm-up: the rows that metrics leave out, before the first with a defined weight.
 
 A weight is defined where all that it reads is there: the rows of its windows, and a first row of each source. Zero is
 a weight (a trend model in cash counts); a zero that a missing score was filled with is none, and the plan tells the

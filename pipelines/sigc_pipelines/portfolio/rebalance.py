@@ -1,4 +1,4 @@
-"""The rows on which a book is rebalanced: every so many from the first, or those that a word of the calendar names.
+"""Rebalance rows of a book: every n-th from the first, or those that a calendar word names.
 
     rows = row_days(loaded, workspace, start, stop)     the session of each row, and the exchange
     due  = due_rows(settings.rebalance, rows)           a bool for each

@@ -1,4 +1,4 @@
-"""Closing prices as they became known: what positions are worth, and what a simulated broker fills at."""
+"""Closing prices as they became known, for the value of positions and the fills of a simulated broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coverage of each source on a row: how many assets have a value, the date of the newest, rows that only repeat.
+"""Coverage of each source on a row: number of assets with a value, date of the newest, rows that only repeat.
 
 Unknown is not zero: a source that is late, empty or half missing on a row tells nothing on it, and a book that is traded
 by what is left of it would sell what it merely does not know. `checks/data.py` refuses a run on such a row, and a

@@ -1,4 +1,4 @@
-"""Dollar volume: what was traded of an asset on a row, in money. A split changes neither it nor its mean."""
+"""Dollar volume: the money traded in an asset on a row. A split changes neither it nor its mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prices that money is counted by: those that are accepted, over rows of the grid.
+"""Accepted prices over rows of the grid, for valuation and trading.
 
     prices    as traded: what an order, a fill, a mark, a cost per share is made of
     levels    prices made comparable over corporate actions (`sigc.data.actions.adjust`): their ratios are total returns

@@ -1,4 +1,5 @@
-"""Old prices that a vendor has restated by a constant ratio: what is held is then no longer what it was counted by.
+"""Detection of old prices that a vendor has restated by a constant ratio, so that quantities and prices no longer
+match.
 
     shown    the prices of a decision's last two rows, by asset and day; kept in its audit record
     restated those of them that the data show otherwise now, both by the same ratio

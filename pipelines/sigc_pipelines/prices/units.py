@@ -1,4 +1,4 @@
-"""Quantities and prices in the units of the session that is to be traded, before the ledger has its actions.
+"""Quantities and prices in the units of the session to be traded, before the ledger has its actions.
 
 Actions with an ex-date up to that session are known at the as-of date: what is held, and what prices are judged by, is
 restated before anything is sized. actions: those whose session lies after the as-of one, up to and with that session.

@@ -1,4 +1,4 @@
-"""A backtest as the command line and a notebook make it: the book, and the validation that its line asks for."""
+"""A backtest for the command line and the notebook: the book, and the validation that its line asks for."""
 
 from __future__ import annotations
 

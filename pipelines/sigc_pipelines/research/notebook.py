@@ -1,4 +1,4 @@
-"""sigc in a notebook: compile a strategy, look at its signals as pandas frames, backtest it.
+"""sigc in a notebook: compile a strategy, read its signals as pandas frames, backtest it.
 
 import sigc
 s = sigc.compile("momentum.sig")

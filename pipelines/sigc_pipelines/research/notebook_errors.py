@@ -1,4 +1,4 @@
-"""Errors of a notebook: file, line, caret and hint, in the place of frames of sigc.
+"""Errors in a notebook: file, line, caret and hint instead of frames of sigc.
 
 `reported` stands on each function that a notebook calls. In IPython the error is shown alone, by `_render_traceback_`;
 in plain Python below the caller's frames and one of sigc.

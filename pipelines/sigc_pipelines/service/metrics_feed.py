@@ -1,4 +1,4 @@
-"""The metrics of what the daemon runs: its sources as they were read last, its books as the ledger has them.
+"""Metrics of the daemon's sources as last read, and of its books as the ledger has them.
 
 Counts of fills and orders are the ledger's own, so that what comes in after a run is counted too; they begin at what
 was there before this daemon.

@@ -1,4 +1,4 @@
-"""Jobs of kind script: a program of the configuration, without a shell, that ends with its run and with the daemon."""
+"""Jobs of kind script: a configured program, run without a shell, that ends with its run and with the daemon."""
 
 from __future__ import annotations
 

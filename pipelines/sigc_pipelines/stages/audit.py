@@ -1,4 +1,4 @@
-"""Audit: the run's files brought up to date, the audit mirrored and anchored."""
+"""Audit: refresh the run's files, mirror and anchor the audit."""
 
 from __future__ import annotations
 

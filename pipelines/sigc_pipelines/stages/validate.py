@@ -1,4 +1,4 @@
-"""Validate: the target within its constraints, judged beside the data, the book and every limit."""
+"""Validate: bring the target within its constraints, and check it with the data and the book against every limit."""
 
 from __future__ import annotations
 

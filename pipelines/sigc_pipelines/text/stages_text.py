@@ -1,4 +1,4 @@
-"""Any stage of a strategy's compilation as text: what `sigc explain FILE --stage` prints."""
+"""Any stage of a strategy's compilation as text, as `sigc explain FILE --stage` prints it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows as text."""
+"""Rows as aligned text."""
 
 from __future__ import annotations
 
