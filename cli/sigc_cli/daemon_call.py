@@ -47,7 +47,7 @@ def which(command: F) -> F:
             shell_complete=daemons,
             help="The daemon of that name; `sigc ps` lists those that run.",
         ),
-        click.option("--address", metavar="HOST:PORT", help="Where the daemon listens."),
+        click.option("--address", metavar="HOST:PORT", help="Address of the daemon."),
     ):
         command = option(command)
     return command
@@ -90,7 +90,7 @@ def wait_until_ready(client: Client, before: StatusReply) -> StatusReply:
     is_local = is_alive(before.pid, before.identity)
     while time.monotonic() < end:
         if is_local and not is_alive(before.pid, before.identity):
-            raise SigcError(Diagnostic("E901", "the daemon has ended instead of starting again", hint="see its log"))
+            raise SigcError(Diagnostic("E901", "the daemon ended instead of restarting", hint="see its log"))
         try:
             now = client.get("status", reply=StatusReply)
         except (NoDaemonError, SigcError) as gone:

@@ -43,7 +43,7 @@ def from_daemon(target: Target, work_dir: Path | None, ask: Callable[[Client], T
         place = place_of(configuration(Choices(config=config)), None, name)
         if not (place / FILE).is_file():
             raise  # nor is there a ledger
-        click.echo(f"no daemon answers; this is from the ledger in {place}", err=True)
+        click.echo(f"no daemon answers: reading the ledger in {place}", err=True)
         return None
 
 

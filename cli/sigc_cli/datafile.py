@@ -192,7 +192,7 @@ def write_file(panel: Panel, path: Path, shape: str) -> None:
             feather.write_feather(table, path)
         case _:
             raise SigcError(
-                Diagnostic("E201", f"can't tell what to write to '{path}'", hint="end it in .csv, .parquet or .arrow")
+                Diagnostic("E201", f"unknown format of '{path}'", hint="end it in .csv, .parquet or .arrow")
             )
 
 

@@ -166,7 +166,7 @@ class Live:
     def _alerts(self) -> str:
         channels = self._loaded().config.alerts.channels
         if not channels:
-            raise DoubtError("no channel is configured: nobody is told (alerts.channels)")
+            raise DoubtError("no channel is configured (alerts.channels): alerts are sent to nobody")
         if not self._with_alerts:
             return f"{len(channels)} channel(s); --alerts sends a test message over each"
         if self._status is None:

@@ -108,7 +108,7 @@ def _anchors(file: Path, *, must_be: bool) -> tuple[Anchor, ...]:
     from sigc.store.audit.anchor import read_anchors
 
     if must_be and not file.is_file():
-        raise SigcError(Diagnostic("E200", f"there is no file of anchors at {file}"))
+        raise SigcError(Diagnostic("E200", f"no file of anchors at {file}"))
     return read_anchors(file)
 
 
@@ -120,5 +120,5 @@ def instant(text: str, zone: tzinfo) -> datetime | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         hint = "write YYYY-MM-DD or YYYY-MM-DDTHH:MM"
-        raise SigcError(Diagnostic("E500", f"'{text}' is no date or time", hint=hint)) from None
+        raise SigcError(Diagnostic("E500", f"invalid date or time '{text}'", hint=hint)) from None
     return at if at.tzinfo is not None else at.replace(tzinfo=zone)

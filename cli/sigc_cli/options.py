@@ -35,7 +35,9 @@ def _remember(context: click.Context, _: click.Parameter, value: str | None) -> 
     context.meta[NAMED] = value
 
 
-WORK_DIR = click.option("--work-dir", type=click.Path(path_type=Path), help="Where the ledger is (daemon.work_dir).")
+WORK_DIR = click.option(
+    "--work-dir", type=click.Path(path_type=Path), help="Folder of the ledger (default: daemon.work_dir)."
+)
 
 
 def ledger_options(command: F) -> F:

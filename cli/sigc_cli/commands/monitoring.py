@@ -9,7 +9,7 @@ import click
 from sigc.errors import Diagnostic, SigcError
 
 
-@click.group(short_help="Print the Grafana dashboard that is shipped.")
+@click.group(short_help="Print the shipped Grafana dashboard.")
 def command() -> None:
     """Files for monitoring by other tools."""
 

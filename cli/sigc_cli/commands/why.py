@@ -56,7 +56,7 @@ def _words(words: tuple[str, ...]) -> tuple[str, date | None]:
         elif found is None and not asset:
             asset = word
         else:
-            raise click.UsageError(f"'{word}' is one word too many: give at most an asset and a date")
+            raise click.UsageError(f"unexpected argument '{word}': give at most an asset and a date")
     return asset, day
 
 

@@ -14,7 +14,7 @@ def day(text: str) -> str:
     try:
         return datetime.date.fromisoformat(text).isoformat()
     except ValueError:
-        raise SigcError(Diagnostic("E500", f"'{text}' is no date", hint="write YYYY-MM-DD")) from None
+        raise SigcError(Diagnostic("E500", f"invalid date '{text}'", hint="write YYYY-MM-DD")) from None
 
 
 def since(text: str, zone: str) -> str:
