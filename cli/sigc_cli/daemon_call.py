@@ -66,7 +66,7 @@ def print_json(value: object) -> None:
 
 
 def wait_until_ended(reply: StopReply, address: str, pinger: Client) -> bool:
-    """Wait for a daemon that was asked to end; whether it did in time."""
+    """Wait for a stopping daemon. Return True if it ended in time."""
     end = time.monotonic() + reply.timeout_seconds + _MARGIN_S
     is_local = is_alive(reply.pid, reply.identity)
     while time.monotonic() < end:
@@ -85,7 +85,7 @@ def wait_until_ended(reply: StopReply, address: str, pinger: Client) -> bool:
 
 
 def wait_until_ready(client: Client, before: StatusReply) -> StatusReply:
-    """Wait for a daemon that starts again; how it is then. Raises E901 when it is not ready in time."""
+    """Wait for a restarting daemon. Return its status. Raises E901 when it is not ready in time."""
     end, last = time.monotonic() + _READY_WITHIN_S, "it does not answer"
     is_local = is_alive(before.pid, before.identity)
     while time.monotonic() < end:
@@ -140,7 +140,7 @@ class RunTarget:
 def run_over_rpc(
     client: Client, wanted: RunTarget, *, is_detached: bool = False, follow: Callable[[RunStatus], None] | None = None
 ) -> RunStatus:
-    """Have the daemon run it: the run's end, or with is_detached its beginning. follow: told of each change.
+    """Have the daemon run it. Return the run's end, or with is_detached its beginning. follow: called with each change.
 
     Raises E900, E901. A connection that breaks is taken up again: the run goes on meanwhile.
     """

@@ -23,7 +23,7 @@ Target = tuple[Path | None, str | None, str | None]  # --config, --address, --na
 
 
 def from_daemon(target: Target, work_dir: Path | None, ask: Callable[[Client], T]) -> T | None:
-    """Return the daemon's reply; None if there is no daemon, which is told, or if a work dir is named.
+    """Return the daemon's reply; None if a work dir is named, or if there is no daemon (which is printed).
 
     Raises E900 for one that does not answer, or is not there at an address that was given or where no ledger is.
     """

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataFile:
-    """A data file as a strategy would read it. source: what was decided of it. layout: wide, long, fields, static.
+    """A data file as a strategy would read it. source: with the choices about its format. layout: wide, long, fields,
+    static.
 
     panel: what signals see, adjusted where that was asked for. levels: prices over the corporate actions of the file.
     """

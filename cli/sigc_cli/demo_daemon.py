@@ -124,7 +124,7 @@ class DemoDaemon:
                 signal.signal(number, handler)
 
     def show(self, dates: Sequence[str]) -> None:
-        """Trade the strategy as of each date, and look at what came of it."""
+        """Trade the strategy as of each date, and show the results."""
         for date in dates:
             told = self._shown("run", "momentum", "--date", date, captures=True)
             click.echo(told.partition("\n\n")[0])

@@ -13,7 +13,7 @@ _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-
 
 @cache
 def asset(name: str) -> tuple[str, bytes, str] | None:
-    """Content type, bytes and mark of a file of static/, None for what is none."""
+    """Return content type, bytes and ETag of a file of static/, None for an unknown one."""
     path = files("sigc_dashboard") / "static" / name
     kind = _KINDS.get(name.rpartition(".")[2])
     if kind is None or "/" in name or not path.is_file():

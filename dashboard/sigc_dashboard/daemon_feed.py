@@ -108,7 +108,7 @@ class DaemonFeed:
         self._thread.start()
 
     def want(self, asks: Iterable[Ask[Any]]) -> None:
-        """Somebody looks: these are to be answered, the status among them."""
+        """Register asks of a tab: they are to be answered, the status among them."""
         with self._turn:
             new = set(asks) - set(self._wanted)
             self._wanted.update(set(asks))
@@ -116,7 +116,7 @@ class DaemonFeed:
             self._turn.notify_all()
 
     def release(self, asks: Iterable[Ask[Any]]) -> None:
-        """They do not look any more."""
+        """Unregister asks of a tab."""
         with self._turn:
             self._wanted.subtract(set(asks))
             for ask in [ask for ask, count in self._wanted.items() if count <= 0]:
@@ -169,7 +169,7 @@ class DaemonFeed:
         return max(0.01, min(answers[ask].due for ask in self._asks()) - now)
 
     def _round(self, due: list[Ask[Any]]) -> None:
-        """Ask what is due. Answers nobody wants any more are dropped."""
+        """Ask for all that is due. Answers that no tab needs any more are dropped."""
         with self._turn:
             self._hurried.difference_update(due)
             kept = {ask: answer for ask, answer in self.snapshot.answers.items() if ask in self._wanted}
@@ -198,7 +198,7 @@ class DaemonFeed:
         self._tell(kept, is_heard, "")
 
     def _later(self) -> dict[Ask[Any], FeedAnswer]:
-        """Everything as it was known, which stays on the page, greyed; all of it is asked for again soon."""
+        """Keep the last known state, greyed on the page, and ask for all of it again soon."""
         now, known = time.monotonic(), self.snapshot.answers
         with self._turn:
             asks = self._asks()

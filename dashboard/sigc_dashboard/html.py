@@ -30,7 +30,7 @@ NONE = Html("")
 
 
 def text(value: object) -> Html:
-    """Anything as HTML: escaped, unless it is HTML."""
+    """Return anything as HTML: escaped, unless it is HTML."""
     return value if isinstance(value, Html) else Html(escape(str(value), quote=False))
 
 

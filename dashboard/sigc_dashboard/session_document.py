@@ -1,4 +1,4 @@
-"""One open tab: a Bokeh document that holds the HTML of each part, and the plots; what changed is pushed.
+"""One open tab: a Bokeh document with the HTML of each part and the plots; only changes are pushed.
 
 The parts are the columns of one data source, a text each: setting a column sends that column alone, and the document
 is complete for a browser that comes (back) later. The browser's side is static/page.js.
@@ -25,7 +25,7 @@ BEAT, MASTHEAD = "beat", "masthead"
 
 
 class Tab:
-    """A tab that is open."""
+    """An open tab."""
 
     def __init__(self, page: Page, document: Document, visit: Visit) -> None:
         self.visit = visit

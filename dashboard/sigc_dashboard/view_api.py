@@ -55,8 +55,9 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a view with a heading of its own ('' is none). The parts of a view, their order, names and headings
-    do not change while a tab is open; what changes is the HTML, and '' hides the part. width: columns of 12."""
+    """A piece of a view with its own heading ('' is none). The parts of a view, their order, names and headings stay
+    while a tab is open; only the HTML changes, and '' hides the part. width: columns of 12.
+    """
 
     name: str
     title: str

@@ -85,7 +85,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def change(value: float | None, form: str, name: str = "span") -> Html:
-    """Return a number with its sign, green above zero and red below; what rounds to zero is neither.
+    """Return a number with its sign, green above zero and red below; a number that rounds to zero has no colour.
 
     >>> change(0.0213, ".1%"), change(-0.3, ",.0f")
     ('<span class="up">+2.1%</span>', '<span>+0</span>')

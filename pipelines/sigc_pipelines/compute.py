@@ -49,9 +49,9 @@ _BEST_CELLS, _LEAST_ROWS = 700_000, 252  # of a block that passes; measured over
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workspace:
-    """The means of a computation: the store, the engine, the settings of data. rule: how blocks are cut. ttl_hours:
-    how long a URL is taken as unchanged. held: sources given from memory, by name. passing: nothing is kept, and so
-    many threads compute: blocks need not be those of the calendar, and are as large as is best.
+    """The means of a computation: the store, the engine, the settings of data. rule: the size of blocks. ttl_hours: age
+    up to which a downloaded URL counts as unchanged. held: in-memory sources, by name. passing: number of computing
+    threads if nothing is kept, 0 else; blocks then need not be those of the calendar, and have the best size.
 
     engine: opens an executor for work that takes about so many nanoseconds. seen: told of
     the sources that were read. connections: how sources are reached. exchanges: the schedule's calendar, which sources

@@ -58,7 +58,7 @@ class ReplayFeed:
         return False
 
     def accepting(self, by_hand: frozenset[tuple[str, str]]) -> ReplayFeed:  # noqa: ARG002
-        """Itself: what it holds was accepted when it was computed."""
+        """Return the feed itself: its prices were accepted when it was computed."""
         return self
 
     def load(self, until: str) -> Loaded:
@@ -68,7 +68,7 @@ class ReplayFeed:
         return replace(self.outlook.loaded)
 
     def closes(self, loaded: Loaded, since: str) -> Closes:  # noqa: ARG002
-        """Closing prices from a day on; who asks for a day gets that day."""
+        """Return closing prices from a day on; any day may be requested."""
         return self.prices.since(since)
 
     def look(self, loaded: Loaded, portfolio: str) -> Targets:  # noqa: ARG002

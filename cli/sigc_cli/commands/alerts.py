@@ -1,4 +1,4 @@
-"""`sigc alerts status | list | ack | resolve | test`: what an operator was told, and whether the channels work."""
+"""`sigc alerts status | list | ack | resolve | test`: alerts sent to operators, and the channels."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _look(
     by_hand: Callable[[sqlite3.Connection, Config], R],
     target: tuple[Path | None, str | None, str | None],
 ) -> R:
-    """Ask the daemon; where none runs, read the ledger of the configuration, and say so."""
+    """Ask the daemon; if none runs, read the ledger of the configuration and say so."""
     from sigc_cli.daemon_or_ledger import from_daemon, ledger_of
 
     found = from_daemon(target, None, ask)

@@ -1,4 +1,4 @@
-"""`sigc audit query | verify | report | anchor`: read the ledger beside whoever writes it."""
+"""`sigc audit query | verify | report | anchor`: audit records, read beside a writing process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sigc backfill FROM TO`: sessions without a run that ended well, and dry runs of what would have been wanted then."""
+"""`sigc backfill FROM TO`: sessions without a successful run, and dry runs of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sigc book actions | rename-asset`: what corporate actions did to a book; an asset's name changed by hand."""
+"""`sigc book actions | rename-asset`: effects of corporate actions on a book; an asset renamed by hand."""
 
 from __future__ import annotations
 

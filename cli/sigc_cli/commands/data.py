@@ -1,4 +1,4 @@
-"""`sigc data accept ASSET DATE`: a price that is unlike the one before, accepted by a person."""
+"""`sigc data accept ASSET DATE`: acceptance of a held-back price by a person."""
 
 from __future__ import annotations
 

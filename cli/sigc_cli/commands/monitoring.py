@@ -1,4 +1,4 @@
-"""`sigc monitoring export-dashboard`: what is shipped for Grafana."""
+"""`sigc monitoring export-dashboard`: the shipped Grafana dashboard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sigc orders`: the newest orders of the ledger and where each stands."""
+"""`sigc orders`: the newest orders of the ledger and their states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sigc report`: what a strategy that is traded has earned, at what cost, and how good its signals were."""
+"""`sigc report`: returns, costs and signal quality of a traded strategy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sigc status`: how the daemon and its strategies are."""
+"""`sigc status`: the state of the daemon and its strategies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sigc validate FILE`: read a data file as a strategy would, and say what is in it and what was decided of it."""
+"""`sigc validate FILE`: content of a data file, read as a strategy would, and the choices made about its format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sigc watch`: look at a daemon from elsewhere, and tell when it is gone."""
+"""`sigc watch`: watch a daemon from another machine, and alert when it is gone."""
 
 from __future__ import annotations
 

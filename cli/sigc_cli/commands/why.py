@@ -1,4 +1,4 @@
-"""`sigc why STRATEGY [ASSET] [DATE]`: did it run, and what became of its orders; or what stopped it."""
+"""`sigc why STRATEGY [ASSET] [DATE]`: the course of a session from schedule to orders, or the step that stopped it."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def jobs_table(jobs: Sequence[JobStatus], zone: str) -> str:
 
 
 def reload_text(found: ReloadReply) -> str:
-    """`sigc reload`: the differences, and what became of them."""
+    """Return the text of `sigc reload`: the differences, and if they are in force."""
     lines = []
     for change in found.changes:
         values = " -> ".join(text for text in (change.before or "unset", change.after or "unset"))

@@ -46,7 +46,7 @@ def _known(connection: sqlite3.Connection, id: str) -> Run | None:
 
 
 def run_data(run: PastRun, more: Run | None) -> dict[str, Any]:
-    """Return a run as plain data: what every run has, and the record of a trade or dry run."""
+    """Return a run as plain data: the fields of every run, and the record of a trade or dry run."""
     own: dict[str, Any] = plain(run)
     return own if more is None else own | plain(more)
 

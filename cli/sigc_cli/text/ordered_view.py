@@ -25,7 +25,7 @@ SILENT = "it printed nothing"
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """A run that the daemon was asked for, and that is no trade and no dry run. output: what it said."""
+    """A run of the daemon that is neither a trade nor a dry run. output: its text output."""
 
     id: str
     strategy: str

@@ -30,7 +30,7 @@ def text(ended: Ended) -> str:
 
 
 def _is_shown(finding: Finding) -> bool:
-    """Return True for findings that people are told: warnings, errors, and limits that are off."""
+    """Return True for findings that are shown: warnings, errors, and limits that are off."""
     return finding.weight is not Weight.INFO or finding.check == "off"
 
 

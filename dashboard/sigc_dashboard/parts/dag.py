@@ -24,7 +24,8 @@ _SWEEPS = 6
 
 @dataclass(frozen=True, slots=True)
 class GraphLayout:
-    """rows: the nodes by layer, each from left to right. ways: of each edge, what it passes from end to end.
+    """Layout of a graph. rows: the nodes by layer, each from left to right. ways: by edge, the places it passes from
+    end to end.
 
     Where an edge passes a layer it has a place of its own there, with a number beyond those of the nodes.
     """

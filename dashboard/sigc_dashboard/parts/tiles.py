@@ -90,7 +90,7 @@ def tiles(found: Iterable[Html]) -> Html:
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row of a table. key: what it is known by from one push to the next. The first cell is the row's head."""
+    """A row of a table. key: identifies the row from one push to the next. The first cell is the row's head."""
 
     key: str
     cells: tuple[object, ...]

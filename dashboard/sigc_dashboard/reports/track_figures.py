@@ -73,7 +73,7 @@ def turnover(columns: Any) -> Any:
 
 
 def costs(columns: Any) -> Any:
-    """Commission and slippage, cumulated, in money."""
+    """Plot commission and slippage, cumulated, in money."""
     lines = {"commission": ("commission", MAIN), "slippage": ("slippage against the sizing price", DOWN)}
     return _time(columns, lines, "0,0")
 

@@ -32,7 +32,9 @@ class RequestHead:
 
 @dataclass(frozen=True, slots=True)
 class RequestGate:
-    """names: of the views. origins: more that the page is reached by, such as https://sigc.example.com."""
+    """Admission of requests. names: of the views. origins: further origins of the page, such as
+    https://sigc.example.com.
+    """
 
     access: Access
     origins: frozenset[str]

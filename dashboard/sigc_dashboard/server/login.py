@@ -87,7 +87,7 @@ class _Door(RequestHandler):
 
 
 class Login(_Door):
-    """The form, and what it sends."""
+    """The login form and its handler."""
 
     def get(self) -> None:
         """Answer with the form, or with a redirect for a person who is logged in there already."""
@@ -98,7 +98,7 @@ class Login(_Door):
             self._form(daemon, "")
 
     async def post(self) -> None:
-        """Prove the token; to where the person wanted to go."""
+        """Verify the token, and redirect to the page that the person wanted."""
         daemon, user = self.get_body_argument("daemon", ""), self.get_body_argument("user", "").strip()[:80]
         token = self.get_body_argument("token", "", strip=True)[:_LONGEST]
         place = self.page.daemons().get(daemon)
@@ -150,10 +150,10 @@ class Login(_Door):
 
 
 class Logout(_Door):
-    """The way out, of every daemon."""
+    """Logout from every daemon."""
 
     def post(self) -> None:
-        """Forget the person, and their tokens."""
+        """Forget the person and their tokens."""
         person = self.person()
         if person is not None:
             self.page.sessions.log_out(person.id)

@@ -36,7 +36,7 @@ class Visit:
 
 @dataclass(eq=False)
 class Page:
-    """All of it. views: by name. cookie: its name, of this page alone: browsers share cookies among ports of a host."""
+    """The page. views: by name. cookie: its name, of this page alone: browsers share cookies among ports of a host."""
 
     places: Places
     sessions: Sessions

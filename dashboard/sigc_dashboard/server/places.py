@@ -15,7 +15,7 @@ from sigc.rpc.client import DaemonQuery, Target, find_daemon
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A daemon on the page. name: what links and the switcher say. target: where it is now; its token is not ours."""
+    """A daemon on the page. name: in links and the switcher. target: its present address, without a token."""
 
     name: str
     target: Callable[[], Target]

@@ -65,7 +65,7 @@ class Settings:
 
 
 class _Auth(AuthProvider):
-    """Bokeh asks whether somebody is logged in, before a websocket is opened too."""
+    """Bokeh's check of the login, also before a websocket is opened."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -81,7 +81,7 @@ class _Auth(AuthProvider):
 
 
 class _Server(BokehTornado):
-    """Bokeh's application behind the gate."""
+    """Bokeh's application behind our admission."""
 
     def __init__(self, page: Page, settings: Settings) -> None:
         self.page, self.settings_ = page, settings
@@ -143,7 +143,7 @@ class _Server(BokehTornado):
 
 
 class _Opener(FunctionHandler):
-    """Fills the document of a tab that is opened."""
+    """Handler that fills the document of a new tab."""
 
     def __init__(self, page: Page, view: View) -> None:
         self._page, self._view = page, view
@@ -174,7 +174,7 @@ class _Opener(FunctionHandler):
 
 
 class _Forget:
-    """Called when a tab is gone."""
+    """Callback for a closed tab."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -222,7 +222,7 @@ class _First(RequestHandler):
 
 
 class _Followed(RequestHandler):
-    """Somebody followed a link from elsewhere: their browser comes again from here, and brings its cookie then."""
+    """Answer to a link followed from another site: the browser comes again from this page, then with its cookie."""
 
     def get(self) -> None:
         """Answer with a page that reloads itself."""
@@ -230,7 +230,7 @@ class _Followed(RequestHandler):
 
 
 class _Refused(RequestHandler):
-    """Answers requests that are refused."""
+    """Handler of refused requests."""
 
     def initialize(self, status: int, words: str) -> None:
         """Take status and words from the gate."""
@@ -244,7 +244,7 @@ class _Refused(RequestHandler):
 
 
 class _Alive(RequestHandler):
-    """For a browser that has lost us."""
+    """Liveness check of a browser that has lost the connection."""
 
     def get(self) -> None:
         """Answer that the page is alive."""
@@ -270,7 +270,7 @@ class _Asset(RequestHandler):
 
 
 class _Headers(OutputTransform):
-    """Puts our headers on every answer."""
+    """Transform that puts our headers on every answer."""
 
     def __init__(self, request: HTTPServerRequest) -> None:
         self._request = request

@@ -19,7 +19,7 @@ _MOST_PEOPLE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A token that a daemon has accepted: its name there and its role. user: what the person calls themselves."""
+    """A token that a daemon has accepted: its name there and its role. user: the name that the person gave."""
 
     daemon: str
     token: str = field(repr=False)
@@ -30,7 +30,7 @@ class Pass:
 
 @dataclass(eq=False, slots=True)
 class Person:
-    """Somebody in a browser. until: in seconds of the sessions' clock."""
+    """A logged-in browser. until: in seconds of the sessions' clock."""
 
     id: str
     until: float
@@ -38,7 +38,7 @@ class Person:
 
 
 class Sessions:
-    """Everybody who is logged in. clock: seconds, monotonic."""
+    """All logins. clock: seconds, monotonic."""
 
     def __init__(self, clock: Callable[[], float], lasts_s: float) -> None:
         self._clock, self.lasts_s = clock, lasts_s
@@ -54,7 +54,7 @@ class Sessions:
         return person
 
     def log_in(self, id: str, proven: Pass) -> Person:
-        """Take a pass down, for the person of that id if there is one. The id is new each time: one that somebody
+        """Store a pass, for the person of that id if there is one. The id is new each time: one that somebody
         planted in a browser gets nobody in."""
         before = self.find(id)
         passes = {**(before.passes if before is not None else {}), proven.daemon: proven}

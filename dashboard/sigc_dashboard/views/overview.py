@@ -56,7 +56,7 @@ class Overview:
         )
 
     def plots(self, where: Where) -> Sequence[Plot]:
-        """None: what there is to see here are words and numbers."""
+        """Return no plots: the overview has words and numbers only."""
         del where
         return ()
 

@@ -350,6 +350,6 @@ def _plot(
 
 
 def _fill(source: Any, columns: Columns) -> None:
-    """Set the columns of a source where they differ: what is the same is not sent again."""
+    """Set the columns of a source where they differ: equal ones are not sent again."""
     if {name: list(values) for name, values in source.data.items()} != columns:
         source.data = dict(columns)

@@ -45,7 +45,7 @@ _REINVESTED = frozenset({ActionKind.DIVIDEND, ActionKind.SPINOFF})
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Something that the simple accounting leaves out. effect: on the total return; note: how often, how much."""
+    """An effect that the simple accounting leaves out. effect: on the total return; note: its occasions and amounts."""
 
     name: str
     effect: float

@@ -78,7 +78,7 @@ def _asymmetric(term: Cost, book: BacktestAccounts, market: Market) -> Floats:
 
 
 def _borrow(term: Cost, book: BacktestAccounts, market: Market) -> Floats:
-    """ACT/365: what was short after the row before, for the calendar days since."""
+    """Return the borrow cost, ACT/365: of short weights after the row before, for the calendar days since."""
     short = np.maximum(-book.held, 0.0).sum(axis=1)
     into: Floats = np.concatenate([[0.0], short[:-1]])
     if market.elapsed is None:

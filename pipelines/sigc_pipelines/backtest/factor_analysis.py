@@ -1,4 +1,4 @@
-"""Factor analysis of a report: how well the wanted weights rank the returns that follow.
+"""Factor analysis of a backtest: the rank correlation of wanted weights with the returns that follow.
 
 Rank IC: Spearman's correlation between the weights wanted at t and the returns from t to t + h, over the
 assets with both (Grinold, Kahn, Active Portfolio Management, 2000). Quantile returns: mean next-day return of

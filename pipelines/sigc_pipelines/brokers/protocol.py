@@ -33,7 +33,7 @@ class RejectedError(BrokerError):
 
 
 class NotSentError(BrokerError):
-    """The request did not reach the book. retry_after_s: how long to wait before it is sent again."""
+    """The request did not reach the book. retry_after_s: the wait before it may be sent again."""
 
     def __init__(self, message: str, retry_after_s: float = 1.0) -> None:
         super().__init__(message, retry_after_s)

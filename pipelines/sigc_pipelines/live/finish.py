@@ -28,7 +28,7 @@ def finish(trading: Trading, run: Run, stop: threading.Event | None = None) -> t
 
 
 def verdict(intents: Sequence[Intent]) -> tuple[Outcome, str]:
-    """Return the outcome of a run whose orders are all resolved, with counts and the reasons for orders that were not
+    """Return the outcome of a run whose orders are all resolved, with counts and the reasons of orders that were not
     placed.
 
     >>> verdict([])

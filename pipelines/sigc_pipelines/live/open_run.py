@@ -76,7 +76,9 @@ def _revision(connection: sqlite3.Connection, key: RunKey, request: Request) -> 
     last = runs.last_session(connection, key.strategy, key.portfolio)
     if last > key.session:
         message = f"{key.strategy} ({key.portfolio}) has traded for the session {last} already"
-        raise SigcError(Diagnostic("E800", f"{message}; {key.session} is past", hint="--dry-run looks back"))
+        raise SigcError(
+            Diagnostic("E800", f"{message}; {key.session} is past", hint="use --dry-run for a past session")
+        )
     if latest is None:
         return 0
     if runs.is_used(connection, key) and not request.is_forced:

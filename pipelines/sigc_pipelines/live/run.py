@@ -73,7 +73,7 @@ def carry_out(trading: Trading, request: Request, feed: TargetFeed, watch: RunWa
     run = open_run(trading, request, at)
     context, reached = RunContext(trading, request, accepting, watch or RunWatch(), at, run), _Reached()
     problems: tuple[Diagnostic, ...] = ()
-    outcome, message = Outcome.FAILED, "it ended by an internal error"
+    outcome, message = Outcome.FAILED, "it ended with an internal error: see the log"
     try:
         outcome, message = _through_stages(context, reached)
     except SigcError as error:

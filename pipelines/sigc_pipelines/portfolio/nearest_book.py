@@ -134,7 +134,7 @@ def _check_count(constraints: Sequence[Constraint], book: Floats, at: Constraint
 
 
 def _clash(asked: list[_Asked], wanted: Floats, at: ConstraintInputs, frozen: NDArray[np.bool_]) -> Diagnostic:
-    """Drop keys one by one as long as the rest still can't be met: what remains clashes."""
+    """Drop limits one by one as long as the rest still can't be met: the remaining ones clash."""
     # Deletion filter (Chinneck): the result is irreducible, if not the smallest of all clashing sets.
     left = [a for a in asked if not a.constraint.soft and a.parts]
     for candidate in list(left):

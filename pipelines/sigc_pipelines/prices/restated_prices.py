@@ -45,7 +45,7 @@ class Told:
     those: tuple[RestatedAsset, ...] = ()
 
     def record(self, feed: TargetFeed, loaded: Loaded, assets: Iterable[str]) -> dict[str, dict[str, float]]:
-        """Return the prices that the next decision is told."""
+        """Return the prices to compare at the next decision."""
         if not feed.is_kept:
             return {}
         closes = feed.closes(loaded, str(loaded.grid.days[-_ROWS:][0]))

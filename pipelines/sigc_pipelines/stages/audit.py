@@ -9,7 +9,7 @@ from sigc_pipelines.stages.run_context import RunContext
 
 
 def audit(context: RunContext, findings: list[Finding]) -> None:
-    """Renew the files of the book's runs, and publish the audit. What can't be written is a finding."""
+    """Refresh the files of the book's runs, and publish the audit. A failed write is a finding."""
     trading = context.trading
     if not context.is_dry and trading.has_files:
         refresh(context.ledger, context.book, trading.render)

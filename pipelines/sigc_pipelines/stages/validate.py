@@ -23,7 +23,7 @@ from sigc_pipelines.targets import TargetSnapshot
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgedTargets:
-    """The weights to trade to, and the findings. told: prices of the last decision that were restated since."""
+    """The weights to trade to, and the findings. told: prices of the last decision that have been restated since."""
 
     decision: Decision
     told: restated_prices.Told
